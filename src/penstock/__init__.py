@@ -1,0 +1,3 @@
+"""Penstock serves packaged models."""
+
+__version__ = "0.1.0"

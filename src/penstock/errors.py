@@ -1,0 +1,238 @@
+"""Every error that Penstock raises on purpose, in one tree.
+
+PenstockError
+├── ConfigError                 a setting, flag or file of settings that cannot be used
+├── PackageError                something is wrong with a packaged model
+│   ├── PackageNotFound         no such directory
+│   ├── PackageInvalid          not a package, or its manifest cannot be read
+│   ├── PackageExists           the place to write to is taken
+│   ├── SealBroken              a file differs from SHA256SUMS
+│   ├── ArtifactInvalid         the model file is damaged or of another kind
+│   ├── CodeNotTrusted          loading would run the package's code, and nobody allowed that
+│   ├── CodeConflict            its module names are already taken by another package's code
+│   ├── FlavorUnknown           no loader for what is inside
+│   ├── DependencyMissing       a library that the model needs is not installed
+│   ├── EnvironmentMismatch     the installed libraries differ, and --strict-env was asked for
+│   ├── ProofFailed             the loaded model does not repeat its recorded answers
+│   └── PackagingFailed         a package cannot be made of what was given
+├── RegistryError               something is wrong with a registry or a request to it
+│   ├── NameInvalid             a model, version, alias or tag name that is not allowed
+│   ├── ModelNotFound
+│   ├── VersionNotFound
+│   ├── AliasNotFound
+│   ├── VersionInUse            an alias names the version that should go
+│   ├── SignatureIncompatible   the version would break the callers of the one it replaces
+│   ├── NothingToRollBack       the alias has no earlier version
+│   ├── RegistryReadOnly
+│   ├── RegistryUnavailable     unreachable, or answering garbage
+│   ├── RegistryOutdated        its tables are of another release: run the migration
+│   └── Unsupported             this kind of registry cannot do that
+├── InputError                  the caller's data
+│   ├── MalformedInput          bytes that cannot be read as what they claim to be
+│   ├── UnsupportedMedia        a content type or encoding that nobody here reads
+│   ├── InputTooLarge           more bytes than the limit
+│   └── SchemaViolation         rows that do not fit the signature; carries the violations
+├── ServingError                the gateway cannot answer now, or not for this name
+│   ├── ModelNotServed
+│   ├── Overloaded              queue full: try again later
+│   ├── DeadlineExceeded        the caller's time ran out
+│   └── Closing                 the model or the gateway is being shut down
+├── PredictError                the model's own code failed on these rows
+└── ScoringError                a file could not be scored
+
+`code` is stable: clients and dashboards may depend on it. `hint` says what to do. Which HTTP status an error becomes
+is decided in `server/statuses.py`, nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from penstock.payload import Violation
+
+
+class PenstockError(Exception):
+    """Root of the tree. `message` is one sentence for a person; `hint`, where there is one, says what to do next."""
+
+    code: ClassVar[str] = "internal"
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".rstrip()
+
+
+class ConfigError(PenstockError):
+    code = "config"
+
+
+class PackageError(PenstockError):
+    code = "package"
+
+
+class PackageNotFound(PackageError):
+    code = "package_not_found"
+
+
+class PackageInvalid(PackageError):
+    code = "package_invalid"
+
+
+class PackageExists(PackageError):
+    code = "package_exists"
+
+
+class SealBroken(PackageError):
+    code = "seal_broken"
+
+
+class ArtifactInvalid(PackageError):
+    code = "artifact_invalid"
+
+
+class CodeNotTrusted(PackageError):
+    code = "code_not_trusted"
+
+
+class CodeConflict(PackageError):
+    code = "code_conflict"
+
+
+class FlavorUnknown(PackageError):
+    code = "flavor_unknown"
+
+
+class DependencyMissing(PackageError):
+    code = "dependency_missing"
+
+
+class EnvironmentMismatch(PackageError):
+    code = "environment_mismatch"
+
+
+class ProofFailed(PackageError):
+    code = "proof_failed"
+
+
+class PackagingFailed(PackageError):
+    code = "packaging_failed"
+
+
+class RegistryError(PenstockError):
+    code = "registry"
+
+
+class NameInvalid(RegistryError):
+    code = "name_invalid"
+
+
+class ModelNotFound(RegistryError):
+    code = "model_not_found"
+
+
+class VersionNotFound(RegistryError):
+    code = "version_not_found"
+
+
+class AliasNotFound(RegistryError):
+    code = "alias_not_found"
+
+
+class VersionInUse(RegistryError):
+    code = "version_in_use"
+
+
+class SignatureIncompatible(RegistryError):
+    code = "signature_incompatible"
+
+
+class NothingToRollBack(RegistryError):
+    code = "nothing_to_roll_back"
+
+
+class RegistryReadOnly(RegistryError):
+    code = "registry_read_only"
+
+
+class RegistryUnavailable(RegistryError):
+    code = "registry_unavailable"
+
+
+class RegistryOutdated(RegistryError):
+    code = "registry_outdated"
+
+
+class Unsupported(RegistryError):
+    code = "unsupported"
+
+
+class InputError(PenstockError):
+    code = "input"
+
+
+class MalformedInput(InputError):
+    code = "malformed_input"
+
+
+class UnsupportedMedia(InputError):
+    code = "unsupported_media"
+
+
+class InputTooLarge(InputError):
+    code = "input_too_large"
+
+
+class SchemaViolation(InputError):
+    """Rows that do not fit. `violations` lists them by row and column; the message shows the first few."""
+
+    code = "schema_violation"
+    SHOWN: ClassVar[int] = 5
+
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        self.violations = tuple(violations)
+        shown = "; ".join(str(v) for v in self.violations[: self.SHOWN])
+        more = len(self.violations) - self.SHOWN
+        super().__init__(
+            f"The input does not fit the model's signature: {shown}{f'; and {more} more' if more > 0 else ''}."
+        )
+
+
+class ServingError(PenstockError):
+    code = "serving"
+
+
+class ModelNotServed(ServingError):
+    code = "model_not_served"
+
+
+class Overloaded(ServingError):
+    """The queue is full. `retry_after` is whole seconds."""
+
+    code = "overloaded"
+
+    def __init__(self, message: str, *, retry_after: int = 1) -> None:
+        super().__init__(message, hint="Try again later.")
+        self.retry_after = retry_after
+
+
+class DeadlineExceeded(ServingError):
+    code = "deadline_exceeded"
+
+
+class Closing(ServingError):
+    code = "closing"
+
+
+class PredictError(PenstockError):
+    """The model's code raised. The original exception is the `__cause__`."""
+
+    code = "predict"
+
+
+class ScoringError(PenstockError):
+    code = "scoring"

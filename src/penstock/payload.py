@@ -1,0 +1,213 @@
+"""What flows through Penstock: `Table`, `Tensors` or `Value`, and the `Violation` that says why one does not fit.
+
+Tables and tensors are *rows*: their arrays share the first axis, so payloads of one `layout` can be joined along it,
+taken apart again and reordered. A `Value` is one opaque JSON value and none of that.
+
+No pandas, no HTTP, no model library here: flavors and codecs turn these into what their side wants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Array: TypeAlias = npt.NDArray[Any]
+Name: TypeAlias = str | int
+
+
+def as_object_array(items: Sequence[Any]) -> Array:
+    """A 1-D object array of exactly these items, however list-like they are themselves."""
+    return np.fromiter(items, dtype=object, count=len(items))
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Named or unnamed columns of equal length: what reaches a model as a frame.
+
+    `names` has one entry per column, or is None when the columns have no names. Exactly one of `block` (rows, columns;
+    all columns share its dtype) and `columns` (one 1-D array each) is given. `index` (rows,) is the caller's row labels.
+    """
+
+    names: tuple[Name, ...] | None
+    block: Array | None = None
+    columns: tuple[Array, ...] | None = None
+    index: Array | None = None
+
+    @classmethod
+    def of(cls, names: Sequence[Name] | None, columns: Sequence[Array], index: Array | None = None) -> Table:
+        """A table of these columns, in one contiguous block where they all share a dtype."""
+        names = None if names is None else tuple(names)
+        if columns and all(c.dtype == columns[0].dtype for c in columns[1:]):
+            block = np.empty((len(columns[0]), len(columns)), dtype=columns[0].dtype)
+            for i, column in enumerate(columns):
+                block[:, i] = column
+            return cls(names, block=block, index=index)
+        return cls(names, columns=tuple(columns), index=index)
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return self.block.shape[1] if self.block is not None else len(self.columns or ())
+
+    @property
+    def rows(self) -> int:
+        if self.block is not None:
+            return len(self.block)
+        return len(self.columns[0]) if self.columns else (0 if self.index is None else len(self.index))
+
+    @cached_property
+    def layout(self) -> Hashable:
+        """Equal for tables that may be joined: names, dtypes, and whether rows are labelled."""
+        dtypes = self.block.dtype if self.block is not None else tuple(c.dtype for c in self.columns or ())
+        return ("table", self.names, self.width, dtypes, self.index is not None)
+
+    def column(self, position: int) -> Array:
+        """Column number `position` (rows,), a view where the table is one block."""
+        if self.block is not None:
+            return self.block[:, position]
+        assert self.columns is not None
+        return self.columns[position]
+
+    def iter_columns(self) -> Iterable[Array]:
+        return (self.column(i) for i in range(self.width))
+
+    def take(self, rows: slice | Array) -> Table:
+        """The given rows, in the given order."""
+        index = None if self.index is None else self.index[rows]
+        if self.block is not None:
+            return Table(self.names, block=self.block[rows], index=index)
+        return Table(self.names, columns=tuple(c[rows] for c in self.columns or ()), index=index)
+
+    @staticmethod
+    def join(parts: Sequence[Table]) -> Table:
+        first = parts[0]
+        index = np.concatenate([p.index for p in parts if p.index is not None]) if first.index is not None else None
+        if all(p.block is not None for p in parts):
+            return Table(
+                first.names, block=np.concatenate([p.block for p in parts if p.block is not None]), index=index
+            )
+        columns = [np.concatenate([p.column(i) for p in parts]) for i in range(first.width)]
+        return Table.of(first.names, columns, index)
+
+    def __repr__(self) -> str:
+        names = (
+            "unnamed" if self.names is None else ", ".join(map(str, self.names[:4])) + (", …" if self.width > 4 else "")
+        )
+        return f"<Table {self.rows} rows × {self.width} columns: {names}>"
+
+
+@dataclass(frozen=True, eq=False)
+class Tensors:
+    """One array (`names` is None) or several named ones, each of any rank and dtype."""
+
+    names: tuple[str, ...] | None
+    arrays: tuple[Array, ...]
+
+    @classmethod
+    def single(cls, array: Array) -> Tensors:
+        return cls(None, (array,))
+
+    @classmethod
+    def named(cls, arrays: Mapping[str, Array]) -> Tensors:
+        return cls(tuple(arrays), tuple(arrays.values()))
+
+    @cached_property
+    def rows(self) -> int | None:
+        """Length of the first axis that all arrays share; None if they share none, so that nothing can be joined."""
+        if not self.arrays or any(a.ndim == 0 for a in self.arrays):
+            return None
+        count: int = self.arrays[0].shape[0]
+        return count if all(a.shape[0] == count for a in self.arrays) else None
+
+    @cached_property
+    def layout(self) -> Hashable:
+        return ("tensors", self.names, tuple((a.dtype, a.shape[1:]) for a in self.arrays))
+
+    def mapping(self) -> dict[str, Array]:
+        """The arrays by name. Only for named tensors."""
+        assert self.names is not None
+        return dict(zip(self.names, self.arrays, strict=True))
+
+    def take(self, rows: slice | Array) -> Tensors:
+        return Tensors(self.names, tuple(a[rows] for a in self.arrays))
+
+    @staticmethod
+    def join(parts: Sequence[Tensors]) -> Tensors:
+        first = parts[0]
+        arrays = tuple(np.concatenate([p.arrays[i] for p in parts]) for i in range(len(first.arrays)))
+        return Tensors(first.names, arrays)
+
+    def __repr__(self) -> str:
+        names = self.names or ("",) * len(self.arrays)
+        inside = ", ".join(
+            f"{n}{':' if n else ''}{a.dtype}{list(a.shape)}" for n, a in zip(names, self.arrays, strict=True)
+        )
+        return f"<Tensors {inside}>"
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """One opaque JSON value: chat messages, a list for a type-hinted function, a scalar, a nested answer."""
+
+    value: Any
+
+    @property
+    def rows(self) -> None:
+        return None
+
+    @property
+    def layout(self) -> Hashable:
+        return ("value",)
+
+
+Rows: TypeAlias = Table | Tensors
+Payload: TypeAlias = Table | Tensors | Value
+
+
+def join(parts: Sequence[Payload]) -> Payload:
+    """Payloads of one layout, one after the other along the rows.
+
+    Raises ValueError where they cannot be joined: several `Value`s, different names, different trailing shapes.
+    """
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    if isinstance(first, Table):
+        tables = [p for p in parts if isinstance(p, Table) and p.names == first.names and p.width == first.width]
+        if len(tables) == len(parts):
+            return Table.join(tables)
+    elif isinstance(first, Tensors):
+        tensors = [p for p in parts if isinstance(p, Tensors) and p.names == first.names]
+        if len(tensors) == len(parts):
+            return Tensors.join(tensors)
+    raise ValueError(f"payloads of different kinds or names cannot be joined: {parts!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """Why a payload does not fit a signature: where (row from 0, column) and what was found there.
+
+    `row` and `column` are None where the whole payload is meant. `at_parse` tells a cell that cannot be read as its
+    type from a payload that was read but is not what the signature asks for; MLflow gives the two different codes.
+    """
+
+    reason: str
+    row: int | None = None
+    column: Name | None = None
+    at_parse: bool = False
+
+    def __str__(self) -> str:
+        where = [f"row {self.row}"] if self.row is not None else []
+        where += [f"column {self.column!r}"] if self.column is not None else []
+        return f"{', '.join(where)}: {self.reason}" if where else self.reason
+
+
+def shortened(value: object, limit: int = 60) -> str:
+    """repr for an error message: never the caller's whole data."""
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

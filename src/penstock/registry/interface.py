@@ -1,0 +1,313 @@
+"""What a registry holds, and the contract that every backend meets.
+
+`Registry` states the public behaviour once: names are checked, signatures compared, roll-back targets found here. A
+backend fills in the private verbs, each one atomic. Reading is required of all; a backend that cannot write leaves the
+writing verbs alone and callers get `Unsupported`.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeAlias
+
+from penstock.errors import (
+    AliasNotFound,
+    NameInvalid,
+    NothingToRollBack,
+    SignatureIncompatible,
+    Unsupported,
+    VersionInUse,
+)
+from penstock.signature import Signature, breaking_changes
+
+PRODUCTION = "production"
+
+MoveKind: TypeAlias = Literal["promote", "rollback", "remove"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """One registered version. `version` is a decimal number as text; `source` is the absolute path or URL of its package.
+
+    `digest` is the package digest (64 hex digits), or None where the registry does not know it. `signature` is in
+    MLflow's manifest form. `created_at` is in UTC.
+    """
+
+    name: str
+    version: str
+    source: str
+    created_at: datetime
+    digest: str | None = None
+    signature: Mapping[str, Any] | None = None
+    flavors: tuple[str, ...] = ()
+    size_bytes: int = 0
+    description: str = ""
+    run_id: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredModel:
+    """One model name. `aliases` maps alias to version; `latest` is the highest version number, or None without versions."""
+
+    name: str
+    created_at: datetime
+    latest: str | None = None
+    versions: int = 0
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AliasMove:
+    """One line of history: who moved which alias when, from where to where, and why. `from_version` is None for a first
+    move, `to_version` is None where the alias was removed."""
+
+    name: str
+    alias: str
+    kind: MoveKind
+    from_version: str | None
+    to_version: str | None
+    at: datetime
+    by: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewVersion:
+    """What `register` is given: a ModelVersion before it has a number. `source` may be relative to `artifact_root`."""
+
+    source: str
+    digest: str | None = None
+    signature: Mapping[str, Any] | None = None
+    flavors: tuple[str, ...] = ()
+    size_bytes: int = 0
+    description: str = ""
+    run_id: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class Registry(ABC):
+    """Names, versions, aliases, tags and the history of alias moves. Synchronous and safe to call from several threads.
+
+    Every method may raise RegistryUnavailable and RegistryOutdated; writing ones also RegistryReadOnly and Unsupported.
+    """
+
+    def __init__(self, *, artifact_root: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.artifact_root = artifact_root
+        self._clock = clock
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def models(self) -> list[RegisteredModel]:
+        """All models, by name."""
+
+    @abstractmethod
+    def model(self, name: str) -> RegisteredModel:
+        """Raises ModelNotFound."""
+
+    @abstractmethod
+    def versions(self, name: str) -> list[ModelVersion]:
+        """All versions of a model, the lowest number first. Raises ModelNotFound."""
+
+    @abstractmethod
+    def version(self, name: str, version: str) -> ModelVersion:
+        """Raises ModelNotFound, VersionNotFound."""
+
+    @abstractmethod
+    def history(self, name: str, alias: str | None = None) -> list[AliasMove]:
+        """Every move of one alias, or of all, oldest first. Raises ModelNotFound, Unsupported."""
+
+    def resolve(self, name: str, alias: str = PRODUCTION) -> ModelVersion:
+        """The version that an alias names now. Raises ModelNotFound, AliasNotFound."""
+        model = self.model(name)
+        if alias not in model.aliases:
+            known = ", ".join(sorted(model.aliases)) or "none"
+            raise AliasNotFound(
+                f"Model {name!r} has no alias {alias!r} (aliases: {known}).",
+                hint=f"Set it with: penstock registry promote {name} VERSION --alias {alias}",
+            )
+        return self.version(name, model.aliases[alias])
+
+    # -- writing -----------------------------------------------------------------------------------------------------
+
+    def register(self, name: str, new: NewVersion) -> ModelVersion:
+        """Adds the next version, creating the model with its first one. Numbers are never shared nor used twice."""
+        check_name(name)
+        for key in new.tags:
+            check_tag(key)
+        return self._insert_version(name, new, at=self._clock())
+
+    def promote(
+        self,
+        name: str,
+        version: str,
+        alias: str = PRODUCTION,
+        *,
+        by: str,
+        reason: str = "",
+        allow_breaking: bool = False,
+    ) -> AliasMove:
+        """Points `alias` at `version`, and keeps the move in the history. Promoting what the alias names already is a
+        move too, from the version to itself.
+
+        Raises SignatureIncompatible where callers of the version that the alias names now would break, unless
+        `allow_breaking`, or the alias has named `version` before. Raises ModelNotFound, VersionNotFound, NameInvalid.
+        """
+        check_alias(alias)
+        target = self.version(name, version)
+        current = self.model(name).aliases.get(alias)
+        if current is not None and current != version and not allow_breaking:
+            held = {move.to_version for move in self.history(name, alias)}
+            if version not in held:
+                self._check_compatible(self.version(name, current), target)
+        return self._move_alias(name, alias, "promote", version, at=self._clock(), by=by, reason=reason)
+
+    def rollback(self, name: str, alias: str = PRODUCTION, *, by: str, reason: str = "") -> AliasMove:
+        """Points `alias` back at the version it named before the current one; a second roll-back goes one further.
+
+        Raises NothingToRollBack, AliasNotFound, ModelNotFound.
+        """
+        current = self.resolve(name, alias)
+        existing = {v.version for v in self.versions(name)}
+        target = rollback_target(self.history(name, alias), existing)
+        if target is None:
+            raise NothingToRollBack(
+                f"Alias {alias!r} of model {name!r} has named no other version before {current.version}."
+            )
+        return self._move_alias(name, alias, "rollback", target, at=self._clock(), by=by, reason=reason)
+
+    def remove_alias(self, name: str, alias: str, *, by: str, reason: str = "") -> AliasMove:
+        """Takes the alias away. Raises AliasNotFound, ModelNotFound."""
+        self.resolve(name, alias)
+        return self._move_alias(name, alias, "remove", None, at=self._clock(), by=by, reason=reason)
+
+    def set_tag(self, name: str, key: str, value: str, version: str | None = None) -> None:
+        """Tags one version, or the model where `version` is None. Raises ModelNotFound, VersionNotFound, NameInvalid."""
+        check_tag(key)
+        self._require(name, version)
+        self._write_tag(name, version, key, value)
+
+    def delete_tag(self, name: str, key: str, version: str | None = None) -> None:
+        """Removes a tag; one that is not there is no error. Raises ModelNotFound, VersionNotFound."""
+        self._require(name, version)
+        self._write_tag(name, version, key, None)
+
+    def delete(self, name: str, version: str | None = None) -> None:
+        """Removes one version, or the model with all of them. Packages stay where they are: see publishing.
+
+        Raises VersionInUse where an alias names what should go, ModelNotFound, VersionNotFound.
+        """
+        self._require(name, version)
+        named = {alias: v for alias, v in self.model(name).aliases.items() if version in (None, v)}
+        if named:
+            uses = ", ".join(f"{alias} -> {v}" for alias, v in sorted(named.items()))
+            what = f"Model {name!r}" if version is None else f"Version {version} of model {name!r}"
+            raise VersionInUse(
+                f"{what} is in use by aliases: {uses}.",
+                hint="Move the alias first, with promote or rollback, or remove it.",
+            )
+        self._delete(name, version)
+
+    def migrate(self) -> str:
+        """Brings the tables to this release's form; says in one sentence what was done."""
+        raise self._unsupported("migrating")
+
+    def close(self) -> None:  # noqa: B027  (nothing to close is the common case)
+        """Releases connections. The registry is not used afterwards."""
+
+    # -- what a backend fills in ---------------------------------------------------------------------------------------
+
+    def _insert_version(self, name: str, new: NewVersion, *, at: datetime) -> ModelVersion:
+        raise self._unsupported("registering versions")
+
+    def _move_alias(
+        self, name: str, alias: str, kind: MoveKind, to: str | None, *, at: datetime, by: str, reason: str
+    ) -> AliasMove:
+        """Moves the alias and writes the history line in one transaction; `from_version` is what it found there.
+
+        Raises VersionNotFound if `to` was deleted meanwhile."""
+        raise self._unsupported("moving aliases")
+
+    def _write_tag(self, name: str, version: str | None, key: str, value: str | None) -> None:
+        raise self._unsupported("tags")
+
+    def _delete(self, name: str, version: str | None) -> None:
+        """Deletes unless an alias names it by now (VersionInUse), in one transaction."""
+        raise self._unsupported("deleting")
+
+    # -- shared ------------------------------------------------------------------------------------------------------
+
+    def _unsupported(self, what: str) -> Unsupported:
+        return Unsupported(f"A {type(self).__name__} does not support {what}.")
+
+    def _require(self, name: str, version: str | None) -> None:
+        if version is None:
+            self.model(name)
+        else:
+            self.version(name, version)
+
+    @staticmethod
+    def _check_compatible(old: ModelVersion, new: ModelVersion) -> None:
+        breaks = breaking_changes(_signature(old), _signature(new))
+        if breaks:
+            raise SignatureIncompatible(
+                f"Version {new.version} of {new.name!r} would break callers of version {old.version}: {'; '.join(breaks)}.",
+                hint="If that is meant, repeat with --allow-breaking.",
+            )
+
+
+def rollback_target(moves: Sequence[AliasMove], existing: set[str]) -> str | None:
+    """The version to go back to, by replaying the history as a stack: a promotion pushes, a roll-back pops.
+
+    Versions that exist no more are passed over. None where nothing is left to go back to.
+    """
+    stack: list[str] = []
+    for move in moves:
+        if move.kind == "rollback":
+            while stack and stack[-1] != move.to_version:
+                stack.pop()
+        if move.to_version is not None and (not stack or stack[-1] != move.to_version):
+            stack.append(move.to_version)
+    current = stack[-1] if stack else None
+    return next((v for v in reversed(stack[:-1]) if v in existing and v != current), None)
+
+
+def _signature(version: ModelVersion) -> Signature | None:
+    return None if version.signature is None else Signature.from_mlflow(version.signature)
+
+
+# MLflow refuses '/' and ':' in model names; the rest keeps names usable in URLs, file names and metric labels.
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\- ]{0,254}")
+_ALIAS = re.compile(r"(?!latest$)(?![vV]\d+$)[A-Za-z0-9_\-]{1,255}")
+_TAG = re.compile(r"[^\x00-\x1f\x7f]{1,250}")
+
+
+def check_name(name: str) -> None:
+    """Raises NameInvalid. One rule for every backend, MLflow's and a little narrower."""
+    if not _NAME.fullmatch(name) or name != name.strip() or name in (".", ".."):
+        raise NameInvalid(
+            f"{name!r} cannot be a model name.",
+            hint="Use letters, digits, '_', '-', '.' and inner spaces, starting with a letter, digit or '_'; at most 255.",
+        )
+
+
+def check_alias(alias: str) -> None:
+    """Raises NameInvalid, by MLflow's rule."""
+    if not _ALIAS.fullmatch(alias):
+        raise NameInvalid(
+            f"{alias!r} cannot be an alias.",
+            hint="Use letters, digits, '_' and '-'; not 'latest', and not v followed by a number.",
+        )
+
+
+def check_tag(key: str) -> None:
+    """Raises NameInvalid."""
+    if not _TAG.fullmatch(key):
+        raise NameInvalid(f"{key!r} cannot be a tag name.", hint="Use 1 to 250 printable characters.")

@@ -1,0 +1,34 @@
+"""What a model takes, gives and accepts as params; and whether rows fit.
+
+`types` names the types, `schema` holds fields and signatures and reads MLflow's JSON form of them, `casts` turns one
+column into its type, `conform` checks a whole payload, `params` checks params, `infer` guesses a signature from
+payloads, `compatibility` compares two.
+"""
+
+from penstock.signature.compatibility import breaking_changes
+from penstock.signature.conform import Casting, conform
+from penstock.signature.infer import infer_signature
+from penstock.signature.params import conform_params
+from penstock.signature.schema import Field, Param, Schema, Signature, TensorField, is_tensor_schema
+from penstock.signature.types import AnyValue, ArrayOf, MapOf, ObjectOf, Property, Scalar, Type
+
+__all__ = [
+    "AnyValue",
+    "ArrayOf",
+    "Casting",
+    "Field",
+    "MapOf",
+    "ObjectOf",
+    "Param",
+    "Property",
+    "Scalar",
+    "Schema",
+    "Signature",
+    "TensorField",
+    "Type",
+    "breaking_changes",
+    "conform",
+    "conform_params",
+    "infer_signature",
+    "is_tensor_schema",
+]

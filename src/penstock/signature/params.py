@@ -1,0 +1,71 @@
+"""Inference parameters: defaults filled in, unknown ones dropped, types strict. MLflow's rules, without its surprises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from penstock.errors import SchemaViolation
+from penstock.payload import Violation, shortened
+from penstock.signature.cells import Misfit, cell_reader
+from penstock.signature.schema import Param
+from penstock.signature.types import Scalar
+
+# Which Python types of a JSON value a param may have; a bool is never a number, and 1.0 is not whole.
+_ALLOWED: dict[Scalar, tuple[type, ...]] = {
+    Scalar.BOOLEAN: (bool,),
+    Scalar.INTEGER: (int,),
+    Scalar.LONG: (int,),
+    Scalar.FLOAT: (int, float),
+    Scalar.DOUBLE: (int, float),
+    Scalar.STRING: (str,),
+    Scalar.DATETIME: (str, datetime),
+}
+
+
+def conform_params(params: tuple[Param, ...], given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The params the model is called with: what was given, checked, over the defaults.
+
+    Raises SchemaViolation. A model without a params schema gets none, whatever was sent.
+    """
+    if not params:
+        return {}
+    if given is not None and not isinstance(given, Mapping):
+        raise SchemaViolation([Violation(f"params must be an object, not {shortened(given)}")])
+    violations: list[Violation] = []
+    result: dict[str, Any] = {}
+    for param in params:
+        value = (given or {}).get(param.name, param.default)
+        try:
+            result[param.name] = _read(param, value)
+        except Misfit as misfit:
+            violations.append(Violation(f"param {param.name!r}: {misfit}"))
+    if violations:
+        raise SchemaViolation(violations)
+    return result
+
+
+def _read(param: Param, value: Any) -> Any:
+    if param.shape is not None:
+        if value is None:
+            return None
+        if not isinstance(value, list):
+            raise Misfit(f"{shortened(value)} is not a list")
+        return [_read_one(param, item) for item in value]
+    return _read_one(param, value)
+
+
+def _read_one(param: Param, value: Any) -> Any:
+    if value is None:
+        return None
+    if not isinstance(param.type, Scalar):
+        return cell_reader(param.type, "frame")(value)
+    allowed = _ALLOWED.get(param.type, ())
+    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+        raise Misfit(f"{shortened(value)} is not {param.type}")
+    if isinstance(value, int) and param.type in (Scalar.FLOAT, Scalar.DOUBLE):
+        return float(value)
+    if param.type is Scalar.DATETIME and isinstance(value, str):
+        return cell_reader(param.type, "frame")(value)
+    return value

@@ -1,0 +1,185 @@
+"""Fields, params and the whole signature, read from and written to the form that an MLmodel file holds.
+
+There, `inputs`, `outputs` and `params` are JSON *texts*; a column is `{"type", "name"?, "required"}`, a tensor is
+`{"name"?, "type": "tensor", "tensor-spec": {"dtype", "shape"}}`, and one side never mixes the two.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeGuard
+
+import numpy as np
+
+from penstock.errors import PackageInvalid
+from penstock.payload import Name
+from penstock.signature.types import Scalar, Type, is_required, read_type, write_type
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One column. `name` is None where the columns have none; an optional column may be absent or null."""
+
+    name: Name | None
+    type: Type
+    required: bool = True
+
+    def __str__(self) -> str:
+        named = f"{self.name}: " if self.name is not None else ""
+        return f"{named}{self.type}{'' if self.required else ' (optional)'}"
+
+
+@dataclass(frozen=True, slots=True)
+class TensorField:
+    """One array. -1 in `shape` is any length; the first axis is the rows. dtype kinds U, S and O take any width."""
+
+    name: str | None
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+    def __str__(self) -> str:
+        named = f"{self.name}: " if self.name is not None else ""
+        return f"{named}{dtype_name(self.dtype)}{list(self.shape)}"
+
+
+Schema: TypeAlias = tuple[Field, ...] | tuple[TensorField, ...]
+
+
+def is_tensor_schema(schema: Schema) -> TypeGuard[tuple[TensorField, ...]]:
+    return bool(schema) and isinstance(schema[0], TensorField)
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """One inference parameter. `shape` None is a scalar, (-1,) a list."""
+
+    name: str
+    type: Type
+    default: Any
+    shape: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """`inputs` or `outputs` is None where the package does not say."""
+
+    inputs: Schema | None = None
+    outputs: Schema | None = None
+    params: tuple[Param, ...] = ()
+
+    @classmethod
+    def from_mlflow(cls, mapping: Mapping[str, Any]) -> Signature:
+        """From the `signature` of an MLmodel file. Raises PackageInvalid."""
+        return cls(
+            inputs=_read_side(mapping, "inputs"),
+            outputs=_read_side(mapping, "outputs"),
+            params=tuple(_read_param(spec) for spec in _json_list(mapping, "params") or ()),
+        )
+
+    def to_mlflow(self) -> dict[str, str | None]:
+        """What an MLmodel file holds as `signature`."""
+        return {
+            "inputs": _write_side(self.inputs),
+            "outputs": _write_side(self.outputs),
+            "params": json.dumps([_write_param(p) for p in self.params]) if self.params else None,
+        }
+
+
+def _json_list(mapping: Mapping[str, Any], side: str) -> list[Mapping[str, Any]] | None:
+    text = mapping.get(side)
+    if text is None:
+        return None
+    try:
+        specs = json.loads(text) if isinstance(text, str) else text
+    except ValueError as error:
+        raise PackageInvalid(f"The signature's {side} are not JSON: {error}.") from None
+    if not isinstance(specs, list) or not all(isinstance(s, Mapping) for s in specs):
+        raise PackageInvalid(f"The signature's {side} are not a list of objects.")
+    return specs
+
+
+def _read_side(mapping: Mapping[str, Any], side: str) -> Schema | None:
+    specs = _json_list(mapping, side)
+    if not specs:
+        return None
+    tensors = [spec.get("type") == "tensor" for spec in specs]
+    if all(tensors):
+        return tuple(_read_tensor(spec, side) for spec in specs)
+    if any(tensors):
+        raise PackageInvalid(f"The signature's {side} mix columns and tensors.")
+    fields = tuple(_read_field(spec, i, side) for i, spec in enumerate(specs))
+    if len({f.name is None for f in fields}) > 1:
+        raise PackageInvalid(f"The signature names some of its {side} and not others.")
+    return fields
+
+
+def _read_field(spec: Mapping[str, Any], position: int, side: str) -> Field:
+    name = spec.get("name")
+    type_ = read_type(spec, f"{side} column {name if name is not None else position}")
+    # Without the key a scalar column is required and a compound one is not: so MLflow reads its own older files.
+    return Field(name, type_, is_required(spec, default=isinstance(type_, Scalar)))
+
+
+def _read_tensor(spec: Mapping[str, Any], side: str) -> TensorField:
+    inner = spec.get("tensor-spec")
+    try:
+        name = inner["dtype"]  # type: ignore[index]
+        dtype = np.dtype({"str": "U", "string": "U", "bytes": "S"}.get(name, name))
+        return TensorField(spec.get("name"), dtype, tuple(int(n) for n in inner["shape"]))  # type: ignore[index]
+    except (TypeError, KeyError, ValueError) as error:
+        raise PackageInvalid(f"The signature's {side} hold a tensor that cannot be read: {spec!r} ({error}).") from None
+
+
+def _read_param(spec: Mapping[str, Any]) -> Param:
+    name = spec.get("name")
+    if not isinstance(name, str):
+        raise PackageInvalid(f"The signature holds a param without a name: {spec!r}.")
+    kind = spec.get("type", spec.get("dtype"))  # 2.6 wrote `dtype`
+    shape = spec.get("shape")
+    return Param(
+        name,
+        read_type({**spec, "type": kind}, f"param {name}"),
+        spec.get("default"),
+        tuple(shape) if shape else None,
+    )
+
+
+def _write_side(schema: Schema | None) -> str | None:
+    if schema is None:
+        return None
+    return json.dumps([_write_tensor(f) if isinstance(f, TensorField) else _write_field(f) for f in schema])
+
+
+def _write_field(field: Field) -> dict[str, Any]:
+    named = {} if field.name is None else {"name": field.name}
+    return {**write_type(field.type), **named, "required": field.required}
+
+
+def _write_tensor(field: TensorField) -> dict[str, Any]:
+    named = {} if field.name is None else {"name": field.name}
+    return {
+        **named,
+        "type": "tensor",
+        "tensor-spec": {"dtype": dtype_name(field.dtype), "shape": list(field.shape)},
+    }
+
+
+def _write_param(param: Param) -> dict[str, Any]:
+    return {
+        "name": param.name,
+        **write_type(param.type),
+        "default": param.default,
+        "shape": None if param.shape is None else list(param.shape),
+    }
+
+
+def dtype_name(dtype: np.dtype[Any]) -> str:
+    """The name MLflow writes: widths of text and bytes are left out."""
+    return {"U": "str", "S": "bytes", "O": "object"}.get(dtype.kind, dtype.name)
+
+
+def names_of(fields: Sequence[Field]) -> tuple[Name, ...] | None:
+    """The columns' names, or None for unnamed ones."""
+    return None if any(f.name is None for f in fields) else tuple(f.name for f in fields if f.name is not None)

@@ -1,0 +1,159 @@
+"""The types that MLflow's column signatures know, and how they are written in JSON.
+
+Source: MLflow's signature JSON (`type`, `items`, `properties`, `values`), as its 1.x to 3.x clients write it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from penstock.errors import PackageInvalid
+
+
+class Scalar(Enum):
+    """One cell of a plain column. The value is MLflow's name for it."""
+
+    BOOLEAN = "boolean"
+    INTEGER = "integer"
+    LONG = "long"
+    FLOAT = "float"
+    DOUBLE = "double"
+    STRING = "string"
+    BINARY = "binary"
+    DATETIME = "datetime"
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The numpy dtype of a column without missing values."""
+        return _DTYPES[self]
+
+    def __str__(self) -> str:
+        return self.value
+
+
+_DTYPES: dict[Scalar, np.dtype[Any]] = {
+    Scalar.BOOLEAN: np.dtype(bool),
+    Scalar.INTEGER: np.dtype(np.int32),
+    Scalar.LONG: np.dtype(np.int64),
+    Scalar.FLOAT: np.dtype(np.float32),
+    Scalar.DOUBLE: np.dtype(np.float64),
+    Scalar.STRING: np.dtype(object),
+    Scalar.BINARY: np.dtype(object),
+    Scalar.DATETIME: np.dtype("datetime64[ns]"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayOf:
+    """A list in one cell, every item of one type."""
+
+    items: Type
+
+    def __str__(self) -> str:
+        return f"array<{self.items}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """One key of an object."""
+
+    name: str
+    type: Type
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectOf:
+    """A JSON object in one cell, with known keys."""
+
+    properties: tuple[Property, ...]
+
+    def __str__(self) -> str:
+        inside = ", ".join(f"{p.name}{'' if p.required else '?'}: {p.type}" for p in self.properties)
+        return f"object{{{inside}}}"
+
+
+@dataclass(frozen=True, slots=True)
+class MapOf:
+    """A JSON object in one cell, with any keys and values of one type."""
+
+    values: Type
+
+    def __str__(self) -> str:
+        return f"map<{self.values}>"
+
+
+@dataclass(frozen=True, slots=True)
+class AnyValue:
+    """Anything JSON can say."""
+
+    def __str__(self) -> str:
+        return "any"
+
+
+Type: TypeAlias = Scalar | ArrayOf | ObjectOf | MapOf | AnyValue
+
+
+def read_type(spec: Mapping[str, Any], where: str) -> Type:
+    """The type that a JSON description means. `where` names it in errors. Raises PackageInvalid."""
+    kind = spec.get("type")
+    match kind:
+        case "array":
+            return ArrayOf(read_type(_inner(spec, "items", where), f"{where} items"))
+        case "object":
+            properties = _inner(spec, "properties", where)
+            return ObjectOf(
+                tuple(
+                    Property(str(k), read_type(p, f"{where}.{k}"), is_required(p, default=True))
+                    for k, p in properties.items()
+                )
+            )
+        case "map":
+            return MapOf(read_type(_inner(spec, "values", where), f"{where} values"))
+        case "any":
+            return AnyValue()
+        case "sparkml_vector":
+            return ArrayOf(Scalar.DOUBLE)
+    try:
+        return Scalar(kind)
+    except ValueError:
+        raise PackageInvalid(f"The signature gives {where} the unknown type {kind!r}.") from None
+
+
+def write_type(type_: Type) -> dict[str, Any]:
+    """The inverse of read_type."""
+    match type_:
+        case ArrayOf(items):
+            return {"type": "array", "items": write_type(items)}
+        case ObjectOf(properties):
+            return {
+                "type": "object",
+                "properties": {p.name: {**write_type(p.type), "required": p.required} for p in properties},
+            }
+        case MapOf(values):
+            return {"type": "map", "values": write_type(values)}
+        case AnyValue():
+            return {"type": "any"}
+        case Scalar():
+            return {"type": type_.value}
+
+
+def is_required(spec: Mapping[str, Any], *, default: bool) -> bool:
+    """`required` as 2.11 and later write it, or the `optional` of 2.6 to 2.9."""
+    if "required" in spec:
+        return bool(spec["required"])
+    if "optional" in spec:
+        return not spec["optional"]
+    return default
+
+
+def _inner(spec: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
+    inner = spec.get(key)
+    if not isinstance(inner, Mapping):
+        raise PackageInvalid(f"The signature's {where} has type {spec.get('type')!r} but no {key!r}.")
+    return inner
