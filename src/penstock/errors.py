@@ -38,6 +38,7 @@ PenstockError
 │   ├── DeadlineExceeded        the caller's time ran out
 │   └── Closing                 the model or the gateway is being shut down
 ├── PredictError                the model's own code failed on these rows
+├── AnswerUnserializable        the model answered something that the protocol has no form for
 └── ScoringError                a file could not be scored
 
 `code` is stable: clients and dashboards may depend on it. `hint` says what to do. Which HTTP status an error becomes
@@ -232,6 +233,10 @@ class PredictError(PenstockError):
     """The model's code raised. The original exception is the `__cause__`."""
 
     code = "predict"
+
+
+class AnswerUnserializable(PenstockError):
+    code = "answer_unserializable"
 
 
 class ScoringError(PenstockError):

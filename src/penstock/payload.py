@@ -30,7 +30,7 @@ class Table:
     """Named or unnamed columns of equal length: what reaches a model as a frame.
 
     `names` has one entry per column, or is None when the columns have no names. Exactly one of `block` (rows, columns;
-    all columns share its dtype) and `columns` (one 1-D array each) is given. `index` (rows,) is the caller's row labels.
+    all columns share its dtype) and `columns` (one 1-D array each) is given. `index` (rows,) holds the caller's labels.
     """
 
     names: tuple[Name, ...] | None

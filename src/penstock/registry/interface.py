@@ -7,20 +7,23 @@ writing verbs alone and callers get `Unsupported`.
 
 from __future__ import annotations
 
+import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
 from penstock.errors import (
     AliasNotFound,
+    ModelNotFound,
     NameInvalid,
     NothingToRollBack,
     SignatureIncompatible,
     Unsupported,
     VersionInUse,
+    VersionNotFound,
 )
 from penstock.signature import Signature, breaking_changes
 
@@ -31,7 +34,7 @@ MoveKind: TypeAlias = Literal["promote", "rollback", "remove"]
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """One registered version. `version` is a decimal number as text; `source` is the absolute path or URL of its package.
+    """One registered version. `version` is a decimal number as text; `source` is its package, an absolute path or URL.
 
     `digest` is the package digest (64 hex digits), or None where the registry does not know it. `signature` is in
     MLflow's manifest form. `created_at` is in UTC.
@@ -53,7 +56,7 @@ class ModelVersion:
 
 @dataclass(frozen=True, slots=True)
 class RegisteredModel:
-    """One model name. `aliases` maps alias to version; `latest` is the highest version number, or None without versions."""
+    """One model name. `aliases` maps alias to version; `latest` is the highest number, or None without versions."""
 
     name: str
     created_at: datetime
@@ -128,11 +131,7 @@ class Registry(ABC):
         """The version that an alias names now. Raises ModelNotFound, AliasNotFound."""
         model = self.model(name)
         if alias not in model.aliases:
-            known = ", ".join(sorted(model.aliases)) or "none"
-            raise AliasNotFound(
-                f"Model {name!r} has no alias {alias!r} (aliases: {known}).",
-                hint=f"Set it with: penstock registry promote {name} VERSION --alias {alias}",
-            )
+            raise no_alias(name, alias, model.aliases)
         return self.version(name, model.aliases[alias])
 
     # -- writing -----------------------------------------------------------------------------------------------------
@@ -142,7 +141,7 @@ class Registry(ABC):
         check_name(name)
         for key in new.tags:
             check_tag(key)
-        return self._insert_version(name, new, at=self._clock())
+        return self._insert_version(name, new, at=self._now())
 
     def promote(
         self,
@@ -167,7 +166,7 @@ class Registry(ABC):
             held = {move.to_version for move in self.history(name, alias)}
             if version not in held:
                 self._check_compatible(self.version(name, current), target)
-        return self._move_alias(name, alias, "promote", version, at=self._clock(), by=by, reason=reason)
+        return self._move_alias(name, alias, "promote", version, at=self._now(), by=by, reason=reason)
 
     def rollback(self, name: str, alias: str = PRODUCTION, *, by: str, reason: str = "") -> AliasMove:
         """Points `alias` back at the version it named before the current one; a second roll-back goes one further.
@@ -181,15 +180,15 @@ class Registry(ABC):
             raise NothingToRollBack(
                 f"Alias {alias!r} of model {name!r} has named no other version before {current.version}."
             )
-        return self._move_alias(name, alias, "rollback", target, at=self._clock(), by=by, reason=reason)
+        return self._move_alias(name, alias, "rollback", target, at=self._now(), by=by, reason=reason)
 
     def remove_alias(self, name: str, alias: str, *, by: str, reason: str = "") -> AliasMove:
         """Takes the alias away. Raises AliasNotFound, ModelNotFound."""
         self.resolve(name, alias)
-        return self._move_alias(name, alias, "remove", None, at=self._clock(), by=by, reason=reason)
+        return self._move_alias(name, alias, "remove", None, at=self._now(), by=by, reason=reason)
 
     def set_tag(self, name: str, key: str, value: str, version: str | None = None) -> None:
-        """Tags one version, or the model where `version` is None. Raises ModelNotFound, VersionNotFound, NameInvalid."""
+        """Tags a version, or the model where `version` is None. Raises ModelNotFound, VersionNotFound, NameInvalid."""
         check_tag(key)
         self._require(name, version)
         self._write_tag(name, version, key, value)
@@ -202,17 +201,10 @@ class Registry(ABC):
     def delete(self, name: str, version: str | None = None) -> None:
         """Removes one version, or the model with all of them. Packages stay where they are: see publishing.
 
+        History and numbering stay: a model registered again under this name continues both.
         Raises VersionInUse where an alias names what should go, ModelNotFound, VersionNotFound.
         """
         self._require(name, version)
-        named = {alias: v for alias, v in self.model(name).aliases.items() if version in (None, v)}
-        if named:
-            uses = ", ".join(f"{alias} -> {v}" for alias, v in sorted(named.items()))
-            what = f"Model {name!r}" if version is None else f"Version {version} of model {name!r}"
-            raise VersionInUse(
-                f"{what} is in use by aliases: {uses}.",
-                hint="Move the alias first, with promote or rollback, or remove it.",
-            )
         self._delete(name, version)
 
     def migrate(self) -> str:
@@ -232,17 +224,26 @@ class Registry(ABC):
     ) -> AliasMove:
         """Moves the alias and writes the history line in one transaction; `from_version` is what it found there.
 
-        Raises VersionNotFound if `to` was deleted meanwhile."""
+        Raises ModelNotFound, VersionNotFound where `to` is gone, AliasNotFound where there is nothing to remove."""
         raise self._unsupported("moving aliases")
 
     def _write_tag(self, name: str, version: str | None, key: str, value: str | None) -> None:
         raise self._unsupported("tags")
 
     def _delete(self, name: str, version: str | None) -> None:
-        """Deletes unless an alias names it by now (VersionInUse), in one transaction."""
+        """Checks with `refuse_if_named`, and deletes, in one transaction. Raises as `delete` does."""
         raise self._unsupported("deleting")
 
     # -- shared ------------------------------------------------------------------------------------------------------
+
+    def _now(self) -> datetime:
+        return self._clock().astimezone(UTC)
+
+    def _located(self, source: str) -> str:
+        """A stored source as callers get it: a relative one is joined to `artifact_root`."""
+        if os.path.isabs(source) or _URL.match(source):
+            return source
+        return f"{self.artifact_root.rstrip('/')}/{source}"
 
     def _unsupported(self, what: str) -> Unsupported:
         return Unsupported(f"A {type(self).__name__} does not support {what}.")
@@ -258,7 +259,8 @@ class Registry(ABC):
         breaks = breaking_changes(_signature(old), _signature(new))
         if breaks:
             raise SignatureIncompatible(
-                f"Version {new.version} of {new.name!r} would break callers of version {old.version}: {'; '.join(breaks)}.",
+                f"Version {new.version} of {new.name!r} would break callers of version {old.version}: "
+                f"{'; '.join(breaks)}.",
                 hint="If that is meant, repeat with --allow-breaking.",
             )
 
@@ -279,6 +281,36 @@ def rollback_target(moves: Sequence[AliasMove], existing: set[str]) -> str | Non
     return next((v for v in reversed(stack[:-1]) if v in existing and v != current), None)
 
 
+def no_model(name: str) -> ModelNotFound:
+    return ModelNotFound(
+        f"There is no model {name!r} in this registry.", hint=f"Add it with: penstock registry add {name} PACKAGE"
+    )
+
+
+def no_version(name: str, version: str) -> VersionNotFound:
+    return VersionNotFound(
+        f"Model {name!r} has no version {version}.", hint=f"See which there are with: penstock registry show {name}"
+    )
+
+
+def no_alias(name: str, alias: str, known: Iterable[str]) -> AliasNotFound:
+    return AliasNotFound(
+        f"Model {name!r} has no alias {alias!r} (aliases: {', '.join(sorted(known)) or 'none'}).",
+        hint=f"Set it with: penstock registry promote {name} VERSION --alias {alias}",
+    )
+
+
+def refuse_if_named(name: str, version: str | None, aliases: Mapping[str, str]) -> None:
+    """Raises VersionInUse if one of the model's aliases names `version`, or any version where that is None."""
+    named = sorted((alias, v) for alias, v in aliases.items() if version in (None, v))
+    if named:
+        what = f"Model {name!r}" if version is None else f"Version {version} of model {name!r}"
+        raise VersionInUse(
+            f"{what} is in use by aliases: {', '.join(f'{alias} -> {v}' for alias, v in named)}.",
+            hint=f"Point the alias elsewhere with promote, or: penstock registry remove-alias {name} {named[0][0]}",
+        )
+
+
 def _signature(version: ModelVersion) -> Signature | None:
     return None if version.signature is None else Signature.from_mlflow(version.signature)
 
@@ -286,6 +318,7 @@ def _signature(version: ModelVersion) -> Signature | None:
 # MLflow refuses '/' and ':' in model names; the rest keeps names usable in URLs, file names and metric labels.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\- ]{0,254}")
 _ALIAS = re.compile(r"(?!latest$)(?![vV]\d+$)[A-Za-z0-9_\-]{1,255}")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+:")
 _TAG = re.compile(r"[^\x00-\x1f\x7f]{1,250}")
 
 
@@ -294,7 +327,7 @@ def check_name(name: str) -> None:
     if not _NAME.fullmatch(name) or name != name.strip() or name in (".", ".."):
         raise NameInvalid(
             f"{name!r} cannot be a model name.",
-            hint="Use letters, digits, '_', '-', '.' and inner spaces, starting with a letter, digit or '_'; at most 255.",
+            hint="Use up to 255 letters, digits, '_', '-', '.' and inner spaces; start with a letter, digit or '_'.",
         )
 
 

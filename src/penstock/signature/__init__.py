@@ -5,6 +5,7 @@ column into its type, `conform` checks a whole payload, `params` checks params, 
 payloads, `compatibility` compares two.
 """
 
+from penstock.signature.cells import is_missing_word
 from penstock.signature.compatibility import breaking_changes
 from penstock.signature.conform import Casting, conform
 from penstock.signature.infer import infer_signature
@@ -30,5 +31,6 @@ __all__ = [
     "conform",
     "conform_params",
     "infer_signature",
+    "is_missing_word",
     "is_tensor_schema",
 ]

@@ -59,7 +59,7 @@ def cast(column: Array, type_: Type, casting: Casting, *, limit: int | None = No
 
 
 def _parse_text(column: Array, type_: Scalar) -> Array | None:
-    """All cells text that numpy can parse in one go: the common CSV column. None where some cell needs a closer look."""
+    """All cells text that numpy parses in one go: the common CSV column. None where a cell needs a closer look."""
     if not len(column) or type(column[0]) is not str:
         return None
     try:

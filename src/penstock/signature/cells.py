@@ -1,4 +1,4 @@
-"""One cell into its type. Every reader takes what JSON, CSV or a typed source can hold, and raises Misfit with a reason.
+"""One cell into its type. Readers take what JSON, CSV or a typed source can hold, and raise Misfit with a reason.
 
 Missing values: None, NaN and, in text, the words that pandas reads as missing. A missing number is NaN for the floating
 types and refused for the whole ones; a missing boolean, string or compound value stays None.
@@ -25,8 +25,33 @@ CellReader: TypeAlias = Callable[[Any], Any]
 
 # What pandas.read_csv takes for missing by default.
 MISSING_WORDS = frozenset(
-    ["#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null", ""]
+    [
+        "#N/A",
+        "#N/A N/A",
+        "#NA",
+        "-1.#IND",
+        "-1.#QNAN",
+        "-NaN",
+        "-nan",
+        "1.#IND",
+        "1.#QNAN",
+        "<NA>",
+        "N/A",
+        "NA",
+        "NULL",
+        "NaN",
+        "None",
+        "n/a",
+        "nan",
+        "null",
+        "",
+    ]
 )
+
+
+def is_missing_word(cell: Any) -> bool:
+    """Whether a cell of text stands for nothing."""
+    return isinstance(cell, str) and cell in MISSING_WORDS
 
 
 class Misfit(Exception):
@@ -46,7 +71,7 @@ def cell_reader(type_: Type, casting: str) -> CellReader:
 
 
 def _text(reader: CellReader, type_: Scalar, cell: Any) -> Any:
-    return reader(None if isinstance(cell, str) and cell in MISSING_WORDS else cell)
+    return reader(None if is_missing_word(cell) else cell)
 
 
 def _same(cell: Any) -> Any:

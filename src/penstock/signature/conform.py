@@ -63,7 +63,7 @@ def _fits_already(table: Table, fields: tuple[Field, ...]) -> bool:
 
 
 def _as_table(payload: Payload, fields: tuple[Field, ...]) -> Table | Violation:
-    """What a caller may send for columns besides a frame: a dict of lists, a list for one column, rows for unnamed ones."""
+    """What may be sent for columns besides a frame: a dict of lists, a list for one column, rows for unnamed ones."""
     if isinstance(payload, Table):
         return payload
     if isinstance(payload, Tensors):

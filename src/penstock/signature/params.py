@@ -1,4 +1,4 @@
-"""Inference parameters: defaults filled in, unknown ones dropped, types strict. MLflow's rules, without its surprises."""
+"""Inference parameters: defaults filled in, unknown ones dropped, types strict, as in MLflow."""
 
 from __future__ import annotations
 

@@ -1,0 +1,57 @@
+"""The `code/` directory of packages: on the import path, never under another package's names.
+
+Python has one namespace of modules per process. A second package whose module names are taken would silently run the
+first one's code, so it is refused here.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+
+from penstock.errors import CodeConflict
+
+# The only state: which package (digest) put which top-level module name into this process. Guarded by _lock.
+_owners: dict[str, str] = {}
+_lock = threading.Lock()
+
+
+def add_code_directory(directory: Path, digest: str) -> None:
+    """Puts a package's code directory first on sys.path. Raises CodeConflict where a name is taken."""
+    if not directory.is_dir():
+        return
+    sys.dont_write_bytecode = True  # a sealed package stays as it is
+    names = {p.stem for p in directory.glob("*.py")} | {p.name for p in directory.iterdir() if _is_package(p)}
+    with _lock:
+        for name in sorted(names):
+            _check_free(name, directory, digest)
+        for name in names:
+            _owners[name] = digest
+    path = str(directory.resolve())
+    if path in sys.path:
+        sys.path.remove(path)
+    sys.path.insert(0, path)
+
+
+def _is_package(path: Path) -> bool:
+    return path.is_dir() and path.name.isidentifier() and any(path.rglob("*.py"))
+
+
+def _check_free(name: str, directory: Path, digest: str) -> None:
+    owner = _owners.get(name)
+    if owner is not None and owner != digest:
+        raise CodeConflict(
+            f"The package's code/ holds a module {name!r}, and package {owner[:12]} has put another one of that name "
+            "into this process already.",
+            hint="Serve the two from separate processes, or rename the module.",
+        )
+    module = sys.modules.get(name)
+    if owner is None and module is not None:
+        file = getattr(module, "__file__", None) or ""
+        if not file or not Path(file).resolve().is_relative_to(directory.resolve()):
+            raise CodeConflict(
+                f"The package's code/ holds a module {name!r}, but a module of that name is loaded already"
+                f"{f' from {file}' if file else ''}.",
+                hint="Rename the package's module.",
+            )

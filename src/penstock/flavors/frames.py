@@ -1,0 +1,76 @@
+"""Payloads to and from what Python models use: pandas frames and series, numpy arrays, plain objects.
+
+The only place where a payload becomes a frame. pandas is imported when a frame is really needed.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from penstock.payload import Array, Payload, Table, Tensors, Value, as_object_array
+
+
+def to_frame(table: Table) -> Any:
+    """A pandas.DataFrame of the table; one block stays one block, without a copy."""
+    import pandas as pd
+
+    names = None if table.names is None else pd.Index(list(table.names))
+    if table.block is not None:
+        return pd.DataFrame(table.block, columns=names, index=table.index, copy=False)
+    data = dict(enumerate(table.columns or ()))
+    frame = pd.DataFrame(data, index=table.index if table.index is not None else pd.RangeIndex(table.rows), copy=False)
+    if names is not None:
+        frame.columns = names
+    return frame
+
+
+def to_python(payload: Payload) -> Any:
+    """What MLflow hands to a python_function: a frame, an array, a dict of arrays, or the value itself."""
+    if isinstance(payload, Table):
+        return to_frame(payload)
+    if isinstance(payload, Tensors):
+        return payload.arrays[0] if payload.names is None else payload.mapping()
+    return payload.value
+
+
+def from_python(result: Any, *, rows_of_lists: bool = False) -> Payload:
+    """The payload for what a model returned.
+
+    With `rows_of_lists` a list counts as rows, one item each, which is how a batchable function answers.
+    """
+    if isinstance(result, np.ndarray):
+        return Tensors.single(result)
+    pandas = sys.modules.get("pandas")  # nothing is a frame unless somebody imported pandas
+    if pandas is not None:
+        if isinstance(result, pandas.DataFrame):
+            return from_frame(result)
+        if isinstance(result, pandas.Series):
+            return from_frame(result.to_frame(name="0" if result.name is None else result.name))
+    if isinstance(result, dict) and result and all(isinstance(v, np.ndarray) and v.ndim for v in result.values()):
+        return Tensors.named({str(name): array for name, array in result.items()})
+    if rows_of_lists and isinstance(result, list):
+        return Tensors.single(as_object_array(result))
+    return Value(result)
+
+
+def from_frame(frame: Any) -> Table:
+    """A table of a pandas.DataFrame. Extension types become plain numpy ones, missing values None or NaN."""
+    names = [name if isinstance(name, (str, int)) else str(name) for name in frame.columns.tolist()]
+    return Table.of(names, [_column(frame.iloc[:, i]) for i in range(len(names))])
+
+
+def _column(series: Any) -> Array:
+    dtype = series.dtype
+    if isinstance(dtype, np.dtype):
+        return np.asarray(series)
+    if getattr(dtype, "tz", None) is not None or dtype.name == "category" or dtype.kind not in "biuf":
+        return np.asarray(series.astype(object))
+    # pandas' own nullable numbers: None for missing, so that whole numbers stay whole.
+    return (
+        np.asarray(series.array.to_numpy(dtype=object, na_value=None))
+        if series.hasnans
+        else series.to_numpy(dtype.numpy_dtype)
+    )

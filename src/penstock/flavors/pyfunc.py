@@ -1,0 +1,196 @@
+"""Python functions: models from code, and MLflow's python_function packages with a loader module of their own.
+
+Always code-carrying. Packages that Penstock wrote are loaded by the loader they carry (`python_loader`), under a module
+name made from the package's digest, so that two versions never share code. A loader module in `code/` is imported from
+there. Loader modules of MLflow's own are left to MLflow, where it is installed.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import shutil
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from penstock.errors import ArtifactInvalid, CodeNotTrusted, DependencyMissing, PackagingFailed, PenstockError
+from penstock.flavors import python_loader
+from penstock.flavors.code import add_code_directory
+from penstock.flavors.frames import from_python, to_python
+from penstock.flavors.interface import CodeReason, Flavor, LoadContext, Predictor, Written, inside
+from penstock.manifest import PYTHON_FUNCTION, Manifest
+from penstock.payload import Payload, shortened
+
+OWN_LOADER = "penstock_loader"
+SOURCE = "model.py"
+
+
+class PyfuncFlavor(Flavor):
+    name = PYTHON_FUNCTION
+
+    def artifact(self, manifest: Manifest) -> str:
+        settings = manifest.python_function or {}
+        for key in ("source", "python_model", "data", "model_path"):
+            if settings.get(key):
+                return str(settings[key])
+        return str(settings.get("code") or ".")
+
+    def code_reasons(self, directory: Path, manifest: Manifest) -> list[CodeReason]:
+        loader = (manifest.python_function or {}).get("loader_module")
+        reasons = [CodeReason(self.artifact(manifest), f"is Python, run by the loader module {loader!r}")]
+        extra = _modules(directory / "code") - {f"{OWN_LOADER}.py"}
+        if extra:
+            reasons.append(CodeReason("code/", f"holds modules: {', '.join(sorted(extra))}"))
+        return reasons
+
+    def load(self, context: LoadContext) -> PyfuncPredictor:
+        if not context.trusted:
+            raise CodeNotTrusted(f"{self.artifact(context.manifest)} is Python code; loading it runs it.")
+        settings = context.manifest.python_function or {}
+        config = {**(settings.get("config") or {}), **context.config}
+        try:
+            model = self._load(context, settings, config)
+        except PenstockError:
+            raise
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            raise ArtifactInvalid(
+                f"The package's code failed while loading: {type(error).__name__}: {shortened(str(error), 300)}."
+            ) from error
+        function = getattr(model, str(settings.get("predict_fn") or "predict"))
+        return PyfuncPredictor(function, joinable=context.manifest.batchable)
+
+    def _load(self, context: LoadContext, settings: Mapping[str, Any], config: Mapping[str, Any]) -> Any:
+        directory, loader = context.directory, str(settings.get("loader_module"))
+        if loader == OWN_LOADER:
+            if _modules(directory / "code") - {f"{OWN_LOADER}.py"}:
+                add_code_directory(directory / "code", context.digest)
+            inside(directory, settings.get("source"), "Python source")
+            for name, artifact in (settings.get("artifacts") or {}).items():
+                inside(directory, artifact.get("path"), f"artifact {name!r}")
+            module_name = f"penstock_model_{context.digest[:16] or 'local'}"
+            return python_loader.load_source(str(directory), dict(settings), dict(config), module_name)
+        if loader.split(".")[0] == "mlflow" or not settings.get("code"):
+            return _load_with_mlflow(directory, loader, config)
+        add_code_directory(directory / str(settings["code"]), context.digest)
+        data = settings.get("data")
+        path = inside(directory, data, "python function's data") if data else directory
+        module = import_module(loader)
+        return module._load_pyfunc(str(path), dict(config)) if config else module._load_pyfunc(str(path))
+
+    @staticmethod
+    def write(
+        source: Path,
+        directory: Path,
+        *,
+        entry: str | None = None,
+        artifacts: Mapping[str, Path] | None = None,
+        code: tuple[Path, ...] = (),
+        config: Mapping[str, Any] | None = None,
+        batchable: bool = False,
+    ) -> Written:
+        """Writes a model from code: the file, its artifacts, the modules it imports, and the loader for MLflow.
+
+        Raises PackagingFailed where something is missing or two things have one name.
+        """
+        if source.suffix != ".py" or not source.is_file():
+            raise PackagingFailed(f"{source} is no Python file.")
+        _check_syntax(source)
+        shutil.copyfile(source, directory / SOURCE)
+        (directory / "code").mkdir()
+        shutil.copyfile(python_loader.__file__, directory / "code" / f"{OWN_LOADER}.py")
+        for extra in code:
+            _copy(extra, directory / "code" / extra.name)
+        places: dict[str, dict[str, str]] = {}
+        for name, path in (artifacts or {}).items():
+            if not name.isidentifier():
+                raise PackagingFailed(f"An artifact's name must be an identifier, not {name!r}.")
+            (directory / "artifacts" / name).mkdir(parents=True)
+            _copy(path, directory / "artifacts" / name / path.name)
+            places[name] = {"path": f"artifacts/{name}/{path.name}", "uri": path.name}
+        settings: dict[str, Any] = {
+            "loader_module": OWN_LOADER,
+            "code": "code",
+            "source": SOURCE,
+            "predict_fn": "predict",
+        }
+        if entry:
+            settings["entry"] = entry
+        if places:
+            settings["artifacts"] = places
+        if config:
+            settings["config"] = dict(config)
+        requirements = _requirements([source, *(p for extra in code for p in _python_files(extra))])
+        return Written(flavors={PYTHON_FUNCTION: settings}, requirements=requirements, batchable=batchable)
+
+
+def _check_syntax(source: Path) -> None:
+    try:
+        ast.parse(source.read_bytes(), str(source))
+    except (SyntaxError, ValueError) as error:
+        raise PackagingFailed(f"{source} is not valid Python: {error}.") from None
+
+
+def _copy(source: Path, target: Path) -> None:
+    if not source.exists():
+        raise PackagingFailed(f"There is nothing at {source}.")
+    if target.exists():
+        raise PackagingFailed(f"Two files would be {target.name!r} in the package.")
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        shutil.copyfile(source, target)
+
+
+def _python_files(path: Path) -> list[Path]:
+    return sorted(path.rglob("*.py")) if path.is_dir() else [path]
+
+
+def _requirements(sources: list[Path]) -> tuple[str, ...]:
+    """Pins for what the sources import, as installed here; frames need pandas, the loader PyYAML."""
+    from importlib.metadata import packages_distributions, version
+
+    imported = {"numpy", "pandas", "yaml"}
+    for source in sources:
+        for node in ast.walk(ast.parse(source.read_bytes(), str(source))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                imported.add(node.module.partition(".")[0])
+    found = packages_distributions()
+    return tuple(sorted({f"{name}=={version(name)}" for module in imported for name in found.get(module, ())}))
+
+
+def _modules(code: Path) -> set[str]:
+    return {p.name for p in code.iterdir() if p.name != "__pycache__"} if code.is_dir() else set()
+
+
+def _load_with_mlflow(directory: Path, loader: str, config: Mapping[str, Any]) -> Any:
+    if find_spec("mlflow") is None:
+        raise DependencyMissing(
+            f"The package is loaded by {loader!r}, which belongs to MLflow, and MLflow is not installed.",
+            hint="Install it with: pip install mlflow-skinny (and what the model needs)",
+        )
+    import mlflow.pyfunc
+
+    sys.dont_write_bytecode = True
+    return mlflow.pyfunc.load_model(str(directory), model_config=dict(config) or None)
+
+
+class PyfuncPredictor(Predictor):
+    """Calls a Python function with what MLflow would hand it."""
+
+    def __init__(self, function: Any, *, joinable: bool) -> None:
+        self.joinable = joinable
+        self._function = function
+        self._takes_params = "params" in inspect.signature(function).parameters
+
+    def _predict(self, payload: Payload, params: Mapping[str, Any]) -> Payload:
+        given = to_python(payload)
+        result = self._function(given, params=dict(params)) if self._takes_params else self._function(given)
+        return from_python(result, rows_of_lists=self.joinable)

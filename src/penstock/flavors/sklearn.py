@@ -1,0 +1,239 @@
+"""scikit-learn estimators, from skops files (data-only where every type is known) or from pickles (code-carrying).
+
+Answers as MLflow's sklearn flavor does: `predict_fn` of the python_function flavor names the method. An estimator that
+was fitted on a frame gets one only if it looks at column names or dtypes; the others get the block itself, which is
+several times faster and gives the same numbers.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from penstock.errors import ArtifactInvalid, CodeNotTrusted, PackagingFailed
+from penstock.flavors.frames import from_python, to_frame, to_python
+from penstock.flavors.interface import CodeReason, Flavor, LoadContext, Predictor, Written, inside, need
+from penstock.flavors.trusted_types import untrusted
+from penstock.manifest import PYTHON_FUNCTION, Manifest
+from penstock.payload import Payload, Table, shortened
+
+SKOPS = "skops"
+CLOUDPICKLE = "cloudpickle"
+PREDICT_FUNCTIONS = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba", "score")
+
+
+class SklearnFlavor(Flavor):
+    name = "sklearn"
+
+    def artifact(self, manifest: Manifest) -> str:
+        settings = manifest.flavors.get(self.name) or {}
+        python = manifest.python_function or {}
+        return str(settings.get("pickled_model") or python.get("model_path") or python.get("data") or "model.pkl")
+
+    def libraries(self, manifest: Manifest) -> Mapping[str, str]:
+        version = (manifest.flavors.get(self.name) or {}).get("sklearn_version")
+        return {"scikit-learn": str(version)} if version else {}
+
+    def code_reasons(self, directory: Path, manifest: Manifest) -> list[CodeReason]:
+        file = self.artifact(manifest)
+        path = inside(directory, file, "scikit-learn model")
+        reasons = [CodeReason(f"{code}/", "holds Python modules")] if (code := _code_directory(manifest)) else []
+        if not _is_skops(manifest, file):
+            return [CodeReason(file, "is a pickle"), *reasons]
+        types = untrusted(_skops_types(path))
+        if types:
+            reasons.append(CodeReason(file, f"holds types that nobody has reviewed: {', '.join(types)}"))
+        return reasons
+
+    def load(self, context: LoadContext) -> SklearnPredictor:
+        manifest = context.manifest
+        file = self.artifact(manifest)
+        path = inside(context.directory, file, "scikit-learn model")
+        if context.trusted and (code := _code_directory(manifest)):
+            from penstock.flavors.code import add_code_directory
+
+            add_code_directory(context.directory / code, context.digest)
+        estimator = (
+            _load_skops(path, context.trusted) if _is_skops(manifest, file) else _load_pickle(path, context.trusted)
+        )
+        function = str((manifest.python_function or {}).get("predict_fn") or "predict")
+        if function not in PREDICT_FUNCTIONS or not hasattr(estimator, function):
+            raise ArtifactInvalid(f"{file} holds a {type(estimator).__name__}, which has no {function}().")
+        return SklearnPredictor(estimator, function)
+
+    @staticmethod
+    def write(estimator: Any, directory: Path, *, serialization: str = SKOPS, predict_fn: str = "predict") -> Written:
+        """Writes the estimator as model.skops or as model.pkl. Raises PackagingFailed."""
+        need("sklearn", "sklearn", purpose="Packaging a scikit-learn model")
+        import sklearn
+
+        if not hasattr(estimator, predict_fn):
+            raise PackagingFailed(f"A {type(estimator).__name__} has no {predict_fn}().")
+        file = "model.skops" if serialization == SKOPS else "model.pkl"
+        trusted: list[str] | None = None
+        if serialization == SKOPS:
+            trusted = _dump_skops(estimator, directory / file)
+        else:
+            cloudpickle = need("cloudpickle", "sklearn", purpose="Writing a pickle")
+            (directory / file).write_bytes(cloudpickle.dumps(estimator))
+        return Written(
+            flavors={
+                "sklearn": {
+                    "pickled_model": file,
+                    "sklearn_version": sklearn.__version__,
+                    "serialization_format": serialization,
+                    "skops_trusted_types": trusted,
+                    "code": None,
+                },
+                PYTHON_FUNCTION: {"loader_module": "mlflow.sklearn", "model_path": file, "predict_fn": predict_fn},
+            },
+            requirements=_requirements(serialization),
+            batchable=True,
+        )
+
+
+def _requirements(serialization: str) -> tuple[str, ...]:
+    from importlib.metadata import version
+
+    names = ["scikit-learn", "numpy", "scipy", "pandas", SKOPS if serialization == SKOPS else CLOUDPICKLE]
+    return tuple(f"{name}=={version(name)}" for name in names)
+
+
+def _code_directory(manifest: Manifest) -> str | None:
+    code = (manifest.python_function or {}).get("code") or (manifest.flavors.get("sklearn") or {}).get("code")
+    return str(code) if code else None
+
+
+def _is_skops(manifest: Manifest, file: str) -> bool:
+    """MLflow says how it serialized; files from before it did are pickles."""
+    stated = (manifest.flavors.get("sklearn") or {}).get("serialization_format")
+    return stated == SKOPS or (stated is None and file.endswith(".skops"))
+
+
+def _skops_types(path: Path) -> list[str]:
+    """The types in a skops file that skops itself does not trust. Reads the description alone, constructs nothing."""
+    io = need("skops.io", "sklearn", purpose="A skops file")
+    try:
+        return list(io.get_untrusted_types(file=path))
+    except Exception as error:  # a damaged archive fails in many ways
+        raise ArtifactInvalid(f"{path.name} is damaged or not a skops file: {shortened(str(error), 200)}.") from error
+
+
+def _load_skops(path: Path, trusted: bool) -> Any:
+    types = _skops_types(path)
+    if (unknown := untrusted(types)) and not trusted:
+        raise CodeNotTrusted(f"{path.name} holds types that nobody has reviewed: {', '.join(unknown)}.")
+    io = need("skops.io", "sklearn", purpose="A skops file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # other scikit-learn versions are reported once, by the environment check
+            return io.load(path, trusted=types)
+    except Exception as error:
+        raise ArtifactInvalid(
+            f"{path.name} cannot be loaded: {type(error).__name__}: {shortened(str(error), 200)}."
+        ) from error
+
+
+def _load_pickle(path: Path, trusted: bool) -> Any:
+    if not trusted:
+        raise CodeNotTrusted(f"{path.name} is a pickle; loading it runs the code inside.")
+    joblib = need("joblib", "sklearn", purpose="A pickled scikit-learn model")  # reads plain pickles too
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return joblib.load(path)
+    except ModuleNotFoundError as error:
+        raise ArtifactInvalid(
+            f"{path.name} needs the module {error.name!r}, which is not installed.",
+            hint="Install it, or put it into the package with --code.",
+        ) from error
+    except Exception as error:
+        raise ArtifactInvalid(
+            f"{path.name} is damaged or not a pickle: {type(error).__name__}: {shortened(str(error), 200)}."
+        ) from error
+
+
+def _dump_skops(estimator: Any, path: Path) -> list[str]:
+    """Returns the types beyond skops' defaults, for the manifest. Raises PackagingFailed."""
+    io = need("skops.io", "sklearn", purpose="Writing a skops file")
+    try:
+        io.dump(estimator, path)
+    except Exception as error:
+        raise PackagingFailed(
+            f"skops cannot store this {type(estimator).__name__}: {shortened(str(error), 200)}.",
+            hint="Package it as a pickle with --format cloudpickle; serving it then needs --trust-code.",
+        ) from error
+    return _skops_types(path)
+
+
+class SklearnPredictor(Predictor):
+    """One fitted estimator and the method that answers."""
+
+    def __init__(self, estimator: Any, function: str) -> None:
+        _use_one_thread(estimator)
+        self.estimator = estimator
+        self._call = getattr(estimator, function)
+        self._names = _fitted_names(estimator)
+        self._reads_frames = _reads_frames(estimator)
+        # We hand over blocks whose column order is checked already.
+        warnings.filterwarnings("ignore", message="X does not have valid feature names", category=UserWarning)
+
+    def _predict(self, payload: Payload, params: Mapping[str, Any]) -> Payload:
+        return from_python(self._call(self._input(payload), **params))
+
+    def _input(self, payload: Payload) -> Any:
+        if not isinstance(payload, Table):
+            return to_python(payload)
+        block = payload.block
+        plain = block is not None and block.dtype.kind in "fiub" and not self._reads_frames
+        if plain and (self._names is None or self._names == payload.names):
+            return block
+        return to_frame(payload)
+
+
+def _fitted_names(estimator: Any) -> tuple[str, ...] | None:
+    names = getattr(estimator, "feature_names_in_", None)
+    return None if names is None else tuple(names)
+
+
+def _parts(estimator: Any) -> list[Any]:
+    """The estimator and every estimator among its parameters, however deep."""
+    parts = [estimator]
+    if hasattr(estimator, "get_params"):
+        parts += [v for v in estimator.get_params(deep=True).values() if hasattr(v, "fit") and not isinstance(v, type)]
+    return parts
+
+
+def _reads_frames(estimator: Any) -> bool:
+    """Whether column names or dtypes of a frame could change the answer: transformers by column, functions, output
+    settings, categories by dtype, and any code that is not scikit-learn's."""
+    for part in _parts(estimator):
+        kind = type(part)
+        if not kind.__module__.startswith("sklearn."):
+            return True
+        if kind.__name__ in ("ColumnTransformer", "FunctionTransformer", "TransformedTargetRegressor"):
+            return True
+        if getattr(part, "_sklearn_output_config", None) or getattr(part, "_preprocessor", None) is not None:
+            return True
+    return False
+
+
+def _use_one_thread(estimator: Any) -> None:
+    """Serving is parallel over requests; a pool of threads for each small batch only costs time."""
+    for part in _parts(estimator):
+        if getattr(part, "n_jobs", None) not in (None, 1):
+            part.n_jobs = 1
+
+
+def same_answers(one: Any, other: Any) -> bool:
+    """Whether two raw predictions are equal: exactly for labels, to rounding for floats."""
+    a, b = np.asarray(one), np.asarray(other)
+    if a.shape != b.shape:
+        return False
+    if a.dtype.kind == "f" and b.dtype.kind == "f":
+        return bool(np.allclose(a, b, rtol=1e-6, atol=1e-12, equal_nan=True))
+    return bool(np.array_equal(a, b))

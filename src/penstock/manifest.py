@@ -1,0 +1,143 @@
+"""The `MLmodel` file: MLflow's manifest, read tolerantly and written deterministically.
+
+Unknown keys and flavors survive a read and a write. What is Penstock's own stands under `metadata: penstock:` with a
+`format` number; a number that this release does not know is refused, since reading it wrongly would be worse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from penstock.errors import PackageInvalid, PackageNotFound
+from penstock.signature import Signature
+
+FILE_NAME = "MLmodel"
+FORMAT = 1
+PYTHON_FUNCTION = "python_function"
+
+# No manifest that a tool writes comes near; a hostile one should not fill the memory.
+_SIZE_LIMIT = 16 * 1024 * 1024
+
+
+class _Loader(yaml.SafeLoader):
+    """A safe loader that refuses aliases: MLflow writes none, and nested ones blow up to gigabytes."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.events.AliasEvent):
+            raise yaml.YAMLError("aliases (*name) are not allowed in a manifest")
+        return super().compose_node(parent, index)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One MLmodel file. `content` is all of it, as plain values; the properties name what Penstock reads."""
+
+    content: Mapping[str, Any]
+    signature: Signature | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        flavors = self.content.get("flavors")
+        if not isinstance(flavors, Mapping) or not all(isinstance(s, Mapping) for s in flavors.values()):
+            raise PackageInvalid(
+                f"The {FILE_NAME} file has no 'flavors' section.", hint="Is it an MLflow model at all?"
+            )
+        number = self.penstock.get("format", FORMAT)
+        if number != FORMAT:
+            raise PackageInvalid(
+                f"The package has format {number!r}; this release of Penstock reads format {FORMAT}.",
+                hint="Upgrade Penstock.",
+            )
+        signature = self.content.get("signature")
+        if signature is not None and not isinstance(signature, Mapping):
+            raise PackageInvalid(f"The 'signature' of the {FILE_NAME} file is not a mapping.")
+        object.__setattr__(self, "signature", None if not signature else Signature.from_mlflow(signature))
+
+    @classmethod
+    def parse(cls, text: bytes) -> Manifest:
+        """Raises PackageInvalid."""
+        try:
+            content = yaml.load(text, Loader=_Loader)  # a subclass of the safe loader
+        except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+            detail = " ".join(str(error).split())
+            raise PackageInvalid(f"The {FILE_NAME} file is not readable YAML: {detail}.") from None
+        if not isinstance(content, Mapping):
+            raise PackageInvalid(f"The {FILE_NAME} file does not hold a mapping.")
+        return cls(content)
+
+    @classmethod
+    def read(cls, package: Path) -> Manifest:
+        """Reads the manifest of the package at this directory. Raises PackageNotFound, PackageInvalid."""
+        path = package / FILE_NAME
+        try:
+            if path.stat().st_size > _SIZE_LIMIT:
+                raise PackageInvalid(f"{path} is larger than any manifest ({path.stat().st_size} bytes).")
+            text = path.read_bytes()
+        except FileNotFoundError:
+            if not package.exists():
+                raise PackageNotFound(f"There is nothing at {package}.") from None
+            raise PackageInvalid(
+                f"{package} is no packaged model: it has no {FILE_NAME} file.",
+                hint="Package a model with: penstock package --help",
+            ) from None
+        except NotADirectoryError:
+            raise PackageInvalid(
+                f"{package} is a file, not a packaged model (a directory with a {FILE_NAME} file).",
+                hint="Package it with: penstock package --help",
+            ) from None
+        except OSError as error:
+            raise PackageInvalid(f"{path} cannot be read: {error.strerror}.") from None
+        try:
+            return cls.parse(text)
+        except PackageInvalid as error:
+            raise PackageInvalid(f"{path}: {error.message}", hint=error.hint) from None
+
+    def dump(self) -> bytes:
+        """The file's bytes: block style, keys sorted, UTF-8. Equal content gives equal bytes."""
+        text: str = yaml.safe_dump(dict(self.content), default_flow_style=False, sort_keys=True, allow_unicode=True)
+        return text.encode()
+
+    @property
+    def flavors(self) -> Mapping[str, Mapping[str, Any]]:
+        return self.content["flavors"]  # type: ignore[no-any-return]
+
+    @property
+    def python_function(self) -> Mapping[str, Any] | None:
+        """The flavor that says how the package answers, if it has one."""
+        return self.flavors.get(PYTHON_FUNCTION)
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        metadata = self.content.get("metadata")
+        return metadata if isinstance(metadata, Mapping) else {}
+
+    @property
+    def penstock(self) -> Mapping[str, Any]:
+        """What is ours: `format`, `batchable`, `deterministic` …"""
+        own = self.metadata.get("penstock")
+        return own if isinstance(own, Mapping) else {}
+
+    @property
+    def batchable(self) -> bool:
+        """Whether the packager allows rows of several callers to be predicted together. Proven again at load."""
+        return self.penstock.get("batchable") is True
+
+    @property
+    def deterministic(self) -> bool:
+        return self.penstock.get("deterministic") is not False
+
+    @property
+    def run_id(self) -> str:
+        return str(self.content.get("run_id") or "")
+
+    @property
+    def written_by(self) -> str:
+        """Which program made the package, as far as it says."""
+        if self.penstock:
+            return f"Penstock {self.penstock.get('version', '')}".rstrip()
+        version = self.content.get("mlflow_version")
+        return f"MLflow {version}" if version else "an unknown program"

@@ -1,0 +1,80 @@
+"""The environment a package was made in, written down and compared with the one here."""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+REQUIREMENTS = "requirements.txt"
+
+_PIN = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*==\s*([^\s;#]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One library: the version the package was made with, and the one installed here (None where it is not)."""
+
+    name: str
+    packaged: str
+    installed: str | None
+
+    @property
+    def differs(self) -> bool:
+        """Whether the minor versions differ: libraries keep their stored formats within one."""
+        return self.installed is None or _minor(self.installed) != _minor(self.packaged)
+
+
+def _minor(text: str) -> tuple[str, ...]:
+    return tuple(text.split(".")[:2])
+
+
+def installed_version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def compare(packaged: Mapping[str, str]) -> list[Comparison]:
+    """Each library's packaged version beside the installed one."""
+    return [Comparison(name, wanted, installed_version(name)) for name, wanted in packaged.items()]
+
+
+def read_pins(directory: Path) -> dict[str, str]:
+    """The `name==version` lines of the package's requirements.txt, other lines left aside."""
+    path = directory / REQUIREMENTS
+    if not path.is_file():
+        return {}
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return {found[1]: found[2] for line in lines if (found := _PIN.match(line))}
+
+
+def write_environment(directory: Path, requirements: Sequence[str]) -> dict[str, Any]:
+    """Writes requirements.txt, python_env.yaml and conda.yaml as MLflow does; returns the flavor's `env` entry."""
+    python = platform.python_version()
+    (directory / REQUIREMENTS).write_text("".join(f"{line}\n" for line in requirements), encoding="utf-8")
+    build = [f"pip=={pip}"] if (pip := installed_version("pip")) else []
+    _write_yaml(
+        directory / "python_env.yaml",
+        {"python": python, "build_dependencies": build, "dependencies": [f"-r {REQUIREMENTS}"]},
+    )
+    _write_yaml(
+        directory / "conda.yaml",
+        {
+            "name": "penstock-env",
+            "channels": ["conda-forge"],
+            "dependencies": [f"python={python}", "pip", {"pip": list(requirements)}],
+        },
+    )
+    return {"conda": "conda.yaml", "virtualenv": "python_env.yaml"}
+
+
+def _write_yaml(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(yaml.safe_dump(content, default_flow_style=False, sort_keys=False), encoding="utf-8")

@@ -1,0 +1,126 @@
+"""A package's examples: the recorded input, ready to send, and the answer that was recorded with it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from penstock.errors import PackageInvalid, PackagingFailed
+from penstock.manifest import Manifest
+from penstock.payload import Payload, Table, Tensors
+from penstock.signature import conform, conform_params
+from penstock.wire.answers import as_json_value, encode_answer
+from penstock.wire.invocations import decode_json, parse_json
+
+INPUT = "input_example.json"
+SERVING_INPUT = "serving_input_example.json"
+EXPECTED = "expected_output.json"
+
+RELATIVE_TOLERANCE = 1e-4
+ABSOLUTE_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A recorded request: the conformed payload, its params, the body as bytes, and the recorded answer, if any."""
+
+    payload: Payload
+    body: bytes
+    params: dict[str, Any] = field(default_factory=dict)
+    expected: Any = None
+    has_expected: bool = False
+
+
+def read_example(directory: Path, manifest: Manifest) -> Example | None:
+    """The example of a package, conformed to its signature; None where it has none. Raises PackageInvalid."""
+    body = _serving_body(directory)
+    if body is None:
+        return None
+    signature = manifest.signature
+    decoded = decode_json(body, signature)
+    conformed = conform(decoded.payload, signature.inputs if signature else None, decoded.casting)
+    if conformed.violations:
+        raise PackageInvalid(f"The package's example does not fit its signature: {conformed.violations[0]}.")
+    params = conform_params(signature.params if signature else (), decoded.params)
+    expected = directory / EXPECTED
+    if not expected.is_file():
+        return Example(conformed.payload, body, params)
+    return Example(conformed.payload, body, params, parse_json(expected.read_bytes()), has_expected=True)
+
+
+def _serving_body(directory: Path) -> bytes | None:
+    """The request body; packages of MLflow before 2.17 have the bare input alone."""
+    if (path := directory / SERVING_INPUT).is_file():
+        return path.read_bytes()
+    if not (path := directory / INPUT).is_file():
+        return None
+    bare = parse_json(path.read_bytes())
+    if isinstance(bare, dict) and {"columns", "data"} <= bare.keys():
+        return orjson.dumps({"dataframe_split": {"columns": bare["columns"], "data": bare["data"]}})
+    return orjson.dumps({"inputs": bare})
+
+
+def write_example(directory: Path, payload: Payload, params: dict[str, Any]) -> dict[str, Any]:
+    """Writes both input files; returns the manifest's `saved_input_example_info`."""
+    bare, body, kind = _json_forms(payload)
+    extra = {"params": params} if params else {}
+    (directory / SERVING_INPUT).write_bytes(_pretty({**body, **extra}))
+    (directory / INPUT).write_bytes(_pretty({"inputs": bare, **extra} if params else bare))
+    info: dict[str, Any] = {"artifact_path": INPUT, "serving_input_path": SERVING_INPUT, "type": kind}
+    if kind == "dataframe":
+        info["pandas_orient"] = "split"
+    if params:
+        info["params"] = "true"
+    return info
+
+
+def _pretty(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
+    except orjson.JSONEncodeError as error:
+        raise PackagingFailed(f"The example cannot be written as JSON: {error}.") from None
+
+
+def _json_forms(payload: Payload) -> tuple[Any, dict[str, Any], str]:
+    """An input as MLflow stores it bare, as a request body, and the kind it has there."""
+    if isinstance(payload, Table):
+        records = as_json_value(payload)
+        split: dict[str, Any] = {"data": [list(record.values()) for record in records]}
+        if payload.names is not None:
+            split = {"columns": list(payload.names), **split}
+        return split, {"dataframe_split": split}, "dataframe"
+    value = as_json_value(payload)
+    return value, {"inputs": value}, "ndarray" if isinstance(payload, Tensors) else "json_object"
+
+
+def record_expected(directory: Path, answer: Payload) -> None:
+    """Keeps the model's answer to the example."""
+    (directory / EXPECTED).write_bytes(encode_answer(answer))
+
+
+def answers_differ(expected: Any, actual: Any, where: str = "predictions") -> str:
+    """Where and how two JSON answers differ, or nothing: labels must be equal, floats within the tolerances.
+
+    An answer that was recorded under "predictions" is compared as such.
+    """
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        if expected.keys() != actual.keys():
+            return f"{where}: the keys differ ({', '.join(map(str, sorted(expected.keys() ^ actual.keys())))})"
+        pairs = [(expected[k], actual[k], f"{where}.{k}" if where else str(k)) for k in expected]
+    elif isinstance(expected, list) and isinstance(actual, list):
+        if len(expected) != len(actual):
+            return f"{where}: {len(expected)} items were recorded, {len(actual)} came"
+        pairs = [(a, b, f"{where}[{i}]") for i, (a, b) in enumerate(zip(expected, actual, strict=True))]
+    else:
+        return "" if _same_cell(expected, actual) else f"{where}: {expected!r} was recorded, {actual!r} came"
+    return next((found for a, b, place in pairs if (found := answers_differ(a, b, place))), "")
+
+
+def _same_cell(expected: Any, actual: Any) -> bool:
+    if isinstance(expected, float) and isinstance(actual, (int, float)) and not isinstance(actual, bool):
+        return math.isclose(expected, actual, rel_tol=RELATIVE_TOLERANCE, abs_tol=ABSOLUTE_TOLERANCE)
+    return bool(expected == actual) and isinstance(expected, bool) == isinstance(actual, bool)

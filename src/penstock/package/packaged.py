@@ -1,0 +1,87 @@
+"""A packaged model on disk: its manifest, its files, its seal, its examples, and whether it carries code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from penstock.errors import CodeNotTrusted, EnvironmentMismatch
+from penstock.flavors import CodeReason, Flavor, LoadContext, Predictor, choose_flavor
+from penstock.manifest import Manifest
+from penstock.package.environment import Comparison, compare
+from penstock.package.example import Example, read_example
+from penstock.package.seal import SEAL, check_seal, digest_of, hash_files, list_files
+
+
+@dataclass(frozen=True)
+class PackagedModel:
+    """A directory with an MLmodel file. Opening reads the manifest alone; the rest happens when asked for."""
+
+    path: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, path: str | Path) -> PackagedModel:
+        """Raises PackageNotFound, PackageInvalid."""
+        path = Path(path).absolute()
+        return cls(path, Manifest.read(path))
+
+    @cached_property
+    def hashes(self) -> dict[str, str]:
+        """SHA-256 of every file by relative path, read once."""
+        return hash_files(self.path)
+
+    @cached_property
+    def digest(self) -> str:
+        """Names the content: 64 hex digits."""
+        return digest_of(self.hashes)
+
+    @property
+    def sealed(self) -> bool:
+        return (self.path / SEAL).exists()
+
+    @property
+    def size_bytes(self) -> int:
+        return sum((self.path / name).stat().st_size for name in list_files(self.path))
+
+    def verify(self) -> None:
+        """Checks every file against the seal. Raises SealBroken, PackageInvalid."""
+        check_seal(self.path, self.hashes)
+
+    def flavor(self, override: str | None = None) -> Flavor:
+        """The flavor that answers. Raises FlavorUnknown."""
+        return choose_flavor(self.manifest, override)
+
+    def code_reasons(self, flavor: str | None = None) -> list[CodeReason]:
+        """Why loading would run the package's code; empty where it is data alone."""
+        return self.flavor(flavor).code_reasons(self.path, self.manifest)
+
+    def example(self) -> Example | None:
+        """The recorded example, conformed. Raises PackageInvalid where it does not fit the signature."""
+        return read_example(self.path, self.manifest)
+
+    def environment(self, flavor: str | None = None) -> list[Comparison]:
+        """The libraries whose version matters for the artifact, packaged against installed."""
+        return compare(self.flavor(flavor).libraries(self.manifest))
+
+    def check_environment(self, flavor: str | None = None) -> None:
+        """Raises EnvironmentMismatch where a library that matters is of another minor version."""
+        wrong = [c for c in self.environment(flavor) if c.differs]
+        if wrong:
+            found = ", ".join(f"{c.name} {c.packaged} (here {c.installed or 'not installed'})" for c in wrong)
+            raise EnvironmentMismatch(
+                f"The package {self.path.name} was made with {found}.",
+                hint="Install that version, or serve without --strict-env.",
+            )
+
+    def load(self, *, trust_code: bool = False, flavor: str | None = None, threads: int = 0) -> Predictor:
+        """The predictor, not yet proven. Raises CodeNotTrusted, which names the files, and what the flavor raises."""
+        if not trust_code and (reasons := self.code_reasons(flavor)):
+            raise CodeNotTrusted(
+                f"Loading {self.path} would run code from the package: {'; '.join(map(str, reasons))}.",
+                hint="If you trust whoever made it, repeat with --trust-code (PENSTOCK_TRUST_CODE=1); a scikit-learn "
+                "pickle can become data-only with: penstock package convert",
+            )
+        context = LoadContext(self.path, self.manifest, self.digest, trusted=trust_code, threads=threads)
+        return self.flavor(flavor).load(context)

@@ -1,0 +1,1 @@
+"""Bytes to payloads and back. Pure functions: no sockets, no models, no frames."""

@@ -1,0 +1,63 @@
+"""CSV bodies to tables. The first row is the header; every cell is text until the signature says otherwise.
+
+Without a signature the columns are guessed as pandas guesses them: whole numbers, numbers, true/false, else text.
+"""
+
+from __future__ import annotations
+
+import csv
+from io import StringIO
+
+import numpy as np
+
+from penstock.errors import MalformedInput
+from penstock.payload import Array, Table, as_object_array
+from penstock.signature import Casting, Schema, is_missing_word
+from penstock.wire.invocations import Decoded
+
+
+def decode_csv(body: bytes, schema: Schema | None) -> Decoded:
+    """Reads a CSV body (UTF-8, a byte order mark is allowed). Raises MalformedInput."""
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise MalformedInput(f"The CSV is not UTF-8 (byte {error.start}).") from None
+    lines = csv.reader(StringIO(text, newline=""))
+    try:
+        rows = [row for row in lines if row]
+    except csv.Error as error:
+        raise MalformedInput(f"Line {lines.line_num} of the CSV cannot be read: {error}.") from None
+    if not rows:
+        raise MalformedInput("The CSV is empty.", hint="The first row names the columns.")
+    header, data = rows[0], rows[1:]
+    if len(set(header)) != len(header):
+        raise MalformedInput("The CSV names a column twice.")
+    for number, row in enumerate(data):
+        if len(row) != len(header):
+            raise MalformedInput(f"Row {number} of the CSV has {len(row)} cells, but the header has {len(header)}.")
+    columns = (
+        [as_object_array(cells) for cells in zip(*data, strict=True)]
+        if data
+        else [np.empty(0, dtype=object) for _ in header]
+    )
+    if schema is None:
+        columns = [guess_column(column) for column in columns]
+    return Decoded(Table.of(header, columns), None, Casting.TEXT)
+
+
+def guess_column(cells: Array) -> Array:
+    """A column of text as whole numbers, numbers, booleans, or the text it is; missing cells are NaN or None."""
+    missing = np.fromiter((is_missing_word(cell) for cell in cells), dtype=bool, count=len(cells))
+    if not missing.any():
+        if all(cell in ("True", "False", "true", "false", "TRUE", "FALSE") for cell in cells) and len(cells):
+            return np.fromiter((cell.lower() == "true" for cell in cells), dtype=bool, count=len(cells))
+        try:
+            return np.array([int(cell) for cell in cells], dtype=np.int64)
+        except (ValueError, OverflowError):
+            pass
+    try:
+        return np.array(
+            [np.nan if gone else float(cell) for cell, gone in zip(cells, missing, strict=True)], dtype=np.float64
+        )
+    except ValueError:
+        return as_object_array([None if gone else cell for cell, gone in zip(cells, missing, strict=True)])

@@ -1,0 +1,232 @@
+"""The `penstock registry` commands, in process. Publishing is a stand-in: it registers and withdraws without files."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from penstock.cli.registry import registry as group
+from penstock.errors import NothingToRollBack, PenstockError, RegistryUnavailable, SignatureIncompatible
+from penstock.registry import ModelVersion, NewVersion, Registry, open_registry
+
+Run = Callable[..., Result]
+
+NUMBERS = {"inputs": json.dumps([{"name": "a", "type": "double", "required": True}])}
+MORE_NUMBERS = {"inputs": json.dumps([{"name": n, "type": "double", "required": True} for n in "ab"])}
+
+
+@pytest.fixture(autouse=True)
+def _publishing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def publish(
+        target: Registry,
+        name: str,
+        package: str,
+        *,
+        alias: str | None = None,
+        tags: dict[str, str] = {},  # noqa: B006
+        description: str = "",
+        by: str = "",
+    ) -> ModelVersion:
+        new = NewVersion(package, "ab" * 32, NUMBERS, ("onnx",), 12_345, description, tags=tags)
+        version = target.register(name, new)
+        if alias:
+            target.promote(name, version.version, alias, by=by)
+        return target.version(name, version.version)
+
+    module = ModuleType("penstock.publishing")
+    module.publish = publish  # type: ignore[attr-defined]
+    module.withdraw = lambda target, name, version: target.delete(name, version)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "penstock.publishing", module)
+    monkeypatch.setattr("penstock.publishing", module, raising=False)
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PENSTOCK_USER", "ann")
+    monkeypatch.delenv("PENSTOCK_REGISTRY", raising=False)
+    monkeypatch.delenv("PENSTOCK_ARTIFACTS", raising=False)
+
+    def invoke(*words: str, stdin: str | None = None, fails: bool = False) -> Result:
+        result = CliRunner().invoke(group, words, input=stdin)
+        if not fails:
+            assert result.exception is None, (result.exception, result.output)
+        return result
+
+    return invoke
+
+
+@pytest.fixture
+def added(run: Run) -> Run:
+    """Two versions of fraud, the first in production."""
+    run("add", "fraud", "./one", "--alias", "production", "--tag", "git=4f2c", "--description", "the first")
+    run("add", "fraud", "./two")
+    return run
+
+
+def as_json(run: Run, *words: str) -> Any:
+    return json.loads(run(*words, "--json").stdout)
+
+
+def test_add(run: Run, tmp_path: Path) -> None:
+    first = run("add", "fraud", "./one", "--alias", "production")
+    second = run("add", "fraud", "./two")
+    assert first.output == "Registered version 1 of fraud.\nfraud@production names it now.\n"
+    assert second.output == "Registered version 2 of fraud.\nTo serve it: penstock registry promote fraud 2\n"
+    assert (tmp_path / "penstock-registry" / "registry.db").exists()
+
+    third = as_json(run, "add", "fraud", "/three", "--tag", "a=b=c", "--tag", "b=", "--description", "d")
+    assert (third["version"], third["tags"], third["description"]) == ("3", {"a": "b=c", "b": ""}, "d")
+    assert third["created_at"].endswith("+00:00")
+
+
+def test_list(added: Run) -> None:
+    lines = added("list").output.splitlines()
+    assert lines[0].split() == ["NAME", "LATEST", "VERSIONS", "ALIASES", "TAGS", "CREATED"]
+    assert "fraud" in lines[1]
+    assert "production -> 1" in lines[1]
+    assert "\x1b" not in "".join(lines)
+    [found] = as_json(added, "list")
+    assert (found["name"], found["latest"], found["versions"], found["aliases"]) == (
+        "fraud",
+        "2",
+        2,
+        {"production": "1"},
+    )
+
+
+def test_show(added: Run) -> None:
+    shown = added("show", "fraud").output
+    assert "production -> 1" in shown
+    assert "abababababab" in shown
+    assert "git=4f2c" in shown
+    both = as_json(added, "show", "fraud")
+    assert both["model"]["name"] == "fraud"
+    assert [v["version"] for v in both["versions"]] == ["1", "2"]
+
+    one = added("show", "fraud", "1").output
+    for text in ("Description:", "the first", "12.3 kB", "double", "/penstock-registry/artifacts/"):
+        assert text in one
+    assert as_json(added, "show", "fraud", "1")["aliases"] == ["production"]
+
+
+def test_promote_and_roll_back_say_what_moved(added: Run) -> None:
+    assert added("promote", "fraud", "2", "--reason", "better").output == (
+        "fraud@production moved from version 1 to version 2.\n"
+    )
+    assert added("rollback", "fraud").output == "fraud@production moved back from version 2 to version 1.\n"
+    assert added("promote", "fraud", "2", "--alias", "canary").output == (
+        "fraud@canary names version 2 now; it named none before.\n"
+    )
+    assert added("promote", "fraud", "2", "--alias", "canary").output == "fraud@canary stays at version 2.\n"
+    assert added("remove-alias", "fraud", "canary").output == "fraud@canary was removed; it named version 2.\n"
+
+    move = as_json(added, "promote", "fraud", "2", "--reason", "better")
+    assert (move["from_version"], move["to_version"], move["by"], move["reason"]) == ("1", "2", "ann", "better")
+    assert as_json(added, "rollback", "fraud")["kind"] == "rollback"
+    assert isinstance(added("rollback", "fraud", fails=True).exception, NothingToRollBack)
+
+
+def test_promoting_what_breaks_callers(added: Run) -> None:
+    with open_and_close() as target:
+        target.register("fraud", NewVersion("x", signature=MORE_NUMBERS))
+    refused = added("promote", "fraud", "3", fails=True)
+    assert isinstance(refused.exception, SignatureIncompatible)
+    assert "--allow-breaking" in refused.exception.hint
+    assert "to version 3" in added("promote", "fraud", "3", "--allow-breaking").output
+
+
+def test_history(added: Run) -> None:
+    added("promote", "fraud", "2", "--reason", "[bold]better[/bold] :smile:")
+    lines = added("history", "fraud").output.splitlines()
+    assert len(lines) == 3
+    assert lines[2].endswith("[bold]better[/bold] :smile:")
+    assert [m["to_version"] for m in as_json(added, "history", "fraud", "--alias", "production")] == ["1", "2"]
+    assert as_json(added, "history", "fraud", "--alias", "canary") == []
+
+
+def test_tag(added: Run) -> None:
+    assert added("tag", "fraud", "owner=risk").output == "Tagged fraud with owner=risk.\n"
+    added("tag", "fraud", "git=5", "--version", "2")
+    assert as_json(added, "show", "fraud")["model"]["tags"] == {"owner": "risk"}
+    assert as_json(added, "show", "fraud", "2")["tags"] == {"git": "5"}
+    assert added("tag", "fraud", "owner", "--delete").output == "Removed tag owner from fraud.\n"
+    assert as_json(added, "show", "fraud")["model"]["tags"] == {}
+    for wrong in (("owner",), ("=x",), ("a=b", "--delete")):
+        assert added("tag", "fraud", *wrong, fails=True).exit_code == 2
+
+
+def test_delete(added: Run) -> None:
+    kept = added("delete", "fraud", "2", stdin="n\n", fails=True)
+    assert kept.exit_code == 1
+    assert "Delete version 2 of fraud?" in kept.stderr
+    assert added("delete", "fraud", "2", stdin="y\n").stdout == "Deleted version 2 of fraud.\n"
+    assert isinstance(added("delete", "fraud", "--yes", fails=True).exception, PenstockError)
+    added("remove-alias", "fraud", "production")
+    assert as_json(added, "delete", "fraud", "--yes") == {"deleted": {"name": "fraud", "version": None}}
+    assert added("list").output == "No models yet. Add one with: penstock registry add NAME PACKAGE\n"
+    assert as_json(added, "list") == []
+
+
+def test_empty_ones_say_what_to_do_next(run: Run) -> None:
+    run("add", "fraud", "./one")
+    assert "penstock registry promote fraud VERSION" in run("history", "fraud").output
+    run("delete", "fraud", "1", "--yes")
+    assert "penstock registry add fraud PACKAGE" in run("show", "fraud").output
+
+
+def test_migrate(run: Run, tmp_path: Path) -> None:
+    assert run("migrate").output == f"A new registry was made at {tmp_path}/penstock-registry (revision 0001).\n"
+    assert "up to date" in as_json(run, "migrate")["message"]
+
+
+def test_without_a_registry(run: Run, tmp_path: Path) -> None:
+    assert isinstance(run("list", fails=True).exception, RegistryUnavailable)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_registry_by_flag_over_variable(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENSTOCK_REGISTRY", "by-variable")
+    monkeypatch.setenv("PENSTOCK_ARTIFACTS", "s3://bucket")
+    run("add", "fraud", "one")
+    run("add", "fraud", "one", "--registry", "by-flag", "--artifacts", "/srv")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["by-flag", "by-variable"]
+    assert as_json(run, "show", "fraud", "1")["source"] == "s3://bucket/one"
+
+
+@pytest.mark.parametrize("command", sorted(group.commands))
+def test_every_command_has_help_with_an_example_and_json(command: str, run: Run) -> None:
+    text = run(command, "--help").output
+    assert f"Example:\n    penstock registry {command}" in text
+    assert "--json" in text
+    assert "PENSTOCK_REGISTRY" in text
+
+
+def test_a_user_without_a_name(added: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> str:
+        raise KeyError("uid not found")
+
+    monkeypatch.delenv("PENSTOCK_USER")
+    monkeypatch.setattr("getpass.getuser", nobody)
+    assert as_json(added, "promote", "fraud", "2")["by"].startswith("uid ")
+
+
+def test_importing_is_light() -> None:
+    heavy = "{'sqlalchemy', 'alembic', 'numpy', 'rich', 'orjson', 'penstock.registry'}"
+    code = f"import sys, penstock.cli.registry; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "[]\n"
+
+
+def open_and_close() -> Any:
+    from contextlib import closing
+
+    return closing(open_registry())

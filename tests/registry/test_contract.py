@@ -1,0 +1,309 @@
+"""What every registry does alike: reading first, then writing."""
+
+from __future__ import annotations
+
+import json
+import threading
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from penstock.errors import (
+    AliasNotFound,
+    ModelNotFound,
+    NameInvalid,
+    NothingToRollBack,
+    SignatureIncompatible,
+    VersionInUse,
+    VersionNotFound,
+)
+from penstock.registry import NewVersion, Registry
+
+
+def columns(*names: str) -> dict[str, str]:
+    return {"inputs": json.dumps([{"name": name, "type": "double", "required": True} for name in names])}
+
+
+def add(registry: Registry, name: str = "fraud", count: int = 1) -> None:
+    for _ in range(count):
+        registry.register(name, NewVersion(f"{name}/package"))
+
+
+class TestReading:
+    def test_an_empty_registry_has_no_models(self, registry: Registry) -> None:
+        assert registry.models() == []
+
+    def test_models_come_by_name_with_what_they_have(self, registry: Registry) -> None:
+        add(registry, "b_model", 2)
+        add(registry, "B model")
+        add(registry, "a-model")
+        registry.promote("b_model", "1", "canary", by="ann")
+        registry.set_tag("b_model", "owner", "risk")
+
+        assert [m.name for m in registry.models()] == ["B model", "a-model", "b_model"]
+        found = registry.models()[-1]
+        assert (found.latest, found.versions, found.aliases, found.tags) == ("2", 2, {"canary": "1"}, {"owner": "risk"})
+        assert registry.model("b_model") == found
+
+    def test_a_version_comes_back_as_registered(self, registry: Registry, tmp_path: Path) -> None:
+        new = NewVersion(
+            source="fraud/1",
+            digest="ab" * 32,
+            signature={**columns("amount"), "outputs": None},
+            flavors=("onnx", "python_function"),
+            size_bytes=5_000_000_000,
+            description="zweite Fassung: größer ✓",
+            run_id="r1",
+            tags={"z": "1", "git": "4f2c"},
+        )
+        registered = registry.register("fraud", new)
+
+        assert registered.source == str(tmp_path / "artifacts" / "fraud" / "1")
+        for key in ("digest", "signature", "flavors", "size_bytes", "description", "run_id", "tags"):
+            assert getattr(registered, key) == getattr(new, key), key
+        assert registry.version("fraud", "1") == registered
+        assert registry.versions("fraud") == [registered]
+
+    def test_times_are_aware_and_in_utc(self, registry: Registry) -> None:
+        local = datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=timezone(timedelta(hours=2)))
+        registry._clock = lambda: local
+        add(registry)
+        registry.promote("fraud", "1", by="ann")
+
+        for at in (
+            registry.version("fraud", "1").created_at,
+            registry.model("fraud").created_at,
+            registry.history("fraud")[0].at,
+        ):
+            assert at == local
+            assert at.utcoffset() == timedelta(0)
+
+    @pytest.mark.parametrize("source", ["/srv/models/fraud", "s3://models/fraud/1", "file:///srv/fraud"])
+    def test_an_absolute_source_stays(self, registry: Registry, source: str) -> None:
+        assert registry.register("fraud", NewVersion(source)).source == source
+
+    def test_versions_come_by_number(self, registry: Registry) -> None:
+        add(registry, count=11)
+        assert [v.version for v in registry.versions("fraud")] == [str(n) for n in range(1, 12)]
+        assert registry.model("fraud").latest == "11"
+
+    def test_resolving_follows_the_alias(self, registry: Registry) -> None:
+        add(registry, count=2)
+        registry.promote("fraud", "2", by="ann")
+        registry.promote("fraud", "2", "canary", by="ann")
+
+        assert registry.resolve("fraud").version == "2"
+        assert registry.resolve("fraud", "canary").aliases == ("canary", "production")
+
+    def test_what_is_not_there_is_named(self, registry: Registry) -> None:
+        add(registry)
+        for missing in ("absent", "", "a/b", "FRAUD"):
+            with pytest.raises(ModelNotFound, match="no model"):
+                registry.model(missing)
+        with pytest.raises(ModelNotFound):
+            registry.versions("absent")
+        with pytest.raises(ModelNotFound):
+            registry.history("absent")
+        for version in ("2", "0", "01", "-1", "x", "", "1.0", "9" * 30, "\u0661"):
+            with pytest.raises(VersionNotFound):
+                registry.version("fraud", version)
+        with pytest.raises(AliasNotFound, match="aliases: none"):
+            registry.resolve("fraud")
+
+
+class TestRegistering:
+    def test_numbers_are_not_used_twice(self, registry: Registry) -> None:
+        add(registry, count=3)
+        registry.delete("fraud", "3")
+        registry.delete("fraud", "1")
+        assert registry.register("fraud", NewVersion("x")).version == "4"
+        assert [v.version for v in registry.versions("fraud")] == ["2", "4"]
+
+    def test_a_model_registered_again_goes_on_counting(self, registry: Registry) -> None:
+        add(registry, count=2)
+        registry.set_tag("fraud", "owner", "risk")
+        registry.promote("fraud", "1", by="ann")
+        registry.remove_alias("fraud", "production", by="ann")
+        registry.delete("fraud")
+        assert registry.models() == []
+
+        again = registry.register("fraud", NewVersion("x"))
+
+        assert again.version == "3"
+        assert registry.model("fraud").created_at == again.created_at
+        assert registry.model("fraud").tags == {}
+        assert len(registry.history("fraud")) == 2
+
+    def test_a_model_may_have_no_versions_left(self, registry: Registry) -> None:
+        add(registry)
+        registry.delete("fraud", "1")
+        found = registry.model("fraud")
+        assert (found.latest, found.versions, registry.versions("fraud")) == (None, 0, [])
+
+    @pytest.mark.parametrize("name", ["", "a/b", "a:b", " a", "a ", ".", "..", "-a", "ä", "a" * 256, "a\n"])
+    def test_bad_names_are_refused(self, registry: Registry, name: str) -> None:
+        with pytest.raises(NameInvalid):
+            registry.register(name, NewVersion("x"))
+        assert registry.models() == []
+
+    def test_bad_tags_are_refused(self, registry: Registry) -> None:
+        with pytest.raises(NameInvalid):
+            registry.register("fraud", NewVersion("x", tags={"a\nb": "1"}))
+
+    def test_threads_never_share_a_number(self, registry: Registry) -> None:
+        each, threads = 5, 8
+        numbers: list[str] = []
+
+        def work() -> None:
+            for _ in range(each):
+                numbers.append(registry.register("fraud", NewVersion("x")).version)
+
+        running = [threading.Thread(target=work) for _ in range(threads)]
+        for thread in running:
+            thread.start()
+        for thread in running:
+            thread.join()
+
+        assert sorted(map(int, numbers)) == list(range(1, each * threads + 1))
+
+
+class TestAliases:
+    def test_moves_are_kept(self, registry: Registry) -> None:
+        add(registry, count=2)
+        first = registry.promote("fraud", "1", by="ann", reason="first")
+        second = registry.promote("fraud", "2", by="ben")
+        other = registry.promote("fraud", "1", "canary", by="ann")
+        removed = registry.remove_alias("fraud", "canary", by="cat", reason="done")
+
+        assert (first.from_version, first.to_version, first.by, first.reason) == (None, "1", "ann", "first")
+        assert (second.kind, second.from_version, second.to_version) == ("promote", "1", "2")
+        assert (removed.kind, removed.from_version, removed.to_version) == ("remove", "1", None)
+        assert registry.history("fraud") == [first, second, other, removed]
+        assert registry.history("fraud", "production") == [first, second]
+        assert registry.history("fraud", "none") == []
+        assert first.at < second.at
+        assert first.at.tzinfo is UTC
+
+    def test_promoting_again_is_a_move_to_itself(self, registry: Registry) -> None:
+        add(registry)
+        registry.promote("fraud", "1", by="ann")
+        again = registry.promote("fraud", "1", by="ann")
+        assert (again.from_version, again.to_version) == ("1", "1")
+
+    def test_promoting_what_is_not_there(self, registry: Registry) -> None:
+        with pytest.raises(ModelNotFound):
+            registry.promote("fraud", "1", by="ann")
+        add(registry)
+        with pytest.raises(VersionNotFound):
+            registry.promote("fraud", "2", by="ann")
+        for alias in ("latest", "v3", "V10", "a b", "", "ü"):
+            with pytest.raises(NameInvalid):
+                registry.promote("fraud", "1", alias, by="ann")
+        assert registry.history("fraud") == []
+
+    def test_a_version_deleted_meanwhile_is_noticed_in_the_transaction(self, registry: Registry) -> None:
+        add(registry, count=2)
+        registry.delete("fraud", "2")
+        with pytest.raises(VersionNotFound):
+            registry._move_alias("fraud", "production", "promote", "2", at=registry._clock(), by="ann", reason="")
+        with pytest.raises(AliasNotFound):
+            registry._move_alias("fraud", "production", "remove", None, at=registry._clock(), by="ann", reason="")
+        assert registry.history("fraud") == []
+
+    def test_breaking_callers_is_refused_unless_meant(self, registry: Registry) -> None:
+        registry.register("fraud", NewVersion("x", signature=columns("a")))
+        registry.register("fraud", NewVersion("x", signature=columns("a", "b")))
+        registry.promote("fraud", "1", by="ann")
+
+        with pytest.raises(SignatureIncompatible, match="would break callers of version 1"):
+            registry.promote("fraud", "2", by="ann")
+        assert registry.resolve("fraud").version == "1"
+        registry.promote("fraud", "2", by="ann", allow_breaking=True)
+        assert registry.resolve("fraud").version == "2"
+
+    def test_going_back_is_never_refused(self, registry: Registry) -> None:
+        registry.register("fraud", NewVersion("x", signature=columns("a", "b")))
+        registry.register("fraud", NewVersion("x", signature=columns("a")))
+        registry.promote("fraud", "1", by="ann")
+        registry.promote("fraud", "2", by="ann", allow_breaking=True)
+        registry.promote("fraud", "1", by="ann")
+        registry.promote("fraud", "2", by="ann")
+        registry.rollback("fraud", by="ann")
+        assert registry.resolve("fraud").version == "1"
+
+    def test_rolling_back_step_by_step(self, registry: Registry) -> None:
+        add(registry, count=3)
+        for version in "123":
+            registry.promote("fraud", version, by="ann")
+
+        back = registry.rollback("fraud", by="ben", reason="alerts")
+
+        assert (back.kind, back.from_version, back.to_version, back.reason) == ("rollback", "3", "2", "alerts")
+        assert registry.rollback("fraud", by="ben").to_version == "1"
+        with pytest.raises(NothingToRollBack):
+            registry.rollback("fraud", by="ben")
+        assert registry.resolve("fraud").version == "1"
+
+    def test_rolling_back_without_an_alias(self, registry: Registry) -> None:
+        add(registry)
+        with pytest.raises(AliasNotFound):
+            registry.rollback("fraud", by="ann")
+        with pytest.raises(AliasNotFound):
+            registry.remove_alias("fraud", "production", by="ann")
+
+
+class TestTags:
+    def test_on_the_model_and_on_a_version(self, registry: Registry) -> None:
+        add(registry)
+        registry.set_tag("fraud", "owner", "risk")
+        registry.set_tag("fraud", "owner", "péage = 3")
+        registry.set_tag("fraud", "git", "4f2c", version="1")
+
+        assert registry.model("fraud").tags == {"owner": "péage = 3"}
+        assert registry.version("fraud", "1").tags == {"git": "4f2c"}
+
+        registry.delete_tag("fraud", "owner")
+        registry.delete_tag("fraud", "git", version="1")
+        registry.delete_tag("fraud", "never set")
+        assert registry.model("fraud").tags == {}
+        assert registry.version("fraud", "1").tags == {}
+
+    def test_on_what_is_not_there(self, registry: Registry) -> None:
+        with pytest.raises(ModelNotFound):
+            registry.set_tag("fraud", "a", "b")
+        add(registry)
+        with pytest.raises(VersionNotFound):
+            registry.set_tag("fraud", "a", "b", version="7")
+        with pytest.raises(NameInvalid):
+            registry.set_tag("fraud", "", "b")
+
+
+class TestDeleting:
+    def test_what_an_alias_names_stays(self, registry: Registry) -> None:
+        add(registry, count=2)
+        registry.promote("fraud", "1", by="ann")
+
+        with pytest.raises(VersionInUse, match="production -> 1"):
+            registry.delete("fraud", "1")
+        with pytest.raises(VersionInUse, match="production -> 1"):
+            registry.delete("fraud")
+        registry.delete("fraud", "2")
+        assert [v.version for v in registry.versions("fraud")] == ["1"]
+
+    def test_what_is_not_there(self, registry: Registry) -> None:
+        with pytest.raises(ModelNotFound):
+            registry.delete("fraud")
+        add(registry)
+        with pytest.raises(VersionNotFound):
+            registry.delete("fraud", "2")
+        registry.delete("fraud")
+        with pytest.raises(ModelNotFound):
+            registry.delete("fraud")
+
+    def test_other_models_are_not_touched(self, registry: Registry) -> None:
+        add(registry, "fraud")
+        add(registry, "churn")
+        registry.promote("churn", "1", by="ann")
+        registry.delete("fraud")
+        assert registry.resolve("churn").version == "1"
