@@ -1,0 +1,106 @@
+"""Where registered packages are kept: put in once by digest, fetched by digest, verified on the way out."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+from penstock.errors import PackageExists, PackageNotFound, PackagingFailed, RegistryReadOnly, SealBroken, Unsupported
+from penstock.package import PackagedModel
+from penstock.package.directory import new_directory
+from penstock.package.seal import list_files, write_seal
+
+
+class ArtifactStore(Protocol):
+    """Packages under keys like `<model name>/<digest>`."""
+
+    def put(self, package: PackagedModel, key: str) -> None:
+        """Copies the package in and seals the copy; one that is there already is kept. Raises RegistryReadOnly."""
+
+    def fetch(self, key: str, digest: str | None) -> Path:
+        """A local directory with the package, verified. Raises PackageNotFound, SealBroken."""
+
+    def remove(self, key: str) -> None:
+        """Deletes the package; one that is not there is no error. Raises RegistryReadOnly."""
+
+
+def open_store(url: str) -> ArtifactStore:
+    """The store at a directory or a file: URL. Raises Unsupported for other schemes."""
+    scheme = urlsplit(url).scheme if "://" in url or url.startswith("file:") else ""
+    if scheme not in _STORES:
+        raise Unsupported(f"Packages cannot be read from {scheme}: URLs ({url}).", hint="Give a local directory.")
+    return _STORES[scheme](url)
+
+
+def fetch_package(source: str, digest: str | None) -> Path:
+    """The package at a path or URL as a local directory, verified. Raises PackageNotFound, SealBroken, Unsupported."""
+    root, _, key = source.rstrip("/").rpartition("/")
+    return open_store(root or ".").fetch(key, digest)
+
+
+class LocalStore:
+    """A directory on this machine. Packages are used where they lie."""
+
+    def __init__(self, root: str) -> None:
+        self.root = Path(unquote(urlsplit(root).path)) if root.startswith("file:") else Path(root)
+
+    def put(self, package: PackagedModel, key: str) -> None:
+        target = self.root / key
+        if target.exists():
+            if _matches(target, package.digest):
+                return
+            self.remove(key)  # damaged since: the copy at hand is verified, so it replaces it
+        try:
+            with new_directory(target) as directory:
+                for name in list_files(package.path):
+                    (directory / name).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(package.path / name, directory / name)
+                if write_seal(directory) != package.digest:
+                    raise SealBroken(f"The package {package.path} changed while it was copied.")
+        except PackageExists:
+            if not _matches(target, package.digest):
+                raise
+        except (OSError, PackagingFailed) as error:
+            cause = error if isinstance(error, OSError) else error.__cause__ or error.__context__
+            if isinstance(cause, OSError) and cause.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+                raise RegistryReadOnly(
+                    f"{self.root} is read-only.", hint="Register from where it is writable."
+                ) from error
+            raise
+
+    def fetch(self, key: str, digest: str | None) -> Path:
+        path = (self.root / key).absolute()
+        if not path.exists():
+            raise PackageNotFound(f"The package is gone: there is nothing at {path}.")
+        package = PackagedModel.open(path)
+        package.verify()
+        if digest is not None and package.digest != digest:
+            raise SealBroken(f"{path} is another package ({package.digest[:12]}) than was registered ({digest[:12]}).")
+        return path
+
+    def remove(self, key: str) -> None:
+        try:
+            shutil.rmtree(self.root / key)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise RegistryReadOnly(f"{self.root / key} cannot be removed: {error.strerror}.") from error
+
+    def __repr__(self) -> str:
+        return f"<LocalStore {self.root}>"
+
+
+def _matches(path: Path, digest: str) -> bool:
+    try:
+        package = PackagedModel.open(path)
+        package.verify()
+    except (PackageNotFound, SealBroken):
+        return False
+    return package.digest == digest
+
+
+_STORES: dict[str, Callable[[str], ArtifactStore]] = {"": LocalStore, "file": LocalStore}

@@ -1,0 +1,92 @@
+"""The one road from a package to a predictor, used by serving and by scoring.
+
+Open, verify the seal, compare libraries, load, prove.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from penstock.artifacts import fetch_package
+from penstock.flavors import Predictor
+from penstock.loading.proof import Proof, prove
+from penstock.package import PackagedModel
+from penstock.registry.interface import ModelVersion
+from penstock.signature import Signature
+
+__all__ = ["LoadOptions", "LoadedModel", "Proof", "load_model", "load_path", "load_version", "prove"]
+
+log = logging.getLogger("penstock.loading")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """`threads` is how many a model may use for one batch, 0 for the library's own choice; `flavor` overrides the
+    package's own choice."""
+
+    trust_code: bool = False
+    strict_env: bool = False
+    flavor: str | None = None
+    threads: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A proven predictor with what it was loaded from."""
+
+    package: PackagedModel
+    predictor: Predictor
+    proof: Proof
+
+    @property
+    def digest(self) -> str:
+        return self.package.digest
+
+    @property
+    def signature(self) -> Signature | None:
+        return self.package.manifest.signature
+
+    def close(self) -> None:
+        self.predictor.close()
+
+
+_DEFAULTS = LoadOptions()
+
+
+def load_path(path: str | Path, options: LoadOptions = _DEFAULTS) -> LoadedModel:
+    """Loads and proves the package in a directory.
+
+    Raises PackageNotFound, PackageInvalid, SealBroken, FlavorUnknown, DependencyMissing, EnvironmentMismatch,
+    CodeNotTrusted, CodeConflict, ArtifactInvalid, ProofFailed.
+    """
+    package = PackagedModel.open(path)
+    package.verify()
+    if options.strict_env:
+        package.check_environment(options.flavor)
+    for library in package.environment(options.flavor):
+        if library.differs:
+            log.warning(
+                "%s was made with %s %s; installed is %s. Its answers may differ.",
+                package.path.name, library.name, library.packaged, library.installed or "none",
+            )  # fmt: skip
+    predictor = package.load(trust_code=options.trust_code, flavor=options.flavor, threads=options.threads)
+    try:
+        proof = prove(predictor, package)
+    except BaseException:
+        predictor.close()
+        raise
+    for warning in proof.warnings:
+        log.warning("%s: %s", package.path.name, warning)
+    return LoadedModel(package, predictor, proof)
+
+
+def load_version(version: ModelVersion, options: LoadOptions = _DEFAULTS) -> LoadedModel:
+    """Fetches a registered version by its digest, then loads and proves it. Raises what load_path raises."""
+    return load_path(fetch_package(version.source, version.digest), options)
+
+
+def load_model(path: str | Path, *, trust_code: bool = False) -> Predictor:
+    """The predictor of a package, for use in Python. Raises what load_path raises."""
+    return load_path(path, LoadOptions(trust_code=trust_code)).predictor

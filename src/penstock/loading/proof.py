@@ -1,0 +1,143 @@
+"""Proofs made at load: that the model repeats its recorded answers, and that rows may be predicted together.
+
+A model may only be batched across callers if a row's answer does not depend on the rows beside it. That is tried, on
+the example's rows or on rows made from the signature: joined, one by one, and in another order they must agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from penstock.errors import PenstockError, PredictError, ProofFailed
+from penstock.flavors import Predictor
+from penstock.package import Example, PackagedModel, answers_differ
+from penstock.payload import Array, Payload, Table, Tensors, Value, join
+from penstock.signature import Field, Scalar, Signature, conform_params, is_tensor_schema
+from penstock.wire.answers import answer_value, encode_answer
+from penstock.wire.invocations import parse_json
+
+_PROOF_ROWS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What was found at load. `repeats` is True where a recorded answer was repeated, False where none is recorded;
+    `unjoined` says why rows of several callers must stay apart, and is empty where they may be joined."""
+
+    repeats: bool
+    unjoined: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+def prove(predictor: Predictor, package: PackagedModel) -> Proof:
+    """Predicts the example, which also warms the model up. Raises ProofFailed where the recorded answer differs."""
+    signature = package.manifest.signature
+    try:
+        example = package.example()
+    except PenstockError as error:
+        return Proof(False, "its example cannot be read", (f"The example cannot be used: {error.message}",))
+    if example is None:
+        return _prove_without_example(predictor, package, signature)
+    repeats, warnings = _repeat(predictor, example)
+    return Proof(repeats, _why_unjoined(predictor, package, example.payload, example.params), warnings)
+
+
+def _repeat(predictor: Predictor, example: Example) -> tuple[bool, tuple[str, ...]]:
+    try:
+        answer = predictor.predict(example.payload, example.params)
+    except PredictError as error:
+        if example.has_expected:
+            raise ProofFailed(f"The model fails on its own example: {error.message}") from error
+        return False, (f"The model fails on its own example: {error.message}",)
+    if not example.has_expected:
+        return False, ()
+    if different := answers_differ(example.expected, parse_json(encode_answer(answer)), where=""):
+        raise ProofFailed(
+            f"The model does not repeat its recorded answer: {different}.",
+            hint="Its libraries may be of other versions here; penstock inspect compares them.",
+        )
+    return True, ()
+
+
+def _prove_without_example(predictor: Predictor, package: PackagedModel, signature: Signature | None) -> Proof:
+    rows = None if signature is None else rows_from_signature(signature)
+    if rows is None or (package.code_reasons() and not predictor.joinable):
+        return Proof(False, "it has no example to prove joining on")
+    params = conform_params(signature.params if signature else (), None)
+    return Proof(False, _why_unjoined(predictor, package, rows, params))
+
+
+def _why_unjoined(predictor: Predictor, package: PackagedModel, payload: Payload, params: Mapping[str, Any]) -> str:
+    if not predictor.joinable:
+        return "the package does not say that its rows may be joined (metadata.penstock.batchable)"
+    if not package.manifest.deterministic:
+        return "its answers vary from call to call"
+    if isinstance(payload, Value) or not payload.rows:
+        return "its input has no rows"
+    try:
+        return _joining_differs(predictor, payload, params)
+    except PenstockError as error:
+        return f"it fails on rows taken apart: {error.message}"
+
+
+def _joining_differs(predictor: Predictor, payload: Table | Tensors, params: Mapping[str, Any]) -> str:
+    """Why the answers for rows joined, apart and reordered are not the same; empty where they are."""
+    rows = payload.take(slice(0, _PROOF_ROWS))
+    while (count := rows.rows or 0) < 3:
+        rows = join([rows, rows])  # type: ignore[assignment]
+    together = predictor.predict(rows, params)
+    if isinstance(together, Value) or together.rows != count:
+        return "its answer is not one item for each row"
+    singles = [predictor.predict(rows.take(slice(i, i + 1)), params) for i in range(count)]
+    if any(isinstance(one, Value) or one.rows != 1 for one in singles):
+        return "its answer is not one item for each row"
+    try:
+        apart = join(singles)
+    except ValueError:
+        return "its answers for single rows do not fit together"
+    if different := answers_differ(answer_value(together), answer_value(apart)):
+        return f"rows answered alone and together differ ({different})"
+    order = np.arange(count)[::-1]
+    turned = predictor.predict(rows.take(order), params)
+    if isinstance(turned, Value) or turned.rows != count:
+        return "its answer is not one item for each row"
+    if different := answers_differ(answer_value(together.take(order)), answer_value(turned)):
+        return f"the order of rows changes their answers ({different})"
+    return ""
+
+
+def rows_from_signature(signature: Signature) -> Table | Tensors | None:
+    """A few rows that the signature allows, for models that come without an example; None where that is a guess.
+
+    Numbers only: a made-up text or category would more likely be refused than prove anything.
+    """
+    schema = signature.inputs
+    if schema is None:
+        return None
+    draw = np.random.default_rng(0)
+    if is_tensor_schema(schema):
+        arrays = [_array(draw, f.dtype, f.shape) for f in schema]
+        if any(a is None for a in arrays):
+            return None
+        names = None if schema[0].name is None else tuple(str(f.name) for f in schema)
+        return Tensors(names, tuple(a for a in arrays if a is not None))
+    fields: list[Field] = [f for f in schema if isinstance(f, Field)]
+    if not all(isinstance(f.type, Scalar) and f.type.dtype.kind in "bif" for f in fields):
+        return None
+    columns = [_array(draw, f.type.dtype, (-1,)) for f in fields if isinstance(f.type, Scalar)]
+    unnamed = any(f.name is None for f in fields)
+    return Table.of(
+        None if unnamed else [f.name for f in fields if f.name is not None], [c for c in columns if c is not None]
+    )
+
+
+def _array(draw: np.random.Generator, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array | None:
+    """Four rows of small numbers. None where a further axis may have any length."""
+    if not shape or shape[0] != -1 or -1 in shape[1:] or dtype.kind not in "bif":
+        return None
+    size = (4, *shape[1:])
+    return draw.random(size).astype(dtype) if dtype.kind == "f" else draw.integers(0, 2, size).astype(dtype)
