@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from penstock.errors import PackageInvalid, PackageNotFound
+from penstock.payload import shortened
 from penstock.signature import Signature
 
 FILE_NAME = "MLmodel"
@@ -31,6 +32,13 @@ class _Loader(yaml.SafeLoader):
         if self.check_event(yaml.events.AliasEvent):
             raise yaml.YAMLError("aliases (*name) are not allowed in a manifest")
         return super().compose_node(parent, index)
+
+
+class _Dumper(yaml.SafeDumper):
+    """A safe dumper that writes a value as often as it occurs, since our reader refuses aliases."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +70,8 @@ class Manifest:
         """Raises PackageInvalid."""
         try:
             content = yaml.load(text, Loader=_Loader)  # a subclass of the safe loader
-        except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-            detail = " ".join(str(error).split())
+        except Exception as error:  # explicit tags with odd values fail in PyYAML's own ways: KeyError, AttributeError
+            detail = shortened(" ".join(str(error).split()), 300)
             raise PackageInvalid(f"The {FILE_NAME} file is not readable YAML: {detail}.") from None
         if not isinstance(content, Mapping):
             raise PackageInvalid(f"The {FILE_NAME} file does not hold a mapping.")
@@ -97,9 +105,18 @@ class Manifest:
             raise PackageInvalid(f"{path}: {error.message}", hint=error.hint) from None
 
     def dump(self) -> bytes:
-        """The file's bytes: block style, keys sorted, UTF-8. Equal content gives equal bytes."""
-        text: str = yaml.safe_dump(dict(self.content), default_flow_style=False, sort_keys=True, allow_unicode=True)
-        return text.encode()
+        """The file's bytes: block style, keys sorted, UTF-8. Equal content gives equal bytes.
+
+        Raises PackageInvalid where a value is none that a manifest can hold.
+        """
+        try:
+            text: str = yaml.dump(
+                dict(self.content), Dumper=_Dumper, default_flow_style=False, sort_keys=True, allow_unicode=True
+            )
+            return text.encode()
+        except (yaml.YAMLError, RecursionError, TypeError, ValueError) as error:
+            detail = shortened(" ".join(str(error).split()), 300)
+            raise PackageInvalid(f"The manifest cannot be written as YAML: {detail}.") from None
 
     @property
     def flavors(self) -> Mapping[str, Mapping[str, Any]]:

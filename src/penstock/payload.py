@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from reprlib import Repr
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -23,6 +24,16 @@ Name: TypeAlias = str | int
 def as_object_array(items: Sequence[Any]) -> Array:
     """A 1-D object array of exactly these items, however list-like they are themselves."""
     return np.fromiter(items, dtype=object, count=len(items))
+
+
+def _concatenate(arrays: Sequence[Array]) -> Array:
+    """One after the other along the first axis, every value as it was.
+
+    numpy would turn numbers beside text into text, and whole numbers beside floats into floats; those become objects.
+    """
+    if len({a.dtype.kind for a in arrays}) > 1:
+        arrays = [a.astype(object) for a in arrays]
+    return np.concatenate(arrays)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,9 +73,9 @@ class Table:
 
     @cached_property
     def layout(self) -> Hashable:
-        """Equal for tables that may be joined: names, dtypes, and whether rows are labelled."""
+        """Equal for tables that may be joined: names, dtypes, and how rows are labelled."""
         dtypes = self.block.dtype if self.block is not None else tuple(c.dtype for c in self.columns or ())
-        return ("table", self.names, self.width, dtypes, self.index is not None)
+        return ("table", self.names, self.width, dtypes, None if self.index is None else self.index.dtype)
 
     def column(self, position: int) -> Array:
         """Column number `position` (rows,), a view where the table is one block."""
@@ -86,12 +97,14 @@ class Table:
     @staticmethod
     def join(parts: Sequence[Table]) -> Table:
         first = parts[0]
-        index = np.concatenate([p.index for p in parts if p.index is not None]) if first.index is not None else None
-        if all(p.block is not None for p in parts):
-            return Table(
-                first.names, block=np.concatenate([p.block for p in parts if p.block is not None]), index=index
-            )
-        columns = [np.concatenate([p.column(i) for p in parts]) for i in range(first.width)]
+        indexes = [p.index for p in parts if p.index is not None]
+        if 0 < len(indexes) < len(parts):
+            raise ValueError("tables with and without row labels cannot be joined")
+        index = _concatenate(indexes) if indexes else None
+        blocks = [p.block for p in parts if p.block is not None]
+        if len(blocks) == len(parts) and len({b.dtype for b in blocks}) == 1:
+            return Table(first.names, block=np.concatenate(blocks), index=index)
+        columns = [_concatenate([p.column(i) for p in parts]) for i in range(first.width)]
         return Table.of(first.names, columns, index)
 
     def __repr__(self) -> str:
@@ -139,7 +152,7 @@ class Tensors:
     @staticmethod
     def join(parts: Sequence[Tensors]) -> Tensors:
         first = parts[0]
-        arrays = tuple(np.concatenate([p.arrays[i] for p in parts]) for i in range(len(first.arrays)))
+        arrays = tuple(_concatenate([p.arrays[i] for p in parts]) for i in range(len(first.arrays)))
         return Tensors(first.names, arrays)
 
     def __repr__(self) -> str:
@@ -207,7 +220,15 @@ class Violation:
         return f"{', '.join(where)}: {self.reason}" if where else self.reason
 
 
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 1000
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 60
+
+
 def shortened(value: object, limit: int = 60) -> str:
-    """repr for an error message: never the caller's whole data."""
-    text = repr(value)
+    """repr for an error message: never the caller's whole data, and quick and safe however big or deep that is."""
+    try:
+        text = _SHORT.repr(value) if isinstance(value, (list, tuple, dict, str, int)) else repr(value)
+    except Exception:  # a model's own repr
+        text = f"<{type(value).__name__}>"
     return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -73,9 +73,8 @@ def add(
     Example:
       penstock registry add fraud ./fraud-model --alias production --tag git=4f2c1e
     """
-    from penstock.publishing import publish
-
     from penstock.cli import registry_output as output
+    from penstock.publishing import publish
 
     pairs = dict(_pair(tag) for tag in tags)
     with _opened(url, artifacts) as target:
@@ -237,9 +236,8 @@ def delete(name: str, version: str | None, yes: bool, url: str, artifacts: str |
     Example:
       penstock registry delete fraud 2
     """
-    from penstock.publishing import withdraw
-
     from penstock.cli import registry_output as output
+    from penstock.publishing import withdraw
 
     if not yes:
         what = f"{name} with all its versions" if version is None else f"version {version} of {name}"

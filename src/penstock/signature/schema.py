@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
 
 from penstock.errors import PackageInvalid
-from penstock.payload import Name
+from penstock.payload import Name, shortened
 from penstock.signature.types import Scalar, Type, is_required, read_type, write_type
 
 
@@ -93,7 +94,7 @@ def _json_list(mapping: Mapping[str, Any], side: str) -> list[Mapping[str, Any]]
         return None
     try:
         specs = json.loads(text) if isinstance(text, str) else text
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PackageInvalid(f"The signature's {side} are not JSON: {error}.") from None
     if not isinstance(specs, list) or not all(isinstance(s, Mapping) for s in specs):
         raise PackageInvalid(f"The signature's {side} are not a list of objects.")
@@ -106,7 +107,10 @@ def _read_side(mapping: Mapping[str, Any], side: str) -> Schema | None:
         return None
     tensors = [spec.get("type") == "tensor" for spec in specs]
     if all(tensors):
-        return tuple(_read_tensor(spec, side) for spec in specs)
+        arrays = tuple(_read_tensor(spec, side) for spec in specs)
+        if len(arrays) > 1 and len({f.name for f in arrays} - {None}) < len(arrays):
+            raise PackageInvalid(f"The signature's {side} are several tensors, so each needs a name of its own.")
+        return arrays
     if any(tensors):
         raise PackageInvalid(f"The signature's {side} mix columns and tensors.")
     fields = tuple(_read_field(spec, i, side) for i, spec in enumerate(specs))
@@ -117,6 +121,8 @@ def _read_side(mapping: Mapping[str, Any], side: str) -> Schema | None:
 
 def _read_field(spec: Mapping[str, Any], position: int, side: str) -> Field:
     name = spec.get("name")
+    if not isinstance(name, (str, int, NoneType)) or isinstance(name, bool):
+        raise PackageInvalid(f"The signature's {side} name a column {shortened(name)}; names are text or integers.")
     type_ = read_type(spec, f"{side} column {name if name is not None else position}")
     # Without the key a scalar column is required and a compound one is not: so MLflow reads its own older files.
     return Field(name, type_, is_required(spec, default=isinstance(type_, Scalar)))
@@ -125,11 +131,18 @@ def _read_field(spec: Mapping[str, Any], position: int, side: str) -> Field:
 def _read_tensor(spec: Mapping[str, Any], side: str) -> TensorField:
     inner = spec.get("tensor-spec")
     try:
-        name = inner["dtype"]  # type: ignore[index]
-        dtype = np.dtype({"str": "U", "string": "U", "bytes": "S"}.get(name, name))
-        return TensorField(spec.get("name"), dtype, tuple(int(n) for n in inner["shape"]))  # type: ignore[index]
+        dtype_text, shape, name = inner["dtype"], inner["shape"], spec.get("name")  # type: ignore[index]
+        dtype = np.dtype({"str": "U", "string": "U", "bytes": "S"}.get(dtype_text, dtype_text))
+        if not isinstance(dtype_text, str) or dtype.kind not in "biufcUSOMm":
+            raise ValueError(f"dtype {shortened(dtype_text)}")
+        if not isinstance(shape, list) or not all(type(n) is int and n >= -1 for n in shape):
+            raise ValueError(f"shape {shortened(shape)}")
+        if not isinstance(name, (str, NoneType)):
+            raise ValueError(f"name {shortened(name)}")
+        return TensorField(name, dtype, tuple(shape))
     except (TypeError, KeyError, ValueError) as error:
-        raise PackageInvalid(f"The signature's {side} hold a tensor that cannot be read: {spec!r} ({error}).") from None
+        detail = f"{shortened(dict(spec), 200)} ({error})"
+        raise PackageInvalid(f"The signature's {side} hold a tensor that cannot be read: {detail}.") from None
 
 
 def _read_param(spec: Mapping[str, Any]) -> Param:
@@ -138,6 +151,8 @@ def _read_param(spec: Mapping[str, Any]) -> Param:
         raise PackageInvalid(f"The signature holds a param without a name: {spec!r}.")
     kind = spec.get("type", spec.get("dtype"))  # 2.6 wrote `dtype`
     shape = spec.get("shape")
+    if shape is not None and not isinstance(shape, list):
+        raise PackageInvalid(f"The signature gives param {name} the shape {shortened(shape)}, which is none.")
     return Param(
         name,
         read_type({**spec, "type": kind}, f"param {name}"),

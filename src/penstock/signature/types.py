@@ -107,6 +107,8 @@ def read_type(spec: Mapping[str, Any], where: str) -> Type:
             return ArrayOf(read_type(_inner(spec, "items", where), f"{where} items"))
         case "object":
             properties = _inner(spec, "properties", where)
+            if not all(isinstance(p, Mapping) for p in properties.values()):
+                raise PackageInvalid(f"The signature's {where} has properties that are no descriptions.")
             return ObjectOf(
                 tuple(
                     Property(str(k), read_type(p, f"{where}.{k}"), is_required(p, default=True))
@@ -121,7 +123,7 @@ def read_type(spec: Mapping[str, Any], where: str) -> Type:
             return ArrayOf(Scalar.DOUBLE)
     try:
         return Scalar(kind)
-    except ValueError:
+    except (ValueError, TypeError):
         raise PackageInvalid(f"The signature gives {where} the unknown type {kind!r}.") from None
 
 

@@ -1,0 +1,6 @@
+"""The `penstock` command."""
+
+from penstock.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""The command line: one file for each group of commands, imported when it is used.
+
+Errors are one sentence and a hint; exit code 2 for usage, 1 for failure. A traceback comes only with --debug.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from penstock import __version__
+from penstock.errors import ConfigError, PenstockError
+
+# Command -> where it lives, and its line in `penstock --help`, so that help imports none of them.
+_COMMANDS = {
+    "serve": ("penstock.cli.serve:serve", "Serve models over HTTP."),
+    "score": ("penstock.cli.score:score", "Score a file with a model."),
+    "package": ("penstock.cli.package:package", "Make packages: sklearn, onnx, python, convert."),
+    "inspect": ("penstock.cli.inspect:inspect", "Show what is in a package."),
+    "verify": ("penstock.cli.inspect:verify", "Check a package: seal, load, answers."),
+    "registry": ("penstock.cli.registry:registry", "Register, promote and roll back versions."),
+    "config": ("penstock.cli.config:config", "Show the settings and where they come from."),
+    "demo": ("penstock.cli.demo:demo", "See it all work, on sample models."),
+    "version": ("penstock.cli.version:version", "Show the version."),
+}
+
+
+class _LazyGroup(click.Group):
+    """Knows its commands by name; imports one when it runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, attribute = _COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show the whole traceback of an error.")
+@click.version_option(__version__, message="%(version)s")
+def penstock(debug: bool) -> None:
+    """Serve packaged models: MLflow's packages and protocol, batched, observable, swapped live.
+
+    \b
+    Start here:
+      penstock package sklearn model.joblib --example rows.csv -o ./model
+      penstock serve ./model
+      penstock demo
+    """
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Runs a command line and exits."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        result: Any = penstock.main(args=arguments, prog_name="penstock", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        click.echo("Stopped.", err=True)
+        sys.exit(130)
+    except PenstockError as error:
+        if "--debug" in arguments:
+            raise
+        click.echo(f"Error: {error.message}", err=True)
+        if error.hint:
+            click.echo(f"       {error.hint}", err=True)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
+    except BrokenPipeError:
+        sys.exit(141)
+    sys.exit(result if isinstance(result, int) else 0)

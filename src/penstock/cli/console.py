@@ -1,0 +1,32 @@
+"""How commands print for people: tables that fit, colours and progress only on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# Piped output is not cut to a terminal's width that nobody has.
+_PIPED_WIDTH = 160
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A rich console on stdout or stderr; plain text where that is no terminal."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(
+        stderr=stderr, highlight=False, soft_wrap=False, width=None if stream.isatty() else _PIPED_WIDTH, emoji=False
+    )
+
+
+def human_size(count: int) -> str:
+    """Bytes as a person reads them: 27.4 kB."""
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    raise AssertionError

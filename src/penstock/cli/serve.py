@@ -1,0 +1,64 @@
+"""`penstock serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from penstock.cli.settings import given, settings_options
+from penstock.config import load_settings
+
+
+@click.command()
+@click.argument("models", nargs=-1, metavar="MODEL...")
+@click.option("--config", "file", type=click.Path(path_type=Path), help="A file of settings. Default: ./penstock.toml")
+@settings_options(leave_out=("models",))
+def serve(models: tuple[str, ...], file: Path | None, **flags: Any) -> None:
+    """Serve one or more models over HTTP until told to stop.
+
+    MODEL is a package's directory, or a name in the registry: NAME (its production version), models:/NAME@alias,
+    models:/NAME/3. An alias is followed: promote another version, and it answers within seconds. Write NAME=MODEL to
+    serve a model under another name.
+
+    \b
+    Examples:
+      penstock serve ./model
+      penstock serve fraud churn --registry ./penstock-registry --port 9000
+      penstock serve models:/fraud@canary champion=models:/fraud/3
+    \b
+    Then:
+      curl localhost:8080/invocations -H 'Content-Type: application/json' \\
+           -d '{"dataframe_split": {"columns": ["a", "b"], "data": [[1, 2]]}}'
+    """
+    from penstock.logs import set_up_logging
+    from penstock.server.run import bind
+
+    values = given(flags)
+    if models:
+        values["models"] = models
+    settings, _ = load_settings(values, os.environ, file)
+    if not settings.models:
+        raise click.UsageError("Name a model to serve: a package's directory, or a name in the registry.")
+    set_up_logging(format=settings.log_format, level=settings.log_level)
+    from penstock.cli.assembly import serve_forever
+
+    bound = bind(settings.host, settings.port)  # before anything is loaded: a busy port is known at once
+    use_uvloop()
+    asyncio.run(serve_forever(settings, bound, announce))
+
+
+def announce(url: str) -> None:
+    """The line that scripts wait for."""
+    click.echo(f"serving on {url}")
+
+
+def use_uvloop() -> None:
+    try:
+        import uvloop
+    except ImportError:  # Windows
+        return
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())

@@ -1,0 +1,46 @@
+"""Flags made from the settings' own declaration, so that a setting has one name everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+import click
+
+from penstock.config import Settings, variable_of
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def settings_options(*, leave_out: tuple[str, ...] = ()) -> Callable[[F], F]:
+    """A click option for every setting. Options that are not given are not in the result: see `given`."""
+
+    def decorate(command: F) -> F:
+        for name in reversed(Settings.model_fields):
+            if name not in leave_out:
+                command = _option(name)(command)
+        return command
+
+    return decorate
+
+
+def given(values: dict[str, Any]) -> dict[str, Any]:
+    """Only what was really given on the command line."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _option(name: str) -> Callable[[F], F]:
+    field = Settings.model_fields[name]
+    flag = f"--{name.replace('_', '-')}"
+    default = field.default
+    shown = "" if default in (None, "", False) or name == "api_token" else f"  [default: {default}]"
+    text = f"{field.description}{shown}  [{variable_of(name)}]"
+    if field.annotation is bool:
+        return click.option(f"{flag}/--no-{name.replace('_', '-')}", name, default=None, help=text)
+    return click.option(flag, name, default=None, type=_type(field.annotation), help=text)
+
+
+def _type(annotation: Any) -> Any:
+    if get_origin(annotation) is Literal:
+        return click.Choice(get_args(annotation))
+    return next((a for a in (annotation, *get_args(annotation)) if a in (int, float)), str)

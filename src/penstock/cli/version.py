@@ -1,0 +1,15 @@
+"""`penstock version`."""
+
+from __future__ import annotations
+
+import platform
+
+import click
+
+from penstock import __version__
+
+
+@click.command()
+def version() -> None:
+    """Show the version of Penstock and of Python."""
+    click.echo(f"penstock {__version__} (Python {platform.python_version()})")

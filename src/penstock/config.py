@@ -1,0 +1,114 @@
+"""All settings of a server, in one frozen object. One declaration gives the flag, the PENSTOCK_* variable, the key in
+penstock.toml and the documentation. A flag wins over a variable, a variable over the file.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from penstock.errors import ConfigError
+
+FILE_NAME = "penstock.toml"
+PREFIX = "PENSTOCK_"
+
+
+class Settings(BaseModel):
+    """What `penstock serve` runs with. Times are in seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    models: tuple[str, ...] = Field((), description="The models to serve: paths, names, models:/… or NAME=MODEL.")
+    default_model: str | None = Field(None, description="The model that /invocations means where several are served.")
+    registry: str = Field("./penstock-registry", description="The registry: a directory or a URL.")
+    artifacts: str | None = Field(None, description="Where the registry keeps packages, if not beside its database.")
+    host: str = Field("127.0.0.1", description="The address to listen on; 0.0.0.0 is every one.")
+    port: int = Field(8080, ge=0, le=65535, description="The port to listen on; 0 picks a free one.")
+    api_token: SecretStr = Field(SecretStr(""), description="Ask every caller for this bearer token. Use the variable.")
+    trust_code: bool = Field(False, description="Load packages that run code of their own: pickles, Python sources.")
+    strict_env: bool = Field(False, description="Refuse a model made with another minor version of its library.")
+    poll_interval: float = Field(2.0, gt=0, description="Time between questions to the registry.")
+    keep_previous: float = Field(300.0, ge=0, description="How long a replaced version is kept warm for a roll-back.")
+    max_rows: int = Field(1024, ge=1, description="The most rows that a model is given at once.")
+    max_queue_rows: int = Field(65_536, ge=1, description="The most rows that may wait for a model.")
+    concurrency: int | None = Field(
+        None, ge=1, description="Requests at once to a model whose rows cannot be joined; default min(32, cores + 4)."
+    )
+    threads: int = Field(0, ge=0, description="Threads a model may use for one batch; 0 leaves it to its library.")
+    max_body_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="The largest request body.")
+    keep_alive: float = Field(75.0, ge=1, description="How long an idle connection is kept.")
+    drain_delay: float = Field(0.0, ge=0, description="After SIGTERM, how long to accept while already not ready.")
+    drain_timeout: float = Field(30.0, ge=0, description="After that, how long to finish what is in flight.")
+    log_format: Literal["plain", "json"] = Field("plain", description="Log lines for people or for machines.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level to log.")
+
+
+Origins = dict[str, str]
+
+
+def load_settings(
+    flags: Mapping[str, Any], environ: Mapping[str, str], file: Path | None = None
+) -> tuple[Settings, Origins]:
+    """The settings, and for each where its value came from: a flag, a variable, the file, or the default.
+
+    `flags` holds only what was given. `file` None means ./penstock.toml where there is one. Raises ConfigError, which
+    names the setting and its origin.
+    """
+    values: dict[str, Any] = {}
+    origins: Origins = dict.fromkeys(Settings.model_fields, "default")
+    layers = [(str(file or FILE_NAME), _read_file(file)), ("variable", _read_variables(environ)), ("flag", dict(flags))]
+    for origin, layer in layers:
+        for name, value in layer.items():
+            values[name] = value
+            origins[name] = _origin(origin, name)
+    try:
+        return Settings(**values), origins
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        raise ConfigError(
+            f"The setting {name} ({origins.get(name, 'unknown')}) cannot be {first['input']!r}: {first['msg']}.",
+            hint="penstock config show lists every setting.",
+        ) from None
+
+
+def _origin(layer: str, name: str) -> str:
+    if layer == "variable":
+        return variable_of(name)
+    return f"--{name.replace('_', '-')}" if layer == "flag" and name != "models" else layer
+
+
+def variable_of(name: str) -> str:
+    """The environment variable of a setting."""
+    return PREFIX + name.upper()
+
+
+def _read_file(file: Path | None) -> dict[str, Any]:
+    path = file or Path(FILE_NAME)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if file is None:
+            return {}
+        raise ConfigError(f"There is no file {path}.") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}.") from None
+    unknown = sorted(content.keys() - Settings.model_fields.keys())
+    if unknown:
+        raise ConfigError(
+            f"{path} holds unknown settings: {', '.join(unknown)}.", hint="penstock config show lists them."
+        )
+    return content
+
+
+def _read_variables(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Empty variables count as unset, as Kubernetes and shells leave them."""
+    found = {name: environ.get(variable_of(name), "") for name in Settings.model_fields}
+    values: dict[str, Any] = {name: value for name, value in found.items() if value}
+    if "models" in values:
+        values["models"] = tuple(values["models"].split())
+    return values

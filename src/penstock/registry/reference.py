@@ -1,0 +1,94 @@
+"""What a user writes for a model: a path, a bare name, or MLflow's `models:/` forms; `NAME=` may stand in front."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from penstock.errors import ConfigError, ModelNotFound, Unsupported
+from penstock.registry.interface import PRODUCTION, ModelVersion, Registry, check_alias, check_name
+
+LATEST = "latest"
+
+_LOGGED_MODEL = re.compile(r"m-[0-9a-f]{32}")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReference:
+    """A model to serve or score with. `served_as` is the name it gets; then either `path`, or `name` with `alias` or
+    `version`. An alias is followed, a path and a version stay."""
+
+    served_as: str
+    path: Path | None = None
+    name: str = ""
+    alias: str = ""
+    version: str = ""
+
+    @property
+    def follows(self) -> bool:
+        return bool(self.alias)
+
+    def resolve(self, registry: Registry) -> ModelVersion:
+        """The version it means now. Raises ModelNotFound, AliasNotFound, VersionNotFound, RegistryUnavailable."""
+        if self.version:
+            return registry.version(self.name, self.version)
+        if self.alias != LATEST:
+            return registry.resolve(self.name, self.alias)
+        latest = registry.model(self.name).latest
+        if latest is None:
+            raise ModelNotFound(f"Model {self.name!r} has no versions.")
+        return registry.version(self.name, latest)
+
+    def __str__(self) -> str:
+        if self.path is not None:
+            return str(self.path)
+        return f"models:/{self.name}@{self.alias}" if self.alias else f"models:/{self.name}/{self.version}"
+
+
+def parse_reference(text: str) -> ModelReference:
+    """Reads MODEL or NAME=MODEL. Anything with a slash, or that exists, is a path; a bare name means its production
+    version. Raises ConfigError, NameInvalid, Unsupported."""
+    name, equals, rest = text.partition("=")
+    if equals and name and "/" not in name and not Path(text).exists():
+        check_name(name)
+        found = parse_reference(rest)
+        return ModelReference(name, found.path, found.name, found.alias, found.version)
+    if text.startswith("models:"):
+        return _registered(text)
+    if text.startswith("runs:") or ("://" in text and not text.startswith("file:")):
+        raise Unsupported(
+            f"Models cannot be read from {text.partition(':')[0]}: URLs ({text}).", hint="Register it first."
+        )
+    if text.startswith("file:") or "/" in text or Path(text).exists():
+        path = Path(text.removeprefix("file://").removeprefix("file:"))
+        return ModelReference(_usable_name(path.absolute().resolve().name), path)
+    if not text:
+        raise ConfigError("The model has no name.", hint="Give a directory, a name, or models:/name@alias.")
+    check_name(text)
+    return ModelReference(text, name=text, alias=PRODUCTION)
+
+
+def _registered(text: str) -> ModelReference:
+    """models:/name@alias, models:/name/3, models:/name/stage, models:/name/latest."""
+    body = text.removeprefix("models:").lstrip("/")
+    if _LOGGED_MODEL.fullmatch(body):
+        raise Unsupported(f"{text} names a logged model of an MLflow server.", hint="Register it and give its name.")
+    if "@" in body:
+        name, _, alias = body.rpartition("@")
+        check_alias(alias)
+    else:
+        name, _, alias = body.partition("/")
+        if not alias:
+            raise ConfigError(
+                f"{text} names no version.", hint=f"Write models:/{name}@{PRODUCTION} or models:/{name}/1."
+            )
+    check_name(name)
+    if alias.isascii() and alias.isdigit():
+        return ModelReference(name, name=name, version=str(int(alias)))
+    return ModelReference(name, name=name, alias=alias if "@" in body else alias.lower())
+
+
+def _usable_name(text: str) -> str:
+    """A directory's name as a model name: what URLs and labels cannot hold becomes a dash."""
+    return re.sub(r"[^A-Za-z0-9_.\-]+", "-", text).lstrip(".-") or "model"

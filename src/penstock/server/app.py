@@ -1,0 +1,51 @@
+"""The ASGI application: routes over one gateway, errors as JSON, the door in front."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from penstock.errors import PenstockError
+from penstock.server.bodies import MAX_BODY_BYTES
+from penstock.server.door import Door
+from penstock.server.invocations import Invocations
+from penstock.server.models import model_routes
+from penstock.server.probes import probe_routes
+from penstock.server.statuses import body_of, error_body, status_of
+from penstock.serving.gateway import Gateway
+
+INVOCATION_PATHS = ("/invocations", "/models/{name}/invocations", "/models/{name}/versions/{version}/invocations")
+
+
+def make_app(gateway: Gateway, *, token: str = "", max_body_bytes: int = MAX_BODY_BYTES) -> ASGIApp:
+    """The application for a gateway, which the caller starts and closes. `token` empty means no token is asked for."""
+    invocations = Invocations(gateway, max_body_bytes=max_body_bytes)
+    routes = [
+        *(Route(path, invocations, methods=["POST"]) for path in INVOCATION_PATHS),
+        *model_routes(gateway),
+        *probe_routes(gateway),
+    ]
+    handlers = {HTTPException: _http_error, PenstockError: _penstock_error}
+    app = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
+    return Door(app, gateway, token=token)
+
+
+async def _http_error(request: Request, error: HTTPException) -> Response:
+    """No such path, or not this method. `detail` is what MLflow's server says."""
+    if error.status_code == 404:
+        body = error_body(
+            "ENDPOINT_NOT_FOUND", f"There is nothing at this path. Predictions: POST {INVOCATION_PATHS[0]}."
+        )
+    else:
+        allowed = (error.headers or {}).get("Allow", "")
+        body = error_body("BAD_REQUEST", f"{request.method} is not allowed here; {allowed or 'other methods'} are.")
+    return Response(body, error.status_code, dict(error.headers or {}), media_type="application/json")
+
+
+async def _penstock_error(_: Request, error: PenstockError) -> Response:
+    status = status_of(error)
+    return Response(body_of(error, status), status.http, media_type="application/json")

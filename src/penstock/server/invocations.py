@@ -1,0 +1,187 @@
+"""POST …/invocations: body, rows, answer. The hot path, hence raw ASGI.
+
+The body is read before a version is leased, so that a slow client never holds one; the lease spans the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from dataclasses import dataclass
+from time import perf_counter
+
+from starlette.types import Receive, Scope, Send
+
+from penstock.errors import Overloaded, PenstockError, PredictError
+from penstock.metrics import VersionMetrics
+from penstock.payload import Payload
+from penstock.server.bodies import CSV, ClientLeft, header, media_type, read_body
+from penstock.server.statuses import body_of, status_of
+from penstock.serving.batcher import Answer
+from penstock.serving.gateway import Gateway
+from penstock.serving.servable import Servable
+from penstock.wire.answers import encode_answer
+from penstock.wire.csv import decode_csv
+from penstock.wire.invocations import Decoded, decode_json
+
+log = logging.getLogger("penstock.server")
+
+PROTOCOL = "invocations"
+
+# How long a request waits before somebody listens for its client going away; most are answered long before.
+_WATCH_AFTER = 0.02
+
+_ALLOWED_IN_ID = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/+=@")
+
+
+@dataclass(slots=True)
+class _Stages:
+    """Seconds by stage, for the metrics and the Server-Timing header."""
+
+    decode: float = 0.0
+    queue: float = 0.0
+    predict: float = 0.0
+    encode: float = 0.0
+
+    def header(self) -> bytes:
+        """Milliseconds, as the Server-Timing specification has it."""
+        return (
+            f"decode;dur={self.decode * 1e3:.3f}, queue;dur={self.queue * 1e3:.3f}, "
+            f"predict;dur={self.predict * 1e3:.3f}, encode;dur={self.encode * 1e3:.3f}"
+        ).encode()
+
+
+class Invocations:
+    """The ASGI endpoint for every /invocations path; path parameters name the model and the version."""
+
+    def __init__(self, gateway: Gateway, *, max_body_bytes: int) -> None:
+        self._gateway = gateway
+        self._max_body_bytes = max_body_bytes
+        self._unserved = gateway.metrics.version("", "")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start = perf_counter()
+        request_id = _request_id(scope)
+        stages = _Stages()
+        servable: Servable | None = None
+        headers: list[tuple[bytes, bytes]] = []
+        try:
+            media = media_type(scope)
+            body = await read_body(scope, receive, self._max_body_bytes)
+            path = scope["path_params"]
+            servable = self._gateway.find(path.get("name"), path.get("version"))
+            with servable.lease():
+                metrics = servable.metrics
+                metrics.in_flight.inc()
+                try:
+                    content = await self._answer(servable, media, body, stages, receive)
+                finally:
+                    metrics.in_flight.dec()
+            status, outcome = 200, "ok"
+        except ClientLeft:
+            status, outcome, content = 499, "client_error", b""
+        except Exception as error:
+            found = status_of(error)
+            status, outcome, content = found.http, found.outcome, body_of(error, found)
+            if isinstance(error, Overloaded):
+                headers.append((b"retry-after", str(error.retry_after).encode()))
+            if status == 413:
+                headers.append((b"connection", b"close"))
+            _log_failure(error, outcome, servable, request_id)
+        self._count(servable, outcome, stages, perf_counter() - start)
+        if status == 499:
+            return
+        headers += _headers(content, servable, request_id, stages)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+
+    async def _answer(self, servable: Servable, media: str, body: bytes, stages: _Stages, receive: Receive) -> bytes:
+        began = perf_counter()
+        decoded = _decode(servable, media, body)
+        payload: Payload = servable.conform(decoded.payload, decoded.casting)
+        params = servable.conform_params(decoded.params)
+        stages.decode = perf_counter() - began
+        answer = await _while_client_waits(servable.predict(payload, params), receive)
+        stages.queue, stages.predict = answer.queue, answer.predict
+        began = perf_counter()
+        content = encode_answer(answer.payload, wrapped=decoded.wrapped)
+        stages.encode = perf_counter() - began
+        return content
+
+    def _count(self, servable: Servable | None, outcome: str, stages: _Stages, seconds: float) -> None:
+        metrics: VersionMetrics = self._unserved if servable is None else servable.metrics
+        metrics.outcomes[PROTOCOL, outcome].inc()
+        metrics.request_seconds[PROTOCOL].observe(seconds)
+        if outcome == "ok":
+            metrics.stages["decode"].observe(stages.decode)
+            metrics.stages["queue"].observe(stages.queue)
+            metrics.stages["predict"].observe(stages.predict)
+            metrics.stages["encode"].observe(stages.encode)
+
+
+def _decode(servable: Servable, media: str, body: bytes) -> Decoded:
+    signature = servable.signature
+    if media == CSV:
+        return decode_csv(body, signature.inputs if signature else None)
+    return decode_json(body, signature)
+
+
+async def _while_client_waits(prediction: asyncio.Future[Answer] | object, receive: Receive) -> Answer:
+    """Awaits the prediction; if the client goes away meanwhile, the job is dropped. Raises ClientLeft."""
+    task: asyncio.Task[Answer] = asyncio.ensure_future(prediction)  # type: ignore[arg-type]
+    try:
+        done, _ = await asyncio.wait([task], timeout=_WATCH_AFTER)
+        if done:
+            return task.result()
+        leaving = asyncio.ensure_future(_disconnected(receive))
+        try:
+            await asyncio.wait([task, leaving], return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise ClientLeft
+            return task.result()
+        finally:
+            leaving.cancel()
+    finally:
+        task.cancel()
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _request_id(scope: Scope) -> bytes:
+    """The caller's X-Request-Id where it is harmless, else a new one."""
+    given = header(scope, b"x-request-id")
+    if given and len(given) <= 128 and _ALLOWED_IN_ID.issuperset(given):
+        return given
+    return secrets.token_hex(8).encode()
+
+
+def _headers(
+    content: bytes, servable: Servable | None, request_id: bytes, stages: _Stages
+) -> list[tuple[bytes, bytes]]:
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(content)).encode()),
+        (b"x-content-type-options", b"nosniff"),
+        (b"x-request-id", request_id),
+    ]
+    if servable is not None:
+        headers += [
+            (b"x-model-name", servable.model.encode()),
+            (b"x-model-version", servable.version.encode()),
+            (b"server-timing", stages.header()),
+        ]
+    return headers
+
+
+def _log_failure(error: Exception, outcome: str, servable: Servable | None, request_id: bytes) -> None:
+    """Callers' mistakes are theirs to read; the model's and our own are logged with the request id."""
+    if outcome not in ("model_error", "internal"):
+        return
+    what = f"{servable.model} version {servable.version}" if servable else "no model"
+    cause = error.__cause__ if isinstance(error, PredictError) and error.__cause__ else error
+    level = logging.WARNING if isinstance(error, PenstockError) and outcome == "model_error" else logging.ERROR
+    log.log(level, "Request %s to %s failed. %s", request_id.decode(), what, error, exc_info=cause)

@@ -1,0 +1,79 @@
+"""GET /models and /models/{name}: what is served, in which version, taking and giving what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from penstock.serving.gateway import Gateway
+from penstock.serving.served_model import ServedModel
+from penstock.signature import Schema, Signature, is_tensor_schema
+from penstock.signature.schema import Field, TensorField, dtype_name
+
+
+def model_routes(gateway: Gateway) -> list[Route]:
+    async def list_models(_: Request) -> Response:
+        return JSONResponse({"models": [_summary(m) for m in gateway.models], "default": gateway.default})
+
+    async def show_model(request: Request) -> Response:
+        return JSONResponse(_details(gateway.model(request.path_params["name"])))
+
+    return [
+        Route("/models", list_models, methods=["GET"]),
+        Route("/models/{name}", show_model, methods=["GET"]),
+    ]
+
+
+def _summary(model: ServedModel) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "ready": model.ready,
+        "version": model.current.version if model.current else None,
+        "alias": model.alias or None,
+    }
+
+
+def _details(model: ServedModel) -> dict[str, Any]:
+    current = model.current
+    signature = current.signature if current else None
+    return {
+        **_summary(model),
+        "versions": [
+            {
+                "version": s.version,
+                "state": "current" if s is current else "previous",
+                "digest": s.loaded.digest,
+                "flavor": s.loaded.package.flavor().name,
+                "joined": s.joined,
+                "unjoined_because": s.loaded.proof.unjoined or None,
+            }
+            for s in model.versions
+        ],
+        "signature": describe_signature(signature),
+    }
+
+
+def describe_signature(signature: Signature | None) -> dict[str, Any] | None:
+    """A signature as plain JSON, readable without knowing MLflow's encoding."""
+    if signature is None:
+        return None
+    return {
+        "inputs": _describe_schema(signature.inputs),
+        "outputs": _describe_schema(signature.outputs),
+        "params": [{"name": p.name, "type": str(p.type), "default": p.default} for p in signature.params],
+    }
+
+
+def _describe_schema(schema: Schema | None) -> list[dict[str, Any]] | None:
+    if schema is None:
+        return None
+    if is_tensor_schema(schema):
+        return [_describe_tensor(f) for f in schema]
+    return [{"name": f.name, "type": str(f.type), "required": f.required} for f in schema if isinstance(f, Field)]
+
+
+def _describe_tensor(field: TensorField) -> dict[str, Any]:
+    return {"name": field.name, "type": dtype_name(field.dtype), "shape": list(field.shape)}

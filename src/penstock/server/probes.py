@@ -1,0 +1,40 @@
+"""What orchestrators, load balancers and MLflow's own clients ask: alive, ready, which version."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+import penstock
+from penstock.metrics import CONTENT_TYPE
+from penstock.serving.gateway import Gateway
+
+
+def probe_routes(gateway: Gateway) -> list[Route]:
+    """/ping and /health as MLflow answers them, /livez and /readyz for Kubernetes, /version, /metrics."""
+
+    async def ping(_: Request) -> Response:
+        # MLflow answers a bare newline, and its clients look at the status alone.
+        return Response("\n", 200 if gateway.ready else 503, media_type="application/json")
+
+    async def livez(_: Request) -> Response:
+        return JSONResponse({"live": True})  # that this runs at all is the proof: the event loop turns
+
+    async def readyz(_: Request) -> Response:
+        waiting = [model.name for model in gateway.models if not model.ready]
+        state = "draining" if gateway.draining else "ready" if gateway.ready else "loading"
+        return JSONResponse(
+            {"ready": gateway.ready, "state": state, "waiting_for": waiting}, 200 if gateway.ready else 503
+        )
+
+    async def version(_: Request) -> Response:
+        return Response(penstock.__version__, media_type="application/json")
+
+    async def metrics(_: Request) -> Response:
+        return Response(gateway.metrics.render(), media_type=CONTENT_TYPE)
+
+    handlers = {
+        "/ping": ping, "/health": ping, "/livez": livez, "/readyz": readyz, "/version": version, "/metrics": metrics,
+    }  # fmt: skip
+    return [Route(path, handler, methods=["GET"]) for path, handler in handlers.items()]

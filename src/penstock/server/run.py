@@ -1,0 +1,129 @@
+"""The life of a server process: bind, listen, load, announce, serve, drain, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from penstock.errors import ConfigError
+from penstock.serving.gateway import Gateway
+
+log = logging.getLogger("penstock.server")
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """Seconds: `keep_alive` for an idle connection, `drain_delay` between "not ready" and "no new connections",
+    `drain_timeout` for what is in flight then."""
+
+    keep_alive: float = 75
+    drain_delay: float = 0
+    drain_timeout: float = 30
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A bound socket; port 0 picks a free one. Raises ConfigError for a busy port or an unknown host."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
+            0
+        ]
+    except (socket.gaierror, OverflowError) as error:
+        raise ConfigError(f"{host}:{port} is no address to listen on: {error}.") from None
+    bound = socket.socket(family, kind)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind(address)
+        bound.listen(2048)
+    except OSError as error:
+        bound.close()
+        raise ConfigError(
+            f"{host}:{port} cannot be listened on: {error.strerror}.", hint="Choose another --port; 0 picks a free one."
+        ) from None
+    return bound
+
+
+def url_of(bound: socket.socket) -> str:
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, told when to stop by us: the first signal drains, a second one stops at once."""
+
+    def __init__(self, config: uvicorn.Config, gateway: Gateway, drain_delay: float) -> None:
+        super().__init__(config)
+        self._gateway = gateway
+        self._drain_delay = drain_delay
+        self._signals = 0
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal, number)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+
+    def _on_signal(self, number: int) -> None:
+        self._signals += 1
+        if self._signals > 1:
+            self.force_exit = self.should_exit = True
+            return
+        # Ctrl-C is a person at a terminal; SIGTERM an orchestrator, whose routers need time to look elsewhere.
+        delay = self._drain_delay if number == signal.SIGTERM else 0.0
+        log.info("Draining: not ready from now on%s.", f", accepting for {delay:g} s more" if delay else "")
+        self._gateway.drain()
+        asyncio.get_running_loop().call_later(delay, self.stop)
+
+    def stop(self) -> None:
+        """Accepts nothing new, finishes what is in flight."""
+        self.should_exit = True
+
+
+async def serve(
+    app: ASGIApp,
+    gateway: Gateway,
+    bound: socket.socket,
+    options: RunOptions,
+    *,
+    on_ready: Callable[[str], Any],
+    start: Callable[[], Awaitable[None]] | None = None,
+) -> None:
+    """Serves until a signal comes, then drains. Listens while the models load, so that probes get their answer.
+
+    `on_ready` is called with the URL once every model is loaded. Raises what loading raises, with the socket closed.
+    """
+    config = uvicorn.Config(
+        app, http="httptools", ws="none", lifespan="off", access_log=False, log_config=None, server_header=False,
+        proxy_headers=False, timeout_keep_alive=int(options.keep_alive),
+        timeout_graceful_shutdown=int(options.drain_timeout),
+    )  # fmt: skip
+    server = _Server(config, gateway, options.drain_delay)
+    serving = asyncio.create_task(server.serve(sockets=[bound]))
+    starting = asyncio.ensure_future((start or gateway.start)())
+    try:
+        await asyncio.wait([serving, starting], return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            if not server.should_exit:
+                on_ready(url_of(bound))
+        await serving
+    finally:
+        server.stop()
+        await serving
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        await gateway.close()
+        bound.close()

@@ -1,0 +1,95 @@
+"""All served models: the single door for every protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+
+from penstock.errors import ModelNotServed
+from penstock.metrics import Metrics
+from penstock.serving.servable import Servable
+from penstock.serving.served_model import ServedModel
+from penstock.serving.watcher import Source
+
+log = logging.getLogger("penstock.serving")
+
+
+class Gateway:
+    """Served models by name. `default` names the one that answers where a request names none.
+
+    Ready means: every model is loaded and proven, and nothing drains. Once ready, it stays so until it drains.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[ServedModel],
+        metrics: Metrics,
+        *,
+        default: str | None = None,
+        sources: Sequence[Source] = (),
+    ) -> None:
+        self._models = {model.name: model for model in models}
+        self.metrics = metrics
+        self.default = default if default is not None else (models[0].name if len(models) == 1 else None)
+        self._sources = list(sources)
+        # The whole mutable state: the sources at work, whether it was ready once, whether it is on its way out.
+        self._tasks: list[asyncio.Task[None]] = []
+        self._was_ready = False
+        self.draining = False
+        metrics.ready.set_function(lambda: float(self.ready))
+
+    @property
+    def models(self) -> list[ServedModel]:
+        return [self._models[name] for name in sorted(self._models)]
+
+    @property
+    def ready(self) -> bool:
+        self._was_ready = self._was_ready or (bool(self._models) and all(m.ready for m in self._models.values()))
+        return self._was_ready and not self.draining
+
+    def model(self, name: str | None) -> ServedModel:
+        """The model of a name, or the default one. Raises ModelNotServed, which names those that are served."""
+        if name is None:
+            if self.default is None:
+                raise ModelNotServed(
+                    f"Several models are served here, so the path must name one: /models/NAME/invocations "
+                    f"({self._served()})."
+                )
+            name = self.default
+        if name not in self._models:
+            raise ModelNotServed(f"There is no model of that name here ({self._served()}).")
+        return self._models[name]
+
+    def _served(self) -> str:
+        return "served: " + (", ".join(sorted(self._models)) or "none")
+
+    def find(self, name: str | None, version: str | None = None) -> Servable:
+        """The servable for a request. Raises ModelNotServed."""
+        return self.model(name).find(version)
+
+    async def start(self) -> None:
+        """Loads every model, then goes on following those that move. Raises what loading raises."""
+        for source in self._sources:
+            await source.start()
+            self._tasks.append(asyncio.create_task(source.run()))
+
+    def drain(self) -> None:
+        """Not ready from now on; requests are still answered."""
+        self.draining = True
+
+    async def close(self) -> None:
+        """Stops following, finishes what is being worked on, releases the models."""
+        self.drain()
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+        self._tasks.clear()
+        for model in self._models.values():
+            await model.close()
+
+    def __repr__(self) -> str:
+        return f"<Gateway {'ready' if self.ready else 'not ready'}: {', '.join(map(repr, self.models))}>"

@@ -1,0 +1,48 @@
+"""Where a predictor's code runs: off the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
+from typing import Any, Protocol
+
+from penstock.flavors import Predictor
+from penstock.payload import Payload
+
+
+class Runner(Protocol):
+    """Runs one predictor. `run` may be awaited `slots` times at once."""
+
+    slots: int
+
+    async def run(self, payload: Payload, params: Mapping[str, Any]) -> tuple[Payload, float]:
+        """The answer, and the seconds that the model itself took. Raises PredictError."""
+
+    def close(self) -> None:
+        """Waits for what is running, then releases the predictor."""
+
+
+class ThreadRunner:
+    """Runs a predictor in threads of its own."""
+
+    def __init__(self, predictor: Predictor, slots: int, name: str = "model") -> None:
+        self.slots = slots
+        self._predictor = predictor
+        self._pool = ThreadPoolExecutor(max_workers=slots, thread_name_prefix=f"penstock-{name}")
+
+    async def run(self, payload: Payload, params: Mapping[str, Any]) -> tuple[Payload, float]:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._timed, payload, params)
+
+    def _timed(self, payload: Payload, params: Mapping[str, Any]) -> tuple[Payload, float]:
+        start = perf_counter()
+        answer = self._predictor.predict(payload, params)
+        return answer, perf_counter() - start
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True)
+        self._predictor.close()
+
+    def __repr__(self) -> str:
+        return f"<ThreadRunner {self.slots} slots>"

@@ -1,0 +1,125 @@
+"""One model name and the versions behind it: the one that answers, and the one before it, kept warm for a while."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Literal
+
+from penstock.errors import ModelNotServed
+from penstock.metrics import Metrics
+from penstock.serving.servable import Servable
+
+log = logging.getLogger("penstock.serving")
+
+# A closed version's series stay this long, so that the last scrape sees its end.
+FORGET_AFTER = 600.0
+
+
+class ServedModel:
+    """`current` answers; `previous` waits warm. Versions leave through `_retire`, which closes them when free.
+
+    `alias` is what the model follows, empty for a fixed version. Used on the event loop only.
+    """
+
+    def __init__(self, name: str, metrics: Metrics, *, alias: str = "", forget_after: float = FORGET_AFTER) -> None:
+        self.name = name
+        self.alias = alias
+        self._metrics = metrics
+        self._forget_after = forget_after
+        # The whole mutable state: two versions, those on their way out, timers that forget their series.
+        self.current: Servable | None = None
+        self.previous: Servable | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+        self._forgetting: dict[str, asyncio.TimerHandle] = {}
+
+    @property
+    def ready(self) -> bool:
+        return self.current is not None
+
+    @property
+    def versions(self) -> list[Servable]:
+        """The loaded versions, the answering one first."""
+        return [s for s in (self.current, self.previous) if s is not None]
+
+    def find(self, version: str | None = None) -> Servable:
+        """The servable for a request. Raises ModelNotServed, which names the versions that are loaded."""
+        if version is None:
+            if self.current is None:
+                raise ModelNotServed(f"Model {self.name!r} is not loaded yet.")
+            return self.current
+        for servable in self.versions:
+            if servable.version == version:
+                return servable
+        loaded = ", ".join(s.version for s in self.versions) or "none"
+        raise ModelNotServed(f"Version {version!r} of model {self.name!r} is not loaded (loaded: {loaded}).")
+
+    def swap(self, new: Servable) -> None:
+        """Makes `new` the answering version; the one before it is kept warm, and the one before that goes."""
+        if (timer := self._forgetting.pop(new.version, None)) is not None:
+            timer.cancel()
+        old, before = self.current, self.previous
+        self.current, self.previous = new, old
+        if before is not None and before is not new:
+            self._retire(before)
+        self._announce("swap" if old is not None else "load")
+
+    def revert(self) -> None:
+        """Makes the version that was kept warm answer again, at once."""
+        assert self.previous is not None
+        self.current, self.previous = self.previous, self.current
+        self._announce("revert")
+
+    def retire_previous(self) -> None:
+        """Lets the version that was kept warm go."""
+        if self.previous is not None:
+            previous, self.previous = self.previous, None
+            self._retire(previous)
+
+    def _announce(self, kind: Literal["load", "swap", "revert"]) -> None:
+        assert self.current is not None
+        self._metrics.swaps.labels(self.name, kind).inc()
+        for servable, state in ((self.current, "current"), (self.previous, "previous")):
+            if servable is not None:
+                self._describe(servable, state)
+        log.info("%s: version %s (%s) answers now.", self.name, self.current.version, self.current.loaded.digest[:12])
+
+    def _describe(self, servable: Servable, state: str) -> None:
+        package = servable.loaded.package
+        self._metrics.describe_version(
+            self.name, servable.version, digest=package.digest[:12], flavor=package.flavor().name,
+            alias=self.alias if state == "current" else "", state=state,
+        )  # fmt: skip
+
+    def _retire(self, servable: Servable) -> None:
+        self._describe(servable, "")
+        task = asyncio.get_running_loop().create_task(self._close(servable))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def _close(self, servable: Servable) -> None:
+        await servable.close()
+        log.info("%s: version %s is closed.", self.name, servable.version)
+        loop = asyncio.get_running_loop()
+        version = servable.version
+        self._forgetting[version] = loop.call_later(self._forget_after, self._forget, version)
+
+    def _forget(self, version: str) -> None:
+        self._forgetting.pop(version, None)
+        if version not in {s.version for s in self.versions}:
+            self._metrics.forget_version(self.name, version)
+
+    async def close(self) -> None:
+        """Closes every version; what is being worked on is finished first."""
+        leaving = self.versions
+        self.current = self.previous = None
+        for servable in leaving:
+            self._retire(servable)
+        while self._closing:
+            await asyncio.wait(self._closing)
+        for timer in self._forgetting.values():
+            timer.cancel()
+        self._forgetting.clear()
+
+    def __repr__(self) -> str:
+        return f"<ServedModel {self.name}: current {self.current!r}, previous {self.previous!r}>"
