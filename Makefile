@@ -6,7 +6,7 @@ STAMP := $(VENV)/installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-services check format lock bench clean
+.PHONY: help install demo serve test check format lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,3 +19,29 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	@touch $@
 
 install: $(STAMP)  ## the environment in .venv, with the penstock command
+
+demo: $(STAMP)  ## package, register, serve, promote and score sample models; ends by itself
+	$(BIN)/penstock demo
+
+serve: $(STAMP)  ## the same set-up, then a server on port 8080 until Ctrl-C
+	$(BIN)/penstock demo --stay
+
+test: $(STAMP)  ## every test that pip alone can serve
+	$(BIN)/python -m pytest
+
+check: $(STAMP)  ## style, types, layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)  ## put the code into the house's style
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+lock:  ## pin every dependency anew (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+	  --no-emit-index-url --no-emit-find-links --no-header --all-extras --group dev pyproject.toml -o requirements/dev.txt
+
+clean:  ## remove what the targets made
+	rm -rf $(VENV) build dist penstock-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,193 @@
+"""`penstock inspect` and `penstock verify`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from penstock.package import PackagedModel
+    from penstock.signature import Schema
+
+
+@click.command()
+@click.argument("package", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def inspect(package: Path, as_json: bool) -> None:
+    """Show what is in a package, without loading it.
+
+    \b
+    Example:
+      penstock inspect ./model
+    """
+    from penstock.package import PackagedModel
+
+    facts = _facts(PackagedModel.open(package))
+    if as_json:
+        import orjson
+
+        click.echo(orjson.dumps(facts, option=orjson.OPT_INDENT_2).decode())
+        return
+    _print_facts(facts)
+
+
+def _facts(packaged: PackagedModel) -> dict[str, Any]:
+    """Everything there is to know, as plain values."""
+    from penstock.errors import PenstockError
+    from penstock.package.environment import compare, read_pins
+
+    manifest = packaged.manifest
+    try:
+        flavor = packaged.flavor().name
+        reasons = [str(reason) for reason in packaged.code_reasons()]
+        problem = ""
+    except PenstockError as error:
+        flavor, reasons, problem = "", [], str(error)
+    libraries = {**packaged.flavor().libraries(manifest), **read_pins(packaged.path)} if flavor else {}
+    signature = manifest.signature
+    example = _curl(packaged)
+    return {
+        "path": str(packaged.path),
+        "digest": packaged.digest,
+        "sealed": packaged.sealed,
+        "size_bytes": packaged.size_bytes,
+        "written_by": manifest.written_by,
+        "created": str(manifest.content.get("utc_time_created") or ""),
+        "flavors": sorted(manifest.flavors),
+        "answers_as": flavor,
+        "data_only": bool(flavor) and not reasons,
+        "code_reasons": reasons,
+        "problem": problem,
+        "batchable": manifest.batchable,
+        "deterministic": manifest.deterministic,
+        "inputs": _fields(signature.inputs if signature else None),
+        "outputs": _fields(signature.outputs if signature else None),
+        "params": [{"name": p.name, "type": str(p.type), "default": p.default} for p in signature.params]
+        if signature
+        else [],
+        "libraries": [
+            {"name": c.name, "packaged": c.packaged, "installed": c.installed, "differs": c.differs}
+            for c in compare(libraries)
+        ],
+        "curl": example,
+    }
+
+
+def _fields(schema: Schema | None) -> list[dict[str, Any]]:
+    from penstock.signature import Field
+
+    return [
+        {"name": f.name, "type": str(f.type), "required": f.required}
+        if isinstance(f, Field)
+        else {"name": f.name, "type": str(f).rpartition(": ")[2], "required": True}
+        for f in schema or ()
+    ]
+
+
+def _curl(packaged: PackagedModel) -> str:
+    """A line to paste, with the package's own example cut to one row where that is simple."""
+    import orjson
+
+    from penstock.package.example import SERVING_INPUT
+
+    path = packaged.path / SERVING_INPUT
+    if not path.is_file():
+        return ""
+    body = orjson.loads(path.read_bytes())
+    if isinstance(body, dict):
+        split = body.get("dataframe_split")
+        if isinstance(split, dict):
+            body = {**body, "dataframe_split": {**split, "data": split["data"][:1]}}
+        elif isinstance(body.get("inputs"), list):
+            body = {**body, "inputs": body["inputs"][:1]}
+    text = orjson.dumps(body).decode().replace("'", "'\\''")
+    return f"curl localhost:8080/invocations -H 'Content-Type: application/json' -d '{text}'"
+
+
+def _print_facts(facts: dict[str, Any]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from penstock.cli.console import console, human_size
+
+    screen = console()
+    head = Table(box=None, show_header=False, pad_edge=False)
+    head.add_column(style="bold")
+    head.add_column(overflow="fold")
+    for label, value in (
+        ("Package", facts["path"]),
+        ("Digest", facts["digest"] + ("" if facts["sealed"] else "  (not sealed)")),
+        ("Size", human_size(facts["size_bytes"])),
+        ("Written by", f"{facts['written_by']}, {facts['created']}".rstrip(", ")),
+        ("Flavors", ", ".join(facts["flavors"])),
+        ("Answers as", facts["answers_as"] or facts["problem"]),
+        ("Code", _trust(facts)),
+        (
+            "Batching",
+            "rows of several callers may be joined" if facts["batchable"] else "each request apart, if not proven",
+        ),
+    ):
+        head.add_row(label, escape(value))
+    screen.print(head)
+    for side in ("inputs", "outputs", "params"):
+        if facts[side]:
+            screen.print(_table(side, facts[side]))
+    if facts["libraries"]:
+        screen.print(_table("libraries", facts["libraries"]))
+    if facts["curl"]:
+        click.echo(f"\nTry it: penstock serve {facts['path']}{'' if facts['data_only'] else ' --trust-code'}, then")
+        click.echo(facts["curl"])
+
+
+def _trust(facts: dict[str, Any]) -> str:
+    if facts["problem"]:
+        return "unknown"
+    return "data only" if facts["data_only"] else f"carries code: {'; '.join(facts['code_reasons'])}"
+
+
+def _table(title: str, rows: list[dict[str, Any]]) -> Any:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    for key in rows[0]:
+        table.add_column(key, overflow="fold")
+    for row in rows:
+        table.add_row(*(escape("" if value is None else str(value)) for value in row.values()))
+    return table
+
+
+@click.command()
+@click.argument("package", type=click.Path(path_type=Path))
+@click.option(
+    "--trust-code/--no-trust-code", envvar="PENSTOCK_TRUST_CODE", help="Load a package that runs code of its own."
+)
+@click.option("--strict-env/--no-strict-env", envvar="PENSTOCK_STRICT_ENV",
+              help="Refuse a model made with another minor version of its library.")  # fmt: skip
+def verify(package: Path, trust_code: bool, strict_env: bool) -> None:
+    """Check a package: its seal, that it loads, that it repeats its recorded answers.
+
+    \b
+    Example:
+      penstock verify ./model
+    """
+    from penstock.loading import LoadOptions, load_path
+    from penstock.logs import set_up_logging
+
+    set_up_logging(level="warning")
+    began = time.perf_counter()
+    loaded = load_path(package, LoadOptions(trust_code=trust_code, strict_env=strict_env))
+    loaded.close()
+    proof = loaded.proof
+    sealed = f"all {len(loaded.package.hashes)} files are as sealed" if loaded.package.sealed else "there is no seal"
+    click.echo(f"Seal:     {sealed} ({loaded.digest[:12]})")
+    click.echo(f"Loads:    yes, in {time.perf_counter() - began:.2f} s")
+    click.echo(
+        f"Answers:  {'the recorded ones are repeated' if proof.repeats else 'none are recorded to compare with'}"
+    )
+    click.echo(
+        f"Batching: {'rows may be joined' if not proof.unjoined else 'each request apart, because ' + proof.unjoined}"
+    )

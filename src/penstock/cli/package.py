@@ -1,0 +1,152 @@
+"""`penstock package …`: make packages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from penstock.package import PackagedModel
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@click.group()
+def package() -> None:
+    """Make packages that Penstock and MLflow both load.
+
+    A package is a directory: the MLmodel manifest, the model, examples, requirements and a seal. The example is what
+    callers will send; from it the signature is inferred and the expected answer recorded.
+    """
+
+
+def _common(command: F) -> F:
+    for option in (
+        click.option("--example", type=click.Path(path_type=Path), required=True, metavar="FILE",
+                     help="Rows as callers will send them: .csv, .parquet, or .json with a request body."),
+        click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="DIR",
+                     help="The new package."),
+        click.option("--requirement", "requirements", multiple=True, metavar="SPEC",
+                     help="A requirement to note besides those found. May be repeated."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@package.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@_common
+@click.option("--predict-fn", default="predict", show_default=True,
+              type=click.Choice(["predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba"]),
+              help="The method that answers.")  # fmt: skip
+@click.option("--format", "serialization", default="auto", show_default=True,
+              type=click.Choice(["auto", "skops", "cloudpickle"]),
+              help="auto: skops (data only) where every type is known to be safe, else cloudpickle.")  # fmt: skip
+def sklearn(
+    model: Path, example: Path, output: Path, requirements: tuple[str, ...], predict_fn: str, serialization: str
+) -> None:
+    """Package a fitted scikit-learn estimator from a .joblib, .pkl or .skops file.
+
+    Reading a .joblib or .pkl file runs the code inside: do it with your own files.
+
+    \b
+    Example:
+      penstock package sklearn model.joblib --example rows.csv -o ./model
+    """
+    from penstock.flavors.sklearn import read_estimator
+
+    _save(read_estimator(model), output, example, requirements, predict_fn=predict_fn, serialization=serialization)
+
+
+@package.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@_common
+def onnx(model: Path, example: Path, output: Path, requirements: tuple[str, ...]) -> None:
+    """Package an ONNX file, with the weight files beside it that it names.
+
+    \b
+    Example:
+      penstock package onnx model.onnx --example rows.csv -o ./model
+    """
+    from penstock.errors import PackagingFailed
+
+    if model.suffix != ".onnx":
+        raise PackagingFailed(f"{model} is not named .onnx.")
+    _save(model, output, example, requirements)
+
+
+@package.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@_common
+@click.option("--entry", metavar="NAME", help="The function or class in it. Default: predict, else Model.")
+@click.option("--artifact", "artifacts", multiple=True, metavar="NAME=PATH",
+              help="A file or directory that the code finds as context.artifacts[NAME]. May be repeated.")  # fmt: skip
+@click.option("--code", multiple=True, type=click.Path(path_type=Path), metavar="PATH",
+              help="A module or package that the code imports. May be repeated.")  # fmt: skip
+@click.option("--batchable", is_flag=True,
+              help="Each row's answer depends on that row alone, so requests may be predicted together.")  # fmt: skip
+def python(
+    source: Path, example: Path, output: Path, requirements: tuple[str, ...], entry: str | None,
+    artifacts: tuple[str, ...], code: tuple[Path, ...], batchable: bool,
+) -> None:  # fmt: skip
+    """Package a Python file that predicts: a function, or a class with load(context) and predict(inputs, params).
+
+    \b
+    Example:
+      penstock package python model.py --artifact weights=weights.npz --example rows.csv -o ./model
+    """
+    from penstock.errors import PackagingFailed
+
+    if source.suffix != ".py":
+        raise PackagingFailed(f"{source} is not named .py.")
+    places = dict(_pair(text) for text in artifacts)
+    _save(
+        source, output, example, requirements, entry=entry, artifacts=places, code=code, batchable=batchable
+    )  # fmt: skip
+
+
+@package.command()
+@click.argument("source", metavar="PACKAGE", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="DIR", help="The new package.")
+def convert(source: Path, output: Path) -> None:
+    """Make a pickled scikit-learn package data-only: the same model as skops.
+
+    Runs the pickle once. Refused where the answers to the package's example would differ.
+
+    \b
+    Example:
+      penstock package convert ./pickled -o ./safe
+    """
+    from penstock.package import PackagedModel
+    from penstock.package.convert import convert_to_skops
+
+    _report(convert_to_skops(PackagedModel.open(source), output))
+
+
+def _pair(text: str) -> tuple[str, Path]:
+    name, equals, path = text.partition("=")
+    if not equals or not name or not path:
+        raise click.UsageError(f"--artifact takes NAME=PATH, not {text!r}.")
+    return name, Path(path)
+
+
+def _save(model: Any, output: Path, example: Path, requirements: tuple[str, ...], **how: Any) -> None:
+    from penstock.cli.examples import read_example_file
+    from penstock.package.save import save_model
+
+    payload, params = read_example_file(example)
+    _report(save_model(model, output, example=payload, params=params, requirements=requirements, **how))
+
+
+def _report(packaged: PackagedModel) -> None:
+    """What was made, and what its user has to know about it."""
+    reasons = packaged.code_reasons()
+    click.echo(f"Packaged {packaged.path} ({packaged.digest[:12]}).")
+    if reasons:
+        click.echo(f"It carries code: {'; '.join(map(str, reasons))}. Serving it needs --trust-code.")
+    else:
+        click.echo("It is data only: loading it runs none of its code.")
+    click.echo(f"Next: penstock serve {packaged.path}{' --trust-code' if reasons else ''}")

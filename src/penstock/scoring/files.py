@@ -1,0 +1,190 @@
+"""Files of rows, read and written in bounded pieces: CSV and Parquet."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import orjson
+
+from penstock.errors import ScoringError
+from penstock.flavors.interface import need
+from penstock.payload import Array, Table, as_object_array
+from penstock.signature import Casting, Schema
+from penstock.wire.columnar import batch_of_table, table_of_batch, table_of_text_batch
+
+_CSV_BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some rows of a file: the table, how to read its cells, the number of its first row, and how much of the file is
+    read by now (0 to 1)."""
+
+    table: Table
+    casting: Casting
+    first_row: int
+    progress: float
+
+
+class RowWriter(Protocol):
+    """Writes tables one after the other into one file."""
+
+    def write(self, table: Table) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def file_format(path: Path) -> str:
+    """csv or parquet, by the file's ending. Raises ScoringError."""
+    kind = path.suffix.lower()
+    if kind not in _READERS:
+        raise ScoringError(f"{path.name} has no ending that tells its format.", hint="Use .csv or .parquet.")
+    return kind
+
+
+def read_chunks(path: Path, schema: Schema | None, max_rows: int) -> Iterator[Chunk]:
+    """The file's rows, at most `max_rows` at a time. Raises ScoringError."""
+    read = _READERS[file_format(path)]
+    need("pyarrow", "parquet", purpose="Scoring files")
+    import pyarrow as pa
+
+    if not path.is_file():
+        raise ScoringError(f"There is no file {path}.")
+    first_row = 0
+    try:
+        for table, casting, progress in read(path, schema, max_rows):
+            for start in range(0, table.rows, max_rows):
+                part = table.take(slice(start, start + max_rows))
+                yield Chunk(part, casting, first_row + start, progress)
+            first_row += table.rows
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        raise ScoringError(f"{path.name} cannot be read after row {first_row}: {_one_line(error)}.") from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300].rstrip(".")
+
+
+def _read_csv(path: Path, schema: Schema | None, max_rows: int) -> Iterator[tuple[Table, Casting, float]]:
+    import pyarrow as pa
+    from pyarrow import csv
+
+    size = path.stat().st_size
+    if not size:
+        raise ScoringError(f"{path.name} is empty.", hint="The first row names the columns.")
+    with path.open("rb") as file:
+        header = csv.open_csv(file).schema.names  # the first block alone
+        file.seek(0)
+        reader = csv.open_csv(
+            file,
+            read_options=csv.ReadOptions(block_size=_CSV_BLOCK_BYTES),
+            parse_options=csv.ParseOptions(newlines_in_values=True),
+            convert_options=csv.ConvertOptions(
+                column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False
+            ),
+        )
+        for batch in reader:
+            yield table_of_text_batch(batch, schema), Casting.TEXT, min(1.0, file.tell() / size)
+
+
+def _read_parquet(path: Path, schema: Schema | None, max_rows: int) -> Iterator[tuple[Table, Casting, float]]:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        total, done = max(1, file.metadata.num_rows), 0
+        for batch in file.iter_batches(batch_size=max_rows):
+            done += batch.num_rows
+            # Typed cells, but read as leniently as JSON's: whole numbers for a double are what files hold.
+            yield table_of_batch(batch), Casting.FRAME, done / total
+
+
+_READERS: dict[str, Any] = {".csv": _read_csv, ".parquet": _read_parquet}
+
+
+def open_writer(path: Path, target_format: str) -> RowWriter:
+    """A writer into a new file at `path` in this format (a file ending)."""
+    return CsvWriter(path) if target_format == ".csv" else ParquetWriter(path)
+
+
+class _ArrowWriter(ABC):
+    """Writes Arrow tables of one schema, which the first one decides. Raises ScoringError for cells that do not fit."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        # The whole state: pyarrow's writer and its schema, from the first table on.
+        self._writer: Any = None
+        self._schema: Any = None
+
+    def write(self, table: Table) -> None:
+        import pyarrow as pa
+
+        try:
+            batch = batch_of_table(self._prepared(table))
+            if self._writer is None:
+                self._schema = pa.schema([_settled(field) for field in batch.schema])
+                self._writer = self._open()
+            self._put(batch.cast(self._schema))
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+            raise ScoringError(f"The predictions cannot be written as columns: {_one_line(error)}.") from error
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def _prepared(self, table: Table) -> Table:
+        return table
+
+    @abstractmethod
+    def _open(self) -> Any: ...
+
+    @abstractmethod
+    def _put(self, batch: Any) -> None: ...
+
+
+def _settled(field: Any) -> Any:
+    """A column without any value so far is text, in case one comes."""
+    import pyarrow as pa
+
+    return pa.field(field.name, pa.string()) if pa.types.is_null(field.type) else field
+
+
+class CsvWriter(_ArrowWriter):
+    """CSV with a header; text is quoted where it must be, nested values are written as JSON, gaps are empty."""
+
+    def _prepared(self, table: Table) -> Table:
+        return _flat(table)
+
+    def _open(self) -> Any:
+        from pyarrow import csv
+
+        return csv.CSVWriter(str(self._path), self._schema, write_options=csv.WriteOptions(quoting_style="needed"))
+
+    def _put(self, batch: Any) -> None:
+        self._writer.write(batch)
+
+
+class ParquetWriter(_ArrowWriter):
+    """Parquet, one row group for each table."""
+
+    def _open(self) -> Any:
+        import pyarrow.parquet as pq
+
+        return pq.ParquetWriter(str(self._path), self._schema)
+
+    def _put(self, batch: Any) -> None:
+        self._writer.write_table(batch)
+
+
+def _flat(table: Table) -> Table:
+    """Nested cells as JSON text, for formats that have no nesting."""
+    return Table.of(table.names, [_flat_column(column) for column in table.iter_columns()])
+
+
+def _flat_column(column: Array) -> Array:
+    if column.dtype != object or not any(isinstance(cell, (list, dict, tuple)) for cell in column):
+        return column
+    return as_object_array([None if cell is None else orjson.dumps(cell).decode() for cell in column])
