@@ -25,6 +25,7 @@ PenstockError
 │   ├── NothingToRollBack       the alias has no earlier version
 │   ├── RegistryReadOnly
 │   ├── RegistryUnavailable     unreachable, or answering garbage
+│   │   └── RegistryNotFound    there is none at that place, so waiting for it would not help
 │   ├── RegistryOutdated        its tables are of another release: run the migration
 │   └── Unsupported             this kind of registry cannot do that
 ├── InputError                  the caller's data
@@ -162,6 +163,10 @@ class RegistryReadOnly(RegistryError):
 
 class RegistryUnavailable(RegistryError):
     code = "registry_unavailable"
+
+
+class RegistryNotFound(RegistryUnavailable):
+    code = "registry_not_found"
 
 
 class RegistryOutdated(RegistryError):

@@ -131,21 +131,34 @@ def _print_facts(facts: dict[str, Any]) -> None:
         ),
     ):
         head.add_row(label, escape(value))
-    screen.print(head)
+    _print(screen, head)
     for side in ("inputs", "outputs", "params"):
         if facts[side]:
-            screen.print(_table(side, facts[side]))
+            _print(screen, _table(side, facts[side]))
     if facts["libraries"]:
-        screen.print(_table("libraries", facts["libraries"]))
+        _print(screen, _table("libraries", facts["libraries"]))
     if facts["curl"]:
         click.echo(f"\nTry it: penstock serve {facts['path']}{'' if facts['data_only'] else ' --trust-code'}, then")
         click.echo(facts["curl"])
+
+
+def _print(screen: Any, table: Any) -> None:
+    """Without the blanks that rich fills columns up with, which paste badly."""
+    with screen.capture() as captured:
+        screen.print(table)
+    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def _trust(facts: dict[str, Any]) -> str:
     if facts["problem"]:
         return "unknown"
     return "data only" if facts["data_only"] else f"carries code: {'; '.join(facts['code_reasons'])}"
+
+
+def _cell(key: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ("(unnamed)" if key == "name" else "") if value is None else str(value)
 
 
 def _table(title: str, rows: list[dict[str, Any]]) -> Any:
@@ -156,7 +169,7 @@ def _table(title: str, rows: list[dict[str, Any]]) -> Any:
     for key in rows[0]:
         table.add_column(key, overflow="fold")
     for row in rows:
-        table.add_row(*(escape("" if value is None else str(value)) for value in row.values()))
+        table.add_row(*(escape(_cell(key, value)) for key, value in row.items()))
     return table
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from penstock.errors import ConfigError, ModelNotFound, Unsupported
 from penstock.registry.interface import PRODUCTION, ModelVersion, Registry, check_alias, check_name
@@ -50,23 +53,33 @@ def parse_reference(text: str) -> ModelReference:
     """Reads MODEL or NAME=MODEL. Anything with a slash, or that exists, is a path; a bare name means its production
     version. Raises ConfigError, NameInvalid, Unsupported."""
     name, equals, rest = text.partition("=")
-    if equals and name and "/" not in name and not Path(text).exists():
+    if equals and name and "/" not in name and not os.path.exists(text):
         check_name(name)
-        found = parse_reference(rest)
-        return ModelReference(name, found.path, found.name, found.alias, found.version)
+        return replace(_parse_model(rest), served_as=name)
+    return _parse_model(text)
+
+
+def _parse_model(text: str) -> ModelReference:
     if text.startswith("models:"):
         return _registered(text)
     if text.startswith("runs:") or ("://" in text and not text.startswith("file:")):
         raise Unsupported(
             f"Models cannot be read from {text.partition(':')[0]}: URLs ({text}).", hint="Register it first."
         )
-    if text.startswith("file:") or "/" in text or Path(text).exists():
-        path = Path(text.removeprefix("file://").removeprefix("file:"))
+    if text.startswith("file:") or "/" in text or os.path.exists(text):
+        path = _path_of_url(text) if text.startswith("file:") else Path(os.path.expanduser(text))
         return ModelReference(_usable_name(path.absolute().resolve().name), path)
     if not text:
         raise ConfigError("The model has no name.", hint="Give a directory, a name, or models:/name@alias.")
     check_name(text)
     return ModelReference(text, name=text, alias=PRODUCTION)
+
+
+def _path_of_url(url: str) -> Path:
+    parts = urlsplit(url)
+    if parts.netloc not in ("", "localhost"):
+        raise ConfigError(f"{url} names another host.", hint="A file: URL looks like file:///srv/models/fraud.")
+    return Path(url2pathname(parts.path))
 
 
 def _registered(text: str) -> ModelReference:
@@ -76,17 +89,19 @@ def _registered(text: str) -> ModelReference:
         raise Unsupported(f"{text} names a logged model of an MLflow server.", hint="Register it and give its name.")
     if "@" in body:
         name, _, alias = body.rpartition("@")
+        check_name(name)
         check_alias(alias)
-    else:
-        name, _, alias = body.partition("/")
-        if not alias:
-            raise ConfigError(
-                f"{text} names no version.", hint=f"Write models:/{name}@{PRODUCTION} or models:/{name}/1."
-            )
+        return ModelReference(name, name=name, alias=alias)
+    name, _, version = body.partition("/")
     check_name(name)
-    if alias.isascii() and alias.isdigit():
-        return ModelReference(name, name=name, version=str(int(alias)))
-    return ModelReference(name, name=name, alias=alias if "@" in body else alias.lower())
+    if not version:
+        raise ConfigError(f"{text} names no version.", hint=f"Write models:/{name}@{PRODUCTION} or models:/{name}/1.")
+    if version.isascii() and version.isdigit():
+        return ModelReference(name, name=name, version=version.lstrip("0") or "0")
+    stage = version.lower()
+    if stage != LATEST:
+        check_alias(stage)
+    return ModelReference(name, name=name, alias=stage)
 
 
 def _usable_name(text: str) -> str:

@@ -18,7 +18,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
-from penstock.errors import RegistryError, RegistryReadOnly, RegistryUnavailable
+from penstock.errors import RegistryError, RegistryNotFound, RegistryReadOnly, RegistryUnavailable
 from penstock.registry.database import Database
 from penstock.registry.migrations import upgrade
 from penstock.registry.tables import HEAD
@@ -40,7 +40,7 @@ class SqliteDatabase(Database):
 
     def read(self, query: Callable[[Connection], T]) -> T:
         if not self._exists():
-            raise RegistryUnavailable(
+            raise RegistryNotFound(
                 f"There is no registry at {self.place}.",
                 hint="The first model creates it: penstock registry add NAME PACKAGE",
             )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import orjson
 
@@ -19,13 +19,18 @@ from penstock.wire.columnar import batch_of_table, table_of_batch, table_of_text
 _CSV_BLOCK_BYTES = 1 << 20
 
 
+# A record batch, its table, how to read the cells, how much of the file is read.
+_Piece: TypeAlias = tuple[Any, Table, Casting, float]
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some rows of a file: the table, how to read its cells, the number of its first row, and how much of the file is
-    read by now (0 to 1)."""
+    """Some rows of a file: the table, how to read its cells, the columns that are only carried through, as they stand
+    in the file, the number of the first row, and how much of the file is read by now (0 to 1)."""
 
     table: Table
     casting: Casting
+    carried: dict[str, Array]
     first_row: int
     progress: float
 
@@ -46,8 +51,11 @@ def file_format(path: Path) -> str:
     return kind
 
 
-def read_chunks(path: Path, schema: Schema | None, max_rows: int) -> Iterator[Chunk]:
-    """The file's rows, at most `max_rows` at a time. Raises ScoringError."""
+def read_chunks(path: Path, schema: Schema | None, max_rows: int, keep: Sequence[str] = ()) -> Iterator[Chunk]:
+    """The file's rows, at most `max_rows` at a time; `keep` names the columns to carry, ("*",) is all.
+
+    Raises ScoringError.
+    """
     read = _READERS[file_format(path)]
     need("pyarrow", "parquet", purpose="Scoring files")
     import pyarrow as pa
@@ -56,20 +64,34 @@ def read_chunks(path: Path, schema: Schema | None, max_rows: int) -> Iterator[Ch
         raise ScoringError(f"There is no file {path}.")
     first_row = 0
     try:
-        for table, casting, progress in read(path, schema, max_rows):
+        for batch, table, casting, progress in read(path, schema, max_rows):
+            carried = _carried(batch, keep)
             for start in range(0, table.rows, max_rows):
-                part = table.take(slice(start, start + max_rows))
-                yield Chunk(part, casting, first_row + start, progress)
+                rows = slice(start, start + max_rows)
+                part = {name: column[rows] for name, column in carried.items()}
+                yield Chunk(table.take(rows), casting, part, first_row + start, progress)
             first_row += table.rows
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         raise ScoringError(f"{path.name} cannot be read after row {first_row}: {_one_line(error)}.") from error
+
+
+def _carried(batch: Any, keep: Sequence[str]) -> dict[str, Array]:
+    """The columns to carry through, untouched: text from CSV stays the text it was. Raises ScoringError."""
+    if not keep:
+        return {}
+    names = [str(name) for name in batch.schema.names]
+    wanted = names if list(keep) == ["*"] else list(keep)
+    if missing := [name for name in wanted if name not in names]:
+        raise ScoringError(f"There is no column {', '.join(map(repr, missing))} to keep.")
+    table = table_of_batch(batch.select(wanted))
+    return dict(zip(wanted, table.iter_columns(), strict=True))
 
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:300].rstrip(".")
 
 
-def _read_csv(path: Path, schema: Schema | None, max_rows: int) -> Iterator[tuple[Table, Casting, float]]:
+def _read_csv(path: Path, schema: Schema | None, max_rows: int) -> Iterator[_Piece]:
     import pyarrow as pa
     from pyarrow import csv
 
@@ -88,10 +110,10 @@ def _read_csv(path: Path, schema: Schema | None, max_rows: int) -> Iterator[tupl
             ),
         )
         for batch in reader:
-            yield table_of_text_batch(batch, schema), Casting.TEXT, min(1.0, file.tell() / size)
+            yield batch, table_of_text_batch(batch, schema), Casting.TEXT, min(1.0, file.tell() / size)
 
 
-def _read_parquet(path: Path, schema: Schema | None, max_rows: int) -> Iterator[tuple[Table, Casting, float]]:
+def _read_parquet(path: Path, schema: Schema | None, max_rows: int) -> Iterator[_Piece]:
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:
@@ -99,7 +121,7 @@ def _read_parquet(path: Path, schema: Schema | None, max_rows: int) -> Iterator[
         for batch in file.iter_batches(batch_size=max_rows):
             done += batch.num_rows
             # Typed cells, but read as leniently as JSON's: whole numbers for a double are what files hold.
-            yield table_of_batch(batch), Casting.FRAME, done / total
+            yield batch, table_of_batch(batch), Casting.FRAME, done / total
 
 
 _READERS: dict[str, Any] = {".csv": _read_csv, ".parquet": _read_parquet}

@@ -13,7 +13,7 @@ from penstock.loading import LoadedModel
 from penstock.payload import Table
 from penstock.scoring.commit import atomic_file
 from penstock.scoring.files import Chunk, file_format, open_writer, read_chunks
-from penstock.scoring.predictions import empty_columns, kept_columns, prediction_columns
+from penstock.scoring.predictions import empty_columns, prediction_columns
 from penstock.signature import Signature, conform, conform_params, is_tensor_schema
 
 CHUNK_ROWS = 16_384
@@ -68,7 +68,7 @@ def score_file(
     with atomic_file(target) as path:
         writer = open_writer(path, target_format)
         try:
-            for chunk in read_chunks(source, signature.inputs if signature else None, chunk_rows):
+            for chunk in read_chunks(source, signature.inputs if signature else None, chunk_rows, keep):
                 scored = _score(model, chunk, source, keep, given)
                 writer.write(scored)
                 rows += scored.rows
@@ -100,7 +100,7 @@ def _score(model: LoadedModel, chunk: Chunk, source: Path, keep: Sequence[str], 
     except PredictError as error:
         last = chunk.first_row + chunk.table.rows - 1
         raise ScoringError(f"The model failed on rows {chunk.first_row} to {last} of {source.name}. {error}") from error
-    columns = {**kept_columns(chunk.table, keep), **prediction_columns(answer, chunk.table.rows)}
+    columns = {**chunk.carried, **prediction_columns(answer, chunk.table.rows)}
     return Table.of(list(columns), list(columns.values()))
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from penstock.errors import ScoringError
-from penstock.payload import Array, Name, Payload, Table, Tensors, Value, as_object_array
+from penstock.payload import Array, Payload, Table, Tensors, Value, as_object_array
 from penstock.signature import Schema, is_tensor_schema
 
 PREDICTION = "prediction"
@@ -49,13 +47,3 @@ def empty_columns(outputs: Schema | None) -> dict[str, Array]:
         width = field.shape[1] if is_tensor_schema((field,)) and len(field.shape) == 2 else None  # type: ignore[union-attr, arg-type]
         names += [name] if width is None else [f"{name}_{i}" for i in range(max(width, 0))]
     return {name: as_object_array([]) for name in names or [PREDICTION]}
-
-
-def kept_columns(table: Table, keep: Sequence[str]) -> dict[str, Array]:
-    """The input's columns to carry through; ("*",) is all. Raises ScoringError for one that is not there."""
-    names: list[Name] = list(table.names or ())
-    wanted = names if list(keep) == ["*"] else list(keep)
-    missing = [str(n) for n in wanted if n not in names]
-    if missing:
-        raise ScoringError(f"There is no column {', '.join(map(repr, missing))} to keep.")
-    return {str(n): table.column(names.index(n)) for n in wanted}

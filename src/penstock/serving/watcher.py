@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from penstock.errors import PenstockError, RegistryUnavailable
+from penstock.errors import PenstockError, RegistryNotFound, RegistryUnavailable
 from penstock.loading import LoadedModel
 from penstock.metrics import Metrics
 from penstock.registry.interface import ModelVersion
@@ -115,10 +115,12 @@ class Follower:
         self._unreachable = False
 
     async def start(self) -> None:
-        """Resolves and loads for the first time. Raises what that raises, but for an unreachable registry, which is
-        waited for: the model is not ready until then."""
+        """Resolves and loads for the first time. Raises what that raises, but for a registry that is there and does not
+        answer, which is waited for: the model is not ready until then."""
         try:
             await self._poll()
+        except RegistryNotFound:
+            raise
         except RegistryUnavailable as error:
             self._note_unreachable(error)
             return
@@ -139,7 +141,7 @@ class Follower:
         """One round: ask the registry, then do whatever can be done now."""
         try:
             await self._poll()
-        except PenstockError as error:
+        except Exception as error:  # whatever a backend raises, following goes on
             self._metrics.registry_errors.labels(self.served.name).inc()
             self._note_unreachable(error)
         while await self._carry_out(next_action(self._snapshot())):
@@ -157,15 +159,18 @@ class Follower:
         self._metrics.registry_success.labels(self.served.name).set_to_current_time()
         if self._unreachable:
             self._unreachable = False
-            log.info("%s: the registry answers again.", self.served.name)
+            log.info("%s: the registry names a version again.", self.served.name)
 
-    def _note_unreachable(self, error: PenstockError) -> None:
+    def _note_unreachable(self, error: Exception) -> None:
         """Says it once, not at every poll."""
         if not self._unreachable:
             self._unreachable = True
             current = self.served.current
             serving = f"version {current.version} goes on answering" if current else "nothing is served yet"
-            log.error("%s: the registry gives no answer, %s. %s", self.served.name, serving, error)
+            log.error(
+                "%s: the registry names no version, %s. %s", self.served.name, serving, error,
+                exc_info=None if isinstance(error, PenstockError) else error,
+            )  # fmt: skip
 
     def _snapshot(self) -> Snapshot:
         current, previous = self.served.current, self.served.previous

@@ -1,0 +1,142 @@
+"""`penstock demo`, run as a person runs it, and its --stay."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+import penstock
+from penstock.cli.demo_models import MARKER, find_samples
+from penstock.cli.demo_shell import DemoFailed
+
+COMMAND = [sys.executable, "-m", "penstock", "demo"]
+
+# The demo's own commands must not see what a user has set for other work.
+ENVIRONMENT = {**os.environ, "PENSTOCK_API_TOKEN": "secret", "PENSTOCK_TRUST_CODE": "1"}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("demo") / "work"
+
+
+@pytest.fixture(scope="module")
+def shown(place: Path) -> str:
+    """What the whole demo prints, run once, in a directory that it keeps."""
+    began = time.monotonic()
+    done = subprocess.run(
+        [*COMMAND, "--dir", str(place)], env=ENVIRONMENT, capture_output=True, text=True, timeout=180, check=False
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    assert done.stderr == ""
+    assert time.monotonic() - began < 120
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        r"\$ python .*sample_models/iris_sklearn/train\.py models/iris",
+        r"\$ penstock package onnx models/breast-cancer/model\.onnx ",
+        r"It is data only",
+        r"Registered version 2 of iris",
+        r"\$ penstock serve iris breast-cancer ",
+        r"serving on http://127\.0\.0\.1:\d+",
+        r"\$ curl -si http://127\.0\.0\.1:\d+/invocations -H 'Content-Type: application/json' ",
+        r"X-Model-Version: 1",
+        r"Server-Timing: decode;dur=",
+        r'\{"predictions":\["virginica","versicolor"\]\}',
+        r'\{"predictions":\["versicolor","virginica"\]\}',
+        r'"probabilities":\[\[',
+        r"moved from version 1 to version 2",
+        r"moved back from version 2 to version 1",
+        r'penstock_requests_total\{.*model="iris".*\} \d+',
+        r"\$ penstock score iris models/iris/dataset\.csv ",
+        r'5\.1,3\.5,1\.4,0\.2,"?setosa"?',
+        r"\$ penstock score breast-cancer models/breast-cancer/dataset\.parquet ",
+        r"\{'label': 0, 'probabilities_0': 0\.9",
+        r"only with --trust-code",
+        r"Error: Loading .* would run code from the package: model\.py",
+        r'"reasons":"body_mass_index',
+        r'"out_of_range":true',
+        r"What to try next",
+    ],
+)
+def test_demo_shows(line: str, shown: str) -> None:
+    assert re.search(line, shown), shown
+
+
+def test_demo_loses_no_request_while_versions_change(shown: str) -> None:
+    streams = re.findall(r"(\d+) requests, (\d+) failed; answered by version 1: (\d+), by version 2: (\d+);", shown)
+    assert len(streams) == 2
+    for total, failed, by_one, by_two in (map(int, stream) for stream in streams):
+        assert failed == 0
+        assert min(by_one, by_two) >= 100
+        assert by_one + by_two == total
+
+
+def test_demo_stops_its_servers_cleanly(shown: str) -> None:
+    assert shown.count("Stopped with SIGTERM: it finished what was in flight and ended with code 0.") == 2
+
+
+def test_demo_prints_plain_text_to_a_pipe(shown: str) -> None:
+    assert "\x1b" not in shown
+
+
+def test_demo_leaves_scored_files(place: Path, shown: str) -> None:
+    assert len((place / "iris-scored.csv").read_text(encoding="utf-8").splitlines()) == 151
+    assert (place / "cancer-scored.parquet").is_file()
+
+
+def test_stay_serves_what_the_demo_made_until_interrupted(place: Path, shown: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [*COMMAND, "--stay", "--dir", str(place), "--port", str(port)],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line.strip())
+            if line.startswith("serving on "):
+                break
+        assert lines[-1] == f"serving on http://127.0.0.1:{port}"
+        assert any("trained, packaged and registered already" in line for line in lines)
+        assert any(line.startswith(f"$ curl -si http://127.0.0.1:{port}/invocations") for line in lines)
+        with urlopen(f"http://127.0.0.1:{port}/models", timeout=10) as answer:
+            assert b'"iris"' in answer.read()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.communicate()
+    assert (place / MARKER).is_file()
+
+
+def test_demo_leaves_a_directory_alone_that_is_not_its_own(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work", encoding="utf-8")
+    done = subprocess.run(
+        [*COMMAND, "--dir", str(tmp_path), "--no-keep"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert "is not empty, and not from an earlier demo" in done.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_demo_asks_for_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(penstock, "__file__", str(tmp_path / "lib" / "site-packages" / "penstock" / "__init__.py"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DemoFailed, match="run the demo from a checkout"):
+        find_samples()

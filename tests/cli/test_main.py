@@ -1,0 +1,202 @@
+"""The command as a user runs it: a process, its exit code, what it prints where."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+Penstock = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def penstock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Penstock:
+    """Runs `penstock ARGUMENTS` in an empty directory."""
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "penstock", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+
+    return run
+
+
+def test_help_names_every_command_and_imports_none_of_them() -> None:
+    code = (
+        "import sys\nfrom penstock.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit: print(sorted(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    for command in ("serve", "score", "package", "inspect", "verify", "registry", "config", "demo", "version"):
+        assert f"\n  {command} " in done.stdout
+    for heavy in ("'numpy'", "'pydantic'", "'sqlalchemy'", "'starlette'", "'rich'", "'yaml'"):
+        assert heavy not in done.stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "serve",
+        "score",
+        "package",
+        "package sklearn",
+        "package onnx",
+        "package python",
+        "package convert",
+        "inspect",
+        "verify",
+        "registry",
+        "registry add",
+        "config show",
+        "demo",
+        "version",
+    ],
+)
+def test_every_command_explains_itself_with_an_example(penstock: Penstock, command: str) -> None:
+    done = penstock(*command.split(), "--help")
+    assert done.returncode == 0
+    if command not in ("package", "version"):
+        assert "Example" in done.stdout, done.stdout
+
+
+def test_version(penstock: Penstock) -> None:
+    from penstock import __version__
+
+    assert penstock("--version").stdout.strip() == __version__
+    assert __version__ in penstock("version").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["inspect", "nowhere"], 1, "There is nothing at"),
+        (["verify", "."], 1, "is no packaged model"),
+        (["serve"], 2, "Name a model"),
+        (["serve", "./nowhere"], 1, "There is nothing at"),
+        (["serve", "unknown"], 1, "There is no registry at"),
+        (["serve", "--port", "70000", "x"], 2, "port"),
+        (["score", "./nowhere", "a.csv", "-o", "b.csv"], 1, "There is nothing at"),
+        (["nonsense"], 2, "nonsense"),
+        (["package", "sklearn", "none.joblib", "--example", "rows.csv", "-o", "out"], 1, "There is no file"),
+    ],
+)
+def test_errors_are_one_sentence_on_stderr(penstock: Penstock, arguments: list[str], code: int, said: str) -> None:
+    done = penstock(*arguments)
+    assert done.returncode == code, done
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_debug_shows_the_traceback(penstock: Penstock) -> None:
+    assert "Traceback" in penstock("--debug", "inspect", "nowhere").stderr
+
+
+@pytest.fixture
+def trained(tmp_path: Path, iris_frame: Any, iris_estimator: Any) -> Path:
+    """model.joblib and rows.csv in the directory where commands run."""
+    import joblib
+
+    joblib.dump(iris_estimator, tmp_path / "model.joblib")
+    iris_frame.iloc[::15].to_csv(tmp_path / "rows.csv", index=False)
+    return tmp_path
+
+
+def test_package_inspect_verify_score(penstock: Penstock, trained: Path, iris_frame: Any, iris_estimator: Any) -> None:
+    made = penstock("package", "sklearn", "model.joblib", "--example", "rows.csv", "-o", "model")
+    assert made.returncode == 0, made.stderr
+    assert "data only" in made.stdout
+
+    facts = json.loads(penstock("inspect", "model", "--json").stdout)
+    assert facts["data_only"] is True
+    assert [f["name"] for f in facts["inputs"]] == list(iris_frame)
+    assert {f["type"] for f in facts["inputs"]} == {"double"}
+    assert facts["curl"].startswith("curl localhost:8080/invocations")
+    shown = penstock("inspect", "model").stdout
+    for text in (facts["digest"], "sepal_length", "scikit-learn", "data only", facts["curl"]):
+        assert text in shown
+
+    verified = penstock("verify", "model")
+    assert verified.returncode == 0
+    assert "recorded ones are repeated" in verified.stdout
+
+    iris_frame.to_csv(trained / "all.csv", index=False)
+    scored = penstock("score", "./model", "all.csv", "-o", "out.csv", "--json")
+    assert json.loads(scored.stdout)["rows"] == 150
+    assert pd.read_csv(trained / "out.csv")["prediction"].tolist() == iris_estimator.predict(iris_frame).tolist()
+
+
+def test_pickles_need_trust_and_can_be_converted(penstock: Penstock, trained: Path) -> None:
+    made = penstock("package", "sklearn", "model.joblib", "--example", "rows.csv", "-o", "p", "--format", "cloudpickle")
+    assert "It carries code: model.pkl is a pickle" in made.stdout
+
+    refused = penstock("verify", "p")
+    assert refused.returncode == 1
+    assert "model.pkl is a pickle" in refused.stderr
+    assert "--trust-code" in refused.stderr
+    assert penstock("verify", "p", "--trust-code").returncode == 0
+
+    assert penstock("package", "convert", "p", "-o", "safe").returncode == 0
+    assert penstock("verify", "safe").returncode == 0
+
+
+def test_onnx_and_python_packages(penstock: Penstock, trained: Path, iris_onnx_package: Path) -> None:
+    (trained / "model.onnx").write_bytes((iris_onnx_package / "model.onnx").read_bytes())
+    made = penstock("package", "onnx", "model.onnx", "--example", "rows.csv", "-o", "o")
+    assert made.returncode == 0, made.stderr
+    np.savez(trained / "w.npz", w=np.arange(4.0))
+    (trained / "model.py").write_text(
+        "import numpy as np\n\n\nclass Model:\n    def load(self, context):\n"
+        "        self.w = np.load(context.artifacts['weights'])['w']\n\n"
+        "    def predict(self, inputs, params):\n        return inputs.to_numpy() @ self.w\n"
+    )
+    made = penstock(
+        "package",
+        "python",
+        "model.py",
+        "--artifact",
+        "weights=w.npz",
+        "--example",
+        "rows.csv",
+        "-o",
+        "f",
+        "--batchable",
+    )
+    assert made.returncode == 0, made.stderr
+    assert "carries code" in made.stdout
+    verified = penstock("verify", "f", "--trust-code")
+    assert "rows may be joined" in verified.stdout
+
+
+def test_a_flipped_byte_is_named(penstock: Penstock, trained: Path) -> None:
+    penstock("package", "sklearn", "model.joblib", "--example", "rows.csv", "-o", "model")
+    content = bytearray((trained / "model" / "model.skops").read_bytes())
+    content[len(content) // 2] ^= 1
+    (trained / "model" / "model.skops").write_bytes(content)
+
+    done = penstock("verify", "model")
+
+    assert done.returncode == 1
+    assert "model.skops has changed" in done.stderr
+
+
+def test_config_show_says_where_a_value_comes_from(
+    penstock: Penstock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "penstock.toml").write_text('port = 9000\nhost = "0.0.0.0"\n')
+    monkeypatch.setenv("PENSTOCK_PORT", "9001")
+    monkeypatch.setenv("PENSTOCK_API_TOKEN", "very-secret")
+
+    done = penstock("config", "show", "--json")
+
+    rows = json.loads(done.stdout)
+    assert rows["port"] == {"value": 9001, "from": "PENSTOCK_PORT"}
+    assert rows["host"] == {"value": "0.0.0.0", "from": "penstock.toml"}
+    assert rows["max_rows"]["from"] == "default"
+    assert "very-secret" not in done.stdout + penstock("config", "show").stdout
