@@ -40,6 +40,7 @@ PenstockError
 │   └── Closing                 the model or the gateway is being shut down
 ├── PredictError                the model's own code failed on these rows
 ├── AnswerUnserializable        the model answered something that the protocol has no form for
+│   └── AnswerHasNoColumns      it is not one item for each row, and columns were asked for
 └── ScoringError                a file could not be scored
 
 `code` is stable: clients and dashboards may depend on it. `hint` says what to do. Which HTTP status an error becomes
@@ -242,6 +243,10 @@ class PredictError(PenstockError):
 
 class AnswerUnserializable(PenstockError):
     code = "answer_unserializable"
+
+
+class AnswerHasNoColumns(AnswerUnserializable):
+    code = "answer_has_no_columns"
 
 
 class ScoringError(PenstockError):

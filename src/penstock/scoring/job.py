@@ -8,13 +8,13 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from penstock.errors import PredictError, ScoringError
+from penstock.errors import AnswerHasNoColumns, PredictError, ScoringError
 from penstock.loading import LoadedModel
 from penstock.payload import Table
 from penstock.scoring.commit import atomic_file
 from penstock.scoring.files import Chunk, file_format, open_writer, read_chunks
-from penstock.scoring.predictions import empty_columns, prediction_columns
 from penstock.signature import Signature, conform, conform_params, is_tensor_schema
+from penstock.wire.columns import empty_columns, prediction_columns
 
 CHUNK_ROWS = 16_384
 
@@ -100,7 +100,10 @@ def _score(model: LoadedModel, chunk: Chunk, source: Path, keep: Sequence[str], 
     except PredictError as error:
         last = chunk.first_row + chunk.table.rows - 1
         raise ScoringError(f"The model failed on rows {chunk.first_row} to {last} of {source.name}. {error}") from error
-    columns = {**chunk.carried, **prediction_columns(answer, chunk.table.rows)}
+    try:
+        columns = {**chunk.carried, **prediction_columns(answer, chunk.table.rows)}
+    except AnswerHasNoColumns as error:
+        raise ScoringError(error.message) from None
     return Table.of(list(columns), list(columns.values()))
 
 

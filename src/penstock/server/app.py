@@ -11,9 +11,11 @@ from starlette.types import ASGIApp
 
 from penstock.errors import PenstockError
 from penstock.server.bodies import MAX_BODY_BYTES
+from penstock.server.docs import docs_routes
 from penstock.server.door import Door
 from penstock.server.invocations import Invocations
 from penstock.server.models import model_routes
+from penstock.server.openapi import openapi_routes
 from penstock.server.probes import probe_routes
 from penstock.server.statuses import body_of, error_body, status_of
 from penstock.serving.gateway import Gateway
@@ -27,6 +29,8 @@ def make_app(gateway: Gateway, *, token: str = "", max_body_bytes: int = MAX_BOD
     routes = [
         *(Route(path, invocations, methods=["POST"]) for path in INVOCATION_PATHS),
         *model_routes(gateway),
+        *openapi_routes(gateway),
+        *docs_routes(),
         *probe_routes(gateway),
     ]
     handlers = {HTTPException: _http_error, PenstockError: _penstock_error}

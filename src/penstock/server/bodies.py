@@ -1,13 +1,15 @@
-"""Request bodies, read with a limit whatever their framing, and content types."""
+"""Request bodies: read with a limit whatever their framing, unpacked with the same limit, and their media type."""
 
 from __future__ import annotations
 
+import asyncio
+import zlib
+from collections.abc import Callable
+
 from starlette.types import Receive, Scope
 
-from penstock.errors import InputTooLarge, UnsupportedMedia
-
-JSON = "application/json"
-CSV = "text/csv"
+from penstock.errors import InputTooLarge, MalformedInput, UnsupportedMedia
+from penstock.wire.formats import JSON, READERS
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 
@@ -80,18 +82,82 @@ def _too_large(limit: int) -> InputTooLarge:
     )
 
 
-def media_type(scope: Scope) -> str:
-    """The body's type, JSON where none is given. Raises UnsupportedMedia for types, charsets and encodings not read."""
+async def unpack(scope: Scope, body: bytes, limit: int) -> bytes:
+    """The body without its Content-Encoding. Raises UnsupportedMedia, MalformedInput, InputTooLarge beyond `limit`."""
     encoding = header(scope, b"content-encoding")
-    if encoding is not None and encoding.strip().lower() not in (b"", b"identity"):
-        raise UnsupportedMedia(f"Bodies with Content-Encoding {_shown(encoding)} are not read.", hint="Send it plain.")
+    if encoding is None:
+        return body
+    for name in reversed(encoding.decode("latin-1").lower().split(",")):
+        unpacker = _UNPACKERS.get(name.strip())
+        if unpacker is None:
+            raise UnsupportedMedia(
+                f"Bodies with Content-Encoding {_shown(name.strip().encode())} are not read.",
+                hint=f"Send it plain, or as {', '.join(n for n in _UNPACKERS if n and n != 'identity')}.",
+            )
+        # Libraries release the interpreter while they unpack, so the loop turns on.
+        body = await asyncio.to_thread(unpacker, body, limit) if len(body) > _UNPACKED_INLINE else unpacker(body, limit)
+    return body
+
+
+_UNPACKED_INLINE = 64 * 1024
+
+
+def _zlib(wbits: int) -> Callable[[bytes, int], bytes]:
+    def unpack(body: bytes, limit: int) -> bytes:
+        unpacker = zlib.decompressobj(wbits)
+        try:
+            plain = unpacker.decompress(body, limit + 1)
+        except zlib.error as error:
+            raise MalformedInput(f"The body is not what its Content-Encoding says: {error}.") from None
+        if len(plain) > limit:
+            raise _too_large(limit)
+        if not unpacker.eof:
+            raise MalformedInput("The compressed body ends too early.")
+        return plain
+
+    return unpack
+
+
+def _zstd(body: bytes, limit: int) -> bytes:
+    try:
+        import zstandard
+    except ModuleNotFoundError:
+        raise UnsupportedMedia("Bodies with Content-Encoding zstd are not read here.", hint="Use gzip.") from None
+    try:
+        with zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(body) as reader:
+            plain: bytes = reader.read(limit + 1)
+    except zstandard.ZstdError as error:
+        raise MalformedInput(f"The body is not what its Content-Encoding says: {error}.") from None
+    if len(plain) > limit:
+        raise _too_large(limit)
+    return plain
+
+
+def _plain(body: bytes, limit: int) -> bytes:
+    return body
+
+
+_UNPACKERS: dict[str, Callable[[bytes, int], bytes]] = {
+    "": _plain,
+    "identity": _plain,
+    "gzip": _zlib(zlib.MAX_WBITS | 16),
+    "x-gzip": _zlib(zlib.MAX_WBITS | 16),
+    "deflate": _zlib(zlib.MAX_WBITS),
+    "zstd": _zstd,
+}
+
+
+def media_type(scope: Scope) -> str:
+    """The body's type, JSON where none is given. Raises UnsupportedMedia for types and charsets not read."""
     given = header(scope, b"content-type")
     if not given or given == b"application/json":
         return JSON
     kind, *parameters = given.decode("latin-1").split(";")
     kind = kind.strip().lower()
-    if kind not in (JSON, CSV):
-        raise UnsupportedMedia(f"Bodies of type {_shown(kind.encode())} are not read; {JSON} and {CSV} are.")
+    if kind not in READERS:
+        raise UnsupportedMedia(
+            f"Bodies of type {_shown(kind.encode())} are not read.", hint=f"Send {', '.join(READERS)}."
+        )
     for parameter in parameters:
         name, _, value = parameter.partition("=")
         if name.strip().lower() == "charset" and value.strip().strip('"').lower() not in ("utf-8", "utf8"):

@@ -10,8 +10,8 @@ from penstock.server.bodies import header
 from penstock.server.statuses import error_body
 from penstock.serving.gateway import Gateway
 
-# Probes carry no credentials and learn nothing but alive, ready, or not.
-_OPEN_PATHS = frozenset({"/ping", "/health", "/livez", "/readyz"})
+# Probes carry no credentials and learn nothing but alive, ready, or not; the page is static, and asks for the token.
+_OPEN_PATHS = frozenset({"/ping", "/health", "/livez", "/readyz", "/docs", "/docs/docs.css", "/docs/docs.js"})
 
 
 class Door:

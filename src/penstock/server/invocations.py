@@ -16,14 +16,12 @@ from starlette.types import Receive, Scope, Send
 from penstock.errors import Overloaded, PenstockError, PredictError
 from penstock.metrics import VersionMetrics
 from penstock.payload import Payload
-from penstock.server.bodies import CSV, ClientLeft, header, media_type, read_body
+from penstock.server.bodies import ClientLeft, header, media_type, read_body, unpack
 from penstock.server.statuses import body_of, status_of
 from penstock.serving.batcher import Answer
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import Servable
-from penstock.wire.answers import encode_answer
-from penstock.wire.csv import decode_csv
-from penstock.wire.invocations import Decoded, decode_json
+from penstock.wire.formats import JSON, READERS, accepted, encode
 
 log = logging.getLogger("penstock.server")
 
@@ -68,22 +66,25 @@ class Invocations:
         headers: list[tuple[bytes, bytes]] = []
         try:
             media = media_type(scope)
+            answer_media = _answer_media(scope)
             body = await read_body(scope, receive, self._max_body_bytes)
+            body = await unpack(scope, body, self._max_body_bytes)
             path = scope["path_params"]
             servable = self._gateway.find(path.get("name"), path.get("version"))
             with servable.lease():
                 metrics = servable.metrics
                 metrics.in_flight.inc()
                 try:
-                    content = await self._answer(servable, media, body, stages, receive)
+                    content, answer_media = await self._answer(servable, media, body, answer_media, stages, receive)
                 finally:
                     metrics.in_flight.dec()
             status, outcome = 200, "ok"
         except ClientLeft:
-            status, outcome, content = 499, "client_error", b""
+            status, outcome, content, answer_media = 499, "client_error", b"", JSON
         except Exception as error:
             found = status_of(error)
             status, outcome, content = found.http, found.outcome, body_of(error, found)
+            answer_media = JSON
             if isinstance(error, Overloaded):
                 headers.append((b"retry-after", str(error.retry_after).encode()))
             if status == 413:
@@ -92,22 +93,24 @@ class Invocations:
         self._count(servable, outcome, stages, perf_counter() - start)
         if status == 499:
             return
-        headers += _headers(content, servable, request_id, stages)
+        headers += _headers(content, answer_media, servable, request_id, stages)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
-    async def _answer(self, servable: Servable, media: str, body: bytes, stages: _Stages, receive: Receive) -> bytes:
+    async def _answer(
+        self, servable: Servable, media: str, body: bytes, answer_media: str, stages: _Stages, receive: Receive
+    ) -> tuple[bytes, str]:
         began = perf_counter()
-        decoded = _decode(servable, media, body)
+        decoded = READERS[media](body, servable.signature)
         payload: Payload = servable.conform(decoded.payload, decoded.casting)
         params = servable.conform_params(decoded.params)
         stages.decode = perf_counter() - began
         answer = await _while_client_waits(servable.predict(payload, params), receive)
         stages.queue, stages.predict = answer.queue, answer.predict
         began = perf_counter()
-        content = encode_answer(answer.payload, wrapped=decoded.wrapped)
+        encoded = encode(answer.payload, answer_media, wrapped=decoded.wrapped)
         stages.encode = perf_counter() - began
-        return content
+        return encoded
 
     def _count(self, servable: Servable | None, outcome: str, stages: _Stages, seconds: float) -> None:
         metrics: VersionMetrics = self._unserved if servable is None else servable.metrics
@@ -120,11 +123,11 @@ class Invocations:
             metrics.stages["encode"].observe(stages.encode)
 
 
-def _decode(servable: Servable, media: str, body: bytes) -> Decoded:
-    signature = servable.signature
-    if media == CSV:
-        return decode_csv(body, signature.inputs if signature else None)
-    return decode_json(body, signature)
+def _answer_media(scope: Scope) -> str:
+    accept = header(scope, b"accept")
+    if accept is None or accept in (b"*/*", b"application/json"):
+        return JSON
+    return accepted(accept.decode("latin-1"))
 
 
 async def _while_client_waits(prediction: asyncio.Future[Answer] | object, receive: Receive) -> Answer:
@@ -160,10 +163,10 @@ def _request_id(scope: Scope) -> bytes:
 
 
 def _headers(
-    content: bytes, servable: Servable | None, request_id: bytes, stages: _Stages
+    content: bytes, media: str, servable: Servable | None, request_id: bytes, stages: _Stages
 ) -> list[tuple[bytes, bytes]]:
     headers = [
-        (b"content-type", b"application/json"),
+        (b"content-type", media.encode()),
         (b"content-length", str(len(content)).encode()),
         (b"x-content-type-options", b"nosniff"),
         (b"x-request-id", request_id),

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 import uvicorn
@@ -107,8 +108,8 @@ async def serve(
     """
     config = uvicorn.Config(
         app, http="httptools", ws="none", lifespan="off", access_log=False, log_config=None, server_header=False,
-        proxy_headers=False, timeout_keep_alive=int(options.keep_alive),
-        timeout_graceful_shutdown=int(options.drain_timeout),
+        proxy_headers=False, timeout_keep_alive=ceil(options.keep_alive),
+        timeout_graceful_shutdown=ceil(options.drain_timeout),
     )  # fmt: skip
     server = _Server(config, gateway, options.drain_delay)
     serving = asyncio.create_task(server.serve(sockets=[bound]))

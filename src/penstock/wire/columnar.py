@@ -1,6 +1,6 @@
-"""Arrow record batches to tables and back: what Parquet and Arrow files, and bodies of those types, are made of.
+"""Columnar bytes to tables and back: Parquet and Arrow IPC bodies, and the record batches that such files are made of.
 
-pyarrow is an extra and imported by whoever hands its objects in; only the conversion stands here.
+pyarrow is an extra, imported when a body or a file of that kind comes along.
 """
 
 from __future__ import annotations
@@ -9,8 +9,85 @@ from typing import Any
 
 import numpy as np
 
-from penstock.payload import Array, Table, as_object_array
-from penstock.signature import Field, Scalar, Schema
+from penstock.errors import MalformedInput, UnsupportedMedia
+from penstock.payload import Array, Table, as_object_array, clipped
+from penstock.signature import Casting, Field, Scalar, Schema
+from penstock.wire.invocations import Decoded
+
+# Rows that one compressed body may unfold to; JSON of the largest body holds fewer.
+_MAX_CELLS = 64 * 1024 * 1024
+
+
+def decode_parquet(body: bytes) -> Decoded:
+    """Reads a Parquet file. Its cells have types already, so they are only widened. Raises MalformedInput."""
+    _need_pyarrow()
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(pa.BufferReader(body)) as file:
+            _check_size(file.metadata.num_rows, file.metadata.num_columns)
+            return Decoded(table_of_batch(_without_index(file.read())), None, Casting.TYPED)
+    except (pa.ArrowException, OSError) as error:
+        raise MalformedInput(f"The body is not a readable Parquet file: {clipped(str(error))}.") from None
+
+
+def decode_arrow(body: bytes) -> Decoded:
+    """Reads an Arrow IPC stream or file. Raises MalformedInput."""
+    _need_pyarrow()
+    import pyarrow as pa
+    from pyarrow import ipc
+
+    try:
+        opened = ipc.open_file(body) if body.startswith(b"ARROW1") else ipc.open_stream(body)
+        with opened as reader:
+            return Decoded(table_of_batch(_without_index(reader.read_all())), None, Casting.TYPED)
+    except (pa.ArrowException, OSError) as error:
+        raise MalformedInput(f"The body is not a readable Arrow stream: {clipped(str(error))}.") from None
+
+
+def encode_parquet(table: Table) -> bytes:
+    """A table as a Parquet file. Raises pyarrow.ArrowException for cells that Arrow has no type for."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = pa.BufferOutputStream()
+    pq.write_table(batch_of_table(table), sink)
+    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
+def encode_arrow(table: Table) -> bytes:
+    """A table as an Arrow IPC stream. Raises pyarrow.ArrowException for cells that Arrow has no type for."""
+    import pyarrow as pa
+    from pyarrow import ipc
+
+    batch = batch_of_table(table)
+    sink = pa.BufferOutputStream()
+    with ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_table(batch)
+    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
+def _need_pyarrow() -> None:
+    try:
+        import pyarrow  # noqa: F401
+    except ModuleNotFoundError:
+        raise UnsupportedMedia(
+            "Parquet and Arrow bodies are not read here: the server has no pyarrow.",
+            hint="Send JSON or CSV, or install penstock[parquet] there.",
+        ) from None
+
+
+def _check_size(rows: int, columns: int) -> None:
+    """A few bytes of Parquet can claim billions of equal cells."""
+    if rows * max(columns, 1) > _MAX_CELLS:
+        raise MalformedInput(f"The file claims {rows:,} rows of {columns} columns, more than one request may hold.")
+
+
+def _without_index(table: Any) -> Any:
+    """pandas writes a frame's index as a column of this name pattern; it is no input of the model."""
+    names = [name for name in table.schema.names if not (name.startswith("__index_level_") and name.endswith("__"))]
+    return table.select(names)
 
 
 def table_of_batch(batch: Any) -> Table:

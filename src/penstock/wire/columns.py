@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock.errors import ScoringError
+from penstock.errors import AnswerHasNoColumns
 from penstock.payload import Array, Payload, Table, Tensors, Value, as_object_array
 from penstock.signature import Schema, is_tensor_schema
 
@@ -11,13 +11,15 @@ PREDICTION = "prediction"
 
 def prediction_columns(answer: Payload, rows: int) -> dict[str, Array]:
     """Columns of `rows` cells each: a frame's own, `prediction` for one value a row, `prediction_0` … for several,
-    the outputs' names where they have any. Raises ScoringError where the answer is not one item for each row."""
+    the outputs' names where they have any. Raises AnswerHasNoColumns."""
     if isinstance(answer, Value):
         if not isinstance(answer.value, (list, tuple)) or len(answer.value) != rows:
-            raise ScoringError("The model's answer is not one item for each row, so it cannot be written beside them.")
+            raise AnswerHasNoColumns(
+                "The model's answer is not one item for each row, so it cannot be written beside them."
+            )
         return {PREDICTION: as_object_array(list(answer.value))}
     if answer.rows != rows:
-        raise ScoringError(f"The model answered {rows} rows with {answer!r}.")
+        raise AnswerHasNoColumns(f"The model answered {rows} rows with {answer!r}.")
     if isinstance(answer, Table):
         names = answer.names if answer.names is not None else range(answer.width)
         return {str(n): column for n, column in zip(names, answer.iter_columns(), strict=True)}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from penstock.errors import ScoringError
+from penstock.errors import AnswerHasNoColumns
 from penstock.payload import Table, Tensors, Value
-from penstock.scoring.predictions import empty_columns, prediction_columns
+from penstock.wire.columns import empty_columns, prediction_columns
 from penstock.signature import Field, Scalar, TensorField
 
 
@@ -33,7 +33,7 @@ def test_names(answer: Tensors | Table | Value, names: list[str]) -> None:
     "answer", [Value(3), Value([1]), Value("ab"), Tensors.single(np.zeros(3)), Tensors.single(np.array(1))]
 )
 def test_an_answer_that_is_not_one_item_a_row_is_refused(answer: Tensors | Value) -> None:
-    with pytest.raises(ScoringError):
+    with pytest.raises(AnswerHasNoColumns):
         prediction_columns(answer, 2)
 
 

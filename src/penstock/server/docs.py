@@ -1,0 +1,32 @@
+"""GET /docs: a page to read and try the models from, complete in itself; it loads nothing from elsewhere."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+# The page's own style and script are files of this package; nothing else may run or be fetched.
+_POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'"
+_ASSETS = {"docs.css": "text/css", "docs.js": "text/javascript"}
+
+
+def docs_routes() -> list[Route]:
+    async def page(_: Request) -> Response:
+        return Response(_read("docs.html"), media_type="text/html", headers={"Content-Security-Policy": _POLICY})
+
+    async def asset(request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in _ASSETS:
+            return Response(status_code=404)
+        return Response(_read(name), media_type=_ASSETS[name], headers={"Cache-Control": "max-age=3600"})
+
+    return [Route("/docs", page, methods=["GET"]), Route("/docs/{name}", asset, methods=["GET"])]
+
+
+@cache
+def _read(name: str) -> bytes:
+    return (files("penstock.server") / "pages" / name).read_bytes()

@@ -1,0 +1,214 @@
+"""GET /openapi.json: the API with the real types of every loaded model, each with an example that works.
+
+Source: OpenAPI 3.1, whose schemas are JSON Schema 2020-12.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+import penstock
+from penstock.errors import PenstockError
+from penstock.package.example import Example
+from penstock.serving.gateway import Gateway
+from penstock.serving.servable import Servable
+from penstock.signature import (
+    AnyValue,
+    ArrayOf,
+    Field,
+    MapOf,
+    ObjectOf,
+    Param,
+    Scalar,
+    Schema,
+    Signature,
+    TensorField,
+    Type,
+    is_tensor_schema,
+)
+from penstock.wire.formats import ARROW, CSV, JSON, PARQUET
+
+_SCALARS: dict[Scalar, dict[str, Any]] = {
+    Scalar.BOOLEAN: {"type": "boolean"},
+    Scalar.INTEGER: {"type": "integer", "format": "int32", "minimum": -(2**31), "maximum": 2**31 - 1},
+    Scalar.LONG: {"type": "integer", "format": "int64"},
+    Scalar.FLOAT: {"type": ["number", "null"], "format": "float"},
+    Scalar.DOUBLE: {"type": ["number", "null"], "format": "double"},
+    Scalar.STRING: {"type": ["string", "null"]},
+    Scalar.BINARY: {"type": "string", "contentEncoding": "base64"},
+    Scalar.DATETIME: {"type": "string", "format": "date-time"},
+}
+_KINDS = {"b": "boolean", "i": "integer", "u": "integer", "f": "number", "U": "string", "S": "string"}
+
+
+def openapi_routes(gateway: Gateway) -> list[Route]:
+    async def openapi(_: Request) -> Response:
+        return JSONResponse(describe(gateway))
+
+    return [Route("/openapi.json", openapi, methods=["GET"])]
+
+
+def describe(gateway: Gateway) -> dict[str, Any]:
+    """The OpenAPI document for what is loaded now."""
+    paths: dict[str, Any] = {}
+    for model in gateway.models:
+        if model.current is not None:
+            paths[f"/models/{model.name}/invocations"] = {"post": _operation(model.current)}
+            if model.name == gateway.default:
+                paths["/invocations"] = {"post": {**_operation(model.current), "operationId": "invoke"}}
+    for path, text in _PLAIN.items():
+        paths[path] = {"get": {"summary": text, "responses": {"200": {"description": text}}}}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Penstock",
+            "version": penstock.__version__,
+            "description": "Predictions from packaged models.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": {"Error": _ERROR},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+_PLAIN = {
+    "/models": "The models served here.",
+    "/livez": "The process is alive.",
+    "/readyz": "Every model is loaded and proven.",
+    "/metrics": "Prometheus metrics.",
+    "/version": "The version of Penstock.",
+}
+_ERROR: dict[str, Any] = {
+    "type": "object",
+    "required": ["error_code", "message"],
+    "properties": {"error_code": {"type": "string"}, "message": {"type": "string"}},
+}
+
+
+def _operation(servable: Servable) -> dict[str, Any]:
+    signature = servable.signature or Signature()
+    content: dict[str, Any] = {"schema": _request_schema(signature)}
+    if (example := _example(servable)) is not None:
+        content["example"] = orjson.loads(example.body)
+    error = {"description": "What is wrong.", "content": {JSON: {"schema": {"$ref": "#/components/schemas/Error"}}}}
+    columnar = {media: {"schema": {"type": "string", "format": "binary"}} for media in (PARQUET, ARROW)}
+    return {
+        "operationId": f"invoke_{servable.model}",
+        "summary": f"Predictions of {servable.model}, version {servable.version}.",
+        "requestBody": {"required": True, "content": {JSON: content, CSV: {"schema": {"type": "string"}}, **columnar}},
+        "responses": {
+            "200": {"description": "The predictions.", "content": {JSON: _answer_content(servable, signature)}},
+            **dict.fromkeys(("400", "413", "415", "429", "503"), error),
+        },
+    }
+
+
+def _example(servable: Servable) -> Example | None:
+    try:
+        return servable.loaded.package.example()
+    except PenstockError:
+        return None
+
+
+def _answer_content(servable: Servable, signature: Signature) -> dict[str, Any]:
+    schema = {"type": "object", "properties": {"predictions": _answer_schema(signature.outputs)}}
+    content: dict[str, Any] = {"schema": schema}
+    if (example := _example(servable)) is not None and example.has_expected:
+        content["example"] = example.expected
+    return content
+
+
+def _request_schema(signature: Signature) -> dict[str, Any]:
+    """One of MLflow's envelopes, with the model's own columns or arrays inside, and its params."""
+    inputs = signature.inputs
+    forms: dict[str, Any] = {"inputs": {}, "instances": {}}
+    if inputs is not None and is_tensor_schema(inputs):
+        forms = dict.fromkeys(("inputs", "instances"), _tensors_schema(inputs))
+    elif inputs is not None:
+        fields = [f for f in inputs if isinstance(f, Field)]
+        forms = {"dataframe_split": _split_schema(fields), "dataframe_records": _records_schema(fields), **forms}
+    params = {"params": _params_schema(signature.params)} if signature.params else {}
+    return {
+        "oneOf": [
+            {"type": "object", "required": [name], "properties": {name: form, **params}} for name, form in forms.items()
+        ]
+    }
+
+
+def _split_schema(fields: list[Field]) -> dict[str, Any]:
+    names = [f.name for f in fields]
+    columns = {"columns": {"type": "array", "items": {"enum": names}}} if None not in names else {}
+    row = {"type": "array", "items": {"anyOf": _distinct([_type_schema(f.type) for f in fields])}}
+    return {"type": "object", "required": ["data"], "properties": {**columns, "data": {"type": "array", "items": row}}}
+
+
+def _distinct(schemas: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [s for i, s in enumerate(schemas) if s not in schemas[:i]]
+
+
+def _records_schema(fields: list[Field]) -> dict[str, Any]:
+    properties = {str(f.name): _type_schema(f.type) for f in fields if f.name is not None}
+    required = [str(f.name) for f in fields if f.required and f.name is not None]
+    return {"type": "array", "items": {"type": "object", "properties": properties, "required": required}}
+
+
+def _tensors_schema(fields: tuple[TensorField, ...]) -> dict[str, Any]:
+    if len(fields) == 1 and fields[0].name is None:
+        return _tensor_schema(fields[0])
+    properties = {str(f.name): _tensor_schema(f) for f in fields}
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _tensor_schema(field: TensorField) -> dict[str, Any]:
+    kind = _KINDS.get(field.dtype.kind)
+    schema: dict[str, Any] = {"type": kind} if kind else {}
+    for length in reversed(field.shape):
+        fixed = {} if length < 0 else {"minItems": length, "maxItems": length}
+        schema = {"type": "array", "items": schema, **fixed}
+    return schema
+
+
+def _params_schema(params: tuple[Param, ...]) -> dict[str, Any]:
+    return {"type": "object", "properties": {p.name: {**_param_schema(p), "default": p.default} for p in params}}
+
+
+def _param_schema(param: Param) -> dict[str, Any]:
+    one = _type_schema(param.type)
+    return {"type": "array", "items": one} if param.shape is not None else one
+
+
+def _answer_schema(outputs: Schema | None) -> dict[str, Any]:
+    if not outputs:
+        return {}
+    if is_tensor_schema(outputs):
+        return _tensors_schema(outputs)
+    fields = [f for f in outputs if isinstance(f, Field)]
+    if len(fields) == 1 and fields[0].name is None:
+        return {"type": "array", "items": _type_schema(fields[0].type)}
+    return _records_schema(fields)
+
+
+def _type_schema(type_: Type) -> dict[str, Any]:
+    match type_:
+        case Scalar():
+            return _SCALARS[type_]
+        case ArrayOf(items):
+            return {"type": "array", "items": _type_schema(items)}
+        case MapOf(values):
+            return {"type": "object", "additionalProperties": _type_schema(values)}
+        case ObjectOf(properties):
+            return {
+                "type": "object",
+                "properties": {p.name: _type_schema(p.type) for p in properties},
+                "required": [p.name for p in properties if p.required],
+                "additionalProperties": False,
+            }
+        case AnyValue():
+            return {}

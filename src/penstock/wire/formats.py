@@ -1,0 +1,130 @@
+"""The formats of bodies and answers, by media type: one table for reading, one for writing."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from io import StringIO
+
+import orjson
+
+from penstock.errors import AnswerHasNoColumns, AnswerUnserializable
+from penstock.payload import Payload, Table
+from penstock.signature import Signature
+from penstock.wire.answers import encode_answer, rows_of
+from penstock.wire.columns import prediction_columns
+from penstock.wire.csv import decode_csv
+from penstock.wire.invocations import Decoded, decode_json
+
+JSON = "application/json"
+CSV = "text/csv"
+PARQUET = "application/vnd.apache.parquet"
+ARROW = "application/vnd.apache.arrow.stream"
+ARROW_FILE = "application/vnd.apache.arrow.file"
+
+
+def _parquet(body: bytes, signature: Signature | None) -> Decoded:
+    from penstock.wire.columnar import decode_parquet
+
+    return decode_parquet(body)
+
+
+def _arrow(body: bytes, signature: Signature | None) -> Decoded:
+    from penstock.wire.columnar import decode_arrow
+
+    return decode_arrow(body)
+
+
+def _csv(body: bytes, signature: Signature | None) -> Decoded:
+    return decode_csv(body, signature.inputs if signature is not None else None)
+
+
+# Media type -> how a body is read. Raises MalformedInput.
+READERS: dict[str, Callable[[bytes, Signature | None], Decoded]] = {
+    JSON: decode_json,
+    CSV: _csv,
+    PARQUET: _parquet,
+    ARROW: _arrow,
+    ARROW_FILE: _arrow,
+}
+
+
+def encode(payload: Payload, media: str, *, wrapped: bool) -> tuple[bytes, str]:
+    """An answer in the format that was asked for, and its media type: JSON where it has no columns.
+
+    Raises AnswerUnserializable.
+    """
+    if media != JSON:
+        try:
+            return _WRITERS[media](_as_table(payload)), media
+        except AnswerHasNoColumns:
+            pass  # the caller asked for a table, and there is none: what there is, is better than a refusal
+    return encode_answer(payload, wrapped=wrapped), JSON
+
+
+def _as_table(payload: Payload) -> Table:
+    rows = payload.rows
+    if rows is None and isinstance(getattr(payload, "value", None), list):
+        rows = len(payload.value)  # type: ignore[union-attr]
+    if rows is None:
+        raise AnswerHasNoColumns("The answer is not rows.")
+    columns = prediction_columns(payload, rows)
+    return Table.of(list(columns), list(columns.values()))
+
+
+def _write_csv(table: Table) -> bytes:
+    text = StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table.names or ())
+    writer.writerows([_csv_cell(cell) for cell in row] for row in rows_of(table))
+    return text.getvalue().encode()
+
+
+def _csv_cell(cell: object) -> object:
+    if isinstance(cell, (list, dict, tuple)):
+        return orjson.dumps(cell, option=orjson.OPT_SERIALIZE_NUMPY).decode()
+    return "" if cell is None or cell != cell else cell
+
+
+def _write_columnar(name: str) -> Callable[[Table], bytes]:
+    def write(table: Table) -> bytes:
+        from penstock.wire import columnar
+
+        try:
+            import pyarrow as pa
+        except ModuleNotFoundError:
+            raise AnswerHasNoColumns("The server has no pyarrow.") from None
+        try:
+            return getattr(columnar, name)(table)  # type: ignore[no-any-return]
+        except pa.ArrowException as error:
+            raise AnswerUnserializable(f"The answer has no form in Arrow: {error}.") from None
+
+    return write
+
+
+_WRITERS: dict[str, Callable[[Table], bytes]] = {
+    CSV: _write_csv,
+    PARQUET: _write_columnar("encode_parquet"),
+    ARROW: _write_columnar("encode_arrow"),
+}
+
+
+def accepted(accept: str) -> str:
+    """The format to answer in, for an Accept header: the best one that is written here, JSON where none is."""
+    choices: list[tuple[float, int, str]] = []
+    for position, item in enumerate(accept.lower().split(",")):
+        media, *parameters = (part.strip() for part in item.split(";"))
+        media = {"*/*": JSON, "application/*": JSON, "text/*": CSV}.get(media, media)
+        if media == JSON or media in _WRITERS:
+            choices.append((-_quality(parameters), position, media))
+    return min(choices)[2] if choices else JSON
+
+
+def _quality(parameters: list[str]) -> float:
+    for parameter in parameters:
+        if parameter.startswith("q="):
+            try:
+                return float(parameter[2:])
+            except ValueError:
+                return 0.0
+    return 1.0

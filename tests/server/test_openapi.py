@@ -1,0 +1,90 @@
+"""The OpenAPI document tells the truth: its examples are answered, its schemas say what the models take."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from penstock.loading import LoadOptions, load_path
+from penstock.metrics import Metrics
+from penstock.server.app import make_app
+from penstock.server.docs import _ASSETS
+from penstock.serving.gateway import Gateway
+from penstock.serving.servable import Servable
+from penstock.serving.served_model import ServedModel
+
+
+@pytest.fixture
+async def client(iris_package: Path, iris_onnx_package: Path, python_package: Path) -> AsyncIterator[httpx.AsyncClient]:
+    metrics = Metrics(process=False)
+    models = [ServedModel(name, metrics) for name in ("iris", "graph", "sum", "later")]
+    for model, path in zip(models, (iris_package, iris_onnx_package, python_package), strict=False):
+        model.swap(Servable(model.name, "1", load_path(path, LoadOptions(trust_code=True)), metrics))
+    gateway = Gateway(models, metrics, default="iris")
+    transport = httpx.ASGITransport(make_app(gateway, token="secret"))
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://test", headers={"Authorization": "Bearer secret"}
+    ) as http:
+        yield http
+    await gateway.close()
+
+
+async def test_every_example_is_answered_as_it_says(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    invocations = {path: item["post"] for path, item in document["paths"].items() if "post" in item}
+    assert set(invocations) == {"/invocations", *(f"/models/{n}/invocations" for n in ("iris", "graph", "sum"))}
+    for path, operation in invocations.items():
+        body = operation["requestBody"]["content"]["application/json"]["example"]
+        answer = await client.post(path, json=body)
+        assert answer.status_code == 200, answer.text
+        expected = operation["responses"]["200"]["content"]["application/json"]["example"]
+        assert answer.json().keys() == expected.keys()
+
+
+async def test_the_columns_have_their_names_and_types(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    forms = schemas(document, "/models/iris/invocations")
+    record = forms["dataframe_records"]["items"]
+    assert list(record["properties"]) == ["sepal_length", "sepal_width", "petal_length", "petal_width"]
+    assert record["required"] == list(record["properties"])
+    assert record["properties"]["sepal_length"] == {"type": ["number", "null"], "format": "double"}
+
+
+async def test_arrays_have_their_shape(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    forms = schemas(document, "/models/graph/invocations")
+    assert set(forms) == {"inputs", "instances"}
+    row = forms["inputs"]["items"]
+    assert (forms["inputs"]["type"], row["minItems"], row["maxItems"], row["items"]) == (
+        "array",
+        4,
+        4,
+        {"type": "number"},
+    )
+
+
+def schemas(document: Any, path: str) -> dict[str, Any]:
+    schema = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    return {form["required"][0]: form["properties"][form["required"][0]] for form in schema["oneOf"]}
+
+
+async def test_the_page_is_complete_in_itself_and_open(client: httpx.AsyncClient) -> None:
+    del client.headers["Authorization"]
+    page = await client.get("/docs")
+    assert page.status_code == 200
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert "http" not in page.text.replace("http-equiv", ""), "nothing is fetched from elsewhere"
+    for name, media in _ASSETS.items():
+        assert f"docs/{name}" in page.text
+        asset = await client.get(f"/docs/{name}")
+        assert (asset.status_code, asset.headers["content-type"].split(";")[0]) == (200, media)
+    assert (await client.get("/openapi.json")).status_code == 401
+
+
+@pytest.mark.parametrize("name", ["docs.html", "..%2Fapp.py", "x.js"])
+async def test_nothing_else_is_served_there(client: httpx.AsyncClient, name: str) -> None:
+    assert (await client.get(f"/docs/{name}")).status_code == 404
