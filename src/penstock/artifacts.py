@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
-from penstock.errors import PackageExists, PackageNotFound, PackagingFailed, RegistryReadOnly, SealBroken, Unsupported
+from penstock.errors import (
+    PackageError,
+    PackageExists,
+    PackageNotFound,
+    PackagingFailed,
+    RegistryReadOnly,
+    SealBroken,
+    Unsupported,
+)
 from penstock.package import PackagedModel
 from penstock.package.directory import new_directory
 from penstock.package.seal import list_files, write_seal
@@ -38,8 +46,8 @@ def open_store(url: str) -> ArtifactStore:
 
 def fetch_package(source: str, digest: str | None) -> Path:
     """The package at a path or URL as a local directory, verified. Raises PackageNotFound, SealBroken, Unsupported."""
-    root, _, key = source.rstrip("/").rpartition("/")
-    return open_store(root or ".").fetch(key, digest)
+    root, slash, key = source.rstrip("/").rpartition("/")
+    return open_store(root or slash or ".").fetch(unquote(key) if source.startswith("file:") else key, digest)
 
 
 class LocalStore:
@@ -98,7 +106,7 @@ def _matches(path: Path, digest: str) -> bool:
     try:
         package = PackagedModel.open(path)
         package.verify()
-    except (PackageNotFound, SealBroken):
+    except PackageError:  # gone, changed, or not readable any more
         return False
     return package.digest == digest
 

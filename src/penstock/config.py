@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from penstock.errors import ConfigError
+from penstock.payload import shortened
 
 FILE_NAME = "penstock.toml"
 PREFIX = "PENSTOCK_"
@@ -20,7 +21,7 @@ PREFIX = "PENSTOCK_"
 class Settings(BaseModel):
     """What `penstock serve` runs with. Times are in seconds."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     models: tuple[str, ...] = Field((), description="The models to serve: paths, names, models:/… or NAME=MODEL.")
     default_model: str | None = Field(None, description="The model that /invocations means where several are served.")
@@ -28,6 +29,11 @@ class Settings(BaseModel):
     artifacts: str | None = Field(None, description="Where the registry keeps packages, if not beside its database.")
     host: str = Field("127.0.0.1", description="The address to listen on; 0.0.0.0 is every one.")
     port: int = Field(8080, ge=0, le=65535, description="The port to listen on; 0 picks a free one.")
+    timeout: float = Field(60.0, gt=0, description="How long a request may take; X-Request-Timeout may ask for less.")
+    workers: int = Field(1, ge=1, le=1, description="Worker processes; this release runs one.")
+    env_manager: Literal["local", "virtualenv", "uv", "conda"] = Field(
+        "local", description="The environment that models run in; this release knows local, its own."
+    )
     api_token: SecretStr = Field(SecretStr(""), description="Ask every caller for this bearer token. Use the variable.")
     trust_code: bool = Field(False, description="Load packages that run code of their own: pickles, Python sources.")
     strict_env: bool = Field(False, description="Refuse a model made with another minor version of its library.")
@@ -46,8 +52,19 @@ class Settings(BaseModel):
     log_format: Literal["plain", "json"] = Field("plain", description="Log lines for people or for machines.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level to log.")
 
+    @field_validator("api_token")
+    @classmethod
+    def _strip(cls, token: SecretStr) -> SecretStr:
+        """Secrets come from files that end in a newline. A blank one would be a door that looks locked."""
+        plain = token.get_secret_value().strip()
+        if not plain and token:
+            raise ValueError("it is blank")
+        return SecretStr(plain)
+
 
 Origins = dict[str, str]
+
+_SECRET = frozenset({"api_token"})
 
 
 def load_settings(
@@ -70,8 +87,9 @@ def load_settings(
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
+        shown = "what was given" if name in _SECRET else shortened(first["input"])
         raise ConfigError(
-            f"The setting {name} ({origins.get(name, 'unknown')}) cannot be {first['input']!r}: {first['msg']}.",
+            f"The setting {name} ({origins.get(name, 'unknown')}) cannot be {shown}: {first['msg']}.",
             hint="penstock config show lists every setting.",
         ) from None
 
@@ -106,9 +124,12 @@ def _read_file(file: Path | None) -> dict[str, Any]:
 
 
 def _read_variables(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Empty variables count as unset, as Kubernetes and shells leave them."""
+    """Empty variables count as unset, as Kubernetes and shells leave them; so does the PENSTOCK_PORT=tcp://… that
+    Kubernetes sets in every pod beside a service of our name."""
     found = {name: environ.get(variable_of(name), "") for name in Settings.model_fields}
     values: dict[str, Any] = {name: value for name, value in found.items() if value}
+    if str(values.get("port", "")).startswith("tcp://"):
+        del values["port"]
     if "models" in values:
         values["models"] = tuple(values["models"].split())
     return values

@@ -43,5 +43,5 @@ def set_up_logging(*, format: LogFormat = "plain", level: str = "info") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn").setLevel(max(root.level, logging.WARNING))
     logging.captureWarnings(True)

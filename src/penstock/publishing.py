@@ -7,7 +7,7 @@ from pathlib import Path
 
 from penstock.artifacts import open_store
 from penstock.package import PackagedModel
-from penstock.registry.interface import ModelVersion, NewVersion, Registry, check_alias, check_name
+from penstock.registry.interface import ModelVersion, NewVersion, Registry, check_alias, check_name, check_tag
 
 
 def publish(
@@ -29,6 +29,8 @@ def publish(
     check_name(name)
     if alias is not None:
         check_alias(alias)
+    for tag in tags or ():
+        check_tag(tag)
     packaged = PackagedModel.open(package)
     packaged.verify()
     packaged.flavor()  # a package that nobody here could load is refused now, not when it is promoted

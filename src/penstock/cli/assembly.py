@@ -28,7 +28,12 @@ async def serve_forever(settings: Settings, bound: socket.socket, announce: Call
         registry = open_registry(settings.registry, artifacts=settings.artifacts, read_only=True)
     try:
         gateway = make_gateway(settings, references, registry)
-        app = make_app(gateway, token=settings.api_token.get_secret_value(), max_body_bytes=settings.max_body_bytes)
+        app = make_app(
+            gateway,
+            token=settings.api_token.get_secret_value(),
+            max_body_bytes=settings.max_body_bytes,
+            timeout=settings.timeout,
+        )
         options = RunOptions(settings.keep_alive, settings.drain_delay, settings.drain_timeout)
         await serve(app, gateway, bound, options, on_ready=announce)
     finally:

@@ -11,13 +11,15 @@ import click
 
 from penstock.cli.settings import given, settings_options
 from penstock.config import load_settings
+from penstock.errors import ConfigError
 
 
-@click.command()
+@click.command(context_settings={"help_option_names": ["--help"]})  # -h is the host, as in MLflow
 @click.argument("models", nargs=-1, metavar="MODEL...")
+@click.option("-m", "--model-uri", multiple=True, metavar="MODEL", help="A model, as mlflow models serve takes it.")
 @click.option("--config", "file", type=click.Path(path_type=Path), help="A file of settings. Default: ./penstock.toml")
 @settings_options(leave_out=("models",))
-def serve(models: tuple[str, ...], file: Path | None, **flags: Any) -> None:
+def serve(models: tuple[str, ...], model_uri: tuple[str, ...], file: Path | None, **flags: Any) -> None:
     """Serve one or more models over HTTP until told to stop.
 
     MODEL is a package's directory, or a name in the registry: NAME (its production version), models:/NAME@alias,
@@ -29,6 +31,7 @@ def serve(models: tuple[str, ...], file: Path | None, **flags: Any) -> None:
       penstock serve ./model
       penstock serve fraud churn --registry ./penstock-registry --port 9000
       penstock serve models:/fraud@canary champion=models:/fraud/3
+      penstock serve -m ./model -h 0.0.0.0 -p 5000 -t 60 --env-manager local
     \b
     Then:
       curl localhost:8080/invocations -H 'Content-Type: application/json' \\
@@ -38,11 +41,16 @@ def serve(models: tuple[str, ...], file: Path | None, **flags: Any) -> None:
     from penstock.server.run import bind
 
     values = given(flags)
-    if models:
-        values["models"] = models
+    if models or model_uri:
+        values["models"] = (*models, *model_uri)
     settings, _ = load_settings(values, os.environ, file)
     if not settings.models:
         raise click.UsageError("Name a model to serve: a package's directory, or a name in the registry.")
+    if settings.env_manager != "local":
+        raise ConfigError(
+            f"--env-manager {settings.env_manager} needs model processes, which are to come.",
+            hint="Install what the model needs beside Penstock, and use --env-manager local.",
+        )
     set_up_logging(format=settings.log_format, level=settings.log_level)
     from penstock.cli.assembly import serve_forever
 

@@ -12,6 +12,10 @@ from penstock.config import Settings, variable_of
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+# The letters that `mlflow models serve` gives them.
+_LETTERS = {"host": ("-h",), "port": ("-p",), "timeout": ("-t",), "workers": ("-w",)}
+
+
 def settings_options(*, leave_out: tuple[str, ...] = ()) -> Callable[[F], F]:
     """A click option for every setting. Options that are not given are not in the result: see `given`."""
 
@@ -37,7 +41,7 @@ def _option(name: str) -> Callable[[F], F]:
     text = f"{field.description}{shown}  [{variable_of(name)}]"
     if field.annotation is bool:
         return click.option(f"{flag}/--no-{name.replace('_', '-')}", name, default=None, help=text)
-    return click.option(flag, name, default=None, type=_type(field.annotation), help=text)
+    return click.option(flag, *_LETTERS.get(name, ()), name, default=None, type=_type(field.annotation), help=text)
 
 
 def _type(annotation: Any) -> Any:

@@ -89,6 +89,10 @@ def _joining_differs(predictor: Predictor, payload: Table | Tensors, params: Map
     rows = payload.take(slice(0, _PROOF_ROWS))
     while (count := rows.rows or 0) < 3:
         rows = join([rows, rows])  # type: ignore[assignment]
+    if _alike(rows):
+        rows = _varied(rows)
+        if _alike(rows):
+            return "its example's rows are all the same, which proves nothing"
     together = predictor.predict(rows, params)
     if isinstance(together, Value) or together.rows != count:
         return "its answer is not one item for each row"
@@ -108,6 +112,30 @@ def _joining_differs(predictor: Predictor, payload: Table | Tensors, params: Map
     if different := answers_differ(answer_value(together.take(order)), answer_value(turned)):
         return f"the order of rows changes their answers ({different})"
     return ""
+
+
+def _alike(rows: Table | Tensors) -> bool:
+    """Whether every row is the first one again: a model may mix such rows up and nobody sees it."""
+    arrays = tuple(rows.iter_columns()) if isinstance(rows, Table) else rows.arrays
+    return all(
+        array.tolist() == [array[0].tolist() if array.ndim > 1 else array.tolist()[0]] * len(array) for array in arrays
+    )
+
+
+def _varied(rows: Table | Tensors) -> Table | Tensors:
+    """The rows with their numbers made different: floats, or whole numbers where there are none, which may be codes."""
+    arrays = tuple(rows.iter_columns()) if isinstance(rows, Table) else rows.arrays
+    kinds = "f" if any(a.dtype.kind == "f" for a in arrays) else "iu"
+    changed = [_stepped(a) if a.dtype.kind in kinds else a for a in arrays]
+    return Table.of(rows.names, changed, rows.index) if isinstance(rows, Table) else Tensors(rows.names, tuple(changed))
+
+
+def _stepped(array: Array) -> Array:
+    """Row number i moved by i eighths of its value and one, whole numbers by i."""
+    steps: Array = np.arange(len(array)).reshape(-1, *([1] * (array.ndim - 1)))
+    if array.dtype.kind == "f":
+        steps = steps * (np.abs(array) + 1) / 8
+    return np.asarray(array + steps, dtype=array.dtype)
 
 
 def rows_from_signature(signature: Signature) -> Table | Tensors | None:
@@ -137,7 +165,7 @@ def rows_from_signature(signature: Signature) -> Table | Tensors | None:
 
 def _array(draw: np.random.Generator, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array | None:
     """Four rows of small numbers. None where a further axis may have any length."""
-    if not shape or shape[0] != -1 or -1 in shape[1:] or dtype.kind not in "bif":
+    if not shape or shape[0] != -1 or -1 in shape[1:] or dtype.kind not in "biuf":
         return None
     size = (4, *shape[1:])
     return draw.random(size).astype(dtype) if dtype.kind == "f" else draw.integers(0, 2, size).astype(dtype)

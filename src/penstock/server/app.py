@@ -13,7 +13,7 @@ from penstock.errors import PenstockError
 from penstock.server.bodies import MAX_BODY_BYTES
 from penstock.server.docs import docs_routes
 from penstock.server.door import Door
-from penstock.server.invocations import Invocations
+from penstock.server.invocations import TIMEOUT, Invocations
 from penstock.server.models import model_routes
 from penstock.server.openapi import openapi_routes
 from penstock.server.probes import probe_routes
@@ -23,9 +23,12 @@ from penstock.serving.gateway import Gateway
 INVOCATION_PATHS = ("/invocations", "/models/{name}/invocations", "/models/{name}/versions/{version}/invocations")
 
 
-def make_app(gateway: Gateway, *, token: str = "", max_body_bytes: int = MAX_BODY_BYTES) -> ASGIApp:
-    """The application for a gateway, which the caller starts and closes. `token` empty means no token is asked for."""
-    invocations = Invocations(gateway, max_body_bytes=max_body_bytes)
+def make_app(
+    gateway: Gateway, *, token: str = "", max_body_bytes: int = MAX_BODY_BYTES, timeout: float = TIMEOUT
+) -> ASGIApp:
+    """The application for a gateway, which the caller starts and closes. `token` empty means no token is asked for;
+    `timeout` is the seconds that a request may take."""
+    invocations = Invocations(gateway, max_body_bytes=max_body_bytes, timeout=timeout)
     routes = [
         *(Route(path, invocations, methods=["POST"]) for path in INVOCATION_PATHS),
         *model_routes(gateway),

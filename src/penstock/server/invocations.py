@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from penstock.errors import Overloaded, PenstockError, PredictError
+from penstock.errors import DeadlineExceeded, MalformedInput, Overloaded, PenstockError, PredictError
 from penstock.metrics import VersionMetrics
 from penstock.payload import Payload
 from penstock.server.bodies import ClientLeft, header, media_type, read_body, unpack
@@ -26,6 +28,8 @@ from penstock.wire.formats import JSON, READERS, accepted, encode
 log = logging.getLogger("penstock.server")
 
 PROTOCOL = "invocations"
+
+TIMEOUT = 60.0
 
 # How long a request waits before somebody listens for its client going away; most are answered long before.
 _WATCH_AFTER = 0.02
@@ -53,8 +57,9 @@ class _Stages:
 class Invocations:
     """The ASGI endpoint for every /invocations path; path parameters name the model and the version."""
 
-    def __init__(self, gateway: Gateway, *, max_body_bytes: int) -> None:
+    def __init__(self, gateway: Gateway, *, max_body_bytes: int, timeout: float = TIMEOUT) -> None:
         self._gateway = gateway
+        self._timeout = timeout
         self._max_body_bytes = max_body_bytes
         self._unserved = gateway.metrics.version("", "")
 
@@ -67,6 +72,7 @@ class Invocations:
         try:
             media = media_type(scope)
             answer_media = _answer_media(scope)
+            deadline = start + _patience(scope, self._timeout)
             body = await read_body(scope, receive, self._max_body_bytes)
             body = await unpack(scope, body, self._max_body_bytes)
             path = scope["path_params"]
@@ -75,7 +81,9 @@ class Invocations:
                 metrics = servable.metrics
                 metrics.in_flight.inc()
                 try:
-                    content, answer_media = await self._answer(servable, media, body, answer_media, stages, receive)
+                    content, answer_media = await self._answer(
+                        servable, media, body, answer_media, stages, receive, deadline
+                    )
                 finally:
                     metrics.in_flight.dec()
             status, outcome = 200, "ok"
@@ -98,14 +106,15 @@ class Invocations:
         await send({"type": "http.response.body", "body": content})
 
     async def _answer(
-        self, servable: Servable, media: str, body: bytes, answer_media: str, stages: _Stages, receive: Receive
-    ) -> tuple[bytes, str]:
+        self, servable: Servable, media: str, body: bytes, answer_media: str, stages: _Stages, receive: Receive,
+        deadline: float,
+    ) -> tuple[bytes, str]:  # fmt: skip
         began = perf_counter()
         decoded = READERS[media](body, servable.signature)
         payload: Payload = servable.conform(decoded.payload, decoded.casting)
         params = servable.conform_params(decoded.params)
         stages.decode = perf_counter() - began
-        answer = await _while_client_waits(servable.predict(payload, params), receive)
+        answer = await _while_client_waits(servable.predict(payload, params), receive, deadline)
         stages.queue, stages.predict = answer.queue, answer.predict
         began = perf_counter()
         encoded = encode(answer.payload, answer_media, wrapped=decoded.wrapped)
@@ -123,6 +132,20 @@ class Invocations:
             metrics.stages["encode"].observe(stages.encode)
 
 
+def _patience(scope: Scope, most: float) -> float:
+    """Seconds that the caller waits, by its X-Request-Timeout, and `most` at the most. Raises MalformedInput."""
+    given = header(scope, b"x-request-timeout")
+    if given is None:
+        return most
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = 0.0
+    if not seconds > 0:
+        raise MalformedInput("X-Request-Timeout must be a number of seconds above 0.")
+    return min(seconds, most)
+
+
 def _answer_media(scope: Scope) -> str:
     accept = header(scope, b"accept")
     if accept is None or accept in (b"*/*", b"application/json"):
@@ -130,23 +153,27 @@ def _answer_media(scope: Scope) -> str:
     return accepted(accept.decode("latin-1"))
 
 
-async def _while_client_waits(prediction: asyncio.Future[Answer] | object, receive: Receive) -> Answer:
-    """Awaits the prediction; if the client goes away meanwhile, the job is dropped. Raises ClientLeft."""
-    task: asyncio.Task[Answer] = asyncio.ensure_future(prediction)  # type: ignore[arg-type]
+async def _while_client_waits(prediction: Coroutine[Any, Any, Answer], receive: Receive, deadline: float) -> Answer:
+    """Awaits the prediction until `deadline` (perf_counter); a job whose time is up, or whose client has gone, is
+    dropped before the model sees it. Raises DeadlineExceeded, ClientLeft."""
+    task = asyncio.ensure_future(prediction)
+    leaving: asyncio.Future[None] | None = None
     try:
-        done, _ = await asyncio.wait([task], timeout=_WATCH_AFTER)
-        if done:
+        left = deadline - perf_counter()
+        await asyncio.wait([task], timeout=max(0.0, min(left, _WATCH_AFTER)))
+        if not task.done() and left > _WATCH_AFTER:
+            leaving = asyncio.ensure_future(_disconnected(receive))
+            left = max(0.0, deadline - perf_counter())
+            await asyncio.wait([task, leaving], timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
             return task.result()
-        leaving = asyncio.ensure_future(_disconnected(receive))
-        try:
-            await asyncio.wait([task, leaving], return_when=asyncio.FIRST_COMPLETED)
-            if not task.done():
-                raise ClientLeft
-            return task.result()
-        finally:
-            leaving.cancel()
+        if leaving is not None and leaving.done():
+            raise ClientLeft
+        raise DeadlineExceeded("The answer was not ready in time.", hint="Send fewer rows, or wait longer.")
     finally:
         task.cancel()
+        if leaving is not None:
+            leaving.cancel()
 
 
 async def _disconnected(receive: Receive) -> None:

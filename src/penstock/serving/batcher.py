@@ -78,20 +78,21 @@ class Batcher:
         rows = payload.rows
         if self.joined and rows is not None and rows > self._max_rows and not isinstance(payload, Value):
             parts: list[Payload] = [payload.take(slice(a, a + self._max_rows)) for a in range(0, rows, self._max_rows)]
-            answers = await self._submit(parts, params, rows)
+            answers = await self._submit(parts, params)
             if all(a.payload.rows == p.rows for a, p in zip(answers, parts, strict=True)):
                 return self._put_together(answers)
-            self._stop_joining(f"{parts[0].rows} rows gave an answer of {answers[0].payload!r}")
-        return (await self._submit([payload], params, rows or 0))[0]
+            wrong = next(i for i, (a, p) in enumerate(zip(answers, parts, strict=True)) if a.payload.rows != p.rows)
+            self._stop_joining(parts[wrong].rows or 0, answers[wrong].payload)
+        return (await self._submit([payload], params))[0]
 
-    async def _submit(self, parts: list[Payload], params: Mapping[str, Any], rows: int) -> list[Answer]:
+    async def _submit(self, parts: list[Payload], params: Mapping[str, Any]) -> list[Answer]:
         if self._closed:
             raise Closing("This version is being closed.")
-        if self._lanes.rows and self._lanes.rows + rows > self._max_queue_rows:
-            raise Overloaded(f"{self._lanes.rows} rows are waiting, and {self._max_queue_rows} may.")
         loop = asyncio.get_running_loop()
         now = self._clock()
         jobs = [Job(part, params, loop.create_future(), now) for part in parts]
+        if self._lanes.rows and self._lanes.rows + sum(job.room for job in jobs) > self._max_queue_rows:
+            raise Overloaded(f"{self._lanes.rows} rows are waiting, and {self._max_queue_rows} may.")
         for job in jobs:
             self._lanes.add(job)
         self._tell_queue()
@@ -157,7 +158,7 @@ class Batcher:
             return
         total = sum(job.rows for job in jobs)
         if isinstance(payload, Value) or payload.rows != total:
-            self._stop_joining(f"{total} rows gave an answer of {payload!r}")
+            self._stop_joining(total, payload)
             for job in jobs:
                 await self._answer([job], started)
             return
@@ -178,10 +179,11 @@ class Batcher:
         if not job.reply.done():
             job.reply.set_result(Answer(payload, started - job.enqueued, seconds))
 
-    def _stop_joining(self, why: str) -> None:
+    def _stop_joining(self, rows: int, answer: Payload) -> None:
         if self.joined:
             self.joined = False
-            log.warning("Rows of several callers are no longer predicted together: %s.", why)
+            got = "one value" if isinstance(answer, Value) else repr(answer)  # a value may be anything, of any size
+            log.warning("Rows of several callers are no longer predicted together: %d rows gave %s.", rows, got)
 
     def _tell_queue(self) -> None:
         if self._observer is not None:

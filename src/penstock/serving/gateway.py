@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
 
 from penstock.errors import ModelNotServed
 from penstock.metrics import Metrics
@@ -84,9 +83,9 @@ class Gateway:
         self.drain()
         for task in self._tasks:
             task.cancel()
-        for task in self._tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+        for ended in await asyncio.gather(*self._tasks, return_exceptions=True):
+            if isinstance(ended, Exception):
+                log.error("Following a registry ended with an error.", exc_info=ended)
         self._tasks.clear()
         for model in self._models.values():
             await model.close()

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import Any, Literal, Protocol, TypeAlias
-
-import orjson
 
 from penstock.payload import Payload
 
@@ -27,7 +26,7 @@ class Reply(Protocol):
 class Job:
     """Rows of one caller, waiting for their answer. `number` orders jobs by arrival; a lane sets it."""
 
-    __slots__ = ("enqueued", "lane", "number", "params", "payload", "reply", "rows")
+    __slots__ = ("enqueued", "lane", "number", "params", "payload", "reply", "room", "rows")
 
     def __init__(self, payload: Payload, params: Mapping[str, Any], reply: Any, enqueued: float) -> None:
         self.payload = payload
@@ -37,6 +36,7 @@ class Job:
         self.number = 0
         rows = payload.rows
         self.rows = 0 if rows is None else rows
+        self.room = self.rows or 1  # what it takes up in the queue, which would have no bound for jobs without rows
         # A job without rows to join goes alone: a lane key that equals nothing else.
         self.lane: Hashable = (payload.layout, _params_key(params)) if rows else self
 
@@ -44,10 +44,9 @@ class Job:
         return f"<Job {self.number}: {self.rows} rows>"
 
 
-def _params_key(params: Mapping[str, Any]) -> bytes:
-    return (
-        orjson.dumps(params, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY, default=repr) if params else b""
-    )
+def _params_key(params: Mapping[str, Any]) -> str:
+    """Equal for equal params. Not JSON, in which NaN, infinity and none at all are one null."""
+    return repr(sorted(params.items())) if params else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,54 +59,71 @@ class Batch:
 
 
 class Lanes:
-    """Waiting jobs. `rows` is how many rows wait, those of departed callers included until they are passed over."""
+    """Waiting jobs. `rows` is how many rows wait: a job without any counts as one, and those of departed callers count
+    until they are passed over."""
 
     def __init__(self) -> None:
-        # The whole state: jobs by lane, oldest first; rows waiting; the last job number.
+        # The whole state: jobs by lane, oldest first; each lane's key by the number of its head; rows waiting; the
+        # last job number.
         self._lanes: dict[Hashable, deque[Job]] = {}
+        self._heads: list[tuple[int, Hashable]] = []
         self.rows = 0
         self._last = 0
 
     def add(self, job: Job) -> None:
         self._last += 1
         job.number = self._last
-        self._lanes.setdefault(job.lane, deque()).append(job)
-        self.rows += job.rows
+        if job.lane not in self._lanes:
+            self._lanes[job.lane] = deque()
+            heappush(self._heads, (job.number, job.lane))
+        self._lanes[job.lane].append(job)
+        self.rows += job.room
 
     def take(self, max_rows: int, trigger: DispatchReason, *, joined: bool) -> Batch | None:
         """The next batch of at most `max_rows` rows, or None where nothing waits.
 
         Its reason is "full" where more could have come along, "alone" where joining is not possible, else `trigger`.
         """
-        while self._lanes:
-            key = min(self._lanes, key=lambda k: self._lanes[k][0].number)
-            batch = self._take_from(key, max_rows, trigger, joined)
-            if batch is not None:
-                return batch
+        while self._heads:
+            number, key = heappop(self._heads)
+            self._drop_departed(key)
+            if key not in self._lanes:
+                continue
+            if (head := self._lanes[key][0].number) != number:  # it has not waited longest: the one that did has left
+                heappush(self._heads, (head, key))
+                continue
+            return self._take_from(key, max_rows, trigger, joined)
         return None
 
-    def _take_from(self, key: Hashable, max_rows: int, trigger: DispatchReason, joined: bool) -> Batch | None:
+    def _take_from(self, key: Hashable, max_rows: int, trigger: DispatchReason, joined: bool) -> Batch:
+        """A batch from the head of this lane, whose entry in `_heads` is gone already."""
         lane = self._lanes[key]
-        jobs: list[Job] = []
-        rows = 0
+        jobs = [lane.popleft()]
+        rows = jobs[0].rows
         alone = not joined or isinstance(key, Job)
-        while lane and (not jobs or (not alone and rows + lane[0].rows <= max_rows)):
-            job = lane.popleft()
-            self.rows -= job.rows
-            if not job.reply.done():
-                jobs.append(job)
-                rows += job.rows
-        full = bool(lane)
+        self._drop_departed(key)
+        while lane and not alone and rows + lane[0].rows <= max_rows:
+            jobs.append(lane.popleft())
+            rows += jobs[-1].rows
+            self._drop_departed(key)
+        self.rows -= sum(job.room for job in jobs)
+        if lane:
+            heappush(self._heads, (lane[0].number, key))
+        return Batch(jobs, rows, "alone" if alone else "full" if lane or rows >= max_rows else trigger)
+
+    def _drop_departed(self, key: Hashable) -> None:
+        """Passes over the jobs at a lane's head that nobody waits for; a lane without any more is gone."""
+        lane = self._lanes[key]
+        while lane and lane[0].reply.done():
+            self.rows -= lane.popleft().room
         if not lane:
             del self._lanes[key]
-        if not jobs:
-            return None
-        return Batch(jobs, rows, "alone" if alone else "full" if full or rows >= max_rows else trigger)
 
     def clear(self) -> list[Job]:
         """Takes everything out; returns the jobs that still wait for an answer."""
         jobs = [job for lane in self._lanes.values() for job in lane if not job.reply.done()]
         self._lanes.clear()
+        self._heads.clear()
         self.rows = 0
         return jobs
 

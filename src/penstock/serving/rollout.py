@@ -61,17 +61,18 @@ def next_action(s: Snapshot) -> Action:
     Instant steps come first. One version loads at a time: a move that comes meanwhile is taken up when that load ends,
     and the version it loaded is dropped unseen. A registry that says nothing (`wanted` None) changes nothing.
     """
-    if s.wanted is not None and s.wanted != s.current:
-        if s.wanted == s.previous:
-            return Revert()
-        if s.loading is not None:
-            return Wait()
-        if s.failure is None or s.failure.version != s.wanted or s.failure.retry_at <= s.now:
-            return Load(s.wanted)
-        return Wait(s.failure.retry_at)
-    if s.previous is not None:
-        return RetirePrevious() if s.previous_until <= s.now else Wait(s.previous_until)
-    return Wait()
+    settled = s.wanted is None or s.wanted == s.current
+    if not settled and s.wanted == s.previous:
+        return Revert()
+    if s.previous is not None and s.previous_until <= s.now:
+        return RetirePrevious()  # also while another version loads, or fails to, for however long
+    until = s.previous_until if s.previous is not None else None
+    if settled or s.loading is not None:
+        return Wait(until)
+    assert s.wanted is not None
+    if s.failure is None or s.failure.version != s.wanted or s.failure.retry_at <= s.now:
+        return Load(s.wanted)
+    return Wait(s.failure.retry_at if until is None else min(until, s.failure.retry_at))
 
 
 def retry_delay(attempts: int, chance: float, *, first: float = 1.0, most: float = 60.0) -> float:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from penstock.errors import SchemaViolation
+from penstock.errors import Closing, SchemaViolation
 from penstock.loading import LoadedModel
 from penstock.metrics import Metrics, VersionMetrics
 from penstock.payload import Payload
@@ -100,7 +100,10 @@ class Servable:
 
     @contextmanager
     def lease(self) -> Iterator[Servable]:
-        """Holds the version open. Spans all parts of a request; never taken before the body is there."""
+        """Holds the version open. Spans all parts of a request; never taken before the body is there. Raises Closing
+        once the version is on its way out."""
+        if self.state is not State.READY:
+            raise Closing(f"Version {self.version} of model {self.model!r} is being closed.")
         self._leases += 1
         self._free.clear()
         try:

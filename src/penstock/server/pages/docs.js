@@ -24,7 +24,7 @@ function table(title, rows) {
     const line = element.insertRow();
     for (const key of keys) {
       const value = row[key];
-      line.insertCell().textContent = value === null ? "" : Array.isArray(value) ? `[${value.join(", ")}]` : String(value);
+      line.insertCell().textContent = value === null ? (key === "name" ? "(unnamed)" : "") : Array.isArray(value) ? `[${value.join(", ")}]` : String(value);
     }
   }
   return element;

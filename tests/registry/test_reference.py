@@ -1,0 +1,168 @@
+"""What a user may write for a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from penstock.errors import AliasNotFound, ConfigError, ModelNotFound, NameInvalid, Unsupported, VersionNotFound
+from penstock.registry import NewVersion
+from penstock.registry.memory import MemoryRegistry
+from penstock.registry.reference import LATEST, ModelReference, parse_reference
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory, so that nothing happens to exist."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def registered(name: str = "fraud", *, alias: str = "", version: str = "", served_as: str = "") -> ModelReference:
+    return ModelReference(served_as or name, name=name, alias=alias, version=version)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("fraud", registered(alias="production")),
+        ("fraud-v2.1 beta", registered("fraud-v2.1 beta", alias="production")),
+        ("models:/fraud@canary", registered(alias="canary")),
+        ("models:fraud@canary", registered(alias="canary")),
+        ("models:/fraud@3", registered(alias="3")),
+        ("models:/fraud@Blue", registered(alias="Blue")),
+        ("models:/fraud/3", registered(version="3")),
+        ("models:/fraud/007", registered(version="7")),
+        ("models:/fraud/0", registered(version="0")),
+        ("models:/fraud/" + "9" * 5000, registered(version="9" * 5000)),
+        ("models:/fraud/Production", registered(alias="production")),
+        ("models:/fraud/latest", registered(alias=LATEST)),
+        ("champion=fraud", registered(alias="production", served_as="champion")),
+        ("champion=models:/fraud/3", registered(version="3", served_as="champion")),
+        ("a=models:/fraud@b", registered(alias="b", served_as="a")),
+        ("models:/m-1", None),
+    ],
+)
+def test_names(text: str, expected: ModelReference | None) -> None:
+    if expected is None:
+        with pytest.raises(ConfigError, match="names no version"):
+            parse_reference(text)
+    else:
+        assert parse_reference(text) == expected
+
+
+def test_anything_with_a_slash_is_a_path(elsewhere: Path) -> None:
+    for text in ("./model", "model/", "/srv/models/fraud", "../x"):
+        assert parse_reference(text).path == Path(text)
+        assert not parse_reference(text).follows
+    assert parse_reference("/srv/models/fraud").served_as == "fraud"
+
+
+def test_anything_that_exists_is_a_path(elsewhere: Path) -> None:
+    (elsewhere / "fraud").mkdir()
+    (elsewhere / "a=b").mkdir()
+    assert parse_reference("fraud") == ModelReference("fraud", Path("fraud"))
+    assert parse_reference("a=b") == ModelReference("a-b", Path("a=b"))
+    assert parse_reference("x=fraud") == ModelReference("x", Path("fraud"))
+    assert parse_reference(".").served_as == elsewhere.name.replace("[", "-").strip("-")
+
+
+def test_file_urls_are_paths(elsewhere: Path) -> None:
+    odd = elsewhere / "my models" / "größe"
+    assert parse_reference(odd.as_uri()).path == odd
+    assert parse_reference("file://localhost/srv/m").path == Path("/srv/m")
+    assert parse_reference("file:/srv/m").path == Path("/srv/m")
+    assert parse_reference("name=file:///srv/m") == ModelReference("name", Path("/srv/m"))
+    with pytest.raises(ConfigError, match="another host"):
+        parse_reference("file://elsewhere/srv/m")
+
+
+def test_a_tilde_is_the_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ann")
+    assert parse_reference("m=~/models/fraud").path == Path("/home/ann/models/fraud")
+
+
+@pytest.mark.parametrize(
+    ("directory", "name"), [("my model", "my-model"), (".hidden", "hidden"), ("größe", "gr-e"), ("###", "model")]
+)
+def test_a_directorys_name_becomes_one_that_urls_can_hold(directory: str, name: str) -> None:
+    assert parse_reference(f"/srv/{directory}").served_as == name.replace("gr-e", "gr-e")
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("", ConfigError),
+        ("name=", ConfigError),
+        ("=fraud", NameInvalid),
+        ("a=b=c", NameInvalid),
+        ("x" * 300, NameInvalid),
+        ("x" * 5000, NameInvalid),
+        ("fra\x00ud", NameInvalid),
+        ("fraud?", NameInvalid),
+        ("bad name!=fraud", NameInvalid),
+        ("models:/fraud", ConfigError),
+        ("models:/fraud/", ConfigError),
+        ("models:/", NameInvalid),
+        ("models:/@canary", NameInvalid),
+        ("models:/fraud@", NameInvalid),
+        ("models:/fraud@v3", NameInvalid),
+        ("models:/fraud@latest", NameInvalid),
+        ("models:/fraud/1/2", NameInvalid),
+        ("models:/fraud/v3", NameInvalid),
+        ("models:/fraud/\u0661", NameInvalid),
+        ("models:/m-" + "0123456789abcdef" * 2, Unsupported),
+        ("runs:/abc/model", Unsupported),
+        ("s3://bucket/model", Unsupported),
+        ("https://host/model", Unsupported),
+    ],
+)
+def test_what_means_nothing_is_refused(text: str, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        parse_reference(text)
+
+
+@pytest.mark.parametrize("text", ["models:/fraud@canary", "models:/fraud/3", "/srv/m"])
+def test_a_reference_prints_as_it_is_written(text: str) -> None:
+    assert str(parse_reference(text)) == text
+    assert str(parse_reference(f"x={text}")) == text
+
+
+class TestResolving:
+    @pytest.fixture
+    def registry(self) -> MemoryRegistry:
+        made = MemoryRegistry()
+        for _ in range(3):
+            made.register("fraud", NewVersion("fraud/package"))
+        made.promote("fraud", "2", "production", by="test")
+        return made
+
+    @pytest.mark.parametrize(
+        ("text", "version", "follows"),
+        [("fraud", "2", True), ("models:/fraud/1", "1", False), ("models:/fraud/latest", "3", True)],
+    )
+    def test_it_names_a_version(self, registry: MemoryRegistry, text: str, version: str, follows: bool) -> None:
+        reference = parse_reference(text)
+        assert reference.resolve(registry).version == version
+        assert reference.follows is follows
+
+    @pytest.mark.parametrize(
+        ("text", "error"),
+        [
+            ("other", ModelNotFound),
+            ("models:/other/latest", ModelNotFound),
+            ("models:/fraud@canary", AliasNotFound),
+            ("models:/fraud/9", VersionNotFound),
+        ],
+    )
+    def test_what_is_not_there(self, registry: MemoryRegistry, text: str, error: type[Exception]) -> None:
+        with pytest.raises(error):
+            parse_reference(text).resolve(registry)
+
+    def test_a_model_without_versions_has_no_latest(self, registry: MemoryRegistry) -> None:
+        registry.remove_alias("fraud", "production", by="test")
+        for version in "123":
+            registry.delete("fraud", version)
+        with pytest.raises(ModelNotFound, match="has no versions"):
+            parse_reference("models:/fraud/latest").resolve(registry)

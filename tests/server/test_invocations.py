@@ -1,0 +1,318 @@
+"""Predictions over HTTP: bodies in, answers and errors out, and what is counted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from penstock.payload import Payload, Tensors, Value
+from server.asgi import Bench
+from serving.fakes import FakePredictor, settle, until
+
+ROWS = {"inputs": [[1, 2, 3]]}
+BODY = json.dumps(ROWS).encode()
+LIMIT = 5000
+
+
+@pytest.fixture
+async def bench(identity_onnx_package: Path) -> AsyncIterator[Bench]:
+    made = Bench(identity_onnx_package, max_body_bytes=LIMIT)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def client(bench: Bench) -> AsyncIterator[httpx.AsyncClient]:
+    bench.serve()
+    async with bench.open() as http:
+        yield http
+
+
+class Held(FakePredictor):
+    """Works until released."""
+
+    def __init__(self) -> None:
+        super().__init__(self._wait)
+        self.calls: list[Payload] = []
+        self.free = Event()
+
+    def _wait(self, payload: Payload, params: Mapping[str, Any]) -> Payload:
+        self.calls.append(payload)
+        assert self.free.wait(10)
+        return payload
+
+
+def raising(error: BaseException) -> FakePredictor:
+    def function(payload: Payload, params: Mapping[str, Any]) -> Payload:
+        raise error
+
+    return FakePredictor(function)
+
+
+def answering(payload: Payload) -> FakePredictor:
+    return FakePredictor(lambda _, __: payload)
+
+
+def is_error(answer: httpx.Response, status: int, code: str) -> str:
+    assert (answer.status_code, answer.json()["error_code"]) == (status, code), answer.text
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json().keys() == {"error_code", "message"}
+    assert "Traceback" not in answer.text
+    assert ".py" not in answer.text
+    return str(answer.json()["message"])
+
+
+class TestAnswers:
+    async def test_headers(self, client: httpx.AsyncClient) -> None:
+        answer = await client.post("/invocations", json=ROWS)
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == "application/json"
+        assert int(answer.headers["content-length"]) == len(answer.content)
+        assert answer.headers["x-model-name"] == "m"
+        assert answer.headers["x-model-version"] == "1"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        number = r"\d+\.\d{3}"
+        assert re.fullmatch(
+            f"decode;dur={number}, queue;dur={number}, predict;dur={number}, encode;dur={number}",
+            answer.headers["server-timing"],
+        )
+
+    async def test_the_model_gets_conformed_rows_and_params(self, bench: Bench, python_package: Path) -> None:
+        seen: list[Any] = []
+
+        def note(payload: Payload, params: Mapping[str, Any]) -> Payload:
+            seen.append((payload, params))
+            return Tensors.single(np.zeros(payload.rows or 0))
+
+        bench.serve("m", FakePredictor(note), package=python_package)
+        async with bench.open() as http:
+            records = [{"b": 2, "a": 1, "c": "extra"}]
+            await http.post("/invocations", json={"dataframe_records": records, "params": {"offset": 3}})
+        payload, params = seen[0]
+        assert (payload.names, payload.block.tolist(), params) == (("a", "b"), [[1.0, 2.0]], {"offset": 3.0})
+
+    async def test_csv(self, bench: Bench, iris_package: Path) -> None:
+        bench.serve("m", FakePredictor(lambda p, _: Tensors.single(p.block[:, 3])), package=iris_package)  # type: ignore[union-attr]
+        csv = "petal_width,sepal_width,petal_length,sepal_length\n1.5,2,3,4\n5.5,6,7,8\n"
+        async with bench.open() as http:
+            for kind in ("text/csv", "text/csv; charset=utf-8", 'TEXT/CSV;charset="UTF-8"'):
+                answer = await http.post("/invocations", content=csv, headers={"content-type": kind})
+                assert answer.json() == {"predictions": [1.5, 5.5]}
+
+    async def test_a_body_without_a_type_is_json(self, client: httpx.AsyncClient) -> None:
+        assert (await client.post("/invocations", content=BODY)).status_code == 200
+
+    async def test_an_empty_request_has_an_answer_of_no_rows(self, client: httpx.AsyncClient) -> None:
+        answer = await client.post("/invocations", json={"inputs": []})
+        assert answer.status_code in (200, 400)
+        assert answer.headers["content-type"] == "application/json"
+
+
+class TestWhichModel:
+    async def test_several_without_a_default(self, bench: Bench) -> None:
+        bench.serve("a", answering(Value("a")))
+        bench.serve("b", answering(Value("b")))
+        async with bench.open() as http:
+            message = is_error(await http.post("/invocations", json=ROWS), 404, "RESOURCE_DOES_NOT_EXIST")
+            assert "served: a, b" in message
+            for name in "ab":
+                answer = await http.post(f"/models/{name}/invocations", json=ROWS)
+                assert (answer.json(), answer.headers["x-model-name"]) == ({"predictions": name}, name)
+
+    async def test_several_with_a_default(self, identity_onnx_package: Path) -> None:
+        bench = Bench(identity_onnx_package, default="b")
+        bench.serve("a", answering(Value("a")))
+        bench.serve("b", answering(Value("b")))
+        async with bench.open() as http:
+            assert (await http.post("/invocations", json=ROWS)).json() == {"predictions": "b"}
+        await bench.close()
+
+    async def test_a_version_by_number(self, bench: Bench) -> None:
+        for version in "12":
+            bench.serve("m", answering(Value(version)), version=version)
+        async with bench.open() as http:
+            for version in "12":
+                answer = await http.post(f"/models/m/versions/{version}/invocations", json=ROWS)
+                assert answer.json()["predictions"] == version
+                assert answer.headers["x-model-version"] == version
+            gone = await http.post("/models/m/versions/9/invocations", json=ROWS)
+            assert "loaded: 2, 1" in is_error(gone, 404, "RESOURCE_DOES_NOT_EXIST")
+            assert "x-model-version" not in gone.headers
+
+    async def test_a_name_from_the_outside_never_becomes_a_label(self, bench: Bench, client: httpx.AsyncClient) -> None:
+        for path in ("/models/evil/invocations", "/models/m/versions/evil/invocations", "/models/evil"):
+            await (client.post(path, json=ROWS) if path.endswith("invocations") else client.get(path))
+        assert b"evil" not in bench.metrics.render()
+        assert bench.count("client_error", model="", version="") == 2
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("content", "kind", "status", "code"),
+        [
+            (b"", "application/json", 400, "BAD_REQUEST"),
+            (b"{", "application/json", 400, "BAD_REQUEST"),
+            (b"[1]", "application/json", 400, "BAD_REQUEST"),
+            (b'{"rows": []}', "application/json", 400, "BAD_REQUEST"),
+            (b'{"inputs": [[1, 2]]}', "application/json", 400, "INVALID_PARAMETER_VALUE"),
+            (b"[" * 4000, "application/json", 400, "BAD_REQUEST"),
+            (b"\xff\xfe\x00", "application/json", 400, "BAD_REQUEST"),
+            (b"", "text/csv", 400, "BAD_REQUEST"),
+            (b"a,b\n1\n", "text/csv", 400, "BAD_REQUEST"),
+            (BODY, "text/html", 415, "BAD_REQUEST"),
+            (BODY, "application/json; charset=latin-1", 415, "BAD_REQUEST"),
+            (BODY, "multipart/form-data; boundary=x", 415, "BAD_REQUEST"),
+        ],
+    )
+    async def test_the_callers(
+        self, bench: Bench, client: httpx.AsyncClient, content: bytes, kind: str, status: int, code: str,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:  # fmt: skip
+        answer = await client.post("/invocations", content=content, headers={"content-type": kind})
+        is_error(answer, status, code)
+        served = status != 415  # those are refused before a model is looked for
+        assert bench.count("client_error", **({} if served else {"model": "", "version": ""})) == 1
+        assert [r for r in caplog.records if r.name.startswith("penstock.server")] == []
+
+    async def test_an_encoding_that_nobody_reads(self, client: httpx.AsyncClient) -> None:
+        answer = await client.post("/invocations", content=BODY, headers={"content-encoding": "pigeon"})
+        is_error(answer, 415, "BAD_REQUEST")
+
+    async def test_the_models(self, bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+        bench.serve("m", raising(ValueError("could not\nconvert")))
+        async with bench.open() as http:
+            answer = await http.post("/invocations", json=ROWS, headers={"x-request-id": "call-7"})
+        assert "ValueError: could not" in is_error(answer, 400, "BAD_REQUEST")
+        assert bench.count("model_error") == 1
+        (record,) = [r for r in caplog.records if r.name == "penstock.server"]
+        assert record.levelno == logging.WARNING
+        assert "Request call-7 to m version 1 failed." in record.getMessage()
+        assert "\n" not in record.getMessage()
+        assert record.exc_info is not None
+        assert isinstance(record.exc_info[1], ValueError)
+
+    async def test_an_answer_without_a_form_in_json(self, bench: Bench) -> None:
+        class Verdict:
+            pass
+
+        bench.serve("m", answering(Value([{"verdict": Verdict()}])))
+        async with bench.open() as http:
+            answer = await http.post("/invocations", json=ROWS)
+        assert (answer.status_code, answer.json()["error_code"]) == (500, "INTERNAL_ERROR")
+        assert "Verdict, which JSON has no form for" in answer.json()["message"]
+        assert bench.count("model_error") == 1
+
+    async def test_our_own_say_nothing_of_the_inside(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        servable = bench.serve()
+        monkeypatch.setattr(type(servable), "conform", lambda *_: 1 / 0)
+        async with bench.open() as http:
+            answer = await http.post("/invocations", json=ROWS)
+            message = is_error(answer, 500, "INTERNAL_ERROR")
+            assert "division" not in message.lower()
+            assert bench.count("internal") == 1
+            (record,) = [r for r in caplog.records if r.name == "penstock.server"]
+            assert record.levelno == logging.ERROR
+            assert answer.headers["x-request-id"] in record.getMessage()
+            assert bench.metrics.registry.get_sample_value(
+                "penstock_in_flight_requests", {"model": "m", "version": "1"}
+            ) == 0  # fmt: skip
+
+    async def test_a_full_queue(self, bench: Bench) -> None:
+        bench.serve("m", held := Held(), max_queue_rows=1)
+        async with bench.open() as http:
+            tasks = []
+            for waiting in (0, 1):
+                tasks.append(asyncio.create_task(http.post("/invocations", json=ROWS)))
+                await until(lambda n=waiting: held.calls and bench.gateway.find(None)._batcher._lanes.rows == n)
+            answer = await http.post("/invocations", json=ROWS)
+            is_error(answer, 429, "REQUEST_LIMIT_EXCEEDED")
+            assert int(answer.headers["retry-after"]) >= 1
+            assert bench.count("rejected") == 1
+            held.free.set()
+            assert [(await t).status_code for t in tasks] == [200, 200]
+
+    async def test_a_model_that_is_not_loaded(self, bench: Bench) -> None:
+        bench.expect("m")
+        async with bench.open() as http:
+            answer = await http.post("/invocations", json=ROWS)
+        assert answer.status_code in (404, 503)
+        assert "not loaded yet" in answer.json()["message"]
+
+    async def test_a_version_on_its_way_out(self, bench: Bench) -> None:
+        servable = bench.serve()
+        async with bench.open() as http:
+            await servable.close()
+            is_error(await http.post("/invocations", json=ROWS), 503, "TEMPORARILY_UNAVAILABLE")
+            assert bench.count("rejected") == 1
+
+
+class TestDeadlines:
+    async def test_one_that_passes_drops_the_job(self, bench: Bench) -> None:
+        bench.serve("m", held := Held())
+        async with bench.open() as http:
+            working = asyncio.create_task(http.post("/invocations", json=ROWS))
+            await until(lambda: held.calls)
+            for seconds in ("0.01", "0.05"):
+                late = await http.post("/invocations", json=ROWS, headers={"x-request-timeout": seconds})
+                is_error(late, 504, "DEADLINE_EXCEEDED")
+            assert bench.count("timeout") == 2
+            held.free.set()
+            assert (await working).status_code == 200
+            await settle()
+            assert len(held.calls) == 1, "dropped work reached the model"
+
+    @pytest.mark.parametrize("value", ["0", "-1", "nan", "soon", ""])
+    async def test_one_that_is_none(self, client: httpx.AsyncClient, value: str) -> None:
+        answer = await client.post("/invocations", json=ROWS, headers={"x-request-timeout": value})
+        is_error(answer, 400, "BAD_REQUEST")
+
+    @pytest.mark.parametrize("value", ["5", "0.9", "inf", "1e9"])
+    async def test_one_that_is_long_enough(self, client: httpx.AsyncClient, value: str) -> None:
+        answer = await client.post("/invocations", json=ROWS, headers={"x-request-timeout": value})
+        assert answer.status_code == 200
+
+
+class TestRequestIds:
+    @pytest.mark.parametrize("given", ["a", "4f2c-9", "urn:x/y=1@z+_.", "x" * 128])
+    async def test_a_harmless_one_comes_back(self, client: httpx.AsyncClient, given: str) -> None:
+        for body in (ROWS, {"rubbish": 1}):
+            answer = await client.post("/invocations", json=body, headers={"x-request-id": given})
+            assert answer.headers["x-request-id"] == given
+
+    @pytest.mark.parametrize("given", ["", "a b", "a\tb", "<script>", "x" * 129, "a;b", 'a"b', "a%0d%0ab", "ü", "a,b"])
+    async def test_a_hostile_one_is_replaced(self, client: httpx.AsyncClient, given: str) -> None:
+        answer = await client.post("/invocations", json=ROWS, headers={"x-request-id": given.encode()})
+        assert re.fullmatch(r"[0-9a-f]{16}", answer.headers["x-request-id"])
+
+    async def test_new_ones_differ(self, client: httpx.AsyncClient) -> None:
+        ids = {(await client.post("/invocations", json=ROWS)).headers["x-request-id"] for _ in range(5)}
+        assert len(ids) == 5
+
+
+async def test_metrics_tell_what_happened(bench: Bench, client: httpx.AsyncClient) -> None:
+    for _ in range(3):
+        await client.post("/invocations", json={"inputs": [[1, 2, 3]] * 4})
+    await client.post("/invocations", content=b"{")
+    text = (await client.get("/metrics")).text
+    assert 'penstock_requests_total{model="m",outcome="ok",protocol="invocations",version="1"} 3.0' in text
+    assert 'penstock_requests_total{model="m",outcome="client_error",protocol="invocations",version="1"} 1.0' in text
+    value = bench.metrics.registry.get_sample_value
+    labels = {"model": "m", "version": "1"}
+    assert value("penstock_rows_total", labels) == 12
+    assert value("penstock_request_seconds_count", {**labels, "protocol": "invocations"}) == 4
+    for stage in ("decode", "queue", "predict", "encode"):
+        assert value("penstock_stage_seconds_count", {**labels, "stage": stage}) == 3
+    assert value("penstock_in_flight_requests", labels) == 0
+    assert value("penstock_ready") == 1

@@ -1,0 +1,204 @@
+"""The batcher's queue: who is let in, who leaves, and what happens to those who wait when it closes."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from typing import Any
+
+import pytest
+
+from penstock.errors import Closing, Overloaded, PredictError
+from penstock.payload import Value
+from penstock.serving.batcher import Answer, Batcher
+from serving.fakes import FakeRunner, Watching, fails_on, settle, tensors, values_of
+
+
+def batcher_of(runner: FakeRunner, **options: Any) -> Batcher:
+    return Batcher(runner, **{"joined": True, **options})
+
+
+def ask(batcher: Batcher, *values: float, width: int = 1, **params: Any) -> asyncio.Task[Answer]:
+    return asyncio.create_task(batcher.submit(tensors(*values, width=width), params))
+
+
+async def answers(*tasks: asyncio.Task[Answer]) -> list[Any]:
+    """Each caller's values, or the message of its error."""
+    found = await asyncio.gather(*tasks, return_exceptions=True)
+    return [str(f) if isinstance(f, BaseException) else values_of(f.payload) for f in found]
+
+
+@pytest.fixture(autouse=True)
+async def no_lost_errors() -> Any:
+    """Whatever asyncio would report as never retrieved, or as an error in a callback, fails the test."""
+    lost: list[Any] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: lost.append(context))
+    yield
+    await settle()
+    gc.collect()
+    assert lost == []
+
+
+class TestAdmission:
+    async def test_rows_that_do_not_fit_are_refused(self) -> None:
+        runner = FakeRunner()
+        batcher = batcher_of(runner, max_queue_rows=5)
+        runner.hold()
+        tasks = [ask(batcher, 0)]
+        await settle()
+        tasks += [ask(batcher, 1, 2, 3)]
+        await settle()
+        with pytest.raises(Overloaded, match="3 rows are waiting, and 5 may") as caught:
+            await batcher.submit(tensors(1, 2, 3), {})
+        assert caught.value.retry_after >= 1
+        tasks += [ask(batcher, 4, 5)]  # this fits exactly
+        await settle()
+        runner.release()
+        assert await answers(*tasks) == [[0], [1, 2, 3], [4, 5]]
+
+    async def test_an_empty_queue_takes_any_request(self) -> None:
+        assert await answers(ask(batcher_of(FakeRunner(), max_queue_rows=2, max_rows=4), *range(9))) == [list(range(9))]
+
+    async def test_values_have_a_bound_too(self) -> None:
+        runner = FakeRunner()
+        batcher = batcher_of(runner, max_queue_rows=2)
+        runner.hold()
+        tasks = []
+        for i in range(3):
+            tasks.append(asyncio.create_task(batcher.submit(Value(i), {})))
+            await settle()
+        with pytest.raises(Overloaded):
+            await batcher.submit(Value(3), {})
+        runner.release()
+        assert [a.payload.value for a in await asyncio.gather(*tasks)] == [0, 1, 2]  # type: ignore[union-attr]
+
+    async def test_places_of_refused_and_departed_callers_are_free_again(self) -> None:
+        runner = FakeRunner()
+        batcher = batcher_of(runner, max_queue_rows=1)
+        runner.hold()
+        first = ask(batcher, 0)
+        await settle()
+        gone = ask(batcher, 1)
+        await settle()
+        gone.cancel()
+        runner.release()
+        await first
+        await settle()
+        assert await answers(ask(batcher, 2)) == [[2]]
+
+
+class TestClosing:
+    async def test_it_refuses_what_waits_and_finishes_what_runs(self) -> None:
+        runner = FakeRunner()
+        batcher = batcher_of(runner, max_rows=2)
+        runner.hold()
+        running, waiting, large = ask(batcher, 0), ask(batcher, 1, 1), ask(batcher, *range(5))
+        await settle()
+        closing = asyncio.create_task(batcher.close())
+        await settle()
+        assert not closing.done()
+        with pytest.raises(Closing):
+            await waiting
+        with pytest.raises(Closing):
+            await large
+        with pytest.raises(Closing):
+            await batcher.submit(tensors(9), {})
+        assert not running.done()
+        runner.release()
+        await closing
+        assert await answers(running) == [[0]]
+        assert runner.sizes == [1]
+
+    async def test_it_is_quick_where_nothing_runs(self) -> None:
+        await batcher_of(FakeRunner()).close()
+
+
+class TestDepartedCallers:
+    async def test_a_cancelled_job_never_reaches_the_runner(self) -> None:
+        runner = FakeRunner()
+        batcher = batcher_of(runner)
+        runner.hold()
+        first = ask(batcher, 0)
+        await settle()
+        gone, stays = ask(batcher, 1), ask(batcher, 2)
+        await settle()
+        gone.cancel()
+        await settle()
+        runner.release()
+        assert await answers(first, stays) == [[0], [2]]
+        assert [values_of(c) for c in runner.calls] == [[0], [2]]
+
+    async def test_a_caller_that_leaves_a_running_batch_harms_nobody(self) -> None:
+        runner = FakeRunner()
+        batcher = batcher_of(runner)
+        runner.hold()
+        tasks = [ask(batcher, v, v) for v in range(4)]
+        await settle()
+        tasks[1].cancel()
+        await settle()
+        runner.release()
+        assert await answers(tasks[0], *tasks[2:]) == [[0, 0], [2, 2], [3, 3]]
+        assert tasks[1].cancelled()
+
+    async def test_one_that_left_is_not_tried_again_after_a_failure(self) -> None:
+        runner = FakeRunner(fails_on(1))
+        batcher = batcher_of(runner)
+        runner.hold()
+        tasks = [ask(batcher, v) for v in range(2)]
+        await settle()
+        tasks[1].cancel()
+        await settle()
+        runner.release()
+        assert await answers(tasks[0]) == [[0]]
+        assert runner.sizes == [2, 1]
+
+    async def test_a_large_request_that_left_stops_after_the_part_at_work(self) -> None:
+        runner = FakeRunner()
+        batcher = batcher_of(runner, max_rows=2)
+        runner.hold()
+        task = ask(batcher, *range(10))
+        await settle()
+        task.cancel()
+        await settle()
+        runner.release()
+        await settle()
+        assert runner.sizes == [2]
+        assert repr(batcher) == "<Batcher joined, 0 running, <Lanes 0 jobs, 0 rows in 0 lanes>>"
+
+    async def test_leaving_at_the_moment_of_the_answer_is_silent(self) -> None:
+        runner = FakeRunner(fails_on(1))
+        batcher = batcher_of(runner)
+        runner.hold()
+        task = ask(batcher, 1)
+        await settle()
+        runner.release()
+        for _ in range(10):  # at every turn of the loop until it is over
+            await asyncio.sleep(0)
+            task.cancel()
+        with pytest.raises((asyncio.CancelledError, PredictError)):
+            await task
+
+
+class TestUnjoined:
+    async def test_as_many_run_at_once_as_there_are_slots(self) -> None:
+        runner, watching = FakeRunner(slots=3), Watching()
+        batcher = batcher_of(runner, joined=False, observer=watching)
+        runner.hold()
+        tasks = [ask(batcher, v) for v in range(5)]
+        await settle()
+        assert runner.sizes == [1, 1, 1]
+        runner.release()
+        assert await answers(*tasks) == [[v] for v in range(5)]
+        assert runner.most_at_once == 3
+        assert watching.batches == [(1, 1, "alone")] * 5
+
+    async def test_one_slot_serialises(self) -> None:
+        runner = FakeRunner(slots=1)
+        batcher = batcher_of(runner, joined=False)
+        assert await answers(*(ask(batcher, v) for v in range(4))) == [[v] for v in range(4)]
+        assert runner.most_at_once == 1
+
+    async def test_a_failure_is_its_senders(self) -> None:
+        batcher = batcher_of(FakeRunner(fails_on(1), slots=2), joined=False)
+        assert await answers(*(ask(batcher, v) for v in range(3))) == [[0], "bad rows [1.0]", [2]]

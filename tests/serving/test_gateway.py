@@ -1,0 +1,157 @@
+"""All served models behind one door: names, readiness, beginning and end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock.errors import ModelNotServed, ProofFailed
+from penstock.metrics import Metrics
+from penstock.serving.gateway import Gateway
+from penstock.serving.servable import Servable, State
+from penstock.serving.served_model import ServedModel
+from serving.fakes import loaded
+
+
+class Scripted:
+    """A source that swaps a version in, or fails, and then does something else for ever or until it fails."""
+
+    def __init__(self, served: ServedModel, servable: Servable | None, *, later: Exception | None = None) -> None:
+        self.served = served
+        self.servable = servable
+        self.later = later
+        self.running = False
+        self.stopped = False
+
+    async def start(self) -> None:
+        if self.servable is None:
+            raise ProofFailed("It does not repeat its answer.")
+        self.served.swap(self.servable)
+
+    async def run(self) -> None:
+        if self.later is not None:
+            raise self.later
+        self.running = True
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.stopped = True
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics(process=False)
+
+
+@pytest.fixture
+def servable(metrics: Metrics, identity_onnx_package: Path) -> Any:
+    def make(name: str, version: str = "1") -> Servable:
+        return Servable(name, version, loaded(identity_onnx_package), metrics)
+
+    return make
+
+
+def models(metrics: Metrics, *names: str) -> list[ServedModel]:
+    return [ServedModel(name, metrics) for name in names]
+
+
+def ready(metrics: Metrics) -> float | None:
+    return metrics.registry.get_sample_value("penstock_ready")
+
+
+async def test_one_model_is_the_default(metrics: Metrics, servable: Any) -> None:
+    (model,) = models(metrics, "a")
+    gateway = Gateway([model], metrics)
+    model.swap(one := servable("a"))
+    assert gateway.find(None) is gateway.find("a") is gateway.find("a", "1") is gateway.find(None, "1") is one
+    await gateway.close()
+
+
+async def test_several_need_a_name_or_a_default(metrics: Metrics, servable: Any) -> None:
+    a, b = models(metrics, "b", "a")
+    gateway = Gateway([a, b], metrics)
+    with pytest.raises(ModelNotServed, match=r"/models/NAME/invocations \(served: a, b\)"):
+        gateway.find(None)
+    named = Gateway([a, b], metrics, default="a")
+    b.swap(servable("a"))
+    assert named.find(None).model == "a"
+    assert [m.name for m in named.models] == ["a", "b"]
+    await named.close()
+
+
+def test_an_unknown_name_is_not_repeated(metrics: Metrics) -> None:
+    gateway = Gateway(models(metrics, "a"), metrics)
+    with pytest.raises(ModelNotServed, match=r"no model of that name here \(served: a\)") as caught:
+        gateway.find("<script>")
+    assert "script" not in str(caught.value)
+
+
+def test_no_models_are_never_ready(metrics: Metrics) -> None:
+    gateway = Gateway([], metrics)
+    assert not gateway.ready
+    assert ready(metrics) == 0
+    with pytest.raises(ModelNotServed, match="served: none"):
+        gateway.find("a")
+
+
+async def test_ready_once_every_model_is_loaded_and_from_then_on(metrics: Metrics, servable: Any) -> None:
+    a, b = models(metrics, "a", "b")
+    gateway = Gateway([a, b], metrics)
+    assert not gateway.ready
+    a.swap(servable("a"))
+    assert (gateway.ready, ready(metrics)) == (False, 0)
+    b.swap(servable("b"))
+    assert (gateway.ready, ready(metrics)) == (True, 1)
+    gateway._models["later"] = ServedModel("later", metrics)
+    assert gateway.ready
+    gateway.drain()
+    assert (gateway.ready, gateway.draining, ready(metrics)) == (False, True, 0)
+    assert gateway.find("a")  # requests are still answered
+    await gateway.close()
+
+
+async def test_start_loads_and_follows_and_close_ends_it_all(metrics: Metrics, servable: Any) -> None:
+    a, b = models(metrics, "a", "b")
+    sources = [Scripted(a, servable("a")), Scripted(b, servable("b"))]
+    gateway = Gateway([a, b], metrics, sources=sources)
+    await gateway.start()
+    await asyncio.sleep(0)
+    assert gateway.ready
+    assert [s.running for s in sources] == [True, True]
+    assert repr(gateway).startswith("<Gateway ready: <ServedModel a: current <Servable a 1 ready")
+    await gateway.close()
+    assert [s.stopped for s in sources] == [True, True]
+    assert [s.servable.state for s in sources if s.servable] == [State.CLOSED, State.CLOSED]
+    assert not gateway.ready
+
+
+async def test_a_model_that_cannot_be_loaded_is_the_starters_to_know(metrics: Metrics, servable: Any) -> None:
+    a, b = models(metrics, "a", "b")
+    sources = [Scripted(a, servable("a")), Scripted(b, None)]
+    gateway = Gateway([a, b], metrics, sources=sources)
+    with pytest.raises(ProofFailed):
+        await gateway.start()
+    assert not gateway.ready
+    await asyncio.sleep(0)
+    await gateway.close()
+    assert sources[0].stopped
+    assert sources[0].servable is not None
+    assert sources[0].servable.state is State.CLOSED
+
+
+async def test_a_follower_that_broke_does_not_keep_close_from_closing(
+    metrics: Metrics, servable: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    (a,) = models(metrics, "a")
+    source = Scripted(a, servable("a"), later=RuntimeError("a bug"))
+    gateway = Gateway([a], metrics, sources=[source])
+    await gateway.start()
+    await asyncio.sleep(0)
+    await gateway.close()
+    assert source.servable is not None
+    assert source.servable.state is State.CLOSED
+    assert [r.levelno for r in caplog.records if r.exc_info] == [logging.ERROR]

@@ -1,0 +1,120 @@
+"""Every metric: declared once, bounded, timed, and gone with its version."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from penstock.metrics import DISPATCH_REASONS, OUTCOMES, STAGES, Metrics
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics(process=False)
+
+
+def series(metrics: Metrics) -> dict[str, set[tuple[tuple[str, str], ...]]]:
+    """The label sets of every family."""
+    return {f.name: {tuple(sorted(s.labels.items())) for s in f.samples} for f in metrics.registry.collect()}
+
+
+def test_names_and_help(metrics: Metrics) -> None:
+    families = metrics.families()
+    assert len(families) == len({name for name, _, _ in families}) > 12
+    for name, kind, text in families:
+        assert re.fullmatch(r"penstock_[a-z_]+", name)
+        assert text.endswith(".")
+        assert kind in ("counter", "gauge", "histogram")
+        assert name.endswith("_total") == (kind == "counter")
+
+
+def test_all_the_labels_there_may_be(metrics: Metrics) -> None:
+    labels = {tuple(family._labelnames) for family in vars(metrics).values() if hasattr(family, "_labelnames")}
+    assert labels <= {
+        (), ("model",), ("model", "outcome"), ("model", "kind"), ("model", "version"),
+        ("model", "version", "reason"), ("model", "version", "stage"), ("model", "version", "protocol"),
+        ("model", "version", "protocol", "outcome"),
+        ("model", "version", "digest", "flavor", "alias", "state"),
+    }  # fmt: skip
+    assert ("model", "version") in labels
+
+
+def test_a_version_has_all_its_series_from_the_start(metrics: Metrics) -> None:
+    bound = metrics.version("m", "1")
+    assert bound.outcomes.keys() == {("invocations", o) for o in OUTCOMES}
+    assert bound.stages.keys() == set(STAGES)
+    assert bound.batches.keys() == set(DISPATCH_REASONS)
+    before = series(metrics)
+    for outcome in OUTCOMES:
+        bound.outcomes["invocations", outcome].inc()
+    for child in (*bound.batches.values(), bound.rows):
+        child.inc()
+    for child in (*bound.stages.values(), *bound.request_seconds.values(), bound.batch_rows):
+        child.observe(1)
+    for child in (bound.queue_rows, bound.queue_limit_rows, bound.in_flight):
+        child.set(1)
+    assert series(metrics) == before
+    for outcome in OUTCOMES:
+        assert metrics.registry.get_sample_value(
+            "penstock_requests_total", {"model": "m", "version": "1", "protocol": "invocations", "outcome": outcome}
+        ) == 1  # fmt: skip
+
+
+def test_forgetting_a_version_leaves_nothing_of_it_and_all_of_the_rest(metrics: Metrics) -> None:
+    metrics.version("m", "2")
+    metrics.version("n", "1")
+    metrics.describe_version("m", "2", digest="d", flavor="onnx", alias="production", state="current")
+    kept = metrics.render()
+    metrics.version("m", "1")
+    metrics.describe_version("m", "1", digest="d", flavor="onnx", alias="", state="previous")
+    assert metrics.render() != kept
+    metrics.forget_version("m", "1")
+
+    def without_times(text: bytes) -> list[bytes]:
+        return sorted(line for line in text.splitlines() if b"_created" not in line)
+
+    assert without_times(metrics.render()) == without_times(kept)
+    metrics.forget_version("m", "1")
+    metrics.forget_version("nobody", "9")
+
+
+def test_a_version_is_described_once(metrics: Metrics) -> None:
+    for state, alias in (("current", "production"), ("previous", ""), ("current", "production")):
+        metrics.describe_version("m", "1", digest="abc", flavor="onnx", alias=alias, state=state)
+    assert series(metrics)["penstock_model_info"] == {
+        tuple(sorted({
+            "model": "m", "version": "1", "digest": "abc", "flavor": "onnx", "alias": "production", "state": "current",
+        }.items()))
+    }  # fmt: skip
+    metrics.describe_version("m", "1", digest="abc", flavor="onnx", alias="", state="")
+    assert series(metrics)["penstock_model_info"] == set()
+
+
+def test_loads_are_timed_and_counted(metrics: Metrics) -> None:
+    with metrics.loading("m"):
+        pass
+    with pytest.raises(KeyboardInterrupt), metrics.loading("m"):
+        raise KeyboardInterrupt
+    value = metrics.registry.get_sample_value
+    assert value("penstock_loads_total", {"model": "m", "outcome": "ok"}) == 1
+    assert value("penstock_loads_total", {"model": "m", "outcome": "failed"}) == 1
+    assert value("penstock_load_seconds_count", {"model": "m"}) == 2
+
+
+def test_histograms_see_below_a_millisecond(metrics: Metrics) -> None:
+    metrics.version("m", "1").request_seconds["invocations"].observe(0.0002)
+    text = metrics.render().decode()
+    assert re.search(r'request_seconds_bucket\{le="0\.0001",[^}]*\} 0\.0', text)
+    assert re.search(r'request_seconds_bucket\{le="0\.00025",[^}]*\} 1\.0', text)
+
+
+def test_a_processs_own_metrics_come_along() -> None:
+    assert b"process_resident_memory_bytes" in Metrics().render()
+    assert all(name.startswith("penstock_") for name, _, _ in Metrics().families())
+
+
+def test_two_gateways_in_one_process_do_not_meet() -> None:
+    one, other = Metrics(process=False), Metrics(process=False)
+    one.version("m", "1").rows.inc()
+    assert b'version="1"' not in other.render()
