@@ -35,6 +35,7 @@ PenstockError
 │   └── SchemaViolation         rows that do not fit the signature; carries the violations
 ├── ServingError                the gateway cannot answer now, or not for this name
 │   ├── ModelNotServed
+│   ├── ModelLoading            served here, but not loaded yet
 │   ├── Overloaded              queue full: try again later
 │   ├── DeadlineExceeded        the caller's time ran out
 │   └── Closing                 the model or the gateway is being shut down
@@ -215,6 +216,10 @@ class ServingError(PenstockError):
 
 class ModelNotServed(ServingError):
     code = "model_not_served"
+
+
+class ModelLoading(ServingError):
+    code = "model_loading"
 
 
 class Overloaded(ServingError):

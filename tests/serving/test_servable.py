@@ -124,7 +124,7 @@ async def test_close_waits_for_the_thread_that_works(make: Any) -> None:
         return payload
 
     servable = make(predictor := FakePredictor(slow))
-    asking = asyncio.create_task(servable.predict(tensors(1), {}))
+    asking = asyncio.ensure_future(servable.predict(tensors(1), {}))
     await until(began.is_set)
     closing = asyncio.create_task(servable.close())
     await settle()

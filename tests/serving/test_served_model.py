@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from penstock.errors import ModelNotServed
+from penstock.errors import ModelLoading, ModelNotServed
 from penstock.metrics import Metrics
 from penstock.serving.servable import Servable, State
 from penstock.serving.served_model import ServedModel
@@ -49,7 +49,7 @@ def swaps(metrics: Metrics) -> dict[str, float]:
 
 async def test_without_a_version_nothing_is_found(served: ServedModel) -> None:
     assert not served.ready
-    with pytest.raises(ModelNotServed, match="'m' is not loaded yet"):
+    with pytest.raises(ModelLoading, match="'m' is not loaded yet"):
         served.find()
     with pytest.raises(ModelNotServed, match=r"loaded: none"):
         served.find("1")

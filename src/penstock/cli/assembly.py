@@ -52,7 +52,7 @@ def make_gateway(settings: Settings, references: list[ModelReference], registry:
         raise ConfigError(f"The default model {settings.default_model!r} is none of those served: {', '.join(names)}.")
     models = [ServedModel(r.served_as, metrics, alias=r.alias) for r in references]
     sources = [_source(settings, r, m, registry, metrics) for r, m in zip(references, models, strict=True)]
-    return Gateway(models, metrics, default=settings.default_model, sources=sources)
+    return Gateway(models, metrics, default=settings.default_model, sources=sources, tidy=True)
 
 
 def _source(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import click
@@ -29,6 +30,7 @@ def show(file: Path | None, as_json: bool) -> None:
     """
     settings, origins = load_settings({}, os.environ, file)
     values = settings.model_dump(mode="json")
+    values["registry"] = _without_password(values["registry"])
     if as_json:
         import orjson
 
@@ -46,3 +48,8 @@ def show(file: Path | None, as_json: bool) -> None:
         origin = origins[name] if origins[name] != "default" else f"default ({variable_of(name)})"
         table.add_row(name, str(values[name] if values[name] is not None else ""), origin, field.description)
     console().print(table)
+
+
+def _without_password(url: str) -> str:
+    """A registry's URL for a screen."""
+    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url)

@@ -8,10 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Coroutine
 from dataclasses import dataclass
+from itertools import count
 from time import perf_counter
-from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
@@ -153,32 +152,63 @@ def _answer_media(scope: Scope) -> str:
     return accepted(accept.decode("latin-1"))
 
 
-async def _while_client_waits(prediction: Coroutine[Any, Any, Answer], receive: Receive, deadline: float) -> Answer:
-    """Awaits the prediction until `deadline` (perf_counter); a job whose time is up, or whose client has gone, is
-    dropped before the model sees it. Raises DeadlineExceeded, ClientLeft."""
-    task = asyncio.ensure_future(prediction)
-    leaving: asyncio.Future[None] | None = None
+class _Patience:
+    """Watches over one answer to come: drops the job when its time is up or its client has gone. `fate` says which.
+
+    Most answers come before the watch begins, so that it costs them one timer.
+    """
+
+    __slots__ = ("_deadline", "_future", "_receive", "_task", "_timer", "fate")
+
+    def __init__(self, future: asyncio.Future[Answer], receive: Receive, deadline: float) -> None:
+        self._future = future
+        self._receive = receive
+        self._deadline = deadline
+        self._task: asyncio.Task[None] | None = None
+        self.fate: Exception | None = None
+        begin = min(_WATCH_AFTER, deadline - perf_counter())
+        self._timer = asyncio.get_running_loop().call_later(begin, self._begin)
+
+    def _begin(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._watch())
+
+    async def _watch(self) -> None:
+        try:
+            async with asyncio.timeout(self._deadline - perf_counter()):
+                while (await self._receive())["type"] != "http.disconnect":
+                    pass
+            self.fate = ClientLeft()
+        except TimeoutError:
+            self.fate = DeadlineExceeded("The answer was not ready in time.", hint="Send fewer rows, or wait longer.")
+        self._future.cancel()
+
+    def end(self) -> None:
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+
+async def _while_client_waits(future: asyncio.Future[Answer], receive: Receive, deadline: float) -> Answer:
+    """The answer, if it comes before `deadline` (perf_counter) and while the client is there.
+
+    Raises DeadlineExceeded, ClientLeft, and what the prediction raises.
+    """
+    if future.done():
+        return future.result()
+    patience = _Patience(future, receive, deadline)
     try:
-        left = deadline - perf_counter()
-        await asyncio.wait([task], timeout=max(0.0, min(left, _WATCH_AFTER)))
-        if not task.done() and left > _WATCH_AFTER:
-            leaving = asyncio.ensure_future(_disconnected(receive))
-            left = max(0.0, deadline - perf_counter())
-            await asyncio.wait([task, leaving], timeout=left, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        if leaving is not None and leaving.done():
-            raise ClientLeft
-        raise DeadlineExceeded("The answer was not ready in time.", hint="Send fewer rows, or wait longer.")
+        return await future
+    except asyncio.CancelledError:
+        if patience.fate is not None:
+            raise patience.fate from None
+        raise
     finally:
-        task.cancel()
-        if leaving is not None:
-            leaving.cancel()
+        patience.end()
 
 
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+# Ids of our own: a random beginning for the process, then a count.
+_PROCESS_ID = secrets.token_hex(4).encode()
+_numbers = count()
 
 
 def _request_id(scope: Scope) -> bytes:
@@ -186,7 +216,7 @@ def _request_id(scope: Scope) -> bytes:
     given = header(scope, b"x-request-id")
     if given and len(given) <= 128 and _ALLOWED_IN_ID.issuperset(given):
         return given
-    return secrets.token_hex(8).encode()
+    return b"%s%08x" % (_PROCESS_ID, next(_numbers))
 
 
 def _headers(

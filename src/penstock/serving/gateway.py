@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from penstock.errors import ModelNotServed
 from penstock.metrics import Metrics
+from penstock.serving.garbage import settle, settle_when_idle
 from penstock.serving.servable import Servable
 from penstock.serving.served_model import ServedModel
 from penstock.serving.watcher import Source
@@ -18,7 +19,8 @@ log = logging.getLogger("penstock.serving")
 class Gateway:
     """Served models by name. `default` names the one that answers where a request names none.
 
-    Ready means: every model is loaded and proven, and nothing drains. Once ready, it stays so until it drains.
+    Ready means: every model is loaded and proven, and nothing drains. Once ready, it stays so until it drains. `tidy` is
+    for a process that serves and does nothing else: its garbage collector is kept out of the way.
     """
 
     def __init__(
@@ -28,16 +30,22 @@ class Gateway:
         *,
         default: str | None = None,
         sources: Sequence[Source] = (),
+        tidy: bool = False,
     ) -> None:
         self._models = {model.name: model for model in models}
         self.metrics = metrics
         self.default = default if default is not None else (models[0].name if len(models) == 1 else None)
         self._sources = list(sources)
-        # The whole mutable state: the sources at work, whether it was ready once, whether it is on its way out.
+        # The whole mutable state: the sources at work, a collection to come, whether it was ready once, whether it is
+        # on its way out.
         self._tasks: list[asyncio.Task[None]] = []
+        self._tidying: asyncio.Task[None] | None = None
         self._was_ready = False
         self.draining = False
         metrics.ready.set_function(lambda: float(self.ready))
+        self._tidy = tidy
+        for model in models if tidy else ():
+            model.on_closed = self._tidy_soon
 
     @property
     def models(self) -> list[ServedModel]:
@@ -73,6 +81,16 @@ class Gateway:
         for source in self._sources:
             await source.start()
             self._tasks.append(asyncio.create_task(source.run()))
+        if self._tidy:
+            settle()
+
+    def _tidy_soon(self) -> None:
+        """A version has gone: its cycles are collected when no request would notice."""
+        if not self.draining and (self._tidying is None or self._tidying.done()):
+            self._tidying = asyncio.get_running_loop().create_task(settle_when_idle(self._busy))
+
+    def _busy(self) -> bool:
+        return any(servable.metrics.in_flight.value for model in self.models for servable in model.versions)
 
     def drain(self) -> None:
         """Not ready from now on; requests are still answered."""
@@ -81,7 +99,7 @@ class Gateway:
     async def close(self) -> None:
         """Stops following, finishes what is being worked on, releases the models."""
         self.drain()
-        for task in self._tasks:
+        for task in (*self._tasks, *([self._tidying] if self._tidying else [])):
             task.cancel()
         for ended in await asyncio.gather(*self._tasks, return_exceptions=True):
             if isinstance(ended, Exception):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from penstock.flavors import Predictor
 from penstock.payload import Payload
+
+# Predicts at once, on the calling thread.
+RunNow: TypeAlias = Callable[[Payload, Mapping[str, Any]], tuple[Payload, float]]
 
 
 class Runner(Protocol):
@@ -25,11 +28,14 @@ class Runner(Protocol):
 
 
 class ThreadRunner:
-    """Runs a predictor in threads of its own."""
+    """Runs a predictor in threads of its own; `run_now` on the caller's, for predictors that promise to be quick."""
+
+    run_now: RunNow | None
 
     def __init__(self, predictor: Predictor, slots: int, name: str = "model") -> None:
         self.slots = slots
         self._predictor = predictor
+        self.run_now = self._timed if predictor.quick else None
         self._pool = ThreadPoolExecutor(max_workers=slots, thread_name_prefix=f"penstock-{name}")
 
     async def run(self, payload: Payload, params: Mapping[str, Any]) -> tuple[Payload, float]:

@@ -71,7 +71,7 @@ class Servable:
         self.metrics = metrics.version(model, version)
         unjoined = loaded.proof.unjoined
         self.joined_at_load = not unjoined
-        slots = 1 if self.joined_at_load else options.concurrency or min(32, (os.cpu_count() or 1) + 4)
+        slots = options.concurrency or min(32, (os.cpu_count() or 1) + 4)
         self._runner: Runner = ThreadRunner(loaded.predictor, slots, model)
         self._batcher = Batcher(
             self._runner,
@@ -125,9 +125,10 @@ class Servable:
         """The params with their defaults. Raises SchemaViolation."""
         return conform_params(self.signature.params if self.signature else (), params)
 
-    async def predict(self, payload: Payload, params: Mapping[str, Any]) -> Answer:
-        """Answers conformed rows. Raises PredictError, Overloaded, Closing."""
-        return await self._batcher.submit(payload, params)
+    def predict(self, payload: Payload, params: Mapping[str, Any]) -> asyncio.Future[Answer]:
+        """The answer to conformed rows, to come; cancelling it drops the job. Raises Overloaded, Closing; the future
+        raises PredictError."""
+        return self._batcher.enqueue(payload, params)
 
     async def close(self) -> None:
         """Waits until nobody holds it, then releases the model. Safe to call twice."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Literal
 
-from penstock.errors import ModelNotServed
+from penstock.errors import ModelLoading, ModelNotServed
 from penstock.metrics import Metrics
 from penstock.serving.servable import Servable
 
@@ -32,6 +33,7 @@ class ServedModel:
         self.previous: Servable | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self._forgetting: dict[str, asyncio.TimerHandle] = {}
+        self.on_closed: Callable[[], None] = lambda: None  # told when a version is gone
 
     @property
     def ready(self) -> bool:
@@ -46,7 +48,7 @@ class ServedModel:
         """The servable for a request. Raises ModelNotServed, which names the versions that are loaded."""
         if version is None:
             if self.current is None:
-                raise ModelNotServed(f"Model {self.name!r} is not loaded yet.")
+                raise ModelLoading(f"Model {self.name!r} is not loaded yet.")
             return self.current
         for servable in self.versions:
             if servable.version == version:
@@ -100,6 +102,7 @@ class ServedModel:
     async def _close(self, servable: Servable) -> None:
         await servable.close()
         log.info("%s: version %s is closed.", self.name, servable.version)
+        self.on_closed()
         loop = asyncio.get_running_loop()
         version = servable.version
         self._forgetting[version] = loop.call_later(self._forget_after, self._forget, version)
