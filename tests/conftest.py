@@ -12,8 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from penstock.package.save import save_model
+
+settings.register_profile("penstock", derandomize=True, deadline=None)  # the same examples in every run
+settings.load_profile("penstock")
 
 IRIS_COLUMNS = ["sepal_length", "sepal_width", "petal_length", "petal_width"]
 

@@ -151,6 +151,8 @@ def bomb() -> bytes:
         (b"flavors: {a: !!int ''}", "YAML"),
         (b"flavors: {a: 2021-13-45}", "YAML"),
         (b"flavors: {[1]: 2}", "YAML"),
+        (b"flavors: {a: " + b"9" * 5000 + b"}", "100 digits"),
+        (b"flavors: {a: 1" + b":1" * 100_000 + b"}", "100 digits"),
         (b"flavors: {a: b", "YAML"),
         (b"\x00\x01\x02\xff\xfe garbage", "YAML"),
         (b"\xff" * 100, "YAML"),

@@ -33,12 +33,30 @@ class _Loader(yaml.SafeLoader):
             raise yaml.YAMLError("aliases (*name) are not allowed in a manifest")
         return super().compose_node(parent, index)
 
+    def construct_whole(self, node: yaml.ScalarNode) -> int:
+        """YAML 1.1 reads 1:2:3 in base 60, in a time that grows with the square of the length."""
+        if len(node.value) > 100:
+            raise yaml.YAMLError("a whole number of more than 100 digits")
+        return self.construct_yaml_int(node)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_whole)
+
 
 class _Dumper(yaml.SafeDumper):
     """A safe dumper that writes a value as often as it occurs, since our reader refuses aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        """Unicode's own line breaks come back as spaces unless they are escaped."""
+        style = '"' if _LINE_BREAKS & set(data) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+
+_LINE_BREAKS = frozenset("\x85\u2028\u2029")
+_Dumper.add_representer(str, _Dumper.represent_str)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,9 @@ import numpy.typing as npt
 Array: TypeAlias = npt.NDArray[Any]
 Name: TypeAlias = str | int
 
+# Inference parameters by name; None where the model has none and none were sent: MLflow's models see the difference.
+Params: TypeAlias = Mapping[str, Any] | None
+
 
 def as_object_array(items: Sequence[Any]) -> Array:
     """A 1-D object array of exactly these items, however list-like they are themselves."""
@@ -74,8 +77,10 @@ class Table:
     @cached_property
     def layout(self) -> Hashable:
         """Equal for tables that may be joined: names, dtypes, and how rows are labelled."""
-        dtypes = self.block.dtype if self.block is not None else tuple(c.dtype for c in self.columns or ())
-        return ("table", self.names, self.width, dtypes, None if self.index is None else self.index.dtype)
+        # As text: a numpy dtype calls itself equal to a tuple that starts with it.
+        dtypes = (self.block.dtype.str,) if self.block is not None else tuple(c.dtype.str for c in self.columns or ())
+        form = "table" if self.block is None else "block"
+        return (form, self.names, self.width, dtypes, None if self.index is None else self.index.dtype.str)
 
     def column(self, position: int) -> Array:
         """Column number `position` (rows,), a view where the table is one block."""
@@ -232,3 +237,9 @@ def shortened(value: object, limit: int = 60) -> str:
     except Exception:  # a model's own repr
         text = f"<{type(value).__name__}>"
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def clipped(text: str, limit: int = 300) -> str:
+    """A foreign message for one line of ours: white space folded, no closing stop, not endless."""
+    folded = " ".join(text.split()).rstrip(".")
+    return folded if len(folded) <= limit else f"{folded[: limit - 1]}…"

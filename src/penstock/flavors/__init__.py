@@ -14,6 +14,7 @@ from importlib.metadata import entry_points
 from penstock.errors import FlavorUnknown
 from penstock.flavors.interface import CodeReason, Flavor, LoadContext, Predictor, Written
 from penstock.manifest import PYTHON_FUNCTION, Manifest
+from penstock.payload import clipped
 
 __all__ = [
     "CodeReason",
@@ -47,7 +48,22 @@ def get_flavor(name: str) -> Flavor:
     if target is None:
         raise FlavorUnknown(f"There is no flavor {name!r}.", hint=f"Known flavors: {', '.join(known_flavors())}.")
     module, _, attribute = target.partition(":")
-    flavor: Flavor = getattr(import_module(module), attribute)()
+    if name in _TABLE:
+        return getattr(import_module(module), attribute)()  # type: ignore[no-any-return]
+    return _load_plugin(name, module, attribute)
+
+
+def _load_plugin(name: str, module: str, attribute: str) -> Flavor:
+    try:
+        flavor = getattr(import_module(module), attribute)()
+    except Exception as error:
+        raise FlavorUnknown(
+            f"The plug-in for flavor {name!r} ({module}) cannot be loaded: {type(error).__name__}: "
+            f"{clipped(str(error), 200)}.",
+            hint="Reinstall or remove the distribution that brings it.",
+        ) from error
+    if not isinstance(flavor, Flavor):
+        raise FlavorUnknown(f"The plug-in for flavor {name!r} ({module}) gives no Flavor.")
     return flavor
 
 

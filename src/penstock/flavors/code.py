@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from penstock.errors import CodeConflict
@@ -17,12 +19,16 @@ _owners: dict[str, str] = {}
 _lock = threading.Lock()
 
 
-def add_code_directory(directory: Path, digest: str) -> None:
-    """Puts a package's code directory first on sys.path. Raises CodeConflict where a name is taken."""
+def add_code_directory(directory: Path, digest: str, *, unused: str = "") -> None:
+    """Puts a package's code directory first on sys.path. Raises CodeConflict where a name is taken.
+
+    `unused` is a module in it that this process never imports, so that every package may have it.
+    """
     if not directory.is_dir():
         return
     sys.dont_write_bytecode = True  # a sealed package stays as it is
     names = {p.stem for p in directory.glob("*.py")} | {p.name for p in directory.iterdir() if _is_package(p)}
+    names.discard(unused)
     with _lock:
         for name in sorted(names):
             _check_free(name, directory, digest)
@@ -32,6 +38,28 @@ def add_code_directory(directory: Path, digest: str) -> None:
     if path in sys.path:
         sys.path.remove(path)
     sys.path.insert(0, path)
+
+
+@contextmanager
+def lent_code(directory: Path) -> Iterator[None]:
+    """Takes back, in the end, what loading from `directory` added to this process: names, modules and the path.
+
+    For packages in the making, which are loaded once from a place that is gone afterwards.
+    """
+    with _lock:
+        owned = dict(_owners)
+    try:
+        yield
+    finally:
+        root = directory.resolve()
+        with _lock:
+            for name in _owners.keys() - owned.keys():
+                del _owners[name]
+        sys.path[:] = [place for place in sys.path if not Path(place).is_relative_to(root)]
+        for name, module in list(sys.modules.items()):
+            file = getattr(module, "__file__", None)
+            if isinstance(file, str) and Path(file).is_relative_to(root):
+                del sys.modules[name]
 
 
 def _is_package(path: Path) -> bool:

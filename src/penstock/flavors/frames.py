@@ -66,11 +66,14 @@ def _column(series: Any) -> Array:
     dtype = series.dtype
     if isinstance(dtype, np.dtype):
         return np.asarray(series)
-    if getattr(dtype, "tz", None) is not None or dtype.name == "category" or dtype.kind not in "biuf":
-        return np.asarray(series.astype(object))
-    # pandas' own nullable numbers: None for missing, so that whole numbers stay whole.
-    return (
-        np.asarray(series.array.to_numpy(dtype=object, na_value=None))
-        if series.hasnans
-        else series.to_numpy(dtype.numpy_dtype)
+    plain = getattr(dtype, "numpy_dtype", None)  # pandas' own nullable numbers, and Arrow's
+    if plain is not None and plain.kind in "biuf" and not series.hasnans:
+        return np.asarray(series.to_numpy(plain))
+    if getattr(dtype, "subtype", None) is not None and dtype.kind in "biuf":
+        return np.asarray(series)  # sparse
+    # None for missing, so that whole numbers stay whole; NaT stays, since it is what a missing moment is called.
+    cells = series.astype(object).to_numpy(dtype=object)
+    gone = series.isna().to_numpy(dtype=bool)
+    return as_object_array(
+        [None if missing and dtype.kind != "M" else cell for cell, missing in zip(cells, gone, strict=True)]
     )

@@ -15,20 +15,22 @@ from typing import Any, ClassVar, final
 
 from penstock.errors import DependencyMissing, PackageInvalid, PenstockError, PredictError
 from penstock.manifest import Manifest
-from penstock.payload import Payload, shortened
+from penstock.payload import Params, Payload, clipped, shortened
 
 
 class Predictor(ABC):
     """Loaded model code: payload in, payload out. May be called from several threads at once.
 
     `joinable` says that rows of several callers may be predicted together, as far as the flavor can tell; loading
-    proves it. `holds_frames` and the like are a flavor's own business.
+    proves it. `quick` says that it never waits for anything but the processor, so that small batches may
+    run on the event loop itself. `holds_frames` and the like are a flavor's own business.
     """
 
     joinable: bool = True
+    quick: bool = False
 
     @final
-    def predict(self, payload: Payload, params: Mapping[str, Any]) -> Payload:
+    def predict(self, payload: Payload, params: Params) -> Payload:
         """Raises PredictError with the model's own exception as its cause."""
         try:
             return self._predict(payload, params)
@@ -37,10 +39,10 @@ class Predictor(ABC):
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # sys.exit() in a model must not end the server
-            raise PredictError(f"The model failed: {type(error).__name__}: {shortened(str(error), 500)}.") from error
+            raise PredictError(f"The model failed: {type(error).__name__}: {clipped(str(error), 500)}.") from error
 
     @abstractmethod
-    def _predict(self, payload: Payload, params: Mapping[str, Any]) -> Payload: ...
+    def _predict(self, payload: Payload, params: Params) -> Payload: ...
 
     def close(self) -> None:  # noqa: B027  (most hold nothing)
         """Releases what the model holds. It is not called again."""
@@ -105,10 +107,14 @@ def inside(directory: Path, relative: object, what: str) -> Path:
     if not isinstance(relative, str) or not relative:
         raise PackageInvalid(f"The manifest names no {what}.")
     path = directory / relative
-    if not path.resolve().is_relative_to(directory.resolve()):
-        raise PackageInvalid(f"The manifest's {what}, {relative!r}, lies outside the package.")
-    if not path.exists():
-        raise PackageInvalid(f"The {what} that the manifest names, {relative!r}, is not in the package.")
+    try:
+        if not path.resolve().is_relative_to(directory.resolve()):
+            raise PackageInvalid(f"The manifest's {what}, {shortened(relative)}, lies outside the package.")
+        found = path.exists()
+    except (OSError, ValueError):  # too long for a name, or with a NUL in it
+        found = False
+    if not found:
+        raise PackageInvalid(f"The {what} that the manifest names, {shortened(relative)}, is not in the package.")
     return path
 
 

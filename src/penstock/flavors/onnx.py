@@ -1,4 +1,5 @@
-"""ONNX models, run by onnxruntime. Always data-only: a graph carries no code.
+"""ONNX models, run by onnxruntime. A graph carries no code, so a package is data-only, unless its manifest sets options
+of onnxruntime that could name libraries to load or files to write.
 
 Inputs and outputs follow MLflow's onnx flavor: a table feeds a single graph input whole, several inputs column by
 column; a table in gives a table out with every output flattened, arrays in give arrays out by output name.
@@ -6,6 +7,7 @@ column; a table in gives a table out with every output flattened, arrays in give
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,11 +15,33 @@ from typing import Any
 
 import numpy as np
 
-from penstock.errors import ArtifactInvalid, PackagingFailed, PredictError
+from penstock.errors import ArtifactInvalid, CodeNotTrusted, PackageInvalid, PackagingFailed, PredictError
 from penstock.flavors.interface import CodeReason, Flavor, LoadContext, Predictor, Written, inside, need
 from penstock.manifest import PYTHON_FUNCTION, Manifest
-from penstock.payload import Array, Payload, Table, Tensors, as_object_array, shortened
+from penstock.payload import Array, Params, Payload, Table, Tensors, as_object_array, clipped, shortened
 
+# Options that set numbers and switches, and nothing else.
+_REVIEWED_OPTIONS = frozenset(
+    {
+        "arena_extend_strategy",
+        "cudnn_conv_algo_search",
+        "cudnn_conv_use_max_workspace",
+        "device_id",
+        "do_copy_in_default_stream",
+        "enable_cuda_graph",
+        "gpu_mem_limit",
+        "tunable_op_enable",
+        "use_tf32",
+        "session.disable_prepacking",
+        "session.dynamic_block_base",
+        "session.force_spinning_stop",
+        "session.inter_op.allow_spinning",
+        "session.intra_op.allow_spinning",
+        "session.set_denormal_as_zero",
+        "session.use_device_allocator_for_initializers",
+        "session.use_env_allocators",
+    }
+)
 _CPU = "CPUExecutionProvider"
 _DTYPES = {
     "tensor(float)": np.float32,
@@ -44,11 +68,18 @@ class OnnxFlavor(Flavor):
         return str(settings.get("data") or "model.onnx")
 
     def code_reasons(self, directory: Path, manifest: Manifest) -> list[CodeReason]:
-        return []
+        odd = _unreviewed_options(manifest.flavors.get(self.name) or {})
+        return (
+            [CodeReason("MLmodel", f"sets onnxruntime options that nobody has reviewed: {', '.join(odd)}")]
+            if odd
+            else []
+        )
 
     def load(self, context: LoadContext) -> OnnxPredictor:
         path = inside(context.directory, self.artifact(context.manifest), "ONNX model")
         settings = context.manifest.flavors.get(self.name) or {}
+        if not context.trusted and (odd := _unreviewed_options(settings)):
+            raise CodeNotTrusted(f"The manifest sets onnxruntime options that nobody has reviewed: {', '.join(odd)}.")
         return OnnxPredictor(open_session(path, settings, context.threads))
 
     @staticmethod
@@ -65,6 +96,11 @@ class OnnxFlavor(Flavor):
         (directory / "model.onnx").write_bytes(content)
         if isinstance(model, Path):
             _copy_external_data(model, content, directory)
+        elif names := _external_data(content):
+            raise PackagingFailed(
+                f"The ONNX model keeps weights in other files ({', '.join(names[:5])}).",
+                hint="Give the path of the .onnx file instead, so that they are found beside it.",
+            )
         runtime = need("onnxruntime", "onnx", purpose="Packaging an ONNX model")
         return Written(
             flavors={
@@ -77,10 +113,28 @@ class OnnxFlavor(Flavor):
 
 
 def _copy_external_data(model: Path, content: bytes, directory: Path) -> None:
-    """Large models keep weights in files beside the graph, which names them: copy every sibling it mentions."""
-    for sibling in sorted(model.parent.iterdir()):
-        if sibling.is_file() and sibling != model and sibling.name.encode() in content:
-            shutil.copyfile(sibling, directory / sibling.name)
+    """Large models keep weights in files beside the graph, which names them. Raises PackagingFailed."""
+    for name in _external_data(content):
+        source = model.parent / name
+        if Path(name).is_absolute() or not source.resolve().is_relative_to(model.parent.resolve()):
+            raise PackagingFailed(f"The ONNX model keeps weights outside its directory: {name}.")
+        if not source.is_file():
+            raise PackagingFailed(f"The ONNX model keeps weights in {name}, which is not beside it.")
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, directory / name)
+
+
+# In the protocol buffer: an entry whose key (field 1, 8 bytes) is "location" and whose value (field 2) is a file name.
+_LOCATION = re.compile(rb"\x0a\x08location\x12([\x01-\x7f]|[\x80-\xff][\x01-\x1f])")
+
+
+def _external_data(content: bytes) -> list[str]:
+    """The files that a graph names for its weights (TensorProto.external_data), in order."""
+    names = set()
+    for found in _LOCATION.finditer(content):
+        length = found[1][0] if len(found[1]) == 1 else (found[1][0] & 0x7F) | found[1][1] << 7
+        names.add(content[found.end() : found.end() + length].decode("utf-8", errors="replace"))
+    return sorted(names)
 
 
 def _onnx_version() -> str:
@@ -103,12 +157,14 @@ def open_session(path: Path, settings: Mapping[str, Any], threads: int) -> Any:
     any outside that directory. `threads` 0 leaves the number to onnxruntime. Raises ArtifactInvalid.
     """
     runtime = need("onnxruntime", "onnx", purpose="An ONNX model")
-    options = _options(runtime, settings.get("onnx_session_options") or {}, threads)
+    try:
+        options = _options(runtime, settings.get("onnx_session_options") or {}, threads)
+    except Exception as error:
+        raise PackageInvalid(
+            f"The manifest's onnx_session_options cannot be used: {clipped(str(error), 200)}."
+        ) from None
     available = set(runtime.get_available_providers())
-    wanted = settings.get("providers") or []
-    wanted = [wanted] if isinstance(wanted, str) else wanted
-    providers = [tuple(p) if isinstance(p, list) else p for p in wanted]
-    providers = [p for p in providers if (p if isinstance(p, str) else p[0]) in available] or [_CPU]
+    providers = [given if given[1] else given[0] for given in _providers(settings) if given[0] in available] or [_CPU]
     try:
         try:
             return runtime.InferenceSession(str(path), sess_options=options, providers=providers)
@@ -119,6 +175,30 @@ def open_session(path: Path, settings: Mapping[str, Any], threads: int) -> Any:
     except Exception as error:
         detail = " ".join(str(error).split())
         raise ArtifactInvalid(f"{path.name} is damaged or not an ONNX model: {shortened(detail, 300)}.") from error
+
+
+def _providers(settings: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The providers that the manifest asks for, each with its options. Raises PackageInvalid."""
+    wanted = settings.get("providers") or []
+    found: list[tuple[str, dict[str, Any]]] = []
+    for entry in [wanted] if isinstance(wanted, str) else wanted:
+        name, options, *more = [*entry, {}, {}][:3] if isinstance(entry, list) else [entry, {}]
+        if not (isinstance(name, str) and isinstance(options, Mapping)) or any(more):
+            raise PackageInvalid(f"The manifest names an ONNX provider that cannot be read: {shortened(entry)}.")
+        found.append((name, dict(options)))
+    return found
+
+
+def _unreviewed_options(settings: Mapping[str, Any]) -> list[str]:
+    """Options by which a manifest could have onnxruntime load a library or touch a file. Raises PackageInvalid.
+
+    Some providers load libraries that an option names, and some session entries name files to write.
+    """
+    given = [key for _, options in _providers(settings) for key in options]
+    session = settings.get("onnx_session_options")
+    extra = session.get("extra_session_config") if isinstance(session, Mapping) else None
+    given += extra if isinstance(extra, Mapping) else []
+    return sorted({str(key) for key in given} - _REVIEWED_OPTIONS)
 
 
 def _options(runtime: Any, given: Mapping[str, Any], threads: int) -> Any:
@@ -140,6 +220,8 @@ def _options(runtime: Any, given: Mapping[str, Any], threads: int) -> Any:
 class OnnxPredictor(Predictor):
     """Runs one session. onnxruntime sessions may be run from several threads."""
 
+    quick = True
+
     def __init__(self, session: Any) -> None:
         self._session = session
         self._inputs: dict[str, Any] = {i.name: _DTYPES.get(i.type) for i in session.get_inputs()}
@@ -153,13 +235,13 @@ class OnnxPredictor(Predictor):
         try:
             results = [_as_array(r) for r in self._session.run(self._outputs, self._from_table(table))]
         except Exception as error:
-            raise PredictError(f"The ONNX graph cannot take the rows: {shortened(str(error), 300)}.") from error
+            raise PredictError(f"The ONNX graph cannot take the rows: {clipped(str(error), 300)}.") from error
         if all(r.size == table.rows for r in results):
             return table
         feeds = self._from_table(table)
         return Tensors.named(feeds) if len(feeds) > 1 else Tensors.single(next(iter(feeds.values())))
 
-    def _predict(self, payload: Payload, params: Mapping[str, Any]) -> Payload:
+    def _predict(self, payload: Payload, params: Params) -> Payload:
         if isinstance(payload, Table):
             results = self._session.run(self._outputs, self._from_table(payload))
             return self._as_table(results)
@@ -189,6 +271,9 @@ class OnnxPredictor(Predictor):
         """MLflow narrows doubles for a float input and casts nothing else."""
         if array.dtype == np.float64 and self._inputs.get(name) is np.float32:
             return array.astype(np.float32)
+        if array.dtype == object and self._inputs.get(name) is np.object_ and not _all_present(array):
+            # onnxruntime would feed the text "None".
+            raise PredictError(f"The ONNX graph's input {name!r} is text and has no form for a missing one.")
         return array
 
     def _as_table(self, results: list[Any]) -> Table:
@@ -203,8 +288,17 @@ class OnnxPredictor(Predictor):
 
 
 def _values(table: Table) -> Array:
-    """What DataFrame.values gives for columns of several dtypes: their common one."""
-    return np.stack([c for c in table.iter_columns()], axis=1) if table.width else np.empty((table.rows, 0))
+    """What DataFrame.values gives for columns of several dtypes: the common one of numbers, else objects."""
+    columns = list(table.iter_columns())
+    if not columns:
+        return np.empty((table.rows, 0))
+    if not all(c.dtype.kind in "iuf" for c in columns):
+        columns = [c.astype(object) for c in columns]
+    return np.stack(columns, axis=1)
+
+
+def _all_present(array: Array) -> bool:
+    return all(cell is not None and cell == cell for cell in array.flat)
 
 
 def _as_array(result: Any) -> Array:

@@ -2,28 +2,37 @@
 
 Always code-carrying. Packages that Penstock wrote are loaded by the loader they carry (`python_loader`), under a module
 name made from the package's digest, so that two versions never share code. A loader module in `code/` is imported from
-there. Loader modules of MLflow's own are left to MLflow, where it is installed.
+there. Loader modules of MLflow's own are left to MLflow, where it is installed; without it, those for Python models
+have a twin here (`mlflow_pyfunc`).
 """
 
 from __future__ import annotations
 
 import ast
 import inspect
+import os
 import shutil
 import sys
 from collections.abc import Mapping
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from penstock.errors import ArtifactInvalid, CodeNotTrusted, DependencyMissing, PackagingFailed, PenstockError
-from penstock.flavors import python_loader
+from penstock.errors import (
+    ArtifactInvalid,
+    CodeNotTrusted,
+    DependencyMissing,
+    PackageInvalid,
+    PackagingFailed,
+    PenstockError,
+)
+from penstock.flavors import mlflow_pyfunc, python_loader
 from penstock.flavors.code import add_code_directory
 from penstock.flavors.frames import from_python, to_python
 from penstock.flavors.interface import CodeReason, Flavor, LoadContext, Predictor, Written, inside
+from penstock.flavors.standins import mlflow_installed, standins
 from penstock.manifest import PYTHON_FUNCTION, Manifest
-from penstock.payload import Payload, shortened
+from penstock.payload import Params, Payload, clipped
 
 OWN_LOADER = "penstock_loader"
 SOURCE = "model.py"
@@ -51,37 +60,45 @@ class PyfuncFlavor(Flavor):
         if not context.trusted:
             raise CodeNotTrusted(f"{self.artifact(context.manifest)} is Python code; loading it runs it.")
         settings = context.manifest.python_function or {}
-        config = {**(settings.get("config") or {}), **context.config}
+        given = settings.get("config") or {}
+        if not isinstance(given, Mapping):
+            raise PackageInvalid("The python_function flavor's config is no mapping.")
         try:
-            model = self._load(context, settings, config)
+            model = self._load(context, settings, {**given, **context.config})
+            function = getattr(model, str(settings.get("predict_fn") or "predict"))
+            return PyfuncPredictor(function, joinable=context.manifest.batchable)
         except PenstockError:
             raise
         except KeyboardInterrupt:
             raise
         except BaseException as error:
             raise ArtifactInvalid(
-                f"The package's code failed while loading: {type(error).__name__}: {shortened(str(error), 300)}."
+                f"The package's code failed while loading: {type(error).__name__}: {clipped(str(error), 300)}."
             ) from error
-        function = getattr(model, str(settings.get("predict_fn") or "predict"))
-        return PyfuncPredictor(function, joinable=context.manifest.batchable)
 
     def _load(self, context: LoadContext, settings: Mapping[str, Any], config: Mapping[str, Any]) -> Any:
-        directory, loader = context.directory, str(settings.get("loader_module"))
+        directory, loader = context.directory, settings.get("loader_module")
+        if not isinstance(loader, str) or not loader:
+            raise PackageInvalid("The python_function flavor names no loader_module.")
         if loader == OWN_LOADER:
             if _modules(directory / "code") - {f"{OWN_LOADER}.py"}:
-                add_code_directory(directory / "code", context.digest)
+                add_code_directory(directory / "code", context.digest, unused=OWN_LOADER)
             inside(directory, settings.get("source"), "Python source")
             for name, artifact in (settings.get("artifacts") or {}).items():
                 inside(directory, artifact.get("path"), f"artifact {name!r}")
             module_name = f"penstock_model_{context.digest[:16] or 'local'}"
             return python_loader.load_source(str(directory), dict(settings), dict(config), module_name)
-        if loader.split(".")[0] == "mlflow" or not settings.get("code"):
+        if loader in mlflow_pyfunc.LOADERS and not mlflow_installed():
+            return mlflow_pyfunc.load_python_model(context, settings, config)
+        if code := settings.get("code"):
+            add_code_directory(inside(directory, code, "code directory"), context.digest)
+        if loader.split(".")[0] == "mlflow":
             return _load_with_mlflow(directory, loader, config)
-        add_code_directory(directory / str(settings["code"]), context.digest)
         data = settings.get("data")
         path = inside(directory, data, "python function's data") if data else directory
-        module = import_module(loader)
-        return module._load_pyfunc(str(path), dict(config)) if config else module._load_pyfunc(str(path))
+        with standins():  # a user's loader may name MLflow's exception or base class
+            module = import_module(loader)
+            return module._load_pyfunc(str(path), dict(config)) if config else module._load_pyfunc(str(path))
 
     @staticmethod
     def write(
@@ -100,7 +117,8 @@ class PyfuncFlavor(Flavor):
         """
         if source.suffix != ".py" or not source.is_file():
             raise PackagingFailed(f"{source} is no Python file.")
-        _check_syntax(source)
+        for file in [source, *(p for extra in code for p in _python_files(extra))]:
+            _check_syntax(file)
         shutil.copyfile(source, directory / SOURCE)
         (directory / "code").mkdir()
         shutil.copyfile(python_loader.__file__, directory / "code" / f"{OWN_LOADER}.py")
@@ -148,7 +166,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _python_files(path: Path) -> list[Path]:
-    return sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    return sorted(path.rglob("*.py")) if path.is_dir() else [path] if path.suffix == ".py" and path.is_file() else []
 
 
 def _requirements(sources: list[Path]) -> tuple[str, ...]:
@@ -171,13 +189,15 @@ def _modules(code: Path) -> set[str]:
 
 
 def _load_with_mlflow(directory: Path, loader: str, config: Mapping[str, Any]) -> Any:
-    if find_spec("mlflow") is None:
+    if not mlflow_installed():
         raise DependencyMissing(
-            f"The package is loaded by {loader!r}, which belongs to MLflow, and MLflow is not installed.",
+            f"The package is loaded by {loader!r}, which is for MLflow to call, and MLflow is not installed.",
             hint="Install it with: pip install mlflow-skinny (and what the model needs)",
         )
     import mlflow.pyfunc
 
+    # As MLflow's own server has it: type-hinted models then read base64 and ISO 8601 text.
+    os.environ.setdefault("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", "true")
     sys.dont_write_bytecode = True
     return mlflow.pyfunc.load_model(str(directory), model_config=dict(config) or None)
 
@@ -190,7 +210,11 @@ class PyfuncPredictor(Predictor):
         self._function = function
         self._takes_params = "params" in inspect.signature(function).parameters
 
-    def _predict(self, payload: Payload, params: Mapping[str, Any]) -> Payload:
+    def _predict(self, payload: Payload, params: Params) -> Payload:
         given = to_python(payload)
-        result = self._function(given, params=dict(params)) if self._takes_params else self._function(given)
+        result = (
+            self._function(given, params=None if params is None else dict(params))
+            if self._takes_params
+            else self._function(given)
+        )
         return from_python(result, rows_of_lists=self.joinable)

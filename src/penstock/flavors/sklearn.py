@@ -19,7 +19,7 @@ from penstock.flavors.frames import from_python, to_frame, to_python
 from penstock.flavors.interface import CodeReason, Flavor, LoadContext, Predictor, Written, inside, need
 from penstock.flavors.trusted_types import untrusted
 from penstock.manifest import PYTHON_FUNCTION, Manifest
-from penstock.payload import Payload, Table, shortened
+from penstock.payload import Params, Payload, Table, clipped
 
 SKOPS = "skops"
 CLOUDPICKLE = "cloudpickle"
@@ -56,7 +56,7 @@ class SklearnFlavor(Flavor):
         if context.trusted and (code := _code_directory(manifest)):
             from penstock.flavors.code import add_code_directory
 
-            add_code_directory(context.directory / code, context.digest)
+            add_code_directory(inside(context.directory, code, "code directory"), context.digest)
         estimator = (
             _load_skops(path, context.trusted) if _is_skops(manifest, file) else _load_pickle(path, context.trusted)
         )
@@ -71,15 +71,16 @@ class SklearnFlavor(Flavor):
         need("sklearn", "sklearn", purpose="Packaging a scikit-learn model")
         import sklearn
 
-        if not hasattr(estimator, predict_fn):
+        if serialization not in (SKOPS, CLOUDPICKLE):
+            raise PackagingFailed(f"Estimators are stored as {SKOPS} or {CLOUDPICKLE}, not as {serialization!r}.")
+        if predict_fn not in PREDICT_FUNCTIONS or not hasattr(estimator, predict_fn):
             raise PackagingFailed(f"A {type(estimator).__name__} has no {predict_fn}().")
         file = "model.skops" if serialization == SKOPS else "model.pkl"
         trusted: list[str] | None = None
         if serialization == SKOPS:
             trusted = _dump_skops(estimator, directory / file)
         else:
-            cloudpickle = need("cloudpickle", "sklearn", purpose="Writing a pickle")
-            (directory / file).write_bytes(cloudpickle.dumps(estimator))
+            _dump_pickle(estimator, directory / file)
         return Written(
             flavors={
                 "sklearn": {
@@ -120,7 +121,7 @@ def _skops_types(path: Path) -> list[str]:
     try:
         return list(io.get_untrusted_types(file=path))
     except Exception as error:  # a damaged archive fails in many ways
-        raise ArtifactInvalid(f"{path.name} is damaged or not a skops file: {shortened(str(error), 200)}.") from error
+        raise ArtifactInvalid(f"{path.name} is damaged or not a skops file: {clipped(str(error), 200)}.") from error
 
 
 def _load_skops(path: Path, trusted: bool) -> Any:
@@ -134,7 +135,7 @@ def _load_skops(path: Path, trusted: bool) -> Any:
             return io.load(path, trusted=types)
     except Exception as error:
         raise ArtifactInvalid(
-            f"{path.name} cannot be loaded: {type(error).__name__}: {shortened(str(error), 200)}."
+            f"{path.name} cannot be loaded: {type(error).__name__}: {clipped(str(error), 200)}."
         ) from error
 
 
@@ -149,11 +150,13 @@ def _load_pickle(path: Path, trusted: bool) -> Any:
     except ModuleNotFoundError as error:
         raise ArtifactInvalid(
             f"{path.name} needs the module {error.name!r}, which is not installed.",
-            hint="Install it, or put it into the package with --code.",
+            hint="Install it in the environment that serves the model.",
         ) from error
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # sys.exit() in a pickle must not end the server
         raise ArtifactInvalid(
-            f"{path.name} is damaged or not a pickle: {type(error).__name__}: {shortened(str(error), 200)}."
+            f"{path.name} is damaged or not a pickle: {type(error).__name__}: {clipped(str(error), 200)}."
         ) from error
 
 
@@ -164,14 +167,42 @@ def _dump_skops(estimator: Any, path: Path) -> list[str]:
         io.dump(estimator, path)
     except Exception as error:
         raise PackagingFailed(
-            f"skops cannot store this {type(estimator).__name__}: {shortened(str(error), 200)}.",
+            f"skops cannot store this {type(estimator).__name__}: {clipped(str(error), 200)}.",
             hint="Package it as a pickle with --format cloudpickle; serving it then needs --trust-code.",
         ) from error
     return _skops_types(path)
 
 
+def read_estimator(path: Path) -> Any:
+    """An estimator from the user's own .joblib, .pkl or .skops file; a pickle runs its code.
+
+    Raises ArtifactInvalid, PackagingFailed.
+    """
+    if not path.is_file():
+        raise PackagingFailed(f"There is no file {path}.")
+    estimator = _load_skops(path, trusted=True) if path.suffix == ".skops" else _load_pickle(path, trusted=True)
+    if not hasattr(estimator, "get_params"):
+        raise PackagingFailed(f"{path} holds a {type(estimator).__name__}, not a scikit-learn estimator.")
+    return estimator
+
+
+def _dump_pickle(estimator: Any, path: Path) -> None:
+    """Raises PackagingFailed."""
+    cloudpickle = need("cloudpickle", "sklearn", purpose="Writing a pickle")
+    try:
+        path.write_bytes(cloudpickle.dumps(estimator))
+    except OSError:
+        raise
+    except Exception as error:
+        raise PackagingFailed(
+            f"This {type(estimator).__name__} cannot be pickled: {clipped(str(error), 200)}."
+        ) from error
+
+
 class SklearnPredictor(Predictor):
     """One fitted estimator and the method that answers."""
+
+    quick = True
 
     def __init__(self, estimator: Any, function: str) -> None:
         _use_one_thread(estimator)
@@ -182,8 +213,8 @@ class SklearnPredictor(Predictor):
         # We hand over blocks whose column order is checked already.
         warnings.filterwarnings("ignore", message="X does not have valid feature names", category=UserWarning)
 
-    def _predict(self, payload: Payload, params: Mapping[str, Any]) -> Payload:
-        return from_python(self._call(self._input(payload), **params))
+    def _predict(self, payload: Payload, params: Params) -> Payload:
+        return from_python(self._call(self._input(payload), **(params or {})))
 
     def _input(self, payload: Payload) -> Any:
         if not isinstance(payload, Table):
@@ -201,11 +232,21 @@ def _fitted_names(estimator: Any) -> tuple[str, ...] | None:
 
 
 def _parts(estimator: Any) -> list[Any]:
-    """The estimator and every estimator among its parameters, however deep."""
-    parts = [estimator]
-    if hasattr(estimator, "get_params"):
-        parts += [v for v in estimator.get_params(deep=True).values() if hasattr(v, "fit") and not isinstance(v, type)]
-    return parts
+    """The estimator and every estimator in it, however deep: its parameters, and the fitted copies it made of them."""
+    parts: dict[int, Any] = {}
+    waiting = [estimator]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, (list, tuple)):
+            waiting += one
+        elif isinstance(one, np.ndarray) and one.dtype == object:
+            waiting += one.ravel().tolist()  # gradient boosting keeps its trees so
+        elif isinstance(one, dict):
+            waiting += one.values()
+        elif (hasattr(one, "fit") or hasattr(one, "predict")) and not isinstance(one, type) and id(one) not in parts:
+            parts[id(one)] = one
+            waiting += getattr(one, "__dict__", {}).values()
+    return list(parts.values())
 
 
 def _reads_frames(estimator: Any) -> bool:
@@ -231,6 +272,8 @@ def _use_one_thread(estimator: Any) -> None:
 
 def same_answers(one: Any, other: Any) -> bool:
     """Whether two raw predictions are equal: exactly for labels, to rounding for floats."""
+    if isinstance(one, list) and isinstance(other, list):  # one array for each of several outputs
+        return len(one) == len(other) and all(same_answers(a, b) for a, b in zip(one, other, strict=True))
     a, b = np.asarray(one), np.asarray(other)
     if a.shape != b.shape:
         return False

@@ -6,7 +6,6 @@ the example's rows or on rows made from the signature: joined, one by one, and i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 from penstock.errors import PenstockError, PredictError, ProofFailed
 from penstock.flavors import Predictor
 from penstock.package import Example, PackagedModel, answers_differ
-from penstock.payload import Array, Payload, Table, Tensors, Value, join
+from penstock.payload import Array, Params, Payload, Table, Tensors, Value, join
 from penstock.signature import Field, Scalar, Signature, conform_params, is_tensor_schema
 from penstock.wire.answers import answer_value, encode_answer
 from penstock.wire.invocations import parse_json
@@ -71,7 +70,7 @@ def _prove_without_example(predictor: Predictor, package: PackagedModel, signatu
     return Proof(False, _why_unjoined(predictor, package, rows, params))
 
 
-def _why_unjoined(predictor: Predictor, package: PackagedModel, payload: Payload, params: Mapping[str, Any]) -> str:
+def _why_unjoined(predictor: Predictor, package: PackagedModel, payload: Payload, params: Params) -> str:
     if not predictor.joinable:
         return "the package does not say that its rows may be joined (metadata.penstock.batchable)"
     if not package.manifest.deterministic:
@@ -84,7 +83,7 @@ def _why_unjoined(predictor: Predictor, package: PackagedModel, payload: Payload
         return f"it fails on rows taken apart: {error.message}"
 
 
-def _joining_differs(predictor: Predictor, payload: Table | Tensors, params: Mapping[str, Any]) -> str:
+def _joining_differs(predictor: Predictor, payload: Table | Tensors, params: Params) -> str:
     """Why the answers for rows joined, apart and reordered are not the same; empty where they are."""
     rows = payload.take(slice(0, _PROOF_ROWS))
     while (count := rows.rows or 0) < 3:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import orjson
-
-from penstock.errors import PackageInvalid, PackagingFailed
+from penstock.errors import AnswerUnserializable, InputError, PackageInvalid, PackagingFailed
 from penstock.manifest import Manifest
-from penstock.payload import Payload, Table, Tensors
+from penstock.payload import Params, Payload, Table, Tensors, Value
 from penstock.signature import conform, conform_params
-from penstock.wire.answers import as_json_value, encode_answer
-from penstock.wire.invocations import decode_json, parse_json
+from penstock.wire.answers import as_json_value, dump_json, encode_answer, rows_of
+from penstock.wire.invocations import UNWRAPPED_KEYS, decode_json, parse_json
 
 INPUT = "input_example.json"
 SERVING_INPUT = "serving_input_example.json"
@@ -30,16 +29,21 @@ class Example:
 
     payload: Payload
     body: bytes
-    params: dict[str, Any] = field(default_factory=dict)
+    params: Params = None
     expected: Any = None
     has_expected: bool = False
 
 
 def read_example(directory: Path, manifest: Manifest) -> Example | None:
     """The example of a package, conformed to its signature; None where it has none. Raises PackageInvalid."""
-    body = _serving_body(directory)
-    if body is None:
-        return None
+    try:
+        body = _serving_body(directory, manifest)
+        return None if body is None else _read(body, directory, manifest)
+    except InputError as error:
+        raise PackageInvalid(f"The package's example cannot be used: {error.message}") from None
+
+
+def _read(body: bytes, directory: Path, manifest: Manifest) -> Example:
     signature = manifest.signature
     decoded = decode_json(body, signature)
     conformed = conform(decoded.payload, signature.inputs if signature else None, decoded.casting)
@@ -52,24 +56,30 @@ def read_example(directory: Path, manifest: Manifest) -> Example | None:
     return Example(conformed.payload, body, params, parse_json(expected.read_bytes()), has_expected=True)
 
 
-def _serving_body(directory: Path) -> bytes | None:
+def _serving_body(directory: Path, manifest: Manifest) -> bytes | None:
     """The request body; packages of MLflow before 2.17 have the bare input alone."""
     if (path := directory / SERVING_INPUT).is_file():
         return path.read_bytes()
     if not (path := directory / INPUT).is_file():
         return None
     bare = parse_json(path.read_bytes())
-    if isinstance(bare, dict) and {"columns", "data"} <= bare.keys():
-        return orjson.dumps({"dataframe_split": {"columns": bare["columns"], "data": bare["data"]}})
-    return orjson.dumps({"inputs": bare})
+    info = manifest.content.get("saved_input_example_info")
+    kind = info.get("type") if isinstance(info, Mapping) else None
+    if str(kind).startswith("sparse"):
+        return None  # no request has that form
+    if isinstance(bare, dict) and bare.keys() <= {"inputs", "params"} and "inputs" in bare:
+        return dump_json(bare)
+    if isinstance(bare, dict) and "data" in bare and (kind == "dataframe" or "columns" in bare):
+        return dump_json({"dataframe_split": {key: bare[key] for key in ("columns", "data") if key in bare}})
+    return dump_json({"inputs": bare})
 
 
 def write_example(directory: Path, payload: Payload, params: dict[str, Any]) -> dict[str, Any]:
     """Writes both input files; returns the manifest's `saved_input_example_info`."""
     bare, body, kind = _json_forms(payload)
-    extra = {"params": params} if params else {}
-    (directory / SERVING_INPUT).write_bytes(_pretty({**body, **extra}))
-    (directory / INPUT).write_bytes(_pretty({"inputs": bare, **extra} if params else bare))
+    extra = {} if not params else params if body is bare else {"params": params}
+    (directory / SERVING_INPUT).write_bytes(_json({**body, **extra}))
+    (directory / INPUT).write_bytes(_json({"inputs": bare, "params": params} if params else bare))
     info: dict[str, Any] = {"artifact_path": INPUT, "serving_input_path": SERVING_INPUT, "type": kind}
     if kind == "dataframe":
         info["pandas_orient"] = "split"
@@ -78,18 +88,23 @@ def write_example(directory: Path, payload: Payload, params: dict[str, Any]) -> 
     return info
 
 
-def _pretty(value: Any) -> bytes:
+def _json(value: Any) -> bytes:
     try:
-        return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
-    except orjson.JSONEncodeError as error:
-        raise PackagingFailed(f"The example cannot be written as JSON: {error}.") from None
+        return dump_json(value)
+    except AnswerUnserializable as error:
+        reason = error.message.removeprefix("The model's answer ")
+        raise PackagingFailed(f"The example cannot be sent as JSON: it {reason}") from None
 
 
 def _json_forms(payload: Payload) -> tuple[Any, dict[str, Any], str]:
-    """An input as MLflow stores it bare, as a request body, and the kind it has there."""
+    """An input as MLflow stores it bare, as a request body, and the kind it has there.
+
+    Chat-shaped objects are a body as they are.
+    """
+    if isinstance(payload, Value) and isinstance(payload.value, dict) and payload.value.keys() & set(UNWRAPPED_KEYS):
+        return payload.value, payload.value, "json_object"
     if isinstance(payload, Table):
-        records = as_json_value(payload)
-        split: dict[str, Any] = {"data": [list(record.values()) for record in records]}
+        split: dict[str, Any] = {"data": rows_of(payload)}
         if payload.names is not None:
             split = {"columns": list(payload.names), **split}
         return split, {"dataframe_split": split}, "dataframe"
@@ -103,10 +118,7 @@ def record_expected(directory: Path, answer: Payload) -> None:
 
 
 def answers_differ(expected: Any, actual: Any, where: str = "predictions") -> str:
-    """Where and how two JSON answers differ, or nothing: labels must be equal, floats within the tolerances.
-
-    An answer that was recorded under "predictions" is compared as such.
-    """
+    """Where and how two JSON answers differ, or nothing: labels must be equal, floats within the tolerances."""
     if isinstance(expected, dict) and isinstance(actual, dict):
         if expected.keys() != actual.keys():
             return f"{where}: the keys differ ({', '.join(map(str, sorted(expected.keys() ^ actual.keys())))})"

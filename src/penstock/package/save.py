@@ -13,8 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import penstock
-from penstock.errors import ArtifactInvalid, PackagingFailed, PredictError
+from penstock.errors import (
+    AnswerUnserializable,
+    ArtifactInvalid,
+    InputError,
+    PackageInvalid,
+    PackagingFailed,
+    PredictError,
+)
 from penstock.flavors import LoadContext, Predictor, Written, choose_flavor
+from penstock.flavors.code import lent_code
 from penstock.flavors.frames import from_python, to_python
 from penstock.flavors.onnx import OnnxFlavor, OnnxPredictor
 from penstock.flavors.pyfunc import PyfuncFlavor
@@ -23,11 +31,11 @@ from penstock.flavors.trusted_types import untrusted
 from penstock.manifest import FILE_NAME, FORMAT, PYTHON_FUNCTION, Manifest
 from penstock.package.directory import new_directory
 from penstock.package.environment import write_environment
-from penstock.package.example import answers_differ, record_expected, write_example
+from penstock.package.example import answers_differ, read_example, record_expected, write_example
 from penstock.package.packaged import PackagedModel
 from penstock.package.seal import list_files, write_seal
 from penstock.payload import Payload, Table, Tensors, Value
-from penstock.signature import Casting, Signature, conform, conform_params, infer_signature
+from penstock.signature import Casting, Signature, conform, infer_signature
 from penstock.wire.answers import answer_value
 
 EXAMPLE_ROWS = 20
@@ -72,10 +80,7 @@ def save_model(
         env = write_environment(directory, [*written.requirements, *requirements])
         if PYTHON_FUNCTION in content["flavors"]:
             content["flavors"][PYTHON_FUNCTION]["env"] = env
-        if payload is not None:
-            _describe(directory, content, payload, dict(params or {}), signature)
-        elif signature is not None:
-            content["signature"] = signature.to_mlflow()
+        _examine(directory, content, payload, dict(params or {}), signature)
         finish(directory, content)
     return PackagedModel.open(target)
 
@@ -106,6 +111,10 @@ def _writer(
     example: Payload | None,
 ) -> Callable[[Path], Written]:
     """The flavor's writer for this kind of model. Raises PackagingFailed."""
+    for_python = {"entry": entry, "artifacts": artifacts, "code": code, "config": config}
+    unused = [name for name, given in for_python.items() if given]
+    if unused and Path(model if isinstance(model, (str, Path)) else "").suffix != ".py":
+        raise PackagingFailed(f"Only a model that is a Python file can have: {', '.join(unused)}.")
     if isinstance(model, (str, Path)):
         file = Path(model)
         if not file.is_file():
@@ -119,7 +128,7 @@ def _writer(
         return lambda directory: OnnxFlavor.write(file, directory)
     if isinstance(model, bytes) or hasattr(model, "SerializeToString"):
         return lambda directory: OnnxFlavor.write(model, directory)
-    if hasattr(model, "fit") and hasattr(model, "get_params"):
+    if hasattr(model, "fit") and hasattr(model, "get_params") and not isinstance(model, type):
         return lambda directory: _write_sklearn(model, directory, serialization, predict_fn, example)
     raise PackagingFailed(
         f"There is no flavor for a {type(model).__module__}.{type(model).__qualname__}.",
@@ -153,7 +162,14 @@ def _same_after_skops(
     loaded = load_written(directory, {"flavors": dict(written.flavors)})
     assert isinstance(loaded, SklearnPredictor)
     given = to_python(example)
-    return same_answers(getattr(estimator, predict_fn)(given), getattr(loaded.estimator, predict_fn)(given))
+    try:
+        before = getattr(estimator, predict_fn)(given)
+    except Exception:
+        return True  # the example is at fault, or the model, and not skops: both are reported later
+    try:
+        return same_answers(before, getattr(loaded.estimator, predict_fn)(given))
+    except Exception:
+        return False
 
 
 def _content(written: Written, metadata: Mapping[str, Any] | None, batchable: bool) -> dict[str, Any]:
@@ -179,33 +195,62 @@ def load_written(directory: Path, content: Mapping[str, Any]) -> Predictor:
     return choose_flavor(manifest).load(LoadContext(directory, manifest, uuid.uuid4().hex, trusted=True))
 
 
-def _describe(
-    directory: Path, content: dict[str, Any], payload: Payload, params: dict[str, Any], signature: Signature | None
+def _examine(
+    directory: Path,
+    content: dict[str, Any],
+    payload: Payload | None,
+    params: dict[str, Any],
+    signature: Signature | None,
 ) -> None:
-    """Predicts the example twice; writes signature, example and expected output, or that the answers vary."""
-    predictor = load_written(directory, content)
-    try:
-        payload = _for_model(predictor, payload, params)
-        answer = predictor.predict(payload, params)
-        again = predictor.predict(payload, params)
-    except PredictError as error:
-        raise PackagingFailed(f"The model cannot answer the example. {error.message}") from error
-    finally:
-        predictor.close()
-    signature = signature or infer_signature(payload, answer, params)
-    content["signature"] = signature.to_mlflow()
+    """Proves that what was written loads, and answers the example where there is one."""
+    if signature is not None:
+        content["signature"] = signature.to_mlflow()
+    with lent_code(directory):
+        predictor = load_written(directory, content)
+        try:
+            if payload is not None:
+                _describe(predictor, directory, content, payload, params, signature)
+        except PredictError as error:
+            raise PackagingFailed(f"The model cannot answer the example. {error.message}") from error
+        except (InputError, PackageInvalid) as error:
+            raise PackagingFailed(f"The example cannot be used. {error.message}") from error
+        except AnswerUnserializable as error:
+            raise PackagingFailed(f"The model's answer to the example cannot be sent. {error.message}") from error
+        finally:
+            predictor.close()
+
+
+def _describe(
+    predictor: Predictor,
+    directory: Path,
+    content: dict[str, Any],
+    payload: Payload,
+    params: dict[str, Any],
+    signature: Signature | None,
+) -> None:
+    """Predicts the example twice; writes signature, example and expected output, or that the answers vary.
+
+    What counts is the example as a caller will send it, so it is read back from the file as a request would be.
+    """
+    payload = _for_model(predictor, payload)
+    if signature is None:
+        signature = infer_signature(payload, predictor.predict(payload, params), params)
+        content["signature"] = signature.to_mlflow()
     conformed = conform(payload, signature.inputs, Casting.FRAME)
     if conformed.violations:
         raise PackagingFailed(f"The example does not fit the signature: {conformed.violations[0]}.")
-    conform_params(signature.params, params)
     content["saved_input_example_info"] = write_example(directory, payload, params)
+    sent = read_example(directory, Manifest(content))
+    assert sent is not None
+    answer = predictor.predict(sent.payload, sent.params)
+    again = predictor.predict(sent.payload, sent.params)
     if answers_differ(answer_value(answer), answer_value(again)):
         content["metadata"]["penstock"]["deterministic"] = False
     else:
         record_expected(directory, answer)
 
 
-def _for_model(predictor: Predictor, payload: Payload, params: dict[str, Any]) -> Payload:
+def _for_model(predictor: Predictor, payload: Payload) -> Payload:
     """The example in the form the model takes: an ONNX graph whose outputs make no table takes arrays, not columns."""
     if isinstance(predictor, OnnxPredictor) and isinstance(payload, Table):
         return predictor.example_form(payload)
@@ -215,5 +260,8 @@ def _for_model(predictor: Predictor, payload: Payload, params: dict[str, Any]) -
 def finish(directory: Path, content: dict[str, Any]) -> None:
     size = sum((directory / name).stat().st_size for name in list_files(directory))
     content["model_size_bytes"] = size
-    (directory / FILE_NAME).write_bytes(Manifest(content).dump())
+    try:
+        (directory / FILE_NAME).write_bytes(Manifest(content).dump())
+    except PackageInvalid as error:
+        raise PackagingFailed(error.message) from error
     write_seal(directory)

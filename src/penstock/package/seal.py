@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,25 +20,33 @@ SEAL = "SHA256SUMS"
 _NOT_CONTENT = frozenset({SEAL, "registered_model_meta"})
 
 
+# Names that sha256sum would escape, that would break the listing's lines, or that are not UTF-8, cannot be sealed.
+_NAME = re.compile(r"[^\\\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]+")
+
+
 def list_files(directory: Path) -> list[str]:
     """Relative POSIX paths of a package's files, sorted. Raises PackageInvalid for links and odd names.
 
     Links are refused: what they point to is not sealed, and may lie anywhere.
     """
     found: list[str] = []
-    for folder, folders, files in os.walk(directory):
+    for folder, folders, files in os.walk(directory, onerror=_unreadable):
         for name in (*folders, *files):
             path = Path(folder, name)
             relative = path.relative_to(directory).as_posix()
             if path.is_symlink():
                 raise PackageInvalid(f"The package {directory} holds a link, {relative}; packages hold files alone.")
-            if "\n" in relative or "\\" in relative:
+            if not _NAME.fullmatch(relative):
                 raise PackageInvalid(f"The package {directory} holds a file with an unusable name: {relative!r}.")
             if name in files and not path.is_file():
                 raise PackageInvalid(f"The package {directory} holds {relative}, which is not a regular file.")
             if name in files and relative not in _NOT_CONTENT:
                 found.append(relative)
     return sorted(found)
+
+
+def _unreadable(error: OSError) -> None:
+    raise PackageInvalid(f"The folder {error.filename} cannot be read: {error.strerror}.")
 
 
 def hash_files(directory: Path) -> dict[str, str]:

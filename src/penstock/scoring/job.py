@@ -10,7 +10,7 @@ from typing import Any
 
 from penstock.errors import AnswerHasNoColumns, PredictError, ScoringError
 from penstock.loading import LoadedModel
-from penstock.payload import Table
+from penstock.payload import Params, Table
 from penstock.scoring.commit import atomic_file
 from penstock.scoring.files import Chunk, file_format, open_writer, read_chunks
 from penstock.signature import Signature, conform, conform_params, is_tensor_schema
@@ -83,7 +83,7 @@ def score_file(
     return ScoreSummary(str(source), str(target), model.digest, rows, columns, perf_counter() - began)
 
 
-def _score(model: LoadedModel, chunk: Chunk, source: Path, keep: Sequence[str], params: Mapping[str, Any]) -> Table:
+def _score(model: LoadedModel, chunk: Chunk, source: Path, keep: Sequence[str], params: Params) -> Table:
     """One chunk's output columns. Raises ScoringError with the number of the row in the file."""
     signature = model.signature
     conformed = conform(

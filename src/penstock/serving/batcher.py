@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Protocol
 
 from penstock.errors import Closing, Overloaded, PenstockError, PredictError
-from penstock.payload import Payload, Value, join
+from penstock.payload import Params, Payload, Value, join
 from penstock.serving.cost import CostModel
 from penstock.serving.lanes import Batch, DispatchReason, Job, Lanes
 from penstock.serving.runner import Runner, RunNow
@@ -79,7 +79,7 @@ class Batcher:
         self._threaded = 0
         self.joined = joined
 
-    def enqueue(self, payload: Payload, params: Mapping[str, Any]) -> asyncio.Future[Answer]:
+    def enqueue(self, payload: Payload, params: Params) -> asyncio.Future[Answer]:
         """The answer to come for one caller's payload; cancelling it drops the job.
 
         One larger than a batch is split and put together again in order. Raises Overloaded, Closing; the future
@@ -93,11 +93,11 @@ class Batcher:
         reply: asyncio.Future[Answer] = self._admit([payload], params)[0].reply
         return reply
 
-    async def submit(self, payload: Payload, params: Mapping[str, Any]) -> Answer:
+    async def submit(self, payload: Payload, params: Params) -> Answer:
         """Enqueues and waits. Raises PredictError, Overloaded, Closing."""
         return await self.enqueue(payload, params)
 
-    def _admit(self, parts: list[Payload], params: Mapping[str, Any]) -> list[Job]:
+    def _admit(self, parts: list[Payload], params: Params) -> list[Job]:
         """Puts the parts of one payload into the queue, all or none. Raises Overloaded, Closing."""
         if self._closed:
             raise Closing("This version is being closed.")
@@ -120,9 +120,7 @@ class Batcher:
         """Batches at once: one where rows are joined, since what arrives meanwhile is the next batch."""
         return 1 if self.joined else self._runner.slots
 
-    async def _submit_parts(
-        self, payload: Payload, params: Mapping[str, Any], parts: list[Payload], jobs: list[Job]
-    ) -> Answer:
+    async def _submit_parts(self, payload: Payload, params: Params, parts: list[Payload], jobs: list[Job]) -> Answer:
         answers = await _all_replies(jobs)
         wrong = next((i for i, (a, p) in enumerate(zip(answers, parts, strict=True)) if a.payload.rows != p.rows), None)
         if wrong is None:

@@ -30,6 +30,6 @@ async def settle_when_idle(busy: Callable[[], bool]) -> None:
     """Settles at a moment without requests, or after five minutes all the same."""
     loop = asyncio.get_running_loop()
     until = loop.time() + _WAIT_AT_MOST
-    while busy() and loop.time() < until:
+    while busy() and loop.time() < until:  # noqa: ASYNC110  (idleness is a state that nobody announces)
         await asyncio.sleep(_LOOK_EVERY)
     settle()

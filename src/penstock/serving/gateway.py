@@ -19,8 +19,8 @@ log = logging.getLogger("penstock.serving")
 class Gateway:
     """Served models by name. `default` names the one that answers where a request names none.
 
-    Ready means: every model is loaded and proven, and nothing drains. Once ready, it stays so until it drains. `tidy` is
-    for a process that serves and does nothing else: its garbage collector is kept out of the way.
+    Ready means: every model is loaded and proven, and nothing drains. Once ready, it stays so until it drains.
+    `tidy` is for a process that serves and does nothing else: its garbage collector is kept out of the way.
     """
 
     def __init__(

@@ -7,12 +7,12 @@ whose head has waited longest goes first, so no layout starves. Lanes exist only
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Any, Literal, Protocol, TypeAlias
 
-from penstock.payload import Payload
+from penstock.payload import Params, Payload
 
 DispatchReason: TypeAlias = Literal["idle", "freed", "full", "alone"]
 
@@ -28,7 +28,7 @@ class Job:
 
     __slots__ = ("enqueued", "lane", "number", "params", "payload", "reply", "room", "rows")
 
-    def __init__(self, payload: Payload, params: Mapping[str, Any], reply: Any, enqueued: float) -> None:
+    def __init__(self, payload: Payload, params: Params, reply: Any, enqueued: float) -> None:
         self.payload = payload
         self.params = params
         self.reply = reply
@@ -44,9 +44,9 @@ class Job:
         return f"<Job {self.number}: {self.rows} rows>"
 
 
-def _params_key(params: Mapping[str, Any]) -> str:
+def _params_key(params: Params) -> str:
     """Equal for equal params. Not JSON, in which NaN, infinity and none at all are one null."""
-    return repr(sorted(params.items())) if params else ""
+    return "" if params is None else repr(sorted(params.items()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from penstock.flavors import Predictor
-from penstock.payload import Payload
+from penstock.payload import Params, Payload
 
 # Predicts at once, on the calling thread.
-RunNow: TypeAlias = Callable[[Payload, Mapping[str, Any]], tuple[Payload, float]]
+RunNow: TypeAlias = Callable[[Payload, Params], tuple[Payload, float]]
 
 
 class Runner(Protocol):
@@ -20,7 +20,7 @@ class Runner(Protocol):
 
     slots: int
 
-    async def run(self, payload: Payload, params: Mapping[str, Any]) -> tuple[Payload, float]:
+    async def run(self, payload: Payload, params: Params) -> tuple[Payload, float]:
         """The answer, and the seconds that the model itself took. Raises PredictError."""
 
     def close(self) -> None:
@@ -38,10 +38,10 @@ class ThreadRunner:
         self.run_now = self._timed if predictor.quick else None
         self._pool = ThreadPoolExecutor(max_workers=slots, thread_name_prefix=f"penstock-{name}")
 
-    async def run(self, payload: Payload, params: Mapping[str, Any]) -> tuple[Payload, float]:
+    async def run(self, payload: Payload, params: Params) -> tuple[Payload, float]:
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._timed, payload, params)
 
-    def _timed(self, payload: Payload, params: Mapping[str, Any]) -> tuple[Payload, float]:
+    def _timed(self, payload: Payload, params: Params) -> tuple[Payload, float]:
         start = perf_counter()
         answer = self._predictor.predict(payload, params)
         return answer, perf_counter() - start

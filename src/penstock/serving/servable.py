@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -14,7 +14,7 @@ from typing import Any
 from penstock.errors import Closing, SchemaViolation
 from penstock.loading import LoadedModel
 from penstock.metrics import Metrics, VersionMetrics
-from penstock.payload import Payload
+from penstock.payload import Params, Payload
 from penstock.serving.batcher import MAX_QUEUE_ROWS, MAX_ROWS, Answer, Batcher
 from penstock.serving.lanes import Batch
 from penstock.serving.runner import Runner, ThreadRunner
@@ -121,11 +121,11 @@ class Servable:
             raise SchemaViolation(conformed.violations)
         return conformed.payload
 
-    def conform_params(self, params: Any) -> dict[str, Any]:
+    def conform_params(self, params: Any) -> Params:
         """The params with their defaults. Raises SchemaViolation."""
         return conform_params(self.signature.params if self.signature else (), params)
 
-    def predict(self, payload: Payload, params: Mapping[str, Any]) -> asyncio.Future[Answer]:
+    def predict(self, payload: Payload, params: Params) -> asyncio.Future[Answer]:
         """The answer to conformed rows, to come; cancelling it drops the job. Raises Overloaded, Closing; the future
         raises PredictError."""
         return self._batcher.enqueue(payload, params)

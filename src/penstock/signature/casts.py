@@ -11,12 +11,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from penstock.payload import Array, as_object_array, shortened
-from penstock.signature.cells import Misfit, cell_reader
+from penstock.payload import Array, as_object_array, clipped, shortened
+from penstock.signature.cells import CellReader, Misfit, cell_reader, element_reader
 from penstock.signature.types import Scalar, Type
 
 
@@ -37,25 +38,46 @@ class Cast:
     misfits: tuple[tuple[int, str], ...] = ()
 
 
-def cast(column: Array, type_: Type, casting: Casting, *, limit: int | None = None) -> Cast:
-    """`column` (rows,) as `type_`, or the cells that do not fit, `limit` of them at most."""
+def cast(column: Array, type_: Type, casting: Casting, *, optional: bool = False, limit: int | None = None) -> Cast:
+    """`column` (rows,) as `type_`, or the cells that do not fit, `limit` of them at most.
+
+    In an `optional` column of lists or objects a missing cell is None; the other types decide for themselves.
+    """
     if not isinstance(type_, Scalar):
-        return _cast_cells(column, type_, casting, limit)
+        read = cell_reader(type_, casting.value)
+        return _cast_cells(column, partial(_or_none, read) if optional else read, limit)
     if column.dtype == type_.dtype and column.dtype != object:
         return Cast(column)
     if casting is Casting.TYPED and (refused := _refuse_narrowing(column, type_)):
         return Cast(column, ((0, refused),))
-    if column.dtype.kind in "biuf" and type_ in _VECTOR:
-        return _VECTOR[type_](column, limit)
-    if column.dtype.kind == "M" and type_ is Scalar.DATETIME:
-        return Cast(column.astype(type_.dtype))
+    if (vector := _vector(column.dtype, type_.dtype)) is not None:
+        return vector(column, type_.dtype, str(type_), limit)
     if (
         type_ in (Scalar.DOUBLE, Scalar.LONG)
         and column.dtype.kind == "O"
         and (quick := _parse_text(column, type_)) is not None
     ):
         return Cast(quick)
-    return _cast_cells(column, type_, casting, limit)
+    return _cast_cells(column, cell_reader(type_, casting.value), limit, type_.dtype)
+
+
+def cast_elements(flat: Array, dtype: np.dtype[Any], name: str, casting: Casting, *, limit: int | None = None) -> Cast:
+    """The elements (n,) of an array as `dtype`, or those that do not fit. Raises Misfit where all are at fault."""
+    if (vector := _vector(flat.dtype, dtype)) is not None:
+        return vector(flat, dtype, name, limit)
+    if flat.dtype.kind in "biuf" and dtype.kind == "U":
+        return Cast(flat.astype(dtype))
+    read = element_reader(dtype, name, casting.value)
+    if read is not None:
+        return _cast_cells(flat, read, limit, dtype)
+    try:
+        return Cast(flat.astype(dtype))
+    except (ValueError, TypeError, OverflowError) as error:
+        raise Misfit(f"cannot be read as {name} ({clipped(str(error))})") from None
+
+
+def _or_none(read: CellReader, cell: Any) -> Any:
+    return None if cell is None or (isinstance(cell, float) and math.isnan(cell)) else read(cell)
 
 
 def _parse_text(column: Array, type_: Scalar) -> Array | None:
@@ -63,15 +85,16 @@ def _parse_text(column: Array, type_: Scalar) -> Array | None:
     if not len(column) or type(column[0]) is not str:
         return None
     try:
-        if not all(type(cell) is str for cell in column):
+        if not all(type(cell) is str and "_" not in cell for cell in column):
             return None
-        return column.astype(type_.dtype)
+        result = column.astype(type_.dtype)
     except (ValueError, OverflowError):
         return None
+    return None if np.isinf(result).any() else result
 
 
-def _cast_cells(column: Array, type_: Type, casting: Casting, limit: int | None) -> Cast:
-    read = cell_reader(type_, casting.value)
+def _cast_cells(column: Array, read: CellReader, limit: int | None, dtype: np.dtype[Any] | None = None) -> Cast:
+    """Cell by cell; into an array of `dtype` unless a cell is None, or there is no dtype, which gives objects."""
     cells: list[Any] = []
     misfits: list[tuple[int, str]] = []
     for row, cell in enumerate(column.tolist() if column.dtype.kind != "M" else column):
@@ -84,8 +107,8 @@ def _cast_cells(column: Array, type_: Type, casting: Casting, limit: int | None)
                 break
     if misfits:
         return Cast(column, tuple(misfits))
-    if isinstance(type_, Scalar) and type_.dtype != object and not any(cell is None for cell in cells):
-        return Cast(np.array(cells, dtype=type_.dtype))
+    if dtype is not None and dtype.kind != "O" and not any(cell is None for cell in cells):
+        return Cast(np.array(cells, dtype=dtype))
     return Cast(as_object_array(cells))
 
 
@@ -94,57 +117,61 @@ def _misfits(bad: Array, column: Array, say: Callable[[Any], str], limit: int | 
     return tuple((int(row), say(column[row].item())) for row in rows)
 
 
-def _to_float(type_: Scalar) -> Callable[[Array, int | None], Cast]:
-    def vector(column: Array, limit: int | None) -> Cast:
-        with np.errstate(over="ignore"):
-            result = column.astype(type_.dtype)
-        if column.dtype.kind == "f" and column.dtype.itemsize > type_.dtype.itemsize:
-            bad = np.isinf(result) & np.isfinite(column)
-            if bad.any():
-                return Cast(column, _misfits(bad, column, lambda v: f"{v!r} is out of range for {type_}", limit))
-        return Cast(result)
-
-    return vector
+def _to_float(column: Array, dtype: np.dtype[Any], name: str, limit: int | None) -> Cast:
+    with np.errstate(over="ignore"):
+        result = column.astype(dtype)
+    bad = np.isinf(result) & np.isfinite(column)
+    if bad.any():
+        return Cast(column, _misfits(bad, column, lambda v: f"{v!r} is out of range for {name}", limit))
+    return Cast(result)
 
 
-def _to_int(type_: Scalar) -> Callable[[Array, int | None], Cast]:
-    info = np.iinfo(type_.dtype)
+def _to_int(column: Array, dtype: np.dtype[Any], name: str, limit: int | None) -> Cast:
+    info = np.iinfo(dtype)
 
     def say(value: Any) -> str:
         if isinstance(value, float) and not math.isfinite(value):
-            return f"{'a missing value' if math.isnan(value) else repr(value)} cannot be {type_}"
+            return f"{'a missing value' if math.isnan(value) else repr(value)} cannot be {name}"
         if isinstance(value, float) and not value.is_integer():
-            return f"{value!r} is not a whole number ({type_})"
-        return f"{value!r} is out of range for {type_}"
+            return f"{value!r} is not a whole number ({name})"
+        return f"{value!r} is out of range for {name}"
 
-    def vector(column: Array, limit: int | None) -> Cast:
-        if column.dtype.kind == "f":
-            # A float equal to 2**63 is past the range although comparing it with the integer limit says otherwise.
-            top = np.float64(info.max) if info.bits < 64 else np.nextafter(np.float64(2**63), 0)
-            bad = ~((column >= info.min) & (column <= top) & (np.floor(column) == column))
-        else:
-            bad = (column < info.min) | (column > info.max)
-        if bad.any():
-            return Cast(column, _misfits(bad, column, say, limit))
-        return Cast(column.astype(type_.dtype))
-
-    return vector
+    if column.dtype.kind == "f":
+        # Compared as doubles, in which the largest 64-bit integers round up to a power of two that is out of range.
+        wide, past = column.astype(np.float64), 2.0 ** (info.bits - (info.min < 0))
+        bad = ~((wide >= float(info.min)) & (wide < past) & (np.floor(wide) == wide))
+    else:
+        bad = (column < info.min) | (column > info.max)
+    if bad.any():
+        return Cast(column, _misfits(bad, column, say, limit))
+    return Cast(column.astype(dtype))
 
 
-def _to_bool(column: Array, limit: int | None) -> Cast:
+def _to_bool(column: Array, dtype: np.dtype[Any], name: str, limit: int | None) -> Cast:
     bad = ~((column == 0) | (column == 1))
     if bad.any():
         return Cast(column, _misfits(bad, column, lambda v: f"{v!r} is not a boolean", limit))
-    return Cast(column.astype(bool))
+    return Cast(column.astype(dtype))
 
 
-_VECTOR: dict[Scalar, Callable[[Array, int | None], Cast]] = {
-    Scalar.DOUBLE: _to_float(Scalar.DOUBLE),
-    Scalar.FLOAT: _to_float(Scalar.FLOAT),
-    Scalar.LONG: _to_int(Scalar.LONG),
-    Scalar.INTEGER: _to_int(Scalar.INTEGER),
-    Scalar.BOOLEAN: _to_bool,
-}
+def _to_datetime(column: Array, dtype: np.dtype[Any], name: str, limit: int | None) -> Cast:
+    result = column.astype(dtype)
+    bad = ~np.isnat(column) & (result.astype(column.dtype) != column)
+    if bad.any() and np.datetime_data(column.dtype)[0] not in ("ps", "fs", "as"):
+        return Cast(column, _misfits(bad, column, lambda v: f"{v!s} is out of range for {name}", limit))
+    return Cast(result)
+
+
+_Vector: TypeAlias = Callable[[Array, np.dtype[Any], str, int | None], Cast]
+_VECTOR: dict[str, _Vector] = {"f": _to_float, "i": _to_int, "u": _to_int, "b": _to_bool}
+
+
+def _vector(source: np.dtype[Any], target: np.dtype[Any]) -> _Vector | None:
+    """The cast that takes all cells at once, where numpy has one that loses nothing unseen."""
+    if source.kind in "biuf":
+        return _VECTOR.get(target.kind)
+    return _to_datetime if source.kind == target.kind == "M" else None
+
 
 # Which dtypes (numpy kind and bytes) a typed column may have to be widened to a type; anything else is refused.
 _WIDENS: dict[Scalar, set[str]] = {

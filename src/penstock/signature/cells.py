@@ -7,10 +7,9 @@ types and refused for the whole ones; a missing boolean, string or compound valu
 from __future__ import annotations
 
 import base64
-import binascii
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import partial
@@ -63,14 +62,14 @@ def cell_reader(type_: Type, casting: str) -> CellReader:
     match type_:
         case Scalar():
             reader = partial(_SCALARS[type_], casting=casting)
-            return partial(_text, reader, type_) if casting == "text" else reader
+            return partial(_text, reader) if casting == "text" else reader
         case AnyValue():
             return _same
         case ArrayOf() | ObjectOf() | MapOf():
             return partial(_compound, type_)
 
 
-def _text(reader: CellReader, type_: Scalar, cell: Any) -> Any:
+def _text(reader: CellReader, cell: Any) -> Any:
     return reader(None if is_missing_word(cell) else cell)
 
 
@@ -79,46 +78,53 @@ def _same(cell: Any) -> Any:
 
 
 def _is_missing(cell: Any) -> bool:
-    return cell is None or (isinstance(cell, float) and math.isnan(cell))
+    # Of what is unequal to itself: NaN of any width, and pandas' NaT, which calls itself a datetime.
+    return cell is None or (isinstance(cell, (float, np.floating, datetime)) and bool(cell != cell))
 
 
-def _float(type_: Scalar, cell: Any, *, casting: str) -> float:
+def _float(dtype: np.dtype[Any], name: str, cell: Any, *, casting: str) -> float:
     if cell is None:
         return math.nan
-    if not isinstance(cell, (int, float, str, Decimal, np.number)) or (isinstance(cell, str) and "_" in cell):
-        raise Misfit(f"{shortened(cell)} is not a number ({type_})")
+    if not isinstance(cell, (int, float, str, Decimal, np.number)) or _is_python_literal(cell, casting):
+        raise Misfit(f"{shortened(cell)} is not a number ({name})")
     try:
         value = float(cell)
     except ValueError:
-        raise Misfit(f"{shortened(cell)} is not a number ({type_})") from None
+        raise Misfit(f"{shortened(cell)} is not a number ({name})") from None
     except OverflowError:
-        raise Misfit(f"{shortened(cell)} is out of range for {type_}") from None
-    if type_ is Scalar.FLOAT and math.isfinite(value) and abs(value) > _FLOAT_MAX:
-        raise Misfit(f"{shortened(cell)} is out of range for {type_}")
+        raise Misfit(f"{shortened(cell)} is out of range for {name}") from None
+    if math.isinf(value):
+        grown = not isinstance(cell, (float, np.floating)) and "inf" not in str(cell).lower()  # "1e400"
+    else:
+        grown = abs(value) > float(np.finfo(dtype).max)
+    if grown:
+        raise Misfit(f"{shortened(cell)} is out of range for {name}")
     return value
 
 
-_FLOAT_MAX = float(np.finfo(np.float32).max)
-
-
-def _int(type_: Scalar, cell: Any, *, casting: str) -> int:
+def _int(dtype: np.dtype[Any], name: str, cell: Any, *, casting: str) -> int:
     if _is_missing(cell):
-        raise Misfit(f"a missing value cannot be {type_}")
-    if isinstance(cell, str) and "_" not in cell:
+        raise Misfit(f"a missing value cannot be {name}")
+    if isinstance(cell, str) and not _is_python_literal(cell, casting):
         try:
             cell = int(cell)
         except ValueError:
-            raise Misfit(f"{shortened(cell)} is not a whole number ({type_})") from None
+            raise Misfit(f"{shortened(cell)} is not a whole number ({name})") from None
     if isinstance(cell, (float, np.floating)):
         if not float(cell).is_integer():
-            raise Misfit(f"{shortened(cell)} is not a whole number ({type_})")
+            raise Misfit(f"{shortened(cell)} is not a whole number ({name})")
         cell = int(cell)
     if not isinstance(cell, (int, np.integer)):
-        raise Misfit(f"{shortened(cell)} is not a whole number ({type_})")
-    info = np.iinfo(type_.dtype)
+        raise Misfit(f"{shortened(cell)} is not a whole number ({name})")
+    info = np.iinfo(dtype)
     if not info.min <= cell <= info.max:
-        raise Misfit(f"{shortened(cell)} is out of range for {type_}")
+        raise Misfit(f"{shortened(cell)} is out of range for {name}")
     return int(cell)
+
+
+def _is_python_literal(cell: Any, casting: str) -> bool:
+    """1_000 is a number to Python, and so to MLflow's JSON casts; in a CSV file it is text."""
+    return casting == "text" and isinstance(cell, str) and "_" in cell
 
 
 _WORDS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
@@ -154,7 +160,7 @@ def _binary(cell: Any, *, casting: str) -> Any:
     if isinstance(cell, str) and casting != "typed":
         try:
             return base64.b64decode(cell)
-        except binascii.Error as error:
+        except ValueError as error:  # binascii's own error is one; text beyond ASCII gives the plain one
             raise Misfit(f"{shortened(cell)} is not base64 ({error})") from None
     raise Misfit(f"{'a missing value' if _is_missing(cell) else shortened(cell)} is not binary (base64 text)")
 
@@ -163,44 +169,95 @@ _AMERICAN = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})(?:[ T](\d{1,2}:\d{2}(?::\d{
 
 
 def _datetime(cell: Any, *, casting: str) -> Any:
-    """Nanoseconds since 1970, without a zone. Numbers are nanoseconds already."""
-    if _is_missing(cell):
+    """Nanoseconds since 1970, without a zone. Numbers are nanoseconds already; "NaT" is how answers write missing."""
+    if _is_missing(cell) or (isinstance(cell, str) and cell == "NaT"):
         return np.datetime64("NaT", "ns")
-    if isinstance(cell, (np.datetime64, date)) and not (isinstance(cell, datetime) and cell.tzinfo):
-        return np.datetime64(cell).astype("datetime64[ns]")
+    if isinstance(cell, np.datetime64):
+        return _nanoseconds(cell, cell)
     if isinstance(cell, int) and not isinstance(cell, bool):
+        if abs(cell) >= 2**63:
+            raise Misfit(f"{shortened(cell)} is out of range for datetime")
         return np.datetime64(cell, "ns")
-    if not isinstance(cell, (str, datetime)):
+    if not isinstance(cell, (str, date)):
         raise Misfit(f"{shortened(cell)} is not a datetime")
-    moment = _parse_moment(cell) if isinstance(cell, str) else cell
-    if moment.tzinfo is not None:
-        if casting != "tensor":
-            raise Misfit(f"{shortened(cell)} has a time zone; give it without one, in UTC")
-        moment = moment.astimezone(UTC).replace(tzinfo=None)
-    return np.datetime64(moment, "ns")
+    moment, beyond = _parse_moment(cell) if isinstance(cell, str) else (cell, getattr(cell, "nanosecond", 0))
+    if isinstance(moment, datetime):
+        moment = _without_zone(moment, cell, casting)
+    return _nanoseconds(np.datetime64(moment, "us"), cell) + np.timedelta64(beyond, "ns")
 
 
-def _parse_moment(text: str) -> datetime:
-    text = text.strip()
-    if american := _AMERICAN.fullmatch(text):
-        month, day, year, clock = american.groups()
-        text = f"{year}-{month:0>2}-{day:0>2}{f'T{clock:0>5}' if clock else ''}"
+def _without_zone(moment: datetime, cell: Any, casting: str) -> datetime:
+    if moment.tzinfo is None:
+        return datetime(*moment.timetuple()[:6], moment.microsecond)  # a plain one, also of pandas' Timestamp
+    if casting != "tensor":
+        raise Misfit(f"{shortened(cell)} has a time zone; give it without one, in UTC")
     try:
-        return datetime.fromisoformat(text)
+        return moment.astimezone(UTC).replace(tzinfo=None)
+    except OverflowError:
+        raise Misfit(f"{shortened(cell)} is out of range for datetime") from None
+
+
+def _nanoseconds(moment: np.datetime64, cell: Any) -> np.datetime64:
+    """In nanoseconds, which reach from 1677 to 2262; numpy would wrap the rest round without a word."""
+    result: np.datetime64 = moment.astype("datetime64[ns]")
+    if not np.isnat(moment) and result.astype(moment.dtype) != moment:
+        raise Misfit(f"{shortened(cell)} is out of range for datetime (1677 to 2262)")
+    return result
+
+
+_FRACTION = re.compile(r"([.,][0-9]{6})([0-9]+)")
+
+
+def _parse_moment(text: str) -> tuple[datetime, int]:
+    """To the microsecond, and the nanoseconds beyond it, which Python's datetime would drop."""
+    plain, beyond = text.strip(), 0
+    if american := _AMERICAN.fullmatch(plain):
+        month, day, year, clock = american.groups()
+        hour, _, rest = (clock or "").partition(":")
+        plain = f"{year}-{month:0>2}-{day:0>2}{f'T{hour:0>2}:{rest}' if clock else ''}"
+    if fraction := _FRACTION.search(plain):
+        beyond = int(f"{fraction[2]:0<3}"[:3])
+        plain = plain[: fraction.end(1)] + plain[fraction.end(2) :]
+    try:
+        return datetime.fromisoformat(plain), beyond
     except ValueError:
         raise Misfit(f"{shortened(text)} is not a datetime (ISO 8601)") from None
 
 
 _SCALARS: dict[Scalar, Callable[..., Any]] = {
-    Scalar.DOUBLE: partial(_float, Scalar.DOUBLE),
-    Scalar.FLOAT: partial(_float, Scalar.FLOAT),
-    Scalar.LONG: partial(_int, Scalar.LONG),
-    Scalar.INTEGER: partial(_int, Scalar.INTEGER),
+    Scalar.DOUBLE: partial(_float, Scalar.DOUBLE.dtype, "double"),
+    Scalar.FLOAT: partial(_float, Scalar.FLOAT.dtype, "float"),
+    Scalar.LONG: partial(_int, Scalar.LONG.dtype, "long"),
+    Scalar.INTEGER: partial(_int, Scalar.INTEGER.dtype, "integer"),
     Scalar.BOOLEAN: _boolean,
     Scalar.STRING: _string,
     Scalar.BINARY: _binary,
     Scalar.DATETIME: _datetime,
 }
+
+
+def element_reader(dtype: np.dtype[Any], name: str, casting: str) -> CellReader | None:
+    """The reader for the elements of an array of this dtype; None where only numpy's own cast is left."""
+    match dtype.kind:
+        case "f":
+            reader: Callable[..., Any] = partial(_float, dtype, name)
+        case "i" | "u":
+            reader = partial(_int, dtype, name)
+        case "b" | "U":
+            reader = partial(_present, _boolean if dtype.kind == "b" else _string, name)
+        case "M":
+            reader = _datetime
+        case _:
+            return None
+    reader = partial(reader, casting=casting)
+    return partial(_text, reader) if casting == "text" else reader
+
+
+def _present(reader: Callable[..., Any], name: str, cell: Any, *, casting: str) -> Any:
+    """numpy would make the text 'None' of a missing string, and False of a missing boolean."""
+    if _is_missing(cell):
+        raise Misfit(f"a missing value cannot be {name}")
+    return reader(cell, casting=casting if isinstance(cell, str) or reader is _boolean else "tensor")
 
 
 def _compound(type_: ArrayOf | ObjectOf | MapOf, cell: Any) -> Any:
@@ -211,11 +268,11 @@ def _compound(type_: ArrayOf | ObjectOf | MapOf, cell: Any) -> Any:
                 cell = cell.tolist()
             if not isinstance(cell, (list, tuple)):
                 raise Misfit(f"{shortened(cell)} is not a list")
-            return [_strict(items, item, f"item {i}") for i, item in enumerate(cell)]
+            return [_strict(items, item, f"item {i}") for i, item in enumerate(_as_numbers(items, cell))]
         case MapOf(values):
             if not isinstance(cell, dict):
                 raise Misfit(f"{shortened(cell)} is not an object")
-            return {key: _strict(values, value, f"key {key!r}") for key, value in cell.items()}
+            return {key: _strict(values, value, f"key {shortened(key)}") for key, value in cell.items()}
         case ObjectOf(properties):
             if not isinstance(cell, dict):
                 raise Misfit(f"{shortened(cell)} is not an object")
@@ -223,8 +280,17 @@ def _compound(type_: ArrayOf | ObjectOf | MapOf, cell: Any) -> Any:
             if missing := [p.name for p in properties if p.required and p.name not in cell]:
                 raise Misfit(f"the object lacks {', '.join(map(repr, missing))}")
             if unknown := [key for key in cell if key not in known]:
-                raise Misfit(f"the object has unknown keys {', '.join(map(repr, unknown[:5]))}")
+                raise Misfit(f"the object has unknown keys {', '.join(map(shortened, unknown[:5]))}")
             return {p.name: _property(p.type, p.required, cell[p.name], p.name) for p in properties if p.name in cell}
+
+
+def _as_numbers(items: Type, cells: Sequence[Any]) -> Sequence[Any]:
+    """Whole numbers count as floats where one float is among them, or all are 0 and 1, as MLflow sees lists."""
+    if items not in (Scalar.DOUBLE, Scalar.FLOAT) or not all(type(c) in (int, float) for c in cells):
+        return cells
+    if any(type(c) is float for c in cells) or all(c in (0, 1) for c in cells):
+        return [_SCALARS[Scalar.DOUBLE](c, casting="frame") for c in cells]
+    return cells
 
 
 def _property(type_: Type, required: bool, value: Any, name: str) -> Any:

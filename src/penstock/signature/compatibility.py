@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock.signature.schema import Field, Schema, Signature, TensorField, is_tensor_schema
+from penstock.signature.schema import Field, Param, Schema, Signature, TensorField, dtype_name, is_tensor_schema
 from penstock.signature.types import Scalar, Type
 
 # A caller's values of the key still fit a column of these types.
@@ -21,12 +21,29 @@ def breaking_changes(old: Signature | None, new: Signature | None) -> list[str]:
     """
     if old is None or new is None:
         return []
-    params = {p.name for p in new.params}
     return [
         *_side(old.inputs, new.inputs, outgoing=False),
         *_side(old.outputs, new.outputs, outgoing=True),
-        *(f"param {p.name!r} is gone" for p in old.params if p.name not in params),
+        *_params(old, new),
     ]
+
+
+def _params(old: Signature, new: Signature) -> list[str]:
+    after = {p.name: p for p in new.params}
+    breaks = []
+    for a in old.params:
+        b = after.get(a.name)
+        if b is None:
+            breaks.append(f"param {a.name!r} is gone")
+        elif not _fits(a.type, b.type, outgoing=False):
+            breaks.append(f"param {a.name!r} changes from {a.type} to {b.type}")
+        elif (a.shape is None) != (b.shape is None):
+            breaks.append(f"param {a.name!r} changes from a {_form(a)} to a {_form(b)}")
+    return breaks
+
+
+def _form(param: Param) -> str:
+    return "single value" if param.shape is None else "list"
 
 
 def _side(old: Schema | None, new: Schema | None, *, outgoing: bool) -> list[str]:
@@ -41,7 +58,9 @@ def _side(old: Schema | None, new: Schema | None, *, outgoing: bool) -> list[str
 
 
 def _columns(old: tuple[Field, ...], new: tuple[Field, ...], side: str, outgoing: bool) -> list[str]:
-    if any(f.name is None for f in (*old, *new)):
+    if (old[0].name is None) != (new[0].name is None):
+        return [f"{side} columns {'gain' if old[0].name is None else 'lose'} their names"]
+    if old[0].name is None:
         if len(old) != len(new):
             return [f"{side}s change from {len(old)} to {len(new)} columns"]
         pairs = list(zip(old, new, strict=True))
@@ -76,10 +95,12 @@ def _tensors(old: tuple[TensorField, ...], new: tuple[TensorField, ...], side: s
         breaks += [f"new required input {_label(f)}" for n, f in after.items() if n not in before]
     for name in before.keys() & after.keys():
         a, b = before[name], after[name]
+        # What is sent must be among what is taken: callers send by the old inputs, models answer by the new outputs.
+        sent, taken = (a, b) if side == "input" else (b, a)
         shapes = len(a.shape) == len(b.shape) and all(
-            want in (-1, got) for want, got in zip(b.shape, a.shape, strict=True)
+            want in (-1, got) for want, got in zip(taken.shape, sent.shape, strict=True)
         )
-        if a.dtype != b.dtype or not shapes:
+        if dtype_name(a.dtype) != dtype_name(b.dtype) or not shapes:
             breaks.append(f"{side} {_label(a)} changes to {b}")
     return sorted(breaks)
 

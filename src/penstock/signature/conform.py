@@ -21,7 +21,8 @@ from penstock.payload import (
     as_object_array,
     shortened,
 )
-from penstock.signature.casts import Casting, cast
+from penstock.signature.casts import Casting, cast, cast_elements
+from penstock.signature.cells import Misfit
 from penstock.signature.schema import Field, Schema, TensorField, dtype_name, is_tensor_schema, names_of
 from penstock.signature.types import Scalar
 
@@ -44,7 +45,7 @@ def conform(payload: Payload, schema: Schema | None, casting: Casting, *, limit:
     if not schema:
         return Conformed(payload)
     if is_tensor_schema(schema):
-        return _conform_tensors(payload, schema, casting)
+        return _conform_tensors(payload, schema, casting, limit)
     fields: tuple[Field, ...] = schema  # type: ignore[assignment]
     if isinstance(payload, Table) and _fits_already(payload, fields):
         return Conformed(payload)
@@ -76,6 +77,8 @@ def _as_table(payload: Payload, fields: tuple[Field, ...]) -> Table | Violation:
             return Table.of(payload.names, [_one_dimensional(a) for a in payload.arrays])
         array = payload.arrays[0]
         names = names_of(fields)
+        if array.ndim > 1 and len(fields) == 1 and not isinstance(fields[0].type, Scalar):
+            array = as_object_array(array.tolist())  # one list a row
         if array.ndim == 1 and len(fields) == 1:
             return Table(names, block=array.reshape(-1, 1))
         if array.ndim == 2 and (names is None or len(fields) == 1 == array.shape[1]):
@@ -85,6 +88,8 @@ def _as_table(payload: Payload, fields: tuple[Field, ...]) -> Table | Violation:
         if names is not None:
             return Violation(f"the model takes named columns ({_some(names)}), but the input has no names")
         return Violation(f"the model takes {len(fields)} columns, but the input has shape {list(array.shape)}")
+    if isinstance(payload.value, list) and len(fields) == 1:
+        return Table(names_of(fields), block=as_object_array(payload.value).reshape(-1, 1))
     return Violation(f"the model takes columns, not {shortened(payload.value)}")
 
 
@@ -103,7 +108,7 @@ def _conform_columns(table: Table, fields: tuple[Field, ...], casting: Casting, 
         if position is None:
             continue
         result = (
-            cast(table.column(position), field.type, casting, limit=limit)
+            cast(table.column(position), field.type, casting, optional=not field.required, limit=limit)
             if not _all_null(table, position, field)
             else None
         )
@@ -130,13 +135,19 @@ def _positions(table: Table, fields: tuple[Field, ...]) -> list[int | None] | Vi
         if table.width < len(fields):
             return Violation(f"the model takes {len(fields)} columns, but the input has {table.width}")
         return list(range(len(fields)))
-    if table.names is None:
+    names: tuple[Name, ...] | None = table.names
+    if names is None and all(isinstance(f.name, int) for f in fields):
+        names = tuple(range(table.width))  # as pandas numbers the columns of a frame without names
+    if names is None:
         return Violation(f"the model takes named columns ({_some(names_of(fields))}), but the input has no names")
-    found = {name: i for i, name in enumerate(table.names)}
+    found = {name: i for i, name in enumerate(names)}
+    if len(found) < len(names) and (twice := [f.name for f in fields if names.count(f.name) > 1]):
+        return Violation(f"columns that occur more than once: {_some(twice)}")
     positions = [found.get(f.name) for f in fields]  # type: ignore[arg-type]
     missing = [f.name for f, position in zip(fields, positions, strict=True) if position is None and f.required]
     if missing:
-        extra = [n for n in table.names if n not in {f.name for f in fields}]
+        known = {f.name for f in fields}
+        extra = [n for n in names if n not in known]
         note = f"; there are columns that the model does not know: {_some(extra)}" if extra else ""
         return Violation(f"missing columns: {_some(missing)}{note}")
     return positions
@@ -144,20 +155,22 @@ def _positions(table: Table, fields: tuple[Field, ...]) -> list[int | None] | Vi
 
 def _some(names: Any, shown: int = 8) -> str:
     """Names for a message, not all of a thousand."""
-    listed = [repr(n) for n in list(names)[:shown]]
+    listed = [shortened(n) for n in list(names)[:shown]]
     return ", ".join(listed) + (f" and {len(names) - shown} more" if len(names) > shown else "")
 
 
-def _conform_tensors(payload: Payload, schema: tuple[TensorField, ...], casting: Casting) -> Conformed:
+def _conform_tensors(
+    payload: Payload, schema: tuple[TensorField, ...], casting: Casting, limit: int | None
+) -> Conformed:
     arrays = _as_arrays(payload, schema)
     if isinstance(arrays, Violation):
         return Conformed(payload, (arrays,))
     conformed: list[Array] = []
     violations: list[Violation] = []
     for array, field in zip(arrays, schema, strict=True):
-        result = _conform_array(array, field, casting)
-        if isinstance(result, Violation):
-            violations.append(result)
+        result = _conform_array(array, field, casting, limit)
+        if isinstance(result, list):
+            violations += result
         else:
             conformed.append(result)
     if violations:
@@ -173,7 +186,7 @@ def _as_arrays(payload: Payload, schema: tuple[TensorField, ...]) -> list[Array]
         return Violation(f"the model takes arrays, not {shortened(payload.value)}")
     if isinstance(payload, Table):
         if len(schema) == 1:
-            return [_frame_as_array(payload)]
+            return [_frame_as_array(payload, schema[0].dtype)]
         given = {str(n): payload.column(i) for i, n in enumerate(payload.names or ())}
     elif payload.names is None:
         if len(schema) == 1:
@@ -190,58 +203,45 @@ def _as_arrays(payload: Payload, schema: tuple[TensorField, ...]) -> list[Array]
     return [given[str(n)] for n in names]
 
 
-def _frame_as_array(table: Table) -> Array:
+def _frame_as_array(table: Table, dtype: np.dtype[Any]) -> Array:
     """A frame for one array: its single column of lists, or all columns side by side."""
     if table.width == 1 and (column := table.column(0)).dtype == object and len(column) and isinstance(column[0], list):
         try:
-            return np.array(column.tolist())
+            array = np.array(column.tolist())
         except ValueError:
             return column  # ragged: the shape check says so
-    if table.block is not None:
-        return table.block
-    return (
-        np.array([column.tolist() for column in table.iter_columns()]).T if table.width else np.empty((table.rows, 0))
-    )
+        return np.array(column.tolist(), dtype=object) if array.dtype.kind in "US" else array
+    if table.block is not None or not table.width:
+        return np.empty((table.rows, 0)) if table.block is None else table.block
+    columns = list(table.iter_columns())
+    if not (dtype.kind == "f" and all(c.dtype.kind in "biuf" for c in columns)):
+        columns = [c.astype(object) for c in columns]  # numpy's common dtype would lose digits, or make text of numbers
+    return np.stack(columns, axis=1)
 
 
-def _conform_array(array: Array, field: TensorField, casting: Casting) -> Array | Violation:
+def _conform_array(array: Array, field: TensorField, casting: Casting, limit: int | None) -> Array | list[Violation]:
     label = field.name
     if array.ndim != len(field.shape) or any(
         want not in (-1, got) for want, got in zip(field.shape, array.shape, strict=True)
     ):
-        return Violation(
-            f"the model takes shape {list(field.shape)}, but the input has {list(array.shape)}", column=label
-        )
+        why = f"the model takes shape {list(field.shape)}, but the input has {list(array.shape)}"
+        return [Violation(why, column=label)]
     if array.dtype == field.dtype or (field.dtype.kind in "USO" and array.dtype.kind == field.dtype.kind):
         return array
     if casting is Casting.TYPED:
-        return Violation(
-            f"the model takes {dtype_name(field.dtype)}, but the input is {dtype_name(array.dtype)}",
-            column=label,
-        )
+        why = f"the model takes {dtype_name(field.dtype)}, but the input is {dtype_name(array.dtype)}"
+        return [Violation(why, column=label)]
     if field.dtype.kind == "O":
         return array.astype(object)
-    return _cast_array(array, field)
-
-
-def _cast_array(array: Array, field: TensorField) -> Array | Violation:
-    dtype, label = field.dtype, field.name
     try:
-        with np.errstate(over="ignore", invalid="ignore"):
-            result: Array = array.astype(dtype)
-            if dtype.kind in "iu" and array.dtype.kind in "iufb" and not np.array_equal(result, array):
-                return _first_wrong(array, result != array, f"does not fit {dtype}", label)
-            if dtype.kind == "f" and array.dtype.kind in "iuf":
-                lost = np.isinf(result) & np.isfinite(array)
-                if lost.any():
-                    return _first_wrong(array, lost, f"is out of range for {dtype}", label)
-    except (ValueError, TypeError, OverflowError) as error:
-        return Violation(
-            f"cannot be read as {dtype_name(dtype)} ({shortened(str(error))})", column=label, at_parse=True
-        )
-    return result
+        result = cast_elements(array.reshape(-1), field.dtype, dtype_name(field.dtype), casting, limit=limit)
+    except Misfit as misfit:
+        return [Violation(str(misfit), column=label, at_parse=True)]
+    if not result.misfits:
+        return result.column.reshape(array.shape)
+    return [_at(position, array.shape, why, label) for position, why in result.misfits]
 
 
-def _first_wrong(array: Array, wrong: Array, what: str, label: Name | None) -> Violation:
-    where = tuple(int(i) for i in np.argwhere(wrong)[0])
-    return Violation(f"{shortened(array[where].item())} at {list(where)} {what}", where[0], label, at_parse=True)
+def _at(position: int, shape: tuple[int, ...], why: str, label: Name | None) -> Violation:
+    where = [int(i) for i in np.unravel_index(position, shape)]
+    return Violation(f"{why} at {where}", where[0] if where else None, label, at_parse=True)

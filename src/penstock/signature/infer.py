@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
@@ -33,16 +33,24 @@ _BY_CLASS: list[tuple[type, Scalar]] = [
     (str, Scalar.STRING),
     (bytes, Scalar.BINARY),
     (np.datetime64, Scalar.DATETIME),
+    (date, Scalar.DATETIME),  # and datetime, which is one
 ]
 
 
 def infer_signature(
     inputs: Payload, outputs: Payload | None = None, params: Mapping[str, Any] | None = None
 ) -> Signature:
-    """What these payloads look like. Raises PackagingFailed where a column's type cannot be told."""
+    """What these payloads look like. Raises PackagingFailed where the type of an input column cannot be told.
+
+    Outputs whose type cannot be told are left out: callers do without, and the model is none the worse.
+    """
+    try:
+        answers = None if outputs is None else infer_schema(outputs)
+    except PackagingFailed:
+        answers = None
     return Signature(
         inputs=infer_schema(inputs),
-        outputs=None if outputs is None else infer_schema(outputs),
+        outputs=answers,
         params=tuple(_infer_param(name, value) for name, value in (params or {}).items()),
     )
 
@@ -61,7 +69,9 @@ def infer_schema(payload: Payload) -> Schema | None:
 
 
 def _infer_tensor(name: str | None, array: Array) -> TensorField:
-    return TensorField(name, array.dtype, (-1, *array.shape[1:]) if array.ndim else ())
+    # The width of text is the example's alone.
+    dtype = np.dtype(array.dtype.kind) if array.dtype.kind in "US" else array.dtype
+    return TensorField(name, dtype, (-1, *array.shape[1:]) if array.ndim else ())
 
 
 def _infer_field(name: Any, column: Array) -> Field:
@@ -76,7 +86,7 @@ def _infer_field(name: Any, column: Array) -> Field:
                 f"Column {name!r} of the example has dtype {column.dtype}, which no signature type covers."
             )
         return Field(name, _BY_DTYPE[key])
-    present = [cell for cell in column if not (cell is None or (isinstance(cell, float) and math.isnan(cell)))]
+    present = [cell for cell in column if not _is_missing(cell)]
     if not present:
         raise PackagingFailed(
             f"Column {name!r} of the example holds no value, so its type cannot be told.", hint="Add a row."
@@ -84,7 +94,13 @@ def _infer_field(name: Any, column: Array) -> Field:
     return Field(name, _common([_infer_cell(cell) for cell in present]), required=len(present) == len(column))
 
 
+def _is_missing(cell: Any) -> bool:
+    return cell is None or (isinstance(cell, (float, np.floating, datetime)) and bool(cell != cell))
+
+
 def _infer_cell(cell: Any) -> Type:
+    if isinstance(cell, (np.number, np.bool_)):
+        cell = cell.item()
     for cls, scalar in _BY_CLASS:
         if isinstance(cell, cls):
             return scalar

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+
 from penstock.errors import SchemaViolation
 from penstock.payload import Violation, shortened
 from penstock.signature.cells import Misfit, cell_reader
@@ -24,23 +26,26 @@ _ALLOWED: dict[Scalar, tuple[type, ...]] = {
 }
 
 
-def conform_params(params: tuple[Param, ...], given: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The params the model is called with: what was given, checked, over the defaults.
+def conform_params(params: tuple[Param, ...], given: object) -> dict[str, Any] | None:
+    """The params the model is called with: those given, checked, then the defaults of the rest.
 
-    Raises SchemaViolation. A model without a params schema gets none, whatever was sent.
+    Raises SchemaViolation. A model without a params schema gets none of them, whatever was sent: an empty dict, or None
+    where nothing was sent.
     """
     if not params:
-        return {}
+        return None if given is None else {}
     if given is not None and not isinstance(given, Mapping):
         raise SchemaViolation([Violation(f"params must be an object, not {shortened(given)}")])
+    known = {param.name: param for param in params}
+    values = {name: value for name, value in (given or {}).items() if name in known}
+    values |= {name: param.default for name, param in known.items() if name not in values}
     violations: list[Violation] = []
     result: dict[str, Any] = {}
-    for param in params:
-        value = (given or {}).get(param.name, param.default)
+    for name, value in values.items():
         try:
-            result[param.name] = _read(param, value)
+            result[name] = _read(known[name], value)
         except Misfit as misfit:
-            violations.append(Violation(f"param {param.name!r}: {misfit}"))
+            violations.append(Violation(f"param {name!r}: {misfit}"))
     if violations:
         raise SchemaViolation(violations)
     return result
@@ -65,7 +70,18 @@ def _read_one(param: Param, value: Any) -> Any:
     if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
         raise Misfit(f"{shortened(value)} is not {param.type}")
     if isinstance(value, int) and param.type in (Scalar.FLOAT, Scalar.DOUBLE):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise Misfit(f"{shortened(value)} is out of range for {param.type}") from None
     if param.type is Scalar.DATETIME and isinstance(value, str):
-        return cell_reader(param.type, "frame")(value)
+        return _moment(value)
     return value
+
+
+def _moment(text: str) -> Any:
+    """A datetime, or a date where the text has no time."""
+    try:
+        return np.datetime64(text).item()
+    except ValueError:
+        raise Misfit(f"{shortened(text)} is not a datetime (ISO 8601)") from None

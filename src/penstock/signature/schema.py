@@ -73,11 +73,14 @@ class Signature:
     @classmethod
     def from_mlflow(cls, mapping: Mapping[str, Any]) -> Signature:
         """From the `signature` of an MLmodel file. Raises PackageInvalid."""
-        return cls(
-            inputs=_read_side(mapping, "inputs"),
-            outputs=_read_side(mapping, "outputs"),
-            params=tuple(_read_param(spec) for spec in _json_list(mapping, "params") or ()),
-        )
+        try:
+            return cls(
+                inputs=_read_side(mapping, "inputs"),
+                outputs=_read_side(mapping, "outputs"),
+                params=tuple(_read_param(spec) for spec in _json_list(mapping, "params") or ()),
+            )
+        except RecursionError:
+            raise PackageInvalid("The signature's types are nested too deeply.") from None
 
     def to_mlflow(self) -> dict[str, str | None]:
         """What an MLmodel file holds as `signature`."""
@@ -94,7 +97,7 @@ def _json_list(mapping: Mapping[str, Any], side: str) -> list[Mapping[str, Any]]
         return None
     try:
         specs = json.loads(text) if isinstance(text, str) else text
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise PackageInvalid(f"The signature's {side} are not JSON: {error}.") from None
     if not isinstance(specs, list) or not all(isinstance(s, Mapping) for s in specs):
         raise PackageInvalid(f"The signature's {side} are not a list of objects.")

@@ -99,24 +99,31 @@ class AnyValue:
 Type: TypeAlias = Scalar | ArrayOf | ObjectOf | MapOf | AnyValue
 
 
-def read_type(spec: Mapping[str, Any], where: str) -> Type:
+# Far beyond what data has, and far from where reading and describing a type would run out of stack.
+_DEEPEST = 50
+
+
+def read_type(spec: Mapping[str, Any], where: str, depth: int = 0) -> Type:
     """The type that a JSON description means. `where` names it in errors. Raises PackageInvalid."""
+    if depth > _DEEPEST:
+        raise PackageInvalid("The signature's types are nested too deeply.")
+    depth += 1
     kind = spec.get("type")
     match kind:
         case "array":
-            return ArrayOf(read_type(_inner(spec, "items", where), f"{where} items"))
+            return ArrayOf(read_type(_inner(spec, "items", where), f"{where} items", depth))
         case "object":
             properties = _inner(spec, "properties", where)
             if not all(isinstance(p, Mapping) for p in properties.values()):
                 raise PackageInvalid(f"The signature's {where} has properties that are no descriptions.")
             return ObjectOf(
                 tuple(
-                    Property(str(k), read_type(p, f"{where}.{k}"), is_required(p, default=True))
+                    Property(str(k), read_type(p, f"{where}.{k}", depth), is_required(p, default=True))
                     for k, p in properties.items()
                 )
             )
         case "map":
-            return MapOf(read_type(_inner(spec, "values", where), f"{where} values"))
+            return MapOf(read_type(_inner(spec, "values", where), f"{where} values", depth))
         case "any":
             return AnyValue()
         case "sparkml_vector":

@@ -16,45 +16,52 @@ import orjson
 from penstock.errors import AnswerUnserializable
 from penstock.payload import Array, Payload, Table, Tensors
 
-_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+_KEYS = orjson.OPT_NON_STR_KEYS
+# Only for plain arrays of numbers: left to itself orjson prints a narrow float with fewer digits than MLflow does.
+_ARRAYS = _KEYS | orjson.OPT_SERIALIZE_NUMPY
 
 
 def encode_answer(payload: Payload, *, wrapped: bool = True) -> bytes:
     """The response body: {"predictions": …}, or the bare prediction. Raises AnswerUnserializable."""
     value = as_json_value(payload)
+    return dump_json({"predictions": value} if wrapped else value)
+
+
+def dump_json(value: Any) -> bytes:
+    """JSON of plain values, arrays and what else models return. Raises AnswerUnserializable."""
     try:
-        return orjson.dumps({"predictions": value} if wrapped else value, default=_default, option=_OPTIONS)
+        return orjson.dumps(value, default=_default, option=_KEYS)
     except orjson.JSONEncodeError as error:
         cause = error.__cause__ if isinstance(error.__cause__, AnswerUnserializable) else None
         raise cause or AnswerUnserializable(f"The model's answer cannot be written as JSON: {error}.") from None
 
 
 def as_json_value(payload: Payload) -> Any:
-    """What orjson is given: arrays stay arrays where it writes them as MLflow would."""
+    """What `dump_json` takes for a payload."""
     if isinstance(payload, Tensors):
         if payload.names is None:
             return _array(payload.arrays[0])
         return {name: _array(array) for name, array in payload.mapping().items()}
     if isinstance(payload, Table):
-        return _records(payload)
+        names = [str(n) for n in (payload.names if payload.names is not None else range(payload.width))]
+        return [dict(zip(names, row, strict=True)) for row in rows_of(payload)]
     return payload.value
 
 
 def _array(array: Array) -> Any:
-    if array.dtype.kind in "iub" or array.dtype == np.float64:
-        return np.ascontiguousarray(array)
-    if array.dtype.kind == "f":
-        # Every digit of the narrow float, as Python prints it once widened; not the shortest that reads back narrow.
-        return np.ascontiguousarray(array, dtype=np.float64)
-    if array.dtype.kind == "M" and np.datetime_data(array.dtype)[0] in ("ns", "us"):
-        return array.astype(np.int64)
+    """The array's JSON text where orjson writes all of it, else its values for orjson to go through."""
+    if array.dtype.kind in "iubf" and array.ndim:
+        # Every digit of a narrow float, as Python prints it once widened; not the shortest that reads back narrow.
+        dtype = np.dtype(np.float64) if array.dtype.kind == "f" else array.dtype.newbyteorder("=")
+        return orjson.Fragment(orjson.dumps(np.ascontiguousarray(array, dtype=dtype), option=_ARRAYS))
     return array.tolist()
 
 
-def _records(table: Table) -> list[dict[str, Any]]:
-    names = [str(n) for n in (table.names if table.names is not None else range(table.width))]
-    columns = [_cells(column) for column in table.iter_columns()]
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+def rows_of(table: Table) -> list[tuple[Any, ...]]:
+    """The rows as tuples of plain cells; moments as ISO 8601 text."""
+    if not table.width:
+        return [() for _ in range(table.rows)]
+    return list(zip(*(_cells(column) for column in table.iter_columns()), strict=True))
 
 
 def _cells(column: Array) -> list[Any]:
@@ -65,7 +72,9 @@ def _cells(column: Array) -> list[Any]:
 
 def _moment(cell: np.datetime64) -> str:
     """ISO 8601 as pandas' Timestamp.isoformat: nanoseconds only where there are any."""
-    text = str(cell.astype("datetime64[ns]"))
+    text = str(
+        cell.astype("datetime64[s]") if np.datetime_data(cell.dtype)[0] in ("Y", "M", "W", "D", "h", "m") else cell
+    )
     seconds, _, fraction = text.partition(".")
     fraction = fraction.rstrip("0")
     if not fraction:
@@ -76,7 +85,7 @@ def _moment(cell: np.datetime64) -> str:
 def _default(value: Any) -> Any:
     """What orjson does not know. Raises AnswerUnserializable, which names the type."""
     if isinstance(value, np.ndarray):
-        return _array(value) if value.dtype.kind in "f" else value.tolist()
+        return _array(value)
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, bytes):

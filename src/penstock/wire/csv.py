@@ -15,6 +15,8 @@ from penstock.payload import Array, Table, as_object_array
 from penstock.signature import Casting, Schema, is_missing_word
 from penstock.wire.invocations import Decoded
 
+csv.field_size_limit(1 << 30)  # the limit on bodies is the server's; Python's own stops at 128 KiB a cell
+
 
 def decode_csv(body: bytes, schema: Schema | None) -> Decoded:
     """Reads a CSV body (UTF-8, a byte order mark is allowed). Raises MalformedInput."""
@@ -22,7 +24,8 @@ def decode_csv(body: bytes, schema: Schema | None) -> Decoded:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise MalformedInput(f"The CSV is not UTF-8 (byte {error.start}).") from None
-    lines = csv.reader(StringIO(text, newline=""))
+    # Strict, since a quote that is never closed would otherwise swallow the rows after it without a word.
+    lines = csv.reader(StringIO(text, newline=""), strict=True)
     try:
         rows = [row for row in lines if row]
     except csv.Error as error:
@@ -46,18 +49,33 @@ def decode_csv(body: bytes, schema: Schema | None) -> Decoded:
 
 
 def guess_column(cells: Array) -> Array:
-    """A column of text as whole numbers, numbers, booleans, or the text it is; missing cells are NaN or None."""
+    """A column of text as whole numbers, numbers, booleans, or the text it is; missing cells are NaN or None.
+
+    Whole numbers past 64 bits stay text: as floats they would lose digits, and they are names more often than numbers.
+    """
     missing = np.fromiter((is_missing_word(cell) for cell in cells), dtype=bool, count=len(cells))
-    if not missing.any():
-        if all(cell in ("True", "False", "true", "false", "TRUE", "FALSE") for cell in cells) and len(cells):
-            return np.fromiter((cell.lower() == "true" for cell in cells), dtype=bool, count=len(cells))
+    present = [cell for cell, gone in zip(cells, missing, strict=True) if not gone]
+    if present and len(present) == len(cells) and all(cell.lower() in ("true", "false") for cell in present):
+        return np.array([cell.lower() == "true" for cell in present], dtype=bool)
+    if not any("_" in cell for cell in present):  # 1_000 is a number to Python alone
         try:
-            return np.array([int(cell) for cell in cells], dtype=np.int64)
-        except (ValueError, OverflowError):
+            whole = np.array([int(cell) for cell in present], dtype=np.int64)
+            if len(present) == len(cells):
+                return whole
+            return _with_gaps(whole.astype(np.float64), missing)
+        except OverflowError:
+            return as_object_array([None if gone else cell for cell, gone in zip(cells, missing, strict=True)])
+        except ValueError:
             pass
-    try:
-        return np.array(
-            [np.nan if gone else float(cell) for cell, gone in zip(cells, missing, strict=True)], dtype=np.float64
-        )
-    except ValueError:
-        return as_object_array([None if gone else cell for cell, gone in zip(cells, missing, strict=True)])
+        try:
+            return _with_gaps(np.array([float(cell) for cell in present], dtype=np.float64), missing)
+        except ValueError:
+            pass
+    return as_object_array([None if gone else cell for cell, gone in zip(cells, missing, strict=True)])
+
+
+def _with_gaps(numbers: Array, missing: Array) -> Array:
+    """The numbers where cells are present, NaN where they are missing."""
+    result = np.full(len(missing), np.nan)
+    result[~missing] = numbers
+    return result

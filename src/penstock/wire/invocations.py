@@ -6,6 +6,7 @@ Source: the scoring protocol of `mlflow models serve`, 2.0 to 3.x.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -40,11 +41,19 @@ def parse_json(body: bytes) -> Any:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         try:
-            return json.loads(body)
+            return json.loads(body, parse_float=_finite)
         except (ValueError, RecursionError):
             if not body.strip():
                 raise MalformedInput("The body is empty.", hint=_hint()) from None
             raise MalformedInput(f"The body is not valid JSON: {error}.") from None
+
+
+def _finite(text: str) -> float:
+    """A number as written; one past the range of doubles is no infinity that anybody meant."""
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{shortened(text)} is out of range")
+    return value
 
 
 def decode_json(body: bytes, signature: Signature | None) -> Decoded:
@@ -58,7 +67,9 @@ def decode_json(body: bytes, signature: Signature | None) -> Decoded:
     found = [key for key in ENVELOPES if key in document]
     if len(found) != 1:
         problem = (
-            f"has {' and '.join(found)}" if found else f"has none of them ({', '.join(map(repr, list(document)[:5]))})"
+            f"has {' and '.join(found)}"
+            if found
+            else f"has none of them ({', '.join(map(shortened, list(document)[:5]))})"
         )
         raise MalformedInput(f"The body must have exactly one of {', '.join(ENVELOPES)}, but {problem}.", hint=_hint())
     payload, casting = _ENVELOPES[found[0]](document[found[0]], schema)
@@ -81,7 +92,7 @@ def _split(value: Any, schema: Schema | None) -> tuple[Payload, Casting]:
     if not isinstance(value, dict) or "data" not in value:
         raise MalformedInput("dataframe_split must be an object with 'data', and 'columns' where they have names.")
     if unknown := value.keys() - {"data", "columns", "index"}:
-        raise MalformedInput(f"dataframe_split has unknown keys: {', '.join(map(repr, sorted(unknown)))}.")
+        raise MalformedInput(f"dataframe_split has unknown keys: {', '.join(map(shortened, sorted(unknown)[:5]))}.")
     columns = value.get("columns")
     if columns is not None and (
         not isinstance(columns, list) or not all(isinstance(n, (str, int)) and not isinstance(n, bool) for n in columns)
@@ -139,7 +150,7 @@ def _column_inputs(value: Any, schema: Schema) -> Payload:
     if isinstance(value, list) and value and all(isinstance(item, list) for item in value) and len(schema) > 1:
         return table_of_rows(None, value, schema)
     if isinstance(value, list):
-        return Tensors.single(array_of(value))
+        return Tensors.single(array_of(value, exact=True))
     return Value(value)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from penstock.errors import MalformedInput
 from penstock.payload import Array, Name, Table, as_object_array, shortened
-from penstock.signature import Field, Scalar, Schema, is_tensor_schema
+from penstock.signature import Field, Scalar, Schema, TensorField
 
 _FLOATING = (Scalar.DOUBLE, Scalar.FLOAT)
 
@@ -65,16 +65,18 @@ def _float_block(rows: list[Any], schema: Schema | None) -> Array | None:
 
     Only then is it safe: numpy would push whole numbers through floats, and lose digits, in a mixed block.
     """
-    if not rows or not schema or is_tensor_schema(schema):
+    if not rows or not schema or not all(map(_takes_floats, schema)):
         return None
-    for field in schema:
-        if not isinstance(field, Field) or field.type not in _FLOATING:
-            return None
     try:
         block = np.array(rows, dtype=np.float64)
     except (ValueError, TypeError, OverflowError):
         return None
-    return block if block.ndim == 2 else None
+    # An infinity may be a number too large to read; `conform` looks at such cells one by one.
+    return None if block.ndim != 2 or np.isinf(block).any() else block
+
+
+def _takes_floats(field: Field | TensorField) -> bool:
+    return field.type in _FLOATING if isinstance(field, Field) else field.dtype.kind == "f" and len(field.shape) == 2
 
 
 def table_of_records(records: list[Any], schema: Schema | None) -> Table:
@@ -98,7 +100,7 @@ def table_of_columns(columns: Mapping[str, Any]) -> Table:
     """A table of JSON lists by name, all of one length. Raises MalformedInput."""
     lengths = {name: len(cells) for name, cells in columns.items()}
     if len(set(lengths.values())) > 1:
-        found = ", ".join(f"{name}: {n}" for name, n in list(lengths.items())[:8])
+        found = ", ".join(f"{shortened(name)}: {n}" for name, n in list(lengths.items())[:8])
         raise MalformedInput(f"The columns must have the same length ({found}).")
     return Table.of(list(columns), [column_of(cells, known=True) for cells in columns.values()])
 
@@ -122,26 +124,38 @@ def column_of(cells: Iterable[Any], *, known: bool) -> Array:
     if kinds == {float, type(None)} or (
         not known and kinds and kinds <= {int, float, type(None)} and kinds != {type(None)}
     ):
-        return np.array([np.nan if cell is None else cell for cell in cells], dtype=np.float64)
+        try:
+            return np.array([np.nan if cell is None else cell for cell in cells], dtype=np.float64)
+        except OverflowError:  # a whole number that no float reaches
+            return as_object_array(cells)
     return as_object_array(cells)
 
 
-def array_of(value: Any, dtype: np.dtype[Any] | None = None) -> Array:
+def array_of(value: Any, dtype: np.dtype[Any] | None = None, *, exact: bool = False) -> Array:
     """A JSON value as an array of any rank, as numpy sees it. Ragged lists and mixed kinds become objects.
 
-    `dtype` is what the schema asks for; floats are read at full width, and narrowed where the range is checked.
+    `dtype` is what the schema asks for; floats are read at full width, and narrowed where the range is checked. With
+    `exact`, or where the schema asks for whole numbers, those too large for a float are not pushed through one.
     """
     try:
         if dtype is not None and dtype.kind == "f":
-            return np.array(value, dtype=np.float64)
+            floats = np.array(value, dtype=np.float64)
+            return floats if not np.isinf(floats).any() else np.array(value, dtype=object)
         if dtype is not None and dtype.kind == "O":
             return np.array(value, dtype=object)
         array = np.array(value)
     except (ValueError, TypeError, OverflowError):
-        return as_object_array(value) if isinstance(value, Sequence) else np.array(value, dtype=object)
+        return as_object_array(value) if isinstance(value, list) else np.array(value, dtype=object)
+    if (exact or (dtype is not None and dtype.kind in "iu")) and _lost_digits(array):
+        return np.array(value, dtype=object)
     if array.dtype.kind in "US" and not _all_text(value):
         return np.array(value, dtype=object)  # numpy made text of numbers
     return array
+
+
+def _lost_digits(array: Array) -> bool:
+    """Whether numpy may have rounded whole numbers because a float stands beside them."""
+    return array.dtype.kind == "f" and bool((np.abs(array) >= 2**53).any())
 
 
 def _all_text(value: Any) -> bool:

@@ -1,0 +1,178 @@
+"""The purposeful differences from MLflow's server, one by one. Anything else that differs is a fault.
+
+Two more hold everywhere and are rules of the comparison itself: NaN and Infinity, which are not JSON, are null in our
+answers, and of an error only the status and the error_code count, since MLflow's messages carry stack traces, the
+caller's data and the whole schema.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from contract.request_cells import about, cells_of, content_type
+from contract.requests import Request, headers_of, method_of, path_of
+
+Answer = dict[str, Any]
+Predicate = Callable[[str, Request, Answer, Answer], bool]
+
+_WHOLE = {"integer": np.iinfo(np.int32), "long": np.iinfo(np.int64)}
+_READ = ("application/json", "text/csv", "application/vnd.apache.parquet")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """`accounts_for` is given the package's name, the request, MLflow's answer and ours."""
+
+    name: str
+    reason: str
+    accounts_for: Predicate
+
+
+def _header(request: Request, name: str) -> str:
+    return next((value for key, value in headers_of(request).items() if key.lower() == name), "")
+
+
+def _is_error(answer: Answer) -> bool:
+    """Whether it has our one shape of errors."""
+    document = answer.get("json")
+    return answer["status"] >= 400 and isinstance(document, dict) and list(document) == ["error_code", "message"]
+
+
+def _no_content_type(package: str, request: Request, theirs: Answer, ours: Answer) -> bool:
+    crashed = theirs["status"] == 500 and theirs.get("text") == "Internal Server Error"
+    return method_of(request) == "POST" and not _header(request, "content-type") and crashed and ours["status"] != 500
+
+
+def _lenient_content_type(package: str, request: Request, theirs: Answer, ours: Answer) -> bool:
+    _, *parameters = _header(request, "content-type").split(";")
+    utf8 = re.compile(r'\s*(charset\s*=\s*"?utf-?8"?)?\s*', re.IGNORECASE)
+    harmless = content_type(request) in _READ and all(utf8.fullmatch(parameter) for parameter in parameters)
+    return harmless and theirs["status"] == 415 and ours["status"] == 200
+
+
+def _content_encoding(package: str, request: Request, theirs: Answer, ours: Answer) -> bool:
+    """MLflow looks at neither the header nor what it says."""
+    encoding = _header(request, "content-encoding").lower()
+    if encoding in ("gzip", "deflate", "zstd") and theirs["status"] == 400 and ours["status"] == 200:
+        return True
+    return encoding not in ("", "identity") and theirs["status"] == 200 and ours["status"] in (400, 415)
+
+
+def _overflow(package: str, request: Request, theirs: Answer, ours: Answer) -> bool:
+    return _refused(theirs, ours) and any(_overflows(*cell) for cell in cells_of(package, request))
+
+
+def _truncation(package: str, request: Request, theirs: Answer, ours: Answer) -> bool:
+    return _refused(theirs, ours) and any(_has_fraction(*cell) for cell in cells_of(package, request))
+
+
+def _refused(theirs: Answer, ours: Answer) -> bool:
+    return theirs["status"] == 200 and ours["status"] == 400
+
+
+def _overflows(kind: str, value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return False
+    if kind == "float" or kind.startswith("tensor float"):
+        dtype = np.float32 if kind == "float" else np.dtype(kind.split()[1])
+        return abs(value) > float(np.finfo(dtype).max)
+    limits = _limits(kind)
+    return limits is not None and not limits.min <= value <= limits.max
+
+
+def _has_fraction(kind: str, value: Any) -> bool:
+    return isinstance(value, float) and math.isfinite(value) and value != int(value) and _limits(kind) is not None
+
+
+def _limits(kind: str) -> Any:
+    if kind.startswith("tensor"):
+        dtype = np.dtype(kind.split()[1])
+        return np.iinfo(dtype) if dtype.kind in "iu" else None
+    return _WHOLE.get(kind)
+
+
+def _boolean_words(package: str, request: Request, theirs: Answer, ours: Answer) -> bool:
+    """Anything not empty is true to MLflow."""
+    if theirs["status"] != 200:
+        return False
+    doubtful = [v for kind, v in cells_of(package, request) if kind in ("boolean", "tensor bool") and _doubtful(v)]
+    readable = all(
+        isinstance(value, str) and value.strip().lower() in ("true", "false", "0", "1") for value in doubtful
+    )
+    return bool(doubtful) and ours["status"] == (200 if readable else 400)
+
+
+def _doubtful(value: Any) -> bool:
+    """Neither missing nor true, false, 0 or 1."""
+    return value is not None and not (isinstance(value, (bool, int, float)) and value in (0, 1))
+
+
+def _one_error_shape(package: str, request: Request, theirs: Answer, ours: Answer) -> bool:
+    """MLflow has plain text, and FastAPI's detail, beside its own shape."""
+    document = theirs.get("json")
+    shapeless = document is None or (isinstance(document, dict) and "error_code" not in document)
+    ours_has_shape = _is_error(ours) or method_of(request) == "HEAD"
+    return theirs["status"] >= 400 and theirs["status"] == ours["status"] and shapeless and ours_has_shape
+
+
+def _accept(package: str, request: Request, theirs: Answer, ours: Answer) -> bool:
+    wanted = _header(request, "accept")
+    return (
+        wanted == "text/csv"
+        and theirs["status"] == 200
+        and (ours["status"], ours["type"].split(";")[0]) == (200, wanted)
+    )
+
+
+def _more_paths(package: str, request: Request, theirs: Answer, ours: Answer) -> bool:
+    return path_of(request) in ("/metrics", "/models") and theirs["status"] == 404 and ours["status"] == 200
+
+
+def _head(package: str, request: Request, theirs: Answer, ours: Answer) -> bool:
+    probes = ("/ping", "/health", "/version")
+    asked = method_of(request) == "HEAD" and path_of(request) in probes
+    return asked and theirs["status"] == 405 and ours["status"] == 200
+
+
+def _version(package: str, request: Request, theirs: Answer, ours: Answer) -> bool:
+    asked = (method_of(request), path_of(request)) == ("GET", "/version")
+    return asked and ours["status"] == 200 and bool(re.fullmatch(r"\d+(\.\w+)+", ours.get("text", "")))
+
+
+def _csv_moments(package: str, request: Request, theirs: Answer, ours: Answer) -> bool:
+    """MLflow refuses the request for its signature, whatever is in it."""
+    fields = about(package).inputs or []
+    moments = content_type(request) == "text/csv" and any(field["type"] == "datetime" for field in fields)
+    return moments and theirs["status"] == 400 and (ours["status"] == 200 or _is_error(ours))
+
+
+DIFFERENCES = [
+    Difference("no content type", "MLflow crashes; a body without a type is read as JSON.", _no_content_type),
+    Difference(
+        "lenient content type",
+        "Types and charsets are case-insensitive, may be quoted, and end in a semicolon: HTTP says so.",
+        _lenient_content_type,
+    ),
+    Difference(
+        "content encoding", "Packed bodies are read, and an encoding that is not one is told.", _content_encoding
+    ),
+    Difference("overflow", "MLflow wraps numbers that are too large, or makes them infinite, silently.", _overflow),
+    Difference("truncation", "MLflow drops the fraction of a number meant for a whole one, silently.", _truncation),
+    Difference(
+        "boolean words",
+        'MLflow takes whatever is not empty for true, "false" also; we read it as meant.',
+        _boolean_words,
+    ),
+    Difference("one error shape", "Every error is a JSON object with error_code and message.", _one_error_shape),
+    Difference("accept", "An answer in another format is given to who asks for it.", _accept),
+    Difference("more paths", "A gateway has metrics and a list of models.", _more_paths),
+    Difference("head", "Probes use HEAD.", _head),
+    Difference("version", "Our own version is told.", _version),
+    Difference("csv moments", "CSV and JSON agree on columns of datetimes.", _csv_moments),
+]

@@ -1,0 +1,5 @@
+"""A module in a package's code directory."""
+
+
+def joined(words):
+    return " ".join(words)

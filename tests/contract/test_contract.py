@@ -1,0 +1,39 @@
+"""Penstock answers as MLflow's server was recorded to, but for the differences that are listed by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from contract.compare import Run, recorded_kinds, recorded_packages, run
+from contract.corpus import package_names
+
+_TOLD = 5
+
+
+def _loaded(package: str) -> Run:
+    done = run(package)
+    if done.skipped:
+        pytest.skip(f"{package}: {done.skipped}")
+    return done
+
+
+def test_every_package_is_recorded() -> None:
+    assert recorded_packages() == package_names()
+
+
+@pytest.mark.parametrize("package", recorded_packages())
+def test_package_loads(package: str) -> None:
+    assert not _loaded(package).failed
+
+
+@pytest.mark.parametrize(
+    ("package", "kind"), [(package, kind) for package in recorded_packages() for kind in recorded_kinds(package)]
+)
+def test_answers(package: str, kind: str) -> None:
+    """All requests of one kind; a failure shows the first few and counts the others."""
+    done = _loaded(package)
+    if done.failed:
+        pytest.skip(f"{package} could not be loaded, see test_package_loads")
+    failing = [outcome for outcome in done.outcomes if outcome.kind == kind and outcome.fails]
+    more = f"\n… and {len(failing) - _TOLD} more" if len(failing) > _TOLD else ""
+    assert not failing, "\n\n" + "\n".join(map(str, failing[:_TOLD])) + more
