@@ -6,7 +6,7 @@ STAMP := $(VENV)/installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test check format lock clean
+.PHONY: help install demo serve test test-services check mlflow-env record-contract bench docs format lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,21 @@ serve: $(STAMP)  ## the same set-up, then a server on port 8080 until Ctrl-C
 test: $(STAMP)  ## every test that pip alone can serve
 	$(BIN)/python -m pytest
 
+mlflow-env: $(STAMP)  ## MLflow in an environment of its own, .venv-mlflow
+	$(BIN)/python tests/contract/environment.py
+
+test-services: $(STAMP) mlflow-env  ## tests against real services: MLflow
+	$(BIN)/python -m pytest -m services tests/services
+
+record-contract: $(STAMP) mlflow-env  ## ask real MLflow every question of the contract suite again
+	PYTHONPATH=tests .venv-mlflow/bin/python -m contract.record
+
+bench: $(STAMP) mlflow-env  ## Penstock, MLflow and the floor under the same load; table and plots in build/bench
+	cd loadtests && ../$(BIN)/python bench.py --out ../build/bench
+
+docs: $(STAMP)  ## write the lists of settings and metrics anew
+	$(BIN)/python docs/make_lists.py
+
 check: $(STAMP)  ## style, types, layers
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -44,4 +59,4 @@ lock:  ## pin every dependency anew (needs uv)
 	  --no-emit-index-url --no-emit-find-links --no-header --all-extras --group dev pyproject.toml -o requirements/dev.txt
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) build dist penstock-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-mlflow build dist penstock-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -87,7 +87,7 @@ def test_keep_all(iris: LoadedModel, iris_frame: Any, tmp_path: Path) -> None:
 def test_kept_text_stays_as_it_was_written(iris: LoadedModel, tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("sepal_length,sepal_width,petal_length,petal_width\n5.10,3.50,1.4,0\n")
     score_file(iris, tmp_path / "rows.csv", tmp_path / "out.csv", keep=["sepal_length"])
-    assert (tmp_path / "out.csv").read_text().splitlines()[1].startswith('"5.10"')
+    assert (tmp_path / "out.csv").read_text().splitlines() == ["sepal_length,prediction", "5.10,0"]
 
 
 def test_keeping_an_unknown_column_is_refused(iris: LoadedModel, iris_frame: Any, tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_header_without_rows_gives_a_header_without_rows(
     rows = written(iris_frame.iloc[:0], tmp_path / "rows.csv")
 
     assert score_file(iris, rows, tmp_path / "out.csv").rows == 0
-    assert (tmp_path / "out.csv").read_text().split() == ['"prediction"']
+    assert (tmp_path / "out.csv").read_text().split() == ["prediction"]
     score_file(iris_onnx, rows, tmp_path / "out.parquet")
     assert list(pd.read_parquet(tmp_path / "out.parquet")) == ["label", *(f"probabilities_{i}" for i in range(3))]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -93,19 +95,19 @@ def _one_line(error: Exception) -> str:
 
 def _read_csv(path: Path, schema: Schema | None, max_rows: int) -> Iterator[_Piece]:
     import pyarrow as pa
-    from pyarrow import csv
+    from pyarrow import csv as arrow_csv
 
     size = path.stat().st_size
     if not size:
         raise ScoringError(f"{path.name} is empty.", hint="The first row names the columns.")
     with path.open("rb") as file:
-        header = csv.open_csv(file).schema.names  # the first block alone
+        header = arrow_csv.open_csv(file).schema.names  # the first block alone
         file.seek(0)
-        reader = csv.open_csv(
+        reader = arrow_csv.open_csv(
             file,
-            read_options=csv.ReadOptions(block_size=_CSV_BLOCK_BYTES),
-            parse_options=csv.ParseOptions(newlines_in_values=True),
-            convert_options=csv.ConvertOptions(
+            read_options=arrow_csv.ReadOptions(block_size=_CSV_BLOCK_BYTES),
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
+            convert_options=arrow_csv.ConvertOptions(
                 column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False
             ),
         )
@@ -181,12 +183,27 @@ class CsvWriter(_ArrowWriter):
         return _flat(table)
 
     def _open(self) -> Any:
-        from pyarrow import csv
-
-        return csv.CSVWriter(str(self._path), self._schema, write_options=csv.WriteOptions(quoting_style="needed"))
+        opened = self._path.open("wb")
+        header = StringIO(newline="")
+        csv.writer(header, lineterminator="\n").writerow(self._schema.names)
+        opened.write(header.getvalue().encode())
+        return opened
 
     def _put(self, batch: Any) -> None:
-        self._writer.write(batch)
+        from pyarrow.csv import WriteOptions, write_csv
+
+        # pyarrow quotes every text cell or none: a piece without anything to quote is left plain.
+        style = "needed" if _needs_quotes(batch) else "none"
+        write_csv(batch, self._writer, WriteOptions(include_header=False, quoting_style=style))
+
+
+def _needs_quotes(batch: Any) -> bool:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    special = '[",\\r\\n]|^$'
+    texts = [c for c in batch.columns if pa.types.is_string(c.type) or pa.types.is_large_string(c.type)]
+    return any(pc.any(pc.match_substring_regex(c, special)).as_py() for c in texts)
 
 
 class ParquetWriter(_ArrowWriter):

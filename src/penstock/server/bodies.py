@@ -160,7 +160,9 @@ def media_type(scope: Scope) -> str:
         )
     for parameter in parameters:
         name, _, value = parameter.partition("=")
-        if name.strip().lower() == "charset" and value.strip().strip('"').lower() not in ("utf-8", "utf8"):
+        if name.strip().lower() not in ("", "charset"):
+            raise UnsupportedMedia(f"The Content-Type parameter {_shown(name.strip().encode())} is not understood.")
+        if name.strip() and value.strip().strip('"').lower() not in ("utf-8", "utf8"):
             raise UnsupportedMedia(f"Only UTF-8 is read, not {_shown(value.strip().encode())}.")
     return kind
 

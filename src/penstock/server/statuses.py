@@ -21,6 +21,7 @@ from penstock.errors import (
     SchemaViolation,
     UnsupportedMedia,
 )
+from penstock.flavors.standins import error_code_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,33 @@ _TABLE: dict[type[PenstockError], Status] = {
 }
 
 
+# The status of an MlflowException that a model raises, by its error_code; any other code is 500. Source: MLflow 3.17.
+_MLFLOW_CODES = {
+    "BAD_REQUEST": 400,
+    "INVALID_PARAMETER_VALUE": 400,
+    "RESOURCE_ALREADY_EXISTS": 400,
+    "CUSTOMER_UNAUTHORIZED": 401,
+    "UNAUTHENTICATED": 401,
+    "PERMISSION_DENIED": 403,
+    "ENDPOINT_NOT_FOUND": 404,
+    "NOT_FOUND": 404,
+    "RESOURCE_DOES_NOT_EXIST": 404,
+    "ABORTED": 409,
+    "ALREADY_EXISTS": 409,
+    "RESOURCE_CONFLICT": 409,
+    "REQUEST_LIMIT_EXCEEDED": 429,
+    "RESOURCE_EXHAUSTED": 429,
+    "CANCELLED": 499,
+    "NOT_IMPLEMENTED": 501,
+    "TEMPORARILY_UNAVAILABLE": 503,
+    "DEADLINE_EXCEEDED": 504,
+}
+
+
 def status_of(error: BaseException) -> Status:
     """The row of the nearest class in the table; anything else is our own fault."""
+    if isinstance(error, PredictError) and (code := error_code_of(error.__cause__)):
+        return Status(_MLFLOW_CODES.get(code, 500), code, "model_error")
     if isinstance(error, SchemaViolation) and all(v.at_parse for v in error.violations):
         return _TABLE[MalformedInput]  # cells that cannot be read: MLflow says BAD_REQUEST for those
     for kind in type(error).__mro__:

@@ -64,11 +64,17 @@ class Param:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """`inputs` or `outputs` is None where the package does not say."""
+    """`inputs` or `outputs` is None where the package does not say. `hinted` is whether they come from a type hint."""
 
     inputs: Schema | None = None
     outputs: Schema | None = None
     params: tuple[Param, ...] = ()
+    hinted: bool = False
+
+    @property
+    def enforced(self) -> Schema | None:
+        """What inputs are put into the form of. A model with a type hint checks them itself, by that hint."""
+        return None if self.hinted else self.inputs
 
     @classmethod
     def from_mlflow(cls, mapping: Mapping[str, Any]) -> Signature:

@@ -1,0 +1,99 @@
+"""Writes docs/settings.md and docs/metrics.md from the code: python docs/make_lists.py"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from penstock.config import Settings, variable_of
+from penstock.metrics import Metrics
+
+HERE = Path(__file__).parent
+
+SETTINGS = """# Settings
+
+Every setting of `penstock serve`. The key in `penstock.toml` is the flag's name with underscores. A flag wins over a variable,
+a variable over the file. `penstock config show` prints the values in force and where each comes from.
+
+| flag | variable | default | meaning |
+|---|---|---|---|
+{rows}
+
+```toml
+# penstock.toml
+models = ["iris", "champion=models:/iris/3"]
+default_model = "iris"
+host = "0.0.0.0"
+port = 9000
+```
+"""
+
+METRICS = """# Metrics
+
+`GET /metrics`, in Prometheus' text format. Durations are histograms in seconds. `model` and `version` are those of loaded versions,
+empty for requests that reached none; a closed version's series go ten minutes later. Beside these come the process's own
+(`process_*`, `python_*`).
+
+| metric | type | labels | meaning |
+|---|---|---|---|
+{rows}
+
+| label | values |
+|---|---|
+| `protocol` | invocations |
+| `outcome` | ok, client_error, model_error, rejected, timeout, internal: what happened, whatever the status |
+| `stage` | decode, queue, predict, encode |
+| `reason` | why a batch went: idle (the model had nothing to do), freed (it had just finished another), full (`--max-rows` reached), alone (rows that are not joined) |
+| `kind` | load (first version), swap, revert (back to the version kept warm) |
+| `state` | current, previous (kept warm) |
+
+Useful questions:
+
+```promql
+# p99 by model and version
+histogram_quantile(0.99, sum by (le, model, version) (rate(penstock_request_seconds_bucket[5m])))
+# share of requests that failed by our or the model's fault
+sum(rate(penstock_requests_total{{outcome=~"model_error|timeout|internal"}}[5m])) / sum(rate(penstock_requests_total[5m]))
+# rows a batch
+sum by (model) (rate(penstock_rows_total[5m])) / sum by (model) (rate(penstock_batches_total[5m]))
+```
+"""
+
+
+def settings_rows() -> list[str]:
+    rows = []
+    for name, field in Settings.model_fields.items():
+        flag = "`MODEL…`" if name == "models" else f"`--{name.replace('_', '-')}`"
+        rows.append(f"| {flag} | `{variable_of(name)}` | {_default(name, field.default)} | {field.description} |")
+    return rows
+
+
+def _default(name: str, default: object) -> str:
+    if default in (None, "", ()) or name == "api_token":
+        return ""
+    if isinstance(default, bool):
+        return "on" if default else "off"
+    return f"`{default}`"
+
+
+def metrics_rows() -> list[str]:
+    metrics = Metrics(process=False)
+    metrics.version("m", "1")
+    metrics.describe_version("m", "1", digest="d", flavor="f", alias="a", state="current")
+    metrics.loads.labels("m", "ok")
+    metrics.load_seconds.labels("m")
+    metrics.swaps.labels("m", "load")
+    metrics.registry_success.labels("m")
+    metrics.registry_errors.labels("m")
+    labels = {
+        family.name: [name for name in family.samples[0].labels if name != "le"]
+        for family in metrics.registry.collect()
+    }
+    return [
+        f"| `{name}` | {kind} | {', '.join(f'`{x}`' for x in labels[name.removesuffix('_total')])} | {text} |"
+        for name, kind, text in metrics.families()
+    ]
+
+
+if __name__ == "__main__":
+    (HERE / "settings.md").write_text(SETTINGS.format(rows="\n".join(settings_rows())))
+    (HERE / "metrics.md").write_text(METRICS.format(rows="\n".join(metrics_rows())))
