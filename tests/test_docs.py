@@ -33,7 +33,8 @@ def test_every_metric_and_label_value_is_documented() -> None:
 
 
 def test_every_endpoint_is_documented() -> None:
-    paths = "/models /models/{name} /ping /health /livez /readyz /version /metrics /openapi.json /docs".split()
+    probes = ["/ping", "/health", "/livez", "/readyz", "/version", "/metrics"]
+    paths = ["/models", "/models/{name}", "/openapi.json", "/docs", *probes]
     for path in (*INVOCATION_PATHS, *paths):
         assert f"{path}`" in README, path
 

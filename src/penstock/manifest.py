@@ -7,7 +7,7 @@ Unknown keys and flavors survive a read and a write. What is Penstock's own stan
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,9 @@ class Manifest:
         signature = self.content.get("signature")
         if signature is not None and not isinstance(signature, Mapping):
             raise PackageInvalid(f"The 'signature' of the {FILE_NAME} file is not a mapping.")
-        object.__setattr__(self, "signature", None if not signature else Signature.from_mlflow(signature))
+        hinted = self.content.get("is_signature_from_type_hint") is True
+        read = replace(Signature.from_mlflow(signature), hinted=hinted) if signature else None
+        object.__setattr__(self, "signature", read)
 
     @classmethod
     def parse(cls, text: bytes) -> Manifest:

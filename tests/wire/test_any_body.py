@@ -100,7 +100,7 @@ def drive(body: bytes, signature: Signature | None) -> None:
     """As the gateway does: each step either works or raises an error of the caller's."""
     try:
         decoded = decode_json(body, signature)
-    except MalformedInput as error:
+    except (MalformedInput, SchemaViolation) as error:
         refused = error
     else:
         refused = None

@@ -46,7 +46,7 @@ def read_example(directory: Path, manifest: Manifest) -> Example | None:
 def _read(body: bytes, directory: Path, manifest: Manifest) -> Example:
     signature = manifest.signature
     decoded = decode_json(body, signature)
-    conformed = conform(decoded.payload, signature.inputs if signature else None, decoded.casting)
+    conformed = conform(decoded.payload, signature.enforced if signature else None, decoded.casting)
     if conformed.violations:
         raise PackageInvalid(f"The package's example does not fit its signature: {conformed.violations[0]}.")
     params = conform_params(signature.params if signature else (), decoded.params)

@@ -68,7 +68,7 @@ def score_file(
     with atomic_file(target) as path:
         writer = open_writer(path, target_format)
         try:
-            for chunk in read_chunks(source, signature.inputs if signature else None, chunk_rows, keep):
+            for chunk in read_chunks(source, signature.enforced if signature else None, chunk_rows, keep):
                 scored = _score(model, chunk, source, keep, given)
                 writer.write(scored)
                 rows += scored.rows
@@ -87,7 +87,7 @@ def _score(model: LoadedModel, chunk: Chunk, source: Path, keep: Sequence[str], 
     """One chunk's output columns. Raises ScoringError with the number of the row in the file."""
     signature = model.signature
     conformed = conform(
-        _model_columns(chunk.table, signature, keep), signature.inputs if signature else None, chunk.casting, limit=1
+        _model_columns(chunk.table, signature, keep), signature.enforced if signature else None, chunk.casting, limit=1
     )
     if conformed.violations:
         first = conformed.violations[0]

@@ -116,7 +116,7 @@ class Servable:
     def conform(self, payload: Payload, casting: Casting) -> Payload:
         """The payload as the model takes it. Raises SchemaViolation."""
         signature = self.signature
-        conformed = conform(payload, signature.inputs if signature else None, casting, limit=_VIOLATIONS_TOLD)
+        conformed = conform(payload, signature.enforced if signature else None, casting, limit=_VIOLATIONS_TOLD)
         if conformed.violations:
             raise SchemaViolation(conformed.violations)
         return conformed.payload

@@ -272,7 +272,7 @@ def _compound(type_: ArrayOf | ObjectOf | MapOf, cell: Any) -> Any:
         case MapOf(values):
             if not isinstance(cell, dict):
                 raise Misfit(f"{shortened(cell)} is not an object")
-            return {key: _strict(values, value, f"key {shortened(key)}") for key, value in cell.items()}
+            return {key: _keyed(values, value, f"key {shortened(key)}") for key, value in cell.items()}
         case ObjectOf(properties):
             if not isinstance(cell, dict):
                 raise Misfit(f"{shortened(cell)} is not an object")
@@ -294,7 +294,7 @@ def _as_numbers(items: Type, cells: Sequence[Any]) -> Sequence[Any]:
 
 
 def _property(type_: Type, required: bool, value: Any, name: str) -> Any:
-    return None if value is None and not required else _strict(type_, value, f"key {name!r}")
+    return None if value is None and not required else _keyed(type_, value, f"key {name!r}")
 
 
 def _strict(type_: Type, value: Any, where: str) -> Any:
@@ -310,6 +310,13 @@ def _strict(type_: Type, value: Any, where: str) -> Any:
                 return _SCALARS[type_](value, casting="frame")
     except Misfit as misfit:
         raise Misfit(f"{where}: {misfit}") from None
+
+
+def _keyed(type_: Type, value: Any, where: str) -> Any:
+    """MLflow hands numbers under a key to models as numpy's, as wide as the signature says; those in lists it does not."""
+    read = _strict(type_, value, where)
+    numeric = isinstance(type_, Scalar) and type_.dtype.kind in "bif" and read is not None
+    return type_.dtype.type(read) if isinstance(type_, Scalar) and numeric else read
 
 
 _EXACT: dict[Scalar, tuple[type, ...]] = {

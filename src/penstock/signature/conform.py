@@ -5,7 +5,7 @@ One function serves both sides: the gateway turns violations into a 400, scoring
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -164,7 +164,8 @@ def _conform_tensors(
 ) -> Conformed:
     arrays = _as_arrays(payload, schema)
     if isinstance(arrays, Violation):
-        return Conformed(payload, (arrays,))
+        # In a JSON body of arrays the wrong container counts as unreadable: that is the code MLflow gives it.
+        return Conformed(payload, (replace(arrays, at_parse=casting is Casting.TENSOR),))
     conformed: list[Array] = []
     violations: list[Violation] = []
     for array, field in zip(arrays, schema, strict=True):
@@ -220,26 +221,35 @@ def _frame_as_array(table: Table, dtype: np.dtype[Any]) -> Array:
 
 
 def _conform_array(array: Array, field: TensorField, casting: Casting, limit: int | None) -> Array | list[Violation]:
+    """Cells first, then the shape: what cannot be read at all is said before what does not fit."""
     label = field.name
+    same = array.dtype == field.dtype or (field.dtype.kind in "USO" and array.dtype.kind == field.dtype.kind)
+    if not same and casting is not Casting.TYPED:
+        cast = _cast_array(array, field, casting, limit)
+        if isinstance(cast, list):
+            return cast
+        array = cast
     if array.ndim != len(field.shape) or any(
         want not in (-1, got) for want, got in zip(field.shape, array.shape, strict=True)
     ):
         why = f"the model takes shape {list(field.shape)}, but the input has {list(array.shape)}"
         return [Violation(why, column=label)]
-    if array.dtype == field.dtype or (field.dtype.kind in "USO" and array.dtype.kind == field.dtype.kind):
-        return array
-    if casting is Casting.TYPED:
+    if not same and casting is Casting.TYPED:
         why = f"the model takes {dtype_name(field.dtype)}, but the input is {dtype_name(array.dtype)}"
         return [Violation(why, column=label)]
+    return array
+
+
+def _cast_array(array: Array, field: TensorField, casting: Casting, limit: int | None) -> Array | list[Violation]:
     if field.dtype.kind == "O":
         return array.astype(object)
     try:
         result = cast_elements(array.reshape(-1), field.dtype, dtype_name(field.dtype), casting, limit=limit)
     except Misfit as misfit:
-        return [Violation(str(misfit), column=label, at_parse=True)]
+        return [Violation(str(misfit), column=field.name, at_parse=True)]
     if not result.misfits:
         return result.column.reshape(array.shape)
-    return [_at(position, array.shape, why, label) for position, why in result.misfits]
+    return [_at(position, array.shape, why, field.name) for position, why in result.misfits]
 
 
 def _at(position: int, shape: tuple[int, ...], why: str, label: Name | None) -> Violation:

@@ -13,9 +13,9 @@ from typing import Any
 
 import orjson
 
-from penstock.errors import MalformedInput
-from penstock.payload import Payload, Table, Tensors, Value, shortened
-from penstock.signature import Casting, Field, Scalar, Schema, Signature, is_tensor_schema
+from penstock.errors import MalformedInput, SchemaViolation
+from penstock.payload import Payload, Table, Tensors, Value, Violation, shortened
+from penstock.signature import ArrayOf, Casting, Field, ObjectOf, Scalar, Schema, Signature, is_tensor_schema
 from penstock.wire.rows import array_of, table_of_columns, table_of_records, table_of_rows
 
 ENVELOPES = ("dataframe_split", "dataframe_records", "inputs", "instances")
@@ -64,6 +64,8 @@ def decode_json(body: bytes, signature: Signature | None) -> Decoded:
     schema = signature.inputs if signature is not None else None
     if any(key in document for key in UNWRAPPED_KEYS):
         return _unwrapped(document, signature)
+    if signature is not None and signature.hinted:
+        return _hinted(document)
     found = [key for key in ENVELOPES if key in document]
     if len(found) != 1:
         problem = (
@@ -80,12 +82,39 @@ def _hint() -> str:
     return 'For example: {"dataframe_split": {"columns": ["a", "b"], "data": [[1.0, 2.0]]}} or {"inputs": [[1.0, 2.0]]}'
 
 
+def _hinted(document: dict[str, Any]) -> Decoded:
+    """A model with a type hint checks its input itself, and takes it under one name alone."""
+    if "inputs" not in document:
+        raise SchemaViolation([Violation("a model with a type hint takes its input under 'inputs'")])
+    return Decoded(Value(document["inputs"]), document.get("params"), Casting.TENSOR)
+
+
 def _unwrapped(document: dict[str, Any], signature: Signature | None) -> Decoded:
     """Chat-shaped bodies: the whole object is the input, less what the params schema names."""
     names = {p.name for p in signature.params} if signature is not None else set()
     params = {key: value for key, value in document.items() if key in names}
     value = {key: value for key, value in document.items() if key not in names}
-    return Decoded(Value(value), params or None, Casting.TENSOR, wrapped=False)
+    schema = signature.enforced if signature is not None else None
+    payload: Payload = Value(value)
+    if schema and not is_tensor_schema(schema):
+        payload = _rows_of_object(value, schema)
+    return Decoded(payload, params, Casting.TYPED, wrapped=False)
+
+
+def _rows_of_object(value: dict[str, Any], schema: Schema) -> Table:
+    """One row, where the schema nests or every value could be a cell; else columns. Raises SchemaViolation."""
+    nested = any(isinstance(f, Field) and isinstance(f.type, (ArrayOf, ObjectOf)) for f in schema)
+    if nested or all(_is_cell(v) for v in value.values()):
+        return table_of_records([value], schema)
+    if not all(isinstance(v, list) for v in value.values()):
+        raise SchemaViolation([Violation("a mixture of lists and single values is neither one row nor columns")])
+    return table_of_columns(value)
+
+
+def _is_cell(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(isinstance(item, str) for item in value)
+    return not isinstance(value, dict)
 
 
 def _split(value: Any, schema: Schema | None) -> tuple[Payload, Casting]:
