@@ -3,7 +3,6 @@
 PYTHONPATH=tests .venv-mlflow/bin/python -m contract.make_packages [NAME…]
 """
 
-# ruff: noqa: T201  (a command line)
 from __future__ import annotations
 
 import os

@@ -7,7 +7,6 @@ are answered. What changes from run to run (stack traces, addresses, places on d
 recording is the same, byte for byte.
 """
 
-# ruff: noqa: T201  (a command line)
 from __future__ import annotations
 
 import http.client

@@ -3,7 +3,6 @@
 PYTHONPATH=tests .venv/bin/python -m contract.report [PACKAGE…]
 """
 
-# ruff: noqa: T201  (a command line)
 from __future__ import annotations
 
 import re
