@@ -313,7 +313,7 @@ def _strict(type_: Type, value: Any, where: str) -> Any:
 
 
 def _keyed(type_: Type, value: Any, where: str) -> Any:
-    """Numbers under a key reach the model as numpy's, as in MLflow, as wide as the signature says; those in lists not."""
+    """Numbers under a key reach the model as numpy's, as wide as the signature says. So in MLflow."""
     read = _strict(type_, value, where)
     numeric = isinstance(type_, Scalar) and type_.dtype.kind in "bif" and read is not None
     return type_.dtype.type(read) if isinstance(type_, Scalar) and numeric else read
