@@ -121,7 +121,9 @@ def cells(payload: Payload) -> Any:
         Table.of(["o"], [as_object_array([True, None])]),
         Table.of(["b"], [as_object_array([b"\x00\xff" * 60])]),
         Table.of(["t"], [np.array(["2026-01-02T03:04:05.123456789", "NaT"], "M8[ns]")]),
-        Table.of(["l", "d"], [as_object_array([[1, 2], [3]]), as_object_array([{"k": 1}, {"k": 2}])]),
+        Table.of(
+            ["l", "d"], [as_object_array([[1, 2], [3]]), as_object_array([{"k": np.int64(1)}, {"k": np.int64(2)}])]
+        ),
         Table.of(["l"], [as_object_array([[1.5], None])]),
         Table(None, block=np.array([[1.0, 2.0]])),
         Table((0, 1), block=np.array([[1.0, 2.0]])),
