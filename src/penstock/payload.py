@@ -24,6 +24,10 @@ Name: TypeAlias = str | int
 Params: TypeAlias = Mapping[str, Any] | None
 
 
+# Text as pandas' own string columns hold it; object arrays of text reach a model as objects.
+TEXT = np.dtypes.StringDType(na_object=np.nan)
+
+
 def as_object_array(items: Sequence[Any]) -> Array:
     """A 1-D object array of exactly these items, however list-like they are themselves."""
     return np.fromiter(items, dtype=object, count=len(items))

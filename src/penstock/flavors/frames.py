@@ -10,21 +10,32 @@ from typing import Any
 
 import numpy as np
 
-from penstock.payload import Array, Payload, Table, Tensors, Value, as_object_array
+from penstock.payload import TEXT, Array, Payload, Table, Tensors, Value, as_object_array
 
 
 def to_frame(table: Table) -> Any:
-    """A pandas.DataFrame of the table; one block stays one block, without a copy."""
+    """A pandas.DataFrame of the table; one block of numbers stays one block, without a copy. Objects stay objects:
+    pandas is told the dtype, or it would guess text columns of them."""
     import pandas as pd
 
     names = None if table.names is None else pd.Index(list(table.names))
-    if table.block is not None:
-        return pd.DataFrame(table.block, columns=names, index=table.index, copy=False)
-    data = dict(enumerate(table.columns or ()))
-    frame = pd.DataFrame(data, index=table.index if table.index is not None else pd.RangeIndex(table.rows), copy=False)
+    if table.block is not None and table.block.dtype.kind != TEXT.kind:
+        dtype = object if table.block.dtype == object else None
+        return pd.DataFrame(table.block, columns=names, index=table.index, dtype=dtype, copy=False)
+    index = table.index if table.index is not None else pd.RangeIndex(table.rows)
+    data = {i: pd.Series(_values(column), index=index, copy=False) for i, column in enumerate(table.iter_columns())}
+    frame = pd.DataFrame(data, index=index, copy=False)
     if names is not None:
         frame.columns = names
     return frame
+
+
+def _values(column: Array) -> Any:
+    import pandas as pd
+
+    if column.dtype.kind == TEXT.kind:
+        return pd.array(column.astype(object), dtype="str")
+    return pd.Series(column, dtype=object) if column.dtype == object else column
 
 
 def to_python(payload: Payload) -> Any:

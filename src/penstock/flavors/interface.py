@@ -23,11 +23,12 @@ class Predictor(ABC):
 
     `joinable` says that rows of several callers may be predicted together, as far as the flavor can tell; loading
     proves it. `quick` says that it never waits for anything but the processor, so that small batches may
-    run on the event loop itself. `holds_frames` and the like are a flavor's own business.
+    run on the event loop itself. `takes_frames` says that tables reach it as pandas frames.
     """
 
     joinable: bool = True
     quick: bool = False
+    takes_frames: bool = True
 
     @final
     def predict(self, payload: Payload, params: Params) -> Payload:

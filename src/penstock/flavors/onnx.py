@@ -221,6 +221,7 @@ class OnnxPredictor(Predictor):
     """Runs one session. onnxruntime sessions may be run from several threads."""
 
     quick = True
+    takes_frames = False
 
     def __init__(self, session: Any) -> None:
         self._session = session

@@ -16,13 +16,12 @@ from starlette.types import Receive, Scope, Send
 
 from penstock.errors import DeadlineExceeded, MalformedInput, Overloaded, PenstockError, PredictError
 from penstock.metrics import VersionMetrics
-from penstock.payload import Payload
 from penstock.server.bodies import ClientLeft, header, media_type, read_body, unpack
 from penstock.server.statuses import body_of, status_of
 from penstock.serving.batcher import Answer
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import Servable
-from penstock.wire.formats import JSON, READERS, accepted, encode
+from penstock.wire.formats import JSON, accepted, encode
 
 log = logging.getLogger("penstock.server")
 
@@ -109,14 +108,13 @@ class Invocations:
         deadline: float,
     ) -> tuple[bytes, str]:  # fmt: skip
         began = perf_counter()
-        decoded = READERS[media](body, servable.signature)
-        payload: Payload = servable.conform(decoded.payload, decoded.casting)
-        params = servable.conform_params(decoded.params)
+        request = servable.read(media, body)
+        params = servable.conform_params(request.params)
         stages.decode = perf_counter() - began
-        answer = await _while_client_waits(servable.predict(payload, params), receive, deadline)
+        answer = await _while_client_waits(servable.predict(request.payload, params), receive, deadline)
         stages.queue, stages.predict = answer.queue, answer.predict
         began = perf_counter()
-        encoded = encode(answer.payload, answer_media, wrapped=decoded.wrapped)
+        encoded = encode(answer.payload, answer_media, wrapped=request.wrapped)
         stages.encode = perf_counter() - began
         return encoded
 

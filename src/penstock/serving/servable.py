@@ -9,22 +9,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
+from importlib.util import find_spec
 from typing import Any
 
-from penstock.errors import Closing, SchemaViolation
+from penstock.errors import Closing
 from penstock.loading import LoadedModel
 from penstock.metrics import Metrics, VersionMetrics
 from penstock.payload import Params, Payload
 from penstock.serving.batcher import MAX_QUEUE_ROWS, MAX_ROWS, Answer, Batcher
 from penstock.serving.lanes import Batch
 from penstock.serving.runner import Runner, ThreadRunner
-from penstock.signature import Casting, Signature, conform, conform_params
+from penstock.signature import Signature, conform_params
+from penstock.wire.requests import Request, read_request
 
 log = logging.getLogger("penstock.serving")
-
-# How many violations of one column a request is told about.
-_VIOLATIONS_TOLD = 20
-
 
 class State(Enum):
     """States only move forward. A servable exists once it is loaded and proven, so there is no state before READY."""
@@ -71,6 +69,7 @@ class Servable:
         self.metrics = metrics.version(model, version)
         unjoined = loaded.proof.unjoined
         self.joined_at_load = not unjoined
+        self._frames = loaded.predictor.takes_frames and find_spec("pandas") is not None
         slots = options.concurrency or min(32, (os.cpu_count() or 1) + 4)
         self._runner: Runner = ThreadRunner(loaded.predictor, slots, model)
         self._batcher = Batcher(
@@ -113,13 +112,9 @@ class Servable:
             if not self._leases:
                 self._free.set()
 
-    def conform(self, payload: Payload, casting: Casting) -> Payload:
-        """The payload as the model takes it. Raises SchemaViolation."""
-        signature = self.signature
-        conformed = conform(payload, signature.enforced if signature else None, casting, limit=_VIOLATIONS_TOLD)
-        if conformed.violations:
-            raise SchemaViolation(conformed.violations)
-        return conformed.payload
+    def read(self, media: str, body: bytes) -> Request:
+        """A body as the model takes it. Raises MalformedInput, SchemaViolation, UnsupportedMedia."""
+        return read_request(media, body, self.signature, frames=self._frames)
 
     def conform_params(self, params: Any) -> Params:
         """The params with their defaults. Raises SchemaViolation."""

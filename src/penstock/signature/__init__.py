@@ -5,7 +5,7 @@ column into its type, `conform` checks a whole payload, `params` checks params, 
 payloads, `compatibility` compares two.
 """
 
-from penstock.signature.cells import is_missing_word
+from penstock.signature.cells import Misfit, is_missing_word
 from penstock.signature.compatibility import breaking_changes
 from penstock.signature.conform import Casting, conform
 from penstock.signature.infer import infer_signature
@@ -19,6 +19,7 @@ __all__ = [
     "Casting",
     "Field",
     "MapOf",
+    "Misfit",
     "ObjectOf",
     "Param",
     "Property",

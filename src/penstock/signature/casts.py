@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from penstock.payload import Array, as_object_array, clipped, shortened
+from penstock.payload import TEXT, Array, as_object_array, clipped, shortened
 from penstock.signature.cells import CellReader, Misfit, cell_reader, element_reader
 from penstock.signature.types import Scalar, Type
 
@@ -46,7 +46,9 @@ def cast(column: Array, type_: Type, casting: Casting, *, optional: bool = False
     if not isinstance(type_, Scalar):
         read = cell_reader(type_, casting.value)
         return _cast_cells(column, partial(_or_none, read) if optional else read, limit)
-    if column.dtype == type_.dtype and column.dtype != object:
+    if (column.dtype == type_.dtype and column.dtype != object) or (
+        column.dtype.kind == TEXT.kind and type_ is Scalar.STRING
+    ):
         return Cast(column)
     if casting is Casting.TYPED and (refused := _refuse_narrowing(column, type_)):
         return Cast(column, ((0, refused),))

@@ -5,6 +5,8 @@ pyarrow is an extra, imported when a body or a file of that kind comes along.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -20,30 +22,50 @@ _MAX_CELLS = 64 * 1024 * 1024
 
 def decode_parquet(body: bytes) -> Decoded:
     """Reads a Parquet file. Its cells have types already, so they are only widened. Raises MalformedInput."""
+    with _opened_parquet(body) as file, _arrow_errors("Parquet file"):
+        return Decoded(table_of_batch(_without_index(file.read())), None, Casting.TYPED)
+
+
+def check_parquet(body: bytes) -> None:
+    """Raises MalformedInput for a file that is none, or that claims more cells than one request may hold."""
+    _opened_parquet(body).close()
+
+
+def _opened_parquet(body: bytes) -> Any:
     _need_pyarrow()
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
-        with pq.ParquetFile(pa.BufferReader(body)) as file:
-            _check_size(file.metadata.num_rows, file.metadata.num_columns)
-            return Decoded(table_of_batch(_without_index(file.read())), None, Casting.TYPED)
-    except (pa.ArrowException, OSError) as error:
-        raise MalformedInput(f"The body is not a readable Parquet file: {clipped(str(error))}.") from None
+    with _arrow_errors("Parquet file"):
+        file = pq.ParquetFile(pa.BufferReader(body))
+    _check_size(file.metadata.num_rows, file.metadata.num_columns)
+    return file
 
 
 def decode_arrow(body: bytes) -> Decoded:
     """Reads an Arrow IPC stream or file. Raises MalformedInput."""
+    return Decoded(table_of_batch(_without_index(open_arrow(body))), None, Casting.TYPED)
+
+
+def open_arrow(body: bytes) -> Any:
+    """The pyarrow.Table of an Arrow IPC stream or file. Raises MalformedInput."""
     _need_pyarrow()
-    import pyarrow as pa
     from pyarrow import ipc
 
-    try:
+    with _arrow_errors("Arrow stream"):
         opened = ipc.open_file(body) if body.startswith(b"ARROW1") else ipc.open_stream(body)
         with opened as reader:
-            return Decoded(table_of_batch(_without_index(reader.read_all())), None, Casting.TYPED)
+            return reader.read_all()
+
+
+@contextmanager
+def _arrow_errors(what: str) -> Iterator[None]:
+    import pyarrow as pa
+
+    try:
+        yield
     except (pa.ArrowException, OSError) as error:
-        raise MalformedInput(f"The body is not a readable Arrow stream: {clipped(str(error))}.") from None
+        raise MalformedInput(f"The body is not a readable {what}: {clipped(str(error))}.") from None
 
 
 def encode_parquet(table: Table) -> bytes:

@@ -41,14 +41,14 @@ def parse_json(body: bytes) -> Any:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         try:
-            return json.loads(body, parse_float=_finite)
+            return json.loads(body, parse_float=finite)
         except (ValueError, RecursionError):
             if not body.strip():
                 raise MalformedInput("The body is empty.", hint=_hint()) from None
             raise MalformedInput(f"The body is not valid JSON: {error}.") from None
 
 
-def _finite(text: str) -> float:
+def finite(text: str) -> float:
     """A number as written; one past the range of doubles is no infinity that anybody meant."""
     value = float(text)
     if math.isinf(value):
@@ -58,47 +58,64 @@ def _finite(text: str) -> float:
 
 def decode_json(body: bytes, signature: Signature | None) -> Decoded:
     """Reads a request body for a model with this signature. Raises MalformedInput."""
+    document = read_object(body)
+    if is_unwrapped(document):
+        value, params = split_unwrapped(document, signature)
+        schema = signature.enforced if signature is not None else None
+        columns = schema and not is_tensor_schema(schema)
+        payload: Payload = _rows_of_object(value, schema) if schema and columns else Value(value)
+        return Decoded(payload, params, Casting.TYPED, wrapped=False)
+    if signature is not None and signature.hinted:
+        return decode_hinted(document)
+    envelope = envelope_of(document)
+    return decode_envelope(envelope, document[envelope], document.get("params"), signature)
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """The JSON object that a body is. Raises MalformedInput."""
     document = parse_json(body)
     if not isinstance(document, dict):
         raise MalformedInput(f"The body must be a JSON object, not {shortened(document)}.", hint=_hint())
-    schema = signature.inputs if signature is not None else None
-    if any(key in document for key in UNWRAPPED_KEYS):
-        return _unwrapped(document, signature)
-    if signature is not None and signature.hinted:
-        return _hinted(document)
+    return document
+
+
+def is_unwrapped(document: dict[str, Any]) -> bool:
+    """Whether the whole object is the input: a chat-shaped body, whatever else is in it."""
+    return any(key in document for key in UNWRAPPED_KEYS)
+
+
+def envelope_of(document: dict[str, Any]) -> str:
+    """The one envelope that the object has. Raises MalformedInput."""
     found = [key for key in ENVELOPES if key in document]
-    if len(found) != 1:
-        problem = (
-            f"has {' and '.join(found)}"
-            if found
-            else f"has none of them ({', '.join(map(shortened, list(document)[:5]))})"
-        )
-        raise MalformedInput(f"The body must have exactly one of {', '.join(ENVELOPES)}, but {problem}.", hint=_hint())
-    payload, casting = _ENVELOPES[found[0]](document[found[0]], schema)
-    return Decoded(payload, document.get("params"), casting)
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(map(shortened, list(document)[:5]))
+    problem = f"has {' and '.join(found)}" if found else f"has none of them ({names})"
+    raise MalformedInput(f"The body must have exactly one of {', '.join(ENVELOPES)}, but {problem}.", hint=_hint())
+
+
+def decode_envelope(envelope: str, value: Any, params: Any, signature: Signature | None) -> Decoded:
+    """What one envelope holds. Raises MalformedInput."""
+    payload, casting = _ENVELOPES[envelope](value, signature.inputs if signature is not None else None)
+    return Decoded(payload, params, casting)
 
 
 def _hint() -> str:
     return 'For example: {"dataframe_split": {"columns": ["a", "b"], "data": [[1.0, 2.0]]}} or {"inputs": [[1.0, 2.0]]}'
 
 
-def _hinted(document: dict[str, Any]) -> Decoded:
+def decode_hinted(document: dict[str, Any]) -> Decoded:
     """A model with a type hint checks its input itself, and takes it under one name alone."""
     if "inputs" not in document:
         raise SchemaViolation([Violation("a model with a type hint takes its input under 'inputs'")])
     return Decoded(Value(document["inputs"]), document.get("params"), Casting.TENSOR)
 
 
-def _unwrapped(document: dict[str, Any], signature: Signature | None) -> Decoded:
-    """Chat-shaped bodies: the whole object is the input, less what the params schema names."""
+def split_unwrapped(document: dict[str, Any], signature: Signature | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A chat-shaped body as its input and the params that the signature names."""
     names = {p.name for p in signature.params} if signature is not None else set()
-    params = {key: value for key, value in document.items() if key in names}
     value = {key: value for key, value in document.items() if key not in names}
-    schema = signature.enforced if signature is not None else None
-    payload: Payload = Value(value)
-    if schema and not is_tensor_schema(schema):
-        payload = _rows_of_object(value, schema)
-    return Decoded(payload, params, Casting.TYPED, wrapped=False)
+    return value, {key: value for key, value in document.items() if key in names}
 
 
 def _rows_of_object(value: dict[str, Any], schema: Schema) -> Table:

@@ -1,0 +1,98 @@
+"""Cells that pandas and numpy would change without a word: wrapped or infinite numbers, lost fractions, and text that
+counts as true because it is not empty. They are refused, and "true" and "false" are read as meant.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from penstock.payload import shortened
+from penstock.signature import Misfit
+
+_WORDS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
+
+
+def corruption(dtype: np.dtype[Any]) -> Callable[[Any], str] | None:
+    """A function that says why a cell would not survive the cast to `dtype`, or nothing; None where all do."""
+    match dtype.kind:
+        case "i" | "u":
+            info = np.iinfo(dtype)
+            return lambda cell: _whole(cell, int(info.min), int(info.max), dtype.name)
+        case "f":
+            largest = float(np.finfo(dtype).max)
+            return lambda cell: _floating(cell, largest, dtype.name)
+        case "b":
+            return _boolean
+    return None
+
+
+def _whole(cell: Any, least: int, most: int, name: str) -> str:
+    if isinstance(cell, str):
+        try:
+            cell = int(cell)
+        except ValueError:
+            return ""  # the cast says what is wrong with it
+    if isinstance(cell, (bool, np.bool_)) or not isinstance(cell, (int, float, np.number)):
+        return ""
+    if isinstance(cell, (float, np.floating)):
+        if not math.isfinite(cell):
+            return ""
+        if not float(cell).is_integer():
+            return f"{shortened(cell)} is not a whole number"
+    return "" if least <= int(cell) <= most else f"{shortened(cell)} is out of range for {name}"
+
+
+def _floating(cell: Any, largest: float, name: str) -> str:
+    text = isinstance(cell, str)
+    if not text and (not isinstance(cell, (int, float, np.number)) or isinstance(cell, bool)):
+        return ""
+    try:
+        value = float(cell)
+    except (ValueError, OverflowError):
+        return ""
+    grown = math.isinf(value) and text and "inf" not in cell.lower()
+    if grown or (math.isfinite(value) and abs(value) > largest):
+        return f"{shortened(cell)} is out of range for {name}"
+    return ""
+
+
+def _boolean(cell: Any) -> str:
+    """Neither missing, nor true, false, 0 or 1, as a number or as text."""
+    if isinstance(cell, str):
+        return "" if cell.strip().lower() in _WORDS else f"{shortened(cell)} is not a boolean"
+    if cell is None or isinstance(cell, (bool, np.bool_)):
+        return ""
+    if isinstance(cell, (int, float, np.number)):
+        return "" if cell in (0, 1) or cell != cell else f"{shortened(cell)} is not a boolean"
+    return f"{shortened(cell)} is not a boolean" if isinstance(cell, (list, dict)) else ""
+
+
+def as_meant(cell: Any) -> Any:
+    """A boolean's word as the boolean; anything else as it is."""
+    return _WORDS.get(cell.strip().lower(), cell) if isinstance(cell, str) else cell
+
+
+def checked(data: Any, dtype: np.dtype[Any]) -> Any:
+    """JSON data of any depth, safe for numpy to cast: words are booleans where those are wanted. Raises Misfit."""
+    if (says := corruption(dtype)) is None:
+        return data
+    for cell in _cells(data):
+        if reason := says(cell):
+            raise Misfit(reason)
+    return _mapped(data) if dtype.kind == "b" else data
+
+
+def _cells(data: Any) -> Iterator[Any]:
+    if isinstance(data, list):
+        for item in data:
+            yield from _cells(item)
+    else:
+        yield data
+
+
+def _mapped(data: Any) -> Any:
+    return [_mapped(item) for item in data] if isinstance(data, list) else as_meant(data)

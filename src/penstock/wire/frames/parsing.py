@@ -1,0 +1,204 @@
+"""The first stage: bodies to frames and arrays, cast towards the signature as leniently as MLflow does."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from io import BytesIO, StringIO
+from typing import Any
+
+import numpy as np
+
+from penstock.errors import MalformedInput, SchemaViolation
+from penstock.payload import Payload, Violation, clipped, shortened
+from penstock.signature import (
+    AnyValue,
+    ArrayOf,
+    Field,
+    Misfit,
+    Scalar,
+    Schema,
+    TensorField,
+    is_tensor_schema,
+)
+from penstock.wire.frames.casts import cast_frame, check_text
+from penstock.wire.frames.cells import enforce_cell
+from penstock.wire.frames.corruption import checked
+from penstock.wire.frames.dtypes import numpy_type
+from penstock.wire.frames.enforcing import enforce
+
+
+def read_document(envelope: str, value: Any, schema: Schema | None) -> Payload:
+    """What the model gets for `{envelope: value}`. Raises MalformedInput, SchemaViolation."""
+    if envelope in ("dataframe_split", "dataframe_records"):
+        frame = _frame_of_split(value) if envelope == "dataframe_split" else _frame_of_records(value)
+        return enforce(cast_frame(frame, schema) if schema else frame, schema)
+    try:
+        data = _instances(value, schema) if envelope == "instances" else _inputs(value, schema)
+    except (MalformedInput, SchemaViolation):
+        raise
+    except Misfit as misfit:
+        raise SchemaViolation([Violation(str(misfit), at_parse=True)]) from None
+    except Exception as error:  # whatever numpy finds wrong is the caller's
+        raise MalformedInput(f"The {envelope} cannot be read: {clipped(str(error))}.") from None
+    return enforce(data, schema)
+
+
+def read_unwrapped(value: dict[str, Any], schema: Schema | None) -> Payload:
+    """What the model gets for a chat-shaped body. Raises SchemaViolation."""
+    return enforce(value, schema)
+
+
+def _frame_of_split(value: Any) -> Any:
+    import pandas as pd
+
+    if not isinstance(value, dict) or "data" not in value:
+        raise MalformedInput("dataframe_split must be an object with 'data', and 'columns' where they have names.")
+    if unknown := value.keys() - {"data", "columns", "index"}:
+        raise MalformedInput(f"dataframe_split has unknown keys: {', '.join(map(shortened, sorted(unknown)[:5]))}.")
+    columns = value.get("columns")
+    if isinstance(columns, list) and any(isinstance(name, (list, dict)) for name in columns):
+        raise MalformedInput("The columns of dataframe_split must be a list of names.")
+    try:
+        return pd.DataFrame(index=value.get("index"), columns=columns, data=value["data"])
+    except Exception as error:
+        raise MalformedInput(f"dataframe_split is not a table: {clipped(str(error))}.") from None
+
+
+def _frame_of_records(value: Any) -> Any:
+    import pandas as pd
+
+    if not isinstance(value, list):
+        raise MalformedInput(f"dataframe_records must be a list of objects, not {shortened(value)}.")
+    try:
+        return pd.DataFrame(data=value)
+    except Exception as error:
+        raise MalformedInput(f"dataframe_records is not a table: {clipped(str(error))}.") from None
+
+
+def _inputs(value: Any, schema: Schema | None) -> Any:
+    """Arrays, dicts of arrays or lists of such, each value as numpy casts it for its field."""
+    known = _by_name(schema)
+    if schema:
+        if len(known) == 1 and isinstance(value, list) and not any(isinstance(item, dict) for item in value):
+            value = {next(iter(known)): value}
+        elif not known and isinstance(value, dict):
+            raise MalformedInput(f"The model takes an array or a single value without a name, not {shortened(value)}.")
+        elif not known and value is None:
+            raise MalformedInput("The model takes an array or a single value, not null.")
+    if isinstance(value, dict):
+        return {name: _convert(cells, known.get(name)) for name, cells in value.items()}
+    if isinstance(value, list) and all(isinstance(item, dict) for item in value):
+        return [{name: _convert(cell, known.get(name)) for name, cell in item.items()} for item in value]
+    return _convert(value, schema[0] if schema else None)
+
+
+def _instances(value: Any, schema: Schema | None) -> Any:
+    """A list of objects column by column, anything else as `inputs`; required columns must have one length."""
+    known = _by_name(schema)
+    data: Any
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        lists: dict[str, list[Any]] = defaultdict(list)
+        for item in value:
+            for name, cell in item.items():
+                lists[name].append(_convert(cell, known.get(name)))
+        data = {name: np.array(cells) for name, cells in lists.items()}
+    else:
+        data = _inputs(value, schema)
+    if isinstance(data, dict):
+        _check_lengths(data, known)
+    return data
+
+
+def _check_lengths(data: dict[str, Any], known: dict[Any, Any]) -> None:
+    lengths = {name: len(cells) for name, cells in data.items() if isinstance(cells, (list, np.ndarray))}
+    if known:
+        lengths = {
+            name: length
+            for name, length in lengths.items()
+            if name in known and not (isinstance(f := known[name], Field) and (not f.required or _is_array(f)))
+        }
+    if len(set(lengths.values())) > 1:
+        found = ", ".join(f"{shortened(name)}: {n}" for name, n in list(lengths.items())[:8])
+        raise MalformedInput(f"The columns must have the same length ({found}).")
+
+
+def _is_array(field: Field) -> bool:
+    return isinstance(field.type, ArrayOf)
+
+
+def _by_name(schema: Schema | None) -> dict[Any, Field | TensorField]:
+    return {} if not schema or schema[0].name is None else {field.name: field for field in schema}
+
+
+def _convert(value: Any, field: Field | TensorField | None) -> Any:
+    """One value or list as numpy casts it for its field. Raises Misfit, and what numpy raises."""
+    if field is None:
+        return np.array(value)
+    if isinstance(field, TensorField):
+        return np.array(checked(value, field.dtype), dtype=field.dtype)
+    if isinstance(field.type, Scalar):
+        return _convert_plain(value, field.type)
+    if isinstance(field.type, AnyValue):
+        return value
+    found = enforce_cell(value, field.type, required=field.required)
+    return np.array(found) if isinstance(field.type, ArrayOf) else found
+
+
+# Types whose missing values numpy would turn into False or into the text "None".
+_KEEP_MISSING = (Scalar.BOOLEAN, Scalar.STRING, Scalar.BINARY)
+
+
+def _convert_plain(value: Any, type_: Scalar) -> Any:
+    dtype = numpy_type(type_)
+    if type_ in _KEEP_MISSING:
+        if value is None:
+            return None
+        present = [cell for cell in value if cell is not None] if isinstance(value, list) else []
+        if isinstance(value, list) and len(present) < len(value) and all(map(np.isscalar, present)):
+            return np.array([cell if cell is None else _convert_plain(cell, type_) for cell in value], dtype=object)
+    value = checked(value, dtype)
+    return np.array(value, dtype) if isinstance(value, list) else np.array([value], dtype)[0]
+
+
+def read_csv(body: bytes, schema: Schema | None) -> Payload:
+    """What the model gets for a CSV body. Raises MalformedInput, SchemaViolation."""
+    import pandas as pd
+
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise MalformedInput(f"The CSV is not UTF-8 (byte {error.start}).") from None
+    dtypes: dict[Any, Any] = {}
+    moments: list[Any] = []
+    if schema:
+        if is_tensor_schema(schema) or not all(isinstance(f, Field) and isinstance(f.type, Scalar) for f in schema):
+            raise MalformedInput("CSV has no form for what this model takes.", hint="Send JSON, Parquet or Arrow.")
+        for position, field in enumerate(schema):
+            name = field.name if field.name is not None else position
+            dtypes[name] = object if field.type is Scalar.DATETIME else field.type.dtype  # type: ignore[union-attr]
+            moments += [name] if field.type is Scalar.DATETIME else []  # type: ignore[union-attr]
+    try:
+        frame = pd.read_csv(StringIO(text), dtype=dtypes) if schema else pd.read_csv(StringIO(text))
+        for name in moments:
+            if name in frame:
+                frame[name] = pd.to_datetime(frame[name]).dt.as_unit("ns")
+    except Exception as error:
+        raise MalformedInput(f"The CSV cannot be read: {clipped(str(error))}.") from None
+    check_text(frame, text)
+    return enforce(frame, schema)
+
+
+def read_parquet(body: bytes, schema: Schema | None) -> Payload:
+    """What the model gets for a Parquet file. Raises MalformedInput, SchemaViolation."""
+    import pandas as pd
+
+    try:
+        frame = pd.read_parquet(BytesIO(body))
+    except Exception as error:
+        raise MalformedInput(f"The body is not a readable Parquet file: {clipped(str(error))}.") from None
+    return enforce(frame, schema)
+
+
+def read_arrow(table: Any, schema: Schema | None) -> Payload:
+    """What the model gets for a pyarrow.Table: the same as for a Parquet file that holds it. Raises SchemaViolation."""
+    return enforce(table.to_pandas(), schema)

@@ -1,0 +1,47 @@
+"""Frames and arrays as payloads. What a `Table` cannot say exactly stays the frame it is, and is predicted alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from penstock.payload import TEXT, Array, Payload, Table, Tensors, Value
+
+
+def payload_of(data: Any) -> Payload:
+    """The payload that reaches the model as `data`."""
+    import pandas as pd
+
+    if isinstance(data, pd.DataFrame):
+        return _table_of(data) or Value(data)
+    if isinstance(data, np.ndarray):
+        return Tensors.single(data)
+    if isinstance(data, dict) and data and all(isinstance(v, np.ndarray) for v in data.values()):
+        return Tensors.named(data)
+    return Value(data)
+
+
+def _table_of(frame: Any) -> Table | None:
+    """None for row labels, names or dtypes that would not come back the same."""
+    import pandas as pd
+
+    names = frame.columns.tolist()
+    plain_rows = isinstance(frame.index, pd.RangeIndex) and (frame.index.start, frame.index.step) == (0, 1)
+    plain_names = bool(names) and len(set(names)) == len(names) and len({type(n) for n in names} & {str, int}) == 1
+    if not plain_rows or not plain_names or len({type(n) for n in names}) > 1:
+        return None
+    columns = [_column(frame.iloc[:, i]) for i in range(len(names))]
+    found = [column for column in columns if column is not None]
+    return Table.of(names, found) if len(found) == len(columns) else None
+
+
+def _column(values: Any) -> Array | None:
+    import pandas as pd
+
+    dtype = values.dtype
+    if isinstance(dtype, np.dtype):
+        return np.asarray(values) if dtype.kind in "biufO" or dtype == "datetime64[ns]" else None
+    if isinstance(dtype, pd.StringDtype) and dtype.na_value is np.nan:
+        return np.array(values.to_numpy(dtype=object, na_value=np.nan), dtype=TEXT)
+    return None

@@ -1,0 +1,223 @@
+"""A request body to the payload that the model gets: read, conformed, params beside it.
+
+There are two readers. The quick one makes arrays of the body without pandas; `conform` puts them into the signature's
+form. A model that is handed pandas frames has pandas anyway: what the quick reader does not settle beyond doubt, it has
+read by pandas (`frames`), which is what MLflow's protocol means.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from penstock.errors import MalformedInput, SchemaViolation
+from penstock.payload import TEXT, Array, Payload, Table, Tensors, Value
+from penstock.signature import (
+    ArrayOf,
+    Casting,
+    Field,
+    ObjectOf,
+    Scalar,
+    Schema,
+    Signature,
+    conform,
+    is_tensor_schema,
+)
+from penstock.wire.formats import CSV, JSON, PARQUET, READERS
+from penstock.wire.invocations import (
+    Decoded,
+    decode_envelope,
+    decode_hinted,
+    envelope_of,
+    finite,
+    is_unwrapped,
+    read_object,
+    split_unwrapped,
+)
+
+# How many violations of one column a request is told about.
+_TOLD = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A body as the model should get it. `params` are as they were sent; `wrapped` is whether the answer goes under a
+    "predictions" key."""
+
+    payload: Payload
+    params: Any = None
+    wrapped: bool = True
+
+
+def read_request(media: str, body: bytes, signature: Signature | None, *, frames: bool) -> Request:
+    """Reads a body of a media type in `READERS`. `frames` is whether the model is handed pandas frames.
+
+    Raises MalformedInput, SchemaViolation.
+    """
+    if not frames:
+        return _conformed(READERS[media](body, signature), signature)
+    if media == JSON:
+        return _read_json(body, signature)
+    schema = signature.inputs if signature is not None else None
+    from penstock.wire import frames as pandas_reader
+
+    if media == CSV:
+        return Request(pandas_reader.read_csv(body, schema))
+    from penstock.wire import columnar
+
+    if media == PARQUET:
+        columnar.check_parquet(body)
+        return Request(pandas_reader.read_parquet(body, schema))
+    return Request(pandas_reader.read_arrow(columnar.open_arrow(body), schema))
+
+
+def _conformed(decoded: Decoded, signature: Signature | None) -> Request:
+    schema = signature.enforced if signature is not None else None
+    conformed = conform(decoded.payload, schema, decoded.casting, limit=_TOLD)
+    if conformed.violations:
+        raise SchemaViolation(conformed.violations)
+    return Request(conformed.payload, decoded.params, decoded.wrapped)
+
+
+def _read_json(body: bytes, signature: Signature | None) -> Request:
+    document = read_object(body)
+    if is_unwrapped(document):
+        value, params = split_unwrapped(document, signature)
+        schema = signature.enforced if signature is not None else None
+        if not schema:
+            return Request(Value(value), params, wrapped=False)
+        from penstock.wire.frames import read_unwrapped
+
+        return Request(read_unwrapped(value, schema), params, wrapped=False)
+    if signature is not None and signature.hinted:
+        decoded = decode_hinted(document)
+        return Request(decoded.payload, decoded.params)
+    envelope, params = envelope_of(document), document.get("params")
+    schema = signature.inputs if signature is not None else None
+    if (settled := _settled(envelope, document[envelope], signature)) is not None:
+        return Request(settled, params)
+    from penstock.wire.frames import read_document
+
+    return Request(read_document(envelope, _exactly(body)[envelope], schema), params)
+
+
+def _exactly(body: bytes) -> Any:
+    """The document once more, whole numbers of any size kept. Raises MalformedInput."""
+    try:
+        return json.loads(body, parse_float=finite)
+    except (ValueError, RecursionError) as error:
+        raise MalformedInput(f"The body is not valid JSON: {error}.") from None
+
+
+def _settled(envelope: str, value: Any, signature: Signature | None) -> Payload | None:
+    """The conformed payload, where pandas would certainly make the same of it; None where it has to be asked."""
+    if envelope == "instances" and not _alike(value):
+        return None
+    try:
+        decoded = decode_envelope(envelope, value, None, signature)
+    except (MalformedInput, SchemaViolation):
+        return None
+    payload, schema = decoded.payload, signature.inputs if signature is not None else None
+    if isinstance(payload, Value) or not payload.rows:
+        return None
+    plain: Payload | None
+    if isinstance(payload, Tensors):
+        plain = payload if _plain_arrays(payload, schema) else None
+    else:
+        plain = _plain_table(payload, schema, decoded.casting)
+    if plain is None:
+        return None
+    conformed = conform(plain, schema, decoded.casting, limit=1)
+    return None if conformed.violations else conformed.payload
+
+
+def _alike(instances: Any) -> bool:
+    """Whether records have the same keys: MLflow reads them column by column, so that a gap makes one shorter."""
+    if not isinstance(instances, list) or not instances or not isinstance(instances[0], dict):
+        return True
+    return all(isinstance(record, dict) and record.keys() == instances[0].keys() for record in instances)
+
+
+def _plain_arrays(tensors: Tensors, schema: Schema | None) -> bool:
+    """Numbers, for a model that takes numbers of that kind."""
+    kinds = {array.dtype.kind for array in tensors.arrays}
+    if not schema:
+        return kinds <= set("ifb")
+    if not is_tensor_schema(schema):
+        return False
+    wanted = {field.dtype.kind for field in schema}
+    return (wanted == {"f"} and kinds <= set("if")) or (wanted <= set("iu") and kinds == {"i"})
+
+
+def _plain_table(table: Table, schema: Schema | None, casting: Casting) -> Table | None:
+    """A table whose every column has the cells that its type is written with; text as pandas holds it."""
+    if table.index is not None or (table.names is not None and not _distinct_texts(table.names)):
+        return None
+    if not schema:
+        return _retyped(table, dict.fromkeys(range(table.width)), casting) if casting is Casting.FRAME else None
+    if is_tensor_schema(schema):
+        numbers = table.block is not None and table.block.dtype.kind in "fi" and table.width > 1
+        floats = len(schema) == 1 and schema[0].name is None and schema[0].dtype.kind == "f"
+        return table if numbers and floats and casting is Casting.FRAME else None
+    fields: tuple[Field, ...] = schema  # type: ignore[assignment]
+    if table.names is None or fields[0].name is None:
+        return None
+    if casting is Casting.TENSOR and any(isinstance(f.type, (ArrayOf, ObjectOf)) for f in fields):
+        return None  # a dict of columns is one row to such a model
+    known = {f.name: f.type for f in fields}
+    types = {i: known[name] for i, name in enumerate(table.names) if name in known}
+    return _retyped(table, types, casting)
+
+
+def _distinct_texts(names: tuple[Any, ...]) -> bool:
+    return len(set(names)) == len(names) and all(type(name) is str for name in names)
+
+
+def _retyped(table: Table, types: dict[int, Any], casting: Casting) -> Table | None:
+    """The table with its text columns as text; None where a column of these types (None is any) is not plain."""
+    if table.block is not None and table.block.dtype.kind in "ifb":
+        return table if all(_natural(table.block.dtype.kind, type_) for type_ in types.values()) else None
+    columns = list(table.iter_columns())
+    for position, type_ in types.items():
+        column = columns[position]
+        if column.dtype.kind != "O":
+            if not _natural(column.dtype.kind, type_):
+                return None
+            continue
+        plain = _plain_objects(column, type_, casting)
+        if plain is None:
+            return None
+        columns[position] = plain
+    return Table.of(table.names, columns)
+
+
+def _natural(kind: str, type_: Any) -> bool:
+    if type_ is None:
+        return True
+    return kind in _KINDS.get(type_, "") if isinstance(type_, Scalar) else False
+
+
+_KINDS = {
+    Scalar.DOUBLE: "fi",
+    Scalar.FLOAT: "fi",
+    Scalar.LONG: "i",
+    Scalar.INTEGER: "i",
+    Scalar.BOOLEAN: "b",
+}
+
+
+def _plain_objects(column: Array, type_: Any, casting: Casting) -> Array | None:
+    """Text as text, or numbers beside missing ones as floats."""
+    kinds = set(map(type, column.tolist()))
+    if kinds == {str} and type_ in (None, Scalar.STRING) and casting is Casting.FRAME:
+        return column.astype(TEXT)
+    numbers = kinds <= {int, float, type(None)} and casting is Casting.FRAME
+    if numbers and type_ in (Scalar.DOUBLE, Scalar.FLOAT):
+        try:
+            return column.astype(np.float64)
+        except OverflowError:
+            return None
+    return None
