@@ -243,6 +243,12 @@ def shortened(value: object, limit: int = 60) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
+def some(names: Any, shown: int = 8) -> str:
+    """Names for a message, not all of a thousand."""
+    listed = [shortened(n) for n in list(names)[:shown]]
+    return ", ".join(listed) + (f" and {len(names) - shown} more" if len(names) > shown else "")
+
+
 def clipped(text: str, limit: int = 300) -> str:
     """A foreign message for one line of ours: white space folded, no closing stop, not endless."""
     folded = " ".join(text.split()).rstrip(".")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from contract.request_cells import about, cells_of, content_type
-from contract.requests import Request, headers_of, method_of, path_of
+from contract.requests import Request, body_of, headers_of, method_of, name_of, path_of
 
 Answer = dict[str, Any]
 Predicate = Callable[[str, Request, Answer, Answer], bool]
@@ -73,7 +73,8 @@ def _truncation(package: str, request: Request, theirs: Answer, ours: Answer) ->
 
 
 def _refused(theirs: Answer, ours: Answer) -> bool:
-    return theirs["status"] == 200 and ours["status"] == 400
+    """By us; if by MLflow as well, then for something that it looks at later."""
+    return theirs["status"] in (200, 400) and ours["status"] == 400
 
 
 def _overflows(kind: str, value: Any) -> bool:
@@ -152,6 +153,37 @@ def _csv_moments(package: str, request: Request, theirs: Answer, ours: Answer) -
     return moments and theirs["status"] == 400 and (ours["status"] == 200 or _is_error(ours))
 
 
+def _crash(package: str, request: Request, theirs: Answer, ours: Answer) -> bool:
+    """Of a request that is at fault. What is beyond JSON in an answer stays a 500, what a model raises too."""
+    crashed = theirs["status"] == 500 and (theirs.get("text") == "Internal Server Error" or package.startswith("hint"))
+    return crashed and ours["status"] == 400 and _is_error(ours)
+
+
+def _past_doubles(package: str, request: Request, theirs: Answer, ours: Answer) -> bool:
+    past = re.search(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{310}", body_of(request))
+    return bool(past) and ours["status"] == 400 and theirs["status"] in (200, 400)
+
+
+def _more_formats(package: str, request: Request, theirs: Answer, ours: Answer) -> bool:
+    arrow = content_type(request).startswith("application/vnd.apache.arrow.")
+    return arrow and theirs["status"] == 415 and ours["status"] in (200, 400)
+
+
+def _missing_text_for_onnx(package: str, request: Request, theirs: Answer, ours: Answer) -> bool:
+    told = "has no form for a missing one" in str(ours.get("json"))
+    return package.startswith("onnx") and told and theirs["status"] == 200 and ours["status"] == 400
+
+
+def _text_for_onnx(package: str, request: Request, theirs: Answer, ours: Answer) -> bool:
+    text = any(field["type"] == "string" for field in about(package).inputs or [])
+    failed = "unexpected error while evaluating" in str(theirs.get("json"))
+    return package.startswith("onnx") and text and failed and ours["status"] == 200
+
+
+def _uuid(package: str, request: Request, theirs: Answer, ours: Answer) -> bool:
+    return name_of(request).endswith("uuid") and theirs["status"] == 500 and ours["status"] == 200
+
+
 DIFFERENCES = [
     Difference("no content type", "MLflow crashes; a body without a type is read as JSON.", _no_content_type),
     Difference(
@@ -175,4 +207,18 @@ DIFFERENCES = [
     Difference("head", "Probes use HEAD.", _head),
     Difference("version", "Our own version is told.", _version),
     Difference("csv moments", "CSV and JSON agree on columns of datetimes.", _csv_moments),
+    Difference("crash", "MLflow's server breaks (500) over a request that is at fault; it is told why (400).", _crash),
+    Difference("past doubles", "1e999 is infinity to MLflow; a number that is no double is refused.", _past_doubles),
+    Difference("more formats", "Bodies may be Arrow.", _more_formats),
+    Difference(
+        "missing text for ONNX",
+        'MLflow has onnxruntime read a missing text as the word "None" or "nan", silently.',
+        _missing_text_for_onnx,
+    ),
+    Difference(
+        "text for ONNX",
+        "With pandas 3 MLflow cannot feed text columns to a graph of several inputs; they are fed.",
+        _text_for_onnx,
+    ),
+    Difference("uuid", "A UUID is answered as its text, where MLflow fails.", _uuid),
 ]

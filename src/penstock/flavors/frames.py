@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from penstock.payload import TEXT, Array, Payload, Table, Tensors, Value, as_object_array
+from penstock.errors import AnswerUnserializable
+from penstock.payload import TEXT, Array, Payload, Table, Tensors, Value, as_object_array, shortened
 
 
 def to_frame(table: Table) -> Any:
@@ -52,6 +53,8 @@ def from_python(result: Any, *, rows_of_lists: bool = False) -> Payload:
 
     With `rows_of_lists` a list counts as rows, one item each, which is how a batchable function answers.
     """
+    if isinstance(result, np.ma.MaskedArray):
+        return Value(result.tolist())  # what is masked is null
     if isinstance(result, np.ndarray):
         return Tensors.single(result)
     pandas = sys.modules.get("pandas")  # nothing is a frame unless somebody imported pandas
@@ -68,9 +71,20 @@ def from_python(result: Any, *, rows_of_lists: bool = False) -> Payload:
 
 
 def from_frame(frame: Any) -> Table:
-    """A table of a pandas.DataFrame. Extension types become plain numpy ones, missing values None or NaN."""
-    names = [name if isinstance(name, (str, int)) else str(name) for name in frame.columns.tolist()]
+    """A table of a pandas.DataFrame. Extension types become plain numpy ones, missing values None or NaN.
+
+    Raises AnswerUnserializable for names of several levels.
+    """
+    names = [_name(name) for name in frame.columns.tolist()]
+    if not names:
+        return Table((), columns=(), index=np.arange(len(frame)))
     return Table.of(names, [_column(frame.iloc[:, i]) for i in range(len(names))])
+
+
+def _name(name: Any) -> str | int:
+    if isinstance(name, tuple):
+        raise AnswerUnserializable(f"The model's answer has a column {shortened(name)}, whose name JSON has no form for.")
+    return name if isinstance(name, (str, int)) else str(name)
 
 
 def _column(series: Any) -> Array:

@@ -18,7 +18,7 @@ import numpy as np
 from penstock.errors import ArtifactInvalid, CodeNotTrusted, PackageInvalid, PackagingFailed, PredictError
 from penstock.flavors.interface import CodeReason, Flavor, LoadContext, Predictor, Written, inside, need
 from penstock.manifest import PYTHON_FUNCTION, Manifest
-from penstock.payload import Array, Params, Payload, Table, Tensors, as_object_array, clipped, shortened
+from penstock.payload import TEXT, Array, Params, Payload, Table, Tensors, as_object_array, clipped, shortened
 
 # Options that set numbers and switches, and nothing else.
 _REVIEWED_OPTIONS = frozenset(
@@ -270,6 +270,8 @@ class OnnxPredictor(Predictor):
 
     def _cast(self, name: str, array: Array) -> Array:
         """MLflow narrows doubles for a float input and casts nothing else."""
+        if array.dtype.kind == TEXT.kind:
+            array = array.astype(object)
         if array.dtype == np.float64 and self._inputs.get(name) is np.float32:
             return array.astype(np.float32)
         if array.dtype == object and self._inputs.get(name) is np.object_ and not _all_present(array):

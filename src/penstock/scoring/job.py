@@ -87,7 +87,11 @@ def _score(model: LoadedModel, chunk: Chunk, source: Path, keep: Sequence[str], 
     """One chunk's output columns. Raises ScoringError with the number of the row in the file."""
     signature = model.signature
     conformed = conform(
-        _model_columns(chunk.table, signature, keep), signature.enforced if signature else None, chunk.casting, limit=1
+        _model_columns(chunk.table, signature, keep),
+        signature.enforced if signature else None,
+        chunk.casting,
+        limit=1,
+        side_by_side=True,
     )
     if conformed.violations:
         first = conformed.violations[0]

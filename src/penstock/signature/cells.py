@@ -149,7 +149,7 @@ def _string(cell: Any, *, casting: str) -> Any:
         return None
     if isinstance(cell, str) or casting == "frame":
         return cell
-    if casting == "tensor":
+    if casting == "tensor" and not isinstance(cell, list):
         return str(cell)
     raise Misfit(f"{shortened(cell)} is not a string")
 

@@ -5,11 +5,7 @@ One function serves both sides: the gateway turns violations into a 400, scoring
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
-
-import numpy as np
-
+from dataclasses import dataclass
 from penstock.payload import (
     Array,
     Name,
@@ -20,10 +16,11 @@ from penstock.payload import (
     Violation,
     as_object_array,
     shortened,
+    some,
 )
-from penstock.signature.casts import Casting, cast, cast_elements
-from penstock.signature.cells import Misfit
-from penstock.signature.schema import Field, Schema, TensorField, dtype_name, is_tensor_schema, names_of
+from penstock.signature.casts import Casting, cast
+from penstock.signature.schema import Field, Schema, is_tensor_schema, names_of
+from penstock.signature.tensors import conform_tensors
 from penstock.signature.types import Scalar
 
 __all__ = ["Casting", "Conformed", "conform"]
@@ -37,15 +34,23 @@ class Conformed:
     violations: tuple[Violation, ...] = ()
 
 
-def conform(payload: Payload, schema: Schema | None, casting: Casting, *, limit: int | None = None) -> Conformed:
+def conform(
+    payload: Payload,
+    schema: Schema | None,
+    casting: Casting,
+    *,
+    limit: int | None = None,
+    side_by_side: bool = False,
+) -> Conformed:
     """`payload` as `schema` asks for it, or what is wrong with it, `limit` violations per column at most.
 
     Columns are put in order, extra ones dropped, cells cast as `casting` allows. Without a schema everything fits.
+    `side_by_side` lets a table of any names fill the only array that a model takes, column by column.
     """
     if not schema:
         return Conformed(payload)
     if is_tensor_schema(schema):
-        return _conform_tensors(payload, schema, casting, limit)
+        return Conformed(*conform_tensors(payload, schema, casting, limit, side_by_side=side_by_side))
     fields: tuple[Field, ...] = schema  # type: ignore[assignment]
     if isinstance(payload, Table) and _fits_already(payload, fields):
         return Conformed(payload)
@@ -86,7 +91,7 @@ def _as_table(payload: Payload, fields: tuple[Field, ...]) -> Table | Violation:
         if array.ndim == 2 and all(isinstance(f.name, int) for f in fields):
             return Table(tuple(range(array.shape[1])), block=array)
         if names is not None:
-            return Violation(f"the model takes named columns ({_some(names)}), but the input has no names")
+            return Violation(f"the model takes named columns ({some(names)}), but the input has no names")
         return Violation(f"the model takes {len(fields)} columns, but the input has shape {list(array.shape)}")
     if isinstance(payload.value, list) and len(fields) == 1:
         return Table(names_of(fields), block=as_object_array(payload.value).reshape(-1, 1))
@@ -139,119 +144,15 @@ def _positions(table: Table, fields: tuple[Field, ...]) -> list[int | None] | Vi
     if names is None and all(isinstance(f.name, int) for f in fields):
         names = tuple(range(table.width))  # as pandas numbers the columns of a frame without names
     if names is None:
-        return Violation(f"the model takes named columns ({_some(names_of(fields))}), but the input has no names")
+        return Violation(f"the model takes named columns ({some(names_of(fields))}), but the input has no names")
     found = {name: i for i, name in enumerate(names)}
     if len(found) < len(names) and (twice := [f.name for f in fields if names.count(f.name) > 1]):
-        return Violation(f"columns that occur more than once: {_some(twice)}")
+        return Violation(f"columns that occur more than once: {some(twice)}")
     positions = [found.get(f.name) for f in fields]  # type: ignore[arg-type]
     missing = [f.name for f, position in zip(fields, positions, strict=True) if position is None and f.required]
     if missing:
         known = {f.name for f in fields}
         extra = [n for n in names if n not in known]
-        note = f"; there are columns that the model does not know: {_some(extra)}" if extra else ""
-        return Violation(f"missing columns: {_some(missing)}{note}")
+        note = f"; there are columns that the model does not know: {some(extra)}" if extra else ""
+        return Violation(f"missing columns: {some(missing)}{note}")
     return positions
-
-
-def _some(names: Any, shown: int = 8) -> str:
-    """Names for a message, not all of a thousand."""
-    listed = [shortened(n) for n in list(names)[:shown]]
-    return ", ".join(listed) + (f" and {len(names) - shown} more" if len(names) > shown else "")
-
-
-def _conform_tensors(
-    payload: Payload, schema: tuple[TensorField, ...], casting: Casting, limit: int | None
-) -> Conformed:
-    arrays = _as_arrays(payload, schema)
-    if isinstance(arrays, Violation):
-        # In a JSON body of arrays the wrong container counts as unreadable: that is the code MLflow gives it.
-        return Conformed(payload, (replace(arrays, at_parse=casting is Casting.TENSOR),))
-    conformed: list[Array] = []
-    violations: list[Violation] = []
-    for array, field in zip(arrays, schema, strict=True):
-        result = _conform_array(array, field, casting, limit)
-        if isinstance(result, list):
-            violations += result
-        else:
-            conformed.append(result)
-    if violations:
-        return Conformed(payload, tuple(violations))
-    names = None if schema[0].name is None else tuple(str(f.name) for f in schema)
-    return Conformed(Tensors(names, tuple(conformed)))
-
-
-def _as_arrays(payload: Payload, schema: tuple[TensorField, ...]) -> list[Array] | Violation:
-    """One array per tensor of the schema: from tensors, or from a frame's columns."""
-    names = [f.name for f in schema]
-    if isinstance(payload, Value):
-        return Violation(f"the model takes arrays, not {shortened(payload.value)}")
-    if isinstance(payload, Table):
-        if len(schema) == 1:
-            return [_frame_as_array(payload, schema[0].dtype)]
-        given = {str(n): payload.column(i) for i, n in enumerate(payload.names or ())}
-    elif payload.names is None:
-        if len(schema) == 1:
-            return list(payload.arrays)
-        return Violation(
-            f"the model takes {len(schema)} named arrays ({_some(names)}), but the input is one without a name"
-        )
-    else:
-        given = payload.mapping()
-        if len(schema) == 1 and names[0] is None:
-            return Violation("the model takes one array without a name, but the input has names")
-    if missing := [n for n in names if n not in given]:
-        return Violation(f"missing arrays: {_some(missing)}")
-    return [given[str(n)] for n in names]
-
-
-def _frame_as_array(table: Table, dtype: np.dtype[Any]) -> Array:
-    """A frame for one array: its single column of lists, or all columns side by side."""
-    if table.width == 1 and (column := table.column(0)).dtype == object and len(column) and isinstance(column[0], list):
-        try:
-            array = np.array(column.tolist())
-        except ValueError:
-            return column  # ragged: the shape check says so
-        return np.array(column.tolist(), dtype=object) if array.dtype.kind in "US" else array
-    if table.block is not None or not table.width:
-        return np.empty((table.rows, 0)) if table.block is None else table.block
-    columns = list(table.iter_columns())
-    if not (dtype.kind == "f" and all(c.dtype.kind in "biuf" for c in columns)):
-        columns = [c.astype(object) for c in columns]  # numpy's common dtype would lose digits, or make text of numbers
-    return np.stack(columns, axis=1)
-
-
-def _conform_array(array: Array, field: TensorField, casting: Casting, limit: int | None) -> Array | list[Violation]:
-    """Cells first, then the shape: what cannot be read at all is said before what does not fit."""
-    label = field.name
-    same = array.dtype == field.dtype or (field.dtype.kind in "USO" and array.dtype.kind == field.dtype.kind)
-    if not same and casting is not Casting.TYPED:
-        cast = _cast_array(array, field, casting, limit)
-        if isinstance(cast, list):
-            return cast
-        array = cast
-    if array.ndim != len(field.shape) or any(
-        want not in (-1, got) for want, got in zip(field.shape, array.shape, strict=True)
-    ):
-        why = f"the model takes shape {list(field.shape)}, but the input has {list(array.shape)}"
-        return [Violation(why, column=label)]
-    if not same and casting is Casting.TYPED:
-        why = f"the model takes {dtype_name(field.dtype)}, but the input is {dtype_name(array.dtype)}"
-        return [Violation(why, column=label)]
-    return array
-
-
-def _cast_array(array: Array, field: TensorField, casting: Casting, limit: int | None) -> Array | list[Violation]:
-    if field.dtype.kind == "O":
-        return array.astype(object)
-    try:
-        result = cast_elements(array.reshape(-1), field.dtype, dtype_name(field.dtype), casting, limit=limit)
-    except Misfit as misfit:
-        return [Violation(str(misfit), column=field.name, at_parse=True)]
-    if not result.misfits:
-        return result.column.reshape(array.shape)
-    return [_at(position, array.shape, why, field.name) for position, why in result.misfits]
-
-
-def _at(position: int, shape: tuple[int, ...], why: str, label: Name | None) -> Violation:
-    where = [int(i) for i in np.unravel_index(position, shape)]
-    return Violation(f"{why} at {where}", where[0] if where else None, label, at_parse=True)

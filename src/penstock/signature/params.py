@@ -43,7 +43,11 @@ def conform_params(params: tuple[Param, ...], given: object) -> dict[str, Any] |
     result: dict[str, Any] = {}
     for name, value in values.items():
         try:
-            result[name] = _read(known[name], value)
+            param = known[name]
+            plain = param.shape is None and isinstance(param.type, Scalar)
+            if value is None and name in (given or {}) and not plain:
+                raise Misfit(f"null is not {'a list' if param.shape is not None else param.type}")
+            result[name] = _read(param, value)
         except Misfit as misfit:
             violations.append(Violation(f"param {name!r}: {misfit}"))
     if violations:
@@ -65,7 +69,7 @@ def _read_one(param: Param, value: Any) -> Any:
     if value is None:
         return None
     if not isinstance(param.type, Scalar):
-        return cell_reader(param.type, "frame")(value)
+        return _plain(cell_reader(param.type, "frame")(value))
     allowed = _ALLOWED.get(param.type, ())
     if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
         raise Misfit(f"{shortened(value)} is not {param.type}")
@@ -80,8 +84,20 @@ def _read_one(param: Param, value: Any) -> Any:
 
 
 def _moment(text: str) -> Any:
-    """A datetime, or a date where the text has no time."""
+    """A datetime, a date where the text has no time, None where it is empty."""
     try:
-        return np.datetime64(text).item()
+        moment = np.datetime64(text).item()
     except ValueError:
         raise Misfit(f"{shortened(text)} is not a datetime (ISO 8601)") from None
+    if isinstance(moment, int):  # what Python's datetime cannot hold
+        raise Misfit(f"{shortened(text)} is finer than a microsecond, or out of range")
+    return moment
+
+
+def _plain(value: Any) -> Any:
+    """Python's own numbers, as params have them."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value

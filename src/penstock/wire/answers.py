@@ -6,6 +6,8 @@ The one difference: a missing or infinite number is `null`, since the words NaN 
 from __future__ import annotations
 
 import base64
+import json
+import math
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
@@ -32,8 +34,27 @@ def dump_json(value: Any) -> bytes:
     try:
         return orjson.dumps(value, default=_default, option=_KEYS)
     except orjson.JSONEncodeError as error:
-        cause = error.__cause__ if isinstance(error.__cause__, AnswerUnserializable) else None
-        raise cause or AnswerUnserializable(f"The model's answer cannot be written as JSON: {error}.") from None
+        if isinstance(error.__cause__, AnswerUnserializable):
+            raise error.__cause__ from None
+    try:  # whole numbers past 64 bits, halves of characters
+        return json.dumps(_plain(value), separators=(",", ":"), allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise AnswerUnserializable(f"The model's answer cannot be written as JSON: {error}.") from None
+
+
+def _plain(value: Any) -> Any:
+    """The same in the types that Python's own writer knows; what is not finite is None. Raises AnswerUnserializable."""
+    if isinstance(value, orjson.Fragment):
+        return json.loads(orjson.dumps(value))
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (str, int)):
+        return value
+    return _plain(_default(value))
 
 
 def as_json_value(payload: Payload) -> Any:
@@ -45,7 +66,13 @@ def as_json_value(payload: Payload) -> Any:
     if isinstance(payload, Table):
         names = [str(n) for n in (payload.names if payload.names is not None else range(payload.width))]
         return [dict(zip(names, row, strict=True)) for row in rows_of(payload)]
+    if isinstance(payload.value, dict):
+        return {_KEY_WORDS.get(str(key), key) if isinstance(key, float) else key: v for key, v in payload.value.items()}
     return payload.value
+
+
+# As Python's own writer spells such keys.
+_KEY_WORDS = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
 def _array(array: Array) -> Any:
@@ -88,7 +115,7 @@ def _default(value: Any) -> Any:
         return _array(value)
     if isinstance(value, np.generic):
         return value.item()
-    if isinstance(value, bytes):
+    if isinstance(value, (bytes, bytearray)):
         return base64.encodebytes(value).decode()
     if isinstance(value, (datetime, date)):
         return value.isoformat()

@@ -36,8 +36,9 @@ def decode_csv(body: bytes, schema: Schema | None) -> Decoded:
     if len(set(header)) != len(header):
         raise MalformedInput("The CSV names a column twice.")
     for number, row in enumerate(data):
-        if len(row) != len(header):
+        if len(row) > len(header):
             raise MalformedInput(f"Row {number} of the CSV has {len(row)} cells, but the header has {len(header)}.")
+    data = [row + [""] * (len(header) - len(row)) for row in data]
     columns = (
         [as_object_array(cells) for cells in zip(*data, strict=True)]
         if data

@@ -8,9 +8,9 @@ from io import StringIO
 
 import orjson
 
-from penstock.errors import AnswerHasNoColumns, AnswerUnserializable
+from penstock.errors import AnswerHasNoColumns, AnswerUnserializable, MalformedInput
 from penstock.payload import Payload, Table
-from penstock.signature import Signature
+from penstock.signature import Field, Scalar, Signature
 from penstock.wire.answers import encode_answer, rows_of
 from penstock.wire.columns import prediction_columns
 from penstock.wire.csv import decode_csv
@@ -36,7 +36,10 @@ def _arrow(body: bytes, signature: Signature | None) -> Decoded:
 
 
 def _csv(body: bytes, signature: Signature | None) -> Decoded:
-    return decode_csv(body, signature.inputs if signature is not None else None)
+    schema = signature.inputs if signature is not None else None
+    if schema and not all(isinstance(f, Field) and isinstance(f.type, Scalar) for f in schema):
+        raise MalformedInput("CSV has no form for what this model takes.", hint="Send JSON, Parquet or Arrow.")
+    return decode_csv(body, schema)
 
 
 # Media type -> how a body is read. Raises MalformedInput.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -48,6 +49,19 @@ def parse_json(body: bytes) -> Any:
             raise MalformedInput(f"The body is not valid JSON: {error}.") from None
 
 
+_LONG_NUMBER = re.compile(rb"(?<![.\d])\d{19}")
+
+
+def exactly(body: bytes, document: dict[str, Any]) -> dict[str, Any]:
+    """The document with whole numbers past 64 bits as they are; orjson makes floats of them. Raises MalformedInput."""
+    if _LONG_NUMBER.search(body) is None:
+        return document
+    try:
+        return json.loads(body, parse_float=finite)  # type: ignore[no-any-return]
+    except (ValueError, RecursionError) as error:
+        raise MalformedInput(f"The body is not valid JSON: {error}.") from None
+
+
 def finite(text: str) -> float:
     """A number as written; one past the range of doubles is no infinity that anybody meant."""
     value = float(text)
@@ -61,10 +75,7 @@ def decode_json(body: bytes, signature: Signature | None) -> Decoded:
     document = read_object(body)
     if is_unwrapped(document):
         value, params = split_unwrapped(document, signature)
-        schema = signature.enforced if signature is not None else None
-        columns = schema and not is_tensor_schema(schema)
-        payload: Payload = _rows_of_object(value, schema) if schema and columns else Value(value)
-        return Decoded(payload, params, Casting.TYPED, wrapped=False)
+        return decode_unwrapped(value, params, signature.enforced if signature is not None else None)
     if signature is not None and signature.hinted:
         return decode_hinted(document)
     envelope = envelope_of(document)
@@ -109,6 +120,13 @@ def decode_hinted(document: dict[str, Any]) -> Decoded:
     if "inputs" not in document:
         raise SchemaViolation([Violation("a model with a type hint takes its input under 'inputs'")])
     return Decoded(Value(document["inputs"]), document.get("params"), Casting.TENSOR)
+
+
+def decode_unwrapped(value: dict[str, Any], params: Any, schema: Schema | None) -> Decoded:
+    """A chat-shaped body, as columns where the model takes some. Raises SchemaViolation."""
+    columns = schema and not is_tensor_schema(schema)
+    payload: Payload = _rows_of_object(value, schema) if schema and columns else Value(value)
+    return Decoded(payload, params, Casting.TYPED, wrapped=False)
 
 
 def split_unwrapped(document: dict[str, Any], signature: Signature | None) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -7,7 +7,6 @@ read by pandas (`frames`), which is what MLflow's protocol means.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,8 +30,9 @@ from penstock.wire.invocations import (
     Decoded,
     decode_envelope,
     decode_hinted,
+    decode_unwrapped,
     envelope_of,
-    finite,
+    exactly,
     is_unwrapped,
     read_object,
     split_unwrapped,
@@ -57,10 +57,10 @@ def read_request(media: str, body: bytes, signature: Signature | None, *, frames
 
     Raises MalformedInput, SchemaViolation.
     """
+    if media == JSON:
+        return _read_json(body, signature, frames)
     if not frames:
         return _conformed(READERS[media](body, signature), signature)
-    if media == JSON:
-        return _read_json(body, signature)
     schema = signature.inputs if signature is not None else None
     from penstock.wire import frames as pandas_reader
 
@@ -82,34 +82,36 @@ def _conformed(decoded: Decoded, signature: Signature | None) -> Request:
     return Request(conformed.payload, decoded.params, decoded.wrapped)
 
 
-def _read_json(body: bytes, signature: Signature | None) -> Request:
+def _read_json(body: bytes, signature: Signature | None, frames: bool) -> Request:
     document = read_object(body)
+    if is_unwrapped(document) or (signature is not None and signature.hinted):
+        document = exactly(body, document)
     if is_unwrapped(document):
         value, params = split_unwrapped(document, signature)
         schema = signature.enforced if signature is not None else None
         if not schema:
             return Request(Value(value), params, wrapped=False)
+        if not frames:
+            return _conformed(decode_unwrapped(value, params, schema), signature)
         from penstock.wire.frames import read_unwrapped
 
         return Request(read_unwrapped(value, schema), params, wrapped=False)
     if signature is not None and signature.hinted:
         decoded = decode_hinted(document)
         return Request(decoded.payload, decoded.params)
-    envelope, params = envelope_of(document), document.get("params")
-    schema = signature.inputs if signature is not None else None
+    envelope = envelope_of(document)
     if (settled := _settled(envelope, document[envelope], signature)) is not None:
-        return Request(settled, params)
+        params = document.get("params")
+        return Request(settled, exactly(body, document)["params"] if params else params)
+    document = exactly(body, document)
+    params = document.get("params")
+    schema = signature.inputs if signature is not None else None
+    arrays = envelope in ("inputs", "instances") and (not schema or is_tensor_schema(schema))
+    if not frames and not arrays:
+        return _conformed(decode_envelope(envelope, document[envelope], params, signature), signature)
     from penstock.wire.frames import read_document
 
-    return Request(read_document(envelope, _exactly(body)[envelope], schema), params)
-
-
-def _exactly(body: bytes) -> Any:
-    """The document once more, whole numbers of any size kept. Raises MalformedInput."""
-    try:
-        return json.loads(body, parse_float=finite)
-    except (ValueError, RecursionError) as error:
-        raise MalformedInput(f"The body is not valid JSON: {error}.") from None
+    return Request(read_document(envelope, document[envelope], schema), params)
 
 
 def _settled(envelope: str, value: Any, signature: Signature | None) -> Payload | None:
@@ -145,11 +147,16 @@ def _plain_arrays(tensors: Tensors, schema: Schema | None) -> bool:
     """Numbers, for a model that takes numbers of that kind."""
     kinds = {array.dtype.kind for array in tensors.arrays}
     if not schema:
-        return kinds <= set("ifb")
+        return kinds <= set("ifb") and not any(map(_perhaps_whole, tensors.arrays))
     if not is_tensor_schema(schema):
         return False
     wanted = {field.dtype.kind for field in schema}
     return (wanted == {"f"} and kinds <= set("if")) or (wanted <= set("iu") and kinds == {"i"})
+
+
+def _perhaps_whole(array: Array) -> bool:
+    """Whether floats are so large that they may have been whole numbers past 64 bits."""
+    return array.dtype.kind == "f" and bool((np.abs(array) >= 2.0**63).any())
 
 
 def _plain_table(table: Table, schema: Schema | None, casting: Casting) -> Table | None:
@@ -157,7 +164,8 @@ def _plain_table(table: Table, schema: Schema | None, casting: Casting) -> Table
     if table.index is not None or (table.names is not None and not _distinct_texts(table.names)):
         return None
     if not schema:
-        return _retyped(table, dict.fromkeys(range(table.width)), casting) if casting is Casting.FRAME else None
+        plain = casting is Casting.FRAME and not any(map(_perhaps_whole, table.iter_columns()))
+        return _retyped(table, dict.fromkeys(range(table.width)), casting) if plain else None
     if is_tensor_schema(schema):
         numbers = table.block is not None and table.block.dtype.kind in "fi" and table.width > 1
         floats = len(schema) == 1 and schema[0].name is None and schema[0].dtype.kind == "f"

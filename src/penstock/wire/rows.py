@@ -29,15 +29,15 @@ def table_of_rows(names: Sequence[Name] | None, rows: Any, schema: Schema | None
         rows = [[cell] for cell in rows]  # pandas reads a flat list as one column
     block = _float_block(rows, schema)
     if block is None:
-        width = len(rows[0]) if rows else len(names or ())
+        width = max((len(row) for row in rows if isinstance(row, list)), default=len(names or ()))
         for number, row in enumerate(rows):
-            if not isinstance(row, list) or len(row) != width:
-                found = f"{len(row)} cells" if isinstance(row, list) else shortened(row)
-                raise MalformedInput(f"Row {number} must have {width} cells like the first, but has {found}.")
+            if not isinstance(row, list):
+                raise MalformedInput(f"Row {number} must be a list of {width} cells, not {shortened(row)}.")
+        rows = [row if len(row) == width else row + [None] * (width - len(row)) for row in rows]
         _check_width(names, width)
         columns = [column_of(cells, known=schema is not None) for cells in zip(*rows, strict=True)]
         if not rows:
-            columns = [np.empty(0, dtype=np.float64) for _ in range(width)]
+            columns = [np.empty(0, dtype=np.float64 if schema else object) for _ in range(width)]
         return Table.of(names, columns, labels) if columns else Table(_tuple(names), columns=(), index=labels)
     _check_width(names, block.shape[1])
     return Table(_tuple(names), block=block, index=labels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from io import StringIO
 from typing import Any
@@ -14,27 +15,38 @@ from penstock.errors import MalformedInput, SchemaViolation
 from penstock.payload import Name, Violation, clipped
 from penstock.signature import AnyValue, Field, Scalar, Schema, TensorField, Type, is_tensor_schema
 from penstock.wire.frames.cells import enforce_cell
-from penstock.wire.frames.corruption import as_meant, corruption
+from penstock.wire.frames.corruption import as_meant, corruption, leaves
 
 _TOLD = 20
 
 
-def cast_frame(frame: Any, schema: Schema) -> Any:
-    """The frame with every column that the schema knows cast. Raises SchemaViolation, which names rows and columns."""
+def cast_frame(frame: Any, schema: Schema) -> tuple[Any, list[Violation]]:
+    """The frame with every column that the schema knows cast, and the cells that did not survive it.
+
+    Raises SchemaViolation, which names rows and columns that cannot be cast.
+    """
     violations: list[Violation] = []
-    present = set(frame.columns)
+    corrupted: list[Violation] = []
+    try:
+        present = set(frame.columns)
+    except TypeError:
+        raise MalformedInput("The names of the columns must be text or numbers.") from None
     for name, field in _wanted(frame, schema):
         if name not in present:
             continue
         cast = _tensor_cast(field) if isinstance(field, TensorField) else _column_cast(field)
         try:
-            violations += _corrupted(frame[name], field, name)
+            corrupted += _corrupted(frame[name], field, name)
             frame[name] = cast(frame[name])
         except Exception as error:
             violations += _culprits(frame[name], cast, error, name)
     if violations:
-        raise SchemaViolation(sorted(violations, key=lambda v: v.row or 0)[:_TOLD])
-    return frame
+        raise SchemaViolation(_in_order(violations))
+    return frame, _in_order(corrupted)
+
+
+def _in_order(violations: list[Violation]) -> list[Violation]:
+    return sorted(violations, key=lambda v: v.row or 0)[:_TOLD]
 
 
 def _wanted(frame: Any, schema: Schema) -> list[tuple[Any, Field | TensorField]]:
@@ -43,7 +55,11 @@ def _wanted(frame: Any, schema: Schema) -> list[tuple[Any, Field | TensorField]]
         return [(field.name, field) for field in schema]
     if is_tensor_schema(schema):
         return [(name, schema[0]) for name in frame.columns]
-    return list(zip(frame.columns, schema, strict=False))
+    # Whether a column may be empty goes by its name, which is a number only where the frame has none.
+    return [
+        (name, replace(field, required=field.required and name == i))  # type: ignore[type-var]
+        for i, (name, field) in enumerate(zip(frame.columns, schema, strict=False))
+    ]
 
 
 def _column_cast(field: Field) -> Callable[[Any], Any]:
@@ -112,13 +128,13 @@ def _items(dtype: np.dtype[Any], values: Any) -> Any:
 
 def _corrupted(values: Any, field: Field | TensorField, label: Name) -> list[Violation]:
     dtype = field.dtype if isinstance(field, TensorField) else getattr(field.type, "dtype", None)
-    if dtype is None or (says := corruption(dtype)) is None or values.dtype == dtype:
+    if dtype is None or values.ndim > 1 or (says := corruption(dtype)) is None or values.dtype == dtype:
         return []
     if values.dtype.kind in "iu" and dtype.kind == "f" and dtype.itemsize >= 4:
         return []
     found: list[Violation] = []
     for row, cell in enumerate(values.tolist()):
-        if reason := says(cell):
+        if reason := next(filter(None, map(says, leaves(cell))), "") if isinstance(cell, list) else says(cell):
             found.append(Violation(reason, row, label, at_parse=True))
             if len(found) == _TOLD:
                 break

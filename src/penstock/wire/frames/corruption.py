@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -76,20 +76,33 @@ def as_meant(cell: Any) -> Any:
     return _WORDS.get(cell.strip().lower(), cell) if isinstance(cell, str) else cell
 
 
+class Corrupted(Misfit):
+    """numpy would take this cell and change it."""
+
+
+Check: TypeAlias = Callable[[Any, np.dtype[Any]], Any]
+
+
 def checked(data: Any, dtype: np.dtype[Any]) -> Any:
-    """JSON data of any depth, safe for numpy to cast: words are booleans where those are wanted. Raises Misfit."""
+    """JSON data of any depth, safe for numpy to cast: words are booleans where those are wanted. Raises Corrupted."""
     if (says := corruption(dtype)) is None:
         return data
-    for cell in _cells(data):
+    for cell in leaves(data):
         if reason := says(cell):
-            raise Misfit(reason)
+            raise Corrupted(reason)
     return _mapped(data) if dtype.kind == "b" else data
 
 
-def _cells(data: Any) -> Iterator[Any]:
+def unchecked(data: Any, dtype: np.dtype[Any]) -> Any:
+    """The data as it is."""
+    return data
+
+
+def leaves(data: Any) -> Iterator[Any]:
+    """The single values in lists of any depth."""
     if isinstance(data, list):
         for item in data:
-            yield from _cells(item)
+            yield from leaves(item)
     else:
         yield data
 

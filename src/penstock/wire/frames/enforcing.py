@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from penstock.errors import SchemaViolation
-from penstock.payload import Payload, Violation, clipped, shortened
+from penstock.payload import Payload, Violation, clipped, shortened, some
 from penstock.signature import ArrayOf, Field, Misfit, ObjectOf, Scalar, Schema, is_tensor_schema
 from penstock.wire.frames.cells import enforce_cell
 from penstock.wire.frames.dtypes import numpy_type
@@ -88,12 +88,6 @@ def _check_missing(frame: Any, fields: tuple[Field, ...]) -> None:
         extra = [name for name in frame.columns if name not in known]
         note = f"; there are columns that the model does not know: {some(extra)}" if extra else ""
         raise SchemaViolation([Violation(f"missing columns: {some(missing)}{note}")])
-
-
-def some(names: Any, shown: int = 8) -> str:
-    """Names for a message, not all of a thousand."""
-    listed = [shortened(n) for n in list(names)[:shown]]
-    return ", ".join(listed) + (f" and {len(names) - shown} more" if len(names) > shown else "")
 
 
 def _named(frame: Any, fields: tuple[Field, ...]) -> Any:

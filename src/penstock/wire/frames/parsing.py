@@ -22,7 +22,7 @@ from penstock.signature import (
 )
 from penstock.wire.frames.casts import cast_frame, check_text
 from penstock.wire.frames.cells import enforce_cell
-from penstock.wire.frames.corruption import checked
+from penstock.wire.frames.corruption import Check, Corrupted, checked, unchecked
 from penstock.wire.frames.dtypes import numpy_type
 from penstock.wire.frames.enforcing import enforce
 
@@ -31,16 +31,30 @@ def read_document(envelope: str, value: Any, schema: Schema | None) -> Payload:
     """What the model gets for `{envelope: value}`. Raises MalformedInput, SchemaViolation."""
     if envelope in ("dataframe_split", "dataframe_records"):
         frame = _frame_of_split(value) if envelope == "dataframe_split" else _frame_of_records(value)
-        return enforce(cast_frame(frame, schema) if schema else frame, schema)
+        if not schema:
+            return enforce(frame, schema)
+        frame, corrupted = cast_frame(frame, schema)
+        payload = enforce(frame, schema)
+        if corrupted:
+            raise SchemaViolation(corrupted)
+        return payload
     try:
-        data = _instances(value, schema) if envelope == "instances" else _inputs(value, schema)
-    except (MalformedInput, SchemaViolation):
+        return enforce(_arrays(envelope, value, schema, checked), schema)
+    except Corrupted as corruption:
+        enforce(_arrays(envelope, value, schema, unchecked), schema)  # it may be refused for another reason first
+        raise SchemaViolation([Violation(str(corruption), at_parse=True)]) from None
+
+
+def _arrays(envelope: str, value: Any, schema: Schema | None, check: Check) -> Any:
+    """The first stage of `inputs` and `instances`. Raises MalformedInput, SchemaViolation, Corrupted."""
+    try:
+        return _instances(value, schema, check) if envelope == "instances" else _inputs(value, schema, check)
+    except (MalformedInput, Corrupted):
         raise
     except Misfit as misfit:
         raise SchemaViolation([Violation(str(misfit), at_parse=True)]) from None
     except Exception as error:  # whatever numpy finds wrong is the caller's
         raise MalformedInput(f"The {envelope} cannot be read: {clipped(str(error))}.") from None
-    return enforce(data, schema)
 
 
 def read_unwrapped(value: dict[str, Any], schema: Schema | None) -> Payload:
@@ -55,11 +69,8 @@ def _frame_of_split(value: Any) -> Any:
         raise MalformedInput("dataframe_split must be an object with 'data', and 'columns' where they have names.")
     if unknown := value.keys() - {"data", "columns", "index"}:
         raise MalformedInput(f"dataframe_split has unknown keys: {', '.join(map(shortened, sorted(unknown)[:5]))}.")
-    columns = value.get("columns")
-    if isinstance(columns, list) and any(isinstance(name, (list, dict)) for name in columns):
-        raise MalformedInput("The columns of dataframe_split must be a list of names.")
     try:
-        return pd.DataFrame(index=value.get("index"), columns=columns, data=value["data"])
+        return pd.DataFrame(index=value.get("index"), columns=value.get("columns"), data=value["data"])
     except Exception as error:
         raise MalformedInput(f"dataframe_split is not a table: {clipped(str(error))}.") from None
 
@@ -75,7 +86,7 @@ def _frame_of_records(value: Any) -> Any:
         raise MalformedInput(f"dataframe_records is not a table: {clipped(str(error))}.") from None
 
 
-def _inputs(value: Any, schema: Schema | None) -> Any:
+def _inputs(value: Any, schema: Schema | None, check: Check) -> Any:
     """Arrays, dicts of arrays or lists of such, each value as numpy casts it for its field."""
     known = _by_name(schema)
     if schema:
@@ -86,13 +97,13 @@ def _inputs(value: Any, schema: Schema | None) -> Any:
         elif not known and value is None:
             raise MalformedInput("The model takes an array or a single value, not null.")
     if isinstance(value, dict):
-        return {name: _convert(cells, known.get(name)) for name, cells in value.items()}
+        return {name: _convert(cells, known.get(name), check) for name, cells in value.items()}
     if isinstance(value, list) and all(isinstance(item, dict) for item in value):
-        return [{name: _convert(cell, known.get(name)) for name, cell in item.items()} for item in value]
-    return _convert(value, schema[0] if schema else None)
+        return [{name: _convert(cell, known.get(name), check) for name, cell in item.items()} for item in value]
+    return _convert(value, schema[0] if schema else None, check)
 
 
-def _instances(value: Any, schema: Schema | None) -> Any:
+def _instances(value: Any, schema: Schema | None, check: Check) -> Any:
     """A list of objects column by column, anything else as `inputs`; required columns must have one length."""
     known = _by_name(schema)
     data: Any
@@ -100,44 +111,41 @@ def _instances(value: Any, schema: Schema | None) -> Any:
         lists: dict[str, list[Any]] = defaultdict(list)
         for item in value:
             for name, cell in item.items():
-                lists[name].append(_convert(cell, known.get(name)))
+                lists[name].append(_convert(cell, known.get(name), check))
         data = {name: np.array(cells) for name, cells in lists.items()}
     else:
-        data = _inputs(value, schema)
+        data = _inputs(value, schema, check)
     if isinstance(data, dict):
         _check_lengths(data, known)
     return data
 
 
 def _check_lengths(data: dict[str, Any], known: dict[Any, Any]) -> None:
-    lengths = {name: len(cells) for name, cells in data.items() if isinstance(cells, (list, np.ndarray))}
+    lists = {name: cells for name, cells in data.items() if isinstance(cells, (list, np.ndarray))}
     if known:
-        lengths = {
-            name: length
-            for name, length in lengths.items()
-            if name in known and not (isinstance(f := known[name], Field) and (not f.required or _is_array(f)))
-        }
+        lists = {name: cells for name, cells in lists.items() if name in known and _is_counted(known[name])}
+    lengths = {name: len(cells) for name, cells in lists.items()}
     if len(set(lengths.values())) > 1:
         found = ", ".join(f"{shortened(name)}: {n}" for name, n in list(lengths.items())[:8])
         raise MalformedInput(f"The columns must have the same length ({found}).")
 
 
-def _is_array(field: Field) -> bool:
-    return isinstance(field.type, ArrayOf)
+def _is_counted(field: Field | TensorField) -> bool:
+    return isinstance(field, TensorField) or (field.required and not isinstance(field.type, ArrayOf))
 
 
 def _by_name(schema: Schema | None) -> dict[Any, Field | TensorField]:
     return {} if not schema or schema[0].name is None else {field.name: field for field in schema}
 
 
-def _convert(value: Any, field: Field | TensorField | None) -> Any:
+def _convert(value: Any, field: Field | TensorField | None, check: Check) -> Any:
     """One value or list as numpy casts it for its field. Raises Misfit, and what numpy raises."""
     if field is None:
         return np.array(value)
     if isinstance(field, TensorField):
-        return np.array(checked(value, field.dtype), dtype=field.dtype)
+        return np.array(check(value, field.dtype), dtype=field.dtype)
     if isinstance(field.type, Scalar):
-        return _convert_plain(value, field.type)
+        return _convert_plain(value, field.type, check)
     if isinstance(field.type, AnyValue):
         return value
     found = enforce_cell(value, field.type, required=field.required)
@@ -148,15 +156,15 @@ def _convert(value: Any, field: Field | TensorField | None) -> Any:
 _KEEP_MISSING = (Scalar.BOOLEAN, Scalar.STRING, Scalar.BINARY)
 
 
-def _convert_plain(value: Any, type_: Scalar) -> Any:
+def _convert_plain(value: Any, type_: Scalar, check: Check) -> Any:
     dtype = numpy_type(type_)
     if type_ in _KEEP_MISSING:
         if value is None:
             return None
         present = [cell for cell in value if cell is not None] if isinstance(value, list) else []
         if isinstance(value, list) and len(present) < len(value) and all(map(np.isscalar, present)):
-            return np.array([cell if cell is None else _convert_plain(cell, type_) for cell in value], dtype=object)
-    value = checked(value, dtype)
+            return np.array([cell if cell is None else _convert_plain(cell, type_, check) for cell in value], dtype=object)
+    value = check(value, dtype)
     return np.array(value, dtype) if isinstance(value, list) else np.array([value], dtype)[0]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,15 @@ import numpy as np
 from penstock.payload import TEXT, Array, Payload, Table, Tensors, Value
 
 
+def is_frame(data: Any) -> bool:
+    """Whether it is a pandas.DataFrame; nothing is, unless somebody imported pandas."""
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(data, pandas.DataFrame)
+
+
 def payload_of(data: Any) -> Payload:
     """The payload that reaches the model as `data`."""
-    import pandas as pd
-
-    if isinstance(data, pd.DataFrame):
+    if is_frame(data):
         return _table_of(data) or Value(data)
     if isinstance(data, np.ndarray):
         return Tensors.single(data)

@@ -8,20 +8,19 @@ import numpy as np
 
 from penstock.payload import Array, shortened
 from penstock.signature import Misfit, TensorField
+from penstock.wire.frames.payloads import is_frame
 
 
 def enforce_tensors(data: Any, schema: tuple[TensorField, ...]) -> Any:
     """One array, or a dict of them, as the schema says. Raises Misfit, and what numpy and pandas raise."""
-    import pandas as pd
-
     if schema[0].name is None:
-        if isinstance(data, pd.DataFrame):
+        if is_frame(data):
             return _of_frame(data, schema[0])
         if isinstance(data, np.ndarray):
             return _checked(data, schema[0])
         raise Misfit(f"the model takes one array without a name, not {shortened(data)}")
     data = _by_name(data, schema)
-    if isinstance(data, pd.DataFrame):
+    if is_frame(data):
         return {f.name: _of_column(data[f.name], f) for f in schema}
     for field in schema:
         if not isinstance(data[field.name], np.ndarray):
@@ -30,11 +29,9 @@ def enforce_tensors(data: Any, schema: tuple[TensorField, ...]) -> Any:
 
 
 def _by_name(data: Any, schema: tuple[TensorField, ...]) -> Any:
-    import pandas as pd
-
     if len(schema) == 1 and isinstance(data, np.ndarray):
         return {schema[0].name: data}
-    if not isinstance(data, (dict, pd.DataFrame)):
+    if not isinstance(data, dict) and not is_frame(data):
         raise Misfit(f"the model takes named arrays, not {shortened(data)}")
     if missing := [f.name for f in schema if f.name not in data]:
         raise Misfit(f"missing arrays: {', '.join(map(shortened, missing))}")

@@ -7,6 +7,8 @@ import uuid
 
 import numpy as np
 import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.protos import databricks_pb2
 from pydantic import BaseModel
 
 
@@ -30,9 +32,6 @@ def _raise(error):
 
 
 def _mlflow_error(code):
-    from mlflow.exceptions import MlflowException
-    from mlflow.protos import databricks_pb2
-
     raise MlflowException(f"refused with {code}", error_code=getattr(databricks_pb2, code))
 
 
