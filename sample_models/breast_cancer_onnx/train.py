@@ -1,10 +1,12 @@
 """A forest over breast tumour measurements, as ONNX: python sample_models/breast_cancer_onnx/train.py OUT_DIR
 
-Writes model.onnx, rows.csv (an example of what callers send) and dataset.csv (the 114 tumours left out of training).
+Writes model.onnx, rows.csv (an example of what callers send), request.json (the same rows as a request) and dataset.csv
+(the 114 tumours left out of training).
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -50,8 +52,10 @@ def main(out: Path) -> None:
     (out / "model.onnx").write_bytes(to_graph(fit()).SerializeToString())
     _, rows, _, _ = load_rows()
     rows.head(EXAMPLE_ROWS).to_csv(out / "rows.csv", index=False)
+    request = {"inputs": rows.head(EXAMPLE_ROWS).to_numpy().tolist()}
+    (out / "request.json").write_text(json.dumps(request), encoding="utf-8")
     rows.to_csv(out / "dataset.csv", index=False)
-    print(f"wrote model.onnx, rows.csv and dataset.csv to {out}")
+    print(f"wrote model.onnx, rows.csv, request.json and dataset.csv to {out}")
 
 
 if __name__ == "__main__":

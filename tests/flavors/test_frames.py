@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from penstock.errors import AnswerUnserializable
 from penstock.flavors.frames import from_frame, from_python, to_frame, to_python
-from penstock.payload import Table, Tensors, Value, as_object_array
+from penstock.payload import TEXT, Table, Tensors, Value, as_object_array
+from penstock.wire.answers import answer_value
 
 
 def cells(series: Any) -> list[Any]:
@@ -110,8 +112,30 @@ def test_moments() -> None:
 
 
 def test_column_names_that_json_has_no_form_for() -> None:
-    frame = pd.DataFrame([[1, 2, 3]], columns=pd.Index([("a", "b"), 1.5, None], dtype=object))
-    assert from_frame(frame).names == ("('a', 'b')", "1.5", "None")
+    frame = pd.DataFrame([[2, 3]], columns=pd.Index([1.5, None], dtype=object))
+    assert from_frame(frame).names == ("1.5", "None")
+    levels = pd.DataFrame([[1]], columns=pd.Index([("a", "b")], dtype=object, tupleize_cols=False))
+    with pytest.raises(AnswerUnserializable, match="'a', 'b'"):
+        from_frame(levels)
+
+
+def test_a_frame_without_columns_keeps_its_rows() -> None:
+    assert answer_value(from_frame(pd.DataFrame(index=[5, 6]))) == [{}, {}]
+
+
+def test_what_is_masked_is_missing() -> None:
+    assert answer_value(from_python(np.ma.array([1, 2], mask=[False, True]))) == [1, None]
+
+
+def test_text_and_objects_reach_a_model_as_they_are() -> None:
+    text = np.array(["a", np.nan], dtype=TEXT)
+    objects = as_object_array(["b", None])
+    frame = to_frame(Table.of(["text", "objects"], [text, objects]))
+    assert frame["text"].dtype == pd.Series(["a"], dtype="str").dtype
+    assert frame["objects"].dtype == object
+    assert frame["objects"].tolist() == ["b", None]
+    assert to_frame(Table.of(["a", "b"], [objects, objects])).dtypes.tolist() == [object, object]
+    assert to_frame(Table.of(["a", "b"], [text, text]))["b"].tolist()[0] == "a"
 
 
 def test_series_are_frames_of_one_column() -> None:

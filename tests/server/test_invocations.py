@@ -216,7 +216,7 @@ class TestErrors:
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         servable = bench.serve()
-        monkeypatch.setattr(type(servable), "conform", lambda *_: 1 / 0)
+        monkeypatch.setattr(type(servable), "read", lambda *_: 1 / 0)
         async with bench.open() as http:
             answer = await http.post("/invocations", json=ROWS)
             message = is_error(answer, 500, "INTERNAL_ERROR")

@@ -8,14 +8,14 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-import numpy as np
+import orjson
 import pytest
 
 from penstock.errors import Closing, PredictError, SchemaViolation
 from penstock.metrics import Metrics
-from penstock.payload import Payload, Table, Tensors
+from penstock.payload import Payload
 from penstock.serving.servable import Servable, ServingOptions, State
-from penstock.signature import Casting
+from penstock.wire.formats import JSON
 from serving.fakes import FakePredictor, loaded, settle, tensors, until, values_of
 
 
@@ -174,20 +174,21 @@ async def test_options_reach_the_batcher(make: Any, metrics: Metrics) -> None:
     await servable.close()
 
 
-async def test_rows_that_fit_come_back_as_the_model_takes_them(make: Any, iris_package: Path) -> None:
+async def test_bodies_are_read_as_the_model_takes_them(make: Any, iris_package: Path) -> None:
     servable = make(package=iris_package)
-    names = ("petal_width", "petal_length", "sepal_width", "sepal_length", "extra")
-    given = Table(names, block=np.arange(5.0).reshape(1, 5))
-    conformed = servable.conform(given, Casting.FRAME)
-    assert conformed.names == ("sepal_length", "sepal_width", "petal_length", "petal_width")
-    assert conformed.block.tolist() == [[3, 2, 1, 0]]
+    names = ["petal_width", "petal_length", "sepal_width", "sepal_length", "extra"]
+    body = orjson.dumps({"dataframe_split": {"columns": names, "data": [[0, 1, 2, 3, 4]]}, "params": {"k": 1}})
+    request = servable.read(JSON, body)
+    assert request.payload.names == ("sepal_length", "sepal_width", "petal_length", "petal_width")
+    assert request.payload.block.tolist() == [[3, 2, 1, 0]]
+    assert (request.params, request.wrapped) == ({"k": 1}, True)
     await servable.close()
 
 
-async def test_rows_that_do_not_fit_say_where(make: Any, iris_package: Path) -> None:
+async def test_bodies_that_do_not_fit_say_where(make: Any, iris_package: Path) -> None:
     servable = make(package=iris_package)
     with pytest.raises(SchemaViolation, match="petal_width") as caught:
-        servable.conform(Table(("sepal_length", "sepal_width", "petal_length"), block=np.ones((1, 3))), Casting.FRAME)
+        servable.read(JSON, b'{"dataframe_records": [{"sepal_length": 1, "sepal_width": 2, "petal_length": 3}]}')
     assert caught.value.violations
     await servable.close()
 
@@ -195,7 +196,7 @@ async def test_rows_that_do_not_fit_say_where(make: Any, iris_package: Path) -> 
 async def test_tensors_of_another_shape_do_not_fit(make: Any) -> None:
     servable = make()
     with pytest.raises(SchemaViolation):
-        servable.conform(Tensors.single(np.ones((2, 4), dtype=np.float32)), Casting.TENSOR)
+        servable.read(JSON, b'{"inputs": [[1, 2, 3, 4]]}')
     await servable.close()
 
 

@@ -21,8 +21,8 @@ def table(**columns: list[Any]) -> Table:
     return Table.of(list(columns), [as_object_array(cells) for cells in columns.values()])
 
 
-def fits(payload: Payload, schema: Schema | None, casting: Casting = FRAME) -> Any:
-    result = conform(payload, schema, casting)
+def fits(payload: Payload, schema: Schema | None, casting: Casting = FRAME, **more: Any) -> Any:
+    result = conform(payload, schema, casting, **more)
     assert result.violations == ()
     return result.payload
 
@@ -214,12 +214,14 @@ def test_tensors_from_frames() -> None:
     lists = Table.of(["x"], [as_object_array([[1, 2], [3, 4]])])
     assert fits(lists, tensor("int64", -1, 2)).arrays[0].tolist() == [[1, 2], [3, 4]]
     text = Table.of(["a", "b"], [as_object_array(["1.5"]), as_object_array(["2"])])
-    assert fits(text, floats, TEXT).arrays[0].tolist() == [[1.5, 2.0]]
-    assert wrong(Table(("a",), block=np.zeros((1, 1))), floats) == [
-        "the model takes shape [-1, 2], but the input has [1, 1]"
-    ]
+    assert fits(text, floats, TEXT, side_by_side=True).arrays[0].tolist() == [[1.5, 2.0]]
+    assert wrong(Table(("a",), block=np.zeros((1, 1))), floats) == ["single values cannot fill the shape [-1, 2]"]
     ragged = Table.of(["x"], [as_object_array([[1, 2], [3]])])
-    assert "[1, 2] is not a number (float32) at [0]" in wrong(ragged, floats)[0], "cells come before the shape"
+    assert wrong(ragged, floats)
+    assert wrong(Table(("a", "b"), block=np.zeros((0, 2))), floats)
+    three = Table(("a", "b", "c"), block=np.zeros((1, 3)))
+    assert wrong(three, floats) == ["the model takes shape [-1, 2], but the input has 3 columns"]
+    assert wrong(three, tensor("float32", -1, 3, name="x")) == ["missing arrays: 'x'"]
 
 
 def test_frames_for_a_tensor_lose_no_digits_between_their_columns() -> None:
@@ -227,7 +229,7 @@ def test_frames_for_a_tensor_lose_no_digits_between_their_columns() -> None:
     whole = Table.of(["a", "b"], [np.array([large]), np.array([2.0])])
     assert fits(whole, tensor("int64", -1, 2)).arrays[0].tolist() == [[large, 2]]
     assert wrong(Table.of(["a", "b"], [np.array([1]), np.array([2.5])]), tensor("int64", -1, 2)) == [
-        "row 0: 2.5 is not a whole number (int64) at [0, 1]"
+        "row 0, column 'b': 2.5 is not a whole number (int64) at [0]"
     ]
     words = Table.of(["a", "b"], [np.array([1]), as_object_array(["x"])])
     assert fits(words, tensor("O", -1, 2)).arrays[0].tolist() == [[1, "x"]]

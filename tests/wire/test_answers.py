@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import decimal
 import json
 from collections import OrderedDict, UserDict
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -19,6 +21,12 @@ from penstock.errors import AnswerUnserializable
 from penstock.flavors.frames import from_python
 from penstock.payload import Payload, Table, Tensors, Value, as_object_array
 from penstock.wire.answers import answer_value, encode_answer
+
+
+@dataclass
+class Point:
+    x: int
+
 
 NAN, INF = float("nan"), float("inf")
 
@@ -163,15 +171,28 @@ def test_values(value: Any, expected: Any) -> None:
         (pd.DataFrame({"a": [1]}), "frame inside"),
         (pd.Series([1]), "frame inside"),
         (np.array([1j]), "complex"),
-        ("\ud800", "surrogates"),
         ({(1, 2): 3}, "key"),
-        (2**70, "64-bit"),
+        (Point(1), "Point"),
     ],
 )
 @pytest.mark.parametrize("inside", [lambda v: v, lambda v: [v], lambda v: {"k": v}])
 def test_what_json_has_no_form_for_names_its_type(value: Any, named: str, inside: Any) -> None:
     with pytest.raises(AnswerUnserializable, match=named):
         encode_answer(Value(inside(value)))
+
+
+@pytest.mark.parametrize("value", [2**70, "\ud800", [2**70, {"k": ("\ud800", b"x", 0.5)}], {"a": 2**70, "b": True}])
+def test_what_orjson_alone_refuses_is_written_all_the_same(value: Any) -> None:
+    assert json.loads(encode_answer(Value(value)))["predictions"] == json.loads(json.dumps(value, default=_base64))
+
+
+def test_what_is_not_finite_is_null_beside_such_values_too() -> None:
+    given = {"big": 2**70, "none": float("inf"), "array": np.array([np.nan, 1.0])}
+    assert json.loads(encode_answer(Value(given)))["predictions"] == {"big": 2**70, "none": None, "array": [None, 1.0]}
+
+
+def _base64(value: bytes) -> str:
+    return base64.encodebytes(value).decode()
 
 
 def test_endless_answers_are_refused() -> None:

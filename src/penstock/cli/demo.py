@@ -131,9 +131,9 @@ def _ask(shell: Shell, url: str) -> None:
     from penstock.cli.demo_models import CANCER, MODELS
     from penstock.cli.demo_server import ask
 
-    shell.step("Ask it over HTTP: MLflow's /invocations contract, JSON or CSV")
+    shell.step("Ask it over HTTP: MLflow's /invocations contract, columns or arrays")
     ask(shell, f"{url}/invocations", FLOWERS)
-    ask(shell, f"{url}/models/{CANCER}/invocations", f"@{MODELS}/{CANCER}/rows.csv")
+    ask(shell, f"{url}/models/{CANCER}/invocations", f"@{MODELS}/{CANCER}/request.json")
 
 
 def _promote(shell: Shell, url: str) -> None:
@@ -221,11 +221,11 @@ def _serve_in_foreground(shell: Shell, port: int) -> None:
 
     url = f"http://127.0.0.1:{port}"
     registry = os.path.relpath(shell.work / REGISTRY)
-    rows = os.path.relpath(shell.work / MODELS / CANCER / "rows.csv")
+    rows = os.path.relpath(shell.work / MODELS / CANCER / "request.json")
     shell.step("Serve them until Ctrl-C. Try, in another terminal:")
     shell.command(["curl", "-si", f"{url}/invocations", "-H", "Content-Type: application/json", "-d", FLOWERS])
-    csv = ["-H", "Content-Type: text/csv", "--data-binary", f"@{rows}"]
-    shell.command(["curl", "-si", f"{url}/models/{CANCER}/invocations", *csv])
+    arrays = ["-H", "Content-Type: application/json", "--data-binary", f"@{rows}"]
+    shell.command(["curl", "-si", f"{url}/models/{CANCER}/invocations", *arrays])
     shell.command(["penstock", "registry", "promote", IRIS, "2", "--registry", registry])
     shell.command(["curl", "-s", f"{url}/metrics"])
     shell.say("")

@@ -83,7 +83,9 @@ def from_frame(frame: Any) -> Table:
 
 def _name(name: Any) -> str | int:
     if isinstance(name, tuple):
-        raise AnswerUnserializable(f"The model's answer has a column {shortened(name)}, whose name JSON has no form for.")
+        raise AnswerUnserializable(
+            f"The model's answer has a column {shortened(name)}, whose name JSON has no form for."
+        )
     return name if isinstance(name, (str, int)) else str(name)
 
 

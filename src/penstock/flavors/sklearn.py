@@ -214,7 +214,8 @@ class SklearnPredictor(Predictor):
         warnings.filterwarnings("ignore", message="X does not have valid feature names", category=UserWarning)
 
     def _predict(self, payload: Payload, params: Params) -> Payload:
-        return from_python(self._call(self._input(payload), **(params or {})))
+        """MLflow's sklearn flavor takes params and makes no use of them; so does ours."""
+        return from_python(self._call(self._input(payload)))
 
     def _input(self, payload: Payload) -> Any:
         if not isinstance(payload, Table):

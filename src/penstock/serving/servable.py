@@ -24,6 +24,7 @@ from penstock.wire.requests import Request, read_request
 
 log = logging.getLogger("penstock.serving")
 
+
 class State(Enum):
     """States only move forward. A servable exists once it is loaded and proven, so there is no state before READY."""
 

@@ -6,13 +6,13 @@ One function serves both sides: the gateway turns violations into a 400, scoring
 from __future__ import annotations
 
 from dataclasses import dataclass
+
 from penstock.payload import (
     Array,
     Name,
     Payload,
     Table,
     Tensors,
-    Value,
     Violation,
     as_object_array,
     shortened,
@@ -119,7 +119,9 @@ def _conform_columns(table: Table, fields: tuple[Field, ...], casting: Casting, 
         )
         label = field.name if field.name is not None else number
         if result is not None:
-            at_parse = casting is not Casting.TYPED
+            # Where all cells are lists, numpy reads an array of a higher rank, and the column is refused later.
+            lists = casting is Casting.TENSOR and all(isinstance(cell, list) for cell in table.column(position))
+            at_parse = casting is not Casting.TYPED and not lists
             violations += [Violation(why, row, label, at_parse=at_parse) for row, why in result.misfits]
         columns.append(table.column(position) if result is None else result.column)
         names.append(label)

@@ -1,4 +1,4 @@
-"""Payloads against a signature of arrays, in MLflow's two stages: cells are cast, then shapes and dtypes must be equal."""
+"""Payloads against a signature of arrays, in two stages as MLflow has them: cells are cast, then shapes must fit."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ import orjson
 from penstock.errors import AnswerUnserializable
 from penstock.payload import Array, Payload, Table, Tensors
 
-_KEYS = orjson.OPT_NON_STR_KEYS
+_KEYS = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
 # Only for plain arrays of numbers: left to itself orjson prints a narrow float with fewer digits than MLflow does.
 _ARRAYS = _KEYS | orjson.OPT_SERIALIZE_NUMPY
 

@@ -101,17 +101,16 @@ def _read_json(body: bytes, signature: Signature | None, frames: bool) -> Reques
         return Request(decoded.payload, decoded.params)
     envelope = envelope_of(document)
     if (settled := _settled(envelope, document[envelope], signature)) is not None:
-        params = document.get("params")
-        return Request(settled, exactly(body, document)["params"] if params else params)
+        document = exactly(body, document) if document.get("params") else document
+        return Request(settled, document.get("params"))
     document = exactly(body, document)
-    params = document.get("params")
     schema = signature.inputs if signature is not None else None
     arrays = envelope in ("inputs", "instances") and (not schema or is_tensor_schema(schema))
     if not frames and not arrays:
-        return _conformed(decode_envelope(envelope, document[envelope], params, signature), signature)
+        return _conformed(decode_envelope(envelope, document[envelope], document.get("params"), signature), signature)
     from penstock.wire.frames import read_document
 
-    return Request(read_document(envelope, document[envelope], schema), params)
+    return Request(read_document(envelope, document[envelope], schema), document.get("params"))
 
 
 def _settled(envelope: str, value: Any, signature: Signature | None) -> Payload | None:

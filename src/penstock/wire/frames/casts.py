@@ -37,7 +37,8 @@ def cast_frame(frame: Any, schema: Schema) -> tuple[Any, list[Violation]]:
         cast = _tensor_cast(field) if isinstance(field, TensorField) else _column_cast(field)
         try:
             corrupted += _corrupted(frame[name], field, name)
-            frame[name] = cast(frame[name])
+            with np.errstate(over="ignore", invalid="ignore"):
+                frame[name] = cast(frame[name])
         except Exception as error:
             violations += _culprits(frame[name], cast, error, name)
     if violations:
@@ -56,9 +57,10 @@ def _wanted(frame: Any, schema: Schema) -> list[tuple[Any, Field | TensorField]]
     if is_tensor_schema(schema):
         return [(name, schema[0]) for name in frame.columns]
     # Whether a column may be empty goes by its name, which is a number only where the frame has none.
+    fields: tuple[Field, ...] = schema  # type: ignore[assignment]
     return [
-        (name, replace(field, required=field.required and name == i))  # type: ignore[type-var]
-        for i, (name, field) in enumerate(zip(frame.columns, schema, strict=False))
+        (name, replace(field, required=field.required and name == i))
+        for i, (name, field) in enumerate(zip(frame.columns, fields, strict=False))
     ]
 
 

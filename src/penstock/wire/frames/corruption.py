@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from penstock.payload import shortened
+from penstock.payload import Name, Violation, shortened
 from penstock.signature import Misfit
 
 _WORDS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
@@ -79,6 +79,14 @@ def as_meant(cell: Any) -> Any:
 class Corrupted(Misfit):
     """numpy would take this cell and change it."""
 
+    def __init__(self, reason: str, row: int | None = None, column: Name | None = None) -> None:
+        super().__init__(reason)
+        self.reason, self.row, self.column = reason, row, column
+
+    @property
+    def violation(self) -> Violation:
+        return Violation(self.reason, self.row, self.column, at_parse=True)
+
 
 Check: TypeAlias = Callable[[Any, np.dtype[Any]], Any]
 
@@ -87,9 +95,10 @@ def checked(data: Any, dtype: np.dtype[Any]) -> Any:
     """JSON data of any depth, safe for numpy to cast: words are booleans where those are wanted. Raises Corrupted."""
     if (says := corruption(dtype)) is None:
         return data
-    for cell in leaves(data):
-        if reason := says(cell):
-            raise Corrupted(reason)
+    for row, item in enumerate(data) if isinstance(data, list) else ((None, data),):
+        for cell in leaves(item):
+            if reason := says(cell):
+                raise Corrupted(reason, row)
     return _mapped(data) if dtype.kind == "b" else data
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from penstock.signature import Scalar
 
-_TEXT = {Scalar.STRING: np.dtype("str"), Scalar.BINARY: np.dtype("bytes")}
+_TEXT: dict[Scalar, np.dtype[Any]] = {Scalar.STRING: np.dtype("str"), Scalar.BINARY: np.dtype("bytes")}
 
 
 def numpy_type(type_: Scalar) -> np.dtype[Any]:

@@ -93,9 +93,7 @@ def _check_missing(frame: Any, fields: tuple[Field, ...]) -> None:
 def _named(frame: Any, fields: tuple[Field, ...]) -> Any:
     import pandas as pd
 
-    return pd.DataFrame(
-        {f.name: _column(frame[f.name], f, f.name, f.required) for f in fields if f.name in frame}
-    )
+    return pd.DataFrame({f.name: _column(frame[f.name], f, f.name, f.required) for f in fields if f.name in frame})
 
 
 def _unnamed(frame: Any, fields: tuple[Field, ...]) -> Any:

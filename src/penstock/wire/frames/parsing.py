@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO, StringIO
 from typing import Any
 
@@ -18,7 +20,6 @@ from penstock.signature import (
     Scalar,
     Schema,
     TensorField,
-    is_tensor_schema,
 )
 from penstock.wire.frames.casts import cast_frame, check_text
 from penstock.wire.frames.cells import enforce_cell
@@ -41,15 +42,27 @@ def read_document(envelope: str, value: Any, schema: Schema | None) -> Payload:
     try:
         return enforce(_arrays(envelope, value, schema, checked), schema)
     except Corrupted as corruption:
-        enforce(_arrays(envelope, value, schema, unchecked), schema)  # it may be refused for another reason first
-        raise SchemaViolation([Violation(str(corruption), at_parse=True)]) from None
+        _refused_for_its_form(envelope, value, schema)
+        raise SchemaViolation([corruption.violation]) from None
+
+
+def _refused_for_its_form(envelope: str, value: Any, schema: Schema | None) -> None:
+    """Raises SchemaViolation where the second stage would refuse the data anyhow: that has a code of its own."""
+    try:
+        enforce(_arrays(envelope, value, schema, unchecked), schema)
+    except MalformedInput:
+        return
+    except SchemaViolation as refusal:
+        if not any(violation.at_parse for violation in refusal.violations):
+            raise
 
 
 def _arrays(envelope: str, value: Any, schema: Schema | None, check: Check) -> Any:
     """The first stage of `inputs` and `instances`. Raises MalformedInput, SchemaViolation, Corrupted."""
     try:
-        return _instances(value, schema, check) if envelope == "instances" else _inputs(value, schema, check)
-    except (MalformedInput, Corrupted):
+        with np.errstate(over="ignore", invalid="ignore"):
+            return _instances(value, schema, check) if envelope == "instances" else _inputs(value, schema, check)
+    except (MalformedInput, SchemaViolation, Corrupted):
         raise
     except Misfit as misfit:
         raise SchemaViolation([Violation(str(misfit), at_parse=True)]) from None
@@ -97,10 +110,29 @@ def _inputs(value: Any, schema: Schema | None, check: Check) -> Any:
         elif not known and value is None:
             raise MalformedInput("The model takes an array or a single value, not null.")
     if isinstance(value, dict):
-        return {name: _convert(cells, known.get(name), check) for name, cells in value.items()}
+        return {name: _named(name, cells, known, check) for name, cells in value.items()}
     if isinstance(value, list) and all(isinstance(item, dict) for item in value):
-        return [{name: _convert(cell, known.get(name), check) for name, cell in item.items()} for item in value]
+        return [
+            {name: _named(name, cell, known, check, row) for name, cell in item.items()}
+            for row, item in enumerate(value)
+        ]
     return _convert(value, schema[0] if schema else None, check)
+
+
+def _named(name: str, cells: Any, known: dict[Any, Any], check: Check, row: int | None = None) -> Any:
+    with _at(name, row):
+        return _convert(cells, known.get(name), check)
+
+
+@contextmanager
+def _at(name: str, row: int | None) -> Iterator[None]:
+    """Says where a value stands that cannot be read. Raises SchemaViolation, Corrupted."""
+    try:
+        yield
+    except Corrupted as error:
+        raise Corrupted(error.reason, error.row if row is None else row, name) from None
+    except Exception as error:
+        raise SchemaViolation([Violation(clipped(str(error)), row, name, at_parse=True)]) from None
 
 
 def _instances(value: Any, schema: Schema | None, check: Check) -> Any:
@@ -109,9 +141,10 @@ def _instances(value: Any, schema: Schema | None, check: Check) -> Any:
     data: Any
     if isinstance(value, list) and value and isinstance(value[0], dict):
         lists: dict[str, list[Any]] = defaultdict(list)
-        for item in value:
+        for row, item in enumerate(value):
             for name, cell in item.items():
-                lists[name].append(_convert(cell, known.get(name), check))
+                with _at(name, row):
+                    lists[name].append(_convert(cell, known.get(name), check))
         data = {name: np.array(cells) for name, cells in lists.items()}
     else:
         data = _inputs(value, schema, check)
@@ -163,7 +196,9 @@ def _convert_plain(value: Any, type_: Scalar, check: Check) -> Any:
             return None
         present = [cell for cell in value if cell is not None] if isinstance(value, list) else []
         if isinstance(value, list) and len(present) < len(value) and all(map(np.isscalar, present)):
-            return np.array([cell if cell is None else _convert_plain(cell, type_, check) for cell in value], dtype=object)
+            return np.array(
+                [cell if cell is None else _convert_plain(cell, type_, check) for cell in value], dtype=object
+            )
     value = check(value, dtype)
     return np.array(value, dtype) if isinstance(value, list) else np.array([value], dtype)[0]
 
@@ -178,13 +213,13 @@ def read_csv(body: bytes, schema: Schema | None) -> Payload:
         raise MalformedInput(f"The CSV is not UTF-8 (byte {error.start}).") from None
     dtypes: dict[Any, Any] = {}
     moments: list[Any] = []
-    if schema:
-        if is_tensor_schema(schema) or not all(isinstance(f, Field) and isinstance(f.type, Scalar) for f in schema):
+    fields: tuple[Field | TensorField, ...] = schema or ()
+    for position, field in enumerate(fields):
+        if isinstance(field, TensorField) or not isinstance(field.type, Scalar):
             raise MalformedInput("CSV has no form for what this model takes.", hint="Send JSON, Parquet or Arrow.")
-        for position, field in enumerate(schema):
-            name = field.name if field.name is not None else position
-            dtypes[name] = object if field.type is Scalar.DATETIME else field.type.dtype  # type: ignore[union-attr]
-            moments += [name] if field.type is Scalar.DATETIME else []  # type: ignore[union-attr]
+        name = field.name if field.name is not None else position
+        dtypes[name] = object if field.type is Scalar.DATETIME else field.type.dtype
+        moments += [name] if field.type is Scalar.DATETIME else []
     try:
         frame = pd.read_csv(StringIO(text), dtype=dtypes) if schema else pd.read_csv(StringIO(text))
         for name in moments:
