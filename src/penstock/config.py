@@ -45,6 +45,7 @@ class Settings(BaseModel):
         None, ge=1, description="Requests at once to a model whose rows cannot be joined; default min(32, cores + 4)."
     )
     threads: int = Field(0, ge=0, description="Threads a model may use for one batch; 0 leaves it to its library.")
+    nan_words: bool = Field(False, description="Answer NaN and Infinity as bare words, as MLflow does, not as null.")
     max_body_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="The largest request body.")
     keep_alive: float = Field(75.0, ge=1, description="How long an idle connection is kept.")
     drain_delay: float = Field(0.0, ge=0, description="After SIGTERM, how long to accept while already not ready.")

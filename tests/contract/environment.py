@@ -46,7 +46,8 @@ def make() -> None:
     subprocess.run([sys.executable, "-m", "venv", "--clear", ENVIRONMENT], check=True)
     (ENVIRONMENT / ".gitignore").write_text("*\n")
     pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    subprocess.run([*pip, "--require-hashes", "--requirement", REQUIREMENTS], check=True)
+    # Without following dependencies: the pins are all there is, and MLflow's own wheel holds all of its parts.
+    subprocess.run([*pip, "--no-deps", "--require-hashes", "--requirement", REQUIREMENTS], check=True)
     _STAMP.write_text(wanted)
 
 
@@ -55,6 +56,7 @@ def lock() -> None:
     uv = os.environ.get("UV", "uv")
     command = f"{uv} pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade"
     bare = ["--no-emit-index-url", "--no-emit-find-links", "--no-header"]
+    bare += [f"--no-emit-package={part}" for part in ("mlflow-skinny", "mlflow-tracing")]  # mlflow itself holds them
     subprocess.run([*command.split(), *bare, "-", "-o", REQUIREMENTS], input="\n".join(WANTED), text=True, check=True)
 
 

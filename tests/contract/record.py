@@ -49,7 +49,7 @@ def _record(name: str) -> tuple[str, int]:
     requests = requests_for(name)
     with _server(name) as port:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-        answers = [_exchange(connection, request) for request in requests]
+        answers = [exchange(connection, request) for request in requests]
         connection.close()
     _write(name, [{**request, "answer": answer} for request, answer in zip(requests, answers, strict=True)])
     return name, len(answers)
@@ -110,7 +110,7 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: Any, name: str) -> N
     raise RuntimeError(f"MLflow's server for {name} did not start:\n{log.read()[-3000:]}")
 
 
-def _exchange(connection: http.client.HTTPConnection, request: Request) -> dict[str, Any]:
+def exchange(connection: http.client.HTTPConnection, request: Request) -> dict[str, Any]:
     try:
         return _ask(connection, request)
     except (http.client.BadStatusLine, ConnectionError):  # it had closed the connection

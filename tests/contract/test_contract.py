@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from contract.compare import Run, recorded_kinds, recorded_packages, run
 from contract.corpus import package_names
+from contract.differences import DIFFERENCES
 
 _TOLD = 5
 
@@ -15,6 +18,20 @@ def _loaded(package: str) -> Run:
     if done.skipped:
         pytest.skip(f"{package}: {done.skipped}")
     return done
+
+
+def test_every_difference_is_in_the_readme() -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    table = text.partition("### What differs from MLflow")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")]
+    everywhere = "nan words"  # a rule of the comparison, not a predicate
+    assert sorted(rows) == sorted(["name", everywhere, *(difference.name for difference in DIFFERENCES)])
+
+
+def test_every_difference_is_needed() -> None:
+    """A predicate that accounts for nothing would only hide faults to come."""
+    used = {outcome.listed for package in recorded_packages() for outcome in run(package).outcomes}
+    assert used >= {difference.name for difference in DIFFERENCES}
 
 
 def test_every_package_is_recorded() -> None:

@@ -202,6 +202,22 @@ def test_endless_answers_are_refused() -> None:
         encode_answer(Value(loop))
 
 
+def test_what_is_not_finite_may_be_written_as_mlflow_does() -> None:
+    frame = pd.DataFrame({"x": [1.5, NAN], "s": ["a", None]})
+    for value in (
+        np.array([1.0, NAN, -INF], dtype=np.float32),
+        {"a": np.array([INF])},
+        frame,
+        [NAN, {"k": (INF, 2**70)}],
+    ):
+        payload = from_python(value)
+        words = encode_answer(payload, nan_words=True).decode()
+        assert ("NaN" in words) or ("Infinity" in words)
+        plain = words.replace("-Infinity", "null").replace("Infinity", "null").replace("NaN", "null")
+        assert json.loads(plain) == json.loads(encode_answer(payload))
+    assert encode_answer(Value(NAN), wrapped=False, nan_words=True) == b"NaN"
+
+
 def test_unwrapped_answers_are_bare() -> None:
     assert encode_answer(Value({"a": 1}), wrapped=False) == b'{"a":1}'
     assert encode_answer(Tensors.single(np.array([1])), wrapped=False) == b"[1]"

@@ -33,6 +33,7 @@ async def serve_forever(settings: Settings, bound: socket.socket, announce: Call
             token=settings.api_token.get_secret_value(),
             max_body_bytes=settings.max_body_bytes,
             timeout=settings.timeout,
+            nan_words=settings.nan_words,
         )
         options = RunOptions(settings.keep_alive, settings.drain_delay, settings.drain_timeout)
         await serve(app, gateway, bound, options, on_ready=announce)

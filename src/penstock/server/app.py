@@ -24,11 +24,16 @@ INVOCATION_PATHS = ("/invocations", "/models/{name}/invocations", "/models/{name
 
 
 def make_app(
-    gateway: Gateway, *, token: str = "", max_body_bytes: int = MAX_BODY_BYTES, timeout: float = TIMEOUT
+    gateway: Gateway,
+    *,
+    token: str = "",
+    max_body_bytes: int = MAX_BODY_BYTES,
+    timeout: float = TIMEOUT,
+    nan_words: bool = False,
 ) -> ASGIApp:
     """The application for a gateway, which the caller starts and closes. `token` empty means no token is asked for;
-    `timeout` is the seconds that a request may take."""
-    invocations = Invocations(gateway, max_body_bytes=max_body_bytes, timeout=timeout)
+    `timeout` is the seconds that a request may take; `nan_words` writes NaN and Infinity as MLflow does."""
+    invocations = Invocations(gateway, max_body_bytes=max_body_bytes, timeout=timeout, nan_words=nan_words)
     routes = [
         *(Route(path, invocations, methods=["POST"]) for path in INVOCATION_PATHS),
         *model_routes(gateway),

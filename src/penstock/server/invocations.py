@@ -55,8 +55,11 @@ class _Stages:
 class Invocations:
     """The ASGI endpoint for every /invocations path; path parameters name the model and the version."""
 
-    def __init__(self, gateway: Gateway, *, max_body_bytes: int, timeout: float = TIMEOUT) -> None:
+    def __init__(
+        self, gateway: Gateway, *, max_body_bytes: int, timeout: float = TIMEOUT, nan_words: bool = False
+    ) -> None:
         self._gateway = gateway
+        self._nan_words = nan_words
         self._timeout = timeout
         self._max_body_bytes = max_body_bytes
         self._unserved = gateway.metrics.version("", "")
@@ -114,7 +117,7 @@ class Invocations:
         answer = await _while_client_waits(servable.predict(request.payload, params), receive, deadline)
         stages.queue, stages.predict = answer.queue, answer.predict
         began = perf_counter()
-        encoded = encode(answer.payload, answer_media, wrapped=request.wrapped)
+        encoded = encode(answer.payload, answer_media, wrapped=request.wrapped, nan_words=self._nan_words)
         stages.encode = perf_counter() - began
         return encoded
 

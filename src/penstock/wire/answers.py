@@ -23,8 +23,12 @@ _KEYS = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
 _ARRAYS = _KEYS | orjson.OPT_SERIALIZE_NUMPY
 
 
-def encode_answer(payload: Payload, *, wrapped: bool = True) -> bytes:
-    """The response body: {"predictions": …}, or the bare prediction. Raises AnswerUnserializable."""
+def encode_answer(payload: Payload, *, wrapped: bool = True, nan_words: bool = False) -> bytes:
+    """The response body: {"predictions": …}, or the bare prediction. `nan_words` writes what is not finite as MLflow
+    does, NaN and Infinity, which is no JSON. Raises AnswerUnserializable."""
+    if nan_words:
+        value = {"predictions": _values(payload)} if wrapped else _values(payload)
+        return _dump_plain(value, nan_words=True)
     value = as_json_value(payload)
     return dump_json({"predictions": value} if wrapped else value)
 
@@ -36,25 +40,39 @@ def dump_json(value: Any) -> bytes:
     except orjson.JSONEncodeError as error:
         if isinstance(error.__cause__, AnswerUnserializable):
             raise error.__cause__ from None
-    try:  # whole numbers past 64 bits, halves of characters
-        return json.dumps(_plain(value), separators=(",", ":"), allow_nan=False).encode()
+    return _dump_plain(value, nan_words=False)  # whole numbers past 64 bits, halves of characters
+
+
+def _dump_plain(value: Any, *, nan_words: bool) -> bytes:
+    """By Python's own writer, which is slower and takes more. Raises AnswerUnserializable."""
+    try:
+        return json.dumps(_plain(value, nan_words), separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise AnswerUnserializable(f"The model's answer cannot be written as JSON: {error}.") from None
 
 
-def _plain(value: Any) -> Any:
-    """The same in the types that Python's own writer knows; what is not finite is None. Raises AnswerUnserializable."""
+def _plain(value: Any, nan_words: bool) -> Any:
+    """The same in the types that Python's own writer knows. Raises AnswerUnserializable."""
     if isinstance(value, orjson.Fragment):
         return json.loads(orjson.dumps(value))
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist(), nan_words)
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _plain(item, nan_words) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [_plain(item, nan_words) for item in value]
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return value if nan_words or math.isfinite(value) else None
     if value is None or isinstance(value, (str, int)):
         return value
-    return _plain(_default(value))
+    return _plain(_default(value), nan_words)
+
+
+def _values(payload: Payload) -> Any:
+    """The payload's values, arrays among them."""
+    if isinstance(payload, Tensors):
+        return payload.arrays[0] if payload.names is None else payload.mapping()
+    return as_json_value(payload)
 
 
 def as_json_value(payload: Payload) -> Any:

@@ -52,7 +52,7 @@ READERS: dict[str, Callable[[bytes, Signature | None], Decoded]] = {
 }
 
 
-def encode(payload: Payload, media: str, *, wrapped: bool) -> tuple[bytes, str]:
+def encode(payload: Payload, media: str, *, wrapped: bool, nan_words: bool = False) -> tuple[bytes, str]:
     """An answer in the format that was asked for, and its media type: JSON where it has no columns.
 
     Raises AnswerUnserializable.
@@ -62,7 +62,7 @@ def encode(payload: Payload, media: str, *, wrapped: bool) -> tuple[bytes, str]:
             return _WRITERS[media](_as_table(payload)), media
         except AnswerHasNoColumns:
             pass  # the caller asked for a table, and there is none: what there is, is better than a refusal
-    return encode_answer(payload, wrapped=wrapped), JSON
+    return encode_answer(payload, wrapped=wrapped, nan_words=nan_words), JSON
 
 
 def _as_table(payload: Payload) -> Table:
