@@ -17,6 +17,7 @@ import numpy as np
 from penstock.errors import ArtifactInvalid, CodeNotTrusted, PackagingFailed
 from penstock.flavors.frames import from_python, to_frame, to_python
 from penstock.flavors.interface import CodeReason, Flavor, LoadContext, Predictor, Written, inside, need
+from penstock.flavors.sklearn_import import import_without_pandas
 from penstock.flavors.trusted_types import untrusted
 from penstock.manifest import PYTHON_FUNCTION, Manifest
 from penstock.payload import Params, Payload, Table, clipped
@@ -117,6 +118,7 @@ def _is_skops(manifest: Manifest, file: str) -> bool:
 
 def _skops_types(path: Path) -> list[str]:
     """The types in a skops file that skops itself does not trust. Reads the description alone, constructs nothing."""
+    import_without_pandas()
     io = need("skops.io", "sklearn", purpose="A skops file")
     try:
         return list(io.get_untrusted_types(file=path))
@@ -142,6 +144,7 @@ def _load_skops(path: Path, trusted: bool) -> Any:
 def _load_pickle(path: Path, trusted: bool) -> Any:
     if not trusted:
         raise CodeNotTrusted(f"{path.name} is a pickle; loading it runs the code inside.")
+    import_without_pandas()
     joblib = need("joblib", "sklearn", purpose="A pickled scikit-learn model")  # reads plain pickles too
     try:
         with warnings.catch_warnings():
