@@ -6,7 +6,7 @@ STAMP := $(VENV)/installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-services check mlflow-env record-contract bench docs format lock clean
+.PHONY: help install demo serve test test-services check mlflow-env record-contract bench bench-all load docs format lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,7 +39,13 @@ record-contract: $(STAMP) mlflow-env  ## ask real MLflow every question of the c
 	PYTHONPATH=tests .venv-mlflow/bin/python -m contract.record
 
 bench: $(STAMP) mlflow-env  ## Penstock, MLflow and the floor under the same load; table and plots in build/bench
-	cd loadtests && ../$(BIN)/python bench.py --out ../build/bench
+	$(BIN)/python loadtests/bench.py --out build/bench $(BENCH)
+
+bench-all: $(STAMP) mlflow-env  ## the same with more models and bodies, two workers, and every locust file; takes longer
+	$(BIN)/python loadtests/bench.py --out build/bench-all --all $(BENCH)
+
+load: $(STAMP)  ## one locust file against a server of its own: make load NAME=steady|mixed|slow|swap|ramp
+	$(BIN)/locust -f loadtests/locust_$(NAME).py --only-summary $(LOCUST)
 
 docs: $(STAMP)  ## write the lists of settings and metrics anew
 	$(BIN)/python docs/make_lists.py

@@ -1,161 +1,192 @@
 """make bench: Penstock with its shipped defaults, MLflow's scoring server and the constant-bytes floor, the same load.
 
-One core serves, the other sends. Every row of the result is measured in turn within one run, so that ratios mean
-something on a noisy machine. Writes result.json, result.md, and the plots as PNG and as one HTML page.
+One core serves, the other sends. The servers of a section stand side by side and are loaded in turn, round after round,
+so that all of them see the same noise; a ratio is the median of the rounds' ratios. Writes result.json, result.md,
+result.html and the plots as PNG.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import platform
-import statistics
+import os
+import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import targets as t
+import wrk
+from extras import more_sections, run_locust
+from machine import describe
 from models import make
 from report import write_report
-from servers import LOAD_CORE, MLFLOW_PYTHON, Server, floor, mlflow, penstock
+from results import Measurement, Overload, Results, Summary
+from servers import (
+    LOAD_CORE,
+    MLFLOW_PYTHON,
+    SERVER_CORE,
+    MemoryWatch,
+    Server,
+    allow_many_files,
+    floor,
+    mlflow,
+    penstock,
+)
 
-GENERATOR = Path(__file__).parent / "generator.py"
+HERE = Path(__file__).parent
+ARROW = ("--content-type", "application/vnd.apache.arrow.stream")
+OVERLOAD_CONNECTIONS = 2000
 
 
-@dataclass
-class Row:
-    """One measurement: which server under which load, and what came of it."""
+@dataclass(frozen=True)
+class Load:
+    """A scenario: its name, the servers that get it, the body, and the generator's options."""
 
     scenario: str
-    server: str
-    result: dict[str, Any]
-    seconds_to_ready: float = 0.0
-    megabytes: float = 0.0
+    servers: tuple[str, ...]
+    body: str
+    options: tuple[str, ...]
 
 
-@dataclass
-class Results:
-    """Everything of one run. `notes` are figures that are no load: loops without a server."""
-
-    machine: str
-    rows: list[Row] = field(default_factory=list)
-    notes: dict[str, float] = field(default_factory=dict)
-
-    def rate(self, scenario: str, server: str) -> float:
-        return float(self._find(scenario, server).result["ok_per_second"])
-
-    def value(self, scenario: str, server: str, key: str) -> float:
-        return float(self._find(scenario, server).result[key])
-
-    def has(self, scenario: str, server: str) -> bool:
-        return any(r.scenario == scenario and r.server == server for r in self.rows)
-
-    def _find(self, scenario: str, server: str) -> Row:
-        return next(r for r in self.rows if r.scenario == scenario and r.server == server)
+Beside = tuple[str, Callable[[dict[str, Server]], float]]
+NOTHING: Mapping[str, Beside] = {}
+ALL, OURS = (t.FLOOR, t.PENSTOCK, t.MLFLOW), (t.FLOOR, t.PENSTOCK)
 
 
-def load(server: Server, body: Path, seconds: float, *options: str) -> dict[str, Any]:
-    """Runs the generator on the other core and returns its summary."""
-    command = ["taskset", "-c", LOAD_CORE, sys.executable, str(GENERATOR), f"{server.url}/invocations"]
-    command += ["--body", str(body), "--seconds", str(seconds), *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
+def connections(number: int) -> tuple[str, str]:
+    return ("--connections", str(number))
 
 
 class Bench:
-    """Runs scenarios and collects rows."""
+    """Starts servers, loads them in rounds and collects what comes of it."""
 
-    def __init__(self, directory: Path, seconds: float, with_mlflow: bool) -> None:
+    def __init__(self, directory: Path, seconds: float, rounds: int, with_mlflow: bool, command: str) -> None:
         self.directory = directory
         self.seconds = seconds
+        self.rounds = rounds
         self.with_mlflow = with_mlflow
-        self.results = Results(machine=f"{platform.machine()}, Python {platform.python_version()}, one core a server")
-
-    def body(self, name: str) -> Path:
-        return self.directory / name
-
-    def run(self, scenario: str, package: str, body: str, servers: str, *options: str) -> None:
-        """One scenario on each of the servers named: f(loor), p(enstock), m(lflow)."""
-        starts: dict[str, tuple[str, Callable[[], AbstractContextManager[Server]]]] = {
-            "f": ("floor", floor),
-            "p": ("Penstock", lambda: penstock(self.directory / package)),
-            "m": ("MLflow", lambda: mlflow(self.directory / package)),
-        }
-        for letter in servers:
-            if letter == "m" and not self.with_mlflow:
-                continue
-            name, start = starts[letter]
-            with start() as server:
-                result = load(server, self.body(body), self.seconds, *options)
-                row = Row(scenario, name, result, server.seconds_to_ready, server.memory())
-            self.results.rows.append(row)
-            _say(row)
+        self.results = Results(machine=describe(command, f"{rounds} rounds of {seconds:g} s", with_mlflow))
 
     def all(self, overload_seconds: float) -> None:
-        many, few, one = ("--connections", "64"), ("--connections", "16"), ("--connections", "1")
-        self.run("iris, 1 row, 64 connections", "iris", "iris-1.json", "fpm", *many)
-        self.run("iris, 1 row, 1 connection", "iris", "iris-1.json", "fpm", *one)
-        self.run("iris, 64 rows, 16 connections", "iris", "iris-64.json", "fpm", *few)
-        self.run("forest, 1 row, 64 connections", "forest", "forest-1.json", "fpm", *many)
-        self.run("forest as ONNX, 1 row, 64 connections", "forest-onnx", "forest-1.json", "fp", *many)
-        self.run("forest as ONNX, 1 row, 1 connection", "forest-onnx", "forest-1.json", "fp", *one)
-        self.run("forest as ONNX, 1000 × 30 JSON", "forest-onnx", "forest-1000.json", "p", "--connections", "4")
-        self.run("no model, 1000 × 30 JSON", "row-max", "forest-1000.json", "p", "--connections", "4")
-        arrow = ("--connections", "4", "--content-type", "application/vnd.apache.arrow.stream")
-        self.run("no model, 1000 × 30 Arrow", "row-max", "rows-1000.arrow", "p", *arrow)
-        self.results.notes["forest as ONNX, 1000 × 30, bare loop"] = bare_loop(self.directory)
-        self.steady()
-        self.overload(overload_seconds)
+        iris = [
+            Load(t.IRIS, ALL, "iris-1.json", connections(64)),
+            Load(t.ONE, ALL, "iris-1.json", connections(1)),
+            Load(t.IRIS_64, ALL, "iris-64.json", connections(16)),
+        ]
+        onnx = [
+            Load(t.FOREST_ONNX, OURS, "forest-1.json", connections(64)),
+            Load(t.ONNX_ONE, OURS, "forest-1.json", connections(1)),
+            Load(t.WIDE, (t.PENSTOCK,), "forest-1000.json", connections(4)),
+        ]
+        empty = [
+            Load(t.EMPTY, (t.PENSTOCK,), "forest-1000.json", connections(4)),
+            Load(t.EMPTY_ARROW, (t.PENSTOCK,), "rows-1000.arrow", (*connections(4), *ARROW)),
+        ]
+        by_wrk = {t.IRIS: (t.FLOOR_BY_WRK, self._wrk)} if wrk.is_there() else {}
+        alone = {t.WIDE: (t.WIDE_LOOP, lambda _: bare_loop(self.directory))}
+        self.section("iris", iris, open_loops=True, beside=by_wrk)
+        self.section("forest", [Load(t.FOREST, ALL, "forest-1.json", connections(64))])
+        self.section("forest-onnx", onnx, beside=alone)
+        self.section("row-max", empty)
+        self.overload(t.FOREST_OVERLOAD, "forest", overload_seconds)
+        self.overload(t.IRIS_OVERLOAD, "iris", overload_seconds / 4)
 
-    def steady(self) -> None:
-        """Open loop at a third of what each could do."""
-        for letter, name in (("p", "Penstock"), ("m", "MLflow")):
-            if self.results.has("iris, 1 row, 64 connections", name):
-                rate = self.results.rate("iris, 1 row, 64 connections", name) / 3
-                options = ("--rate", f"{rate:.0f}", "--connections", "256")
-                self.run("iris, 1 row, open loop at a third", "iris", "iris-1.json", letter, *options)
+    def section(
+        self, package: str, loads: list[Load], *, open_loops: bool = False, beside: Mapping[str, Beside] = NOTHING
+    ) -> None:
+        """Serves one package on every server that the loads name, and runs the loads in rounds."""
+        names = {name for each in loads for name in each.servers}
+        with ExitStack() as stack:
+            servers: dict[str, Server] = {}
+            if t.FLOOR in names:
+                servers[t.FLOOR] = stack.enter_context(floor())
+            if t.PENSTOCK in names:
+                servers[t.PENSTOCK] = stack.enter_context(penstock(self.directory / package))
+            if t.MLFLOW in names and self.with_mlflow:
+                servers[t.MLFLOW] = stack.enter_context(mlflow(self.directory / package))
+            self.in_rounds(servers, loads, beside)
+            if open_loops:
+                self.in_rounds(servers, self._open_loops())
 
-    def overload(self, seconds: float) -> None:
+    def in_rounds(self, servers: dict[str, Server], loads: list[Load], beside: Mapping[str, Beside] = NOTHING) -> None:
+        """`beside` names a rate that is measured in each round of a scenario, too."""
+        for each in loads:
+            for _ in range(self.rounds):
+                for name in each.servers:
+                    if name in servers:
+                        self._measure(servers[name], name, each)
+                if each.scenario in beside:
+                    name, measure = beside[each.scenario]
+                    self.results.loops.setdefault(name, []).append(measure(servers))
+            for name in each.servers:
+                if name in servers:
+                    _say(self.results.find(each.scenario, name))
+
+    def _wrk(self, servers: dict[str, Server]) -> float:
+        return wrk.rate(servers[t.FLOOR].url, self.directory / "iris-1.json", self.seconds)
+
+    def _open_loops(self) -> list[Load]:
+        """The same rate for all, that MLflow can bear, and one that only the other two can."""
+        loads = []
+        for scenario, of, names in ((t.OPEN_SLOW, t.MLFLOW, ALL), (t.OPEN_FAST, t.PENSTOCK, OURS)):
+            if self.results.has(t.IRIS, of):
+                rate = self.results.find(t.IRIS, of).median(t.RATE) / 3
+                loads.append(Load(scenario, names, "iris-1.json", (*connections(256), "--rate", f"{rate:.0f}")))
+        return loads
+
+    def _measure(self, server: Server, name: str, each: Load) -> None:
+        summary = load(server, self.directory / each.body, self.seconds, *each.options)
+        if not self.results.has(each.scenario, name):
+            self.results.measurements.append(Measurement(each.scenario, name, [], server.seconds_to_ready))
+        found = self.results.find(each.scenario, name)
+        found.rounds.append(summary)
+        found.megabytes = max(found.megabytes, server.memory())
+
+    def overload(self, scenario: str, package: str, seconds: float) -> None:
         """Open loop at twice the capacity: how much good work is still done, and what the rest is told."""
-        capacity = self.results.rate("forest, 1 row, 64 connections", "Penstock")
-        seconds, self.seconds = self.seconds, seconds
-        rate = ("--rate", f"{2 * capacity:.0f}", "--connections", "512")
-        self.run("forest, overload at 2 × capacity", "forest", "forest-1.json", "p", *rate)
-        capacity = self.results.rate("iris, 1 row, 64 connections", "Penstock")
-        self.seconds = seconds
-        rate = ("--rate", f"{2 * capacity:.0f}", "--connections", "512")
-        self.run("iris, overload at 2 × capacity", "iris", "iris-1.json", "p", *rate)
+        body = self.directory / f"{package}-1.json"
+        with penstock(self.directory / package) as server:
+            before = float(load(server, body, 3 * self.seconds, *connections(64))[t.RATE])
+            with MemoryWatch(server) as watch:
+                options = ("--rate", f"{2 * before:.0f}", *connections(OVERLOAD_CONNECTIONS))
+                during = load(server, body, seconds, *options)
+            after = float(load(server, body, 3 * self.seconds, *connections(64))[t.RATE])
+        found = Overload(scenario, before, during, after, watch.samples)
+        self.results.overloads.append(found)
+        print(
+            f"{scenario:44} goodput {found.goodput:.0%} of {found.capacity:,.0f}/s  p99 {during['p99']:.0f} ms"
+            f"  {during['statuses']}  memory {found.growth:+.1%}",
+            flush=True,
+        )
+
+
+def load(server: Server, body: Path, seconds: float, *options: str) -> Summary:
+    """Runs the generator on the other core and returns its summary."""
+    command = ["taskset", "-c", LOAD_CORE, sys.executable, str(HERE / "generator.py"), f"{server.url}/invocations"]
+    command += ["--body", str(body), "--seconds", str(seconds), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"The generator failed: {shlex.join(command)}\n{done.stderr}")
+    result: Summary = json.loads(done.stdout)
+    return result
 
 
 def bare_loop(directory: Path) -> float:
     """Bodies a second that orjson, numpy and onnxruntime reach alone, on the server's core, in a loop."""
-    code = (
-        "import sys,time,orjson,numpy as np,onnxruntime as o\n"
-        "body=open(sys.argv[1],'rb').read();opt=o.SessionOptions();opt.intra_op_num_threads=1\n"
-        "s=o.InferenceSession(sys.argv[2],opt,providers=['CPUExecutionProvider']);times=[]\n"
-        "for _ in range(150):\n"
-        " t=time.perf_counter();x=np.array(orjson.loads(body)['inputs'],dtype=np.float32)\n"
-        " r=s.run(None,{s.get_inputs()[0].name:x})\n"
-        " orjson.dumps({'predictions':dict(zip([i.name for i in s.get_outputs()],r))},option=orjson.OPT_SERIALIZE_NUMPY)\n"
-        " times.append(time.perf_counter()-t)\n"
-        "print(sorted(times)[75])"
-    )
     paths = [str(directory / "forest-1000.json"), str(directory / "forest-onnx" / "model.onnx")]
-    command = ["taskset", "-c", "0", sys.executable, "-c", code, *paths]
-    times = [float(subprocess.run(command, capture_output=True, text=True, check=True).stdout) for _ in range(3)]
-    return 1 / statistics.median(times)
+    command = ["taskset", "-c", SERVER_CORE, sys.executable, str(HERE / "bare_loop.py"), *paths]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
-def _say(row: Row) -> None:
-    r = row.result
+def _say(found: Measurement) -> None:
     print(
-        f"{row.scenario:42} {row.server:9} {r['ok_per_second']:9.0f} ok/s  p50 {r['p50']:7.2f} ms  p99 {r['p99']:7.2f} ms"
-        f"  {r['statuses']}  {row.megabytes:.0f} MB",
+        f"{found.scenario:44} {found.server:9} {found.median(t.RATE):9,.0f} ok/s  p50 {found.median('p50'):7.2f} ms"
+        f"  p99 {found.median('p99'):7.2f} ms  {found.megabytes:.0f} MB  {found.troubles}",
         flush=True,
     )
 
@@ -163,20 +194,34 @@ def _say(row: Row) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("build/bench"))
-    parser.add_argument("--seconds", type=float, default=5, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=2, help="of each measurement in each round")
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--overload-seconds", type=float, default=60)
     parser.add_argument("--without-mlflow", action="store_true")
+    parser.add_argument("--all", action="store_true", help="more scenarios, and every locust file")
+    parser.add_argument("--report", action="store_true", help="write the report of an earlier run's result.json anew")
     options = parser.parse_args()
+    out: Path = options.out
+    if options.report:
+        print(write_report(Results.from_json(json.loads((out / "result.json").read_text())), out))
+        return
     with_mlflow = not options.without_mlflow
     if with_mlflow and not MLFLOW_PYTHON.exists():
         sys.exit("MLflow's environment is missing: make mlflow-env, or --without-mlflow.")
+    if not {int(SERVER_CORE), int(LOAD_CORE)} <= os.sched_getaffinity(0):
+        sys.exit("Two cores are needed: one serves, the other sends.")
     began = time.perf_counter()
-    make(options.out / "models")
-    bench = Bench(options.out / "models", options.seconds, with_mlflow)
+    allow_many_files()
+    make(out / "models")
+    command = shlex.join(["python", "loadtests/bench.py", *sys.argv[1:]])
+    bench = Bench(out / "models", options.seconds, options.rounds, with_mlflow, command)
     bench.all(options.overload_seconds)
-    (options.out / "result.json").write_text(json.dumps(asdict(bench.results), indent=1))
-    print(write_report(bench.results, options.out))
-    print(f"{time.perf_counter() - began:.0f} s; written to {options.out}")
+    if options.all:
+        more_sections(bench)
+        run_locust(bench)
+    (out / "result.json").write_text(json.dumps(bench.results.as_json()))
+    print(write_report(bench.results, out))
+    print(f"{time.perf_counter() - began:.0f} s; written to {out}")
 
 
 if __name__ == "__main__":

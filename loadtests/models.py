@@ -1,4 +1,11 @@
-"""The models and bodies that the benchmark uses, packaged once into a directory: iris, a forest, the forest as ONNX."""
+"""The models and bodies that benchmarks and locust files use, packaged once into a directory.
+
+iris          a scaler and a logistic regression of scikit-learn; four named columns
+iris-onnx     the same as ONNX
+forest        a random forest of scikit-learn: 100 trees, 30 features; forest-onnx is the same as ONNX
+row-max       an ONNX graph that costs next to nothing: the way in and out is what is left
+adds-1, -2    ONNX graphs that add 1000 and 2000: an answer tells which version gave it
+"""
 
 from __future__ import annotations
 
@@ -11,6 +18,8 @@ import numpy as np
 
 from penstock.package.save import save_model
 
+ADDED = 1000.0
+
 
 def make(directory: Path) -> None:
     """Packages and request bodies; what is there already is kept."""
@@ -19,11 +28,14 @@ def make(directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     _iris(directory)
     _forest(directory)
-    _identity(directory)
+    _row_max(directory)
+    for number in (1, 2):
+        _adds(directory, number)
     (directory / "done").touch()
 
 
 def _iris(directory: Path) -> None:
+    from skl2onnx import to_onnx
     from sklearn.datasets import load_iris
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -33,6 +45,11 @@ def _iris(directory: Path) -> None:
     frame = frame.set_axis(["sepal_length", "sepal_width", "petal_length", "petal_width"], axis=1)
     pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)).fit(frame, target)
     save_model(pipeline, directory / "iris", example=frame.iloc[::30])
+    numbers = frame.to_numpy(dtype=np.float32)
+    save_model(
+        to_onnx(pipeline, numbers[:1], options={"zipmap": False}), directory / "iris-onnx", example=numbers[::30]
+    )
+    _write(directory / "iris-onnx-1.json", {"inputs": numbers[:1].tolist()})
     rows = frame.to_numpy().tolist()
     for count in (1, 64):
         _write(directory / f"iris-{count}.json", {"dataframe_split": {"columns": list(frame), "data": rows[:count]}})
@@ -50,13 +67,14 @@ def _forest(directory: Path) -> None:
     graph = to_onnx(forest, data[:1].astype(np.float32), options={"zipmap": False})
     save_model(graph, directory / "forest-onnx", example=data[:5].astype(np.float32))
     rows = np.tile(data, (2, 1))[:1000]
+    _write(directory / "forest-64.json", {"inputs": rows[:64].tolist()})
     _write(directory / "forest-1.json", {"inputs": rows[:1].tolist()})
     _write(directory / "forest-1000.json", {"inputs": rows.tolist()})
     _arrow(directory / "rows-1000.arrow", rows.astype(np.float32))
 
 
-def _identity(directory: Path) -> None:
-    """A model that costs nothing: what is left is the way in and out. One sum a row keeps the answer small."""
+def _row_max(directory: Path) -> None:
+    """One number a row keeps the answer small."""
     from onnx import TensorProto, helper
 
     graph = helper.make_graph(
@@ -67,6 +85,34 @@ def _identity(directory: Path) -> None:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     save_model(model, directory / "row-max", example=np.zeros((3, 30), dtype=np.float32))
+
+
+def _adds(directory: Path, number: int) -> None:
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "amount"], ["y"])],
+        "adds",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 2])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 2])],
+        [numpy_helper.from_array(np.array(ADDED * number, dtype=np.float32), "amount")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    example = np.array([[1, 2], [3, 4], [5, 7]], dtype=np.float32)
+    save_model(model, directory / f"adds-{number}", example=example)
+
+
+def register(registry: str, packages: Path, name: str) -> None:
+    """Makes versions 1 and 2 of `name` in a registry from adds-1 and adds-2, the first of them in production."""
+    from penstock import open_registry, publish
+
+    opened = open_registry(registry)
+    try:
+        for number in (1, 2):
+            publish(opened, name, packages / f"adds-{number}")
+        opened.promote(name, "1", by="loadtests")
+    finally:
+        opened.close()
 
 
 def _write(path: Path, body: dict[str, Any]) -> None:
@@ -83,6 +129,10 @@ def _arrow(path: Path, rows: Any) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", type=Path)
-    make(parser.parse_args().directory)
+    parser.add_argument("--register", metavar="REGISTRY", help="put adds-1 and adds-2 into this registry, as `adds`")
+    options = parser.parse_args()
+    make(options.directory)
+    if options.register:
+        register(options.register, options.directory, "adds")

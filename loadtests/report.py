@@ -1,141 +1,117 @@
-"""The benchmark's result as a table, as ratios against what was set out to reach, and as plots."""
+"""A benchmark's results for people: result.md, result.html (one file, no network) and the plots as PNG."""
 
 from __future__ import annotations
 
-import base64
 import html
-from collections.abc import Callable
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from bench import Results
+from plots import draw_all
+from results import Overload, Results
+from targets import BOUNDED, RATE, TARGETS
 
-IRIS, ONE = "iris, 1 row, 64 connections", "iris, 1 row, 1 connection"
-IRIS_64 = "iris, 64 rows, 16 connections"
-FOREST, FOREST_ONNX = "forest, 1 row, 64 connections", "forest as ONNX, 1 row, 64 connections"
-ONNX_ONE = "forest as ONNX, 1 row, 1 connection"
-WIDE, WIDE_LOOP = "forest as ONNX, 1000 × 30 JSON", "forest as ONNX, 1000 × 30, bare loop"
-EMPTY, EMPTY_ARROW = "no model, 1000 × 30 JSON", "no model, 1000 × 30 Arrow"
-OVERLOAD = "forest, overload at 2 × capacity"
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 70em; margin: 2em auto; padding: 0 1em; color: #222 }
+table { border-collapse: collapse; margin: 1em 0 } th, td { padding: .25em .8em; border-bottom: 1px solid #ddd }
+th { text-align: left } td.number { text-align: right; font-variant-numeric: tabular-nums }
+.pass, .stretch { color: #17703a } .FAIL { color: #b3261e; font-weight: bold } svg { max-width: 100%; height: auto }
+"""
 
-Target = tuple[str, Callable[["Results"], float], str, float]
-
-_MORE, _LESS = "at least", "at most"
-
-
-def _ratio(scenario: str, other: str) -> Callable[[Results], float]:
-    return lambda r: r.rate(scenario, "Penstock") / r.rate(scenario, other)
-
-
-TARGETS: list[Target] = [
-    ("scikit-learn, 1 row: rate / MLflow's", _ratio(IRIS, "MLflow"), _MORE, 35),
-    ("scikit-learn, 1 row: rate / the floor's", _ratio(IRIS, "floor"), _MORE, 0.33),
-    ("scikit-learn, 1 row: p99 / the floor's", lambda r: r.value(IRIS, "Penstock", "p99") / r.value(IRIS, "floor", "p99"), _LESS, 2),
-    ("1 connection: p50 / MLflow's", lambda r: r.value(ONE, "Penstock", "p50") / r.value(ONE, "MLflow", "p50"), _LESS, 0.25),
-    ("1 connection, ONNX: p50 / the floor's", lambda r: r.value(ONNX_ONE, "Penstock", "p50") / r.value(ONNX_ONE, "floor", "p50"), _LESS, 3),
-    ("64 rows: rate / MLflow's", _ratio(IRIS_64, "MLflow"), _MORE, 18),
-    ("random forest, 1 row: rate / MLflow's", _ratio(FOREST, "MLflow"), _MORE, 20),
-    ("the forest as ONNX: rate / the floor's", _ratio(FOREST_ONNX, "floor"), _MORE, 0.25),
-    ("1000 × 30 JSON: rate / the bare loop's", lambda r: r.rate(WIDE, "Penstock") / r.notes[WIDE_LOOP], _MORE, 0.6),
-    ("Arrow: rate / JSON's", lambda r: r.rate(EMPTY_ARROW, "Penstock") / r.rate(EMPTY, "Penstock"), _MORE, 3),
-    ("overload at 2 ×: goodput / capacity", lambda r: r.rate(OVERLOAD, "Penstock") / r.rate(FOREST, "Penstock"), _MORE, 0.85),
-    ("memory, ONNX server, MB", lambda r: _megabytes(r, FOREST_ONNX), _LESS, 100),
-    ("memory, scikit-learn server, MB", lambda r: _megabytes(r, IRIS), _LESS, 220),
-]  # fmt: skip
-
-
-def _megabytes(results: Results, scenario: str) -> float:
-    return next(r.megabytes for r in results.rows if r.scenario == scenario and r.server == "Penstock")
+Rows = list[list[str]]
 
 
 def write_report(results: Results, out: Path) -> str:
-    """Writes result.md, the PNGs and result.html; returns the table."""
-    text = table(results)
+    """Writes everything into `out` and returns the text of result.md."""
+    text = as_markdown(results)
     (out / "result.md").write_text(text)
-    pictures = [_throughput(results, out / "throughput.png"), _latency(results, out / "latency.png")]
-    images = "".join(
-        f'<img alt="" src="data:image/png;base64,{base64.b64encode(p.read_bytes()).decode()}">' for p in pictures
-    )
-    page = f"<!doctype html><meta charset=utf-8><title>Benchmark</title><pre>{html.escape(text)}</pre>{images}"
-    (out / "result.html").write_text(page)
+    (out / "result.html").write_text(as_html(results, draw_all(results, out)))
     return text
 
 
-def table(results: Results) -> str:
-    lines = [
-        f"{results.machine}",
-        "",
-        "| load | server | answers/s | p50 ms | p99 ms | ready s | MB |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in results.rows:
-        r: dict[str, Any] = row.result
-        others = {k: v for k, v in r["statuses"].items() if k != "200"}
-        note = f" ({', '.join(f'{v} × {k}' for k, v in others.items())})" if others else ""
-        lines.append(
-            f"| {row.scenario} | {row.server} | {r['ok_per_second']:,.0f}{note} | {r['p50']:.2f} | {r['p99']:.2f} "
-            f"| {row.seconds_to_ready:.1f} | {row.megabytes:.0f} |"
-        )
-    lines += [f"| {name} | none | {rate:,.0f} | | | | |" for name, rate in results.notes.items()]
-    lines += ["", "| ratio | measured | to reach | |", "|---|---|---|---|"]
-    for name, measure, how, goal in TARGETS:
-        try:
-            found = measure(results)
-        except StopIteration:
-            continue
-        reached = found >= goal if how == _MORE else found <= goal
-        lines.append(f"| {name} | {found:.2f} | {how} {goal:g} | {'reached' if reached else 'missed'} |")
-    return "\n".join(lines) + "\n"
+def tables(results: Results) -> list[tuple[str, list[str], Rows]]:
+    """(title, heads, rows) of each table; cells are text."""
+    found = [
+        ("Targets", ["ratio", "measured", "wanted", "mark"], _targets(results)),
+        ("Loads", ["load", "server", "answers/s", "p50 ms", "p99 ms", "p99.9 ms", "sent late", "generator's core",
+                   "ready s", "MB", "other than 200"], _loads(results)),
+    ]  # fmt: skip
+    if results.overloads:
+        heads = ["load", "capacity /s", "good answers/s", "goodput", "p99 of accepted ms", "answers", "memory"]
+        found.append(("Overload", heads, [_overload(o) for o in results.overloads]))
+    if results.runs:
+        found.append(("Locust", ["run", "result"], [[name, said] for name, said in results.runs.items()]))
+    return found
 
 
-_COLOURS = {"floor": "#b8b8b8", "Penstock": "#1667b7", "MLflow": "#e0822b"}
+def _targets(results: Results) -> Rows:
+    rows = []
+    for target in TARGETS:
+        figure, mark = target.judge(results)
+        rows.append([target.name, _number(figure), target.wanted, mark])
+    return rows
 
 
-def _throughput(results: Results, path: Path) -> Path:
-    """Answers a second, by load and server, on a logarithmic axis."""
-    plt = _pyplot()
-    scenarios = [s for s in (IRIS, ONE, IRIS_64, FOREST) if any(r.scenario == s for r in results.rows)]
-    figure, axes = plt.subplots(figsize=(8, 4.2))
-    for number, server in enumerate(_COLOURS):
-        rates = [results.rate(s, server) if results.has(s, server) else 0 for s in scenarios]
-        places = [i + (number - 1) * 0.27 for i in range(len(scenarios))]
-        bars = axes.barh(places, rates, 0.25, label=server, color=_COLOURS[server])
-        axes.bar_label(bars, [f" {rate:,.0f}" if rate else "" for rate in rates], fontsize=8)
-    axes.set(yticks=range(len(scenarios)), yticklabels=scenarios, xscale="log", xlabel="answers a second (one core)")
-    axes.invert_yaxis()
-    axes.margins(x=0.15)
-    axes.legend(frameon=False, loc="lower right")
-    axes.spines[["top", "right"]].set_visible(False)
-    return _save(plt, figure, path)
+def _loads(results: Results) -> Rows:
+    rows = []
+    for m in results.measurements:
+        late = sum(r["late"] for r in m.rounds)
+        times = [f"{m.histogram.percentile(share) * 1e3:,.2f}" for share in (0.5, 0.99, 0.999)]
+        rows.append(
+            [m.scenario, m.server, f"{m.median(RATE):,.0f}", *times, f"{late:,}" if late else "", f"{m.median('cpu'):.0%}",
+             f"{m.seconds_to_ready:.1f}", f"{m.megabytes:.0f}", m.troubles]
+        )  # fmt: skip
+    for name, rates in results.loops.items():
+        rows.append([name, "", f"{sorted(rates)[len(rates) // 2]:,.0f}", *[""] * 8])
+    return rows
 
 
-def _latency(results: Results, path: Path) -> Path:
-    """Time by percentile at 64 connections."""
-    plt = _pyplot()
-    figure, axes = plt.subplots(figsize=(8, 4.2))
-    for server, colour in _COLOURS.items():
-        if results.has(IRIS, server):
-            times = results._find(IRIS, server).result["histogram"]
-            axes.plot([i / 2 for i in range(len(times))], times, label=server, color=colour)
-    axes.set(xlabel="percentile", ylabel="ms", yscale="log", title=IRIS)
-    axes.legend(frameon=False)
-    axes.grid(axis="y", alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    return _save(plt, figure, path)
+def _overload(o: Overload) -> list[str]:
+    statuses = ", ".join(f"{count:,} × {status}" for status, count in o.during["statuses"].items())
+    lost = "".join(f", {o.during[key]:,} {key}" for key in ("errors", "unanswered") if o.during[key])
+    memory = f"{o.memory[0][1]:.0f} to {o.memory[-1][1]:.0f} MB" if o.memory else ""
+    return [
+        o.scenario, f"{o.capacity:,.0f}", f"{o.during[RATE]:,.0f}", f"{o.goodput:.0%}", f"{o.during['p99']:,.0f}",
+        statuses + lost, memory,
+    ]  # fmt: skip
 
 
-def _pyplot() -> Any:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    return plt
+def _number(figure: float) -> str:
+    if math.isnan(figure):
+        return ""
+    return f"{figure:,.0f}" if abs(figure) >= 100 else f"{figure:.2f}"
 
 
-def _save(plt: Any, figure: Any, path: Path) -> Path:
-    figure.tight_layout()
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
-    return path
+def as_markdown(results: Results) -> str:
+    lines = ["# Benchmark", ""]
+    lines += [f"- {name}: {fact}" for name, fact in results.machine.items()]
+    for title, heads, rows in tables(results):
+        lines += ["", f"## {title}", "", f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+        lines += [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([*lines, "", _NOTE, ""])
+
+
+_NOTE = (
+    "A ratio is the median of the rounds' ratios. Latencies are of all rounds together, without the warm-up; in an open "
+    "loop they count from the moment a request was due. `sent late` are requests sent more than 1 ms after that. Where "
+    "`generator's core` is near 100 %, the generator was the limit and not the server. Bounded means that 99 of 100 "
+    f"accepted requests are answered within {BOUNDED:,.0f} ms."
+)
+
+
+def as_html(results: Results, pictures: list[str]) -> str:
+    """`pictures` are SVG, put into the page as they are."""
+    facts = "".join(f"<li>{html.escape(f'{name}: {fact}')}</li>" for name, fact in results.machine.items())
+    parts = [f"<h1>Benchmark</h1><ul>{facts}</ul>"]
+    for title, heads, rows in tables(results):
+        head = "".join(f"<th>{html.escape(text)}</th>" for text in heads)
+        body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+        parts.append(f"<h2>{title}</h2><table><tr>{head}</tr>{body}</table>")
+    parts.append(f"<p>{html.escape(_NOTE)}</p>")
+    parts += pictures
+    head = f'<meta charset="utf-8"><title>Benchmark</title><style>{_STYLE}</style>'
+    return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>'
+
+
+def _cell(text: str) -> str:
+    kind = text if text in ("pass", "stretch", "FAIL") else "number" if text[:1].isdigit() else ""
+    return f'<td class="{kind}">{html.escape(text)}</td>'

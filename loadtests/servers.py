@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -13,16 +16,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 ROOT = Path(__file__).parent.parent
 MLFLOW_PYTHON = ROOT / ".venv-mlflow" / "bin" / "python"
-SERVER_CORE, LOAD_CORE = "0", "1"
+SERVER_CORE, LOAD_CORE, BOTH_CORES = "0", "1", "0,1"
 _START_LIMIT = 120.0
 
 
 @dataclass(frozen=True)
 class Server:
-    """A running server: where it is, how long it took to answer first, and its process."""
+    """A running server: where it is, how many seconds it took to answer first, and its process."""
 
     url: str
     seconds_to_ready: float
@@ -36,74 +40,104 @@ class Server:
         return float(sum(p.memory_info().rss for p in [top, *top.children(recursive=True)]) / 1e6)
 
 
+class MemoryWatch:
+    """Resident megabytes of a server, looked at twice a second: (seconds since the start, megabytes)."""
+
+    def __init__(self, server: Server) -> None:
+        self.samples: list[tuple[float, float]] = []
+        self._server = server
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> MemoryWatch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        begin = time.perf_counter()
+        while not self._ended.wait(0.5):
+            self.samples.append((round(time.perf_counter() - begin, 2), round(self._server.memory(), 1)))
+
+
 @contextmanager
 def floor() -> Iterator[Server]:
-    port = _free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "uvicorn",
-        "floor:app",
-        "--port",
-        str(port),
-        "--no-access-log",
-        "--log-level",
-        "error",
-    ]
-    with _running(command, port, "/", cwd=Path(__file__).parent) as server:
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "floor:app", "--port", str(port), "--no-access-log"]
+    with running([*command, "--log-level", "error"], port, "/", cwd=Path(__file__).parent) as server:
         yield server
 
 
 @contextmanager
-def penstock(package: Path, *arguments: str) -> Iterator[Server]:
-    port = _free_port()
-    command = [sys.executable, "-m", "penstock", "serve", str(package), "--port", str(port), "--log-level", "warning"]
-    with _running([*command, *arguments], port, "/readyz") as server:
+def penstock(*models: Path | str, arguments: tuple[str, ...] = (), cores: str = SERVER_CORE) -> Iterator[Server]:
+    port = free_port()
+    command = [sys.executable, "-m", "penstock", "serve", *map(str, models), "--port", str(port)]
+    with running([*command, "--log-level", "warning", *arguments], port, "/readyz", cores=cores) as server:
         yield server
 
 
 @contextmanager
 def mlflow(package: Path) -> Iterator[Server]:
-    """MLflow's own scoring server, from its environment: make mlflow-env makes that."""
-    port = _free_port()
+    """MLflow's own scoring server, from its environment: make mlflow-env makes that. `mlflow models serve` starts just
+    this command."""
+    port = free_port()
     app = "mlflow.pyfunc.scoring_server.app:app"
     command = [str(MLFLOW_PYTHON), "-m", "uvicorn", app, "--port", str(port), "--log-level", "error", "--no-access-log"]
-    with _running(command, port, "/ping", env={"__pyfunc_model_path__": str(package)}) as server:
+    with running(command, port, "/ping", env={"__pyfunc_model_path__": str(package)}) as server:
         yield server
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
+def allow_many_files() -> None:
+    """Thousands of connections need as many open files, here and in the processes started from here."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 @contextmanager
-def _running(
-    command: list[str], port: int, path: str, *, cwd: Path | None = None, env: dict[str, str] | None = None
+def running(
+    command: list[str],
+    port: int,
+    path: str,
+    *,
+    cwd: Path | None = None,
+    env: dict[str, str] | None = None,
+    cores: str = SERVER_CORE,
 ) -> Iterator[Server]:
-    pinned = ["taskset", "-c", SERVER_CORE, *command]
+    """A server process on these cores, once it answers at `path`. Raises SystemExit with its last words."""
     began = time.perf_counter()
-    process = subprocess.Popen(
-        pinned, cwd=cwd, env={**os.environ, **(env or {})}, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-    )
-    try:
-        _wait(f"http://127.0.0.1:{port}{path}", process, began + _START_LIMIT)
-        yield Server(f"http://127.0.0.1:{port}", time.perf_counter() - began, process)
-    finally:
-        process.terminate()
+    with tempfile.TemporaryFile() as words:
+        process = subprocess.Popen(
+            ["taskset", "-c", cores, *command],
+            cwd=cwd, env={**os.environ, **(env or {})}, stderr=words, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
         try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            _wait(f"http://127.0.0.1:{port}{path}", process, began + _START_LIMIT, words)
+            yield Server(f"http://127.0.0.1:{port}", time.perf_counter() - began, process)
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
-def _wait(url: str, process: subprocess.Popen[bytes], until: float) -> None:
+def _wait(url: str, process: subprocess.Popen[bytes], until: float, words: IO[bytes]) -> None:
     """Asks until the server answers. Raises SystemExit where it ends or takes too long."""
     while time.perf_counter() < until:
         if process.poll() is not None:
-            raise SystemExit(f"The server ended with {process.returncode}: {process.args!r}")
+            words.seek(0)
+            said = words.read().decode(errors="replace")[-2000:]
+            raise SystemExit(f"The server ended with {process.returncode}: {process.args!r}\n{said}")
         try:
             with urllib.request.urlopen(url, timeout=2):
                 return
