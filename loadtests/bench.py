@@ -140,7 +140,9 @@ class Bench:
         return loads
 
     def _measure(self, server: Server, name: str, each: Load) -> None:
+        used = server.cpu_seconds()
         summary = load(server, self.directory / each.body, self.seconds, *each.options)
+        summary[t.CPU] = (server.cpu_seconds() - used) / max(summary["answered"], 1) * 1e6
         if not self.results.has(each.scenario, name):
             self.results.measurements.append(Measurement(each.scenario, name, [], server.seconds_to_ready))
         found = self.results.find(each.scenario, name)

@@ -46,7 +46,7 @@ class Tally:
 
     `latencies` of good answers to requests that were due in that time, from when they were due; `service` the same from
     when they were sent; `late` how long after its moment each was sent. `answers` by second and status are those that
-    came in that time.
+    came in that time; `answered` counts all there ever were, those of the warm-up too.
     """
 
     latencies: array[float] = field(default_factory=lambda: array("d"))
@@ -56,6 +56,7 @@ class Tally:
     statuses: Counter[int] = field(default_factory=Counter)
     errors: int = 0
     unanswered: int = 0
+    answered: int = 0
 
 
 class Connection(asyncio.Protocol):
@@ -165,6 +166,7 @@ class Run:
 
     def answered(self, status: int, due: float, sent: float) -> None:
         now = perf_counter()
+        self.tally.answered += 1
         if self._measured(due) and status == 200:
             self.tally.latencies.append(now - due)
             self.tally.service.append(now - sent)
@@ -301,6 +303,7 @@ def summary(run: Run, seconds: float, cpu: float) -> dict[str, object]:
         "statuses": {str(k): v for k, v in sorted(tally.statuses.items())},
         "errors": tally.errors,
         "unanswered": tally.unanswered,
+        "answered": tally.answered,
         "most_waiting": run.most_waiting,
         "late": sum(1 for each in tally.late if each > LATE),
         "late_p99": late.percentile(0.99) * 1e3,

@@ -39,6 +39,13 @@ class Server:
         top = psutil.Process(self.process.pid)
         return float(sum(p.memory_info().rss for p in [top, *top.children(recursive=True)]) / 1e6)
 
+    def cpu_seconds(self) -> float:
+        """Processor time that the process and its children have used so far."""
+        import psutil
+
+        top = psutil.Process(self.process.pid)
+        return float(sum(sum(p.cpu_times()[:2]) for p in [top, *top.children(recursive=True)]))
+
 
 class MemoryWatch:
     """Resident megabytes of a server, looked at twice a second: (seconds since the start, megabytes)."""

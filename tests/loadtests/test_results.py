@@ -16,7 +16,7 @@ def summary(rate: float, milliseconds: float = 1.0, **statuses: int) -> dict[str
     counts = {name.removeprefix("s"): count for name, count in statuses.items()} or {"200": int(rate)}
     return {
         "ok_per_second": rate, "p50": milliseconds, "p99": milliseconds, "statuses": counts, "errors": 0,
-        "unanswered": 0, "late": 0, "cpu": 0.3, "by_second": [counts],
+        "unanswered": 0, "late": 0, "cpu": 0.3, t.CPU: 1e6 / rate, "by_second": [counts],
         "histogram": Histogram([milliseconds / 1e3] * 10).as_json(),
     }  # fmt: skip
 
@@ -55,6 +55,8 @@ def test_a_ratio_is_the_median_of_each_rounds_ratio(results: Results) -> None:
     """The second round was slow for all: its rates are worth nothing, its ratio as much as any."""
     assert results.ratio(t.RATE, (t.IRIS, t.PENSTOCK), (t.IRIS, t.MLFLOW)) == 42
     assert results.ratio(t.RATE, (t.IRIS, t.PENSTOCK), (t.IRIS, t.FLOOR)) == 0.4
+    assert t.TARGETS[0].by_processor(results) == pytest.approx(42)
+    assert math.isnan(t.TARGETS[2].by_processor(results))
     assert math.isnan(paired_ratio([], []))
     assert paired_ratio([1, math.nan, 3], [2, 2, 2]) == 1.0
 
@@ -96,7 +98,7 @@ def test_results_survive_json(results: Results) -> None:
 def test_the_report_is_complete_and_needs_no_network(results: Results, tmp_path: Path) -> None:
     text = write_report(results, tmp_path)
     assert text == as_markdown(results) == (tmp_path / "result.md").read_text()
-    assert "| scikit-learn, 1 row, 64 connections: rate / MLflow's | 42.00 | ≥ 35 (stretch 45) | pass |" in text
+    assert "| scikit-learn, 1 row, 64 connections: rate / MLflow's | 42.00 | ≥ 35 (stretch 45) | pass | 42.00 |" in text
     assert "| iris, 1 row, 64 connections | Penstock | 10,000 |" in text
     assert "950 × 200, 950 × 429" in text
     page = (tmp_path / "result.html").read_text()
