@@ -44,6 +44,7 @@ bench: $(STAMP) mlflow-env  ## Penstock, MLflow and the floor under the same loa
 bench-all: $(STAMP) mlflow-env  ## the same with more models and bodies, two workers, and every locust file; takes longer
 	$(BIN)/python loadtests/bench.py --out build/bench-all --all $(BENCH)
 
+load: NAME ?= steady
 load: $(STAMP)  ## one locust file against a server of its own: make load NAME=steady|mixed|slow|swap|ramp
 	$(BIN)/locust -f loadtests/locust_$(NAME).py --only-summary $(LOCUST)
 

@@ -16,12 +16,12 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import targets as t
 import wrk
 from extras import more_sections, run_locust
+from loads import ALL, ARROW, OURS, Load, connections
 from machine import describe
 from models import make
 from report import write_report
@@ -39,27 +39,11 @@ from servers import (
 )
 
 HERE = Path(__file__).parent
-ARROW = ("--content-type", "application/vnd.apache.arrow.stream")
 OVERLOAD_CONNECTIONS = 2000
-
-
-@dataclass(frozen=True)
-class Load:
-    """A scenario: its name, the servers that get it, the body, and the generator's options."""
-
-    scenario: str
-    servers: tuple[str, ...]
-    body: str
-    options: tuple[str, ...]
 
 
 Beside = tuple[str, Callable[[dict[str, Server]], float]]
 NOTHING: Mapping[str, Beside] = {}
-ALL, OURS = (t.FLOOR, t.PENSTOCK, t.MLFLOW), (t.FLOOR, t.PENSTOCK)
-
-
-def connections(number: int) -> tuple[str, str]:
-    return ("--connections", str(number))
 
 
 class Bench:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import targets as t
+from loads import ALL, OURS, Load, connections
 from servers import BOTH_CORES, penstock
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ LOCUST_FILES = ("steady", "mixed", "slow", "swap", "ramp")
 
 
 def more_sections(bench: Bench) -> None:
-    from bench import ALL, OURS, Load, connections
-
     iris_onnx = [
         Load("iris as ONNX, 1 row, 64 connections", OURS, "iris-onnx-1.json", connections(64)),
         Load("iris as ONNX, 1 row, 1 connection", OURS, "iris-onnx-1.json", connections(1)),
@@ -32,8 +31,6 @@ def more_sections(bench: Bench) -> None:
 
 def two_workers(bench: Bench) -> None:
     """Both cores serve and both send: what a second worker brings on a machine that has no core to spare."""
-    from bench import Load, connections
-
     if not workers_allowed(2):
         print("--workers 2 is not to be had in this release: left out.", flush=True)
         return

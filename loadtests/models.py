@@ -10,7 +10,10 @@ adds-1, -2    ONNX graphs that add 1000 and 2000: an answer tells which version 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import shutil
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +25,24 @@ ADDED = 1000.0
 
 
 def make(directory: Path) -> None:
-    """Packages and request bodies; what is there already is kept."""
-    if (directory / "done").exists():
-        return
+    """Packages and request bodies; what is there already is kept, unless this file or the libraries have changed."""
+    done, wanted = directory / "done", _fingerprint()
+    if done.exists():
+        if done.read_text() == wanted:
+            return
+        shutil.rmtree(directory)
     directory.mkdir(parents=True, exist_ok=True)
     _iris(directory)
     _forest(directory)
     _row_max(directory)
     for number in (1, 2):
         _adds(directory, number)
-    (directory / "done").touch()
+    done.write_text(wanted)
+
+
+def _fingerprint() -> str:
+    libraries = "".join(version(name) for name in ("penstock", "scikit-learn", "onnx", "skl2onnx", "skops"))
+    return hashlib.sha256(Path(__file__).read_bytes() + libraries.encode()).hexdigest()
 
 
 def _iris(directory: Path) -> None:
@@ -103,11 +114,14 @@ def _adds(directory: Path, number: int) -> None:
 
 
 def register(registry: str, packages: Path, name: str) -> None:
-    """Makes versions 1 and 2 of `name` in a registry from adds-1 and adds-2, the first of them in production."""
+    """Makes versions 1 and 2 of `name` in a registry from adds-1 and adds-2, the first of them in production. A registry
+    that has `name` already is left as it is: versions 3 and 4 would add what 1 and 2 do."""
     from penstock import open_registry, publish
 
     opened = open_registry(registry)
     try:
+        if any(model.name == name for model in opened.models()):
+            return
         for number in (1, 2):
             publish(opened, name, packages / f"adds-{number}")
         opened.promote(name, "1", by="loadtests")
