@@ -43,6 +43,8 @@ def make() -> None:
     wanted = _fingerprint()
     if _STAMP.exists() and _STAMP.read_text() == wanted:
         return
+    if ENVIRONMENT.is_symlink():  # venv --clear follows a link, and empties what others share before it fails
+        sys.exit(f"{ENVIRONMENT} is a link to an environment with other requirements: remove the link, then try again.")
     subprocess.run([sys.executable, "-m", "venv", "--clear", ENVIRONMENT], check=True)
     (ENVIRONMENT / ".gitignore").write_text("*\n")
     pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
