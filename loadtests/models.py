@@ -13,6 +13,7 @@ import argparse
 import hashlib
 import json
 import shutil
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -117,11 +118,13 @@ def register(registry: str, packages: Path, name: str) -> None:
     """Makes versions 1 and 2 of `name` in a registry from adds-1 and adds-2, the first of them in production. A registry
     that has `name` already is left as it is: versions 3 and 4 would add what 1 and 2 do."""
     from penstock import open_registry, publish
+    from penstock.errors import RegistryNotFound
 
     opened = open_registry(registry)
     try:
-        if any(model.name == name for model in opened.models()):
-            return
+        with suppress(RegistryNotFound):  # the first model creates it
+            if any(model.name == name for model in opened.models()):
+                return
         for number in (1, 2):
             publish(opened, name, packages / f"adds-{number}")
         opened.promote(name, "1", by="loadtests")
