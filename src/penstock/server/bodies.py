@@ -27,6 +27,10 @@ _LEFT_UNREAD = 64 * 1024
 _LINGER_SECONDS = 1.0
 
 
+# Where a request's headers are kept by name: a handful are looked up of each.
+_NAMED = "penstock.headers"
+
+
 class ClientLeft(Exception):
     """The connection closed; nobody waits for an answer."""
 
@@ -39,13 +43,10 @@ class Hold:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._intake = gateway.intake
+        self._intake.requests += 1
         self.bytes = 0
 
-    def __enter__(self) -> Hold:
-        self._intake.requests += 1
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def release(self) -> None:
         self._intake.requests -= 1
         self._intake.bytes -= self.bytes
 
@@ -58,11 +59,11 @@ class Hold:
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:
-    """The value of a request header; ASGI gives names in lower case."""
-    for key, value in scope["headers"]:
-        if key == name:
-            return value  # type: ignore[no-any-return]
-    return None
+    """The value of a request header, the first where there are several; ASGI gives names in lower case."""
+    named: dict[bytes, bytes] | None = scope.get(_NAMED)
+    if named is None:
+        named = scope[_NAMED] = dict(reversed(scope["headers"]))
+    return named.get(name)
 
 
 def declared_length(scope: Scope) -> int:

@@ -116,17 +116,19 @@ class Invocations:
         call.servable = None
         deadline = call.start + seconds
         patience = Patience(receive, deadline, call.start)
+        hold = Hold(self._gateway)
         try:
-            with Hold(self._gateway) as hold:
-                body = await read_body(scope, receive, self._max_body_bytes, hold)
-                call.unread = patience.reading = False
+            body = await read_body(scope, receive, self._max_body_bytes, hold)
+            call.unread = patience.reading = False
+            if header(scope, b"content-encoding") is not None:
                 body = await unpack(scope, body, self._max_body_bytes, hold)
-                call.servable = servable = self._gateway.find(name, version)
-                with servable.lease():
-                    return await self._answer(call, servable, media, body, answer_media, patience, deadline)
+            call.servable = servable = self._gateway.find(name, version)
+            with servable.lease():
+                return await self._answer(call, servable, media, body, answer_media, patience, deadline)
         except asyncio.CancelledError as cancelled:
             raise patience.cut_short(cancelled) from None
         finally:
+            hold.release()
             patience.end()
 
     async def _answer(
@@ -137,7 +139,7 @@ class Invocations:
         request = servable.read(media, body)
         params = servable.conform_params(request.params)
         call.decode = perf_counter() - began
-        answer = await patience.wait(servable.predict(request.payload, params, deadline))
+        answer = await patience.watch(servable.predict(request.payload, params, deadline))
         call.queue, call.predict = answer.queue, answer.predict
         began = perf_counter()
         encoded = encode(answer.payload, answer_media, wrapped=request.wrapped, nan_words=self._nan_words)

@@ -96,17 +96,12 @@ class Patience:
             self.fate = ClientLeft()
             self._future.cancel()
 
-    async def wait(self, future: asyncio.Future[T]) -> T:
-        """What the future brings. Raises DeadlineExceeded, ClientLeft, and what it brings otherwise."""
-        if future.done():
-            return future.result()
+    def watch(self, future: asyncio.Future[T]) -> asyncio.Future[T]:
+        """The same future, to be awaited; it is cancelled when the time is up or the client has gone."""
         self._future = future  # type: ignore[assignment]
         if self._woken:
             self._listen()
-        try:
-            return await future
-        finally:
-            self._future = None
+        return future
 
     def cut_short(self, error: asyncio.CancelledError) -> Exception:
         """The reason for a cancellation that came from here; any other is raised on."""
@@ -118,5 +113,6 @@ class Patience:
 
     def end(self) -> None:
         self._timer.cancel()
+        self._future = None
         if self._listener is not None:
             self._listener.cancel()

@@ -53,18 +53,17 @@ class Observer(Protocol):
 class _Reply(asyncio.Future[Answer]):
     """The answer to one job. Whoever cancels it takes the job out of the queue in that moment."""
 
-    __slots__ = ("_leave", "place")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, leave: Callable[[Hashable, int], None]) -> None:
-        super().__init__(loop=loop)
-        self._leave = leave
-        self.place: tuple[Hashable, int] | None = None  # not the job: it holds this, and a ring would outlive both
+    # Set by the batcher, since an __init__ would cost as much as the rest. Not the job: that holds this, and a ring
+    # would outlive both.
+    __slots__ = ("lane", "leave", "number")
+    leave: Callable[[Hashable, int], None]
+    lane: Hashable
+    number: int
 
     def cancel(self, msg: Any | None = None) -> bool:
         if not super().cancel(msg):
             return False
-        if self.place is not None:
-            self._leave(*self.place)
+        self.leave(self.lane, self.number)
         return True
 
 
@@ -134,6 +133,9 @@ class Batcher:
         if waiting + rows > self._max_queue_rows:
             said = f"{waiting} rows are waiting, and {self._max_queue_rows} may."
             return Overloaded(said, limit="rows", retry_after=retry_after(waiting, self.drain.value))
+        # Batches of the usual size, one for each job, are more than there will be: mostly that is soon enough.
+        if not too_late(self.cost.mean * (self._lanes.jobs + 1), patience):
+            return None
         if too_late(expected := self._expected(waiting + rows), patience):
             said = f"{waiting} rows are waiting, and an answer will take {expected:.1f} s or more."
             return Overloaded(said, limit="deadline", retry_after=retry_after(waiting, self.drain.value))
@@ -151,14 +153,15 @@ class Batcher:
             raise Closing("This version is being closed.")
         loop = asyncio.get_running_loop()
         now = self._clock()
-        jobs = [Job(part, params, _Reply(loop, self._left), now, deadline) for part in parts]
+        jobs = [Job(part, params, _Reply(loop=loop), now, deadline) for part in parts]
         if self._lanes.rows and not again:
             refusal = self.refusal(sum(job.room for job in jobs), deadline - now)
             if refusal is not None:
                 raise refusal
         for job in jobs:
             self._lanes.add(job)
-            job.reply.place = (job.lane, job.number)
+            reply = job.reply
+            reply.leave, reply.lane, reply.number = self._left, job.lane, job.number
         if not self._woken and len(self._running) < self.slots:
             self._woken = True
             loop.call_soon(self._end_of_tick)

@@ -15,6 +15,7 @@ class CostModel:
         # The whole state: faded sums of 1, rows, seconds, rows², rows × seconds; the line through them, once asked for.
         self._n = self._x = self._y = self._xx = self._xy = 0.0
         self._fitted: tuple[float, float] | None = None
+        self.mean = 0.0  # seconds of a batch, whatever its size; 0 while nothing is known
 
     def observe(self, rows: int, seconds: float) -> None:
         self._n = self._n * _KEEP + 1
@@ -23,11 +24,7 @@ class CostModel:
         self._xx = self._xx * _KEEP + rows * rows
         self._xy = self._xy * _KEEP + rows * seconds
         self._fitted = None
-
-    @property
-    def mean(self) -> float:
-        """Seconds of a batch, whatever its size; 0 while nothing is known."""
-        return self._y / self._n if self._n else 0.0
+        self.mean = self._y / self._n
 
     def predict(self, rows: int) -> float:
         """Seconds for so many rows; infinite while nothing is known. Never less than the mean says for fewer rows."""
