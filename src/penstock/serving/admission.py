@@ -86,7 +86,11 @@ class Crowd:
 
     def enter(self, now: float) -> None:
         if not self.inside:
-            self._since += now - self._emptied  # idle time is not the time of a window
+            idle = now - self._emptied
+            self._since += idle  # which is not the time of a window
+            if idle > _WINDOW and self._standing:
+                self._standing = 0
+                self.limit = self.bound(self._max_wait)
         self.inside += 1
         if self.inside > self._most:
             self._most = self.inside

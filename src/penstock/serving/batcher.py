@@ -288,7 +288,7 @@ class Batcher:
 
     async def _answer(self, jobs: list[Job], started: float) -> None:
         """Answers every job: together if that works, else in halves, at last one by one."""
-        jobs = [job for job in jobs if not job.reply.done()]
+        jobs = self._in_time(jobs, self._clock())
         if not jobs:
             return
         if len(jobs) == 1:
@@ -299,13 +299,13 @@ class Batcher:
         except Exception:  # whose rows are at fault shows when they run apart
             middle = len(jobs) // 2
             for half in (jobs[:middle], jobs[middle:]):
-                await self._answer(self._in_time(half, self._clock()), started)
+                await self._answer(half, started)
             return
         self.cost.observe(sum(job.rows for job in jobs), seconds)
         if not self._hand_out(jobs, payload, started, seconds):
             self._stop_joining(sum(job.rows for job in jobs), payload)
             for job in jobs:
-                await self._answer(self._in_time([job], self._clock()), started)
+                await self._answer([job], started)
 
     async def _answer_one(self, job: Job, started: float) -> None:
         try:
