@@ -43,6 +43,7 @@ empty for requests that reached none; a closed version's series go ten minutes l
 | `outcome` | ok, client_error, model_error, rejected, timeout, internal: what happened, whatever the status |
 | `stage` | decode, queue, predict, encode |
 | `reason` | why a batch went: idle (the model had nothing to do), freed (it had just finished another), full (`--max-rows` reached), alone (rows that are not joined) |
+| `limit` | what a refused request met: rows (`--max-queue-rows`), wait (`--max-wait`), deadline (its own), requests (`--max-inflight`), bytes (`--max-inflight-bytes`) |
 | `kind` | load (first version), swap, revert (back to the version kept warm) |
 | `state` | current, previous (kept warm) |
 
@@ -53,6 +54,8 @@ Useful questions:
 histogram_quantile(0.99, sum by (le, model, version) (rate(penstock_request_seconds_bucket[5m])))
 # share of requests that failed by our or the model's fault
 sum(rate(penstock_requests_total{{outcome=~"model_error|timeout|internal"}}[5m])) / sum(rate(penstock_requests_total[5m]))
+# share of requests that were refused, by the limit they met
+sum by (model, limit) (rate(penstock_overloaded_total[5m])) / on (model) group_left () sum by (model) (rate(penstock_requests_total[5m]))
 # rows a batch
 sum by (model) (rate(penstock_rows_total[5m])) / sum by (model) (rate(penstock_batches_total[5m]))
 ```

@@ -38,7 +38,8 @@ def test_all_the_labels_there_may_be(metrics: Metrics) -> None:
     labels = {tuple(name for name in sample.labels if name != "le") for sample in samples}
     assert labels <= {
         (), ("model",), ("model", "outcome"), ("model", "kind"), ("model", "version"),
-        ("model", "version", "reason"), ("model", "version", "stage"), ("model", "version", "protocol"),
+        ("model", "version", "reason"), ("model", "version", "limit"), ("model", "version", "stage"),
+        ("model", "version", "protocol"),
         ("model", "version", "protocol", "outcome"),
         ("model", "version", "digest", "flavor", "alias", "state"),
     }  # fmt: skip

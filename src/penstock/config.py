@@ -41,6 +41,16 @@ class Settings(BaseModel):
     keep_previous: float = Field(300.0, ge=0, description="How long a replaced version is kept warm for a roll-back.")
     max_rows: int = Field(1024, ge=1, description="The most rows that a model is given at once.")
     max_queue_rows: int = Field(65_536, ge=1, description="The most rows that may wait for a model.")
+    max_wait: float = Field(
+        1.0,
+        gt=0,
+        description="The work that a burst of more than 256 requests may pile up for a model, by its measured rate; "
+        "a queue that stays is held to a twentieth.",
+    )
+    max_inflight: int = Field(8192, ge=1, description="The most requests at once, of all models.")
+    max_inflight_bytes: int = Field(
+        256 * 1024 * 1024, ge=1024, description="The most bytes of request bodies at once; a lone one may be larger."
+    )
     concurrency: int | None = Field(
         None, ge=1, description="Requests at once to a model whose rows cannot be joined; default min(32, cores + 4)."
     )

@@ -32,11 +32,12 @@ PenstockError
 │   ├── MalformedInput          bytes that cannot be read as what they claim to be
 │   ├── UnsupportedMedia        a content type or encoding that nobody here reads
 │   ├── InputTooLarge           more bytes than the limit
+│   ├── InputTooSlow            the caller's time ran out before its body was there
 │   └── SchemaViolation         rows that do not fit the signature; carries the violations
 ├── ServingError                the gateway cannot answer now, or not for this name
 │   ├── ModelNotServed
 │   ├── ModelLoading            served here, but not loaded yet
-│   ├── Overloaded              queue full: try again later
+│   ├── Overloaded              a limit is reached: try again later
 │   ├── DeadlineExceeded        the caller's time ran out
 │   └── Closing                 the model or the gateway is being shut down
 ├── PredictError                the model's own code failed on these rows
@@ -195,6 +196,10 @@ class InputTooLarge(InputError):
     code = "input_too_large"
 
 
+class InputTooSlow(InputError):
+    code = "input_too_slow"
+
+
 class SchemaViolation(InputError):
     """Rows that do not fit. `violations` lists them by row and column; the message shows the first few."""
 
@@ -223,12 +228,13 @@ class ModelLoading(ServingError):
 
 
 class Overloaded(ServingError):
-    """The queue is full. `retry_after` is whole seconds."""
+    """A limit is reached; `limit` says which, as the metrics name it. `retry_after` is whole seconds."""
 
     code = "overloaded"
 
-    def __init__(self, message: str, *, retry_after: int = 1) -> None:
-        super().__init__(message, hint="Try again later.")
+    def __init__(self, message: str, *, limit: str = "rows", retry_after: int = 1) -> None:
+        super().__init__(message, hint=f"Try again in {retry_after} s.")
+        self.limit = limit
         self.retry_after = retry_after
 
 

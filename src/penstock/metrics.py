@@ -33,6 +33,7 @@ PROTOCOLS = ("invocations",)
 OUTCOMES = ("ok", "client_error", "model_error", "rejected", "timeout", "internal")
 STAGES = ("decode", "queue", "predict", "encode")
 DISPATCH_REASONS = ("idle", "freed", "full", "alone")
+LIMITS = ("rows", "wait", "deadline", "requests", "bytes")
 
 _SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _LOAD_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
@@ -104,6 +105,9 @@ class VersionMetrics:
     queue_rows: Number = field(default_factory=Number)
     queue_limit_rows: Number = field(default_factory=Number)
     in_flight: Number = field(default_factory=Number)
+    overloaded: dict[str, Number] = field(default_factory=lambda: {limit: Number() for limit in LIMITS})
+    request_limit: Number = field(default_factory=Number)
+    drain_rate: Number = field(default_factory=Number)
 
 
 _Series = Iterable[tuple[tuple[str, ...], "Number | Distribution"]]
@@ -141,6 +145,17 @@ _FAMILIES = (
     _Family("queue_rows", "gauge", "Rows waiting for the model.", (), _one("queue_rows")),
     _Family("queue_limit_rows", "gauge", "Rows that may wait for the model.", (), _one("queue_limit_rows")),
     _Family("in_flight_requests", "gauge", "Requests being worked on.", (), _one("in_flight")),
+    _Family(
+        "in_flight_limit_requests", "gauge",
+        "Requests that may be worked on at once, by --max-wait and the rate at which they are answered.", (),
+        _one("request_limit"),
+    ),
+    _Family(
+        "drain_rows_per_second", "gauge", "Rows a second that leave the model while it works.", (), _one("drain_rate")
+    ),
+    _Family(
+        "overloaded", "counter", "Requests refused with 429, by the limit they met.", ("limit",), _each("overloaded")
+    ),
 )  # fmt: skip
 
 
@@ -201,6 +216,12 @@ class Metrics:
             "model",
         )
         self.registry_errors = self._counter("registry_errors", "Polls of the registry that failed.", "model")
+        self.open_requests = self._gauge("open_requests", "Requests from their headers to their answer, of all models.")
+        self.open_limit = self._gauge("open_limit_requests", "Requests that may be open at once: --max-inflight.")
+        self.body_bytes = self._gauge("body_bytes", "Bytes of request bodies held in memory.")
+        self.body_limit = self._gauge(
+            "body_limit_bytes", "Bytes of request bodies that may be held: --max-inflight-bytes."
+        )
         self.ready = self._gauge("ready", "1 while every model named at start is loaded and nothing is draining.")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:

@@ -77,12 +77,16 @@ class Watching:
     def __init__(self) -> None:
         self.batches: list[tuple[int, int, str]] = []
         self.waiting: list[int] = []
+        self.rates: list[float] = []
 
     def dispatched(self, batch: Batch) -> None:
         self.batches.append((len(batch.jobs), batch.rows, batch.reason))
 
     def queued(self, rows: int) -> None:
         self.waiting.append(rows)
+
+    def drained(self, rate: float) -> None:
+        self.rates.append(rate)
 
 
 class FakePredictor(Predictor):

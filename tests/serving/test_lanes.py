@@ -16,17 +16,14 @@ from penstock.serving.lanes import Batch, Job, Lanes
 from serving.fakes import tensors
 
 
-class Reply:
-    def __init__(self) -> None:
-        self.gone = False
-
-    def done(self) -> bool:
-        return self.gone
-
-
 def job(payload: Payload | int, params: Mapping[str, Any] | None = None) -> Job:
     """A job of some payload, or of that many rows."""
-    return Job(tensors(*range(payload)) if isinstance(payload, int) else payload, params or {}, Reply(), 0.0)
+    return Job(tensors(*range(payload)) if isinstance(payload, int) else payload, params or {}, None, 0.0)
+
+
+def leave(lanes: Lanes, *jobs: Job) -> None:
+    for one in jobs:
+        assert lanes.remove(one.lane, one.number)
 
 
 def lanes_of(*jobs: Job) -> Lanes:
@@ -144,10 +141,12 @@ def test_unjoined_jobs_go_one_by_one_in_order_of_arrival() -> None:
     assert drained(lanes, joined=False) == [[b], [c]]
 
 
-def test_departed_jobs_are_passed_over_and_do_not_end_a_batch() -> None:
+def test_departed_jobs_are_gone_at_once_and_do_not_end_a_batch() -> None:
     a, gone, b, last = job(1), job(100), job(1), job(5)
     lanes = lanes_of(a, gone, b, last)
-    gone.reply.gone = last.reply.gone = True
+    leave(lanes, gone, last)
+    assert (lanes.rows, lanes.jobs) == (2, 2)
+    assert not lanes.remove(gone.lane, gone.number), "it left twice"
     assert take(lanes) == Batch([a, b], 2, "freed")
     assert lanes.rows == 0
     assert repr(lanes) == "<Lanes 0 jobs, 0 rows in 0 lanes>"
@@ -156,7 +155,7 @@ def test_departed_jobs_are_passed_over_and_do_not_end_a_batch() -> None:
 def test_a_lane_of_departed_jobs_alone_gives_way_to_the_next() -> None:
     gone, b = job(1), job(tensors(1.0, width=2))
     lanes = lanes_of(gone, b)
-    gone.reply.gone = True
+    leave(lanes, gone)
     assert drained(lanes) == [[b]]
     assert take(lanes) is None
 
@@ -164,14 +163,39 @@ def test_a_lane_of_departed_jobs_alone_gives_way_to_the_next() -> None:
 def test_a_departed_head_leaves_its_place_to_nobody() -> None:
     gone, b, a = job(1), job(tensors(1.0, width=2)), job(1)
     lanes = lanes_of(gone, b, a)
-    gone.reply.gone = True
+    leave(lanes, gone)
     assert drained(lanes) == [[b], [a]]
+
+
+def test_a_job_that_runs_does_not_wait_any_more() -> None:
+    a, b = job(1), job(1)
+    lanes = lanes_of(a, b)
+    assert take(lanes) == Batch([a, b], 2, "freed")
+    assert not lanes.remove(a.lane, a.number)
+    assert (lanes.rows, lanes.jobs) == (0, 0)
+
+
+def test_lanes_that_come_and_go_leave_nothing_behind() -> None:
+    lanes = lanes_of(first := job(1))
+    for number in range(10_000):
+        lanes.add(passing := job(1, {"t": number}))
+        leave(lanes, passing)
+    assert len(lanes._heads) < 200
+    assert drained(lanes) == [[first]]
+
+
+def test_the_earliest_deadline_is_the_batches() -> None:
+    a, b = job(1), job(2)
+    a.deadline, b.deadline = 5.0, 3.0
+    batch = Batch([a, b], 3, "idle")
+    assert batch.deadline == 3.0
+    assert batch.of([a]) == Batch([a], 1, "idle")
 
 
 def test_clear_returns_who_still_waits_and_leaves_nothing() -> None:
     a, gone, b = job(1), job(1), job(Value(1))
     lanes = lanes_of(a, gone, b)
-    gone.reply.gone = True
+    leave(lanes, gone)
     assert lanes.clear() == [a, b]
     assert (lanes.rows, take(lanes)) == (0, None)
     lanes.add(late := job(1))
@@ -207,18 +231,18 @@ class LanesMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.waiting)
     @rule(data=st.data())
     def leave(self, data: st.DataObject) -> None:
-        data.draw(st.sampled_from(self.waiting)).reply.gone = True
+        gone = data.draw(st.sampled_from(self.waiting))
+        leave(self.lanes, gone)
+        self.waiting.remove(gone)
 
     @rule(max_rows=st.integers(1, 12), joined=st.booleans())
     def take(self, max_rows: int, joined: bool) -> None:
         batch = self.lanes.take(max_rows, "idle", joined=joined)
-        there = [j for j in self.waiting if not j.reply.done()]
         if batch is None:
-            assert not there
-            self.waiting = []
+            assert not self.waiting
             return
-        head = there[0]
-        mates = [j for j in there if j.lane == head.lane]
+        head = self.waiting[0]
+        mates = [j for j in self.waiting if j.lane == head.lane]
         assert batch.jobs == mates[: len(batch.jobs)], "not the oldest head, or out of order, or a departed one"
         assert batch.rows == sum(j.rows for j in batch.jobs)
         assert batch.rows <= max_rows or len(batch.jobs) == 1
@@ -232,13 +256,12 @@ class LanesMachine(RuleBasedStateMachine):
 
     @rule()
     def clear(self) -> None:
-        assert sorted(self.lanes.clear(), key=lambda j: j.number) == [j for j in self.waiting if not j.reply.done()]
+        assert sorted(self.lanes.clear(), key=lambda j: j.number) == self.waiting
         self.waiting = []
 
     @invariant()
     def rows_are_right(self) -> None:
-        there = sum(j.room for j in self.waiting if not j.reply.done())
-        assert there <= self.lanes.rows <= sum(j.room for j in self.waiting)
+        assert (self.lanes.rows, self.lanes.jobs) == (sum(j.room for j in self.waiting), len(self.waiting))
 
 
 LanesMachine.TestCase.settings = settings(max_examples=200, stateful_step_count=30, deadline=None, derandomize=True)

@@ -14,6 +14,7 @@ from penstock.registry import Registry, open_registry
 from penstock.registry.reference import ModelReference, parse_reference
 from penstock.server.app import make_app
 from penstock.server.run import RunOptions, serve
+from penstock.serving.admission import Intake
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import ServingOptions
 from penstock.serving.served_model import ServedModel
@@ -53,14 +54,15 @@ def make_gateway(settings: Settings, references: list[ModelReference], registry:
         raise ConfigError(f"The default model {settings.default_model!r} is none of those served: {', '.join(names)}.")
     models = [ServedModel(r.served_as, metrics, alias=r.alias) for r in references]
     sources = [_source(settings, r, m, registry, metrics) for r, m in zip(references, models, strict=True)]
-    return Gateway(models, metrics, default=settings.default_model, sources=sources, tidy=True)
+    intake = Intake(settings.max_inflight, settings.max_inflight_bytes)
+    return Gateway(models, metrics, default=settings.default_model, sources=sources, tidy=True, intake=intake)
 
 
 def _source(
     settings: Settings, reference: ModelReference, served: ServedModel, registry: Registry | None, metrics: Metrics
 ) -> Source:
     load = LoadOptions(trust_code=settings.trust_code, strict_env=settings.strict_env, threads=settings.threads)
-    serving = ServingOptions(settings.max_rows, settings.max_queue_rows, settings.concurrency)
+    serving = ServingOptions(settings.max_rows, settings.max_queue_rows, settings.concurrency, settings.max_wait)
     if reference.path is not None:
         return Pinned(served, partial(_load_path, reference, load), metrics, serving=serving)
     assert registry is not None

@@ -1,4 +1,5 @@
-"""Request bodies: read with a limit whatever their framing, unpacked with the same limit, and their media type."""
+"""Request bodies: read with a limit whatever their framing, unpacked with the same limit, and their media type; and how
+to answer before one is read."""
 
 from __future__ import annotations
 
@@ -6,9 +7,10 @@ import asyncio
 import zlib
 from collections.abc import Callable
 
-from starlette.types import Receive, Scope
+from starlette.types import Message, Receive, Scope, Send
 
 from penstock.errors import InputTooLarge, MalformedInput, UnsupportedMedia
+from penstock.serving.gateway import Gateway
 from penstock.wire.formats import JSON, READERS
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -18,24 +20,63 @@ MAX_BODY_BYTES = 64 * 1024 * 1024
 _DISCARD_FACTOR = 4
 
 
+# A body that was not read and is no longer than this is left to the HTTP parser, which throws it away in passing; the
+# connection lives on. For a longer one it is closed, a moment later: the client may still be sending, and the system
+# answers bytes that nobody reads with a reset, which makes clients throw away the answer that they have.
+_LEFT_UNREAD = 64 * 1024
+_LINGER_SECONDS = 1.0
+
+
+# Where a request's headers are kept by name: a handful are looked up of each.
+_NAMED = "penstock.headers"
+
+
 class ClientLeft(Exception):
     """The connection closed; nobody waits for an answer."""
 
 
+class Hold:
+    """One request's place in the gateway's intake, and the bytes of its body."""
+
+    __slots__ = ("_gateway", "_intake", "bytes")
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._intake = gateway.intake
+        self._intake.requests += 1
+        self.bytes = 0
+
+    def release(self) -> None:
+        self._intake.requests -= 1
+        self._intake.bytes -= self.bytes
+
+    def take(self, more: int) -> None:
+        """Holds so many bytes more. Raises Overloaded where there is no room for them."""
+        if not self._intake.fits(more, self.bytes):
+            raise self._gateway.overloaded("bytes")
+        self._intake.bytes += more
+        self.bytes += more
+
+
 def header(scope: Scope, name: bytes) -> bytes | None:
-    """The value of a request header; ASGI gives names in lower case."""
-    for key, value in scope["headers"]:
-        if key == name:
-            return value  # type: ignore[no-any-return]
-    return None
+    """The value of a request header, the first where there are several; ASGI gives names in lower case."""
+    named: dict[bytes, bytes] | None = scope.get(_NAMED)
+    if named is None:
+        named = scope[_NAMED] = dict(reversed(scope["headers"]))
+    return named.get(name)
 
 
-async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The whole body. Raises InputTooLarge beyond `limit` bytes, ClientLeft."""
+def declared_length(scope: Scope) -> int:
+    """The Content-Length; 0 where there is none."""
     declared = header(scope, b"content-length")
-    if declared is not None and declared.isdigit() and int(declared) > limit:
+    return int(declared) if declared is not None and declared.isdigit() else 0
+
+
+async def read_body(scope: Scope, receive: Receive, limit: int, hold: Hold | None = None) -> bytes:
+    """The whole body. Raises InputTooLarge beyond `limit` bytes, Overloaded where `hold` finds no room, ClientLeft."""
+    if (declared := declared_length(scope)) > limit:
         if header(scope, b"expect") is None:
-            await _discard(receive, int(declared), limit)
+            await _discard(receive, declared, limit)
         raise _too_large(limit)
     message = await receive()
     if message["type"] == "http.disconnect":
@@ -44,7 +85,11 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     if not message.get("more_body", False):
         if len(body) > limit:
             raise _too_large(limit)
+        if hold is not None:
+            hold.take(len(body))
         return body
+    if hold is not None:
+        hold.take(len(body))
     chunks = [body]
     size = len(body)
     while True:
@@ -58,9 +103,30 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
             if message.get("more_body", False):
                 await _discard(receive, limit * _DISCARD_FACTOR - size, limit)
             raise _too_large(limit)
+        if hold is not None:
+            hold.take(len(chunk))
         chunks.append(chunk)
         if not message.get("more_body", False):
             return b"".join(chunks)
+
+
+async def answer_unread(scope: Scope, receive: Receive, send: Send, start: Message, content: bytes) -> None:
+    """Sends an answer whose request has a body that was not read to its end."""
+    asks = header(scope, b"expect") is not None  # sends its body only when told to, which nobody does any more
+    chunked = header(scope, b"transfer-encoding") is not None
+    if not asks and not chunked and declared_length(scope) <= _LEFT_UNREAD:
+        await send(start)
+        await send({"type": "http.response.body", "body": content})
+        return
+    await send({**start, "headers": [*start["headers"], (b"connection", b"close")]})
+    await send({"type": "http.response.body", "body": content, "more_body": not asks})
+    if not asks:
+        try:
+            async with asyncio.timeout(_LINGER_SECONDS):
+                await _discard(receive, 0, MAX_BODY_BYTES)
+        except (TimeoutError, ClientLeft):
+            pass
+        await send({"type": "http.response.body", "body": b""})
 
 
 async def _discard(receive: Receive, expected: int, limit: int) -> None:
@@ -82,8 +148,9 @@ def _too_large(limit: int) -> InputTooLarge:
     )
 
 
-async def unpack(scope: Scope, body: bytes, limit: int) -> bytes:
-    """The body without its Content-Encoding. Raises UnsupportedMedia, MalformedInput, InputTooLarge beyond `limit`."""
+async def unpack(scope: Scope, body: bytes, limit: int, hold: Hold | None = None) -> bytes:
+    """The body without its Content-Encoding. Raises UnsupportedMedia, MalformedInput, InputTooLarge beyond `limit`,
+    Overloaded where `hold` finds no room for what it has become."""
     encoding = header(scope, b"content-encoding")
     if encoding is None:
         return body
@@ -95,7 +162,10 @@ async def unpack(scope: Scope, body: bytes, limit: int) -> bytes:
                 hint=f"Send it plain, or as {', '.join(n for n in _UNPACKERS if n and n != 'identity')}.",
             )
         # Libraries release the interpreter while they unpack, so the loop turns on.
-        body = await asyncio.to_thread(unpacker, body, limit) if len(body) > _UNPACKED_INLINE else unpacker(body, limit)
+        packed = len(body)
+        body = await asyncio.to_thread(unpacker, body, limit) if packed > _UNPACKED_INLINE else unpacker(body, limit)
+        if hold is not None and len(body) > packed:
+            hold.take(len(body) - packed)
     return body
 
 

@@ -1,6 +1,7 @@
 """POST …/invocations: body, rows, answer. The hot path, hence raw ASGI.
 
-The body is read before a version is leased, so that a slow client never holds one; the lease spans the rest.
+Whether there is room is asked before the body is read, and again when its rows are known. The body is read before a
+version is leased, so that a slow client never holds one; the lease spans the rest.
 """
 
 from __future__ import annotations
@@ -14,11 +15,20 @@ from time import perf_counter
 
 from starlette.types import Receive, Scope, Send
 
-from penstock.errors import DeadlineExceeded, MalformedInput, Overloaded, PenstockError, PredictError
+from penstock.errors import Overloaded, PenstockError, PredictError
 from penstock.metrics import VersionMetrics
-from penstock.server.bodies import ClientLeft, header, media_type, read_body, unpack
+from penstock.server.bodies import (
+    ClientLeft,
+    Hold,
+    answer_unread,
+    declared_length,
+    header,
+    media_type,
+    read_body,
+    unpack,
+)
+from penstock.server.patience import Patience, patience_of
 from penstock.server.statuses import body_of, status_of
-from penstock.serving.batcher import Answer
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import Servable
 from penstock.wire.formats import JSON, accepted, encode
@@ -29,22 +39,24 @@ PROTOCOL = "invocations"
 
 TIMEOUT = 60.0
 
-# How long a request waits before somebody listens for its client going away; most are answered long before.
-_WATCH_AFTER = 0.02
-
 _ALLOWED_IN_ID = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/+=@")
 
 
 @dataclass(slots=True)
-class _Stages:
-    """Seconds by stage, for the metrics and the Server-Timing header."""
+class _Call:
+    """What is known of one request: when it began, its id, the version that answers it, whether its body is still
+    unread, and seconds by stage, for the metrics and the Server-Timing header."""
 
+    start: float
+    request_id: bytes
+    servable: Servable | None = None
+    unread: bool = True
     decode: float = 0.0
     queue: float = 0.0
     predict: float = 0.0
     encode: float = 0.0
 
-    def header(self) -> bytes:
+    def timing(self) -> bytes:
         """Milliseconds, as the Server-Timing specification has it."""
         return (
             f"decode;dur={self.decode * 1e3:.3f}, queue;dur={self.queue * 1e3:.3f}, "
@@ -65,85 +77,87 @@ class Invocations:
         self._unserved = gateway.metrics.version("", "")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        start = perf_counter()
-        request_id = _request_id(scope)
-        stages = _Stages()
-        servable: Servable | None = None
+        call = _Call(perf_counter(), _request_id(scope))
         headers: list[tuple[bytes, bytes]] = []
         try:
-            media = media_type(scope)
-            answer_media = _answer_media(scope)
-            deadline = start + _patience(scope, self._timeout)
-            body = await read_body(scope, receive, self._max_body_bytes)
-            body = await unpack(scope, body, self._max_body_bytes)
-            path = scope["path_params"]
-            servable = self._gateway.find(path.get("name"), path.get("version"))
-            with servable.lease():
-                metrics = servable.metrics
-                metrics.in_flight.inc()
-                try:
-                    content, answer_media = await self._answer(
-                        servable, media, body, answer_media, stages, receive, deadline
-                    )
-                finally:
-                    metrics.in_flight.dec()
+            content, media = await self._handle(call, scope, receive)
             status, outcome = 200, "ok"
         except ClientLeft:
-            status, outcome, content, answer_media = 499, "client_error", b"", JSON
+            self._count(call, "client_error")
+            return
         except Exception as error:
             found = status_of(error)
-            status, outcome, content = found.http, found.outcome, body_of(error, found)
-            answer_media = JSON
+            status, outcome, content, media = found.http, found.outcome, body_of(error, found), JSON
             if isinstance(error, Overloaded):
                 headers.append((b"retry-after", str(error.retry_after).encode()))
+                self._metrics(call).overloaded[error.limit].inc()
             if status == 413:
                 headers.append((b"connection", b"close"))
-            _log_failure(error, outcome, servable, request_id)
-        self._count(servable, outcome, stages, perf_counter() - start)
-        if status == 499:
+                call.unread = False
+            _log_failure(error, outcome, call)
+        self._count(call, outcome)
+        headers += _headers(content, media, call)
+        start = {"type": "http.response.start", "status": status, "headers": headers}
+        if call.unread:
+            await answer_unread(scope, receive, send, start, content)
             return
-        headers += _headers(content, answer_media, servable, request_id, stages)
-        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send(start)
         await send({"type": "http.response.body", "body": content})
 
+    async def _handle(self, call: _Call, scope: Scope, receive: Receive) -> tuple[bytes, str]:
+        """The answer's body and media type. Raises ClientLeft and every PenstockError that a request may meet."""
+        media = media_type(scope)
+        answer_media = _answer_media(scope)
+        seconds = patience_of(scope, self._timeout)
+        path = scope["path_params"]
+        name, version = path.get("name"), path.get("version")
+        call.servable = self._gateway.peek(name, version)
+        self._gateway.admit(call.servable, seconds, declared_length(scope))
+        call.servable = None
+        deadline = call.start + seconds
+        patience = Patience(receive, deadline, call.start)
+        hold = Hold(self._gateway)
+        try:
+            body = await read_body(scope, receive, self._max_body_bytes, hold)
+            call.unread = patience.reading = False
+            if header(scope, b"content-encoding") is not None:
+                body = await unpack(scope, body, self._max_body_bytes, hold)
+            call.servable = servable = self._gateway.find(name, version)
+            with servable.lease():
+                return await self._answer(call, servable, media, body, answer_media, patience, deadline)
+        except asyncio.CancelledError as cancelled:
+            raise patience.cut_short(cancelled) from None
+        finally:
+            hold.release()
+            patience.end()
+
     async def _answer(
-        self, servable: Servable, media: str, body: bytes, answer_media: str, stages: _Stages, receive: Receive,
+        self, call: _Call, servable: Servable, media: str, body: bytes, answer_media: str, patience: Patience,
         deadline: float,
     ) -> tuple[bytes, str]:  # fmt: skip
         began = perf_counter()
         request = servable.read(media, body)
         params = servable.conform_params(request.params)
-        stages.decode = perf_counter() - began
-        answer = await _while_client_waits(servable.predict(request.payload, params), receive, deadline)
-        stages.queue, stages.predict = answer.queue, answer.predict
+        call.decode = perf_counter() - began
+        answer = await patience.watch(servable.predict(request.payload, params, deadline))
+        call.queue, call.predict = answer.queue, answer.predict
         began = perf_counter()
         encoded = encode(answer.payload, answer_media, wrapped=request.wrapped, nan_words=self._nan_words)
-        stages.encode = perf_counter() - began
+        call.encode = perf_counter() - began
         return encoded
 
-    def _count(self, servable: Servable | None, outcome: str, stages: _Stages, seconds: float) -> None:
-        metrics: VersionMetrics = self._unserved if servable is None else servable.metrics
+    def _metrics(self, call: _Call) -> VersionMetrics:
+        return self._unserved if call.servable is None else call.servable.metrics
+
+    def _count(self, call: _Call, outcome: str) -> None:
+        metrics = self._metrics(call)
         metrics.outcomes[PROTOCOL, outcome].inc()
-        metrics.request_seconds[PROTOCOL].observe(seconds)
+        metrics.request_seconds[PROTOCOL].observe(perf_counter() - call.start)
         if outcome == "ok":
-            metrics.stages["decode"].observe(stages.decode)
-            metrics.stages["queue"].observe(stages.queue)
-            metrics.stages["predict"].observe(stages.predict)
-            metrics.stages["encode"].observe(stages.encode)
-
-
-def _patience(scope: Scope, most: float) -> float:
-    """Seconds that the caller waits, by its X-Request-Timeout, and `most` at the most. Raises MalformedInput."""
-    given = header(scope, b"x-request-timeout")
-    if given is None:
-        return most
-    try:
-        seconds = float(given)
-    except ValueError:
-        seconds = 0.0
-    if not seconds > 0:
-        raise MalformedInput("X-Request-Timeout must be a number of seconds above 0.")
-    return min(seconds, most)
+            metrics.stages["decode"].observe(call.decode)
+            metrics.stages["queue"].observe(call.queue)
+            metrics.stages["predict"].observe(call.predict)
+            metrics.stages["encode"].observe(call.encode)
 
 
 def _answer_media(scope: Scope) -> str:
@@ -151,60 +165,6 @@ def _answer_media(scope: Scope) -> str:
     if accept is None or accept in (b"*/*", b"application/json"):
         return JSON
     return accepted(accept.decode("latin-1"))
-
-
-class _Patience:
-    """Watches over one answer to come: drops the job when its time is up or its client has gone. `fate` says which.
-
-    Most answers come before the watch begins, so that it costs them one timer.
-    """
-
-    __slots__ = ("_deadline", "_future", "_receive", "_task", "_timer", "fate")
-
-    def __init__(self, future: asyncio.Future[Answer], receive: Receive, deadline: float) -> None:
-        self._future = future
-        self._receive = receive
-        self._deadline = deadline
-        self._task: asyncio.Task[None] | None = None
-        self.fate: Exception | None = None
-        begin = min(_WATCH_AFTER, deadline - perf_counter())
-        self._timer = asyncio.get_running_loop().call_later(begin, self._begin)
-
-    def _begin(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._watch())
-
-    async def _watch(self) -> None:
-        try:
-            async with asyncio.timeout(self._deadline - perf_counter()):
-                while (await self._receive())["type"] != "http.disconnect":
-                    pass
-            self.fate = ClientLeft()
-        except TimeoutError:
-            self.fate = DeadlineExceeded("The answer was not ready in time.", hint="Send fewer rows, or wait longer.")
-        self._future.cancel()
-
-    def end(self) -> None:
-        self._timer.cancel()
-        if self._task is not None:
-            self._task.cancel()
-
-
-async def _while_client_waits(future: asyncio.Future[Answer], receive: Receive, deadline: float) -> Answer:
-    """The answer, if it comes before `deadline` (perf_counter) and while the client is there.
-
-    Raises DeadlineExceeded, ClientLeft, and what the prediction raises.
-    """
-    if future.done():
-        return future.result()
-    patience = _Patience(future, receive, deadline)
-    try:
-        return await future
-    except asyncio.CancelledError:
-        if patience.fate is not None:
-            raise patience.fate from None
-        raise
-    finally:
-        patience.end()
 
 
 # Ids of our own: a random beginning for the process, then a count.
@@ -220,29 +180,27 @@ def _request_id(scope: Scope) -> bytes:
     return b"%s%08x" % (_PROCESS_ID, next(_numbers))
 
 
-def _headers(
-    content: bytes, media: str, servable: Servable | None, request_id: bytes, stages: _Stages
-) -> list[tuple[bytes, bytes]]:
+def _headers(content: bytes, media: str, call: _Call) -> list[tuple[bytes, bytes]]:
     headers = [
         (b"content-type", media.encode()),
         (b"content-length", str(len(content)).encode()),
         (b"x-content-type-options", b"nosniff"),
-        (b"x-request-id", request_id),
+        (b"x-request-id", call.request_id),
     ]
-    if servable is not None:
+    if call.servable is not None:
         headers += [
-            (b"x-model-name", servable.model.encode()),
-            (b"x-model-version", servable.version.encode()),
-            (b"server-timing", stages.header()),
+            (b"x-model-name", call.servable.model.encode()),
+            (b"x-model-version", call.servable.version.encode()),
+            (b"server-timing", call.timing()),
         ]
     return headers
 
 
-def _log_failure(error: Exception, outcome: str, servable: Servable | None, request_id: bytes) -> None:
+def _log_failure(error: Exception, outcome: str, call: _Call) -> None:
     """Callers' mistakes are theirs to read; the model's and our own are logged with the request id."""
     if outcome not in ("model_error", "internal"):
         return
-    what = f"{servable.model} version {servable.version}" if servable else "no model"
+    what = f"{call.servable.model} version {call.servable.version}" if call.servable else "no model"
     cause = error.__cause__ if isinstance(error, PredictError) and error.__cause__ else error
     level = logging.WARNING if isinstance(error, PenstockError) and outcome == "model_error" else logging.ERROR
-    log.log(level, "Request %s to %s failed. %s", request_id.decode(), what, error, exc_info=cause)
+    log.log(level, "Request %s to %s failed. %s", call.request_id.decode(), what, error, exc_info=cause)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import socket
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,9 +17,14 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from penstock.errors import ConfigError
+from penstock.server.protocol import SWEEP_EVERY, BoundedProtocol
 from penstock.serving.gateway import Gateway
 
 log = logging.getLogger("penstock.server")
+
+# How long a thread may have the interpreter while another one wants it. A forest takes and leaves it a hundred times a
+# batch; with Python's 5 ms each time, an event loop that is busy turning callers away would starve the model.
+_SWITCH_SECONDS = 0.0005
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,14 @@ class _Server(uvicorn.Server):
         self._gateway.drain()
         asyncio.get_running_loop().call_later(delay, self.stop)
 
+    async def on_tick(self, counter: int) -> bool:
+        """uvicorn calls this ten times a second."""
+        if counter % int(10 * SWEEP_EVERY) == 0:
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, BoundedProtocol):
+                    connection.sweep()
+        return await super().on_tick(counter)
+
     def stop(self) -> None:
         """Accepts nothing new, finishes what is in flight."""
         self.should_exit = True
@@ -107,10 +121,11 @@ async def serve(
     `on_ready` is called with the URL once every model is loaded. Raises what loading raises, with the socket closed.
     """
     config = uvicorn.Config(
-        app, http="httptools", ws="none", lifespan="off", access_log=False, log_config=None, server_header=False,
+        app, http=BoundedProtocol, ws="none", lifespan="off", access_log=False, log_config=None, server_header=False,
         proxy_headers=False, timeout_keep_alive=ceil(options.keep_alive),
         timeout_graceful_shutdown=ceil(options.drain_timeout),
     )  # fmt: skip
+    sys.setswitchinterval(_SWITCH_SECONDS)
     server = _Server(config, gateway, options.drain_delay)
     serving = asyncio.create_task(server.serve(sockets=[bound]))
     starting = asyncio.ensure_future((start or gateway.start)())

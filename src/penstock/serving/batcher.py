@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from math import inf
 from time import perf_counter
-from typing import Protocol
+from typing import Any, Protocol
 
-from penstock.errors import Closing, Overloaded, PenstockError, PredictError
+from penstock.errors import Closing, DeadlineExceeded, Overloaded, PenstockError, PredictError
 from penstock.payload import Params, Payload, Value, join
+from penstock.serving.admission import DrainRate, retry_after, too_late
 from penstock.serving.cost import CostModel
 from penstock.serving.lanes import Batch, DispatchReason, Job, Lanes
 from penstock.serving.runner import Runner, RunNow
@@ -45,6 +47,25 @@ class Observer(Protocol):
 
     def queued(self, rows: int) -> None: ...
 
+    def drained(self, rate: float) -> None: ...
+
+
+class _Reply(asyncio.Future[Answer]):
+    """The answer to one job. Whoever cancels it takes the job out of the queue in that moment."""
+
+    # Set by the batcher, since an __init__ would cost as much as the rest. Not the job: that holds this, and a ring
+    # would outlive both.
+    __slots__ = ("lane", "leave", "number")
+    leave: Callable[[Hashable, int], None]
+    lane: Hashable
+    number: int
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        if not super().cancel(msg):
+            return False
+        self.leave(self.lane, self.number)
+        return True
+
 
 class Batcher:
     """Joins jobs for one runner.
@@ -70,50 +91,88 @@ class Batcher:
         self._max_queue_rows = max_queue_rows
         self._clock = clock
         # The whole mutable state: what waits, how many batches run, whether a tick's end is awaited, what batches cost
-        # and how many went to a thread since the last did not, the two switches.
+        # and how many went to a thread since the last did not, how fast rows leave and when the last did, the two
+        # switches.
         self._lanes = Lanes()
         self._running: set[asyncio.Task[None]] = set()
         self._woken = False
         self._closed = False
         self.cost = CostModel()
         self._threaded = 0
+        self.drain = DrainRate()
+        self._drained_at = -inf
         self.joined = joined
 
-    def enqueue(self, payload: Payload, params: Params) -> asyncio.Future[Answer]:
-        """The answer to come for one caller's payload; cancelling it drops the job.
+    def enqueue(self, payload: Payload, params: Params, deadline: float = inf) -> asyncio.Future[Answer]:
+        """The answer to come for one caller's payload; cancelling it takes the job out of the queue at once.
 
-        One larger than a batch is split and put together again in order. Raises Overloaded, Closing; the future
-        raises PredictError, Closing.
+        One larger than a batch is split and put together again in order. What has not begun at its `deadline`, on this
+        batcher's clock, is dropped when its turn comes; who wants it gone in that moment sets a timer and cancels.
+        Raises Overloaded, Closing; the future raises PredictError, DeadlineExceeded, Closing.
         """
         rows = payload.rows
         if rows is not None and rows > self._max_rows and self.joined and not isinstance(payload, Value):
             parts: list[Payload] = [payload.take(slice(a, a + self._max_rows)) for a in range(0, rows, self._max_rows)]
-            jobs = self._admit(parts, params)
-            return asyncio.get_running_loop().create_task(self._submit_parts(payload, params, parts, jobs))
-        reply: asyncio.Future[Answer] = self._admit([payload], params)[0].reply
+            jobs = self._admit(parts, params, deadline)
+            whole = asyncio.get_running_loop().create_task(self._submit_parts(payload, params, parts, jobs))
+            whole.add_done_callback(lambda _: _drop(jobs))  # also where it is cancelled before its first step
+            return whole
+        reply: asyncio.Future[Answer] = self._admit([payload], params, deadline)[0].reply
         return reply
 
-    async def submit(self, payload: Payload, params: Params) -> Answer:
-        """Enqueues and waits. Raises PredictError, Overloaded, Closing."""
-        return await self.enqueue(payload, params)
+    async def submit(self, payload: Payload, params: Params, deadline: float = inf) -> Answer:
+        """Enqueues and waits. Raises PredictError, Overloaded, DeadlineExceeded, Closing."""
+        return await self.enqueue(payload, params, deadline)
 
-    def _admit(self, parts: list[Payload], params: Params) -> list[Job]:
-        """Puts the parts of one payload into the queue, all or none. Raises Overloaded, Closing."""
+    def refusal(self, rows: int, patience: float) -> Overloaded | None:
+        """Why so many rows more, whose caller waits for so many seconds, do not come in now; None if they do. An empty
+        queue takes any request."""
+        waiting = self._lanes.rows
+        if not waiting:
+            return None
+        if waiting + rows > self._max_queue_rows:
+            said = f"{waiting} rows are waiting, and {self._max_queue_rows} may."
+            return Overloaded(said, limit="rows", retry_after=retry_after(waiting, self.drain.value))
+        # Batches of the usual size, one for each job, are more than there will be: mostly that is soon enough.
+        if not too_late(self.cost.mean * (self._lanes.jobs + 1), patience):
+            return None
+        if too_late(expected := self._expected(waiting + rows), patience):
+            said = f"{waiting} rows are waiting, and an answer will take {expected:.1f} s or more."
+            return Overloaded(said, limit="deadline", retry_after=retry_after(waiting, self.drain.value))
+        return None
+
+    def _expected(self, rows: int) -> float:
+        """Seconds until so many rows, with all that waits among them, are answered, at the least."""
+        if self.joined:
+            return self.cost.at_least(rows, self._max_rows)
+        return self.cost.mean * (self._lanes.jobs // self.slots + 1)
+
+    def _admit(self, parts: list[Payload], params: Params, deadline: float, *, again: bool = False) -> list[Job]:
+        """Puts the parts of one payload into the queue, all or none. Raises Overloaded (not `again`), Closing."""
         if self._closed:
             raise Closing("This version is being closed.")
         loop = asyncio.get_running_loop()
         now = self._clock()
-        jobs = [Job(part, params, loop.create_future(), now) for part in parts]
-        if self._lanes.rows and self._lanes.rows + sum(job.room for job in jobs) > self._max_queue_rows:
-            raise Overloaded(f"{self._lanes.rows} rows are waiting, and {self._max_queue_rows} may.")
+        jobs = [Job(part, params, _Reply(loop=loop), now, deadline) for part in parts]
+        if self._lanes.rows and not again:
+            refusal = self.refusal(sum(job.room for job in jobs), deadline - now)
+            if refusal is not None:
+                raise refusal
         for job in jobs:
             self._lanes.add(job)
+            reply = job.reply
+            reply.leave, reply.lane, reply.number = self._left, job.lane, job.number
         if not self._woken and len(self._running) < self.slots:
             self._woken = True
             loop.call_soon(self._end_of_tick)
         elif self._observer is not None:
             self._observer.queued(self._lanes.rows)
         return jobs
+
+    def _left(self, lane: Hashable, number: int) -> None:
+        """A caller has gone, or run out of time: its rows make room for others now."""
+        if self._lanes.remove(lane, number) and self._observer is not None:
+            self._observer.queued(self._lanes.rows)
 
     @property
     def slots(self) -> int:
@@ -126,7 +185,7 @@ class Batcher:
         if wrong is None:
             return self._put_together(answers)
         self._stop_joining(parts[wrong].rows or 0, answers[wrong].payload)
-        return (await _all_replies(self._admit([payload], params)))[0]
+        return (await _all_replies(self._admit([payload], params, jobs[0].deadline, again=True)))[0]
 
     @staticmethod
     def _put_together(answers: list[Answer]) -> Answer:
@@ -146,12 +205,32 @@ class Batcher:
             batch = self._lanes.take(self._max_rows, trigger, joined=self.joined)
             if batch is None:
                 break
+            if (now := self._clock()) >= batch.deadline:
+                batch = batch.of(self._in_time(batch.jobs, now))
+                if not batch.jobs:
+                    continue
             if self._observer is not None:
                 self._observer.dispatched(batch)
             if not self._worth_inline(batch.rows) or not self._run_inline(batch):
                 self._running.add(asyncio.get_running_loop().create_task(self._run(batch)))
         if self._observer is not None:
             self._observer.queued(self._lanes.rows)
+
+    def _in_time(self, jobs: list[Job], now: float) -> list[Job]:
+        """Those that still wait for an answer. A timer drops what is late; this is for those that are late themselves,
+        when the loop has too much to do, and for what was dispatched before."""
+        for job in jobs:
+            if now >= job.deadline and not job.reply.done():
+                job.reply.set_exception(DeadlineExceeded("The model was not free in time."))
+        return [job for job in jobs if not job.reply.done()]
+
+    def _drained(self, rows: int, started: float) -> None:
+        """Rows have left the model. Where batches overlap, time counts once."""
+        now = self._clock()
+        self.drain.observe(rows, now - max(started, self._drained_at))
+        self._drained_at = now
+        if self._observer is not None:
+            self._observer.drained(self.drain.value)
 
     def _worth_inline(self, rows: int) -> bool:
         """Whether a batch is cheap enough. In a thread a batch waits for the interpreter and looks dearer than it is,
@@ -177,6 +256,7 @@ class Batcher:
         except Exception:
             return False
         self.cost.observe(batch.rows, seconds)
+        self._drained(batch.rows, started)
         return self._hand_out(jobs, answer, started, seconds)
 
     def _hand_out(self, jobs: list[Job], answer: Payload, started: float, seconds: float) -> bool:
@@ -196,9 +276,11 @@ class Batcher:
         return True
 
     async def _run(self, batch: Batch) -> None:
+        started = self._clock()
         try:
-            await self._answer(batch.jobs, self._clock())
+            await self._answer(batch.jobs, started)
         finally:
+            self._drained(batch.rows, started)
             task = asyncio.current_task()
             assert task is not None
             self._running.discard(task)
@@ -206,7 +288,7 @@ class Batcher:
 
     async def _answer(self, jobs: list[Job], started: float) -> None:
         """Answers every job: together if that works, else in halves, at last one by one."""
-        jobs = [job for job in jobs if not job.reply.done()]
+        jobs = self._in_time(jobs, self._clock())
         if not jobs:
             return
         if len(jobs) == 1:
@@ -216,8 +298,8 @@ class Batcher:
             payload, seconds = await self._runner.run(join([job.payload for job in jobs]), jobs[0].params)
         except Exception:  # whose rows are at fault shows when they run apart
             middle = len(jobs) // 2
-            await self._answer(jobs[:middle], started)
-            await self._answer(jobs[middle:], started)
+            for half in (jobs[:middle], jobs[middle:]):
+                await self._answer(half, started)
             return
         self.cost.observe(sum(job.rows for job in jobs), seconds)
         if not self._hand_out(jobs, payload, started, seconds):
@@ -245,7 +327,8 @@ class Batcher:
         """Refuses what still waits, and waits for what runs."""
         self._closed = True
         for job in self._lanes.clear():
-            job.reply.set_exception(Closing("This version is being closed."))
+            if not job.reply.done():
+                job.reply.set_exception(Closing("This version is being closed."))
         while self._running:
             await asyncio.wait(self._running)
 
@@ -259,11 +342,15 @@ async def _all_replies(jobs: list[Job]) -> list[Answer]:
     try:
         return [await job.reply for job in jobs]
     finally:
-        for job in jobs:
-            if not job.reply.done():
-                job.reply.cancel()
-            elif not job.reply.cancelled():
-                job.reply.exception()  # looked at, so that asyncio does not report it as lost
+        _drop(jobs)
+
+
+def _drop(jobs: list[Job]) -> None:
+    for job in jobs:
+        if not job.reply.done():
+            job.reply.cancel()
+        elif not job.reply.cancelled():
+            job.reply.exception()  # looked at, so that asyncio does not report it as lost
 
 
 def _resolve(job: Job, answer: Answer) -> None:

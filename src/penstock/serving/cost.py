@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil, inf
+
 # How much of the past a new batch leaves: about the last fifty count.
 _KEEP = 0.98
 
@@ -10,8 +12,10 @@ class CostModel:
     """Least squares over (rows, seconds), older batches fading. Knows nothing before `observe` was called."""
 
     def __init__(self) -> None:
-        # The whole state: faded sums of 1, rows, seconds, rows², rows × seconds.
+        # The whole state: faded sums of 1, rows, seconds, rows², rows × seconds; the line through them, once asked for.
         self._n = self._x = self._y = self._xx = self._xy = 0.0
+        self._fitted: tuple[float, float] | None = None
+        self.mean = 0.0  # seconds of a batch, whatever its size; 0 while nothing is known
 
     def observe(self, rows: int, seconds: float) -> None:
         self._n = self._n * _KEEP + 1
@@ -19,17 +23,37 @@ class CostModel:
         self._y = self._y * _KEEP + seconds
         self._xx = self._xx * _KEEP + rows * rows
         self._xy = self._xy * _KEEP + rows * seconds
+        self._fitted = None
+        self.mean = self._y / self._n
 
     def predict(self, rows: int) -> float:
         """Seconds for so many rows; infinite while nothing is known. Never less than the mean says for fewer rows."""
         if not self._n:
-            return float("inf")
+            return inf
         mean_x, mean_y = self._x / self._n, self._y / self._n
+        line = self._line(mean_x, mean_y)
+        if line is None:
+            return mean_y * max(1.0, rows / mean_x) if mean_x else mean_y
+        return line[0] + line[1] * rows
+
+    def at_least(self, rows: int, most: int) -> float:
+        """Seconds that so many rows surely take, in batches of at most `most`; 0 while nothing is known. As long as all
+        batches were of one size, a row is taken to add nothing, for nobody has seen it add something."""
+        if not self._n or rows <= 0:
+            return 0.0
+        if self._fitted is None:
+            mean_x, mean_y = self._x / self._n, self._y / self._n
+            self._fitted = self._line(mean_x, mean_y) or (mean_y, 0.0)
+        fixed, slope = self._fitted
+        return ceil(rows / most) * fixed + rows * slope
+
+    def _line(self, mean_x: float, mean_y: float) -> tuple[float, float] | None:
+        """The seconds of a batch and of each of its rows; None while all batches had one size."""
         spread = self._xx / self._n - mean_x * mean_x
         if spread < 1e-9:
-            return mean_y * max(1.0, rows / mean_x) if mean_x else mean_y
+            return None
         slope = max(0.0, (self._xy / self._n - mean_x * mean_y) / spread)
-        return max(mean_y - slope * mean_x, 0.0) + slope * rows if slope else mean_y
+        return (max(mean_y - slope * mean_x, 0.0), slope) if slope else (mean_y, 0.0)
 
     def __repr__(self) -> str:
         return f"<CostModel 1 row {self.predict(1) * 1e3:.3f} ms, 100 rows {self.predict(100) * 1e3:.3f} ms>"

@@ -6,8 +6,9 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from penstock.errors import ModelNotServed
+from penstock.errors import ModelNotServed, Overloaded
 from penstock.metrics import Metrics
+from penstock.serving.admission import Intake, Limit, retry_after
 from penstock.serving.garbage import settle, settle_when_idle
 from penstock.serving.servable import Servable
 from penstock.serving.served_model import ServedModel
@@ -20,7 +21,8 @@ class Gateway:
     """Served models by name. `default` names the one that answers where a request names none.
 
     Ready means: every model is loaded and proven, and nothing drains. Once ready, it stays so until it drains.
-    `tidy` is for a process that serves and does nothing else: its garbage collector is kept out of the way.
+    `tidy` is for a process that serves and does nothing else: its garbage collector is kept out of the way. `intake`
+    limits what all models together hold at once.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class Gateway:
         default: str | None = None,
         sources: Sequence[Source] = (),
         tidy: bool = False,
+        intake: Intake | None = None,
     ) -> None:
         self._models = {model.name: model for model in models}
         self.metrics = metrics
@@ -42,6 +45,11 @@ class Gateway:
         self._tidying: asyncio.Task[None] | None = None
         self._was_ready = False
         self.draining = False
+        self.intake = intake or Intake()
+        metrics.open_requests.set_function(lambda: float(self.intake.requests))
+        metrics.open_limit.set(self.intake.max_requests)
+        metrics.body_bytes.set_function(lambda: float(self.intake.bytes))
+        metrics.body_limit.set(self.intake.max_bytes)
         metrics.ready.set_function(lambda: float(self.ready))
         self._tidy = tidy
         for model in models if tidy else ():
@@ -75,6 +83,34 @@ class Gateway:
     def find(self, name: str | None, version: str | None = None) -> Servable:
         """The servable for a request. Raises ModelNotServed."""
         return self.model(name).find(version)
+
+    def peek(self, name: str | None, version: str | None) -> Servable | None:
+        """The servable that would answer now; None where `find` would complain."""
+        served = self._models.get(name if name is not None else self.default or "")
+        if served is None:
+            return None
+        if version is None:
+            return served.current
+        return next((s for s in served.versions if s.version == version), None)
+
+    def admit(self, servable: Servable | None, patience: float, declared: int = 0) -> None:
+        """The check before a body of so many declared bytes is read: whether a caller who waits for so many seconds
+        would be refused whatever it sends. Raises Overloaded."""
+        if (limit := self.intake.refuses(declared)) is not None:
+            raise self.overloaded(limit)
+        if servable is not None:
+            servable.admit(patience)
+
+    def overloaded(self, limit: Limit) -> Overloaded:
+        """The refusal of one more request, or of more bytes. All that is inside now is to leave first."""
+        if limit == "requests":
+            said = f"{self.intake.requests:,} requests are open, and no more may be."
+        else:
+            said = (
+                f"The bodies of open requests hold {self.intake.bytes:,} bytes, and {self.intake.max_bytes:,} may be."
+            )
+        rate = sum(s.crowd.rate.value for model in self._models.values() for s in model.versions)
+        return Overloaded(said, limit=limit, retry_after=retry_after(self.intake.requests, rate))
 
     async def start(self) -> None:
         """Loads every model, then goes on following those that move. Raises what loading raises."""

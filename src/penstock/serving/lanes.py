@@ -6,39 +6,39 @@ whose head has waited longest goes first, so no layout starves. Lanes exist only
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
-from heapq import heappop, heappush
-from typing import Any, Literal, Protocol, TypeAlias
+from heapq import heapify, heappop, heappush
+from math import inf
+from typing import Any, Literal, TypeAlias
 
 from penstock.payload import Params, Payload
 
 DispatchReason: TypeAlias = Literal["idle", "freed", "full", "alone"]
 
 
-class Reply(Protocol):
-    """As much of a future as lanes look at: a job whose reply is done already is skipped."""
-
-    def done(self) -> bool: ...
+class _Alone:
+    """The lane of a job without rows to join: a key that equals nothing else."""
 
 
 class Job:
-    """Rows of one caller, waiting for their answer. `number` orders jobs by arrival; a lane sets it."""
+    """Rows of one caller, waiting for their answer, which is of no use after `deadline`. `number` orders jobs by
+    arrival; a lane sets it."""
 
-    __slots__ = ("enqueued", "lane", "number", "params", "payload", "reply", "room", "rows")
+    __slots__ = ("deadline", "enqueued", "lane", "number", "params", "payload", "reply", "room", "rows")
 
-    def __init__(self, payload: Payload, params: Params, reply: Any, enqueued: float) -> None:
+    def __init__(self, payload: Payload, params: Params, reply: Any, enqueued: float, deadline: float = inf) -> None:
         self.payload = payload
         self.params = params
         self.reply = reply
         self.enqueued = enqueued
+        self.deadline = deadline
         self.number = 0
         rows = payload.rows
         self.rows = 0 if rows is None else rows
         self.room = self.rows or 1  # what it takes up in the queue, which would have no bound for jobs without rows
-        # A job without rows to join goes alone: a lane key that equals nothing else.
-        self.lane: Hashable = (payload.layout, _params_key(params)) if rows else self
+        self.lane: Hashable = (payload.layout, _params_key(params)) if rows else _Alone()
 
     def __repr__(self) -> str:
         return f"<Job {self.number}: {self.rows} rows>"
@@ -57,27 +57,71 @@ class Batch:
     rows: int
     reason: DispatchReason
 
+    @property
+    def deadline(self) -> float:
+        """The earliest of its jobs'."""
+        return min([job.deadline for job in self.jobs])
+
+    def of(self, jobs: list[Job]) -> Batch:
+        """The same with these of its jobs alone."""
+        return Batch(jobs, sum(job.rows for job in jobs), self.reason)
+
+
+class _Lane:
+    """The jobs of one layout by number, oldest first, and the number under which the lane stands among the heads."""
+
+    __slots__ = ("entry", "jobs")
+
+    def __init__(self, entry: int) -> None:
+        self.entry = entry
+        self.jobs: OrderedDict[int, Job] = OrderedDict()
+
+    @property
+    def head(self) -> Job:
+        return next(iter(self.jobs.values()))
+
+
+# Entries of lanes that are gone may stay among the heads, this many more than there are lanes.
+_STALE = 64
+
 
 class Lanes:
-    """Waiting jobs. `rows` is how many rows wait: a job without any counts as one, and those of departed callers count
-    until they are passed over."""
+    """Waiting jobs. `rows` is how many rows wait, a job without any counting as one, and `jobs` how many jobs."""
 
     def __init__(self) -> None:
-        # The whole state: jobs by lane, oldest first; each lane's key by the number of its head; rows waiting; the
-        # last job number.
-        self._lanes: dict[Hashable, deque[Job]] = {}
+        # The whole state: jobs by lane; the lanes' keys by the number of a head, which may be out of date; rows and
+        # jobs waiting; the last job number.
+        self._lanes: dict[Hashable, _Lane] = {}
         self._heads: list[tuple[int, Hashable]] = []
         self.rows = 0
+        self.jobs = 0
         self._last = 0
 
     def add(self, job: Job) -> None:
-        self._last += 1
-        job.number = self._last
-        if job.lane not in self._lanes:
-            self._lanes[job.lane] = deque()
-            heappush(self._heads, (job.number, job.lane))
-        self._lanes[job.lane].append(job)
+        self._last = number = self._last + 1
+        job.number = number
+        lane = self._lanes.get(job.lane)
+        if lane is None:
+            lane = self._lanes[job.lane] = _Lane(number)
+            heappush(self._heads, (number, job.lane))
+        lane.jobs[number] = job
         self.rows += job.room
+        self.jobs += 1
+
+    def remove(self, key: Hashable, number: int) -> bool:
+        """Takes out a job whose caller has left, by its lane and number; False where it does not wait any more."""
+        lane = self._lanes.get(key)
+        job = lane.jobs.pop(number, None) if lane is not None else None
+        if lane is None or job is None:
+            return False
+        self.rows -= job.room
+        self.jobs -= 1
+        if not lane.jobs:
+            del self._lanes[key]
+            if len(self._heads) > len(self._lanes) + _STALE:
+                self._heads = [(lane.entry, key) for key, lane in self._lanes.items()]
+                heapify(self._heads)
+        return True
 
     def take(self, max_rows: int, trigger: DispatchReason, *, joined: bool) -> Batch | None:
         """The next batch of at most `max_rows` rows, or None where nothing waits.
@@ -86,47 +130,47 @@ class Lanes:
         """
         while self._heads:
             number, key = heappop(self._heads)
-            self._drop_departed(key)
-            if key not in self._lanes:
-                continue
-            if (head := self._lanes[key][0].number) != number:  # it has not waited longest: the one that did has left
-                heappush(self._heads, (head, key))
-                continue
-            return self._take_from(key, max_rows, trigger, joined)
+            lane = self._lanes.get(key)
+            if lane is None or lane.entry != number:
+                continue  # of a lane that is gone; a new one of its layout has an entry of its own
+            if (head := lane.head.number) == number:
+                return self._take_from(key, lane, max_rows, trigger, joined)
+            lane.entry = head  # it has not waited longest: the one that did has left
+            heappush(self._heads, (head, key))
         return None
 
-    def _take_from(self, key: Hashable, max_rows: int, trigger: DispatchReason, joined: bool) -> Batch:
+    def _take_from(self, key: Hashable, lane: _Lane, max_rows: int, trigger: DispatchReason, joined: bool) -> Batch:
         """A batch from the head of this lane, whose entry in `_heads` is gone already."""
-        lane = self._lanes[key]
-        jobs = [lane.popleft()]
+        waiting = lane.jobs
+        jobs = [waiting.popitem(last=False)[1]]
         rows = jobs[0].rows
-        alone = not joined or isinstance(key, Job)
-        self._drop_departed(key)
-        while lane and not alone and rows + lane[0].rows <= max_rows:
-            jobs.append(lane.popleft())
-            rows += jobs[-1].rows
-            self._drop_departed(key)
-        self.rows -= sum(job.room for job in jobs)
-        if lane:
-            heappush(self._heads, (lane[0].number, key))
-        return Batch(jobs, rows, "alone" if alone else "full" if lane or rows >= max_rows else trigger)
-
-    def _drop_departed(self, key: Hashable) -> None:
-        """Passes over the jobs at a lane's head that nobody waits for; a lane without any more is gone."""
-        lane = self._lanes[key]
-        while lane and lane[0].reply.done():
-            self.rows -= lane.popleft().room
-        if not lane:
+        room = jobs[0].room
+        alone = not joined or isinstance(key, _Alone)
+        while waiting and not alone:
+            number, job = waiting.popitem(last=False)
+            if rows + job.rows > max_rows:
+                waiting[number] = job
+                waiting.move_to_end(number, last=False)
+                break
+            jobs.append(job)
+            rows += job.rows
+            room += job.room
+        self.rows -= room
+        self.jobs -= len(jobs)
+        if waiting:
+            lane.entry = lane.head.number
+            heappush(self._heads, (lane.entry, key))
+        else:
             del self._lanes[key]
+        return Batch(jobs, rows, "alone" if alone else "full" if waiting or rows >= max_rows else trigger)
 
     def clear(self) -> list[Job]:
-        """Takes everything out; returns the jobs that still wait for an answer."""
-        jobs = [job for lane in self._lanes.values() for job in lane if not job.reply.done()]
+        """Takes everything out, and returns it."""
+        jobs = [job for lane in self._lanes.values() for job in lane.jobs.values()]
         self._lanes.clear()
         self._heads.clear()
-        self.rows = 0
+        self.rows = self.jobs = 0
         return jobs
 
     def __repr__(self) -> str:
-        waiting = sum(len(lane) for lane in self._lanes.values())
-        return f"<Lanes {waiting} jobs, {self.rows} rows in {len(self._lanes)} lanes>"
+        return f"<Lanes {self.jobs} jobs, {self.rows} rows in {len(self._lanes)} lanes>"

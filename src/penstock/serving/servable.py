@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from importlib.util import find_spec
+from math import inf
+from time import perf_counter
 from typing import Any
 
-from penstock.errors import Closing
+from penstock.errors import Closing, Overloaded
 from penstock.loading import LoadedModel
 from penstock.metrics import Metrics, VersionMetrics
 from penstock.payload import Params, Payload
+from penstock.serving.admission import MAX_WAIT, Crowd
 from penstock.serving.batcher import MAX_QUEUE_ROWS, MAX_ROWS, Answer, Batcher
 from penstock.serving.lanes import Batch
 from penstock.serving.runner import Runner, ThreadRunner
@@ -35,11 +36,13 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ServingOptions:
-    """`concurrency` is how many unjoined requests run at once; None is MLflow's number, min(32, cores + 4)."""
+    """`concurrency` is how many unjoined requests run at once; None is MLflow's number, min(32, cores + 4). `max_wait`
+    is how many seconds of work a burst of requests may pile up."""
 
     max_rows: int = MAX_ROWS
     max_queue_rows: int = MAX_QUEUE_ROWS
     concurrency: int | None = None
+    max_wait: float = MAX_WAIT
 
 
 class _Observer:
@@ -55,6 +58,35 @@ class _Observer:
 
     def queued(self, rows: int) -> None:
         self._metrics.queue_rows.set(rows)
+
+    def drained(self, rate: float) -> None:
+        self._metrics.drain_rate.set(rate)
+
+
+class Lease:
+    """Holds a version open for one request, from the decoding of its body to its answer. A class and no generator,
+    since every request takes one."""
+
+    __slots__ = ("_servable",)
+
+    def __init__(self, servable: Servable) -> None:
+        self._servable = servable
+
+    def __enter__(self) -> Servable:
+        servable = self._servable
+        if servable.state is not State.READY:
+            raise Closing(f"Version {servable.version} of model {servable.model!r} is being closed.")
+        servable.crowd.enter(perf_counter())
+        servable.metrics.in_flight.value += 1
+        return servable
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        servable = self._servable
+        servable.crowd.leave(perf_counter(), served=not isinstance(error, Overloaded))
+        servable.metrics.in_flight.value -= 1
+        servable.metrics.request_limit.value = servable.crowd.limit
+        if not servable.crowd.inside:
+            servable.free.set()
 
 
 class Servable:
@@ -81,11 +113,12 @@ class Servable:
             max_queue_rows=options.max_queue_rows,
         )
         self.metrics.queue_limit_rows.set(options.max_queue_rows)
-        # The whole mutable state: how far its life has gone, how many requests hold it, and the word that none does.
+        # The whole mutable state: how far its life has gone, the requests that hold it, and the word that none does,
+        # which is given only once somebody waits for it.
         self.state = State.READY
-        self._leases = 0
-        self._free = asyncio.Event()
-        self._free.set()
+        self.crowd = Crowd(options.max_wait)
+        self.free = asyncio.Event()
+        self.metrics.request_limit.set(self.crowd.limit)
         if unjoined:
             log.info("%s version %s predicts each request apart: %s.", model, version, unjoined)
 
@@ -98,20 +131,23 @@ class Servable:
         """Whether rows of several callers are predicted together."""
         return self._batcher.joined
 
-    @contextmanager
-    def lease(self) -> Iterator[Servable]:
-        """Holds the version open. Spans all parts of a request; never taken before the body is there. Raises Closing
-        once the version is on its way out."""
-        if self.state is not State.READY:
-            raise Closing(f"Version {self.version} of model {self.model!r} is being closed.")
-        self._leases += 1
-        self._free.clear()
-        try:
-            yield self
-        finally:
-            self._leases -= 1
-            if not self._leases:
-                self._free.set()
+    def lease(self) -> Lease:
+        """Holds the version open. Spans all parts of a request; never taken before the body is there. Entering raises
+        Closing once the version is on its way out."""
+        return Lease(self)
+
+    def admit(self, patience: float) -> None:
+        """The first of two checks, before the body is read: is there room for one row of a caller who waits for so many
+        seconds? Raises Overloaded."""
+        crowd = self.crowd
+        if crowd.inside >= crowd.limit:
+            raise Overloaded(
+                f"{crowd.inside} requests are being answered, and more would have to wait for too long.",
+                limit="wait", retry_after=crowd.retry_after,
+            )  # fmt: skip
+        refusal = self._batcher.refusal(1, patience)
+        if refusal is not None:
+            raise refusal
 
     def read(self, media: str, body: bytes) -> Request:
         """A body as the model takes it. Raises MalformedInput, SchemaViolation, UnsupportedMedia."""
@@ -121,20 +157,25 @@ class Servable:
         """The params with their defaults. Raises SchemaViolation."""
         return conform_params(self.signature.params if self.signature else (), params)
 
-    def predict(self, payload: Payload, params: Params) -> asyncio.Future[Answer]:
-        """The answer to conformed rows, to come; cancelling it drops the job. Raises Overloaded, Closing; the future
-        raises PredictError."""
-        return self._batcher.enqueue(payload, params)
+    def predict(self, payload: Payload, params: Params, deadline: float = inf) -> asyncio.Future[Answer]:
+        """The answer to conformed rows, to come; cancelling it drops the job at once. What has not begun at `deadline`
+        (perf_counter) is not begun any more. Raises Overloaded, Closing; the future raises PredictError,
+        DeadlineExceeded, Closing."""
+        return self._batcher.enqueue(payload, params, deadline)
 
     async def close(self) -> None:
         """Waits until nobody holds it, then releases the model. Safe to call twice."""
         if self.state is not State.READY:
             return
         self.state = State.DRAINING
-        await self._free.wait()
+        while self.crowd.inside:
+            self.free.clear()
+            await self.free.wait()
         await self._batcher.close()
         await asyncio.to_thread(self._runner.close)
         self.state = State.CLOSED
 
     def __repr__(self) -> str:
-        return f"<Servable {self.model} {self.version} {self.state.value}, {self._leases} leases, {self._batcher!r}>"
+        return (
+            f"<Servable {self.model} {self.version} {self.state.value}, {self.crowd.inside} leases, {self._batcher!r}>"
+        )

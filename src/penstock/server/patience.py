@@ -1,0 +1,118 @@
+"""How long one request is worth working on: until its deadline, and while its client is there."""
+
+from __future__ import annotations
+
+import asyncio
+from time import perf_counter
+from typing import TypeVar
+
+from starlette.types import Receive, Scope
+
+from penstock.errors import DeadlineExceeded, InputTooSlow, MalformedInput
+from penstock.server.bodies import ClientLeft, header
+
+# How long a request waits before somebody listens for its client going away; most are answered long before.
+_LISTEN_AFTER = 0.05
+
+T = TypeVar("T")
+
+
+def patience_of(scope: Scope, most: float) -> float:
+    """Seconds that the caller waits, by its X-Request-Timeout, and `most` at the most. Raises MalformedInput: a caller
+    that means a deadline and gets another one is worse off than with an error."""
+    given = header(scope, b"x-request-timeout")
+    if given is None:
+        return most
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = 0.0
+    if not seconds > 0:
+        raise MalformedInput("X-Request-Timeout must be a number of seconds above 0.")
+    return min(seconds, most)
+
+
+class Patience:
+    """Watches over one request, from the task that answers it, until `end`.
+
+    When the time is up while the body comes, the task is cancelled; later, the answer to come is, which takes the job
+    out of the queue. `fate` says why. Most requests are over before it wakes, so that it costs them one timer.
+    """
+
+    __slots__ = (
+        "_deadline",
+        "_future",
+        "_listener",
+        "_loop",
+        "_receive",
+        "_task",
+        "_timer",
+        "_woken",
+        "fate",
+        "reading",
+    )
+
+    def __init__(self, receive: Receive, deadline: float, now: float) -> None:
+        self._receive = receive
+        self._deadline = deadline
+        self._loop = loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        # The whole mutable state: what is waited for, who listens for the client going away, the next time to look, and
+        # whether there was one; how it ended; whether the body is still on its way.
+        self._future: asyncio.Future[object] | None = None
+        self._listener: asyncio.Task[None] | None = None
+        self._timer = loop.call_later(min(_LISTEN_AFTER, deadline - now), self._wake)
+        self._woken = False
+        self.fate: Exception | None = None
+        self.reading = True
+
+    def _wake(self) -> None:
+        self._woken = True
+        left = self._deadline - perf_counter()
+        if left <= 0:
+            self._give_up()
+            return
+        self._timer = self._loop.call_later(left, self._wake)
+        if self._future is not None:
+            self._listen()
+
+    def _give_up(self) -> None:
+        if self.reading:
+            self.fate = InputTooSlow("The body was not there in time.")
+        else:
+            self.fate = DeadlineExceeded("The answer was not ready in time.", hint="Send fewer rows, or wait longer.")
+        waiting = self._future or self._task
+        assert waiting is not None
+        waiting.cancel()
+
+    def _listen(self) -> None:
+        if self._listener is None:
+            self._listener = self._loop.create_task(self._until_client_leaves())
+
+    async def _until_client_leaves(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        if self._future is not None:
+            self.fate = ClientLeft()
+            self._future.cancel()
+
+    def watch(self, future: asyncio.Future[T]) -> asyncio.Future[T]:
+        """The same future, to be awaited; it is cancelled when the time is up or the client has gone."""
+        self._future = future  # type: ignore[assignment]
+        if self._woken:
+            self._listen()
+        return future
+
+    def cut_short(self, error: asyncio.CancelledError) -> Exception:
+        """The reason for a cancellation that came from here; any other is raised on."""
+        if self.fate is None:
+            raise error
+        if self._task is not None and self._task.cancelling():
+            self._task.uncancel()
+        return self.fate
+
+    def end(self) -> None:
+        self._timer.cancel()
+        self._future = None
+        if self._listener is not None:
+            self._listener.cancel()

@@ -1,0 +1,93 @@
+"""uvicorn's HTTP protocol, with bounds on what a client may do that is no request yet.
+
+The bodies of requests, and how long they take, are bounded where they are read; this is for the rest: heads without an
+end, heads that never come, requests sent ahead by the thousand, and connections on which nothing happens.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+# Bytes of a request's line and headers; more than one chunk of the socket's beyond it is never held.
+MAX_HEAD_BYTES = 64 * 1024
+
+# Requests that a connection may have sent ahead of the one that is being answered.
+MAX_AHEAD = 64
+
+# Seconds between two sweeps, for a head to be complete, and for the rest of a body whose answer is out already.
+SWEEP_EVERY = 5.0
+HEAD_SECONDS = 15.0
+REST_SECONDS = 30.0
+
+_TOO_LONG = b"Request headers may have 65536 bytes."
+
+
+class Stage(IntEnum):
+    """What of a request has come last."""
+
+    NOTHING = 0
+    HEAD = 1
+    BODY = 2
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # The mutable state beside uvicorn's: what is coming, the bytes of its head, sweeps since anything began.
+        self.stage = Stage.NOTHING
+        self._head_bytes = 0
+        self._sweeps = 0
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.stage is _HEAD:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+                self._refuse_head()
+
+    def _refuse_head(self) -> None:
+        self.transport.write(
+            b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain\r\nconnection: close\r\n"
+            b"content-length: %d\r\n\r\n%s" % (len(_TOO_LONG), _TOO_LONG)
+        )
+        self.transport.close()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.stage = _HEAD
+        self._head_bytes = self._sweeps = 0
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self.stage = _BODY
+        if len(self.pipeline) > MAX_AHEAD:
+            raise ValueError("too many requests sent ahead")  # the parser stops, and uvicorn closes the connection
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self.stage = _NOTHING
+        self._sweeps = 0
+
+    def sweep(self) -> None:
+        """Called every SWEEP_EVERY seconds: closes a connection that has kept everybody waiting for too long. One that
+        waits for an answer is none of them, and for one kept open after an answer uvicorn has a timer."""
+        answering = self.cycle is not None and not self.cycle.response_complete
+        if (answering and self.stage is not _HEAD) or self.timeout_keep_alive_task is not None:
+            return
+        self._sweeps += 1
+        if self._sweeps * SWEEP_EVERY > self._patience():
+            self.transport.close()
+
+    def _patience(self) -> float:
+        if self.stage is _HEAD:
+            return HEAD_SECONDS
+        return REST_SECONDS if self.stage is _BODY else float(self.timeout_keep_alive)
+
+
+# An enum's member is looked up by name at every use; these are found at once.
+_NOTHING, _HEAD, _BODY = Stage.NOTHING, Stage.HEAD, Stage.BODY
