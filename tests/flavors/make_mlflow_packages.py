@@ -1,6 +1,6 @@
 """Saves the packages under mlflow_packages/ with MLflow, and records what MLflow's server answers for each of them.
 
-    .venv-mlflow/bin/python tests/flavors/make_mlflow_packages.py
+    .venv-mlflow/bin/python tests/flavors/make_mlflow_packages.py [NAME…]
 
 Beside each package stands NAME.json: request bodies with the status and the answer or the error code. Classes and
 functions are pickled by value, so the packages load on the Python minor version alone that runs this script.
@@ -14,12 +14,14 @@ import datetime as dt
 import json
 import os
 import shutil
+import sys
 import tempfile
 import warnings
 from pathlib import Path
 from typing import Any, Optional
 
 os.environ["MLFLOW_TRACKING_URI"] = "file:///nonexistent"
+os.environ["MLFLOW_TRACE_SAMPLING_RATIO"] = "0"
 warnings.simplefilter("ignore")
 
 import mlflow
@@ -32,10 +34,19 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 from mlflow.pyfunc import scoring_server
 from mlflow.pyfunc.utils.environment import _simulate_serving_environment
 from mlflow.types import ParamSchema, ParamSpec
-from mlflow.types.llm import ChatChoice, ChatCompletionResponse, ChatMessage
+from mlflow.types.agent import ChatAgentMessage, ChatAgentResponse
+from mlflow.types.llm import (
+    ChatChoice,
+    ChatCompletionResponse,
+    ChatMessage,
+    FunctionToolCallArguments,
+    TokenUsageStats,
+)
+from mlflow.types.responses import ResponsesAgentRequest, ResponsesAgentResponse, ResponsesAgentStreamEvent
 from mlflow.types.type_hints import TypeFromExample
 
 PACKAGES = Path(__file__).parent / "mlflow_packages"
+WANTED = sys.argv[1:]
 
 FRAME = pd.DataFrame({"a": [1.5, 2.5], "b": [10.0, 20.0]})
 ROWS = {"dataframe_split": {"columns": ["a", "b"], "data": [[1.5, 10.0], [2.5, 20.0], [-3.0, 0.25]]}}
@@ -205,13 +216,79 @@ class Chat(mlflow.pyfunc.PythonModel):
 
 
 class ChatModel(mlflow.pyfunc.ChatModel):
+    """Tells what it was asked, with a call of a tool where tools are named."""
+
     def predict(self, context, messages, params):
-        return ChatCompletionResponse(choices=[ChatChoice(message=ChatMessage(role="assistant", content="hi"))])
+        if not messages:
+            return {"choices": []}  # no ChatCompletionResponse
+        said = " | ".join(f"{m.role} {m.content} {m.tool_calls and m.tool_calls[0].function.name}" for m in messages)
+        answer = ChatMessage(role="assistant", content=f"{said} at {params.temperature}, {params.stop}")
+        if params.tools:
+            call = FunctionToolCallArguments(params.tools[0].function.name, "{}").to_tool_call(id="t1")
+            answer = ChatMessage(role="assistant", tool_calls=[call])
+        return ChatCompletionResponse(
+            choices=[ChatChoice(message=answer), ChatChoice(message={"role": "assistant", "refusal": "no"}, index=1)],
+            usage=TokenUsageStats(prompt_tokens=len(messages)),
+            created=1,
+            custom_outputs=params.custom_inputs,
+        )
+
+
+class ChatAgent(mlflow.pyfunc.ChatAgent):
+    """Answers with the class, or with a dict where it is told to; a dict without ids is refused."""
+
+    def predict(self, messages, context=None, custom_inputs=None):
+        wants = (custom_inputs or {}).get("wants")
+        said = f"{self._convert_messages_to_dict(messages)} from {context.user_id if context else None}"
+        if wants:
+            return {"messages": [{"role": "assistant", "content": said, **({"id": "1"} if wants == "dict" else {})}]}
+        return ChatAgentResponse(messages=[ChatAgentMessage(role="assistant", content=said, id="1")], usage={})
+
+
+class Responses(mlflow.pyfunc.ResponsesAgent):
+    """Pickled with the tracing that MLflow wraps around it. Its answer is what its own stream amounts to."""
+
+    def predict(self, request: ResponsesAgentRequest) -> ResponsesAgentResponse:
+        events = [event for event in self.predict_stream(request) if event.type == "response.output_item.done"]
+        return ResponsesAgentResponse(output=[event.item for event in events], custom_outputs=request.custom_inputs)
+
+    def predict_stream(self, request):
+        asked = self.prep_msgs_for_cc_llm(request.input)
+        parts = [{"content": f"{message['role']}: {message['content']} "} for message in asked]
+        called = [("f", '{"a"', "c1"), ("", ": 1}", None)]
+        parts += [
+            {"tool_calls": [{"index": 0, "id": id, "function": {"name": name, "arguments": arguments}}]}
+            for name, arguments, id in called
+        ]
+        chunks = ({"id": "m1", "choices": [{"delta": part}]} for part in parts)
+        yield from self.output_to_responses_items_stream(chunks)
+        yield ResponsesAgentStreamEvent(type="response.output_item.done", item=self.create_reasoning_item("r1", "why"))
+
+
+class Traced(mlflow.pyfunc.PythonModel):
+    """Pickled with what the decorator wraps around it."""
+
+    @mlflow.trace(name="outer", span_type="CHAIN", attributes={"a": 1})
+    def predict(self, context, model_input, params=None):
+        with mlflow.start_span(name="inner") as span:
+            span.set_inputs({"rows": len(model_input)})
+            answer = [self.half(value) for value in model_input["a"]]
+            span.set_outputs(answer)
+        if (active := mlflow.get_current_active_span()) is not None:
+            active.set_attribute("n", len(answer))
+        return answer
+
+    @mlflow.trace
+    def half(self, value):
+        return value / 2
 
 
 def saved(name: str, bodies: list[Any], compression: str = "", **arguments: Any) -> Path:
     """Saves one package and records the answers to `bodies`."""
     target = PACKAGES / name
+    if WANTED and name not in WANTED:
+        return target
+    shutil.rmtree(target, ignore_errors=True)
     os.environ["MLFLOW_LOG_MODEL_COMPRESSION"] = compression
     if not compression:
         del os.environ["MLFLOW_LOG_MODEL_COMPRESSION"]
@@ -279,8 +356,11 @@ def pickled() -> None:
     saved("function", [ROWS], python_model=doubled, signature=infer_signature(FRAME, [1.0]))
     for compression in ("gzip", "bzip2", "lzma"):
         saved(compression, [ROWS], compression, python_model=Sums(0.25), signature=SIGNED)
+    saved("traced", [ROWS], python_model=Traced(), signature=SIGNED)
     old = saved("old_layout", [ROWS], python_model=Sums(1.0), signature=SIGNED)
     manifest = yaml.safe_load((old / "MLmodel").read_text())
+    if WANTED and old.name not in WANTED:
+        return
     manifest = {key: manifest[key] for key in ("flavors", "signature")} | {"artifact_path": "model"}
     manifest["flavors"]["python_function"]["env"] = "conda.yaml"
     del manifest["flavors"]["python_function"]["code"], manifest["flavors"]["python_function"]["streamable"]
@@ -307,14 +387,48 @@ def hinted() -> None:
     saved("chat", [{"messages": [{"role": "user", "content": "hi"}], "temperature": 1}], python_model=Chat())
 
 
+def chats() -> None:
+    user = {"role": "user", "content": "hi"}
+    called = {"role": "assistant", "tool_calls": [{"id": "t1", "function": {"name": "f", "arguments": "{}"}}]}
+    tool = {"type": "function", "function": {"name": "g", "parameters": {"properties": {"q": {"type": "string"}}}}}
+    saved("chat_model", [
+        {"messages": [user, {**called, "tool_calls": [{**called["tool_calls"][0], "type": "function"}]}], "n": 1},
+        {"messages": [user], "temperature": 0, "stop": ["."], "custom_inputs": {"a": {"b": [1, None]}}},
+        {"messages": [user], "tools": [tool]},
+        {"messages": []},
+        {"messages": [{"role": "user"}]},
+        {"dataframe_records": [{"messages": [user], "max_tokens": 5}]},
+    ], python_model=ChatModel())  # fmt: skip
+    saved("chat_agent", [
+        {"messages": [user], "context": {"user_id": "u"}},
+        {"messages": [user], "custom_inputs": {"wants": "dict"}},
+        {"messages": [user], "custom_inputs": {"wants": "no ids"}},
+        {"messages": [{"role": "tool", "content": "no name"}]},
+        {"messages": [called]},
+        {"messages": [{**user, "attachments": {"a": "b"}}, {**user, "id": "7", "name": "Bo"}]},
+    ], python_model=ChatAgent())  # fmt: skip
+    items = [{"type": "function_call", "id": "f1", "call_id": "c1", "name": "f", "arguments": "{}"},
+             {"type": "function_call_output", "call_id": "c1", "output": "7"}]  # fmt: skip
+    saved("responses_agent", [
+        {"input": [user], "custom_inputs": {"a": [1]}},
+        {"input": [{"role": "user", "content": [{"type": "input_text", "text": "part"}]}, *items]},
+        {"input": [{"role": "nobody", "content": "x"}]},
+        {"input": [{"type": "unknown"}]},
+        {"input": [{"role": "user", "content": [{"text": "no type"}]}]},
+        {"input": [user], "temperature": "hot"},
+        {"input": [user], "tools": [{"type": "function", "name": "f"}]},
+    ], python_model=Responses())  # fmt: skip
+
+
 def main() -> None:
-    shutil.rmtree(PACKAGES, ignore_errors=True)
-    PACKAGES.mkdir()
+    if not WANTED:
+        shutil.rmtree(PACKAGES, ignore_errors=True)
+    PACKAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as place:
         with_code(Path(place))
     pickled()
     hinted()
-    saved("chat_model", [], python_model=ChatModel())
+    chats()
     size = sum(p.stat().st_size for p in PACKAGES.rglob("*") if p.is_file())
     print(f"{len(list(PACKAGES.glob('*.json')))} packages, {size / 1000:.0f} kB")
 

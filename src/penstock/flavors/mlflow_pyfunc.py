@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, cast, get_args, get_origin
 
 from penstock.errors import ArtifactInvalid, DependencyMissing, PackageInvalid
 from penstock.flavors import python_loader
+from penstock.flavors.chat_shaped import ChatShaped, chat_shaped
 from penstock.flavors.code import add_code_directory
 from penstock.flavors.interface import LoadContext, inside, need
 from penstock.flavors.standins import (
@@ -34,16 +35,19 @@ from penstock.manifest import Manifest
 from penstock.payload import clipped
 from penstock.signature import Field
 
-PICKLED = "mlflow.pyfunc.model"
-FROM_CODE = "mlflow.pyfunc.loaders.code_model"
-LOADERS = (PICKLED, FROM_CODE)
+LOADERS = (
+    "mlflow.pyfunc.model",
+    *(f"mlflow.pyfunc.loaders.{kind}" for kind in ("code_model", "chat_model", "chat_agent", "responses_agent")),
+)
 
 _OPENERS: Mapping[str, Callable[..., Any]] = {"gzip": gzip.open, "bzip2": bz2.open, "lzma": lzma.open}
 
 _EXAMPLE = "input_example.json"
 
 
-def load_python_model(context: LoadContext, settings: Mapping[str, Any], config: Mapping[str, Any]) -> PythonModel:
+def load_python_model(
+    context: LoadContext, settings: Mapping[str, Any], config: Mapping[str, Any]
+) -> PythonModel | ChatShaped:
     """The model of a package whose loader module is one of LOADERS. The caller has checked that its code is trusted.
 
     Raises ArtifactInvalid, CodeConflict, DependencyMissing, PackageInvalid, and whatever the model's own code raises.
@@ -71,7 +75,7 @@ def load_python_model(context: LoadContext, settings: Mapping[str, Any], config:
                     hint="Install it with: pip install mlflow (and what the model needs)",
                 ) from error
             raise
-    return PythonModel(model, model_context, context)
+    return chat_shaped(model, model_context) or PythonModel(model, model_context, context)
 
 
 def _artifacts(directory: Path, settings: Mapping[str, Any]) -> dict[str, str]:
