@@ -28,6 +28,8 @@ __all__ = [
     "TextContentPart",
     "ToolCall",
     "ToolCallDelta",
+    "ToolChoice",
+    "ToolChoiceFunction",
 ]
 
 JsonType = Literal["string", "number", "integer", "object", "array", "boolean", "null"]
@@ -198,6 +200,15 @@ class ChatCompletionChunk(BaseModel):
     usage: ChatUsage | None = None
 
 
+class ToolChoiceFunction(BaseModel):
+    name: str
+
+
+class ToolChoice(BaseModel):
+    type: Literal["function"]
+    function: ToolChoiceFunction
+
+
 class ChatCompletionRequest(BaseModel):
     n: int = Field(1, ge=1)
     stop: list[str] | None = Field(None, min_length=1)
@@ -214,7 +225,7 @@ class ChatCompletionRequest(BaseModel):
     top_k: int | None = Field(None, ge=1)
     messages: list[ChatMessage] = Field(..., min_length=1)
     tools: list[ChatTool] | None = Field(None, min_length=1)
-    tool_choice: Literal["none", "auto", "required"] | dict[str, Any] | None = None
+    tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = None
 
 
 class ChatCompletionResponse(BaseModel):
