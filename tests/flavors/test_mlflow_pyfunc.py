@@ -265,8 +265,52 @@ class Late(mlflow.pyfunc.PythonModel):
 
 mlflow.models.set_model(Late())
 """
-    with pytest.raises(PredictError, match="No module named 'mlflow'"):
+    with pytest.raises(PredictError, match=r"No module named 'mlflow\.tracking'"):
         load(from_code(tmp_path, source)).predict(Value(1), {})
+
+
+LATE = """
+def refuse(message):
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
+
+    raise MlflowException(message, error_code=RESOURCE_DOES_NOT_EXIST)
+"""
+
+
+def test_code_that_imports_mlflow_when_it_predicts(tmp_path: Path) -> None:
+    source = f"{LATE}\nimport mlflow\nmlflow.models.set_model(lambda model_input: refuse(model_input))\n"
+    model = load(from_code(tmp_path, source))
+    with pytest.raises(PredictError, match="no pump") as failed:
+        model.predict(Value("no pump"), {})
+    assert error_code_of(failed.value.__cause__) == "RESOURCE_DOES_NOT_EXIST"
+    with pytest.raises(ModuleNotFoundError):  # nobody else sees it
+        import mlflow  # noqa: F401
+
+
+def test_modules_of_a_package_that_import_mlflow_when_they_are_used(tmp_path: Path) -> None:
+    source = "import mlflow\n\ndef model(model_input):\n    import late_one\n\n    late_one.refuse('gone')\n"
+    package = from_code(tmp_path, source + "\nmlflow.models.set_model(model)\n", code="code")
+    (package / "code").mkdir()
+    (package / "code" / "late_one.py").write_text(LATE)
+    with lent_code(package):
+        model = load(package)
+        with pytest.raises(PredictError, match="gone") as failed:
+            model.predict(Value(1), {})
+        assert error_code_of(failed.value.__cause__) == "RESOURCE_DOES_NOT_EXIST"
+    assert "late_one" not in sys.modules
+
+
+def test_pickled_functions_that_import_mlflow_when_they_are_called(tmp_path: Path) -> None:
+    import cloudpickle
+
+    package = changed(tmp_path, "function", python_version=platform.python_version())
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    exec(f"{LATE}\nclass Model:\n    def predict(self, model_input):\n        refuse('gone')\n", namespace)
+    (package / "python_model.pkl").write_bytes(cloudpickle.dumps(namespace["Model"]()))
+    with pytest.raises(PredictError, match="gone") as failed:
+        load(package).predict(Value(1), {})
+    assert error_code_of(failed.value.__cause__) == "RESOURCE_DOES_NOT_EXIST"
 
 
 def test_code_that_fails(tmp_path: Path) -> None:

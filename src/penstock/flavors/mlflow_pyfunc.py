@@ -30,6 +30,7 @@ from penstock.flavors.standins import (
     code_run,
     standins,
 )
+from penstock.flavors.standins.imports import CodeLoader, make_function
 from penstock.flavors.type_hints import frame_for_example, takes_context
 from penstock.manifest import Manifest
 from penstock.payload import clipped
@@ -105,7 +106,8 @@ def _run_file(context: LoadContext, settings: Mapping[str, Any], config: Mapping
     name = re.split(r"[/\\]", str(settings["model_code_path"]))[-1]
     path = inside(context.directory, name, "model code")
     with code_run(config) as run:
-        python_loader.import_file(str(path), f"penstock_model_{context.digest[:16] or 'local'}")
+        module = f"penstock_model_{context.digest[:16] or 'local'}"
+        python_loader.import_file(str(path), module, CodeLoader(module, str(path)))
     if run.model is None:
         raise ArtifactInvalid(f"{name} does not call mlflow.models.set_model().")
     return _FunctionPythonModel(run.model) if callable(run.model) else run.model
@@ -146,7 +148,7 @@ class _Unpickler(pickle.Unpickler):
                 f"{platform.python_version()} cannot run.",
                 hint=f"Serve it with Python {_minor(self._python)}, or save the model again as a model from code.",
             )
-        return found
+        return make_function if module.startswith("cloudpickle") and name == "_make_function" else found
 
 
 def _minor(version: str) -> str:

@@ -1,8 +1,8 @@
 """Modules that stand in for MLflow while one of its packages is loaded where MLflow is not installed.
 
 Pickled PythonModels name a handful of MLflow's classes, and models from code import them. Those few are here, written
-anew, and are in sys.modules only while a package loads; a name that is not here raises StandinLacks. An installed
-MLflow is never shadowed. Loaded models keep the classes they got; what they raise later still has its error_code.
+anew, and are in sys.modules only while a package loads, or while its own code imports (`imports`); a name that is not
+here raises StandinLacks. An installed MLflow is never shadowed. What models raise later still has its error_code.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
@@ -114,6 +115,7 @@ class _Standin(ModuleType):
         raise StandinLacks(f"{self.__name__}.{name} needs MLflow, which is not installed", name=name, obj=self)
 
 
+@cache
 def _modules() -> dict[str, ModuleType]:
     modules: dict[str, ModuleType] = {}
     for name in (*_CONTENTS, *_LATE):
