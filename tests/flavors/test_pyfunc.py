@@ -183,7 +183,7 @@ def test_whatever_a_model_does_is_a_predict_error(tmp_path: Path, body: str, why
     [
         ("raise SystemExit(3)\n", "SystemExit"),
         ("1 / 0\n", "ZeroDivisionError"),
-        ("import no_such_module_here\n", "no_such_module_here"),
+        ("from sys import no_such_name\n", "no_such_name"),
         ("x = 1\n", "no callable named predict or Model"),
         ("class Model:\n    pass\n", "predict"),
         ("class Model:\n    def __init__(self):\n        exit()\n", "SystemExit"),
@@ -197,6 +197,11 @@ def test_code_that_fails_while_loading(tmp_path: Path, text: str, why: str) -> N
     with pytest.raises(ArtifactInvalid, match=f"failed while loading: .*{why}"):
         written(tmp_path, text)
     assert not [name for name in sys.modules if name.startswith("penstock_model_") and "in.py" in name]
+
+
+def test_a_module_that_is_not_installed_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DependencyMissing, match=r"the module 'no_such_module_here', which.*requirements\.txt"):
+        written(tmp_path, "import no_such_module_here\n")
 
 
 @pytest.mark.parametrize(

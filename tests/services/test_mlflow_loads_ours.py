@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -44,15 +43,6 @@ class Model:
         total = inputs.to_numpy() @ self.weights + self.shift
         return pd.DataFrame({"total": total, "large": total > 10})
 """
-
-
-@pytest.fixture(scope="module")
-def mlflow_python() -> Path:
-    if MLFLOW_PYTHON.exists():
-        return MLFLOW_PYTHON
-    if os.environ.get("CI"):
-        pytest.fail("MLflow's environment is missing: make mlflow-env")
-    pytest.skip("MLflow's environment is missing: make mlflow-env")
 
 
 @pytest.fixture(scope="module")

@@ -65,12 +65,14 @@ class PyfuncFlavor(Flavor):
             raise PackageInvalid("The python_function flavor's config is no mapping.")
         try:
             model = self._load(context, settings, {**given, **context.config})
-            function = getattr(model, str(settings.get("predict_fn") or "predict"))
-            return PyfuncPredictor(function, joinable=context.manifest.batchable)
-        except PenstockError:
+            return PyfuncPredictor(_function(model, settings), joinable=context.manifest.batchable)
+        except (PenstockError, KeyboardInterrupt):
             raise
-        except KeyboardInterrupt:
-            raise
+        except ModuleNotFoundError as error:
+            raise DependencyMissing(
+                f"The package's code needs the module {error.name!r}, which is not installed.",
+                hint="Install what the package's requirements.txt lists in the environment that serves it.",
+            ) from error
         except BaseException as error:
             raise ArtifactInvalid(
                 f"The package's code failed while loading: {type(error).__name__}: {clipped(str(error), 300)}."
@@ -189,17 +191,25 @@ def _modules(code: Path) -> set[str]:
 
 
 def _load_with_mlflow(directory: Path, loader: str, config: Mapping[str, Any]) -> Any:
+    """What MLflow gives; its `predict` calls the model's, whatever that one is called."""
     if not mlflow_installed():
         raise DependencyMissing(
             f"The package is loaded by {loader!r}, which is for MLflow to call, and MLflow is not installed.",
-            hint="Install it with: pip install mlflow-skinny (and what the model needs)",
+            hint="Install it with: pip install mlflow-skinny, and what the package's requirements.txt lists.",
         )
     import mlflow.pyfunc
 
     # As MLflow's own server has it: type-hinted models then read base64 and ISO 8601 text.
     os.environ.setdefault("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", "true")
     sys.dont_write_bytecode = True
-    return mlflow.pyfunc.load_model(str(directory), model_config=dict(config) or None)
+    # Releases before 2.8 know no model_config.
+    return mlflow.pyfunc.load_model(str(directory), **({"model_config": dict(config)} if config else {}))
+
+
+def _function(model: Any, settings: Mapping[str, Any]) -> Any:
+    """The function that answers."""
+    by_mlflow = f"{type(model).__module__}.{type(model).__name__}" == "mlflow.pyfunc.PyFuncModel"
+    return getattr(model, "predict" if by_mlflow else str(settings.get("predict_fn") or "predict"))
 
 
 class PyfuncPredictor(Predictor):
