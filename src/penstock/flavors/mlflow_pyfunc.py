@@ -100,10 +100,14 @@ def _lacking(error: StandinLacks | ImportError) -> str:
     return f"{error.name}.{found[1]}" if found else str(error.name)
 
 
+def code_file(settings: Mapping[str, Any]) -> str:
+    """The file of a model from code. MLflow writes the path that it had where it was saved, maybe on Windows."""
+    return re.split(r"[/\\]", str(settings["model_code_path"]))[-1]
+
+
 def _run_file(context: LoadContext, settings: Mapping[str, Any], config: Mapping[str, Any] | None) -> Any:
     """Runs a model from code, under a module name of its own, and takes what it gave to set_model()."""
-    # MLflow writes the path that the file had where it was saved, which may have been on Windows.
-    name = re.split(r"[/\\]", str(settings["model_code_path"]))[-1]
+    name = code_file(settings)
     path = inside(context.directory, name, "model code")
     with code_run(config) as run:
         module = f"penstock_model_{context.digest[:16] or 'local'}"

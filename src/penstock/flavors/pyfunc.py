@@ -31,8 +31,8 @@ from penstock.flavors.code import add_code_directory
 from penstock.flavors.frames import from_python, to_python
 from penstock.flavors.interface import CodeReason, Flavor, LoadContext, Predictor, Written, inside
 from penstock.flavors.standins import mlflow_installed, standins
-from penstock.manifest import PYTHON_FUNCTION, Manifest
-from penstock.payload import Params, Payload, clipped
+from penstock.manifest import FILE_NAME, PYTHON_FUNCTION, Manifest
+from penstock.payload import Params, Payload, clipped, shortened
 
 OWN_LOADER = "penstock_loader"
 SOURCE = "model.py"
@@ -43,22 +43,32 @@ class PyfuncFlavor(Flavor):
 
     def artifact(self, manifest: Manifest) -> str:
         settings = manifest.python_function or {}
+        if settings.get("model_code_path"):
+            return mlflow_pyfunc.code_file(settings)
         for key in ("source", "python_model", "data", "model_path"):
             if settings.get(key):
                 return str(settings[key])
         return str(settings.get("code") or ".")
 
     def code_reasons(self, directory: Path, manifest: Manifest) -> list[CodeReason]:
-        loader = (manifest.python_function or {}).get("loader_module")
-        reasons = [CodeReason(self.artifact(manifest), f"is Python, run by the loader module {loader!r}")]
-        extra = _modules(directory / "code") - {f"{OWN_LOADER}.py"}
+        settings = manifest.python_function or {}
+        loader = settings.get("loader_module")
+        if settings.get("source") or settings.get("model_code_path"):
+            reasons = [CodeReason(self.artifact(manifest), "is Python, which is run")]
+        elif settings.get("python_model"):
+            reasons = [CodeReason(self.artifact(manifest), "is a pickle")]
+        else:
+            reasons = [CodeReason(FILE_NAME, f"names the loader module {shortened(loader)}, which is run")]
+        code = str(settings.get("code") or "code")
+        extra = _modules(directory / code) - {f"{OWN_LOADER}.py"}
         if extra:
-            reasons.append(CodeReason("code/", f"holds modules: {', '.join(sorted(extra))}"))
+            reasons.append(CodeReason(f"{code}/", f"holds modules: {', '.join(sorted(extra))}"))
         return reasons
 
     def load(self, context: LoadContext) -> PyfuncPredictor:
         if not context.trusted:
-            raise CodeNotTrusted(f"{self.artifact(context.manifest)} is Python code; loading it runs it.")
+            reasons = self.code_reasons(context.directory, context.manifest)
+            raise CodeNotTrusted(f"Loading would run code from the package: {'; '.join(map(str, reasons))}.")
         settings = context.manifest.python_function or {}
         given = settings.get("config") or {}
         if not isinstance(given, Mapping):
