@@ -253,6 +253,9 @@ try:
 except ImportError:
     Dataset = None
 mlflow.openai.autolog()
+mlflow.set_experiment("pumps")
+with mlflow.start_span("a block", span_type="TOOL") as span:
+    span.set_outputs([mlflow.entities.Document("text", id="1").to_dict()])
 
 class Model:
     def predict(self, model_input):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -31,6 +32,18 @@ class SpanType:
     TASK = "TASK"
     GUARDRAIL = "GUARDRAIL"
     EVALUATOR = "EVALUATOR"
+
+
+@dataclass
+class Document:
+    """What a retriever found."""
+
+    page_content: str
+    metadata: dict[str, Any] = field(default_factory=dict)
+    id: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
 
 
 class SpanStatusCode:
@@ -118,10 +131,16 @@ CALLS: Mapping[str, Any] = {
     "start_span_no_context": start_span_no_context,
     "get_current_active_span": get_current_active_span,
     "update_current_trace": ignored,
+    # Where recordings would go.
+    "set_experiment": ignored,
+    "set_registry_uri": ignored,
+    "set_tracking_uri": ignored,
 }
 
 MODULES: Mapping[str, Mapping[str, Any]] = {
-    "mlflow.entities": {"SpanType": SpanType, "SpanStatusCode": SpanStatusCode, "SpanEvent": SpanEvent},
+    "mlflow.entities": {
+        "Document": Document, "SpanType": SpanType, "SpanStatusCode": SpanStatusCode, "SpanEvent": SpanEvent,
+    },
     "mlflow.entities.span": {"SpanType": SpanType, "NoOpSpan": NoOpSpan},
     "mlflow.entities.span_event": {"SpanEvent": SpanEvent},
     "mlflow.entities.span_status": {"SpanStatusCode": SpanStatusCode},
