@@ -24,7 +24,9 @@ os.environ["MLFLOW_TRACKING_URI"] = "file:///nonexistent"
 os.environ["MLFLOW_TRACE_SAMPLING_RATIO"] = "0"
 warnings.simplefilter("ignore")
 
+import cloudpickle
 import mlflow
+import mlflow_chat_models
 import pandas as pd
 import pydantic
 import yaml
@@ -34,19 +36,12 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 from mlflow.pyfunc import scoring_server
 from mlflow.pyfunc.utils.environment import _simulate_serving_environment
 from mlflow.types import ParamSchema, ParamSpec
-from mlflow.types.agent import ChatAgentMessage, ChatAgentResponse
-from mlflow.types.llm import (
-    ChatChoice,
-    ChatCompletionResponse,
-    ChatMessage,
-    FunctionToolCallArguments,
-    TokenUsageStats,
-)
-from mlflow.types.responses import ResponsesAgentRequest, ResponsesAgentResponse, ResponsesAgentStreamEvent
 from mlflow.types.type_hints import TypeFromExample
 
 PACKAGES = Path(__file__).parent / "mlflow_packages"
 WANTED = sys.argv[1:]
+
+cloudpickle.register_pickle_by_value(mlflow_chat_models)
 
 FRAME = pd.DataFrame({"a": [1.5, 2.5], "b": [10.0, 20.0]})
 ROWS = {"dataframe_split": {"columns": ["a", "b"], "data": [[1.5, 10.0], [2.5, 20.0], [-3.0, 0.25]]}}
@@ -215,56 +210,6 @@ class Chat(mlflow.pyfunc.PythonModel):
         return {"type": type(model_input).__name__, "said": [m["content"] for m in model_input["messages"]]}
 
 
-class ChatModel(mlflow.pyfunc.ChatModel):
-    """Tells what it was asked, with a call of a tool where tools are named."""
-
-    def predict(self, context, messages, params):
-        if not messages:
-            return {"choices": []}  # no ChatCompletionResponse
-        said = " | ".join(f"{m.role} {m.content} {m.tool_calls and m.tool_calls[0].function.name}" for m in messages)
-        answer = ChatMessage(role="assistant", content=f"{said} at {params.temperature}, {params.stop}")
-        if params.tools:
-            call = FunctionToolCallArguments(params.tools[0].function.name, "{}").to_tool_call(id="t1")
-            answer = ChatMessage(role="assistant", tool_calls=[call])
-        return ChatCompletionResponse(
-            choices=[ChatChoice(message=answer), ChatChoice(message={"role": "assistant", "refusal": "no"}, index=1)],
-            usage=TokenUsageStats(prompt_tokens=len(messages)),
-            created=1,
-            custom_outputs=params.custom_inputs,
-        )
-
-
-class ChatAgent(mlflow.pyfunc.ChatAgent):
-    """Answers with the class, or with a dict where it is told to; a dict without ids is refused."""
-
-    def predict(self, messages, context=None, custom_inputs=None):
-        wants = (custom_inputs or {}).get("wants")
-        said = f"{self._convert_messages_to_dict(messages)} from {context.user_id if context else None}"
-        if wants:
-            return {"messages": [{"role": "assistant", "content": said, **({"id": "1"} if wants == "dict" else {})}]}
-        return ChatAgentResponse(messages=[ChatAgentMessage(role="assistant", content=said, id="1")], usage={})
-
-
-class Responses(mlflow.pyfunc.ResponsesAgent):
-    """Pickled with the tracing that MLflow wraps around it. Its answer is what its own stream amounts to."""
-
-    def predict(self, request: ResponsesAgentRequest) -> ResponsesAgentResponse:
-        events = [event for event in self.predict_stream(request) if event.type == "response.output_item.done"]
-        return ResponsesAgentResponse(output=[event.item for event in events], custom_outputs=request.custom_inputs)
-
-    def predict_stream(self, request):
-        asked = self.prep_msgs_for_cc_llm(request.input)
-        parts = [{"content": f"{message['role']}: {message['content']} "} for message in asked]
-        called = [("f", '{"a"', "c1"), ("", ": 1}", None)]
-        parts += [
-            {"tool_calls": [{"index": 0, "id": id, "function": {"name": name, "arguments": arguments}}]}
-            for name, arguments, id in called
-        ]
-        chunks = ({"id": "m1", "choices": [{"delta": part}]} for part in parts)
-        yield from self.output_to_responses_items_stream(chunks)
-        yield ResponsesAgentStreamEvent(type="response.output_item.done", item=self.create_reasoning_item("r1", "why"))
-
-
 class Traced(mlflow.pyfunc.PythonModel):
     """Pickled with what the decorator wraps around it."""
 
@@ -398,7 +343,7 @@ def chats() -> None:
         {"messages": []},
         {"messages": [{"role": "user"}]},
         {"dataframe_records": [{"messages": [user], "max_tokens": 5}]},
-    ], python_model=ChatModel())  # fmt: skip
+    ], python_model=mlflow_chat_models.ChatModel())  # fmt: skip
     saved("chat_agent", [
         {"messages": [user], "context": {"user_id": "u"}},
         {"messages": [user], "custom_inputs": {"wants": "dict"}},
@@ -406,7 +351,7 @@ def chats() -> None:
         {"messages": [{"role": "tool", "content": "no name"}]},
         {"messages": [called]},
         {"messages": [{**user, "attachments": {"a": "b"}}, {**user, "id": "7", "name": "Bo"}]},
-    ], python_model=ChatAgent())  # fmt: skip
+    ], python_model=mlflow_chat_models.ChatAgent())  # fmt: skip
     items = [{"type": "function_call", "id": "f1", "call_id": "c1", "name": "f", "arguments": "{}"},
              {"type": "function_call_output", "call_id": "c1", "output": "7"}]  # fmt: skip
     saved("responses_agent", [
@@ -417,7 +362,7 @@ def chats() -> None:
         {"input": [{"role": "user", "content": [{"text": "no type"}]}]},
         {"input": [user], "temperature": "hot"},
         {"input": [user], "tools": [{"type": "function", "name": "f"}]},
-    ], python_model=Responses())  # fmt: skip
+    ], python_model=mlflow_chat_models.Responses())  # fmt: skip
 
 
 def main() -> None:
