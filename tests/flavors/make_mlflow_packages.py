@@ -1,6 +1,6 @@
 """Saves the packages under mlflow_packages/ with MLflow, and records what MLflow's server answers for each of them.
 
-    .venv-mlflow/bin/python tests/flavors/make_mlflow_packages.py
+    .venv-mlflow/bin/python tests/flavors/make_mlflow_packages.py [NAME…]
 
 Beside each package stands NAME.json: request bodies with the status and the answer or the error code. Classes and
 functions are pickled by value, so the packages load on the Python minor version alone that runs this script.
@@ -14,15 +14,19 @@ import datetime as dt
 import json
 import os
 import shutil
+import sys
 import tempfile
 import warnings
 from pathlib import Path
 from typing import Any, Optional
 
 os.environ["MLFLOW_TRACKING_URI"] = "file:///nonexistent"
+os.environ["MLFLOW_TRACE_SAMPLING_RATIO"] = "0"
 warnings.simplefilter("ignore")
 
+import cloudpickle
 import mlflow
+import mlflow_chat_models
 import pandas as pd
 import pydantic
 import yaml
@@ -32,10 +36,12 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 from mlflow.pyfunc import scoring_server
 from mlflow.pyfunc.utils.environment import _simulate_serving_environment
 from mlflow.types import ParamSchema, ParamSpec
-from mlflow.types.llm import ChatChoice, ChatCompletionResponse, ChatMessage
 from mlflow.types.type_hints import TypeFromExample
 
 PACKAGES = Path(__file__).parent / "mlflow_packages"
+WANTED = sys.argv[1:]
+
+cloudpickle.register_pickle_by_value(mlflow_chat_models)
 
 FRAME = pd.DataFrame({"a": [1.5, 2.5], "b": [10.0, 20.0]})
 ROWS = {"dataframe_split": {"columns": ["a", "b"], "data": [[1.5, 10.0], [2.5, 20.0], [-3.0, 0.25]]}}
@@ -204,14 +210,30 @@ class Chat(mlflow.pyfunc.PythonModel):
         return {"type": type(model_input).__name__, "said": [m["content"] for m in model_input["messages"]]}
 
 
-class ChatModel(mlflow.pyfunc.ChatModel):
-    def predict(self, context, messages, params):
-        return ChatCompletionResponse(choices=[ChatChoice(message=ChatMessage(role="assistant", content="hi"))])
+class Traced(mlflow.pyfunc.PythonModel):
+    """Pickled with what the decorator wraps around it."""
+
+    @mlflow.trace(name="outer", span_type="CHAIN", attributes={"a": 1})
+    def predict(self, context, model_input, params=None):
+        with mlflow.start_span(name="inner") as span:
+            span.set_inputs({"rows": len(model_input)})
+            answer = [self.half(value) for value in model_input["a"]]
+            span.set_outputs(answer)
+        if (active := mlflow.get_current_active_span()) is not None:
+            active.set_attribute("n", len(answer))
+        return answer
+
+    @mlflow.trace
+    def half(self, value):
+        return value / 2
 
 
 def saved(name: str, bodies: list[Any], compression: str = "", **arguments: Any) -> Path:
     """Saves one package and records the answers to `bodies`."""
     target = PACKAGES / name
+    if WANTED and name not in WANTED:
+        return target
+    shutil.rmtree(target, ignore_errors=True)
     os.environ["MLFLOW_LOG_MODEL_COMPRESSION"] = compression
     if not compression:
         del os.environ["MLFLOW_LOG_MODEL_COMPRESSION"]
@@ -279,8 +301,11 @@ def pickled() -> None:
     saved("function", [ROWS], python_model=doubled, signature=infer_signature(FRAME, [1.0]))
     for compression in ("gzip", "bzip2", "lzma"):
         saved(compression, [ROWS], compression, python_model=Sums(0.25), signature=SIGNED)
+    saved("traced", [ROWS], python_model=Traced(), signature=SIGNED)
     old = saved("old_layout", [ROWS], python_model=Sums(1.0), signature=SIGNED)
     manifest = yaml.safe_load((old / "MLmodel").read_text())
+    if WANTED and old.name not in WANTED:
+        return
     manifest = {key: manifest[key] for key in ("flavors", "signature")} | {"artifact_path": "model"}
     manifest["flavors"]["python_function"]["env"] = "conda.yaml"
     del manifest["flavors"]["python_function"]["code"], manifest["flavors"]["python_function"]["streamable"]
@@ -307,14 +332,48 @@ def hinted() -> None:
     saved("chat", [{"messages": [{"role": "user", "content": "hi"}], "temperature": 1}], python_model=Chat())
 
 
+def chats() -> None:
+    user = {"role": "user", "content": "hi"}
+    called = {"role": "assistant", "tool_calls": [{"id": "t1", "function": {"name": "f", "arguments": "{}"}}]}
+    tool = {"type": "function", "function": {"name": "g", "parameters": {"properties": {"q": {"type": "string"}}}}}
+    saved("chat_model", [
+        {"messages": [user, {**called, "tool_calls": [{**called["tool_calls"][0], "type": "function"}]}], "n": 1},
+        {"messages": [user], "temperature": 0, "stop": ["."], "custom_inputs": {"a": {"b": [1, None]}}},
+        {"messages": [user], "tools": [tool]},
+        {"messages": []},
+        {"messages": [{"role": "user"}]},
+        {"dataframe_records": [{"messages": [user], "max_tokens": 5}]},
+    ], python_model=mlflow_chat_models.ChatModel())  # fmt: skip
+    saved("chat_agent", [
+        {"messages": [user], "context": {"user_id": "u"}},
+        {"messages": [user], "custom_inputs": {"wants": "dict"}},
+        {"messages": [user], "custom_inputs": {"wants": "no ids"}},
+        {"messages": [{"role": "tool", "content": "no name"}]},
+        {"messages": [called]},
+        {"messages": [{**user, "attachments": {"a": "b"}}, {**user, "id": "7", "name": "Bo"}]},
+    ], python_model=mlflow_chat_models.ChatAgent())  # fmt: skip
+    items = [{"type": "function_call", "id": "f1", "call_id": "c1", "name": "f", "arguments": "{}"},
+             {"type": "function_call_output", "call_id": "c1", "output": "7"}]  # fmt: skip
+    saved("responses_agent", [
+        {"input": [user], "custom_inputs": {"a": [1]}},
+        {"input": [{"role": "user", "content": [{"type": "input_text", "text": "part"}]}, *items]},
+        {"input": [{"role": "nobody", "content": "x"}]},
+        {"input": [{"type": "unknown"}]},
+        {"input": [{"role": "user", "content": [{"text": "no type"}]}]},
+        {"input": [user], "temperature": "hot"},
+        {"input": [user], "tools": [{"type": "function", "name": "f"}]},
+    ], python_model=mlflow_chat_models.Responses())  # fmt: skip
+
+
 def main() -> None:
-    shutil.rmtree(PACKAGES, ignore_errors=True)
-    PACKAGES.mkdir()
+    if not WANTED:
+        shutil.rmtree(PACKAGES, ignore_errors=True)
+    PACKAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as place:
         with_code(Path(place))
     pickled()
     hinted()
-    saved("chat_model", [], python_model=ChatModel())
+    chats()
     size = sum(p.stat().st_size for p in PACKAGES.rglob("*") if p.is_file())
     print(f"{len(list(PACKAGES.glob('*.json')))} packages, {size / 1000:.0f} kB")
 

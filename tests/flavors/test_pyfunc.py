@@ -14,7 +14,6 @@ import pytest
 from penstock.errors import (
     ArtifactInvalid,
     CodeConflict,
-    CodeNotTrusted,
     DependencyMissing,
     PackageInvalid,
     PackagingFailed,
@@ -183,7 +182,7 @@ def test_whatever_a_model_does_is_a_predict_error(tmp_path: Path, body: str, why
     [
         ("raise SystemExit(3)\n", "SystemExit"),
         ("1 / 0\n", "ZeroDivisionError"),
-        ("import no_such_module_here\n", "no_such_module_here"),
+        ("from sys import no_such_name\n", "no_such_name"),
         ("x = 1\n", "no callable named predict or Model"),
         ("class Model:\n    pass\n", "predict"),
         ("class Model:\n    def __init__(self):\n        exit()\n", "SystemExit"),
@@ -197,6 +196,11 @@ def test_code_that_fails_while_loading(tmp_path: Path, text: str, why: str) -> N
     with pytest.raises(ArtifactInvalid, match=f"failed while loading: .*{why}"):
         written(tmp_path, text)
     assert not [name for name in sys.modules if name.startswith("penstock_model_") and "in.py" in name]
+
+
+def test_a_module_that_is_not_installed_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DependencyMissing, match=r"the module 'no_such_module_here', which.*requirements\.txt"):
+        written(tmp_path, "import no_such_module_here\n")
 
 
 @pytest.mark.parametrize(
@@ -219,27 +223,6 @@ def test_manifests_that_cannot_be_followed(tmp_path: Path, settings: dict[str, A
     written(tmp_path, "def predict(inputs):\n    return 1\n")
     with pytest.raises(PackageInvalid, match=why):
         load(tmp_path / "package", settings)
-
-
-def test_nothing_runs_without_trust(tmp_path: Path) -> None:
-    (tmp_path / "model.py").write_text("raise SystemExit\n")
-    settings = {"loader_module": "penstock_loader", "source": "model.py"}
-    manifest = Manifest({"flavors": {"python_function": settings}})
-    with pytest.raises(CodeNotTrusted):
-        PyfuncFlavor().load(LoadContext(tmp_path, manifest))
-    assert [str(r) for r in PyfuncFlavor().code_reasons(tmp_path, manifest)] == [
-        "model.py is Python, run by the loader module 'penstock_loader'"
-    ]
-
-
-def test_reasons_name_the_modules_in_code(tmp_path: Path) -> None:
-    (tmp_path / "code").mkdir()
-    for name in ("penstock_loader.py", "zeta.py", "alpha.py"):
-        (tmp_path / "code" / name).write_text("")
-    manifest = Manifest({"flavors": {"python_function": {"loader_module": "x", "code": "code"}}})
-    assert [str(r) for r in PyfuncFlavor().code_reasons(tmp_path, manifest)][1:] == [
-        "code/ holds modules: alpha.py, zeta.py"
-    ]
 
 
 @pytest.mark.parametrize("extra", ["broken.py", "folder_of_code"])

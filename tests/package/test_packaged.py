@@ -73,8 +73,15 @@ def test_the_refusal_names_file_reason_and_remedy(python_package: Path) -> None:
     with pytest.raises(CodeNotTrusted, match=r"model\.py is Python") as caught:
         package.load()
     assert "--trust-code" in caught.value.hint
-    assert "penstock package convert" in caught.value.hint
+    assert "convert" not in caught.value.hint  # that is for pickled estimators alone
     package.load(trust_code=True)
+
+
+def test_a_pickled_estimator_can_become_data_only(tmp_path: Path, iris_estimator: Any, iris_frame: Any) -> None:
+    package = save_model(iris_estimator, tmp_path / "m", example=iris_frame.head(), serialization="cloudpickle")
+    with pytest.raises(CodeNotTrusted, match=r"model\.pkl is a pickle") as caught:
+        package.load()
+    assert "penstock package convert" in caught.value.hint
 
 
 def test_a_pickle_is_not_even_opened_without_trust(

@@ -1,7 +1,7 @@
 """The `code/` directory of packages: on the import path, never under another package's names.
 
 Python has one namespace of modules per process. A second package whose module names are taken would silently run the
-first one's code, so it is refused here.
+first one's code, so it is refused here. Modules found there import MLflow's stand-ins where MLflow is not installed.
 """
 
 from __future__ import annotations
@@ -10,9 +10,13 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
+from typing import Any
 
 from penstock.errors import CodeConflict
+from penstock.flavors.standins.imports import CodeLoader
 
 # The only state: which package (digest) put which top-level module name into this process. Guarded by _lock.
 _owners: dict[str, str] = {}
@@ -34,10 +38,27 @@ def add_code_directory(directory: Path, digest: str, *, unused: str = "") -> Non
             _check_free(name, directory, digest)
         for name in names:
             _owners[name] = digest
+    if _finder not in sys.meta_path:
+        sys.meta_path.insert(0, _finder)
     path = str(directory.resolve())
     if path in sys.path:
         sys.path.remove(path)
     sys.path.insert(0, path)
+
+
+class _Finder(MetaPathFinder):
+    """Finds the modules of packages where Python would, and has them run by their own loader."""
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        if fullname.partition(".")[0] not in _owners:
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None and type(spec.loader) is SourceFileLoader:
+            spec.loader = CodeLoader(fullname, spec.loader.path)
+        return spec
+
+
+_finder = _Finder()
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, cast, get_args, get_origin
 
 from penstock.errors import ArtifactInvalid, DependencyMissing, PackageInvalid
 from penstock.flavors import python_loader
+from penstock.flavors.chat_shaped import ChatShaped, chat_shaped
 from penstock.flavors.code import add_code_directory
 from penstock.flavors.interface import LoadContext, inside, need
 from penstock.flavors.standins import (
@@ -29,21 +30,25 @@ from penstock.flavors.standins import (
     code_run,
     standins,
 )
+from penstock.flavors.standins.imports import CodeLoader, make_function
 from penstock.flavors.type_hints import frame_for_example, takes_context
 from penstock.manifest import Manifest
 from penstock.payload import clipped
 from penstock.signature import Field
 
-PICKLED = "mlflow.pyfunc.model"
-FROM_CODE = "mlflow.pyfunc.loaders.code_model"
-LOADERS = (PICKLED, FROM_CODE)
+LOADERS = (
+    "mlflow.pyfunc.model",
+    *(f"mlflow.pyfunc.loaders.{kind}" for kind in ("code_model", "chat_model", "chat_agent", "responses_agent")),
+)
 
 _OPENERS: Mapping[str, Callable[..., Any]] = {"gzip": gzip.open, "bzip2": bz2.open, "lzma": lzma.open}
 
 _EXAMPLE = "input_example.json"
 
 
-def load_python_model(context: LoadContext, settings: Mapping[str, Any], config: Mapping[str, Any]) -> PythonModel:
+def load_python_model(
+    context: LoadContext, settings: Mapping[str, Any], config: Mapping[str, Any]
+) -> PythonModel | ChatShaped:
     """The model of a package whose loader module is one of LOADERS. The caller has checked that its code is trusted.
 
     Raises ArtifactInvalid, CodeConflict, DependencyMissing, PackageInvalid, and whatever the model's own code raises.
@@ -71,7 +76,7 @@ def load_python_model(context: LoadContext, settings: Mapping[str, Any], config:
                     hint="Install it with: pip install mlflow (and what the model needs)",
                 ) from error
             raise
-    return PythonModel(model, model_context, context)
+    return chat_shaped(model, model_context) or PythonModel(model, model_context, context)
 
 
 def _artifacts(directory: Path, settings: Mapping[str, Any]) -> dict[str, str]:
@@ -95,13 +100,18 @@ def _lacking(error: StandinLacks | ImportError) -> str:
     return f"{error.name}.{found[1]}" if found else str(error.name)
 
 
+def code_file(settings: Mapping[str, Any]) -> str:
+    """The file of a model from code. MLflow writes the path that it had where it was saved, maybe on Windows."""
+    return re.split(r"[/\\]", str(settings["model_code_path"]))[-1]
+
+
 def _run_file(context: LoadContext, settings: Mapping[str, Any], config: Mapping[str, Any] | None) -> Any:
     """Runs a model from code, under a module name of its own, and takes what it gave to set_model()."""
-    # MLflow writes the path that the file had where it was saved, which may have been on Windows.
-    name = re.split(r"[/\\]", str(settings["model_code_path"]))[-1]
+    name = code_file(settings)
     path = inside(context.directory, name, "model code")
     with code_run(config) as run:
-        python_loader.import_file(str(path), f"penstock_model_{context.digest[:16] or 'local'}")
+        module = f"penstock_model_{context.digest[:16] or 'local'}"
+        python_loader.import_file(str(path), module, CodeLoader(module, str(path)))
     if run.model is None:
         raise ArtifactInvalid(f"{name} does not call mlflow.models.set_model().")
     return _FunctionPythonModel(run.model) if callable(run.model) else run.model
@@ -142,7 +152,7 @@ class _Unpickler(pickle.Unpickler):
                 f"{platform.python_version()} cannot run.",
                 hint=f"Serve it with Python {_minor(self._python)}, or save the model again as a model from code.",
             )
-        return found
+        return make_function if module.startswith("cloudpickle") and name == "_make_function" else found
 
 
 def _minor(version: str) -> str:

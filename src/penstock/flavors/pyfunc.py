@@ -31,8 +31,8 @@ from penstock.flavors.code import add_code_directory
 from penstock.flavors.frames import from_python, to_python
 from penstock.flavors.interface import CodeReason, Flavor, LoadContext, Predictor, Written, inside
 from penstock.flavors.standins import mlflow_installed, standins
-from penstock.manifest import PYTHON_FUNCTION, Manifest
-from penstock.payload import Params, Payload, clipped
+from penstock.manifest import FILE_NAME, PYTHON_FUNCTION, Manifest
+from penstock.payload import Params, Payload, clipped, shortened
 
 OWN_LOADER = "penstock_loader"
 SOURCE = "model.py"
@@ -43,34 +43,46 @@ class PyfuncFlavor(Flavor):
 
     def artifact(self, manifest: Manifest) -> str:
         settings = manifest.python_function or {}
+        if settings.get("model_code_path"):
+            return mlflow_pyfunc.code_file(settings)
         for key in ("source", "python_model", "data", "model_path"):
             if settings.get(key):
                 return str(settings[key])
         return str(settings.get("code") or ".")
 
     def code_reasons(self, directory: Path, manifest: Manifest) -> list[CodeReason]:
-        loader = (manifest.python_function or {}).get("loader_module")
-        reasons = [CodeReason(self.artifact(manifest), f"is Python, run by the loader module {loader!r}")]
-        extra = _modules(directory / "code") - {f"{OWN_LOADER}.py"}
+        settings = manifest.python_function or {}
+        loader = settings.get("loader_module")
+        if settings.get("source") or settings.get("model_code_path"):
+            reasons = [CodeReason(self.artifact(manifest), "is Python, which is run")]
+        elif settings.get("python_model"):
+            reasons = [CodeReason(self.artifact(manifest), "is a pickle")]
+        else:
+            reasons = [CodeReason(FILE_NAME, f"names the loader module {shortened(loader)}, which is run")]
+        code = str(settings.get("code") or "code")
+        extra = _modules(directory / code) - {f"{OWN_LOADER}.py"}
         if extra:
-            reasons.append(CodeReason("code/", f"holds modules: {', '.join(sorted(extra))}"))
+            reasons.append(CodeReason(f"{code}/", f"holds modules: {', '.join(sorted(extra))}"))
         return reasons
 
     def load(self, context: LoadContext) -> PyfuncPredictor:
         if not context.trusted:
-            raise CodeNotTrusted(f"{self.artifact(context.manifest)} is Python code; loading it runs it.")
+            reasons = self.code_reasons(context.directory, context.manifest)
+            raise CodeNotTrusted(f"Loading would run code from the package: {'; '.join(map(str, reasons))}.")
         settings = context.manifest.python_function or {}
         given = settings.get("config") or {}
         if not isinstance(given, Mapping):
             raise PackageInvalid("The python_function flavor's config is no mapping.")
         try:
             model = self._load(context, settings, {**given, **context.config})
-            function = getattr(model, str(settings.get("predict_fn") or "predict"))
-            return PyfuncPredictor(function, joinable=context.manifest.batchable)
-        except PenstockError:
+            return PyfuncPredictor(_function(model, settings), joinable=context.manifest.batchable)
+        except (PenstockError, KeyboardInterrupt):
             raise
-        except KeyboardInterrupt:
-            raise
+        except ModuleNotFoundError as error:
+            raise DependencyMissing(
+                f"The package's code needs the module {error.name!r}, which is not installed.",
+                hint="Install what the package's requirements.txt lists in the environment that serves it.",
+            ) from error
         except BaseException as error:
             raise ArtifactInvalid(
                 f"The package's code failed while loading: {type(error).__name__}: {clipped(str(error), 300)}."
@@ -189,17 +201,25 @@ def _modules(code: Path) -> set[str]:
 
 
 def _load_with_mlflow(directory: Path, loader: str, config: Mapping[str, Any]) -> Any:
+    """What MLflow gives; its `predict` calls the model's, whatever that one is called."""
     if not mlflow_installed():
         raise DependencyMissing(
             f"The package is loaded by {loader!r}, which is for MLflow to call, and MLflow is not installed.",
-            hint="Install it with: pip install mlflow-skinny (and what the model needs)",
+            hint="Install it with: pip install mlflow-skinny, and what the package's requirements.txt lists.",
         )
     import mlflow.pyfunc
 
     # As MLflow's own server has it: type-hinted models then read base64 and ISO 8601 text.
     os.environ.setdefault("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", "true")
     sys.dont_write_bytecode = True
-    return mlflow.pyfunc.load_model(str(directory), model_config=dict(config) or None)
+    # Releases before 2.8 know no model_config.
+    return mlflow.pyfunc.load_model(str(directory), **({"model_config": dict(config)} if config else {}))
+
+
+def _function(model: Any, settings: Mapping[str, Any]) -> Any:
+    """The function that answers."""
+    by_mlflow = f"{type(model).__module__}.{type(model).__name__}" == "mlflow.pyfunc.PyFuncModel"
+    return getattr(model, "predict" if by_mlflow else str(settings.get("predict_fn") or "predict"))
 
 
 class PyfuncPredictor(Predictor):

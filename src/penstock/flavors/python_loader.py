@@ -51,9 +51,9 @@ def find_entry(module: ModuleType, entry: str | None) -> str:
     raise AttributeError(f"the file defines no callable named {wanted}")
 
 
-def import_file(path: str, module_name: str) -> ModuleType:
+def import_file(path: str, module_name: str, loader: Any = None) -> ModuleType:
     """Runs the file under a module name of its own; leaves no bytecode beside it."""
-    spec = importlib.util.spec_from_file_location(module_name, path)
+    spec = importlib.util.spec_from_file_location(module_name, path, loader=loader)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} cannot be imported")
     module = importlib.util.module_from_spec(spec)

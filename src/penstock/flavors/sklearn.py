@@ -50,6 +50,10 @@ class SklearnFlavor(Flavor):
             reasons.append(CodeReason(file, f"holds types that nobody has reviewed: {', '.join(types)}"))
         return reasons
 
+    def remedy(self, manifest: Manifest) -> str:
+        pickled = not _is_skops(manifest, self.artifact(manifest))
+        return "a scikit-learn pickle can become data-only with: penstock package convert" if pickled else ""
+
     def load(self, context: LoadContext) -> SklearnPredictor:
         manifest = context.manifest
         file = self.artifact(manifest)

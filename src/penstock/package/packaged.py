@@ -78,10 +78,10 @@ class PackagedModel:
     def load(self, *, trust_code: bool = False, flavor: str | None = None, threads: int = 0) -> Predictor:
         """The predictor, not yet proven. Raises CodeNotTrusted, which names the files, and what the flavor raises."""
         if not trust_code and (reasons := self.code_reasons(flavor)):
+            hint = "If you trust whoever made it, repeat with --trust-code (PENSTOCK_TRUST_CODE=1)"
             raise CodeNotTrusted(
                 f"Loading {self.path} would run code from the package: {'; '.join(map(str, reasons))}.",
-                hint="If you trust whoever made it, repeat with --trust-code (PENSTOCK_TRUST_CODE=1); a scikit-learn "
-                "pickle can become data-only with: penstock package convert",
+                hint="; ".join(filter(None, [hint, self.flavor(flavor).remedy(self.manifest)])),
             )
         context = LoadContext(self.path, self.manifest, self.digest, trusted=trust_code, threads=threads)
         return self.flavor(flavor).load(context)

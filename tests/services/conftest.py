@@ -1,0 +1,26 @@
+"""The MLflow environment, for the tests that need the real one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+MLFLOW = Path(__file__).parents[2] / ".venv-mlflow"
+
+
+@pytest.fixture(scope="session")
+def mlflow_python() -> Path:
+    python = MLFLOW / "bin" / "python"
+    if not python.exists():
+        if os.environ.get("CI"):
+            pytest.fail("MLflow's environment is missing: make mlflow-env")
+        pytest.skip("MLflow's environment is missing: make mlflow-env")
+    return python
+
+
+@pytest.fixture(scope="session")
+def mlflow_site_packages(mlflow_python: Path) -> Path:
+    (place,) = mlflow_python.parents[1].glob("lib/python*/site-packages")
+    return place
