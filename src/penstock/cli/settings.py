@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
 
-from penstock.config import Settings, variable_of
+from penstock.config import Settings, mlflow_variables_of, registry_url, variable_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,12 +34,24 @@ def given(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
+def registry_option(command: F) -> F:
+    """--registry for commands that have no other settings; what is not given comes from the variables."""
+    variables = ", ".join([variable_of("registry"), *mlflow_variables_of("registry")])
+    field = Settings.model_fields["registry"]
+    return click.option(
+        "--registry",
+        metavar="URL",
+        callback=lambda context, parameter, given: registry_url(given, os.environ),
+        help=f"{field.description}  [default: {field.default}]  [{variables}]",
+    )(command)
+
+
 def _option(name: str) -> Callable[[F], F]:
     field = Settings.model_fields[name]
     flag = f"--{name.replace('_', '-')}"
     default = field.default
     shown = "" if default in (None, "", False) or name == "api_token" else f"  [default: {default}]"
-    text = f"{field.description}{shown}  [{variable_of(name)}]"
+    text = f"{field.description}{shown}  [{', '.join([variable_of(name), *mlflow_variables_of(name)])}]"
     if field.annotation is bool:
         return click.option(f"{flag}/--no-{name.replace('_', '-')}", name, default=None, help=text)
     return click.option(flag, *_LETTERS.get(name, ()), name, default=None, type=_type(field.annotation), help=text)

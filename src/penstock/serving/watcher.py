@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from penstock.errors import PenstockError, RegistryNotFound, RegistryUnavailable
+from penstock.errors import PenstockError, RegistryNotFound, RegistryUnavailable, SignatureIncompatible
 from penstock.loading import LoadedModel
 from penstock.metrics import Metrics
 from penstock.registry.interface import ModelVersion
@@ -31,16 +32,19 @@ from penstock.serving.rollout import (
 )
 from penstock.serving.servable import Servable, ServingOptions
 from penstock.serving.served_model import ServedModel
+from penstock.signature import breaking_changes
 
 log = logging.getLogger("penstock.serving")
 
 
 @dataclass(frozen=True, slots=True)
 class FollowOptions:
-    """Seconds between polls, and how long a replaced version is kept warm."""
+    """Seconds between polls, and how long a replaced version is kept warm. `guard` refuses a version that would break
+    the callers of the one that answers, for registries where nothing else does."""
 
     poll_interval: float = 2.0
     keep_previous: float = 300.0
+    guard: bool = False
 
 
 class Source(Protocol):
@@ -107,10 +111,12 @@ class Follower:
         self._serving = serving or ServingOptions()
         self._clock = clock
         self._chance = chance
-        # The whole mutable state: what the registry last said, the load under way, the last failure, two notes.
+        # The whole mutable state: what the registry last said, the load under way, the last failure, what has answered
+        # here, two notes.
         self._wanted: ModelVersion | None = None
         self._loading: tuple[str, asyncio.Task[LoadedModel]] | None = None
         self._failure: Failure | None = None
+        self._served: set[str] = set()
         self._previous_until = 0.0
         self._unreachable = False
 
@@ -125,7 +131,8 @@ class Follower:
             self._note_unreachable(error)
             return
         assert self._wanted is not None
-        self.served.swap(await self._load_now(self._wanted))
+        loaded = await asyncio.to_thread(self._load_timed, self._wanted)
+        self._swap(self._wanted.version, loaded)
 
     async def run(self) -> None:
         """Follows until cancelled."""
@@ -197,6 +204,7 @@ class Follower:
                 self._loading = (version, asyncio.create_task(asyncio.to_thread(self._load_timed, wanted)))
             case Revert():
                 self.served.revert()
+                self._failure = None  # what was refused beside the other version may do beside this one
                 self._keep_previous()
                 return True
             case RetirePrevious():
@@ -208,11 +216,29 @@ class Follower:
 
     def _load_timed(self, version: ModelVersion) -> LoadedModel:
         with self._metrics.loading(self.served.name):
-            return self._load(version)
+            loaded = self._load(version)
+            try:
+                self._refuse_breaking(version.version, loaded)
+            except SignatureIncompatible:
+                loaded.close()
+                raise
+            return loaded
 
-    async def _load_now(self, version: ModelVersion) -> Servable:
-        loaded = await asyncio.to_thread(self._load_timed, version)
-        return Servable(self.served.name, version.version, loaded, self._metrics, self._serving)
+    def _refuse_breaking(self, version: str, loaded: LoadedModel) -> None:
+        """Going back to a version that has answered here is never refused."""
+        current = self.served.current
+        if not self._follow.guard or current is None or version in self._served:
+            return
+        breaks = breaking_changes(current.loaded.signature, loaded.signature)
+        if breaks:
+            raise SignatureIncompatible(
+                f"It would break callers of version {current.version}: {'; '.join(breaks)}.",
+                hint="Point the alias back, or serve with --allow-breaking.",
+            )
+
+    def _swap(self, version: str, loaded: LoadedModel) -> None:
+        self._served.add(version)
+        self.served.swap(Servable(self.served.name, version, loaded, self._metrics, self._serving))
 
     def _finish_load(self) -> None:
         """Takes the ended load: swaps to it, drops it if it is wanted no more, or notes why it failed."""
@@ -229,7 +255,7 @@ class Follower:
             loaded.close()
             return
         self._failure = None
-        self.served.swap(Servable(self.served.name, version, loaded, self._metrics, self._serving))
+        self._swap(version, loaded)
         self._keep_previous()
 
     def _keep_previous(self) -> None:
@@ -237,7 +263,8 @@ class Follower:
 
     def _note_failure(self, version: str, error: BaseException) -> None:
         attempts = self._failure.attempts + 1 if self._failure and self._failure.version == version else 1
-        delay = retry_delay(attempts, self._chance())
+        # A signature does not change: no second look at it until the alias moves on.
+        delay = math.inf if isinstance(error, SignatureIncompatible) else retry_delay(attempts, self._chance())
         self._failure = Failure(version, attempts, self._clock() + delay)
         current = self.served.current
         serving = f"version {current.version} goes on answering" if current else "nothing is served"
