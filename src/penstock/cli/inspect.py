@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penstock.cli.models import fetch
-from penstock.cli.settings import registry_option
+from penstock.cli.models import fetch, registry_option
 
 if TYPE_CHECKING:
     from penstock.package import PackagedModel

@@ -1,17 +1,39 @@
-"""MODEL as commands take it, turned into a directory or a loaded model."""
+"""MODEL and --registry as commands take them, turned into a directory or a loaded model."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
 
 if TYPE_CHECKING:
     from penstock.loading import LoadedModel, LoadOptions
     from penstock.registry import Registry
     from penstock.registry.reference import ModelReference
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def registry_option(command: F) -> F:
+    """--registry for commands that have no other settings; what is not given comes from the variables."""
+    return click.option(
+        "--registry",
+        metavar="URL",
+        callback=_registry_url,
+        help="The registry: a directory, a database's URL, or an MLflow server's http://….  [default: "
+        "./penstock-registry]  [PENSTOCK_REGISTRY, MLFLOW_REGISTRY_URI, MLFLOW_TRACKING_URI]",
+    )(command)
+
+
+def _registry_url(context: click.Context, parameter: click.Parameter, given: str | None) -> str:
+    from penstock.config import registry_url  # here, so that help imports no pydantic
+
+    return registry_url(given, os.environ)
 
 
 def fetch(model: str, registry: str) -> Path:

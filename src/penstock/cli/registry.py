@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from penstock.cli.settings import registry_option
+from penstock.cli.models import registry_option
 
 if TYPE_CHECKING:
     from penstock.registry import Registry

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penstock.cli.models import load
-from penstock.cli.settings import registry_option
+from penstock.cli.models import load, registry_option
 
 if TYPE_CHECKING:
     from penstock.scoring import Progress, ScoreSummary

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
 
-from penstock.config import Settings, mlflow_variables_of, registry_url, variable_of
+from penstock.config import Settings, mlflow_variables_of, variable_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -32,18 +31,6 @@ def settings_options(*, leave_out: tuple[str, ...] = ()) -> Callable[[F], F]:
 def given(values: dict[str, Any]) -> dict[str, Any]:
     """Only what was really given on the command line."""
     return {name: value for name, value in values.items() if value is not None}
-
-
-def registry_option(command: F) -> F:
-    """--registry for commands that have no other settings; what is not given comes from the variables."""
-    variables = ", ".join([variable_of("registry"), *mlflow_variables_of("registry")])
-    field = Settings.model_fields["registry"]
-    return click.option(
-        "--registry",
-        metavar="URL",
-        callback=lambda context, parameter, given: registry_url(given, os.environ),
-        help=f"{field.description}  [default: {field.default}]  [{variables}]",
-    )(command)
 
 
 def _option(name: str) -> Callable[[F], F]:

@@ -21,6 +21,7 @@ from penstock.errors import (
     ModelNotFound,
     NameInvalid,
     RegistryError,
+    RegistryNotFound,
     RegistryReadOnly,
     RegistryRefused,
     RegistryUnavailable,
@@ -116,7 +117,7 @@ class MlflowRegistry(Registry):
         """One request where an alias of that name exists; gateways ask this every few seconds."""
         try:
             answer = self._server.get("registered-models/alias", name=name, alias=alias)
-        except RegistryRefused:
+        except (RegistryRefused, RegistryNotFound):  # before MLflow 2.3 there were no aliases
             answer = {"model_version": self._by_stage(name, alias)}
         with self._expected():
             return _complete(_version(answer["model_version"]), answer["model_version"])

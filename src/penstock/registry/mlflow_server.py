@@ -6,6 +6,7 @@ Connections are pooled and kept alive; everything may be called from several thr
 
 from __future__ import annotations
 
+import base64
 import json
 import ssl
 import warnings
@@ -19,7 +20,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import urllib3
 from urllib3.exceptions import HTTPError, InsecureRequestWarning, MaxRetryError
-from urllib3.util import Retry, Timeout, make_headers
+from urllib3.util import Retry, Timeout
 
 from penstock.errors import (
     ConfigError,
@@ -75,7 +76,8 @@ class Access:
     def headers(self) -> dict[str, str]:
         headers = {"X-MLFLOW-WORKSPACE": self.workspace} if self.workspace else {}
         if self.username and self.password:
-            headers |= make_headers(basic_auth=f"{self.username}:{self.password}")
+            pair = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+            headers["Authorization"] = f"Basic {pair}"
         elif self.token:
             headers["Authorization"] = f"Bearer {self.token}"
         return headers
@@ -111,7 +113,7 @@ class TrackingServer:
 
     def get(self, path: str, **fields: Any) -> dict[str, Any]:
         """Raises RegistryRefused, RegistryDenied, RegistryNotFound, RegistryUnavailable; so do all the others."""
-        return self._json("GET", f"{API}/{path}?{urlencode(fields, doseq=True)}", None)
+        return self._json("GET", f"{API}/{path}?{urlencode(fields, doseq=True)}".rstrip("?"), None)
 
     def send(self, method: str, path: str, **fields: Any) -> dict[str, Any]:
         """POST or DELETE with a JSON body. Sent again after a failure: send only what may be done twice."""

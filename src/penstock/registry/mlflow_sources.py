@@ -229,13 +229,11 @@ def _is_local(place: str) -> bool:
 def _copy(place: str, target: Path) -> None:
     """A copy, since MLflow's directories are not sealed, and may be written to while they are served."""
     try:
-        names = list_files(Path(place))
-        if FILE_NAME not in names:
-            Path(place, FILE_NAME).stat()
-        for name in names:
+        Path(place, FILE_NAME).stat()
+        for name in list_files(Path(place)):
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(Path(place, name), target / name)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise _nothing_local(place, error) from None
 
 
