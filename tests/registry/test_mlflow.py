@@ -122,6 +122,12 @@ class TestReading:
         replay.rules["model-versions/search"] = saying({"next_page_token": "again"})
         assert registry.versions("fraud") == []
 
+    def test_pages_without_end(self, registry: MlflowRegistry, replay: Replay, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("penstock.registry.mlflow._MOST_PAGES", 5)
+        replay.rules["model-versions/search"] = lambda h: h.say(200, {"next_page_token": str(len(replay.requests))})
+        with pytest.raises(RegistryUnavailable):
+            registry.versions("fraud")
+
     def test_prompts_are_no_models(self, registry: MlflowRegistry, replay: Replay) -> None:
         tags = [{"key": "mlflow.prompt.is_prompt", "value": "true"}]
         models = [{"name": "hello", "creation_timestamp": 1, "tags": tags}, {"name": "m", "creation_timestamp": 1}]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import shutil
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -235,6 +238,49 @@ def test_connections_are_kept(replay: Replay) -> None:
         server.get("registered-models/get", name="fraud")
     assert replay.connections == 1
     server.close()
+
+
+def test_a_proxy_is_used_where_the_environment_names_one(replay: Replay, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", replay.url)
+    replay.rules["registered-models/get"] = lambda h: h.say(200, {"through": "the proxy"})
+    assert ask(replay, url="http://mlflow.invalid:5000") == {"through": "the proxy"}
+    assert replay.requests[-1][1].startswith("http://mlflow.invalid:5000/api/2.0/mlflow/")
+    monkeypatch.setenv("no_proxy", "mlflow.invalid")
+    with pytest.raises(RegistryUnavailable, match="resolve"):
+        ask(replay, url="http://mlflow.invalid:5000")
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+class TestTls:
+    @pytest.fixture
+    def certificate(self, replay: Replay, tmp_path: Path) -> Path:
+        """Signed by nobody that anybody knows; the server uses it from now on."""
+        made, key = tmp_path / "server.pem", tmp_path / "key.pem"
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+             "-keyout", key, "-out", made, "-days", "2", "-subj", "/CN=localhost", "-addext",
+             "subjectAltName=IP:127.0.0.1"],
+            check=True, capture_output=True, timeout=60,
+        )  # fmt: skip
+        replay.use_tls(made, key)
+        return made
+
+    def test_an_unknown_certificate_is_refused(self, replay: Replay, certificate: Path) -> None:
+        with pytest.raises(RegistryUnavailable, match="certificate is not accepted"):
+            ask(replay)
+        assert replay.requests == []
+
+    def test_unless_it_is_named_or_nobody_cares(
+        self, replay: Replay, certificate: Path, recwarn: pytest.WarningsRecorder
+    ) -> None:
+        for environ in (
+            {"MLFLOW_TRACKING_SERVER_CERT_PATH": str(certificate)},
+            {"MLFLOW_TRACKING_INSECURE_TLS": "true"},
+        ):
+            assert "registered_model" in ask(replay, Access.from_environ(environ))
+        assert not recwarn.list
 
 
 class TestAddresses:

@@ -64,6 +64,12 @@ class Client:
             version = self._client.create_model_version(name, source, run.info.run_id)
         return {"run": run.info.run_id, "version": str(version.version)}
 
+    def log_package(self, name: str, package: str) -> str:
+        """What docs/mlflow.md tells people to do with a package that Penstock made."""
+        with mlflow.start_run() as run:
+            mlflow.log_artifacts(package, "model")
+        return str(mlflow.register_model(f"runs:/{run.info.run_id}/model", name).version)
+
     def register(self, name: str, source: str = "s3://somewhere/model") -> str:
         self._register(name)
         return str(self._client.create_model_version(name, source).version)

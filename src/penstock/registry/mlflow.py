@@ -52,6 +52,7 @@ _STAGES = ("Production", "Staging", "Archived")
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 _PAGE = 1000
+_MOST_PAGES = 1000
 
 
 class MlflowRegistry(Registry):
@@ -271,13 +272,14 @@ class MlflowRegistry(Registry):
             raise no_version(str(model["name"]), number) from None
 
     def _pages(self, path: str, key: str, **fields: str) -> Iterator[Mapping[str, Any]]:
-        while True:
+        for _ in range(_MOST_PAGES):
             answer = self._server.get(path, max_results=_PAGE, **fields)
             yield from answer.get(key, ())
             token = answer.get("next_page_token")
             if not token or token == fields.get("page_token"):
                 return
             fields["page_token"] = str(token)
+        raise self._odd()
 
     @contextmanager
     def _expected(self) -> Iterator[None]:

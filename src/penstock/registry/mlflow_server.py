@@ -85,11 +85,14 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds to wait for a connection and for an answer's next bytes; how often to try again, after growing pauses."""
+    """Seconds to wait for a connection and for an answer's next bytes; how often to try again, after growing pauses.
+
+    Short enough that a gateway told to stop in the middle of a question ends within an orchestrator's patience.
+    """
 
     connect: float = 5.0
-    read: float = 30.0
-    retries: int = 2
+    read: float = 12.0
+    retries: int = 1
     backoff: float = 0.2
 
 
