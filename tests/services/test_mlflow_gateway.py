@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,9 @@ class Gateway:
         return self._log.read_text()
 
     def ask(self, connection: http.client.HTTPConnection | None = None) -> tuple[int, str, bytes]:
-        connection = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        if connection is None:
+            with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as once:
+                return self.ask(once)
         connection.request("POST", "/invocations", BODY, {"Content-Type": "application/json"})
         answer = connection.getresponse()
         return answer.status, answer.headers.get("X-Model-Version", ""), answer.read()
@@ -96,14 +99,15 @@ def until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None
         time.sleep(0.05)
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     require_mlflow()
-    with running(tmp_path, "--serve-artifacts", "--artifacts-destination", str(tmp_path / "artifacts")) as started:
+    place = tmp_path_factory.mktemp("mlflow")
+    with running(place, "--serve-artifacts", "--artifacts-destination", str(place / "artifacts")) as started:
         yield started
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def client(server: Server) -> Iterator[Client]:
     with client_of(server.url) as started:
         yield started
@@ -144,13 +148,13 @@ def test_promotions_are_followed_without_a_wrong_answer(server: Server, client: 
 
 
 def test_each_form_of_model_is_served(server: Server, client: Client, tmp_path: Path) -> None:
-    made = client.log(name="fraud")
-    client.stage(name="fraud", version="1", stage="Production")
+    made = client.log(name="churn")
+    client.stage(name="churn", version="1", stage="Production")
     environment = {"MLFLOW_TRACKING_URI": server.url}
     for model, version in (
-        ("models:/fraud/1", "1"),
-        ("models:/fraud/Production", "1"),
-        ("models:/fraud/latest", "1"),
+        ("models:/churn/1", "1"),
+        ("models:/churn/Production", "1"),
+        ("models:/churn/latest", "1"),
         (f"models:/{made['model']}", None),
         (f"runs:/{made['run']}/model", None),
     ):
