@@ -16,7 +16,6 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from penstock.errors import ConfigError
 from penstock.payload import shortened
-from penstock.registry import MLFLOW_STORE
 
 FILE_NAME = "penstock.toml"
 PREFIX = "PENSTOCK_"
@@ -172,6 +171,8 @@ def _read_mlflow_variables(environ: Mapping[str, str]) -> dict[str, tuple[str, s
             if value and name not in found and not value.startswith("tcp://"):
                 found[name] = (variable, value)
     if "registry" in found:
+        from penstock.registry import MLFLOW_STORE  # here, since it brings numpy along
+
         variable, value = found["registry"]
         served = value.lower().startswith(("http://", "https://"))
         found["registry"] = (variable, value if served else f"{MLFLOW_STORE}{value}")

@@ -15,6 +15,7 @@ from penstock.registry.reference import ModelReference, parse_reference
 from penstock.server.app import make_app
 from penstock.server.run import RunOptions, serve
 from penstock.serving.gateway import Gateway
+from penstock.serving.guard import SignatureGuard
 from penstock.serving.servable import ServingOptions
 from penstock.serving.served_model import ServedModel
 from penstock.serving.watcher import Follower, FollowOptions, Pinned, Source
@@ -64,12 +65,14 @@ def _source(
     if not reference.follows:
         return Pinned(served, partial(load_reference, reference, registry, load), metrics, serving=serving)
     assert registry is not None
-    guard = not registry.guards_aliases and not settings.allow_breaking
+    fetch = registry.fetch
+    if not (registry.guards_aliases or settings.allow_breaking):
+        fetch = SignatureGuard(fetch, lambda: served.current.version if served.current else None).fetch
     return Follower(
         served,
         partial(reference.resolve, registry),
-        partial(load_version, options=load, fetch=registry.fetch),
+        partial(load_version, options=load, fetch=fetch),
         metrics,
-        follow=FollowOptions(settings.poll_interval, settings.keep_previous, guard),
+        follow=FollowOptions(settings.poll_interval, settings.keep_previous),
         serving=serving,
     )

@@ -32,19 +32,16 @@ from penstock.serving.rollout import (
 )
 from penstock.serving.servable import Servable, ServingOptions
 from penstock.serving.served_model import ServedModel
-from penstock.signature import breaking_changes
 
 log = logging.getLogger("penstock.serving")
 
 
 @dataclass(frozen=True, slots=True)
 class FollowOptions:
-    """Seconds between polls, and how long a replaced version is kept warm. `guard` refuses a version that would break
-    the callers of the one that answers, for registries where nothing else does."""
+    """Seconds between polls, and how long a replaced version is kept warm."""
 
     poll_interval: float = 2.0
     keep_previous: float = 300.0
-    guard: bool = False
 
 
 class Source(Protocol):
@@ -111,12 +108,10 @@ class Follower:
         self._serving = serving or ServingOptions()
         self._clock = clock
         self._chance = chance
-        # The whole mutable state: what the registry last said, the load under way, the last failure, what has answered
-        # here, two notes.
+        # The whole mutable state: what the registry last said, the load under way, the last failure, two notes.
         self._wanted: ModelVersion | None = None
         self._loading: tuple[str, asyncio.Task[LoadedModel]] | None = None
         self._failure: Failure | None = None
-        self._served: set[str] = set()
         self._previous_until = 0.0
         self._unreachable = False
 
@@ -131,8 +126,7 @@ class Follower:
             self._note_unreachable(error)
             return
         assert self._wanted is not None
-        loaded = await asyncio.to_thread(self._load_timed, self._wanted)
-        self._swap(self._wanted.version, loaded)
+        self.served.swap(await self._load_now(self._wanted))
 
     async def run(self) -> None:
         """Follows until cancelled."""
@@ -216,29 +210,11 @@ class Follower:
 
     def _load_timed(self, version: ModelVersion) -> LoadedModel:
         with self._metrics.loading(self.served.name):
-            loaded = self._load(version)
-            try:
-                self._refuse_breaking(version.version, loaded)
-            except SignatureIncompatible:
-                loaded.close()
-                raise
-            return loaded
+            return self._load(version)
 
-    def _refuse_breaking(self, version: str, loaded: LoadedModel) -> None:
-        """Going back to a version that has answered here is never refused."""
-        current = self.served.current
-        if not self._follow.guard or current is None or version in self._served:
-            return
-        breaks = breaking_changes(current.loaded.signature, loaded.signature)
-        if breaks:
-            raise SignatureIncompatible(
-                f"It would break callers of version {current.version}: {'; '.join(breaks)}.",
-                hint="Point the alias back, or serve with --allow-breaking.",
-            )
-
-    def _swap(self, version: str, loaded: LoadedModel) -> None:
-        self._served.add(version)
-        self.served.swap(Servable(self.served.name, version, loaded, self._metrics, self._serving))
+    async def _load_now(self, version: ModelVersion) -> Servable:
+        loaded = await asyncio.to_thread(self._load_timed, version)
+        return Servable(self.served.name, version.version, loaded, self._metrics, self._serving)
 
     def _finish_load(self) -> None:
         """Takes the ended load: swaps to it, drops it if it is wanted no more, or notes why it failed."""
@@ -255,7 +231,7 @@ class Follower:
             loaded.close()
             return
         self._failure = None
-        self._swap(version, loaded)
+        self.served.swap(Servable(self.served.name, version, loaded, self._metrics, self._serving))
         self._keep_previous()
 
     def _keep_previous(self) -> None:
