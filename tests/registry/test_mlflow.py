@@ -206,6 +206,15 @@ class TestFetching:
         with pytest.raises(error):
             registry.fetch_uri(replay.facts[kind])
 
+    def test_a_server_before_logged_models(self, registry: MlflowRegistry, replay: Replay) -> None:
+        """MLflow 2 answers with a page that says 404."""
+        unknown = "0123456789abcdef" * 2
+        with pytest.raises(Unsupported, match="since version 3"):
+            registry.fetch_uri(f"models:/m-{unknown}")
+        replay.rules["logged-models/search"] = saying(b"<html>", 404)
+        with pytest.raises(PackageNotFound):
+            registry.fetch_uri(replay.facts["no_path"])
+
     def test_other_stores_are_refused_with_a_way(self, registry: MlflowRegistry) -> None:
         with pytest.raises(Unsupported, match="s3://somewhere/model") as caught:
             registry.fetch(registry.version("elsewhere", "1"))

@@ -67,8 +67,19 @@ class TestCredentials:
         ],
     )
     def test_from_mlflows_variables(self, replay: Replay, environ: dict[str, str], header: str | None) -> None:
-        ask(replay, Access.from_environ(environ))
+        ask(replay, Access.from_environ({"HOME": "/nowhere", **environ}))
         assert replay.headers[-1].get("Authorization") == header
+
+    def test_from_mlflows_file(self, tmp_path: Path) -> None:
+        (tmp_path / ".mlflow").mkdir()
+        file = tmp_path / ".mlflow" / "credentials"
+        file.write_text(f"[mlflow]\nmlflow_tracking_username = ann\nmlflow_tracking_password = {SECRET}%\n")
+        environ = {"HOME": str(tmp_path)}
+        assert Access.from_environ(environ) == Access("ann", f"{SECRET}%")
+        assert Access.from_environ({**environ, "MLFLOW_TRACKING_USERNAME": "ben"}).username == "ben"
+        for content in ("", "no section", "[other]\nx = 1"):
+            file.write_text(content)
+            assert Access.from_environ(environ) == Access()
 
     def test_from_the_url(self, replay: Replay) -> None:
         url = replay.url.replace("//", f"//ann:{SECRET}%40x@")

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import ssl
 import warnings
 from collections.abc import Iterator, Mapping
+from configparser import ConfigParser
+from configparser import Error as ConfigParserError
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from os.path import isdir
@@ -57,7 +60,7 @@ class Access:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Access:
-        """MLflow's own variables. Raises ConfigError for two that exclude each other."""
+        """MLflow's own variables, and its file of credentials. Raises ConfigError for two that exclude each other."""
 
         def of(name: str) -> str:
             return environ.get(f"MLFLOW_{name}", "").strip()
@@ -68,9 +71,10 @@ class Access:
                 "MLFLOW_TRACKING_INSECURE_TLS and MLFLOW_TRACKING_SERVER_CERT_PATH exclude each other.",
                 hint="Unset one of them.",
             )
+        username, password = _credentials_file(environ)
         return cls(
-            of("TRACKING_USERNAME"), of("TRACKING_PASSWORD"), of("TRACKING_TOKEN"), of("WORKSPACE"), insecure,
-            of("TRACKING_SERVER_CERT_PATH"), of("TRACKING_CLIENT_CERT_PATH"),
+            of("TRACKING_USERNAME") or username, of("TRACKING_PASSWORD") or password, of("TRACKING_TOKEN"),
+            of("WORKSPACE"), insecure, of("TRACKING_SERVER_CERT_PATH"), of("TRACKING_CLIENT_CERT_PATH"),
         )  # fmt: skip
 
     def headers(self) -> dict[str, str]:
@@ -239,6 +243,17 @@ class TrackingServer:
 
     def __repr__(self) -> str:
         return f"<TrackingServer {self.place}>"
+
+
+def _credentials_file(environ: Mapping[str, str]) -> tuple[str, str]:
+    """What `~/.mlflow/credentials` holds: a username and a password, or nothing."""
+    parser = ConfigParser(interpolation=None)
+    try:
+        parser.read(os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".mlflow", "credentials"), "utf-8")
+        section = parser["mlflow"]
+    except (KeyError, OSError, UnicodeDecodeError, ConfigParserError):
+        return "", ""
+    return section.get("mlflow_tracking_username", ""), section.get("mlflow_tracking_password", "")
 
 
 def _parsed(url: str) -> Any:

@@ -95,6 +95,10 @@ class Sources:
             uri, status = str(info["artifact_uri"]), str(info.get("status", "LOGGED_MODEL_READY"))
         except RegistryRefused as error:
             raise ModelNotFound(f"There is no logged model {identifier}. {error.message}") from None
+        except RegistryNotFound:
+            raise Unsupported(
+                f"{self._server.place} knows no logged models: MLflow has them since version 3."
+            ) from None
         except (KeyError, TypeError, AttributeError):
             raise self._odd("a logged model") from None
         if status not in ("LOGGED_MODEL_READY", "READY"):
