@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -66,10 +67,15 @@ class Server:
 
     def stop(self) -> None:
         """The process and those it started: they share a session that only they are in."""
-        if self._process is not None:
-            os.killpg(self._process.pid, 15)
+        if self._process is None:
+            return
+        os.killpg(self._process.pid, signal.SIGTERM)
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:  # it waits for connections that nobody uses
+            os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(30)
-            self._process = None
+        self._process = None
 
 
 class Client:

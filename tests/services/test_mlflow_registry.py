@@ -149,7 +149,7 @@ def test_basic_auth(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatc
     require_mlflow()
     caplog.set_level(logging.DEBUG)
     (tmp_path / "auth.ini").write_text(
-        "[mlflow]\ndefault_permission = READ\nadmin_username = admin\n"
+        "[mlflow]\ndefault_permission = READ\nadmin_username = admin\nauth_cache_ttl_seconds = 60\n"
         f"database_uri = sqlite:///{tmp_path}/auth.db\n"
         "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
     )
