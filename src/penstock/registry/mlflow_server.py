@@ -17,12 +17,12 @@ from configparser import Error as ConfigParserError
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from os.path import isdir
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote, unquote, urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
-from urllib3.exceptions import HTTPError, InsecureRequestWarning, MaxRetryError
+from urllib3.exceptions import HTTPError, InsecureRequestWarning, MaxRetryError, ReadTimeoutError
 from urllib3.util import Retry, Timeout
 
 from penstock.errors import (
@@ -98,6 +98,23 @@ class Patience:
     read: float = 12.0
     retries: int = 1
     backoff: float = 0.2
+
+
+class _Retry(Retry):
+    """Tries again after everything but silence: whoever waited in vain once would wait as long again."""
+
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: urllib3.BaseHTTPResponse | None = None,
+        error: Exception | None = None,
+        _pool: Any = None,
+        _stacktrace: Any = None,
+    ) -> Self:
+        if isinstance(error, ReadTimeoutError):
+            raise MaxRetryError(_pool, url or "", error)
+        return super().increment(method, url, response, error, _pool, _stacktrace)
 
 
 class TrackingServer:
@@ -185,7 +202,7 @@ class TrackingServer:
             headers["Content-Type"] = "application/json"
         if urlsplit(url).netloc != self._host:
             headers.pop("Authorization", None)  # a version's source may name any host
-        retries = Retry(
+        retries = _Retry(
             total=patience.retries + 3, connect=patience.retries, read=patience.retries, status=patience.retries,
             redirect=3, other=0, backoff_factor=patience.backoff, status_forcelist=_TRY_AGAIN, allowed_methods=None,
             raise_on_status=False, respect_retry_after_header=False,
@@ -317,7 +334,7 @@ def _why(error: object) -> str:
     """What went wrong, without the repr of connections that urllib3 puts in front."""
     if isinstance(error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.NameResolutionError):
         return str(error).rpartition("] ")[2].partition(": ")[2] or str(error).rpartition(": ")[2]
-    if isinstance(error, urllib3.exceptions.ConnectTimeoutError | urllib3.exceptions.ReadTimeoutError):
+    if isinstance(error, urllib3.exceptions.ConnectTimeoutError | ReadTimeoutError):
         return "it does not answer in time"
     if isinstance(error, urllib3.exceptions.SSLError):
         refused = "CERTIFICATE_VERIFY_FAILED" in str(error)
