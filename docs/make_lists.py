@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from penstock.config import Settings, variable_of
+from penstock.config import Settings, mlflow_variables_of, variable_of
 from penstock.metrics import Metrics
 
 HERE = Path(__file__).parent
@@ -12,7 +12,8 @@ HERE = Path(__file__).parent
 SETTINGS = """# Settings
 
 Every setting of `penstock serve`. The key in `penstock.toml` is the flag's name with underscores. A flag wins over a variable,
-a variable over the file. `penstock config show` prints the values in force and where each comes from.
+a variable over the file, and all of them over a variable of MLflow's, which means what it means there. `penstock config show`
+prints the values in force and where each comes from.
 
 | flag | variable | default | meaning |
 |---|---|---|---|
@@ -66,7 +67,8 @@ def settings_rows() -> list[str]:
     rows = []
     for name, field in Settings.model_fields.items():
         flag = "`MODEL…`" if name == "models" else f"`--{name.replace('_', '-')}`"
-        rows.append(f"| {flag} | `{variable_of(name)}` | {_default(name, field.default)} | {field.description} |")
+        variables = ", ".join(f"`{v}`" for v in (variable_of(name), *mlflow_variables_of(name)))
+        rows.append(f"| {flag} | {variables} | {_default(name, field.default)} | {field.description} |")
     return rows
 
 

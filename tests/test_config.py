@@ -13,7 +13,7 @@ from pydantic import SecretStr, ValidationError
 from penstock.cli.config import show
 from penstock.cli.serve import serve
 from penstock.cli.settings import given, settings_options
-from penstock.config import FILE_NAME, Settings, load_settings, variable_of
+from penstock.config import FILE_NAME, Settings, load_settings, mlflow_variables_of, registry_url, variable_of
 from penstock.errors import ConfigError
 
 
@@ -70,6 +70,51 @@ def test_empty_variables_count_as_unset() -> None:
 def test_the_variable_that_kubernetes_sets_beside_a_service_is_no_port() -> None:
     settings, origins = load_settings({}, {"PENSTOCK_PORT": "tcp://10.96.0.12:8080"})
     assert (settings.port, origins["port"]) == (8080, "default")
+
+
+class TestMlflowsVariables:
+    @pytest.mark.parametrize(
+        ("variable", "text", "name", "value"),
+        [
+            ("MLFLOW_TRACKING_URI", "http://mlflow:5000", "registry", "http://mlflow:5000"),
+            ("MLFLOW_REGISTRY_URI", "https://mlflow", "registry", "https://mlflow"),
+            ("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db", "registry", "mlflow+sqlite:///mlflow.db"),
+            ("MLFLOW_TRACKING_URI", "databricks", "registry", "mlflow+databricks"),
+            ("MLFLOW_HOST", "0.0.0.0", "host", "0.0.0.0"),
+            ("MLFLOW_PORT", "5000", "port", 5000),
+            ("MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT", "90", "timeout", 90.0),
+            ("MLFLOW_MODELS_WORKERS", "1", "workers", 1),
+        ],
+    )
+    def test_they_mean_what_they_mean_there(self, variable: str, text: str, name: str, value: Any) -> None:
+        settings, origins = load_settings({}, {variable: text})
+        assert (getattr(settings, name), origins[name]) == (value, variable)
+
+    def test_the_registry_uri_wins_over_the_tracking_uri(self) -> None:
+        environ = {"MLFLOW_TRACKING_URI": "http://a", "MLFLOW_REGISTRY_URI": "http://b"}
+        settings, origins = load_settings({}, environ)
+        assert (settings.registry, origins["registry"]) == ("http://b", "MLFLOW_REGISTRY_URI")
+
+    def test_whatever_is_said_to_penstock_wins(self, elsewhere: Path) -> None:
+        environ = {"MLFLOW_TRACKING_URI": "http://a", "MLFLOW_PORT": "5000"}
+        assert load_settings({"registry": "./r"}, environ)[0].registry == "./r"
+        assert load_settings({}, {**environ, "PENSTOCK_REGISTRY": "./r"})[0].registry == "./r"
+        (elsewhere / FILE_NAME).write_text("port = 1001")
+        assert load_settings({}, environ)[1]["port"] == FILE_NAME
+
+    def test_what_kubernetes_sets_beside_a_service_called_mlflow(self) -> None:
+        assert load_settings({}, {"MLFLOW_PORT": "tcp://10.96.0.12:5000"})[1]["port"] == "default"
+
+    def test_a_bad_one_is_named(self) -> None:
+        with pytest.raises(ConfigError, match=r"\(MLFLOW_PORT\)"):
+            load_settings({}, {"MLFLOW_PORT": "five"})
+
+    def test_for_a_command_that_has_no_other_settings(self) -> None:
+        mlflow = {"MLFLOW_TRACKING_URI": "http://a"}
+        assert registry_url(None, {}) == "./penstock-registry"
+        assert registry_url(None, mlflow) == "http://a"
+        assert registry_url(None, {**mlflow, "PENSTOCK_REGISTRY": "./r"}) == "./r"
+        assert registry_url("./s", {**mlflow, "PENSTOCK_REGISTRY": "./r"}) == "./s"
 
 
 def test_models_in_a_variable_are_separated_by_spaces() -> None:
@@ -201,7 +246,8 @@ class TestEverySetting:
         assert Settings.model_fields.keys() <= {p.name for p in serve.params}
         text = CliRunner().invoke(serve, ["--help"], terminal_width=200).output
         for name in Settings.model_fields.keys() - {"models"}:
-            assert variable_of(name) in text, name
+            for variable in (variable_of(name), *mlflow_variables_of(name)):
+                assert variable in text, name
 
     def test_config_show_lists_them_all(self) -> None:
         output = CliRunner().invoke(show, [], env={"PENSTOCK_PORT": "9000", "PENSTOCK_API_TOKEN": "s3cret"}).output

@@ -1,5 +1,8 @@
 """All settings of a server, in one frozen object. One declaration gives the flag, the PENSTOCK_* variable, the key in
 penstock.toml and the documentation. A flag wins over a variable, a variable over the file.
+
+Some settings can also come from a variable of MLflow's, which means here what it means there. Whatever is said to
+Penstock itself, also in the file, wins over it.
 """
 
 from __future__ import annotations
@@ -18,6 +21,11 @@ FILE_NAME = "penstock.toml"
 PREFIX = "PENSTOCK_"
 
 
+def _mlflow(*variables: str) -> dict[str, Any]:
+    """Marks a setting that MLflow has a variable for; the first one that is set counts."""
+    return {"mlflow": list(variables)}
+
+
 class Settings(BaseModel):
     """What `penstock serve` runs with. Times are in seconds."""
 
@@ -25,12 +33,40 @@ class Settings(BaseModel):
 
     models: tuple[str, ...] = Field((), description="The models to serve: paths, names, models:/… or NAME=MODEL.")
     default_model: str | None = Field(None, description="The model that /invocations means where several are served.")
-    registry: str = Field("./penstock-registry", description="The registry: a directory or a URL.")
+    registry: str = Field(
+        "./penstock-registry",
+        description="The registry: a directory, a database's URL, or an MLflow server's http://….",
+        json_schema_extra=_mlflow("MLFLOW_REGISTRY_URI", "MLFLOW_TRACKING_URI"),
+    )
     artifacts: str | None = Field(None, description="Where the registry keeps packages, if not beside its database.")
-    host: str = Field("127.0.0.1", description="The address to listen on; 0.0.0.0 is every one.")
-    port: int = Field(8080, ge=0, le=65535, description="The port to listen on; 0 picks a free one.")
-    timeout: float = Field(60.0, gt=0, description="How long a request may take; X-Request-Timeout may ask for less.")
-    workers: int = Field(1, ge=1, le=1, description="Worker processes; this release runs one.")
+    cache: str | None = Field(
+        None, description="Where packages from an MLflow server are kept; default ~/.cache/penstock."
+    )
+    host: str = Field(
+        "127.0.0.1",
+        description="The address to listen on; 0.0.0.0 is every one.",
+        json_schema_extra=_mlflow("MLFLOW_HOST"),
+    )
+    port: int = Field(
+        8080,
+        ge=0,
+        le=65535,
+        description="The port to listen on; 0 picks a free one.",
+        json_schema_extra=_mlflow("MLFLOW_PORT"),
+    )
+    timeout: float = Field(
+        60.0,
+        gt=0,
+        description="How long a request may take; X-Request-Timeout may ask for less.",
+        json_schema_extra=_mlflow("MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT"),
+    )
+    workers: int = Field(
+        1,
+        ge=1,
+        le=1,
+        description="Worker processes; this release runs one.",
+        json_schema_extra=_mlflow("MLFLOW_MODELS_WORKERS"),
+    )
     env_manager: Literal["local", "virtualenv", "uv", "conda"] = Field(
         "local", description="The environment that models run in; this release knows local, its own."
     )
@@ -38,6 +74,9 @@ class Settings(BaseModel):
     trust_code: bool = Field(False, description="Load packages that run code of their own: pickles, Python sources.")
     strict_env: bool = Field(False, description="Refuse a model made with another minor version of its library.")
     poll_interval: float = Field(2.0, gt=0, description="Time between questions to the registry.")
+    allow_breaking: bool = Field(
+        False, description="Follow an MLflow alias also to a version that would break the callers of the current one."
+    )
     keep_previous: float = Field(300.0, ge=0, description="How long a replaced version is kept warm for a roll-back.")
     max_rows: int = Field(1024, ge=1, description="The most rows that a model is given at once.")
     max_queue_rows: int = Field(65_536, ge=1, description="The most rows that may wait for a model.")
@@ -88,6 +127,8 @@ def load_settings(
     """
     values: dict[str, Any] = {}
     origins: Origins = dict.fromkeys(Settings.model_fields, "default")
+    for name, (variable, text) in _read_mlflow_variables(environ).items():
+        values[name], origins[name] = text, variable
     layers = [(str(file or FILE_NAME), _read_file(file)), ("variable", _read_variables(environ)), ("flag", dict(flags))]
     for origin, layer in layers:
         for name, value in layer.items():
@@ -114,6 +155,38 @@ def _origin(layer: str, name: str) -> str:
 def variable_of(name: str) -> str:
     """The environment variable of a setting."""
     return PREFIX + name.upper()
+
+
+def mlflow_variables_of(name: str) -> list[str]:
+    """The variables of MLflow's that a setting is read from too."""
+    extra = Settings.model_fields[name].json_schema_extra
+    return list(extra["mlflow"]) if isinstance(extra, dict) and "mlflow" in extra else []  # type: ignore[arg-type]
+
+
+def registry_url(given: str | None, environ: Mapping[str, str]) -> str:
+    """The registry for a command that has no other settings: flag, our variable, MLflow's, the default."""
+    default: str = Settings.model_fields["registry"].default
+    if given or environ.get(variable_of("registry")):
+        return given or environ[variable_of("registry")]
+    return _read_mlflow_variables(environ).get("registry", ("", default))[1]
+
+
+def _read_mlflow_variables(environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Setting -> variable and value. Beside a service called mlflow, Kubernetes sets MLFLOW_PORT=tcp://…, which is no
+    port. A registry that is no server means something to MLflow alone, and is marked so."""
+    found: dict[str, tuple[str, str]] = {}
+    for name in Settings.model_fields:
+        for variable in mlflow_variables_of(name):
+            value = environ.get(variable, "").strip()
+            if value and name not in found and not value.startswith("tcp://"):
+                found[name] = (variable, value)
+    if "registry" in found:
+        from penstock.registry import MLFLOW_STORE  # here, since it brings numpy along
+
+        variable, value = found["registry"]
+        served = value.lower().startswith(("http://", "https://"))
+        found["registry"] = (variable, value if served else f"{MLFLOW_STORE}{value}")
+    return found
 
 
 def _read_file(file: Path | None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ PenstockError
 │   ├── DependencyMissing       a library that the model needs is not installed
 │   ├── EnvironmentMismatch     the installed libraries differ, and --strict-env was asked for
 │   ├── ProofFailed             the loaded model does not repeat its recorded answers
+│   ├── CacheUnusable           a downloaded package cannot be kept on this machine
 │   └── PackagingFailed         a package cannot be made of what was given
 ├── RegistryError               something is wrong with a registry or a request to it
 │   ├── NameInvalid             a model, version, alias or tag name that is not allowed
@@ -24,6 +25,8 @@ PenstockError
 │   ├── SignatureIncompatible   the version would break the callers of the one it replaces
 │   ├── NothingToRollBack       the alias has no earlier version
 │   ├── RegistryReadOnly
+│   ├── RegistryDenied          it refuses our credentials, or wants some
+│   ├── RegistryRefused         its server understood a request and said no
 │   ├── RegistryUnavailable     unreachable, or answering garbage
 │   │   └── RegistryNotFound    there is none at that place, so waiting for it would not help
 │   ├── RegistryOutdated        its tables are of another release: run the migration
@@ -124,6 +127,10 @@ class ProofFailed(PackageError):
     code = "proof_failed"
 
 
+class CacheUnusable(PackageError):
+    code = "cache_unusable"
+
+
 class PackagingFailed(PackageError):
     code = "packaging_failed"
 
@@ -162,6 +169,21 @@ class NothingToRollBack(RegistryError):
 
 class RegistryReadOnly(RegistryError):
     code = "registry_read_only"
+
+
+class RegistryDenied(RegistryError):
+    code = "registry_denied"
+
+
+class RegistryRefused(RegistryError):
+    """`error_code` is the server's own word, `status` HTTP's."""
+
+    code = "registry_refused"
+
+    def __init__(self, message: str, *, error_code: str, status: int) -> None:
+        super().__init__(message)
+        self.error_code = error_code
+        self.status = status
 
 
 class RegistryUnavailable(RegistryError):

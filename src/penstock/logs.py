@@ -44,4 +44,5 @@ def set_up_logging(*, format: LogFormat = "plain", level: str = "info") -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     logging.getLogger("uvicorn").setLevel(max(root.level, logging.WARNING))
+    logging.getLogger("urllib3").setLevel(max(root.level, logging.ERROR))  # what fails in the end is logged by us, once
     logging.captureWarnings(True)

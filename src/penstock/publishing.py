@@ -31,6 +31,7 @@ def publish(
         check_alias(alias)
     for tag in tags or ():
         check_tag(tag)
+    registry.require_registering()
     packaged = PackagedModel.open(package)
     packaged.verify()
     packaged.flavor()  # a package that nobody here could load is refused now, not when it is promoted

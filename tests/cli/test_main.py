@@ -75,7 +75,13 @@ def test_version(penstock: Penstock) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["inspect", "nowhere"], 1, "There is nothing at"),
+        (["inspect", "./nowhere"], 1, "There is nothing at"),
+        (["inspect", "nowhere"], 1, "There is no registry at"),
+        (["verify", "runs:/abc/model"], 1, "Only an MLflow tracking server knows"),
+        (["serve", "x", "--env-manager", "uv"], 2, "model processes, which are to come"),
+        (["serve", "x", "--no-conda", "--env-manager", "uv"], 2, "exclude each other"),
+        (["serve", "-m", "./nowhere", "--no-conda", "--install-mlflow"], 1, "needs no MLflow"),
+        (["serve", "-m", "./nowhere", "--enable-mlserver"], 2, "means nothing here"),
         (["verify", "."], 1, "is no packaged model"),
         (["serve"], 2, "Name a model"),
         (["serve", "./nowhere"], 1, "There is nothing at"),

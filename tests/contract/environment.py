@@ -25,7 +25,7 @@ _STAMP = ENVIRONMENT / "installed"
 # What the packages and the recorder import; the versions of the first few are those of requirements/dev.txt where they
 # resolve together, so that artifacts made here load there.
 WANTED = (
-    "mlflow",
+    "mlflow[auth]",  # its server with --app-name basic-auth
     "onnx",
     "onnxruntime",
     "skl2onnx",

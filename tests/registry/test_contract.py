@@ -31,6 +31,8 @@ def add(registry: Registry, name: str = "fraud", count: int = 1) -> None:
 
 
 class TestReading:
+    """Also run over a real MLflow server: tests/services/test_mlflow_registry.py."""
+
     def test_an_empty_registry_has_no_models(self, registry: Registry) -> None:
         assert registry.models() == []
 
@@ -46,6 +48,34 @@ class TestReading:
         assert (found.latest, found.versions, found.aliases, found.tags) == ("2", 2, {"canary": "1"}, {"owner": "risk"})
         assert registry.model("b_model") == found
 
+    def test_versions_come_by_number(self, registry: Registry) -> None:
+        add(registry, count=11)
+        assert [v.version for v in registry.versions("fraud")] == [str(n) for n in range(1, 12)]
+        assert registry.model("fraud").latest == "11"
+
+    def test_resolving_follows_the_alias(self, registry: Registry) -> None:
+        add(registry, count=2)
+        registry.promote("fraud", "2", by="ann")
+        registry.promote("fraud", "2", "canary", by="ann")
+
+        assert registry.resolve("fraud").version == "2"
+        assert registry.resolve("fraud", "canary").aliases == ("canary", "production")
+
+    def test_what_is_not_there_is_named(self, registry: Registry) -> None:
+        add(registry)
+        for missing in ("absent", "", "a/b", "FRAUD"):
+            with pytest.raises(ModelNotFound, match="no model"):
+                registry.model(missing)
+        with pytest.raises(ModelNotFound):
+            registry.versions("absent")
+        for version in ("2", "0", "01", "-1", "x", "", "1.0", "9" * 30, "\u0661"):
+            with pytest.raises(VersionNotFound):
+                registry.version("fraud", version)
+        with pytest.raises(AliasNotFound, match="aliases: none"):
+            registry.resolve("fraud")
+
+
+class TestRegistering:
     def test_a_version_comes_back_as_registered(self, registry: Registry, tmp_path: Path) -> None:
         new = NewVersion(
             source="fraud/1",
@@ -83,36 +113,6 @@ class TestReading:
     def test_an_absolute_source_stays(self, registry: Registry, source: str) -> None:
         assert registry.register("fraud", NewVersion(source)).source == source
 
-    def test_versions_come_by_number(self, registry: Registry) -> None:
-        add(registry, count=11)
-        assert [v.version for v in registry.versions("fraud")] == [str(n) for n in range(1, 12)]
-        assert registry.model("fraud").latest == "11"
-
-    def test_resolving_follows_the_alias(self, registry: Registry) -> None:
-        add(registry, count=2)
-        registry.promote("fraud", "2", by="ann")
-        registry.promote("fraud", "2", "canary", by="ann")
-
-        assert registry.resolve("fraud").version == "2"
-        assert registry.resolve("fraud", "canary").aliases == ("canary", "production")
-
-    def test_what_is_not_there_is_named(self, registry: Registry) -> None:
-        add(registry)
-        for missing in ("absent", "", "a/b", "FRAUD"):
-            with pytest.raises(ModelNotFound, match="no model"):
-                registry.model(missing)
-        with pytest.raises(ModelNotFound):
-            registry.versions("absent")
-        with pytest.raises(ModelNotFound):
-            registry.history("absent")
-        for version in ("2", "0", "01", "-1", "x", "", "1.0", "9" * 30, "\u0661"):
-            with pytest.raises(VersionNotFound):
-                registry.version("fraud", version)
-        with pytest.raises(AliasNotFound, match="aliases: none"):
-            registry.resolve("fraud")
-
-
-class TestRegistering:
     def test_numbers_are_not_used_twice(self, registry: Registry) -> None:
         add(registry, count=3)
         registry.delete("fraud", "3")
@@ -182,6 +182,8 @@ class TestAliases:
         assert registry.history("fraud") == [first, second, other, removed]
         assert registry.history("fraud", "production") == [first, second]
         assert registry.history("fraud", "none") == []
+        with pytest.raises(ModelNotFound):
+            registry.history("absent")
         assert first.at < second.at
         assert first.at.tzinfo is UTC
 

@@ -14,9 +14,9 @@ from penstock.errors import (
     ModelNotFound,
     RegistryReadOnly,
     RegistryUnavailable,
-    Unsupported,
 )
 from penstock.registry import NewVersion, open_registry
+from penstock.registry.mlflow import MlflowRegistry
 
 
 @pytest.fixture(autouse=True)
@@ -89,10 +89,37 @@ def test_memory_is_a_new_one_each_time() -> None:
     assert not root.exists()
 
 
-@pytest.mark.parametrize("url", ["http://localhost:5000", "https://user:s3cret@mlflow.example"])
-def test_mlflow_is_not_there_yet(url: str) -> None:
-    with pytest.raises(Unsupported, match="MLflow tracking servers are not supported") as caught:
-        open_registry(url)
+@pytest.mark.parametrize("url", ["http://localhost:5000", "HTTPS://user:s3cret@mlflow.example/prefix/"])
+def test_an_mlflow_server(url: str, tmp_path: Path) -> None:
+    registry = open_registry(url)
+    assert "s3cret" not in repr(registry) + registry.artifact_root
+    assert registry.artifact_root in ("http://localhost:5000", "https://mlflow.example/prefix")
+    registry.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_cache_is_where_it_is_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENSTOCK_CACHE", str(tmp_path / "variable"))
+    for cache, place in ((None, "variable"), (str(tmp_path / "given"), "given")):
+        registry = open_registry("http://localhost:5000", cache=cache)
+        assert isinstance(registry, MlflowRegistry)
+        assert registry._cache.root == tmp_path / place
+        registry.close()
+
+
+@pytest.mark.parametrize(
+    ("store", "said"),
+    [("sqlite:///mlflow.db", "sqlite:///mlflow.db"), ("./mlruns", "./mlruns"), ("databricks", "Databricks")],
+)
+def test_what_mlflow_alone_reads_is_refused_with_a_way(store: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said) as caught:
+        open_registry(f"mlflow+{store}")
+    assert "mlflow server" in caught.value.hint or "artifacts download" in caught.value.hint
+
+
+def test_the_password_of_mlflows_database_is_not_told() -> None:
+    with pytest.raises(ConfigError) as caught:
+        open_registry("mlflow+postgresql://u:s3cret@h/db")
     assert "s3cret" not in str(caught.value)
 
 
@@ -140,6 +167,7 @@ class TestPostgreSQL:
 
 
 def test_importing_imports_no_database_library() -> None:
-    code = "import sys, penstock.registry; print(sorted({'sqlalchemy', 'alembic', 'click', 'rich'} & set(sys.modules)))"
+    heavy = {"sqlalchemy", "alembic", "click", "rich", "urllib3"}
+    code = f"import sys, penstock.registry; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "[]\n"

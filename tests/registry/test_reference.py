@@ -52,6 +52,31 @@ def test_names(text: str, expected: ModelReference | None) -> None:
         assert parse_reference(text) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("models:/m-" + "0f" * 16, ModelReference("m-" + "0f" * 16, uri="models:/m-" + "0f" * 16)),
+        ("runs:/abc/model", ModelReference("model", uri="runs:/abc/model")),
+        ("runs:/abc/deep/my model/", ModelReference("my-model", uri="runs:/abc/deep/my model")),
+        ("mlflow-artifacts:/0/abc/artifacts/m", ModelReference("m", uri="mlflow-artifacts:/0/abc/artifacts/m")),
+        ("x=runs:/abc/model", ModelReference("x", uri="runs:/abc/model")),
+    ],
+)
+def test_what_only_an_mlflow_server_finds(text: str, expected: ModelReference) -> None:
+    assert parse_reference(text) == expected
+    assert not expected.follows
+    assert str(expected) == expected.uri
+    with pytest.raises(Unsupported, match="Only an MLflow tracking server"):
+        MemoryRegistry().fetch_uri(expected.uri)
+
+
+def test_names_that_mlflow_allows_and_urls_do_not() -> None:
+    """Such a model is found by its own name, and served under one that a path can hold."""
+    found = parse_reference("models:/fraud (EU)@best")
+    assert (found.name, found.served_as, found.alias) == ("fraud (EU)", "fraud-EU-", "best")
+    assert parse_reference("eu=models:/fraud (EU)/3").served_as == "eu"
+
+
 def test_anything_with_a_slash_is_a_path(elsewhere: Path) -> None:
     for text in ("./model", "model/", "/srv/models/fraud", "../x"):
         assert parse_reference(text).path == Path(text)
@@ -112,8 +137,12 @@ def test_a_directorys_name_becomes_one_that_urls_can_hold(directory: str, name: 
         ("models:/fraud/1/2", NameInvalid),
         ("models:/fraud/v3", NameInvalid),
         ("models:/fraud/\u0661", NameInvalid),
-        ("models:/m-" + "0123456789abcdef" * 2, Unsupported),
-        ("runs:/abc/model", Unsupported),
+        ("models:/a:b/1", NameInvalid),
+        ("models:/a\x00/1", NameInvalid),
+        ("models:/" + "a" * 600 + "/1", NameInvalid),
+        ("runs:/abc", ConfigError),
+        ("runs:/abc/", ConfigError),
+        ("runs:model", ConfigError),
         ("s3://bucket/model", Unsupported),
         ("https://host/model", Unsupported),
     ],

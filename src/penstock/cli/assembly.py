@@ -8,7 +8,7 @@ from functools import partial
 
 from penstock.config import Settings
 from penstock.errors import ConfigError
-from penstock.loading import LoadedModel, LoadOptions, load_path, load_version
+from penstock.loading import LoadOptions, load_reference, load_version
 from penstock.metrics import Metrics
 from penstock.registry import Registry, open_registry
 from penstock.registry.reference import ModelReference, parse_reference
@@ -16,6 +16,7 @@ from penstock.server.app import make_app
 from penstock.server.run import RunOptions, serve
 from penstock.serving.admission import Intake
 from penstock.serving.gateway import Gateway
+from penstock.serving.guard import SignatureGuard
 from penstock.serving.servable import ServingOptions
 from penstock.serving.served_model import ServedModel
 from penstock.serving.watcher import Follower, FollowOptions, Pinned, Source
@@ -26,7 +27,7 @@ async def serve_forever(settings: Settings, bound: socket.socket, announce: Call
     references = [parse_reference(text) for text in settings.models]
     registry = None
     if any(r.path is None for r in references):
-        registry = open_registry(settings.registry, artifacts=settings.artifacts, read_only=True)
+        registry = open_registry(settings.registry, artifacts=settings.artifacts, read_only=True, cache=settings.cache)
     try:
         gateway = make_gateway(settings, references, registry)
         app = make_app(
@@ -63,28 +64,17 @@ def _source(
 ) -> Source:
     load = LoadOptions(trust_code=settings.trust_code, strict_env=settings.strict_env, threads=settings.threads)
     serving = ServingOptions(settings.max_rows, settings.max_queue_rows, settings.concurrency, settings.max_wait)
-    if reference.path is not None:
-        return Pinned(served, partial(_load_path, reference, load), metrics, serving=serving)
-    assert registry is not None
     if not reference.follows:
-        return Pinned(served, partial(_load_fixed, reference, registry, load), metrics, serving=serving)
+        return Pinned(served, partial(load_reference, reference, registry, load), metrics, serving=serving)
+    assert registry is not None
+    fetch = registry.fetch
+    if not (registry.guards_aliases or settings.allow_breaking):
+        fetch = SignatureGuard(fetch, lambda: served.current.version if served.current else None).fetch
     return Follower(
         served,
         partial(reference.resolve, registry),
-        partial(load_version, options=load),
+        partial(load_version, options=load, fetch=fetch),
         metrics,
         follow=FollowOptions(settings.poll_interval, settings.keep_previous),
         serving=serving,
     )
-
-
-def _load_path(reference: ModelReference, options: LoadOptions) -> tuple[str, LoadedModel]:
-    """A package without a registry is named by the beginning of its digest."""
-    assert reference.path is not None
-    loaded = load_path(reference.path, options)
-    return loaded.digest[:12], loaded
-
-
-def _load_fixed(reference: ModelReference, registry: Registry, options: LoadOptions) -> tuple[str, LoadedModel]:
-    version = reference.resolve(registry)
-    return version.version, load_version(version, options)

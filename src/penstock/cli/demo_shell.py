@@ -23,12 +23,13 @@ class DemoFailed(click.ClickException):
 class Shell:
     """Prints what happens, and runs commands in `work`.
 
-    The commands see none of the caller's PENSTOCK_* variables: a token or a registry set there would change the demo.
+    The commands see none of the caller's PENSTOCK_* and MLFLOW_* variables: a token or an address set there would
+    change the demo.
     """
 
     def __init__(self, work: Path, screen: Console) -> None:
         self.work = work
-        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("PENSTOCK_")}
+        self.environment = {k: v for k, v in os.environ.items() if not k.startswith(("PENSTOCK_", "MLFLOW_"))}
         self._screen = screen
         # The whole mutable state: the step being shown.
         self._number = 0

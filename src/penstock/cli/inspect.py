@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from penstock.cli.models import fetch, registry_option
 
 if TYPE_CHECKING:
     from penstock.package import PackagedModel
@@ -14,18 +15,21 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("package", type=click.Path(path_type=Path))
+@click.argument("model")
+@registry_option
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def inspect(package: Path, as_json: bool) -> None:
-    """Show what is in a package, without loading it.
+def inspect(model: str, registry: str, as_json: bool) -> None:
+    """Show what is in a package, without loading it. MODEL is as for penstock serve.
 
     \b
-    Example:
+    Examples:
       penstock inspect ./model
+      penstock inspect models:/fraud@champion --registry http://mlflow:5000
     """
     from penstock.package import PackagedModel
 
-    facts = _facts(PackagedModel.open(package))
+    facts = _facts(PackagedModel.open(fetch(model, registry)))
+    facts["model"] = model
     if as_json:
         import orjson
 
@@ -138,7 +142,7 @@ def _print_facts(facts: dict[str, Any]) -> None:
     if facts["libraries"]:
         _print(screen, _table("libraries", facts["libraries"]))
     if facts["curl"]:
-        click.echo(f"\nTry it: penstock serve {facts['path']}{'' if facts['data_only'] else ' --trust-code'}, then")
+        click.echo(f"\nTry it: penstock serve {facts['model']}{'' if facts['data_only'] else ' --trust-code'}, then")
         click.echo(facts["curl"])
 
 
@@ -174,25 +178,27 @@ def _table(title: str, rows: list[dict[str, Any]]) -> Any:
 
 
 @click.command()
-@click.argument("package", type=click.Path(path_type=Path))
+@click.argument("model")
+@registry_option
 @click.option(
     "--trust-code/--no-trust-code", envvar="PENSTOCK_TRUST_CODE", help="Load a package that runs code of its own."
 )
 @click.option("--strict-env/--no-strict-env", envvar="PENSTOCK_STRICT_ENV",
               help="Refuse a model made with another minor version of its library.")  # fmt: skip
-def verify(package: Path, trust_code: bool, strict_env: bool) -> None:
-    """Check a package: its seal, that it loads, that it repeats its recorded answers.
+def verify(model: str, registry: str, trust_code: bool, strict_env: bool) -> None:
+    """Check a package: its seal, that it loads, that it repeats its recorded answers. MODEL is as for penstock serve.
 
     \b
-    Example:
+    Examples:
       penstock verify ./model
+      penstock verify models:/fraud/3
     """
     from penstock.loading import LoadOptions, load_path
     from penstock.logs import set_up_logging
 
     set_up_logging(level="warning")
     began = time.perf_counter()
-    loaded = load_path(package, LoadOptions(trust_code=trust_code, strict_env=strict_env))
+    loaded = load_path(fetch(model, registry), LoadOptions(trust_code=trust_code, strict_env=strict_env))
     loaded.close()
     proof = loaded.proof
     sealed = f"all {len(loaded.package.hashes)} files are as sealed" if loaded.package.sealed else "there is no seal"

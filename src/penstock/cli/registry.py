@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from penstock.cli.models import registry_option
+
 if TYPE_CHECKING:
     from penstock.registry import Registry
 
@@ -37,16 +39,7 @@ def _common(command: F) -> F:
             metavar="URL",
             help="Where packages are kept: a directory or URL. Default: beside the database; required for PostgreSQL.",
         ),
-        click.option(
-            "--registry",
-            "url",
-            envvar="PENSTOCK_REGISTRY",
-            default="./penstock-registry",
-            show_default=True,
-            show_envvar=True,
-            metavar="URL",
-            help="A directory, sqlite:///path.db or postgresql://….",
-        ),
+        registry_option,
     ):
         command = option(command)
     return command
@@ -65,7 +58,7 @@ _reason = click.option("--reason", default="", help="Why; kept in the history.")
 @_common
 def add(
     name: str, package: str, alias: str | None, tags: tuple[str, ...], description: str,
-    url: str, artifacts: str | None, as_json: bool,
+    registry: str, artifacts: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Verify PACKAGE, copy it to the registry and register it as the next version of NAME.
 
@@ -77,14 +70,14 @@ def add(
     from penstock.publishing import publish
 
     pairs = dict(_pair(tag) for tag in tags)
-    with _opened(url, artifacts) as target:
+    with _opened(registry, artifacts) as target:
         version = publish(target, name, package, alias=alias, tags=pairs, description=description, by=_user())
     output.added(version, alias, as_json=as_json)
 
 
 @registry.command("list")
 @_common
-def list_(url: str, artifacts: str | None, as_json: bool) -> None:
+def list_(registry: str, artifacts: str | None, as_json: bool) -> None:
     """List the models with their latest version and aliases.
 
     \b
@@ -93,7 +86,7 @@ def list_(url: str, artifacts: str | None, as_json: bool) -> None:
     """
     from penstock.cli import registry_output as output
 
-    with _opened(url, artifacts, read_only=True) as source:
+    with _opened(registry, artifacts, read_only=True) as source:
         models = source.models()
     output.models(models, as_json=as_json)
 
@@ -102,7 +95,7 @@ def list_(url: str, artifacts: str | None, as_json: bool) -> None:
 @click.argument("name")
 @click.argument("version", required=False)
 @_common
-def show(name: str, version: str | None, url: str, artifacts: str | None, as_json: bool) -> None:
+def show(name: str, version: str | None, registry: str, artifacts: str | None, as_json: bool) -> None:
     """Show a model and its versions, or all about one VERSION.
 
     \b
@@ -111,7 +104,7 @@ def show(name: str, version: str | None, url: str, artifacts: str | None, as_jso
     """
     from penstock.cli import registry_output as output
 
-    with _opened(url, artifacts, read_only=True) as source:
+    with _opened(registry, artifacts, read_only=True) as source:
         if version is None:
             output.model(source.model(name), source.versions(name), as_json=as_json)
         else:
@@ -127,7 +120,7 @@ def show(name: str, version: str | None, url: str, artifacts: str | None, as_jso
 @_common
 def promote(
     name: str, version: str, alias: str, reason: str, allow_breaking: bool,
-    url: str, artifacts: str | None, as_json: bool,
+    registry: str, artifacts: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Point an alias of NAME at VERSION. Gateways that follow the alias load it and switch over.
 
@@ -137,7 +130,7 @@ def promote(
     """
     from penstock.cli import registry_output as output
 
-    with _opened(url, artifacts) as target:
+    with _opened(registry, artifacts) as target:
         move = target.promote(name, version, alias, by=_user(), reason=reason, allow_breaking=allow_breaking)
     output.move(move, as_json=as_json)
 
@@ -147,7 +140,7 @@ def promote(
 @_alias
 @_reason
 @_common
-def rollback(name: str, alias: str, reason: str, url: str, artifacts: str | None, as_json: bool) -> None:
+def rollback(name: str, alias: str, reason: str, registry: str, artifacts: str | None, as_json: bool) -> None:
     """Point an alias of NAME back at the version it named before. Repeat it to go back further.
 
     \b
@@ -156,7 +149,7 @@ def rollback(name: str, alias: str, reason: str, url: str, artifacts: str | None
     """
     from penstock.cli import registry_output as output
 
-    with _opened(url, artifacts) as target:
+    with _opened(registry, artifacts) as target:
         move = target.rollback(name, alias, by=_user(), reason=reason)
     output.move(move, as_json=as_json)
 
@@ -166,7 +159,7 @@ def rollback(name: str, alias: str, reason: str, url: str, artifacts: str | None
 @click.argument("alias")
 @_reason
 @_common
-def remove_alias(name: str, alias: str, reason: str, url: str, artifacts: str | None, as_json: bool) -> None:
+def remove_alias(name: str, alias: str, reason: str, registry: str, artifacts: str | None, as_json: bool) -> None:
     """Take ALIAS away from NAME. Its history stays.
 
     \b
@@ -175,7 +168,7 @@ def remove_alias(name: str, alias: str, reason: str, url: str, artifacts: str | 
     """
     from penstock.cli import registry_output as output
 
-    with _opened(url, artifacts) as target:
+    with _opened(registry, artifacts) as target:
         move = target.remove_alias(name, alias, by=_user(), reason=reason)
     output.move(move, as_json=as_json)
 
@@ -184,7 +177,7 @@ def remove_alias(name: str, alias: str, reason: str, url: str, artifacts: str | 
 @click.argument("name")
 @click.option("--alias", help="Only this alias.")
 @_common
-def history(name: str, alias: str | None, url: str, artifacts: str | None, as_json: bool) -> None:
+def history(name: str, alias: str | None, registry: str, artifacts: str | None, as_json: bool) -> None:
     """Show every move of the aliases of NAME, oldest first: who, when, from where to where, and why.
 
     \b
@@ -193,7 +186,7 @@ def history(name: str, alias: str | None, url: str, artifacts: str | None, as_js
     """
     from penstock.cli import registry_output as output
 
-    with _opened(url, artifacts, read_only=True) as source:
+    with _opened(registry, artifacts, read_only=True) as source:
         moves = source.history(name, alias)
     output.history(name, moves, as_json=as_json)
 
@@ -204,7 +197,9 @@ def history(name: str, alias: str | None, url: str, artifacts: str | None, as_js
 @click.option("--version", help="Tag this version; without it, the model.")
 @click.option("--delete", is_flag=True, help="Remove the tag KEY.")
 @_common
-def tag(name: str, tag: str, version: str | None, delete: bool, url: str, artifacts: str | None, as_json: bool) -> None:
+def tag(
+    name: str, tag: str, version: str | None, delete: bool, registry: str, artifacts: str | None, as_json: bool
+) -> None:
     """Set a tag of NAME or of one version, or remove it with --delete.
 
     \b
@@ -216,7 +211,7 @@ def tag(name: str, tag: str, version: str | None, delete: bool, url: str, artifa
     if delete and "=" in tag:
         raise click.UsageError("--delete takes the KEY alone.")
     key, value = (tag, None) if delete else _pair(tag)
-    with _opened(url, artifacts) as target:
+    with _opened(registry, artifacts) as target:
         if value is None:
             target.delete_tag(name, key, version)
         else:
@@ -229,7 +224,7 @@ def tag(name: str, tag: str, version: str | None, delete: bool, url: str, artifa
 @click.argument("version", required=False)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @_common
-def delete(name: str, version: str | None, yes: bool, url: str, artifacts: str | None, as_json: bool) -> None:
+def delete(name: str, version: str | None, yes: bool, registry: str, artifacts: str | None, as_json: bool) -> None:
     """Delete one VERSION of NAME, or NAME with all its versions. Refused while an alias names what would go.
 
     \b
@@ -242,14 +237,14 @@ def delete(name: str, version: str | None, yes: bool, url: str, artifacts: str |
     if not yes:
         what = f"{name} with all its versions" if version is None else f"version {version} of {name}"
         click.confirm(f"Delete {what}?", abort=True, err=True)
-    with _opened(url, artifacts) as target:
+    with _opened(registry, artifacts) as target:
         withdraw(target, name, version)
     output.deleted(name, version, as_json=as_json)
 
 
 @registry.command()
 @_common
-def migrate(url: str, artifacts: str | None, as_json: bool) -> None:
+def migrate(registry: str, artifacts: str | None, as_json: bool) -> None:
     """Bring the tables of the registry to the form that this release needs.
 
     \b
@@ -258,7 +253,7 @@ def migrate(url: str, artifacts: str | None, as_json: bool) -> None:
     """
     from penstock.cli import registry_output as output
 
-    with _opened(url, artifacts) as target:
+    with _opened(registry, artifacts) as target:
         done = target.migrate()
     output.migrated(done, as_json=as_json)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from penstock.cli.models import load, registry_option
+
 if TYPE_CHECKING:
-    from penstock.loading import LoadedModel
     from penstock.scoring import Progress, ScoreSummary
 
 
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 )
 @click.option("--keep", metavar="NAMES", help="Input columns to carry through: id,ts or '*' for all.")
 @click.option("--params", metavar="JSON", help="Params for the model, for example '{\"threshold\": 0.4}'.")
-@click.option("--registry", default="./penstock-registry", show_default=True, envvar="PENSTOCK_REGISTRY", metavar="URL",
-              help="Where MODEL is looked up by name.")  # fmt: skip
+@registry_option
 @click.option(
     "--trust-code/--no-trust-code", envvar="PENSTOCK_TRUST_CODE", help="Load a package that runs code of its own."
 )
@@ -37,20 +36,21 @@ def score(
 ) -> None:  # fmt: skip
     """Score the rows of INPUT (CSV or Parquet) with MODEL and write the predictions.
 
-    MODEL is a package's directory or a name in the registry, as for penstock serve. Memory stays bounded however
-    large the file is. The output appears only when it is complete.
+    MODEL is a package's directory, a name in the registry or one of MLflow's URIs, as for penstock serve. Memory stays
+    bounded however large the file is. The output appears only when it is complete.
 
     \b
     Examples:
       penstock score ./model rows.csv -o scores.csv
       penstock score fraud january.parquet -o scored.parquet --keep '*'
+      penstock score models:/fraud@champion rows.csv -o scores.csv --registry http://mlflow:5000
     """
     from penstock.loading import LoadOptions
     from penstock.logs import set_up_logging
     from penstock.scoring import score_file
 
     set_up_logging(level="warning")
-    name, version, loaded = _load(model, registry, LoadOptions(trust_code=trust_code, strict_env=strict_env))
+    name, version, loaded = load(model, registry, LoadOptions(trust_code=trust_code, strict_env=strict_env))
     click.echo(f"{name} version {version} ({loaded.digest[:12]})", err=True)
     if loaded.proof.unjoined.startswith(("rows answered", "the order")):
         click.echo(f"Warning: {loaded.proof.unjoined}; the file is scored in pieces.", err=True)
@@ -61,23 +61,6 @@ def score(
     finally:
         loaded.close()
     _print_summary(summary, as_json)
-
-
-def _load(model: str, registry: str, options: Any) -> tuple[str, str, LoadedModel]:
-    from penstock.loading import load_path, load_version
-    from penstock.registry import open_registry
-    from penstock.registry.reference import parse_reference
-
-    reference = parse_reference(model)
-    if reference.path is not None:
-        loaded = load_path(reference.path, options)
-        return reference.served_as, loaded.digest[:12], loaded
-    source = open_registry(registry, artifacts=os.environ.get("PENSTOCK_ARTIFACTS"), read_only=True)
-    try:
-        version = reference.resolve(source)
-        return reference.name, version.version, load_version(version, options)
-    finally:
-        source.close()
 
 
 def _params(text: str | None) -> dict[str, Any]:

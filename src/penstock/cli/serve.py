@@ -18,20 +18,32 @@ from penstock.errors import ConfigError
 @click.argument("models", nargs=-1, metavar="MODEL...")
 @click.option("-m", "--model-uri", multiple=True, metavar="MODEL", help="A model, as mlflow models serve takes it.")
 @click.option("--config", "file", type=click.Path(path_type=Path), help="A file of settings. Default: ./penstock.toml")
+@click.option("--no-conda", is_flag=True, help="The same as --env-manager local, as in MLflow.")
+@click.option(
+    "--install-mlflow", is_flag=True, help="Accepted for MLflow's sake; no environment is made, so it does nothing."
+)
+@click.option("--enable-mlserver", is_flag=True, help="Refused: Penstock is the server, and MLServer is not used.")
 @settings_options(leave_out=("models",))
-def serve(models: tuple[str, ...], model_uri: tuple[str, ...], file: Path | None, **flags: Any) -> None:
+def serve(
+    models: tuple[str, ...], model_uri: tuple[str, ...], file: Path | None,
+    no_conda: bool, install_mlflow: bool, enable_mlserver: bool, **flags: Any,
+) -> None:  # fmt: skip
     """Serve one or more models over HTTP until told to stop.
 
     MODEL is a package's directory, or a name in the registry: NAME (its production version), models:/NAME@alias,
-    models:/NAME/3. An alias is followed: promote another version, and it answers within seconds. Write NAME=MODEL to
-    serve a model under another name.
+    models:/NAME/3, models:/NAME/latest. An alias is followed: promote another version, and it answers within seconds.
+    Where the registry is an MLflow server, models:/NAME/Production, models:/m-ID, runs:/RUN/PATH and
+    mlflow-artifacts:/PATH work too. Write NAME=MODEL to serve a model under another name.
+
+    The flags of mlflow models serve mean the same here. The port does not: it is 8080 unless -p says otherwise.
 
     \b
     Examples:
       penstock serve ./model
       penstock serve fraud churn --registry ./penstock-registry --port 9000
       penstock serve models:/fraud@canary champion=models:/fraud/3
-      penstock serve -m ./model -h 0.0.0.0 -p 5000 -t 60 --env-manager local
+      penstock serve models:/fraud@champion --registry http://mlflow:5000
+      penstock serve -m runs:/8f2c…/model -h 0.0.0.0 -p 5000 -t 60 --env-manager local
     \b
     Then:
       curl localhost:8080/invocations -H 'Content-Type: application/json' \\
@@ -41,6 +53,7 @@ def serve(models: tuple[str, ...], model_uri: tuple[str, ...], file: Path | None
     from penstock.server.run import bind
 
     values = given(flags)
+    _check_mlflow_flags(values, no_conda, install_mlflow, enable_mlserver)
     if models or model_uri:
         values["models"] = (*models, *model_uri)
     settings, _ = load_settings(values, os.environ, file)
@@ -57,6 +70,19 @@ def serve(models: tuple[str, ...], model_uri: tuple[str, ...], file: Path | None
     bound = bind(settings.host, settings.port)  # before anything is loaded: a busy port is known at once
     use_uvloop()
     asyncio.run(serve_forever(settings, bound, announce))
+
+
+def _check_mlflow_flags(values: dict[str, Any], no_conda: bool, install_mlflow: bool, enable_mlserver: bool) -> None:
+    """What MLflow's flags without a setting of their own mean here. Raises ConfigError."""
+    if enable_mlserver:
+        raise ConfigError(
+            "--enable-mlserver means nothing here: Penstock is the server.",
+            hint="Leave it out. Batching, metrics and several workers are Penstock's own.",
+        )
+    if no_conda and values.setdefault("env_manager", "local") != "local":
+        raise click.UsageError(f"--no-conda and --env-manager {values['env_manager']} exclude each other.")
+    if install_mlflow:
+        click.echo("--install-mlflow does nothing: no environment is made, and Penstock needs no MLflow.", err=True)
 
 
 def announce(url: str) -> None:

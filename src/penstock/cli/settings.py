@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
 
-from penstock.config import Settings, variable_of
+from penstock.config import Settings, mlflow_variables_of, variable_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,7 +38,7 @@ def _option(name: str) -> Callable[[F], F]:
     flag = f"--{name.replace('_', '-')}"
     default = field.default
     shown = "" if default in (None, "", False) or name == "api_token" else f"  [default: {default}]"
-    text = f"{field.description}{shown}  [{variable_of(name)}]"
+    text = f"{field.description}{shown}  [{', '.join([variable_of(name), *mlflow_variables_of(name)])}]"
     if field.annotation is bool:
         return click.option(f"{flag}/--no-{name.replace('_', '-')}", name, default=None, help=text)
     return click.option(flag, *_LETTERS.get(name, ()), name, default=None, type=_type(field.annotation), help=text)

@@ -6,6 +6,7 @@ Open, verify the seal, compare libraries, load, prove.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +14,21 @@ from penstock.artifacts import fetch_package
 from penstock.flavors import Predictor
 from penstock.loading.proof import Proof, prove
 from penstock.package import PackagedModel
-from penstock.registry.interface import ModelVersion
+from penstock.registry.interface import ModelVersion, Registry
+from penstock.registry.reference import ModelReference
 from penstock.signature import Signature
 
-__all__ = ["LoadOptions", "LoadedModel", "Proof", "load_model", "load_path", "load_version", "prove"]
+__all__ = [
+    "LoadOptions",
+    "LoadedModel",
+    "Proof",
+    "fetch_reference",
+    "load_model",
+    "load_path",
+    "load_reference",
+    "load_version",
+    "prove",
+]
 
 log = logging.getLogger("penstock.loading")
 
@@ -82,9 +94,42 @@ def load_path(path: str | Path, options: LoadOptions = _DEFAULTS) -> LoadedModel
     return LoadedModel(package, predictor, proof)
 
 
-def load_version(version: ModelVersion, options: LoadOptions = _DEFAULTS) -> LoadedModel:
-    """Fetches a registered version by its digest, then loads and proves it. Raises what load_path raises."""
-    return load_path(fetch_package(version.source, version.digest), options)
+def load_version(
+    version: ModelVersion,
+    options: LoadOptions = _DEFAULTS,
+    *,
+    fetch: Callable[[ModelVersion], Path] = lambda version: fetch_package(version.source, version.digest),
+) -> LoadedModel:
+    """Fetches a registered version, then loads and proves it. Raises what `fetch`, the registry's own, and load_path
+    raise."""
+    return load_path(fetch(version), options)
+
+
+def fetch_reference(reference: ModelReference, registry: Registry | None) -> tuple[str, Path]:
+    """What a user named as a local directory, and the number of its version, empty where it has none.
+
+    `registry` may be None for a path. Raises PackageNotFound, SealBroken, ModelNotFound, AliasNotFound,
+    VersionNotFound, Unsupported, RegistryUnavailable.
+    """
+    if reference.path is not None:
+        return "", reference.path
+    assert registry is not None
+    if reference.uri:
+        return "", registry.fetch_uri(reference.uri)
+    version = reference.resolve(registry)
+    return version.version, registry.fetch(version)
+
+
+def load_reference(
+    reference: ModelReference, registry: Registry | None, options: LoadOptions = _DEFAULTS
+) -> tuple[str, LoadedModel]:
+    """The same, loaded and proven. A package without a version is named by the beginning of its digest.
+
+    Raises what fetch_reference and load_path raise.
+    """
+    version, path = fetch_reference(reference, registry)
+    loaded = load_path(path, options)
+    return version or loaded.digest[:12], loaded
 
 
 def load_model(path: str | Path, *, trust_code: bool = False) -> Predictor:

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from penstock.errors import ConfigError, Unsupported
+from penstock.errors import ConfigError
 from penstock.registry.interface import (
     PRODUCTION,
     AliasMove,
@@ -46,6 +46,9 @@ __all__ = [
 
 DEFAULT_URL = "./penstock-registry"
 
+# Stands before what MLflow's own variables hold where that is no server: `sqlite:///…` means something else to MLflow.
+MLFLOW_STORE = "mlflow+"
+
 # Scheme -> the function that opens it: (url, artifacts, read_only) -> Registry. "" is a plain path.
 _OPENERS = {
     "": "penstock.registry.opening:open_embedded",
@@ -63,34 +66,55 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+):")
 _Opener: TypeAlias = Callable[[str, str | None, bool], Registry]
 
 
-def open_registry(url: str | None = None, *, artifacts: str | None = None, read_only: bool = False) -> Registry:
+def open_registry(
+    url: str | None = None, *, artifacts: str | None = None, read_only: bool = False, cache: str | None = None
+) -> Registry:
     """The registry at `url`, which the caller closes.
 
-    `url` is a directory (or `file:` URL) with an embedded registry, `sqlite:///path.db`, `postgresql://…` or `memory:`;
-    None is `./penstock-registry`. `artifacts` is the directory or URL where packages are kept; where it is None they
-    lie beside the database file, and for PostgreSQL it must be given. Opening connects to nothing and creates nothing;
-    an embedded registry is created by its first write. `read_only` refuses every write with RegistryReadOnly.
+    `url` is a directory (or `file:` URL) with an embedded registry, `sqlite:///path.db`, `postgresql://…`, `memory:`,
+    or `http://…` or `https://…`, an MLflow tracking server; None is `./penstock-registry`. `artifacts` is the directory
+    or URL where packages are kept; where it is None they lie beside the database file, and for PostgreSQL it must be
+    given. `cache` is where packages from an MLflow server are copied to; None is PENSTOCK_CACHE, or a directory among
+    the user's caches. Opening connects to nothing and creates nothing; an embedded registry is created by its first
+    write. `read_only` refuses every write with RegistryReadOnly.
 
-    Raises ConfigError, DependencyMissing, Unsupported.
+    Raises ConfigError, DependencyMissing.
     """
     url = url or DEFAULT_URL
     found = _SCHEME.match(url)
     scheme = found[1].lower() if found else ""
     if scheme in ("http", "https"):
-        raise Unsupported(
-            "MLflow tracking servers are not supported as a registry by this release yet.",
-            hint="Use a directory, sqlite:///… or postgresql://….",
-        )
+        from penstock.registry.mlflow import open_mlflow
+
+        return open_mlflow(url, read_only=read_only, cache=cache)
+    if url.startswith(MLFLOW_STORE):
+        raise _mlflow_without_server(url.removeprefix(MLFLOW_STORE))
     if scheme not in _OPENERS:
         raise ConfigError(
             f"No registry is known by the scheme {scheme!r}.",
-            hint="Use a directory, sqlite:///path.db, postgresql://… or memory:.",
+            hint="Use a directory, sqlite:///path.db, postgresql://…, or http://… for an MLflow server.",
         )
     if scheme in ("", "file"):
         url = _absolute(url)
     module, _, name = _OPENERS[scheme].partition(":")
     opener: _Opener = getattr(import_module(module), name)
     return opener(url, None if artifacts is None else _absolute(artifacts), read_only)
+
+
+def _mlflow_without_server(store: str) -> ConfigError:
+    """For what MLFLOW_TRACKING_URI may hold and nobody but MLflow reads. The store's URL may hold a password."""
+    if store.partition(":")[0] in ("databricks", "databricks-uc", "uc"):
+        return ConfigError(
+            "MLflow's variables name a Databricks workspace as the registry, which Penstock does not read.",
+            hint="Download the model, and serve the directory: mlflow artifacts download -u models:/…",
+        )
+    kind = _SCHEME.match(store)
+    shown = store if kind is None or kind[1].lower() in ("sqlite", "file") else f"{kind[1]}:…"
+    return ConfigError(
+        f"MLflow's variables name {shown} as the registry, and Penstock reads MLflow's registry from a server only.",
+        hint=f"Start one: mlflow server --backend-store-uri {shown}; and set MLFLOW_TRACKING_URI to its address. For "
+        "Penstock's own registry give --registry or PENSTOCK_REGISTRY.",
+    )
 
 
 def _absolute(place: str) -> str:

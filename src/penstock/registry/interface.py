@@ -13,8 +13,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeAlias
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeAlias
 
+from penstock.artifacts import fetch_package
 from penstock.errors import (
     AliasNotFound,
     ModelNotFound,
@@ -101,6 +103,9 @@ class Registry(ABC):
     Every method may raise RegistryUnavailable and RegistryOutdated; writing ones also RegistryReadOnly and Unsupported.
     """
 
+    # Whether every alias moves through `promote`, which compares signatures. If not, gateways compare them.
+    guards_aliases: ClassVar[bool] = True
+
     def __init__(self, *, artifact_root: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.artifact_root = artifact_root
         self._clock = clock
@@ -134,6 +139,28 @@ class Registry(ABC):
             raise no_alias(name, alias, model.aliases)
         return self.version(name, model.aliases[alias])
 
+    def latest(self, name: str) -> ModelVersion:
+        """The version with the highest number. Raises ModelNotFound, also where the model has none."""
+        number = self.model(name).latest
+        if number is None:
+            raise ModelNotFound(f"Model {name!r} has no versions.")
+        return self.version(name, number)
+
+    def signature(self, version: ModelVersion) -> Signature | None:
+        """What a version takes and gives, where that is known."""
+        return None if version.signature is None else Signature.from_mlflow(version.signature)
+
+    def fetch(self, version: ModelVersion) -> Path:
+        """A local directory with the version's package, verified. Raises PackageNotFound, SealBroken, Unsupported."""
+        return fetch_package(version.source, version.digest)
+
+    def fetch_uri(self, uri: str) -> Path:
+        """The same for a package without a name in the registry, by a URI that is MLflow's."""
+        raise Unsupported(
+            f"Only an MLflow tracking server knows {uri}.",
+            hint="Give its address with --registry, PENSTOCK_REGISTRY or MLFLOW_TRACKING_URI: http://host:5000",
+        )
+
     # -- writing -----------------------------------------------------------------------------------------------------
 
     def register(self, name: str, new: NewVersion) -> ModelVersion:
@@ -162,10 +189,9 @@ class Registry(ABC):
         check_alias(alias)
         target = self.version(name, version)
         current = self.model(name).aliases.get(alias)
-        if current is not None and current != version and not allow_breaking:
-            held = {move.to_version for move in self.history(name, alias)}
-            if version not in held:
-                self._check_compatible(self.version(name, current), target)
+        moves = current is not None and current != version
+        if moves and not allow_breaking and version not in self._held(name, alias):
+            self._check_compatible(self.version(name, str(current)), target)
         return self._move_alias(name, alias, "promote", version, at=self._now(), by=by, reason=reason)
 
     def rollback(self, name: str, alias: str = PRODUCTION, *, by: str, reason: str = "") -> AliasMove:
@@ -207,6 +233,9 @@ class Registry(ABC):
         self._require(name, version)
         self._delete(name, version)
 
+    def require_registering(self) -> None:  # noqa: B027  (most backends can)
+        """Raises Unsupported where `register` would, before anything is copied."""
+
     def migrate(self) -> str:
         """Brings the tables to this release's form; says in one sentence what was done."""
         raise self._unsupported("migrating")
@@ -245,6 +274,10 @@ class Registry(ABC):
             return source
         return f"{self.artifact_root.rstrip('/')}/{source}"
 
+    def _held(self, name: str, alias: str) -> set[str | None]:
+        """The versions that the alias has named."""
+        return {move.to_version for move in self.history(name, alias)}
+
     def _unsupported(self, what: str) -> Unsupported:
         return Unsupported(f"A {type(self).__name__} does not support {what}.")
 
@@ -254,9 +287,8 @@ class Registry(ABC):
         else:
             self.version(name, version)
 
-    @staticmethod
-    def _check_compatible(old: ModelVersion, new: ModelVersion) -> None:
-        breaks = breaking_changes(_signature(old), _signature(new))
+    def _check_compatible(self, old: ModelVersion, new: ModelVersion) -> None:
+        breaks = breaking_changes(self.signature(old), self.signature(new))
         if breaks:
             raise SignatureIncompatible(
                 f"Version {new.version} of {new.name!r} would break callers of version {old.version}: "
@@ -311,15 +343,16 @@ def refuse_if_named(name: str, version: str | None, aliases: Mapping[str, str]) 
         )
 
 
-def _signature(version: ModelVersion) -> Signature | None:
-    return None if version.signature is None else Signature.from_mlflow(version.signature)
-
-
 # MLflow refuses '/' and ':' in model names; the rest keeps names usable in URLs, file names and metric labels.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\- ]{0,254}")
 _ALIAS = re.compile(r"(?!latest$)(?![vV]\d+$)[A-Za-z0-9_\-]{1,255}")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+:")
 _TAG = re.compile(r"[^\x00-\x1f\x7f]{1,250}")
+
+
+def usable_name(text: str) -> str:
+    """Any text as a model name: what URLs, file names and labels cannot hold becomes a dash."""
+    return re.sub(r"[^A-Za-z0-9_.\-]+", "-", text)[:255].lstrip(".-") or "model"
 
 
 def check_name(name: str) -> None:

@@ -1,4 +1,4 @@
-"""What a user writes for a model: a path, a bare name, or MLflow's `models:/` forms; `NAME=` may stand in front."""
+"""What a user writes for a model: a path, a bare name, or one of MLflow's URIs; `NAME=` may stand in front."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from penstock.errors import ConfigError, ModelNotFound, Unsupported
-from penstock.registry.interface import PRODUCTION, ModelVersion, Registry, check_alias, check_name
+from penstock.errors import ConfigError, NameInvalid, Unsupported
+from penstock.registry.interface import PRODUCTION, ModelVersion, Registry, check_alias, check_name, usable_name
 
 LATEST = "latest"
 
 _LOGGED_MODEL = re.compile(r"m-[0-9a-f]{32}")
+_RUN = re.compile(r"runs:/+[0-9A-Za-z]+/+[^/].*")
 
 
 @dataclass(frozen=True, slots=True)
 class ModelReference:
-    """A model to serve or score with. `served_as` is the name it gets; then either `path`, or `name` with `alias` or
-    `version`. An alias is followed, a path and a version stay."""
+    """A model to serve or score with. `served_as` is the name it gets; then one of `path`, `uri` (a package that only
+    an MLflow server finds), or `name` with `alias` or `version`. An alias is followed, the rest stays."""
 
     served_as: str
     path: Path | None = None
+    uri: str = ""
     name: str = ""
     alias: str = ""
     version: str = ""
@@ -36,16 +38,11 @@ class ModelReference:
         """The version it means now. Raises ModelNotFound, AliasNotFound, VersionNotFound, RegistryUnavailable."""
         if self.version:
             return registry.version(self.name, self.version)
-        if self.alias != LATEST:
-            return registry.resolve(self.name, self.alias)
-        latest = registry.model(self.name).latest
-        if latest is None:
-            raise ModelNotFound(f"Model {self.name!r} has no versions.")
-        return registry.version(self.name, latest)
+        return registry.latest(self.name) if self.alias == LATEST else registry.resolve(self.name, self.alias)
 
     def __str__(self) -> str:
-        if self.path is not None:
-            return str(self.path)
+        if self.path is not None or self.uri:
+            return str(self.path or self.uri)
         return f"models:/{self.name}@{self.alias}" if self.alias else f"models:/{self.name}/{self.version}"
 
 
@@ -62,13 +59,15 @@ def parse_reference(text: str) -> ModelReference:
 def _parse_model(text: str) -> ModelReference:
     if text.startswith("models:"):
         return _registered(text)
-    if text.startswith("runs:") or ("://" in text and not text.startswith("file:")):
+    if text.startswith(("runs:", "mlflow-artifacts:")):
+        return _uri(text)
+    if "://" in text and not text.startswith("file:"):
         raise Unsupported(
             f"Models cannot be read from {text.partition(':')[0]}: URLs ({text}).", hint="Register it first."
         )
     if text.startswith("file:") or "/" in text or os.path.exists(text):
         path = _path_of_url(text) if text.startswith("file:") else Path(os.path.expanduser(text))
-        return ModelReference(_usable_name(path.absolute().resolve().name), path)
+        return ModelReference(usable_name(path.absolute().resolve().name), path)
     if not text:
         raise ConfigError("The model has no name.", hint="Give a directory, a name, or models:/name@alias.")
     check_name(text)
@@ -82,28 +81,37 @@ def _path_of_url(url: str) -> Path:
     return Path(url2pathname(parts.path))
 
 
+def _uri(text: str) -> ModelReference:
+    """runs:/<run id>/<path>, mlflow-artifacts:/<path>, served under the last part of the path."""
+    if text.startswith("runs:") and not _RUN.fullmatch(text):
+        raise ConfigError(f"{text} names no model of a run.", hint="Write runs:/<run id>/<path>, for example …/model.")
+    return ModelReference(usable_name(text.rstrip("/").rpartition("/")[2]), uri=text.rstrip("/"))
+
+
 def _registered(text: str) -> ModelReference:
-    """models:/name@alias, models:/name/3, models:/name/stage, models:/name/latest."""
+    """models:/name@alias, models:/name/3, models:/name/stage, models:/name/latest, models:/m-<32 hex digits>."""
     body = text.removeprefix("models:").lstrip("/")
     if _LOGGED_MODEL.fullmatch(body):
-        raise Unsupported(f"{text} names a logged model of an MLflow server.", hint="Register it and give its name.")
+        return ModelReference(body, uri=f"models:/{body}")
     if "@" in body:
         name, _, alias = body.rpartition("@")
-        check_name(name)
+        _check_any_name(name)
         check_alias(alias)
-        return ModelReference(name, name=name, alias=alias)
+        return ModelReference(usable_name(name), name=name, alias=alias)
     name, _, version = body.partition("/")
-    check_name(name)
+    _check_any_name(name)
     if not version:
         raise ConfigError(f"{text} names no version.", hint=f"Write models:/{name}@{PRODUCTION} or models:/{name}/1.")
     if version.isascii() and version.isdigit():
-        return ModelReference(name, name=name, version=version.lstrip("0") or "0")
+        return ModelReference(usable_name(name), name=name, version=version.lstrip("0") or "0")
     stage = version.lower()
     if stage != LATEST:
         check_alias(stage)
-    return ModelReference(name, name=name, alias=stage)
+    return ModelReference(usable_name(name), name=name, alias=stage)
 
 
-def _usable_name(text: str) -> str:
-    """A directory's name as a model name: what URLs and labels cannot hold becomes a dash."""
-    return re.sub(r"[^A-Za-z0-9_.\-]+", "-", text).lstrip(".-") or "model"
+def _check_any_name(name: str) -> None:
+    """MLflow's rule, which is wider than ours: such a model is served under a name that URLs can hold."""
+    if not name or set(name) & set("/:") or not name.isprintable() or len(name) > 500:
+        check_name(name)
+        raise NameInvalid(f"{name!r} cannot be a model name.")

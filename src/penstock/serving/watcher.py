@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from penstock.errors import PenstockError, RegistryNotFound, RegistryUnavailable
+from penstock.errors import PenstockError, RegistryNotFound, RegistryUnavailable, SignatureIncompatible
 from penstock.loading import LoadedModel
 from penstock.metrics import Metrics
 from penstock.registry.interface import ModelVersion
@@ -197,6 +198,7 @@ class Follower:
                 self._loading = (version, asyncio.create_task(asyncio.to_thread(self._load_timed, wanted)))
             case Revert():
                 self.served.revert()
+                self._failure = None  # what was refused beside the other version may do beside this one
                 self._keep_previous()
                 return True
             case RetirePrevious():
@@ -237,7 +239,8 @@ class Follower:
 
     def _note_failure(self, version: str, error: BaseException) -> None:
         attempts = self._failure.attempts + 1 if self._failure and self._failure.version == version else 1
-        delay = retry_delay(attempts, self._chance())
+        # A signature does not change: no second look at it until the alias moves on.
+        delay = math.inf if isinstance(error, SignatureIncompatible) else retry_delay(attempts, self._chance())
         self._failure = Failure(version, attempts, self._clock() + delay)
         current = self.served.current
         serving = f"version {current.version} goes on answering" if current else "nothing is served"

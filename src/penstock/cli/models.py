@@ -1,0 +1,70 @@
+"""MODEL and --registry as commands take them, turned into a directory or a loaded model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from penstock.loading import LoadedModel, LoadOptions
+    from penstock.registry import Registry
+    from penstock.registry.reference import ModelReference
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def registry_option(command: F) -> F:
+    """--registry for commands that have no other settings; what is not given comes from the variables."""
+    return click.option(
+        "--registry",
+        metavar="URL",
+        callback=_registry_url,
+        help="The registry: a directory, a database's URL, or an MLflow server's http://….  [default: "
+        "./penstock-registry]  [PENSTOCK_REGISTRY, MLFLOW_REGISTRY_URI, MLFLOW_TRACKING_URI]",
+    )(command)
+
+
+def _registry_url(context: click.Context, parameter: click.Parameter, given: str | None) -> str:
+    from penstock.config import registry_url  # here, so that help imports no pydantic
+
+    return registry_url(given, os.environ)
+
+
+def fetch(model: str, registry: str) -> Path:
+    """The package's directory: its own, or a copy on this machine. Raises what resolving and fetching raise."""
+    from penstock.loading import fetch_reference
+
+    with _resolvable(model, registry) as (reference, source):
+        return fetch_reference(reference, source)[1]
+
+
+def load(model: str, registry: str, options: LoadOptions) -> tuple[str, str, LoadedModel]:
+    """Name, version and the loaded model. Raises what resolving, fetching and loading raise."""
+    from penstock.loading import load_reference
+
+    with _resolvable(model, registry) as (reference, source):
+        version, loaded = load_reference(reference, source, options)
+        return reference.name or reference.served_as, version, loaded
+
+
+@contextmanager
+def _resolvable(model: str, registry: str) -> Iterator[tuple[ModelReference, Registry | None]]:
+    """What a user wrote, and the registry to look it up in; None where none is needed."""
+    from penstock.registry import open_registry
+    from penstock.registry.reference import parse_reference
+
+    reference = parse_reference(model)
+    if reference.path is not None:
+        yield reference, None
+        return
+    source = open_registry(registry, artifacts=os.environ.get("PENSTOCK_ARTIFACTS"), read_only=True)
+    try:
+        yield reference, source
+    finally:
+        source.close()

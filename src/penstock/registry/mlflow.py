@@ -1,0 +1,378 @@
+"""MlflowRegistry: the model registry of an MLflow tracking server, read over HTTP.
+
+Aliases are MLflow's. Where no alias of that name exists, a stage is read as one: `production`, `staging`, `archived`.
+Aliases and tags can be set and taken away; whatever else changes a registry is MLflow's own business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+from penstock.artifacts import PackageCache, default_cache
+from penstock.errors import (
+    ModelNotFound,
+    NameInvalid,
+    RegistryError,
+    RegistryNotFound,
+    RegistryReadOnly,
+    RegistryRefused,
+    RegistryUnavailable,
+    Unsupported,
+    VersionNotFound,
+)
+from penstock.manifest import Manifest
+from penstock.registry.interface import (
+    AliasMove,
+    ModelVersion,
+    MoveKind,
+    NewVersion,
+    RegisteredModel,
+    Registry,
+    no_alias,
+    no_version,
+    usable_name,
+)
+from penstock.registry.mlflow_server import Access, TrackingServer
+from penstock.registry.mlflow_sources import Sources
+from penstock.signature import Signature
+
+log = logging.getLogger("penstock.registry")
+
+_STAGES = ("Production", "Staging", "Archived")
+
+# What the server's database holds as a version; anything else is not asked for.
+_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
+
+_PAGE = 1000
+_MOST_PAGES = 1000
+
+
+class MlflowRegistry(Registry):
+    """See `Registry`. `server.place` stands in for an artifact root: MLflow keeps the packages, `cache` our copies."""
+
+    guards_aliases: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        server: TrackingServer,
+        cache: PackageCache,
+        *,
+        read_only: bool = False,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        super().__init__(artifact_root=server.place, clock=clock)
+        self._server = server
+        self._sources = Sources(server)
+        self._cache = cache
+        self._read_only = read_only
+
+    def __repr__(self) -> str:
+        return f"<MlflowRegistry {self._server.place}>"
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def models(self) -> list[RegisteredModel]:
+        """Prompts, which MLflow keeps among the models, are left out."""
+        numbers: dict[str, list[int]] = {}
+        with self._expected():
+            for version in self._pages("model-versions/search", "model_versions"):
+                numbers.setdefault(str(version["name"]), []).append(int(version["version"]))
+            found = [
+                _described(model, numbers.get(str(model["name"]), []))
+                for model in self._pages("registered-models/search", "registered_models")
+                if _tags(model).get("mlflow.prompt.is_prompt") != "true"
+            ]
+        return sorted(found, key=lambda model: model.name)
+
+    def model(self, name: str) -> RegisteredModel:
+        model = self._registered(name)
+        with self._expected():
+            return _described(model, [int(v["version"]) for v in self._versions_of(name)])
+
+    def versions(self, name: str) -> list[ModelVersion]:
+        with self._expected():
+            aliases = _aliases(self._registered(name))
+            found = [_version(data, aliases) for data in self._versions_of(name)]
+        return sorted(found, key=lambda version: int(version.version))
+
+    def version(self, name: str, version: str) -> ModelVersion:
+        model = self._registered(name)
+        if not _NUMBER.fullmatch(version):
+            raise no_version(name, version)
+        try:
+            answer = self._server.get("model-versions/get", name=name, version=version)
+        except RegistryRefused:
+            raise no_version(name, version) from None
+        with self._expected():
+            return _version(answer["model_version"], _aliases(model))
+
+    def resolve(self, name: str, alias: str = "production") -> ModelVersion:
+        """One request where an alias of that name exists; gateways ask this every few seconds."""
+        try:
+            answer = self._server.get("registered-models/alias", name=name, alias=alias)
+        except (RegistryRefused, RegistryNotFound):  # before MLflow 2.3 there were no aliases
+            answer = {"model_version": self._by_stage(name, alias)}
+        with self._expected():
+            return _complete(_version(answer["model_version"]), answer["model_version"])
+
+    def latest(self, name: str) -> ModelVersion:
+        model = self._registered(name)
+        with self._expected():
+            numbers = [int(v["version"]) for v in model.get("latest_versions") or self._versions_of(name)]
+            if not numbers:
+                raise ModelNotFound(f"Model {name!r} has no versions.")
+            data = self._of_latest(model, str(max(numbers)))
+            return _complete(_version(data, _aliases(model)), data)
+
+    def history(self, name: str, alias: str | None = None) -> list[AliasMove]:
+        raise Unsupported(
+            "MLflow keeps no history of aliases.",
+            hint=f"See what they name now with: penstock registry show {name}",
+        )
+
+    def signature(self, version: ModelVersion) -> Signature | None:
+        """From the version's MLmodel file; None where that cannot be read here."""
+        try:
+            place = self._sources.locate(self._sources.download_uri(version.name, version.version))
+            return Manifest.parse(self._sources.manifest(place)).signature
+        except Unsupported as error:
+            log.warning("The signature of %s version %s is unknown. %s", version.name, version.version, error.message)
+            return None
+
+    def fetch(self, version: ModelVersion) -> Path:
+        """From the cache, by this server's address, name, version and creation time; downloaded where it is not there.
+
+        Raises PackageNotFound, PackageInvalid, CacheUnusable, Unsupported, and what reading the registry raises.
+        """
+        identity = (self._server.place, version.name, version.version, version.created_at.isoformat())
+
+        def download(target: Path) -> None:
+            place = self._sources.locate(self._sources.download_uri(version.name, version.version))
+            self._sources.download(place, target)
+
+        return self._cache.fetch(identity, f"{usable_name(version.name)}-{version.version}", download)
+
+    def fetch_uri(self, uri: str) -> Path:
+        """A logged model, a run's artifact, a path on the server. Cached by its place and its manifest."""
+        place = self._sources.locate(uri)
+        manifest = hashlib.sha256(self._sources.manifest(place)).hexdigest()
+        name = usable_name(uri.rstrip("/").rpartition("/")[2])
+        return self._cache.fetch(
+            (self._server.place, place, manifest), name, lambda target: self._sources.download(place, target)
+        )
+
+    # -- writing -----------------------------------------------------------------------------------------------------
+
+    def require_registering(self) -> None:
+        raise Unsupported(
+            "Versions are registered with MLflow itself.",
+            hint="In Python: mlflow.log_artifacts(DIR, 'model') within a run, then "
+            "mlflow.register_model(f'runs:/{run.info.run_id}/model', NAME).",
+        )
+
+    def _insert_version(self, name: str, new: NewVersion, *, at: datetime) -> ModelVersion:
+        self.require_registering()
+        raise AssertionError
+
+    def rollback(self, name: str, alias: str = "production", *, by: str, reason: str = "") -> AliasMove:
+        raise Unsupported(
+            "MLflow keeps no history of aliases, so there is nothing to go back along.",
+            hint=f"Name the version: penstock registry promote {name} VERSION --alias {alias}",
+        )
+
+    def _move_alias(
+        self, name: str, alias: str, kind: MoveKind, to: str | None, *, at: datetime, by: str, reason: str
+    ) -> AliasMove:
+        model = self._registered(name)
+        before = _true_aliases(model).get(alias)
+        if to is None and before is None:
+            raise self._only_a_stage(name, alias, model)
+        with self._writing(name, to):
+            if to is None:
+                self._server.send("DELETE", "registered-models/alias", name=name, alias=alias)
+            else:
+                self._server.send("POST", "registered-models/alias", name=name, alias=alias, version=to)
+        if reason:
+            log.warning("MLflow keeps no history: the reason is not kept.")
+        return AliasMove(name, alias, kind, before, to, at, by, reason)
+
+    def _write_tag(self, name: str, version: str | None, key: str, value: str | None) -> None:
+        kind = "registered-models" if version is None else "model-versions"
+        fields = {"name": name, "key": key} | ({} if version is None else {"version": version})
+        with self._writing(name, version):
+            if value is not None:
+                self._server.send("POST", f"{kind}/set-tag", **fields, value=value)
+                return
+            try:
+                self._server.send("DELETE", f"{kind}/delete-tag", **fields)
+            except RegistryRefused as error:
+                if error.status != 404:  # it was not there
+                    raise
+
+    def _delete(self, name: str, version: str | None) -> None:
+        call = "delete_registered_model(NAME)" if version is None else "delete_model_version(NAME, VERSION)"
+        raise Unsupported(
+            "Models and versions are deleted with MLflow itself.", hint=f"In Python: mlflow.MlflowClient().{call}"
+        )
+
+    def migrate(self) -> str:
+        raise Unsupported("The tables of an MLflow server are its own.", hint="See: mlflow db upgrade --help")
+
+    def close(self) -> None:
+        self._server.close()
+
+    def _held(self, name: str, alias: str) -> set[str | None]:
+        return set()  # nobody remembers
+
+    # -- shared ------------------------------------------------------------------------------------------------------
+
+    def _registered(self, name: str) -> Mapping[str, Any]:
+        if name and not set(name) & set("/:"):
+            try:
+                model = self._server.get("registered-models/get", name=name).get("registered_model")
+            except RegistryRefused:
+                pass
+            else:
+                if isinstance(model, dict) and "creation_timestamp" in model:
+                    return model
+                raise self._odd()
+        raise ModelNotFound(
+            f"There is no model {name!r} at {self._server.place}.", hint="See which there are: penstock registry list"
+        )
+
+    def _versions_of(self, name: str) -> Iterator[Mapping[str, Any]]:
+        quote = '"' if "'" in name else "'"
+        return self._pages("model-versions/search", "model_versions", filter=f"name={quote}{name}{quote}")
+
+    def _by_stage(self, name: str, alias: str) -> Mapping[str, Any]:
+        with self._expected():
+            model = self._registered(name)
+            aliases = _aliases(model)
+            if alias not in aliases:
+                raise no_alias(name, alias, aliases)
+            return self._of_latest(model, aliases[alias])
+
+    def _of_latest(self, model: Mapping[str, Any], number: str) -> Mapping[str, Any]:
+        """A version's data, from the model's own description where it is one of the latest of their stages."""
+        for data in model.get("latest_versions", ()):
+            if str(data.get("version")) == number:
+                return data  # type: ignore[no-any-return]
+        try:
+            answer = self._server.get("model-versions/get", name=model["name"], version=number)
+            return answer["model_version"]  # type: ignore[no-any-return]
+        except RegistryRefused:
+            raise no_version(str(model["name"]), number) from None
+
+    def _pages(self, path: str, key: str, **fields: str) -> Iterator[Mapping[str, Any]]:
+        for _ in range(_MOST_PAGES):
+            answer = self._server.get(path, max_results=_PAGE, **fields)
+            yield from answer.get(key, ())
+            token = answer.get("next_page_token")
+            if not token or token == fields.get("page_token"):
+                return
+            fields["page_token"] = str(token)
+        raise self._odd()
+
+    @contextmanager
+    def _expected(self) -> Iterator[None]:
+        """Answers are taken apart here: one of another form is the server's fault, whatever it raises."""
+        try:
+            yield
+        except RegistryError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+            raise self._odd() from None
+
+    def _odd(self) -> RegistryUnavailable:
+        return RegistryUnavailable(f"{self._server.place} describes a model in a form that is not MLflow's.")
+
+    @contextmanager
+    def _writing(self, name: str, version: str | None) -> Iterator[None]:
+        if self._read_only:
+            raise RegistryReadOnly(f"The registry at {self._server.place} was opened for reading only.")
+        try:
+            yield
+        except RegistryRefused as error:
+            if error.status == 404:
+                raise VersionNotFound(f"{name!r} or its version {version} is gone. {error.message}") from None
+            raise NameInvalid(error.message) from None
+
+    @staticmethod
+    def _only_a_stage(name: str, alias: str, model: Mapping[str, Any]) -> RegistryError:
+        if alias not in _aliases(model):
+            return no_alias(name, alias, _true_aliases(model))
+        return Unsupported(
+            f"{alias!r} is a stage of model {name!r}, and no alias.",
+            hint="In Python: mlflow.MlflowClient().transition_model_version_stage(NAME, VERSION, 'None')",
+        )
+
+
+def open_mlflow(url: str, *, read_only: bool = False, cache: str | None = None) -> MlflowRegistry:
+    """The tracking server at a URL, with the credentials that MLflow's own variables hold. Raises ConfigError."""
+    server = TrackingServer(url, Access.from_environ(os.environ))
+    return MlflowRegistry(server, PackageCache(Path(cache) if cache else default_cache()), read_only=read_only)
+
+
+def _described(model: Mapping[str, Any], numbers: list[int]) -> RegisteredModel:
+    return RegisteredModel(
+        name=str(model["name"]),
+        created_at=_time(model["creation_timestamp"]),
+        latest=str(max(numbers)) if numbers else None,
+        versions=len(numbers),
+        aliases=dict(sorted(_aliases(model).items())),
+        tags=_tags(model),
+    )
+
+
+def _version(data: Mapping[str, Any], aliases: Mapping[str, str] | None = None) -> ModelVersion:
+    """`aliases` None: those that the answer itself names."""
+    number = str(data["version"])
+    names = data.get("aliases", ()) if aliases is None else (a for a, v in aliases.items() if v == number)
+    return ModelVersion(
+        name=str(data["name"]),
+        version=number,
+        source=str(data.get("source", "")),
+        created_at=_time(data["creation_timestamp"]),
+        description=str(data.get("description", "")),
+        run_id=str(data.get("run_id", "")),
+        tags=_tags(data),
+        aliases=tuple(sorted(map(str, names))),
+    )
+
+
+def _complete(version: ModelVersion, data: Mapping[str, Any]) -> ModelVersion:
+    """Raises VersionNotFound where the server is still making the version, or failed to."""
+    status = data.get("status", "READY")
+    if status != "READY":
+        raise VersionNotFound(f"Version {version.version} of model {version.name!r} is not ready: {status}.")
+    return version
+
+
+def _true_aliases(model: Mapping[str, Any]) -> dict[str, str]:
+    return {str(a["alias"]): str(a["version"]) for a in model.get("aliases", ())}
+
+
+def _aliases(model: Mapping[str, Any]) -> dict[str, str]:
+    """Alias -> version; a stage counts as an alias of its name in small letters, unless there is one."""
+    stages = {
+        str(v["current_stage"]).lower(): str(v["version"])
+        for v in sorted(model.get("latest_versions", ()), key=lambda v: int(v["version"]))
+        if v.get("current_stage") in _STAGES
+    }
+    return {**stages, **_true_aliases(model)}
+
+
+def _tags(data: Mapping[str, Any]) -> dict[str, str]:
+    return {str(tag["key"]): str(tag.get("value", "")) for tag in data.get("tags", ())}
+
+
+def _time(milliseconds: Any) -> datetime:
+    return datetime.fromtimestamp(int(milliseconds) / 1000, UTC)

@@ -1,0 +1,383 @@
+"""The MLflow backend, against what a real server answered: `fraud` with versions 1 to 3, `elsewhere` in S3."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock.artifacts import PackageCache
+from penstock.errors import (
+    AliasNotFound,
+    ModelNotFound,
+    NameInvalid,
+    PackageInvalid,
+    PackageNotFound,
+    RegistryReadOnly,
+    RegistryUnavailable,
+    SignatureIncompatible,
+    Unsupported,
+    VersionNotFound,
+)
+from penstock.loading import fetch_reference, load_path
+from penstock.manifest import Manifest
+from penstock.publishing import publish, withdraw
+from penstock.registry.mlflow import MlflowRegistry
+from penstock.registry.mlflow_server import Patience, TrackingServer
+from penstock.registry.reference import parse_reference
+from registry.replay import Handler, Replay
+
+
+@pytest.fixture
+def replay() -> Iterator[Replay]:
+    server = Replay()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def registry(replay: Replay, tmp_path: Path) -> Iterator[MlflowRegistry]:
+    opened = MlflowRegistry(TrackingServer(replay.url, patience=Patience(retries=0)), PackageCache(tmp_path / "cache"))
+    yield opened
+    opened.close()
+
+
+def saying(content: Any, status: int = 200) -> Any:
+    return lambda handler: handler.say(status, content)
+
+
+def asked(replay: Replay) -> list[str]:
+    return [path.partition("?")[0].rpartition("/mlflow/")[2] for _, path in replay.requests]
+
+
+class TestReading:
+    def test_models(self, registry: MlflowRegistry) -> None:
+        elsewhere, fraud = registry.models()
+        assert (elsewhere.name, elsewhere.latest, elsewhere.versions) == ("elsewhere", "1", 1)
+        assert (fraud.name, fraud.latest, fraud.versions) == ("fraud", "3", 3)
+        assert fraud.aliases == {"champion": "3", "production": "1", "staging": "3"}
+        assert registry.model("fraud") == fraud
+        assert fraud.created_at.tzinfo is UTC
+
+    def test_versions(self, registry: MlflowRegistry) -> None:
+        versions = registry.versions("fraud")
+        assert [v.version for v in versions] == ["1", "2", "3"]
+        assert [v.aliases for v in versions] == [("production",), (), ("champion", "staging")]
+        assert versions[0].source.startswith("models:/m-")
+        assert versions[0].run_id
+        assert registry.version("fraud", "3") == versions[2]
+
+    def test_an_alias_takes_one_request(self, registry: MlflowRegistry, replay: Replay) -> None:
+        assert registry.resolve("fraud").version == "1"
+        assert asked(replay) == ["registered-models/alias"]
+
+    def test_an_alias_wins_over_a_stage_of_its_name(self, registry: MlflowRegistry) -> None:
+        assert registry.resolve("fraud", "production").version == "1"  # version 2 is in stage Production
+        assert registry.resolve("fraud", "staging").version == "3"
+
+    @pytest.mark.parametrize("alias", ["archived", "absent", "Production", "None"])
+    def test_what_is_neither(self, registry: MlflowRegistry, alias: str) -> None:
+        with pytest.raises(AliasNotFound, match="aliases: champion, production, staging"):
+            registry.resolve("fraud", alias)
+
+    def test_latest_takes_one_request(self, registry: MlflowRegistry, replay: Replay) -> None:
+        assert registry.latest("fraud").version == "3"
+        assert asked(replay) == ["registered-models/get"]
+
+    def test_what_is_not_there(self, registry: MlflowRegistry, replay: Replay) -> None:
+        for read in (registry.model, registry.versions, registry.resolve, registry.latest):
+            with pytest.raises(ModelNotFound, match="'absent'"):
+                read("absent")
+        replay.requests.clear()
+        for name in ("", "a/b", "a:b"):
+            with pytest.raises(ModelNotFound):
+                registry.model(name)
+        assert not replay.requests  # the server would call them bad parameters
+        for version in ("9", "0", "01", "-1", "x", "", "1.0", "9" * 30):
+            with pytest.raises(VersionNotFound):
+                registry.version("fraud", version)
+
+    def test_a_version_that_is_not_ready(self, registry: MlflowRegistry, replay: Replay) -> None:
+        found = replay.answer("GET", "/api/2.0/mlflow/registered-models/alias?name=fraud&alias=production", b"")
+        assert found is not None
+        found["json"]["model_version"]["status"] = "PENDING_REGISTRATION"
+        with pytest.raises(VersionNotFound, match="not ready: PENDING_REGISTRATION"):
+            registry.resolve("fraud")
+
+    def test_pages(self, registry: MlflowRegistry, replay: Replay) -> None:
+        def page(handler: Handler) -> None:
+            number = 2 if "page_token=next" in handler.path else 1
+            more = {} if number == 2 else {"next_page_token": "next"}
+            version = {"name": "fraud", "version": str(number), "creation_timestamp": 1}
+            handler.say(200, {"model_versions": [version], **more})
+
+        replay.rules["model-versions/search"] = page
+        assert registry.model("fraud").versions == 2
+
+    def test_a_page_that_names_itself_as_the_next_ends_it(self, registry: MlflowRegistry, replay: Replay) -> None:
+        replay.rules["model-versions/search"] = saying({"next_page_token": "again"})
+        assert registry.versions("fraud") == []
+
+    def test_pages_without_end(self, registry: MlflowRegistry, replay: Replay, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("penstock.registry.mlflow._MOST_PAGES", 5)
+        replay.rules["model-versions/search"] = lambda h: h.say(200, {"next_page_token": str(len(replay.requests))})
+        with pytest.raises(RegistryUnavailable):
+            registry.versions("fraud")
+
+    def test_prompts_are_no_models(self, registry: MlflowRegistry, replay: Replay) -> None:
+        tags = [{"key": "mlflow.prompt.is_prompt", "value": "true"}]
+        models = [{"name": "hello", "creation_timestamp": 1, "tags": tags}, {"name": "m", "creation_timestamp": 1}]
+        replay.rules["registered-models/search"] = saying({"registered_models": models})
+        assert [m.name for m in registry.models()] == ["m"]
+
+    @pytest.mark.parametrize(
+        "answer",
+        [{}, {"registered_model": 3}, {"registered_model": {"name": "fraud"}}, {"registered_model": {"name": "fraud",
+         "creation_timestamp": 1, "latest_versions": [3]}}, {"registered_model": {"creation_timestamp": "x"}}],
+    )  # fmt: skip
+    def test_answers_of_another_form(self, registry: MlflowRegistry, replay: Replay, answer: Any) -> None:
+        replay.rules["registered-models/get"] = saying(answer)
+        with pytest.raises(RegistryUnavailable, match="not MLflow's"):
+            registry.model("fraud")
+
+    def test_there_is_no_history(self, registry: MlflowRegistry) -> None:
+        with pytest.raises(Unsupported, match="no history"):
+            registry.history("fraud")
+
+
+class TestFetching:
+    @pytest.mark.parametrize("number", ["1", "3"])
+    def test_a_version_is_downloaded_once(self, registry: MlflowRegistry, replay: Replay, number: str) -> None:
+        """Version 1 lies as MLflow 3 puts it, version 3 among its run's artifacts, in a folder with a space."""
+        version = registry.version("fraud", number)
+        path = registry.fetch(version)
+        assert path.name == f"fraud-{number}"
+        assert {"MLmodel", "model.onnx", "requirements.txt"} <= {p.name for p in path.iterdir()}
+        replay.requests.clear()
+        assert registry.fetch(version) == path
+        assert replay.requests == []  # a restart needs no server for what it has
+        loaded = load_path(path)
+        loaded.close()
+        assert (path.parent / "digest").read_text().strip() == loaded.digest
+
+    def test_the_creation_time_tells_versions_of_one_number_apart(self, registry: MlflowRegistry) -> None:
+        from dataclasses import replace
+        from datetime import timedelta
+
+        version = registry.version("fraud", "1")  # numbers begin again when a model is deleted and made anew
+        again = replace(version, created_at=version.created_at + timedelta(seconds=1))
+        assert registry.fetch(version) != registry.fetch(again)
+
+    def test_each_uri(self, registry: MlflowRegistry, replay: Replay) -> None:
+        for kind in ("logged", "run3", "run2", "artifacts", "version", "alias"):
+            path = registry.fetch_uri(replay.facts[kind])
+            assert (path / "model.onnx").is_file(), kind
+
+    def test_a_uri_is_downloaded_once(self, registry: MlflowRegistry, replay: Replay) -> None:
+        path = registry.fetch_uri(replay.facts["logged"])
+        replay.requests.clear()
+        assert registry.fetch_uri(replay.facts["logged"]) == path
+        assert [p.rpartition("/")[2] for _, p in replay.requests] == [path.name, "MLmodel"]
+
+    @pytest.mark.parametrize("kind", ["logged", "run3", "run2", "artifacts"])
+    def test_each_form_of_model(self, registry: MlflowRegistry, replay: Replay, kind: str) -> None:
+        reference = parse_reference(replay.facts[kind])
+        version, path = fetch_reference(reference, registry)
+        assert version == ""
+        assert path.name == reference.served_as
+        assert not reference.follows
+
+    @pytest.mark.parametrize(
+        ("kind", "error"),
+        [
+            ("no_logged", ModelNotFound),
+            ("no_run", ModelNotFound),
+            ("no_path", PackageNotFound),
+            ("no_artifacts", PackageNotFound),
+        ],
+    )
+    def test_what_is_not_there(
+        self, registry: MlflowRegistry, replay: Replay, kind: str, error: type[Exception]
+    ) -> None:
+        with pytest.raises(error):
+            registry.fetch_uri(replay.facts[kind])
+
+    def test_a_server_before_logged_models(self, registry: MlflowRegistry, replay: Replay) -> None:
+        """MLflow 2 answers with a page that says 404."""
+        unknown = "0123456789abcdef" * 2
+        with pytest.raises(Unsupported, match="since version 3"):
+            registry.fetch_uri(f"models:/m-{unknown}")
+        replay.rules["logged-models/search"] = saying(b"<html>", 404)
+        with pytest.raises(PackageNotFound):
+            registry.fetch_uri(replay.facts["no_path"])
+
+    def test_other_stores_are_refused_with_a_way(self, registry: MlflowRegistry) -> None:
+        with pytest.raises(Unsupported, match="s3://somewhere/model") as caught:
+            registry.fetch(registry.version("elsewhere", "1"))
+        assert "--serve-artifacts" in caught.value.hint
+
+    def test_a_directory_that_this_machine_sees(
+        self, registry: MlflowRegistry, replay: Replay, identity_onnx_package: Path
+    ) -> None:
+        for uri in (str(identity_onnx_package), identity_onnx_package.as_uri()):
+            replay.rules["get-download-uri"] = saying({"artifact_uri": uri})
+            path = registry.fetch(registry.version("fraud", "2"))
+            assert path != identity_onnx_package
+            assert load_path(path).proof.repeats
+
+    def test_a_directory_that_is_not_here(self, registry: MlflowRegistry, replay: Replay, tmp_path: Path) -> None:
+        for place in (tmp_path / "gone", tmp_path):
+            replay.rules["get-download-uri"] = saying({"artifact_uri": str(place)})
+            with pytest.raises(PackageNotFound, match="on this machine") as caught:
+                registry.fetch(registry.version("fraud", "2"))
+            assert "--serve-artifacts" in caught.value.hint
+
+    def test_a_source_that_names_itself(self, registry: MlflowRegistry, replay: Replay) -> None:
+        replay.rules["get-download-uri"] = saying({"artifact_uri": "models:/fraud/2"})
+        with pytest.raises(PackageInvalid, match="without end"):
+            registry.fetch(registry.version("fraud", "2"))
+
+    def test_a_logged_model_that_is_not_complete(self, registry: MlflowRegistry, replay: Replay) -> None:
+        identifier = replay.facts["logged"].rpartition("/")[2]
+        info = {"artifact_uri": "mlflow-artifacts:/x", "status": "LOGGED_MODEL_UPLOAD_FAILED"}
+        replay.rules[f"logged-models/{identifier}"] = saying({"model": {"info": info}})
+        with pytest.raises(PackageNotFound, match="UPLOAD_FAILED"):
+            registry.fetch_uri(replay.facts["logged"])
+
+
+class TestHostileListings:
+    @pytest.fixture
+    def fetch(self, registry: MlflowRegistry, replay: Replay, tmp_path: Path) -> Any:
+        version = registry.version("fraud", "1")
+
+        def run(*files: Any) -> Path:
+            replay.rules["/artifacts"] = saying({"files": list(files)})
+            return registry.fetch(version)
+
+        yield run
+        if (tmp_path / "cache").exists():  # nothing half there
+            assert [p.suffix for p in (tmp_path / "cache").iterdir()] == [".lock"]
+
+    @pytest.mark.parametrize("name", ["..", ".", "", "../x", "/etc/x", "a/b", "a\\b", "a\x00b", None, 3])
+    def test_names_that_lead_elsewhere(self, fetch: Any, name: Any) -> None:
+        with pytest.raises(PackageInvalid, match="cannot be used"):
+            fetch({"path": name, "is_dir": False, "file_size": 1})
+
+    @pytest.mark.parametrize(("size", "said"), [(3, "more"), (10**6, "fewer"), (None, "more")])
+    def test_files_are_as_long_as_listed(self, fetch: Any, size: int | None, said: str) -> None:
+        with pytest.raises(PackageInvalid, match=f"{said} bytes than the listed"):
+            fetch({"path": "MLmodel", "is_dir": False} | ({} if size is None else {"file_size": size}))
+
+    def test_a_size_that_is_none(self, fetch: Any) -> None:
+        with pytest.raises(PackageInvalid, match="no size"):
+            fetch({"path": "MLmodel", "is_dir": False, "file_size": "large"})
+
+    def test_folders_without_end(self, fetch: Any) -> None:
+        with pytest.raises(PackageInvalid, match="too many files"):
+            fetch({"path": "a", "is_dir": True})
+
+    def test_no_package(self, fetch: Any) -> None:
+        with pytest.raises(PackageNotFound, match="nothing there"):
+            fetch()
+        with pytest.raises(PackageNotFound, match="no MLmodel among them"):
+            fetch({"path": "model.onnx", "is_dir": False, "file_size": 88})
+
+    def test_a_listed_file_that_is_gone(self, fetch: Any) -> None:
+        with pytest.raises((PackageNotFound, RegistryUnavailable)):
+            fetch({"path": "absent", "is_dir": False, "file_size": 1})
+
+    def test_a_place_that_climbs_out(self, registry: MlflowRegistry) -> None:
+        for path in ("/../../x", "/a/%2e%2e/x"):
+            with pytest.raises(PackageInvalid, match="climbs out"):
+                registry.fetch_uri(f"mlflow-artifacts:{path}")
+
+
+class TestWriting:
+    def test_an_alias(self, registry: MlflowRegistry, replay: Replay) -> None:
+        def write(handler: Handler) -> None:
+            if handler.command == "GET":
+                handler.say(400, {"error_code": "INVALID_PARAMETER_VALUE", "message": "Registered model alias"})
+            else:
+                handler.say(200, {})
+
+        replay.rules["registered-models/alias"] = write
+        move = registry.promote("fraud", "3", by="ann")
+        assert (move.from_version, move.to_version) == ("1", "3")
+        assert replay.requests[-1][0] == "POST"
+        assert replay.bodies[-1] == {"name": "fraud", "alias": "production", "version": "3"}
+
+    def test_breaking_callers_is_refused_unless_meant(self, registry: MlflowRegistry, replay: Replay) -> None:
+        with pytest.raises(SignatureIncompatible, match="would break callers of version 1"):
+            registry.promote("fraud", "2", by="ann")
+        assert all(method == "GET" for method, _ in replay.requests)
+        replay.rules["registered-models/alias"] = saying({})
+        registry.promote("fraud", "2", by="ann", allow_breaking=True)
+        assert replay.bodies[-1]["version"] == "2"
+
+    def test_a_stage_cannot_be_removed_as_an_alias(self, registry: MlflowRegistry) -> None:
+        with pytest.raises(Unsupported, match="is a stage") as caught:
+            registry._move_alias("fraud", "staging", "remove", None, at=registry._now(), by="", reason="")
+        assert "transition_model_version_stage" in caught.value.hint
+        with pytest.raises(AliasNotFound):
+            registry.remove_alias("fraud", "absent", by="ann")
+
+    def test_tags(self, registry: MlflowRegistry, replay: Replay) -> None:
+        replay.rules["set-tag"] = saying({})
+        replay.rules["delete-tag"] = saying({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no"}, 404)
+        registry.set_tag("fraud", "owner", "risk")
+        assert replay.bodies[-1] == {"name": "fraud", "key": "owner", "value": "risk"}
+        registry.set_tag("fraud", "git", "4f", version="1")
+        assert replay.bodies[-1] == {"name": "fraud", "key": "git", "value": "4f", "version": "1"}
+        registry.delete_tag("fraud", "owner")
+        assert replay.requests[-1] == ("DELETE", "/api/2.0/mlflow/registered-models/delete-tag")
+
+    def test_what_the_server_refuses(self, registry: MlflowRegistry, replay: Replay) -> None:
+        replay.rules["set-tag"] = saying({"error_code": "INVALID_PARAMETER_VALUE", "message": "Too long."}, 400)
+        with pytest.raises(NameInvalid, match="Too long"):
+            registry.set_tag("fraud", "owner", "risk")
+
+    def test_opened_for_reading(self, replay: Replay, tmp_path: Path) -> None:
+        reader = MlflowRegistry(TrackingServer(replay.url), PackageCache(tmp_path), read_only=True)
+        for write in (
+            lambda: reader.promote("fraud", "3", by="ann"),
+            lambda: reader.set_tag("fraud", "a", "b"),
+            lambda: reader.delete_tag("fraud", "a"),
+        ):
+            with pytest.raises(RegistryReadOnly):
+                write()
+        assert all(method == "GET" for method, _ in replay.requests)
+        reader.close()
+
+    def test_the_rest_is_mlflows_own(self, registry: MlflowRegistry, replay: Replay, tmp_path: Path) -> None:
+        for ask, way in (
+            (lambda: publish(registry, "fraud", tmp_path), "mlflow.register_model"),
+            (lambda: withdraw(registry, "fraud", "1"), "delete_model_version"),
+            (lambda: withdraw(registry, "fraud"), "delete_registered_model"),
+            (lambda: registry.rollback("fraud", by="ann"), "penstock registry promote fraud VERSION"),
+            (lambda: registry.history("fraud"), "penstock registry show"),
+            (registry.migrate, "mlflow db upgrade"),
+        ):
+            with pytest.raises(Unsupported) as caught:
+                ask()
+            assert way in caught.value.hint
+        assert all(method == "GET" for method, _ in replay.requests)
+
+
+def test_the_signature_is_read_from_the_manifest(registry: MlflowRegistry) -> None:
+    version = registry.version("fraud", "1")
+    signature = registry.signature(version)
+    assert signature is not None
+    assert signature == Manifest.read(registry.fetch(version)).signature
+    assert registry.signature(registry.version("elsewhere", "1")) is None
+
+
+def test_the_answers_hold_nothing_of_who_recorded_them() -> None:
+    from registry.replay import ANSWERS
+
+    text = ANSWERS.read_text()
+    assert "mlflow.source.name" not in text
+    assert all(json.loads(text)[key] for key in json.loads(text))
