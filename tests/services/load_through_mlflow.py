@@ -20,13 +20,14 @@ from penstock.loading import LoadOptions, load_path
 from penstock.signature import conform_params
 from penstock.wire.answers import answer_value
 from penstock.wire.formats import JSON
-from penstock.wire.requests import read_request
+from penstock.wire.requests import BodyReader
 
 
 def outcome(package: Path, body: Any) -> dict[str, Any]:
     try:
         loaded = load_path(package, LoadOptions(trust_code=True))
-        request = read_request(JSON, json.dumps(body).encode(), loaded.signature, frames=loaded.predictor.takes_frames)
+        reader = BodyReader(loaded.signature, frames=loaded.predictor.takes_frames)
+        request = reader.read(JSON, json.dumps(body).encode())
         params = conform_params(loaded.signature.params if loaded.signature else (), request.params)
         value = answer_value(loaded.predictor.predict(request.payload, params))
         return {"answer": {"predictions": value} if request.wrapped else value}

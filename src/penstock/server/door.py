@@ -15,10 +15,14 @@ _OPEN_PATHS = frozenset({"/ping", "/health", "/livez", "/readyz", "/docs", "/doc
 
 
 class Door:
-    """Lets a request in if it carries the bearer token (where one is set). Nothing is reached except through here."""
+    """Lets a request in if it carries the bearer token (where one is set). Nothing is reached except through here.
 
-    def __init__(self, app: ASGIApp, gateway: Gateway, *, token: str = "") -> None:
+    Predictions, which are nearly all there is, go straight to their endpoint, past the application's routing.
+    """
+
+    def __init__(self, app: ASGIApp, invocations: ASGIApp, gateway: Gateway, *, token: str = "") -> None:
         self._app = app
+        self._invocations = invocations
         self._gateway = gateway
         self._expected = f"Bearer {token}".encode() if token else b""
 
@@ -32,11 +36,28 @@ class Door:
         if self._expected and scope["path"] not in _OPEN_PATHS and not self._admits(scope):
             await _refuse(send)
             return
+        if scope["method"] == "POST" and (target := invocation_target(scope["path"])) is not None:
+            scope["path_params"] = target
+            await self._invocations(scope, receive, send)
+            return
         await self._app(scope, receive, send)
 
     def _admits(self, scope: Scope) -> bool:
         scheme, _, token = (header(scope, b"authorization") or b"").partition(b" ")
         return hmac.compare_digest(scheme.capitalize() + b" " + token.strip(), self._expected)
+
+
+def invocation_target(path: str) -> dict[str, str] | None:
+    """Which model and version a path asks predictions of: `name` and `version`, as far as it names them. None for any
+    other path."""
+    if path == "/invocations":
+        return {}
+    match path.split("/"):
+        case ["", "models", name, "invocations"] if name:
+            return {"name": name}
+        case ["", "models", name, "versions", version, "invocations"] if name and version:
+            return {"name": name, "version": version}
+    return None
 
 
 def _closing(send: Send) -> Send:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import secrets
 from dataclasses import dataclass
+from importlib import import_module
 from itertools import count
 from time import perf_counter
 
@@ -32,6 +33,7 @@ from penstock.server.statuses import body_of, status_of
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import Servable
 from penstock.wire.formats import JSON, accepted, encode
+from penstock.wire.requests import LibraryWanted
 
 log = logging.getLogger("penstock.server")
 
@@ -136,7 +138,11 @@ class Invocations:
         deadline: float,
     ) -> tuple[bytes, str]:  # fmt: skip
         began = perf_counter()
-        request = servable.read(media, body)
+        try:
+            request = servable.read(media, body)
+        except LibraryWanted as wanted:
+            await asyncio.to_thread(import_module, wanted.name)
+            request = servable.read(media, body)
         params = servable.conform_params(request.params)
         call.decode = perf_counter() - began
         answer = await patience.watch(servable.predict(request.payload, params, deadline))

@@ -21,7 +21,7 @@ from penstock.serving.batcher import MAX_QUEUE_ROWS, MAX_ROWS, Answer, Batcher
 from penstock.serving.lanes import Batch
 from penstock.serving.runner import Runner, ThreadRunner
 from penstock.signature import Signature, conform_params
-from penstock.wire.requests import Request, read_request
+from penstock.wire.requests import BodyReader, Request
 
 log = logging.getLogger("penstock.serving")
 
@@ -102,7 +102,8 @@ class Servable:
         self.metrics = metrics.version(model, version)
         unjoined = loaded.proof.unjoined
         self.joined_at_load = not unjoined
-        self._frames = loaded.predictor.takes_frames and find_spec("pandas") is not None
+        frames = loaded.predictor.takes_frames and find_spec("pandas") is not None
+        self._reader = BodyReader(loaded.signature, frames=frames, may_import=False)
         slots = options.concurrency or min(32, (os.cpu_count() or 1) + 4)
         self._runner: Runner = ThreadRunner(loaded.predictor, slots, model)
         self._batcher = Batcher(
@@ -150,8 +151,8 @@ class Servable:
             raise refusal
 
     def read(self, media: str, body: bytes) -> Request:
-        """A body as the model takes it. Raises MalformedInput, SchemaViolation, UnsupportedMedia."""
-        return read_request(media, body, self.signature, frames=self._frames)
+        """A body as the model takes it. Raises MalformedInput, SchemaViolation, UnsupportedMedia, LibraryWanted."""
+        return self._reader.read(media, body)
 
     def conform_params(self, params: Any) -> Params:
         """The params with their defaults. Raises SchemaViolation."""

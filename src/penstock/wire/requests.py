@@ -1,13 +1,15 @@
 """A request body to the payload that the model gets: read, conformed, params beside it.
 
-There are two readers. The quick one makes arrays of the body without pandas; `conform` puts them into the signature's
-form. A model that is handed pandas frames has pandas anyway: what the quick reader does not settle beyond doubt, it has
-read by pandas (`frames`), which is what MLflow's protocol means.
+The quick readers make arrays of the body without pandas; `conform` puts them into the signature's form. A model that is
+handed pandas frames has pandas anyway: what is not settled beyond doubt so far, it has read by pandas (`frames`), which
+is what MLflow's protocol means.
 """
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,7 @@ from penstock.signature import (
     conform,
     is_tensor_schema,
 )
+from penstock.wire.floats import FloatReader
 from penstock.wire.formats import CSV, JSON, PARQUET, READERS
 from penstock.wire.invocations import (
     Decoded,
@@ -52,26 +55,91 @@ class Request:
     wrapped: bool = True
 
 
-def read_request(media: str, body: bytes, signature: Signature | None, *, frames: bool) -> Request:
-    """Reads a body of a media type in `READERS`. `frames` is whether the model is handed pandas frames.
+class LibraryWanted(Exception):
+    """The body is read by a library that is not imported yet, which takes up to a second: not on an event loop."""
 
-    Raises MalformedInput, SchemaViolation.
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class BodyReader:
+    """Reads bodies for one signature. `frames` is whether the model is handed pandas frames.
+
+    With `may_import` false, libraries that take long to import are asked for instead (LibraryWanted).
     """
-    if media == JSON:
-        return _read_json(body, signature, frames)
-    if not frames:
-        return _conformed(READERS[media](body, signature), signature)
-    schema = signature.inputs if signature is not None else None
-    from penstock.wire import frames as pandas_reader
 
-    if media == CSV:
-        return Request(pandas_reader.read_csv(body, schema))
-    from penstock.wire import columnar
+    def __init__(self, signature: Signature | None, *, frames: bool, may_import: bool = True) -> None:
+        self._signature = signature
+        self._schema = signature.inputs if signature is not None else None
+        self._hinted = signature is not None and signature.hinted
+        self._frames = frames
+        self._may_import = may_import
+        self._floats = FloatReader(None if self._hinted else self._schema)
 
-    if media == PARQUET:
-        columnar.check_parquet(body)
-        return Request(pandas_reader.read_parquet(body, schema))
-    return Request(pandas_reader.read_arrow(columnar.open_arrow(body), schema))
+    def read(self, media: str, body: bytes) -> Request:
+        """A body of a media type in `READERS`. Raises MalformedInput, SchemaViolation, UnsupportedMedia,
+        LibraryWanted."""
+        if media == JSON:
+            return self._read_json(body)
+        if media != CSV:
+            self._needs("pyarrow")
+        if not self._frames:
+            return _conformed(READERS[media](body, self._signature), self._signature)
+        self._needs("pandas")
+        from penstock.wire import frames as pandas_reader
+
+        if media == CSV:
+            return Request(pandas_reader.read_csv(body, self._schema))
+        from penstock.wire import columnar
+
+        if media == PARQUET:
+            columnar.check_parquet(body)
+            return Request(pandas_reader.read_parquet(body, self._schema))
+        return Request(pandas_reader.read_arrow(columnar.open_arrow(body), self._schema))
+
+    def _needs(self, library: str) -> None:
+        if not self._may_import and library not in sys.modules and find_spec(library) is not None:
+            raise LibraryWanted(library)
+
+    def _read_json(self, body: bytes) -> Request:
+        document = read_object(body)
+        if (payload := self._floats.read(document)) is not None:
+            params = document.get("params")
+            return Request(payload, exactly(body, document)["params"] if params else params)
+        if self._hinted or is_unwrapped(document):
+            return self._read_special(exactly(body, document))
+        envelope, schema = envelope_of(document), self._schema
+        if (settled := _settled(envelope, document[envelope], self._signature)) is not None:
+            document = exactly(body, document) if document.get("params") else document
+            return Request(settled, document.get("params"))
+        document = exactly(body, document)
+        value, params = document[envelope], document.get("params")
+        arrays = envelope in ("inputs", "instances") and (not schema or is_tensor_schema(schema))
+        if not self._frames and not arrays:
+            return _conformed(decode_envelope(envelope, value, params, self._signature), self._signature)
+        if self._frames:
+            self._needs("pandas")
+        from penstock.wire.frames import read_document
+
+        return Request(read_document(envelope, value, schema), params)
+
+    def _read_special(self, document: dict[str, Any]) -> Request:
+        """Chat-shaped bodies, and those for a model that checks them itself by a type hint."""
+        signature = self._signature
+        if not is_unwrapped(document):
+            decoded = decode_hinted(document)
+            return Request(decoded.payload, decoded.params)
+        value, params = split_unwrapped(document, signature)
+        schema = signature.enforced if signature is not None else None
+        if not schema:
+            return Request(Value(value), params, wrapped=False)
+        if not self._frames:
+            return _conformed(decode_unwrapped(value, params, schema), signature)
+        self._needs("pandas")
+        from penstock.wire.frames import read_unwrapped
+
+        return Request(read_unwrapped(value, schema), params, wrapped=False)
 
 
 def _conformed(decoded: Decoded, signature: Signature | None) -> Request:
@@ -80,37 +148,6 @@ def _conformed(decoded: Decoded, signature: Signature | None) -> Request:
     if conformed.violations:
         raise SchemaViolation(conformed.violations)
     return Request(conformed.payload, decoded.params, decoded.wrapped)
-
-
-def _read_json(body: bytes, signature: Signature | None, frames: bool) -> Request:
-    document = read_object(body)
-    if is_unwrapped(document) or (signature is not None and signature.hinted):
-        document = exactly(body, document)
-    if is_unwrapped(document):
-        value, params = split_unwrapped(document, signature)
-        schema = signature.enforced if signature is not None else None
-        if not schema:
-            return Request(Value(value), params, wrapped=False)
-        if not frames:
-            return _conformed(decode_unwrapped(value, params, schema), signature)
-        from penstock.wire.frames import read_unwrapped
-
-        return Request(read_unwrapped(value, schema), params, wrapped=False)
-    if signature is not None and signature.hinted:
-        decoded = decode_hinted(document)
-        return Request(decoded.payload, decoded.params)
-    envelope = envelope_of(document)
-    if (settled := _settled(envelope, document[envelope], signature)) is not None:
-        document = exactly(body, document) if document.get("params") else document
-        return Request(settled, document.get("params"))
-    document = exactly(body, document)
-    schema = signature.inputs if signature is not None else None
-    arrays = envelope in ("inputs", "instances") and (not schema or is_tensor_schema(schema))
-    if not frames and not arrays:
-        return _conformed(decode_envelope(envelope, document[envelope], document.get("params"), signature), signature)
-    from penstock.wire.frames import read_document
-
-    return Request(read_document(envelope, document[envelope], schema), document.get("params"))
 
 
 def _settled(envelope: str, value: Any, signature: Signature | None) -> Payload | None:
