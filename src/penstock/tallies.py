@@ -36,10 +36,16 @@ class Family:
 _RULES: Mapping[str, Rule] = {
     "penstock_model_info": "most",
     "penstock_ready": "most",
-    "penstock_queue_rows": "sum",
-    "penstock_queue_limit_rows": "sum",
-    "penstock_in_flight_requests": "sum",
-}
+    **dict.fromkeys(
+        (
+            "penstock_queue_rows", "penstock_queue_limit_rows", "penstock_drain_rows_per_second",
+            "penstock_in_flight_requests", "penstock_in_flight_limit_requests",
+            "penstock_open_requests", "penstock_open_limit_requests",
+            "penstock_body_bytes", "penstock_body_limit_bytes",
+        ),
+        "sum",
+    ),
+}  # fmt: skip
 
 # What only the supervisor knows: it asks the registry, and a load or swap is one for all workers.
 _SUPERVISORS = frozenset(
