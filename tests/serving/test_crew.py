@@ -18,14 +18,14 @@ from serving.fakes import settle
 
 
 def v(number: int | str) -> PlannedVersion:
-    return PlannedVersion(str(number), f"/packages/{number}", "d" * 64)
+    return PlannedVersion(str(number), f"/packages/{number}", str(number) * 64)
 
 
 class World:
     """A crew for the model `m`; workers that remember what they are told, and do nothing by themselves."""
 
-    def __init__(self) -> None:
-        self.crew = Crew(self.joined, self.unfit)
+    def __init__(self, size: int = 2) -> None:
+        self.crew = Crew(size, self.joined, self.unfit)
         self.metrics = Metrics(process=False)
         self.stage = CrewStage(self.crew, "m", self.metrics, alias="production")
         self.orders: dict[int, list[Order]] = {}
@@ -147,6 +147,33 @@ async def test_a_package_that_kills_takes_one_with_it(world: World) -> None:
     assert world.asked(1) == "1"  # and not the one that killed it
     world.proven(1, 1)
     assert world.crew.joined == [1, 2]
+
+
+async def test_a_package_that_killed_is_tried_again_when_all_are_back(world: World) -> None:
+    """Else every try would take another worker, until none is left."""
+    world.arrive(1, 2)
+    await world.serve(1)
+    for version in (3, 4):
+        preparing = world.prepare(2)
+        await settle()
+        (victim,) = [number for number in (1, 2) if world.asked(number) == "2"]
+        world.crew.leave(victim, "was killed")
+        del world.orders[victim]
+        with pytest.raises(WorkerLost, match="was killed"):
+            await preparing
+        with pytest.raises(WorkerLost, match="tried again when all serve"):
+            await world.prepare(2)
+        assert world.asked(3 - victim) is None
+        await world.serve(version)  # others go on
+        world.arrive(victim)
+        for _ in range(2):
+            world.proven(victim, world.asked(victim) or "")
+        assert world.crew.joined == [1, 2]
+    again = world.prepare(2)
+    await settle()
+    world.proven(1, 2)
+    world.proven(2, 2)
+    await again
 
 
 async def test_one_that_dies_of_something_else_holds_nothing_up(world: World) -> None:
@@ -296,7 +323,7 @@ def test_workers_that_answer_never_differ(events: list[tuple[str, int]]) -> None
     """Whatever happens in whatever order, every worker that answers requests was told the same, which is the plan."""
 
     async def play() -> None:
-        world = World()
+        world = World(3)
         preparing: asyncio.Task[CrewVersion] | None = None
         newest = 0
         for event, number in events:

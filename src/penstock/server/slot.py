@@ -99,8 +99,9 @@ class Slot:
         try:
             async for message in channel:
                 self._owner.said(self, message)
-        except ValueError as error:
-            log.error("Worker %d said what cannot be read: %s", self.number, error)
+        except Exception:  # nobody would listen to it any more: it starts anew
+            log.exception("What worker %d said cannot be understood.", self.number)
+            self.kill()
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(process.wait()), _LINGER)
             return

@@ -48,7 +48,7 @@ class Supervisor:
     def __init__(
         self, launch: Launch, begin: Sequence[Begin], metrics: Metrics, counts: ConnectionCounts, options: RunOptions
     ) -> None:
-        self.crew = Crew(self._joined, self._unfit)
+        self.crew = Crew(len(begin), self._joined, self._unfit)
         self._metrics = metrics
         self._counts = counts
         self._options = options

@@ -36,13 +36,18 @@ class Crew:
     cannot load what the others serve.
     """
 
-    def __init__(self, on_joined: Callable[[int], None], on_unfit: Callable[[int, PenstockError], None]) -> None:
+    def __init__(
+        self, size: int, on_joined: Callable[[int], None], on_unfit: Callable[[int, PenstockError], None]
+    ) -> None:
+        self._size = size
         self._on_joined = on_joined
         self._on_unfit = on_unfit
-        # The whole mutable state: plans by model, workers by number, preparations that somebody waits for.
+        # The whole mutable state: plans by model, workers by number, preparations that somebody waits for, the digests
+        # of packages that a worker died over.
         self._plans: dict[str, Plan] = {}
         self._members: dict[int, _Member] = {}
         self._waiting: dict[str, asyncio.Future[None]] = {}
+        self._deadly: set[str] = set()
 
     @property
     def joined(self) -> list[int]:
@@ -65,11 +70,16 @@ class Crew:
         """Makes the version the model's candidate, and returns when all workers have proven it. Raises what the first
         failing one raised, WorkerLost where one died over it; the candidate is dropped everywhere then."""
         assert model not in self._waiting, "one version loads at a time"
+        if package.digest in self._deadly and len(self.joined) < self._size:
+            raise WorkerLost(
+                f"Version {package.version} of {model} has killed a worker; it is tried again when all serve."
+            )
         ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[model] = ready
         try:
             self.set_plan(model, replace(self._plans[model], candidate=package))
             await ready
+            self._deadly.discard(package.digest)
         except BaseException:
             self.drop_candidate(model)
             raise
@@ -96,6 +106,7 @@ class Crew:
         for model, held in (member.held if member else {}).items():
             candidate = self._plans[model].candidate
             if candidate is not None and held.asked == candidate.version:
+                self._deadly.add(candidate.digest)
                 self._fail(model, WorkerLost(f"Worker {number} {how} while it loaded version {held.asked} of {model}."))
                 gave_up = True
             self._pump(model)
