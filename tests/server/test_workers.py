@@ -17,6 +17,7 @@ import pytest
 
 from penstock.package.save import save_model
 from penstock.registry import Registry
+from penstock.server.processes import usable_cores
 from server import test_swap
 from server.conftest import Connection, Launch, ServerProcess, samples
 from server.test_swap import Load, metrics_of
@@ -286,10 +287,14 @@ class TestTheStart:
         """The workers serve with what the supervisor was given, the token included, which no command line shows."""
         server = launch(
             f"a={identity_onnx_package}", f"b={python_package}", "--default-model", "b", "--trust-code", "--workers", 2,
-            "--log-format", "json", PENSTOCK_API_TOKEN="s3cret",
+            "--log-format", "json", PENSTOCK_API_TOKEN="s3cret", MKL_NUM_THREADS="7",
         ).wait_ready()  # fmt: skip
         for worker in workers_of(server):
             assert b"s3cret" not in command_of(worker)
+            environment = Path(f"/proc/{worker}/environ").read_bytes().split(b"\0")
+            share = os.environ.get("OMP_NUM_THREADS", max(1, usable_cores() // 2))
+            assert f"OMP_NUM_THREADS={share}".encode() in environment
+            assert b"MKL_NUM_THREADS=7" in environment
         body = {"dataframe_split": {"columns": ["a", "b"], "data": [[1.0, 2.0]]}}
         with httpx.Client(base_url=server.url) as client:
             assert client.post("/invocations", json=body).status_code == 401

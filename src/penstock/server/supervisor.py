@@ -238,8 +238,9 @@ class Supervisor:
         for ended in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(ended, Exception) and not isinstance(ended, PenstockError):
                 log.error("The supervisor failed at something.", exc_info=ended)
-        for future in (self._broken, self._all_here):
-            future.cancel()
+        self._all_here.cancel()
+        if not self._broken.cancel() and not self._broken.cancelled():
+            self._broken.exception()  # said already, or overtaken by a signal
 
     def __repr__(self) -> str:
         return f"<Supervisor of {len(self._slots)} workers: {self.crew!r}>"
