@@ -32,7 +32,7 @@ METRICS = """# Metrics
 
 `GET /metrics`, in Prometheus' text format. Durations are histograms in seconds. `model` and `version` are those of loaded versions,
 empty for requests that reached none; a closed version's series go ten minutes later. Beside these come the process's own
-(`process_*`, `python_*`).
+(`process_*`, `python_*`). Several workers are shown as one: [serving.md](serving.md#several-workers) says how.
 
 | metric | type | labels | meaning |
 |---|---|---|---|
@@ -46,7 +46,8 @@ empty for requests that reached none; a closed version's series go ten minutes l
 | `reason` | why a batch went: idle (the model had nothing to do), freed (it had just finished another), full (`--max-rows` reached), alone (rows that are not joined) |
 | `limit` | what a refused request met: rows (`--max-queue-rows`), wait (`--max-wait`), deadline (its own), requests (`--max-inflight`), bytes (`--max-inflight-bytes`) |
 | `kind` | load (first version), swap, revert (back to the version kept warm) |
-| `state` | current, previous (kept warm) |
+| `state` | of a version: current, previous (kept warm); of a worker: starting, serving, waiting (to start again) |
+| `worker` | the number of a worker process, from 1, or supervisor |
 
 Useful questions:
 
@@ -89,6 +90,8 @@ def metrics_rows() -> list[str]:
     metrics.swaps.labels("m", "load")
     metrics.registry_success.labels("m")
     metrics.registry_errors.labels("m")
+    metrics.workers.labels("serving")
+    metrics.worker_restarts.labels("1")
     labels = {
         family.name: [name for name in family.samples[0].labels if name != "le"]
         for family in metrics.registry.collect()

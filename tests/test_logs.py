@@ -98,3 +98,13 @@ def test_warnings_are_logged(stderr: Callable[[], str]) -> None:
     (event,) = lines(stderr)
     assert event["logger"] == "py.warnings"
     assert "DeprecationWarning: old" in event["message"]
+
+
+def test_a_worker_says_which_one_it_is(stderr: Callable[[], str]) -> None:
+    set_up_logging(worker=3)
+    logging.getLogger("penstock").info("here")
+    assert stderr()[8:] == " INFO    [worker 3] here\n"
+    set_up_logging(format="json", worker=3)
+    logging.getLogger("penstock").info("here")
+    (event,) = lines(stderr)
+    assert (event["worker"], event["message"]) == (3, "here")

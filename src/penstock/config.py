@@ -62,9 +62,9 @@ class Settings(BaseModel):
     )
     workers: int = Field(
         1,
-        ge=1,
-        le=1,
-        description="Worker processes; this release runs one.",
+        ge=0,
+        le=256,
+        description="Worker processes; 0 is one for each core.",
         json_schema_extra=_mlflow("MLFLOW_MODELS_WORKERS"),
     )
     env_manager: Literal["local", "virtualenv", "uv", "conda"] = Field(
@@ -93,7 +93,11 @@ class Settings(BaseModel):
     concurrency: int | None = Field(
         None, ge=1, description="Requests at once to a model whose rows cannot be joined; default min(32, cores + 4)."
     )
-    threads: int = Field(0, ge=0, description="Threads a model may use for one batch; 0 leaves it to its library.")
+    threads: int = Field(
+        0,
+        ge=0,
+        description="Threads a model may use for one batch; 0: its library's choice, with several workers their share.",
+    )
     nan_words: bool = Field(False, description="Answer NaN and Infinity as bare words, as MLflow does, not as null.")
     max_body_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="The largest request body.")
     keep_alive: float = Field(75.0, ge=1, description="How long an idle connection is kept.")

@@ -42,6 +42,7 @@ PenstockError
 │   ├── ModelLoading            served here, but not loaded yet
 │   ├── Overloaded              a limit is reached: try again later
 │   ├── DeadlineExceeded        the caller's time ran out
+│   ├── WorkerLost              a worker process ended where it should have gone on
 │   └── Closing                 the model or the gateway is being shut down
 ├── PredictError                the model's own code failed on these rows
 ├── AnswerUnserializable        the model answered something that the protocol has no form for
@@ -264,6 +265,10 @@ class DeadlineExceeded(ServingError):
     code = "deadline_exceeded"
 
 
+class WorkerLost(ServingError):
+    code = "worker_lost"
+
+
 class Closing(ServingError):
     code = "closing"
 
@@ -284,3 +289,13 @@ class AnswerHasNoColumns(AnswerUnserializable):
 
 class ScoringError(PenstockError):
     code = "scoring"
+
+
+def error_of(code: str, message: str, hint: str = "") -> PenstockError:
+    """An error that another process wrote down, of the class that has this code. One whose class needs more than a
+    message, or that is unknown, comes back as the root."""
+    kinds = [PenstockError]
+    for kind in kinds:  # grows while it is walked: the whole tree
+        kinds += kind.__subclasses__()
+    found = next((k for k in kinds if k.code == code and k.__init__ is PenstockError.__init__), PenstockError)
+    return found(message, hint=hint)

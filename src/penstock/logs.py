@@ -12,16 +12,23 @@ LogFormat: TypeAlias = Literal["plain", "json"]
 
 
 class PlainFormatter(logging.Formatter):
-    """`12:00:00 INFO  message`; a traceback follows where there is one."""
+    """`12:00:00 INFO    message`, with `[worker 1]` before the message where there are several; a traceback follows
+    where there is one."""
 
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S")
+    def __init__(self, worker: int | None = None) -> None:
+        who = "" if worker is None else f"[worker {worker}] "
+        super().__init__(f"%(asctime)s %(levelname)-7s {who}%(message)s", datefmt="%H:%M:%S")
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time (UTC, ISO 8601), level, logger, message, and whatever `extra` brought."""
+    """One JSON object a line: time (UTC, ISO 8601), level, logger, message, the worker's number where there are
+    several, and whatever `extra` brought."""
 
     _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+    def __init__(self, worker: int | None = None) -> None:
+        super().__init__()
+        self._who = {} if worker is None else {"worker": worker}
 
     def format(self, record: logging.LogRecord) -> str:
         event = {
@@ -29,6 +36,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **self._who,
             **{key: value for key, value in vars(record).items() if key not in self._STANDARD},
         }
         if record.exc_info:
@@ -36,10 +44,10 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(event, default=str)
 
 
-def set_up_logging(*, format: LogFormat = "plain", level: str = "info") -> None:
-    """Sends every log record of this process to stderr, once."""
+def set_up_logging(*, format: LogFormat = "plain", level: str = "info", worker: int | None = None) -> None:
+    """Sends every log record of this process to stderr, once. `worker` is its number, if it is one of several."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if format == "json" else PlainFormatter())
+    handler.setFormatter(JsonFormatter(worker) if format == "json" else PlainFormatter(worker))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

@@ -27,6 +27,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from penstock.tallies import Family
+
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 PROTOCOLS = ("invocations",)
@@ -190,6 +192,27 @@ class _Versions(Collector):
                 yield (*served, *values), child
 
 
+class _Plain(Collector):
+    """Plain values for prometheus_client to write."""
+
+    def __init__(self, families: Iterable[Family]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterator[Metric]:
+        for family in self._families:
+            metric = Metric(family.name, family.text, family.kind)
+            for name, labels, value in family.samples:
+                metric.add_sample(name, dict(labels), value)
+            yield metric
+
+
+def render(families: Iterable[Family]) -> bytes:
+    """Metrics given as plain values, in Prometheus' text format."""
+    registry = CollectorRegistry()
+    registry.register(_Plain(families))
+    return generate_latest(registry)
+
+
 class Metrics:
     """All families of one process, in a registry of their own."""
 
@@ -223,6 +246,8 @@ class Metrics:
             "body_limit_bytes", "Bytes of request bodies that may be held: --max-inflight-bytes."
         )
         self.ready = self._gauge("ready", "1 while every model named at start is loaded and nothing is draining.")
+        self.workers = self._gauge("workers", "Worker processes by what they do; none where there is but one.", "state")
+        self.worker_restarts = self._counter("worker_restarts", "Worker processes started again.", "worker")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"penstock_{name}", text, labels, registry=self.registry)
@@ -233,6 +258,13 @@ class Metrics:
     def render(self) -> bytes:
         """All metrics in Prometheus' text format."""
         return generate_latest(self.registry)
+
+    def collect(self) -> list[Family]:
+        """All metrics as plain values."""
+        return [
+            Family(m.name, m.type, m.documentation, [(s.name, tuple(s.labels.items()), s.value) for s in m.samples])
+            for m in self.registry.collect()
+        ]
 
     def version(self, model: str, version: str) -> VersionMetrics:
         """The numbers of one version; those it has already, if it is loaded again."""

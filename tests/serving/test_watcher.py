@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -17,6 +18,7 @@ from penstock.metrics import Metrics
 from penstock.registry import ModelVersion, NewVersion
 from penstock.registry.memory import MemoryRegistry
 from penstock.serving.served_model import ServedModel
+from penstock.serving.stage import LoadedVersion, LocalStage, in_a_thread
 from penstock.serving.watcher import Follower, FollowOptions, Pinned
 from serving.fakes import FakePredictor, loaded, until
 
@@ -39,7 +41,7 @@ class World:
         self.held: dict[str, Event] = {}
         self.unreachable: Exception | None = None
         self.follower = Follower(
-            self.served, self.resolve, self.load, self.metrics,
+            LocalStage(self.served, self.metrics), self.resolve, in_a_thread(self.load), self.metrics,
             follow=FollowOptions(poll_interval=0.005, keep_previous=300), clock=lambda: self.now, chance=lambda: 1.0,
         )  # fmt: skip
 
@@ -319,7 +321,8 @@ async def test_following_outlives_whatever_the_registry_says(world: World, error
 
 async def test_a_load_that_ends_is_taken_up_before_the_next_poll(world: World) -> None:
     follow = FollowOptions(poll_interval=60)
-    follower = Follower(world.served, world.resolve, world.load, world.metrics, follow=follow)
+    stage = LocalStage(world.served, world.metrics)
+    follower = Follower(stage, world.resolve, in_a_thread(world.load), world.metrics, follow=follow)
     await follower.start()
     world.promote("2")
     await follower.step()
@@ -351,7 +354,11 @@ async def test_a_follower_describes_itself(world: World) -> None:
 class TestPinned:
     @pytest.fixture
     def pinned(self, world: World) -> Callable[[Callable[[], tuple[str, LoadedModel]]], Pinned]:
-        return lambda load: Pinned(world.served, load, world.metrics)
+        async def in_a_thread(load: Callable[[], tuple[str, LoadedModel]]) -> LoadedVersion:
+            return LoadedVersion(*await asyncio.to_thread(load))
+
+        stage = LocalStage(world.served, world.metrics)
+        return lambda load: Pinned(stage, partial(in_a_thread, load), world.metrics)
 
     async def test_it_loads_once_and_has_nothing_more_to_do(self, world: World, pinned: Any) -> None:
         source = pinned(lambda: ("abc", loaded(world.package)))

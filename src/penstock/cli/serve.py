@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
 import click
 
 from penstock.cli.settings import given, settings_options
-from penstock.config import load_settings
+from penstock.config import Settings, load_settings
 from penstock.errors import ConfigError
 
 
@@ -43,6 +44,7 @@ def serve(
       penstock serve fraud churn --registry ./penstock-registry --port 9000
       penstock serve models:/fraud@canary champion=models:/fraud/3
       penstock serve models:/fraud@champion --registry http://mlflow:5000
+      penstock serve fraud --workers 4
       penstock serve -m runs:/8f2c…/model -h 0.0.0.0 -p 5000 -t 60 --env-manager local
     \b
     Then:
@@ -65,11 +67,23 @@ def serve(
             hint="Install what the model needs beside Penstock, and use --env-manager local.",
         )
     set_up_logging(format=settings.log_format, level=settings.log_level)
-    from penstock.cli.assembly import serve_forever
+    from penstock.server.processes import usable_cores
 
+    settings = settings.model_copy(update={"workers": settings.workers or usable_cores()})
     bound = bind(settings.host, settings.port)  # before anything is loaded: a busy port is known at once
     use_uvloop()
-    asyncio.run(serve_forever(settings, bound, announce))
+    asyncio.run(_run(settings, bound))
+
+
+async def _run(settings: Settings, bound: socket.socket) -> None:
+    if settings.workers == 1:
+        from penstock.cli.assembly import serve_forever
+
+        await serve_forever(settings, bound, announce)
+    else:
+        from penstock.cli.workers import supervise
+
+        await supervise(settings, bound, announce)
 
 
 def _check_mlflow_flags(values: dict[str, Any], no_conda: bool, install_mlflow: bool, enable_mlserver: bool) -> None:

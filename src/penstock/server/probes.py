@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -24,15 +26,17 @@ def probe_routes(gateway: Gateway) -> list[Route]:
     async def readyz(_: Request) -> Response:
         waiting = [model.name for model in gateway.models if not model.ready]
         state = "draining" if gateway.draining else "ready" if gateway.ready else "loading"
-        return JSONResponse(
-            {"ready": gateway.ready, "state": state, "waiting_for": waiting}, 200 if gateway.ready else 503
-        )
+        said: dict[str, Any] = {"ready": gateway.ready, "state": state, "waiting_for": waiting}
+        if gateway.company is not None:
+            serving, wanted = gateway.company
+            said["workers"] = {"serving": serving, "wanted": wanted}
+        return JSONResponse(said, 200 if gateway.ready else 503)
 
     async def version(_: Request) -> Response:
         return Response(penstock.__version__, media_type="application/json")
 
     async def metrics(_: Request) -> Response:
-        return Response(gateway.metrics.render(), media_type=CONTENT_TYPE)
+        return Response(await gateway.exposition(), media_type=CONTENT_TYPE)
 
     handlers = {
         "/ping": ping, "/health": ping, "/livez": livez, "/readyz": readyz, "/version": version, "/metrics": metrics,

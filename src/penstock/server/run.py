@@ -63,24 +63,32 @@ def url_of(bound: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """uvicorn's server, told when to stop by us: the first signal drains, a second one stops at once."""
 
-    def __init__(self, config: uvicorn.Config, gateway: Gateway, drain_delay: float) -> None:
+    signals: tuple[signal.Signals, ...] = (signal.SIGTERM, signal.SIGINT)
+
+    def __init__(self, app: ASGIApp, gateway: Gateway, options: RunOptions) -> None:
+        config = uvicorn.Config(
+            app, http=BoundedProtocol, ws="none", lifespan="off", access_log=False, log_config=None,
+            server_header=False, proxy_headers=False, timeout_keep_alive=ceil(options.keep_alive),
+            timeout_graceful_shutdown=ceil(options.drain_timeout),
+        )  # fmt: skip
         super().__init__(config)
+        sys.setswitchinterval(_SWITCH_SECONDS)
         self._gateway = gateway
-        self._drain_delay = drain_delay
+        self._drain_delay = options.drain_delay
         self._signals = 0
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in self.signals:
             loop.add_signal_handler(number, self._on_signal, number)
         try:
             yield
         finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in self.signals:
                 loop.remove_signal_handler(number)
 
     def _on_signal(self, number: int) -> None:
@@ -89,7 +97,12 @@ class _Server(uvicorn.Server):
             self.force_exit = self.should_exit = True
             return
         # Ctrl-C is a person at a terminal; SIGTERM an orchestrator, whose routers need time to look elsewhere.
-        delay = self._drain_delay if number == signal.SIGTERM else 0.0
+        self.drain(self._drain_delay if number == signal.SIGTERM else 0.0)
+
+    def drain(self, delay: float) -> None:
+        """Not ready from now on; stops after `delay` seconds. Asked again, it has begun already."""
+        if self._gateway.draining:
+            return
         log.info("Draining: not ready from now on%s.", f", accepting for {delay:g} s more" if delay else "")
         self._gateway.drain()
         asyncio.get_running_loop().call_later(delay, self.stop)
@@ -120,13 +133,7 @@ async def serve(
 
     `on_ready` is called with the URL once every model is loaded. Raises what loading raises, with the socket closed.
     """
-    config = uvicorn.Config(
-        app, http=BoundedProtocol, ws="none", lifespan="off", access_log=False, log_config=None, server_header=False,
-        proxy_headers=False, timeout_keep_alive=ceil(options.keep_alive),
-        timeout_graceful_shutdown=ceil(options.drain_timeout),
-    )  # fmt: skip
-    sys.setswitchinterval(_SWITCH_SECONDS)
-    server = _Server(config, gateway, options.drain_delay)
+    server = Server(app, gateway, options)
     serving = asyncio.create_task(server.serve(sockets=[bound]))
     starting = asyncio.ensure_future((start or gateway.start)())
     try:

@@ -21,6 +21,7 @@ from penstock.errors import (
     PredictError,
     SchemaViolation,
     UnsupportedMedia,
+    WorkerLost,
 )
 from penstock.flavors.standins import error_code_of
 
@@ -47,6 +48,7 @@ _TABLE: dict[type[PenstockError], Status] = {
     ModelLoading: Status(503, "TEMPORARILY_UNAVAILABLE", "rejected"),
     Overloaded: Status(429, "REQUEST_LIMIT_EXCEEDED", "rejected"),
     Closing: Status(503, "TEMPORARILY_UNAVAILABLE", "rejected"),
+    WorkerLost: Status(503, "TEMPORARILY_UNAVAILABLE", "rejected"),
     DeadlineExceeded: Status(504, "DEADLINE_EXCEEDED", "timeout"),
     # MLflow answers 400 to whatever the model raises; the outcome tells the two apart.
     PredictError: Status(400, "BAD_REQUEST", "model_error"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from penstock.errors import ModelNotServed, Overloaded
 from penstock.metrics import Metrics
@@ -50,6 +50,9 @@ class Gateway:
         metrics.open_limit.set(self.intake.max_requests)
         metrics.body_bytes.set_function(lambda: float(self.intake.bytes))
         metrics.body_limit.set(self.intake.max_bytes)
+        # What /metrics shows, and how many workers serve of how many: a worker's process puts its own answers here.
+        self.exposition: Callable[[], Awaitable[bytes]] = self._own_exposition
+        self.company: tuple[int, int] | None = None
         metrics.ready.set_function(lambda: float(self.ready))
         self._tidy = tidy
         for model in models if tidy else ():
@@ -119,6 +122,9 @@ class Gateway:
             self._tasks.append(asyncio.create_task(source.run()))
         if self._tidy:
             settle()
+
+    async def _own_exposition(self) -> bytes:
+        return self.metrics.render()
 
     def _tidy_soon(self) -> None:
         """A version has gone: its cycles are collected when no request would notice."""

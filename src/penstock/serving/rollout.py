@@ -77,4 +77,5 @@ def next_action(s: Snapshot) -> Action:
 
 def retry_delay(attempts: int, chance: float, *, first: float = 1.0, most: float = 60.0) -> float:
     """Seconds until the next try after `attempts` failures: doubling, at most `most`, spread by `chance` in [0, 1)."""
-    return float(min(most, first * 2 ** (attempts - 1)) * (0.5 + chance / 2))
+    doublings = min(attempts - 1, 30)  # enough for any limit; a thousand would be more than a float holds
+    return float(min(most, first * 2**doublings) * (0.5 + chance / 2))

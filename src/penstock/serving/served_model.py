@@ -58,25 +58,30 @@ class ServedModel:
 
     def swap(self, new: Servable) -> None:
         """Makes `new` the answering version; the one before it is kept warm, and the one before that goes."""
-        if (timer := self._forgetting.pop(new.version, None)) is not None:
-            timer.cancel()
-        old, before = self.current, self.previous
-        self.current, self.previous = new, old
-        if before is not None and before is not new:
-            self._retire(before)
-        self._announce("swap" if old is not None else "load")
+        self.arrange(new, self.current)
 
     def revert(self) -> None:
         """Makes the version that was kept warm answer again, at once."""
         assert self.previous is not None
-        self.current, self.previous = self.previous, self.current
-        self._announce("revert")
+        self.arrange(self.previous, self.current)
 
     def retire_previous(self) -> None:
         """Lets the version that was kept warm go."""
-        if self.previous is not None:
-            previous, self.previous = self.previous, None
-            self._retire(previous)
+        assert self.current is not None
+        self.arrange(self.current, None)
+
+    def arrange(self, current: Servable, previous: Servable | None) -> None:
+        """Makes these the versions that answer and stay warm; others go."""
+        old, before = self.current, self.previous
+        for servable in (current, previous):
+            if servable is not None and (timer := self._forgetting.pop(servable.version, None)) is not None:
+                timer.cancel()
+        self.current, self.previous = current, previous
+        for servable in (old, before):
+            if servable is not None and servable is not current and servable is not previous:
+                self._retire(servable)
+        if current is not old:
+            self._announce("load" if old is None else "revert" if current is before else "swap")
 
     def _announce(self, kind: Literal["load", "swap", "revert"]) -> None:
         assert self.current is not None

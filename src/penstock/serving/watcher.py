@@ -10,13 +10,12 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol
 
 from penstock.errors import PenstockError, RegistryNotFound, RegistryUnavailable, SignatureIncompatible
-from penstock.loading import LoadedModel
 from penstock.metrics import Metrics
 from penstock.registry.interface import ModelVersion
 from penstock.serving.rollout import (
@@ -30,8 +29,7 @@ from penstock.serving.rollout import (
     next_action,
     retry_delay,
 )
-from penstock.serving.servable import Servable, ServingOptions
-from penstock.serving.served_model import ServedModel
+from penstock.serving.stage import P, Prepare, Stage
 
 log = logging.getLogger("penstock.serving")
 
@@ -54,63 +52,50 @@ class Source(Protocol):
         """Whatever goes on while the model is served, until cancelled."""
 
 
-class Pinned:
+class Pinned(Generic[P]):
     """One version for good: a package at a path, or a version named by its number."""
 
-    def __init__(
-        self,
-        served: ServedModel,
-        load: Callable[[], tuple[str, LoadedModel]],
-        metrics: Metrics,
-        *,
-        serving: ServingOptions | None = None,
-    ) -> None:
-        self._served = served
-        self._load = load
+    def __init__(self, stage: Stage[P], prepare: Callable[[], Awaitable[P]], metrics: Metrics) -> None:
+        self._stage = stage
+        self._prepare = prepare
         self._metrics = metrics
-        self._serving = serving or ServingOptions()
 
     async def start(self) -> None:
-        version, loaded = await asyncio.to_thread(self._load_timed)
-        self._served.swap(Servable(self._served.name, version, loaded, self._metrics, self._serving))
-
-    def _load_timed(self) -> tuple[str, LoadedModel]:
-        with self._metrics.loading(self._served.name):
-            return self._load()
+        with self._metrics.loading(self._stage.name):
+            prepared = await self._prepare()
+        self._stage.swap(prepared)
 
     async def run(self) -> None:
         return
 
 
-class Follower:
+class Follower(Generic[P]):
     """Keeps one served model at the version that its alias names.
 
-    `resolve` asks the registry and `load` makes a proven model of a version; both block and are run in threads.
+    `resolve` asks the registry; it blocks and is run in a thread. `prepare` makes a proven model of a version.
     """
 
     def __init__(
         self,
-        served: ServedModel,
+        stage: Stage[P],
         resolve: Callable[[], ModelVersion],
-        load: Callable[[ModelVersion], LoadedModel],
+        prepare: Prepare[P],
         metrics: Metrics,
         *,
         follow: FollowOptions | None = None,
-        serving: ServingOptions | None = None,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self.served = served
+        self.stage = stage
         self._resolve = resolve
-        self._load = load
+        self._prepare = prepare
         self._metrics = metrics
         self._follow = follow or FollowOptions()
-        self._serving = serving or ServingOptions()
         self._clock = clock
         self._chance = chance
         # The whole mutable state: what the registry last said, the load under way, the last failure, two notes.
         self._wanted: ModelVersion | None = None
-        self._loading: tuple[str, asyncio.Task[LoadedModel]] | None = None
+        self._loading: tuple[str, asyncio.Task[P]] | None = None
         self._failure: Failure | None = None
         self._previous_until = 0.0
         self._unreachable = False
@@ -126,7 +111,7 @@ class Follower:
             self._note_unreachable(error)
             return
         assert self._wanted is not None
-        self.served.swap(await self._load_now(self._wanted))
+        self.stage.swap(await self._prepare_timed(self._wanted))
 
     async def run(self) -> None:
         """Follows until cancelled."""
@@ -143,7 +128,7 @@ class Follower:
         try:
             await self._poll()
         except Exception as error:  # whatever a backend raises, following goes on
-            self._metrics.registry_errors.labels(self.served.name).inc()
+            self._metrics.registry_errors.labels(self.stage.name).inc()
             self._note_unreachable(error)
         while await self._carry_out(next_action(self._snapshot())):
             pass
@@ -157,28 +142,27 @@ class Follower:
 
     async def _poll(self) -> None:
         self._wanted = await asyncio.to_thread(self._resolve)
-        self._metrics.registry_success.labels(self.served.name).set_to_current_time()
+        self._metrics.registry_success.labels(self.stage.name).set_to_current_time()
         if self._unreachable:
             self._unreachable = False
-            log.info("%s: the registry names a version again.", self.served.name)
+            log.info("%s: the registry names a version again.", self.stage.name)
 
     def _note_unreachable(self, error: Exception) -> None:
         """Says it once, not at every poll."""
         if not self._unreachable:
             self._unreachable = True
-            current = self.served.current
-            serving = f"version {current.version} goes on answering" if current else "nothing is served yet"
+            current = self.stage.current
+            serving = f"version {current} goes on answering" if current else "nothing is served yet"
             log.error(
-                "%s: the registry names no version, %s. %s", self.served.name, serving, error,
+                "%s: the registry names no version, %s. %s", self.stage.name, serving, error,
                 exc_info=None if isinstance(error, PenstockError) else error,
             )  # fmt: skip
 
     def _snapshot(self) -> Snapshot:
-        current, previous = self.served.current, self.served.previous
         return Snapshot(
             wanted=self._wanted.version if self._wanted else None,
-            current=current.version if current else None,
-            previous=previous.version if previous else None,
+            current=self.stage.current,
+            previous=self.stage.previous,
             loading=self._loading[0] if self._loading else None,
             failure=self._failure,
             previous_until=self._previous_until,
@@ -194,27 +178,23 @@ class Follower:
             case Load(version):
                 wanted = self._wanted
                 assert wanted is not None
-                log.info("%s: loading version %s.", self.served.name, version)
-                self._loading = (version, asyncio.create_task(asyncio.to_thread(self._load_timed, wanted)))
+                log.info("%s: loading version %s.", self.stage.name, version)
+                self._loading = (version, asyncio.create_task(self._prepare_timed(wanted)))
             case Revert():
-                self.served.revert()
+                self.stage.revert()
                 self._failure = None  # what was refused beside the other version may do beside this one
                 self._keep_previous()
                 return True
             case RetirePrevious():
-                self.served.retire_previous()
+                self.stage.retire_previous()
                 return True
             case Wait():
                 pass
         return False
 
-    def _load_timed(self, version: ModelVersion) -> LoadedModel:
-        with self._metrics.loading(self.served.name):
-            return self._load(version)
-
-    async def _load_now(self, version: ModelVersion) -> Servable:
-        loaded = await asyncio.to_thread(self._load_timed, version)
-        return Servable(self.served.name, version.version, loaded, self._metrics, self._serving)
+    async def _prepare_timed(self, version: ModelVersion) -> P:
+        with self._metrics.loading(self.stage.name):
+            return await self._prepare(version)
 
     def _finish_load(self) -> None:
         """Takes the ended load: swaps to it, drops it if it is wanted no more, or notes why it failed."""
@@ -225,13 +205,13 @@ class Follower:
         if error is not None:
             self._note_failure(version, error)
             return
-        loaded = task.result()
+        prepared = task.result()
         if self._wanted is None or self._wanted.version != version:
-            log.info("%s: version %s was superseded while it loaded.", self.served.name, version)
-            loaded.close()
+            log.info("%s: version %s was superseded while it loaded.", self.stage.name, version)
+            prepared.drop()
             return
         self._failure = None
-        self.served.swap(Servable(self.served.name, version, loaded, self._metrics, self._serving))
+        self.stage.swap(prepared)
         self._keep_previous()
 
     def _keep_previous(self) -> None:
@@ -242,10 +222,10 @@ class Follower:
         # A signature does not change: no second look at it until the alias moves on.
         delay = math.inf if isinstance(error, SignatureIncompatible) else retry_delay(attempts, self._chance())
         self._failure = Failure(version, attempts, self._clock() + delay)
-        current = self.served.current
-        serving = f"version {current.version} goes on answering" if current else "nothing is served"
+        current = self.stage.current
+        serving = f"version {current} goes on answering" if current else "nothing is served"
         log.error(
-            "%s: version %s cannot be served, %s. %s", self.served.name, version, serving, error,
+            "%s: version %s cannot be served, %s. %s", self.stage.name, version, serving, error,
             exc_info=None if isinstance(error, PenstockError) else error,
         )  # fmt: skip
 
@@ -256,7 +236,7 @@ class Follower:
         _, task = self._loading
         self._loading = None
         with suppress(Exception):
-            (await asyncio.shield(task)).close()
+            (await asyncio.shield(task)).drop()
 
     def __repr__(self) -> str:
-        return f"<Follower of {self.served.alias!r}: {self._snapshot()}>"
+        return f"<Follower of {self.stage.alias!r}: {self._snapshot()}>"

@@ -1,0 +1,45 @@
+"""A worker process of `penstock serve --workers N`: `python -m penstock.cli.worker CHANNEL LISTENER COUNTS`.
+
+The arguments are numbers of inherited files. Only the supervisor starts it.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+
+
+def main(channel: int, listener: int, counts: int) -> None:
+    # Ctrl-C reaches every process of a terminal, and is the supervisor's to answer: before anything slow.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import asyncio
+    import os
+
+    from penstock.cli.serve import use_uvloop
+
+    for file in (channel, listener, counts):
+        os.set_inheritable(file, False)
+    use_uvloop()
+    asyncio.run(_run(socket.socket(fileno=channel), socket.socket(fileno=listener), counts))
+
+
+async def _run(end: socket.socket, listener: socket.socket, counts: int) -> None:
+    from penstock.server.control import Begin, Channel
+
+    channel = await Channel.over(end)
+    begin = await channel.receive()
+    if not isinstance(begin, Begin):
+        return  # the supervisor is gone already
+    sys.path[:] = begin.import_path
+    from penstock.cli.workers import run_worker
+    from penstock.config import Settings
+    from penstock.logs import set_up_logging
+
+    settings = Settings.model_validate(begin.settings)
+    set_up_logging(format=settings.log_format, level=settings.log_level, worker=begin.number)
+    await run_worker(channel, begin, settings, listener, counts)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

@@ -1,0 +1,156 @@
+"""How workers share one listening socket: each takes connections itself, and lets those pass that another should have.
+
+Measured with 16 keep-alive connections opened at once on two workers: an event loop that accepts until the queue is
+empty gave one worker all 16, SO_REUSEPORT's hash 10 and 6, accepting one at a time 15 and 1; this gives 8 and 8. A kept
+connection stays where it is for all its requests, so that matters more than the millisecond that a worker waits
+where it has more connections than another. The one queue also outlives a worker: what waits in it when one dies is
+taken by the next, where a SO_REUSEPORT socket's queue dies with its owner.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import mmap
+import os
+import socket
+from collections.abc import Callable
+from typing import Any
+
+_STEP_BACK = 0.001
+_NO_FILE_DESCRIPTORS = 1.0  # how long to wait for one
+_BYTES = 8  # of a count
+
+
+class ConnectionCounts:
+    """The number of open connections by worker, in memory that all of them share; -1 for one that accepts none.
+
+    Each place has one writer, its worker, but for the supervisor, which clears those of the dead.
+    """
+
+    def __init__(self, file: int) -> None:
+        """`file` is one that `prepare` was given, perhaps by another process."""
+        self._memory = mmap.mmap(file, os.fstat(file).st_size)
+        self._counts = memoryview(self._memory).cast("q")
+
+    @classmethod
+    def prepare(cls, file: int, workers: int) -> ConnectionCounts:
+        """Makes an empty file fit for so many workers."""
+        os.truncate(file, workers * _BYTES)
+        counts = cls(file)
+        for number in range(1, workers + 1):
+            counts.set(number, -1)
+        return counts
+
+    def set(self, number: int, connections: int) -> None:
+        self._counts[number - 1] = connections
+
+    def of(self, number: int) -> int:
+        return self._counts[number - 1]
+
+    def least(self) -> int:
+        """The fewest connections that a worker has which accepts; 0 where none does."""
+        return min((count for count in self._counts if count >= 0), default=0)
+
+    def close(self) -> None:
+        self._counts.release()
+        self._memory.close()
+
+
+class Connections(set[Any]):
+    """The set of open connections that uvicorn keeps, which says when it changes."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        super().__init__()
+        self._changed = changed
+
+    def add(self, connection: Any) -> None:
+        super().add(connection)
+        self._changed()
+
+    def discard(self, connection: Any) -> None:
+        super().discard(connection)
+        self._changed()
+
+
+class Acceptor:
+    """Takes connections from a listening socket, one at a time and at most its share."""
+
+    def __init__(self, listener: socket.socket, number: int, counts: ConnectionCounts) -> None:
+        self._listener = listener
+        self._number = number
+        self._counts = counts
+        self._loop = asyncio.get_running_loop()
+        # The whole mutable state: open connections, those accepted and not yet open, the pause before the next look,
+        # whether it takes any.
+        self.connections = Connections(self._tell)
+        self._opening: set[asyncio.Task[Any]] = set()
+        self._pause: asyncio.TimerHandle | None = None
+        self._open = False
+
+    def start(self, protocol: Callable[[], asyncio.Protocol]) -> None:
+        """From now on, `protocol` makes the one that talks on each new connection."""
+        self._protocol = protocol
+        self._open = True
+        self._tell()
+        self._loop.add_reader(self._listener, self._look)
+
+    def close(self) -> None:
+        """Takes no more. What waits in the queue is left to the others."""
+        if self._open:
+            self._open = False
+            self._tell()
+            self._halt()
+        self._listener.close()
+
+    def _tell(self) -> None:
+        """Lets the other workers know how many connections this one has."""
+        self._counts.set(self._number, len(self.connections) + len(self._opening) if self._open else -1)
+
+    def _look(self) -> None:
+        """Somebody knocks: let a worker with fewer connections open, or open after a moment all the same."""
+        if self._counts.of(self._number) > self._counts.least():
+            self._look_later(_STEP_BACK)
+        else:
+            self._accept()
+
+    def _look_later(self, seconds: float) -> None:
+        self._halt()
+        self._pause = self._loop.call_later(seconds, self._look_again)
+
+    def _look_again(self) -> None:
+        self._pause = None
+        self._loop.add_reader(self._listener, self._look)
+        self._accept()
+
+    def _halt(self) -> None:
+        if self._pause is not None:
+            self._pause.cancel()
+        else:
+            self._loop.remove_reader(self._listener)
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return  # another worker was quicker, or the client left
+        except OSError:  # no file descriptor is free: the client waits in the queue, perhaps for another worker
+            self._look_later(_NO_FILE_DESCRIPTORS)
+            return
+        connection.setblocking(False)
+        opening = self._loop.create_task(self._talk(connection))
+        self._opening.add(opening)
+        opening.add_done_callback(self._opened)
+        self._tell()
+
+    async def _talk(self, connection: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(self._protocol, connection)
+        except OSError:
+            connection.close()
+
+    def _opened(self, opening: asyncio.Task[Any]) -> None:
+        self._opening.discard(opening)
+        self._tell()
+
+    def __repr__(self) -> str:
+        return f"<Acceptor {self._number}, {len(self.connections)} connections>"

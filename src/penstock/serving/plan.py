@@ -1,0 +1,103 @@
+"""What each worker is told: the plan for a model and what a worker holds in, one order out.
+
+The same rule carries out a swap, catches a restarted worker up, and drops a version that is wanted no more. It is asked
+again after every event, so that no event needs an answer of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedVersion:
+    """A version and where its package lies on this machine. Loading checks the digest."""
+
+    version: str
+    path: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What all workers are to hold of one model. The candidate is loaded and proven everywhere before it answers
+    anywhere."""
+
+    current: PlannedVersion | None = None
+    previous: PlannedVersion | None = None
+    candidate: PlannedVersion | None = None
+
+    @property
+    def answering(self) -> tuple[str | None, str | None]:
+        """The versions that answer and stay warm, as a worker is told them."""
+        return _number(self.current), _number(self.previous)
+
+    @property
+    def wanted(self) -> frozenset[str]:
+        return frozenset(p.version for p in (self.current, self.previous, self.candidate) if p is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What one worker has of a model: proven versions, the one that it was asked to load, and what it was told."""
+
+    proven: frozenset[str] = field(default_factory=frozenset)
+    asked: str | None = None
+    told: tuple[str | None, str | None] = (None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Load and prove this version, and say how that went."""
+
+    package: PlannedVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """From now on `current` answers and `previous` is kept warm. Keep `candidate` if it is there; drop all others."""
+
+    current: str | None
+    previous: str | None
+    candidate: str | None
+
+
+Order: TypeAlias = Ask | Tell
+
+
+def next_order(plan: Plan, held: Held, *, may_try: bool) -> Order | None:
+    """What a worker is to be told next, if anything. `may_try` says whether it may load the candidate now.
+
+    A change of what answers comes first, also while a load is under way: workers must not differ for longer than the
+    message takes. A worker loads one version of a model at a time, the answering one first.
+    """
+    answering = {version for version in plan.answering if version is not None}
+    stale = held.proven - plan.wanted
+    if answering <= held.proven and (held.told != plan.answering or stale):
+        return Tell(*plan.answering, _number(plan.candidate))
+    if held.asked is not None:
+        return None
+    for package in (plan.current, plan.previous, plan.candidate):
+        if package is not None and package.version not in held.proven:
+            return Ask(package) if package is not plan.candidate or may_try else None
+    return None
+
+
+def after(plan: Plan, held: Held, order: Order) -> Held:
+    """What the worker holds once it has the order."""
+    match order:
+        case Ask(package):
+            return replace(held, asked=package.version)
+        case Tell():
+            return Held(held.proven & plan.wanted, held.asked, plan.answering)
+
+
+def caught_up(plan: Plan, held: Held) -> bool:
+    """Whether a worker may answer beside the others: it does what they do, and has proven what they may be told to do
+    next."""
+    return held.told == plan.answering and plan.wanted <= held.proven
+
+
+def _number(package: PlannedVersion | None) -> str | None:
+    return package.version if package is not None else None

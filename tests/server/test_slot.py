@@ -1,0 +1,177 @@
+"""One worker's place: who is started again, who is not, and who is not listened to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from penstock.server.control import Begin, Channel, Drain, Hello, Message, Numbers
+from penstock.server.slot import Slot
+from serving.fakes import settle, until
+
+
+class FakeProcess:
+    """A process that ends when it is told to, and the far end of its channel."""
+
+    def __init__(self, far: Channel) -> None:
+        self.pid = 1
+        self.far = far
+        self.returncode: int | None = None
+        self._ended = asyncio.Event()
+
+    async def wait(self) -> int:
+        await self._ended.wait()
+        assert self.returncode is not None
+        return self.returncode
+
+    def end(self, code: int) -> None:
+        self.returncode = code
+        self.far._writer.close()
+        self._ended.set()
+
+    def kill(self) -> None:
+        self.end(-9)
+
+
+class World:
+    """A slot and what it told its owner."""
+
+    def __init__(self) -> None:
+        self.processes: list[FakeProcess] = []
+        self.heard: list[Message] = []
+        self.ends: list[str] = []
+        self.restarts = 0
+        self.states: list[str] = []
+        self.cannot_start = 0
+        self.breaks_on: type[Message] | None = None
+        self.slot = Slot(1, self.launch, Begin(1, {}, []), self, clock=lambda: 0.0, chance=lambda: 0.0)  # type: ignore[arg-type]
+        self.keeping = asyncio.create_task(self.slot.keep())
+
+    async def launch(self) -> Any:
+        if self.cannot_start:
+            self.cannot_start -= 1
+            raise OSError(11, "Resource temporarily unavailable")
+        near, far = await asyncio.gather(*map(Channel.over, socket.socketpair()))
+        self.processes.append(FakeProcess(far))
+        return self.processes[-1], near
+
+    def said(self, slot: Slot, message: Message) -> None:
+        if self.breaks_on is not None and isinstance(message, self.breaks_on):
+            raise RuntimeError("a bug")
+        self.heard.append(message)
+        if isinstance(message, Hello):
+            slot.up = True
+
+    def ended(self, slot: Slot, how: str) -> None:
+        self.ends.append(how)
+
+    def restarting(self, slot: Slot) -> None:
+        self.restarts += 1
+
+    def changed(self) -> None:
+        if hasattr(self, "slot"):
+            self.states.append(self.slot.state)
+
+    async def started(self, count: int = 1) -> FakeProcess:
+        await until(lambda: len(self.processes) == count)
+        assert await self.processes[-1].far.receive() == Begin(1, {}, [])
+        return self.processes[-1]
+
+    async def close(self) -> None:
+        self.slot.stop(None)
+        for process in self.processes:
+            process.end(process.returncode or 0)
+            await process.far.close()
+        await asyncio.wait_for(self.keeping, 5)
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    made = World()
+    yield made
+    await made.close()
+
+
+async def test_one_that_ends_is_followed_by_another(world: World) -> None:
+    process = await world.started()
+    process.far.send(Hello())
+    await until(lambda: world.heard)
+    world.slot.serves()
+    process.far.send(Numbers([]))  # its last word
+    process.end(-11)
+    await world.started(2)
+    assert world.ends == ["was killed by signal 11 (SIGSEGV)"]
+    assert world.heard == [Hello(), Numbers([])]
+    assert world.restarts == 1
+    assert world.states == ["starting", "serving", "waiting", "starting"]
+    assert not world.slot.up
+
+
+async def test_what_cannot_be_started_is_tried_again(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    process = await world.started()
+    world.cannot_start = 1
+    with caplog.at_level(logging.ERROR):
+        process.end(1)
+        await world.started(2)
+    assert world.ends == ["ended with code 1", "could not be started (Resource temporarily unavailable)"]
+    assert "could not be started (Resource temporarily unavailable), crash 2 in a row; it starts again in 0.5 s" in (
+        caplog.text
+    )
+
+
+@pytest.mark.parametrize("garbage", [True, False])
+async def test_one_that_nobody_listens_to_is_started_anew(world: World, garbage: bool) -> None:
+    """Be it that it talks rubbish, or that what it said met a mistake of ours."""
+    process = await world.started()
+    world.breaks_on = None if garbage else Hello
+    process.far.send(Hello())
+    if garbage:
+        process.far._writer.write(b"\x00\x00\x00\x02{}")
+    await world.started(2)
+    assert world.ends == ["was killed by signal 9 (SIGKILL)"]
+
+
+async def test_a_process_that_closes_its_channel_and_stays_is_killed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("penstock.server.slot._LINGER", 0.01)
+    process = await world.started()
+    await process.far.close()
+    await world.started(2)
+    assert world.ends == ["was killed by signal 9 (SIGKILL)"]
+
+
+async def test_stopping_drains_and_starts_no_other(world: World) -> None:
+    process = await world.started()
+    process.far.send(Hello())
+    await until(lambda: world.heard)
+    world.slot.stop(2.5)
+    assert await process.far.receive() == Drain(2.5)
+    process.end(0)
+    await asyncio.wait_for(world.keeping, 5)
+    assert (len(world.processes), world.restarts) == (1, 0)
+
+
+async def test_stopping_one_that_has_not_begun_ends_it(world: World) -> None:
+    await world.started()
+    world.slot.stop(2.5)
+    await asyncio.wait_for(world.keeping, 5)
+    assert world.ends == ["was killed by signal 9 (SIGKILL)"]
+
+
+async def test_stopping_does_not_wait_for_a_restart(world: World) -> None:
+    for count in (1, 2):
+        (await world.started(count)).end(1)
+    await until(lambda: world.states.count("waiting") == 2)  # for half a second
+    world.slot.stop(0)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(world.keeping), 0.3)
+    assert world.keeping.done()
+    await settle()
+    assert world.restarts == 1
