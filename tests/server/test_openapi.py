@@ -11,6 +11,7 @@ import pytest
 
 from penstock.loading import LoadOptions, load_path
 from penstock.metrics import Metrics
+from penstock.package import PackagedModel
 from penstock.server.app import make_app
 from penstock.server.docs import _ASSETS
 from penstock.serving.gateway import Gateway
@@ -43,6 +44,16 @@ async def test_every_example_is_answered_as_it_says(client: httpx.AsyncClient) -
         assert answer.status_code == 200, answer.text
         expected = operation["responses"]["200"]["content"]["application/json"]["example"]
         assert answer.json().keys() == expected.keys()
+
+
+async def test_an_example_is_made_up_where_none_was_kept(client: httpx.AsyncClient, iris_package: Path) -> None:
+    bare = PackagedModel.open(iris_package)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(bare), "example", lambda _: None)
+        document = (await client.get("/openapi.json")).json()
+        for path in ("/models/iris/invocations", "/models/graph/invocations"):
+            body = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["example"]
+            assert (await client.post(path, json=body)).status_code == 200
 
 
 async def test_the_columns_have_their_names_and_types(client: httpx.AsyncClient) -> None:

@@ -5,6 +5,7 @@ Source: OpenAPI 3.1, whose schemas are JSON Schema 2020-12.
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import orjson
@@ -31,6 +32,7 @@ from penstock.signature import (
     Type,
     is_tensor_schema,
 )
+from penstock.signature.sample import sample_request
 from penstock.wire.formats import ARROW, CSV, JSON, PARQUET
 
 _SCALARS: dict[Scalar, dict[str, Any]] = {
@@ -95,8 +97,8 @@ _ERROR: dict[str, Any] = {
 def _operation(servable: Servable) -> dict[str, Any]:
     signature = servable.signature or Signature()
     content: dict[str, Any] = {"schema": _request_schema(signature)}
-    if (example := _example(servable)) is not None:
-        content["example"] = orjson.loads(example.body)
+    if (body := _body(servable, signature)) is not None:
+        content["example"] = body
     error = {"description": "What is wrong.", "content": {JSON: {"schema": {"$ref": "#/components/schemas/Error"}}}}
     columnar = {media: {"schema": {"type": "string", "format": "binary"}} for media in (PARQUET, ARROW)}
     return {
@@ -108,6 +110,22 @@ def _operation(servable: Servable) -> dict[str, Any]:
             **dict.fromkeys(("400", "413", "415", "429", "503"), error),
         },
     }
+
+
+# A made-up array of more values than this would be no help to anybody.
+_LARGEST_SAMPLE = 4096
+
+
+def _body(servable: Servable, signature: Signature) -> Any:
+    """The package's own example, or one made up from its signature."""
+    if (example := _example(servable)) is not None:
+        return orjson.loads(example.body)
+    arrays = [field.shape for field in signature.inputs or () if isinstance(field, TensorField)]
+    return sample_request(signature) if sum(map(_size, arrays)) <= _LARGEST_SAMPLE else None
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    return prod(1 if n == -1 else n for n in shape)
 
 
 def _example(servable: Servable) -> Example | None:
