@@ -41,6 +41,8 @@ def _finished(payload: Payload, schema: tuple[TensorField, ...], results: list[A
 def _conform_frame(table: Table, schema: tuple[TensorField, ...], casting: Casting, limit: int | None) -> Result:
     """A frame: its columns by name, or all of them for the one array without a name."""
     unnamed = schema[0].name is None
+    if unnamed and table.block is not None and table.width > 1 and table.rows and casting is not Casting.FRAME:
+        return _finished(table, schema, [_side_by_side(table.block, schema[0], limit)])
     positions = {str(name): i for i, name in enumerate(table.names or range(table.width))}
     fields = {i: schema[0] for i in range(table.width)} if unnamed else {}
     fields |= {positions[str(f.name)]: f for f in schema if not unnamed and str(f.name) in positions}
@@ -81,12 +83,18 @@ def _fill(columns: list[Array], field: TensorField, casting: Casting, limit: int
         if not columns or not len(columns[0]):
             raise Misfit("the input has no rows")
         if len(columns) > 1:
-            if field.shape != (-1, len(columns)):
-                raise Misfit(f"the model takes shape {list(field.shape)}, but the input has {len(columns)} columns")
-            return _conform_array(np.stack(columns, axis=1), field, Casting.TYPED, limit)
+            return _side_by_side(np.stack(columns, axis=1), field, limit)
         return _reshaped(columns[0], field, casting, limit)
     except (Misfit, ValueError) as error:
         return [Violation(str(error), column=field.name)]
+
+
+def _side_by_side(block: Array, field: TensorField, limit: int | None) -> Array | list[Violation]:
+    """Several columns (rows, columns) as the array."""
+    if field.shape != (-1, block.shape[1]):
+        why = f"the model takes shape {list(field.shape)}, but the input has {block.shape[1]} columns"
+        return [Violation(why, column=field.name)]
+    return _conform_array(block, field, Casting.TYPED, limit)
 
 
 def _reshaped(column: Array, field: TensorField, casting: Casting, limit: int | None) -> Array | list[Violation]:
