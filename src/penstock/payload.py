@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from reprlib import Repr
 from typing import Any, TypeAlias
 
@@ -43,7 +42,9 @@ def _concatenate(arrays: Sequence[Array]) -> Array:
     return np.concatenate(arrays)
 
 
-@dataclass(frozen=True, eq=False)
+# Payloads are not to be changed once made. That is not enforced: a frozen class takes three times as long to make, and
+# every request makes several.
+@dataclass(eq=False, slots=True)
 class Table:
     """Named or unnamed columns of equal length: what reaches a model as a frame.
 
@@ -78,13 +79,14 @@ class Table:
             return len(self.block)
         return len(self.columns[0]) if self.columns else (0 if self.index is None else len(self.index))
 
-    @cached_property
+    @property
     def layout(self) -> Hashable:
         """Equal for tables that may be joined: names, dtypes, and how rows are labelled."""
         # As text: a numpy dtype calls itself equal to a tuple that starts with it.
-        dtypes = (self.block.dtype.str,) if self.block is not None else tuple(c.dtype.str for c in self.columns or ())
-        form = "table" if self.block is None else "block"
-        return (form, self.names, self.width, dtypes, None if self.index is None else self.index.dtype.str)
+        index = None if self.index is None else self.index.dtype.str
+        if self.block is not None:
+            return ("block", self.names, self.block.shape[1], self.block.dtype.str, index)
+        return ("table", self.names, self.width, tuple(c.dtype.str for c in self.columns or ()), index)
 
     def column(self, position: int) -> Array:
         """Column number `position` (rows,), a view where the table is one block."""
@@ -123,7 +125,7 @@ class Table:
         return f"<Table {self.rows} rows × {self.width} columns: {names}>"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)
 class Tensors:
     """One array (`names` is None) or several named ones, each of any rank and dtype."""
 
@@ -138,15 +140,17 @@ class Tensors:
     def named(cls, arrays: Mapping[str, Array]) -> Tensors:
         return cls(tuple(arrays), tuple(arrays.values()))
 
-    @cached_property
+    @property
     def rows(self) -> int | None:
         """Length of the first axis that all arrays share; None if they share none, so that nothing can be joined."""
+        if len(self.arrays) == 1 and self.arrays[0].ndim:
+            return self.arrays[0].shape[0]  # type: ignore[no-any-return]
         if not self.arrays or any(a.ndim == 0 for a in self.arrays):
             return None
         count: int = self.arrays[0].shape[0]
         return count if all(a.shape[0] == count for a in self.arrays) else None
 
-    @cached_property
+    @property
     def layout(self) -> Hashable:
         return ("tensors", self.names, tuple((a.dtype, a.shape[1:]) for a in self.arrays))
 
@@ -172,7 +176,7 @@ class Tensors:
         return f"<Tensors {inside}>"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)
 class Value:
     """One opaque JSON value: chat messages, a list for a type-hinted function, a scalar, a nested answer."""
 

@@ -28,11 +28,12 @@ from penstock.server.bodies import (
     read_body,
     unpack,
 )
-from penstock.server.patience import Patience, patience_of
+from penstock.server.patience import Patience, Rounds, patience_of
+from penstock.server.protocol import AT_ONCE
 from penstock.server.statuses import body_of, status_of
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import Servable
-from penstock.wire.formats import JSON, accepted, encode
+from penstock.wire.formats import JSON, READERS, accepted, encode
 from penstock.wire.requests import LibraryWanted
 
 log = logging.getLogger("penstock.server")
@@ -77,10 +78,12 @@ class Invocations:
         self._timeout = timeout
         self._max_body_bytes = max_body_bytes
         self._unserved = gateway.metrics.version("", "")
+        self._rounds = Rounds()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = _Call(perf_counter(), _request_id(scope))
         headers: list[tuple[bytes, bytes]] = []
+        at_once = scope.pop(AT_ONCE, None)
         try:
             content, media = await self._handle(call, scope, receive)
             status, outcome = 200, "ok"
@@ -98,13 +101,19 @@ class Invocations:
                 call.unread = False
             _log_failure(error, outcome, call)
         self._count(call, outcome)
+        if status == 200 and at_once is not None and at_once(_head(content, media, call), content):
+            return
         headers += _headers(content, media, call)
         start = {"type": "http.response.start", "status": status, "headers": headers}
         if call.unread:
             await answer_unread(scope, receive, send, start, content)
             return
-        await send(start)
-        await send({"type": "http.response.body", "body": content})
+        try:
+            await send(start)
+            await send({"type": "http.response.body", "body": content})
+        except RuntimeError as error:  # uvloop's, in the moment between a client's leaving and the news of it
+            if "closed" not in str(error):
+                raise
 
     async def _handle(self, call: _Call, scope: Scope, receive: Receive) -> tuple[bytes, str]:
         """The answer's body and media type. Raises ClientLeft and every PenstockError that a request may meet."""
@@ -117,7 +126,7 @@ class Invocations:
         self._gateway.admit(call.servable, seconds, declared_length(scope))
         call.servable = None
         deadline = call.start + seconds
-        patience = Patience(receive, deadline, call.start)
+        patience = Patience(receive, deadline, call.start, self._rounds)
         hold = Hold(self._gateway)
         try:
             body = await read_body(scope, receive, self._max_body_bytes, hold)
@@ -186,20 +195,29 @@ def _request_id(scope: Scope) -> bytes:
     return b"%s%08x" % (_PROCESS_ID, next(_numbers))
 
 
+_MEDIA = {media: media.encode() for media in READERS}
+
+
 def _headers(content: bytes, media: str, call: _Call) -> list[tuple[bytes, bytes]]:
     headers = [
-        (b"content-type", media.encode()),
+        (b"content-type", _MEDIA[media]),
         (b"content-length", str(len(content)).encode()),
         (b"x-content-type-options", b"nosniff"),
         (b"x-request-id", call.request_id),
     ]
     if call.servable is not None:
-        headers += [
-            (b"x-model-name", call.servable.model.encode()),
-            (b"x-model-version", call.servable.version.encode()),
-            (b"server-timing", call.timing()),
-        ]
+        headers += [*call.servable.headers, (b"server-timing", call.timing())]
     return headers
+
+
+def _head(content: bytes, media: str, call: _Call) -> bytes:
+    """The same headers of a prediction, as the lines that they become."""
+    assert call.servable is not None
+    return (
+        b"content-type: %b\r\ncontent-length: %d\r\nx-content-type-options: nosniff\r\nx-request-id: %b\r\n"
+        b"%bserver-timing: %b\r\n"
+        % (_MEDIA[media], len(content), call.request_id, call.servable.header_lines, call.timing())
+    )
 
 
 def _log_failure(error: Exception, outcome: str, call: _Call) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from time import perf_counter
 from typing import TypeVar
 
@@ -32,15 +33,39 @@ def patience_of(scope: Scope, most: float) -> float:
     return min(seconds, most)
 
 
+class Rounds:
+    """One timer for all requests: each is looked at once, LISTEN_AFTER after it began, and most are over by then."""
+
+    def __init__(self) -> None:
+        # The whole mutable state: requests with the moment to look at them, the earliest first, and the timer for it.
+        self._waiting: deque[tuple[float, Patience]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, patience: Patience, now: float) -> None:
+        self._waiting.append((now + _LISTEN_AFTER, patience))
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_LISTEN_AFTER, self._look)
+
+    def _look(self) -> None:
+        now = perf_counter()
+        waiting = self._waiting
+        while waiting and waiting[0][0] <= now:
+            waiting.popleft()[1].wake()
+        self._timer = None
+        if waiting:
+            self._timer = asyncio.get_running_loop().call_later(waiting[0][0] - now, self._look)
+
+
 class Patience:
     """Watches over one request, from the task that answers it, until `end`.
 
     When the time is up while the body comes, the task is cancelled; later, the answer to come is, which takes the job
-    out of the queue. `fate` says why. Most requests are over before it wakes, so that it costs them one timer.
+    out of the queue. `fate` says why. Most requests are over before it wakes, so that it costs them next to nothing.
     """
 
     __slots__ = (
         "_deadline",
+        "_ended",
         "_future",
         "_listener",
         "_loop",
@@ -52,27 +77,34 @@ class Patience:
         "reading",
     )
 
-    def __init__(self, receive: Receive, deadline: float, now: float) -> None:
+    def __init__(self, receive: Receive, deadline: float, now: float, rounds: Rounds) -> None:
         self._receive = receive
         self._deadline = deadline
         self._loop = loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
         # The whole mutable state: what is waited for, who listens for the client going away, the next time to look, and
-        # whether there was one; how it ended; whether the body is still on its way.
+        # whether there was one; how it ended, and that it has; whether the body is still on its way.
         self._future: asyncio.Future[object] | None = None
         self._listener: asyncio.Task[None] | None = None
-        self._timer = loop.call_later(min(_LISTEN_AFTER, deadline - now), self._wake)
-        self._woken = False
+        self._timer: asyncio.TimerHandle | None = None
+        if deadline - now < _LISTEN_AFTER:
+            self._timer = loop.call_later(deadline - now, self.wake)
+        else:
+            rounds.add(self, now)
+        self._woken = self._ended = False
         self.fate: Exception | None = None
         self.reading = True
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """The time has come to listen for the client, or to give up."""
+        if self._ended:
+            return
         self._woken = True
         left = self._deadline - perf_counter()
         if left <= 0:
             self._give_up()
             return
-        self._timer = self._loop.call_later(left, self._wake)
+        self._timer = self._loop.call_later(left, self.wake)
         if self._future is not None:
             self._listen()
 
@@ -112,7 +144,9 @@ class Patience:
         return self.fate
 
     def end(self) -> None:
-        self._timer.cancel()
-        self._future = None
+        self._ended = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._future = self._task = None
         if self._listener is not None:
             self._listener.cancel()

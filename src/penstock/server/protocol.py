@@ -7,9 +7,10 @@ end, heads that never come, requests sent ahead by the thousand, and connections
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 # Bytes of a request's line and headers; more than one chunk of the socket's beyond it is never held.
 MAX_HEAD_BYTES = 64 * 1024
@@ -23,6 +24,36 @@ HEAD_SECONDS = 15.0
 REST_SECONDS = 30.0
 
 _TOO_LONG = b"Request headers may have 65536 bytes."
+
+
+# Where a request's scope has the way to answer in one go: `(head, body) -> whether it did`. To be taken out of there:
+# it leads back to the scope, and such a circle is left to the garbage collector, at some milliseconds for a few thousand.
+AT_ONCE = "penstock.answer_at_once"
+
+
+def _answer_at_once(cycle: RequestResponseCycle, head: bytes, body: bytes) -> bool:
+    """Writes a whole answer at once, where `send` looks at every header and writes twice. `head` is what follows the
+    status line 200, line by line. False where the answer must go the usual way."""
+    if cycle.response_started or cycle.flow.write_paused or not cycle.keep_alive:
+        return False
+    if cycle.disconnected or cycle.transport.is_closing():
+        return True
+    cycle.response_started = cycle.response_complete = True
+    cycle.transport.write(b"HTTP/1.1 200 OK\r\n%b%b\r\n%b" % (_lines(cycle.default_headers), head, body))
+    cycle.message_event.set()
+    cycle.on_response()
+    return True
+
+
+# uvicorn makes its own headers (the date) anew every second: those lines, and the list that they were made of.
+_made: tuple[object, bytes] = (None, b"")
+
+
+def _lines(headers: list[tuple[bytes, bytes]]) -> bytes:
+    global _made
+    if _made[0] is not headers:
+        _made = (headers, b"".join(b"%b: %b\r\n" % pair for pair in headers))
+    return _made[1]
 
 
 class Stage(IntEnum):
@@ -64,6 +95,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
+        cast(dict[str, Any], self.scope)[AT_ONCE] = partial(_answer_at_once, self.cycle)
         self.stage = _BODY
         if len(self.pipeline) > MAX_AHEAD:
             raise ValueError("too many requests sent ahead")  # the parser stops, and uvicorn closes the connection

@@ -18,6 +18,7 @@ from penstock.errors import Closing, DeadlineExceeded, Overloaded, PenstockError
 from penstock.payload import Params, Payload, Value, join
 from penstock.serving.admission import DrainRate, retry_after, too_late
 from penstock.serving.cost import CostModel
+from penstock.serving.inline import Inline
 from penstock.serving.lanes import Batch, DispatchReason, Job, Lanes
 from penstock.serving.runner import Runner, RunNow
 
@@ -26,12 +27,11 @@ log = logging.getLogger("penstock.serving")
 MAX_ROWS = 1024
 MAX_QUEUE_ROWS = 65_536
 
-# A batch that is predicted to cost less than this runs on the event loop itself.
-INLINE_SECONDS = 0.0005
-_TRY_INLINE_EVERY = 64
+# How many turns of the event loop an idle model waits at most while every one of them brings more.
+_TURNS = 8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """An answer with the seconds it waited and the seconds the model took."""
 
@@ -96,9 +96,11 @@ class Batcher:
         self._lanes = Lanes()
         self._running: set[asyncio.Task[None]] = set()
         self._woken = False
+        self._seen = 0
+        self._usual = self._turns = 0
         self._closed = False
         self.cost = CostModel()
-        self._threaded = 0
+        self._inline = Inline()
         self.drain = DrainRate()
         self._drained_at = -inf
         self.joined = joined
@@ -196,7 +198,17 @@ class Batcher:
         return Answer(whole, answers[0].queue, sum(a.predict for a in answers))
 
     def _end_of_tick(self) -> None:
+        """Gives an idle model what is there. While callers in a crowd go on arriving, some at every turn of the loop,
+        it is given a few turns more: those of the last batch are just sending their next requests, and would else fall
+        into two crowds that take turns."""
+        waiting = self._lanes.jobs
+        if waiting > self._seen and waiting + self._usual > 2 and self._turns < _TURNS:
+            self._seen = waiting
+            self._turns += 1
+            asyncio.get_running_loop().call_soon(self._end_of_tick)
+            return
         self._woken = False
+        self._seen = self._turns = 0
         self._dispatch("idle")
 
     def _dispatch(self, trigger: DispatchReason) -> None:
@@ -209,9 +221,11 @@ class Batcher:
                 batch = batch.of(self._in_time(batch.jobs, now))
                 if not batch.jobs:
                     continue
+            self._usual = len(batch.jobs)
             if self._observer is not None:
                 self._observer.dispatched(batch)
-            if not self._worth_inline(batch.rows) or not self._run_inline(batch):
+            here = self._run_now is not None and self._inline.choose(batch.rows, self.cost.predict(batch.rows))
+            if not here or not self._run_inline(batch):
                 self._running.add(asyncio.get_running_loop().create_task(self._run(batch)))
         if self._observer is not None:
             self._observer.queued(self._lanes.rows)
@@ -232,18 +246,6 @@ class Batcher:
         if self._observer is not None:
             self._observer.drained(self.drain.value)
 
-    def _worth_inline(self, rows: int) -> bool:
-        """Whether a batch is cheap enough. In a thread a batch waits for the interpreter and looks dearer than it is,
-        so that now and then one that is not quite cheap enough is tried all the same."""
-        if self._run_now is None:
-            return False
-        expected = self.cost.predict(rows)
-        self._threaded += 1
-        if expected <= INLINE_SECONDS or (expected <= 4 * INLINE_SECONDS and self._threaded >= _TRY_INLINE_EVERY):
-            self._threaded = 0
-            return True
-        return False
-
     def _run_inline(self, batch: Batch) -> bool:
         """Predicts on the event loop, which saves two hops between threads. False where the batch needs a second look:
         it runs again the long way, which finds whose rows are at fault."""
@@ -256,6 +258,7 @@ class Batcher:
         except Exception:
             return False
         self.cost.observe(batch.rows, seconds)
+        self._inline.observe(batch.rows, seconds)
         self._drained(batch.rows, started)
         return self._hand_out(jobs, answer, started, seconds)
 

@@ -63,6 +63,11 @@ class _Observer:
         self._metrics.drain_rate.set(rate)
 
 
+def _line(text: str) -> bytes:
+    """Text as a header may hold it: names come from directories and registries, which may allow more."""
+    return "".join(c if c.isprintable() and ord(c) < 128 else "?" for c in text).encode()
+
+
 class Lease:
     """Holds a version open for one request, from the decoding of its body to its answer. A class and no generator,
     since every request takes one."""
@@ -99,6 +104,8 @@ class Servable:
         self.model = model
         self.version = version
         self.loaded = loaded
+        self.headers = ((b"x-model-name", _line(model)), (b"x-model-version", _line(version)))
+        self.header_lines = b"".join(b"%b: %b\r\n" % pair for pair in self.headers)
         self.metrics = metrics.version(model, version)
         unjoined = loaded.proof.unjoined
         self.joined_at_load = not unjoined

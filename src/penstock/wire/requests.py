@@ -45,7 +45,7 @@ from penstock.wire.invocations import (
 _TOLD = 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """A body as the model should get it. `params` are as they were sent; `wrapped` is whether the answer goes under a
     "predictions" key."""
