@@ -43,7 +43,7 @@ def make_app(
     ]
     handlers = {HTTPException: _http_error, PenstockError: _penstock_error}
     app = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
-    return Door(app, invocations, gateway, token=token)
+    return Door(app, invocations, invocations.refusals, gateway, token=token)
 
 
 async def _http_error(request: Request, error: HTTPException) -> Response:

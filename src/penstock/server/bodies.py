@@ -23,7 +23,7 @@ _DISCARD_FACTOR = 4
 # A body that was not read and is no longer than this is left to the HTTP parser, which throws it away in passing; the
 # connection lives on. For a longer one it is closed, a moment later: the client may still be sending, and the system
 # answers bytes that nobody reads with a reset, which makes clients throw away the answer that they have.
-_LEFT_UNREAD = 64 * 1024
+LEFT_UNREAD = 64 * 1024
 _LINGER_SECONDS = 1.0
 
 
@@ -114,7 +114,7 @@ async def answer_unread(scope: Scope, receive: Receive, send: Send, start: Messa
     """Sends an answer whose request has a body that was not read to its end."""
     asks = header(scope, b"expect") is not None  # sends its body only when told to, which nobody does any more
     chunked = header(scope, b"transfer-encoding") is not None
-    if not asks and not chunked and declared_length(scope) <= _LEFT_UNREAD:
+    if not asks and not chunked and declared_length(scope) <= LEFT_UNREAD:
         await send(start)
         await send({"type": "http.response.body", "body": content})
         return

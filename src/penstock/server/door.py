@@ -8,7 +8,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from penstock.server.bodies import header
 from penstock.server.protocol import AT_ONCE
+from penstock.server.refusals import Refusals
 from penstock.server.statuses import error_body
+from penstock.server.targets import invocation_target
 from penstock.serving.gateway import Gateway
 
 # Probes carry no credentials and learn nothing but alive, ready, or not; the page is static, and asks for the token.
@@ -21,7 +23,11 @@ class Door:
     Predictions, which are nearly all there is, go straight to their endpoint, past the application's routing.
     """
 
-    def __init__(self, app: ASGIApp, invocations: ASGIApp, gateway: Gateway, *, token: str = "") -> None:
+    def __init__(
+        self, app: ASGIApp, invocations: ASGIApp, refusals: Refusals, gateway: Gateway, *, token: str = ""
+    ) -> None:
+        # The short cut of the HTTP protocol, which knows no token.
+        self.refusals = None if token else refusals
         self._app = app
         self._invocations = invocations
         self._gateway = gateway
@@ -48,19 +54,6 @@ class Door:
     def _admits(self, scope: Scope) -> bool:
         scheme, _, token = (header(scope, b"authorization") or b"").partition(b" ")
         return hmac.compare_digest(scheme.capitalize() + b" " + token.strip(), self._expected)
-
-
-def invocation_target(path: str) -> dict[str, str] | None:
-    """Which model and version a path asks predictions of: `name` and `version`, as far as it names them. None for any
-    other path."""
-    if path == "/invocations":
-        return {}
-    match path.split("/"):
-        case ["", "models", name, "invocations"] if name:
-            return {"name": name}
-        case ["", "models", name, "versions", version, "invocations"] if name and version:
-            return {"name": name, "version": version}
-    return None
 
 
 def _closing(send: Send) -> Send:

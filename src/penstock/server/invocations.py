@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from dataclasses import dataclass
 from importlib import import_module
-from itertools import count
 from time import perf_counter
 
 from starlette.types import Receive, Scope, Send
@@ -30,7 +28,9 @@ from penstock.server.bodies import (
 )
 from penstock.server.patience import Patience, Rounds, patience_of
 from penstock.server.protocol import AT_ONCE
+from penstock.server.refusals import Refusals
 from penstock.server.statuses import body_of, status_of
+from penstock.server.targets import PROTOCOL, request_id
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import Servable
 from penstock.wire.formats import JSON, READERS, accepted, encode
@@ -38,11 +38,7 @@ from penstock.wire.requests import LibraryWanted
 
 log = logging.getLogger("penstock.server")
 
-PROTOCOL = "invocations"
-
 TIMEOUT = 60.0
-
-_ALLOWED_IN_ID = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/+=@")
 
 
 @dataclass(slots=True)
@@ -71,7 +67,12 @@ class Invocations:
     """The ASGI endpoint for every /invocations path; path parameters name the model and the version."""
 
     def __init__(
-        self, gateway: Gateway, *, max_body_bytes: int, timeout: float = TIMEOUT, nan_words: bool = False
+        self,
+        gateway: Gateway,
+        *,
+        max_body_bytes: int,
+        timeout: float = TIMEOUT,
+        nan_words: bool = False,
     ) -> None:
         self._gateway = gateway
         self._nan_words = nan_words
@@ -79,9 +80,10 @@ class Invocations:
         self._max_body_bytes = max_body_bytes
         self._unserved = gateway.metrics.version("", "")
         self._rounds = Rounds()
+        self.refusals = Refusals(gateway, timeout)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        call = _Call(perf_counter(), _request_id(scope))
+        call = _Call(perf_counter(), request_id(header(scope, b"x-request-id")))
         headers: list[tuple[bytes, bytes]] = []
         at_once = scope.pop(AT_ONCE, None)
         try:
@@ -96,6 +98,7 @@ class Invocations:
             if isinstance(error, Overloaded):
                 headers.append((b"retry-after", str(error.retry_after).encode()))
                 self._metrics(call).overloaded[error.limit].inc()
+                self.refusals.alert()
             if status == 413:
                 headers.append((b"connection", b"close"))
                 call.unread = False
@@ -180,19 +183,6 @@ def _answer_media(scope: Scope) -> str:
     if accept is None or accept in (b"*/*", b"application/json"):
         return JSON
     return accepted(accept.decode("latin-1"))
-
-
-# Ids of our own: a random beginning for the process, then a count.
-_PROCESS_ID = secrets.token_hex(4).encode()
-_numbers = count()
-
-
-def _request_id(scope: Scope) -> bytes:
-    """The caller's X-Request-Id where it is harmless, else a new one."""
-    given = header(scope, b"x-request-id")
-    if given and len(given) <= 128 and _ALLOWED_IN_ID.issuperset(given):
-        return given
-    return b"%s%08x" % (_PROCESS_ID, next(_numbers))
 
 
 _MEDIA = {media: media.encode() for media in READERS}

@@ -7,7 +7,7 @@ from collections import deque
 from time import perf_counter
 from typing import TypeVar
 
-from starlette.types import Receive, Scope
+from starlette.types import Message, Receive, Scope
 
 from penstock.errors import DeadlineExceeded, InputTooSlow, MalformedInput
 from penstock.server.bodies import ClientLeft, header
@@ -54,6 +54,10 @@ class Rounds:
         self._timer = None
         if waiting:
             self._timer = asyncio.get_running_loop().call_later(waiting[0][0] - now, self._look)
+
+
+async def _nothing() -> Message:
+    return {"type": "http.disconnect"}
 
 
 class Patience:
@@ -148,5 +152,6 @@ class Patience:
         if self._timer is not None:
             self._timer.cancel()
         self._future = self._task = None
+        self._receive = _nothing  # a request that is over is not kept until its round
         if self._listener is not None:
             self._listener.cancel()

@@ -12,6 +12,8 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from penstock.server.refusals import Refusals
+
 # Bytes of a request's line and headers; more than one chunk of the socket's beyond it is never held.
 MAX_HEAD_BYTES = 64 * 1024
 
@@ -27,7 +29,7 @@ _TOO_LONG = b"Request headers may have 65536 bytes."
 
 
 # Where a request's scope has the way to answer in one go: `(head, body) -> whether it did`. To be taken out of there:
-# it leads back to the scope, and such a circle is left to the garbage collector, at some milliseconds for a few thousand.
+# it leads back to the scope, and such circles are left to the garbage collector, which stops everything for them.
 AT_ONCE = "penstock.answer_at_once"
 
 
@@ -69,10 +71,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # The mutable state beside uvicorn's: what is coming, the bytes of its head, sweeps since anything began.
+        self._refusals: Refusals | None = getattr(self.config.loaded_app, "refusals", None)
+        # The mutable state beside uvicorn's: what is coming, the bytes of its head, sweeps since anything began; and
+        # whether what comes is thrown away, since its answer is out.
         self.stage = Stage.NOTHING
         self._head_bytes = 0
         self._sweeps = 0
+        self._passing = False
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -94,16 +99,43 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = self._sweeps = 0
 
     def on_headers_complete(self) -> None:
+        if self._refusals is not None and self._refusals.alerted and self._refuse(self._refusals):
+            self.stage = _BODY
+            return
         super().on_headers_complete()
         cast(dict[str, Any], self.scope)[AT_ONCE] = partial(_answer_at_once, self.cycle)
         self.stage = _BODY
         if len(self.pipeline) > MAX_AHEAD:
             raise ValueError("too many requests sent ahead")  # the parser stops, and uvicorn closes the connection
 
+    def on_body(self, body: bytes) -> None:
+        if not self._passing:
+            super().on_body(body)
+
     def on_message_complete(self) -> None:
-        super().on_message_complete()
+        if self._passing:
+            self._passing = False
+            self.on_response_complete()
+        else:
+            super().on_message_complete()
         self.stage = _NOTHING
         self._sweeps = 0
+
+    def _refuse(self, refusals: Refusals) -> bool:
+        """Answers a request that there is no room for; False for the usual way."""
+        answering = self.cycle is not None and not self.cycle.response_complete
+        parser = self.parser
+        if answering or self.pipeline or parser.get_method() != b"POST" or not parser.should_keep_alive():
+            return False
+        answer = refusals.refuse(self.url, self.headers)
+        if answer is None:
+            return False
+        if not self.transport.is_closing():
+            self.transport.write(
+                b"HTTP/1.1 429 Too Many Requests\r\n" + _lines(self.server_state.default_headers) + answer
+            )
+        self._passing = True
+        return True
 
     def sweep(self) -> None:
         """Called every SWEEP_EVERY seconds: closes a connection that has kept everybody waiting for too long. One that

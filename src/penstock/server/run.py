@@ -24,7 +24,7 @@ log = logging.getLogger("penstock.server")
 
 # How long a thread may have the interpreter while another one wants it. A forest takes and leaves it a hundred times a
 # batch; with Python's 5 ms each time, an event loop that is busy turning callers away would starve the model.
-_SWITCH_SECONDS = 0.0005
+_SWITCH_SECONDS = 0.0001
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from penstock.serving.cost import CostModel
 
 # The longest that a batch may hold up the loop, by what is known.
-INLINE_SECONDS = 0.002
+INLINE_SECONDS = 0.001
 
 # One that looks up to so many times dearer in a thread is tried on the loop: at first, and then now and then.
 _WORTH_A_TRY = 8
