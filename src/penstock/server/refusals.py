@@ -6,6 +6,7 @@ is a short cut: what it does not refuse goes the usual way, and is refused there
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from time import perf_counter
 
 from penstock.errors import Overloaded
@@ -13,9 +14,13 @@ from penstock.server.bodies import LEFT_UNREAD
 from penstock.server.statuses import body_of, status_of
 from penstock.server.targets import PROTOCOL, invocation_target, request_id
 from penstock.serving.gateway import Gateway
+from penstock.serving.servable import Servable
 
 # After a refusal on the usual way, the short cut is looked at for so long; else it would cost every request something.
 _ALERT_SECONDS = 0.25
+
+# How long the same words are said to everybody.
+_SAME_SECONDS = 0.01
 
 # Headers that make a request a case for the usual way.
 _UNUSUAL = frozenset({b"expect", b"transfer-encoding", b"x-request-timeout"})
@@ -27,13 +32,24 @@ _HEAD = (
 )
 
 
+@dataclass(slots=True)
+class _Refusal:
+    servable: Servable
+    limit: str
+    retry_after: int
+    content: bytes
+    until: float
+
+
 class Refusals:
     """`timeout` is the seconds that callers wait who do not say."""
 
     def __init__(self, gateway: Gateway, timeout: float) -> None:
         self._gateway = gateway
         self._timeout = timeout
+        # The whole mutable state: until when to look at all, and the last words said.
         self._until = 0.0
+        self._known: _Refusal | None = None
 
     def alert(self) -> None:
         """Somebody was refused: there may be a crowd."""
@@ -53,18 +69,31 @@ class Refusals:
         servable = None if target is None else gateway.peek(target.get("name"), target.get("version"))
         if servable is None or gateway.draining:
             return None
+        refusal = self._refusal(servable, int(length))
+        if refusal is None:
+            return None
+        servable.metrics.overloaded[refusal.limit].inc()
+        servable.metrics.outcomes[PROTOCOL, "rejected"].inc()
+        return _HEAD % (
+            len(refusal.content),
+            refusal.retry_after,
+            request_id(named.get(b"x-request-id")),
+            servable.header_lines,
+            refusal.content,
+        )
+
+    def _refusal(self, servable: Servable, declared: int) -> _Refusal | None:
+        """Why there is no room, if there is none. The words are made anew only now and then: a crowd gets the same."""
+        now = perf_counter()
+        known = self._known
+        full = servable.crowd.inside >= servable.crowd.limit
+        if full and known is not None and known.servable is servable and now < known.until:
+            return known
         try:
-            gateway.admit(servable, self._timeout, int(length))
+            self._gateway.admit(servable, self._timeout, declared)
         except Overloaded as error:
-            servable.metrics.overloaded[error.limit].inc()
-            servable.metrics.outcomes[PROTOCOL, "rejected"].inc()
-            self.alert()
             content = body_of(error, status_of(error))
-            return _HEAD % (
-                len(content),
-                error.retry_after,
-                request_id(named.get(b"x-request-id")),
-                servable.header_lines,
-                content,
-            )
+            self._known = _Refusal(servable, error.limit, error.retry_after, content, now + _SAME_SECONDS)
+            self._until = now + _ALERT_SECONDS
+            return self._known
         return None
