@@ -155,3 +155,4 @@ class Patience:
         self._receive = _nothing  # a request that is over is not kept until its round
         if self._listener is not None:
             self._listener.cancel()
+            self._listener = None  # its end keeps a traceback that leads back here, and circles wait for the collector
