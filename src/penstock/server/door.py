@@ -7,7 +7,7 @@ import hmac
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from penstock.server.bodies import header
-from penstock.server.protocol import AT_ONCE
+from penstock.server.protocol import EXCHANGE
 from penstock.server.refusals import Refusals
 from penstock.server.statuses import error_body
 from penstock.server.targets import invocation_target
@@ -40,7 +40,7 @@ class Door:
             return
         if self._gateway.draining:
             send = _closing(send)
-            scope.pop(AT_ONCE, None)  # which knows nothing of that
+            scope.pop(EXCHANGE, None)  # which knows nothing of that
         if self._expected and scope["path"] not in _OPEN_PATHS and not self._admits(scope):
             await _refuse(send)
             return
@@ -48,7 +48,7 @@ class Door:
             scope["path_params"] = target
             await self._invocations(scope, receive, send)
             return
-        scope.pop(AT_ONCE, None)
+        scope.pop(EXCHANGE, None)
         await self._app(scope, receive, send)
 
     def _admits(self, scope: Scope) -> bool:

@@ -27,7 +27,7 @@ from penstock.server.bodies import (
     unpack,
 )
 from penstock.server.patience import Patience, Rounds, patience_of
-from penstock.server.protocol import AT_ONCE
+from penstock.server.protocol import EXCHANGE, Exchange
 from penstock.server.refusals import Refusals
 from penstock.server.statuses import body_of, status_of
 from penstock.server.targets import PROTOCOL, request_id
@@ -85,9 +85,9 @@ class Invocations:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = _Call(perf_counter(), request_id(header(scope, b"x-request-id")))
         headers: list[tuple[bytes, bytes]] = []
-        at_once = scope.pop(AT_ONCE, None)
+        exchange: Exchange | None = scope.pop(EXCHANGE, None)
         try:
-            content, media = await self._handle(call, scope, receive)
+            content, media = await self._handle(call, scope, receive, exchange)
             status, outcome = 200, "ok"
         except ClientLeft:
             self._count(call, "client_error")
@@ -104,7 +104,7 @@ class Invocations:
                 call.unread = False
             _log_failure(error, outcome, call)
         self._count(call, outcome)
-        if status == 200 and at_once is not None and at_once(_head(content, media, call), content):
+        if status == 200 and exchange is not None and exchange.answer(_head(content, media, call), content):
             return
         headers += _headers(content, media, call)
         start = {"type": "http.response.start", "status": status, "headers": headers}
@@ -118,7 +118,9 @@ class Invocations:
             if "closed" not in str(error):
                 raise
 
-    async def _handle(self, call: _Call, scope: Scope, receive: Receive) -> tuple[bytes, str]:
+    async def _handle(
+        self, call: _Call, scope: Scope, receive: Receive, exchange: Exchange | None
+    ) -> tuple[bytes, str]:
         """The answer's body and media type. Raises ClientLeft and every PenstockError that a request may meet."""
         media = media_type(scope)
         answer_media = _answer_media(scope)
@@ -129,7 +131,7 @@ class Invocations:
         self._gateway.admit(call.servable, seconds, declared_length(scope))
         call.servable = None
         deadline = call.start + seconds
-        patience = Patience(receive, deadline, call.start, self._rounds)
+        patience = Patience(receive, deadline, call.start, self._rounds, exchange)
         hold = Hold(self._gateway)
         try:
             body = await read_body(scope, receive, self._max_body_bytes, hold)

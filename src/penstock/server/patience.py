@@ -11,6 +11,7 @@ from starlette.types import Message, Receive, Scope
 
 from penstock.errors import DeadlineExceeded, InputTooSlow, MalformedInput
 from penstock.server.bodies import ClientLeft, header
+from penstock.server.protocol import Exchange
 
 # How long a request waits before somebody listens for its client going away; most are answered long before.
 _LISTEN_AFTER = 0.05
@@ -70,6 +71,7 @@ class Patience:
     __slots__ = (
         "_deadline",
         "_ended",
+        "_exchange",
         "_future",
         "_listener",
         "_loop",
@@ -81,8 +83,11 @@ class Patience:
         "reading",
     )
 
-    def __init__(self, receive: Receive, deadline: float, now: float, rounds: Rounds) -> None:
+    def __init__(
+        self, receive: Receive, deadline: float, now: float, rounds: Rounds, exchange: Exchange | None = None
+    ) -> None:
         self._receive = receive
+        self._exchange = exchange
         self._deadline = deadline
         self._loop = loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
@@ -122,12 +127,19 @@ class Patience:
         waiting.cancel()
 
     def _listen(self) -> None:
-        if self._listener is None:
+        if self._exchange is not None:
+            self._exchange.left = self._client_left
+            if self._exchange.disconnected:
+                self._client_left()
+        elif self._listener is None:
             self._listener = self._loop.create_task(self._until_client_leaves())
 
     async def _until_client_leaves(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
+        self._client_left()
+
+    def _client_left(self) -> None:
         if self._future is not None:
             self.fate = ClientLeft()
             self._future.cancel()
@@ -152,6 +164,8 @@ class Patience:
         if self._timer is not None:
             self._timer.cancel()
         self._future = self._task = None
+        if self._exchange is not None:
+            self._exchange.left = None
         self._receive = _nothing  # a request that is over is not kept until its round
         if self._listener is not None:
             self._listener.cancel()

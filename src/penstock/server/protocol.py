@@ -6,8 +6,8 @@ end, heads that never come, requests sent ahead by the thousand, and connections
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import IntEnum
-from functools import partial
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -28,23 +28,38 @@ REST_SECONDS = 30.0
 _TOO_LONG = b"Request headers may have 65536 bytes."
 
 
-# Where a request's scope has the way to answer in one go: `(head, body) -> whether it did`. To be taken out of there:
-# it leads back to the scope, and such circles are left to the garbage collector, which stops everything for them.
-AT_ONCE = "penstock.answer_at_once"
+# Where a request's scope has its Exchange. To be taken out of there: it leads back to the scope, and such circles are left
+# to the garbage collector, which stops everything for them.
+EXCHANGE = "penstock.exchange"
 
 
-def _answer_at_once(cycle: RequestResponseCycle, head: bytes, body: bytes) -> bool:
-    """Writes a whole answer at once, where `send` looks at every header and writes twice. `head` is what follows the
-    status line 200, line by line. False where the answer must go the usual way."""
-    if cycle.response_started or cycle.flow.write_paused or not cycle.keep_alive:
-        return False
-    if cycle.disconnected or cycle.transport.is_closing():
+class Exchange:
+    """What the protocol offers for one request beside ASGI: an answer in one write, and word of a client that leaves
+    without a task that listens for it. `left` is called then, if it is set."""
+
+    __slots__ = ("_cycle", "left")
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+        self.left: Callable[[], None] | None = None
+
+    @property
+    def disconnected(self) -> bool:
+        return self._cycle.disconnected
+
+    def answer(self, head: bytes, body: bytes) -> bool:
+        """Writes a whole answer at once, where `send` looks at every header and writes twice. `head` is what follows
+        the status line 200, line by line. False where the answer must go the usual way."""
+        cycle = self._cycle
+        if cycle.response_started or cycle.flow.write_paused or not cycle.keep_alive:
+            return False
+        if cycle.disconnected or cycle.transport.is_closing():
+            return True
+        cycle.response_started = cycle.response_complete = True
+        cycle.transport.write(b"HTTP/1.1 200 OK\r\n%b%b\r\n%b" % (_lines(cycle.default_headers), head, body))
+        cycle.message_event.set()
+        cycle.on_response()
         return True
-    cycle.response_started = cycle.response_complete = True
-    cycle.transport.write(b"HTTP/1.1 200 OK\r\n%b%b\r\n%b" % (_lines(cycle.default_headers), head, body))
-    cycle.message_event.set()
-    cycle.on_response()
-    return True
 
 
 # uvicorn makes its own headers (the date) anew every second: those lines, and the list that they were made of.
@@ -72,12 +87,19 @@ class BoundedProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._refusals: Refusals | None = getattr(self.config.loaded_app, "refusals", None)
-        # The mutable state beside uvicorn's: what is coming, the bytes of its head, sweeps since anything began; and
-        # whether what comes is thrown away, since its answer is out.
+        # The mutable state beside uvicorn's: what is coming, the bytes of its head, sweeps since anything began;
+        # whether what comes is thrown away, since its answer is out; the last request's exchange.
         self.stage = Stage.NOTHING
         self._head_bytes = 0
         self._sweeps = 0
         self._passing = False
+        self._exchange: Exchange | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None and exchange.left is not None:
+            exchange.left()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -102,8 +124,13 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._refusals is not None and self._refusals.alerted and self._refuse(self._refusals):
             self.stage = _BODY
             return
+        before = self.cycle
         super().on_headers_complete()
-        cast(dict[str, Any], self.scope)[AT_ONCE] = partial(_answer_at_once, self.cycle)
+        if self.cycle is not before and (
+            before is None or before.response_complete
+        ):  # one sent ahead goes the usual way
+            self._exchange = Exchange(self.cycle)
+            cast(dict[str, Any], self.scope)[EXCHANGE] = self._exchange
         self.stage = _BODY
         if len(self.pipeline) > MAX_AHEAD:
             raise ValueError("too many requests sent ahead")  # the parser stops, and uvicorn closes the connection
