@@ -39,7 +39,8 @@ def _expand(text: str, format_: str | None) -> list[Source]:
             what = f"none of its {len(files)} files has an ending that tells its format" if files else "it is empty"
             raise ConfigError(f"There is nothing to score in {text}: {what}.")
     elif _PATTERN.search(text):
-        paths = place.matches(text)
+        hidden = text.rsplit("/", 1)[-1].startswith("_")
+        paths = [p for p in place.matches(text) if hidden or not p.rsplit("/", 1)[-1].startswith("_")]
         if not paths:
             raise ConfigError(f"No file matches {text}.")
     else:

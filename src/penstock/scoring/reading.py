@@ -190,15 +190,10 @@ def _open_bytes(path: str) -> BinaryIO:
 
 
 def _unpacked(raw: BinaryIO, compression: str | None) -> Any:
-    if compression == "gzip":
-        import gzip
+    """pyarrow's streams read packed files that were put together, and refuse truncated ones."""
+    import pyarrow as pa
 
-        return gzip.GzipFile(fileobj=raw, mode="rb")
-    if compression == "zstd":
-        import zstandard
-
-        return zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True, closefd=False)
-    return raw
+    return raw if compression is None else pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), compression)
 
 
 class _ColumnCutter(_Cutter):

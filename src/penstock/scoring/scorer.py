@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -49,17 +49,40 @@ class Scored:
     failure: PenstockError | None = None
 
 
-def score_chunk(predict: Predict, task: Task, chunk: Chunk) -> Scored:
-    """Never raises what Penstock raises: the failure is part of the result, with the chunks before it in order."""
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A chunk, without its data, and its rows, or why it has none."""
+
+    chunk: Chunk
+    rows: Rows | None
+    failure: PenstockError | None = None
+
+
+def decode_chunk(task: Task, chunk: Chunk) -> Ready:
+    """Never raises what Penstock raises: a failure takes its turn behind the chunks before it."""
     bare = replace(chunk, data=None)
     try:
-        rows = decode(chunk, task.sources[chunk.source], task.schema, task.keep)
-        return _score(predict, task, chunk, rows, bare)
+        return Ready(bare, decode(chunk, task.sources[chunk.source], task.schema, task.keep))
     except PenstockError as error:
-        return Scored(bare, None, failure=error)
+        return Ready(bare, None, error)
 
 
-def _score(predict: Predict, task: Task, chunk: Chunk, rows: Rows, bare: Chunk) -> Scored:
+def score_ready(predict: Predict, task: Task, ready: Ready) -> Scored:
+    """The same holds here."""
+    if ready.rows is None:
+        return Scored(ready.chunk, None, failure=ready.failure)
+    try:
+        return _score(predict, task, ready.chunk, ready.rows)
+    except PenstockError as error:
+        return Scored(ready.chunk, None, failure=error)
+
+
+def score_chunk(predict: Predict, task: Task, chunk: Chunk) -> Scored:
+    """Both steps at once."""
+    return score_ready(predict, task, decode_chunk(task, chunk))
+
+
+def _score(predict: Predict, task: Task, chunk: Chunk, rows: Rows) -> Scored:
     path, careful = task.sources[chunk.source].path, task.on_error != "fail"
     rejects = list(rows.rejects)
     conformed, bad = _conformed(rows, task.schema, every=careful)
@@ -67,18 +90,18 @@ def _score(predict: Predict, task: Task, chunk: Chunk, rows: Rows, bare: Chunk) 
         rejects.append(
             Reject(path, chunk.row + int(rows.places[row]), *_column_and_reason(violation), _cell(rows, violation))
         )
-    good = np.setdiff1d(np.arange(rows.table.rows), list(bad))
+    good = _others(rows.table.rows, bad)
     if rejects and not careful:
-        return Scored(bare, None, failure=_refusal(min(rejects, key=lambda r: r.row)))
+        return Scored(chunk, None, failure=_refusal(min(rejects, key=lambda r: r.row)))
     pieces, failed = bisect(predict, conformed.payload, task.params, len(good), first_only=not careful)
     for place, reason in failed:
         row = int(good[place])
         rejects.append(Reject(path, chunk.row + int(rows.places[row]), None, reason, _row(rows, row)))
     if failed and not careful:
-        return Scored(bare, None, failure=_refusal(rejects[0]))
-    answered = np.delete(good, [place for place, _ in failed])
+        return Scored(chunk, None, failure=_refusal(rejects[0]))
+    answered = good[_others(len(good), [place for place, _ in failed])]
     table = _output(pieces, rows, answered, task, chunk.rows)
-    return Scored(bare, table, tuple(sorted(rejects, key=lambda r: r.row)))
+    return Scored(chunk, table, tuple(sorted(rejects, key=lambda r: r.row)))
 
 
 def _refusal(reject: Reject) -> ScoringError:
@@ -115,11 +138,18 @@ def _conformed(rows: Rows, schema: Schema | None, *, every: bool) -> tuple[Confo
         return Conformed(table), bad
     if not every:
         return Conformed(table), {min(bad): bad[min(bad)]}
-    good = np.setdiff1d(np.arange(rows.table.rows), list(bad))
+    good = _others(rows.table.rows, bad)
     left = Rows(rows.table.take(good), rows.casting, rows.kept, good)
     conformed, worse = (Conformed(left.table), {}) if not len(good) else _conformed(left, schema, every=True)
     bad |= {int(good[row]): replace(v, row=int(good[row])) for row, v in worse.items()}
     return conformed, bad
+
+
+def _others(count: int, taken: Iterable[int]) -> Array:
+    """The numbers below `count` that are not taken, in order."""
+    left = np.ones(count, dtype=bool)
+    left[list(taken)] = False
+    return np.flatnonzero(left)
 
 
 def good_rows(rows: Rows, schema: Schema | None, most: int) -> Payload:

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from penstock.errors import ScoringError
 from penstock.loading import LoadedModel, LoadOptions, load_path
 from penstock.scoring.reading import Chunk
-from penstock.scoring.scorer import Scored, Task, score_chunk
+from penstock.scoring.scorer import Scored, Task, decode_chunk, score_chunk, score_ready
 
 T = TypeVar("T")
 
@@ -71,8 +71,8 @@ def score_all(
 ) -> Iterator[Scored]:
     """The chunks' results, in order. Closing the iterator ends the workers."""
     if workers.kind == "inline":
-        with ahead(chunks) as read:
-            yield from (score_chunk(model.predictor.predict, task, chunk) for chunk in read)
+        with ahead(chunks) as read, ahead(map(partial(decode_chunk, task), read)) as decoded:
+            yield from (score_ready(model.predictor.predict, task, ready) for ready in decoded)
         return
     if workers.kind == "threads":
         pool: Executor = ThreadPoolExecutor(workers.count, thread_name_prefix="score")
@@ -140,7 +140,7 @@ def ahead(items: Iterable[T], depth: int = _AHEAD) -> Iterator[Iterator[T]]:
         yield given()
     finally:
         stopped.set()
-        thread.join()
+        thread.join(5)  # it may wait for a stream that gives nothing; then it ends with the process
 
 
 class Behind:
