@@ -14,12 +14,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from penstock.errors import ScoringError
+from penstock.errors import PenstockError, ScoringError
 from penstock.loading import LoadedModel, LoadOptions, load_path
 from penstock.scoring.reading import Chunk
 from penstock.scoring.scorer import Scored, Task, decode_chunk, score_chunk, score_ready
@@ -165,8 +165,8 @@ class Behind:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
-# In a worker process: its model and task, set once when it starts.
-_here: tuple[LoadedModel, Task] | None = None
+# In a worker process: its model and task, or why there is no model; set once when it starts.
+_here: tuple[LoadedModel | PenstockError, Task] | None = None
 
 
 def _process_pool(count: int, model: LoadedModel, task: Task, options: LoadOptions) -> ProcessPoolExecutor:
@@ -184,7 +184,10 @@ def _start_process(package: str, options: LoadOptions, task: Task) -> None:
     # Ctrl-C reaches every process of a terminal; the first one decides what becomes of the chunks under way.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    _here = (load_path(package, options), task)
+    try:
+        _here = (load_path(package, options), task)
+    except PenstockError as error:
+        _here = (error, task)
 
 
 def _end_with_parent() -> None:
@@ -200,4 +203,6 @@ def _end_with_parent() -> None:
 def _score_in_process(chunk: Chunk) -> Scored:
     assert _here is not None
     model, task = _here
+    if isinstance(model, PenstockError):
+        return Scored(replace(chunk, data=None), None, failure=model)
     return score_chunk(model.predictor.predict, task, chunk)
