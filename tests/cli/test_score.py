@@ -186,7 +186,7 @@ def test_shards_and_finish(iris_package: Path, rows: Path, tmp_path: Path, here:
 
 @pytest.mark.parametrize("content_type", [None, "json", "csv"])
 def test_like_mlflow_models_predict(
-    iris_package: Path, iris_frame: Any, tmp_path: Path, content_type: str | None
+    iris_package: Path, iris_frame: Any, tmp_path: Path, here: Here, content_type: str | None
 ) -> None:
     if content_type == "csv":
         body = iris_frame.to_csv(index=False).encode()
