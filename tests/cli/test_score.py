@@ -61,7 +61,8 @@ def test_what_is_told(iris_package: Path, rows: Path, tmp_path: Path) -> None:
     told = done.stderr.decode().splitlines()
     digest = load_path(iris_package).digest[:12]
     assert told[0] == f"iris version {digest} ({digest})"
-    assert told[1].startswith("rows.csv (csv, 2.") and told[1].endswith("kB) to out.parquet (parquet)")
+    assert told[1].startswith("rows.csv (csv, 2.")
+    assert told[1].endswith("kB) to out.parquet (parquet)")
     assert told[2] == "1 worker"
     assert b"150 read, 150 written, 0 rejected" in done.stdout
     assert pd.read_parquet(tmp_path / "out.parquet")["id"].astype(int).tolist() == list(range(150))

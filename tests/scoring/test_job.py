@@ -12,7 +12,6 @@ import pytest
 from penstock.errors import ConfigError, ScoringError
 from penstock.loading import LoadedModel, load_path
 from penstock.scoring import Progress
-
 from scoring.jobs import score
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from scoring.jobs import score
 
 from penstock.errors import Interrupted, ScoringError
 from penstock.loading import LoadedModel, load_path
 from penstock.scoring import Shard, finish
+from scoring.jobs import score
 
 fsspec = pytest.importorskip("fsspec")
 

@@ -1,4 +1,4 @@
-"""Text cut into records: never inside a cell, the same however the stream hands out its bytes and wherever it begins."""
+"""Text cut into records: never inside a cell, the same however the stream gives its bytes and wherever it begins."""
 
 from __future__ import annotations
 

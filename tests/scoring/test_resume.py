@@ -14,11 +14,11 @@ from typing import Any
 import orjson
 import pandas as pd
 import pytest
-from scoring.jobs import files, score
 
 from penstock.errors import Interrupted, JobDiffers, ScoringError
 from penstock.loading import LoadedModel, load_path
 from penstock.scoring import Shard, commit, finish, places
+from scoring.jobs import files, score
 
 SHAPING: dict[str, Any] = {"part_rows": 75, "chunk_rows": 16, "keep": ("id",), "on_error": "skip"}
 
@@ -167,7 +167,7 @@ def test_another_job_is_refused_with_the_difference_named(tmp_path: Path, iris: 
 def test_a_part_that_is_gone_is_noticed(tmp_path: Path, iris: LoadedModel, rows: Path) -> None:
     score(iris, rows, f"{tmp_path}/", output_format="csv", **SHAPING)
     (tmp_path / "part-00002-000001.csv").unlink()
-    with pytest.raises(ScoringError, match="part-00002-000001.csv .* is gone"):
+    with pytest.raises(ScoringError, match=r"part-00002-000001\.csv .* is gone"):
         score(iris, rows, f"{tmp_path}/", output_format="csv", resume=True, **SHAPING)
 
 

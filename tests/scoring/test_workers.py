@@ -14,12 +14,12 @@ from typing import Any
 import pandas as pd
 import psutil
 import pytest
-from scoring.jobs import files, score
 
 from penstock.errors import CodeNotTrusted, ScoringError
-from penstock.loading import LoadedModel, LoadOptions, load_path
+from penstock.loading import LoadOptions, load_path
 from penstock.package.save import save_model
 from penstock.scoring.workers import Behind, Workers, ahead, choose_workers
+from scoring.jobs import files, score
 
 SHAPING: dict[str, Any] = {"part_rows": 50, "chunk_rows": 8, "keep": ("id",), "on_error": "null"}
 
