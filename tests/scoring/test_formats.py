@@ -138,8 +138,8 @@ def test_directories_patterns_and_lists_in_order(iris: LoadedModel, iris_frame: 
 numbers = st.one_of(
     st.floats(allow_nan=True, allow_infinity=True).map(repr),
     st.integers(-(2**70), 2**70).map(str),
-    st.sampled_from(["", "NA", "nan", "null", " 5", "5 ", "+5", "-0", "007", "1_000", "0x1F", "1e5", "1e999", "x", "5.0",
-                     "True", "inf", "-Infinity", '"7"', "\uff11", "1,5"]),
+    st.sampled_from(["", "NA", "nan", "null", " 5", "5 ", "+5", "-0", "007", "1_000", "0x1F", "1e5", "1e999", "x",
+                     "5.0", "True", "inf", "-Infinity", '"7"', "\uff11", "1,5"]),
 )  # fmt: skip
 
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from penstock.cli.models import load, registry_option
 from penstock.errors import ConfigError
 
 if TYPE_CHECKING:
-    from penstock.loading import LoadedModel, LoadOptions
+    from penstock.loading import LoadedModel
     from penstock.scoring import Output, Plan, Prepared, Shard, Source
 
 _FORMATS = "csv, tsv, jsonl (.gz or .zst after them), parquet or arrow"
@@ -117,14 +118,7 @@ class ScoreCommand:
     metavar="URL",
     help="Also send the first rows to this endpoint, and fail if it answers something else.",
 )
-@click.option(
-    "--registry",
-    default="./penstock-registry",
-    show_default=True,
-    envvar="PENSTOCK_REGISTRY",
-    metavar="URL",
-    help="Where MODEL is looked up by name.",
-)
+@registry_option
 @click.option(
     "--trust-code/--no-trust-code", envvar="PENSTOCK_TRUST_CODE", help="Load a package that runs code of its own."
 )
@@ -150,8 +144,8 @@ def score(env_manager: str | None, install_mlflow: bool, **given: Any) -> int:
     """Score the rows of every INPUT with MODEL and write the predictions.
 
     INPUT is a file, a directory, a pattern ('data/*.parquet'), a URL (s3://…) or - for standard input. MODEL is a
-    package's directory or a name in the registry, as for penstock serve. Memory stays bounded however large the files
-    are.
+    package's directory, a name in the registry or one of MLflow's URIs, as for penstock serve. Memory stays bounded
+    however large the files are.
 
     A file output is atomic: it appears when it is complete, and cannot be resumed. A directory output is made of parts;
     a job that is stopped or killed goes on with the same command and --resume, without losing or doubling a row.
@@ -167,6 +161,7 @@ def score(env_manager: str | None, install_mlflow: bool, **given: Any) -> int:
       zcat rows.csv.gz | penstock score fraud - --input-format csv -o - --output-format jsonl
       penstock score fraud s3://in/data/ -o s3://out/scored/ --shard 2/8
       penstock score --finish -o s3://out/scored/
+      penstock score models:/fraud@champion rows.csv -o scores.csv --registry http://mlflow:5000
       penstock score -m ./model -i request.json -t json
     """
     from penstock.logs import set_up_logging
@@ -198,7 +193,7 @@ def _score(command: ScoreCommand) -> int:
     _check_usage(command, output)
     # One thread for each prediction, whatever the number of workers: answers do not depend on it.
     options = LoadOptions(trust_code=command.trust_code, strict_env=command.strict_env, threads=1)
-    name, version, model = load_model(command.words[0], command.registry, options)
+    name, version, model = load(command.words[0], command.registry, options)
     try:
         plan = _plan(command, name, version, model, sources, output, shard)
         score_report.print_head(plan, output.path if output else None, shard)
@@ -340,24 +335,6 @@ def _plan(
     params = conform_params(model.signature.params if model.signature else (), _json_params(command.params))
     software = {name: installed(name) for name in ("penstock", "pyarrow")}
     return Plan(Lineage(name, version, model.digest), sources, options, params, shard.count if shard else 1, software)
-
-
-def load_model(model: str, registry: str, options: LoadOptions) -> tuple[str, str, LoadedModel]:
-    """A model by path or name: what it is called, its version, and itself. Raises what loading raises."""
-    from penstock.loading import load_path, load_version
-    from penstock.registry import open_registry
-    from penstock.registry.reference import parse_reference
-
-    reference = parse_reference(model)
-    if reference.path is not None:
-        loaded = load_path(reference.path, options)
-        return reference.served_as, loaded.digest[:12], loaded
-    source = open_registry(registry, artifacts=os.environ.get("PENSTOCK_ARTIFACTS"), read_only=True)
-    try:
-        version = reference.resolve(source)
-        return reference.name, version.version, load_version(version, options)
-    finally:
-        source.close()
 
 
 def _json_params(text: str | None) -> dict[str, Any]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def predict(command: ScoreCommand, env_manager: str | None) -> int:
     """The exit code. Raises what loading, reading and predicting raise."""
-    from penstock.cli.score import load_model
+    from penstock.cli.models import load
     from penstock.loading import LoadOptions
 
     if command.words:
@@ -30,7 +30,7 @@ def predict(command: ScoreCommand, env_manager: str | None) -> int:
     if env_manager not in (None, "local"):
         click.echo(f"--env-manager {env_manager}: the model runs in the environment of this command.", err=True)
     options = LoadOptions(trust_code=command.trust_code, strict_env=command.strict_env)
-    _, _, model = load_model(command.model_uri or "", command.registry, options)
+    _, _, model = load(command.model_uri or "", command.registry, options)
     try:
         text = answer(model, _read(command.input_path), command.content_type or "json")
     finally:
@@ -47,11 +47,11 @@ def answer(model: LoadedModel, body: bytes, content_type: str) -> str:
     from penstock.signature import conform_params
     from penstock.wire.answers import encode_answer
     from penstock.wire.formats import CSV, JSON
-    from penstock.wire.requests import read_request
+    from penstock.wire.requests import BodyReader
 
     predictor, signature = model.predictor, model.signature
     media = {"json": JSON, "csv": CSV}[content_type]
-    request = read_request(media, body, signature, frames=predictor.takes_frames)
+    request = BodyReader(signature, frames=predictor.takes_frames).read(media, body)
     params = conform_params(signature.params if signature else (), request.params)
     payload = predictor.predict(request.payload, params)
     return json.dumps(json.loads(encode_answer(payload, wrapped=request.wrapped, nan_words=True)))
