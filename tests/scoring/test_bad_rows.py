@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +17,11 @@ from penstock.errors import PredictError, SchemaMismatch, ScoringError, TooManyR
 from penstock.loading import LoadedModel, LoadOptions, load_path
 from penstock.package.save import save_model
 from penstock.payload import Params, Payload, Tensors
-from penstock.scoring import Tolerance
+from penstock.scoring import Tolerance, sinks
 from penstock.scoring.scorer import bisect
 from scoring.jobs import score
 
 HEADER = "sepal_length,sepal_width,petal_length,petal_width,id\n"
-
-
-@pytest.fixture(scope="module")
-def iris(iris_package: Path) -> LoadedModel:
-    return load_path(iris_package)
-
-
-@pytest.fixture(scope="module")
-def iris_onnx(iris_onnx_package: Path) -> LoadedModel:
-    return load_path(iris_onnx_package)
 
 
 @given(st.integers(0, 40), st.sets(st.integers(0, 39)), st.booleans())
@@ -201,3 +192,22 @@ def test_lines_that_are_no_objects(iris: LoadedModel, tmp_path: Path) -> None:
     score(iris, tmp_path / "rows.jsonl", tmp_path / "out.csv", on_error="skip", rejects=tmp_path / "bad.jsonl")
     assert (tmp_path / "out.csv").read_text() == "prediction\n0\n0\n"
     assert [r["row"] for r in rejected(tmp_path / "bad.jsonl")] == [1, 2, 3, 4, 5]
+
+
+def test_a_kept_key_that_no_line_has(iris: LoadedModel, tmp_path: Path) -> None:
+    good = '{"sepal_length": 5, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}'
+    (tmp_path / "rows.jsonl").write_text(f"{good}\n")
+    with pytest.raises(ScoringError, match="no column 'ident' to keep"):
+        score(iris, tmp_path / "rows.jsonl", tmp_path / "out.csv", keep=("ident",))
+
+
+def test_a_disk_that_is_full(iris: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "rows.csv").write_text(HEADER + "5.1,3.5,1.4,0.2,a\n")
+
+    def fail(file: object, scored: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sinks, "_put", fail)
+    with pytest.raises(ScoringError, match="cannot be written: No space left on device"):
+        score(iris, tmp_path / "rows.csv", tmp_path / "out.csv")
+    assert [p.name for p in tmp_path.iterdir()] == ["rows.csv"]

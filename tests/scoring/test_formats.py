@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from pyarrow import ipc
 
 from penstock.errors import ConfigError, ScoringError
-from penstock.loading import LoadedModel, load_path
+from penstock.loading import LoadedModel
 from penstock.scoring import decoding
 from penstock.scoring.formats import FileFormat
 from penstock.scoring.plan import Options, Source
@@ -30,11 +30,6 @@ from penstock.signature import Field, Scalar, conform
 from scoring.jobs import score
 
 ENDINGS = ["csv", "csv.gz", "csv.zst", "tsv", "tsv.gz", "jsonl", "jsonl.gz", "jsonl.zst", "parquet", "arrow"]
-
-
-@pytest.fixture(scope="module")
-def iris(iris_package: Path) -> LoadedModel:
-    return load_path(iris_package)
 
 
 def unpacked(path: Path) -> bytes:

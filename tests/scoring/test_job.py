@@ -15,16 +15,6 @@ from penstock.scoring import Progress
 from scoring.jobs import score
 
 
-@pytest.fixture(scope="module")
-def iris(iris_package: Path) -> LoadedModel:
-    return load_path(iris_package)
-
-
-@pytest.fixture(scope="module")
-def iris_onnx(iris_onnx_package: Path) -> LoadedModel:
-    return load_path(iris_onnx_package)
-
-
 def written(frame: pd.DataFrame, path: Path) -> Path:
     if path.suffix == ".csv":
         frame.to_csv(path, index=False)

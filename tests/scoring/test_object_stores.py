@@ -5,14 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
 from penstock.errors import Interrupted, ScoringError
-from penstock.loading import LoadedModel, load_path
+from penstock.loading import LoadedModel
 from penstock.scoring import Shard, finish
 from scoring.jobs import score
 
@@ -53,11 +52,6 @@ def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtu
     fsspec.filesystem("s3").mkdir(name)
     yield f"s3://{name}"
     fsspec.get_filesystem_class("s3").clear_instance_cache()
-
-
-@pytest.fixture(scope="module")
-def iris(iris_package: Path) -> LoadedModel:
-    return load_path(iris_package)
 
 
 @pytest.fixture

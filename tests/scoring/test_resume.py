@@ -15,8 +15,8 @@ import orjson
 import pandas as pd
 import pytest
 
-from penstock.errors import Interrupted, JobDiffers, ScoringError
-from penstock.loading import LoadedModel, load_path
+from penstock.errors import ConfigError, Interrupted, JobDiffers, ScoringError
+from penstock.loading import LoadedModel
 from penstock.scoring import Shard, commit, finish, places
 from scoring.jobs import files, score
 
@@ -25,11 +25,6 @@ SHAPING: dict[str, Any] = {"part_rows": 75, "chunk_rows": 16, "keep": ("id",), "
 
 class Killed(BaseException):
     """No handler for failures catches it."""
-
-
-@pytest.fixture(scope="module")
-def iris(iris_package: Path) -> LoadedModel:
-    return load_path(iris_package)
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +157,19 @@ def test_another_job_is_refused_with_the_difference_named(tmp_path: Path, iris: 
         file.write("1,2,3,4,5\n")
     with pytest.raises(JobDiffers, match=r"input .*a\.csv size was \d+, is \d+"):
         score(iris, source, target, output_format="csv", resume=True, **SHAPING)
+
+
+def test_a_directory_is_for_one_job(tmp_path: Path, iris: LoadedModel, rows: Path) -> None:
+    target = f"{tmp_path}/out/"
+    score(iris, rows, target, output_format="csv", shard=Shard(0, 2), **SHAPING)
+    with pytest.raises(JobDiffers, match="shards was 2, is 3"):
+        score(iris, rows, target, output_format="csv", shard=Shard(1, 3), **SHAPING)
+    with pytest.raises(JobDiffers, match="shards was 2, is 1"):
+        score(iris, rows, target, output_format="csv", **SHAPING)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "mine.csv").write_text("precious")
+    with pytest.raises(ConfigError, match=r"holds other files, mine\.csv among them"):
+        score(iris, rows, f"{tmp_path}/data/", output_format="csv", **SHAPING)
 
 
 def test_a_part_that_is_gone_is_noticed(tmp_path: Path, iris: LoadedModel, rows: Path) -> None:

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -75,18 +76,23 @@ def bar() -> Iterator[Callable[[Progress], None]]:
     columns = (
         SpinnerColumn(), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[told]}"), TimeRemainingColumn(),
     )  # fmt: skip
-    with Bar(*columns, console=screen, transient=True) as shown:
-        task = shown.add_task("", total=1.0, told="")
-        first: list[int] = []
+    shown = Bar(*columns, console=screen, transient=True)
+    task = shown.add_task("", total=1.0, told="")
+    first: list[tuple[int, float]] = []
 
-        def advance(progress: Progress) -> None:
-            first.append(progress.rows) if not first else None
-            elapsed = shown.tasks[0].elapsed or 0
-            rate = f"{(progress.rows - first[0]) / elapsed:,.0f} rows/s" if elapsed > 0.5 else ""
-            told = f"{progress.rows:,} rows  {rate}  {progress.rejects:,} rejects  {human_size(memory())}"
-            shown.update(task, completed=progress.share, told=told)
+    def advance(progress: Progress) -> None:
+        if not first:  # begun with the first rows, so that what is said before stays above it
+            first.append((progress.rows, monotonic()))
+            shown.start()
+        done, elapsed = progress.rows - first[0][0], monotonic() - first[0][1]
+        rate = f"{done / elapsed:,.0f} rows/s" if elapsed > 0.5 else ""
+        told = f"{progress.rows:,} rows  {rate}  {progress.rejects:,} rejects  {human_size(memory())}"
+        shown.update(task, completed=progress.share, told=told)
 
+    try:
         yield advance
+    finally:
+        shown.stop()
 
 
 def memory() -> int:

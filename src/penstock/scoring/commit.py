@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from penstock.errors import JobDiffers, ScoringError
+from penstock.errors import ConfigError, JobDiffers, ScoringError
 from penstock.scoring.places import Place, join
 from penstock.scoring.plan import Shard, differences
 from penstock.scoring.reading import Position
@@ -94,18 +94,36 @@ class JobManifest:
                 f"A job {done} in {self._directory}.", hint="Continue it with --resume, or give another directory."
             )
         if before is None:
+            self._check_neighbours(fingerprint)
             self._place.remove(self._path)  # a torn first line
             self._append({"fingerprint": fingerprint, "at": at})
             return JobState(fingerprint)
-        if different := differences(before.fingerprint, _as_json(fingerprint)):
+        self._compare(before.fingerprint, fingerprint)
+        self._check(before)
+        self._mend()
+        return before
+
+    def _compare(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        """Raises JobDiffers."""
+        if different := differences(before, _as_json(now)):
             more = f", and {len(different) - 5} more" if len(different) > 5 else ""
             raise JobDiffers(
                 f"The job in {self._directory} is another one: {'; '.join(different[:5])}{more}.",
                 hint="Give another directory, or the command that began it.",
             )
-        self._check(before)
-        self._mend()
-        return before
+
+    def _check_neighbours(self, fingerprint: Mapping[str, Any]) -> None:
+        """A directory is for one job: other shards' manifests tell the same one, and nothing else lies there."""
+        others = self._place.matches(join(self._directory, "_manifest*.jsonl"))
+        for path in others:
+            state = parse_manifest(self._place.read(path))
+            if state is not None:
+                self._compare(state.fingerprint, fingerprint)
+        if not others and (found := self._place.files(self._directory)):
+            raise ConfigError(
+                f"{self._directory} holds other files, {found[0].rsplit('/', 1)[-1]} among them.",
+                hint="Give a directory of its own.",
+            )
 
     def _check(self, state: JobState) -> None:
         """Raises ScoringError where a part that was written is gone or changed."""

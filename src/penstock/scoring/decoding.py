@@ -213,7 +213,9 @@ def _decode_lines(chunk: Chunk, source: Source, schema: Schema | None, keep: Seq
         fed = [names.index(n) for n in fed_columns(names, schema, keep)]
         own: dict[str, Name] = {str(f.name): f.name for f in schema or () if f.name is not None}
         table = Table.of([own.get(names[i], names[i]) for i in fed], [table.column(i) for i in fed])
-    kept_names = kept_columns(names or [], keep) if list(keep) == ["*"] else list(keep)
+    # A later chunk may lack a key in every line; if a file's first lines do, it is rather misspelt.
+    strict = list(keep) == ["*"] or (chunk.row == 0 and bool(present))
+    kept_names = kept_columns(names or [], keep) if strict else list(keep)
     try:
         kept = pa.table({n: pa.array([r.get(n) for r in present]) for n in kept_names})
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:

@@ -285,6 +285,8 @@ def _carry_out(
             tally.check(of_all=True)
         sink.finish()
         failed = False
+    except OSError as error:  # what is read is translated where it is read
+        raise ScoringError(f"The output cannot be written: {error.strerror or error}.") from error
     finally:
         if failed:
             # Parts whose rows are all scored already are worth completing.

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 from penstock.errors import ConfigError, ScoringError
 from penstock.flavors.interface import need
+from penstock.package.directory import fsync
 from penstock.payload import clipped
 
 
@@ -124,9 +125,9 @@ class Local(Place):
             raise ScoringError(f"Nothing can be written at {target.parent}: {error.strerror}.") from None
         try:
             yield beside
-            _sync(beside)
+            fsync(beside)
             rename(beside, target)
-            _sync(target.parent)
+            fsync(target.parent)
         except OSError as error:
             raise ScoringError(f"{path} cannot be written: {error.strerror or error}.") from error
         finally:
@@ -242,11 +243,3 @@ def _translated(path: str) -> Iterator[None]:
 
 def _bare(path: str) -> str:
     return path.removeprefix("file://")
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
