@@ -285,6 +285,10 @@ def _carry_out(
             tally.check(of_all=True)
         sink.finish()
         failed = False
+    except ScoringError as error:
+        if stopped() and not isinstance(error, Interrupted):  # the signal reached the workers too
+            raise Interrupted("Stopped.") from error
+        raise
     except OSError as error:  # what is read is translated where it is read
         raise ScoringError(f"The output cannot be written: {error.strerror or error}.") from error
     finally:

@@ -173,17 +173,27 @@ def _process_pool(count: int, model: LoadedModel, task: Task, options: LoadOptio
     from multiprocessing import get_context
 
     # Spawned: a process forked from one with threads may inherit a lock that nobody will release.
-    return ProcessPoolExecutor(
+    pool = ProcessPoolExecutor(
         count, get_context("spawn"), initializer=_start_process, initargs=(str(model.package.path), options, task)
     )
+    # Ctrl-C reaches every process of a terminal, but only the first one decides what becomes of the chunks under way:
+    # the others are born with it blocked.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        for _ in range(count):
+            pool.submit(_idle)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return pool
+
+
+def _idle() -> None:
+    """A task that makes the pool start a process."""
 
 
 def _start_process(package: str, options: LoadOptions, task: Task) -> None:
     global _here
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # Ctrl-C reaches every process of a terminal; the first one decides what becomes of the chunks under way.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         _here = (load_path(package, options), task)
     except PenstockError as error:
