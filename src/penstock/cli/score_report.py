@@ -102,10 +102,10 @@ def memory() -> int:
     return 0
 
 
-def peak_memory() -> int:
-    """The most resident bytes that this process has had, and the largest of its workers."""
-    kibibytes = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return max(kibibytes) * 1024
+def peak_memory(workers: Workers) -> int:
+    """The most resident bytes that this process has had; with worker processes, the largest one's for each of them."""
+    own, largest = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return 1024 * (own + (largest * workers.count if workers.kind == "processes" else 0))
 
 
 @contextmanager
@@ -173,7 +173,10 @@ def print_summary(summary: Summary, as_json: bool, *, to_stderr: bool) -> None:
     if as_json:
         import orjson
 
-        told = summary.as_dict() | {"rows_per_second": round(rate, 1), "peak_memory_bytes": peak_memory()}
+        told = summary.as_dict() | {
+            "rows_per_second": round(rate, 1),
+            "peak_memory_bytes": peak_memory(summary.workers),
+        }
         click.echo(orjson.dumps(told).decode(), err=to_stderr)
         return
     from rich.table import Table
@@ -187,5 +190,5 @@ def print_summary(summary: Summary, as_json: bool, *, to_stderr: bool) -> None:
     shown.add_row("columns", ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else ""))
     shown.add_row("output", summary.output + (f", {summary.parts} parts" if summary.output.endswith("/") else ""))
     shown.add_row("time", f"{summary.seconds:.2f} s, {rate:,.0f} rows/s, {summary.workers}")
-    shown.add_row("memory", f"{human_size(peak_memory())} at most")
+    shown.add_row("memory", f"{human_size(peak_memory(summary.workers))} at most")
     console(stderr=to_stderr).print(shown)

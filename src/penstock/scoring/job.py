@@ -49,7 +49,7 @@ class Summary:
     columns: tuple[str, ...]
     parts: int
     resumed_rows: int
-    workers: str
+    workers: Workers
     seconds: float
 
     def as_dict(self) -> dict[str, Any]:
@@ -179,7 +179,7 @@ def run(
     return Summary(
         **asdict(plan.lineage), output=output.path, rows_in=tally.rows, rows_out=tally.rows_out,
         rejects=tally.rejects, columns=tuple(task.shape.names), parts=len(tally.parts),
-        resumed_rows=sum(p.rows_in for p in state.parts), workers=str(chosen), seconds=perf_counter() - began,
+        resumed_rows=sum(p.rows_in for p in state.parts), workers=chosen, seconds=perf_counter() - began,
     )  # fmt: skip
 
 
