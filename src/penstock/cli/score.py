@@ -272,7 +272,8 @@ def _output(command: ScoreCommand, sources: tuple[Source, ...]) -> Output:
         raise click.UsageError("Give -o OUTPUT: a file, a directory, or - for standard output.")
     if path == "-":
         return Output(path, stream=open(sys.stdout.fileno(), "wb", closefd=False), rejects=command.rejects)
-    directory = path.endswith("/") or format_of(path) is None or place_of(path).is_directory(path)
+    bare = "." not in path.rsplit("/", 1)[-1]  # an ending that nobody knows is rather a slip than a directory's name
+    directory = path.endswith("/") or (bare and format_of(path) is None) or place_of(path).is_directory(path)
     if any(_same_place(path, source.path, directory=directory) for source in sources):
         raise ConfigError(f"The output {path} {'holds' if directory else 'is'} the input.")
     return Output(f"{path.rstrip('/')}/" if directory else path, directory=directory, rejects=command.rejects)

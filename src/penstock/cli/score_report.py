@@ -188,7 +188,11 @@ def print_summary(summary: Summary, as_json: bool, *, to_stderr: bool) -> None:
         "rows", f"{summary.rows_in:,} read{resumed}, {summary.rows_out:,} written, {summary.rejects:,} rejected"
     )
     shown.add_row("columns", ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else ""))
-    shown.add_row("output", summary.output + (f", {summary.parts} parts" if summary.output.endswith("/") else ""))
+    shown.add_row(
+        "output",
+        summary.output
+        + (f", {summary.parts} part{'s' * (summary.parts != 1)}" if summary.output.endswith("/") else ""),
+    )
     shown.add_row("time", f"{summary.seconds:.2f} s, {rate:,.0f} rows/s, {summary.workers}")
     shown.add_row("memory", f"{human_size(peak_memory(summary.workers))} at most")
     console(stderr=to_stderr).print(shown)
