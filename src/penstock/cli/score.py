@@ -264,7 +264,6 @@ def _finish(command: ScoreCommand) -> int:
 def _output(command: ScoreCommand, sources: tuple[Source, ...]) -> Output:
     """Where the output goes: a stream, a file, or a directory where nothing says otherwise."""
     from penstock.scoring import Output
-    from penstock.scoring.formats import format_of
     from penstock.scoring.places import place_of
 
     path = command.output
@@ -273,7 +272,7 @@ def _output(command: ScoreCommand, sources: tuple[Source, ...]) -> Output:
     if path == "-":
         return Output(path, stream=open(sys.stdout.fileno(), "wb", closefd=False), rejects=command.rejects)
     bare = "." not in path.rsplit("/", 1)[-1]  # an ending that nobody knows is rather a slip than a directory's name
-    directory = path.endswith("/") or (bare and format_of(path) is None) or place_of(path).is_directory(path)
+    directory = path.endswith("/") or bare or place_of(path).is_directory(path)
     if any(_same_place(path, source.path, directory=directory) for source in sources):
         raise ConfigError(f"The output {path} {'holds' if directory else 'is'} the input.")
     return Output(f"{path.rstrip('/')}/" if directory else path, directory=directory, rejects=command.rejects)
