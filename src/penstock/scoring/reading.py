@@ -160,8 +160,9 @@ class _TextCutter(_Cutter):
         records = self._records.take(min(most, self._options.chunk_rows), self._options.chunk_bytes)
         if records is None:
             return None
-        share = min(1.0, self._raw.tell() / self._size) if self._size else 0.0
         end = records.end if self._plain else None
+        read = self._raw.tell() if end is None else end
+        share = min(1.0, read / self._size) if self._size else 0.0
         return Chunk(0, 0, 0, records.rows, records.data, self._header, end, share)
 
     def skip(self, rows: int) -> int:
