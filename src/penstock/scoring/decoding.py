@@ -148,9 +148,9 @@ def _typed(batch: Any, numbers: dict[str, str]) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    words = pa.array(list(MISSING_WORDS))
     for position, field_ in enumerate(batch.schema):
         if field_.name in numbers and pa.types.is_string(field_.type):
+            words = pa.array(list(MISSING_WORDS))
             text = batch.column(position)
             text = pc.if_else(pc.is_in(text, value_set=words), pa.scalar(None, pa.string()), text)
             batch = batch.set_column(position, field_.name, pc.cast(text, numbers[field_.name]))

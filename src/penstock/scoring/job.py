@@ -37,7 +37,8 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a finished run did. `rows_in` and `rows_out` count the whole job, `seconds` this run alone."""
+    """What a finished run did. `rows_in` and `rows_out` count the whole job, `seconds` this run alone, `steady` the
+    rows a second from the first scored rows on, when all workers have started; 0 where there were no more."""
 
     model: str
     version: str
@@ -51,6 +52,7 @@ class Summary:
     resumed_rows: int
     workers: Workers
     seconds: float
+    steady: float
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -180,6 +182,7 @@ def run(
         **asdict(plan.lineage), output=output.path, rows_in=tally.rows, rows_out=tally.rows_out,
         rejects=tally.rejects, columns=tuple(task.shape.names), parts=len(tally.parts),
         resumed_rows=sum(p.rows_in for p in state.parts), workers=chosen, seconds=perf_counter() - began,
+        steady=tally.steady(perf_counter()),
     )  # fmt: skip
 
 
@@ -194,6 +197,7 @@ class _Tally:
     rows_out: int = 0
     rejects: int = 0
     parts: set[tuple[int, int]] = field(default_factory=set)
+    first: tuple[int, float] | None = None
 
     def __post_init__(self) -> None:
         for part in self.state.parts:
@@ -202,10 +206,16 @@ class _Tally:
             self.rejects += part.rejects
             self.parts.add((part.source, part.part))
 
-    def add(self, scored: Scored) -> None:
+    def steady(self, at: float) -> float:
+        """Rows a second since the first ones were scored."""
+        rows, since = self.first or (self.rows, at)
+        return (self.rows - rows) / (at - since) if self.rows > rows else 0.0
+
+    def add(self, scored: Scored, at: float) -> None:
         self.rows += scored.chunk.rows
         self.rows_out += scored.table.num_rows
         self.rejects += len(scored.rejects)
+        self.first = self.first or (self.rows, at)
 
     def add_part(self, source: int, part: int) -> None:
         self.parts.add((source, part))
@@ -274,7 +284,7 @@ def _carry_out(
             for scored in each:
                 if scored.failure is not None:
                     raise scored.failure
-                tally.add(scored)
+                tally.add(scored, perf_counter())
                 tally.check(of_all=False)
                 behind.call(sink.write, scored)
                 on_progress(Progress(tally.rows, tally.rejects, plan.share(scored.chunk.source, scored.chunk.share)))

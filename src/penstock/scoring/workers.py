@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import queue
+import shutil
 import signal
 import threading
 from collections import deque
@@ -21,6 +22,7 @@ from typing import Any, TypeVar
 
 from penstock.errors import PenstockError, ScoringError
 from penstock.loading import LoadedModel, LoadOptions, load_path
+from penstock.scoring.parcels import pack, parcel_directory, unpack
 from penstock.scoring.reading import Chunk
 from penstock.scoring.scorer import Scored, Task, decode_chunk, score_chunk, score_ready
 
@@ -75,14 +77,22 @@ def score_all(
             yield from (score_ready(model.predictor.predict, task, ready) for ready in decoded)
         return
     if workers.kind == "threads":
-        pool: Executor = ThreadPoolExecutor(workers.count, thread_name_prefix="score")
-        score: Callable[[Chunk], Scored] = partial(score_chunk, model.predictor.predict, task)
-    else:
-        pool = _process_pool(workers.count, model, task, options)
-        score = _score_in_process
+        with _ended(ThreadPoolExecutor(workers.count, thread_name_prefix="score")) as pool, ahead(chunks) as read:
+            yield from _in_order(pool, partial(score_chunk, model.predictor.predict, task), read, workers.count + 1)
+        return
+    with (
+        parcel_directory() as directory,
+        _ended(_process_pool(workers.count, model, task, options, directory)) as pool,
+        ahead(pack(chunk, directory) for chunk in chunks) as read,
+    ):
+        yield from _in_order(pool, _score_in_process, read, workers.count + 1)
+
+
+@contextmanager
+def _ended(pool: Executor) -> Iterator[Executor]:
+    """Ends the workers whatever happens."""
     try:
-        with ahead(chunks) as read:
-            yield from _in_order(pool, score, read, workers.count + 1)
+        yield pool
     except BrokenExecutor as error:
         raise ScoringError(
             "A worker process died; the system may have been out of memory.", hint="Try fewer --workers."
@@ -169,12 +179,17 @@ class Behind:
 _here: tuple[LoadedModel | PenstockError, Task] | None = None
 
 
-def _process_pool(count: int, model: LoadedModel, task: Task, options: LoadOptions) -> ProcessPoolExecutor:
+def _process_pool(
+    count: int, model: LoadedModel, task: Task, options: LoadOptions, directory: str
+) -> ProcessPoolExecutor:
     from multiprocessing import get_context
 
     # Spawned: a process forked from one with threads may inherit a lock that nobody will release.
     pool = ProcessPoolExecutor(
-        count, get_context("spawn"), initializer=_start_process, initargs=(str(model.package.path), options, task)
+        count,
+        get_context("spawn"),
+        initializer=_start_process,
+        initargs=(str(model.package.path), options, task, directory),
     )
     # Ctrl-C reaches every process of a terminal, but only the first one decides what becomes of the chunks under way:
     # the others are born with it blocked.
@@ -191,22 +206,23 @@ def _idle() -> None:
     """A task that makes the pool start a process."""
 
 
-def _start_process(package: str, options: LoadOptions, task: Task) -> None:
+def _start_process(package: str, options: LoadOptions, task: Task, directory: str) -> None:
     global _here
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(directory,), daemon=True).start()
     try:
         _here = (load_path(package, options), task)
     except PenstockError as error:
         _here = (error, task)
 
 
-def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for chunks for ever."""
+def _end_with_parent(directory: str) -> None:
+    """A worker whose parent was killed would wait for chunks for ever; and nobody else would clean up."""
     from multiprocessing import connection, parent_process
 
     parent = parent_process()
     if parent is not None:
         connection.wait([parent.sentinel])
+        shutil.rmtree(directory, ignore_errors=True)
         os._exit(1)
 
 
@@ -215,4 +231,4 @@ def _score_in_process(chunk: Chunk) -> Scored:
     model, task = _here
     if isinstance(model, PenstockError):
         return Scored(replace(chunk, data=None), None, failure=model)
-    return score_chunk(model.predictor.predict, task, chunk)
+    return score_chunk(model.predictor.predict, task, unpack(chunk))
