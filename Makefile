@@ -6,7 +6,7 @@ STAMP := $(VENV)/installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-services check mlflow-env record-contract bench bench-all load docs format lock clean
+.PHONY: help install demo serve test test-services check mlflow-env record-contract bench bench-all bench-score load docs format lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ bench: $(STAMP) mlflow-env  ## Penstock, MLflow and the floor under the same loa
 
 bench-all: $(STAMP) mlflow-env  ## the same with more models and bodies, two workers, and every locust file; takes longer
 	$(BIN)/python loadtests/bench.py --out build/bench-all --all $(BENCH)
+
+bench-score: $(STAMP) mlflow-env  ## scoring files against the bare loop and mlflow models predict: make bench-score SCORE='--rows 2000000'
+	$(BIN)/python loadtests/bench_score.py --out build/bench-score $(SCORE)
 
 load: NAME ?= steady
 load: $(STAMP)  ## one locust file against a server of its own: make load NAME=steady|mixed|slow|swap|ramp

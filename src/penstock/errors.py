@@ -48,6 +48,10 @@ PenstockError
 ├── AnswerUnserializable        the model answered something that the protocol has no form for
 │   └── AnswerHasNoColumns      it is not one item for each row, and columns were asked for
 └── ScoringError                a file could not be scored
+    ├── SchemaMismatch          it lacks what the model takes, whatever the rows hold
+    ├── JobDiffers              a job of another fingerprint has begun in the output
+    ├── TooManyRejects          more rows were rejected than the job bears
+    └── Interrupted             stopped on request, with what is complete kept
 
 `code` is stable: clients and dashboards may depend on it. `hint` says what to do. Which HTTP status an error becomes
 is decided in `server/statuses.py`, nowhere else.
@@ -74,6 +78,17 @@ class PenstockError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".rstrip()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Errors travel between processes with everything they hold."""
+        return (_rebuilt, (type(self), self.args, self.__dict__))
+
+
+def _rebuilt(kind: type[PenstockError], args: tuple[object, ...], state: dict[str, object]) -> PenstockError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class ConfigError(PenstockError):
@@ -289,6 +304,22 @@ class AnswerHasNoColumns(AnswerUnserializable):
 
 class ScoringError(PenstockError):
     code = "scoring"
+
+
+class SchemaMismatch(ScoringError):
+    code = "schema_mismatch"
+
+
+class JobDiffers(ScoringError):
+    code = "job_differs"
+
+
+class TooManyRejects(ScoringError):
+    code = "too_many_rejects"
+
+
+class Interrupted(ScoringError):
+    code = "interrupted"
 
 
 def error_of(code: str, message: str, hint: str = "") -> PenstockError:

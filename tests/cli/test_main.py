@@ -87,7 +87,7 @@ def test_version(penstock: Penstock) -> None:
         (["serve", "./nowhere"], 1, "There is nothing at"),
         (["serve", "unknown"], 1, "There is no registry at"),
         (["serve", "--port", "70000", "x"], 2, "port"),
-        (["score", "./nowhere", "a.csv", "-o", "b.csv"], 1, "There is nothing at"),
+        (["score", "./nowhere", "-", "--input-format", "csv", "-o", "b.csv"], 1, "There is nothing at"),
         (["nonsense"], 2, "nonsense"),
         (["package", "sklearn", "none.joblib", "--example", "rows.csv", "-o", "out"], 1, "There is no file"),
     ],
@@ -134,7 +134,7 @@ def test_package_inspect_verify_score(penstock: Penstock, trained: Path, iris_fr
 
     iris_frame.to_csv(trained / "all.csv", index=False)
     scored = penstock("score", "./model", "all.csv", "-o", "out.csv", "--json")
-    assert json.loads(scored.stdout)["rows"] == 150
+    assert json.loads(scored.stdout)["rows_out"] == 150
     assert pd.read_csv(trained / "out.csv")["prediction"].tolist() == iris_estimator.predict(iris_frame).tolist()
 
 

@@ -9,19 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from penstock.errors import ScoringError
+from penstock.errors import ConfigError, ScoringError
 from penstock.loading import LoadedModel, load_path
-from penstock.scoring import Progress, score_file
-
-
-@pytest.fixture(scope="module")
-def iris(iris_package: Path) -> LoadedModel:
-    return load_path(iris_package)
-
-
-@pytest.fixture(scope="module")
-def iris_onnx(iris_onnx_package: Path) -> LoadedModel:
-    return load_path(iris_onnx_package)
+from penstock.scoring import Progress
+from scoring.jobs import score
 
 
 def written(frame: pd.DataFrame, path: Path) -> Path:
@@ -44,10 +35,10 @@ def test_predictions_are_the_estimators_own_in_order(
 ) -> None:
     rows = written(iris_frame, tmp_path / f"rows{source}")
 
-    summary = score_file(iris, rows, tmp_path / f"out{target}", chunk_rows=chunk_rows)
+    summary = score(iris, rows, tmp_path / f"out{target}", chunk_rows=chunk_rows)
 
     assert read(tmp_path / f"out{target}")["prediction"].tolist() == iris_estimator.predict(iris_frame).tolist()
-    assert (summary.rows, summary.columns) == (150, ("prediction",))
+    assert (summary.rows_in, summary.columns) == (150, ("prediction",))
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
@@ -56,7 +47,7 @@ def test_named_outputs_of_rank_two_become_numbered_columns(
 ) -> None:
     rows = written(iris_frame, tmp_path / f"rows{ending}")
 
-    score_file(iris_onnx, rows, tmp_path / f"out{ending}", chunk_rows=64)
+    score(iris_onnx, rows, tmp_path / f"out{ending}", chunk_rows=64)
 
     scored = read(tmp_path / f"out{ending}")
     assert list(scored) == ["label", "probabilities_0", "probabilities_1", "probabilities_2"]
@@ -71,7 +62,7 @@ def test_columns_are_carried_through_and_not_fed_to_the_model(
     frame = iris_frame.assign(id=[f"{i:03}" for i in range(150)])
     rows = written(frame, tmp_path / "rows.csv")
 
-    score_file(request.getfixturevalue(model), rows, tmp_path / "out.parquet", keep=["id"], chunk_rows=40)
+    score(request.getfixturevalue(model), rows, tmp_path / "out.parquet", keep=("id",), chunk_rows=40)
 
     scored = pd.read_parquet(tmp_path / "out.parquet")
     assert scored["id"].tolist() == frame["id"].tolist(), "leading zeros are kept"
@@ -80,25 +71,25 @@ def test_columns_are_carried_through_and_not_fed_to_the_model(
 
 def test_keep_all(iris: LoadedModel, iris_frame: Any, tmp_path: Path) -> None:
     rows = written(iris_frame, tmp_path / "rows.parquet")
-    score_file(iris, rows, tmp_path / "out.parquet", keep=["*"])
+    score(iris, rows, tmp_path / "out.parquet", keep=("*",))
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "out.parquet")[list(iris_frame)], iris_frame)
 
 
 def test_kept_text_stays_as_it_was_written(iris: LoadedModel, tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("sepal_length,sepal_width,petal_length,petal_width\n5.10,3.50,1.4,0\n")
-    score_file(iris, tmp_path / "rows.csv", tmp_path / "out.csv", keep=["sepal_length"])
+    score(iris, tmp_path / "rows.csv", tmp_path / "out.csv", keep=("sepal_length",))
     assert (tmp_path / "out.csv").read_text().splitlines() == ["sepal_length,prediction", "5.10,0"]
 
 
 def test_keeping_an_unknown_column_is_refused(iris: LoadedModel, iris_frame: Any, tmp_path: Path) -> None:
     rows = written(iris_frame, tmp_path / "rows.csv")
     with pytest.raises(ScoringError, match="no column 'colour'"):
-        score_file(iris, rows, tmp_path / "out.csv", keep=["colour"])
+        score(iris, rows, tmp_path / "out.csv", keep=("colour",))
 
 
 def test_whole_numbers_in_a_parquet_file_fit_a_double(iris: LoadedModel, iris_frame: Any, tmp_path: Path) -> None:
     rows = written(iris_frame.round().astype("int64"), tmp_path / "rows.parquet")
-    assert score_file(iris, rows, tmp_path / "out.csv").rows == 150
+    assert score(iris, rows, tmp_path / "out.csv").rows_in == 150
 
 
 def test_columns_come_in_any_order_with_others_between(
@@ -107,7 +98,7 @@ def test_columns_come_in_any_order_with_others_between(
     mixed = iris_frame[iris_frame.columns[::-1]].assign(colour="blue")
     rows = written(mixed, tmp_path / "rows.csv")
 
-    score_file(iris, rows, tmp_path / "out.csv")
+    score(iris, rows, tmp_path / "out.csv")
 
     assert pd.read_csv(tmp_path / "out.csv")["prediction"].tolist() == iris_estimator.predict(iris_frame).tolist()
 
@@ -120,7 +111,7 @@ def test_a_cell_that_is_no_number_is_named_by_its_row_in_the_file(
     (tmp_path / "rows.csv").write_text("\n".join(text))
 
     with pytest.raises(ScoringError, match=r"row 77, column 'sepal_width': 'abc' is not a number"):
-        score_file(iris, tmp_path / "rows.csv", tmp_path / "out.csv", chunk_rows=10)
+        score(iris, tmp_path / "rows.csv", tmp_path / "out.csv", chunk_rows=10)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +119,7 @@ def test_a_cell_that_is_no_number_is_named_by_its_row_in_the_file(
     [
         ("", "is empty"),
         ("sepal_length,sepal_width\n1,2\n", "missing columns: 'petal_length', 'petal_width'"),
-        ("sepal_length,sepal_width,petal_length,petal_width\n1,2,3\n", "Expected 4 columns, got 3"),
+        ("sepal_length,sepal_width,petal_length,petal_width\n1,2,3\n", "has 3 cells, but the header has 4"),
     ],
 )
 def test_unfit_files_leave_what_was_there(iris: LoadedModel, tmp_path: Path, content: str, message: str) -> None:
@@ -136,7 +127,7 @@ def test_unfit_files_leave_what_was_there(iris: LoadedModel, tmp_path: Path, con
     (tmp_path / "out.csv").write_text("from before")
 
     with pytest.raises(ScoringError, match=message):
-        score_file(iris, tmp_path / "rows.csv", tmp_path / "out.csv")
+        score(iris, tmp_path / "rows.csv", tmp_path / "out.csv")
 
     assert (tmp_path / "out.csv").read_text() == "from before"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.csv", "rows.csv"], "nothing half-written stays"
@@ -146,7 +137,7 @@ def test_a_damaged_parquet_file(iris: LoadedModel, iris_frame: Any, tmp_path: Pa
     rows = written(iris_frame, tmp_path / "rows.parquet")
     rows.write_bytes(rows.read_bytes()[:-100])
     with pytest.raises(ScoringError, match=r"rows\.parquet cannot be read"):
-        score_file(iris, rows, tmp_path / "out.csv")
+        score(iris, rows, tmp_path / "out.csv")
 
 
 def test_a_header_without_rows_gives_a_header_without_rows(
@@ -154,39 +145,32 @@ def test_a_header_without_rows_gives_a_header_without_rows(
 ) -> None:
     rows = written(iris_frame.iloc[:0], tmp_path / "rows.csv")
 
-    assert score_file(iris, rows, tmp_path / "out.csv").rows == 0
+    assert score(iris, rows, tmp_path / "out.csv").rows_in == 0
     assert (tmp_path / "out.csv").read_text().split() == ["prediction"]
-    score_file(iris_onnx, rows, tmp_path / "out.parquet")
+    score(iris_onnx, rows, tmp_path / "out.parquet")
     assert list(pd.read_parquet(tmp_path / "out.parquet")) == ["label", *(f"probabilities_{i}" for i in range(3))]
 
 
 @pytest.mark.parametrize("name", ["rows.txt", "rows"])
 def test_the_ending_must_tell_the_format(iris: LoadedModel, tmp_path: Path, name: str) -> None:
-    with pytest.raises(ScoringError, match="no ending that tells its format"):
-        score_file(iris, tmp_path / name, tmp_path / "out.csv")
-
-
-def test_the_output_may_not_be_the_input(iris: LoadedModel, iris_frame: Any, tmp_path: Path) -> None:
-    rows = written(iris_frame, tmp_path / "rows.csv")
-    before = rows.read_bytes()
-    with pytest.raises(ScoringError, match="is the input"):
-        score_file(iris, rows, tmp_path / "rows.csv")
-    assert rows.read_bytes() == before
+    (tmp_path / name).write_text("a\n1\n")
+    with pytest.raises(ConfigError, match="no ending that tells its format"):
+        score(iris, tmp_path / name, tmp_path / "out.csv")
 
 
 def test_a_missing_input_and_a_missing_place(iris: LoadedModel, iris_frame: Any, tmp_path: Path) -> None:
-    with pytest.raises(ScoringError, match="no file"):
-        score_file(iris, tmp_path / "rows.csv", tmp_path / "out.csv")
+    with pytest.raises(ConfigError, match="no file"):
+        score(iris, tmp_path / "rows.csv", tmp_path / "out.csv")
     rows = written(iris_frame, tmp_path / "rows.csv")
     with pytest.raises(ScoringError, match="Nothing can be written"):
-        score_file(iris, rows, tmp_path / "nowhere" / "out.csv")
+        score(iris, rows, tmp_path / "nowhere" / "out.csv")
 
 
 def test_progress_only_grows_and_ends_with_every_row(iris: LoadedModel, iris_frame: Any, tmp_path: Path) -> None:
     rows = written(iris_frame, tmp_path / "rows.parquet")
     seen: list[Progress] = []
 
-    score_file(iris, rows, tmp_path / "out.csv", chunk_rows=40, on_progress=seen.append)
+    score(iris, rows, tmp_path / "out.csv", chunk_rows=40, on_progress=seen.append)
 
     assert [p.rows for p in seen] == [40, 80, 120, 150]
     assert [p.share for p in seen] == sorted(p.share for p in seen)
@@ -201,8 +185,8 @@ def test_params_reach_the_model(python_package: Path, tmp_path: Path) -> None:
     names = [str(f.name) for f in model.signature.inputs or ()]
     rows = written(pd.DataFrame(np.ones((3, len(names))), columns=names), tmp_path / "rows.csv")
 
-    score_file(model, rows, tmp_path / "plain.csv")
-    score_file(model, rows, tmp_path / "moved.csv", params={"offset": 10.0})
+    score(model, rows, tmp_path / "plain.csv")
+    score(model, rows, tmp_path / "moved.csv", params={"offset": 10.0})
 
     plain, moved = (pd.read_csv(tmp_path / name)["prediction"] for name in ("plain.csv", "moved.csv"))
     assert (moved - plain).nunique() == 1

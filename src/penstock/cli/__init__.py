@@ -12,12 +12,12 @@ from typing import Any, NoReturn
 import click
 
 from penstock import __version__
-from penstock.errors import ConfigError, PenstockError
+from penstock.errors import ConfigError, PenstockError, SchemaMismatch, SchemaViolation
 
 # Command -> where it lives, and its line in `penstock --help`, so that help imports none of them.
 _COMMANDS = {
     "serve": ("penstock.cli.serve:serve", "Serve models over HTTP."),
-    "score": ("penstock.cli.score:score", "Score a file with a model."),
+    "score": ("penstock.cli.score:score", "Score files with a model."),
     "package": ("penstock.cli.package:package", "Make packages: sklearn, onnx, python, convert."),
     "inspect": ("penstock.cli.inspect:inspect", "Show what is in a package."),
     "verify": ("penstock.cli.inspect:verify", "Check a package: seal, load, answers."),
@@ -77,7 +77,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         click.echo(f"Error: {error.message}", err=True)
         if error.hint:
             click.echo(f"       {error.hint}", err=True)
-        sys.exit(2 if isinstance(error, ConfigError) else 1)
+        sys.exit(2 if isinstance(error, (ConfigError, SchemaMismatch, SchemaViolation)) else 1)
     except BrokenPipeError:
         sys.exit(141)
     sys.exit(result if isinstance(result, int) else 0)

@@ -222,6 +222,7 @@ class OnnxPredictor(Predictor):
 
     quick = True
     takes_frames = False
+    parallel = True
 
     def __init__(self, session: Any) -> None:
         self._session = session

@@ -43,18 +43,19 @@ def _rename(directory: Path, target: Path) -> None:
         if not target.exists():
             raise
         raise PackageExists(f"{target} was made by somebody else meanwhile.") from None
-    _fsync(target.parent)
+    fsync(target.parent)
 
 
 def _sync(directory: Path) -> None:
     """Everything on disk before the rename makes it visible."""
     for folder, _, files in os.walk(directory):
         for name in files:
-            _fsync(Path(folder, name))
-        _fsync(Path(folder))
+            fsync(Path(folder, name))
+        fsync(Path(folder))
 
 
-def _fsync(path: Path) -> None:
+def fsync(path: Path) -> None:
+    """What was written to a file, or into a directory, is on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

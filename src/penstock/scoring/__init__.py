@@ -1,5 +1,32 @@
-"""Files in, scored files out, by the same loaders as serving. No event loop, no HTTP."""
+"""Files in, scored files out, by the same loaders as serving. No event loop, no HTTP.
 
-from penstock.scoring.job import Progress, ScoreSummary, score_file
+`plan` says what will be done, `reading` gives chunks, `decoding` and `scorer` make answers of them, `workers` does
+that in parallel, `sinks` and `writing` put them away, `commit` remembers what is done, `job` runs it all.
+"""
 
-__all__ = ["Progress", "ScoreSummary", "score_file"]
+from penstock.scoring.finish import Finished, finish
+from penstock.scoring.inputs import find_sources
+from penstock.scoring.job import Output, Prepared, Progress, Summary, prepare, run
+from penstock.scoring.plan import Lineage, Options, Plan, Shard, Source, parse_shard
+from penstock.scoring.rejects import Reject, Tolerance, parse_tolerance
+
+__all__ = [
+    "Finished",
+    "Lineage",
+    "Options",
+    "Output",
+    "Plan",
+    "Prepared",
+    "Progress",
+    "Reject",
+    "Shard",
+    "Source",
+    "Summary",
+    "Tolerance",
+    "find_sources",
+    "finish",
+    "parse_shard",
+    "parse_tolerance",
+    "prepare",
+    "run",
+]

@@ -1,120 +1,331 @@
-"""One scoring job: rows, payload, conform, predict, columns, file. Memory is bounded by a chunk."""
+"""One scoring job: chunks are read, scored and written, each stage ahead of the next; the plan says the rest."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from time import perf_counter
-from typing import Any
+from typing import Any, BinaryIO
 
-from penstock.errors import AnswerHasNoColumns, PredictError, ScoringError
-from penstock.loading import LoadedModel
-from penstock.payload import Params, Table
-from penstock.scoring.commit import atomic_file
-from penstock.scoring.files import Chunk, file_format, open_writer, read_chunks
-from penstock.signature import Signature, conform, conform_params, is_tensor_schema
-from penstock.wire.columns import empty_columns, prediction_columns
-
-CHUNK_ROWS = 16_384
+from penstock.errors import ConfigError, Interrupted, ScoringError, TooManyRejects
+from penstock.loading import LoadedModel, LoadOptions
+from penstock.payload import Payload
+from penstock.scoring.commit import SUCCESS, JobManifest, JobState
+from penstock.scoring.decoding import decode, fed_columns, guess_fields, kept_columns
+from penstock.scoring.finish import write_rejects
+from penstock.scoring.places import join, place_of
+from penstock.scoring.plan import WHOLE, Plan, Shard
+from penstock.scoring.reading import Chunk, Position, read_sources
+from penstock.scoring.rejects import ANY_NUMBER, Tolerance
+from penstock.scoring.scorer import Scored, Task, good_rows, score_chunk
+from penstock.scoring.shape import decide_shape
+from penstock.scoring.sinks import Now, OneFile, Parts, Sink, Stream
+from penstock.scoring.workers import Behind, Workers, available_cores, choose_workers, score_all
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a job is: rows done, and the share of the input that is read (0 to 1)."""
+    """How far a job is: rows read and rejected in this run, rows done before it, and the share of the input that is
+    read (0 to 1)."""
 
     rows: int
+    rejects: int
     share: float
 
 
 @dataclass(frozen=True, slots=True)
-class ScoreSummary:
-    """What a finished job did. `digest` names the package."""
+class Summary:
+    """What a finished run did. `rows_in` and `rows_out` count the whole job, `seconds` this run alone, `steady` the
+    rows a second from the first scored rows on, when all workers have started; 0 where there were no more."""
 
-    input: str
-    output: str
+    model: str
+    version: str
     digest: str
-    rows: int
+    output: str
+    rows_in: int
+    rows_out: int
+    rejects: int
     columns: tuple[str, ...]
+    parts: int
+    resumed_rows: int
+    workers: Workers
     seconds: float
+    steady: float
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def score_file(
-    model: LoadedModel,
-    source: Path,
-    target: Path,
-    *,
-    keep: Sequence[str] = (),
-    params: Mapping[str, Any] | None = None,
-    chunk_rows: int = CHUNK_ROWS,
-    on_progress: Callable[[Progress], None] = lambda _: None,
-) -> ScoreSummary:
-    """Scores the rows of a CSV or Parquet file into another, in order.
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A plan with a model, tried on the first rows: `first` are they, scored; `seconds` is about how long one worker
+    predicts for all of them, None where nothing tells. `stream` holds what was read of an input that can be read only
+    once."""
 
-    The output appears when it is complete; until then, and if anything fails, what was at `target` stays. Raises
-    ScoringError, which names the row, and SchemaViolation for params that do not fit.
+    plan: Plan
+    model: LoadedModel
+    load: LoadOptions
+    task: Task
+    first: Scored
+    seconds: float | None = None
+    stream: Iterator[Chunk] | None = None
+    chunk: Chunk | None = None
+
+    def first_payload(self, rows: int) -> Payload:
+        """Up to so many of the first rows, as the model takes them; bad ones left out."""
+        assert self.chunk is not None
+        found = decode(self.chunk, self.plan.sources[0], self.task.schema, self.task.keep)
+        return good_rows(found, self.task.schema, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where a job writes: a directory of parts, one file, or an open stream; and its rejects."""
+
+    path: str
+    directory: bool = False
+    stream: BinaryIO | None = None
+    rejects: str | None = None
+
+
+def prepare(plan: Plan, model: LoadedModel, load: LoadOptions) -> Prepared:
+    """Scores the first rows, which decide the output's columns and how many workers pay. Raises ScoringError."""
+    signature, options = model.signature, plan.options
+    schema = signature.enforced if signature is not None else None
+    task = Task(
+        plan.sources,
+        schema,
+        plan.params,
+        options.keep,
+        options.on_error,
+        plan.lineage.columns() if options.lineage == "columns" else {},
+    )
+    chunks = read_sources(plan.sources, options, columns=_wanted_columns(task))
+    first = next(chunks)
+    source = plan.sources[0]
+    if schema is None and source.format.is_text and source.format.name != "jsonl":
+        task = replace(task, schema=guess_fields(decode(first, source, None, task.keep).table))
+    began = perf_counter()
+    scored = score_chunk(model.predictor.predict, task, first)
+    took = perf_counter() - began
+    if scored.failure is not None:
+        raise scored.failure
+    kept = decode(first, source, task.schema, task.keep).kept
+    if list(task.keep) == ["*"]:  # what all is, the first rows decide: others may have more columns, or fewer
+        task = replace(task, keep=tuple(kept.schema.names)) if source.format.name == "jsonl" else task
+    outputs = signature.outputs if signature is not None else None
+    task = replace(task, shape=decide_shape(scored.table, kept, outputs, task.lineage))
+    once = source.path == "-"
+    if not once:
+        chunks.close()
+    stream = chain([first], chunks) if once else None
+    return Prepared(plan, model, load, task, scored, _estimate(plan, first, took), stream, first)
+
+
+def _wanted_columns(task: Task) -> Callable[[list[str]], list[str]]:
+    """Which columns of a columnar file are worth decoding."""
+
+    def choose(names: list[str]) -> list[str]:
+        wanted = {*fed_columns(names, task.schema, task.keep), *kept_columns(names, task.keep)}
+        return [name for name in names if name in wanted]
+
+    return choose
+
+
+def _estimate(plan: Plan, first: Chunk, seconds: float) -> float | None:
+    """About how long one worker would predict for all rows, from the time for the first ones."""
+    source = plan.sources[0]
+    share = first.share
+    if source.format.is_text and source.format.compression is None and source.size:
+        share = len(first.data) / source.size
+    if not share or not source.size or plan.size is None:
+        return None
+    return seconds / share * plan.size / source.size
+
+
+def run(
+    prepared: Prepared,
+    output: Output,
+    *,
+    shard: Shard = WHOLE,
+    resume: bool = False,
+    workers: str | int = "auto",
+    tolerance: Tolerance = ANY_NUMBER,
+    now: Now,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+    on_start: Callable[[Workers, int], None] = lambda workers, parts: None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Summary:
+    """Carries a prepared job out. A directory keeps every complete part whatever happens; a file appears at the end.
+
+    `stopped` is asked after every chunk. Raises ScoringError: Interrupted, TooManyRejects, JobDiffers among others.
     """
     began = perf_counter()
-    if source.exists() and target.exists() and source.samefile(target):
-        raise ScoringError(f"The output {target} is the input.")
-    signature = model.signature
-    given = conform_params(signature.params if signature else (), params)
-    target_format = file_format(target)
-    rows = 0
-    columns: tuple[str, ...] = ()
-    with atomic_file(target) as path:
-        writer = open_writer(path, target_format)
-        try:
-            for chunk in read_chunks(source, signature.enforced if signature else None, chunk_rows, keep):
-                scored = _score(model, chunk, source, keep, given)
-                writer.write(scored)
-                rows += scored.rows
-                columns = tuple(str(n) for n in scored.names or ())
-                on_progress(Progress(rows, chunk.progress))
-            if not rows:
-                empty = empty_columns(signature.outputs if signature else None)
-                writer.write(Table.of(list(empty), list(empty.values())))
-                columns = tuple(empty)
-        finally:
-            writer.close()
-    return ScoreSummary(str(source), str(target), model.digest, rows, columns, perf_counter() - began)
-
-
-def _score(model: LoadedModel, chunk: Chunk, source: Path, keep: Sequence[str], params: Params) -> Table:
-    """One chunk's output columns. Raises ScoringError with the number of the row in the file."""
-    signature = model.signature
-    conformed = conform(
-        _model_columns(chunk.table, signature, keep),
-        signature.enforced if signature else None,
-        chunk.casting,
-        limit=1,
-        side_by_side=True,
+    plan, task = prepared.plan, prepared.task
+    chosen = choose_workers(
+        workers, available_cores(), threads=prepared.model.predictor.parallel, seconds=prepared.seconds
     )
-    if conformed.violations:
-        first = conformed.violations[0]
-        row = None if first.row is None else first.row + chunk.first_row
-        where = f"row {row}, " if row is not None else ""
-        column = f"column {first.column!r}: " if first.column is not None else ""
-        raise ScoringError(f"{source.name} does not fit the model: {where}{column}{first.reason}.")
-    try:
-        answer = model.predictor.predict(conformed.payload, params)
-    except PredictError as error:
-        last = chunk.first_row + chunk.table.rows - 1
-        raise ScoringError(f"The model failed on rows {chunk.first_row} to {last} of {source.name}. {error}") from error
-    try:
-        columns = {**chunk.carried, **prediction_columns(answer, chunk.table.rows)}
-    except AnswerHasNoColumns as error:
-        raise ScoringError(error.message) from None
-    return Table.of(list(columns), list(columns.values()))
+    manifest = JobManifest(place_of(output.path), output.path, shard) if output.directory else None
+    state = _begin(manifest, output, plan, resume, now)
+    on_start(chosen, len(state.parts))
+    tally = _Tally(tolerance, state)
+    chunks = prepared.stream or _chunks(plan, task, shard, state, tally)
+    if not state.complete:
+        sink = _open_sink(manifest, output, prepared, now)
+        results = score_all(chunks, prepared.model, task, chosen, prepared.load)
+        _carry_out(results, sink, tally, plan, on_progress, stopped)
+    if manifest is not None:
+        _finish_directory(manifest, output, plan, shard, state, tally, now)
+    return Summary(
+        **asdict(plan.lineage), output=output.path, rows_in=tally.rows, rows_out=tally.rows_out,
+        rejects=tally.rejects, columns=tuple(task.shape.names), parts=len(tally.parts),
+        resumed_rows=sum(p.rows_in for p in state.parts), workers=chosen, seconds=perf_counter() - began,
+        steady=tally.steady(perf_counter()),
+    )  # fmt: skip
 
 
-def _model_columns(table: Table, signature: Signature | None, keep: Sequence[str]) -> Table:
-    """A model that takes one array gets every column side by side, but for those that are only carried through."""
-    if signature is None or signature.inputs is None or not is_tensor_schema(signature.inputs) or not keep:
-        return table
-    fed = [i for i, name in enumerate(table.names or ()) if name not in keep]
-    names = [table.names[i] for i in fed] if table.names is not None else None
-    return Table.of(names, [table.column(i) for i in fed], table.index)
+@dataclass
+class _Tally:
+    """What went through so far, this run's rows and those of parts done before."""
+
+    tolerance: Tolerance
+    state: JobState
+    # All of it changes as chunks come: counts, and the parts that there are, by source.
+    rows: int = 0
+    rows_out: int = 0
+    rejects: int = 0
+    parts: set[tuple[int, int]] = field(default_factory=set)
+    first: tuple[int, float] | None = None
+
+    def __post_init__(self) -> None:
+        for part in self.state.parts:
+            self.rows += part.rows_in
+            self.rows_out += part.rows_out
+            self.rejects += part.rejects
+            self.parts.add((part.source, part.part))
+
+    def steady(self, at: float) -> float:
+        """Rows a second since the first ones were scored."""
+        rows, since = self.first or (self.rows, at)
+        return (self.rows - rows) / (at - since) if self.rows > rows else 0.0
+
+    def add(self, scored: Scored, at: float) -> None:
+        self.rows += scored.chunk.rows
+        self.rows_out += scored.table.num_rows
+        self.rejects += len(scored.rejects)
+        self.first = self.first or (self.rows, at)
+
+    def add_part(self, source: int, part: int) -> None:
+        self.parts.add((source, part))
+
+    def check(self, *, of_all: bool) -> None:
+        """Raises TooManyRejects."""
+        if self.tolerance.exceeded(self.rejects, self.rows, of_all=of_all):
+            raise TooManyRejects(
+                f"{self.rejects:,} of {self.rows:,} rows were rejected, more than --max-errors {self.tolerance}."
+            )
+
+    def parts_of(self, sources: int) -> list[int]:
+        return [sum(1 for source, _ in self.parts if source == number) for number in range(sources)]
+
+
+def _begin(manifest: JobManifest | None, output: Output, plan: Plan, resume: bool, now: Now) -> JobState:
+    if manifest is None:
+        if resume:
+            raise ConfigError("Only a directory output can be resumed.", hint="Give a directory: -o scored/")
+        return JobState({})
+    if resume and any(source.path == "-" for source in plan.sources):
+        raise ConfigError("A job that reads standard input cannot be resumed.", hint="Give it a file.")
+    place_of(output.path).make_directory(output.path)
+    return manifest.begin(plan.fingerprint(), resume=resume, at=now())
+
+
+def _chunks(plan: Plan, task: Task, shard: Shard, state: JobState, tally: _Tally) -> Iterator[Chunk]:
+    """The chunks of the parts that are still to do."""
+    done = {(part.source, part.part) for part in state.parts}
+    # Alone, a run can begin where the last complete part ended. A shard has to pass over the others' parts anyway.
+    start = state.parts[-1].next if state.parts and shard.count == 1 else Position()
+    return read_sources(
+        plan.sources,
+        plan.options,
+        wanted=lambda source, part: shard.owns(source, part) and (source, part) not in done,
+        start=start,
+        before=tally.rows if shard.count == 1 else 0,
+        columns=_wanted_columns(task),
+        on_part=tally.add_part,
+    )
+
+
+def _open_sink(manifest: JobManifest | None, output: Output, prepared: Prepared, now: Now) -> Sink:
+    plan, shape = prepared.plan, prepared.task.shape
+    metadata = plan.lineage.metadata() if plan.options.lineage == "metadata" else {}
+    if output.stream is not None:
+        return Stream(output.stream, plan, shape, metadata, output.rejects)
+    if manifest is None:
+        return OneFile(output.path, plan, shape, metadata, output.rejects)
+    return Parts(output.path, manifest, plan, shape, metadata, now)
+
+
+def _carry_out(
+    results: Iterable[Scored],
+    sink: Sink,
+    tally: _Tally,
+    plan: Plan,
+    on_progress: Callable[[Progress], None],
+    stopped: Callable[[], bool],
+) -> None:
+    """Every result into the sink, which is left complete or as far as it can be kept."""
+    behind = Behind()
+    failed = True
+    try:
+        with closing(results) as each:  # type: ignore[type-var]
+            for scored in each:
+                if scored.failure is not None:
+                    raise scored.failure
+                tally.add(scored, perf_counter())
+                tally.check(of_all=False)
+                behind.call(sink.write, scored)
+                on_progress(Progress(tally.rows, tally.rejects, plan.share(scored.chunk.source, scored.chunk.share)))
+                if stopped():
+                    raise Interrupted("Stopped.")
+        behind.drain()
+        if not isinstance(sink, Parts):
+            tally.check(of_all=True)
+        sink.finish()
+        failed = False
+    except ScoringError as error:
+        if stopped() and not isinstance(error, Interrupted):  # the signal reached the workers too
+            raise Interrupted("Stopped.") from error
+        raise
+    except OSError as error:  # what is read is translated where it is read
+        raise ScoringError(f"The output cannot be written: {error.strerror or error}.") from error
+    finally:
+        if failed:
+            # Parts whose rows are all scored already are worth completing.
+            with suppress(Exception):
+                behind.drain()
+        behind.close()
+        sink.abandon()
+
+
+def _finish_directory(
+    manifest: JobManifest, output: Output, plan: Plan, shard: Shard, state: JobState, tally: _Tally, now: Now
+) -> None:
+    """Says that all parts are there; alone, also that the job is done."""
+    tally.check(of_all=True)
+    if not state.complete:
+        manifest.end(tally.parts_of(len(plan.sources)), at=now())
+    if shard.count > 1:
+        return
+    found = manifest.state()
+    if found is None:
+        raise ScoringError(f"The manifest of {output.path} is gone.")
+    write_rejects(output.path, found.parts, output.rejects)
+    place = place_of(output.path)
+    with place.written(join(output.path, SUCCESS)) as path:
+        path.write_bytes(b"")
+
+
+__all__ = ["Output", "Prepared", "Progress", "Summary", "prepare", "run"]

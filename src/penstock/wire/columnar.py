@@ -176,4 +176,8 @@ def _arrow(column: Array) -> Any:
 
     if column.dtype == object or column.dtype.kind in "US":
         return pa.array(column.tolist())
-    return pa.array(np.ascontiguousarray(column))
+    column = np.ascontiguousarray(column)
+    if column.dtype.kind in "iuf" and column.dtype.isnative:
+        # What pa.array makes of it as well; but that imports pandas first, where it is installed, just to ask.
+        return pa.Array.from_buffers(pa.from_numpy_dtype(column.dtype), len(column), [None, pa.py_buffer(column)])
+    return pa.array(column)

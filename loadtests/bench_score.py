@@ -1,0 +1,192 @@
+"""make bench-score: how near scoring files comes to its limit, and how far it is from `mlflow models predict`.
+
+Ratios of runs that alternate; each run is a process of its own. Rows are drawn at random from
+the iris measurements, and for the forest from the breast cancer ones. What a figure is measured from:
+
+limit      rows/s of `penstock score` from the first scored rows on, over those of score_loop.py; one worker
+mlflow     whole commands, start to end, CSV in, predictions out
+memory     the most resident memory at the larger number of rows over that at the smaller
+workers    the same rows/s of a random forest with two workers over those with one
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import models
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+ROOT = Path(__file__).resolve().parents[1]
+MLFLOW = ROOT / ".venv-mlflow" / "bin" / "mlflow"
+_BLOCK = 1_000_000
+_IRIS = ["sepal_length", "sepal_width", "petal_length", "petal_width"]
+
+
+def main() -> int:
+    options = _options()
+    options.out.mkdir(parents=True, exist_ok=True)
+    models.make(options.out / "packages")
+    bench = Bench(options.out, options.rounds)
+    lines = []
+    for name, measure in _MEASURES.items():
+        if name in options.only:
+            lines += measure(bench, options)
+            print(lines[-1] if len(lines) == 1 else "\n".join(lines[-2:]), flush=True)
+    text = "\n".join(["| measured | figures | ratio | target | reached |", "|---|---|---|---|---|", *lines])
+    (options.out / "score.md").write_text(text + "\n")
+    print(f"\n{text}")
+    return 0 if all("| yes |" in line or "| - |" in line for line in lines) else 1
+
+
+class Bench:
+    """Makes inputs, runs commands, compares."""
+
+    def __init__(self, out: Path, rounds: int) -> None:
+        self.out, self.rounds = out, rounds
+
+    def iris(self, rows: int, ending: str) -> Path:
+        """A file of iris rows, made once."""
+        from sklearn.datasets import load_iris
+
+        known = load_iris().data
+        draw = np.random.default_rng(0)
+        return self._made(rows, ending, "iris", _IRIS, lambda n: known[draw.integers(0, len(known), n)])
+
+    def cancer(self, rows: int) -> Path:
+        """A file of breast cancer rows, 30 numbers each, made once."""
+        from sklearn.datasets import load_breast_cancer
+
+        known = load_breast_cancer().data
+        draw, names = np.random.default_rng(0), [f"c{i}" for i in range(30)]
+        return self._made(rows, ".parquet", "cancer", names, lambda n: known[draw.integers(0, len(known), n)])
+
+    def _made(self, rows: int, ending: str, kind: str, names: list[str], block: Callable[[int], Any]) -> Path:
+        path = self.out / f"{kind}-{rows}{ending}"
+        if path.exists():
+            return path
+        beside = path.with_suffix(".making")
+        schema = pa.schema([(name, pa.float64()) for name in names])
+        writer: Any = (pq.ParquetWriter if ending == ".parquet" else pyarrow.csv.CSVWriter)(str(beside), schema)
+        for start in range(0, rows, _BLOCK):
+            cells = block(min(_BLOCK, rows - start))
+            writer.write_table(pa.table({name: cells[:, i] for i, name in enumerate(names)}))
+        writer.close()
+        beside.rename(path)
+        return path
+
+    def penstock(self, model: str, source: Path, target: str, *more: str) -> dict[str, Any]:
+        """One command; its own summary, and the seconds from start to end."""
+        command = [sys.executable, "-m", "penstock", "score", str(self.out / "packages" / model), str(source)]
+        began = perf_counter()
+        ran = subprocess.run(
+            [*command, "-o", str(self.out / target), "--json", *more],
+            check=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        return json.loads(ran.stdout) | {"whole": perf_counter() - began}
+
+    def loop(self, source: Path, target: str) -> float:
+        """Seconds of the bare loop."""
+        command = [sys.executable, str(ROOT / "loadtests" / "score_loop.py"), str(self.out / "packages" / "iris")]
+        ran = subprocess.run(
+            [*command, str(source), str(self.out / target)],
+            check=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        return float(ran.stdout)
+
+    def mlflow(self, source: Path) -> float:
+        """Seconds of `mlflow models predict`, from start to end."""
+        words = ["-m", str(self.out / "packages" / "iris"), "-i", str(source), "-t", "csv", "--env-manager", "local"]
+        began = perf_counter()
+        subprocess.run(
+            [MLFLOW, "models", "predict", *words, "-o", str(self.out / "mlflow.json")], check=True, capture_output=True
+        )
+        return perf_counter() - began
+
+
+def _line(what: str, figures: str, ratio: float, target: float, *, most: bool = False) -> str:
+    reached = ratio <= target if most else ratio >= target
+    return f"| {what} | {figures} | {ratio:.2f} | {'≤' if most else '≥'} {target} | {'yes' if reached else 'NO'} |"
+
+
+def _limit(bench: Bench, options: argparse.Namespace) -> list[str]:
+    lines = []
+    for ending in (".parquet", ".csv"):
+        source, ours, theirs = bench.iris(options.rows, ending), [], []
+        for _ in range(bench.rounds):
+            theirs.append(options.rows / bench.loop(source, f"loop{ending}"))
+            ours.append(bench.penstock("iris", source, f"scored{ending}", "--workers", "1")["steady"])
+        ratio = median(o / t for o, t in zip(ours, theirs, strict=True))
+        figures = f"{median(ours):,.0f} rows/s, the loop {median(theirs):,.0f}"
+        lines.append(_line(f"{options.rows:,} iris rows, {ending[1:]} to {ending[1:]}", figures, ratio, 0.6))
+    return lines
+
+
+def _mlflow(bench: Bench, options: argparse.Namespace) -> list[str]:
+    if not MLFLOW.exists():
+        return ["| 1,000,000 rows against mlflow models predict | make mlflow-env first | - | ≥ 6 | - |"]
+    source, ours, theirs = bench.iris(1_000_000, ".csv"), [], []
+    for _ in range(bench.rounds):
+        theirs.append(bench.mlflow(source))
+        ours.append(bench.penstock("iris", source, "scored.csv")["whole"])
+    ratio = median(t / o for o, t in zip(ours, theirs, strict=True))
+    figures = f"{median(ours):.2f} s, mlflow models predict {median(theirs):.2f} s"
+    return [_line("1,000,000 rows of CSV, whole commands", figures, ratio, 6)]
+
+
+def _memory(bench: Bench, options: argparse.Namespace) -> list[str]:
+    lines = []
+    for ending in (".parquet", ".csv"):
+        few, many = (
+            bench.penstock("iris", bench.iris(rows, ending), f"scored{ending}", "--workers", "1")["peak_memory_bytes"]
+            for rows in (options.memory_rows, options.memory_rows * 20)
+        )
+        what = f"peak memory, {ending[1:]}, {options.memory_rows * 20:,} rows over {options.memory_rows:,}"
+        lines.append(_line(what, f"{many / 1e6:.0f} MB, {few / 1e6:.0f} MB", many / few, 1.2, most=True))
+    return lines
+
+
+def _workers(bench: Bench, options: argparse.Namespace) -> list[str]:
+    source, one, two = bench.cancer(options.forest_rows), [], []
+    for _ in range(bench.rounds):
+        one.append(bench.penstock("forest", source, "forest.parquet", "--workers", "1")["steady"])
+        two.append(bench.penstock("forest", source, "forest.parquet", "--workers", "2")["steady"])
+    ratio = median(b / a for a, b in zip(one, two, strict=True))
+    what = f"random forest, {options.forest_rows:,} × 30, two workers over one"
+    return [_line(what, f"{median(two):,.0f} rows/s, {median(one):,.0f}", ratio, 1.7)]
+
+
+_MEASURES = {"limit": _limit, "mlflow": _mlflow, "memory": _memory, "workers": _workers}
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--out", type=Path, default=Path("build/bench-score"), help="where inputs, outputs and score.md go"
+    )
+    parser.add_argument("--rows", type=int, default=20_000_000, help="iris rows for `limit`")
+    parser.add_argument(
+        "--memory-rows", type=int, default=5_000_000, help="the smaller number; the larger is 20 times that"
+    )
+    parser.add_argument("--forest-rows", type=int, default=5_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs="+", choices=list(_MEASURES), default=list(_MEASURES))
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

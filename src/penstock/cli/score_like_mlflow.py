@@ -1,0 +1,78 @@
+"""`penstock score -m MODEL -i FILE -o FILE -t json|csv`: what `mlflow models predict` takes, and the answer it gives.
+
+The whole input is read, predicted in one call and answered as one JSON document, by the code that reads and answers
+requests to `/invocations`. Source: `mlflow models predict`, 3.18.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from penstock.errors import ScoringError
+
+if TYPE_CHECKING:
+    from penstock.cli.score import ScoreCommand
+    from penstock.loading import LoadedModel
+
+
+def predict(command: ScoreCommand, env_manager: str | None) -> int:
+    """The exit code. Raises what loading, reading and predicting raise."""
+    from penstock.cli.models import load
+    from penstock.loading import LoadOptions
+
+    if command.words:
+        raise click.UsageError("With -m MODEL the input is given with -i FILE.")
+    if env_manager not in (None, "local"):
+        click.echo(f"--env-manager {env_manager}: the model runs in the environment of this command.", err=True)
+    options = LoadOptions(trust_code=command.trust_code, strict_env=command.strict_env)
+    _, _, model = load(command.model_uri or "", command.registry, options)
+    try:
+        text = answer(model, _read(command.input_path), command.content_type or "json")
+    finally:
+        model.close()
+    _write(command.output, text)
+    return 0
+
+
+def answer(model: LoadedModel, body: bytes, content_type: str) -> str:
+    """The JSON document that answers a body, NaN words and all, as MLflow writes it.
+
+    Raises MalformedInput, SchemaViolation, PredictError, AnswerUnserializable.
+    """
+    from penstock.signature import conform_params
+    from penstock.wire.answers import encode_answer
+    from penstock.wire.formats import CSV, JSON
+    from penstock.wire.requests import BodyReader
+
+    predictor, signature = model.predictor, model.signature
+    media = {"json": JSON, "csv": CSV}[content_type]
+    request = BodyReader(signature, frames=predictor.takes_frames).read(media, body)
+    params = conform_params(signature.params if signature else (), request.params)
+    payload = predictor.predict(request.payload, params)
+    return json.dumps(json.loads(encode_answer(payload, wrapped=request.wrapped, nan_words=True)))
+
+
+def _read(path: str | None) -> bytes:
+    if path is None or path == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ScoringError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _write(path: str | None, text: str) -> None:
+    """No newline at the end: so MLflow's command leaves it."""
+    if path is None or path == "-":
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        return
+    from penstock.scoring.places import place_of
+
+    with place_of(path).written(path) as beside:
+        beside.write_text(text, encoding="utf-8")

@@ -1,0 +1,81 @@
+"""After the shards: whether every part is there, the rejects of all in one file, and `_SUCCESS`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from penstock.errors import ScoringError
+from penstock.scoring.commit import SUCCESS, JobState, PartDone, parse_manifest
+from penstock.scoring.places import join, place_of
+from penstock.scoring.plan import Shard, differences
+from penstock.scoring.sinks import rejects_of
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What all shards did together."""
+
+    shards: int
+    parts: int
+    rows_in: int
+    rows_out: int
+    rejects: int
+
+
+def finish(directory: str, rejects: str | None = None) -> Finished:
+    """Checks that all shards are complete and every part is in its place, then writes `_SUCCESS`.
+
+    Raises ScoringError, which names the shards or parts that are missing.
+    """
+    place = place_of(directory)
+    found = place.matches(join(directory, "_manifest-*-of-*.jsonl"))
+    if not found:
+        raise ScoringError(
+            f"No shard has begun in {directory}.", hint="Each is run with --shard i/N -o and this directory."
+        )
+    states = {path.rsplit("/", 1)[-1]: parse_manifest(place.read(path)) for path in found}
+    count = int(next(iter(states)).rsplit("-", 1)[-1].split(".")[0])
+    parts = _all_parts([states.get(Shard(i, count).manifest) for i in range(count)], directory)
+    for part in parts:
+        there = place.describe(join(directory, part.file))
+        if there is None or there[0] != part.bytes:
+            raise ScoringError(
+                f"{part.file} in {directory} is gone or was changed.", hint="Score into another directory."
+            )
+    write_rejects(directory, parts, rejects)
+    with place.written(join(directory, SUCCESS)) as path:
+        path.write_bytes(b"")
+    return Finished(
+        count, len(parts), sum(p.rows_in for p in parts), sum(p.rows_out for p in parts), sum(p.rejects for p in parts)
+    )
+
+
+def _all_parts(states: list[JobState | None], directory: str) -> list[PartDone]:
+    """The parts of all shards in order. Raises ScoringError where one is missing."""
+    open_ = [f"{i}/{len(states)}" for i, state in enumerate(states) if state is None or not state.complete]
+    if open_:
+        raise ScoringError(f"These shards are not complete: {', '.join(open_)}.", hint="Run each again with --resume.")
+    whole = [state for state in states if state is not None]
+    for number, state in enumerate(whole[1:], 1):
+        if different := differences(whole[0].fingerprint, state.fingerprint):
+            raise ScoringError(f"Shard {number} did another job than shard 0: {'; '.join(different[:5])}.")
+        if state.parts_of != whole[0].parts_of:
+            raise ScoringError(f"Shard {number} found other parts than shard 0: did the input change meanwhile?")
+    parts = sorted((part for state in whole for part in state.parts), key=lambda p: (p.source, p.part))
+    there = [(part.source, part.part) for part in parts]
+    wanted = [(source, part) for source, n in enumerate(whole[0].parts_of or ()) for part in range(n)]
+    if there != wanted:
+        raise ScoringError(f"{len(set(wanted) - set(there))} parts in {directory} are missing though all shards ended.")
+    return parts
+
+
+def write_rejects(directory: str, parts: Iterable[PartDone], target: str | None) -> None:
+    """The rejects of all parts, in order, as one file where one was asked for."""
+    if target is None:
+        return
+    source = place_of(directory)
+    with place_of(target).written(target) as path, path.open("wb") as file:
+        for part in parts:
+            if part.rejects:
+                file.write(source.read(join(directory, rejects_of(part.file))))

@@ -1,0 +1,327 @@
+"""Sources to chunks: raw rows in their order, cut at parts, nothing looked at yet.
+
+Text is cut into records and handed on as bytes, so that whoever predicts also parses, in parallel where there are
+several; columnar files are decoded here, since their libraries do that with the interpreter released.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO
+
+from penstock.errors import ScoringError
+from penstock.flavors.interface import need
+from penstock.payload import clipped
+from penstock.scoring.places import Local, is_url, place_of
+from penstock.scoring.plan import Options, Source
+from penstock.scoring.records import RecordReader
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place between two rows of the sources: where a part begins. `offset` is its byte in a text file, if known."""
+
+    source: int = 0
+    part: int = 0
+    row: int = 0
+    offset: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some rows of one part: `data` is the records' bytes or a pyarrow.Table, `header` the names of CSV columns.
+
+    `end` is the byte after the last row, where a source has such; `share` is how much of the source is read by now.
+    """
+
+    source: int
+    part: int
+    row: int
+    rows: int
+    data: Any
+    header: tuple[str, ...] | None = None
+    end: int | None = None
+    share: float = 1.0
+
+
+Wanted = Callable[[int, int], bool]
+
+
+def read_sources(
+    sources: tuple[Source, ...],
+    options: Options,
+    *,
+    wanted: Wanted = lambda source, part: True,
+    start: Position | None = None,
+    before: int = 0,
+    columns: Callable[[list[str]], list[str]] | None = None,
+    on_part: Callable[[int, int], None] = lambda source, part: None,
+) -> Generator[Chunk, None, None]:
+    """The chunks of the wanted parts from `start` on; `before` rows were read before it, for the limit.
+
+    `columns` chooses among the names of a columnar file those to be decoded. `on_part` is told of every part there is,
+    wanted or not. An empty source has one part, and gives one chunk without rows, so that its file is written.
+    Raises ScoringError.
+    """
+    start = start or Position()
+    left = None if options.limit is None else options.limit - before
+    for number in range(start.source, len(sources)):
+        at = start if number == start.source else Position(number)
+        bounded = replace(options, limit=left)
+        with closing(_read_source(sources[number], number, bounded, wanted, at, columns, on_part)) as chunks:
+            for chunk in chunks:
+                left = None if left is None else left - chunk.rows
+                yield chunk
+        if left is not None and left <= 0:
+            return
+
+
+def _read_source(
+    source: Source, number: int, options: Options, wanted: Wanted, start: Position, columns: Any, on_part: Any
+) -> Generator[Chunk, None, None]:
+    need("pyarrow", "parquet", purpose="Scoring files")
+    import pyarrow as pa
+
+    row = start.row
+    try:
+        with ExitStack() as opened:
+            if source.format.is_text:
+                cutter: _Cutter = _TextCutter(source, options, start, opened)
+            else:
+                cutter = _ColumnCutter(source, options, start, opened, columns)
+            for chunk in _parts(cutter, number, options, wanted, start, on_part):
+                row = chunk.row + chunk.rows
+                yield chunk
+    except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
+        raise ScoringError(f"{source.path} cannot be read after row {row}: {clipped(str(error))}.") from error
+
+
+def _parts(
+    cutter: _Cutter, source: int, options: Options, wanted: Wanted, start: Position, on_part: Any
+) -> Iterator[Chunk]:
+    """The chunks part by part; parts that are not wanted are passed over."""
+    part, row, left = start.part, start.row, options.limit
+    while left is None or left > 0:
+        size = options.part_rows if left is None else min(options.part_rows, left)
+        done = 0
+        if not wanted(source, part):
+            done = cutter.skip(size)
+        else:
+            while done < size and (chunk := cutter.take(size - done)) is not None:
+                yield replace(chunk, source=source, part=part, row=row + done)
+                done += chunk.rows
+            if not done and part == 0:
+                yield replace(cutter.nothing(), source=source)
+        if done or part == 0:
+            on_part(source, part)
+        left = None if left is None else left - done
+        if done < options.part_rows:
+            return
+        row, part = row + done, part + 1
+
+
+class _Cutter:
+    """Gives the next rows of one source, or passes over them."""
+
+    def take(self, most: int) -> Chunk | None:
+        raise NotImplementedError
+
+    def skip(self, rows: int) -> int:
+        raise NotImplementedError
+
+    def nothing(self) -> Chunk:
+        """A chunk without rows, in the form of the others."""
+        raise NotImplementedError
+
+
+class _TextCutter(_Cutter):
+    def __init__(self, source: Source, options: Options, start: Position, opened: ExitStack) -> None:
+        self._options = options
+        raw = opened.enter_context(_open_bytes(source.path))
+        self._raw, self._size = raw, source.size or 0
+        stream = opened.enter_context(_unpacked(raw, source.format.compression))
+        quoted = source.format.name != "jsonl"
+        self._records = RecordReader(stream, quoted=quoted)
+        self._header = None
+        if quoted:
+            self._header = _header(self._records, source, "\t" if source.format.name == "tsv" else ",")
+        self._plain = source.format.compression is None
+        if start.offset is not None and self._plain and source.path != "-":
+            raw.seek(start.offset)
+            self._records = RecordReader(raw, quoted=quoted, start=start.offset)
+        elif start.row:
+            self.skip(start.row)
+
+    def take(self, most: int) -> Chunk | None:
+        records = self._records.take(min(most, self._options.chunk_rows), self._options.chunk_bytes)
+        if records is None:
+            return None
+        end = records.end if self._plain else None
+        read = self._raw.tell() if end is None else end
+        share = min(1.0, read / self._size) if self._size else 0.0
+        return Chunk(0, 0, 0, records.rows, records.data, self._header, end, share)
+
+    def skip(self, rows: int) -> int:
+        return self._records.skip(rows, self._options.chunk_bytes)
+
+    def nothing(self) -> Chunk:
+        return Chunk(0, 0, 0, 0, b"", self._header)
+
+
+def _header(records: RecordReader, source: Source, delimiter: str) -> tuple[str, ...]:
+    """Raises ScoringError."""
+    first = records.take(1, 1 << 20)
+    if first is None:
+        raise ScoringError(f"{source.path} is empty.", hint="The first row names the columns.")
+    text = first.data.decode("utf-8-sig").rstrip("\r\n")
+    names = tuple(next(csv.reader([text], delimiter=delimiter)))
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ScoringError(f"{source.path} has two columns {twice[0]!r}.")
+    return names
+
+
+def _open_bytes(path: str) -> BinaryIO:
+    if path == "-":
+        return open(sys.stdin.fileno(), "rb", closefd=False)
+    return place_of(path).open(path)
+
+
+def _unpacked(raw: BinaryIO, compression: str | None) -> Any:
+    """pyarrow's streams read packed files that were put together, and refuse truncated ones."""
+    import pyarrow as pa
+
+    return raw if compression is None else pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), compression)
+
+
+class _ColumnCutter(_Cutter):
+    """Record batches put together or cut until they are chunks. A chunk begins where the one before it ended."""
+
+    def __init__(self, source: Source, options: Options, start: Position, opened: ExitStack, columns: Any) -> None:
+        self._options = options
+        opener = _parquet_batches if source.format.name == "parquet" else _arrow_batches
+        self._schema, self._batches, self._rows = opener(source, options, start.row, opened, columns)
+        # The whole state: what is decoded and not given out, and how many rows were.
+        self._pending: list[Any] = []
+        self._given = start.row
+
+    def take(self, most: int) -> Chunk | None:
+        import pyarrow as pa
+
+        wanted = min(most, self._options.chunk_rows)
+        taken: list[Any] = []
+        rows = size = 0
+        while rows < wanted and size < self._options.chunk_bytes:
+            batch = self._pending.pop() if self._pending else next(self._batches, None)
+            if batch is None:
+                break
+            each = max(1, batch.nbytes // max(1, batch.num_rows))
+            fitting = max(1, (self._options.chunk_bytes - size) // each)
+            piece = batch.slice(0, min(wanted - rows, fitting))
+            if piece.num_rows < batch.num_rows:
+                self._pending.append(batch.slice(piece.num_rows))
+            taken.append(piece)
+            rows, size = rows + piece.num_rows, size + max(1, piece.num_rows * each)
+        if not rows:
+            return None
+        self._given += rows
+        share = self._given / self._rows if self._rows else 0.0
+        return Chunk(0, 0, 0, rows, pa.Table.from_batches(taken, self._schema), share=min(1.0, share))
+
+    def skip(self, rows: int) -> int:
+        done = 0
+        while done < rows and (batch := self._pending.pop() if self._pending else next(self._batches, None)):
+            passed = min(rows - done, batch.num_rows)
+            if passed < batch.num_rows:
+                self._pending.append(batch.slice(passed))
+            done += passed
+        self._given += done
+        return done
+
+    def nothing(self) -> Chunk:
+        return Chunk(0, 0, 0, 0, self._schema.empty_table())
+
+
+def _parquet_batches(source: Source, options: Options, row: int, opened: ExitStack, columns: Any) -> Any:
+    """Row group by row group, pages streamed: a dataset scanner would hold whole row groups, several of them."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    buffer = 1 << 20 if _is_local(source.path) else 8 << 20
+    file = opened.enter_context(
+        closing(pq.ParquetFile(opened.enter_context(_arrow_file(source.path)), pre_buffer=False, buffer_size=buffer))
+    )
+    names = _chosen(file.schema_arrow.names, columns)
+    schema = pa.schema([file.schema_arrow.field(name) for name in names])
+
+    def batches() -> Iterator[Any]:
+        first = 0
+        for number in range(file.num_row_groups):
+            group = file.metadata.row_group(number)
+            passed = min(max(0, row - first), group.num_rows)
+            first += group.num_rows
+            if passed == group.num_rows:
+                continue
+            each = max(1, group.total_byte_size // max(1, group.num_rows))
+            size = max(1, min(options.chunk_rows, options.chunk_bytes // each))
+            for batch in file.iter_batches(size, row_groups=[number], columns=names, use_threads=False):
+                drop = min(passed, batch.num_rows)
+                passed -= drop
+                if drop < batch.num_rows:
+                    yield batch.slice(drop)
+
+    return schema, batches(), file.metadata.num_rows
+
+
+def _arrow_batches(source: Source, options: Options, row: int, opened: ExitStack, columns: Any) -> Any:
+    """An IPC file, or a stream, whichever it begins like."""
+    import pyarrow as pa
+    from pyarrow import ipc
+
+    file = opened.enter_context(_arrow_file(source.path))
+    if source.path != "-" and file.read(6) == b"ARROW1":
+        file.seek(0)
+        reader = opened.enter_context(ipc.open_file(file))
+        found = (reader.get_batch(i) for i in range(reader.num_record_batches))
+    else:
+        if source.path != "-":
+            file.seek(0)
+        reader = opened.enter_context(ipc.open_stream(file))
+        found = iter(reader)
+    names = _chosen(reader.schema.names, columns)
+    schema = pa.schema([reader.schema.field(name) for name in names])
+
+    def batches() -> Iterator[Any]:
+        passed = row
+        for batch in found:
+            drop = min(passed, batch.num_rows)
+            passed -= drop
+            if drop < batch.num_rows:
+                yield batch.select(names).slice(drop)
+
+    return schema, batches(), 0
+
+
+def _chosen(names: list[str], columns: Callable[[list[str]], list[str]] | None) -> list[str]:
+    """Without the column that pandas writes a frame's index as. Raises ScoringError for names that occur twice."""
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ScoringError(f"Two columns are called {twice[0]!r}.")
+    plain = [n for n in names if not (n.startswith("__index_level_") and n.endswith("__"))]
+    return plain if columns is None else columns(plain)
+
+
+def _is_local(path: str) -> bool:
+    return not is_url(path) or path.startswith("file://")
+
+
+def _arrow_file(path: str) -> Any:
+    import pyarrow as pa
+
+    if _is_local(path) and path != "-":
+        if Local().describe(path) is None:
+            raise ScoringError(f"There is no file {path}.")
+        return pa.OSFile(path.removeprefix("file://"))
+    return pa.PythonFile(_open_bytes(path), mode="r")

@@ -1,0 +1,252 @@
+"""`penstock score` as a user runs it: exit codes, streams, what is told where, going on after Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pyarrow import ipc
+
+from penstock.cli import main
+from penstock.cli.score_like_mlflow import answer
+from penstock.loading import load_path
+
+HEADER = "sepal_length,sepal_width,petal_length,petal_width"
+ROW = "5.1,3.5,1.4,0.2"
+
+
+def penstock(*arguments: str | Path, cwd: Path, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "penstock", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, cwd=cwd, timeout=120, input=given)
+
+
+Here = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Here:
+    """Runs `penstock ARGUMENTS` in this process: exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([*map(str, arguments)])
+        return (int(ended.value.code or 0), *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def rows(tmp_path: Path, iris_frame: Any) -> Path:
+    iris_frame.assign(id=range(150)).to_csv(tmp_path / "rows.csv", index=False)
+    return tmp_path / "rows.csv"
+
+
+def test_what_is_told(iris_package: Path, rows: Path, tmp_path: Path) -> None:
+    done = penstock("score", iris_package, "rows.csv", "-o", "out.parquet", "--keep", "id", cwd=tmp_path)
+    assert done.returncode == 0
+    told = done.stderr.decode().splitlines()
+    digest = load_path(iris_package).digest[:12]
+    assert told[0] == f"iris version {digest} ({digest})"
+    assert told[1].startswith("rows.csv (csv, 2.")
+    assert told[1].endswith("kB) to out.parquet (parquet)")
+    assert told[2] == "1 worker"
+    assert b"150 read, 150 written, 0 rejected" in done.stdout
+    assert pd.read_parquet(tmp_path / "out.parquet")["id"].astype(int).tolist() == list(range(150))
+
+
+def test_json_summary(iris_package: Path, rows: Path, tmp_path: Path, here: Here) -> None:
+    _, out, _ = here("score", iris_package, "rows.csv", "-o", "out/", "--part-rows", "40", "--json")
+    told = json.loads(out)
+    assert (told["rows_in"], told["rows_out"], told["rejects"], told["parts"]) == (150, 150, 0, 4)
+    assert told["rows_per_second"] > 0
+    assert told["peak_memory_bytes"] > 1e6
+    assert sorted(os.listdir(tmp_path / "out")) == [
+        "_SUCCESS", "_manifest.jsonl", *(f"part-00000-00000{i}.csv" for i in range(4))
+    ]  # fmt: skip
+
+
+def test_through_pipes(iris_package: Path, rows: Path, tmp_path: Path) -> None:
+    done = penstock(
+        "score", iris_package, "-", "--input-format", "csv", "-o", "-", "--output-format", "jsonl", "--keep", "id",
+        cwd=tmp_path, given=rows.read_bytes(),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["id"] for line in lines] == [str(i) for i in range(150)]
+
+    table = pa.Table.from_pandas(pd.read_csv(rows), preserve_index=False)
+    sink = pa.BufferOutputStream()
+    with ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table, max_chunksize=20)
+    done = penstock(
+        "score", iris_package, "-", "--input-format", "arrow", "-o", "-", "--output-format", "arrow", cwd=tmp_path,
+        given=sink.getvalue().to_pybytes(),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert ipc.open_stream(done.stdout).read_all().num_rows == 150
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["rows.csv", "-o", "out.csv", "--max-errors", "lots"], 2, "neither a number of rows nor a share"),
+        (["rows.csv", "-o", "out.csv", "--resume"], 2, "Only a directory output can be resumed"),
+        (["rows.csv", "-o", "out.csv", "--shard", "0/2"], 2, "--shard needs a directory output"),
+        (["rows.csv", "-o", "out/", "--shard", "2/2"], 2, "is not i/N"),
+        (["rows.csv", "-o", "out.csv", "--workers", "some"], 2, "neither a number nor auto"),
+        (["rows.csv"], 2, "Give -o OUTPUT"),
+        (["rows.csv", "-o", "out.parquet.gz"], 2, "has no ending that tells its format"),
+        (["none.csv", "-o", "out.csv"], 2, "There is no file none.csv"),
+        (["rows.csv", "-o", "rows.csv"], 2, "is the input"),
+        (["rows.csv", "-o", "./"], 2, "holds the input"),
+        (["rows.csv", "-o", "out.csv", "--params", "{"], 2, "--params is not JSON"),
+        (["rows.csv", "-o", "out.csv", "--params", '{"x": 1}'], 0, ""),
+        (["wrong.csv", "-o", "out.csv"], 2, "missing columns"),
+        (["bad.csv", "-o", "out.csv"], 1, "bad.csv, row 1, column 'sepal_width'"),
+        (["bad.csv", "-o", "out.csv", "--on-error", "skip"], 0, ""),
+        (["bad.csv", "-o", "out.csv", "--on-error", "skip", "--max-errors", "1%"], 1, "1 of 2 rows were rejected"),
+        (["rows.csv", "-o", "out.csv", "--keep", "colour"], 1, "no column 'colour'"),
+        (["--finish"], 2, "--finish goes with -o"),
+    ],
+)
+def test_exit_codes(
+    iris_package: Path, rows: Path, tmp_path: Path, here: Here, arguments: list[str], code: int, said: str
+) -> None:
+    (tmp_path / "wrong.csv").write_text("a\n1\n")
+    (tmp_path / "bad.csv").write_text(f"{HEADER}\n{ROW}\n1,x,1,1\n")
+    ended, _, told = here("score", iris_package, *arguments)
+    assert (ended, said in told) == (code, True), told
+    assert (tmp_path / "out.csv").exists() == (code == 0)
+
+
+def test_dry_run_writes_nothing(iris_package: Path, rows: Path, tmp_path: Path, here: Here) -> None:
+    before = sorted(os.listdir(tmp_path))
+    code, out, _ = here("score", iris_package, "rows.csv", "--dry-run", "--keep", "id")
+    assert code == 0
+    assert "prediction" in out
+    assert "Nothing was written" in out
+    told = json.loads(here("score", iris_package, "rows.csv", "--dry-run", "--json")[1])
+    assert told["columns"] == {"prediction": "int64"}
+    assert len(told["first_rows"]) == 5
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_signal_says_how_to_go_on_and_that_works(
+    iris_package: Path, tmp_path: Path, number: signal.Signals, workers: str
+) -> None:
+    (tmp_path / "big rows.csv").write_text(f"{HEADER}\n" + f"{ROW}\n" * 200_000)
+    job = subprocess.Popen(
+        [
+            sys.executable, "-m", "penstock", "score", iris_package, "big rows.csv", "-o", "out/",
+            "--part-rows", "10000", "--workers", workers,
+        ],
+        stderr=subprocess.PIPE, cwd=tmp_path, start_new_session=True,
+    )  # fmt: skip
+    end = time.monotonic() + 60
+    while not list(tmp_path.glob("out/part-*")) and time.monotonic() < end:
+        time.sleep(0.005)
+    os.killpg(job.pid, number)  # as a terminal does, and a service manager
+    _, told = job.communicate(timeout=60)
+    assert job.returncode == 3, told
+    resume = told.decode().splitlines()[-1].split()
+    assert resume[:2] == ["penstock", "score"]
+
+    again = penstock(*shlex.split(told.decode().splitlines()[-1])[1:], cwd=tmp_path)
+
+    assert again.returncode == 0, again.stderr
+    assert b"200,000 read" in again.stdout
+    assert (tmp_path / "out" / "_SUCCESS").exists()
+    scored = sum(p.read_bytes().count(b"\n") - 1 for p in tmp_path.glob("out/part-*"))
+    assert scored == 200_000
+
+
+def test_shards_and_finish(iris_package: Path, rows: Path, tmp_path: Path, here: Here) -> None:
+    for index in (1, 0):
+        words = ["score", iris_package, "rows.csv", "-o", "out/", "--part-rows", "40", "--shard", f"{index}/2"]
+        assert here(*words)[0] == 0
+        assert not (tmp_path / "out" / "_SUCCESS").exists()
+    code, out, _ = here("score", "--finish", "-o", "out/")
+    assert (code, out) == (0, "All 2 shards are complete: 4 parts, 150 rows, 0 rejects.\n")
+    assert (tmp_path / "out" / "_SUCCESS").exists()
+
+
+@pytest.mark.parametrize("content_type", [None, "json", "csv"])
+def test_like_mlflow_models_predict(
+    iris_package: Path, iris_frame: Any, tmp_path: Path, here: Here, content_type: str | None
+) -> None:
+    if content_type == "csv":
+        body = iris_frame.to_csv(index=False).encode()
+    else:
+        body = json.dumps({"dataframe_split": iris_frame.to_dict(orient="split")}).encode()
+    (tmp_path / "in").write_bytes(body)
+    words = ["-m", iris_package, *(["-t", content_type] if content_type else []), "--env-manager", "local"]
+
+    piped = penstock("score", *words, cwd=tmp_path, given=body)
+    filed = here("score", *words, "-i", "in", "-o", "out.json")
+
+    expected = answer(load_path(iris_package), body, content_type or "json")
+    assert expected.startswith('{"predictions": [0, 0, ')
+    assert (piped.returncode, piped.stdout.decode()) == (0, expected)
+    assert (filed[:2], (tmp_path / "out.json").read_text()) == ((0, ""), expected)
+
+
+class _Endpoint(BaseHTTPRequestHandler):
+    answers: list[Any] = []
+    asked: list[Any] = []
+
+    def do_POST(self) -> None:
+        self.asked.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+        body = json.dumps({"predictions": self.answers}).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def endpoint() -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), _Endpoint)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_verify_against_a_live_endpoint(
+    iris_package: Path, iris_estimator: Any, iris_frame: Any, rows: Path, tmp_path: Path, here: Here, endpoint: str
+) -> None:
+    _Endpoint.answers = iris_estimator.predict(iris_frame.iloc[:64]).tolist()
+    words = ["score", iris_package, "rows.csv", "-o", "out.csv", "--verify-against"]
+    code, _, told = here(*words, endpoint)
+    assert code == 0
+    assert "answers the first 64 rows the same" in told
+    assert len(_Endpoint.asked[-1]["dataframe_split"]["data"]) == 64
+
+    (tmp_path / "out.csv").unlink()
+    _Endpoint.answers = [*_Endpoint.answers[:-1], 7]
+    code, _, told = here(*words, endpoint)
+    assert code == 1
+    assert "answers differently" in told
+    assert not (tmp_path / "out.csv").exists()
+    assert here(*words, "http://127.0.0.1:1")[0] == 1

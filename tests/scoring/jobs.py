@@ -1,0 +1,69 @@
+"""A scoring job in one call, for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from penstock.loading import LoadedModel, LoadOptions
+from penstock.scoring import (
+    Lineage,
+    Options,
+    Output,
+    Plan,
+    Progress,
+    Shard,
+    Summary,
+    Tolerance,
+    find_sources,
+    prepare,
+    run,
+)
+from penstock.scoring.formats import needed_format
+from penstock.signature import conform_params
+
+
+def score(
+    model: LoadedModel,
+    inputs: Sequence[Path | str] | Path,
+    target: Path | str,
+    *,
+    params: dict[str, Any] | None = None,
+    input_format: str | None = None,
+    output_format: str | None = None,
+    rejects: Path | None = None,
+    shard: Shard | None = None,
+    resume: bool = False,
+    workers: str | int = 1,
+    tolerance: Tolerance | None = None,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+    stopped: Callable[[], bool] = lambda: False,
+    load: LoadOptions | None = None,
+    **shaping: Any,
+) -> Summary:
+    """Plans, prepares and runs. `shaping` are fields of `Options`; a target that ends with / is a directory."""
+    paths = [inputs] if isinstance(inputs, Path) else inputs
+    sources = find_sources([str(path) for path in paths], input_format)
+    format_ = needed_format(str(target), output_format, "--output-format")
+    given = conform_params(model.signature.params if model.signature else (), params)
+    plan = Plan(
+        Lineage("model", "1", model.digest), sources, Options(format_, **shaping), given, shard.count if shard else 1
+    )
+    load = load or LoadOptions(threads=1)
+    return run(
+        prepare(plan, model, load),
+        Output(str(target), str(target).endswith("/"), rejects=str(rejects) if rejects else None),
+        shard=shard or Shard(),
+        resume=resume,
+        workers=workers,
+        tolerance=tolerance or Tolerance(),
+        now=lambda: "2026-01-01T00:00:00+00:00",
+        on_progress=on_progress,
+        stopped=stopped,
+    )
+
+
+def files(directory: Path) -> dict[str, bytes]:
+    """What a job left, but for its manifests, which hold times."""
+    return {p.name: p.read_bytes() for p in directory.iterdir() if not p.name.startswith("_manifest")}

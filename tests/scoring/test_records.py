@@ -1,0 +1,104 @@
+"""Text cut into records: never inside a cell, the same however the stream gives its bytes and wherever it begins."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.errors import ScoringError
+from penstock.scoring import records
+from penstock.scoring.records import RecordReader, split
+
+cells = st.text(st.sampled_from('ab1,"\n\r é'), max_size=6)
+tables = st.lists(st.lists(cells, min_size=2, max_size=3), max_size=12)
+
+
+class Dribble(io.BytesIO):
+    """Gives at most so many bytes a read, as pipes and object stores do."""
+
+    def __init__(self, data: bytes, most: int) -> None:
+        super().__init__(data)
+        self._most = most
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(self._most if size is None or size < 0 else min(size, self._most))
+
+
+def written(table: list[list[str]], *, last_newline: bool = True) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(table)
+    return (text.getvalue() if last_newline else text.getvalue().removesuffix("\n")).encode()
+
+
+def taken(reader: RecordReader, rows: int, size: int) -> list[records.Records]:
+    found = []
+    while (piece := reader.take(rows, size)) is not None:
+        found.append(piece)
+    return found
+
+
+@given(tables, st.integers(1, 5), st.integers(1, 40), st.integers(1, 9), st.booleans())
+def test_records_are_whole_and_all_there(
+    table: list[list[str]], rows: int, size: int, most: int, last_newline: bool
+) -> None:
+    data = written(table, last_newline=last_newline)
+    pieces = taken(RecordReader(Dribble(data, most), quoted=True), rows, size)
+
+    assert b"".join(piece.data for piece in pieces) == data
+    assert all(0 < piece.rows <= rows for piece in pieces)
+    found = [next(csv.reader(io.StringIO(r.decode(), newline=""))) for p in pieces for r in split(p.data, quoted=True)]
+    assert found == table
+    assert [piece.rows for piece in pieces] == [len(split(piece.data, quoted=True)) for piece in pieces]
+
+
+@given(tables, st.integers(1, 5), st.integers(1, 40), st.integers(1, 9), st.integers(1, 9))
+def test_pieces_do_not_depend_on_how_the_stream_is_read(
+    table: list[list[str]], rows: int, size: int, one: int, other: int
+) -> None:
+    data = written(table)
+    assert taken(RecordReader(Dribble(data, one), quoted=True), rows, size) == taken(
+        RecordReader(Dribble(data, other), quoted=True), rows, size
+    )
+
+
+@given(tables, st.integers(1, 5), st.integers(1, 40), st.data())
+def test_a_reader_that_begins_after_a_piece_goes_on_as_the_first_one_did(
+    table: list[list[str]], rows: int, size: int, data: st.DataObject
+) -> None:
+    text = written(table)
+    pieces = taken(RecordReader(io.BytesIO(text), quoted=True), rows, size)
+    done = data.draw(st.integers(0, len(pieces)))
+    start = pieces[done - 1].end if done else 0
+    stream = io.BytesIO(text)
+    stream.seek(start)
+
+    assert taken(RecordReader(stream, quoted=True, start=start), rows, size) == pieces[done:]
+    skipping = RecordReader(io.BytesIO(text), quoted=True)
+    assert skipping.skip(sum(p.rows for p in pieces[:done]), 64) == sum(p.rows for p in pieces[:done])
+    assert taken(skipping, rows, size) == pieces[done:]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_empty_lines_are_no_records(end: str) -> None:
+    text = end.join(["", "a", "", "", "b", "c", "", ""]).encode()
+    (piece,) = taken(RecordReader(io.BytesIO(text), quoted=False), 100, 1000)
+    assert (split(piece.data, quoted=False), piece.rows, piece.end) == ([b"a", b"b", b"c"], 3, len(text))
+
+
+def test_rows_before_a_quote_that_is_never_closed_are_given_first() -> None:
+    reader = RecordReader(io.BytesIO(b'a,b\n"c,d\ne,f\n'), quoted=True)
+    first = reader.take(10, 1000)
+    assert first is not None
+    assert first.data == b"a,b\n"
+    with pytest.raises(ScoringError, match="never closed"):
+        reader.take(10, 1000)
+
+
+def test_an_endless_record_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "LONGEST_RECORD", 64)
+    with pytest.raises(ScoringError, match="longer than"):
+        RecordReader(io.BytesIO(b'"' + b"x" * 1000), quoted=True).take(1, 8)
