@@ -28,8 +28,8 @@ REST_SECONDS = 30.0
 _TOO_LONG = b"Request headers may have 65536 bytes."
 
 
-# Where a request's scope has its Exchange. To be taken out of there: it leads back to the scope, and such circles are left
-# to the garbage collector, which stops everything for them.
+# Where a request's scope has its Exchange. To be taken out of there: it leads back to the scope, and such circles are
+# left to the garbage collector, which stops everything for them.
 EXCHANGE = "penstock.exchange"
 
 
@@ -126,9 +126,8 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         before = self.cycle
         super().on_headers_complete()
-        if self.cycle is not before and (
-            before is None or before.response_complete
-        ):  # one sent ahead goes the usual way
+        # One that was sent ahead of its predecessor's answer goes the usual way.
+        if self.cycle is not before and (before is None or before.response_complete):
             self._exchange = Exchange(self.cycle)
             cast(dict[str, Any], self.scope)[EXCHANGE] = self._exchange
         self.stage = _BODY
