@@ -54,9 +54,10 @@ def test_inspect_and_verify(penstock: Penstock, replay: Replay) -> None:
 
 
 def test_score(penstock: Penstock, tmp_path: Path) -> None:
-    done = penstock("score", "models:/fraud@production", "rows.csv", "-o", "scored.csv")
-    assert done.returncode == 1
-    assert "fraud version 1" in done.stderr  # found and loaded; the rows are what is missing
+    (tmp_path / "rows.csv").write_text("nothing\n1\n")
+    done = penstock("score", "models:/fraud@production", str(tmp_path / "rows.csv"), "-o", "scored.csv")
+    assert done.returncode == 2
+    assert "fraud version 1" in done.stderr  # found and loaded; the columns are what does not fit
     assert "rows.csv" in done.stderr
 
 
