@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Awaitable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -33,22 +34,26 @@ class Door:
         self._gateway = gateway
         self._expected = f"Bearer {token}".encode() if token else b""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """No coroutine itself, which would be one more for every prediction."""
+        if scope["type"] == "http" and not self._gateway.draining and (not self._expected or self._admits(scope)):
+            target = invocation_target(scope["path"]) if scope["method"] == "POST" else None
+            if target is not None:
+                scope["path_params"] = target
+                return self._invocations(scope, receive, send)
+        return self._any(scope, receive, send)
+
+    async def _any(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008})
             return
+        scope.pop(EXCHANGE, None)  # which knows nothing of what follows
         if self._gateway.draining:
             send = _closing(send)
-            scope.pop(EXCHANGE, None)  # which knows nothing of that
         if self._expected and scope["path"] not in _OPEN_PATHS and not self._admits(scope):
             await _refuse(send)
             return
-        if scope["method"] == "POST" and (target := invocation_target(scope["path"])) is not None:
-            scope["path_params"] = target
-            await self._invocations(scope, receive, send)
-            return
-        scope.pop(EXCHANGE, None)
         await self._app(scope, receive, send)
 
     def _admits(self, scope: Scope) -> bool:

@@ -57,10 +57,8 @@ class _Call:
 
     def timing(self) -> bytes:
         """Milliseconds, as the Server-Timing specification has it."""
-        return (
-            f"decode;dur={self.decode * 1e3:.3f}, queue;dur={self.queue * 1e3:.3f}, "
-            f"predict;dur={self.predict * 1e3:.3f}, encode;dur={self.encode * 1e3:.3f}"
-        ).encode()
+        stages = (self.decode * 1e3, self.queue * 1e3, self.predict * 1e3, self.encode * 1e3)
+        return b"decode;dur=%.3f, queue;dur=%.3f, predict;dur=%.3f, encode;dur=%.3f" % stages
 
 
 class Invocations:

@@ -70,7 +70,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: ASGIApp, gateway: Gateway, options: RunOptions) -> None:
         config = uvicorn.Config(
-            app, http=BoundedProtocol, ws="none", lifespan="off", access_log=False, log_config=None,
+            app, http=BoundedProtocol, ws="none", lifespan="off", interface="asgi3", access_log=False, log_config=None,
             server_header=False, proxy_headers=False, timeout_keep_alive=ceil(options.keep_alive),
             timeout_graceful_shutdown=ceil(options.drain_timeout),
         )  # fmt: skip
