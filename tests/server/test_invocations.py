@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from penstock.payload import Payload, Tensors, Value
+from penstock.wire.requests import LibraryWanted
 from server.asgi import Bench
 from serving.fakes import FakePredictor, settle, until
 
@@ -211,6 +212,22 @@ class TestErrors:
         assert (answer.status_code, answer.json()["error_code"]) == (500, "INTERNAL_ERROR")
         assert "Verdict, which JSON has no form for" in answer.json()["message"]
         assert bench.count("model_error") == 1
+
+    async def test_libraries_are_imported_one_after_the_other(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        servable = bench.serve()
+        read, wanted = servable.read, ["json", "csv"]
+
+        def reading(media: str, body: bytes) -> Any:
+            if wanted:
+                raise LibraryWanted(wanted.pop())
+            return read(media, body)
+
+        monkeypatch.setattr(servable, "read", reading)
+        async with bench.open() as http:
+            assert (await http.post("/invocations", json=ROWS)).status_code == 200
+        assert not wanted
 
     async def test_our_own_say_nothing_of_the_inside(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

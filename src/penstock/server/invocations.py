@@ -150,11 +150,12 @@ class Invocations:
         deadline: float,
     ) -> tuple[bytes, str]:  # fmt: skip
         began = perf_counter()
-        try:
-            request = servable.read(media, body)
-        except LibraryWanted as wanted:
-            await asyncio.to_thread(import_module, wanted.name)
-            request = servable.read(media, body)
+        while True:
+            try:
+                request = servable.read(media, body)
+                break
+            except LibraryWanted as wanted:  # one after the other, where several are
+                await asyncio.to_thread(import_module, wanted.name)
         params = servable.conform_params(request.params)
         call.decode = perf_counter() - began
         answer = await patience.watch(servable.predict(request.payload, params, deadline))
