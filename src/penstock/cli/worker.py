@@ -16,10 +16,11 @@ def main(channel: int, listener: int, counts: int) -> None:
     import asyncio
     import os
 
-    from penstock.cli.serve import use_uvloop
+    from penstock.cli.serve import keep_memory_together, use_uvloop
 
     for file in (channel, listener, counts):
         os.set_inheritable(file, False)
+    keep_memory_together()
     use_uvloop()
     asyncio.run(_run(socket.socket(fileno=channel), socket.socket(fileno=listener), counts))
 
