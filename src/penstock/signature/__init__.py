@@ -5,7 +5,7 @@ column into its type, `conform` checks a whole payload, `params` checks params, 
 payloads, `compatibility` compares two.
 """
 
-from penstock.signature.cells import Misfit, is_missing_word
+from penstock.signature.cells import BOOLEAN_WORDS, Misfit, is_missing_word
 from penstock.signature.compatibility import breaking_changes
 from penstock.signature.conform import Casting, conform
 from penstock.signature.infer import infer_signature
@@ -14,6 +14,7 @@ from penstock.signature.schema import Field, Param, Schema, Signature, TensorFie
 from penstock.signature.types import AnyValue, ArrayOf, MapOf, ObjectOf, Property, Scalar, Type
 
 __all__ = [
+    "BOOLEAN_WORDS",
     "AnyValue",
     "ArrayOf",
     "Casting",

@@ -127,7 +127,7 @@ def _is_python_literal(cell: Any, casting: str) -> bool:
     return casting == "text" and isinstance(cell, str) and "_" in cell
 
 
-_WORDS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
+BOOLEAN_WORDS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
 
 
 def _boolean(cell: Any, *, casting: str) -> bool | None:
@@ -136,8 +136,8 @@ def _boolean(cell: Any, *, casting: str) -> bool | None:
     if isinstance(cell, (bool, np.bool_)):
         return bool(cell)
     if casting != "typed":
-        if isinstance(cell, str) and cell.strip().lower() in _WORDS:
-            return _WORDS[cell.strip().lower()]
+        if isinstance(cell, str) and cell.strip().lower() in BOOLEAN_WORDS:
+            return BOOLEAN_WORDS[cell.strip().lower()]
         if isinstance(cell, (int, float)) and cell in (0, 1):
             return bool(cell)
     raise Misfit(f"{shortened(cell)} is not a boolean")

@@ -11,9 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from penstock.payload import Name, Violation, shortened
-from penstock.signature import Misfit
-
-_WORDS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
+from penstock.signature import BOOLEAN_WORDS, Misfit
 
 
 def corruption(dtype: np.dtype[Any]) -> Callable[[Any], str] | None:
@@ -63,7 +61,7 @@ def _floating(cell: Any, largest: float, name: str) -> str:
 def _boolean(cell: Any) -> str:
     """Neither missing, nor true, false, 0 or 1, as a number or as text."""
     if isinstance(cell, str):
-        return "" if cell.strip().lower() in _WORDS else f"{shortened(cell)} is not a boolean"
+        return "" if cell.strip().lower() in BOOLEAN_WORDS else f"{shortened(cell)} is not a boolean"
     if cell is None or isinstance(cell, (bool, np.bool_)):
         return ""
     if isinstance(cell, (int, float, np.number)):
@@ -73,7 +71,7 @@ def _boolean(cell: Any) -> str:
 
 def as_meant(cell: Any) -> Any:
     """A boolean's word as the boolean; anything else as it is."""
-    return _WORDS.get(cell.strip().lower(), cell) if isinstance(cell, str) else cell
+    return BOOLEAN_WORDS.get(cell.strip().lower(), cell) if isinstance(cell, str) else cell
 
 
 class Corrupted(Misfit):
