@@ -23,7 +23,6 @@ from contract.requests import name_of
 pytestmark = pytest.mark.services
 
 ROOT = Path(__file__).parents[2]
-MLFLOW_PYTHON = ROOT / ".venv-mlflow" / "bin" / "python"
 # One of each kind: columns, nested columns, arrays, a type hint, chat, params, scikit-learn, ONNX.
 KINDS = [
     "echo_mixed",
@@ -38,14 +37,11 @@ KINDS = [
 
 
 @pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def fresh(tmp_path_factory: pytest.TempPathFactory, mlflow_python: Path) -> Path:
     """Recordings of today, made by the recorder itself into a place of its own."""
-    if not MLFLOW_PYTHON.exists():
-        message = "MLflow's environment is missing: make mlflow-env"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
     place = tmp_path_factory.mktemp("recorded")
     code = "import pathlib, sys; from contract import record; record.RECORDED = pathlib.Path(sys.argv[1]); "
-    command = [MLFLOW_PYTHON, "-c", f"{code}record.main(sys.argv[2:])", place, *KINDS]
+    command = [mlflow_python, "-c", f"{code}record.main(sys.argv[2:])", place, *KINDS]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
     subprocess.run(command, env=environment, check=True, capture_output=True, timeout=300)
     return place

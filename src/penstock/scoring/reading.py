@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -124,18 +125,18 @@ def _parts(
         row, part = row + done, part + 1
 
 
-class _Cutter:
+class _Cutter(ABC):
     """Gives the next rows of one source, or passes over them."""
 
-    def take(self, most: int) -> Chunk | None:
-        raise NotImplementedError
+    @abstractmethod
+    def take(self, most: int) -> Chunk | None: ...
 
-    def skip(self, rows: int) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def skip(self, rows: int) -> int: ...
 
+    @abstractmethod
     def nothing(self) -> Chunk:
         """A chunk without rows, in the form of the others."""
-        raise NotImplementedError
 
 
 class _TextCutter(_Cutter):

@@ -90,9 +90,9 @@ class Batcher:
         self._max_rows = max_rows
         self._max_queue_rows = max_queue_rows
         self._clock = clock
-        # The whole mutable state: what waits, how many batches run, whether a tick's end is awaited, what batches cost
-        # and how many went to a thread since the last did not, how fast rows leave and when the last did, the two
-        # switches.
+        # The whole mutable state: what waits, how many batches run; whether a tick's end is awaited, how many waited at
+        # the last one, for how many it has been put off, and how many went into the last batch; what batches cost, and
+        # on the loop; how fast rows leave and when the last did; the two switches.
         self._lanes = Lanes()
         self._running: set[asyncio.Task[None]] = set()
         self._woken = False
