@@ -46,10 +46,8 @@ def _raw(rows: int) -> st.SearchStrategy[Array]:
 
 
 def _text(rows: int) -> st.SearchStrategy[Array]:
-    cells = st.lists(
-        st.text(st.characters(exclude_categories=["Cs"])) | st.just(math.nan), min_size=rows, max_size=rows
-    )
-    return cells.map(lambda found: np.array(found, dtype=TEXT))
+    cell = st.text(st.characters(exclude_categories=["Cs"])) | st.just(math.nan)
+    return st.lists(cell, min_size=rows, max_size=rows).map(lambda found: np.array(found, dtype=TEXT))
 
 
 def _objects(rows: int) -> st.SearchStrategy[Array]:
