@@ -25,6 +25,9 @@ STATES: tuple[ProcessState, ...] = ("starting", "ready", "waiting", "failed")
 # How long a process may take to end that was asked to.
 _LINGER = 5.0
 
+# A process that crashes closes its files before it is gone.
+_LAST_MOMENTS = 2.0
+
 
 class Owner(Protocol):
     """What a model process tells whoever uses it."""
@@ -131,8 +134,9 @@ class ModelProcess:
         ended = asyncio.wrap_future(process.ended)
         if not lost.done():  # told to end
             link.finish()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(ended), _LINGER)
+        patience = 0.0 if lost.done() and lost.result() else _LINGER if not lost.done() else _LAST_MOMENTS
+        with suppress(TimeoutError):  # so that it ends as it would have, and that is told
+            await asyncio.wait_for(asyncio.shield(ended), patience)
         closing.cancel()
         process.kill()
         how = await ended
