@@ -122,11 +122,12 @@ class Invocations:
         """The answer's body and media type. Raises ClientLeft and every PenstockError that a request may meet."""
         media = media_type(scope)
         answer_media = _answer_media(scope)
-        seconds = patience_of(scope, self._timeout)
         path = scope["path_params"]
         name, version = path.get("name"), path.get("version")
-        call.servable = self._gateway.peek(name, version)
-        self._gateway.admit(call.servable, seconds, declared_length(scope))
+        servable = self._gateway.peek(name, version)
+        seconds = patience_of(scope, self._timeout if servable is None else servable.timeout or self._timeout)
+        call.servable = servable
+        self._gateway.admit(servable, seconds, declared_length(scope))
         call.servable = None
         deadline = call.start + seconds
         patience = Patience(receive, deadline, call.start, self._rounds, exchange)
