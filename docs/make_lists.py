@@ -69,7 +69,7 @@ empty for requests that reached none; a closed version's series go ten minutes l
 | `protocol` | invocations |
 | `outcome` | ok, client_error, model_error, rejected, timeout, internal: what happened, whatever the status |
 | `stage` | decode, queue, predict, encode |
-| `reason` | why a batch went: idle (the model had nothing to do), freed (it had just finished another), full (`--max-rows` reached), alone (rows that are not joined) |
+| `reason` | why a batch went: idle (the model had nothing to do), freed (it had just finished another), full (`--max-rows` reached), alone (rows that are not joined); of a refused version: the code of the error, as `proof_failed`, `seal_broken`, `code_not_trusted` or `internal` |
 | `limit` | what a refused request met: rows (`--max-queue-rows`), wait (`--max-wait`), deadline (its own), requests (`--max-inflight`), bytes (`--max-inflight-bytes`) |
 | `kind` | load (first version), swap, revert (back to the version kept warm) |
 | `state` | of a version: current, previous (kept warm); of a worker: starting, serving, waiting (to start again) |
@@ -112,6 +112,7 @@ def metrics_rows() -> list[str]:
     metrics.version("m", "1")
     metrics.describe_version("m", "1", digest="d", flavor="f", alias="a", state="current")
     metrics.loads.labels("m", "ok")
+    metrics.load_failures.labels("m", "proof_failed")
     metrics.load_seconds.labels("m")
     metrics.swaps.labels("m", "load")
     metrics.registry_success.labels("m")

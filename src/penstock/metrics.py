@@ -225,6 +225,9 @@ class Metrics:
         self._versions = _Versions()
         self.registry.register(self._versions)
         self.loads = self._counter("loads", "Versions loaded or refused.", "model", "outcome")
+        self.load_failures = self._counter(
+            "load_failures", "Versions refused, by the code of the error.", "model", "reason"
+        )
         self.load_seconds = Histogram(
             "penstock_load_seconds", "Time to fetch, load and prove a version.", ("model",), registry=self.registry,
             buckets=_LOAD_SECONDS,
@@ -282,13 +285,14 @@ class Metrics:
             self.model_info.labels(model, version, digest, flavor, alias, state).set(1)
 
     @contextmanager
-    def loading(self, model: str) -> Iterator[None]:
-        """Times a load and counts how it went."""
+    def loading(self, model: str, reason: Callable[[BaseException], str]) -> Iterator[None]:
+        """Times a load and counts how it went; `reason` gives the code of an error."""
         with self.load_seconds.labels(model).time():
             try:
                 yield
-            except BaseException:
+            except BaseException as error:
                 self.loads.labels(model, "failed").inc()
+                self.load_failures.labels(model, reason(error)).inc()
                 raise
         self.loads.labels(model, "ok").inc()
 

@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,8 @@ from penstock.metrics import Metrics, render
 from penstock.server.accepting import ConnectionCounts
 from penstock.server.control import (
     Accept,
+    Agree,
+    Answers,
     Ask,
     Begin,
     Collect,
@@ -24,6 +27,7 @@ from penstock.server.control import (
     Failed,
     Hello,
     Message,
+    Note,
     Numbers,
     Proven,
     Scrape,
@@ -124,6 +128,8 @@ class Supervisor:
                 self.crew.proven(number, model, version)
             case Failed(model, version, code, text, hint):
                 self.crew.failed(number, model, version, error_of(code, text, hint))
+            case Answers(model, version):
+                self.crew.answers(number, model, version)
             case Numbers(families):
                 self._tallies.report(str(number), from_plain(families))
                 self._hear(number)
@@ -246,10 +252,14 @@ class Supervisor:
         return f"<Supervisor of {len(self._slots)} workers: {self.crew!r}>"
 
 
-def _order(slot: Slot, model: str, order: plan.Order) -> None:
-    """The crew's orders as messages."""
-    match order:
+def _order(slot: Slot, model: str, word: plan.Word) -> None:
+    """The crew's words as messages."""
+    match word:
         case plan.Ask(package):
             slot.send(Ask(model, package.version, package.path, package.digest))
         case plan.Tell(current, previous, candidate):
             slot.send(Tell(model, current, previous, candidate))
+        case plan.Note(failure):
+            slot.send(Note(model, None if failure is None else asdict(failure)))
+        case plan.Agree(version):
+            slot.send(Agree(model, version))

@@ -15,6 +15,8 @@ from penstock.errors import PenstockError, WorkerLost
 from penstock.server.accepting import Acceptor
 from penstock.server.control import (
     Accept,
+    Agree,
+    Answers,
     Ask,
     Channel,
     Collect,
@@ -24,12 +26,14 @@ from penstock.server.control import (
     Failed,
     Hello,
     Message,
+    Note,
     Numbers,
     Proven,
     Scrape,
     Tell,
 )
 from penstock.server.run import RunOptions, Server
+from penstock.serving.failure import LoadFailure
 from penstock.serving.gateway import Gateway
 from penstock.serving.plan import PlannedVersion
 from penstock.serving.told import ToldModel
@@ -107,7 +111,12 @@ class Worker:
                 load.add_done_callback(self._loads.discard)
             case Tell(model, current, previous, candidate):
                 self._models[model].tell(current, previous, candidate)
+                self._channel.send(Answers(model, current))
                 await self._settle_once()
+            case Note(model, failure):
+                self._models[model].served.failure = None if failure is None else LoadFailure(**failure)
+            case Agree(model, version):
+                self._models[model].served.agreed = version
             case Accept():
                 self._server.accept()
             case Company(serving, wanted):

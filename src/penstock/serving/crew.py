@@ -13,19 +13,22 @@ from typing import Literal, TypeAlias
 
 from penstock.errors import Closing, PenstockError, WorkerLost
 from penstock.metrics import Metrics
-from penstock.serving.plan import Held, Order, Plan, PlannedVersion, after, caught_up, next_order
+from penstock.serving.failure import LoadFailure
+from penstock.serving.plan import Agree, Held, Note, Plan, PlannedVersion, Word, after, caught_up, next_order
 
 log = logging.getLogger("penstock.serving")
 
-Send: TypeAlias = Callable[[str, Order], None]  # model, order
+Send: TypeAlias = Callable[[str, Word], None]  # model, word
 
 
 @dataclass(slots=True)
 class _Member:
-    """A worker: how to tell it something, what it holds by model, whether it answers requests."""
+    """A worker: how to tell it something, what it holds by model, the version that it said it answers with, whether it
+    takes requests."""
 
     send: Send
     held: dict[str, Held]
+    answers: dict[str, str | None] = field(default_factory=dict)
     joined: bool = False
 
 
@@ -43,11 +46,12 @@ class Crew:
         self._on_joined = on_joined
         self._on_unfit = on_unfit
         # The whole mutable state: plans by model, workers by number, preparations that somebody waits for, the digests
-        # of packages that a worker died over.
+        # of packages that a worker died over, what keeps wanted versions from answering.
         self._plans: dict[str, Plan] = {}
         self._members: dict[int, _Member] = {}
         self._waiting: dict[str, asyncio.Future[None]] = {}
         self._deadly: set[str] = set()
+        self._failures: dict[str, LoadFailure | None] = {}
 
     @property
     def joined(self) -> list[int]:
@@ -86,6 +90,11 @@ class Crew:
         finally:
             del self._waiting[model]
 
+    def note_failure(self, model: str, failure: LoadFailure | None) -> None:
+        if self._failures.get(model) != failure:
+            self._failures[model] = failure
+            self._say(model, Note(failure))
+
     def drop_candidate(self, model: str) -> None:
         self.set_plan(model, replace(self._plans[model], candidate=None))
 
@@ -95,6 +104,8 @@ class Crew:
         """A worker has started; it joins when it holds what the others do."""
         self._members[number] = _Member(send, {model: Held() for model in self._plans})
         for model in self._plans:
+            if (failure := self._failures.get(model)) is not None:
+                send(model, Note(failure))
             self._pump(model)
         self._admit()
 
@@ -110,6 +121,7 @@ class Crew:
                 self._fail(model, WorkerLost(f"Worker {number} {how} while it loaded version {held.asked} of {model}."))
                 gave_up = True
             self._pump(model)
+            self._agree(model)
         return gave_up
 
     def proven(self, number: int, model: str, version: str) -> None:
@@ -117,6 +129,11 @@ class Crew:
         self._members[number].held[model] = replace(held, proven=held.proven | {version}, asked=None)
         self._pump(model)
         self._admit()
+
+    def answers(self, number: int, model: str, version: str | None) -> None:
+        """A worker has carried out what it was told, and answers with this version."""
+        self._members[number].answers[model] = version
+        self._agree(model)
 
     def failed(self, number: int, model: str, version: str, error: PenstockError) -> None:
         """A worker could not load or prove a version that it was asked for."""
@@ -138,6 +155,17 @@ class Crew:
         for waiting in self._waiting.values():
             if not waiting.done():
                 waiting.set_exception(Closing("The server is being closed."))
+
+    def _agree(self, model: str) -> None:
+        """Once every worker has said that it answers with what is planned, all may say so of all."""
+        current = self._plans[model].answering[0]
+        answering = [member for member in self._members.values() if member.joined]
+        if current is not None and all(member.answers.get(model) == current for member in answering):
+            self._say(model, Agree(current))
+
+    def _say(self, model: str, word: Word) -> None:
+        for member in self._members.values():
+            member.send(model, word)
 
     # -- carrying out --------------------------------------------------------------------------------------------------
 
@@ -177,6 +205,8 @@ class Crew:
             if not member.joined and all(caught_up(self._plans[m], held) for m, held in member.held.items()):
                 member.joined = True
                 self._on_joined(number)
+                for model in self._plans:
+                    self._agree(model)
 
     def __repr__(self) -> str:
         plans = ", ".join(f"{model} {plan.answering}" for model, plan in self._plans.items())
@@ -231,6 +261,9 @@ class CrewStage:
 
     def retire_previous(self) -> None:
         self._crew.set_plan(self.name, replace(self._crew.plan(self.name), previous=None))
+
+    def note_failure(self, failure: LoadFailure | None) -> None:
+        self._crew.note_failure(self.name, failure)
 
     def _commit(self, plan: Plan, kind: Literal["load", "swap", "revert"]) -> None:
         self._crew.set_plan(self.name, plan)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from penstock.serving.failure import LoadFailure
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedVersion:
@@ -63,7 +65,22 @@ class Tell:
     candidate: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What keeps the wanted version from answering; None where nothing does."""
+
+    failure: LoadFailure | None
+
+
+@dataclass(frozen=True, slots=True)
+class Agree:
+    """All workers answer with this version now."""
+
+    version: str
+
+
 Order: TypeAlias = Ask | Tell
+Word: TypeAlias = Order | Note | Agree
 
 
 def next_order(plan: Plan, held: Held, *, may_try: bool) -> Order | None:

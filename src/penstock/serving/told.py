@@ -23,6 +23,7 @@ class ToldModel:
         self, served: ServedModel, load: Callable[[str], LoadedModel], metrics: Metrics, serving: ServingOptions
     ) -> None:
         self.served = served
+        served.agreed = None  # before the supervisor has heard from all
         self._load = load
         self._metrics = metrics
         self._serving = serving
