@@ -77,6 +77,11 @@ class Settings(BaseModel):
         description="Worker processes; 0 is one for each core.",
         json_schema_extra=_mlflow("MLFLOW_MODELS_WORKERS"),
     )
+    worker_timeout: float = Field(
+        60.0,
+        gt=0,
+        description="A worker process that gives no sign of life for so long is killed, and another started.",
+    )
     env_manager: Literal["local", "virtualenv", "uv", "conda"] = Field(
         "local", description="The environment that models run in; this release knows local, its own."
     )

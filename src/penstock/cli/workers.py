@@ -57,7 +57,9 @@ async def supervise(settings: Settings, bound: socket.socket, announce: Callable
             worker_environment(os.environ, _threads(settings)),
             (bound.fileno(), file.fileno()),
         )
-        supervisor = Supervisor(launch, begin, metrics, counts, run_options_of(settings))
+        supervisor = Supervisor(
+            launch, begin, metrics, counts, run_options_of(settings), worker_timeout=settings.worker_timeout
+        )
         with registry_of(settings, references) as registry:
             sources = [_source(settings.of(r.served_as), r, supervisor.crew, registry, metrics) for r in references]
             await supervisor.run(sources, bound, announce)

@@ -67,6 +67,11 @@ class Agree:
 
 
 @dataclass(frozen=True, slots=True)
+class Beat:
+    """A sign of life is asked for; the answer is the same word."""
+
+
+@dataclass(frozen=True, slots=True)
 class Accept:
     """Take connections from now on."""
 
@@ -149,7 +154,7 @@ class Scrape:
 
 
 Message: TypeAlias = (
-    Begin | Ask | Tell | Note | Agree | Accept | Company | Drain | Collect | Exposition
+    Begin | Ask | Tell | Note | Agree | Beat | Accept | Company | Drain | Collect | Exposition
     | Hello | Proven | Failed | Answers | Numbers | Scrape
 )  # fmt: skip
 _KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in get_args(Message)}

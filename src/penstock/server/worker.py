@@ -18,6 +18,7 @@ from penstock.server.control import (
     Agree,
     Answers,
     Ask,
+    Beat,
     Channel,
     Collect,
     Company,
@@ -117,6 +118,8 @@ class Worker:
                 self._models[model].served.failure = None if failure is None else LoadFailure(**failure)
             case Agree(model, version):
                 self._models[model].served.agreed = version
+            case Beat():
+                self._channel.send(order)
             case Accept():
                 self._server.accept()
             case Company(serving, wanted):
