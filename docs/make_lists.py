@@ -51,6 +51,9 @@ What a table says of its model wins over what is said of all models, be it in th
 statement counts. So `penstock serve --max-rows 100` changes iris here, and not fraud. Which models are served is a setting as
 others are: with `penstock serve fraud`, or `PENSTOCK_MODELS=fraud`, it is fraud alone, still with the settings of its table.
 
+The name may be a pattern, `[models."team-*"]`: it serves every model that matches, and its settings hold for all of them; the
+table of a single name wins over that of a pattern.
+
 A model may have its own {own}. The others hold for the whole server, and are refused in a table.
 """
 

@@ -278,6 +278,13 @@ class Metrics:
         self._versions.known.pop((model, version), None)
         self.model_info.remove_by_labels({"model": model, "version": version})
 
+    def forget_model(self, model: str) -> None:
+        """Drops what is counted of a model as a whole: it is served no more."""
+        for metric in (
+            self.loads, self.load_failures, self.load_seconds, self.swaps, self.registry_success, self.registry_errors
+        ):  # fmt: skip
+            metric.remove_by_labels({"model": model})
+
     def describe_version(self, model: str, version: str, *, digest: str, flavor: str, alias: str, state: str) -> None:
         """Sets the info series of a version to its state now: current, previous or pinned; empty takes it away."""
         self.model_info.remove_by_labels({"model": model, "version": version})

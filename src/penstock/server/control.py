@@ -67,6 +67,28 @@ class Agree:
 
 
 @dataclass(frozen=True, slots=True)
+class Serve:
+    """Serve one more model, which follows this alias."""
+
+    model: str
+    alias: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unserve:
+    """Serve this model no more; the answer is the same word, once it is gone."""
+
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """This pattern has found and loaded what it could."""
+
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
 class Beat:
     """A sign of life is asked for; the answer is the same word."""
 
@@ -154,7 +176,7 @@ class Scrape:
 
 
 Message: TypeAlias = (
-    Begin | Ask | Tell | Note | Agree | Beat | Accept | Company | Drain | Collect | Exposition
+    Begin | Ask | Tell | Note | Agree | Serve | Unserve | Begun | Beat | Accept | Company | Drain | Collect | Exposition
     | Hello | Proven | Failed | Answers | Numbers | Scrape
 )  # fmt: skip
 _KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in get_args(Message)}

@@ -22,6 +22,7 @@ from penstock.server.control import (
     Ask,
     Beat,
     Begin,
+    Begun,
     Collect,
     Company,
     Exposition,
@@ -32,7 +33,9 @@ from penstock.server.control import (
     Numbers,
     Proven,
     Scrape,
+    Serve,
     Tell,
+    Unserve,
 )
 from penstock.server.run import RunOptions, url_of
 from penstock.server.slot import SLOT_STATES, Launch, Slot
@@ -140,6 +143,8 @@ class Supervisor:
                 self.crew.proven(number, model, version)
             case Failed(model, version, code, text, hint):
                 self.crew.failed(number, model, version, error_of(code, text, hint))
+            case Unserve(model):
+                self.crew.unserved(number, model)
             case Beat():
                 pass
             case Answers(model, version):
@@ -277,3 +282,9 @@ def _order(slot: Slot, model: str, word: plan.Word) -> None:
             slot.send(Note(model, None if failure is None else asdict(failure)))
         case plan.Agree(version):
             slot.send(Agree(model, version))
+        case plan.Serve(alias):
+            slot.send(Serve(model, alias))
+        case plan.Unserve():
+            slot.send(Unserve(model))
+        case plan.Begun():
+            slot.send(Begun(model))

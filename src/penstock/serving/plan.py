@@ -80,7 +80,26 @@ class Agree:
 
 
 Order: TypeAlias = Ask | Tell
-Word: TypeAlias = Order | Note | Agree
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """There is such a model, of which nothing was known at the start, and it follows this alias."""
+
+    alias: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unserve:
+    """There is no such model any more. Said back once it is gone; what was said of it before counts no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The pattern of that name has found and loaded what it could."""
+
+
+Word: TypeAlias = Order | Note | Agree | Serve | Unserve | Begun
 
 
 def next_order(plan: Plan, held: Held, *, may_try: bool) -> Order | None:

@@ -129,14 +129,18 @@ class ServedModel:
         if version not in {s.version for s in self.versions}:
             self._metrics.forget_version(self.name, version)
 
-    async def close(self) -> None:
-        """Closes every version; what is being worked on is finished first."""
+    async def leave(self) -> None:
+        """Closes every version; what is being worked on is finished first. Their series go in their time."""
         leaving = self.versions
         self.current = self.previous = None
         for servable in leaving:
             self._retire(servable)
         while self._closing:
             await asyncio.wait(self._closing)
+
+    async def close(self) -> None:
+        """The same, and nothing more comes of it."""
+        await self.leave()
         for timer in self._forgetting.values():
             timer.cancel()
         self._forgetting.clear()

@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Generic, Protocol
+from typing import Any, Generic, Protocol
 
 from penstock.errors import PenstockError, RegistryNotFound, RegistryUnavailable, SignatureIncompatible, error_code
 from penstock.metrics import Metrics
@@ -101,7 +101,8 @@ class Follower(Generic[P]):
         # Followers of one registry share a set of those that cannot reach it: one line in the log for all.
         self._away = away if away is not None else set()
         # The whole mutable state: what the registry last said, the load under way, the last failure and what is known
-        # of it, until when the previous version is kept, failed polls in a row, whether that was said.
+        # of it, until when the previous version is kept, failed polls in a row, whether that was said, the word that a
+        # round is due.
         self._wanted: ModelVersion | None = None
         self._loading: tuple[str, asyncio.Task[P]] | None = None
         self._failure: Failure | None = None
@@ -109,6 +110,7 @@ class Follower(Generic[P]):
         self._previous_until = 0.0
         self._failed_polls = 0
         self._unreachable = False
+        self._woken = asyncio.Event()
 
     async def start(self) -> None:
         """Resolves and loads for the first time. Raises what that raises, but for a registry that is there and does not
@@ -123,10 +125,11 @@ class Follower(Generic[P]):
         assert self._wanted is not None
         self.stage.swap(await self._prepare_timed(self._wanted))
 
-    async def run(self) -> None:
+    async def run(self, *, at_once: bool = False) -> None:
         """Follows until cancelled."""
         try:
-            await self._sleep(self._follow.poll_interval * self._chance())  # followers that began together part here
+            if not at_once:  # followers that began together part here
+                await self._sleep(self._follow.poll_interval * self._chance())
             while True:
                 await self.step()
                 await self._sleep(poll_delay(self._follow.poll_interval, self._failed_polls, self._chance()))
@@ -145,12 +148,26 @@ class Follower(Generic[P]):
         while await self._carry_out(next_action(self._snapshot())):
             pass
 
-    async def _sleep(self, seconds: float) -> None:
-        """Waits for the next poll, or until a load ends, which is acted on at once."""
+    async def try_once(self) -> None:
+        """One round, and another one when the load that it began has ended."""
+        await self.step()
         if self._loading is not None:
-            await asyncio.wait([self._loading[1]], timeout=seconds)
-        else:
-            await asyncio.sleep(seconds)
+            await asyncio.wait([self._loading[1]])
+            await self.step()
+
+    def wake(self) -> None:
+        """The next round is due now."""
+        self._woken.set()
+
+    async def _sleep(self, seconds: float) -> None:
+        """Waits for the next poll, or until a load ends, which is acted on at once, as is a call."""
+        woken = asyncio.create_task(self._woken.wait())
+        try:
+            waited: list[asyncio.Task[Any]] = [woken, *([self._loading[1]] if self._loading else [])]
+            await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            woken.cancel()
+            self._woken.clear()
 
     async def _poll(self) -> None:
         self._wanted = await asyncio.to_thread(self._resolve)
