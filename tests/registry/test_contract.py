@@ -55,7 +55,6 @@ class TestReading:
             registry.promote(name, "2", "champion", by="ann")
         registry.promote("team-b", "1", by="ann")
         registry.remove_alias("team-gone", "champion", by="ann")
-        registry.delete("team-gone")
         assert registry.search("team-*", "champion") == {"team-a": "2"}
         assert registry.search("team?[ac]", "champion") == {"team-a": "2", "team_c": "2"}
         assert registry.search("*", "champion").keys() == {"team-a", "team_c", "Team-d", "other"}
