@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from penstock.errors import Closing, PenstockError, ProofFailed, WorkerLost
 from penstock.metrics import Metrics
 from penstock.serving.crew import Crew, CrewStage, CrewVersion
-from penstock.serving.failure import LoadFailure
-from penstock.serving.plan import Agree, Ask, Note, PlannedVersion, Tell, Word
+from penstock.serving.plan import Ask, PlannedVersion, Tell, Word
 from serving.fakes import settle
 
 
@@ -365,43 +364,3 @@ def test_workers_that_answer_never_differ(events: list[tuple[str, int]]) -> None
             await asyncio.gather(preparing, return_exceptions=True)
 
     asyncio.run(play())
-
-
-class TestWhatAllMaySay:
-    def agreed(self, world: World, number: int) -> list[str]:
-        return [word.version for word in world.orders[number] if isinstance(word, Agree)]
-
-    async def test_a_version_answers_everywhere_once_every_worker_has_said_so(self, world: World) -> None:
-        world.arrive(1, 2)
-        await world.serve(1)
-        world.crew.answers(1, "m", "1")
-        assert self.agreed(world, 1) == []
-        world.crew.answers(2, "m", "1")
-        assert self.agreed(world, 1) == self.agreed(world, 2) == ["1"]
-        await world.serve(2)
-        world.crew.answers(2, "m", "2")
-        assert self.agreed(world, 2) == ["1"]
-        world.crew.answers(1, "m", "2")
-        assert self.agreed(world, 1) == self.agreed(world, 2) == ["1", "2"]
-
-    async def test_one_that_is_gone_is_not_waited_for_and_one_that_comes_is_told(self, world: World) -> None:
-        world.arrive(1, 2)
-        await world.serve(1)
-        world.crew.answers(1, "m", "1")
-        world.crew.leave(2, "was killed")
-        assert self.agreed(world, 1) == ["1"]
-        world.arrive(2)
-        world.proven(2, 1)
-        world.crew.answers(2, "m", "1")
-        assert self.agreed(world, 2)[-1] == "1"
-
-    async def test_a_failure_is_known_to_all_also_to_those_that_come_later(self, world: World) -> None:
-        world.arrive(1, 2)
-        failure = LoadFailure("2", "proof_failed", "no", 1.0, 1)
-        world.stage.note_failure(failure)
-        world.stage.note_failure(failure)
-        assert [w for w in world.orders[1] if isinstance(w, Note)] == [Note(failure)]
-        world.arrive(3)
-        assert Note(failure) in world.orders[3]
-        world.stage.note_failure(None)
-        assert world.orders[3][-1] == Note(None)
