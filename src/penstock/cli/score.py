@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penstock.cli.models import load, registry_option
+from penstock.cli.models import load, registry_if_needed
 from penstock.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class ScoreCommand:
     part_rows: int
     dry_run: bool
     verify_against: str | None
-    registry: str
+    registry: str | None
     trust_code: bool
     strict_env: bool
     as_json: bool
@@ -118,7 +118,7 @@ class ScoreCommand:
     metavar="URL",
     help="Also send the first rows to this endpoint, and fail if it answers something else.",
 )
-@registry_option
+@registry_if_needed
 @click.option(
     "--trust-code/--no-trust-code", envvar="PENSTOCK_TRUST_CODE", help="Load a package that runs code of its own."
 )

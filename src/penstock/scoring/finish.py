@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from shutil import copyfileobj
 
 from penstock.errors import ScoringError
 from penstock.scoring.commit import SUCCESS, JobState, PartDone, parse_manifest
@@ -78,4 +79,5 @@ def write_rejects(directory: str, parts: Iterable[PartDone], target: str | None)
     with place_of(target).written(target) as path, path.open("wb") as file:
         for part in parts:
             if part.rejects:
-                file.write(source.read(join(directory, rejects_of(part.file))))
+                with source.open(join(directory, rejects_of(part.file))) as rejects:
+                    copyfileobj(rejects, file)

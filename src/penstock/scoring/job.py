@@ -101,6 +101,7 @@ def prepare(plan: Plan, model: LoadedModel, load: LoadOptions) -> Prepared:
         options.keep,
         options.on_error,
         plan.lineage.columns() if options.lineage == "columns" else {},
+        frames=model.predictor.takes_frames,
     )
     chunks = read_sources(plan.sources, options, columns=_wanted_columns(task))
     first = next(chunks)

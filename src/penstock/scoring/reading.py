@@ -147,13 +147,14 @@ class _TextCutter(_Cutter):
         stream = opened.enter_context(_unpacked(raw, source.format.compression))
         quoted = source.format.name != "jsonl"
         self._records = RecordReader(stream, quoted=quoted)
-        self._header = None
+        self._header, returns = None, False
         if quoted:
+            returns = self._records.find_returns()
             self._header = _header(self._records, source, "\t" if source.format.name == "tsv" else ",")
         self._plain = source.format.compression is None
         if start.offset is not None and self._plain and source.path != "-":
             raw.seek(start.offset)
-            self._records = RecordReader(raw, quoted=quoted, start=start.offset)
+            self._records = RecordReader(raw, quoted=quoted, start=start.offset, returns=returns)
         elif start.row:
             self.skip(start.row)
 
