@@ -18,7 +18,7 @@ from penstock.errors import ArtifactInvalid, CodeNotTrusted, PackagingFailed
 from penstock.flavors.frames import from_python, to_frame, to_python
 from penstock.flavors.interface import CodeReason, Flavor, LoadContext, Predictor, Written, inside, need
 from penstock.flavors.sklearn_import import import_without_pandas
-from penstock.flavors.trusted_types import untrusted
+from penstock.flavors.trusted_types import TRUSTED_TYPES, untrusted
 from penstock.manifest import PYTHON_FUNCTION, Manifest
 from penstock.payload import Params, Payload, Table, clipped
 
@@ -62,13 +62,12 @@ class SklearnFlavor(Flavor):
             from penstock.flavors.code import add_code_directory
 
             add_code_directory(inside(context.directory, code, "code directory"), context.digest)
-        estimator = (
-            _load_skops(path, context.trusted) if _is_skops(manifest, file) else _load_pickle(path, context.trusted)
-        )
+        data_only = _is_skops(manifest, file)
+        estimator = _load_skops(path, context.trusted) if data_only else _load_pickle(path, context.trusted)
         function = str((manifest.python_function or {}).get("predict_fn") or "predict")
         if function not in PREDICT_FUNCTIONS or not hasattr(estimator, function):
             raise ArtifactInvalid(f"{file} holds a {type(estimator).__name__}, which has no {function}().")
-        return SklearnPredictor(estimator, function)
+        return SklearnPredictor(estimator, function, cyclic=not data_only)
 
     @staticmethod
     def write(estimator: Any, directory: Path, *, serialization: str = SKOPS, predict_fn: str = "predict") -> Written:
@@ -131,14 +130,18 @@ def _skops_types(path: Path) -> list[str]:
 
 
 def _load_skops(path: Path, trusted: bool) -> Any:
-    types = _skops_types(path)
-    if (unknown := untrusted(types)) and not trusted:
-        raise CodeNotTrusted(f"{path.name} holds types that nobody has reviewed: {', '.join(unknown)}.")
+    """skops reads the whole file to list its types, so that is done only where any type will do; else skops' own check
+    while it loads is the one that counts."""
+    types = _skops_types(path) if trusted else sorted(TRUSTED_TYPES)
+    import_without_pandas()
     io = need("skops.io", "sklearn", purpose="A skops file")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # other scikit-learn versions are reported once, by the environment check
             return io.load(path, trusted=types)
+    except need("skops.io.exceptions", "sklearn", purpose="A skops file").UntrustedTypesFoundException:
+        unknown = ", ".join(untrusted(_skops_types(path)))
+        raise CodeNotTrusted(f"{path.name} holds types that nobody has reviewed: {unknown}.") from None
     except Exception as error:
         raise ArtifactInvalid(
             f"{path.name} cannot be loaded: {type(error).__name__}: {clipped(str(error), 200)}."
@@ -211,8 +214,9 @@ class SklearnPredictor(Predictor):
 
     quick = True
 
-    def __init__(self, estimator: Any, function: str) -> None:
+    def __init__(self, estimator: Any, function: str, *, cyclic: bool = True) -> None:
         _use_one_thread(estimator)
+        self.cyclic = cyclic
         self.estimator = estimator
         self._call = getattr(estimator, function)
         self._names = _fitted_names(estimator)
@@ -223,6 +227,16 @@ class SklearnPredictor(Predictor):
     def _predict(self, payload: Payload, params: Params) -> Payload:
         """MLflow's sklearn flavor takes params and makes no use of them; so does ours."""
         return from_python(self._call(self._input(payload)))
+
+    def close(self) -> None:
+        """Takes the estimator apart, the innermost first: to free hundreds of trees in one go would hold the interpreter
+        for as long as that takes. Only scikit-learn's own objects: nobody else has those that a file brought."""
+        parts = _parts(self.estimator)
+        self.estimator = self._call = None
+        while parts:
+            part = parts.pop()
+            if type(part).__module__.startswith("sklearn.") and hasattr(part, "__dict__"):
+                part.__dict__.clear()
 
     def _input(self, payload: Payload) -> Any:
         if not isinstance(payload, Table):
