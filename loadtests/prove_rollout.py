@@ -33,6 +33,7 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
+import psutil
 from answers import misfit, random_rows
 from models import make
 from servers import ROOT
@@ -118,7 +119,7 @@ async def prove(server: Watched, standing: Standing, plan: Plan) -> Found:
         killed: Killed | None = None
         for number in range(plan.moves):
             if plan.kill and number == plan.moves // 2:
-                killed = await _kill(server, load, found)
+                killed = await _kill(server, load, "12"[number % 2], found)
             await _move(number, server, standing, load, found)
         while len(load.asked) < plan.requests:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
@@ -179,12 +180,11 @@ class Killed:
     ports: frozenset[int]
 
 
-async def _kill(server: Watched, load: Steady, found: Found) -> Killed:
-    import psutil
-
+async def _kill(server: Watched, load: Steady, version: str, found: Found) -> Killed:
+    """Kills a worker and waits until the one in its place answers, with `version`."""
     before = server.workers()
     victim = psutil.Process(before[0])
-    ports = frozenset(c.raddr.port for c in victim.net_connections() if c.raddr)
+    ports = _ports_of(victim)
     at = perf_counter()
     victim.send_signal(signal.SIGKILL)
     while len(now := set(server.workers()) - {victim.pid}) < len(before):
@@ -193,16 +193,30 @@ async def _kill(server: Watched, load: Steady, found: Found) -> Killed:
             return Killed(at, ports)
         await asyncio.sleep(0.05)
     (new,) = now - set(before)
-    # It is back when it answers somebody: its connections are ours.
-    while not any(c.raddr for c in psutil.Process(new).net_connections()):
+    while not (answers := _answers_of(psutil.Process(new), load, at)):
         if perf_counter() > at + SHOWN_WITHIN:
-            found.problems.append("The new worker takes no connections.")
-            break
+            found.problems.append("The new worker answers nobody.")
+            return Killed(at, ports)
         for connection in list(load.connections)[:8]:  # those that stayed sit with the other worker
             connection.close_when_free()
         await asyncio.sleep(0.2)
+    if {a.version for a in answers if not a.failed} != {version}:
+        found.problems.append(
+            f"The new worker answered with {answers[0].version!r}, not {version!r}: {answers[0].wrong}"
+        )
     found.back_after = perf_counter() - at
     return Killed(at, ports)
+
+
+def _ports_of(process: psutil.Process) -> frozenset[int]:
+    return frozenset(c.raddr.port for c in process.net_connections() if c.raddr)
+
+
+def _answers_of(process: psutil.Process, load: Steady, since: float) -> list[Asked]:
+    ports = _ports_of(process)
+    return [
+        a for a in load.asked[bisect(load.asked, since, key=lambda asked: asked.due) :] if a.done and a.port in ports
+    ]
 
 
 def _judge(asked: list[Asked], killed: Killed | None, found: Found) -> None:

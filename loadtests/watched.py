@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -61,7 +61,11 @@ class Watched:
         """Process ids of the workers, or its own where it is the only one."""
         import psutil
 
-        children = [p.pid for p in psutil.Process(self.process.pid).children() if "worker" in " ".join(p.cmdline())]
+        children = []
+        for child in psutil.Process(self.process.pid).children():
+            with suppress(psutil.NoSuchProcess):  # one that has just ended
+                if "penstock.cli.worker" in child.cmdline():
+                    children.append(child.pid)
         return children or [self.process.pid]
 
     def metric(self, name: str, **labels: str) -> float:
