@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from penstock.manifest import PYTHON_FUNCTION, Manifest
 from penstock.payload import Params, Payload, Table, clipped
 
 SKOPS = "skops"
+_SCHEMA = "schema.json"  # in a skops file
 CLOUDPICKLE = "cloudpickle"
 PREDICT_FUNCTIONS = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba", "score")
 
@@ -124,14 +126,25 @@ def _skops_types(path: Path) -> list[str]:
     import_without_pandas()
     io = need("skops.io", "sklearn", purpose="A skops file")
     try:
-        return list(io.get_untrusted_types(file=path))
+        return list(io.get_untrusted_types(data=_without_arrays(path)))
     except Exception as error:  # a damaged archive fails in many ways
         raise ArtifactInvalid(f"{path.name} is damaged or not a skops file: {clipped(str(error), 200)}.") from error
 
 
+def _without_arrays(path: Path) -> bytes:
+    """A skops file with its description, and every array in it empty: skops would read hundreds of megabytes to list the
+    types, none of which are in the arrays."""
+    import zipfile
+
+    made = BytesIO()
+    with zipfile.ZipFile(path) as whole, zipfile.ZipFile(made, "w") as described:
+        for name in dict.fromkeys(whole.namelist()):
+            described.writestr(name, whole.read(name) if name == _SCHEMA else b"")
+    return made.getvalue()
+
+
 def _load_skops(path: Path, trusted: bool) -> Any:
-    """skops reads the whole file to list its types, so that is done only where any type will do; else skops' own check
-    while it loads is the one that counts."""
+    """skops checks the types as it loads."""
     types = _skops_types(path) if trusted else sorted(TRUSTED_TYPES)
     import_without_pandas()
     io = need("skops.io", "sklearn", purpose="A skops file")
@@ -229,9 +242,10 @@ class SklearnPredictor(Predictor):
         return from_python(self._call(self._input(payload)))
 
     def close(self) -> None:
-        """Takes the estimator apart, the innermost first: to free hundreds of trees in one go would hold the interpreter
-        for as long as that takes. Only scikit-learn's own objects: nobody else has those that a file brought."""
-        parts = _parts(self.estimator)
+        """Takes the estimator apart, tree by tree: to free hundreds in one go would hold the interpreter for as long as
+        that takes. What was made last goes first, so that memory goes back to the system bit by bit too. Only
+        scikit-learn's own objects: nobody else has those that a file brought."""
+        parts = _parts(self.estimator)[::-1]
         self.estimator = self._call = None
         while parts:
             part = parts.pop()
