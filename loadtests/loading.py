@@ -4,9 +4,11 @@
 
 For each format (skops is data alone, pickle carries code) and each current version (a light one, and such a forest
 itself) a server follows a registry; requests come in an open loop at a share of its capacity; the forest is promoted.
-Looked at is the time from the beginning of the load to the swap, and a second more, in which the old one may be closed. *longest* is
-the longest time that a request took from when it was due; *loop* the same for /livez, which the event loop answers by
-itself. Fails on any failed request.
+Looked at is the time from the beginning of the load to the swap, and a second more. *longest* is the longest time that
+a request took from when it was due; *loop* the same for /livez, which the event loop answers by itself; *before* the
+same in the seconds before the load. Then the event loop alone, without requests (loop_alone.py): the longest that it
+waited, counting no more than the processor time that the process itself used meanwhile, which a busy machine does not
+change; *hard* is the same without the rests that loads take. Fails on any failed request.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import argparse
 import asyncio
 import json
 import statistics
+import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, field
@@ -26,7 +29,7 @@ from servers import LOAD_CORE, ROOT, SERVER_CORE
 from steady import Asked, Steady, always, percentile, request_bytes
 from watched import Watched, watched
 
-TREES, ROWS, COLUMNS = 200, 60_000, 20
+TREES, ROWS, COLUMNS = 200, 60_000, 10
 MODEL = "moving"
 _LIVEZ_RATE = 200
 _LOADED_WITHIN = 120.0
@@ -44,7 +47,7 @@ def make(directory: Path) -> None:
 
     draw = np.random.default_rng(0)
     data = draw.random((ROWS, COLUMNS)).astype(np.float32).astype(np.float64)
-    target = (data[:, :8].sum(1) + draw.normal(0, 0.05, ROWS) > 4).astype(int)
+    target = (data[:, :8].sum(1) + draw.normal(0, 0.07, ROWS) > 4).astype(int)
     directory.mkdir(parents=True, exist_ok=True)
     forest = RandomForestClassifier(TREES, random_state=0, n_jobs=-1, max_features=1).fit(data, target)
     save_model(LogisticRegression().fit(data, target), directory / "light", example=data[:5])
@@ -190,7 +193,32 @@ def main() -> None:
                 _row(format, "median", runs)
             if statistics.median(r.longest for r in runs) > _STALL_LIMIT:
                 print(f"the longest stall is above {_STALL_LIMIT * 1e3:.0f} ms", file=sys.stderr)
+    _loop_alone(packages, options)
     sys.exit(bad)
+
+
+def _loop_alone(packages: Path, options: argparse.Namespace) -> None:
+    """Hard and gentle in turn; medians of all runs."""
+    print("\nthe event loop alone: the longest wait in milliseconds of own processor time (and by the clock)")
+    for format in options.format or ("skops", "pickle"):
+        found: dict[tuple[str, ...], list[dict[str, dict[str, float]]]] = {("--hard",): [], (): []}
+        for _ in range(options.runs):
+            for how, runs in found.items():
+                command = [
+                    sys.executable,
+                    ROOT / "loadtests" / "loop_alone.py",
+                    packages / f"forest-{format}",
+                    packages / "light",
+                    *how,
+                ]
+                runs.append(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
+        for how, runs in found.items():
+            steps = [
+                f"{step} {statistics.median(r[step]['own'] for r in runs):.1f} ({statistics.median(r[step]['wall'] for r in runs):.0f})"
+                for step in runs[0]
+            ]
+            seconds = statistics.median(r["load"]["seconds"] for r in runs)
+            print(f"{format:8}{'hard' if how else 'gentle':8} loads in {seconds:.2f} s: {', '.join(steps)}", flush=True)
 
 
 def _row(format: str, current: str, runs: list[Measured]) -> None:

@@ -132,8 +132,8 @@ def _skops_types(path: Path) -> list[str]:
 
 
 def _without_arrays(path: Path) -> bytes:
-    """A skops file with its description, and every array in it empty: skops would read hundreds of megabytes to list the
-    types, none of which are in the arrays."""
+    """A skops file with its description, and every array in it empty: skops would read hundreds of megabytes to list
+    the types, none of which are in the arrays."""
     import zipfile
 
     made = BytesIO()

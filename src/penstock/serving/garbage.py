@@ -21,7 +21,8 @@ _WAIT_AT_MOST = 300.0
 
 
 def settle(*, thaw: bool = True) -> None:
-    """Collects all there is, or without `thaw` what came since, then takes what is left out of the collector's sight."""
+    """Collects all there is, or without `thaw` what came since, then takes what is left out of the collector's
+    sight."""
     if thaw:
         gc.unfreeze()
     gc.collect()

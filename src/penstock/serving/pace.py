@@ -25,8 +25,8 @@ _LONGEST = 0.02
 
 
 def rest_after(worked: float) -> float:
-    """Seconds of rest for so many seconds of work: as long again, so that at most half of a core goes to a load. 0 while
-    no rest is due."""
+    """Seconds of rest for so many seconds of work: as long again, so that at most half of a core goes to a load. 0
+    while no rest is due."""
     return 0.0 if worked < _WORK else min(worked, _LONGEST)
 
 

@@ -16,7 +16,6 @@ from penstock.serving.pace import gently
 from penstock.serving.servable import Servable, ServingOptions
 from penstock.serving.served_model import ServedModel
 
-
 A = TypeVar("A")
 
 
@@ -27,7 +26,7 @@ def load_beside(serving: bool, load: Callable[[A], LoadedModel], what: A) -> Loa
 
 
 def release(loaded: LoadedModel) -> None:
-    """Closes a model that answers nobody, gently and in a thread: a large one takes a while. Called on the event loop."""
+    """Closes a model that answers nobody, gently and in a thread: a large one takes a while. Called on the loop."""
 
     def close() -> None:
         with gently():
