@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from penstock.errors import CodeConflict, CodeNotTrusted, SealBroken
+from penstock.flavors.code import lent_code
 from penstock.loading import LoadedModel, LoadOptions
 from penstock.metrics import Metrics
 from penstock.package import PackagedModel
@@ -39,7 +40,9 @@ def _package(place: Path, factor: int) -> Path:
     place.mkdir()
     (place / "rates.py").write_text(f"FACTOR = {factor}\n")
     (place / "model.py").write_text("import rates\n\ndef predict(inputs, params):\n    return inputs * rates.FACTOR\n")
-    return save_model(place / "model.py", place / "package", example=np.ones((2, 2)), code=[place / "rates.py"]).path
+    with lent_code(place):
+        model = save_model(place / "model.py", place / "package", example=np.ones((2, 2)), code=[place / "rates.py"])
+    return model.path
 
 
 async def _answer(served: ServedModel) -> float:
@@ -53,7 +56,6 @@ async def _answer(served: ServedModel) -> float:
 async def test_versions_whose_modules_have_one_name(tmp_path: Path) -> None:
     """Each answers by its own, right before, during and after the swap; the gateway imports neither."""
     one, two = _package(tmp_path / "one", 10), _package(tmp_path / "two", 20)
-    sys.modules.pop("rates", None)
     metrics = Metrics(process=False)
     served = ServedModel("m", metrics)
     how = Isolation(slots=1)
@@ -78,10 +80,11 @@ async def test_versions_whose_modules_have_one_name(tmp_path: Path) -> None:
 def test_here_they_are_refused(tmp_path: Path) -> None:
     one, two = _package(tmp_path / "one", 10), _package(tmp_path / "two", 20)
     here = Isolation(mode="none")
-    first = load_served(one, TRUST, here)
-    assert isinstance(first, LoadedModel)
-    with pytest.raises(CodeConflict, match="rates"):
-        load_served(two, TRUST, here)
+    with lent_code(one):
+        first = load_served(one, TRUST, here)
+        assert isinstance(first, LoadedModel)
+        with pytest.raises(CodeConflict, match="rates"):
+            load_served(two, TRUST, here)
 
 
 def test_a_restart_takes_the_same_package_or_none(tmp_path: Path) -> None:

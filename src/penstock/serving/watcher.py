@@ -108,8 +108,8 @@ class Follower(Generic[P]):
         # Followers of one registry share a set of those that cannot reach it: one line in the log for all.
         self._away = away if away is not None else set()
         # The whole mutable state: what the registry last said, the load under way, the last failure and what is known
-        # of it, the version that was given up while it answered, until when the previous version is kept, failed polls in
-        # a row, whether that was said, the word that a round is due.
+        # of it, the version that was given up while it answered, until when the previous version is kept, failed polls
+        # in a row, whether that was said, the word that a round is due.
         self._wanted: ModelVersion | None = None
         self._loading: tuple[str, asyncio.Task[P]] | None = None
         self._failure: Failure | None = None
