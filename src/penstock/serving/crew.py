@@ -61,7 +61,7 @@ class Crew:
         self._on_unfit = on_unfit
         # The whole mutable state: plans by model, workers by number, preparations that somebody waits for, the digests
         # of packages that a worker died over, what keeps wanted versions from answering; models that workers do not
-        # know by themselves, with their aliases, and patterns that have begun.
+        # know by themselves, with their aliases, patterns that have begun, and who is told of versions that fail.
         self._plans: dict[str, Plan] = {}
         self._members: dict[int, _Member] = {}
         self._waiting: dict[str, asyncio.Future[None]] = {}
@@ -69,6 +69,7 @@ class Crew:
         self._failures: dict[str, LoadFailure | None] = {}
         self._added: dict[str, str] = {}
         self._begun: set[str] = set()
+        self._on_failed: dict[str, Callable[[str, str], None]] = {}
 
     @property
     def joined(self) -> list[int]:
@@ -89,6 +90,7 @@ class Crew:
     def unserve(self, model: str) -> None:
         """Every worker lets a model that was added go. Nobody prepares a version of it any more."""
         del self._plans[model], self._added[model]
+        self._on_failed.pop(model, None)
         self._failures.pop(model, None)
         for member in self._members.values():
             if member.held.pop(model, None) is not None:
@@ -218,6 +220,15 @@ class Crew:
         else:
             self._pump(model)
 
+    def gave_up(self, model: str, version: str, why: str) -> None:
+        """A worker found that a version's processes end again and again: one is enough to judge it by."""
+        if (told := self._on_failed.get(model)) is not None:
+            told(version, why)
+
+    def on_failed(self, model: str, told: Callable[[str, str], None]) -> None:
+        """Whom to tell of that."""
+        self._on_failed[model] = told
+
     def close(self) -> None:
         """Nothing is waited for any more."""
         for waiting in self._waiting.values():
@@ -308,6 +319,7 @@ class CrewStage:
             crew.serve(name, alias)
         else:
             crew.add_model(name)
+        crew.on_failed(name, lambda version, why: self.on_failed(version, why))
 
     @property
     def current(self) -> str | None:
