@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 
 from penstock.errors import SealBroken
 from penstock.host.notes import Begin
-from penstock.host.starting import Interpreter, Started, start
+from penstock.host.starting import HostProcess, Interpreter, Started, start
 from penstock.loading import LoadedModel, LoadOptions, Proof, load_package
 from penstock.package import PackagedModel
 from penstock.signature import Signature
@@ -20,6 +20,9 @@ log = logging.getLogger("penstock.model")
 
 # auto: what carries code runs apart, what is data alone in the gateway.
 IsolationMode: TypeAlias = Literal["auto", "process", "none"]
+
+# Given a process that has been launched and loads.
+Launched: TypeAlias = Callable[[HostProcess], None]
 
 # A predict that takes so many seconds longer than a request may is taken for hung.
 GRACE = 5.0
@@ -54,7 +57,7 @@ class IsolatedModel:
     slots: int
     time_limit: float
     started: Sequence[Started] = field(repr=False)
-    again: Callable[[], Started] = field(repr=False)
+    again: Callable[[Launched], Started] = field(repr=False)
     override: str | None = None  # the flavor that was asked for, where it is not the package's own choice
     cyclic = False  # nothing of it is in this process
 
@@ -100,8 +103,8 @@ def _load_apart(package: PackagedModel, options: LoadOptions, isolation: Isolati
     def say(line: str) -> None:
         log.info("%s: %s", who, line)
 
-    def again(digest: str = "") -> Started:
-        started = start(begin, interpreter, say)
+    def again(launched: Launched = lambda process: None, digest: str = "") -> Started:
+        started = start(begin, interpreter, say, launched=launched)
         if digest and started.digest != digest:
             started.process.close()
             raise SealBroken(f"{package.path} is another package now ({started.digest[:12]}) than {digest[:12]}.")
@@ -114,7 +117,7 @@ def _load_apart(package: PackagedModel, options: LoadOptions, isolation: Isolati
     proof = Proof(hello.repeats, hello.unjoined, hello.warnings)
     return IsolatedModel(
         package, first.digest, proof, hello.takes_frames, slots, isolation.time_limit, started,
-        lambda: again(first.digest), options.flavor,
+        lambda launched: again(launched, first.digest), options.flavor,
     )  # fmt: skip
 
 
