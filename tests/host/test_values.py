@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 
 from host.payload_strategies import same, values
+from penstock.errors import AnswerUnserializable
 from penstock.host.values import pack, unpack
 
 
@@ -97,6 +98,15 @@ def test_what_pack_never_writes_is_refused(tagged: Any) -> None:
 def test_depth_is_an_error() -> None:
     with pytest.raises(ValueError):
         unpack(b"[" * 200_000 + b"]" * 200_000)
+
+
+def test_what_holds_itself() -> None:
+    ring: list[Any] = [1]
+    ring.append({"again": ring})
+    with pytest.raises(AnswerUnserializable, match="holds itself"):
+        pack(ring)
+    shared = [1, 2]
+    assert unpack(pack([shared, shared])) == [[1, 2], [1, 2]]
 
 
 def test_arrays_inside() -> None:

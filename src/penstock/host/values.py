@@ -54,11 +54,17 @@ def unpack(text: bytes | bytearray | memoryview) -> Any:
 
 
 def _is_json(value: Any) -> bool:
-    """Whether JSON says it exactly. Looks at one after the other, however deep they are."""
+    """Whether JSON says it exactly. Looks at one after the other, however deep they are; at what is met twice no
+    further, since it may hold itself."""
     left = [value]
+    met: set[int] = set()
     while left:
         item = left.pop()
         kind = type(item)
+        if kind is list or kind is dict:
+            if id(item) in met:
+                return False
+            met.add(id(item))
         if kind is list:
             left += item
         elif kind is dict:

@@ -1,0 +1,21 @@
+"""The same answers where the package's code runs in a process of its own: a few packages of every kind."""
+
+from __future__ import annotations
+
+import pytest
+
+from contract.compare import run
+
+# Frames with odd labels, answers of every kind, bytes, deep lists, type hints, values as they are, a model with it all.
+_PACKAGES = ["answers", "echo_binary", "echo_no_signature", "hint_moments", "chat_messages", "python_everything"]
+
+
+@pytest.mark.parametrize("package", _PACKAGES)
+def test_answers_from_another_process(package: str) -> None:
+    done = run(package, apart=True)
+    if done.skipped:
+        pytest.skip(done.skipped)
+    failing = [outcome for outcome in done.outcomes if outcome.fails]
+    assert not done.failed
+    assert not failing, "\n\n" + "\n".join(map(str, failing[:5]))
+    assert done.outcomes
