@@ -67,6 +67,12 @@ class Settings(BaseModel):
         description="The port to listen on; 0 picks a free one.",
         json_schema_extra=_mlflow("MLFLOW_PORT"),
     )
+    admin_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="A port of their own for metrics, model listings and docs; --port then has predictions and probes.",
+    )
     timeout: PerModel[float] = Field(
         60.0,
         gt=0,
@@ -331,11 +337,12 @@ def _entry(path: Path, name: str, table: Any) -> str:
 
 def _read_variables(environ: Mapping[str, str]) -> dict[str, Any]:
     """Empty variables count as unset, as Kubernetes and shells leave them; so does the PENSTOCK_PORT=tcp://… that
-    Kubernetes sets in every pod beside a service of our name."""
+    Kubernetes sets in every pod beside a service of our name (PENSTOCK_ADMIN_PORT for one called penstock-admin)."""
     found = {name: environ.get(variable_of(name), "") for name in Settings.model_fields}
     values: dict[str, Any] = {name: value for name, value in found.items() if value}
-    if str(values.get("port", "")).startswith("tcp://"):
-        del values["port"]
+    for name in ("port", "admin_port"):
+        if str(values.get(name, "")).startswith("tcp://"):
+            del values[name]
     if "models" in values:
         values["models"] = tuple(values["models"].split())
     return values

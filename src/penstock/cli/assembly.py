@@ -21,7 +21,7 @@ from penstock.registry import Registry, open_registry
 from penstock.registry.interface import ModelVersion
 from penstock.registry.reference import ModelReference, parse_reference
 from penstock.server.app import make_app
-from penstock.server.run import RunOptions, serve
+from penstock.server.run import RunOptions, port_of, serve
 from penstock.serving.admission import Intake
 from penstock.serving.gateway import Gateway
 from penstock.serving.guard import SignatureGuard
@@ -32,13 +32,16 @@ from penstock.serving.stage import LoadedVersion, LocalStage, in_a_thread
 from penstock.serving.watcher import Follower, FollowOptions, Pinned, Source
 
 
-async def serve_forever(settings: Settings, bound: socket.socket, announce: Callable[[str], None]) -> None:
-    """Serves the settings' models on a bound socket until a signal comes. Raises what loading raises."""
+async def serve_forever(
+    settings: Settings, bound: socket.socket, announce: Callable[[str], None], admin: socket.socket | None = None
+) -> None:
+    """Serves the settings' models on a bound socket, and what `admin_port` moves on a second one, until a signal comes.
+    Raises what loading raises."""
     references = parse_models(settings)
     with registry_of(settings, references) as registry:
         gateway = make_gateway(settings, references, registry)
-        app = app_of(settings, gateway)
-        await serve(app, gateway, bound, run_options_of(settings), on_ready=announce)
+        app = app_of(settings, gateway, admin)
+        await serve(app, gateway, bound, run_options_of(settings), on_ready=announce, admin=admin)
 
 
 def parse_models(settings: Settings) -> list[ModelReference]:
@@ -69,13 +72,14 @@ def registry_of(settings: Settings, references: list[ModelReference]) -> Iterato
         registry.close()
 
 
-def app_of(settings: Settings, gateway: Gateway) -> ASGIApp:
+def app_of(settings: Settings, gateway: Gateway, admin: socket.socket | None) -> ASGIApp:
     return make_app(
         gateway,
         token=settings.api_token.get_secret_value(),
         max_body_bytes=settings.max_body_bytes,
         timeout=settings.timeout,
         nan_words=settings.nan_words,
+        admin_port=None if admin is None else port_of(admin),
     )
 
 

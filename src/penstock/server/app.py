@@ -17,7 +17,7 @@ from penstock.server.door import Door
 from penstock.server.invocations import TIMEOUT, Invocations
 from penstock.server.models import model_routes
 from penstock.server.openapi import openapi_routes
-from penstock.server.probes import probe_routes
+from penstock.server.probes import metrics_routes, probe_routes
 from penstock.server.statuses import body_of, error_body, status_of
 from penstock.serving.gateway import Gateway
 
@@ -31,23 +31,24 @@ def make_app(
     max_body_bytes: int = MAX_BODY_BYTES,
     timeout: float = TIMEOUT,
     nan_words: bool = False,
+    admin_port: int | None = None,
 ) -> ASGIApp:
     """The application for a gateway, which the caller starts and closes. `token` empty means no token is asked for;
-    `timeout` is the seconds that a request may take; `nan_words` writes NaN and Infinity as MLflow does."""
+    `timeout` is the seconds that a request may take; `nan_words` writes NaN and Infinity as MLflow does. Where
+    `admin_port` is set, metrics, model listings and docs are answered on connections to that port alone."""
     bearer = BearerToken(token)
     invocations = Invocations(
         gateway, max_body_bytes=max_body_bytes, timeout=timeout, nan_words=nan_words, token=bearer
     )
-    routes = [
-        *(Route(path, invocations, methods=["POST"]) for path in INVOCATION_PATHS),
-        *model_routes(gateway),
-        *openapi_routes(gateway),
-        *docs_routes(),
-        *probe_routes(gateway),
-    ]
+    public = [*(Route(path, invocations, methods=["POST"]) for path in INVOCATION_PATHS), *probe_routes(gateway)]
+    rest = [*model_routes(gateway), *openapi_routes(gateway), *docs_routes(), *metrics_routes(gateway)]
+    app = _application([*public, *rest])
+    return Door(app, invocations, gateway, bearer, public=_application(public), admin_port=admin_port)
+
+
+def _application(routes: list[Route]) -> Starlette:
     handlers = {HTTPException: _http_error, PenstockError: _penstock_error}
-    app = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
-    return Door(app, invocations, gateway, bearer)
+    return Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
 
 
 async def _http_error(request: Request, error: HTTPException) -> Response:
