@@ -1,6 +1,6 @@
 """Writes the chart's values.schema.json and the table in its README: python helm/make_chart_files.py
 
-The schema has three sources: the settings as penstock.config declares them, helm/schema/own.yaml, and the definitions of
+The schema has three sources: the settings as penstock.config declares them, helm/schema/own.yaml, and definitions of
 Kubernetes' own types in helm/schema/kubernetes.json (which tests/services/kubernetes_types.py extracts).
 """
 
@@ -62,7 +62,7 @@ def models_schema() -> dict[str, Any]:
 
 
 def _setting(declared: dict[str, Any]) -> dict[str, Any]:
-    """Without what only pydantic says, and without null, which Helm takes as "not given" before it looks at a schema."""
+    """Without what only pydantic says, and without null, which Helm takes as "not given" before any check."""
     if "anyOf" in declared:
         kinds = [kind for kind in declared["anyOf"] if kind != {"type": "null"}]
         alone = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
@@ -168,9 +168,9 @@ def _value_at(values: Any, names: list[str]) -> Any:
 
 def _within_a_type(names: list[str]) -> bool:
     """Parts of Kubernetes' own types are a row as a whole."""
-    whole = {"strategy", "resources", "startupProbe", "readinessProbe", "livenessProbe", "podSecurityContext",
-             "securityContext", "topologySpreadConstraints"}  # fmt: skip
-    return len(names) > 1 and (names[0] in whole or names[:3] == ["route", "main", "matches"] and len(names) > 3)
+    whole = ("strategy", "resources", "startupProbe", "readinessProbe", "livenessProbe", "podSecurityContext",
+             "securityContext", "topologySpreadConstraints", "route.main.matches")  # fmt: skip
+    return ".".join(names).startswith(tuple(f"{name}." for name in whole))
 
 
 def _shown(value: Any) -> str:

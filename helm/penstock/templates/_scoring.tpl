@@ -10,9 +10,9 @@ spec:
   serviceAccountName: {{ include "penstock.serviceAccountName" $root | quote }}
   automountServiceAccountToken: {{ $root.Values.serviceAccount.automount }}
   enableServiceLinks: false
-  {{- include "penstock.imagePullSecrets" $root | indent 2 }}
-  {{- include "penstock.podSecurityContext" $root | indent 2 }}
-  {{- include "penstock.scheduling" $root | indent 2 }}
+  {{- with include "penstock.imagePullSecrets" $root | trim }}{{ nindent 2 . }}{{ end }}
+  {{- with include "penstock.podSecurityContext" $root | trim }}{{ nindent 2 . }}{{ end }}
+  {{- with include "penstock.scheduling" $root | trim }}{{ nindent 2 . }}{{ end }}
   containers:
     - name: {{ index $ 1 }}
       image: {{ include "penstock.image" $root | quote }}
@@ -22,8 +22,8 @@ spec:
         - {{ . | quote }}
         {{- end }}
       env:
-        {{- include "penstock.settingsEnv" (list $root "registry" "artifacts" "trust_code" "strict_env") | indent 8 }}
-        {{- include "penstock.registryEnv" $root | indent 8 }}
+        {{- with include "penstock.settingsEnv" (list $root "registry" "artifacts" "trust_code" "strict_env") | trim }}{{ nindent 8 . }}{{ end }}
+        {{- with include "penstock.registryEnv" $root | trim }}{{ nindent 8 . }}{{ end }}
         - name: PENSTOCK_CACHE
           value: {{ include "penstock.cachePath" $root | quote }}
         - name: HOME
@@ -39,7 +39,7 @@ spec:
       resources:
         {{- toYaml . | nindent 8 }}
       {{- end }}
-      {{- include "penstock.securityContext" $root | indent 6 }}
+      {{- with include "penstock.securityContext" $root | trim }}{{ nindent 6 . }}{{ end }}
       volumeMounts:
         {{- include "penstock.commonMounts" $root | nindent 8 }}
         {{- with .extraVolumeMounts }}
