@@ -18,6 +18,7 @@
 {{- include "penstock.findings.pod" . }}
 {{- include "penstock.findings.network" . }}
 {{- include "penstock.findings.jobs" . }}
+{{- include "penstock.findings.extra" . }}
 {{- end -}}
 
 {{- define "penstock.findings.settings" -}}
@@ -258,6 +259,17 @@ ingress is enabled and has no hosts: for example hosts: [{host: models.example.c
 {{- with .Values.route.main }}
 {{- if and .enabled (not .parentRefs) }}
 route.main is enabled and has no parentRefs: name the Gateway, for example parentRefs: [{name: public, namespace: gateways}].
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "penstock.findings.extra" -}}
+{{- range $index, $extra := .Values.extraObjects }}
+{{- range splitList "\n---" (tpl (ternary $extra (toYaml $extra) (kindIs "string" $extra)) $) }}
+{{- $object := fromYaml . }}
+{{- if not (and (kindIs "string" $object.apiVersion) (kindIs "string" $object.kind) (kindIs "map" $object.metadata)) }}
+extraObjects: number {{ $index }} is no object of Kubernetes', with apiVersion, kind and metadata.
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end -}}
