@@ -22,8 +22,6 @@ BEGIN, END = "<!-- values -->\n", "<!-- /values -->\n"
 LEFT_OUT = frozenset({"models", "api_token"})
 # Of the settings, those that templates compute with; all others may be left out.
 NEEDED = ("host", "port", "drain_delay", "drain_timeout")
-PER_MODEL = ("flavor", "timeout", "trust_code", "strict_env", "threads", "concurrency", "max_rows", "max_queue_rows",
-             "max_wait", "keep_previous", "allow_breaking")  # fmt: skip
 _NAME = r"^[A-Za-z0-9_]([A-Za-z0-9_.\- ]{0,253}[A-Za-z0-9_.\-])?$"
 _PREFIX = "io.k8s.api."
 
@@ -55,7 +53,7 @@ def settings_properties() -> dict[str, Any]:
 
 def models_schema() -> dict[str, Any]:
     everybodys = settings_properties()
-    own = {name: everybodys[name] for name in PER_MODEL if name in everybodys}
+    own = {name: everybodys[name] for name in config.per_model_settings()}
     model = {"type": "string", "minLength": 1, "description": "MODEL, as on the command line; default: the name."}
     one = _object({"model": model, **own})
     return {"type": "object", "propertyNames": {"pattern": _NAME}, "additionalProperties": one}

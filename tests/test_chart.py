@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 import penstock
-from penstock.config import Settings
+from penstock.config import Settings, per_model_settings
 
 HELM = Path(__file__).parent.parent / "helm"
 CHART = HELM / "penstock"
@@ -101,10 +101,10 @@ def allowed(schema: dict[str, Any], value: Any) -> bool:
     return True
 
 
-def test_models_take_what_a_model_may_have_of_its_own(maker: Any) -> None:
+def test_models_take_what_a_model_may_have_of_its_own() -> None:
     one = SCHEMA["properties"]["models"]["additionalProperties"]
     assert one["additionalProperties"] is False
-    assert one["properties"].keys() == {"model", *maker.PER_MODEL} & {"model", *Settings.model_fields}
+    assert one["properties"].keys() == {"model", *per_model_settings()}
     for name in one["properties"].keys() - {"model"}:
         assert one["properties"][name] == SCHEMA["properties"]["settings"]["properties"][name]
 

@@ -15,7 +15,6 @@ from typing import Any
 import httpx
 import pytest
 
-from penstock import config
 from penstock.registry import open_registry
 from services.chart import objects_of, one, render
 from services.mlflow_servers import free_port
@@ -23,9 +22,6 @@ from services.pod import Pod
 
 pytestmark = pytest.mark.services
 SECRETS = {"token": {"api-token": "let-me-in\n"}}
-per_model = pytest.mark.skipif(
-    not hasattr(config, "per_model_settings"), reason="this release knows no [models.NAME] in penstock.toml"
-)
 
 Start = Callable[..., tuple[Pod, list[dict[str, Any]]]]
 
@@ -89,7 +85,6 @@ def test_the_gateway_as_rendered(start: Start, identity_onnx_package: Path, work
     assert all(json.loads(line) for line in pod.said.splitlines() if line.startswith("{"))  # log_format: json
 
 
-@per_model
 def test_several_models_with_settings_of_their_own(
     start: Start, identity_onnx_package: Path, iris_package: Path
 ) -> None:
