@@ -24,6 +24,9 @@ LEFT_OUT = frozenset({"models", "api_token"})
 NEEDED = ("host", "port", "drain_delay", "drain_timeout")
 _NAME = r"^[A-Za-z0-9_]([A-Za-z0-9_.\- ]{0,253}[A-Za-z0-9_.\-])?$"
 _PREFIX = "io.k8s.api."
+# Values of Kubernetes' own types: one row of the table each.
+_WHOLE = ("strategy", "resources", "startupProbe", "readinessProbe", "livenessProbe", "podSecurityContext",
+          "securityContext", "topologySpreadConstraints", "route.main.matches")  # fmt: skip
 
 
 def schema() -> dict[str, Any]:
@@ -138,6 +141,8 @@ def values_table() -> str:
     defaults = yaml.safe_load("\n".join(lines))
     for number, line in enumerate(lines):
         text = line.strip()
+        if text.startswith("#  "):
+            continue  # an example
         if text.startswith("# "):
             comment.append(text[2:])
         elif not text:
@@ -151,7 +156,9 @@ def values_table() -> str:
             value = _value_at(defaults, names)
             inside = any(_value_at(defaults, names[:i]) is None for i in range(1, len(names)))
             if not inside and (comment or not isinstance(value, dict) or not value) and not _within_a_type(names):
-                rows.append(f"| `{'.'.join(names)}` | {_shown(value)} | {' '.join(comment).replace('|', '/')} |")
+                group = isinstance(value, dict) and ".".join(names) not in _WHOLE
+                meaning = " ".join(comment).replace("|", "/")
+                rows.append(f"| `{'.'.join(names)}` | {_shown('' if group else value)} | {meaning} |")
             comment = []
     return "\n".join(rows).lstrip("\n") + "\n"
 
@@ -165,10 +172,7 @@ def _value_at(values: Any, names: list[str]) -> Any:
 
 
 def _within_a_type(names: list[str]) -> bool:
-    """Parts of Kubernetes' own types are a row as a whole."""
-    whole = ("strategy", "resources", "startupProbe", "readinessProbe", "livenessProbe", "podSecurityContext",
-             "securityContext", "topologySpreadConstraints", "route.main.matches")  # fmt: skip
-    return ".".join(names).startswith(tuple(f"{name}." for name in whole))
+    return ".".join(names).startswith(tuple(f"{name}." for name in _WHOLE))
 
 
 def _shown(value: Any) -> str:
