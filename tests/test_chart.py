@@ -13,6 +13,7 @@ import yaml
 
 import penstock
 from penstock.config import Settings, per_model_settings
+from penstock.metrics import Metrics
 
 HELM = Path(__file__).parent.parent / "helm"
 CHART = HELM / "penstock"
@@ -144,3 +145,10 @@ def test_secrets_have_no_place_in_the_values() -> None:
     ]
     told = re.compile(r"Key$|^existingSecret$|^secretName$|#/definitions/|pullSecrets", re.I)
     assert not [name for name in names if " " not in name and not told.search(name) and name != "imagePullSecrets"]
+
+
+def test_the_default_query_of_keda_asks_for_metrics_that_exist() -> None:
+    template = (CHART / "templates" / "scaledobject.yaml").read_text()
+    asked = set(re.findall(r"penstock_[a-z_]+(?=\{)", template))
+    assert asked == {"penstock_open_requests", "penstock_queue_rows"}
+    assert asked <= {name for name, _, _ in Metrics(process=False).families()}

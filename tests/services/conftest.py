@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
+
+from services.missing import require
 
 MLFLOW = Path(__file__).parents[2] / ".venv-mlflow"
 
 
 @pytest.fixture(scope="session")
 def mlflow_python() -> Path:
-    python = MLFLOW / "bin" / "python"
-    if not python.exists():
-        if os.environ.get("CI"):
-            pytest.fail("MLflow's environment is missing: make mlflow-env")
-        pytest.skip("MLflow's environment is missing: make mlflow-env")
-    return python
+    return require(MLFLOW / "bin" / "python", "MLflow's environment", "make mlflow-env")
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
+from services.missing import require
 
 ROOT = Path(__file__).parents[2]
 BIN = ROOT / ".venv-mlflow" / "bin"
@@ -22,9 +22,7 @@ BIN = ROOT / ".venv-mlflow" / "bin"
 
 def require_mlflow() -> None:
     """Skips on a laptop, fails in CI, where MLflow's environment is missing."""
-    if not (BIN / "mlflow").exists():
-        stop = pytest.fail if os.environ.get("CI") else pytest.skip
-        stop("MLflow's environment is missing: make mlflow-env")
+    require(BIN / "mlflow", "MLflow's environment", "make mlflow-env")
 
 
 def free_port() -> int:
