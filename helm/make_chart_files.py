@@ -20,6 +20,9 @@ CHART = HERE / "penstock"
 BEGIN, END = "<!-- values -->\n", "<!-- /values -->\n"
 # Not among the chart's settings: models have a table of their own, the token is a Secret.
 LEFT_OUT = frozenset({"models", "api_token"})
+# Settings that people write as 512MiB or 2GiB, or as bytes; pydantic declares what they become.
+SIZES = frozenset({"cache_size", "memory_limit"})
+SIZE = {"oneOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^([0-9]+ ?([KMGT]i?)?B?)?$"}]}
 # Of the settings, those that templates compute with; all others may be left out.
 NEEDED = ("host", "port", "drain_delay", "drain_timeout")
 _NAME = r"^[A-Za-z0-9_]([A-Za-z0-9_.\- ]{0,253}[A-Za-z0-9_.\-])?$"
@@ -51,7 +54,7 @@ def schema() -> dict[str, Any]:
 def settings_properties() -> dict[str, Any]:
     """Each setting's name, type, bounds and meaning; no default, since a left-out setting has the gateway's own."""
     declared = config.Settings.model_json_schema()["properties"]
-    return {name: _setting(declared[name]) for name in config.Settings.model_fields if name not in LEFT_OUT}
+    return {name: _setting(name, declared[name]) for name in config.Settings.model_fields if name not in LEFT_OUT}
 
 
 def models_schema() -> dict[str, Any]:
@@ -62,9 +65,11 @@ def models_schema() -> dict[str, Any]:
     return {"type": "object", "propertyNames": {"pattern": _NAME}, "additionalProperties": one}
 
 
-def _setting(declared: dict[str, Any]) -> dict[str, Any]:
+def _setting(name: str, declared: dict[str, Any]) -> dict[str, Any]:
     """Without what only pydantic says, and without null, which Helm takes as "not given" before any check."""
-    if "anyOf" in declared:
+    if name in SIZES:
+        declared = {**SIZE, "description": declared["description"]}
+    elif "anyOf" in declared:
         kinds = [kind for kind in declared["anyOf"] if kind != {"type": "null"}]
         alone = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
         declared = {**alone, **{key: value for key, value in declared.items() if key != "anyOf"}}

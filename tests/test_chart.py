@@ -55,6 +55,12 @@ def test_a_setting_has_the_type_and_bounds_that_the_gateway_checks(name: str) ->
     """Asked of the gateway itself, value by value: the schema takes what the gateway takes."""
     schema = SCHEMA["properties"]["settings"]["properties"][name]
     assert "default" not in schema
+    if "oneOf" in schema:
+        for size in (0, 1024, "0", "512MiB", "2GiB"):
+            assert allowed(schema, size)
+            Settings.model_validate({name: size})
+        assert not any(allowed(schema, each) for each in (True, -1, "two", 0.5))
+        return
     candidates = [
         True,
         False,
@@ -87,14 +93,16 @@ def test_a_setting_has_the_type_and_bounds_that_the_gateway_checks(name: str) ->
 
 def allowed(schema: dict[str, Any], value: Any) -> bool:
     """What draft-07 says, of the few words that settings use."""
-    if "anyOf" in schema:
-        return any(allowed(each, value) for each in schema["anyOf"])
+    if "anyOf" in schema or "oneOf" in schema:
+        return any(allowed(each, value) for each in schema.get("anyOf", schema.get("oneOf", ())))
     kinds: dict[str, Any] = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "array": list}
     if "type" in schema and not isinstance(value, kinds[schema["type"]]):
         return False
     if isinstance(value, bool) and schema.get("type") != "boolean":
         return False
     if "enum" in schema and value not in schema["enum"]:
+        return False
+    if "pattern" in schema and not re.search(schema["pattern"], value):
         return False
     if not isinstance(value, str | list):
         low, high = schema.get("minimum", float("-inf")), schema.get("maximum", float("inf"))

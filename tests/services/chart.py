@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from services.make_tools import HELM, NODE_MODULES, PYTHON, REMEDY
-from services.missing import missing, require
+from services.tools import give_up
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "penstock"
@@ -28,8 +28,15 @@ class Refused(Exception):
     """helm's stderr."""
 
 
+def require(path: Path) -> Path:
+    """The path of something in build/services, if it is there."""
+    if not path.exists():
+        give_up(f"{path} is missing: {REMEDY}")
+    return path
+
+
 def helm(*arguments: object) -> str:
-    command = [require(HELM, "helm", REMEDY), *map(str, arguments)]
+    command = [require(HELM), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     if done.returncode:
         raise Refused(done.stderr + done.stdout)
@@ -92,7 +99,7 @@ class Validator:
     """kubernetes-validate in a process that stays."""
 
     def __init__(self) -> None:
-        python = require(PYTHON, "kubernetes-validate", REMEDY)
+        python = require(PYTHON)
         script = Path(__file__).with_name("validate.py")
         self._process = subprocess.Popen([python, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
@@ -111,7 +118,7 @@ class Validator:
 def custom_errors(objects: list[dict[str, Any]]) -> list[str]:
     """What the schemas of custom resources say of those among the objects."""
     custom = [each for each in objects if each["kind"] in CUSTOM]
-    require(NODE_MODULES / "@kubernetes-models", "the schemas of custom resources", REMEDY)
+    require(NODE_MODULES / "@kubernetes-models")
     script = Path(__file__).with_name("check_resources.mjs").read_text()
     command = ["node", "--input-type=module", "--eval", script]
     try:
@@ -119,7 +126,7 @@ def custom_errors(objects: list[dict[str, Any]]) -> list[str]:
             command, input=json.dumps(custom), capture_output=True, text=True, timeout=120, cwd=NODE_MODULES.parent
         )
     except FileNotFoundError:
-        missing("node", REMEDY)
+        give_up(f"node is missing: {REMEDY}")
     assert done.returncode == 0, done.stderr
     answer: list[str] = json.loads(done.stdout)
     return answer
