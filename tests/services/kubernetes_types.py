@@ -1,6 +1,6 @@
 """Writes helm/schema/kubernetes.json: the definitions of Kubernetes' own types that values of the chart may have.
 
-build/services/bin/python tests/services/kubernetes_types.py     (after make services-env)
+build/services/python/bin/python tests/services/kubernetes_types.py     (after make services-tools)
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import tomllib
@@ -97,6 +98,14 @@ class TestEveryFileInCi:
                         assert context["allowPrivilegeEscalation"] is False
                         assert context["capabilities"] == {"drop": ["ALL"]}
                         assert context["readOnlyRootFilesystem"] is True
+
+    def test_kubernetes_own_types_are_those_of_kubernetes(self) -> None:
+        """helm/schema/kubernetes.json is what the schemas of kubernetes-validate say."""
+        code = "import json, kubernetes_types as k; print(json.dumps(k.extract()))"
+        command = [require(PYTHON), "-c", code]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=Path(__file__).parent)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout) == json.loads((CHART.parent / "schema" / "kubernetes.json").read_text())
 
     def test_it_packs(self, tmp_path: Path) -> None:
         assert "penstock-" in helm("package", CHART, "-d", tmp_path)
