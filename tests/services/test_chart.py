@@ -143,6 +143,7 @@ REFUSED = [
     ),
     ({"extraEnv": [{"name": "PENSTOCK_API_TOKEN", "value": "x"}]}, "use auth.existingSecret"),
     ({"extraEnv": [{"name": "PENSTOCK_PORT", "value": "1"}]}, "use settings"),
+    ({"extraArgs": ["--port", "9000"]}, "extraArgs has --port"),
     ({"extraVolumes": [{"name": "tmp", "emptyDir": {}}]}, 'two volumes would be called "tmp"'),
     ({"extraContainers": [{"name": "penstock", "image": "x"}]}, 'two containers would be called "penstock"'),
     ({"podLabels": {"app.kubernetes.io/name": "x"}}, "podLabels sets app.kubernetes.io/name"),
@@ -242,6 +243,14 @@ class TestObjects:
         assert services["r-penstock"]["type"] == "LoadBalancer"
         assert [p["targetPort"] for p in services["r-penstock"]["ports"]] == ["http"]
         assert services["r-penstock-metrics"]["type"] == "ClusterIP"
+
+    def test_one_port_for_all_is_as_closed_as_predictions_are(self) -> None:
+        policy = {"enabled": True, "allowExternal": False}
+        for port, rules in ((8081, 2), (None, 1)):
+            values = {"networkPolicy": policy, "settings": {"admin_port": port}}
+            ingress = one(objects_of(render(values=values)), "NetworkPolicy")["spec"]["ingress"]
+            assert len(ingress) == rules
+            assert all(rule["from"] for rule in ingress if rule["ports"][0]["port"] == "http")
 
     def test_services_find_the_gateways_pods_and_no_others(self) -> None:
         objects = ci("scoring")

@@ -69,8 +69,13 @@ registry has keys and no existingSecret to find them in.
 settings.registry and registry.urlKey both name a registry: leave one out.
 {{- end }}
 {{- end }}
+{{- range .Values.extraArgs }}
+{{- if regexMatch "^(--config|--host|--port|--admin-port|--cache|--drain-delay|--drain-timeout|--api-token|-[hp])(=|$)" . }}
+extraArgs has {{ . }}, which the chart computes with or keeps in a Secret: use settings, or auth.existingSecret.
+{{- end }}
+{{- end }}
 {{- range .Values.extraEnv }}
-{{- if has .name (list "PENSTOCK_CONFIG" "PENSTOCK_HOST" "PENSTOCK_PORT" "PENSTOCK_ADMIN_PORT" "PENSTOCK_DRAIN_DELAY" "PENSTOCK_DRAIN_TIMEOUT") }}
+{{- if has .name (list "PENSTOCK_CONFIG" "PENSTOCK_HOST" "PENSTOCK_PORT" "PENSTOCK_ADMIN_PORT" "PENSTOCK_CACHE" "PENSTOCK_DRAIN_DELAY" "PENSTOCK_DRAIN_TIMEOUT") }}
 extraEnv sets {{ .name }}, which the chart computes with: use settings.
 {{- end }}
 {{- if and (eq .name "PENSTOCK_API_TOKEN") (or .value $.Values.auth.existingSecret) }}
