@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import tomllib
 from collections.abc import Iterator
 from typing import Any
 
@@ -88,10 +89,13 @@ def test_random_values_render_or_are_refused(validator: Validator, values: dict[
         event("refused")
         return
     event("rendered")
-    objects = [
-        each for each in objects_of(text) if "helm.sh/chart" in each["metadata"].get("labels", {})
-    ]  # no extra ones
-    assert validator.errors(objects, version) == []
+    everything = objects_of(text)
+    (file,) = [o["data"]["penstock.toml"] for o in everything if "penstock.toml" in (o.get("data") or ())]
+    said = tomllib.loads(file)
+    assert {**said, **values.get("settings", {})} == said  # every value comes through as it was given
+    assert said.get("models", {}) == values.get("models", {})
+    ours = [each for each in everything if "helm.sh/chart" in each["metadata"].get("labels", {})]  # no extra ones
+    assert validator.errors(ours, version) == []
 
 
 def test_every_switch_with_every_other(validator: Validator) -> None:
