@@ -25,7 +25,8 @@ SIZES = frozenset({"cache_size", "memory_limit"})
 SIZE = {"oneOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^([0-9]+ ?([KMGT]i?)?B?)?$"}]}
 # Of the settings, those that templates compute with; all others may be left out.
 NEEDED = ("host", "port", "drain_delay", "drain_timeout")
-_NAME = r"^[A-Za-z0-9_]([A-Za-z0-9_.\- ]{0,253}[A-Za-z0-9_.\-])?$"
+# A model's name, or a pattern of names.
+_NAME = r"^[A-Za-z0-9_*?\[]([A-Za-z0-9_.\- *?!\[\]]{0,253}[A-Za-z0-9_.\-*?\]])?$"
 _PREFIX = "io.k8s.api."
 # Values of Kubernetes' own types: one row of the table each.
 _WHOLE = ("strategy", "resources", "startupProbe", "readinessProbe", "livenessProbe", "podSecurityContext",

@@ -118,7 +118,7 @@ def test_models_take_what_a_model_may_have_of_its_own() -> None:
         assert one["properties"][name] == SCHEMA["properties"]["settings"]["properties"][name]
 
 
-@pytest.mark.parametrize("name", ["iris", "a.b-c_1", "with space", "9"])
+@pytest.mark.parametrize("name", ["iris", "a.b-c_1", "with space", "9", "team-*", "[ab]?", "*"])
 def test_names_that_models_may_have(name: str) -> None:
     assert re.search(SCHEMA["properties"]["models"]["propertyNames"]["pattern"], name)
 

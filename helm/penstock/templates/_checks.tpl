@@ -45,7 +45,8 @@ settings.admin_port and settings.port are both {{ int $settings.port }}: name tw
 settings.{{ $name }} has a password in it, and a ConfigMap is no place for one: put the URL into a Secret (registry.existingSecret, registry.urlKey).
 {{- end }}
 {{- end }}
-{{- if and .Values.models $settings.default_model (not (hasKey .Values.models $settings.default_model)) }}
+{{- $patterns := regexMatch "[*?\\[]" (keys .Values.models | join " ") }}
+{{- if and .Values.models $settings.default_model (not $patterns) (not (hasKey .Values.models $settings.default_model)) }}
 settings.default_model {{ $settings.default_model | quote }} is none of models: {{ keys .Values.models | sortAlpha | join ", " }}.
 {{- end }}
 {{- if not (hasPrefix "/" (include "penstock.cachePath" .)) }}

@@ -166,7 +166,9 @@ async def run_worker(
         each.setblocking(False)
     acceptor = Acceptor(listeners, begin.number, ConnectionCounts(file))
     options = run_options_of(settings)
-    await work(app_of(settings, gateway, admin), gateway, told, make, channel=channel, acceptor=acceptor, options=options)
+    await work(
+        app_of(settings, gateway, admin), gateway, told, make, channel=channel, acceptor=acceptor, options=options
+    )
 
 
 def _told(served: ServedModel, settings: Settings, metrics: Metrics) -> ToldModel:
