@@ -51,6 +51,12 @@ class LoadedModel:
     package: PackagedModel
     predictor: Predictor
     proof: Proof
+    override: str | None = None  # the flavor that was asked for, where it is not the package's own choice
+
+    @property
+    def flavor(self) -> str:
+        """The name of the flavor that answers."""
+        return self.package.flavor(self.override).name
 
     @property
     def digest(self) -> str:
@@ -91,7 +97,7 @@ def load_path(path: str | Path, options: LoadOptions = _DEFAULTS) -> LoadedModel
         raise
     for warning in proof.warnings:
         log.warning("%s: %s", package.path.name, warning)
-    return LoadedModel(package, predictor, proof)
+    return LoadedModel(package, predictor, proof, options.flavor)
 
 
 def load_version(
