@@ -71,6 +71,8 @@ def app_of(settings: Settings, gateway: Gateway) -> ASGIApp:
         max_body_bytes=settings.max_body_bytes,
         timeout=settings.timeout,
         nan_words=settings.nan_words,
+        predict_route=settings.predict_route,
+        health_route=settings.health_route,
     )
 
 

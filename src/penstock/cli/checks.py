@@ -184,8 +184,9 @@ def _cache(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     place = Path(settings.cache or Path(home, ".cache", "penstock"))
     there = next(path for path in (place, *place.parents) if path.exists())
     if not os.access(there, os.W_OK | os.X_OK) or not there.is_dir():
+        needed = any(not os.path.exists(model.rpartition("=")[2]) for model in settings.models)
         yield Finding(
-            FAILS, "cache", f"{place} cannot be written to",
+            FAILS if needed else LOOK, "cache", f"{place} cannot be written to",
             "Name a directory that can: --cache (PENSTOCK_CACHE); in a container with a read-only root, a volume.",
         )  # fmt: skip
         return

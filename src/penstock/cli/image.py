@@ -48,7 +48,9 @@ def image(
 
     served_as = name or parse_reference(model).served_as
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", served_as):
-        raise click.UsageError(f"In an image {served_as!r} cannot be a model's name; give --name: letters, digits, . _ -")
+        raise click.UsageError(
+            f"In an image {served_as!r} cannot be a model's name; give --name: letters, digits, . _ -"
+        )
     packaged = PackagedModel.open(fetch(model, registry))
     packaged.verify()
     reasons = packaged.code_reasons()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Set
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,7 +22,10 @@ class Door:
     Predictions, which are nearly all there is, go straight to their endpoint, past the application's routing.
     """
 
-    def __init__(self, app: ASGIApp, invocations: Invocations, gateway: Gateway, token: BearerToken) -> None:
+    def __init__(
+        self, app: ASGIApp, invocations: Invocations, gateway: Gateway, token: BearerToken, *,
+        open_paths: Set[str] = frozenset(),
+    ) -> None:  # fmt: skip
         # The short cuts of the HTTP protocol.
         self.refusals = invocations.refusals
         self.straight = invocations.straight
@@ -30,6 +33,7 @@ class Door:
         self._invocations = invocations
         self._gateway = gateway
         self._token = token
+        self._open_paths = _OPEN_PATHS | open_paths
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """No coroutine itself, which would be one more for every prediction."""
@@ -47,7 +51,7 @@ class Door:
             return
         if self._gateway.draining:
             send = _closing(send)
-        if scope["path"] not in _OPEN_PATHS and not self._token.admits(scope):
+        if scope["path"] not in self._open_paths and not self._token.admits(scope):
             await _refuse(send)
             return
         await self._app(scope, receive, send)
