@@ -10,9 +10,9 @@ COPY requirements/image-build.txt requirements/
 RUN python -m venv /flit && /flit/bin/python -m pip install --require-hashes -r requirements/image-build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
-RUN /flit/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-dir /wheel .
-# An environment without pip in it: what installs stays outside.
-RUN python -m venv --without-pip /opt/penstock
+# The environment has no pip in it: what installs stays outside.
+RUN /flit/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-dir /wheel . \
+ && python -m venv --without-pip /opt/penstock
 
 FROM build AS build-onnx
 COPY requirements/image-onnx.txt requirements/
