@@ -35,7 +35,7 @@ mlflow-env: $(STAMP)  ## MLflow in an environment of its own, .venv-mlflow
 services-tools: $(STAMP)  ## helm and the schemas of Kubernetes, in build/services
 	$(BIN)/python tests/services/make_tools.py
 
-test-services: $(STAMP) mlflow-env services-tools  ## tests against real services, and those that take long: MLflow, helm, killed scoring jobs
+test-services: $(STAMP) mlflow-env services-tools  ## tests against real services, and those that take long: MLflow, helm, images, killed scoring jobs
 	$(BIN)/python -m pytest -m services tests/services
 
 record-contract: $(STAMP) mlflow-env  ## ask real MLflow every question of the contract suite again
@@ -82,6 +82,12 @@ lock:  ## pin every dependency anew (needs uv and npm)
 	  --no-emit-index-url --no-emit-find-links --no-header --all-extras --group dev pyproject.toml -o requirements/dev.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	  --no-emit-index-url --no-emit-find-links --no-header requirements/services.in -o requirements/services.txt
+	for name in image image-onnx; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-header -c requirements/dev.txt pyproject.toml -o requirements/$$name.txt \
+	  $$(test $$name = image && echo --extra sklearn --extra python --extra parquet) \
+	  --extra onnx --extra postgres --extra s3 --extra tracing; done
+	printf 'flit_core>=3.11,<4\npip>=25\n' | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+	  --no-emit-index-url --no-emit-find-links --no-header - -o requirements/image-build.txt
 	cd requirements/node && npm install --package-lock-only
 
 clean:  ## remove what the targets made

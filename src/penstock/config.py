@@ -1,8 +1,8 @@
 """All settings of a server, in one frozen object. One declaration gives the flag, the PENSTOCK_* variable, the key in
 penstock.toml and the documentation. A flag wins over a variable, a variable over the file.
 
-Some settings can also come from a variable of MLflow's, which means here what it means there. Whatever is said to
-Penstock itself, also in the file, wins over it.
+Some settings can also come from a variable of MLflow's or of a platform that runs containers, which means here what it
+means there. Whatever is said to Penstock itself, also in the file, wins over it.
 
 Settings of a PerModel type may stand in a table [models.NAME] of the file too. What is said of one model there wins
 over what is said of all, wherever that was said: the narrower statement counts.
@@ -33,7 +33,7 @@ PerModel = Annotated[T, _PER_MODEL]
 
 
 def _mlflow(*variables: str) -> dict[str, Any]:
-    """Marks a setting that MLflow has a variable for; the first one that is set counts."""
+    """Marks a setting that MLflow, Vertex AI or SageMaker has a variable for; the first one that is set counts."""
     return {"mlflow": list(variables)}
 
 
@@ -65,7 +65,7 @@ class Settings(BaseModel):
         ge=0,
         le=65535,
         description="The port to listen on; 0 picks a free one.",
-        json_schema_extra=_mlflow("MLFLOW_PORT"),
+        json_schema_extra=_mlflow("MLFLOW_PORT", "AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT"),
     )
     admin_port: int | None = Field(
         None,
@@ -132,6 +132,18 @@ class Settings(BaseModel):
         description="Threads a model may use for one batch; 0: its library's choice, with several workers their share.",
     )
     nan_words: bool = Field(False, description="Answer NaN and Infinity as bare words, as MLflow does, not as null.")
+    predict_route: str | None = Field(
+        None,
+        pattern="^/",
+        description="One more path for predictions of the default model, in Vertex AI's form.",
+        json_schema_extra=_mlflow("AIP_PREDICT_ROUTE"),
+    )
+    health_route: str | None = Field(
+        None,
+        pattern="^/",
+        description="One more path that says whether the server is ready.",
+        json_schema_extra=_mlflow("AIP_HEALTH_ROUTE"),
+    )
     max_body_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="The largest request body.")
     keep_alive: float = Field(75.0, ge=1, description="How long an idle connection is kept.")
     drain_delay: float = Field(0.0, ge=0, description="After SIGTERM, how long to accept while already not ready.")

@@ -80,6 +80,8 @@ def app_of(settings: Settings, gateway: Gateway, admin: socket.socket | None) ->
         timeout=settings.timeout,
         nan_words=settings.nan_words,
         admin_port=None if admin is None else port_of(admin),
+        predict_route=settings.predict_route,
+        health_route=settings.health_route,
     )
 
 

@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import os
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -72,6 +73,8 @@ def serve(
         values["models"] = (*models, *model_uri)
     settings, _ = load_settings(values, os.environ, file)
     if not settings.models:
+        settings = settings.model_copy(update={"models": platform_models(os.environ)})
+    if not settings.models:
         raise click.UsageError("Name a model to serve: a package's directory, or a name in the registry.")
     if settings.env_manager != "local":
         raise ConfigError(
@@ -114,6 +117,16 @@ def _check_mlflow_flags(values: dict[str, Any], no_conda: bool, install_mlflow: 
         raise click.UsageError(f"--no-conda and --env-manager {values['env_manager']} exclude each other.")
     if install_mlflow:
         click.echo("--install-mlflow does nothing: no environment is made, and Penstock needs no MLflow.", err=True)
+
+
+def platform_models(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The model that SageMaker has unpacked for its container; nothing anywhere else. Source: Amazon SageMaker, "Use
+    your own inference code with hosting services"."""
+    from penstock.manifest import FILE_NAME as MANIFEST  # here, since it brings yaml along
+
+    place = Path(environ.get("SM_MODEL_DIR") or "/opt/ml/model")
+    found = [path.parent for path in (place / MANIFEST, *sorted(place.glob(f"*/{MANIFEST}"))) if path.is_file()]
+    return (f"model={found[0]}",) if found else ()
 
 
 def announce(url: str, *, admin: str | None = None) -> None:

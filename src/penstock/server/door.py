@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Set
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -32,6 +32,7 @@ class Door:
         *,
         public: ASGIApp | None = None,
         admin_port: int | None = None,
+        open_paths: Set[str] = frozenset(),
     ) -> None:
         # The short cuts of the HTTP protocol.
         self.refusals = invocations.refusals
@@ -42,6 +43,7 @@ class Door:
         self._invocations = invocations
         self._gateway = gateway
         self._token = token
+        self._open_paths = _OPEN_PATHS | open_paths
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """No coroutine itself, which would be one more for every prediction."""
@@ -59,7 +61,7 @@ class Door:
             return
         if self._gateway.draining:
             send = _closing(send)
-        if scope["path"] not in _OPEN_PATHS and not self._token.admits(scope):
+        if scope["path"] not in self._open_paths and not self._token.admits(scope):
             await _refuse(send)
             return
         app = self._app if self._admin_port in (None, (scope["server"] or ("", 0))[1]) else self._public
