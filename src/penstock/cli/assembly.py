@@ -57,7 +57,13 @@ def registry_of(settings: Settings, references: list[ModelReference]) -> Iterato
     if all(r.path is not None for r in references):
         yield None
         return
-    registry = open_registry(settings.registry, artifacts=settings.artifacts, read_only=True, cache=settings.cache)
+    registry = open_registry(
+        settings.registry,
+        artifacts=settings.artifacts,
+        read_only=True,
+        cache=settings.cache,
+        cache_size=settings.cache_size,
+    )
     try:
         yield registry
     finally:

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from penstock.artifacts import hold
 from penstock.cli.assembly import (
     app_of,
     fetch_of,
@@ -101,12 +102,12 @@ def _plan_pinned(reference: ModelReference, registry: Registry | None) -> Planne
     """Fetched once, for all workers."""
     version, path = fetch_reference(reference, registry)
     digest = PackagedModel.open(path).digest
-    return PlannedVersion(version or digest[:12], str(path), digest)
+    return PlannedVersion(version or digest[:12], str(path), digest, hold(path))
 
 
 def _plan_version(version: ModelVersion, fetch: Callable[[ModelVersion], Path]) -> PlannedVersion:
     path = fetch(version)
-    return PlannedVersion(version.version, str(path), PackagedModel.open(path).digest)
+    return PlannedVersion(version.version, str(path), PackagedModel.open(path).digest, hold(path))
 
 
 async def run_worker(channel: Channel, begin: Begin, settings: Settings, listener: socket.socket, file: int) -> None:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from penstock.artifacts import fetch_package
+from penstock.artifacts import Hold, fetch_package, hold
 from penstock.flavors import Predictor
 from penstock.loading.proof import Proof, prove
 from penstock.package import PackagedModel
@@ -46,11 +46,12 @@ class LoadOptions:
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A proven predictor with what it was loaded from."""
+    """A proven predictor with what it was loaded from; `hold` keeps that where it is, if it is in the cache."""
 
     package: PackagedModel
     predictor: Predictor
     proof: Proof
+    hold: Hold = field(default_factory=Hold, repr=False, compare=False)
 
     @property
     def digest(self) -> str:
@@ -62,6 +63,7 @@ class LoadedModel:
 
     def close(self) -> None:
         self.predictor.close()
+        self.hold.close()
 
 
 _DEFAULTS = LoadOptions()
@@ -73,6 +75,15 @@ def load_path(path: str | Path, options: LoadOptions = _DEFAULTS) -> LoadedModel
     Raises PackageNotFound, PackageInvalid, SealBroken, FlavorUnknown, DependencyMissing, EnvironmentMismatch,
     CodeNotTrusted, CodeConflict, ArtifactInvalid, ProofFailed.
     """
+    held = hold(Path(path))
+    try:
+        return _load(path, options, held)
+    except BaseException:
+        held.close()
+        raise
+
+
+def _load(path: str | Path, options: LoadOptions, held: Hold) -> LoadedModel:
     package = PackagedModel.open(path)
     package.verify()
     if options.strict_env:
@@ -91,7 +102,7 @@ def load_path(path: str | Path, options: LoadOptions = _DEFAULTS) -> LoadedModel
         raise
     for warning in proof.warnings:
         log.warning("%s: %s", package.path.name, warning)
-    return LoadedModel(package, predictor, proof)
+    return LoadedModel(package, predictor, proof, held)
 
 
 def load_version(

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from penstock.artifacts import fetch_package
+from penstock.artifacts import PackageCache, default_cache, fetch_package
 from penstock.errors import (
     AliasNotFound,
     ModelNotFound,
@@ -106,8 +106,15 @@ class Registry(ABC):
     # Whether every alias moves through `promote`, which compares signatures. If not, gateways compare them.
     guards_aliases: ClassVar[bool] = True
 
-    def __init__(self, *, artifact_root: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self,
+        *,
+        artifact_root: str,
+        cache: PackageCache | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self.artifact_root = artifact_root
+        self.cache = cache or PackageCache(default_cache())  # for packages that are not on this machine
         self._clock = clock
 
     # -- reading -----------------------------------------------------------------------------------------------------
@@ -151,8 +158,8 @@ class Registry(ABC):
         return None if version.signature is None else Signature.from_mlflow(version.signature)
 
     def fetch(self, version: ModelVersion) -> Path:
-        """A local directory with the version's package, verified. Raises PackageNotFound, SealBroken, Unsupported."""
-        return fetch_package(version.source, version.digest)
+        """A local directory with the version's package, verified. Raises what fetch_package raises."""
+        return fetch_package(version.source, version.digest, self.cache)
 
     def fetch_uri(self, uri: str) -> Path:
         """The same for a package without a name in the registry, by a URI that is MLflow's."""

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from penstock.artifacts import PackageCache
 from penstock.errors import RegistryReadOnly
 from penstock.registry.interface import (
     AliasMove,
@@ -45,9 +46,10 @@ class MemoryRegistry(Registry):
         *,
         artifact_root: str = "",
         read_only: bool = False,
+        cache: PackageCache | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        super().__init__(artifact_root=artifact_root, clock=clock)
+        super().__init__(artifact_root=artifact_root, cache=cache, clock=clock)
         self._read_only = read_only
         # All mutable state, read and changed under the lock alone. A deleted model stays, for its numbers and history.
         self._lock = threading.Lock()
@@ -162,12 +164,12 @@ class MemoryRegistry(Registry):
         return model
 
 
-def open_memory(url: str, artifacts: str | None, read_only: bool) -> Registry:
+def open_memory(url: str, artifacts: str | None, read_only: bool, cache: PackageCache) -> Registry:
     """A new, empty registry for each call. Its packages go to a temporary directory that lives as long as it does."""
     if artifacts is not None:
-        return MemoryRegistry(artifact_root=artifacts, read_only=read_only)
+        return MemoryRegistry(artifact_root=artifacts, read_only=read_only, cache=cache)
     directory = tempfile.mkdtemp(prefix="penstock-registry-")
-    registry = MemoryRegistry(artifact_root=directory, read_only=read_only)
+    registry = MemoryRegistry(artifact_root=directory, read_only=read_only, cache=cache)
     weakref.finalize(registry, shutil.rmtree, directory, ignore_errors=True)
     return registry
 

@@ -16,10 +16,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-from penstock.artifacts import PackageCache, default_cache
+from penstock.artifacts import PackageCache
 from penstock.errors import (
+    DependencyMissing,
     ModelNotFound,
     NameInvalid,
+    RegistryDenied,
     RegistryError,
     RegistryNotFound,
     RegistryReadOnly,
@@ -68,10 +70,9 @@ class MlflowRegistry(Registry):
         read_only: bool = False,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        super().__init__(artifact_root=server.place, clock=clock)
+        super().__init__(artifact_root=server.place, cache=cache, clock=clock)
         self._server = server
         self._sources = Sources(server)
-        self._cache = cache
         self._read_only = read_only
 
     def __repr__(self) -> str:
@@ -143,7 +144,7 @@ class MlflowRegistry(Registry):
         try:
             place = self._sources.locate(self._sources.download_uri(version.name, version.version))
             return Manifest.parse(self._sources.manifest(place)).signature
-        except Unsupported as error:
+        except (Unsupported, DependencyMissing, RegistryDenied) as error:
             log.warning("The signature of %s version %s is unknown. %s", version.name, version.version, error.message)
             return None
 
@@ -158,14 +159,14 @@ class MlflowRegistry(Registry):
             place = self._sources.locate(self._sources.download_uri(version.name, version.version))
             self._sources.download(place, target)
 
-        return self._cache.fetch(identity, f"{usable_name(version.name)}-{version.version}", download)
+        return self.cache.fetch(identity, f"{usable_name(version.name)}-{version.version}", download)
 
     def fetch_uri(self, uri: str) -> Path:
         """A logged model, a run's artifact, a path on the server. Cached by its place and its manifest."""
         place = self._sources.locate(uri)
         manifest = hashlib.sha256(self._sources.manifest(place)).hexdigest()
         name = usable_name(uri.rstrip("/").rpartition("/")[2])
-        return self._cache.fetch(
+        return self.cache.fetch(
             (self._server.place, place, manifest), name, lambda target: self._sources.download(place, target)
         )
 
@@ -315,10 +316,10 @@ class MlflowRegistry(Registry):
         )
 
 
-def open_mlflow(url: str, *, read_only: bool = False, cache: str | None = None) -> MlflowRegistry:
+def open_mlflow(url: str, *, read_only: bool = False, cache: PackageCache) -> MlflowRegistry:
     """The tracking server at a URL, with the credentials that MLflow's own variables hold. Raises ConfigError."""
     server = TrackingServer(url, Access.from_environ(os.environ))
-    return MlflowRegistry(server, PackageCache(Path(cache) if cache else default_cache()), read_only=read_only)
+    return MlflowRegistry(server, cache, read_only=read_only)
 
 
 def _described(model: Mapping[str, Any], numbers: list[int]) -> RegisteredModel:

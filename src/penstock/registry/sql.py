@@ -14,6 +14,7 @@ import orjson
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from penstock.artifacts import PackageCache
 from penstock.registry.database import Database
 from penstock.registry.interface import (
     PRODUCTION,
@@ -37,9 +38,14 @@ class SqlRegistry(Registry):
     """See `Registry` for what each method does. Holds no state: all of it is in the database."""
 
     def __init__(
-        self, database: Database, *, artifact_root: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        database: Database,
+        *,
+        artifact_root: str,
+        cache: PackageCache | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        super().__init__(artifact_root=artifact_root, clock=clock)
+        super().__init__(artifact_root=artifact_root, cache=cache, clock=clock)
         self._database = database
 
     def __repr__(self) -> str:

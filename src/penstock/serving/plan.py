@@ -9,14 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from penstock.artifacts import Hold
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedVersion:
-    """A version and where its package lies on this machine. Loading checks the digest."""
+    """A version and where its package lies on this machine. Loading checks the digest. `hold` keeps a package in the
+    cache for as long as a worker may be asked for it: until nobody plans with it any more."""
 
     version: str
     path: str
     digest: str
+    hold: Hold | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
