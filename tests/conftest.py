@@ -5,6 +5,7 @@ Tests read them and never change them; a test that wants to break a package copi
 
 from __future__ import annotations
 
+import os
 import shutil
 import zlib
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import settings
 
 from penstock.package.save import save_model
+from postgres import POSTGRES_VARIABLE, Postgres, postgres_server, schema
 from s3 import s3_server, s3_variables
 
 settings.register_profile("penstock", derandomize=True, deadline=None)  # the same examples in every run
@@ -136,6 +138,27 @@ def copied(tmp_path: Path) -> Callable[[Path], Path]:
         return Path(shutil.copytree(package, tmp_path / f"{package.name}-copy"))
 
     return copy
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real server of our own, which a test may stop, if it starts it again."""
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """An empty schema of a real PostgreSQL: ours, or the one that a variable names."""
+    with schema(os.environ.get(POSTGRES_VARIABLE) or request.getfixturevalue("postgres").url) as url:
+        yield url
+
+
+@pytest.fixture
+def own_postgres_url(postgres: Postgres) -> Iterator[str]:
+    """An empty schema of the server that may be stopped."""
+    with schema(postgres.url) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -340,7 +340,7 @@ class TestWriting:
 
     def test_a_stage_cannot_be_removed_as_an_alias(self, registry: MlflowRegistry) -> None:
         with pytest.raises(Unsupported, match="is a stage") as caught:
-            registry._move_alias("fraud", "staging", "remove", None, at=registry._now(), by="", reason="")
+            registry._move_alias("fraud", "staging", "remove", None, expected=..., at=registry._now(), by="", reason="")
         assert "transition_model_version_stage" in caught.value.hint
         with pytest.raises(AliasNotFound):
             registry.remove_alias("fraud", "absent", by="ann")

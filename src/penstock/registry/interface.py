@@ -11,13 +11,16 @@ import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import EllipsisType
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from penstock.artifacts import PackageCache, default_cache, fetch_package
 from penstock.errors import (
+    AliasMoved,
     AliasNotFound,
     ModelNotFound,
     NameInvalid,
@@ -32,6 +35,11 @@ from penstock.signature import Signature, breaking_changes
 PRODUCTION = "production"
 
 MoveKind: TypeAlias = Literal["promote", "rollback", "remove"]
+
+# What an alias is to name before it is moved: a version, none, or `...` where that does not matter.
+Expected: TypeAlias = str | EllipsisType | None
+
+_MOST_TRIES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,17 +202,24 @@ class Registry(ABC):
         `allow_breaking`, or the alias has named `version` before. Raises ModelNotFound, VersionNotFound, NameInvalid.
         """
         check_alias(alias)
-        target = self.version(name, version)
-        current = self.model(name).aliases.get(alias)
-        moves = current is not None and current != version
-        if moves and not allow_breaking and version not in self._held(name, alias):
-            self._check_compatible(self.version(name, str(current)), target)
-        return self._move_alias(name, alias, "promote", version, at=self._now(), by=by, reason=reason)
+        for _ in range(_MOST_TRIES):
+            target = self.version(name, version)
+            current = self.model(name).aliases.get(alias)
+            moves = current is not None and current != version
+            if moves and not allow_breaking and version not in self._held(name, alias):
+                self._check_compatible(self.version(name, str(current)), target)
+            # Whoever moves it meanwhile changes what there is to be compatible with.
+            with suppress(AliasMoved):
+                return self._move_alias(
+                    name, alias, "promote", version, expected=current, at=self._now(), by=by, reason=reason
+                )
+        raise AliasMoved(f"Alias {alias!r} of model {name!r} is moved by others all the time.", hint="Try again.")
 
     def rollback(self, name: str, alias: str = PRODUCTION, *, by: str, reason: str = "") -> AliasMove:
         """Points `alias` back at the version it named before the current one; a second roll-back goes one further.
 
-        Raises NothingToRollBack, AliasNotFound, ModelNotFound.
+        Raises NothingToRollBack, AliasNotFound, ModelNotFound, and AliasMoved where another moved it in this moment:
+        what to go back to is for a person to say then.
         """
         current = self.resolve(name, alias)
         existing = {v.version for v in self.versions(name)}
@@ -213,12 +228,14 @@ class Registry(ABC):
             raise NothingToRollBack(
                 f"Alias {alias!r} of model {name!r} has named no other version before {current.version}."
             )
-        return self._move_alias(name, alias, "rollback", target, at=self._now(), by=by, reason=reason)
+        return self._move_alias(
+            name, alias, "rollback", target, expected=current.version, at=self._now(), by=by, reason=reason
+        )
 
     def remove_alias(self, name: str, alias: str, *, by: str, reason: str = "") -> AliasMove:
         """Takes the alias away. Raises AliasNotFound, ModelNotFound."""
         self.resolve(name, alias)
-        return self._move_alias(name, alias, "remove", None, at=self._now(), by=by, reason=reason)
+        return self._move_alias(name, alias, "remove", None, expected=..., at=self._now(), by=by, reason=reason)
 
     def set_tag(self, name: str, key: str, value: str, version: str | None = None) -> None:
         """Tags a version, or the model where `version` is None. Raises ModelNotFound, VersionNotFound, NameInvalid."""
@@ -256,11 +273,13 @@ class Registry(ABC):
         raise self._unsupported("registering versions")
 
     def _move_alias(
-        self, name: str, alias: str, kind: MoveKind, to: str | None, *, at: datetime, by: str, reason: str
-    ) -> AliasMove:
+        self, name: str, alias: str, kind: MoveKind, to: str | None, *, expected: Expected, at: datetime, by: str,
+        reason: str,
+    ) -> AliasMove:  # fmt: skip
         """Moves the alias and writes the history line in one transaction; `from_version` is what it found there.
 
-        Raises ModelNotFound, VersionNotFound where `to` is gone, AliasNotFound where there is nothing to remove."""
+        Raises ModelNotFound, VersionNotFound where `to` is gone, AliasNotFound where there is nothing to remove,
+        AliasMoved where the alias does not name `expected`."""
         raise self._unsupported("moving aliases")
 
     def _write_tag(self, name: str, version: str | None, key: str, value: str | None) -> None:
@@ -337,6 +356,16 @@ def no_alias(name: str, alias: str, known: Iterable[str]) -> AliasNotFound:
         f"Model {name!r} has no alias {alias!r} (aliases: {', '.join(sorted(known)) or 'none'}).",
         hint=f"Set it with: penstock registry promote {name} VERSION --alias {alias}",
     )
+
+
+def refuse_if_moved(name: str, alias: str, found: str | None, expected: Expected) -> None:
+    """Raises AliasMoved."""
+    if expected is not ... and found != expected:
+        raise AliasMoved(
+            f"Alias {alias!r} of model {name!r} was moved meanwhile: it names "
+            f"{'nothing' if found is None else f'version {found}'} now.",
+            hint=f"See who did, and try again: penstock registry history {name}",
+        )
 
 
 def refuse_if_named(name: str, version: str | None, aliases: Mapping[str, str]) -> None:

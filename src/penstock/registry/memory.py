@@ -15,6 +15,7 @@ from penstock.artifacts import PackageCache
 from penstock.errors import RegistryReadOnly
 from penstock.registry.interface import (
     AliasMove,
+    Expected,
     ModelVersion,
     MoveKind,
     NewVersion,
@@ -23,6 +24,7 @@ from penstock.registry.interface import (
     no_alias,
     no_model,
     no_version,
+    refuse_if_moved,
     refuse_if_named,
 )
 
@@ -112,15 +114,18 @@ class MemoryRegistry(Registry):
             return version
 
     def _move_alias(
-        self, name: str, alias: str, kind: MoveKind, to: str | None, *, at: datetime, by: str, reason: str
-    ) -> AliasMove:
+        self, name: str, alias: str, kind: MoveKind, to: str | None, *, expected: Expected, at: datetime, by: str,
+        reason: str,
+    ) -> AliasMove:  # fmt: skip
         with self._writing():
             model = self._found(name, to)
-            before = model.aliases.pop(alias, None)
+            before = model.aliases.get(alias)
+            if to is None and before is None:
+                raise no_alias(name, alias, model.aliases)
+            refuse_if_moved(name, alias, before, expected)
+            model.aliases.pop(alias, None)
             if to is not None:
                 model.aliases[alias] = to
-            elif before is None:
-                raise no_alias(name, alias, model.aliases)
             move = AliasMove(name, alias, kind, before, to, at, by, reason)
             model.moves.append(move)
             return move

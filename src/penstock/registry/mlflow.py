@@ -33,6 +33,7 @@ from penstock.errors import (
 from penstock.manifest import Manifest
 from penstock.registry.interface import (
     AliasMove,
+    Expected,
     ModelVersion,
     MoveKind,
     NewVersion,
@@ -40,6 +41,7 @@ from penstock.registry.interface import (
     Registry,
     no_alias,
     no_version,
+    refuse_if_moved,
     usable_name,
 )
 from penstock.registry.mlflow_server import Access, TrackingServer
@@ -190,12 +192,14 @@ class MlflowRegistry(Registry):
         )
 
     def _move_alias(
-        self, name: str, alias: str, kind: MoveKind, to: str | None, *, at: datetime, by: str, reason: str
-    ) -> AliasMove:
+        self, name: str, alias: str, kind: MoveKind, to: str | None, *, expected: Expected, at: datetime, by: str,
+        reason: str,
+    ) -> AliasMove:  # fmt: skip
         model = self._registered(name)
         before = _true_aliases(model).get(alias)
         if to is None and before is None:
             raise self._only_a_stage(name, alias, model)
+        refuse_if_moved(name, alias, _aliases(model).get(alias), expected)  # MLflow has no transactions for it
         with self._writing(name, to):
             if to is None:
                 self._server.send("DELETE", "registered-models/alias", name=name, alias=alias)

@@ -10,8 +10,8 @@ from sqlalchemy.exc import ArgumentError
 
 from penstock.artifacts import PackageCache
 from penstock.errors import ConfigError
-from penstock.registry.database import PostgresDatabase
 from penstock.registry.interface import Registry
+from penstock.registry.postgres import PostgresDatabase
 from penstock.registry.sql import SqlRegistry
 from penstock.registry.sqlite import SqliteDatabase
 

@@ -19,6 +19,7 @@ from penstock.registry.database import Database
 from penstock.registry.interface import (
     PRODUCTION,
     AliasMove,
+    Expected,
     ModelVersion,
     MoveKind,
     NewVersion,
@@ -27,6 +28,7 @@ from penstock.registry.interface import (
     no_alias,
     no_model,
     no_version,
+    refuse_if_moved,
     refuse_if_named,
 )
 from penstock.registry.tables import aliases, models, moves, versions
@@ -121,14 +123,16 @@ class SqlRegistry(Registry):
         return self._database.write(change)
 
     def _move_alias(
-        self, name: str, alias: str, kind: MoveKind, to: str | None, *, at: datetime, by: str, reason: str
-    ) -> AliasMove:
+        self, name: str, alias: str, kind: MoveKind, to: str | None, *, expected: Expected, at: datetime, by: str,
+        reason: str,
+    ) -> AliasMove:  # fmt: skip
         def change(c: Connection) -> AliasMove:
             model = _model_row(c, name, lock=True)
             target = None if to is None else _version_row(c, model, to).number
             named = _aliases(c, model.id)
             if target is None and alias not in named:
                 raise no_alias(name, alias, named)
+            refuse_if_moved(name, alias, named.get(alias), expected)
             this = (aliases.c.model_id == model.id) & (aliases.c.alias == alias)
             c.execute(delete(aliases).where(this))
             if target is not None:
