@@ -9,36 +9,13 @@ from typing import Any
 
 import httpx
 import pytest
-from uvicorn.config import Config
-from uvicorn.server import ServerState
 
-from penstock.server.protocol import HEAD_SECONDS, MAX_AHEAD, MAX_HEAD_BYTES, REST_SECONDS, SWEEP_EVERY, BoundedProtocol
+from penstock.server.protocol import HEAD_SECONDS, MAX_AHEAD, MAX_HEAD_BYTES, REST_SECONDS, SWEEP_EVERY
 from server.conftest import Launch
+from server.wire import connect
 from serving.fakes import settle
 
 REQUEST = b"POST /x HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n\r\nabc"
-
-
-class Wire(asyncio.Transport):
-    """A transport that keeps what is written."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written = b""
-        self.closed = False
-
-    def write(self, data: Any) -> None:
-        self.written += bytes(data)
-
-    def close(self) -> None:
-        self.closed = True
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def pause_reading(self) -> None: ...
-
-    def resume_reading(self) -> None: ...
 
 
 class Talk:
@@ -47,14 +24,7 @@ class Talk:
     def __init__(self, *, keep_alive: int = 75) -> None:
         self.answer = asyncio.Event()
         self.started = 0
-        config = Config(
-            self._app, http=BoundedProtocol, ws="none", interface="asgi3", proxy_headers=False, log_config=None,
-            timeout_keep_alive=keep_alive,
-        )  # fmt: skip
-        config.load()
-        self.wire = Wire()
-        self.protocol = BoundedProtocol(config, ServerState(), {}, asyncio.get_running_loop())
-        self.protocol.connection_made(self.wire)
+        self.protocol, self.wire = connect(self._app, keep_alive=keep_alive)
 
     async def _app(self, scope: Any, receive: Any, send: Any) -> None:
         self.started += 1

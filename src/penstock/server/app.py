@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from penstock.errors import PenstockError
 from penstock.server.bodies import MAX_BODY_BYTES
+from penstock.server.credentials import BearerToken
 from penstock.server.docs import docs_routes
 from penstock.server.door import Door
 from penstock.server.invocations import TIMEOUT, Invocations
@@ -33,7 +34,10 @@ def make_app(
 ) -> ASGIApp:
     """The application for a gateway, which the caller starts and closes. `token` empty means no token is asked for;
     `timeout` is the seconds that a request may take; `nan_words` writes NaN and Infinity as MLflow does."""
-    invocations = Invocations(gateway, max_body_bytes=max_body_bytes, timeout=timeout, nan_words=nan_words)
+    bearer = BearerToken(token)
+    invocations = Invocations(
+        gateway, max_body_bytes=max_body_bytes, timeout=timeout, nan_words=nan_words, token=bearer
+    )
     routes = [
         *(Route(path, invocations, methods=["POST"]) for path in INVOCATION_PATHS),
         *model_routes(gateway),
@@ -43,7 +47,7 @@ def make_app(
     ]
     handlers = {HTTPException: _http_error, PenstockError: _penstock_error}
     app = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
-    return Door(app, invocations, invocations.refusals, gateway, token=token)
+    return Door(app, invocations, gateway, bearer)
 
 
 async def _http_error(request: Request, error: HTTPException) -> Response:

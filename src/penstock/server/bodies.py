@@ -66,6 +66,12 @@ def header(scope: Scope, name: bytes) -> bytes | None:
     return named.get(name)
 
 
+def any_header(scope: Scope, names: frozenset[bytes]) -> bool:
+    """Whether the request has any of these headers."""
+    header(scope, b"")
+    return not names.isdisjoint(scope[_NAMED])
+
+
 def declared_length(scope: Scope) -> int:
     """The Content-Length; 0 where there is none."""
     declared = header(scope, b"content-length")

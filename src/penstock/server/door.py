@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Awaitable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from penstock.server.bodies import header
-from penstock.server.protocol import EXCHANGE
-from penstock.server.refusals import Refusals
+from penstock.server.credentials import BearerToken
+from penstock.server.invocations import Invocations
 from penstock.server.statuses import error_body
 from penstock.server.targets import invocation_target
 from penstock.serving.gateway import Gateway
@@ -24,19 +22,18 @@ class Door:
     Predictions, which are nearly all there is, go straight to their endpoint, past the application's routing.
     """
 
-    def __init__(
-        self, app: ASGIApp, invocations: ASGIApp, refusals: Refusals, gateway: Gateway, *, token: str = ""
-    ) -> None:
-        # The short cut of the HTTP protocol, which knows no token.
-        self.refusals = None if token else refusals
+    def __init__(self, app: ASGIApp, invocations: Invocations, gateway: Gateway, token: BearerToken) -> None:
+        # The short cuts of the HTTP protocol.
+        self.refusals = invocations.refusals
+        self.straight = invocations.straight
         self._app = app
         self._invocations = invocations
         self._gateway = gateway
-        self._expected = f"Bearer {token}".encode() if token else b""
+        self._token = token
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """No coroutine itself, which would be one more for every prediction."""
-        if scope["type"] == "http" and not self._gateway.draining and (not self._expected or self._admits(scope)):
+        if scope["type"] == "http" and not self._gateway.draining and self._token.admits(scope):
             target = invocation_target(scope["path"]) if scope["method"] == "POST" else None
             if target is not None:
                 scope["path_params"] = target
@@ -48,17 +45,12 @@ class Door:
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008})
             return
-        scope.pop(EXCHANGE, None)  # which knows nothing of what follows
         if self._gateway.draining:
             send = _closing(send)
-        if self._expected and scope["path"] not in _OPEN_PATHS and not self._admits(scope):
+        if scope["path"] not in _OPEN_PATHS and not self._token.admits(scope):
             await _refuse(send)
             return
         await self._app(scope, receive, send)
-
-    def _admits(self, scope: Scope) -> bool:
-        scheme, _, token = (header(scope, b"authorization") or b"").partition(b" ")
-        return hmac.compare_digest(scheme.capitalize() + b" " + token.strip(), self._expected)
 
 
 def _closing(send: Send) -> Send:

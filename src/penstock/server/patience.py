@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from time import perf_counter
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from starlette.types import Message, Receive, Scope
 
 from penstock.errors import DeadlineExceeded, InputTooSlow, MalformedInput
 from penstock.server.bodies import ClientLeft, header
-from penstock.server.protocol import Exchange
 
 # How long a request waits before somebody listens for its client going away; most are answered long before.
-_LISTEN_AFTER = 0.05
+LISTEN_AFTER = 0.05
 
 T = TypeVar("T")
 
@@ -34,18 +33,29 @@ def patience_of(scope: Scope, most: float) -> float:
     return min(seconds, most)
 
 
+def too_late() -> DeadlineExceeded:
+    """What a caller is told whose time is up."""
+    return DeadlineExceeded("The answer was not ready in time.", hint="Send fewer rows, or wait longer.")
+
+
+class Sleeper(Protocol):
+    """What a round looks at."""
+
+    def wake(self) -> None: ...
+
+
 class Rounds:
     """One timer for all requests: each is looked at once, LISTEN_AFTER after it began, and most are over by then."""
 
     def __init__(self) -> None:
         # The whole mutable state: requests with the moment to look at them, the earliest first, and the timer for it.
-        self._waiting: deque[tuple[float, Patience]] = deque()
+        self._waiting: deque[tuple[float, Sleeper]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, patience: Patience, now: float) -> None:
-        self._waiting.append((now + _LISTEN_AFTER, patience))
+    def add(self, sleeper: Sleeper, now: float) -> None:
+        self._waiting.append((now + LISTEN_AFTER, sleeper))
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_LISTEN_AFTER, self._look)
+            self._timer = asyncio.get_running_loop().call_later(LISTEN_AFTER, self._look)
 
     def _look(self) -> None:
         now = perf_counter()
@@ -71,7 +81,6 @@ class Patience:
     __slots__ = (
         "_deadline",
         "_ended",
-        "_exchange",
         "_future",
         "_listener",
         "_loop",
@@ -83,11 +92,8 @@ class Patience:
         "reading",
     )
 
-    def __init__(
-        self, receive: Receive, deadline: float, now: float, rounds: Rounds, exchange: Exchange | None = None
-    ) -> None:
+    def __init__(self, receive: Receive, deadline: float, now: float, rounds: Rounds) -> None:
         self._receive = receive
-        self._exchange = exchange
         self._deadline = deadline
         self._loop = loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
@@ -96,7 +102,7 @@ class Patience:
         self._future: asyncio.Future[object] | None = None
         self._listener: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        if deadline - now < _LISTEN_AFTER:
+        if deadline - now < LISTEN_AFTER:
             self._timer = loop.call_later(deadline - now, self.wake)
         else:
             rounds.add(self, now)
@@ -121,17 +127,13 @@ class Patience:
         if self.reading:
             self.fate = InputTooSlow("The body was not there in time.")
         else:
-            self.fate = DeadlineExceeded("The answer was not ready in time.", hint="Send fewer rows, or wait longer.")
+            self.fate = too_late()
         waiting = self._future or self._task
         assert waiting is not None
         waiting.cancel()
 
     def _listen(self) -> None:
-        if self._exchange is not None:
-            self._exchange.left = self._client_left
-            if self._exchange.disconnected:
-                self._client_left()
-        elif self._listener is None:
+        if self._listener is None:
             self._listener = self._loop.create_task(self._until_client_leaves())
 
     async def _until_client_leaves(self) -> None:
@@ -164,8 +166,6 @@ class Patience:
         if self._timer is not None:
             self._timer.cancel()
         self._future = self._task = None
-        if self._exchange is not None:
-            self._exchange.left = None
         self._receive = _nothing  # a request that is over is not kept until its round
         if self._listener is not None:
             self._listener.cancel()

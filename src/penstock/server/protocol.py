@@ -6,13 +6,14 @@ end, heads that never come, requests sent ahead by the thousand, and connections
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import IntEnum
-from typing import Any, cast
+from time import perf_counter
+from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from penstock.server.refusals import Refusals
+from penstock.server.straight import Exchange, Held, Straight
 
 # Bytes of a request's line and headers; more than one chunk of the socket's beyond it is never held.
 MAX_HEAD_BYTES = 64 * 1024
@@ -26,40 +27,6 @@ HEAD_SECONDS = 15.0
 REST_SECONDS = 30.0
 
 _TOO_LONG = b"Request headers may have 65536 bytes."
-
-
-# Where a request's scope has its Exchange. To be taken out of there: it leads back to the scope, and such circles are
-# left to the garbage collector, which stops everything for them.
-EXCHANGE = "penstock.exchange"
-
-
-class Exchange:
-    """What the protocol offers for one request beside ASGI: an answer in one write, and word of a client that leaves
-    without a task that listens for it. `left` is called then, if it is set."""
-
-    __slots__ = ("_cycle", "left")
-
-    def __init__(self, cycle: RequestResponseCycle) -> None:
-        self._cycle = cycle
-        self.left: Callable[[], None] | None = None
-
-    @property
-    def disconnected(self) -> bool:
-        return self._cycle.disconnected
-
-    def answer(self, head: bytes, body: bytes) -> bool:
-        """Writes a whole answer at once, where `send` looks at every header and writes twice. `head` is what follows
-        the status line 200, line by line. False where the answer must go the usual way."""
-        cycle = self._cycle
-        if cycle.response_started or cycle.flow.write_paused or not cycle.keep_alive:
-            return False
-        if cycle.disconnected or cycle.transport.is_closing():
-            return True
-        cycle.response_started = cycle.response_complete = True
-        cycle.transport.write(b"HTTP/1.1 200 OK\r\n%b%b\r\n%b" % (_lines(cycle.default_headers), head, body))
-        cycle.message_event.set()
-        cycle.on_response()
-        return True
 
 
 # uvicorn makes its own headers (the date) anew every second: those lines, and the list that they were made of.
@@ -87,22 +54,32 @@ class BoundedProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._refusals: Refusals | None = getattr(self.config.loaded_app, "refusals", None)
+        self._straight: Straight | None = getattr(self.config.loaded_app, "straight", None)
         # The mutable state beside uvicorn's: what is coming, the bytes of its head, sweeps since anything began;
-        # whether what comes is thrown away, since its answer is out; the last request's exchange.
+        # whether what comes is thrown away, since its answer is out; the request whose body decides which way it goes,
+        # and the one that went straight.
         self.stage = Stage.NOTHING
         self._head_bytes = 0
         self._sweeps = 0
         self._passing = False
+        self._held: Held | None = None
         self._exchange: Exchange | None = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._held = None
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Nobody waits any more for the answer of a request that went straight."""
         exchange, self._exchange = self._exchange, None
-        if exchange is not None and exchange.left is not None:
-            exchange.left()
+        if exchange is not None:
+            exchange.leave()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if self._held is not None and self._straight is not None:
+            self._straight.rounds.add(self, perf_counter())
         if self.stage is _HEAD:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
@@ -116,36 +93,87 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        # uvicorn's part is done when it is known that it is needed.
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
         self.stage = _HEAD
         self._head_bytes = self._sweeps = 0
 
     def on_headers_complete(self) -> None:
-        if self._refusals is not None and self._refusals.alerted and self._refuse(self._refusals):
-            self.stage = _BODY
-            return
-        before = self.cycle
-        super().on_headers_complete()
-        # One that was sent ahead of its predecessor's answer goes the usual way.
-        if self.cycle is not before and (before is None or before.response_complete):
-            self._exchange = Exchange(self.cycle)
-            cast(dict[str, Any], self.scope)[EXCHANGE] = self._exchange
         self.stage = _BODY
+        if self._refusals is not None and self._refusals.alerted and self._refuse(self._refusals):
+            return
+        if self._straight is not None and self._is_next_post():
+            self._held = self._straight.hold(self.url, self.headers)
+        if self._held is None:
+            self._go_usual_way()
+
+    def _is_next_post(self) -> bool:
+        """Whether this is a POST with nothing before it on a connection that lives on."""
+        free = (self.cycle is None or self.cycle.response_complete) and not self.flow.write_paused
+        parser = self.parser
+        return (
+            free
+            and parser.get_method() == b"POST"
+            and parser.should_keep_alive()
+            and parser.get_http_version() == "1.1"
+        )
+
+    def _go_usual_way(self) -> None:
+        """Hands a request to uvicorn as soon as its head is there, with as much of its body as has come."""
+        held, self._held = self._held, None
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.headers, self.expect_100_continue = url, headers, expects
+        self.scope["headers"] = headers
+        super().on_headers_complete()
         if len(self.pipeline) > MAX_AHEAD:
             raise ValueError("too many requests sent ahead")  # the parser stops, and uvicorn closes the connection
+        if held is not None and held.body:
+            super().on_body(held.body)
+
+    def wake(self) -> None:
+        """A body that takes its time is the usual way's."""
+        if self._held is not None:
+            self._go_usual_way()
 
     def on_body(self, body: bytes) -> None:
-        if not self._passing:
+        if self._held is not None:
+            self._held.body += body
+        elif not self._passing:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        self.stage = _NOTHING
+        self._sweeps = 0
+        if self._held is not None and self._straight is not None:
+            exchange = self._straight.begin(self._held, self)
+            if exchange is not None:
+                self._held = None
+                self.cycle = self._exchange = exchange  # type: ignore[assignment]
+                return
+            self._go_usual_way()
         if self._passing:
             self._passing = False
             self.on_response_complete()
         else:
             super().on_message_complete()
-        self.stage = _NOTHING
-        self._sweeps = 0
+
+    def answer(self, status: int, lines: bytes, content: bytes, *, keep_alive: bool) -> None:
+        """Ends an exchange: writes its answer, if anybody is there, and goes on to the next request."""
+        self._exchange = None
+        if not self.transport.is_closing():
+            last = b"" if keep_alive else b"connection: close\r\n"
+            made = _lines(self.server_state.default_headers)
+            self.transport.write(b"%b%b%b%b\r\n%b" % (STATUS_LINE[status], made, lines, last, content))
+            if not keep_alive:
+                self.transport.close()
+        self.on_response_complete()
+
+    def shutdown(self) -> None:
+        self.wake()
+        super().shutdown()
 
     def _refuse(self, refusals: Refusals) -> bool:
         """Answers a request that there is no room for; False for the usual way."""

@@ -9,8 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from time import perf_counter
 
+from starlette.types import Scope
+
 from penstock.errors import Overloaded
-from penstock.server.bodies import LEFT_UNREAD
+from penstock.server.bodies import LEFT_UNREAD, any_header, header
+from penstock.server.credentials import BearerToken
 from penstock.server.statuses import body_of, status_of
 from penstock.server.targets import PROTOCOL, invocation_target, request_id
 from penstock.serving.gateway import Gateway
@@ -44,8 +47,9 @@ class _Refusal:
 class Refusals:
     """`timeout` is the seconds that callers wait who do not say."""
 
-    def __init__(self, gateway: Gateway, timeout: float) -> None:
+    def __init__(self, gateway: Gateway, timeout: float, token: BearerToken) -> None:
         self._gateway = gateway
+        self._token = token
         self._timeout = timeout
         # The whole mutable state: until when to look at all, and the last words said.
         self._until = 0.0
@@ -62,12 +66,12 @@ class Refusals:
     def refuse(self, url: bytes, headers: list[tuple[bytes, bytes]]) -> bytes | None:
         """The answer to a POST from its `content-type` line on, if there is no room for it; None for the usual way."""
         gateway = self._gateway
-        named = dict(headers)
-        length = named.get(b"content-length", b"")
-        usual = length.isdigit() and int(length) <= LEFT_UNREAD and not _UNUSUAL & named.keys()
+        head: Scope = {"headers": headers}
+        length = header(head, b"content-length") or b""
+        usual = length.isdigit() and int(length) <= LEFT_UNREAD and not any_header(head, _UNUSUAL)
         target = invocation_target(url.partition(b"?")[0].decode("latin-1")) if usual and b"%" not in url else None
         servable = None if target is None else gateway.peek(target.get("name"), target.get("version"))
-        if servable is None or gateway.draining:
+        if servable is None or gateway.draining or not self._token.admits(head):
             return None
         refusal = self._refusal(servable, int(length))
         if refusal is None:
@@ -77,7 +81,7 @@ class Refusals:
         return _HEAD % (
             len(refusal.content),
             refusal.retry_after,
-            request_id(named.get(b"x-request-id")),
+            request_id(header(head, b"x-request-id")),
             servable.header_lines,
             refusal.content,
         )

@@ -115,6 +115,13 @@ class Server(uvicorn.Server):
                     connection.sweep()
         return await super().on_tick(counter)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finishes what is in flight; what is not done in time is given up, as uvicorn does with its tasks."""
+        await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, BoundedProtocol):
+                connection.abandon()
+
     def stop(self) -> None:
         """Accepts nothing new, finishes what is in flight."""
         self.should_exit = True

@@ -1,0 +1,211 @@
+"""Predictions straight from the HTTP protocol: a small request is read at its last byte, and answered in the moment the
+model has the answer. No scope, no task, no coroutine, which are half of what a request costs.
+
+A short cut: what it does not take goes the usual way, and is answered there in the same words.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, Protocol, TypeAlias
+
+from penstock.server.bodies import Hold, any_header, declared_length, header, media_type
+from penstock.server.call import Call, answer_media, failure_of
+from penstock.server.credentials import BearerToken
+from penstock.server.patience import LISTEN_AFTER, Rounds, patience_of, too_late
+from penstock.server.targets import invocation_target, request_id
+from penstock.serving.batcher import Answer
+from penstock.serving.gateway import Gateway
+from penstock.serving.servable import Lease
+from penstock.wire.formats import encode
+
+# The largest body that is taken, in bytes. Reading a larger one is work beside which a task is nothing.
+MOST_BYTES = 64 * 1024
+
+# Headers that make a request a case for the usual way.
+_UNUSUAL = frozenset({b"content-encoding", b"expect", b"transfer-encoding", b"upgrade"})
+
+# What `header` looks things up in: the part of an ASGI scope that it needs.
+Head: TypeAlias = dict[str, Any]
+
+
+class Line(Protocol):
+    """A connection, as far as an answer needs it."""
+
+    def answer(self, status: int, lines: bytes, content: bytes, *, keep_alive: bool) -> None:
+        """Writes an answer, if anybody is there, and goes on to the next request."""
+
+
+@dataclass(slots=True)
+class Held:
+    """A request whose head is there, since `start`, and whose body is coming."""
+
+    start: float
+    head: Head
+    target: dict[str, str]
+    body: bytes = b""
+
+
+class Straight:
+    """`timeout` is the seconds that callers wait who do not say."""
+
+    def __init__(
+        self, gateway: Gateway, rounds: Rounds, token: BearerToken, *, timeout: float, max_body_bytes: int,
+        nan_words: bool = False,
+    ) -> None:  # fmt: skip
+        self.rounds = rounds
+        self._gateway = gateway
+        self._timeout = timeout
+        self._most_bytes = min(MOST_BYTES, max_body_bytes)
+        self._nan_words = nan_words
+        self._token = token
+        self._unserved = gateway.metrics.version("", "")
+
+    def hold(self, url: bytes, headers: list[tuple[bytes, bytes]]) -> Held | None:
+        """A POST that may go this way once its body is there; None for the usual way."""
+        head: Head = {"headers": headers}
+        length = declared_length(head)
+        if not 0 < length <= self._most_bytes or b"%" in url:
+            return None
+        if any_header(head, _UNUSUAL):
+            return None
+        target = invocation_target(url.partition(b"?")[0].decode("latin-1"))
+        return None if target is None else Held(perf_counter(), head, target)
+
+    def begin(self, held: Held, line: Line) -> Exchange | None:
+        """The request is whole: hands its rows to the model. None for the usual way, as for all that goes wrong here,
+        since it goes wrong there again, and is answered."""
+        began = perf_counter()
+        start, head, gateway = held.start, held.head, self._gateway
+        if gateway.draining or not self._token.admits(head):
+            return None
+        servable = gateway.peek(held.target.get("name"), held.target.get("version"))
+        if servable is None:
+            return None
+        try:
+            media, wanted, seconds = media_type(head), answer_media(head), patience_of(head, self._timeout)
+            gateway.admit(servable, seconds, len(held.body))
+            request = servable.read(media, held.body)
+            params = servable.conform_params(request.params)
+            lease = servable.lease()
+            lease.__enter__()
+        except Exception:
+            return None
+        hold = Hold(gateway)
+        try:
+            hold.take(len(held.body))
+            call = Call(start, request_id(header(head, b"x-request-id")), self._unserved, servable)
+            call.decode = perf_counter() - began
+            reply = servable.predict(request.payload, params, start + seconds)
+        except Exception as error:
+            hold.release()
+            lease.__exit__(None, error, None)
+            return None
+        write = (wanted, request.wrapped, self._nan_words)
+        return Exchange(call, reply, write, start + seconds, line, lease, hold, self.rounds)
+
+
+class _NoEvent:
+    """uvicorn tells it when more of a body is there, which nobody waits for here."""
+
+    def set(self) -> None:
+        pass
+
+
+class Exchange:
+    """One request on this road, from its rows to its answer. It stands where uvicorn's protocol has its cycle of
+    request and answer, hence some of the names."""
+
+    __slots__ = (
+        "_call", "_deadline", "_hold", "_lease", "_left", "_line", "_reply", "_timer", "_write", "keep_alive",
+        "response_complete",
+    )  # fmt: skip
+
+    message_event = _NoEvent()
+
+    def __init__(
+        self, call: Call, reply: asyncio.Future[Answer], write: tuple[str, bool, bool], deadline: float, line: Line,
+        lease: Lease, hold: Hold, rounds: Rounds,
+    ) -> None:  # fmt: skip
+        self._call = call
+        self._write = write
+        self._deadline = deadline
+        # The whole mutable state: what is to be given back at its end, all None then; a timer for the deadline, once it
+        # is worth one; whether the client has left; and what uvicorn asks for and says.
+        self._reply: asyncio.Future[Answer] | None = reply
+        self._line: Line | None = line
+        self._lease: Lease | None = lease
+        self._hold: Hold | None = hold
+        self._timer: asyncio.TimerHandle | None = None
+        self._left = False
+        self.keep_alive = True
+        self.response_complete = False
+        reply.add_done_callback(self._done)
+        if deadline - call.start < LISTEN_AFTER:
+            self.wake()
+        else:
+            rounds.add(self, call.start)
+
+    @property
+    def disconnected(self) -> bool:
+        return self._left
+
+    @disconnected.setter
+    def disconnected(self, left: bool) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Nobody waits for the answer any more: what has not begun is not begun."""
+        self._left = True
+        if self._reply is not None:
+            self._reply.cancel()
+
+    def wake(self) -> None:
+        """It takes longer than most: from now on the deadline is watched, which ends it."""
+        if self._reply is None:
+            return
+        left = self._deadline - perf_counter()
+        if left <= 0:
+            self._reply.cancel()
+        else:
+            self._timer = asyncio.get_running_loop().call_later(left, self.wake)
+
+    def _done(self, reply: asyncio.Future[Answer]) -> None:
+        call, line, lease, hold = self._call, self._line, self._lease, self._hold
+        assert line is not None
+        assert lease is not None
+        assert hold is not None
+        self._reply = self._line = self._lease = self._hold = None
+        self.response_complete = True
+        if self._timer is not None:
+            self._timer.cancel()
+        error: Exception | None = None
+        try:
+            answer = reply.result()
+            call.queue, call.predict = answer.queue, answer.predict
+            began = perf_counter()
+            media, wrapped, nan_words = self._write
+            content, media = encode(answer.payload, media, wrapped=wrapped, nan_words=nan_words)
+            call.encode = perf_counter() - began
+        except asyncio.CancelledError:
+            error = None if self._left else too_late()
+        except Exception as raised:
+            error = raised
+        lease.__exit__(None, error, None)
+        hold.release()
+        if self._left and error is None:
+            call.count("client_error", perf_counter())
+            return
+        if error is None:
+            call.count("ok", perf_counter())
+            line.answer(200, call.lines(content, media), content, keep_alive=self.keep_alive)
+            return
+        failure = failure_of(error, call)
+        call.count(failure.outcome, perf_counter())
+        lines = call.lines(failure.content, failure.media) + failure.lines
+        line.answer(failure.status, lines, failure.content, keep_alive=self.keep_alive)
+
+    def __repr__(self) -> str:
+        return f"<Exchange {self._call.request_id.decode()}{', answered' if self.response_complete else ''}>"

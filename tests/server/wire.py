@@ -1,0 +1,70 @@
+"""A connection in process: bytes in, bytes out, through the HTTP protocol that servers run."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from penstock.server.protocol import BoundedProtocol
+
+
+class Wire(asyncio.Transport):
+    """A transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.closed = False
+
+    def write(self, data: Any) -> None:
+        self.written += bytes(data)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+def connect(app: Any, *, keep_alive: int = 75) -> tuple[BoundedProtocol, Wire]:
+    """A new connection to an application, and what it writes to."""
+    config = Config(
+        app, http=BoundedProtocol, ws="none", interface="asgi3", proxy_headers=False, log_config=None,
+        timeout_keep_alive=keep_alive,
+    )  # fmt: skip
+    config.load()
+    protocol, wire = BoundedProtocol(config, ServerState(), {}, asyncio.get_running_loop()), Wire()
+    protocol.connection_made(wire)
+    return protocol, wire
+
+
+def request(body: bytes, *headers: str, path: str = "/invocations", method: str = "POST") -> bytes:
+    """The bytes of a request."""
+    head = [f"{method} {path} HTTP/1.1", "host: test", f"content-length: {len(body)}", *headers]
+    return "\r\n".join(head).encode() + b"\r\n\r\n" + body
+
+
+# What differs between two answers to the same request.
+_OWN = ("date", "x-request-id", "server-timing", "server")
+
+
+def answers(written: bytes) -> list[tuple[str, dict[str, str], bytes]]:
+    """Status line, headers (without those of the moment) and body of each answer."""
+    found = []
+    while written:
+        head, _, written = written.partition(b"\r\n\r\n")
+        status, *lines = head.decode().split("\r\n")
+        headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines)}
+        length = int(headers.get("content-length", "0"))
+        kept = {k: v for k, v in headers.items() if k not in _OWN}
+        kept |= {k: "there" for k in _OWN if k in headers}
+        found.append((status, kept, written[:length]))
+        written = written[length:]
+    return found
