@@ -19,6 +19,7 @@ from penstock.metrics import Metrics
 from penstock.registry import Registry, open_registry
 from penstock.registry.interface import ModelVersion
 from penstock.registry.reference import ModelReference, parse_reference
+from penstock.registry.resolutions import LastResolution
 from penstock.server.app import make_app
 from penstock.server.run import RunOptions, serve
 from penstock.serving.admission import Intake
@@ -125,7 +126,13 @@ def _source(
         in_a_thread(partial(load_version, options=load, fetch=fetch)),
         metrics,
         follow=follow_options_of(settings),
+        last=last_of(reference, registry),
     )
+
+
+def last_of(reference: ModelReference, registry: Registry) -> LastResolution:
+    """Where a follower keeps what its registry last said."""
+    return LastResolution(registry.cache.root, registry.place, str(reference))
 
 
 def fetch_of(

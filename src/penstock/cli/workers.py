@@ -18,6 +18,7 @@ from penstock.cli.assembly import (
     fetch_of,
     follow_options_of,
     intake_of,
+    last_of,
     load_options_of,
     parse_models,
     registry_of,
@@ -91,7 +92,14 @@ def _source(
     async def prepare(version: ModelVersion) -> CrewVersion:
         return await _prepare(stage, partial(_plan_version, version, fetch))
 
-    return Follower(stage, partial(reference.resolve, registry), prepare, metrics, follow=follow_options_of(settings))
+    return Follower(
+        stage,
+        partial(reference.resolve, registry),
+        prepare,
+        metrics,
+        follow=follow_options_of(settings),
+        last=last_of(reference, registry),
+    )
 
 
 async def _prepare(stage: CrewStage, find: Callable[[], PlannedVersion]) -> CrewVersion:

@@ -125,6 +125,11 @@ class Registry(ABC):
         self.cache = cache or PackageCache(default_cache())  # for packages that are not on this machine
         self._clock = clock
 
+    @property
+    def place(self) -> str:
+        """Names the registry to people, without credentials."""
+        return self.artifact_root
+
     # -- reading -----------------------------------------------------------------------------------------------------
 
     @abstractmethod

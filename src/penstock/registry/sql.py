@@ -53,6 +53,10 @@ class SqlRegistry(Registry):
     def __repr__(self) -> str:
         return f"<SqlRegistry {self._database!r}>"
 
+    @property
+    def place(self) -> str:
+        return self._database.place
+
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def models(self) -> list[RegisteredModel]:

@@ -51,6 +51,14 @@ class Tell:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """Show the model as stale, since the registry is away, or not any more."""
+
+    model: str
+    stale: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Accept:
     """Take connections from now on."""
 
@@ -125,12 +133,25 @@ class Scrape:
 
 
 Message: TypeAlias = (
-    Begin | Ask | Tell | Accept | Company | Drain | Collect | Exposition | Hello | Proven | Failed | Numbers | Scrape
+    Begin
+    | Ask
+    | Tell
+    | Mark
+    | Accept
+    | Company
+    | Drain
+    | Collect
+    | Exposition
+    | Hello
+    | Proven
+    | Failed
+    | Numbers
+    | Scrape
 )
 _KINDS: dict[str, type[Message]] = {
     kind.__name__: kind
     for kind in (
-        Begin, Ask, Tell, Accept, Company, Drain, Collect, Exposition, Hello, Proven, Failed, Numbers, Scrape
+        Begin, Ask, Tell, Mark, Accept, Company, Drain, Collect, Exposition, Hello, Proven, Failed, Numbers, Scrape
     )
 }  # fmt: skip
 

@@ -23,6 +23,7 @@ from penstock.server.control import (
     Exposition,
     Failed,
     Hello,
+    Mark,
     Message,
     Numbers,
     Proven,
@@ -246,10 +247,12 @@ class Supervisor:
         return f"<Supervisor of {len(self._slots)} workers: {self.crew!r}>"
 
 
-def _order(slot: Slot, model: str, order: plan.Order) -> None:
+def _order(slot: Slot, model: str, order: plan.Order | plan.Mark) -> None:
     """The crew's orders as messages."""
     match order:
         case plan.Ask(package):
             slot.send(Ask(model, package.version, package.path, package.digest))
         case plan.Tell(current, previous, candidate):
             slot.send(Tell(model, current, previous, candidate))
+        case plan.Mark(stale):
+            slot.send(Mark(model, stale))

@@ -23,6 +23,7 @@ from penstock.server.control import (
     Exposition,
     Failed,
     Hello,
+    Mark,
     Message,
     Numbers,
     Proven,
@@ -108,6 +109,8 @@ class Worker:
             case Tell(model, current, previous, candidate):
                 self._models[model].tell(current, previous, candidate)
                 await self._settle_once()
+            case Mark(model, stale):
+                self._models[model].served.stale = stale
             case Accept():
                 self._server.accept()
             case Company(serving, wanted):

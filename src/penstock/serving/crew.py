@@ -13,11 +13,11 @@ from typing import Literal, TypeAlias
 
 from penstock.errors import Closing, PenstockError, WorkerLost
 from penstock.metrics import Metrics
-from penstock.serving.plan import Held, Order, Plan, PlannedVersion, after, caught_up, next_order
+from penstock.serving.plan import Held, Mark, Order, Plan, PlannedVersion, after, caught_up, next_order
 
 log = logging.getLogger("penstock.serving")
 
-Send: TypeAlias = Callable[[str, Order], None]  # model, order
+Send: TypeAlias = Callable[[str, Order | Mark], None]  # model, order
 
 
 @dataclass(slots=True)
@@ -42,9 +42,10 @@ class Crew:
         self._size = size
         self._on_joined = on_joined
         self._on_unfit = on_unfit
-        # The whole mutable state: plans by model, workers by number, preparations that somebody waits for, the digests
-        # of packages that a worker died over.
+        # The whole mutable state: plans by model, models that may be stale, workers by number, preparations that
+        # somebody waits for, the digests of packages that a worker died over.
         self._plans: dict[str, Plan] = {}
+        self._stale: set[str] = set()
         self._members: dict[int, _Member] = {}
         self._waiting: dict[str, asyncio.Future[None]] = {}
         self._deadly: set[str] = set()
@@ -65,6 +66,14 @@ class Crew:
         """Everybody is told at once."""
         self._plans[model] = plan
         self._pump(model)
+
+    def mark(self, model: str, *, stale: bool) -> None:
+        """Tells all workers whether the registry may name another version by now."""
+        if stale == (model in self._stale):
+            return
+        self._stale ^= {model}
+        for member in self._members.values():
+            member.send(model, Mark(stale))
 
     async def prepare(self, model: str, package: PlannedVersion) -> None:
         """Makes the version the model's candidate, and returns when all workers have proven it. Raises what the first
@@ -94,6 +103,8 @@ class Crew:
     def arrive(self, number: int, send: Send) -> None:
         """A worker has started; it joins when it holds what the others do."""
         self._members[number] = _Member(send, {model: Held() for model in self._plans})
+        for model in sorted(self._stale):
+            send(model, Mark(True))
         for model in self._plans:
             self._pump(model)
         self._admit()
@@ -231,6 +242,9 @@ class CrewStage:
 
     def retire_previous(self) -> None:
         self._crew.set_plan(self.name, replace(self._crew.plan(self.name), previous=None))
+
+    def mark(self, *, stale: bool) -> None:
+        self._crew.mark(self.name, stale=stale)
 
     def _commit(self, plan: Plan, kind: Literal["load", "swap", "revert"]) -> None:
         self._crew.set_plan(self.name, plan)

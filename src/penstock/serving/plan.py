@@ -70,6 +70,13 @@ class Tell:
 Order: TypeAlias = Ask | Tell
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Show what answers as stale, or not. No order: nothing that is held changes."""
+
+    stale: bool
+
+
 def next_order(plan: Plan, held: Held, *, may_try: bool) -> Order | None:
     """What a worker is to be told next, if anything. `may_try` says whether it may load the candidate now.
 

@@ -28,9 +28,11 @@ class ServedModel:
         self.alias = alias
         self._metrics = metrics
         self._forget_after = forget_after
-        # The whole mutable state: two versions, those on their way out, timers that forget their series.
+        # The whole mutable state: two versions, whether the registry may name another by now, those on their way out,
+        # timers that forget their series.
         self.current: Servable | None = None
         self.previous: Servable | None = None
+        self.stale = False
         self._closing: set[asyncio.Task[None]] = set()
         self._forgetting: dict[str, asyncio.TimerHandle] = {}
         self.on_closed: Callable[[], None] = lambda: None  # told when a version is gone

@@ -52,6 +52,9 @@ class Stage(Protocol[P_in]):
     def retire_previous(self) -> None:
         """Lets the version that was kept warm go."""
 
+    def mark(self, *, stale: bool) -> None:
+        """Notes whether what answers may be another version than the registry names by now."""
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedVersion:
@@ -90,6 +93,9 @@ class LocalStage:
 
     def retire_previous(self) -> None:
         self._served.retire_previous()
+
+    def mark(self, *, stale: bool) -> None:
+        self._served.stale = stale
 
     def __repr__(self) -> str:
         return f"<LocalStage {self._served!r}>"
