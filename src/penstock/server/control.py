@@ -133,21 +133,9 @@ class Scrape:
 
 
 Message: TypeAlias = (
-    Begin
-    | Ask
-    | Tell
-    | Mark
-    | Accept
-    | Company
-    | Drain
-    | Collect
-    | Exposition
-    | Hello
-    | Proven
-    | Failed
-    | Numbers
-    | Scrape
-)
+    Begin | Ask | Tell | Mark | Accept | Company | Drain | Collect | Exposition
+    | Hello | Proven | Failed | Numbers | Scrape
+)  # fmt: skip
 _KINDS: dict[str, type[Message]] = {
     kind.__name__: kind
     for kind in (
