@@ -48,6 +48,7 @@ def publish(
             description=description,
             run_id=packaged.manifest.run_id,
             tags=dict(tags or {}),
+            registered_by=by,
         ),
     )
     if alias is not None:

@@ -118,6 +118,31 @@ def test_show(added: Run) -> None:
     assert as_json(added, "show", "fraud", "1")["aliases"] == ["production"]
 
 
+def test_show_says_where_a_version_comes_from(added: Run) -> None:
+    with open_and_close() as target:
+        third = NewVersion("x", signature=MORE_NUMBERS, run_id="8f2c", registered_by="ben", tags={"git": "4f2c"})
+        target.register("fraud", third)
+        target.register("fraud", NewVersion("x", signature={"inputs": MORE_NUMBERS["inputs"], "outputs": None}))
+        target.register("fraud", NewVersion("x"))
+    third = added("show", "fraud", "3").output
+    for text in (" by ben", "8f2c", "git=4f2c", "Against version 2: breaking.", "+ input b: double"):
+        assert text in third
+    assert third.endswith("Breaks callers: new required input 'b'.\n")
+    plain = as_json(added, "show", "fraud", "3")
+    assert (plain["registered_by"], plain["run_id"]) == ("ben", "8f2c")
+    assert plain["lineage"] == {
+        "previous": "2",
+        "compatible": False,
+        "breaks": ["new required input 'b'"],
+        "changes": [{"kind": "added", "side": "input", "field": "b", "before": None, "after": "double"}],
+    }
+    assert added("show", "fraud", "4").output.endswith("Against version 3: the same signature.\n")
+    assert "no signature" in added("show", "fraud", "5").output
+    assert as_json(added, "show", "fraud", "5")["lineage"]["compatible"] is None
+    assert "Against" not in added("show", "fraud", "1").output
+    assert as_json(added, "show", "fraud", "1")["lineage"] is None
+
+
 def test_promote_and_roll_back_say_what_moved(added: Run) -> None:
     assert added("promote", "fraud", "2", "--reason", "better").output == (
         "fraud@production moved from version 1 to version 2.\n"
@@ -184,7 +209,7 @@ def test_empty_ones_say_what_to_do_next(run: Run) -> None:
 
 
 def test_migrate(run: Run, tmp_path: Path) -> None:
-    assert run("migrate").output == f"A new registry was made at {tmp_path}/penstock-registry (revision 0001).\n"
+    assert run("migrate").output == f"A new registry was made at {tmp_path}/penstock-registry (revision 0002).\n"
     assert "up to date" in as_json(run, "migrate")["message"]
 
 

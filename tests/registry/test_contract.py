@@ -105,11 +105,12 @@ class TestRegistering:
             description="zweite Fassung: größer ✓",
             run_id="r1",
             tags={"z": "1", "git": "4f2c"},
+            registered_by="ann",
         )
         registered = registry.register("fraud", new)
 
         assert registered.source == str(tmp_path / "artifacts" / "fraud" / "1")
-        for key in ("digest", "signature", "flavors", "size_bytes", "description", "run_id", "tags"):
+        for key in ("digest", "signature", "flavors", "size_bytes", "description", "run_id", "tags", "registered_by"):
             assert getattr(registered, key) == getattr(new, key), key
         assert registry.version("fraud", "1") == registered
         assert registry.versions("fraud") == [registered]

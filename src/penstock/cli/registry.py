@@ -12,7 +12,8 @@ import click
 from penstock.cli.models import registry_option
 
 if TYPE_CHECKING:
-    from penstock.registry import Registry
+    from penstock.registry import ModelVersion, Registry
+    from penstock.registry.lineage import Lineage
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -96,7 +97,8 @@ def list_(registry: str, artifacts: str | None, as_json: bool) -> None:
 @click.argument("version", required=False)
 @_common
 def show(name: str, version: str | None, registry: str, artifacts: str | None, as_json: bool) -> None:
-    """Show a model and its versions, or all about one VERSION.
+    """Show a model and its versions, or all about one VERSION: its package, who registered it and when, the run that
+    made it, and what its signature changes against the version before.
 
     \b
     Example:
@@ -108,7 +110,7 @@ def show(name: str, version: str | None, registry: str, artifacts: str | None, a
         if version is None:
             output.model(source.model(name), source.versions(name), as_json=as_json)
         else:
-            output.version(source.version(name, version), as_json=as_json)
+            output.version(*_lineage(source, name, version), as_json=as_json)
 
 
 @registry.command()
@@ -267,6 +269,14 @@ def _opened(url: str, artifacts: str | None, *, read_only: bool = False) -> Iter
         yield opened
     finally:
         opened.close()
+
+
+def _lineage(source: Registry, name: str, number: str) -> tuple[ModelVersion, Lineage | None]:
+    """A version, and how its signature differs from that of the version before, if there is one."""
+    from penstock.registry.lineage import lineage
+
+    version = source.version(name, number)
+    return version, lineage(source, version)
 
 
 def _pair(tag: str) -> tuple[str, str]:

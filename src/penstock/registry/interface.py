@@ -47,7 +47,7 @@ class ModelVersion:
     """One registered version. `version` is a decimal number as text; `source` is its package, an absolute path or URL.
 
     `digest` is the package digest (64 hex digits), or None where the registry does not know it. `signature` is in
-    MLflow's manifest form. `created_at` is in UTC.
+    MLflow's manifest form. `created_at` is in UTC. `registered_by` is empty where nobody knows.
     """
 
     name: str
@@ -62,6 +62,7 @@ class ModelVersion:
     run_id: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
+    registered_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,7 @@ class NewVersion:
     description: str = ""
     run_id: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    registered_by: str = ""
 
 
 class Registry(ABC):

@@ -108,6 +108,7 @@ class MemoryRegistry(Registry):
                 size_bytes=new.size_bytes,
                 description=new.description,
                 run_id=new.run_id,
+                registered_by=new.registered_by,
                 tags=dict(new.tags),
             )
             model.versions[version.version] = version

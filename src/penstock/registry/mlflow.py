@@ -348,6 +348,7 @@ def _version(data: Mapping[str, Any], aliases: Mapping[str, str] | None = None) 
         created_at=_time(data["creation_timestamp"]),
         description=str(data.get("description", "")),
         run_id=str(data.get("run_id", "")),
+        registered_by=str(data.get("user_id", "")),
         tags=_tags(data),
         aliases=tuple(sorted(map(str, names))),
     )

@@ -190,6 +190,7 @@ class SqlRegistry(Registry):
             size_bytes=row.size_bytes,
             description=row.description,
             run_id=row.run_id,
+            registered_by=row.registered_by or "",
             tags=orjson.loads(row.tags),
             aliases=tuple(sorted(alias for alias, v in named.items() if v == number)),
         )
@@ -263,6 +264,7 @@ def _columns(new: NewVersion) -> dict[str, Any]:
         "size_bytes": new.size_bytes,
         "description": new.description,
         "run_id": new.run_id,
+        "registered_by": new.registered_by,
         "tags": _json(new.tags),
     }
 
