@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -112,7 +113,9 @@ async def test_a_registry_that_hangs_or_talks_nonsense_disturbs_nobody(
     replay.rules["registered-models/alias"] = lambda handler: handler.say(200, b'{"model_version": {"name": "fr')
     replay.rules["registered-models/get"] = lambda handler: handler.say(200, b"[1, 2")
     before = await errors_of(server)
+    deadline = time.monotonic() + 30
     while await errors_of(server) < before + 8:
+        assert time.monotonic() < deadline, server.stderr
         await asyncio.sleep(0.05)
     replay.rules.clear()
     await until(lambda: server.stderr.count("the registry names a version again") == 8, seconds=30)
