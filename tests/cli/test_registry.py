@@ -34,11 +34,12 @@ def _publishing(monkeypatch: pytest.MonkeyPatch) -> None:
         tags: dict[str, str] = {},  # noqa: B006
         description: str = "",
         by: str = "",
+        reason: str = "",
     ) -> ModelVersion:
         new = NewVersion(package, "ab" * 32, NUMBERS, ("onnx",), 12_345, description, tags=tags)
         version = target.register(name, new)
         if alias:
-            target.promote(name, version.version, alias, by=by)
+            target.promote(name, version.version, alias, by=by, reason=reason)
         return target.version(name, version.version)
 
     module = ModuleType("penstock.publishing")
@@ -170,12 +171,17 @@ def test_promoting_what_breaks_callers(added: Run) -> None:
 
 
 def test_history(added: Run) -> None:
+    added("add", "fraud", "./three", "--alias", "canary", "--reason", "to try it")
+    assert [(m["by"], m["reason"]) for m in as_json(added, "history", "fraud", "--alias", "canary")] == [
+        ("ann", "to try it")
+    ]
+    added("remove-alias", "fraud", "canary")
     added("promote", "fraud", "2", "--reason", "[bold]better[/bold] :smile:")
     lines = added("history", "fraud").output.splitlines()
-    assert len(lines) == 3
-    assert lines[2].endswith("[bold]better[/bold] :smile:")
+    assert len(lines) == 5
+    assert lines[4].endswith("[bold]better[/bold] :smile:")
     assert [m["to_version"] for m in as_json(added, "history", "fraud", "--alias", "production")] == ["1", "2"]
-    assert as_json(added, "history", "fraud", "--alias", "canary") == []
+    assert as_json(added, "history", "fraud", "--alias", "absent") == []
 
 
 def test_tag(added: Run) -> None:

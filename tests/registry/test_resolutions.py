@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from penstock.errors import RegistryUnavailable, VersionNotFound
 from penstock.registry import ModelVersion
-from penstock.registry.resolutions import LastResolution
+from penstock.registry.resolutions import LastResolution, resolve_or_recall
 
 VERSION = ModelVersion(
     "fraud",
@@ -75,3 +77,33 @@ def test_where_nothing_can_be_written_it_says_so_once(tmp_path: Path, caplog: py
         kept.remember(VERSION)
     assert caplog.text.count("cannot be kept") == 1
     assert kept.recall() is None
+
+
+def test_a_number_that_is_used_again_is_another_version(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    kept = last(tmp_path)
+    kept.remember(VERSION)
+    anew = replace(VERSION, created_at=VERSION.created_at + timedelta(days=1))
+    kept.remember(anew)
+    kept.remember(anew)
+    assert caplog.text.count("version 3 was deleted and registered anew") == 1
+    assert last(tmp_path).recall().version == VERSION  # type: ignore[union-attr]
+    last(tmp_path).remember(anew)
+    assert last(tmp_path).recall().version == anew  # type: ignore[union-attr]
+
+
+def test_a_version_by_its_number_is_known_while_the_registry_is_away(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def away() -> ModelVersion:
+        raise RegistryUnavailable("It cannot be reached.")
+
+    def gone() -> ModelVersion:
+        raise VersionNotFound("It was deleted.")
+
+    with pytest.raises(RegistryUnavailable):
+        resolve_or_recall(away, last(tmp_path))
+    assert resolve_or_recall(lambda: VERSION, last(tmp_path)) == VERSION
+    assert resolve_or_recall(away, last(tmp_path)) == VERSION
+    assert "version 3 of fraud is taken as it was on 20" in caplog.text
+    with pytest.raises(VersionNotFound):
+        resolve_or_recall(gone, last(tmp_path))

@@ -19,7 +19,7 @@ from penstock.metrics import Metrics
 from penstock.registry import Registry, open_registry
 from penstock.registry.interface import ModelVersion
 from penstock.registry.reference import ModelReference, parse_reference
-from penstock.registry.resolutions import LastResolution
+from penstock.registry.resolutions import LastResolution, resolve_or_recall
 from penstock.server.app import make_app
 from penstock.server.run import RunOptions, serve
 from penstock.serving.admission import Intake
@@ -145,4 +145,9 @@ def fetch_of(
 
 
 def _load_pinned(reference: ModelReference, registry: Registry | None, options: LoadOptions) -> LoadedVersion:
-    return LoadedVersion(*load_reference(reference, registry, options))
+    return LoadedVersion(*load_reference(reference, registry, options, resolve_pinned))
+
+
+def resolve_pinned(reference: ModelReference, registry: Registry) -> ModelVersion:
+    """A version named by its number; while the registry is away, what that was."""
+    return resolve_or_recall(partial(reference.resolve, registry), last_of(reference, registry))

@@ -56,9 +56,10 @@ _reason = click.option("--reason", default="", help="Why; kept in the history.")
 @click.option("--alias", help="Point this alias at the new version, for example production.")
 @click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="Tag the version. May be repeated.")
 @click.option("--description", default="", help="What is new in this version.")
+@click.option("--reason", default="", help="Why the alias moves; kept in the history.")
 @_common
 def add(
-    name: str, package: str, alias: str | None, tags: tuple[str, ...], description: str,
+    name: str, package: str, alias: str | None, tags: tuple[str, ...], description: str, reason: str,
     registry: str, artifacts: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Verify PACKAGE, copy it to the registry and register it as the next version of NAME.
@@ -72,7 +73,9 @@ def add(
 
     pairs = dict(_pair(tag) for tag in tags)
     with _opened(registry, artifacts) as target:
-        version = publish(target, name, package, alias=alias, tags=pairs, description=description, by=_user())
+        version = publish(
+            target, name, package, alias=alias, tags=pairs, description=description, by=_user(), reason=reason
+        )
     output.added(version, alias, as_json=as_json)
 
 

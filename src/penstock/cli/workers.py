@@ -22,6 +22,7 @@ from penstock.cli.assembly import (
     load_options_of,
     parse_models,
     registry_of,
+    resolve_pinned,
     run_options_of,
     serving_options_of,
 )
@@ -108,7 +109,7 @@ async def _prepare(stage: CrewStage, find: Callable[[], PlannedVersion]) -> Crew
 
 def _plan_pinned(reference: ModelReference, registry: Registry | None) -> PlannedVersion:
     """Fetched once, for all workers."""
-    version, path = fetch_reference(reference, registry)
+    version, path = fetch_reference(reference, registry, resolve_pinned)
     digest = PackagedModel.open(path).digest
     return PlannedVersion(version or digest[:12], str(path), digest, hold(path))
 

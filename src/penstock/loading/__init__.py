@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from penstock.artifacts import Hold, fetch_package, hold
 from penstock.flavors import Predictor
@@ -116,29 +117,37 @@ def load_version(
     return load_path(fetch(version), options)
 
 
-def fetch_reference(reference: ModelReference, registry: Registry | None) -> tuple[str, Path]:
+Resolve: TypeAlias = Callable[[ModelReference, Registry], ModelVersion]
+
+
+def fetch_reference(
+    reference: ModelReference, registry: Registry | None, resolve: Resolve = ModelReference.resolve
+) -> tuple[str, Path]:
     """What a user named as a local directory, and the number of its version, empty where it has none.
 
-    `registry` may be None for a path. Raises PackageNotFound, SealBroken, ModelNotFound, AliasNotFound,
-    VersionNotFound, Unsupported, RegistryUnavailable.
+    `registry` may be None for a path. `resolve` says which version a name means. Raises PackageNotFound, SealBroken,
+    ModelNotFound, AliasNotFound, VersionNotFound, Unsupported, RegistryUnavailable.
     """
     if reference.path is not None:
         return "", reference.path
     assert registry is not None
     if reference.uri:
         return "", registry.fetch_uri(reference.uri)
-    version = reference.resolve(registry)
+    version = resolve(reference, registry)
     return version.version, registry.fetch(version)
 
 
 def load_reference(
-    reference: ModelReference, registry: Registry | None, options: LoadOptions = _DEFAULTS
+    reference: ModelReference,
+    registry: Registry | None,
+    options: LoadOptions = _DEFAULTS,
+    resolve: Resolve = ModelReference.resolve,
 ) -> tuple[str, LoadedModel]:
     """The same, loaded and proven. A package without a version is named by the beginning of its digest.
 
     Raises what fetch_reference and load_path raise.
     """
-    version, path = fetch_reference(reference, registry)
+    version, path = fetch_reference(reference, registry, resolve)
     loaded = load_path(path, options)
     return version or loaded.digest[:12], loaded
 

@@ -10,6 +10,7 @@ import hashlib
 import logging
 import os
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,11 +18,15 @@ from typing import Any
 
 import orjson
 
+from penstock.errors import RegistryDenied, RegistryOutdated, RegistryUnavailable
 from penstock.registry.interface import ModelVersion
 
 log = logging.getLogger("penstock.registry")
 
 _FOLDER = "resolutions"
+
+# What is no answer: the registry, or the way to it, is at fault, and what it last said is better than nothing.
+AWAY = (RegistryUnavailable, RegistryDenied, RegistryOutdated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +66,18 @@ class LastResolution:
             return None
 
     def remember(self, version: ModelVersion) -> None:
-        """Written when it changes, in one step: a kill leaves the one before."""
-        if version == self._written:
+        """Written when it changes, in one step: a kill leaves the one before. A number that was used again, as MLflow
+        does after a deletion, is another version: what answers is the one that was known by it before."""
+        before = self._written
+        if version == before:
+            return
+        if before is not None and before.version == version.version and before.created_at != version.created_at:
+            if not self._complained:
+                self._complained = True
+                log.warning(
+                    "%s: version %s was deleted and registered anew. The one from before answers until a restart.",
+                    version.name, version.version,
+                )  # fmt: skip
             return
         content = orjson.dumps({**self._named, "seen_at": datetime.now(UTC), "version": version})
         beside = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex}")
@@ -85,3 +100,21 @@ class LastResolution:
 
     def __repr__(self) -> str:
         return f"<LastResolution of {self._named['model']} at {self._named['registry']}>"
+
+
+def resolve_or_recall(resolve: Callable[[], ModelVersion], last: LastResolution) -> ModelVersion:
+    """A version that stays the same, by its number: what it is has been told once. Raises what `resolve` raises, where
+    that is an answer or there is nothing to recall."""
+    try:
+        version = resolve()
+    except AWAY as error:
+        found = last.recall()
+        if found is None:
+            raise
+        log.warning(
+            "The registry cannot be asked; version %s of %s is taken as it was on %s UTC. %s",
+            found.version.version, found.version.name, f"{found.seen_at:%Y-%m-%d %H:%M:%S}", error,
+        )  # fmt: skip
+        return found.version
+    last.remember(version)
+    return version

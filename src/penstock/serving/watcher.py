@@ -15,17 +15,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, Protocol
 
-from penstock.errors import (
-    PenstockError,
-    RegistryDenied,
-    RegistryNotFound,
-    RegistryOutdated,
-    RegistryUnavailable,
-    SignatureIncompatible,
-)
+from penstock.errors import PenstockError, RegistryNotFound, RegistryUnavailable, SignatureIncompatible
 from penstock.metrics import Metrics
 from penstock.registry.interface import ModelVersion
-from penstock.registry.resolutions import LastResolution
+from penstock.registry.resolutions import AWAY, LastResolution
 from penstock.serving.freshness import Freshness
 from penstock.serving.rollout import (
     Action,
@@ -119,7 +112,7 @@ class Follower(Generic[P]):
         does not answer: what the registry last said is served then, or it is waited for, and the model is not ready."""
         try:
             await self._poll()
-        except (RegistryUnavailable, RegistryDenied, RegistryOutdated) as error:
+        except AWAY as error:
             if not await self._recall(error):
                 if not _passes(error):
                     raise
