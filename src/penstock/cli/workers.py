@@ -8,6 +8,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -49,18 +50,19 @@ from penstock.serving.watcher import Follower, Pinned, Source
 async def supervise(settings: Settings, bound: socket.socket, announce: Callable[[str], None]) -> None:
     """Serves the settings' models in several processes until a signal comes. Raises what loading raises."""
     references = parse_models(settings)
-    threads = settings.threads or threads_each(usable_cores(), settings.workers)
-    told = _as_plain(settings.model_copy(update={"threads": threads}))
-    begin = [Begin(number, told, sys.path) for number in range(1, settings.workers + 1)]
+    begin = [Begin(number, _as_plain(settings), sys.path) for number in range(1, settings.workers + 1)]
     metrics = Metrics()
     with _shared_file() as file:
         counts = ConnectionCounts.prepare(file.fileno(), settings.workers)
         launch = partial(
-            start_process, _worker_command(), worker_environment(os.environ, threads), (bound.fileno(), file.fileno())
+            start_process,
+            _worker_command(),
+            worker_environment(os.environ, _threads(settings)),
+            (bound.fileno(), file.fileno()),
         )
         supervisor = Supervisor(launch, begin, metrics, counts, run_options_of(settings))
         with registry_of(settings, references) as registry:
-            sources = [_source(settings, r, supervisor.crew, registry, metrics) for r in references]
+            sources = [_source(settings.of(r.served_as), r, supervisor.crew, registry, metrics) for r in references]
             await supervisor.run(sources, bound, announce)
 
 
@@ -75,6 +77,11 @@ def _worker_command() -> list[str]:
     """The same interpreter. Where this one does not look for modules in the working directory, it does not either."""
     here = sys.path[0] in ("", os.getcwd())
     return [sys.executable, *([] if here else ["-P"]), "-m", "penstock.cli.worker"]
+
+
+def _threads(settings: Settings) -> int:
+    """How many threads a model may use in each worker."""
+    return settings.threads or threads_each(usable_cores(), settings.workers)
 
 
 def _as_plain(settings: Settings) -> dict[str, Any]:
@@ -124,9 +131,13 @@ async def run_worker(channel: Channel, begin: Begin, settings: Settings, listene
     metrics = Metrics()
     models = [ServedModel(r.served_as, metrics, alias=r.alias) for r in parse_models(settings)]
     gateway = Gateway(models, metrics, default=settings.default_model, tidy=True, intake=intake_of(settings))
-    load = partial(load_path, options=load_options_of(settings))
-    told = {m.name: ToldModel(m, load, metrics, serving_options_of(settings)) for m in models}
+    told = {m.name: _told(m, settings.of(m.name), metrics) for m in models}
     listener.setblocking(False)
     acceptor = Acceptor(listener, begin.number, ConnectionCounts(file))
     options = run_options_of(settings)
     await work(app_of(settings, gateway), gateway, told, channel=channel, acceptor=acceptor, options=options)
+
+
+def _told(served: ServedModel, settings: Settings, metrics: Metrics) -> ToldModel:
+    options = replace(load_options_of(settings), threads=_threads(settings))
+    return ToldModel(served, partial(load_path, options=options), metrics, serving_options_of(settings))

@@ -52,7 +52,13 @@ class LoadedModel:
     package: PackagedModel
     predictor: Predictor
     proof: Proof
+    override: str | None = None  # the flavor that was asked for, where it is not the package's own choice
     hold: Hold = field(default_factory=Hold, repr=False, compare=False)
+
+    @property
+    def flavor(self) -> str:
+        """The name of the flavor that answers."""
+        return self.package.flavor(self.override).name
 
     @property
     def digest(self) -> str:
@@ -103,7 +109,7 @@ def _load(path: str | Path, options: LoadOptions, held: Hold) -> LoadedModel:
         raise
     for warning in proof.warnings:
         log.warning("%s: %s", package.path.name, warning)
-    return LoadedModel(package, predictor, proof, held)
+    return LoadedModel(package, predictor, proof, options.flavor, held)
 
 
 def load_version(

@@ -47,7 +47,7 @@ def _details(model: ServedModel) -> dict[str, Any]:
                 "version": s.version,
                 "state": "current" if s is current else "previous",
                 "digest": s.loaded.digest,
-                "flavor": s.loaded.package.flavor().name,
+                "flavor": s.loaded.flavor,
                 "joined": s.joined,
                 "unjoined_because": s.loaded.proof.unjoined or None,
             }

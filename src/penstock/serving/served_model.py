@@ -96,7 +96,7 @@ class ServedModel:
     def _describe(self, servable: Servable, state: str) -> None:
         package = servable.loaded.package
         self._metrics.describe_version(
-            self.name, servable.version, digest=package.digest[:12], flavor=package.flavor().name,
+            self.name, servable.version, digest=package.digest[:12], flavor=servable.loaded.flavor,
             alias=self.alias if state == "current" else "", state=state,
         )  # fmt: skip
 
