@@ -7,7 +7,8 @@ from pathlib import Path
 
 from penstock.artifacts import open_store
 from penstock.package import PackagedModel
-from penstock.registry.interface import ModelVersion, NewVersion, Registry, check_alias, check_name, check_tag
+from penstock.registry.interface import ModelVersion, NewVersion, Registry
+from penstock.registry.names import check_alias, check_name, check_tag
 
 
 def publish(

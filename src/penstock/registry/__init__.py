@@ -24,11 +24,9 @@ from penstock.registry.interface import (
     NewVersion,
     RegisteredModel,
     Registry,
-    check_alias,
-    check_name,
-    check_tag,
     rollback_target,
 )
+from penstock.registry.names import check_alias, check_name, check_tag
 
 __all__ = [
     "DEFAULT_URL",

@@ -42,10 +42,10 @@ from penstock.registry.interface import (
     no_alias,
     no_version,
     refuse_if_moved,
-    usable_name,
 )
 from penstock.registry.mlflow_server import Access, TrackingServer
 from penstock.registry.mlflow_sources import Sources
+from penstock.registry.names import usable_name
 from penstock.signature import Signature
 
 log = logging.getLogger("penstock.registry")
