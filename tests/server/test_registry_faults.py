@@ -118,8 +118,8 @@ async def test_a_registry_that_hangs_or_talks_nonsense_disturbs_nobody(
         assert time.monotonic() < deadline, server.stderr
         await asyncio.sleep(0.05)
     replay.rules.clear()
-    await until(lambda: server.stderr.count("the registry names a version again") == 8, seconds=30)
-    assert server.stderr.count("the registry names no version, version 1 goes on answering") == 8  # once for each model
+    await until(lambda: "the registry names a version again" in server.stderr, seconds=30)
+    assert server.stderr.count("the registry names no version, version 1 goes on answering") == 1  # for all of them
     assert "Traceback" not in server.stderr
 
 
