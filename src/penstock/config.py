@@ -16,10 +16,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from penstock.errors import ConfigError, PenstockError
 from penstock.payload import shortened
+from penstock.sizes import parse_size
 
 FILE_NAME = "penstock.toml"
 PREFIX = "PENSTOCK_"
@@ -35,6 +36,19 @@ PerModel = Annotated[T, _PER_MODEL]
 def _mlflow(*variables: str) -> dict[str, Any]:
     """Marks a setting that MLflow, Vertex AI or SageMaker has a variable for; the first one that is set counts."""
     return {"mlflow": list(variables)}
+
+
+def _size(given: object) -> object:
+    """A size as people write it; anything else is pydantic's to refuse."""
+    if not isinstance(given, str):
+        return given
+    try:
+        return parse_size(given)
+    except ConfigError as error:
+        raise ValueError(f"{error.message} {error.hint}".rstrip(".")) from None
+
+
+Size = Annotated[int, BeforeValidator(_size), Field(ge=0)]
 
 
 class Settings(BaseModel):
@@ -53,7 +67,14 @@ class Settings(BaseModel):
     )
     artifacts: str | None = Field(None, description="Where the registry keeps packages, if not beside its database.")
     cache: str | None = Field(
-        None, description="Where packages from an MLflow server are kept; default ~/.cache/penstock."
+        None,
+        description="Where packages from S3, other stores or an MLflow server are copied to, beside what the registry "
+        "last said; default ~/.cache/penstock.",
+    )
+    cache_size: Size = Field(
+        "10GiB",
+        validate_default=True,
+        description="The most that stays there, in bytes or with a unit; what is served now is never removed.",
     )
     host: str = Field(
         "127.0.0.1",

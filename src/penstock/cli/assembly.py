@@ -20,6 +20,7 @@ from penstock.metrics import Metrics
 from penstock.registry import Registry, open_registry
 from penstock.registry.interface import ModelVersion
 from penstock.registry.reference import ModelReference, parse_reference
+from penstock.registry.resolutions import LastResolution, resolve_or_recall
 from penstock.server.app import make_app
 from penstock.server.run import RunOptions, port_of, serve
 from penstock.serving.admission import Intake
@@ -65,7 +66,13 @@ def registry_of(settings: Settings, references: list[ModelReference]) -> Iterato
     if all(r.path is not None for r in references):
         yield None
         return
-    registry = open_registry(settings.registry, artifacts=settings.artifacts, read_only=True, cache=settings.cache)
+    registry = open_registry(
+        settings.registry,
+        artifacts=settings.artifacts,
+        read_only=True,
+        cache=settings.cache,
+        cache_size=settings.cache_size,
+    )
     try:
         yield registry
     finally:
@@ -164,17 +171,25 @@ def _source(
         stage = LocalStage(served, metrics, serving_options_of(settings))
         return Pinned(stage, partial(asyncio.to_thread, _load_pinned, reference, registry, load), metrics)
     assert registry is not None
-    return _follower(settings, served, partial(reference.resolve, registry), registry, metrics, away)
+    return _follower(
+        settings, served, partial(reference.resolve, registry), registry, metrics, away, last_of(reference, registry)
+    )
 
 
 def _follower(
     settings: Settings, served: ServedModel, resolve: Callable[[], ModelVersion], registry: Registry, metrics: Metrics,
-    away: set[str],
+    away: set[str], last: LastResolution | None = None,
 ) -> Follower[LoadedVersion]:  # fmt: skip
     stage = LocalStage(served, metrics, serving_options_of(settings))
     fetch = fetch_of(settings, registry, lambda: stage.current)
     load = partial(load_version, options=load_options_of(settings), fetch=fetch)
-    return Follower(stage, resolve, in_a_thread(load), metrics, follow=follow_options_of(settings), away=away)
+    follow = follow_options_of(settings)
+    return Follower(stage, resolve, in_a_thread(load), metrics, follow=follow, last=last, away=away)
+
+
+def last_of(reference: ModelReference, registry: Registry) -> LastResolution:
+    """Where a follower keeps what its registry last said."""
+    return LastResolution(registry.cache.root, registry.place, str(reference))
 
 
 def fetch_of(
@@ -187,4 +202,9 @@ def fetch_of(
 
 
 def _load_pinned(reference: ModelReference, registry: Registry | None, options: LoadOptions) -> LoadedVersion:
-    return LoadedVersion(*load_reference(reference, registry, options))
+    return LoadedVersion(*load_reference(reference, registry, options, resolve_pinned))
+
+
+def resolve_pinned(reference: ModelReference, registry: Registry) -> ModelVersion:
+    """A version named by its number; while the registry is away, what that was."""
+    return resolve_or_recall(partial(reference.resolve, registry), last_of(reference, registry))

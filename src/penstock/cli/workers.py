@@ -13,16 +13,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from penstock.artifacts import hold
 from penstock.cli.assembly import (
     app_of,
     fetch_of,
     follow_options_of,
     intake_of,
+    last_of,
     load_options_of,
     parse_models,
     pattern_of,
     patterns_of,
     registry_of,
+    resolve_pinned,
     run_options_of,
     serving_options_of,
 )
@@ -33,6 +36,7 @@ from penstock.package import PackagedModel
 from penstock.registry import Registry
 from penstock.registry.interface import ModelVersion
 from penstock.registry.reference import ModelReference
+from penstock.registry.resolutions import LastResolution
 from penstock.server.accepting import Acceptor, ConnectionCounts
 from penstock.server.control import Begin, Channel
 from penstock.server.processes import start_process, threads_each, usable_cores, worker_environment
@@ -103,19 +107,21 @@ def _source(
         return Pinned(stage, partial(_prepare, stage, partial(_plan_pinned, reference, registry)), metrics)
     assert registry is not None
     own = settings.of(reference.served_as)
-    return _follower(own, stage, partial(reference.resolve, registry), registry, metrics, away)
+    return _follower(
+        own, stage, partial(reference.resolve, registry), registry, metrics, away, last_of(reference, registry)
+    )
 
 
 def _follower(
     settings: Settings, stage: CrewStage, resolve: Callable[[], ModelVersion], registry: Registry, metrics: Metrics,
-    away: set[str],
+    away: set[str], last: LastResolution | None = None,
 ) -> Follower[CrewVersion]:  # fmt: skip
     fetch = fetch_of(settings, registry, lambda: stage.current)
 
     async def prepare(version: ModelVersion) -> CrewVersion:
         return await _prepare(stage, partial(_plan_version, version, fetch))
 
-    return Follower(stage, resolve, prepare, metrics, follow=follow_options_of(settings), away=away)
+    return Follower(stage, resolve, prepare, metrics, follow=follow_options_of(settings), away=away, last=last)
 
 
 def _pattern(
@@ -136,14 +142,14 @@ async def _prepare(stage: CrewStage, find: Callable[[], PlannedVersion]) -> Crew
 
 def _plan_pinned(reference: ModelReference, registry: Registry | None) -> PlannedVersion:
     """Fetched once, for all workers."""
-    version, path = fetch_reference(reference, registry)
+    version, path = fetch_reference(reference, registry, resolve_pinned)
     digest = PackagedModel.open(path).digest
-    return PlannedVersion(version or digest[:12], str(path), digest)
+    return PlannedVersion(version or digest[:12], str(path), digest, hold(path))
 
 
 def _plan_version(version: ModelVersion, fetch: Callable[[ModelVersion], Path]) -> PlannedVersion:
     path = fetch(version)
-    return PlannedVersion(version.version, str(path), PackagedModel.open(path).digest)
+    return PlannedVersion(version.version, str(path), PackagedModel.open(path).digest, hold(path))
 
 
 async def run_worker(

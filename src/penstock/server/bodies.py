@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -169,13 +170,19 @@ async def unpack(scope: Scope, body: bytes, limit: int, hold: Hold | None = None
             )
         # Libraries release the interpreter while they unpack, so the loop turns on.
         packed = len(body)
-        body = await asyncio.to_thread(unpacker, body, limit) if packed > _UNPACKED_INLINE else unpacker(body, limit)
+        if packed <= _UNPACKED_INLINE:
+            body = unpacker(body, limit)
+        else:
+            body = await asyncio.get_running_loop().run_in_executor(_UNPACKING, unpacker, body, limit)
         if hold is not None and len(body) > packed:
             hold.take(len(body) - packed)
     return body
 
 
 _UNPACKED_INLINE = 64 * 1024
+
+# Threads of its own: those that all share may be waiting for a registry or a store that does not answer.
+_UNPACKING = ThreadPoolExecutor(4, thread_name_prefix="penstock-unpack")
 
 
 def _zlib(wbits: int) -> Callable[[bytes, int], bytes]:

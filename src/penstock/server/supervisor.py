@@ -28,6 +28,7 @@ from penstock.server.control import (
     Exposition,
     Failed,
     Hello,
+    Mark,
     Message,
     Note,
     Numbers,
@@ -281,6 +282,8 @@ def _order(slot: Slot, model: str, word: plan.Word) -> None:
             slot.send(Ask(model, package.version, package.path, package.digest))
         case plan.Tell(current, previous, candidate):
             slot.send(Tell(model, current, previous, candidate))
+        case plan.Mark(stale):
+            slot.send(Mark(model, stale))
         case plan.Note(failure):
             slot.send(Note(model, None if failure is None else asdict(failure)))
         case plan.Agree(version):
