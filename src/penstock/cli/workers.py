@@ -8,7 +8,6 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,7 +19,7 @@ from penstock.cli.assembly import (
     follow_options_of,
     intake_of,
     last_of,
-    load_options_of,
+    load_of,
     parse_models,
     pattern_of,
     patterns_of,
@@ -30,7 +29,7 @@ from penstock.cli.assembly import (
     serving_options_of,
 )
 from penstock.config import Settings
-from penstock.loading import fetch_reference, load_path
+from penstock.loading import fetch_reference
 from penstock.metrics import Metrics
 from penstock.package import PackagedModel
 from penstock.registry import Registry
@@ -178,5 +177,5 @@ async def run_worker(
 
 
 def _told(served: ServedModel, settings: Settings, metrics: Metrics) -> ToldModel:
-    options = replace(load_options_of(settings), threads=_threads(settings))
-    return ToldModel(served, partial(load_path, options=options), metrics, serving_options_of(settings))
+    load = load_of(settings.model_copy(update={"threads": _threads(settings)}), served.name)
+    return ToldModel(served, load, metrics, serving_options_of(settings))

@@ -27,6 +27,7 @@ from penstock.server.control import (
     Company,
     Exposition,
     Failed,
+    GaveUp,
     Hello,
     Mark,
     Message,
@@ -143,6 +144,8 @@ class Supervisor:
             case Hello():
                 slot.up = True
                 self.crew.arrive(number, partial(_order, slot))
+            case GaveUp(model, version, why):
+                self.crew.gave_up(model, version, why)
             case Proven(model, version):
                 self.crew.proven(number, model, version)
             case Failed(model, version, code, text, hint):
