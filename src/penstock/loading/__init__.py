@@ -144,11 +144,11 @@ def load_version(
     return load_path(fetch(version), options)
 
 
-Resolve: TypeAlias = Callable[[ModelReference, Registry], ModelVersion]
+Resolve: TypeAlias = "Callable[[ModelReference, Registry], ModelVersion]"
 
 
 def fetch_reference(
-    reference: ModelReference, registry: Registry | None, resolve: Resolve = ModelReference.resolve
+    reference: ModelReference, registry: Registry | None, resolve: Resolve | None = None
 ) -> tuple[str, Path]:
     """What a user named as a local directory, and the number of its version, empty where it has none.
 
@@ -160,7 +160,7 @@ def fetch_reference(
     assert registry is not None
     if reference.uri:
         return "", registry.fetch_uri(reference.uri)
-    version = resolve(reference, registry)
+    version = reference.resolve(registry) if resolve is None else resolve(reference, registry)
     return version.version, registry.fetch(version)
 
 
@@ -168,7 +168,7 @@ def load_reference(
     reference: ModelReference,
     registry: Registry | None,
     options: LoadOptions = _DEFAULTS,
-    resolve: Resolve = ModelReference.resolve,
+    resolve: Resolve | None = None,
 ) -> tuple[str, LoadedModel]:
     """The same, loaded and proven. A package without a version is named by the beginning of its digest.
 
