@@ -120,6 +120,7 @@ def metrics_rows() -> list[str]:
     metrics.swaps.labels("m", "load")
     metrics.registry_success.labels("m")
     metrics.registry_errors.labels("m")
+    metrics.registry_stale.labels("m")
     metrics.workers.labels("serving")
     metrics.worker_restarts.labels("1")
     labels = {

@@ -21,6 +21,7 @@ PenstockError
 │   ├── ModelNotFound
 │   ├── VersionNotFound
 │   ├── AliasNotFound
+│   ├── AliasMoved              somebody else moved it in the same moment
 │   ├── VersionInUse            an alias names the version that should go
 │   ├── SignatureIncompatible   the version would break the callers of the one it replaces
 │   ├── NothingToRollBack       the alias has no earlier version
@@ -166,6 +167,10 @@ class ModelNotFound(RegistryError):
 
 class VersionNotFound(RegistryError):
     code = "version_not_found"
+
+
+class AliasMoved(RegistryError):
+    code = "alias_moved"
 
 
 class AliasNotFound(RegistryError):

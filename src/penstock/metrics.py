@@ -282,6 +282,12 @@ class Metrics:
             "When the registry last answered, in seconds since 1970.",
             "model",
         )
+        self.registry_stale = self._gauge(
+            "registry_stale",
+            "1 while what answers may not be what the registry names: it was away at the start, or polls have failed "
+            "for 30 s, or five poll intervals if those are more.",
+            "model",
+        )
         self.registry_errors = self._counter("registry_errors", "Polls of the registry that failed.", "model")
         self.open_requests = self._gauge("open_requests", "Requests from their headers to their answer, of all models.")
         self.open_limit = self._gauge("open_limit_requests", "Requests that may be open at once: --max-inflight.")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from penstock.errors import Closing, PenstockError, ProofFailed, WorkerLost
 from penstock.metrics import Metrics
 from penstock.serving.crew import Crew, CrewStage, CrewVersion
-from penstock.serving.plan import Ask, PlannedVersion, Tell, Word
+from penstock.serving.plan import Ask, Mark, PlannedVersion, Tell, Word
 from serving.fakes import settle
 
 
@@ -364,6 +364,19 @@ def test_workers_that_answer_never_differ(events: list[tuple[str, int]]) -> None
             await asyncio.gather(preparing, return_exceptions=True)
 
     asyncio.run(play())
+
+
+async def test_every_worker_knows_what_may_be_stale() -> None:
+    world = World(2)
+    world.arrive(1)
+    world.stage.mark(stale=False)
+    world.stage.mark(stale=True)
+    world.stage.mark(stale=True)
+    world.arrive(2)
+    assert world.orders == {1: [Mark(True)], 2: [Mark(True)]}
+    world.stage.mark(stale=False)
+    world.arrive(3)
+    assert world.orders == {1: [Mark(True), Mark(False)], 2: [Mark(True), Mark(False)], 3: []}
 
 
 async def test_what_one_worker_gives_up_is_told_to_who_follows(world: World) -> None:

@@ -20,8 +20,9 @@ from penstock.metrics import Metrics
 from penstock.registry import Registry, open_registry
 from penstock.registry.interface import ModelVersion
 from penstock.registry.reference import ModelReference, parse_reference
+from penstock.registry.resolutions import LastResolution, resolve_or_recall
 from penstock.server.app import make_app
-from penstock.server.run import RunOptions, serve
+from penstock.server.run import RunOptions, port_of, serve
 from penstock.serving.admission import Intake
 from penstock.serving.gateway import Gateway
 from penstock.serving.guard import SignatureGuard
@@ -33,13 +34,16 @@ from penstock.serving.stage import LoadedVersion, LocalStage, in_a_thread
 from penstock.serving.watcher import Follower, FollowOptions, Pinned, Source
 
 
-async def serve_forever(settings: Settings, bound: socket.socket, announce: Callable[[str], None]) -> None:
-    """Serves the settings' models on a bound socket until a signal comes. Raises what loading raises."""
+async def serve_forever(
+    settings: Settings, bound: socket.socket, announce: Callable[[str], None], admin: socket.socket | None = None
+) -> None:
+    """Serves the settings' models on a bound socket, and what `admin_port` moves on a second one, until a signal comes.
+    Raises what loading raises."""
     references = parse_models(settings)
     with registry_of(settings, references) as registry:
         gateway = make_gateway(settings, references, registry)
-        app = app_of(settings, gateway)
-        await serve(app, gateway, bound, run_options_of(settings), on_ready=announce)
+        app = app_of(settings, gateway, admin)
+        await serve(app, gateway, bound, run_options_of(settings), on_ready=announce, admin=admin)
 
 
 def parse_models(settings: Settings) -> list[ModelReference]:
@@ -63,20 +67,29 @@ def registry_of(settings: Settings, references: list[ModelReference]) -> Iterato
     if all(r.path is not None for r in references):
         yield None
         return
-    registry = open_registry(settings.registry, artifacts=settings.artifacts, read_only=True, cache=settings.cache)
+    registry = open_registry(
+        settings.registry,
+        artifacts=settings.artifacts,
+        read_only=True,
+        cache=settings.cache,
+        cache_size=settings.cache_size,
+    )
     try:
         yield registry
     finally:
         registry.close()
 
 
-def app_of(settings: Settings, gateway: Gateway) -> ASGIApp:
+def app_of(settings: Settings, gateway: Gateway, admin: socket.socket | None) -> ASGIApp:
     return make_app(
         gateway,
         token=settings.api_token.get_secret_value(),
         max_body_bytes=settings.max_body_bytes,
         timeout=settings.timeout,
         nan_words=settings.nan_words,
+        admin_port=None if admin is None else port_of(admin),
+        predict_route=settings.predict_route,
+        health_route=settings.health_route,
     )
 
 
@@ -169,12 +182,14 @@ def _source(
         stage = LocalStage(served, metrics, serving_options_of(settings))
         return Pinned(stage, partial(asyncio.to_thread, _load_pinned, reference, registry, load), metrics)
     assert registry is not None
-    return _follower(settings, served, partial(reference.resolve, registry), registry, metrics, away)
+    return _follower(
+        settings, served, partial(reference.resolve, registry), registry, metrics, away, last_of(reference, registry)
+    )
 
 
 def _follower(
     settings: Settings, served: ServedModel, resolve: Callable[[], ModelVersion], registry: Registry, metrics: Metrics,
-    away: set[str],
+    away: set[str], last: LastResolution | None = None,
 ) -> Follower[LoadedVersion]:  # fmt: skip
     stage = LocalStage(served, metrics, serving_options_of(settings))
     fetch = fetch_of(settings, registry, lambda: stage.current)
@@ -183,7 +198,13 @@ def _follower(
     def load_version(version: ModelVersion) -> Loaded:
         return load(fetch(version), version.version)
 
-    return Follower(stage, resolve, in_a_thread(load_version), metrics, follow=follow_options_of(settings), away=away)
+    follow = follow_options_of(settings)
+    return Follower(stage, resolve, in_a_thread(load_version), metrics, follow=follow, last=last, away=away)
+
+
+def last_of(reference: ModelReference, registry: Registry) -> LastResolution:
+    """Where a follower keeps what its registry last said."""
+    return LastResolution(registry.cache.root, registry.place, str(reference))
 
 
 def load_of(settings: Settings, name: str) -> Callable[[Path, str], Loaded]:
@@ -208,6 +229,11 @@ def fetch_of(
 def _load_pinned(
     reference: ModelReference, registry: Registry | None, load: Callable[[Path, str], Loaded]
 ) -> LoadedVersion:
-    version, path = fetch_reference(reference, registry)
+    version, path = fetch_reference(reference, registry, resolve_pinned)
     loaded = load(path, version)
     return LoadedVersion(version or loaded.digest[:12], loaded)
+
+
+def resolve_pinned(reference: ModelReference, registry: Registry) -> ModelVersion:
+    """A version named by its number; while the registry is away, what that was."""
+    return resolve_or_recall(partial(reference.resolve, registry), last_of(reference, registry))

@@ -35,6 +35,7 @@ def _summary(model: ServedModel) -> dict[str, Any]:
         "ready": model.ready,
         "version": model.current.version if model.current else None,
         "alias": model.alias or None,
+        "stale": model.stale,
     }
 
 

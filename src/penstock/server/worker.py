@@ -28,6 +28,7 @@ from penstock.server.control import (
     Failed,
     GaveUp,
     Hello,
+    Mark,
     Message,
     Note,
     Numbers,
@@ -130,6 +131,8 @@ class Worker:
                 self._models[model].tell(current, previous, candidate)
                 self._channel.send(Answers(model, current))
                 await self._settle_once()
+            case Mark(model, stale):
+                self._models[model].served.stale = stale
             case Note(model, failure):
                 self._models[model].served.failure = None if failure is None else LoadFailure(**failure)
             case Agree(model, version):

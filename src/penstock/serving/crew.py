@@ -18,6 +18,7 @@ from penstock.serving.plan import (
     Agree,
     Begun,
     Held,
+    Mark,
     Note,
     Plan,
     PlannedVersion,
@@ -59,10 +60,12 @@ class Crew:
         self._size = size
         self._on_joined = on_joined
         self._on_unfit = on_unfit
-        # The whole mutable state: plans by model, workers by number, preparations that somebody waits for, the digests
-        # of packages that a worker died over, what keeps wanted versions from answering; models that workers do not
-        # know by themselves, with their aliases, patterns that have begun, and who is told of versions that fail.
+        # The whole mutable state: plans by model, models that may be stale, workers by number, preparations that
+        # somebody waits for, the digests of packages that a worker died over, what keeps wanted versions from
+        # answering; models that workers do not know by themselves, with their aliases, patterns that have begun, and
+        # who is told of versions that fail.
         self._plans: dict[str, Plan] = {}
+        self._stale: set[str] = set()
         self._members: dict[int, _Member] = {}
         self._waiting: dict[str, asyncio.Future[None]] = {}
         self._deadly: set[str] = set()
@@ -92,6 +95,7 @@ class Crew:
         del self._plans[model], self._added[model]
         self._on_failed.pop(model, None)
         self._failures.pop(model, None)
+        self._stale.discard(model)
         for member in self._members.values():
             if member.held.pop(model, None) is not None:
                 member.answers.pop(model, None)
@@ -128,6 +132,15 @@ class Crew:
         """Everybody is told at once."""
         self._plans[model] = plan
         self._pump(model)
+
+    def mark(self, model: str, *, stale: bool) -> None:
+        """Tells all workers whether the registry may name another version by now."""
+        if model not in self._plans or stale == (model in self._stale):
+            return
+        self._stale ^= {model}
+        for member in self._members.values():
+            if model in member.held:
+                member.send(model, Mark(stale))
 
     async def prepare(self, model: str, package: PlannedVersion) -> None:
         """Makes the version the model's candidate, and returns when all workers have proven it. Raises what the first
@@ -170,6 +183,8 @@ class Crew:
             self._introduce(self._members[number], model)
             if (failure := self._failures.get(model)) is not None:
                 send(model, Note(failure))
+            if model in self._stale:
+                send(model, Mark(True))
             self._pump(model)
         self._admit()
 
@@ -347,6 +362,9 @@ class CrewStage:
 
     def retire_previous(self) -> None:
         self._crew.set_plan(self.name, replace(self._crew.plan(self.name), previous=None))
+
+    def mark(self, *, stale: bool) -> None:
+        self._crew.mark(self.name, stale=stale)
 
     def note_failure(self, failure: LoadFailure | None) -> None:
         self._crew.note_failure(self.name, failure)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from penstock.artifacts import Hold, hold
 from penstock.errors import SealBroken
 from penstock.host.notes import Begin
 from penstock.host.starting import HostProcess, Interpreter, Started, start
@@ -59,6 +60,7 @@ class IsolatedModel:
     started: Sequence[Started] = field(repr=False)
     again: Callable[[Launched], Started] = field(repr=False)
     override: str | None = None  # the flavor that was asked for, where it is not the package's own choice
+    hold: Hold = field(default_factory=Hold, repr=False, compare=False)  # for processes that are started again
     cyclic = False  # nothing of it is in this process
 
     @property
@@ -73,6 +75,7 @@ class IsolatedModel:
     def close(self) -> None:
         for started in self.started:
             started.process.close()
+        self.hold.close()
 
 
 # A version that can be served.
@@ -85,7 +88,12 @@ def load_served(path: str | Path, options: LoadOptions, isolation: Isolation, wh
     package = PackagedModel.open(path)
     if not runs_apart(package, options, isolation.mode):
         return load_package(package, options)
-    return _load_apart(package, options, isolation, who or package.path.name)
+    held = hold(package.path)
+    try:
+        return _load_apart(package, options, isolation, who or package.path.name, held)
+    except BaseException:
+        held.close()
+        raise
 
 
 def runs_apart(package: PackagedModel, options: LoadOptions, mode: IsolationMode) -> bool:
@@ -93,7 +101,9 @@ def runs_apart(package: PackagedModel, options: LoadOptions, mode: IsolationMode
     return mode == "process" or (mode == "auto" and options.trust_code and bool(package.code_reasons(options.flavor)))
 
 
-def _load_apart(package: PackagedModel, options: LoadOptions, isolation: Isolation, who: str) -> IsolatedModel:
+def _load_apart(
+    package: PackagedModel, options: LoadOptions, isolation: Isolation, who: str, held: Hold
+) -> IsolatedModel:
     interpreter = isolation.interpreter(package)
     begin = Begin(
         str(package.path), options.trust_code, options.strict_env, options.flavor or "", options.threads,
@@ -117,7 +127,7 @@ def _load_apart(package: PackagedModel, options: LoadOptions, isolation: Isolati
     proof = Proof(hello.repeats, hello.unjoined, hello.warnings)
     return IsolatedModel(
         package, first.digest, proof, hello.takes_frames, slots, isolation.time_limit, started,
-        lambda launched: again(launched, first.digest), options.flavor,
+        lambda launched: again(launched, first.digest), options.flavor, held,
     )  # fmt: skip
 
 

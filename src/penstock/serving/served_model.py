@@ -32,10 +32,12 @@ class ServedModel:
         self.alias = alias
         self._metrics = metrics
         self._forget_after = forget_after
-        # The whole mutable state: two versions, those on their way out, timers that forget their series; what keeps the
-        # wanted version from answering; the version that all processes answer with, where there are several.
+        # The whole mutable state: two versions, whether the registry may name another by now, those on their way out,
+        # timers that forget their series; what keeps the wanted version from answering; the version that all processes
+        # answer with, where there are several.
         self.current: Servable | None = None
         self.previous: Servable | None = None
+        self.stale = False
         self._closing: set[asyncio.Task[None]] = set()
         self._forgetting: dict[str, asyncio.TimerHandle] = {}
         self.failure: LoadFailure | None = None

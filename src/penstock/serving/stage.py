@@ -75,6 +75,9 @@ class Stage(Protocol[P_in]):
     def retire_previous(self) -> None:
         """Lets the version that was kept warm go."""
 
+    def mark(self, *, stale: bool) -> None:
+        """Notes whether what answers may be another version than the registry names by now."""
+
     def note_failure(self, failure: LoadFailure | None) -> None:
         """What keeps the wanted version from answering, for those who ask; None where nothing does."""
 
@@ -118,6 +121,9 @@ class LocalStage:
 
     def retire_previous(self) -> None:
         self._served.retire_previous()
+
+    def mark(self, *, stale: bool) -> None:
+        self._served.stale = stale
 
     def note_failure(self, failure: LoadFailure | None) -> None:
         self._served.failure = failure

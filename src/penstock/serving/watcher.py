@@ -25,7 +25,9 @@ from penstock.errors import (
 )
 from penstock.metrics import Metrics
 from penstock.registry.interface import ModelVersion
+from penstock.registry.resolutions import AWAY, LastResolution
 from penstock.serving.failure import LoadFailure
+from penstock.serving.freshness import Freshness
 from penstock.serving.rollout import (
     Action,
     Failure,
@@ -81,7 +83,8 @@ class Pinned(Generic[P]):
 class Follower(Generic[P]):
     """Keeps one served model at the version that its alias names.
 
-    `resolve` asks the registry; it blocks and is run in a thread. `prepare` makes a proven model of a version.
+    `resolve` asks the registry; it blocks and is run in a thread. `prepare` makes a proven model of a version. `last`
+    keeps what was served, for a start without the registry.
     """
 
     def __init__(
@@ -92,6 +95,7 @@ class Follower(Generic[P]):
         metrics: Metrics,
         *,
         follow: FollowOptions | None = None,
+        last: LastResolution | None = None,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
         now: Callable[[], float] = time.time,
@@ -102,14 +106,16 @@ class Follower(Generic[P]):
         self._prepare = prepare
         self._metrics = metrics
         self._follow = follow or FollowOptions()
+        self._last = last
         self._clock = clock
         self._chance = chance
         self._now = now
         # Followers of one registry share a set of those that cannot reach it: one line in the log for all.
         self._away = away if away is not None else set()
-        # The whole mutable state: what the registry last said, the load under way, the last failure and what is known
-        # of it, the version that was given up while it answered, until when the previous version is kept, failed polls
-        # in a row, whether that was said, the word that a round is due.
+        # The whole mutable state: what the registry last said and how fresh that is, the load under way, the last
+        # failure and what is known of it, the version that was given up while it answered, until when the previous
+        # version is kept, failed polls in a row, whether that was said, the word that a round is due.
+        self._freshness = Freshness(self._follow.poll_interval)
         self._wanted: ModelVersion | None = None
         self._loading: tuple[str, asyncio.Task[P]] | None = None
         self._failure: Failure | None = None
@@ -122,17 +128,26 @@ class Follower(Generic[P]):
         stage.on_failed = self.give_up
 
     async def start(self) -> None:
-        """Resolves and loads for the first time. Raises what that raises, but for a registry that is there and does not
-        answer, which is waited for: the model is not ready until then."""
+        """Resolves and loads for the first time. Raises what that raises, but for a registry or store that is there and
+        does not answer: what the registry last said is served then, or it is waited for, and the model is not ready."""
         try:
             await self._poll()
-        except RegistryNotFound:
-            raise
-        except RegistryUnavailable as error:
-            self._note_unreachable(error)
-            return
+        except AWAY as error:
+            if not await self._recall(error):
+                if not _passes(error):
+                    raise
+                self._note_unreachable(error)
+                return
         assert self._wanted is not None
-        self.stage.swap(await self._prepare_timed(self._wanted))
+        try:
+            prepared = await self._prepare_timed(self._wanted)
+        except Exception as error:
+            if not (_passes(error) or self._freshness.stale(self._clock())):
+                raise
+            self._note_failure(self._wanted.version, error)
+            return
+        self.stage.swap(prepared)
+        await self._remember()
 
     async def run(self, *, at_once: bool = False) -> None:
         """Follows until cancelled."""
@@ -156,6 +171,7 @@ class Follower(Generic[P]):
         self._forget_failure()
         while await self._carry_out(next_action(self._snapshot())):
             pass
+        await self._remember()
 
     async def try_once(self) -> None:
         """One round, and another one when the load that it began has ended."""
@@ -179,7 +195,14 @@ class Follower(Generic[P]):
             self._woken.clear()
 
     async def _poll(self) -> None:
-        self._wanted = await asyncio.to_thread(self._resolve)
+        try:
+            self._wanted = await asyncio.to_thread(self._resolve)
+            self._freshness.succeeded()
+        except Exception:
+            self._freshness.failed(self._clock())
+            raise
+        finally:
+            self._show_freshness()
         if self._given_up is not None and self._given_up != self._wanted.version:
             self._failure = self._given_up = None  # the alias has moved on
         self._metrics.registry_success.labels(self.stage.name).set_to_current_time()
@@ -189,6 +212,33 @@ class Follower(Generic[P]):
             self._away.discard(self.stage.name)
             if not self._away:
                 log.info("%s: the registry names a version again.", self.stage.name)
+
+    async def _recall(self, error: PenstockError) -> bool:
+        """Wants what the registry last said, where that is known."""
+        found = await asyncio.to_thread(self._last.recall) if self._last is not None else None
+        if found is None:
+            return False
+        self._unreachable = True
+        self._away.add(self.stage.name)
+        self._wanted = found.version
+        self._freshness.recalled()
+        self._show_freshness()
+        log.warning(
+            "%s: the registry cannot be asked; version %s, which it named on %s, is served, and may be stale. %s",
+            self.stage.name, found.version.version, f"{found.seen_at:%Y-%m-%d %H:%M:%S} UTC", error,
+        )  # fmt: skip
+        return True
+
+    async def _remember(self) -> None:
+        """Keeps what the registry says, once it answers here."""
+        wanted = self._wanted
+        if self._last is not None and wanted is not None and wanted.version == self.stage.current:
+            await asyncio.to_thread(self._last.remember, wanted)
+
+    def _show_freshness(self) -> None:
+        stale = self._freshness.stale(self._clock())
+        self._metrics.registry_stale.labels(self.stage.name).set(stale)
+        self.stage.mark(stale=stale)
 
     def _note_unreachable(self, error: Exception) -> None:
         """Says it once, not at every poll; of a registry that cannot be reached by several, once for all of them."""
@@ -325,3 +375,8 @@ class Follower(Generic[P]):
 
     def __repr__(self) -> str:
         return f"<Follower of {self.stage.alias!r}: {self._snapshot()}>"
+
+
+def _passes(error: Exception) -> bool:
+    """Whether waiting helps: somebody is there, and does not answer now."""
+    return isinstance(error, RegistryUnavailable) and not isinstance(error, RegistryNotFound)
