@@ -6,7 +6,7 @@ STAMP := $(VENV)/installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-services check mlflow-env services-tools record-contract bench bench-all bench-score prove-resume load docs format lock clean bench-loading prove-rollout
+.PHONY: help install demo serve test test-services check mlflow-env services-tools record-contract bench bench-all bench-score bench-processes prove-resume load docs format lock clean bench-loading prove-rollout
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ bench-loading: $(STAMP)  ## what callers notice while a forest of 250 MB loads: 
 
 prove-rollout: $(STAMP) mlflow-env  ## 10,000 requests over 20 promotions and roll-backs, with PostgreSQL and MLflow, and a killed worker
 	$(BIN)/python loadtests/prove_rollout.py --kill $(PROVE)
+
+bench-processes: $(STAMP) mlflow-env  ## what a model process costs over a thread, and against MLflow
+	$(BIN)/python loadtests/processes.py --out build/bench-processes $(BENCH)
 
 load: NAME ?= steady
 load: $(STAMP)  ## one locust file against a server of its own: make load NAME=steady|mixed|slow|swap|ramp

@@ -96,7 +96,7 @@ def _family(served: Served) -> list[int]:
     return [process["pid"], keeper, int(answer["predictions"][0])]
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_no_orphan_stays(serve: Callable[..., Served], package: Path, number: int) -> None:
     served = serve(str(package))
     family = _family(served)
