@@ -9,7 +9,7 @@ import os
 import platform
 import socket
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import NoReturn
 
 from penstock.host.failures import describe
@@ -45,12 +45,14 @@ def _live(sock: socket.socket) -> int:
         _limit(begin)
         from penstock.host.service import Service
         from penstock.loading import LoadOptions, load_package
+        from penstock.loading.pace import gently
         from penstock.package import PackagedModel
 
         package = PackagedModel.open(begin.path)
         _send(sock, Kind.OPENED, dump(Opened(package.digest)))
         options = LoadOptions(begin.trust_code, begin.strict_env, begin.flavor or None, begin.threads)
-        loaded = load_package(package, options)
+        with gently() if begin.gently else nullcontext():
+            loaded = load_package(package, options)
         proof, predictor = loaded.proof, loaded.predictor
         hello = Hello(proof.repeats, proof.unjoined, proof.warnings, predictor.takes_frames, platform.python_version())
         service = Service(sock, incoming, predictor, begin.slots if proof.unjoined else 1, begin.memory_limit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -14,6 +14,7 @@ from penstock.errors import SealBroken
 from penstock.host.notes import Begin
 from penstock.host.starting import HostProcess, Interpreter, Started, start
 from penstock.loading import LoadedModel, LoadOptions, Proof, load_package
+from penstock.loading.pace import is_gentle
 from penstock.package import PackagedModel
 from penstock.signature import Signature
 
@@ -114,7 +115,8 @@ def _load_apart(
         log.info("%s: %s", who, line)
 
     def again(launched: Launched = lambda process: None, digest: str = "") -> Started:
-        started = start(begin, interpreter, say, launched=launched)
+        # Gently where this one loads so; a process that takes another one's place is waited for.
+        started = start(replace(begin, gently=is_gentle()), interpreter, say, launched=launched)
         if digest and started.digest != digest:
             started.process.close()
             raise SealBroken(f"{package.path} is another package now ({started.digest[:12]}) than {digest[:12]}.")

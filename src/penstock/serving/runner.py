@@ -9,8 +9,8 @@ from time import perf_counter
 from typing import Protocol, TypeAlias
 
 from penstock.flavors import Predictor
+from penstock.loading.pace import gently
 from penstock.payload import Params, Payload
-from penstock.serving.pace import gently
 
 # Predicts at once, on the calling thread.
 RunNow: TypeAlias = Callable[[Payload, Params], tuple[Payload, float]]

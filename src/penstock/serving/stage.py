@@ -8,11 +8,11 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, TypeVar
 
+from penstock.loading.pace import gently
 from penstock.metrics import Metrics
 from penstock.registry.interface import ModelVersion
 from penstock.serving.failure import LoadFailure
 from penstock.serving.isolated import Loaded
-from penstock.serving.pace import gently
 from penstock.serving.servable import Servable, ServingOptions
 from penstock.serving.served_model import ServedModel
 

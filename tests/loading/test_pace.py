@@ -7,8 +7,8 @@ from time import thread_time
 
 import pytest
 
-from penstock.serving import pace
-from penstock.serving.pace import Pace, gently, rest_after
+from penstock.loading import pace
+from penstock.loading.pace import Pace, gently, rest_after
 
 
 @pytest.mark.parametrize(("worked", "rest"), [(0.0, 0.0), (0.0009, 0.0), (0.001, 0.001), (0.015, 0.015), (3.0, 0.02)])

@@ -60,10 +60,15 @@ class Pace:
             self._rested = self._work()
 
 
+def is_gentle() -> bool:
+    """Whether this thread rests as it works: it is inside `gently`, or profiled."""
+    return sys.getprofile() is not None
+
+
 @contextmanager
 def gently() -> Iterator[None]:
     """What this thread does inside rests as often as it works. Does nothing where the thread is being profiled."""
-    if sys.getprofile() is not None:
+    if is_gentle():
         yield
         return
     breathe = Pace().breathe
