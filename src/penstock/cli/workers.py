@@ -8,7 +8,6 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,7 +19,7 @@ from penstock.cli.assembly import (
     follow_options_of,
     intake_of,
     last_of,
-    load_options_of,
+    load_of,
     parse_models,
     pattern_of,
     patterns_of,
@@ -30,7 +29,7 @@ from penstock.cli.assembly import (
     serving_options_of,
 )
 from penstock.config import Settings
-from penstock.loading import fetch_reference, load_path
+from penstock.loading import fetch_reference
 from penstock.metrics import Metrics
 from penstock.package import PackagedModel
 from penstock.registry import Registry
@@ -51,26 +50,26 @@ from penstock.serving.told import ToldModel
 from penstock.serving.watcher import Follower, Pinned, Source
 
 
-async def supervise(settings: Settings, bound: socket.socket, announce: Callable[[str], None]) -> None:
+async def supervise(
+    settings: Settings, bound: socket.socket, announce: Callable[[str], None], admin: socket.socket | None = None
+) -> None:
     """Serves the settings' models in several processes until a signal comes. Raises what loading raises."""
     references = parse_models(settings)
     begin = [Begin(number, _as_plain(settings), sys.path) for number in range(1, settings.workers + 1)]
     metrics = Metrics()
     with _shared_file() as file:
         counts = ConnectionCounts.prepare(file.fileno(), settings.workers)
-        launch = partial(
-            start_process,
-            _worker_command(),
-            worker_environment(os.environ, _threads(settings)),
-            (bound.fileno(), file.fileno()),
-        )
+        listeners = [bound] if admin is None else [bound, admin]
+        files = (file.fileno(), *(listener.fileno() for listener in listeners))
+        environment = worker_environment(os.environ, _threads(settings))
+        launch = partial(start_process, _worker_command(), environment, files)
         supervisor = Supervisor(
             launch, begin, metrics, counts, run_options_of(settings), worker_timeout=settings.worker_timeout
         )
         with registry_of(settings, references) as registry:
             away: set[str] = set()
             sources = [_source(settings, r, supervisor.crew, registry, metrics, away) for r in references]
-            await supervisor.run(sources, bound, announce)
+            await supervisor.run(sources, listeners, announce)
 
 
 def _shared_file() -> BinaryIO:
@@ -152,7 +151,9 @@ def _plan_version(version: ModelVersion, fetch: Callable[[ModelVersion], Path]) 
     return PlannedVersion(version.version, str(path), PackagedModel.open(path).digest, hold(path))
 
 
-async def run_worker(channel: Channel, begin: Begin, settings: Settings, listener: socket.socket, file: int) -> None:
+async def run_worker(
+    channel: Channel, begin: Begin, settings: Settings, file: int, listener: socket.socket, admin: socket.socket | None
+) -> None:
     """A worker's life, from the supervisor's first word on."""
     metrics = Metrics()
     references = parse_models(settings)
@@ -165,12 +166,16 @@ async def run_worker(channel: Channel, begin: Begin, settings: Settings, listene
         [model.served for model in told.values()], metrics, default=settings.default_model,
         patterns=patterns_of(references), tidy=True, intake=intake_of(settings),
     )  # fmt: skip
-    listener.setblocking(False)
-    acceptor = Acceptor(listener, begin.number, ConnectionCounts(file))
+    listeners = [listener] if admin is None else [listener, admin]
+    for each in listeners:
+        each.setblocking(False)
+    acceptor = Acceptor(listeners, begin.number, ConnectionCounts(file))
     options = run_options_of(settings)
-    await work(app_of(settings, gateway), gateway, told, make, channel=channel, acceptor=acceptor, options=options)
+    await work(
+        app_of(settings, gateway, admin), gateway, told, make, channel=channel, acceptor=acceptor, options=options
+    )
 
 
 def _told(served: ServedModel, settings: Settings, metrics: Metrics) -> ToldModel:
-    options = replace(load_options_of(settings), threads=_threads(settings))
-    return ToldModel(served, partial(load_path, options=options), metrics, serving_options_of(settings))
+    load = load_of(settings.model_copy(update={"threads": _threads(settings)}), served.name)
+    return ToldModel(served, load, metrics, serving_options_of(settings))

@@ -9,15 +9,17 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from penstock.artifacts import Hold, fetch_package, hold
+from penstock.artifacts import Hold, hold
 from penstock.flavors import Predictor
 from penstock.loading.proof import Proof, prove
 from penstock.package import PackagedModel
-from penstock.registry.interface import ModelVersion, Registry
-from penstock.registry.reference import ModelReference
 from penstock.signature import Signature
+
+if TYPE_CHECKING:  # a model process loads packages, and has no registry
+    from penstock.registry.interface import ModelVersion, Registry
+    from penstock.registry.reference import ModelReference
 
 __all__ = [
     "LoadOptions",
@@ -25,6 +27,7 @@ __all__ = [
     "Proof",
     "fetch_reference",
     "load_model",
+    "load_package",
     "load_path",
     "load_reference",
     "load_version",
@@ -68,6 +71,16 @@ class LoadedModel:
     def signature(self) -> Signature | None:
         return self.package.manifest.signature
 
+    @property
+    def cyclic(self) -> bool:
+        """Whether it may leave circles of objects behind."""
+        return self.predictor.cyclic
+
+    @property
+    def takes_frames(self) -> bool:
+        """Whether tables reach the model as pandas frames."""
+        return self.predictor.takes_frames
+
     def close(self) -> None:
         self.predictor.close()
         self.hold.close()
@@ -82,16 +95,20 @@ def load_path(path: str | Path, options: LoadOptions = _DEFAULTS) -> LoadedModel
     Raises PackageNotFound, PackageInvalid, SealBroken, FlavorUnknown, DependencyMissing, EnvironmentMismatch,
     CodeNotTrusted, CodeConflict, ArtifactInvalid, ProofFailed.
     """
-    held = hold(Path(path))
+    return load_package(PackagedModel.open(path), options)
+
+
+def load_package(package: PackagedModel, options: LoadOptions = _DEFAULTS) -> LoadedModel:
+    """Loads and proves an opened package, which stays in its cache from now on. Raises what load_path raises."""
+    held = hold(package.path)
     try:
-        return _load(path, options, held)
+        return _load(package, options, held)
     except BaseException:
         held.close()
         raise
 
 
-def _load(path: str | Path, options: LoadOptions, held: Hold) -> LoadedModel:
-    package = PackagedModel.open(path)
+def _load(package: PackagedModel, options: LoadOptions, held: Hold) -> LoadedModel:
     package.verify()
     if options.strict_env:
         package.check_environment(options.flavor)
@@ -116,18 +133,22 @@ def load_version(
     version: ModelVersion,
     options: LoadOptions = _DEFAULTS,
     *,
-    fetch: Callable[[ModelVersion], Path] = lambda version: fetch_package(version.source, version.digest),
+    fetch: Callable[[ModelVersion], Path] | None = None,
 ) -> LoadedModel:
     """Fetches a registered version, then loads and proves it. Raises what `fetch`, the registry's own, and load_path
     raise."""
+    if fetch is None:
+        from penstock.artifacts import fetch_package
+
+        return load_path(fetch_package(version.source, version.digest), options)
     return load_path(fetch(version), options)
 
 
-Resolve: TypeAlias = Callable[[ModelReference, Registry], ModelVersion]
+Resolve: TypeAlias = "Callable[[ModelReference, Registry], ModelVersion]"
 
 
 def fetch_reference(
-    reference: ModelReference, registry: Registry | None, resolve: Resolve = ModelReference.resolve
+    reference: ModelReference, registry: Registry | None, resolve: Resolve | None = None
 ) -> tuple[str, Path]:
     """What a user named as a local directory, and the number of its version, empty where it has none.
 
@@ -139,7 +160,7 @@ def fetch_reference(
     assert registry is not None
     if reference.uri:
         return "", registry.fetch_uri(reference.uri)
-    version = resolve(reference, registry)
+    version = reference.resolve(registry) if resolve is None else resolve(reference, registry)
     return version.version, registry.fetch(version)
 
 
@@ -147,7 +168,7 @@ def load_reference(
     reference: ModelReference,
     registry: Registry | None,
     options: LoadOptions = _DEFAULTS,
-    resolve: Resolve = ModelReference.resolve,
+    resolve: Resolve | None = None,
 ) -> tuple[str, LoadedModel]:
     """The same, loaded and proven. A package without a version is named by the beginning of its digest.
 

@@ -29,7 +29,7 @@ _LINGER_SECONDS = 1.0
 
 
 # Where a request's headers are kept by name: a handful are looked up of each.
-_NAMED = "penstock.headers"
+NAMED = "penstock.headers"
 
 
 class ClientLeft(Exception):
@@ -61,16 +61,16 @@ class Hold:
 
 def header(scope: Scope, name: bytes) -> bytes | None:
     """The value of a request header, the first where there are several; ASGI gives names in lower case."""
-    named: dict[bytes, bytes] | None = scope.get(_NAMED)
+    named: dict[bytes, bytes] | None = scope.get(NAMED)
     if named is None:
-        named = scope[_NAMED] = dict(reversed(scope["headers"]))
+        named = scope[NAMED] = dict(reversed(scope["headers"]))
     return named.get(name)
 
 
 def any_header(scope: Scope, names: frozenset[bytes]) -> bool:
     """Whether the request has any of these headers."""
     header(scope, b"")
-    return not names.isdisjoint(scope[_NAMED])
+    return not names.isdisjoint(scope[NAMED])
 
 
 def declared_length(scope: Scope) -> int:

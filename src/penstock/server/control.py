@@ -162,6 +162,15 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class GaveUp:
+    """A version's process in this worker has ended again and again while it answered; `why` is how."""
+
+    model: str
+    version: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answers:
     """What was told is carried out: this version answers now."""
 
@@ -185,7 +194,7 @@ class Scrape:
 
 Message: TypeAlias = (
     Begin | Ask | Tell | Mark | Note | Agree | Serve | Unserve | Begun | Beat | Accept | Company | Drain | Collect
-    | Exposition | Hello | Proven | Failed | Answers | Numbers | Scrape
+    | Exposition | Hello | Proven | Failed | GaveUp | Answers | Numbers | Scrape
 )  # fmt: skip
 _KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in get_args(Message)}
 

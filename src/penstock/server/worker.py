@@ -26,6 +26,7 @@ from penstock.server.control import (
     Drain,
     Exposition,
     Failed,
+    GaveUp,
     Hello,
     Mark,
     Message,
@@ -104,6 +105,12 @@ class Worker:
         self._ids = itertools.count(1)
         self._settled = False
         gateway.exposition = self.exposition
+        for model in self._models.values():
+            self._listen(model)
+
+    def _listen(self, model: ToldModel) -> None:
+        name = model.served.name
+        model.served.on_failed = lambda version, why: self._channel.send(GaveUp(name, version, why))
 
     async def follow_orders(self) -> None:
         """Until the supervisor is gone; then the worker goes too."""
@@ -132,6 +139,7 @@ class Worker:
                 self._models[model].served.agreed = version
             case Serve(model, alias):
                 self._models[model] = made = self._make(model, alias)
+                self._listen(made)
                 self._gateway.add(made.served)
             case Unserve(model):
                 self._models.pop(model).close()

@@ -62,7 +62,8 @@ class Crew:
         self._on_unfit = on_unfit
         # The whole mutable state: plans by model, models that may be stale, workers by number, preparations that
         # somebody waits for, the digests of packages that a worker died over, what keeps wanted versions from
-        # answering; models that workers do not know by themselves, with their aliases, and patterns that have begun.
+        # answering; models that workers do not know by themselves, with their aliases, patterns that have begun, and
+        # who is told of versions that fail.
         self._plans: dict[str, Plan] = {}
         self._stale: set[str] = set()
         self._members: dict[int, _Member] = {}
@@ -71,6 +72,7 @@ class Crew:
         self._failures: dict[str, LoadFailure | None] = {}
         self._added: dict[str, str] = {}
         self._begun: set[str] = set()
+        self._on_failed: dict[str, Callable[[str, str], None]] = {}
 
     @property
     def joined(self) -> list[int]:
@@ -91,6 +93,7 @@ class Crew:
     def unserve(self, model: str) -> None:
         """Every worker lets a model that was added go. Nobody prepares a version of it any more."""
         del self._plans[model], self._added[model]
+        self._on_failed.pop(model, None)
         self._failures.pop(model, None)
         self._stale.discard(model)
         for member in self._members.values():
@@ -232,6 +235,15 @@ class Crew:
         else:
             self._pump(model)
 
+    def gave_up(self, model: str, version: str, why: str) -> None:
+        """A worker found that a version's processes end again and again: one is enough to judge it by."""
+        if (told := self._on_failed.get(model)) is not None:
+            told(version, why)
+
+    def on_failed(self, model: str, told: Callable[[str, str], None]) -> None:
+        """Whom to tell of that."""
+        self._on_failed[model] = told
+
     def close(self) -> None:
         """Nothing is waited for any more."""
         for waiting in self._waiting.values():
@@ -315,12 +327,14 @@ class CrewStage:
     def __init__(self, crew: Crew, name: str, metrics: Metrics, *, alias: str = "", added: bool = False) -> None:
         self.name = name
         self.alias = alias
+        self.on_failed: Callable[[str, str], None] = lambda version, why: None
         self._crew = crew
         self._metrics = metrics
         if added:
             crew.serve(name, alias)
         else:
             crew.add_model(name)
+        crew.on_failed(name, lambda version, why: self.on_failed(version, why))
 
     @property
     def current(self) -> str | None:

@@ -15,7 +15,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol
 
-from penstock.errors import PenstockError, RegistryNotFound, RegistryUnavailable, SignatureIncompatible, error_code
+from penstock.errors import (
+    ModelProcessLost,
+    PenstockError,
+    RegistryNotFound,
+    RegistryUnavailable,
+    SignatureIncompatible,
+    error_code,
+)
 from penstock.metrics import Metrics
 from penstock.registry.interface import ModelVersion
 from penstock.registry.resolutions import AWAY, LastResolution
@@ -106,17 +113,19 @@ class Follower(Generic[P]):
         # Followers of one registry share a set of those that cannot reach it: one line in the log for all.
         self._away = away if away is not None else set()
         # The whole mutable state: what the registry last said and how fresh that is, the load under way, the last
-        # failure and what is known of it, until when the previous version is kept, failed polls in a row, whether that
-        # was said, the word that a round is due.
+        # failure and what is known of it, the version that was given up while it answered, until when the previous
+        # version is kept, failed polls in a row, whether that was said, the word that a round is due.
         self._freshness = Freshness(self._follow.poll_interval)
         self._wanted: ModelVersion | None = None
         self._loading: tuple[str, asyncio.Task[P]] | None = None
         self._failure: Failure | None = None
         self._known_failure: LoadFailure | None = None
+        self._given_up: str | None = None
         self._previous_until = 0.0
         self._failed_polls = 0
         self._unreachable = False
         self._woken = asyncio.Event()
+        stage.on_failed = self.give_up
 
     async def start(self) -> None:
         """Resolves and loads for the first time. Raises what that raises, but for a registry or store that is there and
@@ -194,6 +203,8 @@ class Follower(Generic[P]):
             raise
         finally:
             self._show_freshness()
+        if self._given_up is not None and self._given_up != self._wanted.version:
+            self._failure = self._given_up = None  # the alias has moved on
         self._metrics.registry_success.labels(self.stage.name).set_to_current_time()
         self._failed_polls = 0
         if self._unreachable:
@@ -302,6 +313,25 @@ class Follower(Generic[P]):
 
     def _keep_previous(self) -> None:
         self._previous_until = self._clock() + self._follow.keep_previous
+
+    def give_up(self, version: str, why: str) -> None:
+        """A version has failed while it answered. Where the one before it is still warm, that one answers again, and
+        the failed one is not tried until the alias has named another version."""
+        if version != self.stage.current or self.stage.previous is None:
+            return
+        previous = self.stage.previous
+        self._given_up = version
+        self._failure = Failure(version, 1, math.inf)
+        text = f"Its process {why}."
+        self._known_failure = LoadFailure(version, ModelProcessLost.code, text, self._now(), 1, final=True)
+        self.stage.note_failure(self._known_failure)
+        self.stage.revert()
+        self.stage.retire_previous()  # or the alias, which still names it, would have it back at once
+        log.error(
+            "%s: version %s has failed and is taken back, version %s answers again. %s It is tried again when %s has "
+            "named another version.",
+            self.stage.name, version, previous, text, self.stage.alias or "its alias",
+        )  # fmt: skip
 
     def _clear_failure(self) -> None:
         self._failure = self._known_failure = None
