@@ -199,3 +199,10 @@ async def test_it_stands_apart_from_the_terminal(package: Path) -> None:
         groups: list[Any] = [os.getpgid(pid) for pid in (process.pid, process.keeper)]
         assert groups == [process.pid, process.keeper]
         assert os.getpgid(0) not in groups
+
+
+async def test_a_model_that_waits_is_asked_side_by_side(package: Path) -> None:
+    async with apart(package, slots=4) as servable:
+        began = perf_counter()
+        await asyncio.gather(*(answer(servable, faulty.sleeps, 0.5) for _ in range(4)))
+        assert perf_counter() - began < 1.5  # one after the other they would take two seconds

@@ -9,6 +9,7 @@ or, where that shows too late, a watch takes it from the thread that is still bu
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import threading
 import time
@@ -24,8 +25,10 @@ from penstock.host.payloads import decode
 from penstock.host.payloads import encode as encode_payload
 from penstock.host.values import unpack
 
-# A model that takes longer, as a rule, has its questions answered side by side.
-_QUICK = 0.001
+# A model whose predictions, as a rule, wait for something and take longer than the first number of seconds, or take
+# longer than the second one in any case, has its questions answered side by side. One is looked at apart now and then.
+_WAITING, _SLOW = 0.001, 0.005
+_LOOK_EVERY = 32
 
 # How long a question may hold up the next ones, before another thread takes over; and how long a watch looks on when
 # nothing comes any more.
@@ -35,6 +38,15 @@ _WATCH_ON = 300
 # So many small answers go together.
 _TOGETHER = 16
 _SMALL = 64 * 1024
+
+
+def times_waited() -> int:
+    """How often this thread has left the processor by its own will: to sleep, to read, for a lock. A neighbour that
+    takes the processor away, and makes everything look slow, does not count."""
+    return resource.getrusage(_THREAD).ru_nvcsw if _THREAD is not None else int(perf_counter() * 1e9)
+
+
+_THREAD: int | None = getattr(resource, "RUSAGE_THREAD", None)  # Linux has it; elsewhere time alone decides
 
 
 class Service:
@@ -52,12 +64,12 @@ class Service:
         self._writing = threading.Lock()
         self._watching = threading.Event()
         # The whole mutable state. Changed by who has the turn: questions that came together, whether the socket has
-        # ended, and the model's usual seconds. Under _guard: threads there are and how many of them are at work; how
-        # many questions were begun, and which of them is answered by a thread that has kept the turn (0: none). Under
-        # _writing: answers that wait for the next ones.
+        # ended; of the last questions that were answered with the turn kept, the share that waited. Under _guard:
+        # threads there are and how many of them are at work; how many questions were begun, and which of them is
+        # answered by a thread that has kept the turn (0: none). Under _writing: answers that wait for the next ones.
         self._ready: deque[Frame] = deque()
         self._ended = False
-        self._usual = 0.0
+        self._slow = 0.0
         self._guard = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._busy = 0
@@ -101,7 +113,7 @@ class Service:
         with self._guard:
             self._busy += 1
             self._begun += 1
-            if self._slots == 1 or self._usual <= _QUICK:
+            if self._slots == 1 or self._slow <= 0.5 or not self._begun % _LOOK_EVERY:
                 self._kept = self._begun
             else:
                 self._pass_on()
@@ -143,10 +155,12 @@ class Service:
                 raise Malformed(f"{frame.kind.name} where a question was expected")
             payload = decode(frame.plan, frame.body, question=True)
             params = unpack(frame.note) if frame.note else None
-            began = perf_counter()
+            alone, waits, began = self._kept, times_waited(), perf_counter()
             answer = self._predictor.predict(payload, params)
             seconds = perf_counter() - began
-            self._usual += (seconds - self._usual) / 8
+            if alone and alone == self._begun:  # beside others it would wait for the interpreter
+                slow = seconds > _SLOW or (seconds > _WAITING and times_waited() > waits)
+                self._slow += (slow - self._slow) / 4
             plan, body = encode_payload(answer)
             pieces = encode(Kind.ANSWER, frame.id, plan=plan, body=body, seconds=seconds)
         except Malformed:
