@@ -16,6 +16,7 @@ from penstock.cli.assembly import (
     app_of,
     fetch_of,
     follow_options_of,
+    isolation_of,
     load_options_of,
     make_gateway,
     parse_models,
@@ -43,6 +44,7 @@ def options_of(settings: Settings) -> dict[str, Any]:
     return {
         "load": load_options_of(settings),
         "serving": serving_options_of(settings),
+        "isolation": isolation_of(settings),
         "follow": follow_options_of(settings),
         "guarded": isinstance(getattr(fetch, "__self__", None), SignatureGuard),
     }
