@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from penstock.metrics import DISPATCH_REASONS, OUTCOMES, STAGES, Metrics
+import penstock
+from penstock.metrics import DISPATCH_REASONS, LOAD_STAGES, OUTCOMES, STAGES, Metrics
 
 
 @pytest.fixture
@@ -34,10 +35,14 @@ def test_all_the_labels_there_may_be(metrics: Metrics) -> None:
     metrics.describe_version("m", "1", digest="d", flavor="onnx", alias="", state="current")
     metrics.loads.labels("m", "ok")
     metrics.swaps.labels("m", "load")
+    metrics.expect_model("m")
+    with metrics.load_stages("m")("load"):
+        pass
     samples = [sample for family in metrics.registry.collect() for sample in family.samples]
     labels = {tuple(name for name in sample.labels if name != "le") for sample in samples}
     assert labels <= {
-        (), ("model",), ("model", "outcome"), ("model", "kind"), ("model", "version"),
+        (), ("release",), ("model",), ("model", "outcome"), ("model", "kind"), ("model", "version"),
+        ("model", "stage", "outcome"),
         ("model", "version", "reason"), ("model", "version", "limit"), ("model", "version", "stage"),
         ("model", "version", "protocol"),
         ("model", "version", "protocol", "outcome"),
@@ -106,6 +111,40 @@ def test_loads_are_timed_and_counted(metrics: Metrics) -> None:
     assert value("penstock_loads_total", {"model": "m", "outcome": "ok"}) == 1
     assert value("penstock_loads_total", {"model": "m", "outcome": "failed"}) == 1
     assert value("penstock_load_seconds_count", {"model": "m"}) == 2
+
+
+def test_the_steps_of_a_load_are_timed_and_how_they_went(metrics: Metrics) -> None:
+    timed = metrics.load_stages("m")
+    for stage in LOAD_STAGES:
+        with timed(stage):
+            pass
+    with pytest.raises(ZeroDivisionError), timed("prove"):
+        _ = 1 / 0
+    value = metrics.registry.get_sample_value
+
+    def count(stage: str, outcome: str) -> float | None:
+        return value("penstock_load_stage_seconds_count", {"model": "m", "stage": stage, "outcome": outcome})
+
+    assert [count(stage, "ok") for stage in LOAD_STAGES] == [1, 1, 1, 1]
+    assert count("prove", "failed") == 1
+    assert count("load", "failed") is None
+
+
+def test_what_may_go_wrong_is_there_before_it_does(metrics: Metrics) -> None:
+    metrics.expect_model("m")
+    value = metrics.registry.get_sample_value
+    assert value("penstock_loads_total", {"model": "m", "outcome": "failed"}) == 0
+    assert value("penstock_registry_errors_total", {"model": "m"}) == 0
+    assert value("penstock_swap_failing", {"model": "m"}) == 0
+
+
+def test_the_loops_lag_and_the_release(metrics: Metrics) -> None:
+    metrics.loop_lag.observe(0.02)
+    value = metrics.registry.get_sample_value
+    assert value("penstock_event_loop_lag_seconds_sum") == 0.02
+    assert value("penstock_event_loop_lag_seconds_bucket", {"le": "0.01"}) == 0
+    assert value("penstock_event_loop_lag_seconds_bucket", {"le": "0.025"}) == 1
+    assert value("penstock_build_info", {"release": penstock.__version__}) == 1
 
 
 def test_histograms_see_below_a_millisecond(metrics: Metrics) -> None:

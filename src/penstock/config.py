@@ -124,6 +124,16 @@ class Settings(BaseModel):
     drain_timeout: float = Field(30.0, ge=0, description="After that, how long to finish what is in flight.")
     log_format: Literal["plain", "json"] = Field("plain", description="Log lines for people or for machines.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level to log.")
+    access_log: bool = Field(False, description="Log a line of JSON on stderr for every request for predictions.")
+    access_log_sample: float = Field(1.0, gt=0, le=1, description="The share of requests in the access log, by chance.")
+    otlp_endpoint: str | None = Field(
+        None,
+        description="Send OpenTelemetry traces to this collector (OTLP over HTTP), as http://collector:4318.",
+        json_schema_extra=_mlflow("OTEL_EXPORTER_OTLP_ENDPOINT"),  # OpenTelemetry's own, and MLflow reads it too
+    )
+    trace_sample: float = Field(
+        1.0, ge=0, le=1, description="The share of requests that are traced, where their traceparent does not say."
+    )
 
     @field_validator("api_token")
     @classmethod

@@ -12,14 +12,16 @@ from pathlib import Path
 
 from starlette.types import ASGIApp
 
+from penstock.cli.observing import observers_of
 from penstock.config import Settings
 from penstock.errors import ConfigError
-from penstock.loading import LoadOptions, load_reference, load_version
+from penstock.loading import LoadOptions, Timed, load_reference, load_version
 from penstock.metrics import Metrics
 from penstock.registry import Registry, open_registry
 from penstock.registry.interface import ModelVersion
 from penstock.registry.reference import ModelReference, parse_reference
 from penstock.server.app import make_app
+from penstock.server.observed import Observe
 from penstock.server.run import RunOptions, serve
 from penstock.serving.admission import Intake
 from penstock.serving.gateway import Gateway
@@ -35,8 +37,9 @@ async def serve_forever(settings: Settings, bound: socket.socket, announce: Call
     references = parse_models(settings)
     with registry_of(settings, references) as registry:
         gateway = make_gateway(settings, references, registry)
-        app = app_of(settings, gateway)
-        await serve(app, gateway, bound, run_options_of(settings), on_ready=announce)
+        with observers_of(settings, gateway.metrics) as observe:
+            app = app_of(settings, gateway, observe)
+            await serve(app, gateway, bound, run_options_of(settings), on_ready=announce)
 
 
 def parse_models(settings: Settings) -> list[ModelReference]:
@@ -64,13 +67,14 @@ def registry_of(settings: Settings, references: list[ModelReference]) -> Iterato
         registry.close()
 
 
-def app_of(settings: Settings, gateway: Gateway) -> ASGIApp:
+def app_of(settings: Settings, gateway: Gateway, observe: Observe | None = None) -> ASGIApp:
     return make_app(
         gateway,
         token=settings.api_token.get_secret_value(),
         max_body_bytes=settings.max_body_bytes,
         timeout=settings.timeout,
         nan_words=settings.nan_words,
+        observe=observe,
     )
 
 
@@ -113,14 +117,15 @@ def _source(
 ) -> Source:
     load = load_options_of(settings)
     stage = LocalStage(served, metrics, serving_options_of(settings))
+    timed = metrics.load_stages(served.name)
     if not reference.follows:
-        return Pinned(stage, partial(asyncio.to_thread, _load_pinned, reference, registry, load), metrics)
+        return Pinned(stage, partial(asyncio.to_thread, _load_pinned, reference, registry, load, timed), metrics)
     assert registry is not None
     fetch = fetch_of(settings, registry, lambda: stage.current)
     return Follower(
         stage,
         partial(reference.resolve, registry),
-        in_a_thread(partial(load_version, options=load, fetch=fetch)),
+        in_a_thread(partial(load_version, options=load, fetch=fetch, timed=timed)),
         metrics,
         follow=follow_options_of(settings),
     )
@@ -135,5 +140,7 @@ def fetch_of(
     return SignatureGuard(registry.fetch, current).fetch
 
 
-def _load_pinned(reference: ModelReference, registry: Registry | None, options: LoadOptions) -> LoadedVersion:
-    return LoadedVersion(*load_reference(reference, registry, options))
+def _load_pinned(
+    reference: ModelReference, registry: Registry | None, options: LoadOptions, timed: Timed
+) -> LoadedVersion:
+    return LoadedVersion(*load_reference(reference, registry, options, timed=timed))

@@ -24,8 +24,9 @@ from penstock.cli.assembly import (
     run_options_of,
     serving_options_of,
 )
+from penstock.cli.observing import observers_of
 from penstock.config import Settings
-from penstock.loading import fetch_reference, load_path
+from penstock.loading import Timed, fetch_reference, load_path
 from penstock.metrics import Metrics
 from penstock.package import PackagedModel
 from penstock.registry import Registry
@@ -89,13 +90,14 @@ def _source(
     settings: Settings, reference: ModelReference, crew: Crew, registry: Registry | None, metrics: Metrics
 ) -> Source:
     stage = CrewStage(crew, reference.served_as, metrics, alias=reference.alias)
+    timed = metrics.load_stages(reference.served_as)
     if not reference.follows:
-        return Pinned(stage, partial(_prepare, stage, partial(_plan_pinned, reference, registry)), metrics)
+        return Pinned(stage, partial(_prepare, stage, partial(_plan_pinned, reference, registry, timed)), metrics)
     assert registry is not None
     fetch = fetch_of(settings, registry, lambda: stage.current)
 
     async def prepare(version: ModelVersion) -> CrewVersion:
-        return await _prepare(stage, partial(_plan_version, version, fetch))
+        return await _prepare(stage, partial(_plan_version, version, fetch, timed))
 
     return Follower(stage, partial(reference.resolve, registry), prepare, metrics, follow=follow_options_of(settings))
 
@@ -104,15 +106,17 @@ async def _prepare(stage: CrewStage, find: Callable[[], PlannedVersion]) -> Crew
     return await stage.prepare(await asyncio.to_thread(find))
 
 
-def _plan_pinned(reference: ModelReference, registry: Registry | None) -> PlannedVersion:
+def _plan_pinned(reference: ModelReference, registry: Registry | None, timed: Timed) -> PlannedVersion:
     """Fetched once, for all workers."""
-    version, path = fetch_reference(reference, registry)
+    with timed("fetch"):
+        version, path = fetch_reference(reference, registry)
     digest = PackagedModel.open(path).digest
     return PlannedVersion(version or digest[:12], str(path), digest)
 
 
-def _plan_version(version: ModelVersion, fetch: Callable[[ModelVersion], Path]) -> PlannedVersion:
-    path = fetch(version)
+def _plan_version(version: ModelVersion, fetch: Callable[[ModelVersion], Path], timed: Timed) -> PlannedVersion:
+    with timed("fetch"):
+        path = fetch(version)
     return PlannedVersion(version.version, str(path), PackagedModel.open(path).digest)
 
 
@@ -125,9 +129,12 @@ async def run_worker(channel: Channel, begin: Begin, settings: Settings, listene
     listener.setblocking(False)
     acceptor = Acceptor(listener, begin.number, ConnectionCounts(file))
     options = run_options_of(settings)
-    await work(app_of(settings, gateway), gateway, told, channel=channel, acceptor=acceptor, options=options)
+    with observers_of(settings, metrics, begin.number) as observe:
+        app = app_of(settings, gateway, observe)
+        await work(app, gateway, told, channel=channel, acceptor=acceptor, options=options)
 
 
 def _told(served: ServedModel, settings: Settings, metrics: Metrics) -> ToldModel:
     options = replace(load_options_of(settings), threads=_threads(settings))
-    return ToldModel(served, partial(load_path, options=options), metrics, serving_options_of(settings))
+    load = partial(load_path, options=options, timed=metrics.load_stages(served.name))
+    return ToldModel(served, load, metrics, serving_options_of(settings))

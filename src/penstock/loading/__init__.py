@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from penstock.artifacts import fetch_package
 from penstock.flavors import Predictor
@@ -22,6 +24,7 @@ __all__ = [
     "LoadOptions",
     "LoadedModel",
     "Proof",
+    "Timed",
     "fetch_reference",
     "load_model",
     "load_path",
@@ -72,15 +75,23 @@ class LoadedModel:
 
 _DEFAULTS = LoadOptions()
 
+# Given the name of a load's step (fetch, verify, load, prove), what to do around it.
+Timed: TypeAlias = Callable[[str], AbstractContextManager[None]]
 
-def load_path(path: str | Path, options: LoadOptions = _DEFAULTS) -> LoadedModel:
+
+def _untimed(_: str) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+def load_path(path: str | Path, options: LoadOptions = _DEFAULTS, *, timed: Timed = _untimed) -> LoadedModel:
     """Loads and proves the package in a directory.
 
     Raises PackageNotFound, PackageInvalid, SealBroken, FlavorUnknown, DependencyMissing, EnvironmentMismatch,
     CodeNotTrusted, CodeConflict, ArtifactInvalid, ProofFailed.
     """
-    package = PackagedModel.open(path)
-    package.verify()
+    with timed("verify"):
+        package = PackagedModel.open(path)
+        package.verify()
     if options.strict_env:
         package.check_environment(options.flavor)
     for library in package.environment(options.flavor):
@@ -89,9 +100,11 @@ def load_path(path: str | Path, options: LoadOptions = _DEFAULTS) -> LoadedModel
                 "%s was made with %s %s; installed is %s. Its answers may differ.",
                 package.path.name, library.name, library.packaged, library.installed or "none",
             )  # fmt: skip
-    predictor = package.load(trust_code=options.trust_code, flavor=options.flavor, threads=options.threads)
+    with timed("load"):
+        predictor = package.load(trust_code=options.trust_code, flavor=options.flavor, threads=options.threads)
     try:
-        proof = prove(predictor, package)
+        with timed("prove"):
+            proof = prove(predictor, package)
     except BaseException:
         predictor.close()
         raise
@@ -105,10 +118,13 @@ def load_version(
     options: LoadOptions = _DEFAULTS,
     *,
     fetch: Callable[[ModelVersion], Path] = lambda version: fetch_package(version.source, version.digest),
+    timed: Timed = _untimed,
 ) -> LoadedModel:
     """Fetches a registered version, then loads and proves it. Raises what `fetch`, the registry's own, and load_path
     raise."""
-    return load_path(fetch(version), options)
+    with timed("fetch"):
+        path = fetch(version)
+    return load_path(path, options, timed=timed)
 
 
 def fetch_reference(reference: ModelReference, registry: Registry | None) -> tuple[str, Path]:
@@ -127,14 +143,19 @@ def fetch_reference(reference: ModelReference, registry: Registry | None) -> tup
 
 
 def load_reference(
-    reference: ModelReference, registry: Registry | None, options: LoadOptions = _DEFAULTS
+    reference: ModelReference,
+    registry: Registry | None,
+    options: LoadOptions = _DEFAULTS,
+    *,
+    timed: Timed = _untimed,
 ) -> tuple[str, LoadedModel]:
     """The same, loaded and proven. A package without a version is named by the beginning of its digest.
 
     Raises what fetch_reference and load_path raise.
     """
-    version, path = fetch_reference(reference, registry)
-    loaded = load_path(path, options)
+    with timed("fetch"):
+        version, path = fetch_reference(reference, registry)
+    loaded = load_path(path, options, timed=timed)
     return version or loaded.digest[:12], loaded
 
 

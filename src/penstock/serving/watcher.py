@@ -59,6 +59,7 @@ class Pinned(Generic[P]):
         self._stage = stage
         self._prepare = prepare
         self._metrics = metrics
+        metrics.expect_model(stage.name)
 
     async def start(self) -> None:
         with self._metrics.loading(self._stage.name):
@@ -93,8 +94,11 @@ class Follower(Generic[P]):
         self._follow = follow or FollowOptions()
         self._clock = clock
         self._chance = chance
-        # The whole mutable state: what the registry last said, the load under way, the last failure, two notes.
+        metrics.expect_model(stage.name)
+        # The whole mutable state: what the registry last said, and since when; the load under way, the last failure,
+        # two notes.
         self._wanted: ModelVersion | None = None
+        self._wanted_since = 0.0
         self._loading: tuple[str, asyncio.Task[P]] | None = None
         self._failure: Failure | None = None
         self._previous_until = 0.0
@@ -132,6 +136,9 @@ class Follower(Generic[P]):
             self._note_unreachable(error)
         while await self._carry_out(next_action(self._snapshot())):
             pass
+        wanted = self._wanted.version if self._wanted else None
+        failing = self._failure is not None and self._failure.version == wanted != self.stage.current
+        self._metrics.swap_failing.labels(self.stage.name).set(failing)
 
     async def _sleep(self, seconds: float) -> None:
         """Waits for the next poll, or until a load ends, which is acted on at once."""
@@ -141,7 +148,10 @@ class Follower(Generic[P]):
             await asyncio.sleep(seconds)
 
     async def _poll(self) -> None:
-        self._wanted = await asyncio.to_thread(self._resolve)
+        wanted = await asyncio.to_thread(self._resolve)
+        if self._wanted is None or self._wanted.version != wanted.version:
+            self._wanted_since = self._clock()
+        self._wanted = wanted
         self._metrics.registry_success.labels(self.stage.name).set_to_current_time()
         if self._unreachable:
             self._unreachable = False
@@ -183,7 +193,7 @@ class Follower(Generic[P]):
             case Revert():
                 self.stage.revert()
                 self._failure = None  # what was refused beside the other version may do beside this one
-                self._keep_previous()
+                self._swapped()
                 return True
             case RetirePrevious():
                 self.stage.retire_previous()
@@ -212,9 +222,10 @@ class Follower(Generic[P]):
             return
         self._failure = None
         self.stage.swap(prepared)
-        self._keep_previous()
+        self._swapped()
 
-    def _keep_previous(self) -> None:
+    def _swapped(self) -> None:
+        self._metrics.swap_seconds.labels(self.stage.name).observe(self._clock() - self._wanted_since)
         self._previous_until = self._clock() + self._follow.keep_previous
 
     def _note_failure(self, version: str, error: BaseException) -> None:
