@@ -6,7 +6,7 @@ STAMP := $(VENV)/installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-services check mlflow-env record-contract bench bench-all bench-score load docs format lock clean
+.PHONY: help install demo serve test test-services check mlflow-env record-contract bench bench-all bench-score load docs dashboards format lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ load: $(STAMP)  ## one locust file against a server of its own: make load NAME=s
 
 docs: $(STAMP)  ## write the lists of settings and metrics anew
 	$(BIN)/python docs/make_lists.py
+
+dashboards: $(STAMP)  ## write the Grafana dashboard anew
+	$(BIN)/python docs/make_dashboard.py
 
 check: $(STAMP)  ## style, types, layers
 	$(BIN)/ruff check
