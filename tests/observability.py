@@ -37,10 +37,10 @@ class Question:
     where: str
     expression: str
 
-    def filled(self, interval: str = "5m") -> str:
+    def filled(self, rate_interval: str = "5m", interval: str = "5m") -> str:
         """With the dashboard's variables put in, as Grafana does where All is chosen."""
         text = re.sub(r"\$(namespace|model|version)", ".*", self.expression)
-        return text.replace("$__rate_interval", interval).replace("$__interval", interval)
+        return text.replace("$__rate_interval", rate_interval).replace("$__interval", interval)
 
 
 def dashboard() -> dict[str, Any]:

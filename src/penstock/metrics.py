@@ -38,6 +38,7 @@ OUTCOMES = ("ok", "client_error", "model_error", "rejected", "timeout", "interna
 STAGES = ("decode", "queue", "predict", "encode")
 DISPATCH_REASONS = ("idle", "freed", "full", "alone")
 LIMITS = ("rows", "wait", "deadline", "requests", "bytes")
+SWAPS = ("load", "swap", "revert")
 LOAD_STAGES = ("fetch", "verify", "load", "prove")
 
 _SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -321,6 +322,8 @@ class Metrics:
         """Lets what may go wrong with a model be seen from the start: a counter that begins at 1 never rose."""
         for outcome in ("ok", "failed"):
             self.loads.labels(model, outcome)
+        for kind in SWAPS:
+            self.swaps.labels(model, kind)
         self.registry_errors.labels(model)
         self.swap_failing.labels(model)
         self.swap_seconds.labels(model)

@@ -77,6 +77,7 @@ CASES = [
          {f'penstock_registry_last_success_timestamp_seconds{{{HERE}, model="m"}}': "0+60x20"}, 10),
     Case("PenstockWorkerRestarts", "again and again",
          {f'penstock_worker_restarts_total{{{HERE}, worker="1"}}': "0+1x20", f'penstock_worker_restarts_total{{{HERE}, worker="2"}}': "0x20"}, 15, 1),
+    Case("PenstockWorkerRestarts", "twice", {f'penstock_worker_restarts_total{{{HERE}, worker="1"}}': "0 1 2x20"}, 15),
     Case("PenstockWorkerRestarts", "once", {f'penstock_worker_restarts_total{{{HERE}, worker="1"}}': "0 1x20"}, 15),
     Case("PenstockWorkersMissing", "one waits",
          {f'penstock_workers{{{HERE}, state="serving"}}': "1x20", f'penstock_workers{{{HERE}, state="waiting"}}': "1x20",
