@@ -27,12 +27,19 @@ async def test_two_workers_log_and_trace_every_request(launch: Launch, identity_
         answered = 0
         while len({line["worker"] for line in lines(server)}) < 2:  # connections are spread by chance
             connection = await Connection.open(server.address)
+            name = connection.writer.get_extra_info("sockname")
             status, headers, _ = await connection.post(BODY)
             assert status == 200
             await connection.close()
             answered += 1
             await until(lambda n=answered: len(lines(server)) == n, seconds=30)
-            assert lines(server)[-1]["request_id"] == headers["x-request-id"]
+            line = lines(server)[-1]
+            assert line["request_id"] == headers["x-request-id"]
+            assert line["client"] == f"{name[0]}:{name[1]}"
+            assert (line["status"], line["outcome"], line["rows"]) == (200, "ok", 1)
+            assert min(line["decode_seconds"], line["predict_seconds"], line["encode_seconds"]) > 0
+            assert line["received_bytes"] == len(json.dumps(BODY))
+            assert line["sent_bytes"] == int(headers["content-length"])
         connection = await Connection.open(server.address)
         body = b'{"inputs": [[1, 2]]}'
         connection.writer.write(

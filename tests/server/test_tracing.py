@@ -70,6 +70,15 @@ def test_the_caller_decides_and_else_the_share(collector: Collector) -> None:
     assert sum(s.name == "POST invocations" for s in spans) == 1
 
 
+def test_a_share_of_all(collector: Collector) -> None:
+    chances = iter([0.1, 0.2, 0.3])
+    tracing = Tracing(collector.url, sample=0.2, chance=lambda: next(chances))
+    for number in range(3):
+        tracing(answered(str(number)))
+    tracing.close()
+    assert {s.attributes.get("penstock.request_id") for s in collector.spans} - {None} == {"0"}
+
+
 @pytest.mark.parametrize(("outcome", "failed"), [("model_error", True), ("timeout", True), ("client_error", False)])
 def test_whose_fault(collector: Collector, outcome: str, failed: bool) -> None:
     nothing = {"decode": 0.0, "queue": 0.0, "predict": 0.0, "encode": 0.0}
