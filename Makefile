@@ -32,7 +32,7 @@ test: $(STAMP)  ## every test that pip alone can serve
 mlflow-env: $(STAMP)  ## MLflow in an environment of its own, .venv-mlflow
 	$(BIN)/python tests/contract/environment.py
 
-test-services: $(STAMP) mlflow-env  ## tests against real services: MLflow
+test-services: $(STAMP) mlflow-env  ## tests against real services: MLflow, Prometheus (as root installs what is missing)
 	$(BIN)/python -m pytest -m services tests/services
 
 record-contract: $(STAMP) mlflow-env  ## ask real MLflow every question of the contract suite again

@@ -50,7 +50,12 @@ def build() -> str:
         made = made.with_row(dashboard.Row(title).id(next(numbers)))
         for panel in panels:
             made = made.with_panel(_panel(panel).id(next(numbers)))
-    return json.dumps(json.loads(JSONEncoder(sort_keys=True).encode(made.build())), indent=2, sort_keys=True) + "\n"
+    plain = json.loads(JSONEncoder().encode(made.build()))
+    for variable in plain["templating"]["list"]:
+        for stray in ("auto", "auto_count", "auto_min"):  # of intervals, which these are not
+            variable.pop(stray, None)
+    plain["annotations"]["list"][0] |= {"titleFormat": "{{kind}} of {{model}}", "tagKeys": "model"}
+    return json.dumps(plain, indent=2, sort_keys=True) + "\n"
 
 
 def _link(title: str, url: str) -> Any:

@@ -12,7 +12,7 @@ HERE = Path(__file__).parent
 SETTINGS = """# Settings
 
 Every setting of `penstock serve`. The key in `penstock.toml` is the flag's name with underscores. A flag wins over a variable,
-a variable over the file, and all of them over a variable of MLflow's, which means what it means there. `penstock config show`
+a variable over the file, and all of them over a variable of MLflow's or OpenTelemetry's, which means what it means there. `penstock config show`
 prints the values in force and where each comes from; given models and flags, those that `penstock serve` would run with.
 
 The file is `penstock.toml` in the working directory, or the one that `--config` or `PENSTOCK_CONFIG` names.

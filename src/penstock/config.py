@@ -1,8 +1,8 @@
 """All settings of a server, in one frozen object. One declaration gives the flag, the PENSTOCK_* variable, the key in
 penstock.toml and the documentation. A flag wins over a variable, a variable over the file.
 
-Some settings can also come from a variable of MLflow's, which means here what it means there. Whatever is said to
-Penstock itself, also in the file, wins over it.
+Some settings can also come from a variable of MLflow's or OpenTelemetry's, which means here what it means there.
+Whatever is said to Penstock itself, also in the file, wins over it.
 
 Settings of a PerModel type may stand in a table [models.NAME] of the file too. What is said of one model there wins
 over what is said of all, wherever that was said: the narrower statement counts.

@@ -6,19 +6,24 @@ import os
 import shutil
 import subprocess
 from functools import cache
+from typing import NoReturn
 
 import pytest
 
 
 def require_tool(name: str, *, debian: str) -> str:
-    """The path of a program of a Debian package. Where it is missing, root installs it; else the test is skipped on a
-    laptop, and fails in CI."""
-    if (path := shutil.which(name)) or (_install(debian) and (path := shutil.which(name))):
-        return path
-    missing = f"{name} is missing: apt-get install --no-install-recommends {debian}"
+    """The path of a program of a Debian package. Where it is missing, root installs it; else give_up."""
+    path = shutil.which(name) or (shutil.which(name) if _install(debian) else None)
+    if path is None:
+        give_up(f"{name} is missing: apt-get install --no-install-recommends {debian}")
+    return path
+
+
+def give_up(why: str) -> NoReturn:
+    """Something that a test needs is not there: a visible skip on a laptop, a failure in CI."""
     if os.environ.get("CI"):
-        pytest.fail(missing)
-    pytest.skip(missing)
+        pytest.fail(why)
+    pytest.skip(why)
 
 
 @cache
