@@ -12,6 +12,7 @@ RUNBOOK = "https://penstock.example/runbook"
 HERE = 'namespace=~"$namespace"'
 MODEL = f'{HERE}, model=~"$model"'
 VERSION = f'{MODEL}, version=~"$version"'
+SERVED = f'{VERSION}, model!=""'  # requests that reached no model have series of their own, without one
 FAILED = 'outcome=~"model_error|timeout|internal"'
 REFUSED = 'outcome="rejected"'
 RATE = "[$__rate_interval]"
@@ -94,7 +95,7 @@ _TRAFFIC = (
         "rejected was refused.",
         ((rate(_REQUESTS, VERSION, "outcome"), "{{outcome}}"),), "reqps", stacked=True, width=12,
     ),
-    Panel("Rows by model and version", "Rows predicted a second.", ((rate("penstock_rows_total", VERSION, "model, version"), BY_VERSION),), "suffix: rows/s"),
+    Panel("Rows by model and version", "Rows predicted a second.", ((rate("penstock_rows_total", SERVED, "model, version"), BY_VERSION),), "suffix: rows/s"),
     Panel(
         "Failed by model and version", "Share of each version's requests that failed by the model's fault or ours. The lines are the alerts' bounds, "
         "14.4 and 6 times what a goal of 99.9 % allows.",
@@ -123,29 +124,27 @@ _LATENCY = (
 
 _SATURATION = (
     Panel(
-        "Queue", "Rows that wait for the model, and how many may. A queue that stays full is refused to grow.",
-        ((f"sum by (model, version) (penstock_queue_rows{{{VERSION}}})", f"{BY_VERSION} waiting"),
-         (f"sum by (model, version) (penstock_queue_limit_rows{{{VERSION}}})", f"{BY_VERSION} limit")),
-        "suffix: rows", runbook="penstockqueuefull",
+        "Queue", "Rows that wait for the model.", ((f"sum by (model, version) (penstock_queue_rows{{{SERVED}}})", BY_VERSION),), "suffix: rows",
+        runbook="penstockqueuefull",
     ),
     Panel(
-        "In flight", "Requests being worked on, and how many may be, by --max-wait and the rate at which they are answered (no limit below 256).",
-        ((f"sum by (model, version) (penstock_in_flight_requests{{{VERSION}}})", f"{BY_VERSION} in flight"),
-         (f"sum by (model, version) (penstock_in_flight_limit_requests{{{VERSION}}})", f"{BY_VERSION} limit")),
-        "none", runbook="penstockrefusing",
+        "Shares of the limits", "How full the fullest gateway is: rows that wait (--max-queue-rows), requests being worked on (--max-wait), open requests "
+        "(--max-inflight), bodies in memory (--max-inflight-bytes). At 1, requests are refused.",
+        ((f"max(penstock_queue_rows{{{SERVED}}} / penstock_queue_limit_rows{{{SERVED}}})", "queued rows"),
+         (f"max(penstock_in_flight_requests{{{SERVED}}} / penstock_in_flight_limit_requests{{{SERVED}}})", "requests at work"),
+         (f"max(penstock_open_requests{{{HERE}}} / penstock_open_limit_requests{{{HERE}}})", "open requests"),
+         (f"max(penstock_body_bytes{{{HERE}}} / penstock_body_limit_bytes{{{HERE}}})", "bodies")),
+        "percentunit", (0.5, 0.8), runbook="penstockqueuefull",
     ),
     Panel(
         "Refused by limit", "Requests refused with 429 a second, by the limit that they met.",
         ((rate("penstock_overloaded_total", VERSION, "model, limit"), "{{model}} {{limit}}"),), "reqps", (1, 10), stacked=True, runbook="penstockrefusing",
     ),
     Panel(
-        "Open requests", "Requests of all models from their headers to their answer, slow bodies included, and how many may be open.",
-        ((f"sum(penstock_open_requests{{{HERE}}})", "open"), (f"sum(penstock_open_limit_requests{{{HERE}}})", "limit")), "none", width=6,
+        "In flight", "Requests from their headers to their answer (open, slow bodies included), and those that a model works on or that wait for it.",
+        ((f"sum(penstock_open_requests{{{HERE}}})", "open"), (f"sum(penstock_in_flight_requests{{{SERVED}}})", "at work")), "none", width=6,
     ),
-    Panel(
-        "Bodies in memory", "Bytes of request bodies that are held, and how many may be.",
-        ((f"sum(penstock_body_bytes{{{HERE}}})", "held"), (f"sum(penstock_body_limit_bytes{{{HERE}}})", "limit")), "bytes", width=6,
-    ),
+    Panel("Bodies in memory", "Bytes of request bodies that are held.", ((f"sum(penstock_body_bytes{{{HERE}}})", "held"),), "bytes", width=6),
     Panel(
         "Rows a batch", "How many rows the model is given at once. More under load is what batching is for.",
         (*((quantile(q, "penstock_batch_rows", VERSION), f"p{int(q * 100)}") for q in (0.5, 0.99)),
@@ -158,7 +157,7 @@ _SATURATION = (
     ),
     Panel(
         "Rows and what the model could take", "Rows predicted a second, against the rate at which rows leave the model while it works. The gap is what is left.",
-        ((rate("penstock_rows_total", VERSION, "model"), "{{model}} predicted"), (f"sum by (model) (penstock_drain_rows_per_second{{{VERSION}}})", "{{model}} could take")),
+        ((rate("penstock_rows_total", SERVED, "model"), "{{model}} predicted"), (f"sum by (model) (penstock_drain_rows_per_second{{{SERVED}}})", "{{model}} could take")),
         "suffix: rows/s", width=12,
     ),
     Panel(

@@ -108,11 +108,12 @@ class Prometheus:
     def until_fired(self, alert: str, seconds: float = 90, **labels: str) -> dict[str, Any]:
         """The alert with these labels, once it has fired."""
 
-        def found() -> list[dict[str, Any]]:
-            return [a for a in list(self.fired.get(alert, ())) if labels.items() <= a["labels"].items()]
+        self.until(lambda: bool(self.seen(alert, **labels)), f"{alert} {labels} fires", seconds)
+        return self.seen(alert, **labels)[0]
 
-        self.until(lambda: bool(found()), f"{alert} {labels} fires", seconds)
-        return found()[0]
+    def seen(self, alert: str, **labels: str) -> list[dict[str, Any]]:
+        """Those with these labels that have fired."""
+        return [a for a in list(self.fired.get(alert, ())) if labels.items() <= a["labels"].items()]
 
     def until(self, true: Callable[[], bool], what: str, seconds: float = 60) -> None:
         end = time.monotonic() + seconds
