@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,9 +14,16 @@ from penstock.cli.observing import check_tracing
 from penstock.config import Settings, load_settings
 from penstock.errors import ConfigError
 from penstock.server import tracing as tracing_file
-from penstock.server.tracing import Tracing
+from penstock.server.tracing import Seldom, Tracing
 from server.collector import Collector, Span
 from server.test_access_log import TRACE, answered
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
 
 TRACE_ID, PARENT_ID = TRACE.split("-")[1:3]
 
@@ -77,6 +86,28 @@ def test_a_share_of_all(collector: Collector) -> None:
         tracing(answered(str(number)))
     tracing.close()
     assert {s.attributes.get("penstock.request_id") for s in collector.spans} - {None} == {"0"}
+
+
+def test_a_collector_that_is_away_is_complained_about_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    now = 0.0
+    log = logging.getLogger("exporter")
+    log.addFilter(Seldom("http://away", lambda: now))
+    for level, at in ((logging.WARNING, 0.0), (logging.ERROR, 1.0), (logging.ERROR, 60.0), (logging.ERROR, 61.0)):
+        now = at
+        log.log(level, "Failed: %s", at)
+    assert [r.getMessage() for r in caplog.records] == [
+        "Traces do not reach http://away: Failed: 1.0", "Traces do not reach http://away: Failed: 61.0",
+    ]  # fmt: skip
+
+
+def test_a_collector_that_is_away_holds_nobody_up(caplog: pytest.LogCaptureFixture) -> None:
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    tracing = Tracing(nowhere)
+    for _ in range(3):
+        tracing(answered())
+    tracing.close()
+    (said,) = [r.getMessage() for r in caplog.records]
+    assert said.startswith(f"Traces do not reach {nowhere}/v1/traces: ")
 
 
 @pytest.mark.parametrize(("outcome", "failed"), [("model_error", True), ("timeout", True), ("client_error", False)])

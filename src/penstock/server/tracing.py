@@ -7,7 +7,10 @@ The only file that imports OpenTelemetry, and only where an endpoint is named.
 
 from __future__ import annotations
 
+import logging
+import math
 import random
+import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -21,6 +24,28 @@ if TYPE_CHECKING:
 # How long an attempt to deliver may take, and all that is left at the end.
 _EXPORT_SECONDS = 5
 _LAST_SECONDS = 3
+
+
+# A collector that is away is complained about this often.
+_SAID_EVERY = 60.0
+
+
+class Seldom(logging.Filter):
+    """Lets one complaint of the exporter through a minute, with the address that it is about; its warnings, of tries
+    that are tried again, not at all."""
+
+    def __init__(self, endpoint: str, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._endpoint = endpoint
+        self._clock = clock
+        self._next = -math.inf
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.ERROR or self._clock() < self._next:
+            return False
+        self._next = self._clock() + _SAID_EVERY
+        record.msg, record.args = f"Traces do not reach {self._endpoint}: {record.getMessage()}", ()
+        return True
 
 
 def tracing_installed() -> bool:
@@ -62,6 +87,9 @@ class Tracing:
         url = endpoint.rstrip("/") + "/v1/traces"
         exporter = OTLPSpanExporter(endpoint=url, timeout=_EXPORT_SECONDS)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        self._complaints = logging.getLogger(OTLPSpanExporter.__module__)
+        self._seldom = Seldom(url)
+        self._complaints.addFilter(self._seldom)
         self._tracer = self._provider.get_tracer("penstock", __version__)
 
     def __call__(self, answered: Answered) -> None:
@@ -103,3 +131,4 @@ class Tracing:
         """Delivers what is left, with some patience for who takes it."""
         self._provider.force_flush(_LAST_SECONDS * 1000)
         self._provider.shutdown()
+        self._complaints.removeFilter(self._seldom)
