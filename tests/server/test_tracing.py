@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from penstock.cli import observing
-from penstock.cli.observing import check_tracing
+from penstock.cli.observing import why_untraced
 from penstock.config import Settings, load_settings
 from penstock.errors import ConfigError
 from penstock.server import tracing as tracing_file
@@ -127,21 +127,18 @@ def test_opentelemetrys_variable_is_read() -> None:
     settings, origins = load_settings({}, {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"})
     assert settings.otlp_endpoint == "http://c:4318"
     assert origins["otlp_endpoint"] == "OTEL_EXPORTER_OTLP_ENDPOINT"
-    assert check_tracing(settings, origins["otlp_endpoint"]) == (settings, "")
-    assert check_tracing(Settings(), "default") == (Settings(), "")
+    assert why_untraced(settings, origins["otlp_endpoint"]) == why_untraced(Settings(), "default") == ""
 
 
 def test_what_is_asked_for_and_missing_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracing_file, "find_spec", lambda name: None)
     settings = Settings(otlp_endpoint="http://c:4318")
     with pytest.raises(ConfigError, match=r"--otlp-endpoint.*not installed") as caught:
-        check_tracing(settings, "--otlp-endpoint")
+        why_untraced(settings, "--otlp-endpoint")
     assert "penstock[tracing]" in caught.value.hint
-    without, warning = check_tracing(settings, observing._OTLP)
-    assert without.otlp_endpoint is None
-    assert "nothing is traced" in warning
+    assert "nothing is traced" in why_untraced(settings, observing._OTLP)
 
 
 def test_an_address_that_is_none() -> None:
     with pytest.raises(ConfigError, match="no http:// or https:// address"):
-        check_tracing(Settings(otlp_endpoint="collector:4317"), "variable")
+        why_untraced(Settings(otlp_endpoint="collector:4317"), "variable")

@@ -14,13 +14,13 @@ from penstock.server.observed import Observe, all_of
 _OTLP = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
-def check_tracing(settings: Settings, origin: str) -> tuple[Settings, str]:
-    """The settings, and a warning if there is one. A collector that is asked for by Penstock's own setting must be
-    reachable by what is installed; a variable that is set for every process of a cluster must not keep this one down.
-    Raises ConfigError."""
+def why_untraced(settings: Settings, origin: str) -> str:
+    """Why nothing can be traced although somebody asks for it; empty where all is well. A collector that Penstock's own
+    setting names must be reachable by what is installed; a variable that is set for every process of a cluster must not
+    keep this one down. Raises ConfigError."""
     endpoint = settings.otlp_endpoint
     if not endpoint:
-        return settings, ""
+        return ""
     from penstock.server.tracing import tracing_installed
 
     fault, hint = "", ""
@@ -29,12 +29,10 @@ def check_tracing(settings: Settings, origin: str) -> tuple[Settings, str]:
     elif not tracing_installed():
         fault, hint = "OpenTelemetry is not installed", "pip install 'penstock[tracing]'"
     if not fault:
-        return settings, ""
+        return ""
     if origin != _OTLP:
         raise ConfigError(f"Requests cannot be traced to {endpoint} ({origin}): {fault}.", hint=hint)
-    return settings.model_copy(
-        update={"otlp_endpoint": None}
-    ), f"{_OTLP} is set, but {fault}: nothing is traced. {hint}"
+    return f"{_OTLP} is set, but {fault}: nothing is traced. {hint}"
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def serve(
       curl localhost:8080/invocations -H 'Content-Type: application/json' \\
            -d '{"dataframe_split": {"columns": ["a", "b"], "data": [[1, 2]]}}'
     """
-    from penstock.cli.observing import check_tracing
+    from penstock.cli.observing import why_untraced
     from penstock.logs import set_up_logging
     from penstock.server.run import bind
 
@@ -74,10 +74,11 @@ def serve(
             f"--env-manager {settings.env_manager} needs model processes, which are to come.",
             hint="Install what the model needs beside Penstock, and use --env-manager local.",
         )
-    settings, warning = check_tracing(settings, origins["otlp_endpoint"])
+    untraced = why_untraced(settings, origins["otlp_endpoint"])
     set_up_logging(format=settings.log_format, level=settings.log_level)
-    if warning:
-        logging.getLogger("penstock").warning(warning)
+    if untraced:
+        logging.getLogger("penstock").warning(untraced)
+        settings = settings.model_copy(update={"otlp_endpoint": None})
     from penstock.server.processes import usable_cores
 
     settings = settings.model_copy(update={"workers": settings.workers or usable_cores()})
