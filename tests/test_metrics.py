@@ -7,7 +7,7 @@ import re
 import pytest
 
 import penstock
-from penstock.metrics import DISPATCH_REASONS, LOAD_STAGES, OUTCOMES, STAGES, Metrics
+from penstock.metrics import _FAMILIES, DISPATCH_REASONS, LOAD_STAGES, OUTCOMES, STAGES, Metrics
 
 
 @pytest.fixture
@@ -157,6 +157,19 @@ def test_histograms_see_below_a_millisecond(metrics: Metrics) -> None:
 def test_a_processs_own_metrics_come_along() -> None:
     assert b"process_resident_memory_bytes" in Metrics().render()
     assert all(name.startswith("penstock_") for name, _, _ in Metrics().families())
+
+
+def test_versions_may_come_and_go_during_a_scrape(metrics: Metrics) -> None:
+    for number in range(3):
+        metrics.version("m", str(number))
+    families = metrics.registry.collect()
+    next(families)
+    children = metrics._versions._children(_FAMILIES[0])
+    next(children)
+    metrics.version("m", "new")
+    metrics.forget_version("m", "2")
+    assert len(list(children)) == 3 * len(OUTCOMES) - 1
+    assert len(list(families)) > 10
 
 
 def test_two_gateways_in_one_process_do_not_meet() -> None:

@@ -191,7 +191,7 @@ class _Versions(Collector):
         return numbers
 
     def _children(self, family: _Family) -> Iterator[tuple[tuple[str, ...], Number | Distribution]]:
-        for served, metrics in self.known.items():
+        for served, metrics in list(self.known.items()):  # scrapes run in a thread, and versions come and go
             for values, child in family.series(metrics):
                 yield (*served, *values), child
 
@@ -293,7 +293,8 @@ class Metrics:
         return Gauge(f"penstock_{name}", text, labels, registry=self.registry)
 
     def render(self) -> bytes:
-        """All metrics in Prometheus' text format."""
+        """All metrics in Prometheus' text format. May be called in any thread: numbers that move meanwhile are shown as
+        they are when their turn comes."""
         return generate_latest(self.registry)
 
     def collect(self) -> list[Family]:
