@@ -178,6 +178,11 @@ _VERSIONS = (
     ),
     Panel("Loads", "Versions loaded and refused.", ((f"sum by (model, outcome) (increase(penstock_loads_total{{{MODEL}}}{RATE}))", "{{model}} {{outcome}}"),), "none", width=6, runbook="penstockswapfailing"),
     Panel(
+        "Refused versions by reason", "Why versions could not be served, by the code of the error.",
+        ((f"sum by (model, reason) (increase(penstock_load_failures_total{{{MODEL}}}{RATE}))", "{{model}} {{reason}}"),), "none", (1,), stacked=True,
+        runbook="penstockswapfailing", width=6,
+    ),
+    Panel(
         "Time of a load by step", "Mean of the last hour: fetch it, verify it against its seal, load it, prove that it repeats its answers.",
         ((f"sum by (model, stage) (increase(penstock_load_stage_seconds_sum{{{MODEL}}}[1h])) / sum by (model, stage) (increase(penstock_load_stage_seconds_count{{{MODEL}}}[1h]))", "{{model}} {{stage}}"),),
         "s", (60, 300), width=6,

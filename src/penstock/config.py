@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -41,7 +42,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    models: tuple[str, ...] = Field((), description="The models to serve: paths, names, models:/… or NAME=MODEL.")
+    models: tuple[str, ...] = Field(
+        (), description="The models to serve: paths, names, patterns of names, models:/… or NAME=MODEL."
+    )
     default_model: str | None = Field(None, description="The model that /invocations means where several are served.")
     registry: str = Field(
         "./penstock-registry",
@@ -76,6 +79,11 @@ class Settings(BaseModel):
         le=256,
         description="Worker processes; 0 is one for each core.",
         json_schema_extra=_mlflow("MLFLOW_MODELS_WORKERS"),
+    )
+    worker_timeout: float = Field(
+        60.0,
+        gt=0,
+        description="A worker process that gives no sign of life for so long is killed, and another started.",
     )
     env_manager: Literal["local", "virtualenv", "uv", "conda"] = Field(
         "local", description="The environment that models run in; this release knows local, its own."
@@ -156,7 +164,12 @@ class ServerSettings(Settings):
 
     def of(self, model: str) -> Settings:
         everybody = {name: getattr(self, name) for name in Settings.model_fields}
-        return Settings(**{**everybody, **self.own.get(model, {})})
+        own = {key: value for table in self.tables_of(model) for key, value in self.own[table].items()}
+        return Settings(**{**everybody, **own})
+
+    def tables_of(self, model: str) -> list[str]:
+        """The tables that are about a model, the one that wins last: its own, and before it those of patterns."""
+        return sorted((t for t in self.own if t == model or fnmatchcase(model, t)), key=lambda t: t == model)
 
 
 Origins = dict[str, str]
@@ -226,8 +239,10 @@ def per_model_settings() -> list[str]:
 
 def origins_of(model: str, settings: ServerSettings, origins: Origins) -> Origins:
     """For each of a model's settings where its value came from."""
-    own = settings.own.get(model, {})
-    return {name: f"[models.{model}]" if name in own else origins[name] for name in per_model_settings()}
+    found = {name: origins[name] for name in per_model_settings()}
+    for table in settings.tables_of(model):
+        found |= dict.fromkeys(settings.own[table], f"[models.{table}]")
+    return found
 
 
 def mlflow_variables_of(name: str) -> list[str]:
@@ -296,7 +311,7 @@ def _take_tables(path: Path, content: dict[str, Any]) -> dict[str, dict[str, Any
 def _entry(path: Path, name: str, table: Any) -> str:
     """A checked table as NAME=MODEL. Raises ConfigError, which names the file, the model and the key."""
     from penstock.registry import check_name  # here, since it brings numpy along
-    from penstock.registry.reference import parse_reference
+    from penstock.registry.reference import is_pattern, parse_reference
 
     where = _in_table(path, name)
     if not isinstance(table, dict):
@@ -313,8 +328,12 @@ def _entry(path: Path, name: str, table: Any) -> str:
     if not isinstance(model, str):
         raise ConfigError(f"{where}: model cannot be {shortened(model)}.", hint='Write it as text: "models:/fraud@x".')
     try:
-        check_name(name)
-        parse_reference(text := f"{name}={model}")
+        if is_pattern(name):
+            if parse_reference(text := model, patterns=True).name != name:
+                raise ConfigError(f"{model} is another pattern than {name}.", hint=f'Write model = "models:/{name}@…".')
+        else:
+            check_name(name)
+            parse_reference(text := f"{name}={model}")
     except PenstockError as error:
         raise ConfigError(f"{where}: {error.message}", hint=error.hint) from None
     return text

@@ -322,6 +322,11 @@ class Interrupted(ScoringError):
     code = "interrupted"
 
 
+def error_code(error: BaseException) -> str:
+    """The stable code of any error: its class's, or the root's for one that is not of this tree."""
+    return error.code if isinstance(error, PenstockError) else PenstockError.code
+
+
 def error_of(code: str, message: str, hint: str = "") -> PenstockError:
     """An error that another process wrote down, of the class that has this code. One whose class needs more than a
     message, or that is unknown, comes back as the root."""

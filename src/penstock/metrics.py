@@ -245,6 +245,9 @@ class Metrics:
         self.registry.register(lag)
         self.loop_lag = lag.seconds
         self.loads = self._counter("loads", "Versions loaded or refused.", "model", "outcome")
+        self.load_failures = self._counter(
+            "load_failures", "Versions refused, by the code of the error.", "model", "reason"
+        )
         self.load_seconds = Histogram(
             "penstock_load_seconds", "Time to fetch, load and prove a version.", ("model",), registry=self.registry,
             buckets=_LOAD_SECONDS,
@@ -313,6 +316,14 @@ class Metrics:
         self._versions.known.pop((model, version), None)
         self.model_info.remove_by_labels({"model": model, "version": version})
 
+    def forget_model(self, model: str) -> None:
+        """Drops what is counted of a model as a whole: it is served no more."""
+        for metric in (
+            self.loads, self.load_failures, self.load_seconds, self.load_stage_seconds,
+            self.swaps, self.swap_seconds, self.swap_failing, self.registry_success, self.registry_errors,
+        ):  # fmt: skip
+            metric.remove_by_labels({"model": model})
+
     def describe_version(self, model: str, version: str, *, digest: str, flavor: str, alias: str, state: str) -> None:
         """Sets the info series of a version to its state now: current, previous or pinned; empty takes it away."""
         self.model_info.remove_by_labels({"model": model, "version": version})
@@ -345,13 +356,14 @@ class Metrics:
         return timed
 
     @contextmanager
-    def loading(self, model: str) -> Iterator[None]:
-        """Times a load and counts how it went."""
+    def loading(self, model: str, reason: Callable[[BaseException], str]) -> Iterator[None]:
+        """Times a load and counts how it went; `reason` gives the code of an error."""
         with self.load_seconds.labels(model).time():
             try:
                 yield
-            except BaseException:
+            except BaseException as error:
                 self.loads.labels(model, "failed").inc()
+                self.load_failures.labels(model, reason(error)).inc()
                 raise
         self.loads.labels(model, "ok").inc()
 

@@ -48,6 +48,19 @@ class TestReading:
         assert (found.latest, found.versions, found.aliases, found.tags) == ("2", 2, {"canary": "1"}, {"owner": "risk"})
         assert registry.model("b_model") == found
 
+    def test_a_search_gives_what_an_alias_names_by_a_pattern_of_names(self, registry: Registry) -> None:
+        for name in ("team-a", "team-b", "team_c", "Team-d", "other", "team-gone"):
+            add(registry, name, 2)
+        for name in ("team-a", "team_c", "Team-d", "other", "team-gone"):
+            registry.promote(name, "2", "champion", by="ann")
+        registry.promote("team-b", "1", by="ann")
+        registry.remove_alias("team-gone", "champion", by="ann")
+        assert registry.search("team-*", "champion") == {"team-a": "2"}
+        assert registry.search("team?[ac]", "champion") == {"team-a": "2", "team_c": "2"}
+        assert registry.search("*", "champion").keys() == {"team-a", "team_c", "Team-d", "other"}
+        assert registry.search("team-*") == {"team-b": "1"}
+        assert registry.search("nobody*", "champion") == {}
+
     def test_versions_come_by_number(self, registry: Registry) -> None:
         add(registry, count=11)
         assert [v.version for v in registry.versions("fraud")] == [str(n) for n in range(1, 12)]

@@ -128,6 +128,23 @@ class TestReading:
         with pytest.raises(RegistryUnavailable):
             registry.versions("fraud")
 
+    def test_a_search_is_one_question_that_the_server_narrows_down(
+        self, registry: MlflowRegistry, replay: Replay
+    ) -> None:
+        def model(name: str, **more: Any) -> dict[str, Any]:
+            return {"name": name, "creation_timestamp": 1, "aliases": [{"alias": "champion", "version": "2"}], **more}
+
+        prompt = {"tags": [{"key": "mlflow.prompt.is_prompt", "value": "true"}]}
+        staged = {"aliases": [], "latest_versions": [{"current_stage": "Production", "version": "3"}]}
+        models = [model("team-a"), model("TEAM-b"), model("team-c", **staged), model("team-d", **prompt)]
+        replay.rules["registered-models/search"] = saying({"registered_models": models})
+        assert registry.search("team-?", "champion") == {"team-a": "2"}
+        assert registry.search("team-*") == {"team-c": "3"}
+        assert len(replay.requests) == 2
+        assert "filter=name+LIKE+%27team-%25%27" in replay.requests[0][1]
+        assert registry.search("*m[-]a", "champion") == {"team-a": "2"}
+        assert "filter" not in replay.requests[2][1]
+
     def test_prompts_are_no_models(self, registry: MlflowRegistry, replay: Replay) -> None:
         tags = [{"key": "mlflow.prompt.is_prompt", "value": "true"}]
         models = [{"name": "hello", "creation_timestamp": 1, "tags": tags}, {"name": "m", "creation_timestamp": 1}]

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from observability import ALERTS, alerts
+from penstock.errors import error_code
 from server.asgi import Bench
 from services.alert_cases import CASES, Case
 from services.tools import require_tool
@@ -68,7 +69,7 @@ async def _exposed(package: Path) -> bytes:
     bench.metrics.expect_model("m")
     bench.metrics.workers.labels("serving").set(1)
     bench.metrics.worker_restarts.labels("1")
-    with bench.metrics.loading("m"), bench.metrics.load_stages("m")("load"):
+    with bench.metrics.loading("m", error_code), bench.metrics.load_stages("m")("load"):
         pass
     async with bench.open() as client:
         answer: httpx.Response = await client.post("/invocations", json={"inputs": [[1, 2, 3]]})

@@ -44,7 +44,10 @@ def predict(inputs, params):
 """
 
 # What finds nothing while all is well, and why.
-EMPTY_WHILE_ALL_IS_WELL = {f"alert {rule['alert']}": "a fault makes it" for rule in alerts()}
+EMPTY_WHILE_ALL_IS_WELL = {
+    "panel Refused versions by reason": "nothing was refused",
+    **{f"alert {rule['alert']}": "a fault makes it" for rule in alerts()},
+}
 
 
 class Traffic:
@@ -246,6 +249,12 @@ def test_it_fires_for_a_real_fault(scene: Scene, faults: None, alert: str) -> No
     of_calm = {"instance": scene.calm_instance} if alert in ("PenstockLoopBlocked", "PenstockDown") else {}
     fired = scene.prometheus.until_fired(alert, **EXPECTED[alert], **of_calm)
     _said_well(fired)
+
+
+def test_what_was_empty_is_not_after_a_fault(scene: Scene, faults: None) -> None:
+    asked = next(q for q in questions() if q.where == "panel Refused versions by reason")
+    scene.prometheus.until_fired("PenstockSwapFailing")
+    scene.prometheus.until(lambda: bool(scene.prometheus.query(asked.filled("1m"))), "the refused version shows")
 
 
 def test_the_last_one_fires_when_everything_is_gone(scene: Scene, faults: None) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from penstock.errors import Closing, PenstockError, ProofFailed, WorkerLost
 from penstock.metrics import Metrics
 from penstock.serving.crew import Crew, CrewStage, CrewVersion
-from penstock.serving.plan import Ask, Order, PlannedVersion, Tell
+from penstock.serving.plan import Ask, PlannedVersion, Tell, Word
 from serving.fakes import settle
 
 
@@ -28,7 +28,7 @@ class World:
         self.crew = Crew(size, self.joined, self.unfit)
         self.metrics = Metrics(process=False)
         self.stage = CrewStage(self.crew, "m", self.metrics, alias="production")
-        self.orders: dict[int, list[Order]] = {}
+        self.orders: dict[int, list[Word]] = {}
         self.joins: list[int] = []
         self.unfits: list[tuple[int, str]] = []
 

@@ -7,6 +7,7 @@ import asyncio
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from penstock.server.run import RunOptions, serve
 from penstock.serving.admission import Intake
 from penstock.serving.gateway import Gateway
 from penstock.serving.guard import SignatureGuard
+from penstock.serving.pattern import Join, Member, Pattern
 from penstock.serving.servable import ServingOptions
 from penstock.serving.served_model import ServedModel
 from penstock.serving.stage import LoadedVersion, LocalStage, in_a_thread
@@ -44,12 +46,15 @@ async def serve_forever(settings: Settings, bound: socket.socket, announce: Call
 
 def parse_models(settings: Settings) -> list[ModelReference]:
     """The models to serve. Raises ConfigError where two have one name, or the default is none of them."""
-    references = [parse_reference(text) for text in settings.models]
+    references = [parse_reference(text, patterns=True) for text in settings.models]
     names = [r.served_as for r in references]
     twice = sorted({n for n in names if names.count(n) > 1})
     if twice:
         raise ConfigError(f"Two models would be served as {twice[0]!r}.", hint="Write NAME=MODEL for one of them.")
-    if settings.default_model is not None and settings.default_model not in names:
+    default = settings.default_model
+    if default is not None and not any(
+        fnmatchcase(default, r.name) if r.is_pattern else default == r.served_as for r in references
+    ):
         raise ConfigError(f"The default model {settings.default_model!r} is none of those served: {', '.join(names)}.")
     return references
 
@@ -103,32 +108,73 @@ def follow_options_of(settings: Settings) -> FollowOptions:
 def make_gateway(settings: Settings, references: list[ModelReference], registry: Registry | None) -> Gateway:
     """The gateway for these models, not yet started."""
     metrics = Metrics()
-    models = [ServedModel(r.served_as, metrics, alias=r.alias) for r in references]
+    away: set[str] = set()
+    named = [r for r in references if not r.is_pattern]
+    models = [ServedModel(r.served_as, metrics, alias=r.alias) for r in named]
     sources = [
-        _source(settings.of(r.served_as), r, m, registry, metrics) for r, m in zip(references, models, strict=True)
+        _source(settings.of(r.served_as), r, m, registry, metrics, away) for r, m in zip(named, models, strict=True)
     ]
-    return Gateway(
-        models, metrics, default=settings.default_model, sources=sources, tidy=True, intake=intake_of(settings)
-    )
+    gateway = Gateway(
+        models, metrics, default=settings.default_model, sources=sources, patterns=patterns_of(references), tidy=True,
+        intake=intake_of(settings),
+    )  # fmt: skip
+    for reference in references:
+        if reference.is_pattern:
+            assert registry is not None
+            gateway.add_source(_pattern(settings, reference, registry, gateway, away))
+    return gateway
+
+
+def patterns_of(references: list[ModelReference]) -> list[str]:
+    return [str(r) for r in references if r.is_pattern]
+
+
+def _pattern(
+    settings: Settings, reference: ModelReference, registry: Registry, gateway: Gateway, away: set[str]
+) -> Pattern:
+    def join(name: str, served_as: str, resolve: Callable[[], ModelVersion]) -> Member:
+        own = settings.of(served_as)
+        served = ServedModel(served_as, gateway.metrics, alias=reference.alias)
+        gateway.add(served)
+        follower = _follower(own, served, resolve, registry, gateway.metrics, away)
+        return Member(follower, partial(gateway.remove, served_as), own.keep_previous)
+
+    return pattern_of(reference, registry, join, gateway.metrics, settings, gateway.serves, gateway.begun)
+
+
+def pattern_of(
+    reference: ModelReference, registry: Registry, join: Join, metrics: Metrics, settings: Settings,
+    serves: Callable[[str], bool], begun: Callable[[str], None],
+) -> Pattern:  # fmt: skip
+    """The source of the models that a pattern names, in one process or in several."""
+    return Pattern(
+        str(reference), partial(registry.search, reference.name, reference.alias), registry.version, join, metrics,
+        taken=serves, on_started=partial(begun, str(reference)), poll_interval=settings.poll_interval,
+    )  # fmt: skip
 
 
 def _source(
-    settings: Settings, reference: ModelReference, served: ServedModel, registry: Registry | None, metrics: Metrics
-) -> Source:
-    load = load_options_of(settings)
-    stage = LocalStage(served, metrics, serving_options_of(settings))
-    timed = metrics.load_stages(served.name)
+    settings: Settings, reference: ModelReference, served: ServedModel, registry: Registry | None, metrics: Metrics,
+    away: set[str],
+) -> Source:  # fmt: skip
     if not reference.follows:
+        load = load_options_of(settings)
+        stage = LocalStage(served, metrics, serving_options_of(settings))
+        timed = metrics.load_stages(served.name)
         return Pinned(stage, partial(asyncio.to_thread, _load_pinned, reference, registry, load, timed), metrics)
     assert registry is not None
+    return _follower(settings, served, partial(reference.resolve, registry), registry, metrics, away)
+
+
+def _follower(
+    settings: Settings, served: ServedModel, resolve: Callable[[], ModelVersion], registry: Registry, metrics: Metrics,
+    away: set[str],
+) -> Follower[LoadedVersion]:  # fmt: skip
+    stage = LocalStage(served, metrics, serving_options_of(settings))
     fetch = fetch_of(settings, registry, lambda: stage.current)
-    return Follower(
-        stage,
-        partial(reference.resolve, registry),
-        in_a_thread(partial(load_version, options=load, fetch=fetch, timed=timed)),
-        metrics,
-        follow=follow_options_of(settings),
-    )
+    timed = metrics.load_stages(served.name)
+    load = partial(load_version, options=load_options_of(settings), fetch=fetch, timed=timed)
+    return Follower(stage, resolve, in_a_thread(load), metrics, follow=follow_options_of(settings), away=away)
 
 
 def fetch_of(

@@ -12,7 +12,8 @@ import click
 from penstock.cli.models import registry_option
 
 if TYPE_CHECKING:
-    from penstock.registry import Registry
+    from penstock.cli.registry_wait import Gateways
+    from penstock.registry import AliasMove, Registry
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -47,6 +48,24 @@ def _common(command: F) -> F:
 
 _alias = click.option("--alias", default=PRODUCTION, show_default=True, help="The alias to move.")
 _reason = click.option("--reason", default="", help="Why; kept in the history.")
+
+
+def _waits(command: F) -> F:
+    """The options of commands that move an alias and may wait for gateways to follow."""
+    for option in (
+        click.option(
+            "--wait-timeout", default=60.0, show_default=True, metavar="SECONDS", help="How long to wait at most.",
+            type=click.FloatRange(min=0),
+        ),
+        click.option("--wait-as", metavar="NAME", help="The name that they serve it under, where it is another one."),
+        click.option(
+            "--wait", "urls", multiple=True, metavar="URL",
+            help="Return only when the gateway at this address serves the version, in all its workers; exit code 1 "
+            "where it cannot. May be repeated. PENSTOCK_API_TOKEN is the token that they ask for.",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
 
 
 @registry.command()
@@ -117,41 +136,46 @@ def show(name: str, version: str | None, registry: str, artifacts: str | None, a
 @_alias
 @_reason
 @click.option("--allow-breaking", is_flag=True, help="Promote even if callers of the current version would break.")
+@_waits
 @_common
 def promote(
-    name: str, version: str, alias: str, reason: str, allow_breaking: bool,
-    registry: str, artifacts: str | None, as_json: bool,
+    name: str, version: str, alias: str, reason: str, allow_breaking: bool, urls: tuple[str, ...],
+    wait_as: str | None, wait_timeout: float, registry: str, artifacts: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Point an alias of NAME at VERSION. Gateways that follow the alias load it and switch over.
 
     \b
     Example:
       penstock registry promote fraud 3 --reason "AUC 0.91 on the May data"
+      penstock registry promote fraud 3 --wait http://gateway-1:8080 --wait http://gateway-2:8080
     """
-    from penstock.cli import registry_output as output
-
+    waiting = _Wait(urls, wait_as or name, wait_timeout)
     with _opened(registry, artifacts) as target:
         move = target.promote(name, version, alias, by=_user(), reason=reason, allow_breaking=allow_breaking)
-    output.move(move, as_json=as_json)
+    waiting.see(move, as_json=as_json)
 
 
 @registry.command()
 @click.argument("name")
 @_alias
 @_reason
+@_waits
 @_common
-def rollback(name: str, alias: str, reason: str, registry: str, artifacts: str | None, as_json: bool) -> None:
+def rollback(
+    name: str, alias: str, reason: str, urls: tuple[str, ...], wait_as: str | None, wait_timeout: float,
+    registry: str, artifacts: str | None, as_json: bool,
+) -> None:  # fmt: skip
     """Point an alias of NAME back at the version it named before. Repeat it to go back further.
 
     \b
     Example:
       penstock registry rollback fraud --reason "too many alerts"
+      penstock registry rollback fraud --wait http://gateway:8080 --wait-timeout 10
     """
-    from penstock.cli import registry_output as output
-
+    waiting = _Wait(urls, wait_as or name, wait_timeout)
     with _opened(registry, artifacts) as target:
         move = target.rollback(name, alias, by=_user(), reason=reason)
-    output.move(move, as_json=as_json)
+    waiting.see(move, as_json=as_json)
 
 
 @registry.command("remove-alias")
@@ -256,6 +280,36 @@ def migrate(registry: str, artifacts: str | None, as_json: bool) -> None:
     with _opened(registry, artifacts) as target:
         done = target.migrate()
     output.migrated(done, as_json=as_json)
+
+
+class _Wait:
+    """Gateways to wait for. Made before the alias moves, so that a slip in an address moves nothing."""
+
+    def __init__(self, urls: tuple[str, ...], model: str, seconds: float) -> None:
+        self._gateways: Gateways | None = None
+        self._seconds = seconds
+        if urls:
+            from penstock.cli.registry_wait import Gateways, check_urls
+
+            self._gateways = Gateways(check_urls(urls), model, os.environ.get("PENSTOCK_API_TOKEN", "").strip())
+
+    def see(self, move: AliasMove, *, as_json: bool) -> None:
+        """Prints the move, waits, and prints where each gateway stands. Exits with 1 unless all serve the version."""
+        from penstock.cli import registry_output as output
+
+        gateways = self._gateways
+        if gateways is None or not as_json:
+            output.move(move, as_json=as_json)
+        if gateways is None:
+            return
+        from penstock.cli.registry_wait import wait
+
+        version = str(move.to_version)
+        with output.waiting(version) as progress:
+            standings = wait(lambda: gateways.ask(version), self._seconds, progress)
+        output.waited(move, standings, as_json=as_json)
+        if any(standing.outcome != "serves" for standing in standings):
+            raise SystemExit(1)
 
 
 @contextmanager

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import orjson
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from penstock.cli.console import console
 from penstock.registry import AliasMove, ModelVersion, RegisteredModel
+
+if TYPE_CHECKING:
+    from penstock.cli.registry_wait import Standing
 
 
 def added(version: ModelVersion, alias: str | None, *, as_json: bool) -> None:
@@ -104,6 +110,32 @@ def move(done: AliasMove, *, as_json: bool) -> None:
     else:
         back = "back " if done.kind == "rollback" else ""
         click.echo(f"{where} moved {back}from version {done.from_version} to version {done.to_version}.")
+
+
+@contextmanager
+def waiting(version: str) -> Iterator[Callable[[Sequence[Standing]], None]]:
+    """Shows where gateways stand, on a terminal alone."""
+    screen = console(stderr=True)
+    if not screen.is_terminal:
+        yield lambda standings: None
+        return
+    with screen.status("") as status:
+
+        def show(standings: Sequence[Standing]) -> None:
+            done = sum(s.outcome == "serves" for s in standings)
+            others = "".join(f"\n  {escape(s.url)}: {escape(s.said)}" for s in standings if s.outcome != "serves")
+            status.update(f"{done} of {len(standings)} gateways serve version {version}{others}")
+
+        yield show
+
+
+def waited(made: AliasMove, standings: Sequence[Standing], *, as_json: bool) -> None:
+    if as_json:
+        _json({"move": made, "gateways": standings})
+        return
+    for standing in standings:
+        still = ", and time is up" if standing.outcome == "waiting" else ""
+        click.echo(f"{standing.url}: {standing.said}{still}", err=standing.outcome != "serves")
 
 
 def history(name: str, moves: Sequence[AliasMove], *, as_json: bool) -> None:

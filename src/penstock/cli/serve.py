@@ -36,6 +36,9 @@ def serve(
 
     MODEL is a package's directory, or a name in the registry: NAME (its production version), models:/NAME@alias,
     models:/NAME/3, models:/NAME/latest. An alias is followed: promote another version, and it answers within seconds.
+    'team-*' serves every model whose name matches and that has the alias, also those that come later; [models."team-*"]
+    in the file are their settings. Write quotes around it, or the shell takes it for files.
+
     Where the registry is an MLflow server, models:/NAME/Production, models:/m-ID, runs:/RUN/PATH and
     mlflow-artifacts:/PATH work too. Write NAME=MODEL to serve a model under another name.
 
@@ -52,6 +55,7 @@ def serve(
       penstock serve models:/fraud@champion --registry http://mlflow:5000
       penstock serve fraud --workers 4
       penstock serve --config penstock.toml
+      penstock serve 'models:/team-*@champion' fraud
       penstock serve -m runs:/8f2c…/model -h 0.0.0.0 -p 5000 -t 60 --env-manager local
     \b
     Then:

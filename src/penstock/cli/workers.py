@@ -20,6 +20,8 @@ from penstock.cli.assembly import (
     intake_of,
     load_options_of,
     parse_models,
+    pattern_of,
+    patterns_of,
     registry_of,
     run_options_of,
     serving_options_of,
@@ -39,6 +41,7 @@ from penstock.server.supervisor import Supervisor
 from penstock.server.worker import work
 from penstock.serving.crew import Crew, CrewStage, CrewVersion
 from penstock.serving.gateway import Gateway
+from penstock.serving.pattern import Member, Pattern
 from penstock.serving.plan import PlannedVersion
 from penstock.serving.served_model import ServedModel
 from penstock.serving.told import ToldModel
@@ -58,9 +61,12 @@ async def supervise(settings: Settings, bound: socket.socket, announce: Callable
             worker_environment(os.environ, _threads(settings)),
             (bound.fileno(), file.fileno()),
         )
-        supervisor = Supervisor(launch, begin, metrics, counts, run_options_of(settings))
+        supervisor = Supervisor(
+            launch, begin, metrics, counts, run_options_of(settings), worker_timeout=settings.worker_timeout
+        )
         with registry_of(settings, references) as registry:
-            sources = [_source(settings.of(r.served_as), r, supervisor.crew, registry, metrics) for r in references]
+            away: set[str] = set()
+            sources = [_source(settings, r, supervisor.crew, registry, metrics, away) for r in references]
             await supervisor.run(sources, bound, announce)
 
 
@@ -87,19 +93,44 @@ def _as_plain(settings: Settings) -> dict[str, Any]:
 
 
 def _source(
-    settings: Settings, reference: ModelReference, crew: Crew, registry: Registry | None, metrics: Metrics
-) -> Source:
+    settings: Settings, reference: ModelReference, crew: Crew, registry: Registry | None, metrics: Metrics,
+    away: set[str],
+) -> Source:  # fmt: skip
+    if reference.is_pattern:
+        assert registry is not None
+        return _pattern(settings, reference, crew, registry, metrics, away)
     stage = CrewStage(crew, reference.served_as, metrics, alias=reference.alias)
-    timed = metrics.load_stages(reference.served_as)
     if not reference.follows:
+        timed = metrics.load_stages(reference.served_as)
         return Pinned(stage, partial(_prepare, stage, partial(_plan_pinned, reference, registry, timed)), metrics)
     assert registry is not None
+    own = settings.of(reference.served_as)
+    return _follower(own, stage, partial(reference.resolve, registry), registry, metrics, away)
+
+
+def _follower(
+    settings: Settings, stage: CrewStage, resolve: Callable[[], ModelVersion], registry: Registry, metrics: Metrics,
+    away: set[str],
+) -> Follower[CrewVersion]:  # fmt: skip
     fetch = fetch_of(settings, registry, lambda: stage.current)
+    timed = metrics.load_stages(stage.name)
 
     async def prepare(version: ModelVersion) -> CrewVersion:
         return await _prepare(stage, partial(_plan_version, version, fetch, timed))
 
-    return Follower(stage, partial(reference.resolve, registry), prepare, metrics, follow=follow_options_of(settings))
+    return Follower(stage, resolve, prepare, metrics, follow=follow_options_of(settings), away=away)
+
+
+def _pattern(
+    settings: Settings, reference: ModelReference, crew: Crew, registry: Registry, metrics: Metrics, away: set[str]
+) -> Pattern:
+    def join(name: str, served_as: str, resolve: Callable[[], ModelVersion]) -> Member:
+        own = settings.of(served_as)
+        stage = CrewStage(crew, served_as, metrics, alias=reference.alias, added=True)
+        follower = _follower(own, stage, resolve, registry, metrics, away)
+        return Member(follower, partial(crew.unserve, served_as), own.keep_previous)
+
+    return pattern_of(reference, registry, join, metrics, settings, crew.serves, crew.begun)
 
 
 async def _prepare(stage: CrewStage, find: Callable[[], PlannedVersion]) -> CrewVersion:
@@ -123,15 +154,22 @@ def _plan_version(version: ModelVersion, fetch: Callable[[ModelVersion], Path], 
 async def run_worker(channel: Channel, begin: Begin, settings: Settings, listener: socket.socket, file: int) -> None:
     """A worker's life, from the supervisor's first word on."""
     metrics = Metrics()
-    models = [ServedModel(r.served_as, metrics, alias=r.alias) for r in parse_models(settings)]
-    gateway = Gateway(models, metrics, default=settings.default_model, tidy=True, intake=intake_of(settings))
-    told = {m.name: _told(m, settings.of(m.name), metrics) for m in models}
+    references = parse_models(settings)
+
+    def make(name: str, alias: str) -> ToldModel:
+        return _told(ServedModel(name, metrics, alias=alias), settings.of(name), metrics)
+
+    told = {r.served_as: make(r.served_as, r.alias) for r in references if not r.is_pattern}
+    gateway = Gateway(
+        [model.served for model in told.values()], metrics, default=settings.default_model,
+        patterns=patterns_of(references), tidy=True, intake=intake_of(settings),
+    )  # fmt: skip
     listener.setblocking(False)
     acceptor = Acceptor(listener, begin.number, ConnectionCounts(file))
     options = run_options_of(settings)
     with observers_of(settings, metrics, begin.number) as observe:
         app = app_of(settings, gateway, observe)
-        await work(app, gateway, told, channel=channel, acceptor=acceptor, options=options)
+        await work(app, gateway, told, make, channel=channel, acceptor=acceptor, options=options)
 
 
 def _told(served: ServedModel, settings: Settings, metrics: Metrics) -> ToldModel:

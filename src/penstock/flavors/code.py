@@ -84,7 +84,8 @@ def lent_code(directory: Path) -> Iterator[None]:
 
 
 def _is_package(path: Path) -> bool:
-    return path.is_dir() and path.name.isidentifier() and any(path.rglob("*.py"))
+    # To its end: a search that is given up leaves a folder open.
+    return path.is_dir() and path.name.isidentifier() and bool(list(path.rglob("*.py")))
 
 
 def _check_free(name: str, directory: Path, digest: str) -> None:

@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias
 
@@ -138,6 +139,11 @@ class Registry(ABC):
         if alias not in model.aliases:
             raise no_alias(name, alias, model.aliases)
         return self.version(name, model.aliases[alias])
+
+    def search(self, pattern: str, alias: str = PRODUCTION) -> dict[str, str]:
+        """The models whose name matches a pattern of `*`, `?` and `[…]` and that have the alias, each with the number
+        of the version that it names. One question: gateways ask it every few seconds."""
+        return {m.name: m.aliases[alias] for m in self.models() if alias in m.aliases and fnmatchcase(m.name, pattern)}
 
     def latest(self, name: str) -> ModelVersion:
         """The version with the highest number. Raises ModelNotFound, also where the model has none."""

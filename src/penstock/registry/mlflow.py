@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -122,6 +123,19 @@ class MlflowRegistry(Registry):
             answer = {"model_version": self._by_stage(name, alias)}
         with self._expected():
             return _complete(_version(answer["model_version"]), answer["model_version"])
+
+    def search(self, pattern: str, alias: str = "production") -> dict[str, str]:
+        """A page holds a thousand models. The filter is the server's; some of them know no more than a beginning."""
+        beginning = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
+        simple = re.fullmatch(r"[A-Za-z0-9 .\-]+", beginning)
+        fields = {"filter": f"name LIKE '{beginning}%'"} if simple else {}
+        with self._expected():
+            found = [
+                (str(model["name"]), _aliases(model))
+                for model in self._pages("registered-models/search", "registered_models", **fields)
+                if _tags(model).get("mlflow.prompt.is_prompt") != "true"
+            ]
+        return {name: named[alias] for name, named in found if alias in named and fnmatchcase(name, pattern)}
 
     def latest(self, name: str) -> ModelVersion:
         model = self._registered(name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from typing import Any
 
 import orjson
@@ -83,6 +84,17 @@ class SqlRegistry(Registry):
             return self._version(name, _version_row(c, model, named[alias]), named)
 
         return self._database.read(query)
+
+    def search(self, pattern: str, alias: str = PRODUCTION) -> dict[str, str]:
+        beginning = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
+        wanted = (
+            select(models.c.name, aliases.c.number)
+            .join(aliases, aliases.c.model_id == models.c.id)
+            .where(~models.c.deleted, aliases.c.alias == alias)
+            .where(models.c.name.startswith(beginning, autoescape=True))
+        )
+        rows = self._database.read(lambda c: c.execute(wanted).all())
+        return {row.name: str(row.number) for row in rows if fnmatchcase(row.name, pattern)}
 
     def history(self, name: str, alias: str | None = None) -> list[AliasMove]:
         def query(c: Connection) -> list[AliasMove]:

@@ -24,9 +24,8 @@ def probe_routes(gateway: Gateway) -> list[Route]:
         return JSONResponse({"live": True})  # that this runs at all is the proof: the event loop turns
 
     async def readyz(_: Request) -> Response:
-        waiting = [model.name for model in gateway.models if not model.ready]
         state = "draining" if gateway.draining else "ready" if gateway.ready else "loading"
-        said: dict[str, Any] = {"ready": gateway.ready, "state": state, "waiting_for": waiting}
+        said: dict[str, Any] = {"ready": gateway.ready, "state": state, "waiting_for": gateway.waiting_for}
         if gateway.company is not None:
             serving, wanted = gateway.company
             said["workers"] = {"serving": serving, "wanted": wanted}

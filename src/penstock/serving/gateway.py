@@ -24,7 +24,8 @@ T = TypeVar("T")
 class Gateway:
     """Served models by name. `default` names the one that answers where a request names none.
 
-    Ready means: every model is loaded and proven, and nothing drains. Once ready, it stays so until it drains.
+    Ready means: every model named at the start is loaded and proven, every pattern has found and loaded what it could,
+    and nothing drains. Once ready, it stays so until it drains: a model that comes later has no say in it.
     `tidy` is for a process that serves and does nothing else: its garbage collector is kept out of the way. `intake`
     limits what all models together hold at once.
     """
@@ -36,15 +37,21 @@ class Gateway:
         *,
         default: str | None = None,
         sources: Sequence[Source] = (),
+        patterns: Sequence[str] = (),
         tidy: bool = False,
         intake: Intake | None = None,
     ) -> None:
         self._models = {model.name: model for model in models}
         self.metrics = metrics
-        self.default = default if default is not None else (models[0].name if len(models) == 1 else None)
+        self._named = [model.name for model in models]
+        self._patterns = bool(patterns)
+        alone = len(models) == 1 and not patterns
+        self.default = default if default is not None else (models[0].name if alone else None)
+        # The whole mutable state: the models; the sources at work; the patterns that have not begun; models that are
+        # leaving; a collection to come, whether it was ready once, whether it is on its way out.
         self._sources = list(sources)
-        # The whole mutable state: the sources at work, a collection to come, whether it was ready once, whether it is
-        # on its way out.
+        self._beginning = set(patterns)
+        self._leaving: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._tidying: asyncio.Task[None] | None = None
         self._was_ready = False
@@ -68,9 +75,39 @@ class Gateway:
         return [self._models[name] for name in sorted(self._models)]
 
     @property
+    def waiting_for(self) -> list[str]:
+        """The models and patterns that it takes to be ready, and that are not."""
+        return [*(name for name in self._named if not self._models[name].ready), *sorted(self._beginning)]
+
+    @property
     def ready(self) -> bool:
-        self._was_ready = self._was_ready or (bool(self._models) and all(m.ready for m in self._models.values()))
+        some = bool(self._named) or self._patterns
+        self._was_ready = self._was_ready or (some and not self.waiting_for)
         return self._was_ready and not self.draining
+
+    def begun(self, pattern: str) -> None:
+        """What the pattern found first is loaded, or was tried."""
+        self._beginning.discard(pattern)
+
+    def add_source(self, source: Source) -> None:
+        """Before the start."""
+        self._sources.append(source)
+
+    def serves(self, name: str) -> bool:
+        return name in self._models
+
+    def add(self, model: ServedModel) -> None:
+        """Serves one more model from now on."""
+        assert model.name not in self._models
+        self._models[model.name] = model
+        if self._tidy:
+            model.on_closed = self._tidy_soon
+
+    def remove(self, name: str) -> None:
+        """Serves a model that was added no more; the requests that hold it are answered."""
+        task = asyncio.get_running_loop().create_task(self._models.pop(name).leave())
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
 
     def model(self, name: str | None) -> ServedModel:
         """The model of a name, or the default one. Raises ModelNotServed, which names those that are served."""
@@ -159,6 +196,8 @@ class Gateway:
         self._tasks.clear()
         for model in self._models.values():
             await model.close()
+        while self._leaving:
+            await asyncio.wait(self._leaving)
         self._scraper.shutdown()
 
     def __repr__(self) -> str:

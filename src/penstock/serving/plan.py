@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from penstock.serving.failure import LoadFailure
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedVersion:
@@ -63,7 +65,41 @@ class Tell:
     candidate: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What keeps the wanted version from answering; None where nothing does."""
+
+    failure: LoadFailure | None
+
+
+@dataclass(frozen=True, slots=True)
+class Agree:
+    """All workers answer with this version now."""
+
+    version: str
+
+
 Order: TypeAlias = Ask | Tell
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """There is such a model, of which nothing was known at the start, and it follows this alias."""
+
+    alias: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unserve:
+    """There is no such model any more. Said back once it is gone; what was said of it before counts no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The pattern of that name has found and loaded what it could."""
+
+
+Word: TypeAlias = Order | Note | Agree | Serve | Unserve | Begun
 
 
 def next_order(plan: Plan, held: Held, *, may_try: bool) -> Order | None:

@@ -10,6 +10,7 @@ from typing import Protocol, TypeAlias, TypeVar
 from penstock.loading import LoadedModel
 from penstock.metrics import Metrics
 from penstock.registry.interface import ModelVersion
+from penstock.serving.failure import LoadFailure
 from penstock.serving.servable import Servable, ServingOptions
 from penstock.serving.served_model import ServedModel
 
@@ -52,6 +53,9 @@ class Stage(Protocol[P_in]):
     def retire_previous(self) -> None:
         """Lets the version that was kept warm go."""
 
+    def note_failure(self, failure: LoadFailure | None) -> None:
+        """What keeps the wanted version from answering, for those who ask; None where nothing does."""
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedVersion:
@@ -90,6 +94,9 @@ class LocalStage:
 
     def retire_previous(self) -> None:
         self._served.retire_previous()
+
+    def note_failure(self, failure: LoadFailure | None) -> None:
+        self._served.failure = failure
 
     def __repr__(self) -> str:
         return f"<LocalStage {self._served!r}>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from penstock.errors import SealBroken
+from penstock.errors import Closing, SealBroken
 from penstock.loading import LoadedModel
 from penstock.metrics import Metrics
 from penstock.serving.plan import PlannedVersion
@@ -23,18 +23,23 @@ class ToldModel:
         self, served: ServedModel, load: Callable[[str], LoadedModel], metrics: Metrics, serving: ServingOptions
     ) -> None:
         self.served = served
+        served.agreed = None  # before the supervisor has heard from all
         self._load = load
         self._metrics = metrics
         self._serving = serving
-        # The whole mutable state: proven versions that answer nobody.
+        # The whole mutable state: proven versions that answer nobody, whether this is over.
         self._waiting: dict[str, LoadedModel] = {}
+        self._closed = False
 
     async def ask(self, package: PlannedVersion) -> None:
         """Loads and proves a version, unless it is here already. Raises what loading raises, SealBroken where another
-        package lies there now."""
+        package lies there now, Closing where this was closed meanwhile."""
         if package.version in self._waiting or package.version in {s.version for s in self.served.versions}:
             return
         loaded = await asyncio.to_thread(self._load, package.path)
+        if self._closed:
+            loaded.close()
+            raise Closing(f"{self.served.name} is served no more.")
         if loaded.digest != package.digest:
             loaded.close()
             raise SealBroken(
@@ -57,7 +62,8 @@ class ToldModel:
         return Servable(self.served.name, version, self._waiting.pop(version), self._metrics, self._serving)
 
     def close(self) -> None:
-        """Releases what waits; the served model is the gateway's to close."""
+        """Releases what waits and what is still being loaded; the served model is the gateway's to close."""
+        self._closed = True
         for loaded in self._waiting.values():
             loaded.close()
         self._waiting.clear()

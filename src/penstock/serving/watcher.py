@@ -13,11 +13,12 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Generic, Protocol
+from typing import Any, Generic, Protocol
 
-from penstock.errors import PenstockError, RegistryNotFound, RegistryUnavailable, SignatureIncompatible
+from penstock.errors import PenstockError, RegistryNotFound, RegistryUnavailable, SignatureIncompatible, error_code
 from penstock.metrics import Metrics
 from penstock.registry.interface import ModelVersion
+from penstock.serving.failure import LoadFailure
 from penstock.serving.rollout import (
     Action,
     Failure,
@@ -27,6 +28,7 @@ from penstock.serving.rollout import (
     Snapshot,
     Wait,
     next_action,
+    poll_delay,
     retry_delay,
 )
 from penstock.serving.stage import P, Prepare, Stage
@@ -62,7 +64,7 @@ class Pinned(Generic[P]):
         metrics.expect_model(stage.name)
 
     async def start(self) -> None:
-        with self._metrics.loading(self._stage.name):
+        with self._metrics.loading(self._stage.name, error_code):
             prepared = await self._prepare()
         self._stage.swap(prepared)
 
@@ -86,6 +88,8 @@ class Follower(Generic[P]):
         follow: FollowOptions | None = None,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
+        now: Callable[[], float] = time.time,
+        away: set[str] | None = None,
     ) -> None:
         self.stage = stage
         self._resolve = resolve
@@ -95,14 +99,21 @@ class Follower(Generic[P]):
         self._clock = clock
         self._chance = chance
         metrics.expect_model(stage.name)
-        # The whole mutable state: what the registry last said, and since when; the load under way, the last failure,
-        # two notes.
+        self._now = now
+        # Followers of one registry share a set of those that cannot reach it: one line in the log for all.
+        self._away = away if away is not None else set()
+        # The whole mutable state: what the registry last said, and since when; the load under way, the last failure
+        # and what is known of it, until when the previous version is kept, failed polls in a row, whether that was
+        # said, the word that a round is due.
         self._wanted: ModelVersion | None = None
         self._wanted_since = 0.0
         self._loading: tuple[str, asyncio.Task[P]] | None = None
         self._failure: Failure | None = None
+        self._known_failure: LoadFailure | None = None
         self._previous_until = 0.0
+        self._failed_polls = 0
         self._unreachable = False
+        self._woken = asyncio.Event()
 
     async def start(self) -> None:
         """Resolves and loads for the first time. Raises what that raises, but for a registry that is there and does not
@@ -117,13 +128,14 @@ class Follower(Generic[P]):
         assert self._wanted is not None
         self.stage.swap(await self._prepare_timed(self._wanted))
 
-    async def run(self) -> None:
+    async def run(self, *, at_once: bool = False) -> None:
         """Follows until cancelled."""
         try:
+            if not at_once:  # followers that began together part here
+                await self._sleep(self._follow.poll_interval * self._chance())
             while True:
-                delay = self._follow.poll_interval * (0.9 + 0.2 * self._chance())
-                await self._sleep(delay)
                 await self.step()
+                await self._sleep(poll_delay(self._follow.poll_interval, self._failed_polls, self._chance()))
         finally:
             await self._abandon_load()
 
@@ -133,19 +145,35 @@ class Follower(Generic[P]):
             await self._poll()
         except Exception as error:  # whatever a backend raises, following goes on
             self._metrics.registry_errors.labels(self.stage.name).inc()
+            self._failed_polls += 1
             self._note_unreachable(error)
+        self._forget_failure()
         while await self._carry_out(next_action(self._snapshot())):
             pass
         wanted = self._wanted.version if self._wanted else None
         failing = self._failure is not None and self._failure.version == wanted != self.stage.current
         self._metrics.swap_failing.labels(self.stage.name).set(failing)
 
-    async def _sleep(self, seconds: float) -> None:
-        """Waits for the next poll, or until a load ends, which is acted on at once."""
+    async def try_once(self) -> None:
+        """One round, and another one when the load that it began has ended."""
+        await self.step()
         if self._loading is not None:
-            await asyncio.wait([self._loading[1]], timeout=seconds)
-        else:
-            await asyncio.sleep(seconds)
+            await asyncio.wait([self._loading[1]])
+            await self.step()
+
+    def wake(self) -> None:
+        """The next round is due now."""
+        self._woken.set()
+
+    async def _sleep(self, seconds: float) -> None:
+        """Waits for the next poll, or until a load ends, which is acted on at once, as is a call."""
+        woken = asyncio.create_task(self._woken.wait())
+        try:
+            waited: list[asyncio.Task[Any]] = [woken, *([self._loading[1]] if self._loading else [])]
+            await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            woken.cancel()
+            self._woken.clear()
 
     async def _poll(self) -> None:
         wanted = await asyncio.to_thread(self._resolve)
@@ -153,17 +181,24 @@ class Follower(Generic[P]):
             self._wanted_since = self._clock()
         self._wanted = wanted
         self._metrics.registry_success.labels(self.stage.name).set_to_current_time()
+        self._failed_polls = 0
         if self._unreachable:
             self._unreachable = False
-            log.info("%s: the registry names a version again.", self.stage.name)
+            self._away.discard(self.stage.name)
+            if not self._away:
+                log.info("%s: the registry names a version again.", self.stage.name)
 
     def _note_unreachable(self, error: Exception) -> None:
-        """Says it once, not at every poll."""
+        """Says it once, not at every poll; of a registry that cannot be reached by several, once for all of them."""
         if not self._unreachable:
             self._unreachable = True
+            said = bool(self._away) and isinstance(error, RegistryUnavailable)
+            if isinstance(error, RegistryUnavailable):
+                self._away.add(self.stage.name)
             current = self.stage.current
             serving = f"version {current} goes on answering" if current else "nothing is served yet"
-            log.error(
+            log.log(
+                logging.DEBUG if said else logging.ERROR,
                 "%s: the registry names no version, %s. %s", self.stage.name, serving, error,
                 exc_info=None if isinstance(error, PenstockError) else error,
             )  # fmt: skip
@@ -192,7 +227,7 @@ class Follower(Generic[P]):
                 self._loading = (version, asyncio.create_task(self._prepare_timed(wanted)))
             case Revert():
                 self.stage.revert()
-                self._failure = None  # what was refused beside the other version may do beside this one
+                self._clear_failure()  # what was refused beside the other version may do beside this one
                 self._swapped()
                 return True
             case RetirePrevious():
@@ -203,7 +238,7 @@ class Follower(Generic[P]):
         return False
 
     async def _prepare_timed(self, version: ModelVersion) -> P:
-        with self._metrics.loading(self.stage.name):
+        with self._metrics.loading(self.stage.name, error_code):
             return await self._prepare(version)
 
     def _finish_load(self) -> None:
@@ -220,7 +255,7 @@ class Follower(Generic[P]):
             log.info("%s: version %s was superseded while it loaded.", self.stage.name, version)
             prepared.drop()
             return
-        self._failure = None
+        self._clear_failure()
         self.stage.swap(prepared)
         self._swapped()
 
@@ -228,11 +263,30 @@ class Follower(Generic[P]):
         self._metrics.swap_seconds.labels(self.stage.name).observe(self._clock() - self._wanted_since)
         self._previous_until = self._clock() + self._follow.keep_previous
 
+    def _clear_failure(self) -> None:
+        self._failure = self._known_failure = None
+        self.stage.note_failure(None)
+
+    def _forget_failure(self) -> None:
+        """Nobody needs to know what is wrong with a version that is wanted no more. Its back-off is remembered."""
+        if (
+            self._known_failure is not None
+            and (w := self._wanted) is not None
+            and w.version != self._known_failure.version
+        ):
+            self._known_failure = None
+            self.stage.note_failure(None)
+
     def _note_failure(self, version: str, error: BaseException) -> None:
         attempts = self._failure.attempts + 1 if self._failure and self._failure.version == version else 1
         # A signature does not change: no second look at it until the alias moves on.
         delay = math.inf if isinstance(error, SignatureIncompatible) else retry_delay(attempts, self._chance())
         self._failure = Failure(version, attempts, self._clock() + delay)
+        known = self._known_failure
+        since = known.since if known is not None and known.version == version else self._now()
+        text = str(error) if isinstance(error, PenstockError) else f"{type(error).__name__}: {error}"
+        self._known_failure = LoadFailure(version, error_code(error), text, since, attempts, final=math.isinf(delay))
+        self.stage.note_failure(self._known_failure)
         current = self.stage.current
         serving = f"version {current} goes on answering" if current else "nothing is served"
         log.error(
