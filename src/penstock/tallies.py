@@ -52,7 +52,7 @@ _RULES: Mapping[str, Rule] = {
 _SUPERVISORS = frozenset(
     f"penstock_{name}"
     for name in (
-        "loads", "load_seconds", "swaps", "swap_seconds", "swap_failing",
+        "loads", "load_failures", "load_seconds", "swaps", "swap_seconds", "swap_failing",
         "registry_errors", "registry_last_success_timestamp_seconds", "workers", "worker_restarts",
     )
 )  # fmt: skip
