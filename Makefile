@@ -6,7 +6,7 @@ STAMP := $(VENV)/installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-services check mlflow-env record-contract bench bench-all bench-score load docs dashboards format lock clean
+.PHONY: help install demo serve test test-services check mlflow-env record-contract bench bench-all bench-score prove-resume load docs dashboards format lock clean bench-loading prove-rollout
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,7 +32,7 @@ test: $(STAMP)  ## every test that pip alone can serve
 mlflow-env: $(STAMP)  ## MLflow in an environment of its own, .venv-mlflow
 	$(BIN)/python tests/contract/environment.py
 
-test-services: $(STAMP) mlflow-env  ## tests against real services: MLflow, Prometheus (as root installs what is missing)
+test-services: $(STAMP) mlflow-env  ## tests against real services, and those that take long: MLflow, Prometheus (root installs it), killed scoring jobs
 	$(BIN)/python -m pytest -m services tests/services
 
 record-contract: $(STAMP) mlflow-env  ## ask real MLflow every question of the contract suite again
@@ -46,6 +46,15 @@ bench-all: $(STAMP) mlflow-env  ## the same with more models and bodies, two wor
 
 bench-score: $(STAMP) mlflow-env  ## scoring files against the bare loop and mlflow models predict: make bench-score SCORE='--rows 2000000'
 	$(BIN)/python loadtests/bench_score.py --out build/bench-score $(SCORE)
+
+prove-resume: $(STAMP)  ## scoring jobs killed at 30 random moments and resumed: make prove-resume PROVE='--seed 7'
+	$(BIN)/python loadtests/prove_resume.py --out build/prove-resume $(PROVE)
+
+bench-loading: $(STAMP)  ## what callers notice while a forest of 250 MB loads: make bench-loading LOADING='--runs 1 --workers 2'
+	$(BIN)/python loadtests/loading.py $(LOADING)
+
+prove-rollout: $(STAMP) mlflow-env  ## 10,000 requests over 20 promotions and roll-backs, with PostgreSQL and MLflow, and a killed worker
+	$(BIN)/python loadtests/prove_rollout.py --kill $(PROVE)
 
 load: NAME ?= steady
 load: $(STAMP)  ## one locust file against a server of its own: make load NAME=steady|mixed|slow|swap|ramp

@@ -173,3 +173,21 @@ async def test_a_scrape_does_not_hold_the_loop_up(metrics: Metrics, monkeypatch:
     go_on.set()
     assert await scrape == b"numbers"
     await gateway.close()
+
+
+@pytest.mark.parametrize("cyclic", [True, False])
+async def test_what_a_closed_version_left_is_collected_as_thoroughly_as_it_needs(
+    metrics: Metrics, servable: Any, monkeypatch: pytest.MonkeyPatch, cyclic: bool
+) -> None:
+    thaws: list[bool] = []
+    monkeypatch.setattr("penstock.serving.gateway.settle", lambda *, thaw=True: thaws.append(thaw))
+    (a,) = models(metrics, "a")
+    first = servable("a")
+    first.loaded.predictor.cyclic = cyclic
+    gateway = Gateway([a], metrics, sources=[Scripted(a, first)], tidy=True)
+    await gateway.start()
+    assert thaws == [True]
+    a.arrange(servable("a", "2"), None)
+    await until(lambda: len(thaws) == 2)
+    assert thaws[1] is cyclic
+    await gateway.close()

@@ -254,7 +254,7 @@ async def test_a_superseded_load_is_dropped_and_closed(world: World) -> None:
     assert world.loads == ["1", "2"]  # one at a time
     world.held["2"].set()
     await world.step()
-    assert world.predictors["2"][0].closed == 1
+    await until(lambda: world.predictors["2"][0].closed == 1)
     await world.step()
     assert (world.answering, world.kept, world.loads) == ("3", "1", ["1", "2", "3"])
     assert world.count("swaps", kind="swap") == 1
@@ -270,7 +270,7 @@ async def test_a_load_for_a_move_that_was_taken_back_is_dropped(world: World) ->
     world.held["2"].set()
     await world.step()
     assert (world.answering, world.kept) == ("1", None)
-    assert world.predictors["2"][0].closed == 1
+    await until(lambda: world.predictors["2"][0].closed == 1)
 
 
 async def test_a_revert_does_not_wait_for_a_load(world: World) -> None:
@@ -286,7 +286,7 @@ async def test_a_revert_does_not_wait_for_a_load(world: World) -> None:
     world.held["3"].set()
     await world.step()
     assert world.answering == "1"
-    assert world.predictors["3"][0].closed == 1
+    await until(lambda: world.predictors["3"][0].closed == 1)
 
 
 async def test_the_previous_version_goes_when_its_time_is_over(world: World) -> None:
@@ -388,7 +388,7 @@ async def test_ending_waits_for_a_load_and_releases_it(world: World) -> None:
     world.held["2"].set()
     await asyncio.wait([running])
     assert world.answering == "1"
-    assert world.predictors["2"][0].closed == 1
+    await until(lambda: world.predictors["2"][0].closed == 1)
 
 
 async def test_a_follower_describes_itself(world: World) -> None:

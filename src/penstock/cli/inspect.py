@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penstock.cli.models import fetch, registry_option
+from penstock.cli.models import fetch, registry_if_needed
 
 if TYPE_CHECKING:
     from penstock.package import PackagedModel
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("model")
-@registry_option
+@registry_if_needed
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def inspect(model: str, registry: str, as_json: bool) -> None:
+def inspect(model: str, registry: str | None, as_json: bool) -> None:
     """Show what is in a package, without loading it. MODEL is as for penstock serve.
 
     \b
@@ -179,13 +179,13 @@ def _table(title: str, rows: list[dict[str, Any]]) -> Any:
 
 @click.command()
 @click.argument("model")
-@registry_option
+@registry_if_needed
 @click.option(
     "--trust-code/--no-trust-code", envvar="PENSTOCK_TRUST_CODE", help="Load a package that runs code of its own."
 )
 @click.option("--strict-env/--no-strict-env", envvar="PENSTOCK_STRICT_ENV",
               help="Refuse a model made with another minor version of its library.")  # fmt: skip
-def verify(model: str, registry: str, trust_code: bool, strict_env: bool) -> None:
+def verify(model: str, registry: str | None, trust_code: bool, strict_env: bool) -> None:
     """Check a package: its seal, that it loads, that it repeats its recorded answers. MODEL is as for penstock serve.
 
     \b

@@ -11,7 +11,7 @@ from typing import TypeVar
 from penstock.errors import ModelNotServed, Overloaded
 from penstock.metrics import Metrics
 from penstock.serving.admission import Intake, Limit, retry_after
-from penstock.serving.garbage import settle, settle_when_idle
+from penstock.serving.garbage import idle, settle
 from penstock.serving.servable import Servable
 from penstock.serving.served_model import ServedModel
 from penstock.serving.watcher import Source
@@ -48,12 +48,14 @@ class Gateway:
         alone = len(models) == 1 and not patterns
         self.default = default if default is not None else (models[0].name if alone else None)
         # The whole mutable state: the models; the sources at work; the patterns that have not begun; models that are
-        # leaving; a collection to come, whether it was ready once, whether it is on its way out.
+        # leaving; a collection to come and whether it must be thorough, whether it was ready once, whether it is on its
+        # way out.
         self._sources = list(sources)
         self._beginning = set(patterns)
         self._leaving: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._tidying: asyncio.Task[None] | None = None
+        self._thaw = False
         self._was_ready = False
         self.draining = False
         self.intake = intake or Intake()
@@ -173,10 +175,16 @@ class Gateway:
         """What `read` makes of the metrics, in a thread for nothing else: loads may keep all others."""
         return await asyncio.get_running_loop().run_in_executor(self._scraper, read)
 
-    def _tidy_soon(self) -> None:
-        """A version has gone: its cycles are collected when no request would notice."""
+    def _tidy_soon(self, cyclic: bool) -> None:
+        """A version has gone: what it left behind is collected when no request would notice."""
+        self._thaw = self._thaw or cyclic
         if not self.draining and (self._tidying is None or self._tidying.done()):
-            self._tidying = asyncio.get_running_loop().create_task(settle_when_idle(self._busy))
+            self._tidying = asyncio.get_running_loop().create_task(self._tidy_when_idle())
+
+    async def _tidy_when_idle(self) -> None:
+        await idle(self._busy)
+        settle(thaw=self._thaw)
+        self._thaw = False
 
     def _busy(self) -> bool:
         return any(servable.metrics.in_flight.value for model in self.models for servable in model.versions)

@@ -40,7 +40,8 @@ class ServedModel:
         self._forgetting: dict[str, asyncio.TimerHandle] = {}
         self.failure: LoadFailure | None = None
         self.agreed: str | None = ALONE
-        self.on_closed: Callable[[], None] = lambda: None  # told when a version is gone
+        # Told when a version is gone, and whether it may have left circles of objects behind.
+        self.on_closed: Callable[[bool], None] = lambda cyclic: None
 
     @property
     def ready(self) -> bool:
@@ -119,7 +120,7 @@ class ServedModel:
     async def _close(self, servable: Servable) -> None:
         await servable.close()
         log.info("%s: version %s is closed.", self.name, servable.version)
-        self.on_closed()
+        self.on_closed(servable.loaded.predictor.cyclic)
         loop = asyncio.get_running_loop()
         version = servable.version
         self._forgetting[version] = loop.call_later(self._forget_after, self._forget, version)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, TypeVar
 
@@ -11,8 +12,27 @@ from penstock.loading import LoadedModel
 from penstock.metrics import Metrics
 from penstock.registry.interface import ModelVersion
 from penstock.serving.failure import LoadFailure
+from penstock.serving.pace import gently
 from penstock.serving.servable import Servable, ServingOptions
 from penstock.serving.served_model import ServedModel
+
+A = TypeVar("A")
+
+
+def load_beside(serving: bool, load: Callable[[A], LoadedModel], what: A) -> LoadedModel:
+    """Loads in the calling thread, gently where requests are answered meanwhile. Raises what loading raises."""
+    with gently() if serving else nullcontext():
+        return load(what)
+
+
+def release(loaded: LoadedModel) -> None:
+    """Closes a model that answers nobody, gently and in a thread: a large one takes a while. Called on the loop."""
+
+    def close() -> None:
+        with gently():
+            loaded.close()
+
+    asyncio.get_running_loop().run_in_executor(None, close)
 
 
 class Prepared(Protocol):
@@ -65,7 +85,7 @@ class LoadedVersion:
     loaded: LoadedModel
 
     def drop(self) -> None:
-        self.loaded.close()
+        release(self.loaded)
 
 
 class LocalStage:
@@ -102,10 +122,12 @@ class LocalStage:
         return f"<LocalStage {self._served!r}>"
 
 
-def in_a_thread(load: Callable[[ModelVersion], LoadedModel]) -> Prepare[LoadedVersion]:
-    """Loads off the event loop."""
+def in_a_thread(
+    load: Callable[[ModelVersion], LoadedModel], serving: Callable[[], bool] = lambda: True
+) -> Prepare[LoadedVersion]:
+    """Loads off the event loop; gently while this process answers requests, be it with other models."""
 
     async def prepare(version: ModelVersion) -> LoadedVersion:
-        return LoadedVersion(version.version, await asyncio.to_thread(load, version))
+        return LoadedVersion(version.version, await asyncio.to_thread(load_beside, serving(), load, version))
 
     return prepare

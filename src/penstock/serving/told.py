@@ -11,22 +11,30 @@ from penstock.metrics import Metrics
 from penstock.serving.plan import PlannedVersion
 from penstock.serving.servable import Servable, ServingOptions
 from penstock.serving.served_model import ServedModel
+from penstock.serving.stage import load_beside, release
 
 
 class ToldModel:
     """One model name; versions that are loaded wait here until they are told to answer.
 
-    `load` makes a proven model of a package's directory; it blocks and is run in a thread.
+    `load` makes a proven model of a package's directory; it blocks and is run in a thread. `busy` says whether this
+    process answers requests already, with whatever model: loads are gentle then.
     """
 
     def __init__(
-        self, served: ServedModel, load: Callable[[str], LoadedModel], metrics: Metrics, serving: ServingOptions
+        self,
+        served: ServedModel,
+        load: Callable[[str], LoadedModel],
+        metrics: Metrics,
+        serving: ServingOptions,
+        busy: Callable[[], bool] = lambda: True,
     ) -> None:
         self.served = served
         served.agreed = None  # before the supervisor has heard from all
         self._load = load
         self._metrics = metrics
         self._serving = serving
+        self._busy = busy
         # The whole mutable state: proven versions that answer nobody, whether this is over.
         self._waiting: dict[str, LoadedModel] = {}
         self._closed = False
@@ -36,7 +44,7 @@ class ToldModel:
         package lies there now, Closing where this was closed meanwhile."""
         if package.version in self._waiting or package.version in {s.version for s in self.served.versions}:
             return
-        loaded = await asyncio.to_thread(self._load, package.path)
+        loaded = await asyncio.to_thread(load_beside, self._busy(), self._load, package.path)
         if self._closed:
             loaded.close()
             raise Closing(f"{self.served.name} is served no more.")
@@ -56,7 +64,7 @@ class ToldModel:
             warm = None if previous is None else here.get(previous) or self._servable(previous)
             self.served.arrange(answering, warm)
         for version in self._waiting.keys() - {candidate}:
-            self._waiting.pop(version).close()
+            release(self._waiting.pop(version))
 
     def _servable(self, version: str) -> Servable:
         return Servable(self.served.name, version, self._waiting.pop(version), self._metrics, self._serving)
