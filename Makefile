@@ -6,7 +6,7 @@ STAMP := $(VENV)/installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-services check mlflow-env record-contract bench bench-all bench-score prove-resume load docs dashboards format lock clean bench-loading prove-rollout
+.PHONY: help install demo serve test test-services check mlflow-env services-tools record-contract bench bench-all bench-score prove-resume load docs dashboards format lock clean bench-loading prove-rollout
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,7 +32,10 @@ test: $(STAMP)  ## every test that pip alone can serve
 mlflow-env: $(STAMP)  ## MLflow in an environment of its own, .venv-mlflow
 	$(BIN)/python tests/contract/environment.py
 
-test-services: $(STAMP) mlflow-env  ## tests against real services, and those that take long: MLflow, Prometheus (root installs it), killed scoring jobs
+services-tools: $(STAMP)  ## helm and the schemas of Kubernetes, in build/services
+	$(BIN)/python tests/services/make_tools.py
+
+test-services: $(STAMP) mlflow-env services-tools  ## tests against real services, and those that take long: MLflow, Prometheus, helm, images, killed scoring jobs
 	$(BIN)/python -m pytest -m services tests/services
 
 record-contract: $(STAMP) mlflow-env  ## ask real MLflow every question of the contract suite again
@@ -60,8 +63,9 @@ load: NAME ?= steady
 load: $(STAMP)  ## one locust file against a server of its own: make load NAME=steady|mixed|slow|swap|ramp
 	$(BIN)/locust -f loadtests/locust_$(NAME).py --only-summary $(LOCUST)
 
-docs: $(STAMP)  ## write the lists of settings and metrics anew
+docs: $(STAMP)  ## write the lists of settings and metrics anew, and the chart's schema and table
 	$(BIN)/python docs/make_lists.py
+	$(BIN)/python helm/make_chart_files.py
 
 dashboards: $(STAMP)  ## write the Grafana dashboard anew
 	$(BIN)/python docs/make_dashboard.py
@@ -76,9 +80,18 @@ format: $(STAMP)  ## put the code into the house's style
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-lock:  ## pin every dependency anew (needs uv)
+lock:  ## pin every dependency anew (needs uv and npm)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	  --no-emit-index-url --no-emit-find-links --no-header --all-extras --group dev pyproject.toml -o requirements/dev.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+	  --no-emit-index-url --no-emit-find-links --no-header requirements/services.in -o requirements/services.txt
+	for name in image image-onnx; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-header -c requirements/dev.txt pyproject.toml -o requirements/$$name.txt \
+	  $$(test $$name = image && echo --extra sklearn --extra python --extra parquet) \
+	  --extra onnx --extra postgres --extra s3 --extra tracing; done
+	printf 'flit_core>=3.11,<4\npip>=25\n' | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+	  --no-emit-index-url --no-emit-find-links --no-header - -o requirements/image-build.txt
+	cd requirements/node && npm install --package-lock-only
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) .venv-mlflow build dist penstock-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

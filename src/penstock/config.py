@@ -1,8 +1,8 @@
 """All settings of a server, in one frozen object. One declaration gives the flag, the PENSTOCK_* variable, the key in
 penstock.toml and the documentation. A flag wins over a variable, a variable over the file.
 
-Some settings can also come from a variable of MLflow's or OpenTelemetry's, which means here what it means there.
-Whatever is said to Penstock itself, also in the file, wins over it.
+Some settings can also come from a variable of MLflow's, of OpenTelemetry's or of a platform that runs containers, which
+means here what it means there. Whatever is said to Penstock itself, also in the file, wins over it.
 
 Settings of a PerModel type may stand in a table [models.NAME] of the file too. What is said of one model there wins
 over what is said of all, wherever that was said: the narrower statement counts.
@@ -10,16 +10,18 @@ over what is said of all, wherever that was said: the narrower statement counts.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from penstock.errors import ConfigError, PenstockError
 from penstock.payload import shortened
+from penstock.sizes import parse_size
 
 FILE_NAME = "penstock.toml"
 PREFIX = "PENSTOCK_"
@@ -33,8 +35,21 @@ PerModel = Annotated[T, _PER_MODEL]
 
 
 def _mlflow(*variables: str) -> dict[str, Any]:
-    """Marks a setting that MLflow has a variable for; the first one that is set counts."""
+    """Marks a setting that MLflow, Vertex AI or SageMaker has a variable for; the first one that is set counts."""
     return {"mlflow": list(variables)}
+
+
+def _size(given: object) -> object:
+    """A size as people write it; anything else is pydantic's to refuse."""
+    if not isinstance(given, str):
+        return given
+    try:
+        return parse_size(given)
+    except ConfigError as error:
+        raise ValueError(f"{error.message} {error.hint}".rstrip(".")) from None
+
+
+Size = Annotated[int, BeforeValidator(_size), Field(ge=0)]
 
 
 class Settings(BaseModel):
@@ -53,7 +68,14 @@ class Settings(BaseModel):
     )
     artifacts: str | None = Field(None, description="Where the registry keeps packages, if not beside its database.")
     cache: str | None = Field(
-        None, description="Where packages from an MLflow server are kept; default ~/.cache/penstock."
+        None,
+        description="Where packages from S3, other stores or an MLflow server are copied to, beside what the registry "
+        "last said; default ~/.cache/penstock.",
+    )
+    cache_size: Size = Field(
+        "10GiB",
+        validate_default=True,
+        description="The most that stays there, in bytes or with a unit; what is served now is never removed.",
     )
     host: str = Field(
         "127.0.0.1",
@@ -65,7 +87,13 @@ class Settings(BaseModel):
         ge=0,
         le=65535,
         description="The port to listen on; 0 picks a free one.",
-        json_schema_extra=_mlflow("MLFLOW_PORT"),
+        json_schema_extra=_mlflow("MLFLOW_PORT", "AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT"),
+    )
+    admin_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="A port of their own for metrics, model listings and docs; --port then has predictions and probes.",
     )
     timeout: PerModel[float] = Field(
         60.0,
@@ -98,6 +126,17 @@ class Settings(BaseModel):
     strict_env: PerModel[bool] = Field(
         False, description="Refuse a model made with another minor version of its library."
     )
+    isolation: PerModel[Literal["auto", "process", "none"]] = Field(
+        "auto",
+        description="Where a model runs: in a process of its own, or (none) in the gateway's; auto: packages that "
+        "carry code in a process.",
+    )
+    instances: PerModel[int] = Field(
+        1, ge=1, le=256, description="Processes of a version that runs in processes of its own."
+    )
+    memory_limit: PerModel[str] = Field(
+        "", description="The memory that each of these processes may use: bytes, or like 512MiB or 2GiB; empty: any."
+    )
     poll_interval: float = Field(2.0, gt=0, description="Time between questions to the registry.")
     allow_breaking: PerModel[bool] = Field(
         False, description="Follow an MLflow alias also to a version that would break the callers of the current one."
@@ -126,6 +165,18 @@ class Settings(BaseModel):
         description="Threads a model may use for one batch; 0: its library's choice, with several workers their share.",
     )
     nan_words: bool = Field(False, description="Answer NaN and Infinity as bare words, as MLflow does, not as null.")
+    predict_route: str | None = Field(
+        None,
+        pattern="^/",
+        description="One more path for predictions of the default model, in Vertex AI's form.",
+        json_schema_extra=_mlflow("AIP_PREDICT_ROUTE"),
+    )
+    health_route: str | None = Field(
+        None,
+        pattern="^/",
+        description="One more path that says whether the server is ready.",
+        json_schema_extra=_mlflow("AIP_HEALTH_ROUTE"),
+    )
     max_body_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="The largest request body.")
     keep_alive: float = Field(75.0, ge=1, description="How long an idle connection is kept.")
     drain_delay: float = Field(0.0, ge=0, description="After SIGTERM, how long to accept while already not ready.")
@@ -142,6 +193,12 @@ class Settings(BaseModel):
     trace_sample: float = Field(
         1.0, ge=0, le=1, description="The share of requests that are traced, where their traceparent does not say."
     )
+
+    @field_validator("memory_limit", mode="before")
+    @classmethod
+    def _check_size(cls, size: Any) -> str:
+        bytes_of(text := str(size).strip())
+        return text
 
     @field_validator("api_token")
     @classmethod
@@ -170,6 +227,21 @@ class ServerSettings(Settings):
     def tables_of(self, model: str) -> list[str]:
         """The tables that are about a model, the one that wins last: its own, and before it those of patterns."""
         return sorted((t for t in self.own if t == model or fnmatchcase(model, t)), key=lambda t: t == model)
+
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(i?)B?|B?)", re.IGNORECASE)
+
+
+def bytes_of(size: str) -> int:
+    """A size as bytes: 2GiB, 512M, 1000000; 0 for an empty one. Raises ValueError."""
+    if not size:
+        return 0
+    found = _SIZE.fullmatch(size)
+    if found is None:
+        raise ValueError("a size is written like 512MiB or 2GiB")
+    number, unit, binary = found.groups()
+    factor = (1024 if binary else 1000) ** ("KMGT".index(unit.upper()) + 1) if unit else 1
+    return int(float(number) * factor)
 
 
 Origins = dict[str, str]
@@ -341,11 +413,12 @@ def _entry(path: Path, name: str, table: Any) -> str:
 
 def _read_variables(environ: Mapping[str, str]) -> dict[str, Any]:
     """Empty variables count as unset, as Kubernetes and shells leave them; so does the PENSTOCK_PORT=tcp://… that
-    Kubernetes sets in every pod beside a service of our name."""
+    Kubernetes sets in every pod beside a service of our name (PENSTOCK_ADMIN_PORT for one called penstock-admin)."""
     found = {name: environ.get(variable_of(name), "") for name in Settings.model_fields}
     values: dict[str, Any] = {name: value for name, value in found.items() if value}
-    if str(values.get("port", "")).startswith("tcp://"):
-        del values["port"]
+    for name in ("port", "admin_port"):
+        if str(values.get(name, "")).startswith("tcp://"):
+            del values[name]
     if "models" in values:
         values["models"] = tuple(values["models"].split())
     return values

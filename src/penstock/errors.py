@@ -21,6 +21,7 @@ PenstockError
 │   ├── ModelNotFound
 │   ├── VersionNotFound
 │   ├── AliasNotFound
+│   ├── AliasMoved              somebody else moved it in the same moment
 │   ├── VersionInUse            an alias names the version that should go
 │   ├── SignatureIncompatible   the version would break the callers of the one it replaces
 │   ├── NothingToRollBack       the alias has no earlier version
@@ -43,6 +44,7 @@ PenstockError
 │   ├── Overloaded              a limit is reached: try again later
 │   ├── DeadlineExceeded        the caller's time ran out
 │   ├── WorkerLost              a worker process ended where it should have gone on
+│   ├── ModelProcessLost        the process that a model runs in ended, hangs, or makes no sense
 │   └── Closing                 the model or the gateway is being shut down
 ├── PredictError                the model's own code failed on these rows
 ├── AnswerUnserializable        the model answered something that the protocol has no form for
@@ -167,6 +169,10 @@ class VersionNotFound(RegistryError):
     code = "version_not_found"
 
 
+class AliasMoved(RegistryError):
+    code = "alias_moved"
+
+
 class AliasNotFound(RegistryError):
     code = "alias_not_found"
 
@@ -282,6 +288,13 @@ class DeadlineExceeded(ServingError):
 
 class WorkerLost(ServingError):
     code = "worker_lost"
+
+
+class ModelProcessLost(ServingError):
+    """`retry_after` is in whole seconds."""
+
+    code = "model_process_lost"
+    retry_after: int = 1
 
 
 class Closing(ServingError):

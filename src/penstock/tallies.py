@@ -43,6 +43,7 @@ _RULES: Mapping[str, Rule] = {
             "penstock_in_flight_requests", "penstock_in_flight_limit_requests",
             "penstock_open_requests", "penstock_open_limit_requests",
             "penstock_body_bytes", "penstock_body_limit_bytes",
+            "penstock_model_processes", "penstock_model_process_memory_bytes",
         ),
         "sum",
     ),
@@ -52,8 +53,8 @@ _RULES: Mapping[str, Rule] = {
 _SUPERVISORS = frozenset(
     f"penstock_{name}"
     for name in (
-        "loads", "load_failures", "load_seconds", "swaps", "swap_seconds", "swap_failing",
-        "registry_errors", "registry_last_success_timestamp_seconds", "workers", "worker_restarts",
+        "loads", "load_failures", "load_seconds", "swaps", "swap_seconds", "swap_failing", "registry_errors",
+        "registry_last_success_timestamp_seconds", "registry_stale", "workers", "worker_restarts",
     )
 )  # fmt: skip
 

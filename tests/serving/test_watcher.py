@@ -419,3 +419,59 @@ class TestPinned:
         with pytest.raises(PenstockError):
             await pinned(fail).start()
         assert world.count("loads", outcome="failed") == 1
+
+
+class TestAVersionThatFailsWhileItAnswers:
+    async def test_the_one_before_it_takes_over_and_stays(self, world: World, caplog: pytest.LogCaptureFixture) -> None:
+        await world.follower.start()
+        world.promote("2")
+        await world.step()
+        assert world.served.current is not None
+        world.served.current.on_failed("was killed by signal 11 (SIGSEGV)")
+        assert (world.answering, world.kept) == ("1", None)
+        assert world.count("swaps", kind="revert") == 1
+        (said,) = errors(caplog)
+        assert "version 2 has failed" in said
+        assert "version 1 answers again" in said
+        assert "SIGSEGV" in said
+        world.now += 1e6
+        await world.step()
+        assert (world.answering, world.loads) == ("1", ["1", "2"])
+        await until(lambda: world.predictors["2"][0].closed)
+
+    async def test_another_promotion_is_followed(self, world: World) -> None:
+        await world.follower.start()
+        world.promote("2")
+        await world.step()
+        assert world.served.current is not None
+        world.served.current.on_failed("ended")
+        world.promote("3")
+        await world.step()
+        assert world.answering == "3"
+
+    async def test_it_is_tried_again_when_it_is_named_again(self, world: World) -> None:
+        await world.follower.start()
+        world.promote("2")
+        await world.step()
+        assert world.served.current is not None
+        world.served.current.on_failed("ended")
+        world.promote("1")
+        await world.step()
+        world.promote("2")
+        await world.step()
+        assert world.answering == "2"
+
+    async def test_where_none_is_warm_it_goes_on(self, world: World) -> None:
+        await world.follower.start()
+        assert world.served.current is not None
+        world.served.current.on_failed("ended")
+        await world.step()
+        assert (world.answering, world.loads) == ("1", ["1"])
+
+    async def test_one_that_only_waits_warm_changes_nothing(self, world: World) -> None:
+        await world.follower.start()
+        world.promote("2")
+        await world.step()
+        assert world.served.previous is not None
+        world.served.previous.on_failed("ended")
+        assert (world.answering, world.kept) == ("2", "1")

@@ -14,34 +14,39 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from penstock.cli.observing import observers_of
-from penstock.config import Settings
+from penstock.config import Settings, bytes_of
 from penstock.errors import ConfigError
-from penstock.loading import LoadOptions, Timed, load_reference, load_version
+from penstock.loading import LoadOptions, Timed, fetch_reference
 from penstock.metrics import Metrics
 from penstock.registry import Registry, open_registry
 from penstock.registry.interface import ModelVersion
 from penstock.registry.reference import ModelReference, parse_reference
+from penstock.registry.resolutions import LastResolution, resolve_or_recall
 from penstock.server.app import make_app
 from penstock.server.observed import Observe
-from penstock.server.run import RunOptions, serve
+from penstock.server.run import RunOptions, port_of, serve
 from penstock.serving.admission import Intake
 from penstock.serving.gateway import Gateway
 from penstock.serving.guard import SignatureGuard
+from penstock.serving.isolated import GRACE, Isolation, Loaded, load_served
 from penstock.serving.pattern import Join, Member, Pattern
-from penstock.serving.servable import ServingOptions
+from penstock.serving.servable import ServingOptions, slots_of
 from penstock.serving.served_model import ServedModel
 from penstock.serving.stage import LoadedVersion, LocalStage, in_a_thread
 from penstock.serving.watcher import Follower, FollowOptions, Pinned, Source
 
 
-async def serve_forever(settings: Settings, bound: socket.socket, announce: Callable[[str], None]) -> None:
-    """Serves the settings' models on a bound socket until a signal comes. Raises what loading raises."""
+async def serve_forever(
+    settings: Settings, bound: socket.socket, announce: Callable[[str], None], admin: socket.socket | None = None
+) -> None:
+    """Serves the settings' models on a bound socket, and what `admin_port` moves on a second one, until a signal comes.
+    Raises what loading raises."""
     references = parse_models(settings)
     with registry_of(settings, references) as registry:
         gateway = make_gateway(settings, references, registry)
         with observers_of(settings, gateway.metrics) as observe:
-            app = app_of(settings, gateway, observe)
-            await serve(app, gateway, bound, run_options_of(settings), on_ready=announce)
+            app = app_of(settings, gateway, admin, observe)
+            await serve(app, gateway, bound, run_options_of(settings), on_ready=announce, admin=admin)
 
 
 def parse_models(settings: Settings) -> list[ModelReference]:
@@ -65,14 +70,22 @@ def registry_of(settings: Settings, references: list[ModelReference]) -> Iterato
     if all(r.path is not None for r in references):
         yield None
         return
-    registry = open_registry(settings.registry, artifacts=settings.artifacts, read_only=True, cache=settings.cache)
+    registry = open_registry(
+        settings.registry,
+        artifacts=settings.artifacts,
+        read_only=True,
+        cache=settings.cache,
+        cache_size=settings.cache_size,
+    )
     try:
         yield registry
     finally:
         registry.close()
 
 
-def app_of(settings: Settings, gateway: Gateway, observe: Observe | None = None) -> ASGIApp:
+def app_of(
+    settings: Settings, gateway: Gateway, admin: socket.socket | None, observe: Observe | None = None
+) -> ASGIApp:
     return make_app(
         gateway,
         token=settings.api_token.get_secret_value(),
@@ -80,6 +93,9 @@ def app_of(settings: Settings, gateway: Gateway, observe: Observe | None = None)
         timeout=settings.timeout,
         nan_words=settings.nan_words,
         observe=observe,
+        admin_port=None if admin is None else port_of(admin),
+        predict_route=settings.predict_route,
+        health_route=settings.health_route,
     )
 
 
@@ -94,6 +110,16 @@ def load_options_of(settings: Settings) -> LoadOptions:
 def serving_options_of(settings: Settings) -> ServingOptions:
     return ServingOptions(
         settings.max_rows, settings.max_queue_rows, settings.concurrency, settings.max_wait, settings.timeout
+    )
+
+
+def isolation_of(settings: Settings) -> Isolation:
+    return Isolation(
+        mode=settings.isolation,
+        instances=settings.instances,
+        memory_limit=bytes_of(settings.memory_limit),
+        slots=slots_of(serving_options_of(settings)),
+        time_limit=settings.timeout + GRACE,
     )
 
 
@@ -158,23 +184,47 @@ def _source(
     away: set[str],
 ) -> Source:  # fmt: skip
     if not reference.follows:
-        load = load_options_of(settings)
-        stage = LocalStage(served, metrics, serving_options_of(settings))
         timed = metrics.load_stages(served.name)
+        load = load_of(settings, reference.served_as, timed)
+        stage = LocalStage(served, metrics, serving_options_of(settings))
         return Pinned(stage, partial(asyncio.to_thread, _load_pinned, reference, registry, load, timed), metrics)
     assert registry is not None
-    return _follower(settings, served, partial(reference.resolve, registry), registry, metrics, away)
+    return _follower(
+        settings, served, partial(reference.resolve, registry), registry, metrics, away, last_of(reference, registry)
+    )
 
 
 def _follower(
     settings: Settings, served: ServedModel, resolve: Callable[[], ModelVersion], registry: Registry, metrics: Metrics,
-    away: set[str],
+    away: set[str], last: LastResolution | None = None,
 ) -> Follower[LoadedVersion]:  # fmt: skip
     stage = LocalStage(served, metrics, serving_options_of(settings))
     fetch = fetch_of(settings, registry, lambda: stage.current)
     timed = metrics.load_stages(served.name)
-    load = partial(load_version, options=load_options_of(settings), fetch=fetch, timed=timed)
-    return Follower(stage, resolve, in_a_thread(load), metrics, follow=follow_options_of(settings), away=away)
+    load = load_of(settings, served.name, timed)
+
+    def load_version(version: ModelVersion) -> Loaded:
+        with timed("fetch"):
+            path = fetch(version)
+        return load(path, version.version)
+
+    follow = follow_options_of(settings)
+    return Follower(stage, resolve, in_a_thread(load_version), metrics, follow=follow, last=last, away=away)
+
+
+def last_of(reference: ModelReference, registry: Registry) -> LastResolution:
+    """Where a follower keeps what its registry last said."""
+    return LastResolution(registry.cache.root, registry.place, str(reference))
+
+
+def load_of(settings: Settings, name: str, timed: Timed) -> Callable[[Path, str], Loaded]:
+    """How a package in a directory becomes a version of the model of this name, here or in processes of its own."""
+    options, isolation = load_options_of(settings), isolation_of(settings)
+
+    def load(path: Path, version: str) -> Loaded:
+        return load_served(path, options, isolation, f"{name} version {version}" if version else name, timed)
+
+    return load
 
 
 def fetch_of(
@@ -187,6 +237,14 @@ def fetch_of(
 
 
 def _load_pinned(
-    reference: ModelReference, registry: Registry | None, options: LoadOptions, timed: Timed
+    reference: ModelReference, registry: Registry | None, load: Callable[[Path, str], Loaded], timed: Timed
 ) -> LoadedVersion:
-    return LoadedVersion(*load_reference(reference, registry, options, timed=timed))
+    with timed("fetch"):
+        version, path = fetch_reference(reference, registry, resolve_pinned)
+    loaded = load(path, version)
+    return LoadedVersion(version or loaded.digest[:12], loaded)
+
+
+def resolve_pinned(reference: ModelReference, registry: Registry) -> ModelVersion:
+    """A version named by its number; while the registry is away, what that was."""
+    return resolve_or_recall(partial(reference.resolve, registry), last_of(reference, registry))

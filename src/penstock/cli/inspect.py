@@ -115,7 +115,7 @@ def _print_facts(facts: dict[str, Any]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from penstock.cli.console import console, human_size
+    from penstock.cli.console import console, human_size, print_table
 
     screen = console()
     head = Table(box=None, show_header=False, pad_edge=False)
@@ -135,22 +135,15 @@ def _print_facts(facts: dict[str, Any]) -> None:
         ),
     ):
         head.add_row(label, escape(value))
-    _print(screen, head)
+    print_table(screen, head)
     for side in ("inputs", "outputs", "params"):
         if facts[side]:
-            _print(screen, _table(side, facts[side]))
+            print_table(screen, _table(side, facts[side]))
     if facts["libraries"]:
-        _print(screen, _table("libraries", facts["libraries"]))
+        print_table(screen, _table("libraries", facts["libraries"]))
     if facts["curl"]:
         click.echo(f"\nTry it: penstock serve {facts['model']}{'' if facts['data_only'] else ' --trust-code'}, then")
         click.echo(facts["curl"])
-
-
-def _print(screen: Any, table: Any) -> None:
-    """Without the blanks that rich fills columns up with, which paste badly."""
-    with screen.capture() as captured:
-        screen.print(table)
-    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def _trust(facts: dict[str, Any]) -> str:

@@ -13,7 +13,8 @@ from penstock.cli.models import registry_option
 
 if TYPE_CHECKING:
     from penstock.cli.registry_wait import Gateways
-    from penstock.registry import AliasMove, Registry
+    from penstock.registry import AliasMove, ModelVersion, Registry
+    from penstock.registry.lineage import Lineage
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -74,9 +75,10 @@ def _waits(command: F) -> F:
 @click.option("--alias", help="Point this alias at the new version, for example production.")
 @click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="Tag the version. May be repeated.")
 @click.option("--description", default="", help="What is new in this version.")
+@click.option("--reason", default="", help="Why the alias moves; kept in the history.")
 @_common
 def add(
-    name: str, package: str, alias: str | None, tags: tuple[str, ...], description: str,
+    name: str, package: str, alias: str | None, tags: tuple[str, ...], description: str, reason: str,
     registry: str, artifacts: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Verify PACKAGE, copy it to the registry and register it as the next version of NAME.
@@ -90,7 +92,9 @@ def add(
 
     pairs = dict(_pair(tag) for tag in tags)
     with _opened(registry, artifacts) as target:
-        version = publish(target, name, package, alias=alias, tags=pairs, description=description, by=_user())
+        version = publish(
+            target, name, package, alias=alias, tags=pairs, description=description, by=_user(), reason=reason
+        )
     output.added(version, alias, as_json=as_json)
 
 
@@ -115,7 +119,8 @@ def list_(registry: str, artifacts: str | None, as_json: bool) -> None:
 @click.argument("version", required=False)
 @_common
 def show(name: str, version: str | None, registry: str, artifacts: str | None, as_json: bool) -> None:
-    """Show a model and its versions, or all about one VERSION.
+    """Show a model and its versions, or all about one VERSION: its package, who registered it and when, the run that
+    made it, and what its signature changes against the version before.
 
     \b
     Example:
@@ -127,7 +132,7 @@ def show(name: str, version: str | None, registry: str, artifacts: str | None, a
         if version is None:
             output.model(source.model(name), source.versions(name), as_json=as_json)
         else:
-            output.version(source.version(name, version), as_json=as_json)
+            output.version(*_lineage(source, name, version), as_json=as_json)
 
 
 @registry.command()
@@ -321,6 +326,14 @@ def _opened(url: str, artifacts: str | None, *, read_only: bool = False) -> Iter
         yield opened
     finally:
         opened.close()
+
+
+def _lineage(source: Registry, name: str, number: str) -> tuple[ModelVersion, Lineage | None]:
+    """A version, and how its signature differs from that of the version before, if there is one."""
+    from penstock.registry.lineage import lineage
+
+    version = source.version(name, number)
+    return version, lineage(source, version)
 
 
 def _pair(tag: str) -> tuple[str, str]:

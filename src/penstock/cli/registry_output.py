@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from rich.table import Table
 
 from penstock.cli.console import console
 from penstock.registry import AliasMove, ModelVersion, RegisteredModel
+from penstock.registry.lineage import Lineage
 
 if TYPE_CHECKING:
     from penstock.cli.registry_wait import Standing
@@ -75,9 +77,9 @@ def model(found: RegisteredModel, versions: Sequence[ModelVersion], *, as_json: 
     )
 
 
-def version(found: ModelVersion, *, as_json: bool) -> None:
+def version(found: ModelVersion, lineage: Lineage | None, *, as_json: bool) -> None:
     if as_json:
-        _json(found)
+        _json({**asdict(found), "lineage": lineage and lineage.as_plain()})
         return
     signature = found.signature or {}
     _fields(
@@ -91,9 +93,29 @@ def version(found: ModelVersion, *, as_json: bool) -> None:
         ("Description", found.description),
         ("Run", found.run_id),
         ("Tags", _pairs(found.tags)),
-        ("Created", _when(found.created_at)),
+        ("Registered", _when(found.created_at) + (f" by {found.registered_by}" if found.registered_by else "")),
         *((side.capitalize(), str(signature.get(side) or "")) for side in ("inputs", "outputs", "params")),
     )
+    if lineage is not None:
+        _difference(lineage)
+
+
+def _difference(lineage: Lineage) -> None:
+    """What the signature changes against the version before."""
+    against = f"Against version {lineage.previous}"
+    if lineage.compatible is None:
+        click.echo(f"{against}: one of the two has no signature, so nothing can be compared.")
+        return
+    if not lineage.changes:
+        click.echo(f"{against}: the same signature.")
+        return
+    click.echo(f"{against}: {'compatible' if lineage.compatible else 'breaking'}.")
+    signs = {"added": "+", "removed": "-", "changed": "~"}
+    for c in lineage.changes:
+        what = f"{c.before} -> {c.after}" if c.kind == "changed" else c.after or c.before
+        click.echo(f"  {signs[c.kind]} {c.side} {c.field}: {what}")
+    for broken in lineage.breaks:
+        click.echo(f"  Breaks callers: {broken}.")
 
 
 def move(done: AliasMove, *, as_json: bool) -> None:

@@ -8,32 +8,35 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from penstock.artifacts import hold
 from penstock.cli.assembly import (
     app_of,
     fetch_of,
     follow_options_of,
     intake_of,
-    load_options_of,
+    last_of,
+    load_of,
     parse_models,
     pattern_of,
     patterns_of,
     registry_of,
+    resolve_pinned,
     run_options_of,
     serving_options_of,
 )
 from penstock.cli.observing import observers_of
 from penstock.config import Settings
-from penstock.loading import Timed, fetch_reference, load_path
+from penstock.loading import Timed, fetch_reference
 from penstock.metrics import Metrics
 from penstock.package import PackagedModel
 from penstock.registry import Registry
 from penstock.registry.interface import ModelVersion
 from penstock.registry.reference import ModelReference
+from penstock.registry.resolutions import LastResolution
 from penstock.server.accepting import Acceptor, ConnectionCounts
 from penstock.server.control import Begin, Channel
 from penstock.server.processes import start_process, threads_each, usable_cores, worker_environment
@@ -48,26 +51,26 @@ from penstock.serving.told import ToldModel
 from penstock.serving.watcher import Follower, Pinned, Source
 
 
-async def supervise(settings: Settings, bound: socket.socket, announce: Callable[[str], None]) -> None:
+async def supervise(
+    settings: Settings, bound: socket.socket, announce: Callable[[str], None], admin: socket.socket | None = None
+) -> None:
     """Serves the settings' models in several processes until a signal comes. Raises what loading raises."""
     references = parse_models(settings)
     begin = [Begin(number, _as_plain(settings), sys.path) for number in range(1, settings.workers + 1)]
     metrics = Metrics()
     with _shared_file() as file:
         counts = ConnectionCounts.prepare(file.fileno(), settings.workers)
-        launch = partial(
-            start_process,
-            _worker_command(),
-            worker_environment(os.environ, _threads(settings)),
-            (bound.fileno(), file.fileno()),
-        )
+        listeners = [bound] if admin is None else [bound, admin]
+        files = (file.fileno(), *(listener.fileno() for listener in listeners))
+        environment = worker_environment(os.environ, _threads(settings))
+        launch = partial(start_process, _worker_command(), environment, files)
         supervisor = Supervisor(
             launch, begin, metrics, counts, run_options_of(settings), worker_timeout=settings.worker_timeout
         )
         with registry_of(settings, references) as registry:
             away: set[str] = set()
             sources = [_source(settings, r, supervisor.crew, registry, metrics, away) for r in references]
-            await supervisor.run(sources, bound, announce)
+            await supervisor.run(sources, listeners, announce)
 
 
 def _shared_file() -> BinaryIO:
@@ -105,12 +108,14 @@ def _source(
         return Pinned(stage, partial(_prepare, stage, partial(_plan_pinned, reference, registry, timed)), metrics)
     assert registry is not None
     own = settings.of(reference.served_as)
-    return _follower(own, stage, partial(reference.resolve, registry), registry, metrics, away)
+    return _follower(
+        own, stage, partial(reference.resolve, registry), registry, metrics, away, last_of(reference, registry)
+    )
 
 
 def _follower(
     settings: Settings, stage: CrewStage, resolve: Callable[[], ModelVersion], registry: Registry, metrics: Metrics,
-    away: set[str],
+    away: set[str], last: LastResolution | None = None,
 ) -> Follower[CrewVersion]:  # fmt: skip
     fetch = fetch_of(settings, registry, lambda: stage.current)
     timed = metrics.load_stages(stage.name)
@@ -118,7 +123,7 @@ def _follower(
     async def prepare(version: ModelVersion) -> CrewVersion:
         return await _prepare(stage, partial(_plan_version, version, fetch, timed))
 
-    return Follower(stage, resolve, prepare, metrics, follow=follow_options_of(settings), away=away)
+    return Follower(stage, resolve, prepare, metrics, follow=follow_options_of(settings), away=away, last=last)
 
 
 def _pattern(
@@ -140,18 +145,20 @@ async def _prepare(stage: CrewStage, find: Callable[[], PlannedVersion]) -> Crew
 def _plan_pinned(reference: ModelReference, registry: Registry | None, timed: Timed) -> PlannedVersion:
     """Fetched once, for all workers."""
     with timed("fetch"):
-        version, path = fetch_reference(reference, registry)
+        version, path = fetch_reference(reference, registry, resolve_pinned)
     digest = PackagedModel.open(path).digest
-    return PlannedVersion(version or digest[:12], str(path), digest)
+    return PlannedVersion(version or digest[:12], str(path), digest, hold(path))
 
 
 def _plan_version(version: ModelVersion, fetch: Callable[[ModelVersion], Path], timed: Timed) -> PlannedVersion:
     with timed("fetch"):
         path = fetch(version)
-    return PlannedVersion(version.version, str(path), PackagedModel.open(path).digest)
+    return PlannedVersion(version.version, str(path), PackagedModel.open(path).digest, hold(path))
 
 
-async def run_worker(channel: Channel, begin: Begin, settings: Settings, listener: socket.socket, file: int) -> None:
+async def run_worker(
+    channel: Channel, begin: Begin, settings: Settings, file: int, listener: socket.socket, admin: socket.socket | None
+) -> None:
     """A worker's life, from the supervisor's first word on."""
     metrics = Metrics()
     references = parse_models(settings)
@@ -164,15 +171,17 @@ async def run_worker(channel: Channel, begin: Begin, settings: Settings, listene
         [model.served for model in told.values()], metrics, default=settings.default_model,
         patterns=patterns_of(references), tidy=True, intake=intake_of(settings),
     )  # fmt: skip
-    listener.setblocking(False)
-    acceptor = Acceptor(listener, begin.number, ConnectionCounts(file))
+    listeners = [listener] if admin is None else [listener, admin]
+    for each in listeners:
+        each.setblocking(False)
+    acceptor = Acceptor(listeners, begin.number, ConnectionCounts(file))
     options = run_options_of(settings)
     with observers_of(settings, metrics, begin.number) as observe:
-        app = app_of(settings, gateway, observe)
+        app = app_of(settings, gateway, admin, observe)
         await work(app, gateway, told, make, channel=channel, acceptor=acceptor, options=options)
 
 
 def _told(served: ServedModel, settings: Settings, metrics: Metrics) -> ToldModel:
-    options = replace(load_options_of(settings), threads=_threads(settings))
-    load = partial(load_path, options=options, timed=metrics.load_stages(served.name))
+    own = settings.model_copy(update={"threads": _threads(settings)})
+    load = load_of(own, served.name, metrics.load_stages(served.name))
     return ToldModel(served, load, metrics, serving_options_of(settings))

@@ -8,17 +8,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from penstock.artifacts import fetch_package
+from penstock.artifacts import Hold, hold
 from penstock.flavors import Predictor
 from penstock.loading.proof import Proof, prove
 from penstock.package import PackagedModel
-from penstock.registry.interface import ModelVersion, Registry
-from penstock.registry.reference import ModelReference
 from penstock.signature import Signature
+
+if TYPE_CHECKING:  # a model process loads packages, and has no registry
+    from penstock.registry.interface import ModelVersion, Registry
+    from penstock.registry.reference import ModelReference
 
 __all__ = [
     "LoadOptions",
@@ -27,10 +29,12 @@ __all__ = [
     "Timed",
     "fetch_reference",
     "load_model",
+    "load_package",
     "load_path",
     "load_reference",
     "load_version",
     "prove",
+    "untimed",
 ]
 
 log = logging.getLogger("penstock.loading")
@@ -49,12 +53,13 @@ class LoadOptions:
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A proven predictor with what it was loaded from."""
+    """A proven predictor with what it was loaded from; `hold` keeps that where it is, if it is in the cache."""
 
     package: PackagedModel
     predictor: Predictor
     proof: Proof
     override: str | None = None  # the flavor that was asked for, where it is not the package's own choice
+    hold: Hold = field(default_factory=Hold, repr=False, compare=False)
 
     @property
     def flavor(self) -> str:
@@ -69,8 +74,19 @@ class LoadedModel:
     def signature(self) -> Signature | None:
         return self.package.manifest.signature
 
+    @property
+    def cyclic(self) -> bool:
+        """Whether it may leave circles of objects behind."""
+        return self.predictor.cyclic
+
+    @property
+    def takes_frames(self) -> bool:
+        """Whether tables reach the model as pandas frames."""
+        return self.predictor.takes_frames
+
     def close(self) -> None:
         self.predictor.close()
+        self.hold.close()
 
 
 _DEFAULTS = LoadOptions()
@@ -79,18 +95,31 @@ _DEFAULTS = LoadOptions()
 Timed: TypeAlias = Callable[[str], AbstractContextManager[None]]
 
 
-def _untimed(_: str) -> AbstractContextManager[None]:
+def untimed(_: str) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def load_path(path: str | Path, options: LoadOptions = _DEFAULTS, *, timed: Timed = _untimed) -> LoadedModel:
+def load_path(path: str | Path, options: LoadOptions = _DEFAULTS, *, timed: Timed = untimed) -> LoadedModel:
     """Loads and proves the package in a directory.
 
     Raises PackageNotFound, PackageInvalid, SealBroken, FlavorUnknown, DependencyMissing, EnvironmentMismatch,
     CodeNotTrusted, CodeConflict, ArtifactInvalid, ProofFailed.
     """
+    return load_package(PackagedModel.open(path), options, timed=timed)
+
+
+def load_package(package: PackagedModel, options: LoadOptions = _DEFAULTS, *, timed: Timed = untimed) -> LoadedModel:
+    """Loads and proves an opened package, which stays in its cache from now on. Raises what load_path raises."""
+    held = hold(package.path)
+    try:
+        return _load(package, options, held, timed)
+    except BaseException:
+        held.close()
+        raise
+
+
+def _load(package: PackagedModel, options: LoadOptions, held: Hold, timed: Timed) -> LoadedModel:
     with timed("verify"):
-        package = PackagedModel.open(path)
         package.verify()
     if options.strict_env:
         package.check_environment(options.flavor)
@@ -110,35 +139,45 @@ def load_path(path: str | Path, options: LoadOptions = _DEFAULTS, *, timed: Time
         raise
     for warning in proof.warnings:
         log.warning("%s: %s", package.path.name, warning)
-    return LoadedModel(package, predictor, proof, options.flavor)
+    return LoadedModel(package, predictor, proof, options.flavor, held)
 
 
 def load_version(
     version: ModelVersion,
     options: LoadOptions = _DEFAULTS,
     *,
-    fetch: Callable[[ModelVersion], Path] = lambda version: fetch_package(version.source, version.digest),
-    timed: Timed = _untimed,
+    fetch: Callable[[ModelVersion], Path] | None = None,
+    timed: Timed = untimed,
 ) -> LoadedModel:
     """Fetches a registered version, then loads and proves it. Raises what `fetch`, the registry's own, and load_path
     raise."""
-    with timed("fetch"):
-        path = fetch(version)
+    if fetch is None:
+        from penstock.artifacts import fetch_package
+
+        path = fetch_package(version.source, version.digest)
+    else:
+        with timed("fetch"):
+            path = fetch(version)
     return load_path(path, options, timed=timed)
 
 
-def fetch_reference(reference: ModelReference, registry: Registry | None) -> tuple[str, Path]:
+Resolve: TypeAlias = "Callable[[ModelReference, Registry], ModelVersion]"
+
+
+def fetch_reference(
+    reference: ModelReference, registry: Registry | None, resolve: Resolve | None = None
+) -> tuple[str, Path]:
     """What a user named as a local directory, and the number of its version, empty where it has none.
 
-    `registry` may be None for a path. Raises PackageNotFound, SealBroken, ModelNotFound, AliasNotFound,
-    VersionNotFound, Unsupported, RegistryUnavailable.
+    `registry` may be None for a path. `resolve` says which version a name means. Raises PackageNotFound, SealBroken,
+    ModelNotFound, AliasNotFound, VersionNotFound, Unsupported, RegistryUnavailable.
     """
     if reference.path is not None:
         return "", reference.path
     assert registry is not None
     if reference.uri:
         return "", registry.fetch_uri(reference.uri)
-    version = reference.resolve(registry)
+    version = reference.resolve(registry) if resolve is None else resolve(reference, registry)
     return version.version, registry.fetch(version)
 
 
@@ -146,16 +185,14 @@ def load_reference(
     reference: ModelReference,
     registry: Registry | None,
     options: LoadOptions = _DEFAULTS,
-    *,
-    timed: Timed = _untimed,
+    resolve: Resolve | None = None,
 ) -> tuple[str, LoadedModel]:
     """The same, loaded and proven. A package without a version is named by the beginning of its digest.
 
     Raises what fetch_reference and load_path raise.
     """
-    with timed("fetch"):
-        version, path = fetch_reference(reference, registry)
-    loaded = load_path(path, options, timed=timed)
+    version, path = fetch_reference(reference, registry, resolve)
+    loaded = load_path(path, options)
     return version or loaded.digest[:12], loaded
 
 

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from penstock.errors import ConfigError, NameInvalid, Unsupported
-from penstock.registry.interface import PRODUCTION, ModelVersion, Registry, check_alias, check_name, usable_name
+from penstock.registry.interface import PRODUCTION, ModelVersion, Registry
+from penstock.registry.names import check_alias, check_name, usable_name
 
 LATEST = "latest"
 

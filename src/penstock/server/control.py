@@ -51,6 +51,14 @@ class Tell:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """Show the model as stale, since the registry is away, or not any more."""
+
+    model: str
+    stale: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """What keeps the wanted version of a model from answering, the fields of a LoadFailure; None where nothing does."""
 
@@ -154,6 +162,15 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class GaveUp:
+    """A version's process in this worker has ended again and again while it answered; `why` is how."""
+
+    model: str
+    version: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answers:
     """What was told is carried out: this version answers now."""
 
@@ -176,8 +193,8 @@ class Scrape:
 
 
 Message: TypeAlias = (
-    Begin | Ask | Tell | Note | Agree | Serve | Unserve | Begun | Beat | Accept | Company | Drain | Collect | Exposition
-    | Hello | Proven | Failed | Answers | Numbers | Scrape
+    Begin | Ask | Tell | Mark | Note | Agree | Serve | Unserve | Begun | Beat | Accept | Company | Drain | Collect
+    | Exposition | Hello | Proven | Failed | GaveUp | Answers | Numbers | Scrape
 )  # fmt: skip
 _KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in get_args(Message)}
 

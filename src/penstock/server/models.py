@@ -35,6 +35,7 @@ def _summary(model: ServedModel) -> dict[str, Any]:
         "ready": model.ready,
         "version": model.current.version if model.current else None,
         "alias": model.alias or None,
+        "stale": model.stale,
     }
 
 
@@ -48,6 +49,11 @@ def _details(model: ServedModel) -> dict[str, Any]:
                 "version": s.version,
                 "state": "current" if s is current else "previous",
                 "digest": s.loaded.digest,
+                "isolation": "process" if s.processes else "none",
+                "processes": [
+                    {"state": p.state, "pid": p.pid, "memory_bytes": p.memory_bytes, "restarts": p.restarts}
+                    for p in s.processes
+                ],
                 "flavor": s.loaded.flavor,
                 "joined": s.joined,
                 "unjoined_because": s.loaded.proof.unjoined or None,

@@ -27,7 +27,9 @@ from penstock.server.control import (
     Company,
     Exposition,
     Failed,
+    GaveUp,
     Hello,
+    Mark,
     Message,
     Note,
     Numbers,
@@ -81,9 +83,11 @@ class Supervisor:
         self._broken: asyncio.Future[None] = loop.create_future()
         self._told_to_stop = asyncio.Event()
 
-    async def run(self, sources: Sequence[Source], bound: socket.socket, on_ready: Callable[[str], Any]) -> None:
-        """Serves until a signal comes, then drains. `on_ready` is called with the URL once every model is loaded in
-        every worker. Raises what loading raises, WorkerLost where a worker ends before all have served."""
+    async def run(
+        self, sources: Sequence[Source], bound: Sequence[socket.socket], on_ready: Callable[[str], Any]
+    ) -> None:
+        """Serves until a signal comes, then drains. `on_ready` is called with the first socket's URL once every model
+        is loaded in every worker. Raises what loading raises, WorkerLost where a worker ends before all have served."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
@@ -96,11 +100,12 @@ class Supervisor:
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
             if not self._told_to_stop.is_set():
                 await (self._broken if self._broken.done() else starting)
-                on_ready(url_of(bound))
+                on_ready(url_of(bound[0]))
             await stopped
         finally:
             self._drain(0.0)
-            bound.close()  # once the workers have closed it too, nobody can connect
+            for each in bound:
+                each.close()  # once the workers have closed it too, nobody can connect
             await self._end(keeping)
             await self._close([starting, stopped, *self._following, *self._tasks])
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -139,6 +144,8 @@ class Supervisor:
             case Hello():
                 slot.up = True
                 self.crew.arrive(number, partial(_order, slot))
+            case GaveUp(model, version, why):
+                self.crew.gave_up(model, version, why)
             case Proven(model, version):
                 self.crew.proven(number, model, version)
             case Failed(model, version, code, text, hint):
@@ -278,6 +285,8 @@ def _order(slot: Slot, model: str, word: plan.Word) -> None:
             slot.send(Ask(model, package.version, package.path, package.digest))
         case plan.Tell(current, previous, candidate):
             slot.send(Tell(model, current, previous, candidate))
+        case plan.Mark(stale):
+            slot.send(Mark(model, stale))
         case plan.Note(failure):
             slot.send(Note(model, None if failure is None else asdict(failure)))
         case plan.Agree(version):

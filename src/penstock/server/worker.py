@@ -26,7 +26,9 @@ from penstock.server.control import (
     Drain,
     Exposition,
     Failed,
+    GaveUp,
     Hello,
+    Mark,
     Message,
     Note,
     Numbers,
@@ -103,6 +105,12 @@ class Worker:
         self._ids = itertools.count(1)
         self._settled = False
         gateway.exposition = self.exposition
+        for model in self._models.values():
+            self._listen(model)
+
+    def _listen(self, model: ToldModel) -> None:
+        name = model.served.name
+        model.served.on_failed = lambda version, why: self._channel.send(GaveUp(name, version, why))
 
     async def follow_orders(self) -> None:
         """Until the supervisor is gone; then the worker goes too."""
@@ -123,12 +131,15 @@ class Worker:
                 self._models[model].tell(current, previous, candidate)
                 self._channel.send(Answers(model, current))
                 await self._settle_once()
+            case Mark(model, stale):
+                self._models[model].served.stale = stale
             case Note(model, failure):
                 self._models[model].served.failure = None if failure is None else LoadFailure(**failure)
             case Agree(model, version):
                 self._models[model].served.agreed = version
             case Serve(model, alias):
                 self._models[model] = made = self._make(model, alias)
+                self._listen(made)
                 self._gateway.add(made.served)
             case Unserve(model):
                 self._models.pop(model).close()

@@ -18,6 +18,7 @@ from penstock.serving.plan import (
     Agree,
     Begun,
     Held,
+    Mark,
     Note,
     Plan,
     PlannedVersion,
@@ -59,16 +60,19 @@ class Crew:
         self._size = size
         self._on_joined = on_joined
         self._on_unfit = on_unfit
-        # The whole mutable state: plans by model, workers by number, preparations that somebody waits for, the digests
-        # of packages that a worker died over, what keeps wanted versions from answering; models that workers do not
-        # know by themselves, with their aliases, and patterns that have begun.
+        # The whole mutable state: plans by model, models that may be stale, workers by number, preparations that
+        # somebody waits for, the digests of packages that a worker died over, what keeps wanted versions from
+        # answering; models that workers do not know by themselves, with their aliases, patterns that have begun, and
+        # who is told of versions that fail.
         self._plans: dict[str, Plan] = {}
+        self._stale: set[str] = set()
         self._members: dict[int, _Member] = {}
         self._waiting: dict[str, asyncio.Future[None]] = {}
         self._deadly: set[str] = set()
         self._failures: dict[str, LoadFailure | None] = {}
         self._added: dict[str, str] = {}
         self._begun: set[str] = set()
+        self._on_failed: dict[str, Callable[[str, str], None]] = {}
 
     @property
     def joined(self) -> list[int]:
@@ -89,7 +93,9 @@ class Crew:
     def unserve(self, model: str) -> None:
         """Every worker lets a model that was added go. Nobody prepares a version of it any more."""
         del self._plans[model], self._added[model]
+        self._on_failed.pop(model, None)
         self._failures.pop(model, None)
+        self._stale.discard(model)
         for member in self._members.values():
             if member.held.pop(model, None) is not None:
                 member.answers.pop(model, None)
@@ -126,6 +132,15 @@ class Crew:
         """Everybody is told at once."""
         self._plans[model] = plan
         self._pump(model)
+
+    def mark(self, model: str, *, stale: bool) -> None:
+        """Tells all workers whether the registry may name another version by now."""
+        if model not in self._plans or stale == (model in self._stale):
+            return
+        self._stale ^= {model}
+        for member in self._members.values():
+            if model in member.held:
+                member.send(model, Mark(stale))
 
     async def prepare(self, model: str, package: PlannedVersion) -> None:
         """Makes the version the model's candidate, and returns when all workers have proven it. Raises what the first
@@ -168,6 +183,8 @@ class Crew:
             self._introduce(self._members[number], model)
             if (failure := self._failures.get(model)) is not None:
                 send(model, Note(failure))
+            if model in self._stale:
+                send(model, Mark(True))
             self._pump(model)
         self._admit()
 
@@ -217,6 +234,15 @@ class Crew:
             self._admit()
         else:
             self._pump(model)
+
+    def gave_up(self, model: str, version: str, why: str) -> None:
+        """A worker found that a version's processes end again and again: one is enough to judge it by."""
+        if (told := self._on_failed.get(model)) is not None:
+            told(version, why)
+
+    def on_failed(self, model: str, told: Callable[[str, str], None]) -> None:
+        """Whom to tell of that."""
+        self._on_failed[model] = told
 
     def close(self) -> None:
         """Nothing is waited for any more."""
@@ -301,12 +327,14 @@ class CrewStage:
     def __init__(self, crew: Crew, name: str, metrics: Metrics, *, alias: str = "", added: bool = False) -> None:
         self.name = name
         self.alias = alias
+        self.on_failed: Callable[[str, str], None] = lambda version, why: None
         self._crew = crew
         self._metrics = metrics
         if added:
             crew.serve(name, alias)
         else:
             crew.add_model(name)
+        crew.on_failed(name, lambda version, why: self.on_failed(version, why))
 
     @property
     def current(self) -> str | None:
@@ -334,6 +362,9 @@ class CrewStage:
 
     def retire_previous(self) -> None:
         self._crew.set_plan(self.name, replace(self._crew.plan(self.name), previous=None))
+
+    def mark(self, *, stale: bool) -> None:
+        self._crew.mark(self.name, stale=stale)
 
     def note_failure(self, failure: LoadFailure | None) -> None:
         self._crew.note_failure(self.name, failure)

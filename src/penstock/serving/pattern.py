@@ -16,7 +16,8 @@ from typing import Any
 
 from penstock.errors import PenstockError, RegistryNotFound, RegistryUnavailable
 from penstock.metrics import Metrics
-from penstock.registry.interface import ModelVersion, usable_name
+from penstock.registry.interface import ModelVersion
+from penstock.registry.names import usable_name
 from penstock.serving.rollout import poll_delay
 from penstock.serving.served_model import FORGET_AFTER
 from penstock.serving.watcher import Follower

@@ -32,16 +32,20 @@ class ServedModel:
         self.alias = alias
         self._metrics = metrics
         self._forget_after = forget_after
-        # The whole mutable state: two versions, those on their way out, timers that forget their series; what keeps the
-        # wanted version from answering; the version that all processes answer with, where there are several.
+        # The whole mutable state: two versions, whether the registry may name another by now, those on their way out,
+        # timers that forget their series; what keeps the wanted version from answering; the version that all processes
+        # answer with, where there are several.
         self.current: Servable | None = None
         self.previous: Servable | None = None
+        self.stale = False
         self._closing: set[asyncio.Task[None]] = set()
         self._forgetting: dict[str, asyncio.TimerHandle] = {}
         self.failure: LoadFailure | None = None
         self.agreed: str | None = ALONE
         # Told when a version is gone, and whether it may have left circles of objects behind.
         self.on_closed: Callable[[bool], None] = lambda cyclic: None
+        # Told which version cannot serve any more, and why.
+        self.on_failed: Callable[[str, str], None] = lambda version, why: None
 
     @property
     def ready(self) -> bool:
@@ -90,6 +94,7 @@ class ServedModel:
             if servable is not None and (timer := self._forgetting.pop(servable.version, None)) is not None:
                 timer.cancel()
         self.current, self.previous = current, previous
+        current.on_failed = lambda why: self.on_failed(current.version, why)
         for servable in (old, before):
             if servable is not None and servable is not current and servable is not previous:
                 self._retire(servable)
@@ -105,9 +110,8 @@ class ServedModel:
         log.info("%s: version %s (%s) answers now.", self.name, self.current.version, self.current.loaded.digest[:12])
 
     def _describe(self, servable: Servable, state: str) -> None:
-        package = servable.loaded.package
         self._metrics.describe_version(
-            self.name, servable.version, digest=package.digest[:12], flavor=servable.loaded.flavor,
+            self.name, servable.version, digest=servable.loaded.digest[:12], flavor=servable.loaded.flavor,
             alias=self.alias if state == "current" else "", state=state,
         )  # fmt: skip
 
@@ -120,7 +124,7 @@ class ServedModel:
     async def _close(self, servable: Servable) -> None:
         await servable.close()
         log.info("%s: version %s is closed.", self.name, servable.version)
-        self.on_closed(servable.loaded.predictor.cyclic)
+        self.on_closed(servable.loaded.cyclic)
         loop = asyncio.get_running_loop()
         version = servable.version
         self._forgetting[version] = loop.call_later(self._forget_after, self._forget, version)

@@ -8,10 +8,10 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, TypeVar
 
-from penstock.loading import LoadedModel
 from penstock.metrics import Metrics
 from penstock.registry.interface import ModelVersion
 from penstock.serving.failure import LoadFailure
+from penstock.serving.isolated import Loaded
 from penstock.serving.pace import gently
 from penstock.serving.servable import Servable, ServingOptions
 from penstock.serving.served_model import ServedModel
@@ -19,13 +19,13 @@ from penstock.serving.served_model import ServedModel
 A = TypeVar("A")
 
 
-def load_beside(serving: bool, load: Callable[[A], LoadedModel], what: A) -> LoadedModel:
+def load_beside(serving: bool, load: Callable[[A], Loaded], what: A) -> Loaded:
     """Loads in the calling thread, gently where requests are answered meanwhile. Raises what loading raises."""
     with gently() if serving else nullcontext():
         return load(what)
 
 
-def release(loaded: LoadedModel) -> None:
+def release(loaded: Loaded) -> None:
     """Closes a model that answers nobody, gently and in a thread: a large one takes a while. Called on the loop."""
 
     def close() -> None:
@@ -57,6 +57,8 @@ class Stage(Protocol[P_in]):
 
     name: str
     alias: str
+    # Told the version and why, when one that answers has shown that it cannot.
+    on_failed: Callable[[str, str], None]
 
     @property
     def current(self) -> str | None: ...
@@ -73,16 +75,19 @@ class Stage(Protocol[P_in]):
     def retire_previous(self) -> None:
         """Lets the version that was kept warm go."""
 
+    def mark(self, *, stale: bool) -> None:
+        """Notes whether what answers may be another version than the registry names by now."""
+
     def note_failure(self, failure: LoadFailure | None) -> None:
         """What keeps the wanted version from answering, for those who ask; None where nothing does."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedVersion:
-    """A version loaded into this process."""
+    """A version loaded here, or into processes of its own."""
 
     version: str
-    loaded: LoadedModel
+    loaded: Loaded
 
     def drop(self) -> None:
         release(self.loaded)
@@ -94,7 +99,9 @@ class LocalStage:
     def __init__(self, served: ServedModel, metrics: Metrics, serving: ServingOptions | None = None) -> None:
         self.name = served.name
         self.alias = served.alias
+        self.on_failed: Callable[[str, str], None] = lambda version, why: None
         self._served = served
+        served.on_failed = lambda version, why: self.on_failed(version, why)
         self._metrics = metrics
         self._serving = serving or ServingOptions()
 
@@ -115,6 +122,9 @@ class LocalStage:
     def retire_previous(self) -> None:
         self._served.retire_previous()
 
+    def mark(self, *, stale: bool) -> None:
+        self._served.stale = stale
+
     def note_failure(self, failure: LoadFailure | None) -> None:
         self._served.failure = failure
 
@@ -123,7 +133,7 @@ class LocalStage:
 
 
 def in_a_thread(
-    load: Callable[[ModelVersion], LoadedModel], serving: Callable[[], bool] = lambda: True
+    load: Callable[[ModelVersion], Loaded], serving: Callable[[], bool] = lambda: True
 ) -> Prepare[LoadedVersion]:
     """Loads off the event loop; gently while this process answers requests, be it with other models."""
 

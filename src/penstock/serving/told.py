@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 from penstock.errors import Closing, SealBroken
-from penstock.loading import LoadedModel
 from penstock.metrics import Metrics
+from penstock.serving.isolated import Loaded
 from penstock.serving.plan import PlannedVersion
 from penstock.serving.servable import Servable, ServingOptions
 from penstock.serving.served_model import ServedModel
@@ -24,7 +25,7 @@ class ToldModel:
     def __init__(
         self,
         served: ServedModel,
-        load: Callable[[str], LoadedModel],
+        load: Callable[[Path, str], Loaded],
         metrics: Metrics,
         serving: ServingOptions,
         busy: Callable[[], bool] = lambda: True,
@@ -36,7 +37,7 @@ class ToldModel:
         self._serving = serving
         self._busy = busy
         # The whole mutable state: proven versions that answer nobody, whether this is over.
-        self._waiting: dict[str, LoadedModel] = {}
+        self._waiting: dict[str, Loaded] = {}
         self._closed = False
 
     async def ask(self, package: PlannedVersion) -> None:
@@ -44,7 +45,7 @@ class ToldModel:
         package lies there now, Closing where this was closed meanwhile."""
         if package.version in self._waiting or package.version in {s.version for s in self.served.versions}:
             return
-        loaded = await asyncio.to_thread(load_beside, self._busy(), self._load, package.path)
+        loaded = await asyncio.to_thread(load_beside, self._busy(), self._load_planned, package)
         if self._closed:
             loaded.close()
             raise Closing(f"{self.served.name} is served no more.")
@@ -55,6 +56,9 @@ class ToldModel:
                 f"({package.digest[:12]})."
             )
         self._waiting[package.version] = loaded
+
+    def _load_planned(self, package: PlannedVersion) -> Loaded:
+        return self._load(Path(package.path), package.version)
 
     def tell(self, current: str | None, previous: str | None, candidate: str | None) -> None:
         """Lets `current` answer and keeps `previous` warm, at once; of the waiting versions it keeps `candidate`."""

@@ -15,10 +15,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol
 
-from penstock.errors import PenstockError, RegistryNotFound, RegistryUnavailable, SignatureIncompatible, error_code
+from penstock.errors import (
+    ModelProcessLost,
+    PenstockError,
+    RegistryNotFound,
+    RegistryUnavailable,
+    SignatureIncompatible,
+    error_code,
+)
 from penstock.metrics import Metrics
 from penstock.registry.interface import ModelVersion
+from penstock.registry.resolutions import AWAY, LastResolution
 from penstock.serving.failure import LoadFailure
+from penstock.serving.freshness import Freshness
 from penstock.serving.rollout import (
     Action,
     Failure,
@@ -75,7 +84,8 @@ class Pinned(Generic[P]):
 class Follower(Generic[P]):
     """Keeps one served model at the version that its alias names.
 
-    `resolve` asks the registry; it blocks and is run in a thread. `prepare` makes a proven model of a version.
+    `resolve` asks the registry; it blocks and is run in a thread. `prepare` makes a proven model of a version. `last`
+    keeps what was served, for a start without the registry.
     """
 
     def __init__(
@@ -86,6 +96,7 @@ class Follower(Generic[P]):
         metrics: Metrics,
         *,
         follow: FollowOptions | None = None,
+        last: LastResolution | None = None,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
         now: Callable[[], float] = time.time,
@@ -96,37 +107,50 @@ class Follower(Generic[P]):
         self._prepare = prepare
         self._metrics = metrics
         self._follow = follow or FollowOptions()
+        self._last = last
         self._clock = clock
         self._chance = chance
         metrics.expect_model(stage.name)
         self._now = now
         # Followers of one registry share a set of those that cannot reach it: one line in the log for all.
         self._away = away if away is not None else set()
-        # The whole mutable state: what the registry last said, and since when; the load under way, the last failure
-        # and what is known of it, until when the previous version is kept, failed polls in a row, whether that was
-        # said, the word that a round is due.
+        # The whole mutable state: what the registry last said and how fresh that is, the load under way, the last
+        # failure and what is known of it, the version that was given up while it answered, until when the previous
+        # version is kept, failed polls in a row, whether that was said, the word that a round is due.
+        self._freshness = Freshness(self._follow.poll_interval)
         self._wanted: ModelVersion | None = None
         self._wanted_since = 0.0
         self._loading: tuple[str, asyncio.Task[P]] | None = None
         self._failure: Failure | None = None
         self._known_failure: LoadFailure | None = None
+        self._given_up: str | None = None
         self._previous_until = 0.0
         self._failed_polls = 0
         self._unreachable = False
         self._woken = asyncio.Event()
+        stage.on_failed = self.give_up
 
     async def start(self) -> None:
-        """Resolves and loads for the first time. Raises what that raises, but for a registry that is there and does not
-        answer, which is waited for: the model is not ready until then."""
+        """Resolves and loads for the first time. Raises what that raises, but for a registry or store that is there and
+        does not answer: what the registry last said is served then, or it is waited for, and the model is not ready."""
         try:
             await self._poll()
-        except RegistryNotFound:
-            raise
-        except RegistryUnavailable as error:
-            self._note_unreachable(error)
-            return
+        except AWAY as error:
+            if not await self._recall(error):
+                if not _passes(error):
+                    raise
+                self._note_unreachable(error)
+                return
         assert self._wanted is not None
-        self.stage.swap(await self._prepare_timed(self._wanted))
+        try:
+            prepared = await self._prepare_timed(self._wanted)
+        except Exception as error:
+            if not (_passes(error) or self._freshness.stale(self._clock())):
+                raise
+            self._note_failure(self._wanted.version, error)
+            return
+        self.stage.swap(prepared)
+        await self._remember()
 
     async def run(self, *, at_once: bool = False) -> None:
         """Follows until cancelled."""
@@ -153,6 +177,7 @@ class Follower(Generic[P]):
         wanted = self._wanted.version if self._wanted else None
         failing = self._failure is not None and self._failure.version == wanted != self.stage.current
         self._metrics.swap_failing.labels(self.stage.name).set(failing)
+        await self._remember()
 
     async def try_once(self) -> None:
         """One round, and another one when the load that it began has ended."""
@@ -176,10 +201,19 @@ class Follower(Generic[P]):
             self._woken.clear()
 
     async def _poll(self) -> None:
-        wanted = await asyncio.to_thread(self._resolve)
-        if self._wanted is None or self._wanted.version != wanted.version:
-            self._wanted_since = self._clock()
-        self._wanted = wanted
+        try:
+            wanted = await asyncio.to_thread(self._resolve)
+            if self._wanted is None or self._wanted.version != wanted.version:
+                self._wanted_since = self._clock()
+            self._wanted = wanted
+            self._freshness.succeeded()
+        except Exception:
+            self._freshness.failed(self._clock())
+            raise
+        finally:
+            self._show_freshness()
+        if self._given_up is not None and self._given_up != self._wanted.version:
+            self._failure = self._given_up = None  # the alias has moved on
         self._metrics.registry_success.labels(self.stage.name).set_to_current_time()
         self._failed_polls = 0
         if self._unreachable:
@@ -187,6 +221,33 @@ class Follower(Generic[P]):
             self._away.discard(self.stage.name)
             if not self._away:
                 log.info("%s: the registry names a version again.", self.stage.name)
+
+    async def _recall(self, error: PenstockError) -> bool:
+        """Wants what the registry last said, where that is known."""
+        found = await asyncio.to_thread(self._last.recall) if self._last is not None else None
+        if found is None:
+            return False
+        self._unreachable = True
+        self._away.add(self.stage.name)
+        self._wanted = found.version
+        self._freshness.recalled()
+        self._show_freshness()
+        log.warning(
+            "%s: the registry cannot be asked; version %s, which it named on %s, is served, and may be stale. %s",
+            self.stage.name, found.version.version, f"{found.seen_at:%Y-%m-%d %H:%M:%S} UTC", error,
+        )  # fmt: skip
+        return True
+
+    async def _remember(self) -> None:
+        """Keeps what the registry says, once it answers here."""
+        wanted = self._wanted
+        if self._last is not None and wanted is not None and wanted.version == self.stage.current:
+            await asyncio.to_thread(self._last.remember, wanted)
+
+    def _show_freshness(self) -> None:
+        stale = self._freshness.stale(self._clock())
+        self._metrics.registry_stale.labels(self.stage.name).set(stale)
+        self.stage.mark(stale=stale)
 
     def _note_unreachable(self, error: Exception) -> None:
         """Says it once, not at every poll; of a registry that cannot be reached by several, once for all of them."""
@@ -263,6 +324,25 @@ class Follower(Generic[P]):
         self._metrics.swap_seconds.labels(self.stage.name).observe(self._clock() - self._wanted_since)
         self._previous_until = self._clock() + self._follow.keep_previous
 
+    def give_up(self, version: str, why: str) -> None:
+        """A version has failed while it answered. Where the one before it is still warm, that one answers again, and
+        the failed one is not tried until the alias has named another version."""
+        if version != self.stage.current or self.stage.previous is None:
+            return
+        previous = self.stage.previous
+        self._given_up = version
+        self._failure = Failure(version, 1, math.inf)
+        text = f"Its process {why}."
+        self._known_failure = LoadFailure(version, ModelProcessLost.code, text, self._now(), 1, final=True)
+        self.stage.note_failure(self._known_failure)
+        self.stage.revert()
+        self.stage.retire_previous()  # or the alias, which still names it, would have it back at once
+        log.error(
+            "%s: version %s has failed and is taken back, version %s answers again. %s It is tried again when %s has "
+            "named another version.",
+            self.stage.name, version, previous, text, self.stage.alias or "its alias",
+        )  # fmt: skip
+
     def _clear_failure(self) -> None:
         self._failure = self._known_failure = None
         self.stage.note_failure(None)
@@ -305,3 +385,8 @@ class Follower(Generic[P]):
 
     def __repr__(self) -> str:
         return f"<Follower of {self.stage.alias!r}: {self._snapshot()}>"
+
+
+def _passes(error: Exception) -> bool:
+    """Whether waiting helps: somebody is there, and does not answer now."""
+    return isinstance(error, RegistryUnavailable) and not isinstance(error, RegistryNotFound)
