@@ -197,6 +197,11 @@ _VERSIONS = (
         ((f"time() - max by (instance, model) (penstock_registry_last_success_timestamp_seconds{{{MODEL}}})", "{{model}} {{instance}}"),),
         "s", (30, 120), runbook="penstockregistrystale", width=6,
     ),
+    Panel(
+        "Stale", "1 while what answers may not be what the registry names.",
+        ((f"max by (instance, model) (penstock_registry_stale{{{MODEL}}})", "{{model}} {{instance}}"),), "none", (1,),
+        runbook="penstockregistrystale", width=6,
+    ),
     Panel("Registry errors", "Polls that failed.", ((rate("penstock_registry_errors_total", MODEL, "model"), "{{model}}"),), "suffix: errors/s", (0.1,), runbook="penstockregistrystale", width=6),
 )  # fmt: skip
 
@@ -208,6 +213,21 @@ _WORKERS = (
     Panel(
         "Restarts of workers", "Worker processes started again.", ((f"sum by (instance, worker) (increase(penstock_worker_restarts_total{{{HERE}}}{RATE}))", "{{instance}} worker {{worker}}"),),
         "none", (1, 3), runbook="penstockworkerrestarts",
+    ),
+    Panel(
+        "Model processes by state", "Processes that run models which carry code; empty where all models are data. Anything but ready for long is a fault.",
+        ((f"sum by (model, version, state) (penstock_model_processes{{{VERSION}}})", f"{BY_VERSION} {{{{state}}}}"),), "none", stacked=True,
+        runbook="penstockmodelprocessrestarts",
+    ),
+    Panel(
+        "Restarts of model processes", "Model processes that ended and were started again.",
+        ((f"sum by (model, version) (increase(penstock_model_process_restarts_total{{{VERSION}}}{RATE}))", BY_VERSION),), "none", (1, 3),
+        runbook="penstockmodelprocessrestarts",
+    ),
+    Panel(
+        "Memory of model processes", "What a version's processes hold; --memory-limit bounds each.",
+        ((f"sum by (model, version) (penstock_model_process_memory_bytes{{{VERSION}}})", BY_VERSION),), "bytes",
+        runbook="penstockmodelprocessrestarts",
     ),
     Panel("Memory by process", "Resident memory of each worker and the supervisor; models are in every worker.", ((f"process_resident_memory_bytes{{{HERE}}} and on (instance) penstock_ready", "{{instance}} {{worker}}"),), "bytes"),
 )  # fmt: skip

@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import pandas as pd
+import psutil
 import pytest
 
 from observability import alerts, questions
@@ -205,6 +206,13 @@ def faults(scene: Scene) -> Iterator[None]:
                 os.kill(workers[-1], signal.SIGKILL)
             time.sleep(0.5)
 
+    def kill_a_model_process() -> None:
+        while not prometheus.seen("PenstockModelProcessRestarts"):
+            for child in psutil.Process(scene.faulty.process.pid).children(recursive=True):
+                with suppress(psutil.Error):
+                    child.kill()
+            time.sleep(2)
+
     def break_the_process() -> None:
         process = scene.calm.process.pid
         while not prometheus.seen("PenstockLoopBlocked", instance=scene.calm_instance):
@@ -222,6 +230,7 @@ def faults(scene: Scene) -> Iterator[None]:
 
     with ThreadPoolExecutor(4) as pool:
         done = [pool.submit(f) for f in (break_the_models, break_the_versions, break_the_process, wait_for_a_registry)]
+        done += [pool.submit(kill_a_model_process)]  # once a place is free: the models' own faults come first
         yield
         for fault in done:
             fault.result(120)
@@ -237,6 +246,7 @@ EXPECTED = {
     "PenstockRegistryStale": {"job": "penstock", "model": "moving"},
     "PenstockWorkerRestarts": {"job": "penstock"},
     "PenstockWorkersMissing": {"job": "penstock"},
+    "PenstockModelProcessRestarts": {"namespace": "ml"},
     "PenstockLoopBlocked": {"namespace": "ml"},
     "PenstockDown": {"namespace": "ml", "job": "penstock"},
     "PenstockNoneReady": {"namespace": "new", "job": "penstock", "severity": "critical"},
