@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import logging
 import os
 import socket
 from collections.abc import Mapping
@@ -64,6 +65,7 @@ def serve(
       curl localhost:8080/invocations -H 'Content-Type: application/json' \\
            -d '{"dataframe_split": {"columns": ["a", "b"], "data": [[1, 2]]}}'
     """
+    from penstock.cli.observing import why_untraced
     from penstock.logs import set_up_logging
     from penstock.server.run import bind
 
@@ -71,7 +73,7 @@ def serve(
     _check_mlflow_flags(values, no_conda, install_mlflow, enable_mlserver)
     if models or model_uri:
         values["models"] = (*models, *model_uri)
-    settings, _ = load_settings(values, os.environ, file)
+    settings, origins = load_settings(values, os.environ, file)
     if not settings.models:
         settings = settings.model_copy(update={"models": platform_models(os.environ)})
     if not settings.models:
@@ -81,7 +83,11 @@ def serve(
             f"--env-manager {settings.env_manager} needs model processes, which are to come.",
             hint="Install what the model needs beside Penstock, and use --env-manager local.",
         )
+    untraced = why_untraced(settings, origins["otlp_endpoint"])
     set_up_logging(format=settings.log_format, level=settings.log_level)
+    if untraced:
+        logging.getLogger("penstock").warning(untraced)
+        settings = settings.model_copy(update={"otlp_endpoint": None})
     from penstock.server.processes import usable_cores
 
     settings = settings.model_copy(update={"workers": settings.workers or usable_cores()})
