@@ -1,0 +1,6 @@
+"""Environments for models: what a package asks for, locked, built by uv, kept and shared."""
+
+from penstock.environments.building import Environment, Environments
+from penstock.environments.store import Entry
+
+__all__ = ["Entry", "Environment", "Environments"]
