@@ -50,13 +50,18 @@ def choose(wanted: str, here: Interpreter, others: Callable[[], Sequence[Interpr
     minor = minor_of(wanted)
     if not minor or minor == here.minor:
         return here
-    if minor < OLDEST:
-        raise EnvironmentUnbuildable(
-            f"The package was made with Python {wanted}; models run on {_dotted(OLDEST)} or newer.",
-            hint="Package the model anew, or try it as it is with --env-manager local.",
-        )
+    check_new_enough(minor)
     fitting = [found for found in others() if found.minor == minor]
     return max(fitting, key=lambda found: (found.version == wanted, _numbers(found.version)), default=None)
+
+
+def check_new_enough(minor: Sequence[int]) -> None:
+    """Raises EnvironmentUnbuildable for a Python that Penstock's own code does not run on."""
+    if tuple(minor) < OLDEST:
+        raise EnvironmentUnbuildable(
+            f"The package was made with Python {_dotted(minor)}; models run on {_dotted(OLDEST)} or newer.",
+            hint="Package the model anew, or try it as it is with --env-manager local.",
+        )
 
 
 def installed_interpreters(uv: Uv) -> list[Interpreter]:

@@ -101,7 +101,7 @@ def read_wanted(package: PackagedModel, *, trust_code: bool, flavor: str | None 
         requirements=(*(line.text for line in kept), *needs),
         constraints=(*LEAST, *(line.text for line in reader.constraints)),
         python=python,
-        lock=_read_lock(package.path),
+        lock=read_lock(package.path),
         wheels_only=not trust_code,
         left_out=tuple(left_out),
     )
@@ -256,7 +256,8 @@ def _conda_python(conda: Mapping[str, Any]) -> str:
     return ""
 
 
-def _read_lock(directory: Path) -> Lock | None:
+def read_lock(directory: Path) -> Lock | None:
+    """The lock in a package; None where it has none. Raises PackageInvalid."""
     path = directory / LOCK
     if not path.is_file():
         return None
