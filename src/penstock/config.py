@@ -68,7 +68,12 @@ class Settings(BaseModel):
         json_schema_extra=_mlflow("MLFLOW_MODELS_WORKERS"),
     )
     env_manager: Literal["local", "virtualenv", "uv", "conda"] = Field(
-        "local", description="The environment that models run in; this release knows local, its own."
+        "local",
+        description="The libraries that models run with: local, those beside Penstock; uv, those that each package "
+        "lists, in an environment of its own (virtualenv means the same).",
+    )
+    wheels: str | None = Field(
+        None, description="A directory of wheels that environments are built from, offline; default: uv's index."
     )
     api_token: SecretStr = Field(SecretStr(""), description="Ask every caller for this bearer token. Use the variable.")
     trust_code: bool = Field(False, description="Load packages that run code of their own: pickles, Python sources.")

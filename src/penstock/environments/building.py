@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import platform
+import shutil
 import subprocess
 import sysconfig
 import time
@@ -95,6 +96,11 @@ class Environments:
         """Removes what nobody uses nor has used for so many seconds. What is removed is given back."""
         since = now() - unused_for
         return self._store.prune(lambda entry: entry.used > since)
+
+    def forget(self) -> None:
+        """Removes what was resolved, and what uv has downloaded for the environments here."""
+        for name in ("resolved", "uv"):
+            shutil.rmtree(self.root / name, ignore_errors=True)
 
     def close(self) -> None:
         """What is in use here may be pruned by others from now on."""
