@@ -72,12 +72,23 @@ def _facts(packaged: PackagedModel) -> dict[str, Any]:
         "params": [{"name": p.name, "type": str(p.type), "default": p.default} for p in signature.params]
         if signature
         else [],
+        "locked": _locked(packaged),
         "libraries": [
             {"name": c.name, "packaged": c.packaged, "installed": c.installed, "differs": c.differs}
             for c in compare(libraries)
         ],
         "curl": example,
     }
+
+
+def _locked(packaged: PackagedModel) -> str:
+    from penstock.environments import describe_lock
+    from penstock.errors import PenstockError
+
+    try:
+        return describe_lock(packaged)
+    except PenstockError as error:
+        return f"unusable: {error.message}"
 
 
 def _fields(schema: Schema | None) -> list[dict[str, Any]]:
@@ -129,6 +140,7 @@ def _print_facts(facts: dict[str, Any]) -> None:
         ("Flavors", ", ".join(facts["flavors"])),
         ("Answers as", facts["answers_as"] or facts["problem"]),
         ("Code", _trust(facts)),
+        ("Locked", facts["locked"] or "no: penstock package lock pins what it needs"),
         (
             "Batching",
             "rows of several callers may be joined" if facts["batchable"] else "each request apart, if not proven",
@@ -203,6 +215,7 @@ def verify(model: str, registry: str, trust_code: bool, strict_env: bool) -> Non
     proof = loaded.proof
     sealed = f"all {len(loaded.package.hashes)} files are as sealed" if loaded.package.sealed else "there is no seal"
     click.echo(f"Seal:     {sealed} ({loaded.digest[:12]})")
+    click.echo(f"Locked:   {_locked(loaded.package) or 'no'}")
     click.echo(f"Loads:    yes, in {time.perf_counter() - began:.2f} s")
     click.echo(
         f"Answers:  {'the recorded ones are repeated' if proof.repeats else 'none are recorded to compare with'}"

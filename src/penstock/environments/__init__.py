@@ -1,7 +1,7 @@
 """Environments for models: what a package asks for, locked, built by uv, kept and shared."""
 
 from penstock.environments.building import Environment, Environments
-from penstock.environments.locking import lock_package
+from penstock.environments.locking import describe_lock, lock_package
 from penstock.environments.store import Entry
 
-__all__ = ["Entry", "Environment", "Environments", "lock_package"]
+__all__ = ["Entry", "Environment", "Environments", "describe_lock", "lock_package"]

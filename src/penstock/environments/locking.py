@@ -10,7 +10,7 @@ from pathlib import Path
 from penstock.environments.building import Environments
 from penstock.environments.interpreters import check_new_enough, minor_of
 from penstock.environments.locked import LOCK, Lock
-from penstock.environments.requirements import read_wanted
+from penstock.environments.requirements import read_lock, read_wanted
 from penstock.environments.resolving import asked_digest, resolve_for_all
 from penstock.package import PackagedModel
 from penstock.package.directory import new_directory
@@ -43,3 +43,15 @@ def lock_package(
         (directory / LOCK).write_text(lock.file, encoding="utf-8")
         write_seal(directory)
     return PackagedModel.open(target), lock
+
+
+def describe_lock(package: PackagedModel) -> str:
+    """Whether the requirements are locked, in words; empty where they are not. Raises PackageInvalid."""
+    lock = read_lock(package.path)
+    if lock is None:
+        return ""
+    words = f"{len(lock.names)} distributions{' with hashes' if lock.hashed else ''}"
+    words += f", for Python {lock.python} and later" if lock.python else ""
+    if lock.asked != asked_digest(read_wanted(package, trust_code=True)):
+        words += "; made from other requirements than the package lists now"
+    return words
