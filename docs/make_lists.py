@@ -46,7 +46,7 @@ empty for requests that reached none; a closed version's series go ten minutes l
 | `reason` | why a batch went: idle (the model had nothing to do), freed (it had just finished another), full (`--max-rows` reached), alone (rows that are not joined) |
 | `limit` | what a refused request met: rows (`--max-queue-rows`), wait (`--max-wait`), deadline (its own), requests (`--max-inflight`), bytes (`--max-inflight-bytes`) |
 | `kind` | load (first version), swap, revert (back to the version kept warm) |
-| `state` | of a version: current, previous (kept warm); of a worker: starting, serving, waiting (to start again) |
+| `state` | of a version: current, previous (kept warm); of a worker: starting, serving, waiting (to start again); of a model process: starting, ready, waiting (to start again), failed (it keeps ending; still tried) |
 | `worker` | the number of a worker process, from 1, or supervisor |
 
 Useful questions:
@@ -83,7 +83,7 @@ def _default(name: str, default: object) -> str:
 
 def metrics_rows() -> list[str]:
     metrics = Metrics(process=False)
-    metrics.version("m", "1")
+    metrics.version("m", "1").runs_apart(lambda: 0.0)
     metrics.describe_version("m", "1", digest="d", flavor="f", alias="a", state="current")
     metrics.loads.labels("m", "ok")
     metrics.load_seconds.labels("m")

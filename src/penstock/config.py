@@ -7,6 +7,7 @@ Penstock itself, also in the file, wins over it.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -78,6 +79,15 @@ class Settings(BaseModel):
     api_token: SecretStr = Field(SecretStr(""), description="Ask every caller for this bearer token. Use the variable.")
     trust_code: bool = Field(False, description="Load packages that run code of their own: pickles, Python sources.")
     strict_env: bool = Field(False, description="Refuse a model made with another minor version of its library.")
+    isolation: Literal["auto", "process", "none"] = Field(
+        "auto",
+        description="Where a model runs: in a process of its own, or (none) in the gateway's; auto: packages that "
+        "carry code in a process.",
+    )
+    instances: int = Field(1, ge=1, le=256, description="Processes of a version that runs in processes of its own.")
+    memory_limit: str = Field(
+        "", description="The memory that each of these processes may use: bytes, or like 512MiB or 2GiB; empty: any."
+    )
     poll_interval: float = Field(2.0, gt=0, description="Time between questions to the registry.")
     allow_breaking: bool = Field(
         False, description="Follow an MLflow alias also to a version that would break the callers of the current one."
@@ -111,6 +121,12 @@ class Settings(BaseModel):
     log_format: Literal["plain", "json"] = Field("plain", description="Log lines for people or for machines.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level to log.")
 
+    @field_validator("memory_limit", mode="before")
+    @classmethod
+    def _check_size(cls, size: Any) -> str:
+        bytes_of(text := str(size).strip())
+        return text
+
     @field_validator("api_token")
     @classmethod
     def _strip(cls, token: SecretStr) -> SecretStr:
@@ -119,6 +135,21 @@ class Settings(BaseModel):
         if not plain and token:
             raise ValueError("it is blank")
         return SecretStr(plain)
+
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(i?)B?|B?)", re.IGNORECASE)
+
+
+def bytes_of(size: str) -> int:
+    """A size as bytes: 2GiB, 512M, 1000000; 0 for an empty one. Raises ValueError."""
+    if not size:
+        return 0
+    found = _SIZE.fullmatch(size)
+    if found is None:
+        raise ValueError("a size is written like 512MiB or 2GiB")
+    number, unit, binary = found.groups()
+    factor = (1024 if binary else 1000) ** ("KMGT".index(unit.upper()) + 1) if unit else 1
+    return int(float(number) * factor)
 
 
 Origins = dict[str, str]

@@ -44,6 +44,7 @@ PenstockError
 │   ├── Overloaded              a limit is reached: try again later
 │   ├── DeadlineExceeded        the caller's time ran out
 │   ├── WorkerLost              a worker process ended where it should have gone on
+│   ├── ModelProcessLost        the process that a model runs in ended, hangs, or makes no sense
 │   └── Closing                 the model or the gateway is being shut down
 ├── PredictError                the model's own code failed on these rows
 ├── AnswerUnserializable        the model answered something that the protocol has no form for
@@ -287,6 +288,13 @@ class DeadlineExceeded(ServingError):
 
 class WorkerLost(ServingError):
     code = "worker_lost"
+
+
+class ModelProcessLost(ServingError):
+    """`retry_after` is in whole seconds."""
+
+    code = "model_process_lost"
+    retry_after: int = 1
 
 
 class Closing(ServingError):

@@ -36,6 +36,7 @@ OUTCOMES = ("ok", "client_error", "model_error", "rejected", "timeout", "interna
 STAGES = ("decode", "queue", "predict", "encode")
 DISPATCH_REASONS = ("idle", "freed", "full", "alone")
 LIMITS = ("rows", "wait", "deadline", "requests", "bytes")
+PROCESS_STATES = ("starting", "ready", "waiting", "failed")
 
 _SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _LOAD_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
@@ -84,6 +85,23 @@ class Distribution:
         return buckets
 
 
+class Reading(Number):
+    """A gauge that is read when somebody scrapes."""
+
+    __slots__ = ("_read",)
+
+    def __init__(self, read: Callable[[], float]) -> None:
+        self._read = read
+
+    @property
+    def value(self) -> float:
+        return self._read()
+
+    @value.setter
+    def value(self, _: float) -> None:
+        raise TypeError("it is read, not written")
+
+
 def _seconds() -> Distribution:
     return Distribution(_SECONDS)
 
@@ -110,6 +128,16 @@ class VersionMetrics:
     overloaded: dict[str, Number] = field(default_factory=lambda: {limit: Number() for limit in LIMITS})
     request_limit: Number = field(default_factory=Number)
     drain_rate: Number = field(default_factory=Number)
+    # Empty where the version runs in this process.
+    processes: dict[str, Number] = field(default_factory=dict)
+    process_restarts: dict[str, Number] = field(default_factory=dict)
+    process_memory: dict[str, Reading] = field(default_factory=dict)
+
+    def runs_apart(self, memory: Callable[[], float]) -> None:
+        """The version has processes of its own; `memory` gives the bytes that they hold."""
+        self.processes = {state: Number() for state in PROCESS_STATES}
+        self.process_restarts = self.process_restarts or {"": Number()}
+        self.process_memory = {"": Reading(memory)}
 
 
 _Series = Iterable[tuple[tuple[str, ...], "Number | Distribution"]]
@@ -134,6 +162,11 @@ def _each(name: str) -> Callable[[VersionMetrics], _Series]:
     return lambda m: [((key,) if isinstance(key, str) else key, child) for key, child in getattr(m, name).items()]
 
 
+def _all(name: str) -> Callable[[VersionMetrics], _Series]:
+    """One number, or none."""
+    return lambda m: [((), child) for child in getattr(m, name).values()]
+
+
 _FAMILIES = (
     _Family("requests", "counter", "Requests answered.", ("protocol", "outcome"), _each("outcomes")),
     _Family(
@@ -154,6 +187,14 @@ _FAMILIES = (
     ),
     _Family(
         "drain_rows_per_second", "gauge", "Rows a second that leave the model while it works.", (), _one("drain_rate")
+    ),
+    _Family("model_processes", "gauge", "Processes of a version, by what they do.", ("state",), _each("processes")),
+    _Family(
+        "model_process_restarts", "counter", "Processes of a version that ended and were started again.", (),
+        _all("process_restarts"),
+    ),
+    _Family(
+        "model_process_memory_bytes", "gauge", "Memory that a version's processes hold.", (), _all("process_memory")
     ),
     _Family(
         "overloaded", "counter", "Requests refused with 429, by the limit they met.", ("limit",), _each("overloaded")

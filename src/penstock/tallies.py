@@ -42,6 +42,7 @@ _RULES: Mapping[str, Rule] = {
             "penstock_in_flight_requests", "penstock_in_flight_limit_requests",
             "penstock_open_requests", "penstock_open_limit_requests",
             "penstock_body_bytes", "penstock_body_limit_bytes",
+            "penstock_model_processes", "penstock_model_process_memory_bytes",
         ),
         "sum",
     ),

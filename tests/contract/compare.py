@@ -23,10 +23,11 @@ from contract.corpus import PACKAGES
 from contract.differences import DIFFERENCES
 from contract.requests import Request, body_of, headers_of, method_of, name_of, path_of
 from penstock.errors import PenstockError
-from penstock.loading import LoadOptions, load_path
+from penstock.loading import LoadOptions
 from penstock.metrics import Metrics
 from penstock.server.app import make_app
 from penstock.serving.gateway import Gateway
+from penstock.serving.isolated import Isolation, IsolationMode, load_served
 from penstock.serving.servable import Servable
 from penstock.serving.served_model import ServedModel
 
@@ -94,13 +95,14 @@ def recorded_kinds(package: str) -> list[str]:
 
 
 @cache
-def run(package: str) -> Run:
-    """Loads the package and sends it everything that was recorded. The second call answers from memory."""
+def run(package: str, *, apart: bool = False) -> Run:
+    """Loads the package, into a process of its own if it is to run `apart`, and sends it everything that was recorded.
+    The second call answers from memory."""
     if reason := _why_skipped(package):
         return Run(package, skipped=reason)
     with _quiet():
         try:
-            return Run(package, asyncio.run(_ask_all(package)))
+            return Run(package, asyncio.run(_ask_all(package, "process" if apart else "none")))
         except PenstockError as error:
             return Run(package, failed=f"{type(error).__name__}: {error}")
 
@@ -127,10 +129,12 @@ def _quiet() -> Iterator[None]:
             logging.disable(logging.NOTSET)
 
 
-async def _ask_all(package: str) -> list[Outcome]:
+async def _ask_all(package: str, mode: IsolationMode) -> list[Outcome]:
     metrics = Metrics(process=False)
     served = ServedModel(package, metrics)
-    loaded = await asyncio.to_thread(load_path, PACKAGES / package, LoadOptions(trust_code=True))
+    loaded = await asyncio.to_thread(
+        load_served, PACKAGES / package, LoadOptions(trust_code=True), Isolation(mode=mode, slots=2)
+    )
     served.swap(Servable(package, loaded.digest[:12], loaded, metrics))
     gateway = Gateway([served], metrics)
     try:

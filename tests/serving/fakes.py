@@ -37,6 +37,8 @@ def values_of(payload: Payload) -> list[Any]:
 class FakeRunner:
     """Runs a function on the event loop. While held, calls wait; `calls` has what came, in order."""
 
+    together = 1
+
     def __init__(self, function: Function = identity, *, slots: int = 1) -> None:
         self.slots = slots
         self.function = function
@@ -68,7 +70,7 @@ class FakeRunner:
         finally:
             self.running -= 1
 
-    def close(self) -> None: ...
+    async def close(self) -> None: ...
 
 
 class Watching:

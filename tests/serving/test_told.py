@@ -31,7 +31,8 @@ class World:
         self.served = ServedModel("m", metrics)
         self.model = ToldModel(self.served, self.load, metrics, ServingOptions())
 
-    def load(self, path: str) -> LoadedModel:
+    def load(self, place: Path, version: str) -> LoadedModel:
+        path = str(place)
         self.loads.append(path)
         if self.fail:
             raise self.fail

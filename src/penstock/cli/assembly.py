@@ -12,9 +12,9 @@ from pathlib import Path
 
 from starlette.types import ASGIApp
 
-from penstock.config import Settings
+from penstock.config import Settings, bytes_of
 from penstock.errors import ConfigError
-from penstock.loading import LoadOptions, load_reference, load_version
+from penstock.loading import LoadOptions, fetch_reference
 from penstock.metrics import Metrics
 from penstock.registry import Registry, open_registry
 from penstock.registry.interface import ModelVersion
@@ -24,7 +24,8 @@ from penstock.server.run import RunOptions, serve
 from penstock.serving.admission import Intake
 from penstock.serving.gateway import Gateway
 from penstock.serving.guard import SignatureGuard
-from penstock.serving.servable import ServingOptions
+from penstock.serving.isolated import GRACE, Isolation, Loaded, load_served
+from penstock.serving.servable import ServingOptions, slots_of
 from penstock.serving.served_model import ServedModel
 from penstock.serving.stage import LoadedVersion, LocalStage, in_a_thread
 from penstock.serving.watcher import Follower, FollowOptions, Pinned, Source
@@ -86,6 +87,16 @@ def serving_options_of(settings: Settings) -> ServingOptions:
     return ServingOptions(settings.max_rows, settings.max_queue_rows, settings.concurrency, settings.max_wait)
 
 
+def isolation_of(settings: Settings) -> Isolation:
+    return Isolation(
+        mode=settings.isolation,
+        instances=settings.instances,
+        memory_limit=bytes_of(settings.memory_limit),
+        slots=slots_of(serving_options_of(settings)),
+        time_limit=settings.timeout + GRACE,
+    )
+
+
 def intake_of(settings: Settings) -> Intake:
     return Intake(settings.max_inflight, settings.max_inflight_bytes)
 
@@ -107,19 +118,33 @@ def make_gateway(settings: Settings, references: list[ModelReference], registry:
 def _source(
     settings: Settings, reference: ModelReference, served: ServedModel, registry: Registry | None, metrics: Metrics
 ) -> Source:
-    load = load_options_of(settings)
+    load = load_of(settings, reference.served_as)
     stage = LocalStage(served, metrics, serving_options_of(settings))
     if not reference.follows:
         return Pinned(stage, partial(asyncio.to_thread, _load_pinned, reference, registry, load), metrics)
     assert registry is not None
     fetch = fetch_of(settings, registry, lambda: stage.current)
+
+    def load_version(version: ModelVersion) -> Loaded:
+        return load(fetch(version), version.version)
+
     return Follower(
         stage,
         partial(reference.resolve, registry),
-        in_a_thread(partial(load_version, options=load, fetch=fetch)),
+        in_a_thread(load_version),
         metrics,
         follow=follow_options_of(settings),
     )
+
+
+def load_of(settings: Settings, name: str) -> Callable[[Path, str], Loaded]:
+    """How a package in a directory becomes a version of the model of this name, here or in processes of its own."""
+    options, isolation = load_options_of(settings), isolation_of(settings)
+
+    def load(path: Path, version: str) -> Loaded:
+        return load_served(path, options, isolation, f"{name} version {version}" if version else name)
+
+    return load
 
 
 def fetch_of(
@@ -131,5 +156,9 @@ def fetch_of(
     return SignatureGuard(registry.fetch, current).fetch
 
 
-def _load_pinned(reference: ModelReference, registry: Registry | None, options: LoadOptions) -> LoadedVersion:
-    return LoadedVersion(*load_reference(reference, registry, options))
+def _load_pinned(
+    reference: ModelReference, registry: Registry | None, load: Callable[[Path, str], Loaded]
+) -> LoadedVersion:
+    version, path = fetch_reference(reference, registry)
+    loaded = load(path, version)
+    return LoadedVersion(version or loaded.digest[:12], loaded)

@@ -17,14 +17,14 @@ from penstock.cli.assembly import (
     fetch_of,
     follow_options_of,
     intake_of,
-    load_options_of,
+    load_of,
     parse_models,
     registry_of,
     run_options_of,
     serving_options_of,
 )
 from penstock.config import Settings
-from penstock.loading import fetch_reference, load_path
+from penstock.loading import fetch_reference
 from penstock.metrics import Metrics
 from penstock.package import PackagedModel
 from penstock.registry import Registry
@@ -114,8 +114,7 @@ async def run_worker(channel: Channel, begin: Begin, settings: Settings, listene
     metrics = Metrics()
     models = [ServedModel(r.served_as, metrics, alias=r.alias) for r in parse_models(settings)]
     gateway = Gateway(models, metrics, default=settings.default_model, tidy=True, intake=intake_of(settings))
-    load = partial(load_path, options=load_options_of(settings))
-    told = {m.name: ToldModel(m, load, metrics, serving_options_of(settings)) for m in models}
+    told = {m.name: ToldModel(m, load_of(settings, m.name), metrics, serving_options_of(settings)) for m in models}
     listener.setblocking(False)
     acceptor = Acceptor(listener, begin.number, ConnectionCounts(file))
     options = run_options_of(settings)

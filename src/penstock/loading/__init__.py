@@ -9,14 +9,16 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from penstock.artifacts import fetch_package
 from penstock.flavors import Predictor
 from penstock.loading.proof import Proof, prove
 from penstock.package import PackagedModel
-from penstock.registry.interface import ModelVersion, Registry
-from penstock.registry.reference import ModelReference
 from penstock.signature import Signature
+
+if TYPE_CHECKING:  # a model process loads packages, and has no registry
+    from penstock.registry.interface import ModelVersion, Registry
+    from penstock.registry.reference import ModelReference
 
 __all__ = [
     "LoadOptions",
@@ -24,6 +26,7 @@ __all__ = [
     "Proof",
     "fetch_reference",
     "load_model",
+    "load_package",
     "load_path",
     "load_reference",
     "load_version",
@@ -60,6 +63,11 @@ class LoadedModel:
     def signature(self) -> Signature | None:
         return self.package.manifest.signature
 
+    @property
+    def takes_frames(self) -> bool:
+        """Whether tables reach the model as pandas frames."""
+        return self.predictor.takes_frames
+
     def close(self) -> None:
         self.predictor.close()
 
@@ -73,7 +81,11 @@ def load_path(path: str | Path, options: LoadOptions = _DEFAULTS) -> LoadedModel
     Raises PackageNotFound, PackageInvalid, SealBroken, FlavorUnknown, DependencyMissing, EnvironmentMismatch,
     CodeNotTrusted, CodeConflict, ArtifactInvalid, ProofFailed.
     """
-    package = PackagedModel.open(path)
+    return load_package(PackagedModel.open(path), options)
+
+
+def load_package(package: PackagedModel, options: LoadOptions = _DEFAULTS) -> LoadedModel:
+    """Loads and proves an opened package. Raises what load_path raises."""
     package.verify()
     if options.strict_env:
         package.check_environment(options.flavor)
@@ -98,10 +110,14 @@ def load_version(
     version: ModelVersion,
     options: LoadOptions = _DEFAULTS,
     *,
-    fetch: Callable[[ModelVersion], Path] = lambda version: fetch_package(version.source, version.digest),
+    fetch: Callable[[ModelVersion], Path] | None = None,
 ) -> LoadedModel:
     """Fetches a registered version, then loads and proves it. Raises what `fetch`, the registry's own, and load_path
     raise."""
+    if fetch is None:
+        from penstock.artifacts import fetch_package
+
+        return load_path(fetch_package(version.source, version.digest), options)
     return load_path(fetch(version), options)
 
 

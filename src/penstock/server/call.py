@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from starlette.types import Scope
 
-from penstock.errors import Overloaded, PenstockError, PredictError
+from penstock.errors import ModelProcessLost, Overloaded, PenstockError, PredictError
 from penstock.metrics import VersionMetrics
 from penstock.server.bodies import header
 from penstock.server.statuses import body_of, status_of
@@ -114,6 +114,8 @@ def failure_of(error: Exception, call: Call) -> Failure:
     if isinstance(error, Overloaded):
         after = error.retry_after
         call.metrics.overloaded[error.limit].inc()
+    if isinstance(error, ModelProcessLost):
+        after = error.retry_after
     if found.outcome in ("model_error", "internal"):
         _log(error, found.outcome, call)
     return Failure(found.http, found.outcome, body_of(error, found), retry_after=after)
@@ -123,4 +125,5 @@ def _log(error: Exception, outcome: str, call: Call) -> None:
     what = f"{call.servable.model} version {call.servable.version}" if call.servable else "no model"
     cause = error.__cause__ if isinstance(error, PredictError) and error.__cause__ else error
     level = logging.WARNING if isinstance(error, PenstockError) and outcome == "model_error" else logging.ERROR
-    log.log(level, "Request %s to %s failed. %s", call.request_id.decode(), what, error, exc_info=cause)
+    trace = None if isinstance(error, ModelProcessLost) else cause
+    log.log(level, "Request %s to %s failed. %s", call.request_id.decode(), what, error, exc_info=trace)

@@ -46,6 +46,11 @@ def _details(model: ServedModel) -> dict[str, Any]:
                 "version": s.version,
                 "state": "current" if s is current else "previous",
                 "digest": s.loaded.digest,
+                "isolation": "process" if s.processes else "none",
+                "processes": [
+                    {"state": p.state, "pid": p.pid, "memory_bytes": p.memory_bytes, "restarts": p.restarts}
+                    for p in s.processes
+                ],
                 "flavor": s.loaded.package.flavor().name,
                 "joined": s.joined,
                 "unjoined_because": s.loaded.proof.unjoined or None,

@@ -10,8 +10,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Literal, Protocol, TypeAlias
 
+from penstock.host.ending import how_it_ended
 from penstock.server.control import Begin, Channel, Drain, Message
-from penstock.server.restarts import crashes_in_a_row, how_it_ended, restart_delay
+from penstock.serving.restarts import crashes_in_a_row, restart_delay
 
 log = logging.getLogger("penstock.server")
 

@@ -16,6 +16,7 @@ from penstock.errors import (
     MalformedInput,
     ModelLoading,
     ModelNotServed,
+    ModelProcessLost,
     Overloaded,
     PenstockError,
     PredictError,
@@ -49,6 +50,7 @@ _TABLE: dict[type[PenstockError], Status] = {
     Overloaded: Status(429, "REQUEST_LIMIT_EXCEEDED", "rejected"),
     Closing: Status(503, "TEMPORARILY_UNAVAILABLE", "rejected"),
     WorkerLost: Status(503, "TEMPORARILY_UNAVAILABLE", "rejected"),
+    ModelProcessLost: Status(503, "TEMPORARILY_UNAVAILABLE", "internal"),
     DeadlineExceeded: Status(504, "DEADLINE_EXCEEDED", "timeout"),
     # MLflow answers 400 to whatever the model raises; the outcome tells the two apart.
     PredictError: Status(400, "BAD_REQUEST", "model_error"),

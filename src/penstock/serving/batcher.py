@@ -14,7 +14,7 @@ from math import inf
 from time import perf_counter
 from typing import Any, Protocol
 
-from penstock.errors import Closing, DeadlineExceeded, Overloaded, PenstockError, PredictError
+from penstock.errors import Closing, DeadlineExceeded, ModelProcessLost, Overloaded, PenstockError, PredictError
 from penstock.payload import Params, Payload, Value, join
 from penstock.serving.admission import DrainRate, retry_after, too_late
 from penstock.serving.cost import CostModel
@@ -146,7 +146,7 @@ class Batcher:
     def _expected(self, rows: int) -> float:
         """Seconds until so many rows, with all that waits among them, are answered, at the least."""
         if self.joined:
-            return self.cost.at_least(rows, self._max_rows)
+            return self.cost.at_least(rows, self._max_rows) / self._runner.together
         return self.cost.mean * (self._lanes.jobs // self.slots + 1)
 
     def _admit(self, parts: list[Payload], params: Params, deadline: float, *, again: bool = False) -> list[Job]:
@@ -178,8 +178,8 @@ class Batcher:
 
     @property
     def slots(self) -> int:
-        """Batches at once: one where rows are joined, since what arrives meanwhile is the next batch."""
-        return 1 if self.joined else self._runner.slots
+        """Batches at once: one for each process where rows are joined, since what arrives meanwhile is the next."""
+        return self._runner.together if self.joined else self._runner.slots
 
     async def _submit_parts(self, payload: Payload, params: Params, parts: list[Payload], jobs: list[Job]) -> Answer:
         answers = await _all_replies(jobs)
@@ -299,6 +299,11 @@ class Batcher:
             return
         try:
             payload, seconds = await self._runner.run(join([job.payload for job in jobs]), jobs[0].params)
+        except ModelProcessLost as lost:  # once is enough: rows that kill a process would kill the next one too
+            for job in jobs:
+                if not job.reply.done():
+                    job.reply.set_exception(lost)
+            return
         except Exception:  # whose rows are at fault shows when they run apart
             middle = len(jobs) // 2
             for half in (jobs[:middle], jobs[middle:]):

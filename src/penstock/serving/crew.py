@@ -201,6 +201,7 @@ class CrewStage:
     def __init__(self, crew: Crew, name: str, metrics: Metrics, *, alias: str = "") -> None:
         self.name = name
         self.alias = alias
+        self.on_failed: Callable[[str, str], None] = lambda version, why: None
         self._crew = crew
         self._metrics = metrics
         crew.add_model(name)

@@ -16,14 +16,15 @@ RunNow: TypeAlias = Callable[[Payload, Params], tuple[Payload, float]]
 
 
 class Runner(Protocol):
-    """Runs one predictor. `run` may be awaited `slots` times at once."""
+    """Runs one predictor. `run` may be awaited `slots` times at once, with joined batches `together` times."""
 
     slots: int
+    together: int
 
     async def run(self, payload: Payload, params: Params) -> tuple[Payload, float]:
         """The answer, and the seconds that the model itself took. Raises PredictError."""
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Waits for what is running, then releases the predictor."""
 
 
@@ -31,6 +32,7 @@ class ThreadRunner:
     """Runs a predictor in threads of its own; `run_now` on the caller's, for predictors that promise to be quick."""
 
     run_now: RunNow | None
+    together = 1
 
     def __init__(self, predictor: Predictor, slots: int, name: str = "model") -> None:
         self.slots = slots
@@ -46,7 +48,10 @@ class ThreadRunner:
         answer = self._predictor.predict(payload, params)
         return answer, perf_counter() - start
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
         self._pool.shutdown(wait=True)
         self._predictor.close()
 

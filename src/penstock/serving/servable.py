@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from importlib.util import find_spec
@@ -13,12 +14,14 @@ from time import perf_counter
 from typing import Any
 
 from penstock.errors import Closing, Overloaded
-from penstock.loading import LoadedModel
 from penstock.metrics import Metrics, VersionMetrics
 from penstock.payload import Params, Payload
 from penstock.serving.admission import MAX_WAIT, Crowd
 from penstock.serving.batcher import MAX_QUEUE_ROWS, MAX_ROWS, Answer, Batcher
+from penstock.serving.isolated import IsolatedModel, Loaded
 from penstock.serving.lanes import Batch
+from penstock.serving.model_process import ModelProcess
+from penstock.serving.process_runner import ProcessRunner
 from penstock.serving.runner import Runner, ThreadRunner
 from penstock.signature import Signature, conform_params
 from penstock.wire.requests import BodyReader, Request
@@ -43,6 +46,10 @@ class ServingOptions:
     max_queue_rows: int = MAX_QUEUE_ROWS
     concurrency: int | None = None
     max_wait: float = MAX_WAIT
+
+
+def slots_of(options: ServingOptions) -> int:
+    return options.concurrency or min(32, (os.cpu_count() or 1) + 4)
 
 
 class _Observer:
@@ -98,7 +105,7 @@ class Servable:
     """A loaded version of a model that answers requests. `model` is the name it is served under."""
 
     def __init__(
-        self, model: str, version: str, loaded: LoadedModel, metrics: Metrics, options: ServingOptions | None = None
+        self, model: str, version: str, loaded: Loaded, metrics: Metrics, options: ServingOptions | None = None
     ) -> None:
         options = options or ServingOptions()
         self.model = model
@@ -109,10 +116,10 @@ class Servable:
         self.metrics = metrics.version(model, version)
         unjoined = loaded.proof.unjoined
         self.joined_at_load = not unjoined
-        frames = loaded.predictor.takes_frames and find_spec("pandas") is not None
+        frames = loaded.takes_frames and find_spec("pandas") is not None
         self._reader = BodyReader(loaded.signature, frames=frames, may_import=False)
-        slots = options.concurrency or min(32, (os.cpu_count() or 1) + 4)
-        self._runner: Runner = ThreadRunner(loaded.predictor, slots, model)
+        self.on_failed: Callable[[str], None] = lambda why: None  # told when its processes end again and again
+        self._runner = self._make_runner(loaded, options)
         self._batcher = Batcher(
             self._runner,
             joined=self.joined_at_load,
@@ -129,6 +136,17 @@ class Servable:
         self.metrics.request_limit.set(self.crowd.limit)
         if unjoined:
             log.info("%s version %s predicts each request apart: %s.", model, version, unjoined)
+
+    def _make_runner(self, loaded: Loaded, options: ServingOptions) -> Runner:
+        if isinstance(loaded, IsolatedModel):
+            who = f"{self.model} version {self.version}"
+            return ProcessRunner(loaded, who, self.metrics, lambda why: self.on_failed(why))
+        return ThreadRunner(loaded.predictor, slots_of(options), self.model)
+
+    @property
+    def processes(self) -> list[ModelProcess]:
+        """The processes that it runs in; none where that is this one."""
+        return self._runner.processes if isinstance(self._runner, ProcessRunner) else []
 
     @property
     def signature(self) -> Signature | None:
@@ -180,7 +198,7 @@ class Servable:
             self.free.clear()
             await self.free.wait()
         await self._batcher.close()
-        await asyncio.to_thread(self._runner.close)
+        await self._runner.close()
         self.state = State.CLOSED
 
     def __repr__(self) -> str:

@@ -34,6 +34,7 @@ class ServedModel:
         self._closing: set[asyncio.Task[None]] = set()
         self._forgetting: dict[str, asyncio.TimerHandle] = {}
         self.on_closed: Callable[[], None] = lambda: None  # told when a version is gone
+        self.on_failed: Callable[[str, str], None] = lambda version, why: None  # which cannot serve any more, and why
 
     @property
     def ready(self) -> bool:
@@ -77,6 +78,7 @@ class ServedModel:
             if servable is not None and (timer := self._forgetting.pop(servable.version, None)) is not None:
                 timer.cancel()
         self.current, self.previous = current, previous
+        current.on_failed = lambda why: self.on_failed(current.version, why)
         for servable in (old, before):
             if servable is not None and servable is not current and servable is not previous:
                 self._retire(servable)
@@ -94,7 +96,7 @@ class ServedModel:
     def _describe(self, servable: Servable, state: str) -> None:
         package = servable.loaded.package
         self._metrics.describe_version(
-            self.name, servable.version, digest=package.digest[:12], flavor=package.flavor().name,
+            self.name, servable.version, digest=servable.loaded.digest[:12], flavor=package.flavor().name,
             alias=self.alias if state == "current" else "", state=state,
         )  # fmt: skip
 

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, TypeVar
 
-from penstock.loading import LoadedModel
 from penstock.metrics import Metrics
 from penstock.registry.interface import ModelVersion
+from penstock.serving.isolated import Loaded
 from penstock.serving.servable import Servable, ServingOptions
 from penstock.serving.served_model import ServedModel
 
@@ -36,6 +36,8 @@ class Stage(Protocol[P_in]):
 
     name: str
     alias: str
+    # Told the version and why, when one that answers has shown that it cannot.
+    on_failed: Callable[[str, str], None]
 
     @property
     def current(self) -> str | None: ...
@@ -55,10 +57,10 @@ class Stage(Protocol[P_in]):
 
 @dataclass(frozen=True, slots=True)
 class LoadedVersion:
-    """A version loaded into this process."""
+    """A version loaded here, or into processes of its own."""
 
     version: str
-    loaded: LoadedModel
+    loaded: Loaded
 
     def drop(self) -> None:
         self.loaded.close()
@@ -70,7 +72,9 @@ class LocalStage:
     def __init__(self, served: ServedModel, metrics: Metrics, serving: ServingOptions | None = None) -> None:
         self.name = served.name
         self.alias = served.alias
+        self.on_failed: Callable[[str, str], None] = lambda version, why: None
         self._served = served
+        served.on_failed = lambda version, why: self.on_failed(version, why)
         self._metrics = metrics
         self._serving = serving or ServingOptions()
 
@@ -95,7 +99,7 @@ class LocalStage:
         return f"<LocalStage {self._served!r}>"
 
 
-def in_a_thread(load: Callable[[ModelVersion], LoadedModel]) -> Prepare[LoadedVersion]:
+def in_a_thread(load: Callable[[ModelVersion], Loaded]) -> Prepare[LoadedVersion]:
     """Loads off the event loop."""
 
     async def prepare(version: ModelVersion) -> LoadedVersion:

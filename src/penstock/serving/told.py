@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 from penstock.errors import SealBroken
-from penstock.loading import LoadedModel
 from penstock.metrics import Metrics
+from penstock.serving.isolated import Loaded
 from penstock.serving.plan import PlannedVersion
 from penstock.serving.servable import Servable, ServingOptions
 from penstock.serving.served_model import ServedModel
@@ -20,21 +21,21 @@ class ToldModel:
     """
 
     def __init__(
-        self, served: ServedModel, load: Callable[[str], LoadedModel], metrics: Metrics, serving: ServingOptions
+        self, served: ServedModel, load: Callable[[Path, str], Loaded], metrics: Metrics, serving: ServingOptions
     ) -> None:
         self.served = served
         self._load = load
         self._metrics = metrics
         self._serving = serving
         # The whole mutable state: proven versions that answer nobody.
-        self._waiting: dict[str, LoadedModel] = {}
+        self._waiting: dict[str, Loaded] = {}
 
     async def ask(self, package: PlannedVersion) -> None:
         """Loads and proves a version, unless it is here already. Raises what loading raises, SealBroken where another
         package lies there now."""
         if package.version in self._waiting or package.version in {s.version for s in self.served.versions}:
             return
-        loaded = await asyncio.to_thread(self._load, package.path)
+        loaded = await asyncio.to_thread(self._load, Path(package.path), package.version)
         if loaded.digest != package.digest:
             loaded.close()
             raise SealBroken(

@@ -99,6 +99,7 @@ class Follower(Generic[P]):
         self._failure: Failure | None = None
         self._previous_until = 0.0
         self._unreachable = False
+        stage.on_failed = self.give_up
 
     async def start(self) -> None:
         """Resolves and loads for the first time. Raises what that raises, but for a registry that is there and does not
@@ -142,6 +143,8 @@ class Follower(Generic[P]):
 
     async def _poll(self) -> None:
         self._wanted = await asyncio.to_thread(self._resolve)
+        if self._failure is not None and self._failure.version != self._wanted.version:
+            self._failure = None  # the alias has moved on
         self._metrics.registry_success.labels(self.stage.name).set_to_current_time()
         if self._unreachable:
             self._unreachable = False
@@ -216,6 +219,21 @@ class Follower(Generic[P]):
 
     def _keep_previous(self) -> None:
         self._previous_until = self._clock() + self._follow.keep_previous
+
+    def give_up(self, version: str, why: str) -> None:
+        """A version has failed while it answered. Where the one before it is still warm, that one answers again, and
+        the failed one is not tried until the alias has named another version."""
+        if version != self.stage.current or self.stage.previous is None:
+            return
+        previous = self.stage.previous
+        self._failure = Failure(version, 1, math.inf)
+        self.stage.revert()
+        self.stage.retire_previous()  # or the alias, which still names it, would have it back at once
+        log.error(
+            "%s: version %s has failed and is taken back, version %s answers again. Its process %s. It is tried again "
+            "when %s has named another version.",
+            self.stage.name, version, previous, why, self.stage.alias or "its alias",
+        )  # fmt: skip
 
     def _note_failure(self, version: str, error: BaseException) -> None:
         attempts = self._failure.attempts + 1 if self._failure and self._failure.version == version else 1

@@ -36,7 +36,7 @@ def encode_answer(payload: Payload, *, wrapped: bool = True, nan_words: bool = F
 def dump_json(value: Any) -> bytes:
     """JSON of plain values, arrays and what else models return. Raises AnswerUnserializable."""
     try:
-        return orjson.dumps(value, default=_default, option=_KEYS)
+        return orjson.dumps(value, default=plain_value, option=_KEYS)
     except orjson.JSONEncodeError as error:
         if isinstance(error.__cause__, AnswerUnserializable):
             raise error.__cause__ from None
@@ -65,7 +65,7 @@ def _plain(value: Any, nan_words: bool) -> Any:
         return value if nan_words or math.isfinite(value) else None
     if value is None or isinstance(value, (str, int)):
         return value
-    return _plain(_default(value), nan_words)
+    return _plain(plain_value(value), nan_words)
 
 
 def _values(payload: Payload) -> Any:
@@ -127,8 +127,8 @@ def _moment(cell: np.datetime64) -> str:
     return f"{seconds}.{fraction:0<6}" if len(fraction) <= 6 else f"{seconds}.{fraction:0<9}"
 
 
-def _default(value: Any) -> Any:
-    """What orjson does not know. Raises AnswerUnserializable, which names the type."""
+def plain_value(value: Any) -> Any:
+    """What stands for a value that JSON has no form for. Raises AnswerUnserializable, which names the type."""
     if isinstance(value, np.ndarray):
         return _array(value)
     if isinstance(value, np.generic):

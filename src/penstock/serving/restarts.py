@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-
 from penstock.serving.rollout import retry_delay
 
 # A worker that served this long has not crashed in a row with what comes next.
@@ -20,13 +18,3 @@ def restart_delay(crashes: int, chance: float) -> float:
     """Seconds before the next start: none after a first crash, then doubling from one, at most 30, spread by `chance`
     in [0, 1) so that workers that crash together do not load together for ever."""
     return 0.0 if crashes <= 1 else retry_delay(crashes - 1, chance, most=MOST_DELAY)
-
-
-def how_it_ended(code: int) -> str:
-    """A process's return code as words that follow its name."""
-    if code >= 0:
-        return f"ended with code {code}"
-    try:
-        return f"was killed by signal {-code} ({signal.Signals(-code).name})"
-    except ValueError:
-        return f"was killed by signal {-code}"

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.server.restarts import MOST_DELAY, crashes_in_a_row, how_it_ended, restart_delay
+from penstock.host.ending import how_it_ended
+from penstock.serving.restarts import MOST_DELAY, crashes_in_a_row, restart_delay
 
 
 @pytest.mark.parametrize(

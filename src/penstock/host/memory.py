@@ -1,0 +1,46 @@
+"""Running out of the memory that a model process may use, in words; and how much it uses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from penstock.errors import ArtifactInvalid, PackageError, PenstockError, PredictError
+
+
+def size_text(count: float) -> str:
+    """Bytes for a person: 512 MiB, 2.0 GiB."""
+    for unit in ("bytes", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"
+
+
+def out_of_memory(error: BaseException, limit: int) -> PenstockError | None:
+    """What to say where a MemoryError is behind an error; None where it is not."""
+    behind: BaseException | None = error
+    while behind is not None and not isinstance(behind, MemoryError):
+        behind = behind.__cause__
+    if behind is None:
+        return None
+    kind = PredictError if isinstance(error, PredictError) or not isinstance(error, PackageError) else ArtifactInvalid
+    if not limit:
+        words = kind("The model asked for more memory than there is.")
+    else:
+        words = kind(
+            f"The model asked for more memory than the {size_text(limit)} that its process may use.",
+            hint="Raise --memory-limit, or send fewer rows at a time.",
+        )
+    words.__cause__ = behind
+    return words
+
+
+def resident_bytes(pid: int) -> int:
+    """What a process has in memory now; 0 where nobody can tell."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+    import resource
+
+    return pages * resource.getpagesize()

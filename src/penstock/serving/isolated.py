@@ -1,0 +1,128 @@
+"""A package loaded into processes of its own, or into this one: which, and how."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from penstock.errors import SealBroken
+from penstock.host.notes import Begin
+from penstock.host.starting import Interpreter, Started, start
+from penstock.loading import LoadedModel, LoadOptions, Proof, load_package
+from penstock.package import PackagedModel
+from penstock.signature import Signature
+
+log = logging.getLogger("penstock.model")
+
+# auto: what carries code runs apart, what is data alone in the gateway.
+IsolationMode: TypeAlias = Literal["auto", "process", "none"]
+
+# A predict that takes so many seconds longer than a request may is taken for hung.
+GRACE = 5.0
+
+
+def own_interpreter(_: PackagedModel) -> Interpreter:
+    return Interpreter()
+
+
+@dataclass(frozen=True, slots=True)
+class Isolation:
+    """Where packages run. `instances` is how many processes a version has, `memory_limit` the bytes that each may
+    use (0: any), `slots` how many unjoined requests one predicts at once, `time_limit` the seconds after which one that
+    does not answer is replaced. `interpreter` gives the Python for a package; it may take its time."""
+
+    mode: IsolationMode = "auto"
+    instances: int = 1
+    memory_limit: int = 0
+    slots: int = 1
+    time_limit: float = 60.0 + GRACE
+    interpreter: Callable[[PackagedModel], Interpreter] = own_interpreter
+
+
+@dataclass(frozen=True, slots=True)
+class IsolatedModel:
+    """A package proven in processes of its own, which answer nobody yet. `again` starts another such process."""
+
+    package: PackagedModel
+    digest: str
+    proof: Proof
+    takes_frames: bool
+    slots: int
+    time_limit: float
+    started: Sequence[Started] = field(repr=False)
+    again: Callable[[], Started] = field(repr=False)
+
+    @property
+    def signature(self) -> Signature | None:
+        return self.package.manifest.signature
+
+    def close(self) -> None:
+        for started in self.started:
+            started.process.close()
+
+
+# A version that can be served.
+Loaded: TypeAlias = LoadedModel | IsolatedModel
+
+
+def load_served(path: str | Path, options: LoadOptions, isolation: Isolation, who: str = "") -> Loaded:
+    """Loads and proves the package in a directory, here or apart. `who` names it in the log. Raises what load_path
+    raises, and ModelProcessLost."""
+    package = PackagedModel.open(path)
+    if not runs_apart(package, options, isolation.mode):
+        return load_package(package, options)
+    return _load_apart(package, options, isolation, who or package.path.name)
+
+
+def runs_apart(package: PackagedModel, options: LoadOptions, mode: IsolationMode) -> bool:
+    """Whether a package gets a process of its own. Raises FlavorUnknown."""
+    return mode == "process" or (mode == "auto" and options.trust_code and bool(package.code_reasons(options.flavor)))
+
+
+def _load_apart(package: PackagedModel, options: LoadOptions, isolation: Isolation, who: str) -> IsolatedModel:
+    interpreter = isolation.interpreter(package)
+    begin = Begin(
+        str(package.path), options.trust_code, options.strict_env, options.flavor or "", options.threads,
+        isolation.slots, isolation.memory_limit,
+    )  # fmt: skip
+
+    def say(line: str) -> None:
+        log.info("%s: %s", who, line)
+
+    def again(digest: str = "") -> Started:
+        started = start(begin, interpreter, say)
+        if digest and started.digest != digest:
+            started.process.close()
+            raise SealBroken(f"{package.path} is another package now ({started.digest[:12]}) than {digest[:12]}.")
+        return started
+
+    started = _start_all(again, isolation.instances)
+    first = started[0]
+    hello = first.hello
+    slots = isolation.slots if hello.unjoined else 1
+    proof = Proof(hello.repeats, hello.unjoined, hello.warnings)
+    return IsolatedModel(
+        package, first.digest, proof, hello.takes_frames, slots, isolation.time_limit, started,
+        lambda: again(first.digest),
+    )  # fmt: skip
+
+
+def _start_all(start_one: Callable[[], Started], count: int) -> list[Started]:
+    """All or none; the first one alone, since a package that cannot be loaded need not fail several times."""
+    started = [start_one()]
+    try:
+        with ThreadPoolExecutor(max_workers=max(1, count - 1)) as pool:
+            tries = [pool.submit(start_one) for _ in range(count - 1)]
+        failed = [t.exception() for t in tries if t.exception() is not None]
+        started += [t.result() for t in tries if t.exception() is None]
+        if failed:
+            raise failed[0]  # type: ignore[misc]
+    except BaseException:
+        for one in started:
+            one.process.close()
+        raise
+    return started
