@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penstock.cli.models import fetch, registry_option
+from penstock.cli.environments import env_manager_option, own_environment, wheels_option
+from penstock.cli.models import fetch, load_directory, registry_option
 
 if TYPE_CHECKING:
     from penstock.package import PackagedModel
@@ -197,20 +198,25 @@ def _table(title: str, rows: list[dict[str, Any]]) -> Any:
 )
 @click.option("--strict-env/--no-strict-env", envvar="PENSTOCK_STRICT_ENV",
               help="Refuse a model made with another minor version of its library.")  # fmt: skip
-def verify(model: str, registry: str, trust_code: bool, strict_env: bool) -> None:
+@env_manager_option
+@wheels_option
+def verify(model: str, registry: str, trust_code: bool, strict_env: bool, env_manager: str, wheels: str | None) -> None:
     """Check a package: its seal, that it loads, that it repeats its recorded answers. MODEL is as for penstock serve.
 
     \b
     Examples:
       penstock verify ./model
       penstock verify models:/fraud/3
+      penstock verify ./model --env-manager uv
     """
-    from penstock.loading import LoadOptions, load_path
+    from penstock.loading import LoadOptions
     from penstock.logs import set_up_logging
 
     set_up_logging(level="warning")
+    environment = own_environment(env_manager, wheels, trust_code=trust_code, strict_env=strict_env)
     began = time.perf_counter()
-    loaded = load_path(fetch(model, registry), LoadOptions(trust_code=trust_code, strict_env=strict_env))
+    options = LoadOptions(trust_code=trust_code, strict_env=strict_env)
+    loaded = load_directory(fetch(model, registry), options, environment)
     loaded.close()
     proof = loaded.proof
     sealed = f"all {len(loaded.package.hashes)} files are as sealed" if loaded.package.sealed else "there is no seal"
