@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping, Sequence
+from importlib.metadata import distribution
 from pathlib import Path
 
 # What every environment gets besides what a package lists, as empty stand-ins.
@@ -29,6 +30,18 @@ def make_wheel(
         for place, text in content.items():
             archive.writestr(zipfile.ZipInfo(place), text)  # the same bytes each time
     return path
+
+
+def repack(directory: Path, *names: str) -> None:
+    """Wheels of distributions that are installed here, as they are."""
+    for name in names:
+        found = distribution(name)
+        tag = next(line.split(": ")[1] for line in (found.read_text("WHEEL") or "").splitlines() if "Tag: " in line)
+        path = directory / f"{name.replace('-', '_')}-{found.version}-{tag}.whl"
+        with zipfile.ZipFile(path, "w") as archive:
+            for file in found.files or ():
+                if ".." not in file.parts and "__pycache__" not in file.parts and Path(file.locate()).is_file():
+                    archive.write(file.locate(), str(file))
 
 
 def make_host_wheels(directory: Path) -> None:
