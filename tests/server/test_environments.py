@@ -137,17 +137,12 @@ def test_scoring_and_verifying_use_the_same_environments(
 ) -> None:
     rows = "".join(f"{n},0\n" for n in range(1000))
     (tmp_path / "rows.csv").write_text("a,b\n" + rows)
-    for path, more in zip(one_and_two, (1, 2), strict=True):
-        for workers in ("1", "2"):
-            out = tmp_path / f"{more}-{workers}.csv"
-            done = run(shell, "score", path, tmp_path / "rows.csv", "-o", out, "--workers", workers)
-            assert done.returncode == 0, done.stderr
-            assert [float(line) for line in out.read_text().splitlines()[1:]] == [n + more for n in range(1000)]
+    for more, path in enumerate(one_and_two, 1):
+        out = tmp_path / f"{more}.csv"
+        done = run(shell, "score", path, tmp_path / "rows.csv", "-o", out, "--workers", str(more))
+        assert done.returncode == 0, done.stderr
+        assert [float(line) for line in out.read_text().splitlines()[1:]] == [n + more for n in range(1000)]
     like = run(shell, "score", "-m", one_and_two[1], "-t", "json", given=json.dumps({"inputs": [[5.0, 0.0]]}))
     assert json.loads(like.stdout) == {"predictions": [7.0]}
     verified = run(shell, "verify", one_and_two[0])
     assert verified.returncode == 0, verified.stderr
-    here = run(
-        {**shell, "PENSTOCK_ENV_MANAGER": "local"}, "score", "-m", one_and_two[1], given='{"inputs": [[5.0, 0]]}'
-    )
-    assert json.loads(here.stdout) == {"predictions": [5.0]}
