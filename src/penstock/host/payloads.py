@@ -8,6 +8,7 @@ to request, so both sides keep those that they have seen.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +18,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from penstock.host.dtypes import dtype_of, is_plain
+from penstock.host.frames import frame_of, frame_parts
 from penstock.host.values import pack, unpack
 from penstock.payload import TEXT, Array, Name, Payload, Table, Tensors, Value, as_object_array
 
@@ -41,18 +43,20 @@ class _Place:
 class _Plan:
     """What a body holds. `arrays` in the order of their bytes; an index is the last of them."""
 
-    kind: Literal["block", "columns", "tensors", "value"]
+    kind: Literal["block", "columns", "tensors", "value", "frame"]
     names: tuple[Any, ...] | None
     indexed: bool
     arrays: tuple[_Place, ...]
     size: int
 
 
-def encode(payload: Payload) -> tuple[bytes, list[Buffer]]:
-    """A payload as its plan and the pieces of its body, in order. Raises AnswerUnserializable."""
+def encode(payload: Payload, *, question: bool = False) -> tuple[bytes, list[Buffer]]:
+    """A payload as its plan and the pieces of its body, in order. Only a question may hold a frame. Raises
+    AnswerUnserializable."""
     if isinstance(payload, Value):
-        text = pack(payload.value)
-        return _plan("value", None, False, (("objects", "", (), len(text)),)), [text]
+        framed = question and _is_frame(payload.value)
+        text = pack(frame_parts(payload.value) if framed else payload.value)
+        return _plan("frame" if framed else "value", None, False, (("objects", "", (), len(text)),)), [text]
     arrays: Sequence[Array]
     if isinstance(payload, Tensors):
         kind, arrays = "tensors", payload.arrays
@@ -72,6 +76,11 @@ def encode(payload: Payload) -> tuple[bytes, list[Buffer]]:
         if gap := -place[3] % _ALIGNED:
             pieces.append(bytes(gap))
     return _plan(kind, payload.names, index is not None, tuple(places)), pieces
+
+
+def _is_frame(value: Any) -> bool:
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(value, pandas.DataFrame)
 
 
 _Written: TypeAlias = tuple[str, str, tuple[int, ...], int]
@@ -99,8 +108,9 @@ def _plan(kind: str, names: tuple[Name, ...] | None, indexed: bool, arrays: tupl
     return json.dumps(plan, separators=(",", ":")).encode()
 
 
-def decode(plan: bytes, body: bytearray) -> Payload:
-    """The payload of a plan and its body; arrays are views of it. Raises ValueError where the two do not agree."""
+def decode(plan: bytes, body: bytearray, *, question: bool = False) -> Payload:
+    """The payload of a plan and its body; arrays are views of it. Raises ValueError where the two do not agree, or an
+    answer holds a frame."""
     read = _known_plan(plan) if len(plan) <= _KEPT_PLAN else _read_plan(plan)
     if read.size != len(body):
         raise ValueError(f"a body of {len(body):,} bytes where the plan has {read.size:,}")
@@ -112,12 +122,21 @@ def decode(plan: bytes, body: bytearray) -> Payload:
     match read.kind:
         case "value":
             return Value(arrays[0])
+        case "frame":
+            return Value(_frame(arrays[0]) if question else _refuse("a frame for an answer"))
         case "tensors":
             return Tensors(read.names, tuple(arrays))
     index = arrays.pop() if read.indexed else None
     if read.kind == "block":
         return Table(read.names, block=arrays[0], index=index)
     return Table(read.names, columns=tuple(arrays), index=index)
+
+
+def _frame(parts: Any) -> Any:
+    try:
+        return frame_of(parts)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"no frame: {error}") from None
 
 
 def _read(place: _Place, body: bytearray, position: int) -> Any:
@@ -146,14 +165,14 @@ def _read_plan(plan: bytes) -> _Plan:
     try:
         found = json.loads(plan)
         kind, names, indexed, arrays = found["kind"], found["names"], found["indexed"], found["arrays"]
-        places = tuple(_place(*array, opaque=kind == "value") for array in arrays)
+        places = tuple(_place(*array, opaque=kind in ("value", "frame")) for array in arrays)
     except (KeyError, TypeError, RecursionError, OverflowError) as error:
         raise ValueError(f"no plan of a payload: {type(error).__name__}: {error}") from None
     if names is not None:
         names = tuple(names) if isinstance(names, list) else _refuse("names that are no list")
     _check(kind, names, indexed, places)
     # The last array of a body is followed by no gap only where it needs none, as everywhere.
-    size = places[0].size if kind == "value" else sum(p.size + -p.size % _ALIGNED for p in places)
+    size = places[0].size if kind in ("value", "frame") else sum(p.size + -p.size % _ALIGNED for p in places)
     return _Plan(kind, names, indexed, places, size)
 
 
@@ -181,7 +200,7 @@ def _is_count(number: Any) -> bool:
 
 
 def _check(kind: Any, names: tuple[Any, ...] | None, indexed: Any, places: tuple[_Place, ...]) -> None:
-    if kind == "value":
+    if kind in ("value", "frame"):
         if names is not None or indexed is not False or len(places) != 1 or places[0].form != "objects":
             _refuse("a value with parts of an array")
         return

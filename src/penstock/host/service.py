@@ -72,7 +72,7 @@ class Service:
         try:
             if frame.kind is not Kind.PREDICT or frame.body is None:
                 raise Malformed(f"{frame.kind.name} where a question was expected")
-            payload = decode(frame.plan, frame.body)
+            payload = decode(frame.plan, frame.body, question=True)
             params = unpack(frame.note) if frame.note else None
             began = perf_counter()
             answer = self._predictor.predict(payload, params)

@@ -104,6 +104,8 @@ _WRITERS: dict[type, tuple[str, Callable[[Any], Any]]] = {
     timedelta: ("timedelta", lambda v: [v.days, v.seconds, v.microseconds]),
     Decimal: ("decimal", str),
     uuid.UUID: ("uuid", str),
+    np.bytes_: ("bytes_", lambda v: base64.b64encode(v).decode()),
+    np.str_: ("str_", str),
 }
 
 
@@ -164,6 +166,8 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "timedelta": lambda v: timedelta(*v),
     "decimal": lambda v: Decimal(_text(v)),
     "uuid": lambda v: uuid.UUID(_text(v)),
+    "bytes_": lambda v: np.bytes_(base64.b64decode(_text(v), validate=True)),
+    "str_": lambda v: np.str_(_text(v)),
     "scalar": _scalar,
     "array": _array,
     "timestamp": _timestamp,

@@ -49,7 +49,7 @@ class HostLink(asyncio.BufferedProtocol):
         predictor raises, and ModelProcessLost."""
         assert self._transport is not None
         loop = asyncio.get_running_loop()
-        plan, body = encode_payload(payload)
+        plan, body = encode_payload(payload, question=True)
         note = b"" if params is None else pack(dict(params))
         self._last = number = (self._last + 1) % _IDS
         for piece in encode(Kind.PREDICT, number, plan=plan, note=note, body=body):

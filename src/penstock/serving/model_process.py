@@ -75,6 +75,11 @@ class ModelProcess:
         return self._started.process.model_pid() if self._started is not None else None
 
     @property
+    def keeper(self) -> int | None:
+        """The process around it."""
+        return self._started.process.keeper if self._started is not None else None
+
+    @property
     def memory_bytes(self) -> int:
         """What it holds in memory now; 0 where there is none, or nobody can tell."""
         pid = self.pid
