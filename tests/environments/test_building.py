@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import platform
+import select
 import shutil
 import signal
 import subprocess
@@ -22,8 +23,9 @@ from penstock.environments.locked import LOCK, Lock
 from penstock.environments.requirements import read_wanted
 from penstock.environments.resolving import asked_digest, resolve_for_all
 from penstock.environments.uv import find_uv
-from penstock.errors import CodeNotTrusted, DependencyMissing, EnvironmentUnbuildable
+from penstock.errors import CodeNotTrusted, DependencyMissing, EnvironmentUnbuildable, SealBroken
 from penstock.package import PackagedModel
+from penstock.package.seal import write_seal
 
 SKLEARN = {"sklearn": {"pickled_model": "model.skops"}}
 
@@ -217,6 +219,7 @@ import sys
 from pathlib import Path
 from penstock.environments import Environments
 from penstock.package import PackagedModel
+from penstock.package.seal import write_seal
 root, wheels, uv, package = map(Path, sys.argv[1:])
 Environments(root, wheels=wheels, program=lambda: uv).ensure(PackagedModel.open(package), trust_code=True)
 """
@@ -241,7 +244,9 @@ def test_a_builder_that_is_killed_is_followed_by_another(
     package = make_package("alpha==1.0")
     arguments = [environments.root, wheels, _slow_uv(tmp_path), package.path]
     builder = subprocess.Popen([sys.executable, "-c", _BUILD, *map(str, arguments)])
-    (tmp_path / "begun").read_bytes()  # in the middle of its work
+    begun = os.open(tmp_path / "begun", os.O_RDONLY | os.O_NONBLOCK)
+    assert select.select([begun], [], [], 120)[0], "it did not begin"  # in the middle of its work
+    os.close(begun)
     builder.send_signal(signal.SIGKILL)
     builder.wait()
     assert environments.entries() == []
@@ -286,6 +291,15 @@ def test_a_place_that_cannot_be_written_is_said(make_package: MakePackage, tmp_p
     with pytest.raises(EnvironmentUnbuildable, match="cannot be kept in") as caught:
         Environments(tmp_path / "file" / "environments", wheels=wheels).ensure(make_package("alpha"), trust_code=True)
     assert "PENSTOCK_CACHE" in caught.value.hint
+
+
+def test_a_package_that_was_changed_builds_nothing(environments: Environments, make_package: MakePackage) -> None:
+    package = make_package("alpha==1.0")
+    write_seal(package.path)
+    (package.path / "requirements.txt").write_text("beta==1.0")
+    with pytest.raises(SealBroken, match=r"requirements\.txt has changed"):
+        environments.ensure(PackagedModel.open(package.path), trust_code=True)
+    assert environments.entries() == []
 
 
 def test_a_changed_environment_is_built_again(environments: Environments, make_package: MakePackage) -> None:

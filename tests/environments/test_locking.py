@@ -7,10 +7,11 @@ import pytest
 
 from environments.conftest import MakePackage
 from environments.wheels import make_wheel
-from penstock.environments import Environments, lock_package
+from penstock.environments import Environments, describe_lock, lock_package
 from penstock.environments.locked import LOCK
 from penstock.environments.requirements import read_lock
 from penstock.errors import EnvironmentUnbuildable, PackageExists, PackageInvalid
+from penstock.package import PackagedModel
 
 
 def test_a_locked_package_stays_as_it_was_locked(
@@ -40,7 +41,10 @@ def test_a_lock_of_other_requirements_still_says_which_versions(
 ) -> None:
     locked, _ = lock_package(make_package("alpha==1.0"), tmp_path / "locked", environments)
     (locked.path / "requirements.txt").write_text("beta")
-    built = environments.ensure(locked, trust_code=True)
+    (locked.path / "SHA256SUMS").unlink()
+    changed = PackagedModel.open(locked.path)
+    assert describe_lock(changed).endswith("made from other requirements than the package lists now")
+    built = environments.ensure(changed, trust_code=True)
     code = "import beta, importlib.util; print(beta.__version__, importlib.util.find_spec('alpha'))"
     done = subprocess.run([built.python, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "1.0 None"

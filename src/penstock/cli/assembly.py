@@ -102,7 +102,9 @@ def isolation_of(settings: Settings) -> Isolation:
             )
         environments = environments_of(settings.cache, settings.wheels)
         options = load_options_of(settings)
-        interpreter = interpreter_for(environments, trust_code=options.trust_code, strict_env=options.strict_env)
+        interpreter = interpreter_for(
+            environments, trust_code=options.trust_code, strict_env=options.strict_env, flavor=options.flavor
+        )
         mode = "process"
     return Isolation(
         mode=mode,

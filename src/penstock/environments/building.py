@@ -72,9 +72,10 @@ class Environments:
 
         `strict_env` refuses another minor version of Python than the package was made with.
 
-        Raises EnvironmentUnbuildable, DependencyMissing where there is no uv, CodeNotTrusted, PackageInvalid,
-        FlavorUnknown.
+        Raises EnvironmentUnbuildable, DependencyMissing where there is no uv, CodeNotTrusted, SealBroken,
+        PackageInvalid, FlavorUnknown.
         """
+        package.verify()  # before anything that it names is installed
         if not trust_code:
             with suppress(DependencyMissing):  # what judges the artifact may be in its own environment alone
                 package.check_trust(flavor)

@@ -90,7 +90,7 @@ class AskedPredictor(Predictor):
 
     def _drop(self, started: Started) -> None:
         with self._lock:
-            self._all.remove(started)
+            self._all = [each for each in self._all if each is not started]
         started.process.close()
 
     def close(self) -> None:
