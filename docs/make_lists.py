@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from penstock.config import Settings, mlflow_variables_of, variable_of
+from penstock.config import Settings, mlflow_variables_of, per_model_settings, variable_of
 from penstock.metrics import Metrics
 
 HERE = Path(__file__).parent
@@ -13,7 +13,9 @@ SETTINGS = """# Settings
 
 Every setting of `penstock serve`. The key in `penstock.toml` is the flag's name with underscores. A flag wins over a variable,
 a variable over the file, and all of them over a variable of MLflow's, which means what it means there. `penstock config show`
-prints the values in force and where each comes from.
+prints the values in force and where each comes from; given models and flags, those that `penstock serve` would run with.
+
+The file is `penstock.toml` in the working directory, or the one that `--config` or `PENSTOCK_CONFIG` names.
 
 | flag | variable | default | meaning |
 |---|---|---|---|
@@ -26,6 +28,30 @@ default_model = "iris"
 host = "0.0.0.0"
 port = 9000
 ```
+
+## Settings of one model
+
+Instead of a list, `models` may be a table for each model, by the name that it is served under:
+
+```toml
+# penstock.toml
+host = "0.0.0.0"
+max_rows = 512
+
+[models.iris]                     # without a line `model`: the production version of iris
+
+[models.fraud]
+model = "models:/fraud@champion"  # as on the command line; a path is seen from the working directory
+max_rows = 256
+timeout = 5.0
+trust_code = true
+```
+
+What a table says of its model wins over what is said of all models, be it in the file, by a variable or by a flag: the narrower
+statement counts. So `penstock serve --max-rows 100` changes iris here, and not fraud. Which models are served is a setting as
+others are: with `penstock serve fraud`, or `PENSTOCK_MODELS=fraud`, it is fraud alone, still with the settings of its table.
+
+A model may have its own {own}. The others hold for the whole server, and are refused in a table.
 """
 
 METRICS = """# Metrics
@@ -103,5 +129,6 @@ def metrics_rows() -> list[str]:
 
 
 if __name__ == "__main__":
-    (HERE / "settings.md").write_text(SETTINGS.format(rows="\n".join(settings_rows())))
+    own = ", ".join(f"`{name}`" for name in per_model_settings())
+    (HERE / "settings.md").write_text(SETTINGS.format(rows="\n".join(settings_rows()), own=own))
     (HERE / "metrics.md").write_text(METRICS.format(rows="\n".join(metrics_rows())))

@@ -13,7 +13,15 @@ from pydantic import SecretStr, ValidationError
 from penstock.cli.config import show
 from penstock.cli.serve import serve
 from penstock.cli.settings import given, settings_options
-from penstock.config import FILE_NAME, Settings, load_settings, mlflow_variables_of, registry_url, variable_of
+from penstock.config import (
+    FILE_NAME,
+    ServerSettings,
+    Settings,
+    load_settings,
+    mlflow_variables_of,
+    registry_url,
+    variable_of,
+)
 from penstock.errors import ConfigError
 
 
@@ -25,7 +33,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_without_anything_the_defaults_hold() -> None:
     settings, origins = load_settings({}, {})
-    assert settings == Settings()
+    assert settings == ServerSettings()
     assert set(origins.values()) == {"default"}
     assert (settings.host, settings.port, settings.trust_code) == ("127.0.0.1", 8080, False)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from penstock.cli import _COMMANDS
-from penstock.config import Settings, variable_of
+from penstock.config import Settings, per_model_settings, variable_of
 from penstock.metrics import DISPATCH_REASONS, LIMITS, OUTCOMES, STAGES, Metrics
 from penstock.server.app import INVOCATION_PATHS
 
@@ -50,3 +50,8 @@ def test_links_lead_somewhere() -> None:
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "sample_models").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_settings_of_one_model_are_documented() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text()
+    assert all(f"`{name}`" in page.partition("## Settings of one model")[2] for name in per_model_settings())

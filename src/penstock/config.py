@@ -3,6 +3,9 @@ penstock.toml and the documentation. A flag wins over a variable, a variable ove
 
 Some settings can also come from a variable of MLflow's, which means here what it means there. Whatever is said to
 Penstock itself, also in the file, wins over it.
+
+Settings of a PerModel type may stand in a table [models.NAME] of the file too. What is said of one model there wins
+over what is said of all, wherever that was said: the narrower statement counts.
 """
 
 from __future__ import annotations
@@ -11,15 +14,22 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
-from penstock.errors import ConfigError
+from penstock.errors import ConfigError, PenstockError
 from penstock.payload import shortened
 
 FILE_NAME = "penstock.toml"
 PREFIX = "PENSTOCK_"
+FILE_VARIABLE = "PENSTOCK_CONFIG"
+
+
+_PER_MODEL = object()
+T = TypeVar("T")
+# The type of a setting that one model may have a value of its own for.
+PerModel = Annotated[T, _PER_MODEL]
 
 
 def _mlflow(*variables: str) -> dict[str, Any]:
@@ -55,7 +65,7 @@ class Settings(BaseModel):
         description="The port to listen on; 0 picks a free one.",
         json_schema_extra=_mlflow("MLFLOW_PORT"),
     )
-    timeout: float = Field(
+    timeout: PerModel[float] = Field(
         60.0,
         gt=0,
         description="How long a request may take; X-Request-Timeout may ask for less.",
@@ -68,7 +78,7 @@ class Settings(BaseModel):
         description="Worker processes; 0 is one for each core.",
         json_schema_extra=_mlflow("MLFLOW_MODELS_WORKERS"),
     )
-    env_manager: Literal["local", "virtualenv", "uv", "conda"] = Field(
+    env_manager: PerModel[Literal["local", "virtualenv", "uv", "conda"]] = Field(
         "local",
         description="The libraries that models run with: local, those beside Penstock; uv, those that each package "
         "lists, in an environment of its own (virtualenv means the same).",
@@ -77,25 +87,36 @@ class Settings(BaseModel):
         None, description="A directory of wheels that environments are built from, offline; default: uv's index."
     )
     api_token: SecretStr = Field(SecretStr(""), description="Ask every caller for this bearer token. Use the variable.")
-    trust_code: bool = Field(False, description="Load packages that run code of their own: pickles, Python sources.")
-    strict_env: bool = Field(False, description="Refuse a model made with another minor version of its library.")
-    isolation: Literal["auto", "process", "none"] = Field(
+    flavor: PerModel[str | None] = Field(
+        None, description="Load packages as this flavor of theirs, not as the one that they name first."
+    )
+    trust_code: PerModel[bool] = Field(
+        False, description="Load packages that run code of their own: pickles, Python sources."
+    )
+    strict_env: PerModel[bool] = Field(
+        False, description="Refuse a model made with another minor version of its library."
+    )
+    isolation: PerModel[Literal["auto", "process", "none"]] = Field(
         "auto",
         description="Where a model runs: in a process of its own, or (none) in the gateway's; auto: packages that "
         "carry code in a process.",
     )
-    instances: int = Field(1, ge=1, le=256, description="Processes of a version that runs in processes of its own.")
-    memory_limit: str = Field(
+    instances: PerModel[int] = Field(
+        1, ge=1, le=256, description="Processes of a version that runs in processes of its own."
+    )
+    memory_limit: PerModel[str] = Field(
         "", description="The memory that each of these processes may use: bytes, or like 512MiB or 2GiB; empty: any."
     )
     poll_interval: float = Field(2.0, gt=0, description="Time between questions to the registry.")
-    allow_breaking: bool = Field(
+    allow_breaking: PerModel[bool] = Field(
         False, description="Follow an MLflow alias also to a version that would break the callers of the current one."
     )
-    keep_previous: float = Field(300.0, ge=0, description="How long a replaced version is kept warm for a roll-back.")
-    max_rows: int = Field(1024, ge=1, description="The most rows that a model is given at once.")
-    max_queue_rows: int = Field(65_536, ge=1, description="The most rows that may wait for a model.")
-    max_wait: float = Field(
+    keep_previous: PerModel[float] = Field(
+        300.0, ge=0, description="How long a replaced version is kept warm for a roll-back."
+    )
+    max_rows: PerModel[int] = Field(1024, ge=1, description="The most rows that a model is given at once.")
+    max_queue_rows: PerModel[int] = Field(65_536, ge=1, description="The most rows that may wait for a model.")
+    max_wait: PerModel[float] = Field(
         1.0,
         gt=0,
         description="The work that a burst of more than 256 requests may pile up for a model, by its measured rate; "
@@ -105,10 +126,10 @@ class Settings(BaseModel):
     max_inflight_bytes: int = Field(
         256 * 1024 * 1024, ge=1024, description="The most bytes of request bodies at once; a lone one may be larger."
     )
-    concurrency: int | None = Field(
+    concurrency: PerModel[int | None] = Field(
         None, ge=1, description="Requests at once to a model whose rows cannot be joined; default min(32, cores + 4)."
     )
-    threads: int = Field(
+    threads: PerModel[int] = Field(
         0,
         ge=0,
         description="Threads a model may use for one batch; 0: its library's choice, with several workers their share.",
@@ -136,6 +157,20 @@ class Settings(BaseModel):
             raise ValueError("it is blank")
         return SecretStr(plain)
 
+    def of(self, model: str) -> Settings:
+        """The settings as they hold for one model, by the name that it is served under."""
+        return self
+
+
+class ServerSettings(Settings):
+    """The settings, and what the file says of single models: for each name, its own values as the file has them."""
+
+    own: Mapping[str, Mapping[str, Any]] = {}
+
+    def of(self, model: str) -> Settings:
+        everybody = {name: getattr(self, name) for name in Settings.model_fields}
+        return Settings(**{**everybody, **self.own.get(model, {})})
+
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(i?)B?|B?)", re.IGNORECASE)
 
@@ -159,31 +194,46 @@ _SECRET = frozenset({"api_token"})
 
 def load_settings(
     flags: Mapping[str, Any], environ: Mapping[str, str], file: Path | None = None
-) -> tuple[Settings, Origins]:
+) -> tuple[ServerSettings, Origins]:
     """The settings, and for each where its value came from: a flag, a variable, the file, or the default.
 
-    `flags` holds only what was given. `file` None means ./penstock.toml where there is one. Raises ConfigError, which
-    names the setting and its origin.
+    `flags` holds only what was given. `file` None means the one that PENSTOCK_CONFIG names, or ./penstock.toml where
+    there is one. Raises ConfigError, which names the setting and its origin.
     """
+    if file is None and environ.get(FILE_VARIABLE):
+        file = Path(environ[FILE_VARIABLE])
     values: dict[str, Any] = {}
     origins: Origins = dict.fromkeys(Settings.model_fields, "default")
     for name, (variable, text) in _read_mlflow_variables(environ).items():
         values[name], origins[name] = text, variable
-    layers = [(str(file or FILE_NAME), _read_file(file)), ("variable", _read_variables(environ)), ("flag", dict(flags))]
+    path = file or Path(FILE_NAME)
+    content = _read_file(file)
+    tables = _take_tables(path, content)
+    layers = [(str(path), content), ("variable", _read_variables(environ)), ("flag", dict(flags))]
     for origin, layer in layers:
         for name, value in layer.items():
             values[name] = value
             origins[name] = _origin(origin, name)
     try:
-        return Settings(**values), origins
+        settings = ServerSettings(**values, own=tables)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0])
-        shown = "what was given" if name in _SECRET else shortened(first["input"])
-        raise ConfigError(
-            f"The setting {name} ({origins.get(name, 'unknown')}) cannot be {shown}: {first['msg']}.",
-            hint="penstock config show lists every setting.",
-        ) from None
+        raise _cannot_be(error, origins) from None
+    for model, table in tables.items():
+        try:
+            settings.of(model)
+        except ValidationError as error:
+            raise _cannot_be(error, dict.fromkeys(table, _in_table(path, model))) from None
+    return settings, origins
+
+
+def _cannot_be(error: ValidationError, origins: Origins) -> ConfigError:
+    first = error.errors()[0]
+    name = str(first["loc"][0])
+    shown = "what was given" if name in _SECRET else shortened(first["input"])
+    return ConfigError(
+        f"The setting {name} ({origins.get(name, 'unknown')}) cannot be {shown}: {first['msg']}.",
+        hint="penstock config show lists every setting.",
+    )
 
 
 def _origin(layer: str, name: str) -> str:
@@ -195,6 +245,17 @@ def _origin(layer: str, name: str) -> str:
 def variable_of(name: str) -> str:
     """The environment variable of a setting."""
     return PREFIX + name.upper()
+
+
+def per_model_settings() -> list[str]:
+    """The settings that a model may have a value of its own for."""
+    return [name for name, field in Settings.model_fields.items() if _PER_MODEL in field.metadata]
+
+
+def origins_of(model: str, settings: ServerSettings, origins: Origins) -> Origins:
+    """For each of a model's settings where its value came from."""
+    own = settings.own.get(model, {})
+    return {name: f"[models.{model}]" if name in own else origins[name] for name in per_model_settings()}
 
 
 def mlflow_variables_of(name: str) -> list[str]:
@@ -245,6 +306,46 @@ def _read_file(file: Path | None) -> dict[str, Any]:
             f"{path} holds unknown settings: {', '.join(unknown)}.", hint="penstock config show lists them."
         )
     return content
+
+
+def _in_table(path: Path, model: str) -> str:
+    return f"{path}, [models.{model}]"
+
+
+def _take_tables(path: Path, content: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The models' own settings, by name. Where `models` is a table of them, it becomes the list that it stands for."""
+    tables = content.get("models")
+    if not isinstance(tables, dict):
+        return {}
+    content["models"] = tuple(_entry(path, name, table) for name, table in tables.items())
+    return {name: {key: value for key, value in table.items() if key != "model"} for name, table in tables.items()}
+
+
+def _entry(path: Path, name: str, table: Any) -> str:
+    """A checked table as NAME=MODEL. Raises ConfigError, which names the file, the model and the key."""
+    from penstock.registry import check_name  # here, since it brings numpy along
+    from penstock.registry.reference import parse_reference
+
+    where = _in_table(path, name)
+    if not isinstance(table, dict):
+        raise ConfigError(
+            f"{path}: models.{name} is no table.", hint=f'Write a line [models.{name}], and under it model = "…".'
+        )
+    allowed = per_model_settings()
+    for key in table.keys() - {"model", *allowed}:
+        if key in Settings.model_fields:
+            said = f"{where}: {key} holds for the whole server, not for one model."
+            raise ConfigError(said, hint="Write it above the tables.")
+        raise ConfigError(f"{where}: there is no setting {key}.", hint=f"A model's own are {', '.join(allowed)}.")
+    model = table.get("model", name)
+    if not isinstance(model, str):
+        raise ConfigError(f"{where}: model cannot be {shortened(model)}.", hint='Write it as text: "models:/fraud@x".')
+    try:
+        check_name(name)
+        parse_reference(text := f"{name}={model}")
+    except PenstockError as error:
+        raise ConfigError(f"{where}: {error.message}", hint=error.hint) from None
+    return text
 
 
 def _read_variables(environ: Mapping[str, str]) -> dict[str, Any]:

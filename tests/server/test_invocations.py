@@ -288,6 +288,16 @@ class TestDeadlines:
             held.free.set()
             assert (await working).status_code == 200
             await settle()
+
+    async def test_a_model_may_have_one_of_its_own(self, bench: Bench) -> None:
+        bench.serve("quick", held := Held(), timeout=0.05)
+        bench.serve("patient", FakePredictor())
+        async with bench.open() as http:
+            for headers in ({}, {"x-request-timeout": "30"}):  # it is also the most
+                late = await http.post("/models/quick/invocations", json=ROWS, headers=headers)
+                is_error(late, 504, "DEADLINE_EXCEEDED")
+            assert (await http.post("/models/patient/invocations", json=ROWS)).status_code == 200
+            held.free.set()
             assert len(held.calls) == 1, "dropped work reached the model"
 
     @pytest.mark.parametrize("value", ["0", "-1", "nan", "soon", ""])

@@ -155,3 +155,14 @@ async def test_who_has_no_token_is_told_that_first(identity_onnx_package: Path) 
     assert (await talk.answer())[0] == 401
     talk.full(False)
     await talk.gateway.close()
+
+
+async def test_a_models_own_timeout_is_what_its_callers_wait(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    await _alerted(talk)
+    talk.servable.timeout = 7.0
+    patience = []
+    monkeypatch.setattr(talk.gateway, "admit", lambda servable, seconds, declared=0: patience.append(seconds))
+    talk.full(False)
+    talk.send()
+    assert (await talk.answer())[0] == 200
+    assert patience == [7.0, 7.0]  # on the short cut, and on the usual way

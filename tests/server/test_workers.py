@@ -282,12 +282,22 @@ class TestTheStart:
         )
 
     def test_several_models_with_settings_of_their_own(
-        self, launch: Launch, identity_onnx_package: Path, python_package: Path
+        self, launch: Launch, identity_onnx_package: Path, python_package: Path, tmp_path: Path
     ) -> None:
         """The workers serve with what the supervisor was given, the token included, which no command line shows."""
+        (tmp_path / "models.toml").write_text(
+            f"""default_model = "b"
+            [models.a]
+            model = "{identity_onnx_package}"
+            max_queue_rows = 100
+            [models.b]
+            model = "{python_package}"
+            trust_code = true
+            """
+        )
         server = launch(
-            f"a={identity_onnx_package}", f"b={python_package}", "--default-model", "b", "--trust-code", "--workers", 2,
-            "--log-format", "json", PENSTOCK_API_TOKEN="s3cret", MKL_NUM_THREADS="7",
+            "--workers", 2, "--log-format", "json", PENSTOCK_CONFIG="models.toml", PENSTOCK_API_TOKEN="s3cret",
+            MKL_NUM_THREADS="7",
         ).wait_ready()  # fmt: skip
         for worker in workers_of(server):
             assert b"s3cret" not in command_of(worker)
@@ -301,6 +311,9 @@ class TestTheStart:
             client.headers["authorization"] = "Bearer s3cret"
             assert client.post("/invocations", json=body).json() == {"predictions": [6.0]}
             assert client.post("/models/a/invocations", json={"inputs": [[1, 2, 3]]}).status_code == 200
+            metrics = client.get("/metrics").text
+        assert samples(metrics, "penstock_queue_limit_rows", model="a") == 2 * 100
+        assert samples(metrics, "penstock_queue_limit_rows", model="b") == 2 * 65_536
         assert '"worker": 1' in server.stderr
         assert "s3cret" not in server.stderr
 

@@ -83,11 +83,13 @@ def run_options_of(settings: Settings) -> RunOptions:
 
 
 def load_options_of(settings: Settings) -> LoadOptions:
-    return LoadOptions(trust_code=settings.trust_code, strict_env=settings.strict_env, threads=settings.threads)
+    return LoadOptions(settings.trust_code, settings.strict_env, settings.flavor, settings.threads)
 
 
 def serving_options_of(settings: Settings) -> ServingOptions:
-    return ServingOptions(settings.max_rows, settings.max_queue_rows, settings.concurrency, settings.max_wait)
+    return ServingOptions(
+        settings.max_rows, settings.max_queue_rows, settings.concurrency, settings.max_wait, settings.timeout
+    )
 
 
 def isolation_of(settings: Settings) -> Isolation:
@@ -128,7 +130,9 @@ def make_gateway(settings: Settings, references: list[ModelReference], registry:
     """The gateway for these models, not yet started."""
     metrics = Metrics()
     models = [ServedModel(r.served_as, metrics, alias=r.alias) for r in references]
-    sources = [_source(settings, r, m, registry, metrics) for r, m in zip(references, models, strict=True)]
+    sources = [
+        _source(settings.of(r.served_as), r, m, registry, metrics) for r, m in zip(references, models, strict=True)
+    ]
     return Gateway(
         models, metrics, default=settings.default_model, sources=sources, tidy=True, intake=intake_of(settings)
     )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import click
 
-from penstock.config import Settings, load_settings, variable_of
+from penstock.cli.settings import config_option, given, settings_options
+from penstock.config import Origins, ServerSettings, Settings, load_settings, origins_of, variable_of
 
 
 @click.group()
@@ -17,37 +19,85 @@ def config() -> None:
 
 
 @config.command()
-@click.option(
-    "--config", "file", type=click.Path(path_type=Path), help="The file of settings. Default: ./penstock.toml"
-)
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@config_option
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def show(file: Path | None, as_json: bool) -> None:
-    """Show every setting, its value and where that comes from.
+@settings_options(leave_out=("models",))
+def show(models: tuple[str, ...], file: Path | None, as_json: bool, **flags: Any) -> None:
+    """Show every setting, its value and where that comes from: what penstock serve would run with, given the same
+    models and flags, the same variables and the same file. What [models.NAME] in the file says of one model comes last.
 
     \b
-    Example:
+    Examples:
       PENSTOCK_PORT=9000 penstock config show
+      penstock config show fraud --workers 4 --config /etc/penstock.toml
     """
-    settings, origins = load_settings({}, os.environ, file)
-    values = settings.model_dump(mode="json")
-    values["registry"] = _without_password(values["registry"])
+    values = given(flags)
+    if models:
+        values["models"] = models
+    settings, origins = load_settings(values, os.environ, file)
     if as_json:
         import orjson
 
-        rows = {name: {"value": value, "from": origins[name]} for name, value in values.items()}
-        click.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
+        click.echo(orjson.dumps(_as_json(settings, origins), option=orjson.OPT_INDENT_2).decode())
         return
-    from rich.table import Table
-
     from penstock.cli.console import console
+
+    console().print(_table(settings, origins))
+    if settings.own:
+        console().print("\nFor one model, over all of the above:\n")
+        console().print(_own_table(settings))
+
+
+def _as_json(settings: ServerSettings, origins: Origins) -> dict[str, Any]:
+    """Each setting with its value and origin; under `models` also each model with a table of its own, complete."""
+    rows: dict[str, Any] = {n: {"value": v, "from": origins[n]} for n, v in _values(settings).items()}
+    rows["models"]["own"] = {
+        model: {
+            name: {"value": _values(settings.of(model))[name], "from": origin}
+            for name, origin in origins_of(model, settings, origins).items()
+        }
+        for model in settings.own
+    }
+    return rows
+
+
+def _table(settings: Settings, origins: Origins) -> Any:
+    from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("setting", "value", "from", "meaning"):
         table.add_column(title, overflow="fold")
+    values = _values(settings)
     for name, field in Settings.model_fields.items():
         origin = origins[name] if origins[name] != "default" else f"default ({variable_of(name)})"
-        table.add_row(name, str(values[name] if values[name] is not None else ""), origin, field.description)
-    console().print(table)
+        table.add_row(name, _shown(values[name]), origin, field.description)
+    return table
+
+
+def _own_table(settings: ServerSettings) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("model", "setting", "value", "from"):
+        table.add_column(title, overflow="fold")
+    for model, own in settings.own.items():
+        values = _values(settings.of(model))
+        for name in own:
+            table.add_row(model, name, _shown(values[name]), f"\\[models.{model}]")
+        if not own:
+            table.add_row(model, "", "", "as above")
+    return table
+
+
+def _values(settings: Settings) -> dict[str, Any]:
+    values = settings.model_dump(mode="json", include=set(Settings.model_fields))
+    values["registry"] = _without_password(values["registry"])
+    return values
+
+
+def _shown(value: Any) -> str:
+    return "" if value is None else str(value)
 
 
 def _without_password(url: str) -> str:

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penstock.cli.environments import environments_of
-from penstock.cli.settings import given, settings_options
+from penstock.cli.environments import builds_environments, environments_of
+from penstock.cli.settings import config_option, given, settings_options
 from penstock.config import Settings, load_settings
 
 if TYPE_CHECKING:
     from penstock.environments import Entry
 
 # What `build` reads of the settings; the others are for serving.
-_READ = ("registry", "artifacts", "cache", "wheels", "trust_code", "strict_env")
+_READ = ("registry", "artifacts", "cache", "wheels", "flavor", "trust_code", "strict_env")
 _NOT_READ = tuple(name for name in Settings.model_fields if name not in _READ)
 _DAYS = {"d": 1.0, "h": 1 / 24, "m": 1 / 1440, "w": 7.0}
 
@@ -34,11 +34,11 @@ def env() -> None:
 
 @env.command()
 @click.argument("models", nargs=-1, metavar="[MODEL...]")
-@click.option("--config", "file", type=click.Path(path_type=Path), help="A file of settings. Default: ./penstock.toml")
+@config_option
 @settings_options(leave_out=_NOT_READ)
 def build(models: tuple[str, ...], file: Path | None, **flags: Any) -> None:
     """Build the environments of models, so that serving and scoring find them. MODEL is as for penstock serve; without
-    one, those of the settings.
+    one, those of the settings that have --env-manager uv.
 
     What is there already is not built again, so this may run before every start: in an init container, for example.
 
@@ -61,12 +61,17 @@ def build(models: tuple[str, ...], file: Path | None, **flags: Any) -> None:
         raise click.UsageError("Name a model: a package's directory, or a name in the registry.")
     set_up_logging(format=settings.log_format, level=settings.log_level)
     references = parse_models(settings)
+    if not models:
+        references = [r for r in references if builds_environments(settings.of(r.served_as).env_manager)]
+        if not references:
+            click.echo("None of the models runs in an environment of its own: --env-manager is local.", err=True)
     built = environments_of(settings.cache, settings.wheels)
     with registry_of(settings, references) as registry:
         for reference in references:
+            own = settings.of(reference.served_as)
             _, path = fetch_reference(reference, registry)
             made = built.ensure(
-                PackagedModel.open(path), trust_code=settings.trust_code, strict_env=settings.strict_env
+                PackagedModel.open(path), trust_code=own.trust_code, strict_env=own.strict_env, flavor=own.flavor
             )
             click.echo(f"{reference.served_as}: Python {made.version} in {made.python.parents[1]}")
 

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from penstock.cli.environments import builds_environments
-from penstock.cli.settings import given, settings_options
+from penstock.cli.settings import config_option, given, settings_options
 from penstock.config import Settings, load_settings
 from penstock.errors import ConfigError
 
@@ -24,7 +24,7 @@ log = logging.getLogger("penstock.cli")
 @click.command(context_settings={"help_option_names": ["--help"]})  # -h is the host, as in MLflow
 @click.argument("models", nargs=-1, metavar="MODEL...")
 @click.option("-m", "--model-uri", multiple=True, metavar="MODEL", help="A model, as mlflow models serve takes it.")
-@click.option("--config", "file", type=click.Path(path_type=Path), help="A file of settings. Default: ./penstock.toml")
+@config_option
 @click.option("--no-conda", is_flag=True, help="The same as --env-manager local, as in MLflow.")
 @click.option("--install-mlflow", is_flag=True, help="Accepted for MLflow's sake: Penstock needs no MLflow.")
 @click.option("--enable-mlserver", is_flag=True, help="Refused: Penstock is the server, and MLServer is not used.")
@@ -40,6 +40,9 @@ def serve(
     Where the registry is an MLflow server, models:/NAME/Production, models:/m-ID, runs:/RUN/PATH and
     mlflow-artifacts:/PATH work too. Write NAME=MODEL to serve a model under another name.
 
+    Several models with settings of their own are written into a file, a table [models.NAME] for each. What it says of
+    one model there wins over flags and variables, which are about all; penstock config show tells what holds.
+
     The flags of mlflow models serve mean the same here. The port does not: it is 8080 unless -p says otherwise.
 
     \b
@@ -50,6 +53,7 @@ def serve(
       penstock serve models:/fraud@champion --registry http://mlflow:5000
       penstock serve fraud --workers 4
       penstock serve fraud churn --env-manager uv
+      penstock serve --config penstock.toml
       penstock serve -m runs:/8f2c…/model -h 0.0.0.0 -p 5000 -t 60 --env-manager local
     \b
     Then:

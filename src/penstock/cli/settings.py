@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
 
-from penstock.config import Settings, mlflow_variables_of, variable_of
+from penstock.config import FILE_NAME, FILE_VARIABLE, Settings, mlflow_variables_of, variable_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,6 +27,12 @@ def settings_options(*, leave_out: tuple[str, ...] = ()) -> Callable[[F], F]:
         return command
 
     return decorate
+
+
+config_option = click.option(
+    "--config", "file", type=click.Path(path_type=Path),
+    help=f"A file of settings, also for single models.  [default: ./{FILE_NAME}]  [{FILE_VARIABLE}]",
+)  # fmt: skip
 
 
 def given(values: dict[str, Any]) -> dict[str, Any]:

@@ -34,10 +34,10 @@ async def _run(end: socket.socket, listener: socket.socket, counts: int) -> None
         return  # the supervisor is gone already
     sys.path[:] = begin.import_path
     from penstock.cli.workers import run_worker
-    from penstock.config import Settings
+    from penstock.config import ServerSettings
     from penstock.logs import set_up_logging
 
-    settings = Settings.model_validate(begin.settings)
+    settings = ServerSettings.model_validate(begin.settings)
     set_up_logging(format=settings.log_format, level=settings.log_level, worker=begin.number)
     await run_worker(channel, begin, settings, listener, counts)
 

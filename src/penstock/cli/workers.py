@@ -17,6 +17,7 @@ from penstock.cli.assembly import (
     fetch_of,
     follow_options_of,
     intake_of,
+    isolation_of,
     load_of,
     parse_models,
     registry_of,
@@ -46,18 +47,21 @@ from penstock.serving.watcher import Follower, Pinned, Source
 async def supervise(settings: Settings, bound: socket.socket, announce: Callable[[str], None]) -> None:
     """Serves the settings' models in several processes until a signal comes. Raises what loading raises."""
     references = parse_models(settings)
-    threads = settings.threads or threads_each(usable_cores(), settings.workers)
-    told = _as_plain(settings.model_copy(update={"threads": threads}))
-    begin = [Begin(number, told, sys.path) for number in range(1, settings.workers + 1)]
+    for reference in references:
+        isolation_of(settings.of(reference.served_as))  # what does not go together is said before a worker starts
+    begin = [Begin(number, _as_plain(settings), sys.path) for number in range(1, settings.workers + 1)]
     metrics = Metrics()
     with _shared_file() as file:
         counts = ConnectionCounts.prepare(file.fileno(), settings.workers)
         launch = partial(
-            start_process, _worker_command(), worker_environment(os.environ, threads), (bound.fileno(), file.fileno())
+            start_process,
+            _worker_command(),
+            worker_environment(os.environ, _threads(settings)),
+            (bound.fileno(), file.fileno()),
         )
         supervisor = Supervisor(launch, begin, metrics, counts, run_options_of(settings))
         with registry_of(settings, references) as registry:
-            sources = [_source(settings, r, supervisor.crew, registry, metrics) for r in references]
+            sources = [_source(settings.of(r.served_as), r, supervisor.crew, registry, metrics) for r in references]
             await supervisor.run(sources, bound, announce)
 
 
@@ -72,6 +76,11 @@ def _worker_command() -> list[str]:
     """The same interpreter. Where this one does not look for modules in the working directory, it does not either."""
     here = sys.path[0] in ("", os.getcwd())
     return [sys.executable, *([] if here else ["-P"]), "-m", "penstock.cli.worker"]
+
+
+def _threads(settings: Settings) -> int:
+    """How many threads a model may use in each worker."""
+    return settings.threads or threads_each(usable_cores(), settings.workers)
 
 
 def _as_plain(settings: Settings) -> dict[str, Any]:
@@ -114,8 +123,13 @@ async def run_worker(channel: Channel, begin: Begin, settings: Settings, listene
     metrics = Metrics()
     models = [ServedModel(r.served_as, metrics, alias=r.alias) for r in parse_models(settings)]
     gateway = Gateway(models, metrics, default=settings.default_model, tidy=True, intake=intake_of(settings))
-    told = {m.name: ToldModel(m, load_of(settings, m.name), metrics, serving_options_of(settings)) for m in models}
+    told = {m.name: _told(m, settings.of(m.name), metrics) for m in models}
     listener.setblocking(False)
     acceptor = Acceptor(listener, begin.number, ConnectionCounts(file))
     options = run_options_of(settings)
     await work(app_of(settings, gateway), gateway, told, channel=channel, acceptor=acceptor, options=options)
+
+
+def _told(served: ServedModel, settings: Settings, metrics: Metrics) -> ToldModel:
+    share = settings.model_copy(update={"threads": _threads(settings)})
+    return ToldModel(served, load_of(share, served.name), metrics, serving_options_of(settings))

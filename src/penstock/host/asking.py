@@ -40,7 +40,7 @@ def load_apart(package: PackagedModel, options: LoadOptions, interpreter: Interp
         log.warning("%s: %s", package.path.name, warning)
     predictor = AskedPredictor(first, again)
     predictor.takes_frames, predictor.joinable = hello.takes_frames, not hello.unjoined
-    return LoadedModel(package, predictor, Proof(hello.repeats, hello.unjoined, hello.warnings))
+    return LoadedModel(package, predictor, Proof(hello.repeats, hello.unjoined, hello.warnings), options.flavor)
 
 
 class AskedPredictor(Predictor):

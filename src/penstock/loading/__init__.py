@@ -54,6 +54,12 @@ class LoadedModel:
     package: PackagedModel
     predictor: Predictor
     proof: Proof
+    override: str | None = None  # the flavor that was asked for, where it is not the package's own choice
+
+    @property
+    def flavor(self) -> str:
+        """The name of the flavor that answers."""
+        return self.package.flavor(self.override).name
 
     @property
     def digest(self) -> str:
@@ -103,7 +109,7 @@ def load_package(package: PackagedModel, options: LoadOptions = _DEFAULTS) -> Lo
         raise
     for warning in proof.warnings:
         log.warning("%s: %s", package.path.name, warning)
-    return LoadedModel(package, predictor, proof)
+    return LoadedModel(package, predictor, proof, options.flavor)
 
 
 def load_version(

@@ -110,11 +110,12 @@ class Invocations:
         scope, receive = work.scope, work.receive
         media = media_type(scope)
         wanted = answer_media(scope)
-        seconds = patience_of(scope, self._timeout)
         path = scope["path_params"]
         name, version = path.get("name"), path.get("version")
-        call.servable = self._gateway.peek(name, version)
-        self._gateway.admit(call.servable, seconds, declared_length(scope))
+        servable = self._gateway.peek(name, version)
+        seconds = patience_of(scope, self._timeout if servable is None else servable.timeout or self._timeout)
+        call.servable = servable
+        self._gateway.admit(servable, seconds, declared_length(scope))
         call.servable = None
         deadline = call.start + seconds
         patience = Patience(receive, deadline, call.start, self._rounds)

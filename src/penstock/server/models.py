@@ -51,7 +51,7 @@ def _details(model: ServedModel) -> dict[str, Any]:
                     {"state": p.state, "pid": p.pid, "memory_bytes": p.memory_bytes, "restarts": p.restarts}
                     for p in s.processes
                 ],
-                "flavor": s.loaded.package.flavor().name,
+                "flavor": s.loaded.flavor,
                 "joined": s.joined,
                 "unjoined_because": s.loaded.proof.unjoined or None,
             }

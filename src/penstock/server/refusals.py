@@ -94,7 +94,7 @@ class Refusals:
         if full and known is not None and known.servable is servable and now < known.until:
             return known
         try:
-            self._gateway.admit(servable, self._timeout, declared)
+            self._gateway.admit(servable, servable.timeout or self._timeout, declared)
         except Overloaded as error:
             content = body_of(error, status_of(error))
             self._known = _Refusal(servable, error.limit, error.retry_after, content, now + _SAME_SECONDS)

@@ -85,7 +85,11 @@ class Straight:
         if servable is None:
             return None
         try:
-            media, wanted, seconds = media_type(head), answer_media(head), patience_of(head, self._timeout)
+            media, wanted, seconds = (
+                media_type(head),
+                answer_media(head),
+                patience_of(head, servable.timeout or self._timeout),
+            )
             gateway.admit(servable, seconds, len(held.body))
             request = servable.read(media, held.body)
             params = servable.conform_params(request.params)

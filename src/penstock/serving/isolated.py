@@ -55,6 +55,12 @@ class IsolatedModel:
     time_limit: float
     started: Sequence[Started] = field(repr=False)
     again: Callable[[], Started] = field(repr=False)
+    override: str | None = None  # the flavor that was asked for, where it is not the package's own choice
+
+    @property
+    def flavor(self) -> str:
+        """The name of the flavor that answers."""
+        return self.package.flavor(self.override).name
 
     @property
     def signature(self) -> Signature | None:
@@ -107,7 +113,7 @@ def _load_apart(package: PackagedModel, options: LoadOptions, isolation: Isolati
     proof = Proof(hello.repeats, hello.unjoined, hello.warnings)
     return IsolatedModel(
         package, first.digest, proof, hello.takes_frames, slots, isolation.time_limit, started,
-        lambda: again(first.digest),
+        lambda: again(first.digest), options.flavor,
     )  # fmt: skip
 
 

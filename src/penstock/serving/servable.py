@@ -40,12 +40,14 @@ class State(Enum):
 @dataclass(frozen=True, slots=True)
 class ServingOptions:
     """`concurrency` is how many unjoined requests run at once; None is MLflow's number, min(32, cores + 4). `max_wait`
-    is how many seconds of work a burst of requests may pile up."""
+    is how many seconds of work a burst of requests may pile up. `timeout` is how many seconds a request may take; None
+    is the server's number."""
 
     max_rows: int = MAX_ROWS
     max_queue_rows: int = MAX_QUEUE_ROWS
     concurrency: int | None = None
     max_wait: float = MAX_WAIT
+    timeout: float | None = None
 
 
 def slots_of(options: ServingOptions) -> int:
@@ -111,6 +113,7 @@ class Servable:
         self.model = model
         self.version = version
         self.loaded = loaded
+        self.timeout = options.timeout
         self.headers = ((b"x-model-name", _line(model)), (b"x-model-version", _line(version)))
         self.header_lines = b"".join(b"%b: %b\r\n" % pair for pair in self.headers)
         self.metrics = metrics.version(model, version)

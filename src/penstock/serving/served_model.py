@@ -94,9 +94,8 @@ class ServedModel:
         log.info("%s: version %s (%s) answers now.", self.name, self.current.version, self.current.loaded.digest[:12])
 
     def _describe(self, servable: Servable, state: str) -> None:
-        package = servable.loaded.package
         self._metrics.describe_version(
-            self.name, servable.version, digest=servable.loaded.digest[:12], flavor=package.flavor().name,
+            self.name, servable.version, digest=servable.loaded.digest[:12], flavor=servable.loaded.flavor,
             alias=self.alias if state == "current" else "", state=state,
         )  # fmt: skip
 
