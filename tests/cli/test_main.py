@@ -84,7 +84,7 @@ def test_version(penstock: Penstock) -> None:
         (["verify", "runs:/abc/model"], 1, "Only an MLflow tracking server knows"),
         (["serve", "x", "--env-manager", "conda"], 2, "conda's packages are not installed"),
         (["serve", "./x", "--env-manager", "virtualenv", "--isolation", "none"], 2, "gateway's own process"),
-        (["score", "./x", "-", "-o", "-", "--env-manager", "conda"], 2, "conda's packages are not installed"),
+        (["score", "-m", "./x", "--env-manager", "conda"], 2, "conda's packages are not installed"),
         (["serve", "x", "--no-conda", "--env-manager", "uv"], 2, "exclude each other"),
         (["serve", "-m", "./nowhere", "--no-conda", "--install-mlflow"], 1, "needs no MLflow"),
         (["serve", "-m", "./nowhere", "--enable-mlserver"], 2, "means nothing here"),
