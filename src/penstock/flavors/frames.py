@@ -6,12 +6,13 @@ The only place where a payload becomes a frame. pandas is imported when a frame 
 from __future__ import annotations
 
 import sys
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from penstock.errors import AnswerUnserializable
-from penstock.payload import TEXT, Array, Payload, Table, Tensors, Value, as_object_array, shortened
+from penstock.payload import TEXT, Array, Name, Payload, Table, Tensors, Value, as_object_array, shortened
 
 
 def to_frame(table: Table) -> Any:
@@ -19,7 +20,7 @@ def to_frame(table: Table) -> Any:
     pandas is told the dtype, or it would guess text columns of them."""
     import pandas as pd
 
-    names = None if table.names is None else pd.Index(list(table.names))
+    names = None if table.names is None else _labels(table.names).view()
     if table.block is not None and table.block.dtype.kind != TEXT.kind:
         dtype = object if table.block.dtype == object else None
         return pd.DataFrame(table.block, columns=names, index=table.index, dtype=dtype, copy=False)
@@ -29,6 +30,14 @@ def to_frame(table: Table) -> Any:
     if names is not None:
         frame.columns = names
     return frame
+
+
+@lru_cache(maxsize=256)
+def _labels(names: tuple[Name, ...]) -> Any:
+    """The pandas.Index of column names, and with it what pandas learns of it; a view of it may be given a name."""
+    import pandas as pd
+
+    return pd.Index(list(names))
 
 
 def _values(column: Array) -> Any:

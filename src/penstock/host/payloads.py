@@ -23,7 +23,7 @@ from penstock.host.values import pack, unpack
 from penstock.payload import TEXT, Array, Name, Payload, Table, Tensors, Value, as_object_array
 
 _ALIGNED = 16
-_MOST_AXES = 32
+_MOST_AXES = 64
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 Form: TypeAlias = Literal["raw", "text", "objects"]

@@ -1,10 +1,17 @@
-"""Questions in, answers out: one thread reads at a time, predicts what it read, and the next one reads on."""
+"""Questions in, answers out.
+
+The thread that has the turn reads a question and answers it itself: no thread hands work to another one. While the
+model is quick it keeps the turn, and no other thread competes for the interpreter; answers to questions that came
+together go together. A model that takes longer gets its questions at once: the turn goes on before the model begins,
+or, where that shows too late, a watch takes it from the thread that is still busy.
+"""
 
 from __future__ import annotations
 
 import os
 import socket
 import threading
+import time
 from collections import deque
 from time import perf_counter
 
@@ -17,12 +24,21 @@ from penstock.host.payloads import decode
 from penstock.host.payloads import encode as encode_payload
 from penstock.host.values import unpack
 
+# A model that takes longer, as a rule, has its questions answered side by side.
+_QUICK = 0.001
+
+# How long a question may hold up the next ones, before another thread takes over; and how long a watch looks on when
+# nothing comes any more.
+_WATCH_EVERY = 0.003
+_WATCH_ON = 300
+
+# So many small answers go together.
+_TOGETHER = 16
+_SMALL = 64 * 1024
+
 
 class Service:
-    """Answers on a socket, up to `slots` questions at once.
-
-    No thread hands work to another one: who has read a question answers it, so a lone question costs no hop.
-    """
+    """Answers on a socket, up to `slots` questions at once."""
 
     def __init__(
         self, sock: socket.socket, incoming: Incoming, predictor: Predictor, slots: int, memory_limit: int = 0
@@ -32,41 +48,94 @@ class Service:
         self._predictor = predictor
         self._slots = slots
         self._memory_limit = memory_limit
-        self._reading = threading.Lock()
+        self._turn = threading.Lock()  # who has it reads
         self._writing = threading.Lock()
-        self._counting = threading.Lock()
-        # The whole mutable state: questions that came together and threads beside the main one, both changed by
-        # whoever reads; how many threads are at work.
+        self._watching = threading.Event()
+        # The whole mutable state. Changed by who has the turn: questions that came together, whether the socket has
+        # ended, and the model's usual seconds. Under _guard: threads there are and how many of them are at work; how
+        # many questions were begun, and which of them is answered by a thread that has kept the turn (0: none). Under
+        # _writing: answers that wait for the next ones.
         self._ready: deque[Frame] = deque()
+        self._ended = False
+        self._usual = 0.0
+        self._guard = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._busy = 0
+        self._begun = 0
+        self._kept = 0
+        self._unsent: list[Buffer] = []
 
     def run(self) -> None:
         """Until the socket ends and everything is answered."""
+        if self._slots > 1:
+            threading.Thread(target=self._watch, name="penstock-watch", daemon=True).start()
         self._work()
         for thread in self._threads:
             thread.join()
 
     def _work(self) -> None:
+        self._turn.acquire()
         while (frame := self._next()) is not None:
+            number = self._begin()
             self._answer(frame)
-            with self._counting:
+            with self._guard:
                 self._busy -= 1
+                has_turn = self._kept == number
+                if has_turn:
+                    self._kept = 0
+            if not has_turn:
+                self._send([])
+                self._turn.acquire()
+        self._turn.release()
 
     def _next(self) -> Frame | None:
-        with self._reading:
-            while not self._ready:
-                count = self._sock.recv_into(self._incoming.room())
-                if not count:
-                    return None
-                self._ready.extend(self._incoming.filled(count))
-            with self._counting:
-                self._busy += 1
-            if self._busy > len(self._threads) and len(self._threads) < self._slots - 1:
-                thread = threading.Thread(target=self._work, daemon=True)
-                self._threads.append(thread)
-                thread.start()
-            return self._ready.popleft()
+        """The next question, for who has the turn; None at the end."""
+        while not self._ready and not self._ended:
+            count = self._sock.recv_into(self._incoming.room())
+            self._ended = not count
+            self._ready.extend(self._incoming.filled(count) if count else ())
+        return self._ready.popleft() if self._ready else None
+
+    def _begin(self) -> int:
+        """Keeps the turn or lets it go, before a question is answered. Its number."""
+        with self._guard:
+            self._busy += 1
+            self._begun += 1
+            if self._slots == 1 or self._usual <= _QUICK:
+                self._kept = self._begun
+            else:
+                self._pass_on()
+            number = self._begun
+        if self._slots > 1 and not self._watching.is_set():
+            self._watching.set()
+        return number
+
+    def _pass_on(self) -> None:
+        """Lets the turn go, to a thread that waits or a new one. Under _guard."""
+        self._kept = 0
+        if self._busy > len(self._threads) and len(self._threads) < self._slots - 1:
+            thread = threading.Thread(target=self._work, name="penstock-model", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        self._turn.release()
+
+    def _watch(self) -> None:
+        """Takes the turn from a thread that keeps it for too long. Rests while nothing comes."""
+        while self._watching.wait():
+            seen, idle = 0, 0
+            while idle < _WATCH_ON:
+                time.sleep(_WATCH_EVERY)
+                with self._guard:
+                    if self._kept and self._kept == seen:
+                        self._pass_on()
+                        late = True
+                    else:
+                        late = False
+                    idle = idle + 1 if self._begun == seen and not self._kept else 0
+                    seen = self._begun
+                if late:
+                    self._send([])
+            self._watching.clear()
 
     def _answer(self, frame: Frame) -> None:
         try:
@@ -77,6 +146,7 @@ class Service:
             began = perf_counter()
             answer = self._predictor.predict(payload, params)
             seconds = perf_counter() - began
+            self._usual += (seconds - self._usual) / 8
             plan, body = encode_payload(answer)
             pieces = encode(Kind.ANSWER, frame.id, plan=plan, body=body, seconds=seconds)
         except Malformed:
@@ -85,12 +155,17 @@ class Service:
         except BaseException as error:
             told = out_of_memory(error, self._memory_limit) or error
             pieces = encode(Kind.ERROR, frame.id, note=describe(told))
-        self._send(pieces)
+        self._send(pieces, wait=bool(self._ready) and bool(self._kept) and len(pieces) == 1)
 
-    def _send(self, pieces: list[Buffer]) -> None:
+    def _send(self, pieces: list[Buffer], *, wait: bool = False) -> None:
+        """Sends what is unsent and these, or lets them wait: the question that follows is here and takes no time."""
         try:
             with self._writing:
-                for piece in pieces:
+                self._unsent += pieces
+                if wait and len(self._unsent) < _TOGETHER:
+                    return
+                unsent, self._unsent = self._unsent, []
+                for piece in [b"".join(unsent)] if sum(map(len, unsent)) < _SMALL else unsent:
                     self._sock.sendall(piece)
         except OSError:  # the gateway is gone, or the model has closed the socket: no answer can be given any more
             os._exit(1)

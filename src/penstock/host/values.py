@@ -32,7 +32,7 @@ _SMALL = 1 << 63
 def pack(value: Any) -> bytes:
     """A value as JSON text. Raises AnswerUnserializable for what has no form."""
     try:
-        plain = _tagged(value)
+        plain = value if _is_json(value) else _tagged(value)
         try:
             return orjson.dumps(plain)
         except orjson.JSONEncodeError:  # halves of characters, deep nesting
@@ -48,9 +48,45 @@ def unpack(text: bytes | bytearray | memoryview) -> Any:
             plain = orjson.loads(text)
         except orjson.JSONDecodeError:
             plain = json.loads(bytes(text))
-        return _untagged(plain)
+        return plain if _is_unmarked(plain) else _untagged(plain)
     except (RecursionError, KeyError, TypeError, OverflowError, InvalidOperation) as error:
         raise ValueError(f"no value: {type(error).__name__}: {error}") from None
+
+
+def _is_json(value: Any) -> bool:
+    """Whether JSON says it exactly. Looks at one after the other, however deep they are."""
+    left = [value]
+    while left:
+        item = left.pop()
+        kind = type(item)
+        if kind is list:
+            left += item
+        elif kind is dict:
+            if _MARK in item or not all(type(key) is str for key in item):
+                return False
+            left += item.values()
+        elif kind is float:
+            if not math.isfinite(item):
+                return False
+        elif kind is int:
+            if not -_SMALL <= item < _SMALL:
+                return False
+        elif item is not None and kind is not str and kind is not bool:
+            return False
+    return True
+
+
+def _is_unmarked(plain: Any) -> bool:
+    left = [plain]
+    while left:
+        item = left.pop()
+        if isinstance(item, list):
+            left += item
+        elif isinstance(item, dict):
+            if _MARK in item:
+                return False
+            left += item.values()
+    return True
 
 
 def _tagged(value: Any) -> Any:

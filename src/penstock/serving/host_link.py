@@ -11,7 +11,7 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any, cast
 
-from penstock.errors import ModelProcessLost
+from penstock.errors import AnswerUnserializable, MalformedInput, ModelProcessLost
 from penstock.host.failures import rebuild
 from penstock.host.messages import Frame, Incoming, Kind, Malformed, encode
 from penstock.host.payloads import decode
@@ -49,8 +49,11 @@ class HostLink(asyncio.BufferedProtocol):
         predictor raises, and ModelProcessLost."""
         assert self._transport is not None
         loop = asyncio.get_running_loop()
-        plan, body = encode_payload(payload, question=True)
-        note = b"" if params is None else pack(dict(params))
+        try:
+            plan, body = encode_payload(payload, question=True)
+            note = b"" if params is None else pack(dict(params))
+        except AnswerUnserializable as error:
+            raise MalformedInput(f"The rows cannot be handed to the model's process: {error.message}") from None
         self._last = number = (self._last + 1) % _IDS
         for piece in encode(Kind.PREDICT, number, plan=plan, note=note, body=body):
             self._transport.write(piece)
