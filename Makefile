@@ -6,7 +6,7 @@ STAMP := $(VENV)/installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-services check mlflow-env record-contract bench bench-all bench-score load docs format lock clean
+.PHONY: help install demo serve test test-services check mlflow-env services-tools record-contract bench bench-all bench-score prove-resume load docs format lock clean bench-loading prove-rollout
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,7 +32,10 @@ test: $(STAMP)  ## every test that pip alone can serve
 mlflow-env: $(STAMP)  ## MLflow in an environment of its own, .venv-mlflow
 	$(BIN)/python tests/contract/environment.py
 
-test-services: $(STAMP) mlflow-env  ## tests against real services: MLflow
+services-tools: $(STAMP)  ## helm and the schemas of Kubernetes, in build/services
+	$(BIN)/python tests/services/make_tools.py
+
+test-services: $(STAMP) mlflow-env services-tools  ## tests against real services, and those that take long: MLflow, helm, images, killed scoring jobs
 	$(BIN)/python -m pytest -m services tests/services
 
 record-contract: $(STAMP) mlflow-env  ## ask real MLflow every question of the contract suite again
@@ -47,12 +50,22 @@ bench-all: $(STAMP) mlflow-env  ## the same with more models and bodies, two wor
 bench-score: $(STAMP) mlflow-env  ## scoring files against the bare loop and mlflow models predict: make bench-score SCORE='--rows 2000000'
 	$(BIN)/python loadtests/bench_score.py --out build/bench-score $(SCORE)
 
+prove-resume: $(STAMP)  ## scoring jobs killed at 30 random moments and resumed: make prove-resume PROVE='--seed 7'
+	$(BIN)/python loadtests/prove_resume.py --out build/prove-resume $(PROVE)
+
+bench-loading: $(STAMP)  ## what callers notice while a forest of 250 MB loads: make bench-loading LOADING='--runs 1 --workers 2'
+	$(BIN)/python loadtests/loading.py $(LOADING)
+
+prove-rollout: $(STAMP) mlflow-env  ## 10,000 requests over 20 promotions and roll-backs, with PostgreSQL and MLflow, and a killed worker
+	$(BIN)/python loadtests/prove_rollout.py --kill $(PROVE)
+
 load: NAME ?= steady
 load: $(STAMP)  ## one locust file against a server of its own: make load NAME=steady|mixed|slow|swap|ramp
 	$(BIN)/locust -f loadtests/locust_$(NAME).py --only-summary $(LOCUST)
 
-docs: $(STAMP)  ## write the lists of settings and metrics anew
+docs: $(STAMP)  ## write the lists of settings and metrics anew, and the chart's schema and table
 	$(BIN)/python docs/make_lists.py
+	$(BIN)/python helm/make_chart_files.py
 
 check: $(STAMP)  ## style, types, layers
 	$(BIN)/ruff check
@@ -64,9 +77,18 @@ format: $(STAMP)  ## put the code into the house's style
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-lock:  ## pin every dependency anew (needs uv)
+lock:  ## pin every dependency anew (needs uv and npm)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	  --no-emit-index-url --no-emit-find-links --no-header --all-extras --group dev pyproject.toml -o requirements/dev.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+	  --no-emit-index-url --no-emit-find-links --no-header requirements/services.in -o requirements/services.txt
+	for name in image image-onnx; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-header -c requirements/dev.txt pyproject.toml -o requirements/$$name.txt \
+	  $$(test $$name = image && echo --extra sklearn --extra python --extra parquet) \
+	  --extra onnx --extra postgres --extra s3 --extra tracing; done
+	printf 'flit_core>=3.11,<4\npip>=25\n' | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+	  --no-emit-index-url --no-emit-find-links --no-header - -o requirements/image-build.txt
+	cd requirements/node && npm install --package-lock-only
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) .venv-mlflow build dist penstock-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -51,6 +51,9 @@ What a table says of its model wins over what is said of all models, be it in th
 statement counts. So `penstock serve --max-rows 100` changes iris here, and not fraud. Which models are served is a setting as
 others are: with `penstock serve fraud`, or `PENSTOCK_MODELS=fraud`, it is fraud alone, still with the settings of its table.
 
+The name may be a pattern, `[models."team-*"]`: it serves every model that matches, and its settings hold for all of them; the
+table of a single name wins over that of a pattern.
+
 A model may have its own {own}. The others hold for the whole server, and are refused in a table.
 """
 
@@ -69,7 +72,7 @@ empty for requests that reached none; a closed version's series go ten minutes l
 | `protocol` | invocations |
 | `outcome` | ok, client_error, model_error, rejected, timeout, internal: what happened, whatever the status |
 | `stage` | decode, queue, predict, encode |
-| `reason` | why a batch went: idle (the model had nothing to do), freed (it had just finished another), full (`--max-rows` reached), alone (rows that are not joined) |
+| `reason` | why a batch went: idle (the model had nothing to do), freed (it had just finished another), full (`--max-rows` reached), alone (rows that are not joined); of a refused version: the code of the error, as `proof_failed`, `seal_broken`, `code_not_trusted` or `internal` |
 | `limit` | what a refused request met: rows (`--max-queue-rows`), wait (`--max-wait`), deadline (its own), requests (`--max-inflight`), bytes (`--max-inflight-bytes`) |
 | `kind` | load (first version), swap, revert (back to the version kept warm) |
 | `state` | of a version: current, previous (kept warm); of a worker: starting, serving, waiting (to start again); of a model process: starting, ready, waiting (to start again), failed (it keeps ending; still tried) |
@@ -112,10 +115,12 @@ def metrics_rows() -> list[str]:
     metrics.version("m", "1").runs_apart(lambda: 0.0)
     metrics.describe_version("m", "1", digest="d", flavor="f", alias="a", state="current")
     metrics.loads.labels("m", "ok")
+    metrics.load_failures.labels("m", "proof_failed")
     metrics.load_seconds.labels("m")
     metrics.swaps.labels("m", "load")
     metrics.registry_success.labels("m")
     metrics.registry_errors.labels("m")
+    metrics.registry_stale.labels("m")
     metrics.workers.labels("serving")
     metrics.worker_restarts.labels("1")
     labels = {

@@ -37,7 +37,7 @@ def make(directory: Path) -> None:
     _forest(directory)
     _row_max(directory)
     for number in (1, 2):
-        _adds(directory, number)
+        make_adds(directory, number)
     done.write_text(wanted)
 
 
@@ -99,7 +99,7 @@ def _row_max(directory: Path) -> None:
     save_model(model, directory / "row-max", example=np.zeros((3, 30), dtype=np.float32))
 
 
-def _adds(directory: Path, number: int) -> None:
+def make_adds(directory: Path, number: int) -> None:
     from onnx import TensorProto, helper, numpy_helper
 
     graph = helper.make_graph(
@@ -114,13 +114,13 @@ def _adds(directory: Path, number: int) -> None:
     save_model(model, directory / f"adds-{number}", example=example)
 
 
-def register(registry: str, packages: Path, name: str) -> None:
+def register(registry: str, packages: Path, name: str, artifacts: str | None = None) -> None:
     """Makes versions 1 and 2 of `name` in a registry from adds-1 and adds-2, the first of them in production. A registry
     that has `name` already is left as it is: versions 3 and 4 would add what 1 and 2 do."""
     from penstock import open_registry, publish
     from penstock.errors import RegistryNotFound
 
-    opened = open_registry(registry)
+    opened = open_registry(registry, artifacts=artifacts)
     try:
         with suppress(RegistryNotFound):  # the first model creates it
             if any(model.name == name for model in opened.models()):

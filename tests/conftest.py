@@ -5,8 +5,10 @@ Tests read them and never change them; a test that wants to break a package copi
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ import pytest
 from hypothesis import settings
 
 from penstock.package.save import save_model
+from postgres import POSTGRES_VARIABLE, Postgres, postgres_server, schema
+from s3 import s3_server, s3_variables
 
 settings.register_profile("penstock", derandomize=True, deadline=None)  # the same examples in every run
 settings.load_profile("penstock")
@@ -134,3 +138,44 @@ def copied(tmp_path: Path) -> Callable[[Path], Path]:
         return Path(shutil.copytree(package, tmp_path / f"{package.name}-copy"))
 
     return copy
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real server of our own, which a test may stop, if it starts it again."""
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """An empty schema of a real PostgreSQL: ours, or the one that a variable names."""
+    with schema(os.environ.get(POSTGRES_VARIABLE) or request.getfixturevalue("postgres").url) as url:
+        yield url
+
+
+@pytest.fixture
+def own_postgres_url(postgres: Postgres) -> Iterator[str]:
+    """An empty schema of the server that may be stopped."""
+    with schema(postgres.url) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """A stand-in for S3: the URL of its endpoint."""
+    with s3_server() as url:
+        yield url
+
+
+@pytest.fixture
+def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of an empty bucket, with the variables set that lead there."""
+    fsspec = pytest.importorskip("fsspec")
+    for name, value in s3_variables(s3_endpoint).items():
+        monkeypatch.setenv(name, value)
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    name = f"b{zlib.crc32(request.node.nodeid.encode())}"
+    fsspec.filesystem("s3").mkdir(name)
+    yield f"s3://{name}"
+    fsspec.get_filesystem_class("s3").clear_instance_cache()

@@ -179,3 +179,30 @@ class TestShow:
         shown = json.loads(self.show("fraud", "--json", "-w", "4"))
         assert (shown["models"]["value"], shown["models"]["from"]) == (["fraud"], "flag")
         assert shown["workers"] == {"value": 4, "from": "--workers"}
+
+
+class TestPatterns:
+    CONTENT = """
+    [models.'team-*']
+    max_rows = 5
+    threads = 2
+    [models.team-a]
+    max_rows = 6
+    [models.'x?']
+    model = "models:/x?@champion"
+    """
+
+    def test_a_table_may_be_for_all_that_match(self, elsewhere: Path) -> None:
+        (elsewhere / FILE_NAME).write_text(self.CONTENT)
+        settings, origins = load_settings({}, {})
+        assert settings.models == ("team-*", "team-a=team-a", "models:/x?@champion")
+        assert [settings.of(name).max_rows for name in ("team-a", "team-b", "b")] == [6, 5, 1024]
+        assert [settings.of(name).threads for name in ("team-a", "team-b", "b")] == [2, 2, 0]
+        found = origins_of("team-a", settings, origins)
+        assert (found["max_rows"], found["threads"]) == ("[models.team-a]", "[models.team-*]")
+
+    @pytest.mark.parametrize("model", ["team-*", "models:/x?/3", "x"])
+    def test_its_model_is_that_pattern(self, elsewhere: Path, model: str) -> None:
+        (elsewhere / FILE_NAME).write_text(f"[models.'x?']\nmodel = '{model}'")
+        with pytest.raises(ConfigError, match=r"penstock.toml, \[models.x\?\]"):
+            load_settings({}, {})

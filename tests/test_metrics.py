@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from penstock.errors import error_code
 from penstock.metrics import DISPATCH_REASONS, OUTCOMES, STAGES, Metrics
 
 
@@ -98,9 +99,9 @@ def test_a_version_is_described_once(metrics: Metrics) -> None:
 
 
 def test_loads_are_timed_and_counted(metrics: Metrics) -> None:
-    with metrics.loading("m"):
+    with metrics.loading("m", error_code):
         pass
-    with pytest.raises(KeyboardInterrupt), metrics.loading("m"):
+    with pytest.raises(KeyboardInterrupt), metrics.loading("m", error_code):
         raise KeyboardInterrupt
     value = metrics.registry.get_sample_value
     assert value("penstock_loads_total", {"model": "m", "outcome": "ok"}) == 1

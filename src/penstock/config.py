@@ -1,8 +1,8 @@
 """All settings of a server, in one frozen object. One declaration gives the flag, the PENSTOCK_* variable, the key in
 penstock.toml and the documentation. A flag wins over a variable, a variable over the file.
 
-Some settings can also come from a variable of MLflow's, which means here what it means there. Whatever is said to
-Penstock itself, also in the file, wins over it.
+Some settings can also come from a variable of MLflow's or of a platform that runs containers, which means here what it
+means there. Whatever is said to Penstock itself, also in the file, wins over it.
 
 Settings of a PerModel type may stand in a table [models.NAME] of the file too. What is said of one model there wins
 over what is said of all, wherever that was said: the narrower statement counts.
@@ -13,13 +13,15 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from penstock.errors import ConfigError, PenstockError
 from penstock.payload import shortened
+from penstock.sizes import parse_size
 
 FILE_NAME = "penstock.toml"
 PREFIX = "PENSTOCK_"
@@ -33,8 +35,21 @@ PerModel = Annotated[T, _PER_MODEL]
 
 
 def _mlflow(*variables: str) -> dict[str, Any]:
-    """Marks a setting that MLflow has a variable for; the first one that is set counts."""
+    """Marks a setting that MLflow, Vertex AI or SageMaker has a variable for; the first one that is set counts."""
     return {"mlflow": list(variables)}
+
+
+def _size(given: object) -> object:
+    """A size as people write it; anything else is pydantic's to refuse."""
+    if not isinstance(given, str):
+        return given
+    try:
+        return parse_size(given)
+    except ConfigError as error:
+        raise ValueError(f"{error.message} {error.hint}".rstrip(".")) from None
+
+
+Size = Annotated[int, BeforeValidator(_size), Field(ge=0)]
 
 
 class Settings(BaseModel):
@@ -42,7 +57,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    models: tuple[str, ...] = Field((), description="The models to serve: paths, names, models:/… or NAME=MODEL.")
+    models: tuple[str, ...] = Field(
+        (), description="The models to serve: paths, names, patterns of names, models:/… or NAME=MODEL."
+    )
     default_model: str | None = Field(None, description="The model that /invocations means where several are served.")
     registry: str = Field(
         "./penstock-registry",
@@ -51,7 +68,14 @@ class Settings(BaseModel):
     )
     artifacts: str | None = Field(None, description="Where the registry keeps packages, if not beside its database.")
     cache: str | None = Field(
-        None, description="Where packages from an MLflow server are kept; default ~/.cache/penstock."
+        None,
+        description="Where packages from S3, other stores or an MLflow server are copied to, beside what the registry "
+        "last said; default ~/.cache/penstock.",
+    )
+    cache_size: Size = Field(
+        "10GiB",
+        validate_default=True,
+        description="The most that stays there, in bytes or with a unit; what is served now is never removed.",
     )
     host: str = Field(
         "127.0.0.1",
@@ -63,7 +87,13 @@ class Settings(BaseModel):
         ge=0,
         le=65535,
         description="The port to listen on; 0 picks a free one.",
-        json_schema_extra=_mlflow("MLFLOW_PORT"),
+        json_schema_extra=_mlflow("MLFLOW_PORT", "AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT"),
+    )
+    admin_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="A port of their own for metrics, model listings and docs; --port then has predictions and probes.",
     )
     timeout: PerModel[float] = Field(
         60.0,
@@ -77,6 +107,11 @@ class Settings(BaseModel):
         le=256,
         description="Worker processes; 0 is one for each core.",
         json_schema_extra=_mlflow("MLFLOW_MODELS_WORKERS"),
+    )
+    worker_timeout: float = Field(
+        60.0,
+        gt=0,
+        description="A worker process that gives no sign of life for so long is killed, and another started.",
     )
     env_manager: PerModel[Literal["local", "virtualenv", "uv", "conda"]] = Field(
         "local",
@@ -135,6 +170,18 @@ class Settings(BaseModel):
         description="Threads a model may use for one batch; 0: its library's choice, with several workers their share.",
     )
     nan_words: bool = Field(False, description="Answer NaN and Infinity as bare words, as MLflow does, not as null.")
+    predict_route: str | None = Field(
+        None,
+        pattern="^/",
+        description="One more path for predictions of the default model, in Vertex AI's form.",
+        json_schema_extra=_mlflow("AIP_PREDICT_ROUTE"),
+    )
+    health_route: str | None = Field(
+        None,
+        pattern="^/",
+        description="One more path that says whether the server is ready.",
+        json_schema_extra=_mlflow("AIP_HEALTH_ROUTE"),
+    )
     max_body_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="The largest request body.")
     keep_alive: float = Field(75.0, ge=1, description="How long an idle connection is kept.")
     drain_delay: float = Field(0.0, ge=0, description="After SIGTERM, how long to accept while already not ready.")
@@ -169,7 +216,12 @@ class ServerSettings(Settings):
 
     def of(self, model: str) -> Settings:
         everybody = {name: getattr(self, name) for name in Settings.model_fields}
-        return Settings(**{**everybody, **self.own.get(model, {})})
+        own = {key: value for table in self.tables_of(model) for key, value in self.own[table].items()}
+        return Settings(**{**everybody, **own})
+
+    def tables_of(self, model: str) -> list[str]:
+        """The tables that are about a model, the one that wins last: its own, and before it those of patterns."""
+        return sorted((t for t in self.own if t == model or fnmatchcase(model, t)), key=lambda t: t == model)
 
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(i?)B?|B?)", re.IGNORECASE)
@@ -254,8 +306,10 @@ def per_model_settings() -> list[str]:
 
 def origins_of(model: str, settings: ServerSettings, origins: Origins) -> Origins:
     """For each of a model's settings where its value came from."""
-    own = settings.own.get(model, {})
-    return {name: f"[models.{model}]" if name in own else origins[name] for name in per_model_settings()}
+    found = {name: origins[name] for name in per_model_settings()}
+    for table in settings.tables_of(model):
+        found |= dict.fromkeys(settings.own[table], f"[models.{table}]")
+    return found
 
 
 def mlflow_variables_of(name: str) -> list[str]:
@@ -324,7 +378,7 @@ def _take_tables(path: Path, content: dict[str, Any]) -> dict[str, dict[str, Any
 def _entry(path: Path, name: str, table: Any) -> str:
     """A checked table as NAME=MODEL. Raises ConfigError, which names the file, the model and the key."""
     from penstock.registry import check_name  # here, since it brings numpy along
-    from penstock.registry.reference import parse_reference
+    from penstock.registry.reference import is_pattern, parse_reference
 
     where = _in_table(path, name)
     if not isinstance(table, dict):
@@ -341,8 +395,12 @@ def _entry(path: Path, name: str, table: Any) -> str:
     if not isinstance(model, str):
         raise ConfigError(f"{where}: model cannot be {shortened(model)}.", hint='Write it as text: "models:/fraud@x".')
     try:
-        check_name(name)
-        parse_reference(text := f"{name}={model}")
+        if is_pattern(name):
+            if parse_reference(text := model, patterns=True).name != name:
+                raise ConfigError(f"{model} is another pattern than {name}.", hint=f'Write model = "models:/{name}@…".')
+        else:
+            check_name(name)
+            parse_reference(text := f"{name}={model}")
     except PenstockError as error:
         raise ConfigError(f"{where}: {error.message}", hint=error.hint) from None
     return text
@@ -350,11 +408,12 @@ def _entry(path: Path, name: str, table: Any) -> str:
 
 def _read_variables(environ: Mapping[str, str]) -> dict[str, Any]:
     """Empty variables count as unset, as Kubernetes and shells leave them; so does the PENSTOCK_PORT=tcp://… that
-    Kubernetes sets in every pod beside a service of our name."""
+    Kubernetes sets in every pod beside a service of our name (PENSTOCK_ADMIN_PORT for one called penstock-admin)."""
     found = {name: environ.get(variable_of(name), "") for name in Settings.model_fields}
     values: dict[str, Any] = {name: value for name, value in found.items() if value}
-    if str(values.get("port", "")).startswith("tcp://"):
-        del values["port"]
+    for name in ("port", "admin_port"):
+        if str(values.get(name, "")).startswith("tcp://"):
+            del values[name]
     if "models" in values:
         values["models"] = tuple(values["models"].split())
     return values

@@ -22,6 +22,7 @@ PenstockError
 │   ├── ModelNotFound
 │   ├── VersionNotFound
 │   ├── AliasNotFound
+│   ├── AliasMoved              somebody else moved it in the same moment
 │   ├── VersionInUse            an alias names the version that should go
 │   ├── SignatureIncompatible   the version would break the callers of the one it replaces
 │   ├── NothingToRollBack       the alias has no earlier version
@@ -171,6 +172,10 @@ class ModelNotFound(RegistryError):
 
 class VersionNotFound(RegistryError):
     code = "version_not_found"
+
+
+class AliasMoved(RegistryError):
+    code = "alias_moved"
 
 
 class AliasNotFound(RegistryError):
@@ -333,6 +338,11 @@ class TooManyRejects(ScoringError):
 
 class Interrupted(ScoringError):
     code = "interrupted"
+
+
+def error_code(error: BaseException) -> str:
+    """The stable code of any error: its class's, or the root's for one that is not of this tree."""
+    return error.code if isinstance(error, PenstockError) else PenstockError.code
 
 
 def error_of(code: str, message: str, hint: str = "") -> PenstockError:

@@ -266,6 +266,9 @@ class Metrics:
         self._versions = _Versions()
         self.registry.register(self._versions)
         self.loads = self._counter("loads", "Versions loaded or refused.", "model", "outcome")
+        self.load_failures = self._counter(
+            "load_failures", "Versions refused, by the code of the error.", "model", "reason"
+        )
         self.load_seconds = Histogram(
             "penstock_load_seconds", "Time to fetch, load and prove a version.", ("model",), registry=self.registry,
             buckets=_LOAD_SECONDS,
@@ -277,6 +280,12 @@ class Metrics:
         self.registry_success = self._gauge(
             "registry_last_success_timestamp_seconds",
             "When the registry last answered, in seconds since 1970.",
+            "model",
+        )
+        self.registry_stale = self._gauge(
+            "registry_stale",
+            "1 while what answers may not be what the registry names: it was away at the start, or polls have failed "
+            "for 30 s, or five poll intervals if those are more.",
             "model",
         )
         self.registry_errors = self._counter("registry_errors", "Polls of the registry that failed.", "model")
@@ -316,6 +325,13 @@ class Metrics:
         self._versions.known.pop((model, version), None)
         self.model_info.remove_by_labels({"model": model, "version": version})
 
+    def forget_model(self, model: str) -> None:
+        """Drops what is counted of a model as a whole: it is served no more."""
+        for metric in (
+            self.loads, self.load_failures, self.load_seconds, self.swaps, self.registry_success, self.registry_errors
+        ):  # fmt: skip
+            metric.remove_by_labels({"model": model})
+
     def describe_version(self, model: str, version: str, *, digest: str, flavor: str, alias: str, state: str) -> None:
         """Sets the info series of a version to its state now: current, previous or pinned; empty takes it away."""
         self.model_info.remove_by_labels({"model": model, "version": version})
@@ -323,13 +339,14 @@ class Metrics:
             self.model_info.labels(model, version, digest, flavor, alias, state).set(1)
 
     @contextmanager
-    def loading(self, model: str) -> Iterator[None]:
-        """Times a load and counts how it went."""
+    def loading(self, model: str, reason: Callable[[BaseException], str]) -> Iterator[None]:
+        """Times a load and counts how it went; `reason` gives the code of an error."""
         with self.load_seconds.labels(model).time():
             try:
                 yield
-            except BaseException:
+            except BaseException as error:
                 self.loads.labels(model, "failed").inc()
+                self.load_failures.labels(model, reason(error)).inc()
                 raise
         self.loads.labels(model, "ok").inc()
 

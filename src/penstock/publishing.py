@@ -7,7 +7,8 @@ from pathlib import Path
 
 from penstock.artifacts import open_store
 from penstock.package import PackagedModel
-from penstock.registry.interface import ModelVersion, NewVersion, Registry, check_alias, check_name, check_tag
+from penstock.registry.interface import ModelVersion, NewVersion, Registry
+from penstock.registry.names import check_alias, check_name, check_tag
 
 
 def publish(
@@ -36,7 +37,7 @@ def publish(
     packaged.verify()
     packaged.flavor()  # a package that nobody here could load is refused now, not when it is promoted
     key = f"{name}/{packaged.digest}"
-    open_store(registry.artifact_root).put(packaged, key)
+    open_store(registry.artifact_root, registry.cache).put(packaged, key)
     version = registry.register(
         name,
         NewVersion(
@@ -48,6 +49,7 @@ def publish(
             description=description,
             run_id=packaged.manifest.run_id,
             tags=dict(tags or {}),
+            registered_by=by,
         ),
     )
     if alias is not None:
@@ -65,7 +67,7 @@ def withdraw(registry: Registry, name: str, version: str | None = None) -> None:
     registry.delete(name, version)
     gone = {v.digest for v in before if version in (None, v.version)}
     kept = {v.digest for v in before} - gone | {v.digest for v in before if version not in (None, v.version)}
-    store = open_store(registry.artifact_root)
+    store = open_store(registry.artifact_root, registry.cache)
     for digest in gone - kept:
         if digest is not None:
             store.remove(f"{name}/{digest}")

@@ -53,7 +53,7 @@ _SUPERVISORS = frozenset(
     f"penstock_{name}"
     for name in (
         "loads", "load_seconds", "swaps", "registry_errors", "registry_last_success_timestamp_seconds",
-        "workers", "worker_restarts",
+        "registry_stale", "workers", "worker_restarts",
     )
 )  # fmt: skip
 

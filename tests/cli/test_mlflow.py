@@ -44,6 +44,13 @@ def test_show(penstock: Penstock) -> None:
     assert [v["version"] for v in shown["versions"]] == ["1", "2", "3"]
 
 
+def test_lineage(penstock: Penstock) -> None:
+    shown = json.loads(penstock("registry", "show", "fraud", "2", "--json").stdout)
+    assert shown["run_id"]
+    assert shown["lineage"]["previous"] == "1"
+    assert shown["lineage"]["compatible"] is not None
+
+
 def test_inspect_and_verify(penstock: Penstock, replay: Replay) -> None:
     facts = json.loads(penstock("inspect", "models:/fraud/Production", "--json").stdout)
     assert (facts["data_only"], facts["answers_as"]) == (True, "onnx")

@@ -34,11 +34,12 @@ def _publishing(monkeypatch: pytest.MonkeyPatch) -> None:
         tags: dict[str, str] = {},  # noqa: B006
         description: str = "",
         by: str = "",
+        reason: str = "",
     ) -> ModelVersion:
         new = NewVersion(package, "ab" * 32, NUMBERS, ("onnx",), 12_345, description, tags=tags)
         version = target.register(name, new)
         if alias:
-            target.promote(name, version.version, alias, by=by)
+            target.promote(name, version.version, alias, by=by, reason=reason)
         return target.version(name, version.version)
 
     module = ModuleType("penstock.publishing")
@@ -118,6 +119,31 @@ def test_show(added: Run) -> None:
     assert as_json(added, "show", "fraud", "1")["aliases"] == ["production"]
 
 
+def test_show_says_where_a_version_comes_from(added: Run) -> None:
+    with open_and_close() as target:
+        third = NewVersion("x", signature=MORE_NUMBERS, run_id="8f2c", registered_by="ben", tags={"git": "4f2c"})
+        target.register("fraud", third)
+        target.register("fraud", NewVersion("x", signature={"inputs": MORE_NUMBERS["inputs"], "outputs": None}))
+        target.register("fraud", NewVersion("x"))
+    third = added("show", "fraud", "3").output
+    for text in (" by ben", "8f2c", "git=4f2c", "Against version 2: breaking.", "+ input b: double"):
+        assert text in third
+    assert third.endswith("Breaks callers: new required input 'b'.\n")
+    plain = as_json(added, "show", "fraud", "3")
+    assert (plain["registered_by"], plain["run_id"]) == ("ben", "8f2c")
+    assert plain["lineage"] == {
+        "previous": "2",
+        "compatible": False,
+        "breaks": ["new required input 'b'"],
+        "changes": [{"kind": "added", "side": "input", "field": "b", "before": None, "after": "double"}],
+    }
+    assert added("show", "fraud", "4").output.endswith("Against version 3: the same signature.\n")
+    assert "no signature" in added("show", "fraud", "5").output
+    assert as_json(added, "show", "fraud", "5")["lineage"]["compatible"] is None
+    assert "Against" not in added("show", "fraud", "1").output
+    assert as_json(added, "show", "fraud", "1")["lineage"] is None
+
+
 def test_promote_and_roll_back_say_what_moved(added: Run) -> None:
     assert added("promote", "fraud", "2", "--reason", "better").output == (
         "fraud@production moved from version 1 to version 2.\n"
@@ -145,12 +171,17 @@ def test_promoting_what_breaks_callers(added: Run) -> None:
 
 
 def test_history(added: Run) -> None:
+    added("add", "fraud", "./three", "--alias", "canary", "--reason", "to try it")
+    assert [(m["by"], m["reason"]) for m in as_json(added, "history", "fraud", "--alias", "canary")] == [
+        ("ann", "to try it")
+    ]
+    added("remove-alias", "fraud", "canary")
     added("promote", "fraud", "2", "--reason", "[bold]better[/bold] :smile:")
     lines = added("history", "fraud").output.splitlines()
-    assert len(lines) == 3
-    assert lines[2].endswith("[bold]better[/bold] :smile:")
+    assert len(lines) == 5
+    assert lines[4].endswith("[bold]better[/bold] :smile:")
     assert [m["to_version"] for m in as_json(added, "history", "fraud", "--alias", "production")] == ["1", "2"]
-    assert as_json(added, "history", "fraud", "--alias", "canary") == []
+    assert as_json(added, "history", "fraud", "--alias", "absent") == []
 
 
 def test_tag(added: Run) -> None:
@@ -184,7 +215,7 @@ def test_empty_ones_say_what_to_do_next(run: Run) -> None:
 
 
 def test_migrate(run: Run, tmp_path: Path) -> None:
-    assert run("migrate").output == f"A new registry was made at {tmp_path}/penstock-registry (revision 0001).\n"
+    assert run("migrate").output == f"A new registry was made at {tmp_path}/penstock-registry (revision 0002).\n"
     assert "up to date" in as_json(run, "migrate")["message"]
 
 

@@ -6,6 +6,7 @@ import os
 import pickle
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from penstock.errors import ArtifactInvalid, CodeNotTrusted, PackagingFailed
 from penstock.flavors import LoadContext
 from penstock.flavors.frames import from_frame
-from penstock.flavors.sklearn import SklearnFlavor, SklearnPredictor, same_answers
+from penstock.flavors.sklearn import SklearnFlavor, SklearnPredictor, _skops_types, _without_arrays, same_answers
 from penstock.manifest import Manifest
 
 NUMBERS = pd.DataFrame(np.random.default_rng(7).normal(size=(60, 4)), columns=["d", "b", "a", "c"])
@@ -158,3 +161,42 @@ def test_the_same_answers() -> None:
     assert not same_answers([np.zeros(2)], [np.zeros(2), np.zeros(2)])
     assert not same_answers(np.zeros((2, 1)), np.zeros(2))
     assert not same_answers(np.array(["a"]), ["b"])
+
+
+@pytest.mark.parametrize("make", [
+    lambda: make_pipeline(StandardScaler(), LogisticRegression()),
+    lambda: RandomForestClassifier(3),
+    lambda: HistGradientBoostingClassifier(max_iter=3),
+    lambda: KNeighborsClassifier(algorithm="kd_tree"),
+    lambda: make_pipeline(FunctionTransformer(np.log1p), LogisticRegression()),
+])  # fmt: skip
+def test_the_types_of_a_file_are_listed_without_its_arrays(tmp_path: Path, make: Callable[[], Any]) -> None:
+    from skops.io import dump, get_untrusted_types
+
+    file = tmp_path / "model.skops"
+    dump(make().fit(NUMBERS.abs(), LABELS), file)
+    assert _skops_types(file) == get_untrusted_types(file=file)
+    assert len(_without_arrays(file)) <= file.stat().st_size
+
+
+@pytest.mark.parametrize("serialization", ["skops", "cloudpickle"])
+def test_a_closed_model_holds_no_trees(tmp_path: Path, serialization: str) -> None:
+    place, manifest = written(tmp_path, RandomForestClassifier(5).fit(NUMBERS, LABELS), serialization=serialization)
+    predictor = load(place, manifest, trusted=True)
+    trees = [weakref.ref(tree) for tree in predictor.estimator.estimators_]
+    predictor.close()
+    assert [tree() for tree in trees] == [None] * 5
+    assert predictor.cyclic is (serialization == "cloudpickle")
+
+
+def test_what_is_not_scikit_learns_is_left_alone_when_a_model_is_closed(tmp_path: Path) -> None:
+    shared = SharedByOthers()
+    predictor = SklearnPredictor(make_pipeline(shared, LogisticRegression()).fit(NUMBERS, LABELS), "predict")
+    predictor.close()
+    assert shared.kept == "kept"
+
+
+class SharedByOthers(StandardScaler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept = "kept"

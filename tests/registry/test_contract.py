@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from penstock.errors import (
+    AliasMoved,
     AliasNotFound,
     ModelNotFound,
     NameInvalid,
@@ -18,7 +23,7 @@ from penstock.errors import (
     VersionInUse,
     VersionNotFound,
 )
-from penstock.registry import NewVersion, Registry
+from penstock.registry import AliasMove, ModelVersion, NewVersion, Registry
 
 
 def columns(*names: str) -> dict[str, str]:
@@ -28,6 +33,20 @@ def columns(*names: str) -> dict[str, str]:
 def add(registry: Registry, name: str = "fraud", count: int = 1) -> None:
     for _ in range(count):
         registry.register(name, NewVersion(f"{name}/package"))
+
+
+def move(registry: Registry, kind: Any, to: str | None, expected: Any = ...) -> AliasMove:
+    """Past what `promote` and the like look at before."""
+    return registry._move_alias(
+        "fraud", "production", kind, to, expected=expected, at=registry._clock(), by="ann", reason=""
+    )
+
+
+def at_once(*works: Callable[[], None]) -> None:
+    """Runs these in threads. What one raises is raised here."""
+    with ThreadPoolExecutor(len(works)) as pool:
+        for ended in [pool.submit(work) for work in works]:
+            ended.result(60)
 
 
 class TestReading:
@@ -47,6 +66,19 @@ class TestReading:
         found = registry.models()[-1]
         assert (found.latest, found.versions, found.aliases, found.tags) == ("2", 2, {"canary": "1"}, {"owner": "risk"})
         assert registry.model("b_model") == found
+
+    def test_a_search_gives_what_an_alias_names_by_a_pattern_of_names(self, registry: Registry) -> None:
+        for name in ("team-a", "team-b", "team_c", "Team-d", "other", "team-gone"):
+            add(registry, name, 2)
+        for name in ("team-a", "team_c", "Team-d", "other", "team-gone"):
+            registry.promote(name, "2", "champion", by="ann")
+        registry.promote("team-b", "1", by="ann")
+        registry.remove_alias("team-gone", "champion", by="ann")
+        assert registry.search("team-*", "champion") == {"team-a": "2"}
+        assert registry.search("team?[ac]", "champion") == {"team-a": "2", "team_c": "2"}
+        assert registry.search("*", "champion").keys() == {"team-a", "team_c", "Team-d", "other"}
+        assert registry.search("team-*") == {"team-b": "1"}
+        assert registry.search("nobody*", "champion") == {}
 
     def test_versions_come_by_number(self, registry: Registry) -> None:
         add(registry, count=11)
@@ -86,11 +118,12 @@ class TestRegistering:
             description="zweite Fassung: größer ✓",
             run_id="r1",
             tags={"z": "1", "git": "4f2c"},
+            registered_by="ann",
         )
         registered = registry.register("fraud", new)
 
         assert registered.source == str(tmp_path / "artifacts" / "fraud" / "1")
-        for key in ("digest", "signature", "flavors", "size_bytes", "description", "run_id", "tags"):
+        for key in ("digest", "signature", "flavors", "size_bytes", "description", "run_id", "tags", "registered_by"):
             assert getattr(registered, key) == getattr(new, key), key
         assert registry.version("fraud", "1") == registered
         assert registry.versions("fraud") == [registered]
@@ -208,10 +241,73 @@ class TestAliases:
         add(registry, count=2)
         registry.delete("fraud", "2")
         with pytest.raises(VersionNotFound):
-            registry._move_alias("fraud", "production", "promote", "2", at=registry._clock(), by="ann", reason="")
+            move(registry, "promote", "2")
         with pytest.raises(AliasNotFound):
-            registry._move_alias("fraud", "production", "remove", None, at=registry._clock(), by="ann", reason="")
+            move(registry, "remove", None)
         assert registry.history("fraud") == []
+
+    def test_a_move_by_another_in_the_same_moment_is_noticed(self, registry: Registry) -> None:
+        add(registry, count=3)
+        for seen in ("1", "2"):
+            with pytest.raises(AliasMoved, match="names nothing now"):
+                move(registry, "promote", "2", seen)
+        registry.promote("fraud", "2", by="ann")
+        for seen in (None, "1"):
+            with pytest.raises(AliasMoved, match="names version 2 now"):
+                move(registry, "rollback", "3", seen)
+        assert [m.to_version for m in registry.history("fraud")] == ["2"]
+        assert move(registry, "promote", "3", "2").from_version == "2"
+
+    def test_promoters_at_once_make_one_chain_of_moves(self, registry: Registry) -> None:
+        add(registry, count=4)
+
+        def promoter(version: str) -> Callable[[], None]:
+            def work() -> None:
+                for _ in range(5):
+                    registry.promote("fraud", version, by=version)
+
+            return work
+
+        at_once(*map(promoter, "1234"))
+        moves = registry.history("fraud")
+        assert sorted(m.to_version or "" for m in moves) == sorted("1234" * 5)
+        assert [m.from_version for m in moves] == [None, *(m.to_version for m in moves[:-1])]
+        assert registry.resolve("fraud").version == moves[-1].to_version
+
+    def test_promoters_at_once_cannot_slip_past_the_comparison(self, registry: Registry) -> None:
+        """What breaks callers of version 2, though not of 1, is refused also where 2 arrives in between."""
+        registry.register("fraud", NewVersion("x", signature=columns("a", "b")))
+        registry.register("fraud", NewVersion("x", signature=columns("a")))
+        registry.register("fraud", NewVersion("x", signature=columns("a", "b")))
+        registry.promote("fraud", "1", by="ann")
+        compare = registry._check_compatible
+
+        def meanwhile(old: ModelVersion, new: ModelVersion) -> None:
+            compare(old, new)
+            if registry.resolve("fraud").version == "1":
+                move(registry, "promote", "2")
+
+        registry._check_compatible = meanwhile  # type: ignore[method-assign]
+        with pytest.raises(SignatureIncompatible, match="callers of version 2"):
+            registry.promote("fraud", "3", by="ben")
+        assert registry.resolve("fraud").version == "2"
+
+    def test_an_alias_that_others_take_away_meanwhile(self, registry: Registry) -> None:
+        add(registry, count=2)
+        registry.promote("fraud", "1", by="ann")
+
+        def promote() -> None:
+            for _ in range(10):
+                registry.promote("fraud", "2", by="ben")
+
+        def remove() -> None:
+            for _ in range(10):
+                with suppress(AliasNotFound):
+                    registry.remove_alias("fraud", "production", by="cat")
+
+        at_once(promote, remove)
+        moves = registry.history("fraud")
+        assert [m.from_version for m in moves] == [None, *(m.to_version for m in moves[:-1])]
 
     def test_breaking_callers_is_refused_unless_meant(self, registry: Registry) -> None:
         registry.register("fraud", NewVersion("x", signature=columns("a")))

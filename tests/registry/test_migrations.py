@@ -8,12 +8,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, inspect
+from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.pool import NullPool
 
+from penstock.errors import RegistryOutdated
 from penstock.registry import NewVersion, open_registry
 from penstock.registry.migrations import alembic_config, upgrade
 from penstock.registry.tables import HEAD, REVISION_TABLE, metadata
@@ -74,3 +76,25 @@ def test_a_failed_migration_leaves_nothing(engine: Engine, monkeypatch: pytest.M
     with closing(open_registry(str(tmp_path / "registry"))) as registry, pytest.raises(RuntimeError):
         registry.register("fraud", NewVersion("x"))
     assert list((tmp_path / "registry").iterdir()) == []
+
+
+def test_versions_of_an_older_release_come_along(tmp_path: Path) -> None:
+    path = tmp_path / "registry.db"
+    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
+    with engine.begin() as connection:
+        command.upgrade(alembic_config(connection), "0001")
+        connection.execute(
+            text("INSERT INTO penstock_models VALUES (1, 'fraud', '2026-01-02 03:04:05', 1, false, '{}')")
+        )
+        connection.execute(
+            text(
+                "INSERT INTO penstock_versions (model_id, number, source, flavors, size_bytes, description, run_id, "
+                "tags, created_at) VALUES (1, 1, 'x', '[]', 0, '', '', '{}', '2026-01-02 03:04:05')"
+            )
+        )
+    with closing(open_registry(f"sqlite:///{path}", artifacts="x")) as registry:
+        with pytest.raises(RegistryOutdated, match="0001"):
+            registry.version("fraud", "1")
+        assert registry.migrate().endswith(f"was migrated from 0001 to revision {HEAD}.")
+        assert registry.version("fraud", "1").registered_by == ""
+        assert registry.register("fraud", NewVersion("x", registered_by="ann")).version == "2"

@@ -128,6 +128,23 @@ class TestReading:
         with pytest.raises(RegistryUnavailable):
             registry.versions("fraud")
 
+    def test_a_search_is_one_question_that_the_server_narrows_down(
+        self, registry: MlflowRegistry, replay: Replay
+    ) -> None:
+        def model(name: str, **more: Any) -> dict[str, Any]:
+            return {"name": name, "creation_timestamp": 1, "aliases": [{"alias": "champion", "version": "2"}], **more}
+
+        prompt = {"tags": [{"key": "mlflow.prompt.is_prompt", "value": "true"}]}
+        staged = {"aliases": [], "latest_versions": [{"current_stage": "Production", "version": "3"}]}
+        models = [model("team-a"), model("TEAM-b"), model("team-c", **staged), model("team-d", **prompt)]
+        replay.rules["registered-models/search"] = saying({"registered_models": models})
+        assert registry.search("team-?", "champion") == {"team-a": "2"}
+        assert registry.search("team-*") == {"team-c": "3"}
+        assert len(replay.requests) == 2
+        assert "filter=name+LIKE+%27team-%25%27" in replay.requests[0][1]
+        assert registry.search("*m[-]a", "champion") == {"team-a": "2"}
+        assert "filter" not in replay.requests[2][1]
+
     def test_prompts_are_no_models(self, registry: MlflowRegistry, replay: Replay) -> None:
         tags = [{"key": "mlflow.prompt.is_prompt", "value": "true"}]
         models = [{"name": "hello", "creation_timestamp": 1, "tags": tags}, {"name": "m", "creation_timestamp": 1}]
@@ -215,10 +232,30 @@ class TestFetching:
         with pytest.raises(PackageNotFound):
             registry.fetch_uri(replay.facts["no_path"])
 
-    def test_other_stores_are_refused_with_a_way(self, registry: MlflowRegistry) -> None:
-        with pytest.raises(Unsupported, match="s3://somewhere/model") as caught:
+    @pytest.mark.parametrize("uri", ["dbfs:/databricks/model", "https://elsewhere/model", "nothing"])
+    def test_other_stores_are_refused_with_a_way(self, registry: MlflowRegistry, replay: Replay, uri: str) -> None:
+        replay.rules["get-download-uri"] = saying({"artifact_uri": uri})
+        with pytest.raises(Unsupported, match=uri) as caught:
             registry.fetch(registry.version("elsewhere", "1"))
         assert "--serve-artifacts" in caught.value.hint
+
+    def test_a_bucket_that_this_machine_reaches(
+        self, registry: MlflowRegistry, replay: Replay, identity_onnx_package: Path, bucket: str
+    ) -> None:
+        import fsspec
+
+        s3 = fsspec.filesystem("s3")
+        s3.put(str(identity_onnx_package), f"{bucket}/1/model", recursive=True)
+        replay.rules["get-download-uri"] = saying({"artifact_uri": f"{bucket}/1/model"})
+        version = registry.version("fraud", "2")
+        assert registry.signature(version) is not None
+        path = registry.fetch(version)
+        assert load_path(path).proof.repeats
+        s3.rm(f"{bucket}/1", recursive=True)
+        assert registry.fetch(version) == path
+        replay.rules["get-download-uri"] = saying({"artifact_uri": f"{bucket}/2/model"})
+        with pytest.raises(PackageNotFound, match=f"no package at {bucket}/2/model"):
+            registry.fetch(registry.version("fraud", "1"))
 
     def test_a_directory_that_this_machine_sees(
         self, registry: MlflowRegistry, replay: Replay, identity_onnx_package: Path
@@ -320,7 +357,7 @@ class TestWriting:
 
     def test_a_stage_cannot_be_removed_as_an_alias(self, registry: MlflowRegistry) -> None:
         with pytest.raises(Unsupported, match="is a stage") as caught:
-            registry._move_alias("fraud", "staging", "remove", None, at=registry._now(), by="", reason="")
+            registry._move_alias("fraud", "staging", "remove", None, expected=..., at=registry._now(), by="", reason="")
         assert "transition_model_version_stage" in caught.value.hint
         with pytest.raises(AliasNotFound):
             registry.remove_alias("fraud", "absent", by="ann")
@@ -367,11 +404,12 @@ class TestWriting:
         assert all(method == "GET" for method, _ in replay.requests)
 
 
-def test_the_signature_is_read_from_the_manifest(registry: MlflowRegistry) -> None:
+def test_the_signature_is_read_from_the_manifest(registry: MlflowRegistry, replay: Replay) -> None:
     version = registry.version("fraud", "1")
     signature = registry.signature(version)
     assert signature is not None
     assert signature == Manifest.read(registry.fetch(version)).signature
+    replay.rules["get-download-uri"] = saying({"artifact_uri": "dbfs:/elsewhere"})
     assert registry.signature(registry.version("elsewhere", "1")) is None
 
 

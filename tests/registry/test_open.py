@@ -103,7 +103,7 @@ def test_the_cache_is_where_it_is_said_to_be(tmp_path: Path, monkeypatch: pytest
     for cache, place in ((None, "variable"), (str(tmp_path / "given"), "given")):
         registry = open_registry("http://localhost:5000", cache=cache)
         assert isinstance(registry, MlflowRegistry)
-        assert registry._cache.root == tmp_path / place
+        assert registry.cache.root == tmp_path / place
         registry.close()
 
 

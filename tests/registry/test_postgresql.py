@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-import uuid
+import time
+from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
@@ -12,9 +13,12 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
-from penstock.errors import RegistryOutdated, RegistryReadOnly
-from penstock.registry import NewVersion, open_registry
+from penstock.errors import RegistryOutdated, RegistryReadOnly, RegistryUnavailable
+from penstock.registry import NewVersion, Registry, open_registry
+from penstock.registry.postgres import PostgresDatabase
+from penstock.registry.sql import SqlRegistry
 from penstock.registry.tables import REVISION_TABLE, metadata
+from postgres import Postgres, reader_of
 
 
 def test_it_is_migrated_only_when_asked(postgres_url: str) -> None:
@@ -57,24 +61,91 @@ def test_select_is_all_a_reader_needs(postgres_url: str) -> None:
         registry.migrate()
         registry.register("fraud", NewVersion("x"))
         registry.promote("fraud", "1", by="ann")
-    role = f"reader_{uuid.uuid4().hex}"
-    url = make_url(postgres_url)
-    schema = str(url.query["options"]).partition("=")[2]
-    admin = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE ROLE {role}"))
-        connection.execute(text(f"GRANT USAGE ON SCHEMA {schema} TO {role}"))
-        connection.execute(text(f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}"))
-    try:
-        reader_url = url.update_query_dict({"options": f"-csearch_path={schema} -crole={role}"})
-        with closing(open_registry(reader_url.render_as_string(hide_password=False), artifacts="x")) as reader:
-            assert reader.resolve("fraud").version == "1"
-            assert len(reader.history("fraud")) == len(reader.models()) == 1
+    with reader_of(postgres_url) as url, closing(open_registry(url, artifacts="x")) as reader:
+        assert reader.resolve("fraud").version == "1"
+        assert len(reader.history("fraud")) == len(reader.models()) == 1
+        for write in (
+            lambda: reader.register("fraud", NewVersion("x")),
+            lambda: reader.delete("fraud", "1"),
+            lambda: reader.promote("fraud", "1", by="ben"),
+        ):
             with pytest.raises(RegistryReadOnly, match="permission denied"):
-                reader.register("fraud", NewVersion("x"))
-            with pytest.raises(RegistryReadOnly, match="permission denied"):
-                reader.delete("fraud", "1")
-    finally:
-        with admin.connect() as connection:
-            connection.execute(text(f"DROP OWNED BY {role}"))
-            connection.execute(text(f"DROP ROLE {role}"))
+                write()
+
+
+def test_a_reader_never_migrates(postgres_url: str) -> None:
+    with closing(open_registry(postgres_url, artifacts="x")) as registry:
+        registry.migrate()
+    engine = create_engine(make_url(postgres_url), poolclass=NullPool)
+    with reader_of(postgres_url) as url:
+        for revision, said in (("0000", "penstock registry migrate"), ("9999", "Upgrade Penstock")):
+            with engine.begin() as connection:
+                connection.execute(text(f"UPDATE {REVISION_TABLE} SET version_num = '{revision}'"))
+            with closing(open_registry(url, artifacts="x", read_only=True)) as reader:
+                with pytest.raises(RegistryOutdated) as caught:
+                    reader.resolve("fraud")
+                assert said in caught.value.hint
+
+
+class TestTrouble:
+    """The server goes away, comes back, or says nothing."""
+
+    @pytest.fixture
+    def registry(self, own_postgres_url: str) -> Iterator[Registry]:
+        with closing(open_registry(own_postgres_url, artifacts="x")) as opened:
+            opened.migrate()
+            opened.register("fraud", NewVersion("x"))
+            opened.promote("fraud", "1", by="ann")
+            yield opened
+
+    def test_a_restart_between_two_questions_is_not_noticed(self, registry: Registry, postgres: Postgres) -> None:
+        assert registry.resolve("fraud").version == "1"
+        postgres.stop()
+        try:
+            with pytest.raises(RegistryUnavailable, match="cannot be used"):
+                registry.resolve("fraud")
+        finally:
+            postgres.start()
+        assert registry.resolve("fraud").version == "1"
+        postgres.stop()
+        postgres.start()
+        assert registry.promote("fraud", "1", by="ben").by == "ben"
+
+    def test_a_server_that_stands_still_is_given_up(
+        self, registry: Registry, postgres: Postgres, own_postgres_url: str
+    ) -> None:
+        url = make_url(own_postgres_url).update_query_dict({"connect_timeout": "2"})
+        impatient = SqlRegistry(PostgresDatabase(url, answer_seconds=0.3), artifact_root="x")
+        with closing(impatient):
+            assert impatient.resolve("fraud").version == "1"
+            begin = time.monotonic()
+            with postgres.frozen(), pytest.raises(RegistryUnavailable):
+                impatient.resolve("fraud")
+            assert time.monotonic() - begin < 15
+            assert impatient.resolve("fraud").version == "1"
+
+    def test_nobody_waits_for_ever_for_a_lock(self, registry: Registry, own_postgres_url: str) -> None:
+        url = make_url(own_postgres_url)
+        blocker = create_engine(url, poolclass=NullPool)
+        with closing(SqlRegistry(PostgresDatabase(url, answer_seconds=0.5), artifact_root="x")) as impatient:
+            with blocker.begin() as connection:
+                connection.execute(text("SELECT * FROM penstock_models FOR UPDATE"))
+                assert impatient.resolve("fraud").version == "1"  # who reads does not wait
+                with pytest.raises(RegistryUnavailable, match=r"does not answer within 0\.5 s"):
+                    impatient.promote("fraud", "1", by="ben")
+            assert impatient.promote("fraud", "1", by="ben").by == "ben"
+
+    def test_a_migration_waits_for_another_however_long(self, own_postgres_url: str) -> None:
+        url = make_url(own_postgres_url)
+        engine = create_engine(url, poolclass=NullPool)
+        said: list[str] = []
+        with closing(SqlRegistry(PostgresDatabase(url, answer_seconds=0.3), artifact_root="x")) as second:
+            with engine.begin() as connection:
+                lock = {"key": PostgresDatabase.MIGRATION_LOCK}
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), lock)
+                waiting = threading.Thread(target=lambda: said.append(second.migrate()))
+                waiting.start()
+                waiting.join(1)
+                assert waiting.is_alive()
+            waiting.join(30)
+        assert len(said) == 1

@@ -125,7 +125,7 @@ def test_a_directorys_name_becomes_one_that_urls_can_hold(directory: str, name: 
         ("x" * 300, NameInvalid),
         ("x" * 5000, NameInvalid),
         ("fra\x00ud", NameInvalid),
-        ("fraud?", NameInvalid),
+        ("fraud?", ConfigError),
         ("bad name!=fraud", NameInvalid),
         ("models:/fraud", ConfigError),
         ("models:/fraud/", ConfigError),
@@ -195,3 +195,34 @@ class TestResolving:
             registry.delete("fraud", version)
         with pytest.raises(ModelNotFound, match="has no versions"):
             parse_reference("models:/fraud/latest").resolve(registry)
+
+
+class TestPatterns:
+    @pytest.mark.parametrize(
+        ("text", "name", "alias"),
+        [
+            ("team-*", "team-*", "production"),
+            ("models:/team-*@champion", "team-*", "champion"),
+            ("models:/team-[ab]?/Production", "team-[ab]?", "production"),
+            ("*", "*", "production"),
+        ],
+    )
+    def test_they_stand_for_the_models_that_match(self, text: str, name: str, alias: str) -> None:
+        reference = parse_reference(text, patterns=True)
+        assert (reference.name, reference.alias, reference.served_as) == (name, alias, name)
+        assert reference.is_pattern
+        assert reference.follows
+
+    @pytest.mark.parametrize(
+        "text", ["x=team-*", "models:/team-*/3", "models:/team-*/latest", "x=models:/team-*@champion"]
+    )
+    def test_some_mean_nothing(self, text: str) -> None:
+        with pytest.raises(ConfigError):
+            parse_reference(text, patterns=True)
+
+    def test_where_one_model_is_meant_they_are_refused(self) -> None:
+        with pytest.raises(ConfigError, match="stands for many models"):
+            parse_reference("models:/team-*@champion")
+
+    def test_a_name_without_wildcards_is_none(self) -> None:
+        assert not parse_reference("team", patterns=True).is_pattern

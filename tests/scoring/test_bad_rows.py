@@ -211,3 +211,14 @@ def test_a_disk_that_is_full(iris: LoadedModel, tmp_path: Path, monkeypatch: pyt
     with pytest.raises(ScoringError, match="cannot be written: No space left on device"):
         score(iris, tmp_path / "rows.csv", tmp_path / "out.csv")
     assert [p.name for p in tmp_path.iterdir()] == ["rows.csv"]
+
+
+@pytest.mark.parametrize("last", ['"5,1,1,1', '5,1,1,"1', '5,1,1,1\n"'])
+def test_a_quote_that_is_never_closed(iris: LoadedModel, tmp_path: Path, last: str) -> None:
+    header = "sepal_length,sepal_width,petal_length,petal_width\n"
+    (tmp_path / "rows.csv").write_text(f"{header}5.1,3.5,1.4,0.2\n{last}\n")
+    score(iris, tmp_path / "rows.csv", tmp_path / "out.csv", on_error="skip", rejects=tmp_path / "bad.jsonl")
+    assert (tmp_path / "out.csv").read_text().startswith("prediction\n0\n")
+    assert rejected(tmp_path / "bad.jsonl")[-1]["reason"] == "has a quote that is never closed"
+    with pytest.raises(ScoringError, match="has a quote that is never closed"):
+        score(iris, tmp_path / "rows.csv", tmp_path / "other.csv")

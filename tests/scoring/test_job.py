@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from penstock.errors import ConfigError, ScoringError
-from penstock.loading import LoadedModel, load_path
+from penstock.loading import LoadedModel, LoadOptions, load_path
+from penstock.package.save import save_model
 from penstock.scoring import Progress
 from scoring.jobs import score
 
@@ -191,3 +192,44 @@ def test_params_reach_the_model(python_package: Path, tmp_path: Path) -> None:
     plain, moved = (pd.read_csv(tmp_path / name)["prediction"] for name in ("plain.csv", "moved.csv"))
     assert (moved - plain).nunique() == 1
     assert moved[0] != plain[0]
+
+
+def test_a_file_whose_lines_end_with_returns(
+    iris: LoadedModel, iris_frame: Any, iris_estimator: Any, tmp_path: Path
+) -> None:
+    iris_frame.assign(note='two\nlines, "quoted"').to_csv(tmp_path / "rows.csv", index=False)
+    text = (tmp_path / "rows.csv").read_bytes()
+    (tmp_path / "rows.csv").write_bytes(text.replace(b"\n", b"\r"))
+    score(iris, tmp_path / "rows.csv", tmp_path / "out.parquet", keep=("note",), chunk_rows=64)
+    found = pd.read_parquet(tmp_path / "out.parquet")
+    assert found["prediction"].tolist() == iris_estimator.predict(iris_frame).tolist()
+    assert set(found["note"]) == {'two\nlines, "quoted"'}
+
+
+DTYPES = '''
+"""Answers with the dtypes that it sees."""
+
+
+class Model:
+    def predict(self, inputs, params):
+        return [",".join(map(str, inputs.dtypes))] * len(inputs)
+'''
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".arrow", ".csv", ".jsonl"])
+def test_text_reaches_a_model_as_pandas_reads_it(tmp_path: Path, ending: str) -> None:
+    (tmp_path / "dtypes_model.py").write_text(DTYPES)
+    frame = pd.DataFrame({"word": ["a", None, "c", None], "number": [1.0, 2.0, 3.0, 4.0]})
+    package = save_model(tmp_path / "dtypes_model.py", tmp_path / "model", example=frame)
+    target = tmp_path / f"rows{ending}"
+    if ending == ".parquet":
+        frame.to_parquet(target)
+    elif ending == ".arrow":
+        frame.to_feather(target)
+    elif ending == ".csv":
+        frame.to_csv(target, index=False)
+    else:
+        frame.to_json(target, orient="records", lines=True)
+    model = load_path(package.path, LoadOptions(trust_code=True))
+    score(model, target, tmp_path / "out.csv", chunk_rows=3)
+    assert set(pd.read_csv(tmp_path / "out.csv")["prediction"]) == {"str,float64"}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from penstock.errors import ConfigError
 from penstock.scoring import find_sources
 from penstock.scoring.formats import FileFormat, format_of
-from penstock.scoring.plan import Lineage, Options, Plan, Shard, Source, differences, parse_shard
+from penstock.scoring.plan import Lineage, Options, Plan, Shard, Source, deal_files, differences, parse_shard
 from penstock.scoring.reading import Chunk, Position, read_sources
 from penstock.scoring.rejects import Tolerance, parse_tolerance
 
@@ -95,6 +95,39 @@ def test_each_part_has_one_shard_and_shares_are_even(count: int, parts_of: list[
         assert all(len(owners) == 1 for owners in owned)
         shares = [sum(1 for owners in owned if owners == [i]) for i in range(count)]
         assert max(shares) - min(shares) <= 1
+
+
+@given(st.integers(1, 7), st.lists(st.integers(0, 1000), min_size=1, max_size=20))
+def test_whole_files_are_dealt_where_that_is_even(count: int, sizes: list[int]) -> None:
+    owners = deal_files([Source(f"{n}.csv", CSV, size) for n, size in enumerate(sizes)], count)
+    if owners is None:
+        assert count > 1
+        return
+    shares = [sum(size or 1 for size, owner in zip(sizes, owners, strict=True) if owner == i) for i in range(count)]
+    assert set(owners) <= set(range(count))
+    assert max(shares) <= 1.25 * sum(shares) / count
+
+
+def test_how_files_are_dealt() -> None:
+    assert deal_files([Source(f"{n}.csv", CSV, 100) for n in range(6)], 3) == (0, 1, 2, 0, 1, 2)
+    assert deal_files([Source("a.csv", CSV, 10), Source("b.csv", CSV, 30), Source("c.csv", CSV, 20)], 2) == (1, 0, 1)
+    assert deal_files([Source("a.csv", CSV, 100), Source("b.csv", CSV, 100)], 3) is None
+
+
+def test_what_is_not_wanted_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = write(tmp_path, [40, 40], "parquet", 5)
+    groups: list[int] = []
+    real = pq.ParquetFile.iter_batches
+
+    def noted(file: Any, size: int, *, row_groups: list[int], **more: Any) -> Any:
+        groups.extend(row_groups)
+        return real(file, size, row_groups=row_groups, **more)
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", noted)
+    options = Options(CSV, part_rows=12, chunk_rows=5)
+    chunks = read_sources(sources, options, files={1}, wanted=lambda source, part: part == 2)
+    assert [n for chunk in chunks for n in rows_of(chunk)] == list(range(64, 76))
+    assert groups == [4, 5, 6, 7], "the third part of the second file, and none of the first"
 
 
 @pytest.mark.parametrize("text", ["8/8", "-1/8", "1", "1/0", "a/b", "1/2/3", ""])

@@ -89,16 +89,31 @@ def test_empty_lines_are_no_records(end: str) -> None:
     assert (split(piece.data, quoted=False), piece.rows, piece.end) == ([b"a", b"b", b"c"], 3, len(text))
 
 
-def test_rows_before_a_quote_that_is_never_closed_are_given_first() -> None:
-    reader = RecordReader(io.BytesIO(b'a,b\n"c,d\ne,f\n'), quoted=True)
-    first = reader.take(10, 1000)
-    assert first is not None
-    assert first.data == b"a,b\n"
-    with pytest.raises(ScoringError, match="never closed"):
-        reader.take(10, 1000)
+def test_a_quote_that_is_never_closed_ends_with_the_file() -> None:
+    (piece,) = taken(RecordReader(io.BytesIO(b'a,b\n"c,d\ne,f\n'), quoted=True), 10, 1000)
+    assert split(piece.data, quoted=True) == [b"a,b", b'"c,d\ne,f\n']
 
 
 def test_an_endless_record_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "LONGEST_RECORD", 64)
     with pytest.raises(ScoringError, match="longer than"):
         RecordReader(io.BytesIO(b'"' + b"x" * 1000), quoted=True).take(1, 8)
+
+
+def test_carriage_returns_alone_end_records_where_the_first_line_ends_so() -> None:
+    text = b'a,"b\rb"\r1,2\r\r3,4\r'
+    reader = RecordReader(Dribble(text, 3), quoted=True)
+    assert reader.find_returns()
+    (piece,) = taken(reader, 100, 1000)
+    assert split(piece.data, quoted=True) == [b'a,"b\nb"', b"1,2", b"3,4"]
+    again = io.BytesIO(text)
+    again.seek(8)
+    (piece,) = taken(RecordReader(again, quoted=True, start=8, returns=True), 100, 1000)
+    assert (split(piece.data, quoted=True), piece.end) == ([b"1,2", b"3,4"], len(text))
+
+
+@pytest.mark.parametrize("text", [b"a,b\r\n1,2\r", b'"a\r",b\n1\r,2\n', b"a,b", b""])
+def test_other_carriage_returns_stay(text: bytes) -> None:
+    reader = RecordReader(io.BytesIO(text), quoted=True)
+    assert not reader.find_returns()
+    assert b"".join(piece.data for piece in taken(reader, 100, 1000)) == text

@@ -203,6 +203,26 @@ def test_shards_together_are_the_whole(tmp_path: Path, iris: LoadedModel, rows: 
     assert [orjson.loads(line)["row"] for line in rejects.read_bytes().splitlines()] == [3, 90]
 
 
+def test_shards_of_many_files_open_their_own_alone(
+    tmp_path: Path, iris: LoadedModel, rows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    for number in range(4):
+        shutil.copy(rows / "a.csv", source / f"{number}.csv")
+    score(iris, source, f"{tmp_path}/whole/", output_format="csv", **SHAPING)
+    opened: list[str] = []
+    real = places.Local.open
+    monkeypatch.setattr(places.Local, "open", lambda self, path: opened.append(Path(path).stem) or real(self, path))
+    for index in range(2):
+        opened.clear()
+        score(iris, source, f"{tmp_path}/shared/", output_format="csv", shard=Shard(index, 2), **SHAPING)
+        own = [stem for stem in opened if stem.isdigit()]
+        assert own == ["0", *[str(index), str(index + 2)]], "the first is looked at to decide the output's columns"
+    assert finish(f"{tmp_path}/shared/").parts == 8
+    assert files(tmp_path / "shared") == files(tmp_path / "whole")
+
+
 def test_a_job_killed_for_real_goes_on(tmp_path: Path, iris_package: Path, wait: Callable[..., None]) -> None:
     source = tmp_path / "rows.csv"
     line = "5.1,3.5,1.4,0.2\n6.7,3.0,5.2,2.3\n5.9,3.0,4.2,1.5\n"

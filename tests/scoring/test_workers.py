@@ -130,10 +130,17 @@ def test_what_fails_behind_is_raised_in_front() -> None:
     def fail() -> None:
         raise OSError("disk full")
 
+    made: list[int] = []
+    waiting = threading.Event()
+    behind.call(waiting.wait, 60)
     behind.call(fail)
+    waiting.set()
     with pytest.raises(OSError, match="disk full"):
         behind.drain()
+    behind.call(made.append, 1)
+    behind.drain()
     behind.close()
+    assert not made, "what stands behind a failed call is not made"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX signals")

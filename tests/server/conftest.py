@@ -33,7 +33,7 @@ class ServerProcess:
             cwd=directory,
             env=environment,
         )
-        self.url = ""
+        self.url = self.admin_url = ""
         self._lines: Queue[str | None] = Queue()
         self._errors: list[str] = []
         self._readers = [
@@ -59,16 +59,22 @@ class ServerProcess:
         return "".join(self._errors)
 
     def wait_ready(self) -> ServerProcess:
-        """Waits for the line that says where it listens."""
+        """Waits for the line that says where it listens; the admin port's comes before it."""
+        line = self._line()
+        if found := re.fullmatch(r"admin on (http://\S+)", line):
+            self.admin_url, line = found[1], self._line()
+        found = re.fullmatch(r"serving on (http://\S+)", line)
+        assert found, line
+        self.url = found[1]
+        return self
+
+    def _line(self) -> str:
         try:
             line = self._lines.get(timeout=READY_WITHIN)
         except Empty:
             raise AssertionError(f"not ready after {READY_WITHIN:g} s:\n{self.stderr}") from None
         assert line is not None, f"it ended instead of serving:\n{self.stderr}"
-        found = re.fullmatch(r"serving on (http://\S+)", line)
-        assert found, line
-        self.url = found[1]
-        return self
+        return line
 
     def wait_exit(self, seconds: float = 30.0) -> int:
         code = self.process.wait(seconds)

@@ -39,7 +39,7 @@ class World:
         self.file = tempfile.TemporaryFile()  # noqa: SIM115  (closed by close)
         self.counts = ConnectionCounts.prepare(self.file.fileno(), workers)
         self.acceptors = [
-            Acceptor(self.listener.dup(), n, ConnectionCounts(self.file.fileno())) for n in range(1, workers + 1)
+            Acceptor([self.listener.dup()], n, ConnectionCounts(self.file.fileno())) for n in range(1, workers + 1)
         ]
         self.clients: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
@@ -159,10 +159,10 @@ async def test_without_file_descriptors_clients_wait(
 ) -> None:
     monkeypatch.setattr("penstock.server.accepting._NO_FILE_DESCRIPTORS", 0.02)
     world = make(1)
-    world.acceptors[0]._listener = Full(world.acceptors[0]._listener, 3)  # type: ignore[assignment]
+    world.acceptors[0]._listeners = [Full(world.acceptors[0]._listeners[0], 3)]  # type: ignore[list-item]
     world.start(1)
     assert await world.connect() == 1
-    assert world.acceptors[0]._listener.times == 0  # type: ignore[attr-defined]
+    assert world.acceptors[0]._listeners[0].times == 0  # type: ignore[attr-defined]
 
 
 async def test_closing_twice_or_before_the_start_does_no_harm(make: Callable[[int], World]) -> None:

@@ -118,8 +118,8 @@ class TestListings:
         async with bench.open() as http:
             assert (await http.get("/models")).json() == {
                 "models": [
-                    {"name": "a", "ready": False, "version": None, "alias": None},
-                    {"name": "b", "ready": True, "version": "1", "alias": None},
+                    {"name": "a", "ready": False, "version": None, "alias": None, "stale": False},
+                    {"name": "b", "ready": True, "version": "1", "alias": None, "stale": False},
                 ],
                 "default": None,
             }

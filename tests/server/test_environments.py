@@ -112,6 +112,22 @@ def test_conflicting_libraries_are_served_side_by_side(
         assert asked.json() == {"predictions": answer}
 
 
+def test_one_model_of_several_has_libraries_of_its_own_in_every_worker(
+    launch: Launch, package: Package, one_and_two: tuple[Path, Path], shell: dict[str, str], tmp_path: Path
+) -> None:
+    """As penstock.toml says it. In the gateway's own environment there is no alpha."""
+    first, _ = one_and_two
+    (tmp_path / "penstock.toml").write_text(
+        f'trust_code = true\n[models.own]\nmodel = "{first}"\nenv_manager = "uv"\n[models.plain]\nmodel = "{first}"\n'
+    )
+    variables = {name: value for name, value in ours(shell).items() if name != "PENSTOCK_ENV_MANAGER"}
+    server = launch("--workers", "2", **variables).wait_ready()
+    for _ in range(8):  # each on a connection of its own, so that both workers answer
+        for name, answer in (("own", [6.0]), ("plain", [5.0])):
+            asked = httpx.post(f"{server.url}/models/{name}/invocations", json={"inputs": [[5.0, 0.0]]}, timeout=60)
+            assert asked.json() == {"predictions": answer}
+
+
 def test_an_environment_that_cannot_be_built_leaves_the_current_version_answering(
     launch: Launch, package: Package, one_and_two: tuple[Path, Path], shell: dict[str, str], tmp_path: Path
 ) -> None:

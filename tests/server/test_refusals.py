@@ -19,7 +19,7 @@ from penstock.server.protocol import BoundedProtocol
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import Servable
 from penstock.serving.served_model import ServedModel
-from server.test_protocol import Wire
+from server.wire import Wire
 from serving.fakes import until
 
 BODY = b'{"inputs": [[1, 2, 3]]}'

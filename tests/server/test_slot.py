@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from penstock.server.control import Begin, Channel, Drain, Hello, Message, Numbers
+from penstock.server.control import Beat, Begin, Channel, Drain, Hello, Message, Numbers
 from penstock.server.slot import Slot
 from serving.fakes import settle, until
 
@@ -175,3 +175,21 @@ async def test_stopping_does_not_wait_for_a_restart(world: World) -> None:
     assert world.keeping.done()
     await settle()
     assert world.restarts == 1
+
+
+async def test_one_that_gives_no_sign_of_life_is_killed(world: World) -> None:
+    process = await world.started()
+    for _ in range(10):
+        world.slot.beat(2)  # it is on its way: nothing is expected of it
+    process.far.send(Hello())
+    await until(lambda: world.heard)
+    world.slot.beat(2)
+    world.slot.beat(2)
+    assert [await process.far.receive(), await process.far.receive()] == [Beat(), Beat()]
+    process.far.send(Beat())  # one answer is enough
+    await until(lambda: len(world.heard) == 2)
+    world.slot.beat(2)
+    world.slot.beat(2)
+    assert process.returncode is None
+    world.slot.beat(2)
+    assert process.returncode == -9

@@ -32,7 +32,7 @@ class World:
         self.supervisor = supervisor
         self.gateway = Gateway([], Metrics(process=False))
         self.server = FakeServer()
-        self.worker = Worker(near, self.gateway, self.server, {})  # type: ignore[arg-type]
+        self.worker = Worker(near, self.gateway, self.server, {}, lambda name, alias: None)  # type: ignore[arg-type, return-value]
         self.following = asyncio.create_task(self.worker.follow_orders())
 
 

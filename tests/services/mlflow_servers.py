@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
+from services.tools import give_up
 
 ROOT = Path(__file__).parents[2]
 BIN = ROOT / ".venv-mlflow" / "bin"
@@ -23,8 +23,7 @@ BIN = ROOT / ".venv-mlflow" / "bin"
 def require_mlflow() -> None:
     """Skips on a laptop, fails in CI, where MLflow's environment is missing."""
     if not (BIN / "mlflow").exists():
-        stop = pytest.fail if os.environ.get("CI") else pytest.skip
-        stop("MLflow's environment is missing: make mlflow-env")
+        give_up("MLflow's environment is missing: make mlflow-env")
 
 
 def free_port() -> int:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from penstock.errors import Closing, PenstockError, ProofFailed, WorkerLost
 from penstock.metrics import Metrics
 from penstock.serving.crew import Crew, CrewStage, CrewVersion
-from penstock.serving.plan import Ask, Order, PlannedVersion, Tell
+from penstock.serving.plan import Ask, Mark, PlannedVersion, Tell, Word
 from serving.fakes import settle
 
 
@@ -28,7 +28,7 @@ class World:
         self.crew = Crew(size, self.joined, self.unfit)
         self.metrics = Metrics(process=False)
         self.stage = CrewStage(self.crew, "m", self.metrics, alias="production")
-        self.orders: dict[int, list[Order]] = {}
+        self.orders: dict[int, list[Word]] = {}
         self.joins: list[int] = []
         self.unfits: list[tuple[int, str]] = []
 
@@ -364,3 +364,37 @@ def test_workers_that_answer_never_differ(events: list[tuple[str, int]]) -> None
             await asyncio.gather(preparing, return_exceptions=True)
 
     asyncio.run(play())
+
+
+async def test_every_worker_knows_what_may_be_stale() -> None:
+    world = World(2)
+    world.arrive(1)
+    world.stage.mark(stale=False)
+    world.stage.mark(stale=True)
+    world.stage.mark(stale=True)
+    world.arrive(2)
+    assert world.orders == {1: [Mark(True)], 2: [Mark(True)]}
+    world.stage.mark(stale=False)
+    world.arrive(3)
+    assert world.orders == {1: [Mark(True), Mark(False)], 2: [Mark(True), Mark(False)], 3: []}
+
+
+async def test_what_one_worker_gives_up_is_told_to_who_follows(world: World) -> None:
+    """One worker's processes are enough to judge a version by; all go back together."""
+    told: list[tuple[str, str]] = []
+
+    def give_up(version: str, why: str) -> None:
+        told.append((version, why))
+        world.stage.revert()
+        world.stage.retire_previous()
+
+    world.stage.on_failed = give_up
+    world.arrive(1, 2)
+    await world.serve(1)
+    await world.serve(2)
+    assert (world.told(1), world.told(2)) == (("2", "1"), ("2", "1"))
+    world.crew.gave_up("m", "2", "ended with code 3")
+    world.crew.gave_up("nobody", "2", "ended with code 3")
+    assert told == [("2", "ended with code 3")]
+    assert (world.told(1), world.told(2)) == (("1", None), ("1", None))
+    assert world.unfits == []

@@ -14,7 +14,7 @@ from penstock.metrics import Metrics
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import Servable, State
 from penstock.serving.served_model import ServedModel
-from serving.fakes import loaded
+from serving.fakes import loaded, until
 
 
 class Scripted:
@@ -155,3 +155,21 @@ async def test_a_follower_that_broke_does_not_keep_close_from_closing(
     assert source.servable is not None
     assert source.servable.state is State.CLOSED
     assert [r.levelno for r in caplog.records if r.exc_info] == [logging.ERROR]
+
+
+@pytest.mark.parametrize("cyclic", [True, False])
+async def test_what_a_closed_version_left_is_collected_as_thoroughly_as_it_needs(
+    metrics: Metrics, servable: Any, monkeypatch: pytest.MonkeyPatch, cyclic: bool
+) -> None:
+    thaws: list[bool] = []
+    monkeypatch.setattr("penstock.serving.gateway.settle", lambda *, thaw=True: thaws.append(thaw))
+    (a,) = models(metrics, "a")
+    first = servable("a")
+    first.loaded.predictor.cyclic = cyclic
+    gateway = Gateway([a], metrics, sources=[Scripted(a, first)], tidy=True)
+    await gateway.start()
+    assert thaws == [True]
+    a.arrange(servable("a", "2"), None)
+    await until(lambda: len(thaws) == 2)
+    assert thaws[1] is cyclic
+    await gateway.close()

@@ -58,7 +58,7 @@ async def world(identity_onnx_package: Path) -> Any:
     yield made
     made.model.close()
     await made.served.close()
-    assert all(p.closed == 1 for p in made.predictors.values())
+    await until(lambda: all(p.closed == 1 for p in made.predictors.values()))
 
 
 async def test_a_version_answers_when_it_is_told_to(world: World) -> None:
@@ -98,7 +98,7 @@ async def test_a_candidate_is_kept_until_it_is_given_up(world: World) -> None:
     world.model.tell("1", None, "2")
     assert not world.predictors["2"].closed
     world.model.tell("1", None, None)
-    assert world.predictors["2"].closed == 1
+    await until(lambda: world.predictors["2"].closed == 1)
     assert world.state == ("1", None)
 
 
@@ -127,4 +127,4 @@ async def test_every_change_of_two_versions_can_be_told(identity_onnx_package: P
             assert world.state == pair, (before, after)
         world.model.close()
         await world.served.close()
-        assert all(p.closed == 1 for p in world.predictors.values())
+        await until(lambda: all(p.closed == 1 for p in world.predictors.values()))  # noqa: B023  (awaited here)

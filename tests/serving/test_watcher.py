@@ -209,7 +209,7 @@ async def test_a_superseded_load_is_dropped_and_closed(world: World) -> None:
     assert world.loads == ["1", "2"]  # one at a time
     world.held["2"].set()
     await world.step()
-    assert world.predictors["2"][0].closed == 1
+    await until(lambda: world.predictors["2"][0].closed == 1)
     await world.step()
     assert (world.answering, world.kept, world.loads) == ("3", "1", ["1", "2", "3"])
     assert world.count("swaps", kind="swap") == 1
@@ -225,7 +225,7 @@ async def test_a_load_for_a_move_that_was_taken_back_is_dropped(world: World) ->
     world.held["2"].set()
     await world.step()
     assert (world.answering, world.kept) == ("1", None)
-    assert world.predictors["2"][0].closed == 1
+    await until(lambda: world.predictors["2"][0].closed == 1)
 
 
 async def test_a_revert_does_not_wait_for_a_load(world: World) -> None:
@@ -241,7 +241,7 @@ async def test_a_revert_does_not_wait_for_a_load(world: World) -> None:
     world.held["3"].set()
     await world.step()
     assert world.answering == "1"
-    assert world.predictors["3"][0].closed == 1
+    await until(lambda: world.predictors["3"][0].closed == 1)
 
 
 async def test_the_previous_version_goes_when_its_time_is_over(world: World) -> None:
@@ -343,7 +343,7 @@ async def test_ending_waits_for_a_load_and_releases_it(world: World) -> None:
     world.held["2"].set()
     await asyncio.wait([running])
     assert world.answering == "1"
-    assert world.predictors["2"][0].closed == 1
+    await until(lambda: world.predictors["2"][0].closed == 1)
 
 
 async def test_a_follower_describes_itself(world: World) -> None:
@@ -374,3 +374,59 @@ class TestPinned:
         with pytest.raises(PenstockError):
             await pinned(fail).start()
         assert world.count("loads", outcome="failed") == 1
+
+
+class TestAVersionThatFailsWhileItAnswers:
+    async def test_the_one_before_it_takes_over_and_stays(self, world: World, caplog: pytest.LogCaptureFixture) -> None:
+        await world.follower.start()
+        world.promote("2")
+        await world.step()
+        assert world.served.current is not None
+        world.served.current.on_failed("was killed by signal 11 (SIGSEGV)")
+        assert (world.answering, world.kept) == ("1", None)
+        assert world.count("swaps", kind="revert") == 1
+        (said,) = errors(caplog)
+        assert "version 2 has failed" in said
+        assert "version 1 answers again" in said
+        assert "SIGSEGV" in said
+        world.now += 1e6
+        await world.step()
+        assert (world.answering, world.loads) == ("1", ["1", "2"])
+        await until(lambda: world.predictors["2"][0].closed)
+
+    async def test_another_promotion_is_followed(self, world: World) -> None:
+        await world.follower.start()
+        world.promote("2")
+        await world.step()
+        assert world.served.current is not None
+        world.served.current.on_failed("ended")
+        world.promote("3")
+        await world.step()
+        assert world.answering == "3"
+
+    async def test_it_is_tried_again_when_it_is_named_again(self, world: World) -> None:
+        await world.follower.start()
+        world.promote("2")
+        await world.step()
+        assert world.served.current is not None
+        world.served.current.on_failed("ended")
+        world.promote("1")
+        await world.step()
+        world.promote("2")
+        await world.step()
+        assert world.answering == "2"
+
+    async def test_where_none_is_warm_it_goes_on(self, world: World) -> None:
+        await world.follower.start()
+        assert world.served.current is not None
+        world.served.current.on_failed("ended")
+        await world.step()
+        assert (world.answering, world.loads) == ("1", ["1"])
+
+    async def test_one_that_only_waits_warm_changes_nothing(self, world: World) -> None:
+        await world.follower.start()
+        world.promote("2")
+        await world.step()
+        assert world.served.previous is not None
+        world.served.previous.on_failed("ended")
+        assert (world.answering, world.kept) == ("2", "1")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
+from penstock.artifacts.cache import PackageCache, default_cache
+from penstock.artifacts.remote import RemoteStore
 from penstock.errors import (
     PackageError,
     PackageExists,
@@ -16,7 +17,6 @@ from penstock.errors import (
     PackagingFailed,
     RegistryReadOnly,
     SealBroken,
-    Unsupported,
 )
 from penstock.package import PackagedModel
 from penstock.package.directory import new_directory
@@ -24,7 +24,8 @@ from penstock.package.seal import list_files, write_seal
 
 
 class ArtifactStore(Protocol):
-    """Packages under keys like `<model name>/<digest>`."""
+    """Packages under keys like `<model name>/<digest>`. A store elsewhere may also raise RegistryDenied,
+    RegistryUnavailable and DependencyMissing."""
 
     def put(self, package: PackagedModel, key: str) -> None:
         """Copies the package in and seals the copy; one that is there already is kept. Raises RegistryReadOnly."""
@@ -36,18 +37,22 @@ class ArtifactStore(Protocol):
         """Deletes the package; one that is not there is no error. Raises RegistryReadOnly."""
 
 
-def open_store(url: str) -> ArtifactStore:
-    """The store at a directory or a file: URL. Raises Unsupported for other schemes."""
-    scheme = urlsplit(url).scheme if "://" in url or url.startswith("file:") else ""
-    if scheme not in _STORES:
-        raise Unsupported(f"Packages cannot be read from {scheme}: URLs ({url}).", hint="Give a local directory.")
-    return _STORES[scheme](url)
+def open_store(url: str, cache: PackageCache | None = None) -> ArtifactStore:
+    """The store at a directory, a file: URL, or a URL that fsspec knows; `cache` keeps what is fetched from the last.
+    Connects to nothing."""
+    if "://" in url and not url.startswith("file:"):
+        return RemoteStore(url, cache or PackageCache(default_cache()))
+    return LocalStore(url)
 
 
-def fetch_package(source: str, digest: str | None) -> Path:
-    """The package at a path or URL as a local directory, verified. Raises PackageNotFound, SealBroken, Unsupported."""
+def fetch_package(source: str, digest: str | None, cache: PackageCache | None = None) -> Path:
+    """The package at a path or URL as a local directory, verified.
+
+    Raises PackageNotFound, SealBroken, and for URLs CacheUnusable, DependencyMissing, Unsupported, RegistryDenied,
+    RegistryUnavailable.
+    """
     root, slash, key = source.rstrip("/").rpartition("/")
-    return open_store(root or slash or ".").fetch(unquote(key) if source.startswith("file:") else key, digest)
+    return open_store(root or slash or ".", cache).fetch(unquote(key) if source.startswith("file:") else key, digest)
 
 
 class LocalStore:
@@ -109,6 +114,3 @@ def _matches(path: Path, digest: str) -> bool:
     except PackageError:  # gone, changed, or not readable any more
         return False
     return package.digest == digest
-
-
-_STORES: dict[str, Callable[[str], ArtifactStore]] = {"": LocalStore, "file": LocalStore}

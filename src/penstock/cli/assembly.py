@@ -7,6 +7,7 @@ import asyncio
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 
@@ -22,35 +23,43 @@ from penstock.package import PackagedModel
 from penstock.registry import Registry, open_registry
 from penstock.registry.interface import ModelVersion
 from penstock.registry.reference import ModelReference, parse_reference
+from penstock.registry.resolutions import LastResolution, resolve_or_recall
 from penstock.server.app import make_app
-from penstock.server.run import RunOptions, serve
+from penstock.server.run import RunOptions, port_of, serve
 from penstock.serving.admission import Intake
 from penstock.serving.gateway import Gateway
 from penstock.serving.guard import SignatureGuard
 from penstock.serving.isolated import GRACE, Isolation, Loaded, load_served, own_interpreter
+from penstock.serving.pattern import Join, Member, Pattern
 from penstock.serving.servable import ServingOptions, slots_of
 from penstock.serving.served_model import ServedModel
 from penstock.serving.stage import LoadedVersion, LocalStage, in_a_thread
 from penstock.serving.watcher import Follower, FollowOptions, Pinned, Source
 
 
-async def serve_forever(settings: Settings, bound: socket.socket, announce: Callable[[str], None]) -> None:
-    """Serves the settings' models on a bound socket until a signal comes. Raises what loading raises."""
+async def serve_forever(
+    settings: Settings, bound: socket.socket, announce: Callable[[str], None], admin: socket.socket | None = None
+) -> None:
+    """Serves the settings' models on a bound socket, and what `admin_port` moves on a second one, until a signal comes.
+    Raises what loading raises."""
     references = parse_models(settings)
     with registry_of(settings, references) as registry:
         gateway = make_gateway(settings, references, registry)
-        app = app_of(settings, gateway)
-        await serve(app, gateway, bound, run_options_of(settings), on_ready=announce)
+        app = app_of(settings, gateway, admin)
+        await serve(app, gateway, bound, run_options_of(settings), on_ready=announce, admin=admin)
 
 
 def parse_models(settings: Settings) -> list[ModelReference]:
     """The models to serve. Raises ConfigError where two have one name, or the default is none of them."""
-    references = [parse_reference(text) for text in settings.models]
+    references = [parse_reference(text, patterns=True) for text in settings.models]
     names = [r.served_as for r in references]
     twice = sorted({n for n in names if names.count(n) > 1})
     if twice:
         raise ConfigError(f"Two models would be served as {twice[0]!r}.", hint="Write NAME=MODEL for one of them.")
-    if settings.default_model is not None and settings.default_model not in names:
+    default = settings.default_model
+    if default is not None and not any(
+        fnmatchcase(default, r.name) if r.is_pattern else default == r.served_as for r in references
+    ):
         raise ConfigError(f"The default model {settings.default_model!r} is none of those served: {', '.join(names)}.")
     return references
 
@@ -61,20 +70,29 @@ def registry_of(settings: Settings, references: list[ModelReference]) -> Iterato
     if all(r.path is not None for r in references):
         yield None
         return
-    registry = open_registry(settings.registry, artifacts=settings.artifacts, read_only=True, cache=settings.cache)
+    registry = open_registry(
+        settings.registry,
+        artifacts=settings.artifacts,
+        read_only=True,
+        cache=settings.cache,
+        cache_size=settings.cache_size,
+    )
     try:
         yield registry
     finally:
         registry.close()
 
 
-def app_of(settings: Settings, gateway: Gateway) -> ASGIApp:
+def app_of(settings: Settings, gateway: Gateway, admin: socket.socket | None) -> ASGIApp:
     return make_app(
         gateway,
         token=settings.api_token.get_secret_value(),
         max_body_bytes=settings.max_body_bytes,
         timeout=settings.timeout,
         nan_words=settings.nan_words,
+        admin_port=None if admin is None else port_of(admin),
+        predict_route=settings.predict_route,
+        health_route=settings.health_route,
     )
 
 
@@ -129,35 +147,83 @@ def follow_options_of(settings: Settings) -> FollowOptions:
 def make_gateway(settings: Settings, references: list[ModelReference], registry: Registry | None) -> Gateway:
     """The gateway for these models, not yet started."""
     metrics = Metrics()
-    models = [ServedModel(r.served_as, metrics, alias=r.alias) for r in references]
+    away: set[str] = set()
+    named = [r for r in references if not r.is_pattern]
+    models = [ServedModel(r.served_as, metrics, alias=r.alias) for r in named]
     sources = [
-        _source(settings.of(r.served_as), r, m, registry, metrics) for r, m in zip(references, models, strict=True)
+        _source(settings.of(r.served_as), r, m, registry, metrics, away) for r, m in zip(named, models, strict=True)
     ]
-    return Gateway(
-        models, metrics, default=settings.default_model, sources=sources, tidy=True, intake=intake_of(settings)
-    )
+    gateway = Gateway(
+        models, metrics, default=settings.default_model, sources=sources, patterns=patterns_of(references), tidy=True,
+        intake=intake_of(settings),
+    )  # fmt: skip
+    for reference in references:
+        if reference.is_pattern:
+            assert registry is not None
+            gateway.add_source(_pattern(settings, reference, registry, gateway, away))
+    return gateway
+
+
+def patterns_of(references: list[ModelReference]) -> list[str]:
+    return [str(r) for r in references if r.is_pattern]
+
+
+def _pattern(
+    settings: Settings, reference: ModelReference, registry: Registry, gateway: Gateway, away: set[str]
+) -> Pattern:
+    def join(name: str, served_as: str, resolve: Callable[[], ModelVersion]) -> Member:
+        own = settings.of(served_as)
+        served = ServedModel(served_as, gateway.metrics, alias=reference.alias)
+        gateway.add(served)
+        follower = _follower(own, served, resolve, registry, gateway.metrics, away)
+        return Member(follower, partial(gateway.remove, served_as), own.keep_previous)
+
+    return pattern_of(reference, registry, join, gateway.metrics, settings, gateway.serves, gateway.begun)
+
+
+def pattern_of(
+    reference: ModelReference, registry: Registry, join: Join, metrics: Metrics, settings: Settings,
+    serves: Callable[[str], bool], begun: Callable[[str], None],
+) -> Pattern:  # fmt: skip
+    """The source of the models that a pattern names, in one process or in several."""
+    return Pattern(
+        str(reference), partial(registry.search, reference.name, reference.alias), registry.version, join, metrics,
+        taken=serves, on_started=partial(begun, str(reference)), poll_interval=settings.poll_interval,
+    )  # fmt: skip
 
 
 def _source(
-    settings: Settings, reference: ModelReference, served: ServedModel, registry: Registry | None, metrics: Metrics
-) -> Source:
-    load = load_of(settings, reference.served_as)
-    stage = LocalStage(served, metrics, serving_options_of(settings))
+    settings: Settings, reference: ModelReference, served: ServedModel, registry: Registry | None, metrics: Metrics,
+    away: set[str],
+) -> Source:  # fmt: skip
     if not reference.follows:
+        load = load_of(settings, reference.served_as)
+        stage = LocalStage(served, metrics, serving_options_of(settings))
         return Pinned(stage, partial(asyncio.to_thread, _load_pinned, reference, registry, load), metrics)
     assert registry is not None
+    return _follower(
+        settings, served, partial(reference.resolve, registry), registry, metrics, away, last_of(reference, registry)
+    )
+
+
+def _follower(
+    settings: Settings, served: ServedModel, resolve: Callable[[], ModelVersion], registry: Registry, metrics: Metrics,
+    away: set[str], last: LastResolution | None = None,
+) -> Follower[LoadedVersion]:  # fmt: skip
+    stage = LocalStage(served, metrics, serving_options_of(settings))
     fetch = fetch_of(settings, registry, lambda: stage.current)
+    load = load_of(settings, served.name)
 
     def load_version(version: ModelVersion) -> Loaded:
         return load(fetch(version), version.version)
 
-    return Follower(
-        stage,
-        partial(reference.resolve, registry),
-        in_a_thread(load_version),
-        metrics,
-        follow=follow_options_of(settings),
-    )
+    follow = follow_options_of(settings)
+    return Follower(stage, resolve, in_a_thread(load_version), metrics, follow=follow, last=last, away=away)
+
+
+def last_of(reference: ModelReference, registry: Registry) -> LastResolution:
+    """Where a follower keeps what its registry last said."""
+    return LastResolution(registry.cache.root, registry.place, str(reference))
 
 
 def load_of(settings: Settings, name: str) -> Callable[[Path, str], Loaded]:
@@ -182,6 +248,11 @@ def fetch_of(
 def _load_pinned(
     reference: ModelReference, registry: Registry | None, load: Callable[[Path, str], Loaded]
 ) -> LoadedVersion:
-    version, path = fetch_reference(reference, registry)
+    version, path = fetch_reference(reference, registry, resolve_pinned)
     loaded = load(path, version)
     return LoadedVersion(version or loaded.digest[:12], loaded)
+
+
+def resolve_pinned(reference: ModelReference, registry: Registry) -> ModelVersion:
+    """A version named by its number; while the registry is away, what that was."""
+    return resolve_or_recall(partial(reference.resolve, registry), last_of(reference, registry))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,6 +20,13 @@ def console(*, stderr: bool = False) -> Console:
     return Console(
         stderr=stderr, highlight=False, soft_wrap=False, width=None if stream.isatty() else _PIPED_WIDTH, emoji=False
     )
+
+
+def print_table(screen: Console, table: Any) -> None:
+    """Without the blanks that rich fills columns up with, which paste badly."""
+    with screen.capture() as captured:
+        screen.print(table)
+    sys.stdout.write("\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n")
 
 
 def human_size(count: int) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,8 @@ from penstock.config import Settings, load_settings
 
 if TYPE_CHECKING:
     from penstock.environments import Entry
+    from penstock.registry import Registry
+    from penstock.registry.reference import ModelReference
 
 # What `build` reads of the settings; the others are for serving.
 _READ = ("registry", "artifacts", "cache", "wheels", "flavor", "trust_code", "strict_env")
@@ -49,7 +53,6 @@ def build(models: tuple[str, ...], file: Path | None, **flags: Any) -> None:
       penstock env build ./model --wheels ./wheels
     """
     from penstock.cli.assembly import parse_models, registry_of
-    from penstock.loading import fetch_reference
     from penstock.logs import set_up_logging
     from penstock.package import PackagedModel
 
@@ -60,20 +63,46 @@ def build(models: tuple[str, ...], file: Path | None, **flags: Any) -> None:
     if not settings.models:
         raise click.UsageError("Name a model: a package's directory, or a name in the registry.")
     set_up_logging(format=settings.log_format, level=settings.log_level)
-    references = parse_models(settings)
-    if not models:
-        references = [r for r in references if builds_environments(settings.of(r.served_as).env_manager)]
-        if not references:
-            click.echo("None of the models runs in an environment of its own: --env-manager is local.", err=True)
-    built = environments_of(settings.cache, settings.wheels)
+
+    def wanted(name: str) -> bool:
+        return bool(models) or builds_environments(settings.of(name).env_manager)
+
+    references = [r for r in parse_models(settings) if r.is_pattern or wanted(r.served_as)]
+    environments = environments_of(settings.cache, settings.wheels)
+    built = 0
     with registry_of(settings, references) as registry:
-        for reference in references:
-            own = settings.of(reference.served_as)
-            _, path = fetch_reference(reference, registry)
-            made = built.ensure(
-                PackagedModel.open(path), trust_code=own.trust_code, strict_env=own.strict_env, flavor=own.flavor
+        for name, fetch in _packages(references, registry):
+            if not wanted(name):
+                continue
+            own = settings.of(name)
+            made = environments.ensure(
+                PackagedModel.open(fetch()), trust_code=own.trust_code, strict_env=own.strict_env, flavor=own.flavor
             )
-            click.echo(f"{reference.served_as}: Python {made.version} in {made.python.parents[1]}")
+            click.echo(f"{name}: Python {made.version} in {made.python.parents[1]}")
+            built += 1
+    if not built:
+        click.echo("None of the models runs in an environment of its own: --env-manager is local.", err=True)
+
+
+def _packages(references: list[ModelReference], registry: Registry | None) -> Iterator[tuple[str, Callable[[], Path]]]:
+    """Each model's name, those that a pattern stands for now among them, and how its package is had."""
+    from penstock.registry.names import usable_name
+    from penstock.registry.reference import ModelReference
+
+    for reference in references:
+        if not reference.is_pattern:
+            yield reference.served_as, partial(_fetched, reference, registry)
+            continue
+        assert registry is not None
+        for name, number in sorted(registry.search(reference.name, reference.alias).items()):
+            found = ModelReference(usable_name(name), name=name, version=number)
+            yield found.served_as, partial(_fetched, found, registry)
+
+
+def _fetched(reference: ModelReference, registry: Registry | None) -> Path:
+    from penstock.loading import fetch_reference
+
+    return fetch_reference(reference, registry)[1]
 
 
 @env.command("list")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from penstock.cli.environments import env_manager_option, own_environment, wheels_option
-from penstock.cli.models import fetch, load_directory, registry_option
+from penstock.cli.models import fetch, load_directory, registry_if_needed
 
 if TYPE_CHECKING:
     from penstock.package import PackagedModel
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("model")
-@registry_option
+@registry_if_needed
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def inspect(model: str, registry: str, as_json: bool) -> None:
+def inspect(model: str, registry: str | None, as_json: bool) -> None:
     """Show what is in a package, without loading it. MODEL is as for penstock serve.
 
     \b
@@ -127,7 +127,7 @@ def _print_facts(facts: dict[str, Any]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from penstock.cli.console import console, human_size
+    from penstock.cli.console import console, human_size, print_table
 
     screen = console()
     head = Table(box=None, show_header=False, pad_edge=False)
@@ -148,22 +148,15 @@ def _print_facts(facts: dict[str, Any]) -> None:
         ),
     ):
         head.add_row(label, escape(value))
-    _print(screen, head)
+    print_table(screen, head)
     for side in ("inputs", "outputs", "params"):
         if facts[side]:
-            _print(screen, _table(side, facts[side]))
+            print_table(screen, _table(side, facts[side]))
     if facts["libraries"]:
-        _print(screen, _table("libraries", facts["libraries"]))
+        print_table(screen, _table("libraries", facts["libraries"]))
     if facts["curl"]:
         click.echo(f"\nTry it: penstock serve {facts['model']}{'' if facts['data_only'] else ' --trust-code'}, then")
         click.echo(facts["curl"])
-
-
-def _print(screen: Any, table: Any) -> None:
-    """Without the blanks that rich fills columns up with, which paste badly."""
-    with screen.capture() as captured:
-        screen.print(table)
-    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def _trust(facts: dict[str, Any]) -> str:
@@ -192,7 +185,7 @@ def _table(title: str, rows: list[dict[str, Any]]) -> Any:
 
 @click.command()
 @click.argument("model")
-@registry_option
+@registry_if_needed
 @click.option(
     "--trust-code/--no-trust-code", envvar="PENSTOCK_TRUST_CODE", help="Load a package that runs code of its own."
 )
@@ -200,7 +193,9 @@ def _table(title: str, rows: list[dict[str, Any]]) -> Any:
               help="Refuse a model made with another minor version of its library.")  # fmt: skip
 @env_manager_option
 @wheels_option
-def verify(model: str, registry: str, trust_code: bool, strict_env: bool, env_manager: str, wheels: str | None) -> None:
+def verify(
+    model: str, registry: str | None, trust_code: bool, strict_env: bool, env_manager: str, wheels: str | None
+) -> None:
     """Check a package: its seal, that it loads, that it repeats its recorded answers. MODEL is as for penstock serve.
 
     \b

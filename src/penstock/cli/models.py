@@ -23,13 +23,23 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def registry_option(command: F) -> F:
     """--registry for commands that have no other settings; what is not given comes from the variables."""
+    return _registry_option(_registry_url)(command)
+
+
+def registry_if_needed(command: F) -> F:
+    """The same for commands that take a MODEL, as it was given: a path needs no registry, and then the settings, whose
+    library takes a while to import, are not asked."""
+    return _registry_option(None)(command)
+
+
+def _registry_option(callback: Callable[..., Any] | None) -> Callable[[F], F]:
     return click.option(
         "--registry",
         metavar="URL",
-        callback=_registry_url,
+        callback=callback,
         help="The registry: a directory, a database's URL, or an MLflow server's http://….  [default: "
         "./penstock-registry]  [PENSTOCK_REGISTRY, MLFLOW_REGISTRY_URI, MLFLOW_TRACKING_URI]",
-    )(command)
+    )
 
 
 def _registry_url(context: click.Context, parameter: click.Parameter, given: str | None) -> str:
@@ -38,8 +48,9 @@ def _registry_url(context: click.Context, parameter: click.Parameter, given: str
     return registry_url(given, os.environ)
 
 
-def fetch(model: str, registry: str) -> Path:
-    """The package's directory: its own, or a copy on this machine. Raises what resolving and fetching raise."""
+def fetch(model: str, registry: str | None) -> Path:
+    """The package's directory: its own, or a copy on this machine. `registry` is as given by `registry_if_needed`.
+    Raises what resolving and fetching raise."""
     from penstock.loading import fetch_reference
 
     with _resolvable(model, registry) as (reference, source):
@@ -48,7 +59,7 @@ def fetch(model: str, registry: str) -> Path:
 
 def load(
     model: str,
-    registry: str,
+    registry: str | None,
     options: LoadOptions,
     environment: Callable[[PackagedModel], Interpreter] | None = None,
 ) -> tuple[str, str, LoadedModel]:
@@ -71,23 +82,32 @@ def load_directory(
 
     if environment is None:
         return load_path(path, options)
+    from penstock.artifacts import hold
     from penstock.host.asking import load_apart
 
     package = PackagedModel.open(path)
-    return load_apart(package, options, environment(package))
+    held = hold(path)  # building may take minutes
+    try:
+        return load_apart(package, options, environment(package))
+    finally:
+        held.close()
 
 
 @contextmanager
-def _resolvable(model: str, registry: str) -> Iterator[tuple[ModelReference, Registry | None]]:
+def _resolvable(model: str, registry: str | None) -> Iterator[tuple[ModelReference, Registry | None]]:
     """What a user wrote, and the registry to look it up in; None where none is needed."""
-    from penstock.registry import open_registry
     from penstock.registry.reference import parse_reference
 
     reference = parse_reference(model)
     if reference.path is not None:
         yield reference, None
         return
-    source = open_registry(registry, artifacts=os.environ.get("PENSTOCK_ARTIFACTS"), read_only=True)
+    from penstock.config import registry_url
+    from penstock.registry import open_registry
+
+    source = open_registry(
+        registry_url(registry, os.environ), artifacts=os.environ.get("PENSTOCK_ARTIFACTS"), read_only=True
+    )
     try:
         yield reference, source
     finally:

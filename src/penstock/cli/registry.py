@@ -12,7 +12,9 @@ import click
 from penstock.cli.models import registry_option
 
 if TYPE_CHECKING:
-    from penstock.registry import Registry
+    from penstock.cli.registry_wait import Gateways
+    from penstock.registry import AliasMove, ModelVersion, Registry
+    from penstock.registry.lineage import Lineage
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -49,15 +51,34 @@ _alias = click.option("--alias", default=PRODUCTION, show_default=True, help="Th
 _reason = click.option("--reason", default="", help="Why; kept in the history.")
 
 
+def _waits(command: F) -> F:
+    """The options of commands that move an alias and may wait for gateways to follow."""
+    for option in (
+        click.option(
+            "--wait-timeout", default=60.0, show_default=True, metavar="SECONDS", help="How long to wait at most.",
+            type=click.FloatRange(min=0),
+        ),
+        click.option("--wait-as", metavar="NAME", help="The name that they serve it under, where it is another one."),
+        click.option(
+            "--wait", "urls", multiple=True, metavar="URL",
+            help="Return only when the gateway at this address serves the version, in all its workers; exit code 1 "
+            "where it cannot. May be repeated. PENSTOCK_API_TOKEN is the token that they ask for.",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
 @registry.command()
 @click.argument("name")
 @click.argument("package")
 @click.option("--alias", help="Point this alias at the new version, for example production.")
 @click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="Tag the version. May be repeated.")
 @click.option("--description", default="", help="What is new in this version.")
+@click.option("--reason", default="", help="Why the alias moves; kept in the history.")
 @_common
 def add(
-    name: str, package: str, alias: str | None, tags: tuple[str, ...], description: str,
+    name: str, package: str, alias: str | None, tags: tuple[str, ...], description: str, reason: str,
     registry: str, artifacts: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Verify PACKAGE, copy it to the registry and register it as the next version of NAME.
@@ -71,7 +92,9 @@ def add(
 
     pairs = dict(_pair(tag) for tag in tags)
     with _opened(registry, artifacts) as target:
-        version = publish(target, name, package, alias=alias, tags=pairs, description=description, by=_user())
+        version = publish(
+            target, name, package, alias=alias, tags=pairs, description=description, by=_user(), reason=reason
+        )
     output.added(version, alias, as_json=as_json)
 
 
@@ -96,7 +119,8 @@ def list_(registry: str, artifacts: str | None, as_json: bool) -> None:
 @click.argument("version", required=False)
 @_common
 def show(name: str, version: str | None, registry: str, artifacts: str | None, as_json: bool) -> None:
-    """Show a model and its versions, or all about one VERSION.
+    """Show a model and its versions, or all about one VERSION: its package, who registered it and when, the run that
+    made it, and what its signature changes against the version before.
 
     \b
     Example:
@@ -108,7 +132,7 @@ def show(name: str, version: str | None, registry: str, artifacts: str | None, a
         if version is None:
             output.model(source.model(name), source.versions(name), as_json=as_json)
         else:
-            output.version(source.version(name, version), as_json=as_json)
+            output.version(*_lineage(source, name, version), as_json=as_json)
 
 
 @registry.command()
@@ -117,41 +141,46 @@ def show(name: str, version: str | None, registry: str, artifacts: str | None, a
 @_alias
 @_reason
 @click.option("--allow-breaking", is_flag=True, help="Promote even if callers of the current version would break.")
+@_waits
 @_common
 def promote(
-    name: str, version: str, alias: str, reason: str, allow_breaking: bool,
-    registry: str, artifacts: str | None, as_json: bool,
+    name: str, version: str, alias: str, reason: str, allow_breaking: bool, urls: tuple[str, ...],
+    wait_as: str | None, wait_timeout: float, registry: str, artifacts: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Point an alias of NAME at VERSION. Gateways that follow the alias load it and switch over.
 
     \b
     Example:
       penstock registry promote fraud 3 --reason "AUC 0.91 on the May data"
+      penstock registry promote fraud 3 --wait http://gateway-1:8080 --wait http://gateway-2:8080
     """
-    from penstock.cli import registry_output as output
-
+    waiting = _Wait(urls, wait_as or name, wait_timeout)
     with _opened(registry, artifacts) as target:
         move = target.promote(name, version, alias, by=_user(), reason=reason, allow_breaking=allow_breaking)
-    output.move(move, as_json=as_json)
+    waiting.see(move, as_json=as_json)
 
 
 @registry.command()
 @click.argument("name")
 @_alias
 @_reason
+@_waits
 @_common
-def rollback(name: str, alias: str, reason: str, registry: str, artifacts: str | None, as_json: bool) -> None:
+def rollback(
+    name: str, alias: str, reason: str, urls: tuple[str, ...], wait_as: str | None, wait_timeout: float,
+    registry: str, artifacts: str | None, as_json: bool,
+) -> None:  # fmt: skip
     """Point an alias of NAME back at the version it named before. Repeat it to go back further.
 
     \b
     Example:
       penstock registry rollback fraud --reason "too many alerts"
+      penstock registry rollback fraud --wait http://gateway:8080 --wait-timeout 10
     """
-    from penstock.cli import registry_output as output
-
+    waiting = _Wait(urls, wait_as or name, wait_timeout)
     with _opened(registry, artifacts) as target:
         move = target.rollback(name, alias, by=_user(), reason=reason)
-    output.move(move, as_json=as_json)
+    waiting.see(move, as_json=as_json)
 
 
 @registry.command("remove-alias")
@@ -258,6 +287,36 @@ def migrate(registry: str, artifacts: str | None, as_json: bool) -> None:
     output.migrated(done, as_json=as_json)
 
 
+class _Wait:
+    """Gateways to wait for. Made before the alias moves, so that a slip in an address moves nothing."""
+
+    def __init__(self, urls: tuple[str, ...], model: str, seconds: float) -> None:
+        self._gateways: Gateways | None = None
+        self._seconds = seconds
+        if urls:
+            from penstock.cli.registry_wait import Gateways, check_urls
+
+            self._gateways = Gateways(check_urls(urls), model, os.environ.get("PENSTOCK_API_TOKEN", "").strip())
+
+    def see(self, move: AliasMove, *, as_json: bool) -> None:
+        """Prints the move, waits, and prints where each gateway stands. Exits with 1 unless all serve the version."""
+        from penstock.cli import registry_output as output
+
+        gateways = self._gateways
+        if gateways is None or not as_json:
+            output.move(move, as_json=as_json)
+        if gateways is None:
+            return
+        from penstock.cli.registry_wait import wait
+
+        version = str(move.to_version)
+        with output.waiting(version) as progress:
+            standings = wait(lambda: gateways.ask(version), self._seconds, progress)
+        output.waited(move, standings, as_json=as_json)
+        if any(standing.outcome != "serves" for standing in standings):
+            raise SystemExit(1)
+
+
 @contextmanager
 def _opened(url: str, artifacts: str | None, *, read_only: bool = False) -> Iterator[Registry]:
     from penstock.registry import open_registry
@@ -267,6 +326,14 @@ def _opened(url: str, artifacts: str | None, *, read_only: bool = False) -> Iter
         yield opened
     finally:
         opened.close()
+
+
+def _lineage(source: Registry, name: str, number: str) -> tuple[ModelVersion, Lineage | None]:
+    """A version, and how its signature differs from that of the version before, if there is one."""
+    from penstock.registry.lineage import lineage
+
+    version = source.version(name, number)
+    return version, lineage(source, version)
 
 
 def _pair(tag: str) -> tuple[str, str]:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import orjson
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from penstock.cli.console import console
 from penstock.registry import AliasMove, ModelVersion, RegisteredModel
+from penstock.registry.lineage import Lineage
+
+if TYPE_CHECKING:
+    from penstock.cli.registry_wait import Standing
 
 
 def added(version: ModelVersion, alias: str | None, *, as_json: bool) -> None:
@@ -69,9 +77,9 @@ def model(found: RegisteredModel, versions: Sequence[ModelVersion], *, as_json: 
     )
 
 
-def version(found: ModelVersion, *, as_json: bool) -> None:
+def version(found: ModelVersion, lineage: Lineage | None, *, as_json: bool) -> None:
     if as_json:
-        _json(found)
+        _json({**asdict(found), "lineage": lineage and lineage.as_plain()})
         return
     signature = found.signature or {}
     _fields(
@@ -85,9 +93,29 @@ def version(found: ModelVersion, *, as_json: bool) -> None:
         ("Description", found.description),
         ("Run", found.run_id),
         ("Tags", _pairs(found.tags)),
-        ("Created", _when(found.created_at)),
+        ("Registered", _when(found.created_at) + (f" by {found.registered_by}" if found.registered_by else "")),
         *((side.capitalize(), str(signature.get(side) or "")) for side in ("inputs", "outputs", "params")),
     )
+    if lineage is not None:
+        _difference(lineage)
+
+
+def _difference(lineage: Lineage) -> None:
+    """What the signature changes against the version before."""
+    against = f"Against version {lineage.previous}"
+    if lineage.compatible is None:
+        click.echo(f"{against}: one of the two has no signature, so nothing can be compared.")
+        return
+    if not lineage.changes:
+        click.echo(f"{against}: the same signature.")
+        return
+    click.echo(f"{against}: {'compatible' if lineage.compatible else 'breaking'}.")
+    signs = {"added": "+", "removed": "-", "changed": "~"}
+    for c in lineage.changes:
+        what = f"{c.before} -> {c.after}" if c.kind == "changed" else c.after or c.before
+        click.echo(f"  {signs[c.kind]} {c.side} {c.field}: {what}")
+    for broken in lineage.breaks:
+        click.echo(f"  Breaks callers: {broken}.")
 
 
 def move(done: AliasMove, *, as_json: bool) -> None:
@@ -104,6 +132,32 @@ def move(done: AliasMove, *, as_json: bool) -> None:
     else:
         back = "back " if done.kind == "rollback" else ""
         click.echo(f"{where} moved {back}from version {done.from_version} to version {done.to_version}.")
+
+
+@contextmanager
+def waiting(version: str) -> Iterator[Callable[[Sequence[Standing]], None]]:
+    """Shows where gateways stand, on a terminal alone."""
+    screen = console(stderr=True)
+    if not screen.is_terminal:
+        yield lambda standings: None
+        return
+    with screen.status("") as status:
+
+        def show(standings: Sequence[Standing]) -> None:
+            done = sum(s.outcome == "serves" for s in standings)
+            others = "".join(f"\n  {escape(s.url)}: {escape(s.said)}" for s in standings if s.outcome != "serves")
+            status.update(f"{done} of {len(standings)} gateways serve version {version}{others}")
+
+        yield show
+
+
+def waited(made: AliasMove, standings: Sequence[Standing], *, as_json: bool) -> None:
+    if as_json:
+        _json({"move": made, "gateways": standings})
+        return
+    for standing in standings:
+        still = ", and time is up" if standing.outcome == "waiting" else ""
+        click.echo(f"{standing.url}: {standing.said}{still}", err=standing.outcome != "serves")
 
 
 def history(name: str, moves: Sequence[AliasMove], *, as_json: bool) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from penstock.cli.environments import env_manager_option, own_environment, wheels_option
-from penstock.cli.models import load, registry_option
+from penstock.cli.models import load, registry_if_needed
 from penstock.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class ScoreCommand:
     part_rows: int
     dry_run: bool
     verify_against: str | None
-    registry: str
+    registry: str | None
     trust_code: bool
     strict_env: bool
     as_json: bool
@@ -121,7 +121,7 @@ class ScoreCommand:
     metavar="URL",
     help="Also send the first rows to this endpoint, and fail if it answers something else.",
 )
-@registry_option
+@registry_if_needed
 @click.option(
     "--trust-code/--no-trust-code", envvar="PENSTOCK_TRUST_CODE", help="Load a package that runs code of its own."
 )
@@ -195,7 +195,7 @@ def _score(command: ScoreCommand) -> int:
     shard = parse_shard(command.shard) if command.shard else None
     sources = find_sources(command.words[1:], command.input_format)
     output = None if command.dry_run and command.output is None else _output(command, sources)
-    _check_usage(command, output)
+    _check_usage(command, output, sources)
     # One thread for each prediction, whatever the number of workers: answers do not depend on it.
     options = LoadOptions(trust_code=command.trust_code, strict_env=command.strict_env, threads=1)
     name, version, model = load(command.words[0], command.registry, options, environment_of(command))
@@ -298,8 +298,12 @@ def _same_place(output: str, source: str, *, directory: bool) -> bool:
     return input_.startswith(real + os.sep) if directory else input_ == real
 
 
-def _check_usage(command: ScoreCommand, output: Output | None) -> None:
+def _check_usage(command: ScoreCommand, output: Output | None, sources: tuple[Source, ...]) -> None:
     directory = output is not None and output.directory
+    if command.rejects is not None:
+        taken = [source.path for source in sources] + ([output.path] if output and not directory else [])
+        if any(_same_place(command.rejects, path, directory=False) for path in taken):
+            raise ConfigError(f"--rejects {command.rejects} is an input or the output.", hint="Give a file of its own.")
     if command.shard and not directory:
         raise ConfigError("--shard needs a directory output, which all shards share.", hint="Give one: -o scored/")
     if command.shard and command.limit:

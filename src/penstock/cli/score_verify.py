@@ -24,6 +24,7 @@ def verify_against(url: str, prepared: Prepared) -> str:
     The rows are sent as the model takes them; PENSTOCK_API_TOKEN is sent along where it is set.
     """
     from penstock.package import answers_differ
+    from penstock.scoring.scorer import with_text
     from penstock.wire.answers import answer_value
 
     if not url.startswith(("http://", "https://")):
@@ -32,8 +33,10 @@ def verify_against(url: str, prepared: Prepared) -> str:
     rows = prepared.first_payload(_ROWS)
     if not rows.rows:
         raise ScoringError("There are no good rows to ask the endpoint about.")
-    ours = answer_value(prepared.model.predictor.predict(rows, prepared.task.params))
-    body = _body(rows) | ({"params": dict(prepared.task.params)} if prepared.task.params else {})
+    task = prepared.task
+    given = with_text(rows, task.schema) if task.frames else rows
+    ours = answer_value(prepared.model.predictor.predict(given, task.params))
+    body = _body(rows) | ({"params": dict(task.params)} if task.params else {})
     theirs = _ask(target, body)
     if different := answers_differ(ours, theirs, where=""):
         raise ScoringError(f"{target} answers differently: {different}.", hint="Does it serve the same version?")

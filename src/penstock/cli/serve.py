@@ -7,7 +7,9 @@ import ctypes
 import logging
 import os
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,9 @@ def serve(
 
     MODEL is a package's directory, or a name in the registry: NAME (its production version), models:/NAME@alias,
     models:/NAME/3, models:/NAME/latest. An alias is followed: promote another version, and it answers within seconds.
+    'team-*' serves every model whose name matches and that has the alias, also those that come later; [models."team-*"]
+    in the file are their settings. Write quotes around it, or the shell takes it for files.
+
     Where the registry is an MLflow server, models:/NAME/Production, models:/m-ID, runs:/RUN/PATH and
     mlflow-artifacts:/PATH work too. Write NAME=MODEL to serve a model under another name.
 
@@ -53,7 +58,9 @@ def serve(
       penstock serve models:/fraud@champion --registry http://mlflow:5000
       penstock serve fraud --workers 4
       penstock serve fraud churn --env-manager uv
+      penstock serve fraud --host 0.0.0.0 --admin-port 8081
       penstock serve --config penstock.toml
+      penstock serve 'models:/team-*@champion' fraud
       penstock serve -m runs:/8f2c…/model -h 0.0.0.0 -p 5000 -t 60 --env-manager local
     \b
     Then:
@@ -69,6 +76,8 @@ def serve(
         values["models"] = (*models, *model_uri)
     settings, _ = load_settings(values, os.environ, file)
     if not settings.models:
+        settings = settings.model_copy(update={"models": platform_models(os.environ)})
+    if not settings.models:
         raise click.UsageError("Name a model to serve: a package's directory, or a name in the registry.")
     set_up_logging(format=settings.log_format, level=settings.log_level)
     if builds_environments(settings.env_manager) and settings.env_manager != "uv":
@@ -77,20 +86,24 @@ def serve(
 
     settings = settings.model_copy(update={"workers": settings.workers or usable_cores()})
     bound = bind(settings.host, settings.port)  # before anything is loaded: a busy port is known at once
+    admin = None if settings.admin_port is None else bind(settings.host, settings.admin_port, flag="--admin-port")
     keep_memory_together()
     use_uvloop()
-    asyncio.run(_run(settings, bound))
+    asyncio.run(_run(settings, bound, admin))
 
 
-async def _run(settings: Settings, bound: socket.socket) -> None:
+async def _run(settings: Settings, bound: socket.socket, admin: socket.socket | None) -> None:
+    from penstock.server.run import url_of
+
+    say = partial(announce, admin=None if admin is None else url_of(admin))
     if settings.workers == 1:
         from penstock.cli.assembly import serve_forever
 
-        await serve_forever(settings, bound, announce)
+        await serve_forever(settings, bound, say, admin)
     else:
         from penstock.cli.workers import supervise
 
-        await supervise(settings, bound, announce)
+        await supervise(settings, bound, say, admin)
 
 
 def _check_mlflow_flags(values: dict[str, Any], no_conda: bool, install_mlflow: bool, enable_mlserver: bool) -> None:
@@ -106,8 +119,20 @@ def _check_mlflow_flags(values: dict[str, Any], no_conda: bool, install_mlflow: 
         click.echo("--install-mlflow does nothing: Penstock needs no MLflow.", err=True)
 
 
-def announce(url: str) -> None:
-    """The line that scripts wait for."""
+def platform_models(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The model that SageMaker has unpacked for its container; nothing anywhere else. Source: Amazon SageMaker, "Use
+    your own inference code with hosting services"."""
+    from penstock.manifest import FILE_NAME as MANIFEST  # here, since it brings yaml along
+
+    place = Path(environ.get("SM_MODEL_DIR") or "/opt/ml/model")
+    found = [path.parent for path in (place / MANIFEST, *sorted(place.glob(f"*/{MANIFEST}"))) if path.is_file()]
+    return (f"model={found[0]}",) if found else ()
+
+
+def announce(url: str, *, admin: str | None = None) -> None:
+    """The line that scripts wait for, and before it the other port's, so that who waits has both."""
+    if admin is not None:
+        click.echo(f"admin on {admin}")
     click.echo(f"serving on {url}")
 
 

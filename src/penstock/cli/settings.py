@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
+from pydantic import BeforeValidator
+from pydantic.fields import FieldInfo
 
 from penstock.config import FILE_NAME, FILE_VARIABLE, Settings, mlflow_variables_of, variable_of
 
@@ -48,10 +50,13 @@ def _option(name: str) -> Callable[[F], F]:
     text = f"{field.description}{shown}  [{', '.join([variable_of(name), *mlflow_variables_of(name)])}]"
     if field.annotation is bool:
         return click.option(f"{flag}/--no-{name.replace('_', '-')}", name, default=None, help=text)
-    return click.option(flag, *_LETTERS.get(name, ()), name, default=None, type=_type(field.annotation), help=text)
+    return click.option(flag, *_LETTERS.get(name, ()), name, default=None, type=_type(field), help=text)
 
 
-def _type(annotation: Any) -> Any:
+def _type(field: FieldInfo) -> Any:
+    annotation = field.annotation
+    if any(isinstance(mark, BeforeValidator) for mark in field.metadata):
+        return str  # people write it otherwise than it is kept, a size with its unit
     if get_origin(annotation) is Literal:
         return click.Choice(get_args(annotation))
     return next((a for a in (annotation, *get_args(annotation)) if a in (int, float)), str)

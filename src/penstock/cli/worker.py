@@ -1,4 +1,4 @@
-"""A worker process of `penstock serve --workers N`: `python -m penstock.cli.worker CHANNEL LISTENER COUNTS`.
+"""A worker process of `penstock serve --workers N`: `python -m penstock.cli.worker CHANNEL COUNTS LISTENER [ADMIN]`.
 
 The arguments are numbers of inherited files. Only the supervisor starts it.
 """
@@ -10,7 +10,7 @@ import socket
 import sys
 
 
-def main(channel: int, listener: int, counts: int) -> None:
+def main(channel: int, counts: int, *listeners: int) -> None:
     # Ctrl-C reaches every process of a terminal, and is the supervisor's to answer: before anything slow.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     import asyncio
@@ -18,14 +18,14 @@ def main(channel: int, listener: int, counts: int) -> None:
 
     from penstock.cli.serve import keep_memory_together, use_uvloop
 
-    for file in (channel, listener, counts):
+    for file in (channel, counts, *listeners):
         os.set_inheritable(file, False)
     keep_memory_together()
     use_uvloop()
-    asyncio.run(_run(socket.socket(fileno=channel), socket.socket(fileno=listener), counts))
+    asyncio.run(_run(socket.socket(fileno=channel), counts, *(socket.socket(fileno=file) for file in listeners)))
 
 
-async def _run(end: socket.socket, listener: socket.socket, counts: int) -> None:
+async def _run(end: socket.socket, counts: int, listener: socket.socket, admin: socket.socket | None = None) -> None:
     from penstock.server.control import Begin, Channel
 
     channel = await Channel.over(end)
@@ -39,7 +39,7 @@ async def _run(end: socket.socket, listener: socket.socket, counts: int) -> None
 
     settings = ServerSettings.model_validate(begin.settings)
     set_up_logging(format=settings.log_format, level=settings.log_level, worker=begin.number)
-    await run_worker(channel, begin, settings, listener, counts)
+    await run_worker(channel, begin, settings, counts, listener, admin)
 
 
 if __name__ == "__main__":

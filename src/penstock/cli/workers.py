@@ -12,15 +12,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from penstock.artifacts import hold
 from penstock.cli.assembly import (
     app_of,
     fetch_of,
     follow_options_of,
     intake_of,
     isolation_of,
+    last_of,
     load_of,
     parse_models,
+    pattern_of,
+    patterns_of,
     registry_of,
+    resolve_pinned,
     run_options_of,
     serving_options_of,
 )
@@ -31,6 +36,7 @@ from penstock.package import PackagedModel
 from penstock.registry import Registry
 from penstock.registry.interface import ModelVersion
 from penstock.registry.reference import ModelReference
+from penstock.registry.resolutions import LastResolution
 from penstock.server.accepting import Acceptor, ConnectionCounts
 from penstock.server.control import Begin, Channel
 from penstock.server.processes import start_process, threads_each, usable_cores, worker_environment
@@ -38,13 +44,16 @@ from penstock.server.supervisor import Supervisor
 from penstock.server.worker import work
 from penstock.serving.crew import Crew, CrewStage, CrewVersion
 from penstock.serving.gateway import Gateway
+from penstock.serving.pattern import Member, Pattern
 from penstock.serving.plan import PlannedVersion
 from penstock.serving.served_model import ServedModel
 from penstock.serving.told import ToldModel
 from penstock.serving.watcher import Follower, Pinned, Source
 
 
-async def supervise(settings: Settings, bound: socket.socket, announce: Callable[[str], None]) -> None:
+async def supervise(
+    settings: Settings, bound: socket.socket, announce: Callable[[str], None], admin: socket.socket | None = None
+) -> None:
     """Serves the settings' models in several processes until a signal comes. Raises what loading raises."""
     references = parse_models(settings)
     for reference in references:
@@ -53,16 +62,17 @@ async def supervise(settings: Settings, bound: socket.socket, announce: Callable
     metrics = Metrics()
     with _shared_file() as file:
         counts = ConnectionCounts.prepare(file.fileno(), settings.workers)
-        launch = partial(
-            start_process,
-            _worker_command(),
-            worker_environment(os.environ, _threads(settings)),
-            (bound.fileno(), file.fileno()),
+        listeners = [bound] if admin is None else [bound, admin]
+        files = (file.fileno(), *(listener.fileno() for listener in listeners))
+        environment = worker_environment(os.environ, _threads(settings))
+        launch = partial(start_process, _worker_command(), environment, files)
+        supervisor = Supervisor(
+            launch, begin, metrics, counts, run_options_of(settings), worker_timeout=settings.worker_timeout
         )
-        supervisor = Supervisor(launch, begin, metrics, counts, run_options_of(settings))
         with registry_of(settings, references) as registry:
-            sources = [_source(settings.of(r.served_as), r, supervisor.crew, registry, metrics) for r in references]
-            await supervisor.run(sources, bound, announce)
+            away: set[str] = set()
+            sources = [_source(settings, r, supervisor.crew, registry, metrics, away) for r in references]
+            await supervisor.run(sources, listeners, announce)
 
 
 def _shared_file() -> BinaryIO:
@@ -88,18 +98,44 @@ def _as_plain(settings: Settings) -> dict[str, Any]:
 
 
 def _source(
-    settings: Settings, reference: ModelReference, crew: Crew, registry: Registry | None, metrics: Metrics
-) -> Source:
+    settings: Settings, reference: ModelReference, crew: Crew, registry: Registry | None, metrics: Metrics,
+    away: set[str],
+) -> Source:  # fmt: skip
+    if reference.is_pattern:
+        assert registry is not None
+        return _pattern(settings, reference, crew, registry, metrics, away)
     stage = CrewStage(crew, reference.served_as, metrics, alias=reference.alias)
     if not reference.follows:
         return Pinned(stage, partial(_prepare, stage, partial(_plan_pinned, reference, registry)), metrics)
     assert registry is not None
+    own = settings.of(reference.served_as)
+    return _follower(
+        own, stage, partial(reference.resolve, registry), registry, metrics, away, last_of(reference, registry)
+    )
+
+
+def _follower(
+    settings: Settings, stage: CrewStage, resolve: Callable[[], ModelVersion], registry: Registry, metrics: Metrics,
+    away: set[str], last: LastResolution | None = None,
+) -> Follower[CrewVersion]:  # fmt: skip
     fetch = fetch_of(settings, registry, lambda: stage.current)
 
     async def prepare(version: ModelVersion) -> CrewVersion:
         return await _prepare(stage, partial(_plan_version, version, fetch))
 
-    return Follower(stage, partial(reference.resolve, registry), prepare, metrics, follow=follow_options_of(settings))
+    return Follower(stage, resolve, prepare, metrics, follow=follow_options_of(settings), away=away, last=last)
+
+
+def _pattern(
+    settings: Settings, reference: ModelReference, crew: Crew, registry: Registry, metrics: Metrics, away: set[str]
+) -> Pattern:
+    def join(name: str, served_as: str, resolve: Callable[[], ModelVersion]) -> Member:
+        own = settings.of(served_as)
+        stage = CrewStage(crew, served_as, metrics, alias=reference.alias, added=True)
+        follower = _follower(own, stage, resolve, registry, metrics, away)
+        return Member(follower, partial(crew.unserve, served_as), own.keep_previous)
+
+    return pattern_of(reference, registry, join, metrics, settings, crew.serves, crew.begun)
 
 
 async def _prepare(stage: CrewStage, find: Callable[[], PlannedVersion]) -> CrewVersion:
@@ -108,28 +144,41 @@ async def _prepare(stage: CrewStage, find: Callable[[], PlannedVersion]) -> Crew
 
 def _plan_pinned(reference: ModelReference, registry: Registry | None) -> PlannedVersion:
     """Fetched once, for all workers."""
-    version, path = fetch_reference(reference, registry)
+    version, path = fetch_reference(reference, registry, resolve_pinned)
     digest = PackagedModel.open(path).digest
-    return PlannedVersion(version or digest[:12], str(path), digest)
+    return PlannedVersion(version or digest[:12], str(path), digest, hold(path))
 
 
 def _plan_version(version: ModelVersion, fetch: Callable[[ModelVersion], Path]) -> PlannedVersion:
     path = fetch(version)
-    return PlannedVersion(version.version, str(path), PackagedModel.open(path).digest)
+    return PlannedVersion(version.version, str(path), PackagedModel.open(path).digest, hold(path))
 
 
-async def run_worker(channel: Channel, begin: Begin, settings: Settings, listener: socket.socket, file: int) -> None:
+async def run_worker(
+    channel: Channel, begin: Begin, settings: Settings, file: int, listener: socket.socket, admin: socket.socket | None
+) -> None:
     """A worker's life, from the supervisor's first word on."""
     metrics = Metrics()
-    models = [ServedModel(r.served_as, metrics, alias=r.alias) for r in parse_models(settings)]
-    gateway = Gateway(models, metrics, default=settings.default_model, tidy=True, intake=intake_of(settings))
-    told = {m.name: _told(m, settings.of(m.name), metrics) for m in models}
-    listener.setblocking(False)
-    acceptor = Acceptor(listener, begin.number, ConnectionCounts(file))
+    references = parse_models(settings)
+
+    def make(name: str, alias: str) -> ToldModel:
+        return _told(ServedModel(name, metrics, alias=alias), settings.of(name), metrics)
+
+    told = {r.served_as: make(r.served_as, r.alias) for r in references if not r.is_pattern}
+    gateway = Gateway(
+        [model.served for model in told.values()], metrics, default=settings.default_model,
+        patterns=patterns_of(references), tidy=True, intake=intake_of(settings),
+    )  # fmt: skip
+    listeners = [listener] if admin is None else [listener, admin]
+    for each in listeners:
+        each.setblocking(False)
+    acceptor = Acceptor(listeners, begin.number, ConnectionCounts(file))
     options = run_options_of(settings)
-    await work(app_of(settings, gateway), gateway, told, channel=channel, acceptor=acceptor, options=options)
+    await work(
+        app_of(settings, gateway, admin), gateway, told, make, channel=channel, acceptor=acceptor, options=options
+    )
 
 
 def _told(served: ServedModel, settings: Settings, metrics: Metrics) -> ToldModel:
-    share = settings.model_copy(update={"threads": _threads(settings)})
-    return ToldModel(served, load_of(share, served.name), metrics, serving_options_of(settings))
+    load = load_of(settings.model_copy(update={"threads": _threads(settings)}), served.name)
+    return ToldModel(served, load, metrics, serving_options_of(settings))

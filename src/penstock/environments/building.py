@@ -89,6 +89,21 @@ class Environments:
         entry = self._store.get(digest, partial(self._build, lock, interpreter, wanted, name))
         return Environment(digest, interpreter_of(entry), interpreter.version)
 
+    def has(
+        self, package: PackagedModel, *, trust_code: bool = False, strict_env: bool = False, flavor: str | None = None
+    ) -> bool:
+        """Whether `ensure` would find the environment there. Nothing is resolved, built or written.
+
+        Raises EnvironmentUnbuildable, PackageInvalid, FlavorUnknown; DependencyMissing where there is no uv to look for
+        another Python.
+        """
+        if not self.root.is_dir():
+            return False
+        wanted = read_wanted(package, trust_code=trust_code, flavor=flavor)
+        interpreter = self._interpreter(wanted, package.path.name, strict=strict_env)
+        lock = complete_lock(wanted) or self._resolved_before(self._question(wanted, interpreter))
+        return lock is not None and self._store.has(_digest(lock, interpreter))
+
     def entries(self) -> list[Entry]:
         """What is there, the last used one first."""
         return self._store.entries()
@@ -136,9 +151,10 @@ class Environments:
 
     def _resolved(self, wanted: Wanted, interpreter: Interpreter, name: str) -> Lock:
         """Resolved once: the same answer to the same question from then on, also where the index is away."""
-        path = self.root / "resolved" / f"{self._question(wanted, interpreter)}.lock"
-        with suppress(OSError, UnicodeDecodeError, PackageInvalid):
-            return parse_lock(path.read_text(encoding="utf-8"))
+        question = self._question(wanted, interpreter)
+        if known := self._resolved_before(question):
+            return known
+        path = self._answer_to(question)
         lock = resolve(wanted, interpreter, self.uv(), f"The requirements of {name} cannot be resolved")
         with suppress(OSError):  # kept for the next time only
             path.parent.mkdir(exist_ok=True)
@@ -146,6 +162,14 @@ class Environments:
             beside.write_text(lock.text, encoding="utf-8")
             beside.rename(path)
         return lock
+
+    def _resolved_before(self, question: str) -> Lock | None:
+        with suppress(OSError, UnicodeDecodeError, PackageInvalid):
+            return parse_lock(self._answer_to(question).read_text(encoding="utf-8"))
+        return None
+
+    def _answer_to(self, question: str) -> Path:
+        return self.root / "resolved" / f"{question}.lock"
 
     def _question(self, wanted: Wanted, interpreter: Interpreter) -> str:
         pinned = wanted.lock.text if wanted.lock else ""

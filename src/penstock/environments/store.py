@@ -82,6 +82,9 @@ class Store:
             raise
         return entry
 
+    def has(self, digest: str) -> bool:
+        return _complete(self.root / digest)
+
     def entries(self) -> list[Entry]:
         """All complete entries, the last used one first."""
         found = []

@@ -84,7 +84,8 @@ def lent_code(directory: Path) -> Iterator[None]:
 
 
 def _is_package(path: Path) -> bool:
-    return path.is_dir() and path.name.isidentifier() and any(path.rglob("*.py"))
+    # To its end: a search that is given up leaves a folder open.
+    return path.is_dir() and path.name.isidentifier() and bool(list(path.rglob("*.py")))
 
 
 def _check_free(name: str, directory: Path, digest: str) -> None:
@@ -93,7 +94,7 @@ def _check_free(name: str, directory: Path, digest: str) -> None:
         raise CodeConflict(
             f"The package's code/ holds a module {name!r}, and package {owner[:12]} has put another one of that name "
             "into this process already.",
-            hint="Serve the two from separate processes, or rename the module.",
+            hint="Serve both in processes of their own (without --isolation none), or rename the module.",
         )
     module = sys.modules.get(name)
     if owner is None and module is not None:

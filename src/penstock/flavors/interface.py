@@ -25,7 +25,8 @@ class Predictor(ABC):
     proves it. `quick` says that it never waits for anything but the processor, so that small batches may
     run on the event loop itself. `takes_frames` says that tables reach it as pandas frames. `parallel` says that
     several threads really predict at once, with the interpreter released; `apart`, that each of them does so in a
-    process of its own, which has to be started.
+    process of its own, which has to be started. `cyclic` says that its objects may point at each other in circles, so
+    that closing it leaves work to the garbage collector.
     """
 
     joinable: bool = True
@@ -33,6 +34,7 @@ class Predictor(ABC):
     takes_frames: bool = True
     parallel: bool = False
     apart: bool = False
+    cyclic: bool = True
 
     @final
     def predict(self, payload: Payload, params: Params) -> Payload:

@@ -223,6 +223,7 @@ class OnnxPredictor(Predictor):
     quick = True
     takes_frames = False
     parallel = True
+    cyclic = False
 
     def __init__(self, session: Any) -> None:
         self._session = session

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ from penstock.errors import ArtifactInvalid, CodeNotTrusted, PackagingFailed
 from penstock.flavors.frames import from_python, to_frame, to_python
 from penstock.flavors.interface import CodeReason, Flavor, LoadContext, Predictor, Written, inside, need
 from penstock.flavors.sklearn_import import import_without_pandas
-from penstock.flavors.trusted_types import untrusted
+from penstock.flavors.trusted_types import TRUSTED_TYPES, untrusted
 from penstock.manifest import PYTHON_FUNCTION, Manifest
 from penstock.payload import Params, Payload, Table, clipped
 
 SKOPS = "skops"
+_SCHEMA = "schema.json"  # in a skops file
 CLOUDPICKLE = "cloudpickle"
 PREDICT_FUNCTIONS = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba", "score")
 
@@ -62,13 +64,12 @@ class SklearnFlavor(Flavor):
             from penstock.flavors.code import add_code_directory
 
             add_code_directory(inside(context.directory, code, "code directory"), context.digest)
-        estimator = (
-            _load_skops(path, context.trusted) if _is_skops(manifest, file) else _load_pickle(path, context.trusted)
-        )
+        data_only = _is_skops(manifest, file)
+        estimator = _load_skops(path, context.trusted) if data_only else _load_pickle(path, context.trusted)
         function = str((manifest.python_function or {}).get("predict_fn") or "predict")
         if function not in PREDICT_FUNCTIONS or not hasattr(estimator, function):
             raise ArtifactInvalid(f"{file} holds a {type(estimator).__name__}, which has no {function}().")
-        return SklearnPredictor(estimator, function)
+        return SklearnPredictor(estimator, function, cyclic=not data_only)
 
     @staticmethod
     def write(estimator: Any, directory: Path, *, serialization: str = SKOPS, predict_fn: str = "predict") -> Written:
@@ -125,20 +126,35 @@ def _skops_types(path: Path) -> list[str]:
     import_without_pandas()
     io = need("skops.io", "sklearn", purpose="A skops file")
     try:
-        return list(io.get_untrusted_types(file=path))
+        return list(io.get_untrusted_types(data=_without_arrays(path)))
     except Exception as error:  # a damaged archive fails in many ways
         raise ArtifactInvalid(f"{path.name} is damaged or not a skops file: {clipped(str(error), 200)}.") from error
 
 
+def _without_arrays(path: Path) -> bytes:
+    """A skops file with its description, and every array in it empty: skops would read hundreds of megabytes to list
+    the types, none of which are in the arrays."""
+    import zipfile
+
+    made = BytesIO()
+    with zipfile.ZipFile(path) as whole, zipfile.ZipFile(made, "w") as described:
+        for name in dict.fromkeys(whole.namelist()):
+            described.writestr(name, whole.read(name) if name == _SCHEMA else b"")
+    return made.getvalue()
+
+
 def _load_skops(path: Path, trusted: bool) -> Any:
-    types = _skops_types(path)
-    if (unknown := untrusted(types)) and not trusted:
-        raise CodeNotTrusted(f"{path.name} holds types that nobody has reviewed: {', '.join(unknown)}.")
+    """skops checks the types as it loads."""
+    types = _skops_types(path) if trusted else sorted(TRUSTED_TYPES)
+    import_without_pandas()
     io = need("skops.io", "sklearn", purpose="A skops file")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # other scikit-learn versions are reported once, by the environment check
             return io.load(path, trusted=types)
+    except need("skops.io.exceptions", "sklearn", purpose="A skops file").UntrustedTypesFoundException:
+        unknown = ", ".join(untrusted(_skops_types(path)))
+        raise CodeNotTrusted(f"{path.name} holds types that nobody has reviewed: {unknown}.") from None
     except Exception as error:
         raise ArtifactInvalid(
             f"{path.name} cannot be loaded: {type(error).__name__}: {clipped(str(error), 200)}."
@@ -211,8 +227,9 @@ class SklearnPredictor(Predictor):
 
     quick = True
 
-    def __init__(self, estimator: Any, function: str) -> None:
+    def __init__(self, estimator: Any, function: str, *, cyclic: bool = True) -> None:
         _use_one_thread(estimator)
+        self.cyclic = cyclic
         self.estimator = estimator
         self._call = getattr(estimator, function)
         self._names = _fitted_names(estimator)
@@ -223,6 +240,17 @@ class SklearnPredictor(Predictor):
     def _predict(self, payload: Payload, params: Params) -> Payload:
         """MLflow's sklearn flavor takes params and makes no use of them; so does ours."""
         return from_python(self._call(self._input(payload)))
+
+    def close(self) -> None:
+        """Takes the estimator apart, tree by tree: to free hundreds in one go would hold the interpreter for as long as
+        that takes. What was made last goes first, so that memory goes back to the system bit by bit too. Only
+        scikit-learn's own objects: nobody else has those that a file brought."""
+        parts = _parts(self.estimator)[::-1]
+        self.estimator = self._call = None
+        while parts:
+            part = parts.pop()
+            if type(part).__module__.startswith("sklearn.") and hasattr(part, "__dict__"):
+                part.__dict__.clear()
 
     def _input(self, payload: Payload) -> Any:
         if not isinstance(payload, Table):

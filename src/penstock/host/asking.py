@@ -7,6 +7,7 @@ import queue
 import threading
 from collections.abc import Callable
 
+from penstock.artifacts import hold
 from penstock.errors import ModelProcessLost, PenstockError, SealBroken
 from penstock.flavors import Predictor
 from penstock.host.failures import rebuild
@@ -24,7 +25,8 @@ log = logging.getLogger("penstock.model")
 
 
 def load_apart(package: PackagedModel, options: LoadOptions, interpreter: Interpreter) -> LoadedModel:
-    """Loads and proves a package in a process of its own. Raises what load_path raises, and ModelProcessLost."""
+    """Loads and proves a package in a process of its own; it stays in its cache from now on, for processes that are
+    started later. Raises what load_path raises, and ModelProcessLost."""
     begin = Begin(str(package.path), options.trust_code, options.strict_env, options.flavor or "", options.threads)
 
     def again() -> Started:
@@ -34,13 +36,18 @@ def load_apart(package: PackagedModel, options: LoadOptions, interpreter: Interp
             raise SealBroken(f"{package.path} is another package now than when it was opened.")
         return started
 
-    first = again()
+    held = hold(package.path)
+    try:
+        first = again()
+    except BaseException:
+        held.close()
+        raise
     hello = first.hello
     for warning in hello.warnings:
         log.warning("%s: %s", package.path.name, warning)
     predictor = AskedPredictor(first, again)
     predictor.takes_frames, predictor.joinable = hello.takes_frames, not hello.unjoined
-    return LoadedModel(package, predictor, Proof(hello.repeats, hello.unjoined, hello.warnings), options.flavor)
+    return LoadedModel(package, predictor, Proof(hello.repeats, hello.unjoined, hello.warnings), options.flavor, held)
 
 
 class AskedPredictor(Predictor):
@@ -49,6 +56,7 @@ class AskedPredictor(Predictor):
 
     parallel = True
     apart = True
+    cyclic = False  # nothing of the model is in this process
 
     def __init__(self, started: Started, again: Callable[[], Started]) -> None:
         self._again = again

@@ -129,14 +129,19 @@ class Started:
     seconds: float
 
 
-def start(begin: Begin, interpreter: Interpreter, say: Say, *, patience: float = START_SECONDS) -> Started:
-    """Starts a process and waits until it has proven its package. Raises what loading raises, and ModelProcessLost
-    where the process ends, hangs, or says something else."""
+def start(
+    begin: Begin, interpreter: Interpreter, say: Say, *, patience: float = START_SECONDS,
+    launched: Callable[[HostProcess], None] = lambda process: None,
+) -> Started:  # fmt: skip
+    """Starts a process and waits until it has proven its package. `launched` is given the process at once: killing it
+    ends the wait. Raises what loading raises, and ModelProcessLost where the process ends, hangs, or says something
+    else."""
     if interpreter.is_own:
         begin = replace(begin, import_path=tuple(sys.path))
     began = time.monotonic()
     process = _launch(interpreter, say)
     try:
+        launched(process)
         incoming = Incoming(most_body=_MOST_BODY)
         digest, hello = _greet(process, begin, incoming, began + patience)
         return Started(process, incoming, digest, hello, time.monotonic() - began)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
+from penstock.artifacts import Hold, hold
 from penstock.flavors import Predictor
 from penstock.loading.proof import Proof, prove
 from penstock.package import PackagedModel
@@ -49,12 +50,13 @@ class LoadOptions:
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A proven predictor with what it was loaded from."""
+    """A proven predictor with what it was loaded from; `hold` keeps that where it is, if it is in the cache."""
 
     package: PackagedModel
     predictor: Predictor
     proof: Proof
     override: str | None = None  # the flavor that was asked for, where it is not the package's own choice
+    hold: Hold = field(default_factory=Hold, repr=False, compare=False)
 
     @property
     def flavor(self) -> str:
@@ -70,12 +72,18 @@ class LoadedModel:
         return self.package.manifest.signature
 
     @property
+    def cyclic(self) -> bool:
+        """Whether it may leave circles of objects behind."""
+        return self.predictor.cyclic
+
+    @property
     def takes_frames(self) -> bool:
         """Whether tables reach the model as pandas frames."""
         return self.predictor.takes_frames
 
     def close(self) -> None:
         self.predictor.close()
+        self.hold.close()
 
 
 _DEFAULTS = LoadOptions()
@@ -91,7 +99,16 @@ def load_path(path: str | Path, options: LoadOptions = _DEFAULTS) -> LoadedModel
 
 
 def load_package(package: PackagedModel, options: LoadOptions = _DEFAULTS) -> LoadedModel:
-    """Loads and proves an opened package. Raises what load_path raises."""
+    """Loads and proves an opened package, which stays in its cache from now on. Raises what load_path raises."""
+    held = hold(package.path)
+    try:
+        return _load(package, options, held)
+    except BaseException:
+        held.close()
+        raise
+
+
+def _load(package: PackagedModel, options: LoadOptions, held: Hold) -> LoadedModel:
     package.verify()
     if options.strict_env:
         package.check_environment(options.flavor)
@@ -109,7 +126,7 @@ def load_package(package: PackagedModel, options: LoadOptions = _DEFAULTS) -> Lo
         raise
     for warning in proof.warnings:
         log.warning("%s: %s", package.path.name, warning)
-    return LoadedModel(package, predictor, proof, options.flavor)
+    return LoadedModel(package, predictor, proof, options.flavor, held)
 
 
 def load_version(
@@ -127,29 +144,37 @@ def load_version(
     return load_path(fetch(version), options)
 
 
-def fetch_reference(reference: ModelReference, registry: Registry | None) -> tuple[str, Path]:
+Resolve: TypeAlias = "Callable[[ModelReference, Registry], ModelVersion]"
+
+
+def fetch_reference(
+    reference: ModelReference, registry: Registry | None, resolve: Resolve | None = None
+) -> tuple[str, Path]:
     """What a user named as a local directory, and the number of its version, empty where it has none.
 
-    `registry` may be None for a path. Raises PackageNotFound, SealBroken, ModelNotFound, AliasNotFound,
-    VersionNotFound, Unsupported, RegistryUnavailable.
+    `registry` may be None for a path. `resolve` says which version a name means. Raises PackageNotFound, SealBroken,
+    ModelNotFound, AliasNotFound, VersionNotFound, Unsupported, RegistryUnavailable.
     """
     if reference.path is not None:
         return "", reference.path
     assert registry is not None
     if reference.uri:
         return "", registry.fetch_uri(reference.uri)
-    version = reference.resolve(registry)
+    version = reference.resolve(registry) if resolve is None else resolve(reference, registry)
     return version.version, registry.fetch(version)
 
 
 def load_reference(
-    reference: ModelReference, registry: Registry | None, options: LoadOptions = _DEFAULTS
+    reference: ModelReference,
+    registry: Registry | None,
+    options: LoadOptions = _DEFAULTS,
+    resolve: Resolve | None = None,
 ) -> tuple[str, LoadedModel]:
     """The same, loaded and proven. A package without a version is named by the beginning of its digest.
 
     Raises what fetch_reference and load_path raise.
     """
-    version, path = fetch_reference(reference, registry)
+    version, path = fetch_reference(reference, registry, resolve)
     loaded = load_path(path, options)
     return version or loaded.digest[:12], loaded
 

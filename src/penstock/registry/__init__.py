@@ -9,10 +9,12 @@ import os
 import re
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from penstock.artifacts import PackageCache, default_cache
 from penstock.errors import ConfigError
 from penstock.registry.interface import (
     PRODUCTION,
@@ -22,11 +24,9 @@ from penstock.registry.interface import (
     NewVersion,
     RegisteredModel,
     Registry,
-    check_alias,
-    check_name,
-    check_tag,
     rollback_target,
 )
+from penstock.registry.names import check_alias, check_name, check_tag
 
 __all__ = [
     "DEFAULT_URL",
@@ -49,7 +49,7 @@ DEFAULT_URL = "./penstock-registry"
 # Stands before what MLflow's own variables hold where that is no server: `sqlite:///…` means something else to MLflow.
 MLFLOW_STORE = "mlflow+"
 
-# Scheme -> the function that opens it: (url, artifacts, read_only) -> Registry. "" is a plain path.
+# Scheme -> the function that opens it: (url, artifacts, read_only, cache) -> Registry. "" is a plain path.
 _OPENERS = {
     "": "penstock.registry.opening:open_embedded",
     "file": "penstock.registry.opening:open_embedded",
@@ -63,30 +63,37 @@ _OPENERS = {
 # Two letters at least: "C:\models" is a path.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+):")
 
-_Opener: TypeAlias = Callable[[str, str | None, bool], Registry]
+_Opener: TypeAlias = Callable[[str, str | None, bool, PackageCache], Registry]
 
 
 def open_registry(
-    url: str | None = None, *, artifacts: str | None = None, read_only: bool = False, cache: str | None = None
+    url: str | None = None,
+    *,
+    artifacts: str | None = None,
+    read_only: bool = False,
+    cache: str | None = None,
+    cache_size: int | None = None,
 ) -> Registry:
     """The registry at `url`, which the caller closes.
 
     `url` is a directory (or `file:` URL) with an embedded registry, `sqlite:///path.db`, `postgresql://…`, `memory:`,
     or `http://…` or `https://…`, an MLflow tracking server; None is `./penstock-registry`. `artifacts` is the directory
     or URL where packages are kept; where it is None they lie beside the database file, and for PostgreSQL it must be
-    given. `cache` is where packages from an MLflow server are copied to; None is PENSTOCK_CACHE, or a directory among
-    the user's caches. Opening connects to nothing and creates nothing; an embedded registry is created by its first
-    write. `read_only` refuses every write with RegistryReadOnly.
+    given. `cache` is where packages from an MLflow server or an object store are copied to, up to `cache_size` bytes;
+    None is PENSTOCK_CACHE or a directory among the user's caches, and PENSTOCK_CACHE_SIZE or 10 GiB. Opening connects
+    to nothing and creates nothing; an embedded registry is created by its first write. `read_only` refuses every write
+    with RegistryReadOnly.
 
     Raises ConfigError, DependencyMissing.
     """
     url = url or DEFAULT_URL
     found = _SCHEME.match(url)
     scheme = found[1].lower() if found else ""
+    packages = PackageCache(Path(_absolute(cache)) if cache else default_cache(), cache_size)
     if scheme in ("http", "https"):
         from penstock.registry.mlflow import open_mlflow
 
-        return open_mlflow(url, read_only=read_only, cache=cache)
+        return open_mlflow(url, read_only=read_only, cache=packages)
     if url.startswith(MLFLOW_STORE):
         raise _mlflow_without_server(url.removeprefix(MLFLOW_STORE))
     if scheme not in _OPENERS:
@@ -98,7 +105,7 @@ def open_registry(
         url = _absolute(url)
     module, _, name = _OPENERS[scheme].partition(":")
     opener: _Opener = getattr(import_module(module), name)
-    return opener(url, None if artifacts is None else _absolute(artifacts), read_only)
+    return opener(url, None if artifacts is None else _absolute(artifacts), read_only, packages)
 
 
 def _mlflow_without_server(store: str) -> ConfigError:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from sqlalchemy import URL, Column, Connection, Engine, MetaData, String, Table, create_engine, inspect, select, text
+from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from penstock.errors import DependencyMissing, RegistryError, RegistryOutdated, RegistryReadOnly, RegistryUnavailable
+from penstock.errors import RegistryError, RegistryOutdated, RegistryReadOnly, RegistryUnavailable
 from penstock.registry.migrations import upgrade
 from penstock.registry.tables import HEAD, REVISION_TABLE
 
@@ -107,49 +107,6 @@ class Database(ABC):
         if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             return RegistryUnavailable(f"The registry at {self.place} is locked by another process: {detail}.")
         return RegistryUnavailable(f"The registry at {self.place} cannot be used: {detail}.")
-
-
-class PostgresDatabase(Database):
-    """PostgreSQL through psycopg 3. Reading takes SELECT alone; `migrate` is never run by itself."""
-
-    CONNECT_SECONDS = 10
-    # Any number will do, so long as it is always the same: migrations wait for each other.
-    MIGRATION_LOCK = 0x70656E73746F636B
-
-    def __init__(self, url: URL, *, read_only: bool = False) -> None:
-        # The query part goes too: a password may be given there.
-        super().__init__(
-            url.set(drivername="postgresql", query={}).render_as_string(hide_password=True), read_only=read_only
-        )
-        connect = {} if "connect_timeout" in url.query else {"connect_timeout": self.CONNECT_SECONDS}
-        try:
-            self._engine: Engine = create_engine(url, connect_args=connect, pool_pre_ping=True)
-        except ImportError as error:
-            raise DependencyMissing(
-                "A registry in PostgreSQL needs psycopg, which is not installed.",
-                hint="Install it with: pip install 'penstock[postgres]'",
-            ) from error
-        self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-
-    def read(self, query: Callable[[Connection], T]) -> T:
-        with self._translated(writing=False), self._reader.begin() as connection:
-            self._check_revision(connection)
-            return query(connection)
-
-    def write(self, change: Callable[[Connection], T]) -> T:
-        self._refuse_if_read_only()
-        with self._translated(writing=True), self._engine.begin() as connection:
-            self._check_revision(connection)
-            return change(connection)
-
-    def migrate(self) -> str:
-        self._refuse_if_read_only()
-        with self._translated(writing=True), self._engine.begin() as connection:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": self.MIGRATION_LOCK})
-            return self._migrated(connection)
-
-    def close(self) -> None:
-        self._engine.dispose()
 
 
 def revision(connection: Connection) -> str | None:

@@ -11,27 +11,38 @@ import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
+from types import EllipsisType
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from penstock.artifacts import fetch_package
+from penstock.artifacts import PackageCache, default_cache, fetch_package
 from penstock.errors import (
+    AliasMoved,
     AliasNotFound,
     ModelNotFound,
-    NameInvalid,
     NothingToRollBack,
     SignatureIncompatible,
     Unsupported,
     VersionInUse,
     VersionNotFound,
 )
+from penstock.registry.names import check_alias, check_name, check_tag
 from penstock.signature import Signature, breaking_changes
 
 PRODUCTION = "production"
 
 MoveKind: TypeAlias = Literal["promote", "rollback", "remove"]
+
+# What an alias is to name before it is moved: a version, none, or `...` where that does not matter.
+Expected: TypeAlias = str | EllipsisType | None
+
+_MOST_TRIES = 10
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +50,7 @@ class ModelVersion:
     """One registered version. `version` is a decimal number as text; `source` is its package, an absolute path or URL.
 
     `digest` is the package digest (64 hex digits), or None where the registry does not know it. `signature` is in
-    MLflow's manifest form. `created_at` is in UTC.
+    MLflow's manifest form. `created_at` is in UTC. `registered_by` is empty where nobody knows.
     """
 
     name: str
@@ -54,6 +65,7 @@ class ModelVersion:
     run_id: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
+    registered_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +107,7 @@ class NewVersion:
     description: str = ""
     run_id: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    registered_by: str = ""
 
 
 class Registry(ABC):
@@ -106,9 +119,21 @@ class Registry(ABC):
     # Whether every alias moves through `promote`, which compares signatures. If not, gateways compare them.
     guards_aliases: ClassVar[bool] = True
 
-    def __init__(self, *, artifact_root: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self,
+        *,
+        artifact_root: str,
+        cache: PackageCache | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self.artifact_root = artifact_root
+        self.cache = cache or PackageCache(default_cache())  # for packages that are not on this machine
         self._clock = clock
+
+    @property
+    def place(self) -> str:
+        """Names the registry to people, without credentials."""
+        return self.artifact_root
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -139,6 +164,11 @@ class Registry(ABC):
             raise no_alias(name, alias, model.aliases)
         return self.version(name, model.aliases[alias])
 
+    def search(self, pattern: str, alias: str = PRODUCTION) -> dict[str, str]:
+        """The models whose name matches a pattern of `*`, `?` and `[…]` and that have the alias, each with the number
+        of the version that it names. One question: gateways ask it every few seconds."""
+        return {m.name: m.aliases[alias] for m in self.models() if alias in m.aliases and fnmatchcase(m.name, pattern)}
+
     def latest(self, name: str) -> ModelVersion:
         """The version with the highest number. Raises ModelNotFound, also where the model has none."""
         number = self.model(name).latest
@@ -151,8 +181,8 @@ class Registry(ABC):
         return None if version.signature is None else Signature.from_mlflow(version.signature)
 
     def fetch(self, version: ModelVersion) -> Path:
-        """A local directory with the version's package, verified. Raises PackageNotFound, SealBroken, Unsupported."""
-        return fetch_package(version.source, version.digest)
+        """A local directory with the version's package, verified. Raises what fetch_package raises."""
+        return fetch_package(version.source, version.digest, self.cache)
 
     def fetch_uri(self, uri: str) -> Path:
         """The same for a package without a name in the registry, by a URI that is MLflow's."""
@@ -187,17 +217,24 @@ class Registry(ABC):
         `allow_breaking`, or the alias has named `version` before. Raises ModelNotFound, VersionNotFound, NameInvalid.
         """
         check_alias(alias)
-        target = self.version(name, version)
-        current = self.model(name).aliases.get(alias)
-        moves = current is not None and current != version
-        if moves and not allow_breaking and version not in self._held(name, alias):
-            self._check_compatible(self.version(name, str(current)), target)
-        return self._move_alias(name, alias, "promote", version, at=self._now(), by=by, reason=reason)
+        for _ in range(_MOST_TRIES):
+            target = self.version(name, version)
+            current = self.model(name).aliases.get(alias)
+            moves = current is not None and current != version
+            if moves and not allow_breaking and version not in self._held(name, alias):
+                self._check_compatible(self.version(name, str(current)), target)
+            # Whoever moves it meanwhile changes what there is to be compatible with.
+            with suppress(AliasMoved):
+                return self._move_alias(
+                    name, alias, "promote", version, expected=current, at=self._now(), by=by, reason=reason
+                )
+        raise AliasMoved(f"Alias {alias!r} of model {name!r} is moved by others all the time.", hint="Try again.")
 
     def rollback(self, name: str, alias: str = PRODUCTION, *, by: str, reason: str = "") -> AliasMove:
         """Points `alias` back at the version it named before the current one; a second roll-back goes one further.
 
-        Raises NothingToRollBack, AliasNotFound, ModelNotFound.
+        Raises NothingToRollBack, AliasNotFound, ModelNotFound, and AliasMoved where another moved it in this moment:
+        what to go back to is for a person to say then.
         """
         current = self.resolve(name, alias)
         existing = {v.version for v in self.versions(name)}
@@ -206,12 +243,14 @@ class Registry(ABC):
             raise NothingToRollBack(
                 f"Alias {alias!r} of model {name!r} has named no other version before {current.version}."
             )
-        return self._move_alias(name, alias, "rollback", target, at=self._now(), by=by, reason=reason)
+        return self._move_alias(
+            name, alias, "rollback", target, expected=current.version, at=self._now(), by=by, reason=reason
+        )
 
     def remove_alias(self, name: str, alias: str, *, by: str, reason: str = "") -> AliasMove:
         """Takes the alias away. Raises AliasNotFound, ModelNotFound."""
         self.resolve(name, alias)
-        return self._move_alias(name, alias, "remove", None, at=self._now(), by=by, reason=reason)
+        return self._move_alias(name, alias, "remove", None, expected=..., at=self._now(), by=by, reason=reason)
 
     def set_tag(self, name: str, key: str, value: str, version: str | None = None) -> None:
         """Tags a version, or the model where `version` is None. Raises ModelNotFound, VersionNotFound, NameInvalid."""
@@ -249,11 +288,13 @@ class Registry(ABC):
         raise self._unsupported("registering versions")
 
     def _move_alias(
-        self, name: str, alias: str, kind: MoveKind, to: str | None, *, at: datetime, by: str, reason: str
-    ) -> AliasMove:
+        self, name: str, alias: str, kind: MoveKind, to: str | None, *, expected: Expected, at: datetime, by: str,
+        reason: str,
+    ) -> AliasMove:  # fmt: skip
         """Moves the alias and writes the history line in one transaction; `from_version` is what it found there.
 
-        Raises ModelNotFound, VersionNotFound where `to` is gone, AliasNotFound where there is nothing to remove."""
+        Raises ModelNotFound, VersionNotFound where `to` is gone, AliasNotFound where there is nothing to remove,
+        AliasMoved where the alias does not name `expected`."""
         raise self._unsupported("moving aliases")
 
     def _write_tag(self, name: str, version: str | None, key: str, value: str | None) -> None:
@@ -332,6 +373,16 @@ def no_alias(name: str, alias: str, known: Iterable[str]) -> AliasNotFound:
     )
 
 
+def refuse_if_moved(name: str, alias: str, found: str | None, expected: Expected) -> None:
+    """Raises AliasMoved."""
+    if expected is not ... and found != expected:
+        raise AliasMoved(
+            f"Alias {alias!r} of model {name!r} was moved meanwhile: it names "
+            f"{'nothing' if found is None else f'version {found}'} now.",
+            hint=f"See who did, and try again: penstock registry history {name}",
+        )
+
+
 def refuse_if_named(name: str, version: str | None, aliases: Mapping[str, str]) -> None:
     """Raises VersionInUse if one of the model's aliases names `version`, or any version where that is None."""
     named = sorted((alias, v) for alias, v in aliases.items() if version in (None, v))
@@ -341,39 +392,3 @@ def refuse_if_named(name: str, version: str | None, aliases: Mapping[str, str]) 
             f"{what} is in use by aliases: {', '.join(f'{alias} -> {v}' for alias, v in named)}.",
             hint=f"Point the alias elsewhere with promote, or: penstock registry remove-alias {name} {named[0][0]}",
         )
-
-
-# MLflow refuses '/' and ':' in model names; the rest keeps names usable in URLs, file names and metric labels.
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\- ]{0,254}")
-_ALIAS = re.compile(r"(?!latest$)(?![vV]\d+$)[A-Za-z0-9_\-]{1,255}")
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+:")
-_TAG = re.compile(r"[^\x00-\x1f\x7f]{1,250}")
-
-
-def usable_name(text: str) -> str:
-    """Any text as a model name: what URLs, file names and labels cannot hold becomes a dash."""
-    return re.sub(r"[^A-Za-z0-9_.\-]+", "-", text)[:255].lstrip(".-") or "model"
-
-
-def check_name(name: str) -> None:
-    """Raises NameInvalid. One rule for every backend, MLflow's and a little narrower."""
-    if not _NAME.fullmatch(name) or name != name.strip() or name in (".", ".."):
-        raise NameInvalid(
-            f"{name!r} cannot be a model name.",
-            hint="Use up to 255 letters, digits, '_', '-', '.' and inner spaces; start with a letter, digit or '_'.",
-        )
-
-
-def check_alias(alias: str) -> None:
-    """Raises NameInvalid, by MLflow's rule."""
-    if not _ALIAS.fullmatch(alias):
-        raise NameInvalid(
-            f"{alias!r} cannot be an alias.",
-            hint="Use letters, digits, '_' and '-'; not 'latest', and not v followed by a number.",
-        )
-
-
-def check_tag(key: str) -> None:
-    """Raises NameInvalid."""
-    if not _TAG.fullmatch(key):
-        raise NameInvalid(f"{key!r} cannot be a tag name.", hint="Use 1 to 250 printable characters.")

@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from penstock.artifacts import PackageCache
 from penstock.errors import RegistryReadOnly
 from penstock.registry.interface import (
     AliasMove,
+    Expected,
     ModelVersion,
     MoveKind,
     NewVersion,
@@ -22,6 +24,7 @@ from penstock.registry.interface import (
     no_alias,
     no_model,
     no_version,
+    refuse_if_moved,
     refuse_if_named,
 )
 
@@ -45,9 +48,10 @@ class MemoryRegistry(Registry):
         *,
         artifact_root: str = "",
         read_only: bool = False,
+        cache: PackageCache | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        super().__init__(artifact_root=artifact_root, clock=clock)
+        super().__init__(artifact_root=artifact_root, cache=cache, clock=clock)
         self._read_only = read_only
         # All mutable state, read and changed under the lock alone. A deleted model stays, for its numbers and history.
         self._lock = threading.Lock()
@@ -104,21 +108,25 @@ class MemoryRegistry(Registry):
                 size_bytes=new.size_bytes,
                 description=new.description,
                 run_id=new.run_id,
+                registered_by=new.registered_by,
                 tags=dict(new.tags),
             )
             model.versions[version.version] = version
             return version
 
     def _move_alias(
-        self, name: str, alias: str, kind: MoveKind, to: str | None, *, at: datetime, by: str, reason: str
-    ) -> AliasMove:
+        self, name: str, alias: str, kind: MoveKind, to: str | None, *, expected: Expected, at: datetime, by: str,
+        reason: str,
+    ) -> AliasMove:  # fmt: skip
         with self._writing():
             model = self._found(name, to)
-            before = model.aliases.pop(alias, None)
+            before = model.aliases.get(alias)
+            if to is None and before is None:
+                raise no_alias(name, alias, model.aliases)
+            refuse_if_moved(name, alias, before, expected)
+            model.aliases.pop(alias, None)
             if to is not None:
                 model.aliases[alias] = to
-            elif before is None:
-                raise no_alias(name, alias, model.aliases)
             move = AliasMove(name, alias, kind, before, to, at, by, reason)
             model.moves.append(move)
             return move
@@ -162,12 +170,12 @@ class MemoryRegistry(Registry):
         return model
 
 
-def open_memory(url: str, artifacts: str | None, read_only: bool) -> Registry:
+def open_memory(url: str, artifacts: str | None, read_only: bool, cache: PackageCache) -> Registry:
     """A new, empty registry for each call. Its packages go to a temporary directory that lives as long as it does."""
     if artifacts is not None:
-        return MemoryRegistry(artifact_root=artifacts, read_only=read_only)
+        return MemoryRegistry(artifact_root=artifacts, read_only=read_only, cache=cache)
     directory = tempfile.mkdtemp(prefix="penstock-registry-")
-    registry = MemoryRegistry(artifact_root=directory, read_only=read_only)
+    registry = MemoryRegistry(artifact_root=directory, read_only=read_only, cache=cache)
     weakref.finalize(registry, shutil.rmtree, directory, ignore_errors=True)
     return registry
 

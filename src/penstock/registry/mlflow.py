@@ -13,13 +13,16 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, ClassVar
 
-from penstock.artifacts import PackageCache, default_cache
+from penstock.artifacts import PackageCache
 from penstock.errors import (
+    DependencyMissing,
     ModelNotFound,
     NameInvalid,
+    RegistryDenied,
     RegistryError,
     RegistryNotFound,
     RegistryReadOnly,
@@ -31,6 +34,7 @@ from penstock.errors import (
 from penstock.manifest import Manifest
 from penstock.registry.interface import (
     AliasMove,
+    Expected,
     ModelVersion,
     MoveKind,
     NewVersion,
@@ -38,10 +42,11 @@ from penstock.registry.interface import (
     Registry,
     no_alias,
     no_version,
-    usable_name,
+    refuse_if_moved,
 )
 from penstock.registry.mlflow_server import Access, TrackingServer
 from penstock.registry.mlflow_sources import Sources
+from penstock.registry.names import usable_name
 from penstock.signature import Signature
 
 log = logging.getLogger("penstock.registry")
@@ -68,10 +73,9 @@ class MlflowRegistry(Registry):
         read_only: bool = False,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        super().__init__(artifact_root=server.place, clock=clock)
+        super().__init__(artifact_root=server.place, cache=cache, clock=clock)
         self._server = server
         self._sources = Sources(server)
-        self._cache = cache
         self._read_only = read_only
 
     def __repr__(self) -> str:
@@ -123,6 +127,19 @@ class MlflowRegistry(Registry):
         with self._expected():
             return _complete(_version(answer["model_version"]), answer["model_version"])
 
+    def search(self, pattern: str, alias: str = "production") -> dict[str, str]:
+        """A page holds a thousand models. The filter is the server's; some of them know no more than a beginning."""
+        beginning = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
+        simple = re.fullmatch(r"[A-Za-z0-9 .\-]+", beginning)
+        fields = {"filter": f"name LIKE '{beginning}%'"} if simple else {}
+        with self._expected():
+            found = [
+                (str(model["name"]), _aliases(model))
+                for model in self._pages("registered-models/search", "registered_models", **fields)
+                if _tags(model).get("mlflow.prompt.is_prompt") != "true"
+            ]
+        return {name: named[alias] for name, named in found if alias in named and fnmatchcase(name, pattern)}
+
     def latest(self, name: str) -> ModelVersion:
         model = self._registered(name)
         with self._expected():
@@ -143,7 +160,7 @@ class MlflowRegistry(Registry):
         try:
             place = self._sources.locate(self._sources.download_uri(version.name, version.version))
             return Manifest.parse(self._sources.manifest(place)).signature
-        except Unsupported as error:
+        except (Unsupported, DependencyMissing, RegistryDenied) as error:
             log.warning("The signature of %s version %s is unknown. %s", version.name, version.version, error.message)
             return None
 
@@ -158,14 +175,14 @@ class MlflowRegistry(Registry):
             place = self._sources.locate(self._sources.download_uri(version.name, version.version))
             self._sources.download(place, target)
 
-        return self._cache.fetch(identity, f"{usable_name(version.name)}-{version.version}", download)
+        return self.cache.fetch(identity, f"{usable_name(version.name)}-{version.version}", download)
 
     def fetch_uri(self, uri: str) -> Path:
         """A logged model, a run's artifact, a path on the server. Cached by its place and its manifest."""
         place = self._sources.locate(uri)
         manifest = hashlib.sha256(self._sources.manifest(place)).hexdigest()
         name = usable_name(uri.rstrip("/").rpartition("/")[2])
-        return self._cache.fetch(
+        return self.cache.fetch(
             (self._server.place, place, manifest), name, lambda target: self._sources.download(place, target)
         )
 
@@ -189,12 +206,14 @@ class MlflowRegistry(Registry):
         )
 
     def _move_alias(
-        self, name: str, alias: str, kind: MoveKind, to: str | None, *, at: datetime, by: str, reason: str
-    ) -> AliasMove:
+        self, name: str, alias: str, kind: MoveKind, to: str | None, *, expected: Expected, at: datetime, by: str,
+        reason: str,
+    ) -> AliasMove:  # fmt: skip
         model = self._registered(name)
         before = _true_aliases(model).get(alias)
         if to is None and before is None:
             raise self._only_a_stage(name, alias, model)
+        refuse_if_moved(name, alias, _aliases(model).get(alias), expected)  # MLflow has no transactions for it
         with self._writing(name, to):
             if to is None:
                 self._server.send("DELETE", "registered-models/alias", name=name, alias=alias)
@@ -315,10 +334,10 @@ class MlflowRegistry(Registry):
         )
 
 
-def open_mlflow(url: str, *, read_only: bool = False, cache: str | None = None) -> MlflowRegistry:
+def open_mlflow(url: str, *, read_only: bool = False, cache: PackageCache) -> MlflowRegistry:
     """The tracking server at a URL, with the credentials that MLflow's own variables hold. Raises ConfigError."""
     server = TrackingServer(url, Access.from_environ(os.environ))
-    return MlflowRegistry(server, PackageCache(Path(cache) if cache else default_cache()), read_only=read_only)
+    return MlflowRegistry(server, cache, read_only=read_only)
 
 
 def _described(model: Mapping[str, Any], numbers: list[int]) -> RegisteredModel:
@@ -343,6 +362,7 @@ def _version(data: Mapping[str, Any], aliases: Mapping[str, str] | None = None) 
         created_at=_time(data["creation_timestamp"]),
         description=str(data.get("description", "")),
         run_id=str(data.get("run_id", "")),
+        registered_by=str(data.get("user_id", "")),
         tags=_tags(data),
         aliases=tuple(sorted(map(str, names))),
     )

@@ -1,7 +1,7 @@
 """From a URI that MLflow knows to the files of a package: `models:/…`, `runs:/…`, `mlflow-artifacts:/…`, directories.
 
 A URI may name another one, which may name a third: `locate` follows them to where the files are. `download` copies
-them, whether the tracking server hands them out or they lie in a directory that this machine sees.
+them: from the tracking server, an object store, or a directory that this machine sees.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
+from penstock.artifacts.remote_files import RemoteFiles
 from penstock.errors import (
     ModelNotFound,
     PackageError,
@@ -39,6 +40,8 @@ _MOST_STEPS = 8
 # No package comes near; a listing without end should not fill the disk with names.
 _MOST_FILES = 10_000
 _MOST_FOLDERS_DEEP = 32
+# Stores that only MLflow's own client reads, and URLs that name no files at all.
+_MLFLOWS_OWN = frozenset({"dbfs", "databricks", "http", "https", "models", "runs"})
 _MANIFEST_LIMIT = 16 * 1024 * 1024
 
 
@@ -142,18 +145,18 @@ class Sources:
         return None
 
     def _place(self, uri: str) -> str:
-        """A path, or the URL of proxied artifacts. Raises Unsupported for what only MLflow's own stores read."""
+        """A path, the URL of proxied artifacts, or that of an object store. Raises Unsupported for other places."""
         scheme = urlsplit(uri).scheme
         if scheme == "mlflow-artifacts":
             return self._server.artifact_url(uri)
         if scheme == "file":
             return url2pathname(urlsplit(uri).path)
-        if Path(uri).is_absolute():
-            return uri
+        if Path(uri).is_absolute() or (len(scheme) > 1 and scheme not in _MLFLOWS_OWN and "://" in uri):
+            return uri.rstrip("/")
         raise Unsupported(
             f"The files are at {uri}, which Penstock does not read.",
             hint="Let the tracking server hand them out: mlflow server --serve-artifacts --artifacts-destination "
-            f"{scheme or 's3'}://…, and log models into mlflow-artifacts:/. Or download them and serve the directory.",
+            "s3://…, and log models into mlflow-artifacts:/. Or download them and serve the directory.",
         )
 
     # -- files -------------------------------------------------------------------------------------------------------
@@ -165,6 +168,11 @@ class Sources:
                 return Path(place, FILE_NAME).read_bytes()
             except OSError as error:
                 raise _nothing_local(place, error) from None
+        if _is_remote(place):
+            try:
+                return RemoteFiles(place).read(f"{place}/{FILE_NAME}", _MANIFEST_LIMIT)
+            except PackageNotFound as error:
+                raise PackageNotFound(f"There is no package at {place}. {error.message}") from None
         content = bytearray()
         try:
             for piece in self._server.read_artifact(f"{place}/{FILE_NAME}"):
@@ -179,6 +187,8 @@ class Sources:
         """Copies every file at a place into an empty directory. Raises PackageNotFound, PackageInvalid."""
         if _is_local(place):
             _copy(place, target)
+        elif _is_remote(place):
+            RemoteFiles(place).copy(place, target)
         else:
             self._download(place, target)
 
@@ -227,7 +237,12 @@ class Sources:
 
 
 def _is_local(place: str) -> bool:
-    return not place.startswith(("http://", "https://"))
+    return "://" not in place
+
+
+def _is_remote(place: str) -> bool:
+    """Whether an object store has it, which we read by ourselves: what the server hands out is at http: URLs."""
+    return "://" in place and not place.startswith(("http://", "https://"))
 
 
 def _copy(place: str, target: Path) -> None:

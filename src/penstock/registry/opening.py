@@ -8,9 +8,10 @@ from pathlib import Path
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from penstock.artifacts import PackageCache
 from penstock.errors import ConfigError
-from penstock.registry.database import PostgresDatabase
 from penstock.registry.interface import Registry
+from penstock.registry.postgres import PostgresDatabase
 from penstock.registry.sql import SqlRegistry
 from penstock.registry.sqlite import SqliteDatabase
 
@@ -18,7 +19,7 @@ DATABASE_FILE = "registry.db"
 ARTIFACT_DIRECTORY = "artifacts"
 
 
-def open_embedded(url: str, artifacts: str | None, read_only: bool) -> Registry:
+def open_embedded(url: str, artifacts: str | None, read_only: bool, cache: PackageCache) -> Registry:
     """A directory, given as an absolute path, with the database file and the packages in it."""
     directory = Path(url)
     if directory.is_file():
@@ -27,10 +28,10 @@ def open_embedded(url: str, artifacts: str | None, read_only: bool) -> Registry:
             hint=f"For a SQLite file, write sqlite:///{directory}",
         )
     database = SqliteDatabase(directory / DATABASE_FILE, place=str(directory), read_only=read_only)
-    return SqlRegistry(database, artifact_root=artifacts or str(directory / ARTIFACT_DIRECTORY))
+    return SqlRegistry(database, artifact_root=artifacts or str(directory / ARTIFACT_DIRECTORY), cache=cache)
 
 
-def open_sqlite(url: str, artifacts: str | None, read_only: bool) -> Registry:
+def open_sqlite(url: str, artifacts: str | None, read_only: bool, cache: PackageCache) -> Registry:
     """A SQLite file, with the packages in a directory beside it unless they are elsewhere."""
     parsed = _parsed(url)
     if not parsed.database or parsed.database == ":memory:" or parsed.host or parsed.query:
@@ -39,12 +40,11 @@ def open_sqlite(url: str, artifacts: str | None, read_only: bool) -> Registry:
             hint="Write sqlite:///relative.db or sqlite:////absolute.db; for a registry in memory, memory:.",
         )
     path = Path(os.path.abspath(parsed.database))
-    return SqlRegistry(
-        SqliteDatabase(path, read_only=read_only), artifact_root=artifacts or str(path.parent / ARTIFACT_DIRECTORY)
-    )
+    root = artifacts or str(path.parent / ARTIFACT_DIRECTORY)
+    return SqlRegistry(SqliteDatabase(path, read_only=read_only), artifact_root=root, cache=cache)
 
 
-def open_postgresql(url: str, artifacts: str | None, read_only: bool) -> Registry:
+def open_postgresql(url: str, artifacts: str | None, read_only: bool, cache: PackageCache) -> Registry:
     """A PostgreSQL database. Where the packages are must be said: every reader has to find them."""
     parsed = _parsed(url)
     if artifacts is None:
@@ -53,7 +53,7 @@ def open_postgresql(url: str, artifacts: str | None, read_only: bool) -> Registr
             hint="Give --artifacts (PENSTOCK_ARTIFACTS), a directory or a URL such as s3://bucket/models.",
         )
     database = PostgresDatabase(parsed.set(drivername="postgresql+psycopg"), read_only=read_only)
-    return SqlRegistry(database, artifact_root=artifacts)
+    return SqlRegistry(database, artifact_root=artifacts, cache=cache)
 
 
 def _parsed(url: str) -> URL:

@@ -10,10 +10,12 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from penstock.errors import ConfigError, NameInvalid, Unsupported
-from penstock.registry.interface import PRODUCTION, ModelVersion, Registry, check_alias, check_name, usable_name
+from penstock.registry.interface import PRODUCTION, ModelVersion, Registry
+from penstock.registry.names import check_alias, check_name, usable_name
 
 LATEST = "latest"
 
+_NO_PATTERN = re.compile(r"[*?\[\]!]")
 _LOGGED_MODEL = re.compile(r"m-[0-9a-f]{32}")
 _RUN = re.compile(r"runs:/+[0-9A-Za-z]+/+[^/].*")
 
@@ -31,6 +33,11 @@ class ModelReference:
     version: str = ""
 
     @property
+    def is_pattern(self) -> bool:
+        """Whether `name` stands for every model that matches it. It is `served_as` too: of itself nothing is served."""
+        return is_pattern(self.name)
+
+    @property
     def follows(self) -> bool:
         return bool(self.alias)
 
@@ -46,14 +53,33 @@ class ModelReference:
         return f"models:/{self.name}@{self.alias}" if self.alias else f"models:/{self.name}/{self.version}"
 
 
-def parse_reference(text: str) -> ModelReference:
+def is_pattern(name: str) -> bool:
+    return any(character in name for character in "*?[")
+
+
+def parse_reference(text: str, *, patterns: bool = False) -> ModelReference:
     """Reads MODEL or NAME=MODEL. Anything with a slash, or that exists, is a path; a bare name means its production
-    version. Raises ConfigError, NameInvalid, Unsupported."""
+    version. With `patterns`, a name may be a pattern of names. Raises ConfigError, NameInvalid, Unsupported."""
     name, equals, rest = text.partition("=")
     if equals and name and "/" not in name and not os.path.exists(text):
         check_name(name)
-        return replace(_parse_model(rest), served_as=name)
-    return _parse_model(text)
+        reference = replace(_parse_model(rest), served_as=name)
+    else:
+        reference = _parse_model(text)
+    if reference.is_pattern:
+        _check_pattern(text, reference, patterns)
+    return reference
+
+
+def _check_pattern(text: str, reference: ModelReference, allowed: bool) -> None:
+    if not allowed:
+        raise ConfigError(f"{text} stands for many models, and one is needed.", hint="Patterns are for penstock serve.")
+    if reference.served_as != reference.name:
+        raise ConfigError(f"{text}: a pattern stands for many models, which keep their names.", hint="Leave NAME= out.")
+    if reference.version or reference.alias == LATEST:
+        raise ConfigError(
+            f"{text} names no alias.", hint=f"A pattern is followed by an alias: models:/{reference.name}@{PRODUCTION}"
+        )
 
 
 def _parse_model(text: str) -> ModelReference:
@@ -70,7 +96,7 @@ def _parse_model(text: str) -> ModelReference:
         return ModelReference(usable_name(path.absolute().resolve().name), path)
     if not text:
         raise ConfigError("The model has no name.", hint="Give a directory, a name, or models:/name@alias.")
-    check_name(text)
+    check_name(_NO_PATTERN.sub("x", text))
     return ModelReference(text, name=text, alias=PRODUCTION)
 
 
@@ -97,17 +123,21 @@ def _registered(text: str) -> ModelReference:
         name, _, alias = body.rpartition("@")
         _check_any_name(name)
         check_alias(alias)
-        return ModelReference(usable_name(name), name=name, alias=alias)
+        return ModelReference(_served_as(name), name=name, alias=alias)
     name, _, version = body.partition("/")
     _check_any_name(name)
     if not version:
         raise ConfigError(f"{text} names no version.", hint=f"Write models:/{name}@{PRODUCTION} or models:/{name}/1.")
     if version.isascii() and version.isdigit():
-        return ModelReference(usable_name(name), name=name, version=version.lstrip("0") or "0")
+        return ModelReference(_served_as(name), name=name, version=version.lstrip("0") or "0")
     stage = version.lower()
     if stage != LATEST:
         check_alias(stage)
-    return ModelReference(usable_name(name), name=name, alias=stage)
+    return ModelReference(_served_as(name), name=name, alias=stage)
+
+
+def _served_as(name: str) -> str:
+    return name if is_pattern(name) else usable_name(name)
 
 
 def _check_any_name(name: str) -> None:

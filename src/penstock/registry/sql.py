@@ -8,16 +8,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from penstock.artifacts import PackageCache
 from penstock.registry.database import Database
 from penstock.registry.interface import (
     PRODUCTION,
     AliasMove,
+    Expected,
     ModelVersion,
     MoveKind,
     NewVersion,
@@ -26,6 +29,7 @@ from penstock.registry.interface import (
     no_alias,
     no_model,
     no_version,
+    refuse_if_moved,
     refuse_if_named,
 )
 from penstock.registry.tables import aliases, models, moves, versions
@@ -37,13 +41,22 @@ class SqlRegistry(Registry):
     """See `Registry` for what each method does. Holds no state: all of it is in the database."""
 
     def __init__(
-        self, database: Database, *, artifact_root: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        database: Database,
+        *,
+        artifact_root: str,
+        cache: PackageCache | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        super().__init__(artifact_root=artifact_root, clock=clock)
+        super().__init__(artifact_root=artifact_root, cache=cache, clock=clock)
         self._database = database
 
     def __repr__(self) -> str:
         return f"<SqlRegistry {self._database!r}>"
+
+    @property
+    def place(self) -> str:
+        return self._database.place
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -84,6 +97,17 @@ class SqlRegistry(Registry):
 
         return self._database.read(query)
 
+    def search(self, pattern: str, alias: str = PRODUCTION) -> dict[str, str]:
+        beginning = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
+        wanted = (
+            select(models.c.name, aliases.c.number)
+            .join(aliases, aliases.c.model_id == models.c.id)
+            .where(~models.c.deleted, aliases.c.alias == alias)
+            .where(models.c.name.startswith(beginning, autoescape=True))
+        )
+        rows = self._database.read(lambda c: c.execute(wanted).all())
+        return {row.name: str(row.number) for row in rows if fnmatchcase(row.name, pattern)}
+
     def history(self, name: str, alias: str | None = None) -> list[AliasMove]:
         def query(c: Connection) -> list[AliasMove]:
             model = _model_row(c, name)
@@ -115,14 +139,16 @@ class SqlRegistry(Registry):
         return self._database.write(change)
 
     def _move_alias(
-        self, name: str, alias: str, kind: MoveKind, to: str | None, *, at: datetime, by: str, reason: str
-    ) -> AliasMove:
+        self, name: str, alias: str, kind: MoveKind, to: str | None, *, expected: Expected, at: datetime, by: str,
+        reason: str,
+    ) -> AliasMove:  # fmt: skip
         def change(c: Connection) -> AliasMove:
             model = _model_row(c, name, lock=True)
             target = None if to is None else _version_row(c, model, to).number
             named = _aliases(c, model.id)
             if target is None and alias not in named:
                 raise no_alias(name, alias, named)
+            refuse_if_moved(name, alias, named.get(alias), expected)
             this = (aliases.c.model_id == model.id) & (aliases.c.alias == alias)
             c.execute(delete(aliases).where(this))
             if target is not None:
@@ -176,6 +202,7 @@ class SqlRegistry(Registry):
             size_bytes=row.size_bytes,
             description=row.description,
             run_id=row.run_id,
+            registered_by=row.registered_by or "",
             tags=orjson.loads(row.tags),
             aliases=tuple(sorted(alias for alias, v in named.items() if v == number)),
         )
@@ -249,6 +276,7 @@ def _columns(new: NewVersion) -> dict[str, Any]:
         "size_bytes": new.size_bytes,
         "description": new.description,
         "run_id": new.run_id,
+        "registered_by": new.registered_by,
         "tags": _json(new.tags),
     }
 

@@ -25,7 +25,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD = "0001"
+HEAD = "0002"
 REVISION_TABLE = "penstock_revision"
 
 
@@ -79,6 +79,7 @@ versions = Table(
     Column("run_id", Text, nullable=False),
     Column("tags", Text, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("registered_by", Text, nullable=True),  # unknown before revision 0002
     PrimaryKeyConstraint("model_id", "number", name="penstock_versions_pk"),
     ForeignKeyConstraint(["model_id"], ["penstock_models.id"], name="penstock_versions_model_fk"),
 )

@@ -46,11 +46,12 @@ class PartDone:
 
 @dataclass(frozen=True, slots=True)
 class JobState:
-    """What a manifest tells. `parts_of` is how many parts each source has, known when all were read."""
+    """What a manifest tells. `parts_of` is how many parts each source has, known when all were read; None for a source
+    that another shard reads."""
 
     fingerprint: Mapping[str, Any]
     parts: tuple[PartDone, ...] = ()
-    parts_of: tuple[int, ...] | None = None
+    parts_of: tuple[int | None, ...] | None = None
 
     @property
     def complete(self) -> bool:
@@ -144,7 +145,7 @@ class JobManifest:
     def commit(self, part: PartDone, *, at: str) -> None:
         self._append({"part": asdict(part), "at": at})
 
-    def end(self, parts_of: list[int], *, at: str) -> None:
+    def end(self, parts_of: list[int | None], *, at: str) -> None:
         """Says that every part of this shard is there."""
         self._append({"parts_of": parts_of, "at": at})
 

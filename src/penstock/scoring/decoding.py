@@ -118,6 +118,8 @@ def _decode_whole(chunk: Chunk, delimiter: str, schema: Schema | None, keep: Seq
     header = chunk.header or ()
     fed, kept = fed_columns(header, schema, keep), kept_columns(header, keep)
     numbers = _number_types(fed, schema)
+    if chunk.data.count(b'"') % 2:
+        return None  # one is never closed
     if not chunk.rows or ("int64" in numbers.values() and (b"0x" in chunk.data or b"0X" in chunk.data)):
         return None  # pyarrow reads hexadecimal, nobody else does
     read_as = {n: numbers.get(n, "string") if n not in kept else "string" for n in (*fed, *kept)}
@@ -184,6 +186,8 @@ def _decode_records(chunk: Chunk, delimiter: str, source: Source, schema: Schema
 
 def _cells(record: bytes, delimiter: str, width: int) -> tuple[list[str], str]:
     """The cells of one record, or why it is none."""
+    if record.count(b'"') % 2:
+        return [], "has a quote that is never closed"
     try:
         text = record.decode()
         rows = list(csv.reader([text] if "\n" not in text else text.splitlines(keepends=True), delimiter=delimiter))

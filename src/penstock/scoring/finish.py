@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from shutil import copyfileobj
 
 from penstock.errors import ScoringError
 from penstock.scoring.commit import SUCCESS, JobState, PartDone, parse_manifest
@@ -60,13 +61,22 @@ def _all_parts(states: list[JobState | None], directory: str) -> list[PartDone]:
     for number, state in enumerate(whole[1:], 1):
         if different := differences(whole[0].fingerprint, state.fingerprint):
             raise ScoringError(f"Shard {number} did another job than shard 0: {'; '.join(different[:5])}.")
-        if state.parts_of != whole[0].parts_of:
-            raise ScoringError(f"Shard {number} found other parts than shard 0: did the input change meanwhile?")
     parts = sorted((part for state in whole for part in state.parts), key=lambda p: (p.source, p.part))
     there = [(part.source, part.part) for part in parts]
-    wanted = [(source, part) for source, n in enumerate(whole[0].parts_of or ()) for part in range(n)]
+    wanted = [(source, part) for source, n in enumerate(_parts_of(whole)) for part in range(n)]
     if there != wanted:
         raise ScoringError(f"{len(set(wanted) - set(there))} parts in {directory} are missing though all shards ended.")
+    return parts
+
+
+def _parts_of(states: list[JobState]) -> list[int]:
+    """How many parts each source has, as the shards that read it found. Raises ScoringError where they differ."""
+    parts = []
+    for source, told in enumerate(zip(*(state.parts_of or () for state in states), strict=True)):
+        counts = {count for count in told if count is not None}
+        if len(counts) > 1:
+            raise ScoringError(f"The shards found other parts in input {source}: did it change meanwhile?")
+        parts.append(counts.pop() if counts else 0)
     return parts
 
 
@@ -78,4 +88,5 @@ def write_rejects(directory: str, parts: Iterable[PartDone], target: str | None)
     with place_of(target).written(target) as path, path.open("wb") as file:
         for part in parts:
             if part.rejects:
-                file.write(source.read(join(directory, rejects_of(part.file))))
+                with source.open(join(directory, rejects_of(part.file))) as rejects:
+                    copyfileobj(rejects, file)

@@ -16,7 +16,7 @@ from penstock.scoring.commit import SUCCESS, JobManifest, JobState
 from penstock.scoring.decoding import decode, fed_columns, guess_fields, kept_columns
 from penstock.scoring.finish import write_rejects
 from penstock.scoring.places import join, place_of
-from penstock.scoring.plan import WHOLE, Plan, Shard
+from penstock.scoring.plan import WHOLE, Plan, Shard, deal_files
 from penstock.scoring.reading import Chunk, Position, read_sources
 from penstock.scoring.rejects import ANY_NUMBER, Tolerance
 from penstock.scoring.scorer import Scored, Task, good_rows, score_chunk
@@ -101,6 +101,7 @@ def prepare(plan: Plan, model: LoadedModel, load: LoadOptions) -> Prepared:
         options.keep,
         options.on_error,
         plan.lineage.columns() if options.lineage == "columns" else {},
+        frames=model.predictor.takes_frames,
     )
     chunks = read_sources(plan.sources, options, columns=_wanted_columns(task))
     first = next(chunks)
@@ -228,8 +229,9 @@ class _Tally:
                 f"{self.rejects:,} of {self.rows:,} rows were rejected, more than --max-errors {self.tolerance}."
             )
 
-    def parts_of(self, sources: int) -> list[int]:
-        return [sum(1 for source, _ in self.parts if source == number) for number in range(sources)]
+    def parts_of(self, sources: int) -> list[int | None]:
+        """How many parts each source has; None for those that another shard reads."""
+        return [sum(1 for source, _ in self.parts if source == number) or None for number in range(sources)]
 
 
 def _begin(manifest: JobManifest | None, output: Output, plan: Plan, resume: bool, now: Now) -> JobState:
@@ -245,13 +247,16 @@ def _begin(manifest: JobManifest | None, output: Output, plan: Plan, resume: boo
 
 def _chunks(plan: Plan, task: Task, shard: Shard, state: JobState, tally: _Tally) -> Iterator[Chunk]:
     """The chunks of the parts that are still to do."""
+    owners = deal_files(plan.sources, shard.count)
+    own = None if owners is None else {number for number, owner in enumerate(owners) if owner == shard.index}
     done = {(part.source, part.part) for part in state.parts}
     # Alone, a run can begin where the last complete part ended. A shard has to pass over the others' parts anyway.
     start = state.parts[-1].next if state.parts and shard.count == 1 else Position()
     return read_sources(
         plan.sources,
         plan.options,
-        wanted=lambda source, part: shard.owns(source, part) and (source, part) not in done,
+        wanted=lambda source, part: (own is not None or shard.owns(source, part)) and (source, part) not in done,
+        files=own,
         start=start,
         before=tally.rows if shard.count == 1 else 0,
         columns=_wanted_columns(task),

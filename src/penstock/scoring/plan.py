@@ -10,7 +10,7 @@ A *shard* is one of several runs that share the parts of a plan among them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -40,8 +40,8 @@ class Shard:
     count: int = 1
 
     def owns(self, source: int, part: int) -> bool:
-        """Parts are dealt out like cards, each file beginning with the next shard, so that many small files and one
-        big file are both shared evenly."""
+        """For files that are not dealt whole: their parts are dealt out like cards, each file beginning with the next
+        shard."""
         return (source + part) % self.count == self.index
 
     @property
@@ -54,6 +54,19 @@ class Shard:
 
 
 WHOLE = Shard()
+# The largest share of whole files may be so many times the mean one.
+_EVEN = 1.25
+
+
+def deal_files(sources: Sequence[Source], shards: int) -> tuple[int, ...] | None:
+    """The shard of each source, where whole files can be shared evenly by size, so that none reads another's; None
+    where they cannot, and parts are dealt instead. The largest files are dealt first, each to who has least."""
+    sizes = [source.size or 1 for source in sources]
+    loads, owners = [0] * shards, [0] * len(sources)
+    for number in sorted(range(len(sources)), key=lambda n: (-sizes[n], n)):
+        owners[number] = loads.index(min(loads))
+        loads[owners[number]] += sizes[number]
+    return tuple(owners) if max(loads) * shards <= _EVEN * sum(sizes) else None
 
 
 def parse_shard(text: str) -> Shard:

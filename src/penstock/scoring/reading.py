@@ -9,9 +9,10 @@ from __future__ import annotations
 import csv
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Container, Generator, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, BinaryIO
 
 from penstock.errors import ScoringError
@@ -57,12 +58,14 @@ def read_sources(
     options: Options,
     *,
     wanted: Wanted = lambda source, part: True,
+    files: Container[int] | None = None,
     start: Position | None = None,
     before: int = 0,
     columns: Callable[[list[str]], list[str]] | None = None,
     on_part: Callable[[int, int], None] = lambda source, part: None,
 ) -> Generator[Chunk, None, None]:
-    """The chunks of the wanted parts from `start` on; `before` rows were read before it, for the limit.
+    """The chunks of the wanted parts from `start` on; `before` rows were read before it, for the limit. Sources not
+    among `files` (numbers; None is all) are not opened.
 
     `columns` chooses among the names of a columnar file those to be decoded. `on_part` is told of every part there is,
     wanted or not. An empty source has one part, and gives one chunk without rows, so that its file is written.
@@ -71,6 +74,8 @@ def read_sources(
     start = start or Position()
     left = None if options.limit is None else options.limit - before
     for number in range(start.source, len(sources)):
+        if files is not None and number not in files:
+            continue
         at = start if number == start.source else Position(number)
         bounded = replace(options, limit=left)
         with closing(_read_source(sources[number], number, bounded, wanted, at, columns, on_part)) as chunks:
@@ -147,13 +152,14 @@ class _TextCutter(_Cutter):
         stream = opened.enter_context(_unpacked(raw, source.format.compression))
         quoted = source.format.name != "jsonl"
         self._records = RecordReader(stream, quoted=quoted)
-        self._header = None
+        self._header, returns = None, False
         if quoted:
+            returns = self._records.find_returns()
             self._header = _header(self._records, source, "\t" if source.format.name == "tsv" else ",")
         self._plain = source.format.compression is None
         if start.offset is not None and self._plain and source.path != "-":
             raw.seek(start.offset)
-            self._records = RecordReader(raw, quoted=quoted, start=start.offset)
+            self._records = RecordReader(raw, quoted=quoted, start=start.offset, returns=returns)
         elif start.row:
             self.skip(start.row)
 
@@ -203,107 +209,152 @@ class _ColumnCutter(_Cutter):
 
     def __init__(self, source: Source, options: Options, start: Position, opened: ExitStack, columns: Any) -> None:
         self._options = options
-        opener = _parquet_batches if source.format.name == "parquet" else _arrow_batches
-        self._schema, self._batches, self._rows = opener(source, options, start.row, opened, columns)
-        # The whole state: what is decoded and not given out, and how many rows were.
+        kind = _ParquetBatches if source.format.name == "parquet" else _ArrowBatches
+        self._batches: _Batches = kind(source, options, opened, columns)
+        # The whole state: what is decoded and not given out, how many rows were given out or skipped, and how many of
+        # these are still to be passed over.
         self._pending: list[Any] = []
-        self._given = start.row
+        self._given = self._owed = 0
+        self.skip(start.row)
 
     def take(self, most: int) -> Chunk | None:
         import pyarrow as pa
 
+        self._pass_over(self._owed)
+        self._owed = 0
         wanted = min(most, self._options.chunk_rows)
         taken: list[Any] = []
         rows = size = 0
-        while rows < wanted and size < self._options.chunk_bytes:
-            batch = self._pending.pop() if self._pending else next(self._batches, None)
-            if batch is None:
-                break
+        while rows < wanted and size < self._options.chunk_bytes and (batch := self._next()) is not None:
             each = max(1, batch.nbytes // max(1, batch.num_rows))
             fitting = max(1, (self._options.chunk_bytes - size) // each)
-            piece = batch.slice(0, min(wanted - rows, fitting))
-            if piece.num_rows < batch.num_rows:
-                self._pending.append(batch.slice(piece.num_rows))
+            piece = self._cut(batch, min(wanted - rows, fitting))
             taken.append(piece)
             rows, size = rows + piece.num_rows, size + max(1, piece.num_rows * each)
         if not rows:
             return None
         self._given += rows
-        share = self._given / self._rows if self._rows else 0.0
-        return Chunk(0, 0, 0, rows, pa.Table.from_batches(taken, self._schema), share=min(1.0, share))
+        share = self._given / self._batches.rows if self._batches.rows else 0.0
+        return Chunk(0, 0, 0, rows, pa.Table.from_batches(taken, self._batches.schema), share=min(1.0, share))
 
     def skip(self, rows: int) -> int:
-        done = 0
-        while done < rows and (batch := self._pending.pop() if self._pending else next(self._batches, None)):
-            passed = min(rows - done, batch.num_rows)
-            if passed < batch.num_rows:
-                self._pending.append(batch.slice(passed))
-            done += passed
+        """Where the number of rows is known they are passed over when the next ones are taken, all at once, so that a
+        row group is left out even if a part begins inside."""
+        if self._batches.rows is None:
+            done = self._pass_over(rows)
+        else:
+            done = min(rows, self._batches.rows - self._given)
+            self._owed += done
         self._given += done
         return done
 
+    def _pass_over(self, rows: int) -> int:
+        done = 0
+        while done < rows:
+            if not self._pending and (passed := self._batches.pass_over(rows - done)):
+                done += passed
+            elif (batch := self._next()) is not None:
+                done += self._cut(batch, rows - done).num_rows
+            else:
+                break
+        return done
+
+    def _next(self) -> Any:
+        return self._pending.pop() if self._pending else self._batches.next()
+
+    def _cut(self, batch: Any, rows: int) -> Any:
+        """Its first rows; the others come next."""
+        if batch.num_rows > rows:
+            self._pending.append(batch.slice(rows))
+        return batch.slice(0, rows)
+
     def nothing(self) -> Chunk:
-        return Chunk(0, 0, 0, 0, self._schema.empty_table())
+        return Chunk(0, 0, 0, 0, self._batches.schema.empty_table())
 
 
-def _parquet_batches(source: Source, options: Options, row: int, opened: ExitStack, columns: Any) -> Any:
+class _Batches(ABC):
+    """The record batches of a columnar source, in order."""
+
+    schema: Any
+    # How many there are, None where that is not known before they are read.
+    rows: int | None = None
+
+    @abstractmethod
+    def next(self) -> Any:
+        """The next batch, None at the end."""
+
+    def pass_over(self, rows: int) -> int:
+        """Leaves out up to so many of the next rows without decoding them, where it can; how many they were."""
+        return 0
+
+
+class _ParquetBatches(_Batches):
     """Row group by row group, pages streamed: a dataset scanner would hold whole row groups, several of them."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    buffer = 1 << 20 if _is_local(source.path) else 8 << 20
-    file = opened.enter_context(
-        closing(pq.ParquetFile(opened.enter_context(_arrow_file(source.path)), pre_buffer=False, buffer_size=buffer))
-    )
-    names = _chosen(file.schema_arrow.names, columns)
-    schema = pa.schema([file.schema_arrow.field(name) for name in names])
+    def __init__(self, source: Source, options: Options, opened: ExitStack, columns: Any) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
-    def batches() -> Iterator[Any]:
-        first = 0
-        for number in range(file.num_row_groups):
-            group = file.metadata.row_group(number)
-            passed = min(max(0, row - first), group.num_rows)
-            first += group.num_rows
-            if passed == group.num_rows:
-                continue
+        buffer = 1 << 20 if _is_local(source.path) else 8 << 20
+        raw = opened.enter_context(_arrow_file(source.path))
+        self._file = opened.enter_context(closing(pq.ParquetFile(raw, pre_buffer=False, buffer_size=buffer)))
+        self._options = options
+        self._names = _chosen(self._file.schema_arrow.names, columns)
+        self.schema = pa.schema([self._file.schema_arrow.field(name) for name in self._names])
+        self.rows = self._file.metadata.num_rows
+        # The whole state: the next row group, and what is left of the one that is being read.
+        self._group = 0
+        self._left: Iterator[Any] = iter(())
+
+    def next(self) -> Any:
+        while (batch := next(self._left, None)) is None:
+            if self._group == self._file.num_row_groups:
+                return None
+            group = self._file.metadata.row_group(self._group)
             each = max(1, group.total_byte_size // max(1, group.num_rows))
-            size = max(1, min(options.chunk_rows, options.chunk_bytes // each))
-            for batch in file.iter_batches(size, row_groups=[number], columns=names, use_threads=False):
-                drop = min(passed, batch.num_rows)
-                passed -= drop
-                if drop < batch.num_rows:
-                    yield batch.slice(drop)
+            size = max(1, min(self._options.chunk_rows, self._options.chunk_bytes // each))
+            self._left = self._file.iter_batches(size, row_groups=[self._group], columns=self._names, use_threads=False)
+            self._group += 1
+        return batch
 
-    return schema, batches(), file.metadata.num_rows
+    def pass_over(self, rows: int) -> int:
+        """Row groups that begin here and are passed over whole are not read."""
+        passed = 0
+        if (batch := next(self._left, None)) is not None:
+            self._left = chain([batch], self._left)
+            return 0
+        while self._group < self._file.num_row_groups:
+            size = self._file.metadata.row_group(self._group).num_rows
+            if passed + size > rows:
+                break
+            passed, self._group = passed + size, self._group + 1
+        return passed
 
 
-def _arrow_batches(source: Source, options: Options, row: int, opened: ExitStack, columns: Any) -> Any:
+class _ArrowBatches(_Batches):
     """An IPC file, or a stream, whichever it begins like."""
-    import pyarrow as pa
-    from pyarrow import ipc
 
-    file = opened.enter_context(_arrow_file(source.path))
-    if source.path != "-" and file.read(6) == b"ARROW1":
-        file.seek(0)
-        reader = opened.enter_context(ipc.open_file(file))
-        found = (reader.get_batch(i) for i in range(reader.num_record_batches))
-    else:
-        if source.path != "-":
+    def __init__(self, source: Source, options: Options, opened: ExitStack, columns: Any) -> None:
+        import pyarrow as pa
+        from pyarrow import ipc
+
+        file = opened.enter_context(_arrow_file(source.path))
+        found: Iterator[Any]
+        if source.path != "-" and file.read(6) == b"ARROW1":
             file.seek(0)
-        reader = opened.enter_context(ipc.open_stream(file))
-        found = iter(reader)
-    names = _chosen(reader.schema.names, columns)
-    schema = pa.schema([reader.schema.field(name) for name in names])
+            reader = opened.enter_context(ipc.open_file(file))
+            found = (reader.get_batch(i) for i in range(reader.num_record_batches))
+        else:
+            if source.path != "-":
+                file.seek(0)
+            reader = opened.enter_context(ipc.open_stream(file))
+            found = iter(reader)
+        names = _chosen(reader.schema.names, columns)
+        self.schema = pa.schema([reader.schema.field(name) for name in names])
+        self._found = (batch.select(names) for batch in found)
 
-    def batches() -> Iterator[Any]:
-        passed = row
-        for batch in found:
-            drop = min(passed, batch.num_rows)
-            passed -= drop
-            if drop < batch.num_rows:
-                yield batch.select(names).slice(drop)
-
-    return schema, batches(), 0
+    def next(self) -> Any:
+        return next(self._found, None)
 
 
 def _chosen(names: list[str], columns: Callable[[list[str]], list[str]] | None) -> list[str]:

@@ -6,6 +6,7 @@ that begins again at a part's first record cuts the rest as the first run did.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -16,6 +17,10 @@ from penstock.payload import Array
 
 # A record longer than this is rather a quote that is never closed.
 LONGEST_RECORD = 64 << 20
+
+# Where the first line end is looked for.
+_FIRST_LINE = 1 << 20
+_LINE_END = re.compile(rb"\r\n|\r|\n")
 
 _NEWLINE, _RETURN, _QUOTE = 10, 13, 34
 
@@ -30,11 +35,16 @@ class Records:
 
 
 class RecordReader:
-    """Records of CSV-like text (`quoted`: a newline inside quotes is part of a cell) or of lines."""
+    """Records of CSV-like text (`quoted`: a newline inside quotes is part of a cell) or of lines.
 
-    def __init__(self, stream: BinaryIO, *, quoted: bool, start: int = 0) -> None:
+    `returns` says that records end with carriage returns alone, as some spreadsheets write them. They are read as
+    newlines, byte for byte, so that places in the file stay what they are.
+    """
+
+    def __init__(self, stream: BinaryIO, *, quoted: bool, start: int = 0, returns: bool = False) -> None:
         self._stream = stream
         self._quoted = quoted
+        self._returns = returns
         # The whole state: bytes that are read and not yet given out, from `_at` on; where they stand in the stream.
         self._buffer = b""
         self._at = 0
@@ -66,6 +76,16 @@ class RecordReader:
             left -= records.rows
         return rows - left
 
+    def find_returns(self) -> bool:
+        """Whether carriage returns alone end the records, as the first line end tells; asked before anything is taken.
+        If so they do from now on."""
+        window = self._window(_FIRST_LINE) or b""
+        match = _LINE_END.search(re.sub(rb'"[^"]*"?', b"", window) if self._quoted else window)
+        if match is not None and match[0] == b"\r" and (match.end() < len(window) or self._ended):
+            self._returns = True
+            self._buffer = self._buffer.replace(b"\r", b"\n")
+        return self._returns
+
     def _window(self, size: int) -> bytes | None:
         """The next `size` bytes, all that are left where there are fewer, None at the end."""
         # One byte more than asked for tells whether these are the last, however the stream hands out its bytes.
@@ -79,7 +99,7 @@ class RecordReader:
                 if not piece:
                     self._ended = True
                     break
-                pieces.append(piece)
+                pieces.append(piece.replace(b"\r", b"\n") if self._returns else piece)
                 wanted -= len(piece)
             self._buffer, self._at = b"".join(pieces), 0
         return self._buffer[self._at : self._at + size] or None
@@ -92,16 +112,11 @@ class RecordReader:
             )
         return max_bytes * 2
 
-    def _with_last(self, ends: Array, window: bytes) -> Array:
-        """The last record of all needs no newline, but its quotes must be closed."""
-        tail = window[int(ends[-1]) + 1 :] if len(ends) else window
-        if not tail:
-            return ends
-        if self._quoted and tail.count(b'"') % 2:
-            if not len(ends):
-                raise ScoringError("The last record has a quote that is never closed.")
-            return ends  # what stands before it can still be read
-        return np.append(ends, len(window))
+    @staticmethod
+    def _with_last(ends: Array, window: bytes) -> Array:
+        """The last record of all needs no newline. Its quotes may be open; whoever reads it will say so."""
+        last = int(ends[-1]) + 1 if len(ends) else 0
+        return np.append(ends, len(window)) if last < len(window) else ends
 
 
 def _record_ends(window: bytes, quoted: bool) -> Array:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from penstock.errors import AnswerHasNoColumns, PenstockError, PredictError, SchemaMismatch, ScoringError
-from penstock.payload import Array, Params, Payload, Table, Tensors, Violation, clipped
+from penstock.payload import TEXT, Array, Params, Payload, Table, Tensors, Violation, clipped
 from penstock.scoring.decoding import Rows, column_fields, decode
 from penstock.scoring.plan import Source
 from penstock.scoring.reading import Chunk
 from penstock.scoring.rejects import Reject
-from penstock.signature import Schema, conform, is_tensor_schema
+from penstock.signature import Field, Scalar, Schema, conform, is_tensor_schema
 from penstock.signature.conform import Conformed
 from penstock.wire.columnar import batch_of_table
 from penstock.wire.columns import prediction_columns
@@ -26,7 +26,8 @@ Predict = Callable[[Payload, Params], Payload]
 class Task:
     """Everything that scoring a chunk needs besides the model, plain values that can be sent to another process.
 
-    `shape` is the pyarrow.Schema of the output, which the job's first rows decide; `lineage` are constant columns.
+    `shape` is the pyarrow.Schema of the output, which the job's first rows decide; `lineage` are constant columns;
+    `frames` says that the model is handed pandas frames.
     """
 
     sources: tuple[Source, ...]
@@ -36,6 +37,7 @@ class Task:
     on_error: str = "fail"
     lineage: Mapping[str, str] = field(default_factory=dict)
     shape: Any = None
+    frames: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,8 @@ def _score(predict: Predict, task: Task, chunk: Chunk, rows: Rows) -> Scored:
     good = _others(rows.table.rows, bad)
     if rejects and not careful:
         return Scored(chunk, None, failure=_refusal(min(rejects, key=lambda r: r.row)))
-    pieces, failed = bisect(predict, conformed.payload, task.params, len(good), first_only=not careful)
+    payload = with_text(conformed.payload, task.schema) if task.frames else conformed.payload
+    pieces, failed = bisect(predict, payload, task.params, len(good), first_only=not careful)
     for place, reason in failed:
         row = int(good[place])
         rejects.append(Reject(path, chunk.row + int(rows.places[row]), None, reason, _row(rows, row)))
@@ -143,6 +146,29 @@ def _conformed(rows: Rows, schema: Schema | None, *, every: bool) -> tuple[Confo
     conformed, worse = (Conformed(left.table), {}) if not len(good) else _conformed(left, schema, every=True)
     bad |= {int(good[row]): replace(v, row=int(good[row])) for row, v in worse.items()}
     return conformed, bad
+
+
+def with_text(payload: Payload, schema: Schema | None) -> Payload:
+    """Columns of text and nothing else as pandas holds text, gaps as NaN: what its own readers would have made of the
+    file, so what the model saw when it was fitted. A column that is all gaps is text where the model takes text."""
+    if not isinstance(payload, Table) or (payload.block is not None and payload.block.dtype != object):
+        return payload
+    texts = {f.name for f in schema or () if isinstance(f, Field) and f.type is Scalar.STRING}
+    names = payload.names if payload.names is not None else range(payload.width)
+    columns = [_text(c, name in texts) for name, c in zip(names, payload.iter_columns(), strict=True)]
+    return Table.of(payload.names, columns, payload.index)
+
+
+def _text(column: Array, known: bool) -> Array:
+    if column.dtype != object:
+        return column
+    cells = column.tolist()
+    kinds = set(map(type, cells))
+    if not kinds <= {str, type(None), float} or not (known or str in kinds):
+        return column
+    if float in kinds and any(type(cell) is float and cell == cell for cell in cells):
+        return column
+    return np.array([cell if type(cell) is str else np.nan for cell in cells], dtype=TEXT)
 
 
 def _others(count: int, taken: Iterable[int]) -> Array:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -33,6 +33,46 @@ class Sink(ABC):
         """After a failure: what is not complete disappears. Also after `finish`, when there is nothing to do."""
 
 
+class _RejectsFile:
+    """Rejects, written as they come: however many there are, they are not held in memory. With `always` the file is
+    there even if none came. Without a path they are only counted."""
+
+    def __init__(self, path: str | None, *, always: bool = True) -> None:
+        self._path = path
+        # The whole state: how many came, and the file beside its place once it is open.
+        self.count = 0
+        self._closing = ExitStack()
+        self._file: Any = None
+        if always:
+            self._open()
+
+    def _open(self) -> None:
+        if self._path is not None and self._file is None:
+            beside = self._closing.enter_context(place_of(self._path).written(self._path))
+            self._file = beside.open("wb")
+
+    def write(self, rejects: tuple[Reject, ...]) -> None:
+        self.count += len(rejects)
+        if rejects:
+            self._open()
+        if self._file is not None:
+            self._file.writelines(reject.line() for reject in rejects)
+
+    def finish(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+            self._closing.close()
+
+    def drop(self) -> None:
+        """Nothing of it appears."""
+        if self._file is not None:
+            with suppress(OSError):  # a full disk may refuse the last bytes too
+                self._file.close()
+            self._file = None
+            _abandoned(self._closing)
+
+
 @dataclass
 class _OpenFile:
     """A file that is being written beside its place, and the rejects that belong to it."""
@@ -40,12 +80,14 @@ class _OpenFile:
     path: Path
     writer: Writer
     closing: ExitStack
+    rejects: _RejectsFile
     rows_in: int = 0
     rows_out: int = 0
-    rejects: list[bytes] = field(default_factory=list)
 
 
-def _open(place: Place, path: str, plan: Plan, shape: Any, metadata: Mapping[str, str]) -> _OpenFile:
+def _open(
+    place: Place, path: str, plan: Plan, shape: Any, metadata: Mapping[str, str], rejects: _RejectsFile
+) -> _OpenFile:
     closing = ExitStack()
     beside = closing.enter_context(place.written(path))
     try:
@@ -53,7 +95,7 @@ def _open(place: Place, path: str, plan: Plan, shape: Any, metadata: Mapping[str
     except BaseException as error:
         closing.__exit__(type(error), error, None)
         raise
-    return _OpenFile(beside, writer, closing)
+    return _OpenFile(beside, writer, closing, rejects)
 
 
 class Parts(Sink):
@@ -72,10 +114,11 @@ class Parts(Sink):
         if self._last is not None and _part(self._last) != _part(scored):
             self._complete()
         if self._file is None:
-            path = join(self._directory, self._plan.part_name(*_part(scored)))
-            self._file = _open(self._place, path, self._plan, self._shape, self._metadata)
+            name = self._plan.part_name(*_part(scored))
+            rejects = _RejectsFile(join(self._directory, rejects_of(name)), always=False)
+            path = join(self._directory, name)
+            self._file = _open(self._place, path, self._plan, self._shape, self._metadata, rejects)
         _put(self._file, scored)
-        self._file.rejects += [reject.line() for reject in scored.rejects]
         self._last = scored
 
     def _complete(self) -> None:
@@ -84,9 +127,7 @@ class Parts(Sink):
         if file is None or last is None:
             return
         name = self._plan.part_name(*_part(last))
-        if file.rejects:
-            with self._place.written(join(self._directory, rejects_of(name))) as path:
-                path.write_bytes(b"".join(file.rejects))
+        file.rejects.finish()
         file.writer.close()
         size, checksum = file.path.stat().st_size, _checksum(file.path)
         file.closing.close()
@@ -95,7 +136,7 @@ class Parts(Sink):
         self._manifest.commit(
             PartDone(
                 name, chunk.source, chunk.part, chunk.row + chunk.rows - file.rows_in, file.rows_in, file.rows_out,
-                len(file.rejects), size, checksum, chunk.end,
+                file.rejects.count, size, checksum, chunk.end,
             ),
             at=self._now(),
         )  # fmt: skip
@@ -104,6 +145,8 @@ class Parts(Sink):
         self._complete()
 
     def abandon(self) -> None:
+        if self._file is not None:
+            self._file.rejects.drop()
         _drop(self._file)
         self._file = None
 
@@ -117,13 +160,16 @@ class OneFile(Sink):
     """One file, which appears when it is complete, and the rejects beside it."""
 
     def __init__(self, path: str, plan: Plan, shape: Any, metadata: Mapping[str, str], rejects: str | None) -> None:
-        self._file: _OpenFile | None = _open(place_of(path), path, plan, shape, metadata)
         self._rejects = _RejectsFile(rejects)
+        try:
+            self._file: _OpenFile | None = _open(place_of(path), path, plan, shape, metadata, self._rejects)
+        except BaseException:
+            self._rejects.drop()
+            raise
 
     def write(self, scored: Scored) -> None:
         assert self._file is not None
         _put(self._file, scored)
-        self._rejects.write(scored.rejects)
 
     def finish(self) -> None:
         assert self._file is not None
@@ -163,46 +209,30 @@ class Stream(Sink):
         self._rejects.finish()
 
 
-class _RejectsFile:
-    """The rejects of a whole job, written as they come."""
-
-    def __init__(self, path: str | None) -> None:
-        self._closing = ExitStack()
-        self._file: Any = None
-        if path is not None:
-            beside = self._closing.enter_context(place_of(path).written(path))
-            self._file = beside.open("wb")
-
-    def write(self, rejects: tuple[Reject, ...]) -> None:
-        if self._file is not None:
-            self._file.writelines(reject.line() for reject in rejects)
-
-    def finish(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-            self._closing.close()
-
-
 def _part(scored: Scored) -> tuple[int, int]:
     return scored.chunk.source, scored.chunk.part
 
 
 def _put(file: _OpenFile, scored: Scored) -> None:
     file.writer.write(scored.table)
+    file.rejects.write(scored.rejects)
     file.rows_in += scored.chunk.rows
     file.rows_out += scored.table.num_rows
 
 
 def _drop(file: _OpenFile | None) -> None:
-    """Leaves the context of `written` as a failure does, so that nothing appears."""
     if file is not None:
-        abandoned = RuntimeError("abandoned")
-        try:
-            file.closing.__exit__(RuntimeError, abandoned, None)
-        except RuntimeError as error:
-            if error is not abandoned:
-                raise
+        _abandoned(file.closing)
+
+
+def _abandoned(closing: ExitStack) -> None:
+    """Leaves the context of `written` as a failure does, so that nothing appears."""
+    abandoned = RuntimeError("abandoned")
+    try:
+        closing.__exit__(RuntimeError, abandoned, None)
+    except RuntimeError as error:
+        if error is not abandoned:
+            raise
 
 
 def _checksum(path: Path) -> str:

@@ -158,16 +158,26 @@ def ahead(items: Iterable[T], depth: int = _AHEAD) -> Iterator[Iterator[T]]:
 
 class Behind:
     """Calls made later, one after the other, in a thread of their own; at most two wait. What one raises, the next
-    `call` or `close` raises."""
+    `call` or `drain` raises; those that wait behind it are not made."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="write-behind")
         self._waiting: deque[Future[None]] = deque()
+        self._failed = False
 
     def call(self, function: Callable[..., None], *arguments: Any) -> None:
         while len(self._waiting) >= _AHEAD or (self._waiting and self._waiting[0].done()):
             self._waiting.popleft().result()
-        self._waiting.append(self._pool.submit(function, *arguments))
+        self._waiting.append(self._pool.submit(self._made, function, *arguments))
+
+    def _made(self, function: Callable[..., None], *arguments: Any) -> None:
+        if self._failed:
+            return
+        try:
+            function(*arguments)
+        except BaseException:
+            self._failed = True
+            raise
 
     def drain(self) -> None:
         """Waits until everything is done."""

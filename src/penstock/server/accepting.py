@@ -1,4 +1,4 @@
-"""How workers share one listening socket: each takes connections itself, and lets those pass that another should have.
+"""How workers share a listening socket: each takes connections itself, and lets those pass that another should have.
 
 Measured with 16 keep-alive connections opened at once on two workers: an event loop that accepts until the queue is
 empty gave one worker all 16, SO_REUSEPORT's hash 10 and 6, accepting one at a time 15 and 1; this gives 8 and 8. A kept
@@ -13,7 +13,7 @@ import asyncio
 import mmap
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 _STEP_BACK = 0.001
@@ -73,10 +73,10 @@ class Connections(set[Any]):
 
 
 class Acceptor:
-    """Takes connections from a listening socket, one at a time and at most its share."""
+    """Takes connections from listening sockets, one at a time and at most its share."""
 
-    def __init__(self, listener: socket.socket, number: int, counts: ConnectionCounts) -> None:
-        self._listener = listener
+    def __init__(self, listeners: Sequence[socket.socket], number: int, counts: ConnectionCounts) -> None:
+        self._listeners = listeners
         self._number = number
         self._counts = counts
         self._loop = asyncio.get_running_loop()
@@ -92,7 +92,7 @@ class Acceptor:
         self._protocol = protocol
         self._open = True
         self._tell()
-        self._loop.add_reader(self._listener, self._look)
+        self._watch()
 
     def close(self) -> None:
         """Takes no more. What waits in the queue is left to the others."""
@@ -100,7 +100,8 @@ class Acceptor:
             self._open = False
             self._tell()
             self._halt()
-        self._listener.close()
+        for listener in self._listeners:
+            listener.close()
 
     def _tell(self) -> None:
         """Lets the other workers know how many connections this one has."""
@@ -119,18 +120,27 @@ class Acceptor:
 
     def _look_again(self) -> None:
         self._pause = None
-        self._loop.add_reader(self._listener, self._look)
+        self._watch()
         self._accept()
+
+    def _watch(self) -> None:
+        for listener in self._listeners:
+            self._loop.add_reader(listener, self._look)
 
     def _halt(self) -> None:
         if self._pause is not None:
             self._pause.cancel()
         else:
-            self._loop.remove_reader(self._listener)
+            for listener in self._listeners:
+                self._loop.remove_reader(listener)
 
     def _accept(self) -> None:
+        for listener in self._listeners:
+            self._accept_from(listener)
+
+    def _accept_from(self, listener: socket.socket) -> None:
         try:
-            connection, _ = self._listener.accept()
+            connection, _ = listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return  # another worker was quicker, or the client left
         except OSError:  # no file descriptor is free: the client waits in the queue, perhaps for another worker

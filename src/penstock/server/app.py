@@ -17,8 +17,9 @@ from penstock.server.door import Door
 from penstock.server.invocations import TIMEOUT, Invocations
 from penstock.server.models import model_routes
 from penstock.server.openapi import openapi_routes
-from penstock.server.probes import probe_routes
+from penstock.server.probes import metrics_routes, probe_routes
 from penstock.server.statuses import body_of, error_body, status_of
+from penstock.server.vertex import VertexPredictions
 from penstock.serving.gateway import Gateway
 
 INVOCATION_PATHS = ("/invocations", "/models/{name}/invocations", "/models/{name}/versions/{version}/invocations")
@@ -31,23 +32,35 @@ def make_app(
     max_body_bytes: int = MAX_BODY_BYTES,
     timeout: float = TIMEOUT,
     nan_words: bool = False,
+    admin_port: int | None = None,
+    predict_route: str | None = None,
+    health_route: str | None = None,
 ) -> ASGIApp:
     """The application for a gateway, which the caller starts and closes. `token` empty means no token is asked for;
-    `timeout` is the seconds that a request may take; `nan_words` writes NaN and Infinity as MLflow does."""
+    `timeout` is the seconds that a request may take; `nan_words` writes NaN and Infinity as MLflow does. Where
+    `admin_port` is set, metrics, model listings and docs are answered on connections to that port alone. The routes are
+    more paths for predictions and for the question whether it is ready."""
     bearer = BearerToken(token)
     invocations = Invocations(
         gateway, max_body_bytes=max_body_bytes, timeout=timeout, nan_words=nan_words, token=bearer
     )
-    routes = [
+    public = [
         *(Route(path, invocations, methods=["POST"]) for path in INVOCATION_PATHS),
-        *model_routes(gateway),
-        *openapi_routes(gateway),
-        *docs_routes(),
-        *probe_routes(gateway),
+        *probe_routes(gateway, health_route),
     ]
+    if predict_route is not None:
+        vertex = VertexPredictions(invocations, gateway, max_body_bytes=max_body_bytes, timeout=timeout)
+        public.insert(0, Route(predict_route, vertex, methods=["POST"]))
+    rest = [*model_routes(gateway), *openapi_routes(gateway), *docs_routes(), *metrics_routes(gateway)]
+    return Door(
+        _application([*public, *rest]), invocations, gateway, bearer, public=_application(public),
+        admin_port=admin_port, open_paths={health_route} if health_route else set(),
+    )  # fmt: skip
+
+
+def _application(routes: list[Route]) -> Starlette:
     handlers = {HTTPException: _http_error, PenstockError: _penstock_error}
-    app = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
-    return Door(app, invocations, gateway, bearer)
+    return Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
 
 
 async def _http_error(request: Request, error: HTTPException) -> Response:

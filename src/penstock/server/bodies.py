@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -28,7 +29,7 @@ _LINGER_SECONDS = 1.0
 
 
 # Where a request's headers are kept by name: a handful are looked up of each.
-_NAMED = "penstock.headers"
+NAMED = "penstock.headers"
 
 
 class ClientLeft(Exception):
@@ -60,16 +61,16 @@ class Hold:
 
 def header(scope: Scope, name: bytes) -> bytes | None:
     """The value of a request header, the first where there are several; ASGI gives names in lower case."""
-    named: dict[bytes, bytes] | None = scope.get(_NAMED)
+    named: dict[bytes, bytes] | None = scope.get(NAMED)
     if named is None:
-        named = scope[_NAMED] = dict(reversed(scope["headers"]))
+        named = scope[NAMED] = dict(reversed(scope["headers"]))
     return named.get(name)
 
 
 def any_header(scope: Scope, names: frozenset[bytes]) -> bool:
     """Whether the request has any of these headers."""
     header(scope, b"")
-    return not names.isdisjoint(scope[_NAMED])
+    return not names.isdisjoint(scope[NAMED])
 
 
 def declared_length(scope: Scope) -> int:
@@ -169,13 +170,19 @@ async def unpack(scope: Scope, body: bytes, limit: int, hold: Hold | None = None
             )
         # Libraries release the interpreter while they unpack, so the loop turns on.
         packed = len(body)
-        body = await asyncio.to_thread(unpacker, body, limit) if packed > _UNPACKED_INLINE else unpacker(body, limit)
+        if packed <= _UNPACKED_INLINE:
+            body = unpacker(body, limit)
+        else:
+            body = await asyncio.get_running_loop().run_in_executor(_UNPACKING, unpacker, body, limit)
         if hold is not None and len(body) > packed:
             hold.take(len(body) - packed)
     return body
 
 
 _UNPACKED_INLINE = 64 * 1024
+
+# Threads of its own: those that all share may be waiting for a registry or a store that does not answer.
+_UNPACKING = ThreadPoolExecutor(4, thread_name_prefix="penstock-unpack")
 
 
 def _zlib(wbits: int) -> Callable[[bytes, int], bytes]:

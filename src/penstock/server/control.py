@@ -10,7 +10,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import orjson
 
@@ -48,6 +48,57 @@ class Tell:
     current: str | None
     previous: str | None
     candidate: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Show the model as stale, since the registry is away, or not any more."""
+
+    model: str
+    stale: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What keeps the wanted version of a model from answering, the fields of a LoadFailure; None where nothing does."""
+
+    model: str
+    failure: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Agree:
+    """All workers answer with this version now."""
+
+    model: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """Serve one more model, which follows this alias."""
+
+    model: str
+    alias: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unserve:
+    """Serve this model no more; the answer is the same word, once it is gone."""
+
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """This pattern has found and loaded what it could."""
+
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A sign of life is asked for; the answer is the same word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +162,23 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class GaveUp:
+    """A version's process in this worker has ended again and again while it answered; `why` is how."""
+
+    model: str
+    version: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What was told is carried out: this version answers now."""
+
+    model: str
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Numbers:
     """The answer to Collect, and a worker's last word: its metrics, as tallies.to_plain gives them."""
 
@@ -125,14 +193,10 @@ class Scrape:
 
 
 Message: TypeAlias = (
-    Begin | Ask | Tell | Accept | Company | Drain | Collect | Exposition | Hello | Proven | Failed | Numbers | Scrape
-)
-_KINDS: dict[str, type[Message]] = {
-    kind.__name__: kind
-    for kind in (
-        Begin, Ask, Tell, Accept, Company, Drain, Collect, Exposition, Hello, Proven, Failed, Numbers, Scrape
-    )
-}  # fmt: skip
+    Begin | Ask | Tell | Mark | Note | Agree | Serve | Unserve | Begun | Beat | Accept | Company | Drain | Collect
+    | Exposition | Hello | Proven | Failed | GaveUp | Answers | Numbers | Scrape
+)  # fmt: skip
+_KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in get_args(Message)}
 
 
 def encode(message: Message) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Set
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,18 +18,32 @@ _OPEN_PATHS = frozenset({"/ping", "/health", "/livez", "/readyz", "/docs", "/doc
 
 class Door:
     """Lets a request in if it carries the bearer token (where one is set). Nothing is reached except through here.
+    Where there is an `admin_port`, `app` answers there, and on any other port `public`, which has less.
 
     Predictions, which are nearly all there is, go straight to their endpoint, past the application's routing.
     """
 
-    def __init__(self, app: ASGIApp, invocations: Invocations, gateway: Gateway, token: BearerToken) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        invocations: Invocations,
+        gateway: Gateway,
+        token: BearerToken,
+        *,
+        public: ASGIApp | None = None,
+        admin_port: int | None = None,
+        open_paths: Set[str] = frozenset(),
+    ) -> None:
         # The short cuts of the HTTP protocol.
         self.refusals = invocations.refusals
         self.straight = invocations.straight
         self._app = app
+        self._public = public or app
+        self._admin_port = admin_port
         self._invocations = invocations
         self._gateway = gateway
         self._token = token
+        self._open_paths = _OPEN_PATHS | open_paths
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """No coroutine itself, which would be one more for every prediction."""
@@ -47,10 +61,11 @@ class Door:
             return
         if self._gateway.draining:
             send = _closing(send)
-        if scope["path"] not in _OPEN_PATHS and not self._token.admits(scope):
+        if scope["path"] not in self._open_paths and not self._token.admits(scope):
             await _refuse(send)
             return
-        await self._app(scope, receive, send)
+        app = self._app if self._admin_port in (None, (scope["server"] or ("", 0))[1]) else self._public
+        await app(scope, receive, send)
 
 
 def _closing(send: Send) -> Send:

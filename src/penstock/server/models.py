@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
@@ -33,6 +35,7 @@ def _summary(model: ServedModel) -> dict[str, Any]:
         "ready": model.ready,
         "version": model.current.version if model.current else None,
         "alias": model.alias or None,
+        "stale": model.stale,
     }
 
 
@@ -58,7 +61,18 @@ def _details(model: ServedModel) -> dict[str, Any]:
             for s in model.versions
         ],
         "signature": describe_signature(signature),
+        "settled": model.settled,
+        "failure": _failure(model),
     }
+
+
+def _failure(model: ServedModel) -> dict[str, Any] | None:
+    """Why the wanted version does not answer, in words that the log has too."""
+    failure = model.failure
+    if failure is None:
+        return None
+    since = datetime.fromtimestamp(failure.since, UTC).isoformat(timespec="seconds")
+    return {**asdict(failure), "since": since}
 
 
 def describe_signature(signature: Signature | None) -> dict[str, Any] | None:

@@ -37,8 +37,8 @@ class RunOptions:
     drain_timeout: float = 30
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A bound socket; port 0 picks a free one. Raises ConfigError for a busy port or an unknown host."""
+def bind(host: str, port: int, *, flag: str = "--port") -> socket.socket:
+    """A bound socket; port 0 picks a free one. Raises ConfigError for a busy port or an unknown host, naming `flag`."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
             0
@@ -53,9 +53,14 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         bound.close()
         raise ConfigError(
-            f"{host}:{port} cannot be listened on: {error.strerror}.", hint="Choose another --port; 0 picks a free one."
+            f"{host}:{port} cannot be listened on: {error.strerror}.",
+            hint=f"Choose another {flag}; 0 picks a free one.",
         ) from None
     return bound
+
+
+def port_of(bound: socket.socket) -> int:
+    return int(bound.getsockname()[1])
 
 
 def url_of(bound: socket.socket) -> str:
@@ -135,13 +140,16 @@ async def serve(
     *,
     on_ready: Callable[[str], Any],
     start: Callable[[], Awaitable[None]] | None = None,
+    admin: socket.socket | None = None,
 ) -> None:
-    """Serves until a signal comes, then drains. Listens while the models load, so that probes get their answer.
+    """Serves until a signal comes, then drains. Listens while the models load, so that probes get their answer. `admin`
+    is a second socket to listen on; the application knows it by its port.
 
     `on_ready` is called with the URL once every model is loaded. Raises what loading raises, with the socket closed.
     """
     server = Server(app, gateway, options)
-    serving = asyncio.create_task(server.serve(sockets=[bound]))
+    sockets = [bound] if admin is None else [bound, admin]
+    serving = asyncio.create_task(server.serve(sockets=sockets))
     starting = asyncio.ensure_future((start or gateway.start)())
     try:
         await asyncio.wait([serving, starting], return_when=asyncio.FIRST_COMPLETED)
@@ -156,4 +164,5 @@ async def serve(
         starting.cancel()
         await asyncio.gather(starting, return_exceptions=True)
         await gateway.close()
-        bound.close()
+        for each in sockets:
+            each.close()

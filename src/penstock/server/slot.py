@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Literal, Protocol, TypeAlias
 
 from penstock.host.ending import how_it_ended
-from penstock.server.control import Begin, Channel, Drain, Message
+from penstock.server.control import Beat, Begin, Channel, Drain, Message
 from penstock.serving.restarts import crashes_in_a_row, restart_delay
 
 log = logging.getLogger("penstock.server")
@@ -58,11 +58,12 @@ class Slot:
         self._clock = clock
         self._chance = chance
         # The whole mutable state: the process and its channel, what it does, since when it serves, crashes in a row,
-        # whether it is the last one.
+        # whether it is the last one; whether it takes orders, and for how long it has been silent.
         self._process: asyncio.subprocess.Process | None = None
         self._channel: Channel | None = None
         self.state: SlotState = "starting"
         self.up = False  # it has said hello, and takes orders
+        self.silent = 0  # signs of life asked for since it last said something
         self._serving_since: float | None = None
         self._crashes = 0
         self._stopping = asyncio.Event()
@@ -72,7 +73,7 @@ class Slot:
         while not self._stopping.is_set():
             how = await self._run()
             served = self._clock() - self._serving_since if self._serving_since is not None else 0.0
-            self._serving_since, self.up = None, False
+            self._serving_since, self.up, self.silent = None, False, 0
             self._owner.ended(self, how)
             if not self._stopping.is_set():
                 await self._pause(how, served)
@@ -99,6 +100,7 @@ class Slot:
     async def _read(self, process: asyncio.subprocess.Process, channel: Channel) -> None:
         try:
             async for message in channel:
+                self.silent = 0
                 self._owner.said(self, message)
         except Exception:  # nobody would listen to it any more: it starts anew
             log.exception("What worker %d said cannot be understood.", self.number)
@@ -134,6 +136,18 @@ class Slot:
     def send(self, message: Message) -> None:
         if self._channel is not None:
             self._channel.send(message)
+
+    def beat(self, most: int) -> None:
+        """Asks for a sign of life. A process that has not given one for so many times hangs, and is ended: counted and
+        not timed, since a machine that sleeps is no fault of the process."""
+        if not self.up:
+            return
+        if self.silent >= most:
+            log.error("Worker %d gives no sign of life, and is killed.", self.number)
+            self.kill()
+            return
+        self.silent += 1
+        self.send(Beat())
 
     def stop(self, delay: float | None) -> None:
         """No other process comes. The one that is there drains after `delay`; it ends at once where that is None, or it

@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -16,18 +17,27 @@ from penstock.metrics import Metrics, render
 from penstock.server.accepting import ConnectionCounts
 from penstock.server.control import (
     Accept,
+    Agree,
+    Answers,
     Ask,
+    Beat,
     Begin,
+    Begun,
     Collect,
     Company,
     Exposition,
     Failed,
+    GaveUp,
     Hello,
+    Mark,
     Message,
+    Note,
     Numbers,
     Proven,
     Scrape,
+    Serve,
     Tell,
+    Unserve,
 )
 from penstock.server.run import RunOptions, url_of
 from penstock.server.slot import SLOT_STATES, Launch, Slot
@@ -39,6 +49,7 @@ from penstock.tallies import SUPERVISOR, Family, Tallies, from_plain
 log = logging.getLogger("penstock.server")
 
 _COLLECT_TIMEOUT = 1.0  # a worker that is busy for longer is shown as it last said
+_BEATS = 5  # signs of life that a worker is asked for within its time
 _LAST_TIMEOUT = 5.0  # after drain_timeout, for closing models
 
 
@@ -46,12 +57,14 @@ class Supervisor:
     """Starts the workers, keeps them running, tells them what to serve, adds up their numbers, and ends them."""
 
     def __init__(
-        self, launch: Launch, begin: Sequence[Begin], metrics: Metrics, counts: ConnectionCounts, options: RunOptions
-    ) -> None:
+        self, launch: Launch, begin: Sequence[Begin], metrics: Metrics, counts: ConnectionCounts, options: RunOptions,
+        *, worker_timeout: float = 60.0,
+    ) -> None:  # fmt: skip
         self.crew = Crew(len(begin), self._joined, self._unfit)
         self._metrics = metrics
         self._counts = counts
         self._options = options
+        self._worker_timeout = worker_timeout
         # The whole mutable state: the workers' places, tasks, numbers, a collection under way, how far
         # life has gone.
         self._slots = {b.number: Slot(b.number, launch, b, self) for b in begin}
@@ -70,25 +83,29 @@ class Supervisor:
         self._broken: asyncio.Future[None] = loop.create_future()
         self._told_to_stop = asyncio.Event()
 
-    async def run(self, sources: Sequence[Source], bound: socket.socket, on_ready: Callable[[str], Any]) -> None:
-        """Serves until a signal comes, then drains. `on_ready` is called with the URL once every model is loaded in
-        every worker. Raises what loading raises, WorkerLost where a worker ends before all have served."""
+    async def run(
+        self, sources: Sequence[Source], bound: Sequence[socket.socket], on_ready: Callable[[str], Any]
+    ) -> None:
+        """Serves until a signal comes, then drains. `on_ready` is called with the first socket's URL once every model
+        is loaded in every worker. Raises what loading raises, WorkerLost where a worker ends before all have served."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
         keeping = [asyncio.create_task(slot.keep()) for slot in self._slots.values()]
         starting = asyncio.create_task(self._start(sources))
+        self._spawn(self._watch())
         stopped = asyncio.create_task(self._told_to_stop.wait())
         try:
             waited: list[asyncio.Future[Any]] = [starting, stopped, self._broken]
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
             if not self._told_to_stop.is_set():
                 await (self._broken if self._broken.done() else starting)
-                on_ready(url_of(bound))
+                on_ready(url_of(bound[0]))
             await stopped
         finally:
             self._drain(0.0)
-            bound.close()  # once the workers have closed it too, nobody can connect
+            for each in bound:
+                each.close()  # once the workers have closed it too, nobody can connect
             await self._end(keeping)
             await self._close([starting, stopped, *self._following, *self._tasks])
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -101,6 +118,13 @@ class Supervisor:
             self._following.append(asyncio.create_task(source.run()))
         await self._ask_numbers(60.0)  # a worker that answers has carried out what it was told before
         self._opened = True
+
+    async def _watch(self) -> None:
+        """Ends workers that hang: stopped, or held by a model that never lets go of the interpreter."""
+        while self._draining is None:
+            await asyncio.sleep(self._worker_timeout / _BEATS)
+            for slot in self._slots.values():
+                slot.beat(_BEATS)
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.create_task(work)
@@ -120,10 +144,18 @@ class Supervisor:
             case Hello():
                 slot.up = True
                 self.crew.arrive(number, partial(_order, slot))
+            case GaveUp(model, version, why):
+                self.crew.gave_up(model, version, why)
             case Proven(model, version):
                 self.crew.proven(number, model, version)
             case Failed(model, version, code, text, hint):
                 self.crew.failed(number, model, version, error_of(code, text, hint))
+            case Unserve(model):
+                self.crew.unserved(number, model)
+            case Beat():
+                pass
+            case Answers(model, version):
+                self.crew.answers(number, model, version)
             case Numbers(families):
                 self._tallies.report(str(number), from_plain(families))
                 self._hear(number)
@@ -246,10 +278,22 @@ class Supervisor:
         return f"<Supervisor of {len(self._slots)} workers: {self.crew!r}>"
 
 
-def _order(slot: Slot, model: str, order: plan.Order) -> None:
-    """The crew's orders as messages."""
-    match order:
+def _order(slot: Slot, model: str, word: plan.Word) -> None:
+    """The crew's words as messages."""
+    match word:
         case plan.Ask(package):
             slot.send(Ask(model, package.version, package.path, package.digest))
         case plan.Tell(current, previous, candidate):
             slot.send(Tell(model, current, previous, candidate))
+        case plan.Mark(stale):
+            slot.send(Mark(model, stale))
+        case plan.Note(failure):
+            slot.send(Note(model, None if failure is None else asdict(failure)))
+        case plan.Agree(version):
+            slot.send(Agree(model, version))
+        case plan.Serve(alias):
+            slot.send(Serve(model, alias))
+        case plan.Unserve():
+            slot.send(Unserve(model))
+        case plan.Begun():
+            slot.send(Begun(model))

@@ -7,29 +7,39 @@ import itertools
 import logging
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from starlette.types import ASGIApp
 
-from penstock.errors import PenstockError, WorkerLost
+from penstock.errors import Closing, PenstockError, WorkerLost
 from penstock.server.accepting import Acceptor
 from penstock.server.control import (
     Accept,
+    Agree,
+    Answers,
     Ask,
+    Beat,
+    Begun,
     Channel,
     Collect,
     Company,
     Drain,
     Exposition,
     Failed,
+    GaveUp,
     Hello,
+    Mark,
     Message,
+    Note,
     Numbers,
     Proven,
     Scrape,
+    Serve,
     Tell,
+    Unserve,
 )
 from penstock.server.run import RunOptions, Server
+from penstock.serving.failure import LoadFailure
 from penstock.serving.gateway import Gateway
 from penstock.serving.plan import PlannedVersion
 from penstock.serving.told import ToldModel
@@ -77,18 +87,30 @@ class Worker:
     """Carries out the supervisor's orders, one after the other; loads go on beside them."""
 
     def __init__(
-        self, channel: Channel, gateway: Gateway, server: WorkerServer, models: Mapping[str, ToldModel]
+        self,
+        channel: Channel,
+        gateway: Gateway,
+        server: WorkerServer,
+        models: Mapping[str, ToldModel],
+        make: Callable[[str, str], ToldModel],
     ) -> None:
         self._channel = channel
         self._gateway = gateway
         self._server = server
-        self._models = models
-        # The whole mutable state: loads under way, scrapes that wait, whether the first versions have settled.
+        self._make = make
+        # The whole mutable state: models; loads under way, scrapes that wait, whether the first versions have settled.
+        self._models = dict(models)
         self._loads: set[asyncio.Task[None]] = set()
         self._scrapes: dict[int, asyncio.Future[str]] = {}
         self._ids = itertools.count(1)
         self._settled = False
         gateway.exposition = self.exposition
+        for model in self._models.values():
+            self._listen(model)
+
+    def _listen(self, model: ToldModel) -> None:
+        name = model.served.name
+        model.served.on_failed = lambda version, why: self._channel.send(GaveUp(name, version, why))
 
     async def follow_orders(self) -> None:
         """Until the supervisor is gone; then the worker goes too."""
@@ -107,7 +129,27 @@ class Worker:
                 load.add_done_callback(self._loads.discard)
             case Tell(model, current, previous, candidate):
                 self._models[model].tell(current, previous, candidate)
+                self._channel.send(Answers(model, current))
                 await self._settle_once()
+            case Mark(model, stale):
+                self._models[model].served.stale = stale
+            case Note(model, failure):
+                self._models[model].served.failure = None if failure is None else LoadFailure(**failure)
+            case Agree(model, version):
+                self._models[model].served.agreed = version
+            case Serve(model, alias):
+                self._models[model] = made = self._make(model, alias)
+                self._listen(made)
+                self._gateway.add(made.served)
+            case Unserve(model):
+                self._models.pop(model).close()
+                self._gateway.remove(model)
+                self._channel.send(order)
+            case Begun(pattern):
+                self._gateway.begun(pattern)
+                await self._settle_once()
+            case Beat():
+                self._channel.send(order)
             case Accept():
                 self._server.accept()
             case Company(serving, wanted):
@@ -124,8 +166,11 @@ class Worker:
 
     async def _load(self, order: Ask) -> None:
         name, version = order.model, order.version
+        model = self._models[name]
         try:
-            await self._models[name].ask(PlannedVersion(version, order.path, order.digest))
+            await model.ask(PlannedVersion(version, order.path, order.digest))
+        except Closing:  # it was told to serve the model no more
+            return
         except PenstockError as error:
             self._channel.send(Failed(name, version, error.code, error.message, error.hint))
         except Exception as error:
@@ -168,14 +213,16 @@ async def work(
     app: ASGIApp,
     gateway: Gateway,
     models: Mapping[str, ToldModel],
+    make: Callable[[str, str], ToldModel],
     *,
     channel: Channel,
     acceptor: Acceptor,
     options: RunOptions,
 ) -> None:
-    """Serves as the supervisor says, until it says to end, a signal does, or it is gone."""
+    """Serves as the supervisor says, until it says to end, a signal does, or it is gone. `make` makes a model that it
+    names later, of its name and alias."""
     server = WorkerServer(app, gateway, options, acceptor)
-    worker = Worker(channel, gateway, server, models)
+    worker = Worker(channel, gateway, server, models, make)
     serving = asyncio.create_task(server.serve(sockets=[]))
     await server.up.wait()
     orders = asyncio.create_task(worker.follow_orders())

@@ -13,19 +13,37 @@ from typing import Literal, TypeAlias
 
 from penstock.errors import Closing, PenstockError, WorkerLost
 from penstock.metrics import Metrics
-from penstock.serving.plan import Held, Order, Plan, PlannedVersion, after, caught_up, next_order
+from penstock.serving.failure import LoadFailure
+from penstock.serving.plan import (
+    Agree,
+    Begun,
+    Held,
+    Mark,
+    Note,
+    Plan,
+    PlannedVersion,
+    Serve,
+    Unserve,
+    Word,
+    after,
+    caught_up,
+    next_order,
+)
 
 log = logging.getLogger("penstock.serving")
 
-Send: TypeAlias = Callable[[str, Order], None]  # model, order
+Send: TypeAlias = Callable[[str, Word], None]  # model, word
 
 
 @dataclass(slots=True)
 class _Member:
-    """A worker: how to tell it something, what it holds by model, whether it answers requests."""
+    """A worker: how to tell it something, what it holds by model, the version that it said it answers with, whether it
+    takes requests."""
 
     send: Send
     held: dict[str, Held]
+    answers: dict[str, str | None] = field(default_factory=dict)
+    leaving: set[str] = field(default_factory=set)  # models that it was told to serve no more, and did not answer for
     joined: bool = False
 
 
@@ -42,12 +60,19 @@ class Crew:
         self._size = size
         self._on_joined = on_joined
         self._on_unfit = on_unfit
-        # The whole mutable state: plans by model, workers by number, preparations that somebody waits for, the digests
-        # of packages that a worker died over.
+        # The whole mutable state: plans by model, models that may be stale, workers by number, preparations that
+        # somebody waits for, the digests of packages that a worker died over, what keeps wanted versions from
+        # answering; models that workers do not know by themselves, with their aliases, patterns that have begun, and
+        # who is told of versions that fail.
         self._plans: dict[str, Plan] = {}
+        self._stale: set[str] = set()
         self._members: dict[int, _Member] = {}
         self._waiting: dict[str, asyncio.Future[None]] = {}
         self._deadly: set[str] = set()
+        self._failures: dict[str, LoadFailure | None] = {}
+        self._added: dict[str, str] = {}
+        self._begun: set[str] = set()
+        self._on_failed: dict[str, Callable[[str, str], None]] = {}
 
     @property
     def joined(self) -> list[int]:
@@ -55,8 +80,50 @@ class Crew:
         return sorted(number for number, member in self._members.items() if member.joined)
 
     def add_model(self, model: str) -> None:
-        """Models are known before the first worker arrives."""
+        """Before the first worker arrives: models that workers know by themselves."""
         self._plans[model] = Plan()
+
+    def serve(self, model: str, alias: str) -> None:
+        """One more model from now on, which workers are told of."""
+        self._plans[model] = Plan()
+        self._added[model] = alias
+        for member in self._members.values():
+            self._introduce(member, model)
+
+    def unserve(self, model: str) -> None:
+        """Every worker lets a model that was added go. Nobody prepares a version of it any more."""
+        del self._plans[model], self._added[model]
+        self._on_failed.pop(model, None)
+        self._failures.pop(model, None)
+        self._stale.discard(model)
+        for member in self._members.values():
+            if member.held.pop(model, None) is not None:
+                member.answers.pop(model, None)
+                member.leaving.add(model)
+                member.send(model, Unserve())
+        self._admit()
+
+    def unserved(self, number: int, model: str) -> None:
+        """A worker has let the model go. It may have been added again meanwhile."""
+        member = self._members[number]
+        member.leaving.discard(model)
+        if model in self._plans:
+            self._introduce(member, model)
+            self._pump(model)
+
+    def _introduce(self, member: _Member, model: str) -> None:
+        """What a worker says between two lives of a model could be meant for either: the first one ends first."""
+        if model not in member.leaving:
+            member.held[model] = Held()
+            if model in self._added:
+                member.send(model, Serve(self._added[model]))
+
+    def begun(self, pattern: str) -> None:
+        self._begun.add(pattern)
+        self._say(pattern, Begun())
+
+    def serves(self, model: str) -> bool:
+        return model in self._plans
 
     def plan(self, model: str) -> Plan:
         return self._plans[model]
@@ -65,6 +132,15 @@ class Crew:
         """Everybody is told at once."""
         self._plans[model] = plan
         self._pump(model)
+
+    def mark(self, model: str, *, stale: bool) -> None:
+        """Tells all workers whether the registry may name another version by now."""
+        if model not in self._plans or stale == (model in self._stale):
+            return
+        self._stale ^= {model}
+        for member in self._members.values():
+            if model in member.held:
+                member.send(model, Mark(stale))
 
     async def prepare(self, model: str, package: PlannedVersion) -> None:
         """Makes the version the model's candidate, and returns when all workers have proven it. Raises what the first
@@ -86,15 +162,29 @@ class Crew:
         finally:
             del self._waiting[model]
 
+    def note_failure(self, model: str, failure: LoadFailure | None) -> None:
+        if self._failures.get(model) != failure:
+            self._failures[model] = failure
+            self._say(model, Note(failure))
+
     def drop_candidate(self, model: str) -> None:
+        if model not in self._plans:  # it was taken away meanwhile
+            return
         self.set_plan(model, replace(self._plans[model], candidate=None))
 
     # -- what workers do ---------------------------------------------------------------------------------------------
 
     def arrive(self, number: int, send: Send) -> None:
         """A worker has started; it joins when it holds what the others do."""
-        self._members[number] = _Member(send, {model: Held() for model in self._plans})
+        self._members[number] = _Member(send, {})
+        for pattern in self._begun:
+            send(pattern, Begun())
         for model in self._plans:
+            self._introduce(self._members[number], model)
+            if (failure := self._failures.get(model)) is not None:
+                send(model, Note(failure))
+            if model in self._stale:
+                send(model, Mark(True))
             self._pump(model)
         self._admit()
 
@@ -110,16 +200,28 @@ class Crew:
                 self._fail(model, WorkerLost(f"Worker {number} {how} while it loaded version {held.asked} of {model}."))
                 gave_up = True
             self._pump(model)
+            self._agree(model)
         return gave_up
 
     def proven(self, number: int, model: str, version: str) -> None:
+        if model not in self._members[number].held:
+            return
         held = self._members[number].held[model]
         self._members[number].held[model] = replace(held, proven=held.proven | {version}, asked=None)
         self._pump(model)
         self._admit()
 
+    def answers(self, number: int, model: str, version: str | None) -> None:
+        """A worker has carried out what it was told, and answers with this version."""
+        if model not in self._members[number].held:
+            return
+        self._members[number].answers[model] = version
+        self._agree(model)
+
     def failed(self, number: int, model: str, version: str, error: PenstockError) -> None:
         """A worker could not load or prove a version that it was asked for."""
+        if model not in self._members[number].held:
+            return
         member, plan = self._members[number], self._plans[model]
         member.held[model] = replace(member.held[model], asked=None)
         if plan.candidate is not None and plan.candidate.version == version:
@@ -133,11 +235,31 @@ class Crew:
         else:
             self._pump(model)
 
+    def gave_up(self, model: str, version: str, why: str) -> None:
+        """A worker found that a version's processes end again and again: one is enough to judge it by."""
+        if (told := self._on_failed.get(model)) is not None:
+            told(version, why)
+
+    def on_failed(self, model: str, told: Callable[[str, str], None]) -> None:
+        """Whom to tell of that."""
+        self._on_failed[model] = told
+
     def close(self) -> None:
         """Nothing is waited for any more."""
         for waiting in self._waiting.values():
             if not waiting.done():
                 waiting.set_exception(Closing("The server is being closed."))
+
+    def _agree(self, model: str) -> None:
+        """Once every worker has said that it answers with what is planned, all may say so of all."""
+        current = self._plans[model].answering[0]
+        answering = [member for member in self._members.values() if member.joined]
+        if current is not None and all(member.answers.get(model) == current for member in answering):
+            self._say(model, Agree(current))
+
+    def _say(self, model: str, word: Word) -> None:
+        for member in self._members.values():
+            member.send(model, word)
 
     # -- carrying out --------------------------------------------------------------------------------------------------
 
@@ -152,14 +274,16 @@ class Crew:
         """Sends every order that is due, and ends the wait for the candidate once all have proven it."""
         plan = self._plans[model]
         for member in list(self._members.values()):
-            while order := next_order(plan, member.held[model], may_try=self._may_try(model)):
-                member.held[model] = after(plan, member.held[model], order)
+            while (held := member.held.get(model)) is not None and (
+                order := next_order(plan, held, may_try=self._may_try(model))
+            ):
+                member.held[model] = after(plan, held, order)
                 member.send(model, order)
         waiting, candidate = self._waiting.get(model), plan.candidate
         if waiting is None or candidate is None or waiting.done():
             return
         answering = [member for member in self._members.values() if member.joined]
-        if answering and all(candidate.version in member.held[model].proven for member in answering):
+        if answering and all(candidate.version in m.held.get(model, Held()).proven for m in answering):
             waiting.set_result(None)
 
     def _may_try(self, model: str) -> bool:
@@ -169,7 +293,7 @@ class Crew:
         if plan.current is None or plan.candidate is None:
             return True
         version = plan.candidate.version
-        helds = [member.held[model] for member in self._members.values()]
+        helds = [member.held[model] for member in self._members.values() if model in member.held]
         return any(version in held.proven for held in helds) or all(held.asked != version for held in helds)
 
     def _admit(self) -> None:
@@ -177,6 +301,8 @@ class Crew:
             if not member.joined and all(caught_up(self._plans[m], held) for m, held in member.held.items()):
                 member.joined = True
                 self._on_joined(number)
+                for model in self._plans:
+                    self._agree(model)
 
     def __repr__(self) -> str:
         plans = ", ".join(f"{model} {plan.answering}" for model, plan in self._plans.items())
@@ -198,13 +324,17 @@ class CrewVersion:
 class CrewStage:
     """One model, in every worker at once."""
 
-    def __init__(self, crew: Crew, name: str, metrics: Metrics, *, alias: str = "") -> None:
+    def __init__(self, crew: Crew, name: str, metrics: Metrics, *, alias: str = "", added: bool = False) -> None:
         self.name = name
         self.alias = alias
         self.on_failed: Callable[[str, str], None] = lambda version, why: None
         self._crew = crew
         self._metrics = metrics
-        crew.add_model(name)
+        if added:
+            crew.serve(name, alias)
+        else:
+            crew.add_model(name)
+        crew.on_failed(name, lambda version, why: self.on_failed(version, why))
 
     @property
     def current(self) -> str | None:
@@ -232,6 +362,12 @@ class CrewStage:
 
     def retire_previous(self) -> None:
         self._crew.set_plan(self.name, replace(self._crew.plan(self.name), previous=None))
+
+    def mark(self, *, stale: bool) -> None:
+        self._crew.mark(self.name, stale=stale)
+
+    def note_failure(self, failure: LoadFailure | None) -> None:
+        self._crew.note_failure(self.name, failure)
 
     def _commit(self, plan: Plan, kind: Literal["load", "swap", "revert"]) -> None:
         self._crew.set_plan(self.name, plan)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from penstock.errors import ModelNotServed, Overloaded
 from penstock.metrics import Metrics
 from penstock.serving.admission import Intake, Limit, retry_after
-from penstock.serving.garbage import settle, settle_when_idle
+from penstock.serving.garbage import idle, settle
 from penstock.serving.servable import Servable
 from penstock.serving.served_model import ServedModel
 from penstock.serving.watcher import Source
@@ -20,7 +20,8 @@ log = logging.getLogger("penstock.serving")
 class Gateway:
     """Served models by name. `default` names the one that answers where a request names none.
 
-    Ready means: every model is loaded and proven, and nothing drains. Once ready, it stays so until it drains.
+    Ready means: every model named at the start is loaded and proven, every pattern has found and loaded what it could,
+    and nothing drains. Once ready, it stays so until it drains: a model that comes later has no say in it.
     `tidy` is for a process that serves and does nothing else: its garbage collector is kept out of the way. `intake`
     limits what all models together hold at once.
     """
@@ -32,17 +33,25 @@ class Gateway:
         *,
         default: str | None = None,
         sources: Sequence[Source] = (),
+        patterns: Sequence[str] = (),
         tidy: bool = False,
         intake: Intake | None = None,
     ) -> None:
         self._models = {model.name: model for model in models}
         self.metrics = metrics
-        self.default = default if default is not None else (models[0].name if len(models) == 1 else None)
+        self._named = [model.name for model in models]
+        self._patterns = bool(patterns)
+        alone = len(models) == 1 and not patterns
+        self.default = default if default is not None else (models[0].name if alone else None)
+        # The whole mutable state: the models; the sources at work; the patterns that have not begun; models that are
+        # leaving; a collection to come and whether it must be thorough, whether it was ready once, whether it is on its
+        # way out.
         self._sources = list(sources)
-        # The whole mutable state: the sources at work, a collection to come, whether it was ready once, whether it is
-        # on its way out.
+        self._beginning = set(patterns)
+        self._leaving: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._tidying: asyncio.Task[None] | None = None
+        self._thaw = False
         self._was_ready = False
         self.draining = False
         self.intake = intake or Intake()
@@ -63,9 +72,39 @@ class Gateway:
         return [self._models[name] for name in sorted(self._models)]
 
     @property
+    def waiting_for(self) -> list[str]:
+        """The models and patterns that it takes to be ready, and that are not."""
+        return [*(name for name in self._named if not self._models[name].ready), *sorted(self._beginning)]
+
+    @property
     def ready(self) -> bool:
-        self._was_ready = self._was_ready or (bool(self._models) and all(m.ready for m in self._models.values()))
+        some = bool(self._named) or self._patterns
+        self._was_ready = self._was_ready or (some and not self.waiting_for)
         return self._was_ready and not self.draining
+
+    def begun(self, pattern: str) -> None:
+        """What the pattern found first is loaded, or was tried."""
+        self._beginning.discard(pattern)
+
+    def add_source(self, source: Source) -> None:
+        """Before the start."""
+        self._sources.append(source)
+
+    def serves(self, name: str) -> bool:
+        return name in self._models
+
+    def add(self, model: ServedModel) -> None:
+        """Serves one more model from now on."""
+        assert model.name not in self._models
+        self._models[model.name] = model
+        if self._tidy:
+            model.on_closed = self._tidy_soon
+
+    def remove(self, name: str) -> None:
+        """Serves a model that was added no more; the requests that hold it are answered."""
+        task = asyncio.get_running_loop().create_task(self._models.pop(name).leave())
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
 
     def model(self, name: str | None) -> ServedModel:
         """The model of a name, or the default one. Raises ModelNotServed, which names those that are served."""
@@ -126,10 +165,16 @@ class Gateway:
     async def _own_exposition(self) -> bytes:
         return self.metrics.render()
 
-    def _tidy_soon(self) -> None:
-        """A version has gone: its cycles are collected when no request would notice."""
+    def _tidy_soon(self, cyclic: bool) -> None:
+        """A version has gone: what it left behind is collected when no request would notice."""
+        self._thaw = self._thaw or cyclic
         if not self.draining and (self._tidying is None or self._tidying.done()):
-            self._tidying = asyncio.get_running_loop().create_task(settle_when_idle(self._busy))
+            self._tidying = asyncio.get_running_loop().create_task(self._tidy_when_idle())
+
+    async def _tidy_when_idle(self) -> None:
+        await idle(self._busy)
+        settle(thaw=self._thaw)
+        self._thaw = False
 
     def _busy(self) -> bool:
         return any(servable.metrics.in_flight.value for model in self.models for servable in model.versions)
@@ -149,6 +194,8 @@ class Gateway:
         self._tasks.clear()
         for model in self._models.values():
             await model.close()
+        while self._leaving:
+            await asyncio.wait(self._leaving)
 
     def __repr__(self) -> str:
         return f"<Gateway {'ready' if self.ready else 'not ready'}: {', '.join(map(repr, self.models))}>"

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from penstock.artifacts import Hold, hold
 from penstock.errors import SealBroken
 from penstock.host.notes import Begin
-from penstock.host.starting import Interpreter, Started, start
+from penstock.host.starting import HostProcess, Interpreter, Started, start
 from penstock.loading import LoadedModel, LoadOptions, Proof, load_package
 from penstock.package import PackagedModel
 from penstock.signature import Signature
@@ -20,6 +21,9 @@ log = logging.getLogger("penstock.model")
 
 # auto: what carries code runs apart, what is data alone in the gateway.
 IsolationMode: TypeAlias = Literal["auto", "process", "none"]
+
+# Given a process that has been launched and loads.
+Launched: TypeAlias = Callable[[HostProcess], None]
 
 # A predict that takes so many seconds longer than a request may is taken for hung.
 GRACE = 5.0
@@ -54,8 +58,10 @@ class IsolatedModel:
     slots: int
     time_limit: float
     started: Sequence[Started] = field(repr=False)
-    again: Callable[[], Started] = field(repr=False)
+    again: Callable[[Launched], Started] = field(repr=False)
     override: str | None = None  # the flavor that was asked for, where it is not the package's own choice
+    hold: Hold = field(default_factory=Hold, repr=False, compare=False)  # for processes that are started again
+    cyclic = False  # nothing of it is in this process
 
     @property
     def flavor(self) -> str:
@@ -69,6 +75,7 @@ class IsolatedModel:
     def close(self) -> None:
         for started in self.started:
             started.process.close()
+        self.hold.close()
 
 
 # A version that can be served.
@@ -81,7 +88,12 @@ def load_served(path: str | Path, options: LoadOptions, isolation: Isolation, wh
     package = PackagedModel.open(path)
     if not runs_apart(package, options, isolation.mode):
         return load_package(package, options)
-    return _load_apart(package, options, isolation, who or package.path.name)
+    held = hold(package.path)
+    try:
+        return _load_apart(package, options, isolation, who or package.path.name, held)
+    except BaseException:
+        held.close()
+        raise
 
 
 def runs_apart(package: PackagedModel, options: LoadOptions, mode: IsolationMode) -> bool:
@@ -89,7 +101,9 @@ def runs_apart(package: PackagedModel, options: LoadOptions, mode: IsolationMode
     return mode == "process" or (mode == "auto" and options.trust_code and bool(package.code_reasons(options.flavor)))
 
 
-def _load_apart(package: PackagedModel, options: LoadOptions, isolation: Isolation, who: str) -> IsolatedModel:
+def _load_apart(
+    package: PackagedModel, options: LoadOptions, isolation: Isolation, who: str, held: Hold
+) -> IsolatedModel:
     interpreter = isolation.interpreter(package)
     begin = Begin(
         str(package.path), options.trust_code, options.strict_env, options.flavor or "", options.threads,
@@ -99,8 +113,8 @@ def _load_apart(package: PackagedModel, options: LoadOptions, isolation: Isolati
     def say(line: str) -> None:
         log.info("%s: %s", who, line)
 
-    def again(digest: str = "") -> Started:
-        started = start(begin, interpreter, say)
+    def again(launched: Launched = lambda process: None, digest: str = "") -> Started:
+        started = start(begin, interpreter, say, launched=launched)
         if digest and started.digest != digest:
             started.process.close()
             raise SealBroken(f"{package.path} is another package now ({started.digest[:12]}) than {digest[:12]}.")
@@ -113,7 +127,7 @@ def _load_apart(package: PackagedModel, options: LoadOptions, isolation: Isolati
     proof = Proof(hello.repeats, hello.unjoined, hello.warnings)
     return IsolatedModel(
         package, first.digest, proof, hello.takes_frames, slots, isolation.time_limit, started,
-        lambda: again(first.digest), options.flavor,
+        lambda launched: again(launched, first.digest), options.flavor, held,
     )  # fmt: skip
 
 

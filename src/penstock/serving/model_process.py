@@ -13,8 +13,9 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from penstock.errors import PenstockError
 from penstock.host.memory import resident_bytes
-from penstock.host.starting import Started
+from penstock.host.starting import HostProcess, Started
 from penstock.serving.host_link import HostLink
+from penstock.serving.isolated import Launched
 from penstock.serving.process_life import Next, after_end
 
 log = logging.getLogger("penstock.serving")
@@ -24,6 +25,9 @@ STATES: tuple[ProcessState, ...] = ("starting", "ready", "waiting", "failed")
 
 # How long a process may take to end that was asked to.
 _LINGER = 5.0
+
+# A process that crashes closes its files before it is gone.
+_LAST_MOMENTS = 2.0
 
 
 class Owner(Protocol):
@@ -45,7 +49,7 @@ class ModelProcess:
         self,
         who: str,
         started: Started,
-        again: Callable[[], Started],
+        again: Callable[[Launched], Started],
         owner: Owner,
         *,
         time_limit: float,
@@ -58,10 +62,11 @@ class ModelProcess:
         self._time_limit = time_limit
         self._clock = clock
         self._chance = chance
-        # The whole mutable state: what it does, the process and the wire to it, crashes in a row and restarts in all,
-        # when the next start is due, whether it is the last one.
+        # The whole mutable state: what it does, the process and the wire to it or the process that still loads, crashes
+        # in a row and restarts in all, when the next start is due, whether it is the last one.
         self.state: ProcessState = "starting"
         self._started: Started | None = started
+        self._loading: HostProcess | None = None
         self.link: HostLink | None = None
         self._crashes = 0
         self.restarts = 0
@@ -106,14 +111,21 @@ class ModelProcess:
     async def _restart(self) -> str:
         """Starts a process; says why that failed, where it did."""
         self._enter("starting")
-        starting = asyncio.get_running_loop().run_in_executor(None, self._again)
         try:
-            self._started = await starting
-        except PenstockError as error:
+            self._started = await asyncio.to_thread(self._again, self._launched)
+        except (PenstockError, OSError) as error:
             return f"cannot be started again: {error}"
+        finally:
+            self._loading = None
         self.restarts += 1
         self._owner.restarting()
         return ""
+
+    def _launched(self, process: HostProcess) -> None:
+        """Called in the thread that starts it."""
+        self._loading = process
+        if self._closing.is_set():
+            process.kill()
 
     async def _serve(self, started: Started) -> str:
         """Until the process ends, or is found wanting. Returns how it ended."""
@@ -131,8 +143,9 @@ class ModelProcess:
         ended = asyncio.wrap_future(process.ended)
         if not lost.done():  # told to end
             link.finish()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(ended), _LINGER)
+        patience = 0.0 if lost.done() and lost.result() else _LINGER if not lost.done() else _LAST_MOMENTS
+        with suppress(TimeoutError):  # so that it ends as it would have, and that is told
+            await asyncio.wait_for(asyncio.shield(ended), patience)
         closing.cancel()
         process.kill()
         how = await ended
@@ -164,6 +177,8 @@ class ModelProcess:
     async def close(self) -> None:
         """Lets the process finish what it was asked, and end."""
         self._closing.set()
+        if (loading := self._loading) is not None:
+            loading.kill()
         await self._keeping
 
     def __repr__(self) -> str:

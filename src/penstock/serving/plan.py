@@ -9,14 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from penstock.artifacts import Hold
+from penstock.serving.failure import LoadFailure
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedVersion:
-    """A version and where its package lies on this machine. Loading checks the digest."""
+    """A version and where its package lies on this machine. Loading checks the digest. `hold` keeps a package in the
+    cache for as long as a worker may be asked for it: until nobody plans with it any more."""
 
     version: str
     path: str
     digest: str
+    hold: Hold | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,48 @@ class Tell:
     candidate: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What keeps the wanted version from answering; None where nothing does."""
+
+    failure: LoadFailure | None
+
+
+@dataclass(frozen=True, slots=True)
+class Agree:
+    """All workers answer with this version now."""
+
+    version: str
+
+
 Order: TypeAlias = Ask | Tell
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Show what answers as stale, since the registry is away, or not any more."""
+
+    stale: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """There is such a model, of which nothing was known at the start, and it follows this alias."""
+
+    alias: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unserve:
+    """There is no such model any more. Said back once it is gone; what was said of it before counts no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The pattern of that name has found and loaded what it could."""
+
+
+Word: TypeAlias = Order | Mark | Note | Agree | Serve | Unserve | Begun
 
 
 def next_order(plan: Plan, held: Held, *, may_try: bool) -> Order | None:

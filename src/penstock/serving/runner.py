@@ -10,6 +10,7 @@ from typing import Protocol, TypeAlias
 
 from penstock.flavors import Predictor
 from penstock.payload import Params, Payload
+from penstock.serving.pace import gently
 
 # Predicts at once, on the calling thread.
 RunNow: TypeAlias = Callable[[Payload, Params], tuple[Payload, float]]
@@ -53,7 +54,8 @@ class ThreadRunner:
 
     def _close(self) -> None:
         self._pool.shutdown(wait=True)
-        self._predictor.close()
+        with gently():  # a large model takes a while to release
+            self._predictor.close()
 
     def __repr__(self) -> str:
         return f"<ThreadRunner {self.slots} slots>"

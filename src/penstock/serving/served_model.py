@@ -9,12 +9,16 @@ from typing import Literal
 
 from penstock.errors import ModelLoading, ModelNotServed
 from penstock.metrics import Metrics
+from penstock.serving.failure import LoadFailure
 from penstock.serving.servable import Servable
 
 log = logging.getLogger("penstock.serving")
 
 # A closed version's series stay this long, so that the last scrape sees its end.
 FORGET_AFTER = 600.0
+
+# No version has an empty name: there is no other process that would have to agree.
+ALONE = ""
 
 
 class ServedModel:
@@ -28,17 +32,29 @@ class ServedModel:
         self.alias = alias
         self._metrics = metrics
         self._forget_after = forget_after
-        # The whole mutable state: two versions, those on their way out, timers that forget their series.
+        # The whole mutable state: two versions, whether the registry may name another by now, those on their way out,
+        # timers that forget their series; what keeps the wanted version from answering; the version that all processes
+        # answer with, where there are several.
         self.current: Servable | None = None
         self.previous: Servable | None = None
+        self.stale = False
         self._closing: set[asyncio.Task[None]] = set()
         self._forgetting: dict[str, asyncio.TimerHandle] = {}
-        self.on_closed: Callable[[], None] = lambda: None  # told when a version is gone
-        self.on_failed: Callable[[str, str], None] = lambda version, why: None  # which cannot serve any more, and why
+        self.failure: LoadFailure | None = None
+        self.agreed: str | None = ALONE
+        # Told when a version is gone, and whether it may have left circles of objects behind.
+        self.on_closed: Callable[[bool], None] = lambda cyclic: None
+        # Told which version cannot serve any more, and why.
+        self.on_failed: Callable[[str, str], None] = lambda version, why: None
 
     @property
     def ready(self) -> bool:
         return self.current is not None
+
+    @property
+    def settled(self) -> bool:
+        """Whether the version that answers here answers in every process of this server."""
+        return self.current is not None and self.agreed in (ALONE, self.current.version)
 
     @property
     def versions(self) -> list[Servable]:
@@ -108,7 +124,7 @@ class ServedModel:
     async def _close(self, servable: Servable) -> None:
         await servable.close()
         log.info("%s: version %s is closed.", self.name, servable.version)
-        self.on_closed()
+        self.on_closed(servable.loaded.cyclic)
         loop = asyncio.get_running_loop()
         version = servable.version
         self._forgetting[version] = loop.call_later(self._forget_after, self._forget, version)
@@ -118,14 +134,18 @@ class ServedModel:
         if version not in {s.version for s in self.versions}:
             self._metrics.forget_version(self.name, version)
 
-    async def close(self) -> None:
-        """Closes every version; what is being worked on is finished first."""
+    async def leave(self) -> None:
+        """Closes every version; what is being worked on is finished first. Their series go in their time."""
         leaving = self.versions
         self.current = self.previous = None
         for servable in leaving:
             self._retire(servable)
         while self._closing:
             await asyncio.wait(self._closing)
+
+    async def close(self) -> None:
+        """The same, and nothing more comes of it."""
+        await self.leave()
         for timer in self._forgetting.values():
             timer.cancel()
         self._forgetting.clear()

@@ -4,14 +4,35 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, TypeVar
 
 from penstock.metrics import Metrics
 from penstock.registry.interface import ModelVersion
+from penstock.serving.failure import LoadFailure
 from penstock.serving.isolated import Loaded
+from penstock.serving.pace import gently
 from penstock.serving.servable import Servable, ServingOptions
 from penstock.serving.served_model import ServedModel
+
+A = TypeVar("A")
+
+
+def load_beside(serving: bool, load: Callable[[A], Loaded], what: A) -> Loaded:
+    """Loads in the calling thread, gently where requests are answered meanwhile. Raises what loading raises."""
+    with gently() if serving else nullcontext():
+        return load(what)
+
+
+def release(loaded: Loaded) -> None:
+    """Closes a model that answers nobody, gently and in a thread: a large one takes a while. Called on the loop."""
+
+    def close() -> None:
+        with gently():
+            loaded.close()
+
+    asyncio.get_running_loop().run_in_executor(None, close)
 
 
 class Prepared(Protocol):
@@ -54,6 +75,12 @@ class Stage(Protocol[P_in]):
     def retire_previous(self) -> None:
         """Lets the version that was kept warm go."""
 
+    def mark(self, *, stale: bool) -> None:
+        """Notes whether what answers may be another version than the registry names by now."""
+
+    def note_failure(self, failure: LoadFailure | None) -> None:
+        """What keeps the wanted version from answering, for those who ask; None where nothing does."""
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedVersion:
@@ -63,7 +90,7 @@ class LoadedVersion:
     loaded: Loaded
 
     def drop(self) -> None:
-        self.loaded.close()
+        release(self.loaded)
 
 
 class LocalStage:
@@ -95,14 +122,22 @@ class LocalStage:
     def retire_previous(self) -> None:
         self._served.retire_previous()
 
+    def mark(self, *, stale: bool) -> None:
+        self._served.stale = stale
+
+    def note_failure(self, failure: LoadFailure | None) -> None:
+        self._served.failure = failure
+
     def __repr__(self) -> str:
         return f"<LocalStage {self._served!r}>"
 
 
-def in_a_thread(load: Callable[[ModelVersion], Loaded]) -> Prepare[LoadedVersion]:
-    """Loads off the event loop."""
+def in_a_thread(
+    load: Callable[[ModelVersion], Loaded], serving: Callable[[], bool] = lambda: True
+) -> Prepare[LoadedVersion]:
+    """Loads off the event loop; gently while this process answers requests, be it with other models."""
 
     async def prepare(version: ModelVersion) -> LoadedVersion:
-        return LoadedVersion(version.version, await asyncio.to_thread(load, version))
+        return LoadedVersion(version.version, await asyncio.to_thread(load_beside, serving(), load, version))
 
     return prepare

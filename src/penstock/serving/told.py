@@ -6,36 +6,49 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from penstock.errors import SealBroken
+from penstock.errors import Closing, SealBroken
 from penstock.metrics import Metrics
 from penstock.serving.isolated import Loaded
 from penstock.serving.plan import PlannedVersion
 from penstock.serving.servable import Servable, ServingOptions
 from penstock.serving.served_model import ServedModel
+from penstock.serving.stage import load_beside, release
 
 
 class ToldModel:
     """One model name; versions that are loaded wait here until they are told to answer.
 
-    `load` makes a proven model of a package's directory; it blocks and is run in a thread.
+    `load` makes a proven model of a package's directory; it blocks and is run in a thread. `busy` says whether this
+    process answers requests already, with whatever model: loads are gentle then.
     """
 
     def __init__(
-        self, served: ServedModel, load: Callable[[Path, str], Loaded], metrics: Metrics, serving: ServingOptions
+        self,
+        served: ServedModel,
+        load: Callable[[Path, str], Loaded],
+        metrics: Metrics,
+        serving: ServingOptions,
+        busy: Callable[[], bool] = lambda: True,
     ) -> None:
         self.served = served
+        served.agreed = None  # before the supervisor has heard from all
         self._load = load
         self._metrics = metrics
         self._serving = serving
-        # The whole mutable state: proven versions that answer nobody.
+        self._busy = busy
+        # The whole mutable state: proven versions that answer nobody, whether this is over.
         self._waiting: dict[str, Loaded] = {}
+        self._closed = False
 
     async def ask(self, package: PlannedVersion) -> None:
         """Loads and proves a version, unless it is here already. Raises what loading raises, SealBroken where another
-        package lies there now."""
+        package lies there now, Closing where this was closed meanwhile."""
         if package.version in self._waiting or package.version in {s.version for s in self.served.versions}:
             return
-        loaded = await asyncio.to_thread(self._load, Path(package.path), package.version)
+        loaded = await asyncio.to_thread(load_beside, self._busy(), self._load_planned, package)
+        if self._closed:
+            loaded.close()
+            raise Closing(f"{self.served.name} is served no more.")
         if loaded.digest != package.digest:
             loaded.close()
             raise SealBroken(
@@ -43,6 +56,9 @@ class ToldModel:
                 f"({package.digest[:12]})."
             )
         self._waiting[package.version] = loaded
+
+    def _load_planned(self, package: PlannedVersion) -> Loaded:
+        return self._load(Path(package.path), package.version)
 
     def tell(self, current: str | None, previous: str | None, candidate: str | None) -> None:
         """Lets `current` answer and keeps `previous` warm, at once; of the waiting versions it keeps `candidate`."""
@@ -52,13 +68,14 @@ class ToldModel:
             warm = None if previous is None else here.get(previous) or self._servable(previous)
             self.served.arrange(answering, warm)
         for version in self._waiting.keys() - {candidate}:
-            self._waiting.pop(version).close()
+            release(self._waiting.pop(version))
 
     def _servable(self, version: str) -> Servable:
         return Servable(self.served.name, version, self._waiting.pop(version), self._metrics, self._serving)
 
     def close(self) -> None:
-        """Releases what waits; the served model is the gateway's to close."""
+        """Releases what waits and what is still being loaded; the served model is the gateway's to close."""
+        self._closed = True
         for loaded in self._waiting.values():
             loaded.close()
         self._waiting.clear()

@@ -13,11 +13,21 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Generic, Protocol
+from typing import Any, Generic, Protocol
 
-from penstock.errors import PenstockError, RegistryNotFound, RegistryUnavailable, SignatureIncompatible
+from penstock.errors import (
+    ModelProcessLost,
+    PenstockError,
+    RegistryNotFound,
+    RegistryUnavailable,
+    SignatureIncompatible,
+    error_code,
+)
 from penstock.metrics import Metrics
 from penstock.registry.interface import ModelVersion
+from penstock.registry.resolutions import AWAY, LastResolution
+from penstock.serving.failure import LoadFailure
+from penstock.serving.freshness import Freshness
 from penstock.serving.rollout import (
     Action,
     Failure,
@@ -27,6 +37,7 @@ from penstock.serving.rollout import (
     Snapshot,
     Wait,
     next_action,
+    poll_delay,
     retry_delay,
 )
 from penstock.serving.stage import P, Prepare, Stage
@@ -61,7 +72,7 @@ class Pinned(Generic[P]):
         self._metrics = metrics
 
     async def start(self) -> None:
-        with self._metrics.loading(self._stage.name):
+        with self._metrics.loading(self._stage.name, error_code):
             prepared = await self._prepare()
         self._stage.swap(prepared)
 
@@ -72,7 +83,8 @@ class Pinned(Generic[P]):
 class Follower(Generic[P]):
     """Keeps one served model at the version that its alias names.
 
-    `resolve` asks the registry; it blocks and is run in a thread. `prepare` makes a proven model of a version.
+    `resolve` asks the registry; it blocks and is run in a thread. `prepare` makes a proven model of a version. `last`
+    keeps what was served, for a start without the registry.
     """
 
     def __init__(
@@ -83,44 +95,68 @@ class Follower(Generic[P]):
         metrics: Metrics,
         *,
         follow: FollowOptions | None = None,
+        last: LastResolution | None = None,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
+        now: Callable[[], float] = time.time,
+        away: set[str] | None = None,
     ) -> None:
         self.stage = stage
         self._resolve = resolve
         self._prepare = prepare
         self._metrics = metrics
         self._follow = follow or FollowOptions()
+        self._last = last
         self._clock = clock
         self._chance = chance
-        # The whole mutable state: what the registry last said, the load under way, the last failure, two notes.
+        self._now = now
+        # Followers of one registry share a set of those that cannot reach it: one line in the log for all.
+        self._away = away if away is not None else set()
+        # The whole mutable state: what the registry last said and how fresh that is, the load under way, the last
+        # failure and what is known of it, the version that was given up while it answered, until when the previous
+        # version is kept, failed polls in a row, whether that was said, the word that a round is due.
+        self._freshness = Freshness(self._follow.poll_interval)
         self._wanted: ModelVersion | None = None
         self._loading: tuple[str, asyncio.Task[P]] | None = None
         self._failure: Failure | None = None
+        self._known_failure: LoadFailure | None = None
+        self._given_up: str | None = None
         self._previous_until = 0.0
+        self._failed_polls = 0
         self._unreachable = False
+        self._woken = asyncio.Event()
         stage.on_failed = self.give_up
 
     async def start(self) -> None:
-        """Resolves and loads for the first time. Raises what that raises, but for a registry that is there and does not
-        answer, which is waited for: the model is not ready until then."""
+        """Resolves and loads for the first time. Raises what that raises, but for a registry or store that is there and
+        does not answer: what the registry last said is served then, or it is waited for, and the model is not ready."""
         try:
             await self._poll()
-        except RegistryNotFound:
-            raise
-        except RegistryUnavailable as error:
-            self._note_unreachable(error)
-            return
+        except AWAY as error:
+            if not await self._recall(error):
+                if not _passes(error):
+                    raise
+                self._note_unreachable(error)
+                return
         assert self._wanted is not None
-        self.stage.swap(await self._prepare_timed(self._wanted))
+        try:
+            prepared = await self._prepare_timed(self._wanted)
+        except Exception as error:
+            if not (_passes(error) or self._freshness.stale(self._clock())):
+                raise
+            self._note_failure(self._wanted.version, error)
+            return
+        self.stage.swap(prepared)
+        await self._remember()
 
-    async def run(self) -> None:
+    async def run(self, *, at_once: bool = False) -> None:
         """Follows until cancelled."""
         try:
+            if not at_once:  # followers that began together part here
+                await self._sleep(self._follow.poll_interval * self._chance())
             while True:
-                delay = self._follow.poll_interval * (0.9 + 0.2 * self._chance())
-                await self._sleep(delay)
                 await self.step()
+                await self._sleep(poll_delay(self._follow.poll_interval, self._failed_polls, self._chance()))
         finally:
             await self._abandon_load()
 
@@ -130,33 +166,91 @@ class Follower(Generic[P]):
             await self._poll()
         except Exception as error:  # whatever a backend raises, following goes on
             self._metrics.registry_errors.labels(self.stage.name).inc()
+            self._failed_polls += 1
             self._note_unreachable(error)
+        self._forget_failure()
         while await self._carry_out(next_action(self._snapshot())):
             pass
+        await self._remember()
+
+    async def try_once(self) -> None:
+        """One round, and another one when the load that it began has ended."""
+        await self.step()
+        if self._loading is not None:
+            await asyncio.wait([self._loading[1]])
+            await self.step()
+
+    def wake(self) -> None:
+        """The next round is due now."""
+        self._woken.set()
 
     async def _sleep(self, seconds: float) -> None:
-        """Waits for the next poll, or until a load ends, which is acted on at once."""
-        if self._loading is not None:
-            await asyncio.wait([self._loading[1]], timeout=seconds)
-        else:
-            await asyncio.sleep(seconds)
+        """Waits for the next poll, or until a load ends, which is acted on at once, as is a call."""
+        woken = asyncio.create_task(self._woken.wait())
+        try:
+            waited: list[asyncio.Task[Any]] = [woken, *([self._loading[1]] if self._loading else [])]
+            await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            woken.cancel()
+            self._woken.clear()
 
     async def _poll(self) -> None:
-        self._wanted = await asyncio.to_thread(self._resolve)
-        if self._failure is not None and self._failure.version != self._wanted.version:
-            self._failure = None  # the alias has moved on
+        try:
+            self._wanted = await asyncio.to_thread(self._resolve)
+            self._freshness.succeeded()
+        except Exception:
+            self._freshness.failed(self._clock())
+            raise
+        finally:
+            self._show_freshness()
+        if self._given_up is not None and self._given_up != self._wanted.version:
+            self._failure = self._given_up = None  # the alias has moved on
         self._metrics.registry_success.labels(self.stage.name).set_to_current_time()
+        self._failed_polls = 0
         if self._unreachable:
             self._unreachable = False
-            log.info("%s: the registry names a version again.", self.stage.name)
+            self._away.discard(self.stage.name)
+            if not self._away:
+                log.info("%s: the registry names a version again.", self.stage.name)
+
+    async def _recall(self, error: PenstockError) -> bool:
+        """Wants what the registry last said, where that is known."""
+        found = await asyncio.to_thread(self._last.recall) if self._last is not None else None
+        if found is None:
+            return False
+        self._unreachable = True
+        self._away.add(self.stage.name)
+        self._wanted = found.version
+        self._freshness.recalled()
+        self._show_freshness()
+        log.warning(
+            "%s: the registry cannot be asked; version %s, which it named on %s, is served, and may be stale. %s",
+            self.stage.name, found.version.version, f"{found.seen_at:%Y-%m-%d %H:%M:%S} UTC", error,
+        )  # fmt: skip
+        return True
+
+    async def _remember(self) -> None:
+        """Keeps what the registry says, once it answers here."""
+        wanted = self._wanted
+        if self._last is not None and wanted is not None and wanted.version == self.stage.current:
+            await asyncio.to_thread(self._last.remember, wanted)
+
+    def _show_freshness(self) -> None:
+        stale = self._freshness.stale(self._clock())
+        self._metrics.registry_stale.labels(self.stage.name).set(stale)
+        self.stage.mark(stale=stale)
 
     def _note_unreachable(self, error: Exception) -> None:
-        """Says it once, not at every poll."""
+        """Says it once, not at every poll; of a registry that cannot be reached by several, once for all of them."""
         if not self._unreachable:
             self._unreachable = True
+            said = bool(self._away) and isinstance(error, RegistryUnavailable)
+            if isinstance(error, RegistryUnavailable):
+                self._away.add(self.stage.name)
             current = self.stage.current
             serving = f"version {current} goes on answering" if current else "nothing is served yet"
-            log.error(
+            log.log(
+                logging.DEBUG if said else logging.ERROR,
                 "%s: the registry names no version, %s. %s", self.stage.name, serving, error,
                 exc_info=None if isinstance(error, PenstockError) else error,
             )  # fmt: skip
@@ -185,7 +279,7 @@ class Follower(Generic[P]):
                 self._loading = (version, asyncio.create_task(self._prepare_timed(wanted)))
             case Revert():
                 self.stage.revert()
-                self._failure = None  # what was refused beside the other version may do beside this one
+                self._clear_failure()  # what was refused beside the other version may do beside this one
                 self._keep_previous()
                 return True
             case RetirePrevious():
@@ -196,7 +290,7 @@ class Follower(Generic[P]):
         return False
 
     async def _prepare_timed(self, version: ModelVersion) -> P:
-        with self._metrics.loading(self.stage.name):
+        with self._metrics.loading(self.stage.name, error_code):
             return await self._prepare(version)
 
     def _finish_load(self) -> None:
@@ -213,7 +307,7 @@ class Follower(Generic[P]):
             log.info("%s: version %s was superseded while it loaded.", self.stage.name, version)
             prepared.drop()
             return
-        self._failure = None
+        self._clear_failure()
         self.stage.swap(prepared)
         self._keep_previous()
 
@@ -226,20 +320,43 @@ class Follower(Generic[P]):
         if version != self.stage.current or self.stage.previous is None:
             return
         previous = self.stage.previous
+        self._given_up = version
         self._failure = Failure(version, 1, math.inf)
+        text = f"Its process {why}."
+        self._known_failure = LoadFailure(version, ModelProcessLost.code, text, self._now(), 1, final=True)
+        self.stage.note_failure(self._known_failure)
         self.stage.revert()
         self.stage.retire_previous()  # or the alias, which still names it, would have it back at once
         log.error(
-            "%s: version %s has failed and is taken back, version %s answers again. Its process %s. It is tried again "
-            "when %s has named another version.",
-            self.stage.name, version, previous, why, self.stage.alias or "its alias",
+            "%s: version %s has failed and is taken back, version %s answers again. %s It is tried again when %s has "
+            "named another version.",
+            self.stage.name, version, previous, text, self.stage.alias or "its alias",
         )  # fmt: skip
+
+    def _clear_failure(self) -> None:
+        self._failure = self._known_failure = None
+        self.stage.note_failure(None)
+
+    def _forget_failure(self) -> None:
+        """Nobody needs to know what is wrong with a version that is wanted no more. Its back-off is remembered."""
+        if (
+            self._known_failure is not None
+            and (w := self._wanted) is not None
+            and w.version != self._known_failure.version
+        ):
+            self._known_failure = None
+            self.stage.note_failure(None)
 
     def _note_failure(self, version: str, error: BaseException) -> None:
         attempts = self._failure.attempts + 1 if self._failure and self._failure.version == version else 1
         # A signature does not change: no second look at it until the alias moves on.
         delay = math.inf if isinstance(error, SignatureIncompatible) else retry_delay(attempts, self._chance())
         self._failure = Failure(version, attempts, self._clock() + delay)
+        known = self._known_failure
+        since = known.since if known is not None and known.version == version else self._now()
+        text = str(error) if isinstance(error, PenstockError) else f"{type(error).__name__}: {error}"
+        self._known_failure = LoadFailure(version, error_code(error), text, since, attempts, final=math.isinf(delay))
+        self.stage.note_failure(self._known_failure)
         current = self.stage.current
         serving = f"version {current} goes on answering" if current else "nothing is served"
         log.error(
@@ -258,3 +375,8 @@ class Follower(Generic[P]):
 
     def __repr__(self) -> str:
         return f"<Follower of {self.stage.alias!r}: {self._snapshot()}>"
+
+
+def _passes(error: Exception) -> bool:
+    """Whether waiting helps: somebody is there, and does not answer now."""
+    return isinstance(error, RegistryUnavailable) and not isinstance(error, RegistryNotFound)

@@ -1,0 +1,84 @@
+"""Packages in an object store: `s3://…` and whatever else fsspec has a driver for.
+
+A package is there when its seal is: that is uploaded last, and removed first. It lists every file with its hash, and
+its own hash is the package's digest. So a package is read without asking the store for a listing, and nothing is
+taken from it that was not registered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from penstock.artifacts.cache import PackageCache
+from penstock.artifacts.remote_files import RemoteFiles
+from penstock.errors import PackageNotFound, SealBroken
+from penstock.package import PackagedModel
+from penstock.package.seal import SEAL, listing
+
+_SEAL_LIMIT = 16 * 1024 * 1024
+
+# The directory of a package of which neither name nor digest is known.
+_NAMELESS = "package"
+
+
+class RemoteStore:
+    """A prefix of a bucket. Packages are copied into the cache to be used."""
+
+    def __init__(self, url: str, cache: PackageCache) -> None:
+        self.url = url.rstrip("/")
+        self._files = RemoteFiles(self.url)
+        self._cache = cache
+
+    def put(self, package: PackagedModel, key: str) -> None:
+        """Uploads the package, its seal last. Whoever is killed on the way leaves files that nobody takes for one."""
+        url = f"{self.url}/{key}"
+        if self._is_complete(package, url):
+            return
+        self._files.remove(f"{url}/{SEAL}")
+        for name, expected in package.hashes.items():
+            if self._files.upload(package.path / name, f"{url}/{name}") != expected:
+                raise SealBroken(f"The package {package.path} changed while it was copied.")
+        self._files.write(listing(package.hashes), f"{url}/{SEAL}")
+
+    def fetch(self, key: str, digest: str | None) -> Path:
+        url = f"{self.url}/{key}"
+        if digest is None:
+            return self._cache.fetch((url,), _NAMELESS, lambda target: self._files.copy(url, target))
+        # By content alone: what two registries have both, or one under two names, is kept once.
+        return self._cache.fetch(
+            ("package", digest), digest[:12], lambda target: self._download(url, digest, target), digest=digest
+        )
+
+    def remove(self, key: str) -> None:
+        url = f"{self.url}/{key}"
+        self._files.remove(f"{url}/{SEAL}")
+        for name in self._files.sizes(url):
+            self._files.remove(f"{url}/{name}")
+
+    def _download(self, url: str, digest: str, target: Path) -> None:
+        seal = self._files.read(f"{url}/{SEAL}", _SEAL_LIMIT)
+        if hashlib.sha256(seal).hexdigest() != digest:
+            raise SealBroken(f"{url} is another package, or damaged: its {SEAL} is not that of {digest[:12]}.")
+        (target / SEAL).write_bytes(seal)
+        for line in seal.decode("utf-8", "replace").splitlines():
+            expected, _, name = line.partition("  ")
+            if self._files.download(url, name, target) != expected:
+                raise SealBroken(
+                    f"{url}/{name} is not as it was sealed: it is damaged, cut short, or another file.",
+                    hint="Delete it there and register the package again, which uploads it anew.",
+                )
+
+    def _is_complete(self, package: PackagedModel, url: str) -> bool:
+        """Whether the package is there: its seal, and every file in its size. What is inside is checked when it is
+        fetched."""
+        try:
+            if self._files.read(f"{url}/{SEAL}", _SEAL_LIMIT) != listing(package.hashes):
+                return False
+        except PackageNotFound:
+            return False
+        there = self._files.sizes(url)
+        return all(there.get(name) == (package.path / name).stat().st_size for name in package.hashes)
+
+    def __repr__(self) -> str:
+        return f"<RemoteStore {self.url}>"

@@ -1,0 +1,125 @@
+"""`penstock image`: a build context for an image with a model in it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+import penstock
+from penstock.cli.models import registry_option
+
+if TYPE_CHECKING:
+    from penstock.package import PackagedModel
+
+
+@click.command()
+@click.argument("model")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The directory to write.")
+@click.option("--name", help="What the model is served as. Default: as penstock serve would.")
+@click.option("--base", help="The image to build on. Default: this release's, for ONNX alone where that will do.")
+@click.option("--trust-code", is_flag=True, help="The image may run the package's code; needed where it carries any.")
+@click.option(
+    "--requirements/--no-requirements", "install", default=True, show_default=True,
+    help="Install what the package's requirements.txt asks for.",
+)  # fmt: skip
+@registry_option
+def image(
+    model: str, output: Path, name: str | None, base: str | None, trust_code: bool, install: bool, registry: str
+) -> None:
+    """Write a build context for an image that serves MODEL: a Dockerfile, the package, and its requirements.
+
+    The image runs where Penstock's own does: Docker, Kubernetes, SageMaker and Vertex AI. MODEL is as for penstock
+    serve; its version is fixed once it is in the image.
+
+    \b
+    Examples:
+      penstock image ./model -o build && docker build -t fraud:1 build
+      penstock image models:/fraud@champion -o build --registry http://mlflow:5000
+    """
+    from penstock.cli.models import fetch
+    from penstock.errors import CodeNotTrusted, PackageExists
+    from penstock.package import PackagedModel
+    from penstock.package.directory import new_directory
+    from penstock.registry.reference import parse_reference
+
+    served_as = name or parse_reference(model).served_as
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", served_as):
+        raise click.UsageError(
+            f"In an image {served_as!r} cannot be a model's name; give --name: letters, digits, . _ -"
+        )
+    packaged = PackagedModel.open(fetch(model, registry))
+    packaged.verify()
+    reasons = packaged.code_reasons()
+    if reasons and not trust_code:
+        raise CodeNotTrusted(
+            f"The image would run code from the package: {'; '.join(map(str, reasons))}.",
+            hint="If you trust whoever made it, repeat with --trust-code.",
+        )
+    if output.exists():
+        raise PackageExists(f"{output} exists already.", hint="Choose another directory, or remove it.")
+    flavor = packaged.flavor().name
+    base = base or f"penstock:{penstock.__version__}{'-onnx' if flavor == 'onnx' else ''}"
+    with new_directory(output.absolute()) as directory:
+        copied = Path(shutil.copytree(packaged.path, directory / "model"))
+        for path in (copied, *copied.rglob("*")):  # the image's user is another one
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        lines = wanted_requirements(packaged) if install else []
+        (directory / "requirements.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        text = dockerfile(base, served_as, packaged, trust=bool(reasons), install=bool(lines))
+        (directory / "Dockerfile").write_text(text, encoding="utf-8")
+    click.echo(f"Wrote {output}: Dockerfile, model ({packaged.digest[:12]}), {len(lines)} requirements.")
+    click.echo(f"It builds on {base}, which `docker build` of Penstock's own Dockerfile makes.")
+    click.echo(f"Next: docker build -t {served_as.lower()} {output} && docker run -p 8080:8080 {served_as.lower()}")
+
+
+def wanted_requirements(packaged: PackagedModel) -> list[str]:
+    """The package's requirements without MLflow itself, which Penstock does not need. Options of pip's, which could
+    fetch from anywhere, are no requirements. Raises PackageInvalid for those."""
+    from penstock.errors import PackageInvalid
+    from penstock.package.environment import REQUIREMENTS
+
+    path = packaged.path / REQUIREMENTS
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    found = []
+    for raw in text.splitlines():
+        line = re.sub(r"(^|\s)#.*$", "", raw).strip()
+        if not line:
+            continue
+        if not re.match(r"[A-Za-z0-9]", line) or "://" in line:
+            raise PackageInvalid(
+                f"{REQUIREMENTS} of the package has a line that is no plain requirement: {line!r}.",
+                hint="Repeat with --no-requirements, and install what it needs in a Dockerfile of your own.",
+            )
+        if not re.match(r"mlflow(-skinny|-tracing)?\s*($|[\[<>=!~;])", line, re.IGNORECASE):
+            found.append(line)
+    return found
+
+
+def dockerfile(base: str, served_as: str, packaged: PackagedModel, *, trust: bool, install: bool) -> str:
+    """The text of the Dockerfile."""
+    trusted = ', "--trust-code"' if trust else ""
+    lines = [
+        f"# {served_as}, package {packaged.digest}",
+        f"FROM {base}",
+        f'LABEL org.opencontainers.image.title="{served_as}" penstock.model.digest="{packaged.digest}"',
+    ]
+    if install:
+        # The gateway's environment has no pip of its own; Python's, outside of it, installs into it.
+        lines += [
+            "USER 0",
+            "COPY requirements.txt /tmp/requirements.txt",
+            "RUN /usr/local/bin/python -m pip --python /opt/penstock/bin/python install --no-cache-dir \\",
+            "      -r /tmp/requirements.txt",
+            "USER 10001:10001",
+        ]
+    lines += [
+        f"COPY model /models/{served_as}",
+        f"ENV PENSTOCK_MODELS={served_as}=/models/{served_as}",
+        *(["# The package carries code, and whoever made this image trusts it.", "ENV PENSTOCK_TRUST_CODE=1"] * trust),
+        f'RUN ["penstock", "verify", "/models/{served_as}"{trusted}]',
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,51 @@
+"""`penstock ping`: asks a server on this machine how it is, for health checks of containers that have no curl."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option("--ready", is_flag=True, help="Ask whether every model is loaded, not only whether it lives.")
+@click.option("--port", type=int, help="The port that it listens on.  [PENSTOCK_PORT]")
+@click.option("--config", "file", type=click.Path(path_type=Path), help="A file of settings. Default: ./penstock.toml")
+@click.option("--wait", "seconds", type=float, default=3.0, show_default=True, help="How long to wait, in seconds.")
+def ping(ready: bool, port: int | None, file: Path | None, seconds: float) -> None:
+    """Ask the server of this machine (or container) whether it lives; exit code 0 if so, else 1.
+
+    It finds the port where penstock serve finds it: in the variables and in penstock.toml.
+
+    \b
+    Examples:
+      penstock ping
+      penstock ping --ready --port 9000
+    """
+    from penstock.config import load_settings
+
+    settings, _ = load_settings({} if port is None else {"port": port}, os.environ, file)
+    host = _LOOPBACK.get(settings.host, settings.host)
+    path = "/readyz" if ready else "/livez"
+    asked = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}{path}"
+    connection = http.client.HTTPConnection(host, settings.port, timeout=seconds)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        said = answer.read(2000).decode("utf-8", "replace")
+    except (OSError, http.client.HTTPException) as error:
+        click.echo(f"{asked} does not answer: {error}.", err=True)
+        sys.exit(1)
+    finally:
+        connection.close()
+    click.echo(said.strip())
+    if answer.status != 200:
+        click.echo(f"{asked} answers {answer.status}.", err=True)
+        sys.exit(1)
+
+
+# A server that listens on every address is asked on this one.
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}

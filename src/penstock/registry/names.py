@@ -1,0 +1,41 @@
+"""What models, aliases and tags may be called: one rule for every backend."""
+
+from __future__ import annotations
+
+import re
+
+from penstock.errors import NameInvalid
+
+# MLflow refuses '/' and ':' in model names; the rest keeps names usable in URLs, file names and metric labels.
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\- ]{0,254}")
+_ALIAS = re.compile(r"(?!latest$)(?![vV]\d+$)[A-Za-z0-9_\-]{1,255}")
+_TAG = re.compile(r"[^\x00-\x1f\x7f]{1,250}")
+
+
+def usable_name(text: str) -> str:
+    """Any text as a model name: what URLs, file names and labels cannot hold becomes a dash."""
+    return re.sub(r"[^A-Za-z0-9_.\-]+", "-", text)[:255].lstrip(".-") or "model"
+
+
+def check_name(name: str) -> None:
+    """Raises NameInvalid. One rule for every backend, MLflow's and a little narrower."""
+    if not _NAME.fullmatch(name) or name != name.strip() or name in (".", ".."):
+        raise NameInvalid(
+            f"{name!r} cannot be a model name.",
+            hint="Use up to 255 letters, digits, '_', '-', '.' and inner spaces; start with a letter, digit or '_'.",
+        )
+
+
+def check_alias(alias: str) -> None:
+    """Raises NameInvalid, by MLflow's rule."""
+    if not _ALIAS.fullmatch(alias):
+        raise NameInvalid(
+            f"{alias!r} cannot be an alias.",
+            hint="Use letters, digits, '_' and '-'; not 'latest', and not v followed by a number.",
+        )
+
+
+def check_tag(key: str) -> None:
+    """Raises NameInvalid."""
+    if not _TAG.fullmatch(key):
+        raise NameInvalid(f"{key!r} cannot be a tag name.", hint="Use 1 to 250 printable characters.")

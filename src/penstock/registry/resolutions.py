@@ -1,0 +1,120 @@
+"""What a registry last said, kept on this machine: a gateway that starts while the registry is away serves that.
+
+One small file for each registry and reference, beside the packages in the cache. Kept is what was loaded, proven and
+answered, so that a version that could not be served here is not what a restart begins with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from penstock.errors import RegistryDenied, RegistryOutdated, RegistryUnavailable
+from penstock.registry.interface import ModelVersion
+
+log = logging.getLogger("penstock.registry")
+
+_FOLDER = "resolutions"
+
+# What is no answer: the registry, or the way to it, is at fault, and what it last said is better than nothing.
+AWAY = (RegistryUnavailable, RegistryDenied, RegistryOutdated)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """A version, and when it was seen to be the one."""
+
+    version: ModelVersion
+    seen_at: datetime
+
+
+class LastResolution:
+    """Of one reference in one registry. Reading and writing it never fails: at worst there is nothing to recall.
+
+    `place` names the registry, without credentials, which may change; `reference` is what is followed there.
+    """
+
+    def __init__(self, cache: Path, place: str, reference: str) -> None:
+        self._named = {"registry": place, "model": reference}
+        key = hashlib.sha256(orjson.dumps([place, reference])).hexdigest()[:32]
+        self.path = cache / _FOLDER / f"{key}.json"
+        # The whole mutable state: what was written last, whether it was said that it cannot be.
+        self._written: ModelVersion | None = None
+        self._complained = False
+
+    def recall(self) -> Resolution | None:
+        """None where nothing was kept, or what was kept cannot be read."""
+        try:
+            kept: Any = orjson.loads(self.path.read_bytes())
+            fields = {**kept["version"], "created_at": datetime.fromisoformat(kept["version"]["created_at"])}
+            for name in ("flavors", "aliases"):
+                fields[name] = tuple(fields[name])
+            return Resolution(ModelVersion(**fields), datetime.fromisoformat(kept["seen_at"]))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            log.warning("What the registry last said, %s, cannot be read: %s", self.path, error)
+            return None
+
+    def remember(self, version: ModelVersion) -> None:
+        """Written when it changes, in one step: a kill leaves the one before. A number that was used again, as MLflow
+        does after a deletion, is another version: what answers is the one that was known by it before."""
+        before = self._written
+        if version == before:
+            return
+        if before is not None and before.version == version.version and before.created_at != version.created_at:
+            if not self._complained:
+                self._complained = True
+                log.warning(
+                    "%s: version %s was deleted and registered anew. The one from before answers until a restart.",
+                    version.name, version.version,
+                )  # fmt: skip
+            return
+        content = orjson.dumps({**self._named, "seen_at": datetime.now(UTC), "version": version})
+        beside = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex}")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            try:
+                beside.write_bytes(content)
+                beside.replace(self.path)
+            finally:
+                beside.unlink(missing_ok=True)
+        except OSError as error:
+            if not self._complained:
+                self._complained = True
+                log.warning(
+                    "What the registry says cannot be kept in %s for a start without it: %s.",
+                    os.path.dirname(self.path), error.strerror or error,
+                )  # fmt: skip
+            return
+        self._written, self._complained = version, False
+
+    def __repr__(self) -> str:
+        return f"<LastResolution of {self._named['model']} at {self._named['registry']}>"
+
+
+def resolve_or_recall(resolve: Callable[[], ModelVersion], last: LastResolution) -> ModelVersion:
+    """A version that stays the same, by its number: what it is has been told once. Raises what `resolve` raises, where
+    that is an answer or there is nothing to recall."""
+    try:
+        version = resolve()
+    except AWAY as error:
+        found = last.recall()
+        if found is None:
+            raise
+        log.warning(
+            "The registry cannot be asked; version %s of %s is taken as it was on %s UTC. %s",
+            found.version.version, found.version.name, f"{found.seen_at:%Y-%m-%d %H:%M:%S}", error,
+        )  # fmt: skip
+        return found.version
+    last.remember(version)
+    return version

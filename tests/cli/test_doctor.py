@@ -1,0 +1,156 @@
+"""`penstock doctor` and `penstock ping`, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock.cli import checks
+from penstock.config import Settings
+from server.conftest import Launch, launch  # noqa: F401
+
+
+def run(directory: Path, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PENSTOCK_")} | variables
+    command = [sys.executable, "-m", "penstock", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=directory, timeout=120, env=environment)
+
+
+def findings(directory: Path, *arguments: object, **variables: str) -> tuple[int, dict[str, list[dict[str, str]]]]:
+    """Exit code, and the findings by what was looked at."""
+    done = run(directory, "doctor", "--json", *arguments, **variables)
+    found: dict[str, list[dict[str, str]]] = {}
+    for one in json.loads(done.stdout):
+        found.setdefault(one["what"], []).append(one)
+    return done.returncode, found
+
+
+class TestDoctor:
+    def test_a_model_that_is_fine(self, iris_package: Path, tmp_path: Path) -> None:
+        code, found = findings(tmp_path, f"iris={iris_package}")
+        assert code == 0
+        assert [f["state"] for f in found["iris"]] == ["ok"]
+        assert "sklearn" in found["iris"][0]["found"]
+        assert "registry" not in found  # nobody needs one
+
+    def test_what_people_read(self, iris_package: Path, tmp_path: Path) -> None:
+        done = run(tmp_path, "doctor", f"iris={iris_package}", tmp_path / "nothing")
+        assert done.returncode == 1
+        assert "There is nothing at" in done.stdout
+        assert done.stdout.rstrip().endswith("1 that fail.")
+        assert not any(line.endswith(" ") for line in done.stdout.splitlines())
+
+    def test_a_package_that_carries_code(self, python_package: Path, tmp_path: Path) -> None:
+        code, found = findings(tmp_path, f"m={python_package}")
+        assert code == 1
+        assert found["m"][1]["state"] == "fails"
+        assert "--trust-code" in found["m"][1]["advice"]
+        code, found = findings(tmp_path, f"m={python_package}", "--trust-code")
+        assert all("code" not in f["found"] for f in found["m"])
+
+    def test_a_library_of_another_version(self, iris_package: Path, tmp_path: Path) -> None:
+        old = tmp_path / "old"
+        shutil.copytree(iris_package, old)
+        (old / "SHA256SUMS").unlink()
+        manifest = (old / "MLmodel").read_text().splitlines(keepends=True)
+        (old / "MLmodel").write_text(
+            "".join("    sklearn_version: 1.2.0\n" if "sklearn_version" in line else line for line in manifest)
+        )
+        code, found = findings(tmp_path, f"old={old}")
+        assert code == 0
+        assert found["old"][1]["state"] == "look"
+        assert "scikit-learn==1.2.0" in found["old"][1]["advice"]
+        code, _ = findings(tmp_path, f"old={old}", PENSTOCK_STRICT_ENV="1")
+        assert code == 1
+
+    def test_a_damaged_package(self, iris_package: Path, tmp_path: Path) -> None:
+        broken = tmp_path / "broken"
+        shutil.copytree(iris_package, broken)
+        with (broken / "requirements.txt").open("a") as file:
+            file.write("more\n")
+        code, found = findings(tmp_path, f"broken={broken}")
+        assert code == 1
+        assert "requirements.txt" in found["broken"][0]["found"]
+
+    def test_a_registry_and_its_models(self, iris_package: Path, tmp_path: Path) -> None:
+        assert run(tmp_path, "registry", "add", "iris", iris_package, "--alias", "production").returncode == 0
+        code, found = findings(tmp_path, "iris", "models:/other@production")
+        assert code == 1
+        assert found["registry"][0]["state"] == "ok"
+        assert "version 1" in found["iris"][0]["found"]
+        assert found["other"][0]["state"] == "fails"
+
+    def test_a_registry_that_does_not_answer(self, tmp_path: Path) -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+            code, found = findings(tmp_path, "iris", PENSTOCK_REGISTRY=url)
+        assert code == 1
+        assert found["registry"][0]["state"] == "fails"
+        assert found["iris"][0]["state"] == "fails"
+
+    def test_a_password_is_not_shown(self, tmp_path: Path) -> None:
+        done = run(tmp_path, "doctor", PENSTOCK_REGISTRY="http://me:secret@127.0.0.1:9")
+        assert "secret" not in done.stdout + done.stderr
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+    def test_a_cache_that_cannot_be_written(self, tmp_path: Path) -> None:
+        (tmp_path / "cache").mkdir(mode=0o500)
+        code, found = findings(tmp_path, PENSTOCK_CACHE=str(tmp_path / "cache"))
+        assert (code, found["cache"][0]["state"]) == (1, "fails")
+
+    def test_a_cache_that_is_a_file(self, tmp_path: Path) -> None:
+        (tmp_path / "cache").write_text("")
+        code, found = findings(tmp_path, PENSTOCK_CACHE=str(tmp_path / "cache"))
+        assert (code, found["cache"][0]["state"]) == (1, "fails")
+
+    def test_an_open_door(self, tmp_path: Path) -> None:
+        _, found = findings(tmp_path, PENSTOCK_HOST="0.0.0.0")
+        assert "PENSTOCK_API_TOKEN" in found["address"][0]["advice"]
+        _, found = findings(tmp_path, PENSTOCK_HOST="0.0.0.0", PENSTOCK_API_TOKEN="x")
+        assert found["address"][0]["state"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("settings", "cores", "quota", "advice"),
+    [
+        ({}, 4, None, ""),
+        ({"workers": 8}, 4, None, "--workers 4"),
+        ({"workers": 0}, 4, None, ""),
+        ({}, 16, 2.0, "--threads 2"),
+        ({"threads": 2}, 16, 2.0, ""),
+        ({"workers": 3}, 16, 2.5, "--workers 2"),
+    ],
+)
+def test_processors(
+    settings: dict[str, Any], cores: int, quota: float | None, advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("penstock.server.processes.usable_cores", lambda: cores)
+    monkeypatch.setattr(checks, "_cgroup_cores", lambda: quota)
+    (found,) = checks._processor(Settings(**settings), {})
+    assert advice in found.advice
+    assert (found.state == "ok") == (not advice)
+
+
+class TestPing:
+    def test_a_server(self, launch: Launch, iris_package: Path, tmp_path: Path) -> None:  # noqa: F811
+        port = launch(iris_package).wait_ready().address[1]
+        done = run(tmp_path, "ping", "--ready", PENSTOCK_PORT=str(port), PENSTOCK_HOST="0.0.0.0")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["ready"] is True
+        assert run(tmp_path, "ping", "--port", port).returncode == 0
+
+    def test_nobody(self, tmp_path: Path) -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            done = run(tmp_path, "ping", "--port", taken.getsockname()[1])
+        assert done.returncode == 1
+        assert "does not answer" in done.stderr

@@ -1,0 +1,92 @@
+"""What Vertex AI and SageMaker ask of a container."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from penstock.cli.serve import platform_models
+from penstock.config import load_settings
+from server.asgi import Bench
+from server.conftest import Launch
+
+BODY = {"instances": [[1, 2, 3]]}
+
+
+@pytest.fixture
+async def bench(identity_onnx_package: Path) -> AsyncIterator[Bench]:
+    made = Bench(
+        identity_onnx_package, predict_route="/v1/predict", health_route="/v1/health", token="x", max_body_bytes=2000
+    )
+    yield made
+    await made.close()
+
+
+TOKEN = {"authorization": "Bearer x"}
+
+
+async def test_the_routes_of_vertex(bench: Bench) -> None:
+    bench.serve()
+    async with bench.open() as http:
+        assert (await http.get("/v1/health")).status_code == 200  # without a token, as every probe
+        assert (await http.post("/v1/predict", json=BODY)).status_code == 401
+        for parameters in ({}, {"parameters": None}):
+            answer = await http.post("/v1/predict", json={**BODY, **parameters}, headers=TOKEN)
+            assert answer.json() == {"predictions": [[1.0, 2.0, 3.0]]}
+        assert (await http.post("/invocations", json=BODY, headers=TOKEN)).status_code == 200
+
+
+async def test_parameters_are_params(bench: Bench) -> None:
+    """The model takes none, so naming one is the caller's mistake, in the same words as at /invocations."""
+    bench.serve()
+    async with bench.open() as http:
+        theirs = await http.post("/v1/predict", json={**BODY, "parameters": {"depth": 1}}, headers=TOKEN)
+        ours = await http.post("/invocations", json={**BODY, "params": {"depth": 1}}, headers=TOKEN)
+        assert (theirs.status_code, theirs.content) == (ours.status_code, ours.content)
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"parameters": 1}', b'"parameters"'])
+async def test_other_bodies_are_answered_as_ever(bench: Bench, body: bytes) -> None:
+    bench.serve()
+    async with bench.open() as http:
+        assert (await http.post("/v1/predict", content=body, headers=TOKEN)).status_code == 400
+
+
+async def test_a_large_body(bench: Bench) -> None:
+    bench.serve()
+    async with bench.open() as http:
+        answer = await http.post("/v1/predict", content=b" " * 2001, headers=TOKEN)
+        assert answer.status_code == 413
+        assert answer.json()["error_code"] == "BAD_REQUEST"
+    assert repr(bench.gateway.intake) == "<Intake 0 requests, 0 bytes>"
+
+
+def test_their_variables() -> None:
+    aip = {"AIP_HTTP_PORT": "9001", "AIP_PREDICT_ROUTE": "/p", "AIP_HEALTH_ROUTE": "/h"}
+    settings, origins = load_settings({}, aip)
+    assert (settings.port, settings.predict_route, settings.health_route) == (9001, "/p", "/h")
+    assert origins["port"] == "AIP_HTTP_PORT"
+    assert load_settings({}, {"SAGEMAKER_BIND_TO_PORT": "9002"})[0].port == 9002
+    assert load_settings({}, {**aip, "PENSTOCK_PORT": "9003"})[0].port == 9003
+
+
+def test_where_sagemaker_unpacks_models(iris_package: Path, tmp_path: Path) -> None:
+    assert platform_models({"SM_MODEL_DIR": str(tmp_path)}) == ()
+    inside = tmp_path / "anything"
+    inside.mkdir()
+    (inside / "MLmodel").write_text("x")
+    assert platform_models({"SM_MODEL_DIR": str(tmp_path)}) == (f"model={inside}",)
+    (tmp_path / "MLmodel").write_text("x")
+    assert platform_models({"SM_MODEL_DIR": str(tmp_path)}) == (f"model={tmp_path}",)
+
+
+def test_a_server_that_sagemaker_starts(launch: Launch, iris_package: Path) -> None:
+    server = launch(SM_MODEL_DIR=str(iris_package)).wait_ready()
+    rows = json.loads((iris_package / "serving_input_example.json").read_bytes())
+    assert httpx.post(f"{server.url}/invocations", json=rows).status_code == 200
+    assert httpx.get(f"{server.url}/ping").status_code == 200
+    assert [m["name"] for m in httpx.get(f"{server.url}/models").json()["models"]] == ["model"]

@@ -1,0 +1,174 @@
+"""The image, built and run for real: as Kubernetes, SageMaker and Vertex AI would run it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from penstock import __version__
+from services.containers import ROOT, build, inspect, make_base, output_of, readable, require_tools, running
+from services.make_tools import TOOLS
+from services.tools import give_up
+
+pytestmark = pytest.mark.services
+
+HADOLINT = TOOLS / "python" / "bin" / "hadolint"
+
+# Megabytes of what the Dockerfile adds to Python's own image.
+MOST = {"full": 750, "onnx": 380}
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> None:
+    require_tools()
+    make_base(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="module")
+def full(base: None) -> str:
+    return build(ROOT, f"localhost/penstock:{__version__}", target="full")
+
+
+@pytest.fixture(scope="module")
+def onnx(base: None) -> str:
+    return build(ROOT, f"localhost/penstock:{__version__}-onnx", target="onnx")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory that every user may enter."""
+    made = tmp_path_factory.mktemp("shared")
+    for path in (made, *made.parents):
+        if path.stat().st_mode & 0o005 != 0o005 and path.owner() == "root":
+            path.chmod(path.stat().st_mode | 0o055)
+    return made
+
+
+def example(package: Path) -> Any:
+    return json.loads((package / "serving_input_example.json").read_bytes())
+
+
+def instances(package: Path) -> list[Any]:
+    """The example's rows as Vertex AI sends them."""
+    rows = example(package)
+    if "inputs" in rows:
+        return list(rows["inputs"])
+    split = rows["dataframe_split"]
+    return [dict(zip(split["columns"], row, strict=True)) for row in split["data"]]
+
+
+@pytest.mark.parametrize("target", ["full", "onnx"])
+def test_what_it_is(target: str, request: pytest.FixtureRequest) -> None:
+    image = request.getfixturevalue(target)
+    told = inspect(image)
+    config = told["Config"]
+    assert config["User"] == "10001:10001"
+    assert config["Entrypoint"] == ["penstock"]
+    assert "8080/tcp" in config["ExposedPorts"]
+    mine = told["Size"] - inspect("docker.io/library/python:3.11-slim-bookworm")["Size"]
+    assert mine < MOST[target] * 1e6
+    assert __version__ in output_of(image, "version")
+
+
+def test_nothing_in_it_that_installs_or_compiles(full: str, iris_package: Path, place: Path) -> None:
+    with running(full, "serve", "/models/iris", volumes={readable(iris_package, place): "/models/iris"}) as container:
+        container.wait_ready()
+        for program in ("gcc", "cc", "/opt/penstock/bin/pip"):
+            assert container.exec("which", program).returncode != 0
+        assert container.exec("touch", "/x").returncode != 0
+        assert container.exec("id", "-u").stdout.strip() == "10001"
+        capabilities = container.exec("grep", "CapEff", "/proc/self/status").stdout.split()
+        assert capabilities == ["CapEff:", "0" * 16]
+
+
+def test_the_onnx_image_has_no_scikit_learn(onnx: str, iris_onnx_package: Path, place: Path) -> None:
+    volumes = {readable(iris_onnx_package, place): "/models/iris"}
+    with running(onnx, "serve", "/models/iris", volumes=volumes) as container:
+        container.wait_ready()
+        answer = httpx.post(f"{container.url}/invocations", json=example(iris_onnx_package))
+        assert answer.status_code == 200, answer.text
+        assert container.exec("python", "-c", "import sklearn").returncode != 0
+        # The command of the HEALTHCHECK, which podman's own timers would need systemd for.
+        assert container.exec(*inspect(onnx)["Healthcheck"]["Test"][1:]).returncode == 0
+        assert container.exec("penstock", "doctor", "/models/iris").returncode == 0
+
+
+async def test_it_drains_without_a_failed_request(full: str, iris_package: Path, place: Path) -> None:
+    """Clients go on until an answer says that the connection closes; none of their requests fails."""
+    volumes = {readable(iris_package, place): "/models/iris"}
+    with running(full, "serve", "/models/iris", volumes=volumes, PENSTOCK_DRAIN_DELAY="2") as container:
+        container.wait_ready()
+        body = example(iris_package)
+        statuses: list[int] = []
+        busy = asyncio.Event()
+
+        async def client(http: httpx.AsyncClient) -> None:
+            while True:
+                answer = await http.post(f"{container.url}/invocations", json=body)
+                statuses.append(answer.status_code)
+                if len(statuses) > 200:
+                    busy.set()
+                if answer.headers.get("connection") == "close":
+                    return
+
+        async with httpx.AsyncClient(limits=httpx.Limits(max_connections=16), timeout=30) as http:
+            clients = [asyncio.create_task(client(http)) for _ in range(16)]
+            await asyncio.wait_for(busy.wait(), 60)
+            code = await asyncio.to_thread(container.stop)
+            await asyncio.wait_for(asyncio.gather(*clients), 60)
+        assert code == 0, container.logs()
+        assert set(statuses) == {200}
+
+
+def test_as_sagemaker_runs_it(full: str, iris_package: Path, place: Path) -> None:
+    """`docker run IMAGE serve`, with the model unpacked at /opt/ml/model."""
+    volumes = {readable(iris_package, place): "/opt/ml/model"}
+    with running(full, "serve", port=8081, volumes=volumes, SAGEMAKER_BIND_TO_PORT="8081") as container:
+        container.wait_ready("/ping")
+        answer = httpx.post(f"{container.url}/invocations", json=example(iris_package))
+        assert answer.status_code == 200, answer.text
+        assert container.stop() == 0
+
+
+def run_penstock(*arguments: object) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "penstock", *map(str, arguments)], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("kind", ["full", "onnx"])
+def test_an_image_with_a_model_in_it_as_vertex_runs_it(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path, iris_package: Path, iris_onnx_package: Path
+) -> None:
+    image = request.getfixturevalue(kind)
+    package = iris_package if kind == "full" else iris_onnx_package
+    context = tmp_path / "context"
+    run_penstock("image", f"flowers={package}", "-o", context, "--base", image)
+    built = build(context, f"localhost/flowers-{kind}:test")
+    aip = {"AIP_HTTP_PORT": "9000", "AIP_PREDICT_ROUTE": "/v1/predict", "AIP_HEALTH_ROUTE": "/v1/health"}
+    with running(built, port=9000, **aip) as container:
+        container.wait_ready("/v1/health")
+        rows = instances(package)
+        answer = httpx.post(f"{container.url}/v1/predict", json={"instances": rows, "parameters": None})
+        assert answer.status_code == 200, answer.text
+        predictions = answer.json()["predictions"]
+        first = next(iter(predictions.values())) if isinstance(predictions, dict) else predictions
+        assert len(first) == len(rows)
+        assert answer.headers["x-model-name"] == "flowers"
+
+
+def test_the_linter_finds_nothing(tmp_path: Path, iris_package: Path) -> None:
+    if not HADOLINT.exists():
+        give_up("hadolint is missing: make services-tools")
+    run_penstock("image", iris_package, "-o", tmp_path / "context")
+    files = [ROOT / "Dockerfile", tmp_path / "context" / "Dockerfile"]
+    done = subprocess.run([HADOLINT, *files], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "")
