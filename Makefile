@@ -6,7 +6,7 @@ STAMP := $(VENV)/installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-services check mlflow-env services-tools record-contract bench bench-all bench-score prove-resume load docs format lock clean bench-loading prove-rollout
+.PHONY: help install demo serve test test-services check mlflow-env services-tools record-contract bench bench-all bench-score prove-resume load docs dashboards format lock clean bench-loading prove-rollout
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,7 +35,7 @@ mlflow-env: $(STAMP)  ## MLflow in an environment of its own, .venv-mlflow
 services-tools: $(STAMP)  ## helm and the schemas of Kubernetes, in build/services
 	$(BIN)/python tests/services/make_tools.py
 
-test-services: $(STAMP) mlflow-env services-tools  ## tests against real services, and those that take long: MLflow, helm, images, killed scoring jobs
+test-services: $(STAMP) mlflow-env services-tools  ## tests against real services, and those that take long: MLflow, Prometheus, helm, images, killed scoring jobs
 	$(BIN)/python -m pytest -m services tests/services
 
 record-contract: $(STAMP) mlflow-env  ## ask real MLflow every question of the contract suite again
@@ -66,6 +66,9 @@ load: $(STAMP)  ## one locust file against a server of its own: make load NAME=s
 docs: $(STAMP)  ## write the lists of settings and metrics anew, and the chart's schema and table
 	$(BIN)/python docs/make_lists.py
 	$(BIN)/python helm/make_chart_files.py
+
+dashboards: $(STAMP)  ## write the Grafana dashboard anew
+	$(BIN)/python docs/make_dashboard.py
 
 check: $(STAMP)  ## style, types, layers
 	$(BIN)/ruff check

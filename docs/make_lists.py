@@ -12,7 +12,7 @@ HERE = Path(__file__).parent
 SETTINGS = """# Settings
 
 Every setting of `penstock serve`. The key in `penstock.toml` is the flag's name with underscores. A flag wins over a variable,
-a variable over the file, and all of them over a variable of MLflow's, which means what it means there. `penstock config show`
+a variable over the file, and all of them over a variable of MLflow's or OpenTelemetry's, which means what it means there. `penstock config show`
 prints the values in force and where each comes from; given models and flags, those that `penstock serve` would run with.
 
 The file is `penstock.toml` in the working directory, or the one that `--config` or `PENSTOCK_CONFIG` names.
@@ -70,8 +70,8 @@ empty for requests that reached none; a closed version's series go ten minutes l
 | label | values |
 |---|---|
 | `protocol` | invocations |
-| `outcome` | ok, client_error, model_error, rejected, timeout, internal: what happened, whatever the status |
-| `stage` | decode, queue, predict, encode |
+| `outcome` | of a request: ok, client_error, model_error, rejected, timeout, internal: what happened, whatever the status; of a load or a step of one: ok, failed |
+| `stage` | of a request: decode, queue, predict, encode; of a load: fetch, verify (open it, compare it with its seal), load, prove (and warm up) |
 | `reason` | why a batch went: idle (the model had nothing to do), freed (it had just finished another), full (`--max-rows` reached), alone (rows that are not joined); of a refused version: the code of the error, as `proof_failed`, `seal_broken`, `code_not_trusted` or `internal` |
 | `limit` | what a refused request met: rows (`--max-queue-rows`), wait (`--max-wait`), deadline (its own), requests (`--max-inflight`), bytes (`--max-inflight-bytes`) |
 | `kind` | load (first version), swap, revert (back to the version kept warm) |
@@ -123,6 +123,8 @@ def metrics_rows() -> list[str]:
     metrics.registry_stale.labels("m")
     metrics.workers.labels("serving")
     metrics.worker_restarts.labels("1")
+    metrics.load_stage_seconds.labels("m", "load", "ok")
+    metrics.expect_model("m")
     labels = {
         family.name: [name for name in family.samples[0].labels if name != "le"]
         for family in metrics.registry.collect()

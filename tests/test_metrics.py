@@ -6,8 +6,9 @@ import re
 
 import pytest
 
+import penstock
 from penstock.errors import error_code
-from penstock.metrics import DISPATCH_REASONS, OUTCOMES, STAGES, Metrics
+from penstock.metrics import _FAMILIES, DISPATCH_REASONS, LOAD_STAGES, OUTCOMES, STAGES, Metrics
 
 
 @pytest.fixture
@@ -35,10 +36,14 @@ def test_all_the_labels_there_may_be(metrics: Metrics) -> None:
     metrics.describe_version("m", "1", digest="d", flavor="onnx", alias="", state="current")
     metrics.loads.labels("m", "ok")
     metrics.swaps.labels("m", "load")
+    metrics.expect_model("m")
+    with metrics.load_stages("m")("load"):
+        pass
     samples = [sample for family in metrics.registry.collect() for sample in family.samples]
     labels = {tuple(name for name in sample.labels if name != "le") for sample in samples}
     assert labels <= {
-        (), ("model",), ("model", "outcome"), ("model", "kind"), ("model", "version"),
+        (), ("release",), ("model",), ("model", "outcome"), ("model", "kind"), ("model", "version"),
+        ("model", "stage", "outcome"),
         ("model", "version", "reason"), ("model", "version", "limit"), ("model", "version", "stage"),
         ("model", "version", "protocol"),
         ("model", "version", "protocol", "outcome"),
@@ -109,6 +114,40 @@ def test_loads_are_timed_and_counted(metrics: Metrics) -> None:
     assert value("penstock_load_seconds_count", {"model": "m"}) == 2
 
 
+def test_the_steps_of_a_load_are_timed_and_how_they_went(metrics: Metrics) -> None:
+    timed = metrics.load_stages("m")
+    for stage in LOAD_STAGES:
+        with timed(stage):
+            pass
+    with pytest.raises(ZeroDivisionError), timed("prove"):
+        _ = 1 / 0
+    value = metrics.registry.get_sample_value
+
+    def count(stage: str, outcome: str) -> float | None:
+        return value("penstock_load_stage_seconds_count", {"model": "m", "stage": stage, "outcome": outcome})
+
+    assert [count(stage, "ok") for stage in LOAD_STAGES] == [1, 1, 1, 1]
+    assert count("prove", "failed") == 1
+    assert count("load", "failed") is None
+
+
+def test_what_may_go_wrong_is_there_before_it_does(metrics: Metrics) -> None:
+    metrics.expect_model("m")
+    value = metrics.registry.get_sample_value
+    assert value("penstock_loads_total", {"model": "m", "outcome": "failed"}) == 0
+    assert value("penstock_registry_errors_total", {"model": "m"}) == 0
+    assert value("penstock_swap_failing", {"model": "m"}) == 0
+
+
+def test_the_loops_lag_and_the_release(metrics: Metrics) -> None:
+    metrics.loop_lag.observe(0.02)
+    value = metrics.registry.get_sample_value
+    assert value("penstock_event_loop_lag_seconds_sum") == 0.02
+    assert value("penstock_event_loop_lag_seconds_bucket", {"le": "0.01"}) == 0
+    assert value("penstock_event_loop_lag_seconds_bucket", {"le": "0.025"}) == 1
+    assert value("penstock_build_info", {"release": penstock.__version__}) == 1
+
+
 def test_histograms_see_below_a_millisecond(metrics: Metrics) -> None:
     metrics.version("m", "1").request_seconds["invocations"].observe(0.0002)
     text = metrics.render().decode()
@@ -119,6 +158,19 @@ def test_histograms_see_below_a_millisecond(metrics: Metrics) -> None:
 def test_a_processs_own_metrics_come_along() -> None:
     assert b"process_resident_memory_bytes" in Metrics().render()
     assert all(name.startswith("penstock_") for name, _, _ in Metrics().families())
+
+
+def test_versions_may_come_and_go_during_a_scrape(metrics: Metrics) -> None:
+    for number in range(3):
+        metrics.version("m", str(number))
+    families = metrics.registry.collect()
+    next(families)
+    children = metrics._versions._children(_FAMILIES[0])
+    next(children)
+    metrics.version("m", "new")
+    metrics.forget_version("m", "2")
+    assert len(list(children)) == 3 * len(OUTCOMES) - 1
+    assert len(list(families)) > 10
 
 
 def test_two_gateways_in_one_process_do_not_meet() -> None:

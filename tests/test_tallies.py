@@ -50,6 +50,12 @@ REQUESTS = {"model": "m", "version": "1", "outcome": "ok"}
         ("penstock_ready", "gauge", "1", "most"),
         ("penstock_some_new_gauge", "gauge", "1", "by worker"),
         ("penstock_swaps", "counter", "1", "leave out"),
+        ("penstock_swap_failing", "gauge", "1", "leave out"),
+        ("penstock_swap_failing", "gauge", SUPERVISOR, "sum"),
+        ("penstock_load_stage_seconds", "histogram", "1", "sum"),
+        ("penstock_load_stage_seconds", "histogram", SUPERVISOR, "sum"),
+        ("penstock_event_loop_lag_seconds", "histogram", SUPERVISOR, "leave out"),
+        ("penstock_build_info", "gauge", "1", "most"),
         ("penstock_swaps", "counter", SUPERVISOR, "sum"),
         ("penstock_workers", "gauge", SUPERVISOR, "sum"),
         ("penstock_requests", "counter", SUPERVISOR, "leave out"),
@@ -59,6 +65,17 @@ REQUESTS = {"model": "m", "version": "1", "outcome": "ok"}
 )
 def test_how_each_takes_part(name: str, kind: str, who: str, rule: Rule) -> None:
     assert rule_of(Family(name, kind, "", []), who) == rule
+
+
+def test_what_a_follower_counts_is_shown_where_the_supervisor_follows() -> None:
+    metrics = Metrics(process=False)
+    metrics.expect_model("m")
+    with pytest.raises(ValueError), metrics.loading("m", lambda error: "no_good"), metrics.load_stages("m")("fetch"):
+        raise ValueError
+    counted = [f for f in metrics.collect() if any(dict(labels).get("model") == "m" for _, labels, _ in f.samples)]
+    assert len(counted) >= 7
+    for family in counted:
+        assert rule_of(family, SUPERVISOR) == "sum", family.name
 
 
 def test_workers_are_added_up() -> None:
@@ -78,7 +95,7 @@ def test_one_worker_alone_is_shown_as_it_is() -> None:
     metrics = worker(ok=3, seconds=(0.002,))
     tallies = Tallies()
     tallies.report("1", metrics.collect())
-    left_out = re.compile(rb"penstock_(loads|load_seconds|swaps|registry|workers|worker_restarts)")
+    left_out = re.compile(rb"penstock_(loads|load_failures|load_seconds|swap|registry|workers|worker_restarts)")
     lines = [line for line in metrics.render().splitlines() if not left_out.search(line)]
     assert sorted(render(tallies.total()).splitlines()) == sorted(lines)
 

@@ -1,8 +1,8 @@
 """All settings of a server, in one frozen object. One declaration gives the flag, the PENSTOCK_* variable, the key in
 penstock.toml and the documentation. A flag wins over a variable, a variable over the file.
 
-Some settings can also come from a variable of MLflow's or of a platform that runs containers, which means here what it
-means there. Whatever is said to Penstock itself, also in the file, wins over it.
+Some settings can also come from a variable of MLflow's, of OpenTelemetry's or of a platform that runs containers, which
+means here what it means there. Whatever is said to Penstock itself, also in the file, wins over it.
 
 Settings of a PerModel type may stand in a table [models.NAME] of the file too. What is said of one model there wins
 over what is said of all, wherever that was said: the narrower statement counts.
@@ -188,6 +188,16 @@ class Settings(BaseModel):
     drain_timeout: float = Field(30.0, ge=0, description="After that, how long to finish what is in flight.")
     log_format: Literal["plain", "json"] = Field("plain", description="Log lines for people or for machines.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level to log.")
+    access_log: bool = Field(False, description="Log a line of JSON on stderr for every request for predictions.")
+    access_log_sample: float = Field(1.0, gt=0, le=1, description="The share of requests in the access log, by chance.")
+    otlp_endpoint: str | None = Field(
+        None,
+        description="Send OpenTelemetry traces to this collector (OTLP over HTTP), as http://collector:4318.",
+        json_schema_extra=_mlflow("OTEL_EXPORTER_OTLP_ENDPOINT"),  # OpenTelemetry's own, and MLflow reads it too
+    )
+    trace_sample: float = Field(
+        1.0, ge=0, le=1, description="The share of requests that are traced, where their traceparent does not say."
+    )
 
     @field_validator("memory_limit", mode="before")
     @classmethod

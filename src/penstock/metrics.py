@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from time import perf_counter
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -27,6 +28,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from penstock import __version__
 from penstock.tallies import Family
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -36,6 +38,8 @@ OUTCOMES = ("ok", "client_error", "model_error", "rejected", "timeout", "interna
 STAGES = ("decode", "queue", "predict", "encode")
 DISPATCH_REASONS = ("idle", "freed", "full", "alone")
 LIMITS = ("rows", "wait", "deadline", "requests", "bytes")
+SWAPS = ("load", "swap", "revert")
+LOAD_STAGES = ("fetch", "verify", "load", "prove")
 PROCESS_STATES = ("starting", "ready", "waiting", "failed")
 
 _SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -228,9 +232,22 @@ class _Versions(Collector):
         return numbers
 
     def _children(self, family: _Family) -> Iterator[tuple[tuple[str, ...], Number | Distribution]]:
-        for served, metrics in self.known.items():
+        for served, metrics in list(self.known.items()):  # scrapes run in a thread, and versions come and go
             for values, child in family.series(metrics):
                 yield (*served, *values), child
+
+
+class _Lag(Collector):
+    """How late the event loop comes to its timers."""
+
+    def __init__(self) -> None:
+        self.seconds = _seconds()
+
+    def collect(self) -> Iterator[Metric]:
+        text = "How late the event loop wakes, looked at ten times a second: what every request waits for nothing."
+        family = HistogramMetricFamily("penstock_event_loop_lag_seconds", text)
+        family.add_metric((), self.seconds.cumulative(), self.seconds.total)
+        yield family
 
 
 class _Plain(Collector):
@@ -265,6 +282,9 @@ class Metrics:
             GCCollector(registry=self.registry)
         self._versions = _Versions()
         self.registry.register(self._versions)
+        lag = _Lag()
+        self.registry.register(lag)
+        self.loop_lag = lag.seconds
         self.loads = self._counter("loads", "Versions loaded or refused.", "model", "outcome")
         self.load_failures = self._counter(
             "load_failures", "Versions refused, by the code of the error.", "model", "reason"
@@ -273,6 +293,19 @@ class Metrics:
             "penstock_load_seconds", "Time to fetch, load and prove a version.", ("model",), registry=self.registry,
             buckets=_LOAD_SECONDS,
         )  # fmt: skip
+        self.load_stage_seconds = Histogram(
+            "penstock_load_stage_seconds", "Time by step of a load, and how it went; with several workers, in each.",
+            ("model", "stage", "outcome"), registry=self.registry, buckets=_LOAD_SECONDS,
+        )  # fmt: skip
+        self.swap_seconds = Histogram(
+            "penstock_swap_seconds", "Time from the registry's naming of another version to that version's answering.",
+            ("model",), registry=self.registry, buckets=_LOAD_SECONDS,
+        )  # fmt: skip
+        self.swap_failing = self._gauge(
+            "swap_failing",
+            "1 while the version that the registry names cannot be served, and another one answers.",
+            "model",
+        )
         self.swaps = self._counter("swaps", "Changes of the version that answers.", "model", "kind")
         self.model_info = self._gauge(
             "model_info", "1 for each loaded version.", "model", "version", "digest", "flavor", "alias", "state"
@@ -298,6 +331,10 @@ class Metrics:
         self.ready = self._gauge("ready", "1 while every model named at start is loaded and nothing is draining.")
         self.workers = self._gauge("workers", "Worker processes by what they do; none where there is but one.", "state")
         self.worker_restarts = self._counter("worker_restarts", "Worker processes started again.", "worker")
+        self.log_dropped = self._counter(
+            "access_log_dropped", "Lines of the access log that were dropped, since nobody took them in time."
+        )
+        self._gauge("build_info", "1 for the release that runs.", "release").labels(__version__).set(1)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"penstock_{name}", text, labels, registry=self.registry)
@@ -306,7 +343,8 @@ class Metrics:
         return Gauge(f"penstock_{name}", text, labels, registry=self.registry)
 
     def render(self) -> bytes:
-        """All metrics in Prometheus' text format."""
+        """All metrics in Prometheus' text format. May be called in any thread: numbers that move meanwhile are shown as
+        they are when their turn comes."""
         return generate_latest(self.registry)
 
     def collect(self) -> list[Family]:
@@ -328,7 +366,8 @@ class Metrics:
     def forget_model(self, model: str) -> None:
         """Drops what is counted of a model as a whole: it is served no more."""
         for metric in (
-            self.loads, self.load_failures, self.load_seconds, self.swaps, self.registry_success, self.registry_errors
+            self.loads, self.load_failures, self.load_seconds, self.load_stage_seconds,
+            self.swaps, self.swap_seconds, self.swap_failing, self.registry_success, self.registry_errors,
         ):  # fmt: skip
             metric.remove_by_labels({"model": model})
 
@@ -337,6 +376,31 @@ class Metrics:
         self.model_info.remove_by_labels({"model": model, "version": version})
         if state:
             self.model_info.labels(model, version, digest, flavor, alias, state).set(1)
+
+    def expect_model(self, model: str) -> None:
+        """Lets what may go wrong with a model be seen from the start: a counter that begins at 1 never rose."""
+        for outcome in ("ok", "failed"):
+            self.loads.labels(model, outcome)
+        for kind in SWAPS:
+            self.swaps.labels(model, kind)
+        self.registry_errors.labels(model)
+        self.swap_failing.labels(model)
+        self.swap_seconds.labels(model)
+
+    def load_stages(self, model: str) -> Callable[[str], AbstractContextManager[None]]:
+        """Times the steps of a model's loads, by their names; may be used in any thread."""
+
+        @contextmanager
+        def timed(stage: str) -> Iterator[None]:
+            began = perf_counter()
+            outcome = "failed"
+            try:
+                yield
+                outcome = "ok"
+            finally:
+                self.load_stage_seconds.labels(model, stage, outcome).observe(perf_counter() - began)
+
+        return timed
 
     @contextmanager
     def loading(self, model: str, reason: Callable[[BaseException], str]) -> Iterator[None]:

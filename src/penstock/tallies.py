@@ -36,6 +36,7 @@ class Family:
 _RULES: Mapping[str, Rule] = {
     "penstock_model_info": "most",
     "penstock_ready": "most",
+    "penstock_build_info": "most",
     **dict.fromkeys(
         (
             "penstock_queue_rows", "penstock_queue_limit_rows", "penstock_drain_rows_per_second",
@@ -52,17 +53,20 @@ _RULES: Mapping[str, Rule] = {
 _SUPERVISORS = frozenset(
     f"penstock_{name}"
     for name in (
-        "loads", "load_seconds", "swaps", "registry_errors", "registry_last_success_timestamp_seconds",
-        "registry_stale", "workers", "worker_restarts",
+        "loads", "load_failures", "load_seconds", "swaps", "swap_seconds", "swap_failing", "registry_errors",
+        "registry_last_success_timestamp_seconds", "registry_stale", "workers", "worker_restarts",
     )
 )  # fmt: skip
+
+# What both know: a package is fetched by the supervisor, and verified, loaded and proven by every worker.
+_BOTHS = frozenset({"penstock_load_stage_seconds"})
 
 
 def rule_of(family: Family, worker: str) -> Rule:
     """How a family of this process takes part in the whole."""
     if not family.name.startswith("penstock_"):
         return "by worker"
-    if (family.name in _SUPERVISORS) != (worker == SUPERVISOR):
+    if family.name not in _BOTHS and (family.name in _SUPERVISORS) != (worker == SUPERVISOR):
         return "leave out"
     if family.kind in _CUMULATIVE:
         return "sum"

@@ -12,10 +12,12 @@ from typing import Any
 import httpx
 import pytest
 
+from penstock.cli import assembly
 from penstock.cli.assembly import (
     app_of,
     fetch_of,
     follow_options_of,
+    isolation_of,
     load_options_of,
     make_gateway,
     parse_models,
@@ -25,10 +27,12 @@ from penstock.cli.assembly import (
 from penstock.cli.workers import _told
 from penstock.config import ServerSettings, Settings, load_settings, per_model_settings
 from penstock.errors import CodeNotTrusted, FlavorUnknown
+from penstock.loading import LoadOptions
 from penstock.metrics import Metrics
 from penstock.registry.memory import MemoryRegistry
 from penstock.serving.gateway import Gateway
 from penstock.serving.guard import SignatureGuard
+from penstock.serving.isolated import Isolation
 from penstock.serving.served_model import ServedModel
 from test_config import example
 
@@ -43,6 +47,7 @@ def options_of(settings: Settings) -> dict[str, Any]:
     return {
         "load": load_options_of(settings),
         "serving": serving_options_of(settings),
+        "isolation": isolation_of(settings),
         "follow": follow_options_of(settings),
         "guarded": isinstance(getattr(fetch, "__self__", None), SignatureGuard),
     }
@@ -93,7 +98,7 @@ async def test_models_with_settings_of_their_own_in_one_gateway(
         iris, adder = gateway.find("iris"), gateway.find("adder")
         assert (iris.timeout, adder.timeout) == (0.5, 30.0)
         assert (iris.metrics.queue_limit_rows.value, adder.metrics.queue_limit_rows.value) == (100, 65_536)
-        transport = httpx.ASGITransport(app_of(settings, gateway))
+        transport = httpx.ASGITransport(app_of(settings, gateway, None))
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             rows = {"inputs": [{"a": 1, "b": 2}]}
             answer = await client.post("/models/adder/invocations", json=rows)
@@ -113,12 +118,20 @@ async def test_models_with_settings_of_their_own_in_one_gateway(
             pass
 
 
-async def test_in_a_worker_each_model_is_loaded_by_its_own_settings(python_package: Path, iris_package: Path) -> None:
+async def test_in_a_worker_each_model_is_loaded_by_its_own_settings(
+    python_package: Path, iris_package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = ServerSettings(workers=2, own={"a": {"trust_code": True, "threads": 3, "timeout": 7.0}})
     metrics = Metrics(process=False)
     models = {name: _told(ServedModel(name, metrics), settings.of(name), metrics) for name in ("a", "b")}
-    loads = {name: model._load.keywords["options"] for name, model in models.items()}  # type: ignore[attr-defined]
-    share = loads["b"].threads
-    assert share >= 1
+    loads: dict[str, LoadOptions] = {}
+
+    def load_served(path: Path, options: LoadOptions, isolation: Isolation, who: str, timed: object) -> None:
+        loads[path.name] = options
+
+    monkeypatch.setattr(assembly, "load_served", load_served)
+    for name, model in models.items():
+        model._load(Path(name), "1")
+    assert loads["b"].threads >= 1
     assert loads["a"] == replace(loads["b"], trust_code=True, threads=3)
     assert (models["a"]._serving.timeout, models["b"]._serving.timeout) == (7.0, 60.0)

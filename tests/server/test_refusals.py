@@ -28,13 +28,13 @@ BODY = b'{"inputs": [[1, 2, 3]]}'
 class Talk:
     """One connection to a gateway with one model."""
 
-    def __init__(self, package: Path, token: str = "") -> None:
+    def __init__(self, package: Path, token: str = "", **options: Any) -> None:
         self.metrics = Metrics(process=False)
         served = ServedModel("m", self.metrics)
         self.servable = Servable("m", "1", load_path(package, LoadOptions()), self.metrics)
         served.swap(self.servable)
         self.gateway = Gateway([served], self.metrics)
-        app = make_app(self.gateway, token=token)
+        app = make_app(self.gateway, token=token, **options)
         config = Config(app, http=BoundedProtocol, ws="none", interface="asgi3", proxy_headers=False, log_config=None)
         config.load()
         self.wire = Wire()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,23 @@ async def test_a_follower_that_broke_does_not_keep_close_from_closing(
     assert source.servable is not None
     assert source.servable.state is State.CLOSED
     assert [r.levelno for r in caplog.records if r.exc_info] == [logging.ERROR]
+
+
+async def test_a_scrape_does_not_hold_the_loop_up(metrics: Metrics, monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway = Gateway(models(metrics, "m"), metrics)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def render() -> bytes:
+        begun.set()
+        assert go_on.wait(10)
+        return b"numbers"
+
+    monkeypatch.setattr(metrics, "render", render)
+    scrape = asyncio.create_task(gateway.exposition())
+    await until(begun.is_set)  # which needs the loop
+    go_on.set()
+    assert await scrape == b"numbers"
+    await gateway.close()
 
 
 @pytest.mark.parametrize("cyclic", [True, False])

@@ -128,6 +128,51 @@ async def test_a_promotion_is_loaded_and_swapped_to(world: World) -> None:
     assert world.count("swaps", kind="swap") == 1
 
 
+async def test_a_swap_is_timed_from_the_moment_that_the_registry_names_it(world: World) -> None:
+    value = world.metrics.registry.get_sample_value
+    await world.follower.start()
+    world.held["2"] = Event()
+    world.now += 50
+    world.promote("2")
+    await world.follower.step()
+    world.now += 7
+    world.held["2"].set()
+    await world.step()
+    assert world.answering == "2"
+    assert value("penstock_swap_seconds_sum", {"model": "m"}) == 7
+    world.registry.rollback("m", by="test")
+    world.now += 3
+    await world.step()
+    assert value("penstock_swap_seconds_count", {"model": "m"}) == 2
+    assert value("penstock_swap_seconds_sum", {"model": "m"}) == 7
+
+
+async def test_a_swap_that_fails_is_seen_as_long_as_it_does(world: World) -> None:
+    def failing() -> float | None:
+        return world.metrics.registry.get_sample_value("penstock_swap_failing", {"model": "m"})
+
+    await world.follower.start()
+    assert failing() == 0
+    world.failing["2"] = ProofFailed("no")
+    world.promote("2")
+    await world.step()
+    assert failing() == 1
+    world.now += 0.1  # not tried again yet
+    await world.step()
+    assert failing() == 1
+    world.promote("1")
+    await world.step()
+    assert failing() == 0
+    world.promote("2")
+    world.now += 100
+    await world.step()
+    assert failing() == 1
+    del world.failing["2"]
+    world.now += 100
+    await world.step()
+    assert (failing(), world.answering) == (0, "2")
+
+
 async def test_a_roll_back_reverts_without_a_load(world: World) -> None:
     await world.follower.start()
     world.promote("2")

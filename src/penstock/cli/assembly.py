@@ -14,10 +14,11 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from penstock.cli.environments import builds_environments, environments_of, interpreter_for
+from penstock.cli.observing import observers_of
 from penstock.config import Settings, bytes_of
 from penstock.errors import ConfigError
 from penstock.host.starting import Interpreter
-from penstock.loading import LoadOptions, fetch_reference
+from penstock.loading import LoadOptions, Timed, fetch_reference
 from penstock.metrics import Metrics
 from penstock.package import PackagedModel
 from penstock.registry import Registry, open_registry
@@ -25,6 +26,7 @@ from penstock.registry.interface import ModelVersion
 from penstock.registry.reference import ModelReference, parse_reference
 from penstock.registry.resolutions import LastResolution, resolve_or_recall
 from penstock.server.app import make_app
+from penstock.server.observed import Observe
 from penstock.server.run import RunOptions, port_of, serve
 from penstock.serving.admission import Intake
 from penstock.serving.gateway import Gateway
@@ -45,8 +47,9 @@ async def serve_forever(
     references = parse_models(settings)
     with registry_of(settings, references) as registry:
         gateway = make_gateway(settings, references, registry)
-        app = app_of(settings, gateway, admin)
-        await serve(app, gateway, bound, run_options_of(settings), on_ready=announce, admin=admin)
+        with observers_of(settings, gateway.metrics) as observe:
+            app = app_of(settings, gateway, admin, observe)
+            await serve(app, gateway, bound, run_options_of(settings), on_ready=announce, admin=admin)
 
 
 def parse_models(settings: Settings) -> list[ModelReference]:
@@ -83,13 +86,16 @@ def registry_of(settings: Settings, references: list[ModelReference]) -> Iterato
         registry.close()
 
 
-def app_of(settings: Settings, gateway: Gateway, admin: socket.socket | None) -> ASGIApp:
+def app_of(
+    settings: Settings, gateway: Gateway, admin: socket.socket | None, observe: Observe | None = None
+) -> ASGIApp:
     return make_app(
         gateway,
         token=settings.api_token.get_secret_value(),
         max_body_bytes=settings.max_body_bytes,
         timeout=settings.timeout,
         nan_words=settings.nan_words,
+        observe=observe,
         admin_port=None if admin is None else port_of(admin),
         predict_route=settings.predict_route,
         health_route=settings.health_route,
@@ -197,9 +203,10 @@ def _source(
     away: set[str],
 ) -> Source:  # fmt: skip
     if not reference.follows:
-        load = load_of(settings, reference.served_as)
+        timed = metrics.load_stages(served.name)
+        load = load_of(settings, reference.served_as, timed)
         stage = LocalStage(served, metrics, serving_options_of(settings))
-        return Pinned(stage, partial(asyncio.to_thread, _load_pinned, reference, registry, load), metrics)
+        return Pinned(stage, partial(asyncio.to_thread, _load_pinned, reference, registry, load, timed), metrics)
     assert registry is not None
     return _follower(
         settings, served, partial(reference.resolve, registry), registry, metrics, away, last_of(reference, registry)
@@ -212,10 +219,13 @@ def _follower(
 ) -> Follower[LoadedVersion]:  # fmt: skip
     stage = LocalStage(served, metrics, serving_options_of(settings))
     fetch = fetch_of(settings, registry, lambda: stage.current)
-    load = load_of(settings, served.name)
+    timed = metrics.load_stages(served.name)
+    load = load_of(settings, served.name, timed)
 
     def load_version(version: ModelVersion) -> Loaded:
-        return load(fetch(version), version.version)
+        with timed("fetch"):
+            path = fetch(version)
+        return load(path, version.version)
 
     follow = follow_options_of(settings)
     return Follower(stage, resolve, in_a_thread(load_version), metrics, follow=follow, last=last, away=away)
@@ -226,12 +236,12 @@ def last_of(reference: ModelReference, registry: Registry) -> LastResolution:
     return LastResolution(registry.cache.root, registry.place, str(reference))
 
 
-def load_of(settings: Settings, name: str) -> Callable[[Path, str], Loaded]:
+def load_of(settings: Settings, name: str, timed: Timed) -> Callable[[Path, str], Loaded]:
     """How a package in a directory becomes a version of the model of this name, here or in processes of its own."""
     options, isolation = load_options_of(settings), isolation_of(settings)
 
     def load(path: Path, version: str) -> Loaded:
-        return load_served(path, options, isolation, f"{name} version {version}" if version else name)
+        return load_served(path, options, isolation, f"{name} version {version}" if version else name, timed)
 
     return load
 
@@ -246,9 +256,10 @@ def fetch_of(
 
 
 def _load_pinned(
-    reference: ModelReference, registry: Registry | None, load: Callable[[Path, str], Loaded]
+    reference: ModelReference, registry: Registry | None, load: Callable[[Path, str], Loaded], timed: Timed
 ) -> LoadedVersion:
-    version, path = fetch_reference(reference, registry, resolve_pinned)
+    with timed("fetch"):
+        version, path = fetch_reference(reference, registry, resolve_pinned)
     loaded = load(path, version)
     return LoadedVersion(version or loaded.digest[:12], loaded)
 

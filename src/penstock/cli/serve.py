@@ -67,6 +67,7 @@ def serve(
       curl localhost:8080/invocations -H 'Content-Type: application/json' \\
            -d '{"dataframe_split": {"columns": ["a", "b"], "data": [[1, 2]]}}'
     """
+    from penstock.cli.observing import why_untraced
     from penstock.logs import set_up_logging
     from penstock.server.run import bind
 
@@ -74,14 +75,18 @@ def serve(
     _check_mlflow_flags(values, no_conda, install_mlflow, enable_mlserver)
     if models or model_uri:
         values["models"] = (*models, *model_uri)
-    settings, _ = load_settings(values, os.environ, file)
+    settings, origins = load_settings(values, os.environ, file)
     if not settings.models:
         settings = settings.model_copy(update={"models": platform_models(os.environ)})
     if not settings.models:
         raise click.UsageError("Name a model to serve: a package's directory, or a name in the registry.")
+    untraced = why_untraced(settings, origins["otlp_endpoint"])
     set_up_logging(format=settings.log_format, level=settings.log_level)
     if builds_environments(settings.env_manager) and settings.env_manager != "uv":
         log.info("--env-manager %s: uv builds the environments of models.", settings.env_manager)
+    if untraced:
+        logging.getLogger("penstock").warning(untraced)
+        settings = settings.model_copy(update={"otlp_endpoint": None})
     from penstock.server.processes import usable_cores
 
     settings = settings.model_copy(update={"workers": settings.workers or usable_cores()})

@@ -29,8 +29,9 @@ from penstock.cli.assembly import (
     run_options_of,
     serving_options_of,
 )
+from penstock.cli.observing import observers_of
 from penstock.config import Settings
-from penstock.loading import fetch_reference
+from penstock.loading import Timed, fetch_reference
 from penstock.metrics import Metrics
 from penstock.package import PackagedModel
 from penstock.registry import Registry
@@ -106,7 +107,8 @@ def _source(
         return _pattern(settings, reference, crew, registry, metrics, away)
     stage = CrewStage(crew, reference.served_as, metrics, alias=reference.alias)
     if not reference.follows:
-        return Pinned(stage, partial(_prepare, stage, partial(_plan_pinned, reference, registry)), metrics)
+        timed = metrics.load_stages(reference.served_as)
+        return Pinned(stage, partial(_prepare, stage, partial(_plan_pinned, reference, registry, timed)), metrics)
     assert registry is not None
     own = settings.of(reference.served_as)
     return _follower(
@@ -119,9 +121,10 @@ def _follower(
     away: set[str], last: LastResolution | None = None,
 ) -> Follower[CrewVersion]:  # fmt: skip
     fetch = fetch_of(settings, registry, lambda: stage.current)
+    timed = metrics.load_stages(stage.name)
 
     async def prepare(version: ModelVersion) -> CrewVersion:
-        return await _prepare(stage, partial(_plan_version, version, fetch))
+        return await _prepare(stage, partial(_plan_version, version, fetch, timed))
 
     return Follower(stage, resolve, prepare, metrics, follow=follow_options_of(settings), away=away, last=last)
 
@@ -142,15 +145,17 @@ async def _prepare(stage: CrewStage, find: Callable[[], PlannedVersion]) -> Crew
     return await stage.prepare(await asyncio.to_thread(find))
 
 
-def _plan_pinned(reference: ModelReference, registry: Registry | None) -> PlannedVersion:
+def _plan_pinned(reference: ModelReference, registry: Registry | None, timed: Timed) -> PlannedVersion:
     """Fetched once, for all workers."""
-    version, path = fetch_reference(reference, registry, resolve_pinned)
+    with timed("fetch"):
+        version, path = fetch_reference(reference, registry, resolve_pinned)
     digest = PackagedModel.open(path).digest
     return PlannedVersion(version or digest[:12], str(path), digest, hold(path))
 
 
-def _plan_version(version: ModelVersion, fetch: Callable[[ModelVersion], Path]) -> PlannedVersion:
-    path = fetch(version)
+def _plan_version(version: ModelVersion, fetch: Callable[[ModelVersion], Path], timed: Timed) -> PlannedVersion:
+    with timed("fetch"):
+        path = fetch(version)
     return PlannedVersion(version.version, str(path), PackagedModel.open(path).digest, hold(path))
 
 
@@ -174,11 +179,12 @@ async def run_worker(
         each.setblocking(False)
     acceptor = Acceptor(listeners, begin.number, ConnectionCounts(file))
     options = run_options_of(settings)
-    await work(
-        app_of(settings, gateway, admin), gateway, told, make, channel=channel, acceptor=acceptor, options=options
-    )
+    with observers_of(settings, metrics, begin.number) as observe:
+        app = app_of(settings, gateway, admin, observe)
+        await work(app, gateway, told, make, channel=channel, acceptor=acceptor, options=options)
 
 
 def _told(served: ServedModel, settings: Settings, metrics: Metrics) -> ToldModel:
-    load = load_of(settings.model_copy(update={"threads": _threads(settings)}), served.name)
+    own = settings.model_copy(update={"threads": _threads(settings)})
+    load = load_of(own, served.name, metrics.load_stages(served.name))
     return ToldModel(served, load, metrics, serving_options_of(settings))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -25,6 +26,7 @@ __all__ = [
     "LoadOptions",
     "LoadedModel",
     "Proof",
+    "Timed",
     "fetch_reference",
     "load_model",
     "load_package",
@@ -32,6 +34,7 @@ __all__ = [
     "load_reference",
     "load_version",
     "prove",
+    "untimed",
 ]
 
 log = logging.getLogger("penstock.loading")
@@ -88,28 +91,36 @@ class LoadedModel:
 
 _DEFAULTS = LoadOptions()
 
+# Given the name of a load's step (fetch, verify, load, prove), what to do around it.
+Timed: TypeAlias = Callable[[str], AbstractContextManager[None]]
 
-def load_path(path: str | Path, options: LoadOptions = _DEFAULTS) -> LoadedModel:
+
+def untimed(_: str) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+def load_path(path: str | Path, options: LoadOptions = _DEFAULTS, *, timed: Timed = untimed) -> LoadedModel:
     """Loads and proves the package in a directory.
 
     Raises PackageNotFound, PackageInvalid, SealBroken, FlavorUnknown, DependencyMissing, EnvironmentMismatch,
     CodeNotTrusted, CodeConflict, ArtifactInvalid, ProofFailed.
     """
-    return load_package(PackagedModel.open(path), options)
+    return load_package(PackagedModel.open(path), options, timed=timed)
 
 
-def load_package(package: PackagedModel, options: LoadOptions = _DEFAULTS) -> LoadedModel:
+def load_package(package: PackagedModel, options: LoadOptions = _DEFAULTS, *, timed: Timed = untimed) -> LoadedModel:
     """Loads and proves an opened package, which stays in its cache from now on. Raises what load_path raises."""
     held = hold(package.path)
     try:
-        return _load(package, options, held)
+        return _load(package, options, held, timed)
     except BaseException:
         held.close()
         raise
 
 
-def _load(package: PackagedModel, options: LoadOptions, held: Hold) -> LoadedModel:
-    package.verify()
+def _load(package: PackagedModel, options: LoadOptions, held: Hold, timed: Timed) -> LoadedModel:
+    with timed("verify"):
+        package.verify()
     if options.strict_env:
         package.check_environment(options.flavor)
     for library in package.environment(options.flavor):
@@ -118,9 +129,11 @@ def _load(package: PackagedModel, options: LoadOptions, held: Hold) -> LoadedMod
                 "%s was made with %s %s; installed is %s. Its answers may differ.",
                 package.path.name, library.name, library.packaged, library.installed or "none",
             )  # fmt: skip
-    predictor = package.load(trust_code=options.trust_code, flavor=options.flavor, threads=options.threads)
+    with timed("load"):
+        predictor = package.load(trust_code=options.trust_code, flavor=options.flavor, threads=options.threads)
     try:
-        proof = prove(predictor, package)
+        with timed("prove"):
+            proof = prove(predictor, package)
     except BaseException:
         predictor.close()
         raise
@@ -134,14 +147,18 @@ def load_version(
     options: LoadOptions = _DEFAULTS,
     *,
     fetch: Callable[[ModelVersion], Path] | None = None,
+    timed: Timed = untimed,
 ) -> LoadedModel:
     """Fetches a registered version, then loads and proves it. Raises what `fetch`, the registry's own, and load_path
     raise."""
     if fetch is None:
         from penstock.artifacts import fetch_package
 
-        return load_path(fetch_package(version.source, version.digest), options)
-    return load_path(fetch(version), options)
+        path = fetch_package(version.source, version.digest)
+    else:
+        with timed("fetch"):
+            path = fetch(version)
+    return load_path(path, options, timed=timed)
 
 
 Resolve: TypeAlias = "Callable[[ModelReference, Registry], ModelVersion]"

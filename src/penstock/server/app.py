@@ -16,6 +16,7 @@ from penstock.server.docs import docs_routes
 from penstock.server.door import Door
 from penstock.server.invocations import TIMEOUT, Invocations
 from penstock.server.models import model_routes
+from penstock.server.observed import Observe
 from penstock.server.openapi import openapi_routes
 from penstock.server.probes import metrics_routes, probe_routes
 from penstock.server.statuses import body_of, error_body, status_of
@@ -32,6 +33,7 @@ def make_app(
     max_body_bytes: int = MAX_BODY_BYTES,
     timeout: float = TIMEOUT,
     nan_words: bool = False,
+    observe: Observe | None = None,
     admin_port: int | None = None,
     predict_route: str | None = None,
     health_route: str | None = None,
@@ -39,10 +41,10 @@ def make_app(
     """The application for a gateway, which the caller starts and closes. `token` empty means no token is asked for;
     `timeout` is the seconds that a request may take; `nan_words` writes NaN and Infinity as MLflow does. Where
     `admin_port` is set, metrics, model listings and docs are answered on connections to that port alone. The routes are
-    more paths for predictions and for the question whether it is ready."""
+    more paths for predictions and for the question whether it is ready. `observe` is told of every prediction."""
     bearer = BearerToken(token)
     invocations = Invocations(
-        gateway, max_body_bytes=max_body_bytes, timeout=timeout, nan_words=nan_words, token=bearer
+        gateway, max_body_bytes=max_body_bytes, timeout=timeout, nan_words=nan_words, token=bearer, observe=observe
     )
     public = [
         *(Route(path, invocations, methods=["POST"]) for path in INVOCATION_PATHS),

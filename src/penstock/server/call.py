@@ -10,6 +10,7 @@ from starlette.types import Scope
 from penstock.errors import ModelProcessLost, Overloaded, PenstockError, PredictError
 from penstock.metrics import VersionMetrics
 from penstock.server.bodies import header
+from penstock.server.observed import Watch
 from penstock.server.statuses import body_of, status_of
 from penstock.server.targets import PROTOCOL
 from penstock.serving.servable import Servable
@@ -31,7 +32,7 @@ def answer_media(scope: Scope) -> str:
 @dataclass(slots=True)
 class Call:
     """When it began, its id, the version that answers it, and seconds by stage, for the metrics and the Server-Timing
-    header. `unserved` are the numbers of requests that reach no version."""
+    header. `unserved` are the numbers of requests that reach no version; `watch` is there where somebody is told."""
 
     start: float
     request_id: bytes
@@ -41,13 +42,14 @@ class Call:
     queue: float = 0.0
     predict: float = 0.0
     encode: float = 0.0
+    watch: Watch | None = None
 
     @property
     def metrics(self) -> VersionMetrics:
         return self.unserved if self.servable is None else self.servable.metrics
 
-    def count(self, outcome: str, now: float) -> None:
-        """It is over, at `now`."""
+    def count(self, outcome: str, now: float, status: int, content: bytes = b"") -> None:
+        """It is over, at `now`, with this answer."""
         metrics = self.metrics
         metrics.outcomes[PROTOCOL, outcome].value += 1
         metrics.request_seconds[PROTOCOL].observe(now - self.start)
@@ -57,6 +59,8 @@ class Call:
             stages["queue"].observe(self.queue)
             stages["predict"].observe(self.predict)
             stages["encode"].observe(self.encode)
+        if self.watch is not None:
+            self.watch.tell(self, outcome, now, status, len(content))
 
     def timing(self) -> bytes:
         """Milliseconds, as the Server-Timing specification has it."""

@@ -26,6 +26,7 @@ from penstock.server.bodies import (
 )
 from penstock.server.call import Call, answer_media, failure_of
 from penstock.server.credentials import BearerToken
+from penstock.server.observed import CLIENT_LEFT, Observe, Watch
 from penstock.server.patience import Patience, Rounds, patience_of
 from penstock.server.refusals import Refusals
 from penstock.server.straight import Straight
@@ -58,8 +59,10 @@ class Invocations:
         timeout: float = TIMEOUT,
         nan_words: bool = False,
         token: BearerToken | None = None,
+        observe: Observe | None = None,
     ) -> None:
-        """`token` is for the short cuts, which come before anybody else could ask for it."""
+        """`token` is for the short cuts, which come before anybody else could ask for it. `observe` is told of every
+        request."""
         token = token or BearerToken()
         self._gateway = gateway
         self._nan_words = nan_words
@@ -67,20 +70,24 @@ class Invocations:
         self._max_body_bytes = max_body_bytes
         self._unserved = gateway.metrics.version("", "")
         self._rounds = Rounds()
-        self.refusals = Refusals(gateway, timeout, token)
+        self._observe = observe
+        self.refusals = Refusals(gateway, timeout, token, observe)
         self.straight = Straight(
-            gateway, self._rounds, token, timeout=timeout, max_body_bytes=max_body_bytes, nan_words=nan_words
-        )
+            gateway, self._rounds, token, timeout=timeout, max_body_bytes=max_body_bytes, nan_words=nan_words,
+            observe=observe,
+        )  # fmt: skip
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = Call(perf_counter(), request_id(header(scope, b"x-request-id")), self._unserved)
+        if self._observe is not None:
+            call.watch = Watch(self._observe, scope, scope.get("client"), declared_length(scope))
         work = _Work(scope, receive)
         headers: list[tuple[bytes, bytes]] = []
         try:
             content, media = await self._handle(call, work)
             status, outcome = 200, "ok"
         except ClientLeft:
-            call.count("client_error", perf_counter())
+            call.count("client_error", perf_counter(), CLIENT_LEFT)
             return
         except Exception as error:
             failure = failure_of(error, call)
@@ -92,7 +99,7 @@ class Invocations:
             if status == 413:
                 headers.append((b"connection", b"close"))
                 work.unread = False
-        call.count(outcome, perf_counter())
+        call.count(outcome, perf_counter(), status, content)
         headers += call.headers(content, media)
         start = {"type": "http.response.start", "status": status, "headers": headers}
         if work.unread:
@@ -147,6 +154,8 @@ class Invocations:
                 await asyncio.to_thread(import_module, library.name)
         params = servable.conform_params(request.params)
         call.decode = perf_counter() - began
+        if call.watch is not None:
+            call.watch.received, call.watch.rows = len(body), request.payload.rows
         answer = await patience.watch(servable.predict(request.payload, params, deadline))
         call.queue, call.predict = answer.queue, answer.predict
         began = perf_counter()

@@ -14,6 +14,7 @@ from starlette.types import Scope
 from penstock.errors import Overloaded
 from penstock.server.bodies import LEFT_UNREAD, any_header, header
 from penstock.server.credentials import BearerToken
+from penstock.server.observed import Observe, refused
 from penstock.server.statuses import body_of, status_of
 from penstock.server.targets import PROTOCOL, invocation_target, request_id
 from penstock.serving.gateway import Gateway
@@ -45,12 +46,13 @@ class _Refusal:
 
 
 class Refusals:
-    """`timeout` is the seconds that callers wait who do not say."""
+    """`timeout` is the seconds that callers wait who do not say, `observe` whom to tell of every refusal."""
 
-    def __init__(self, gateway: Gateway, timeout: float, token: BearerToken) -> None:
+    def __init__(self, gateway: Gateway, timeout: float, token: BearerToken, observe: Observe | None = None) -> None:
         self._gateway = gateway
         self._token = token
         self._timeout = timeout
+        self._observe = observe
         # The whole mutable state: until when to look at all, and the last words said.
         self._until = 0.0
         self._known: _Refusal | None = None
@@ -78,10 +80,13 @@ class Refusals:
             return None
         servable.metrics.overloaded[refusal.limit].inc()
         servable.metrics.outcomes[PROTOCOL, "rejected"].inc()
+        id = request_id(header(head, b"x-request-id"))
+        if self._observe is not None:
+            self._observe(refused(servable, id, head, int(length), len(refusal.content)))
         return _HEAD % (
             len(refusal.content),
             refusal.retry_after,
-            request_id(header(head, b"x-request-id")),
+            id,
             servable.header_lines,
             refusal.content,
         )

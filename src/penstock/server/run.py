@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
+from time import perf_counter
 from typing import Any
 
 import uvicorn
@@ -25,6 +26,9 @@ log = logging.getLogger("penstock.server")
 # How long a thread may have the interpreter while another one wants it. A forest takes and leaves it a hundred times a
 # batch; with Python's 5 ms each time, an event loop that is busy turning callers away would starve the model.
 _SWITCH_SECONDS = 0.0001
+
+# How long uvicorn sleeps between two ticks.
+_TICK_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,7 @@ class Server(uvicorn.Server):
         self._gateway = gateway
         self._drain_delay = options.drain_delay
         self._signals = 0
+        self._ticked = 0.0
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -113,12 +118,17 @@ class Server(uvicorn.Server):
         asyncio.get_running_loop().call_later(delay, self.stop)
 
     async def on_tick(self, counter: int) -> bool:
-        """uvicorn calls this ten times a second."""
+        """uvicorn calls this ten times a second, as far as the loop lets it."""
+        now = perf_counter()
+        if counter:  # the first call comes by itself
+            self._gateway.metrics.loop_lag.observe(max(0.0, now - self._ticked - _TICK_SECONDS))
         if counter % int(10 * SWEEP_EVERY) == 0:
             for connection in list(self.server_state.connections):
                 if isinstance(connection, BoundedProtocol):
                     connection.sweep()
-        return await super().on_tick(counter)
+        ended = await super().on_tick(counter)
+        self._ticked = perf_counter()
+        return ended
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Finishes what is in flight; what is not done in time is given up, as uvicorn does with its tasks."""

@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeAlias
 from penstock.server.bodies import Hold, any_header, declared_length, header, media_type
 from penstock.server.call import Call, answer_media, failure_of
 from penstock.server.credentials import BearerToken
+from penstock.server.observed import CLIENT_LEFT, Observe, Watch
 from penstock.server.patience import LISTEN_AFTER, Rounds, patience_of, too_late
 from penstock.server.targets import invocation_target, request_id
 from penstock.serving.batcher import Answer
@@ -34,6 +35,8 @@ Head: TypeAlias = dict[str, Any]
 class Line(Protocol):
     """A connection, as far as an answer needs it."""
 
+    client: tuple[str, int] | None
+
     def answer(self, status: int, lines: bytes, content: bytes, *, keep_alive: bool) -> None:
         """Writes an answer, if anybody is there, and goes on to the next request."""
 
@@ -53,7 +56,7 @@ class Straight:
 
     def __init__(
         self, gateway: Gateway, rounds: Rounds, token: BearerToken, *, timeout: float, max_body_bytes: int,
-        nan_words: bool = False,
+        nan_words: bool = False, observe: Observe | None = None,
     ) -> None:  # fmt: skip
         self.rounds = rounds
         self._gateway = gateway
@@ -61,6 +64,7 @@ class Straight:
         self._most_bytes = min(MOST_BYTES, max_body_bytes)
         self._nan_words = nan_words
         self._token = token
+        self._observe = observe
         self._unserved = gateway.metrics.version("", "")
 
     def hold(self, url: bytes, headers: list[tuple[bytes, bytes]]) -> Held | None:
@@ -102,6 +106,8 @@ class Straight:
             hold.take(len(held.body))
             call = Call(start, request_id(header(head, b"x-request-id")), self._unserved, servable)
             call.decode = perf_counter() - began
+            if self._observe is not None:
+                call.watch = Watch(self._observe, head, line.client, len(held.body), request.payload.rows)
             reply = servable.predict(request.payload, params, start + seconds)
         except Exception as error:
             hold.release()
@@ -200,14 +206,14 @@ class Exchange:
         lease.__exit__(None, error, None)
         hold.release()
         if self._left and error is None:
-            call.count("client_error", perf_counter())
+            call.count("client_error", perf_counter(), CLIENT_LEFT)
             return
         if error is None:
-            call.count("ok", perf_counter())
+            call.count("ok", perf_counter(), 200, content)
             line.answer(200, call.lines(content, media), content, keep_alive=self.keep_alive)
             return
         failure = failure_of(error, call)
-        call.count(failure.outcome, perf_counter())
+        call.count(failure.outcome, perf_counter(), failure.status, failure.content)
         lines = call.lines(failure.content, failure.media) + failure.lines
         line.answer(failure.status, lines, failure.content, keep_alive=self.keep_alive)
 

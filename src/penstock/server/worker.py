@@ -157,7 +157,7 @@ class Worker:
             case Drain(delay):
                 self._server.drain(delay)
             case Collect():
-                self._channel.send(self.numbers())
+                self._channel.send(await self._gateway.scrape(self.numbers))
             case Exposition(id, text):
                 if (scrape := self._scrapes.get(id)) is not None and not scrape.done():
                     scrape.set_result(text)

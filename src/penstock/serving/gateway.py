@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from penstock.errors import ModelNotServed, Overloaded
 from penstock.metrics import Metrics
@@ -15,6 +17,8 @@ from penstock.serving.served_model import ServedModel
 from penstock.serving.watcher import Source
 
 log = logging.getLogger("penstock.serving")
+
+T = TypeVar("T")
 
 
 class Gateway:
@@ -62,6 +66,7 @@ class Gateway:
         # What /metrics shows, and how many workers serve of how many: a worker's process puts its own answers here.
         self.exposition: Callable[[], Awaitable[bytes]] = self._own_exposition
         self.company: tuple[int, int] | None = None
+        self._scraper = ThreadPoolExecutor(1, "penstock-scrape")
         metrics.ready.set_function(lambda: float(self.ready))
         self._tidy = tidy
         for model in models if tidy else ():
@@ -163,7 +168,12 @@ class Gateway:
             settle()
 
     async def _own_exposition(self) -> bytes:
-        return self.metrics.render()
+        """Written in a thread: it takes a millisecond for each version, in which no request would move."""
+        return await self.scrape(self.metrics.render)
+
+    async def scrape(self, read: Callable[[], T]) -> T:
+        """What `read` makes of the metrics, in a thread for nothing else: loads may keep all others."""
+        return await asyncio.get_running_loop().run_in_executor(self._scraper, read)
 
     def _tidy_soon(self, cyclic: bool) -> None:
         """A version has gone: what it left behind is collected when no request would notice."""
@@ -196,6 +206,7 @@ class Gateway:
             await model.close()
         while self._leaving:
             await asyncio.wait(self._leaving)
+        self._scraper.shutdown()
 
     def __repr__(self) -> str:
         return f"<Gateway {'ready' if self.ready else 'not ready'}: {', '.join(map(repr, self.models))}>"

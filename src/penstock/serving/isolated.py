@@ -13,7 +13,7 @@ from penstock.artifacts import Hold, hold
 from penstock.errors import SealBroken
 from penstock.host.notes import Begin
 from penstock.host.starting import HostProcess, Interpreter, Started, start
-from penstock.loading import LoadedModel, LoadOptions, Proof, load_package
+from penstock.loading import LoadedModel, LoadOptions, Proof, Timed, load_package, untimed
 from penstock.package import PackagedModel
 from penstock.signature import Signature
 
@@ -82,15 +82,18 @@ class IsolatedModel:
 Loaded: TypeAlias = LoadedModel | IsolatedModel
 
 
-def load_served(path: str | Path, options: LoadOptions, isolation: Isolation, who: str = "") -> Loaded:
+def load_served(
+    path: str | Path, options: LoadOptions, isolation: Isolation, who: str = "", timed: Timed = untimed
+) -> Loaded:
     """Loads and proves the package in a directory, here or apart. `who` names it in the log. Raises what load_path
     raises, and ModelProcessLost."""
     package = PackagedModel.open(path)
     if not runs_apart(package, options, isolation.mode):
-        return load_package(package, options)
+        return load_package(package, options, timed=timed)
     held = hold(package.path)
     try:
-        return _load_apart(package, options, isolation, who or package.path.name, held)
+        with timed("load"):  # which verifies and proves there, too
+            return _load_apart(package, options, isolation, who or package.path.name, held)
     except BaseException:
         held.close()
         raise

@@ -70,6 +70,7 @@ class Pinned(Generic[P]):
         self._stage = stage
         self._prepare = prepare
         self._metrics = metrics
+        metrics.expect_model(stage.name)
 
     async def start(self) -> None:
         with self._metrics.loading(self._stage.name, error_code):
@@ -109,6 +110,7 @@ class Follower(Generic[P]):
         self._last = last
         self._clock = clock
         self._chance = chance
+        metrics.expect_model(stage.name)
         self._now = now
         # Followers of one registry share a set of those that cannot reach it: one line in the log for all.
         self._away = away if away is not None else set()
@@ -117,6 +119,7 @@ class Follower(Generic[P]):
         # version is kept, failed polls in a row, whether that was said, the word that a round is due.
         self._freshness = Freshness(self._follow.poll_interval)
         self._wanted: ModelVersion | None = None
+        self._wanted_since = 0.0
         self._loading: tuple[str, asyncio.Task[P]] | None = None
         self._failure: Failure | None = None
         self._known_failure: LoadFailure | None = None
@@ -171,6 +174,9 @@ class Follower(Generic[P]):
         self._forget_failure()
         while await self._carry_out(next_action(self._snapshot())):
             pass
+        wanted = self._wanted.version if self._wanted else None
+        failing = self._failure is not None and self._failure.version == wanted != self.stage.current
+        self._metrics.swap_failing.labels(self.stage.name).set(failing)
         await self._remember()
 
     async def try_once(self) -> None:
@@ -196,7 +202,10 @@ class Follower(Generic[P]):
 
     async def _poll(self) -> None:
         try:
-            self._wanted = await asyncio.to_thread(self._resolve)
+            wanted = await asyncio.to_thread(self._resolve)
+            if self._wanted is None or self._wanted.version != wanted.version:
+                self._wanted_since = self._clock()
+            self._wanted = wanted
             self._freshness.succeeded()
         except Exception:
             self._freshness.failed(self._clock())
@@ -280,7 +289,7 @@ class Follower(Generic[P]):
             case Revert():
                 self.stage.revert()
                 self._clear_failure()  # what was refused beside the other version may do beside this one
-                self._keep_previous()
+                self._swapped()
                 return True
             case RetirePrevious():
                 self.stage.retire_previous()
@@ -309,9 +318,10 @@ class Follower(Generic[P]):
             return
         self._clear_failure()
         self.stage.swap(prepared)
-        self._keep_previous()
+        self._swapped()
 
-    def _keep_previous(self) -> None:
+    def _swapped(self) -> None:
+        self._metrics.swap_seconds.labels(self.stage.name).observe(self._clock() - self._wanted_since)
         self._previous_until = self._clock() + self._follow.keep_previous
 
     def give_up(self, version: str, why: str) -> None:

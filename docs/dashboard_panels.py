@@ -1,0 +1,256 @@
+"""What the Grafana dashboard shows: rows of panels, each with its question, its queries, unit and thresholds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+# Where the runbook can be read. Replace it with an address of your own: a hidden variable of the dashboard, and the
+# `runbook_url` of every alert.
+RUNBOOK = "https://penstock.example/runbook"
+
+HERE = 'namespace=~"$namespace"'
+MODEL = f'{HERE}, model=~"$model"'
+VERSION = f'{MODEL}, version=~"$version"'
+SERVED = f'{VERSION}, model!=""'  # requests that reached no model have series of their own, without one
+FAILED = 'outcome=~"model_error|timeout|internal"'
+REFUSED = 'outcome="rejected"'
+RATE = "[$__rate_interval]"
+BY_VERSION = "{{model}} {{version}}"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """`queries` are expressions and legends, `thresholds` where the colour turns to orange and to red; `runbook` is the
+    heading there that says what to do."""
+
+    title: str
+    description: str
+    queries: tuple[tuple[str, str], ...]
+    unit: str
+    thresholds: tuple[float, ...] = ()
+    kind: Literal["timeseries", "stat", "heatmap", "table"] = "timeseries"
+    worse: Literal["high", "low"] = "high"
+    runbook: str = ""
+    width: int = 8
+    height: int = 8
+    stacked: bool = False
+
+
+def _stat(
+    title: str, description: str, query: str, unit: str, thresholds: tuple[float, ...] = (), *,
+    worse: Literal["high", "low"] = "high", runbook: str = "",
+) -> Panel:  # fmt: skip
+    return Panel(title, description, ((query, ""),), unit, thresholds, "stat", worse, runbook, 4, 4)
+
+
+def quantile(share: float, metric: str, labels: str, by: str = "") -> str:
+    """A quantile of a histogram, over all that has the same labels `by`."""
+    return f"histogram_quantile({share}, sum by (le{by and ', ' + by}) (rate({metric}_bucket{{{labels}}}{RATE})))"
+
+
+def rate(metric: str, labels: str, by: str = "") -> str:
+    return f"sum{by and f' by ({by})'} (rate({metric}{{{labels}}}{RATE}))"
+
+
+def mean(metric: str, labels: str, by: str) -> str:
+    return f"{rate(metric + '_sum', labels, by)} / {rate(metric + '_count', labels, by)}"
+
+
+_REQUESTS, _SECONDS, _STAGES = "penstock_requests_total", "penstock_request_seconds", "penstock_stage_seconds"
+
+_OVERVIEW = (
+    _stat(
+        "Gateways ready", "Gateways whose models are all loaded and proven, and that do not drain.",
+        f"sum(penstock_ready{{{HERE}}})", "none", (1,), worse="low", runbook="penstocknoneready",
+    ),
+    _stat(
+        "Not ready", "Gateways that answer a scrape and are not ready: loading, waiting for a registry, draining.",
+        f"count(penstock_ready{{{HERE}}}) - sum(penstock_ready{{{HERE}}})", "none", (1, 2), runbook="penstockgatewaynotready",
+    ),
+    _stat("Requests", "Requests for predictions a second.", rate(_REQUESTS, VERSION), "reqps"),
+    _stat(
+        "Failed", "Share of requests that failed by the model's fault or ours: model_error, timeout, internal.",
+        f"({rate(_REQUESTS, f'{VERSION}, {FAILED}')} or vector(0)) / {rate(_REQUESTS, VERSION)}", "percentunit", (0.001, 0.01),
+        runbook="penstockerrorsfast",
+    ),
+    _stat(
+        "Refused", "Share of requests that were refused, for lack of room or since nothing was loaded.",
+        f"({rate(_REQUESTS, f'{VERSION}, {REFUSED}')} or vector(0)) / {rate(_REQUESTS, VERSION)}",
+        "percentunit", (0.01, 0.05), runbook="penstockrefusing",
+    ),
+    _stat(
+        "p99", "99 of 100 requests are answered within this time.", quantile(0.99, _SECONDS, VERSION), "s", (0.5, 1),
+        runbook="penstockslow",
+    ),
+)  # fmt: skip
+
+_TRAFFIC = (
+    Panel(
+        "Requests by model and version", "Requests a second, of the version that answered. During a swap one line passes into another.",
+        ((rate(_REQUESTS, VERSION, "model, version"), BY_VERSION),), "reqps", stacked=True, width=12,
+    ),
+    Panel(
+        "Requests by outcome", "What became of requests: client_error is the caller's, model_error, timeout and internal are the model's or ours, "
+        "rejected was refused.",
+        ((rate(_REQUESTS, VERSION, "outcome"), "{{outcome}}"),), "reqps", stacked=True, width=12,
+    ),
+    Panel("Rows by model and version", "Rows predicted a second.", ((rate("penstock_rows_total", SERVED, "model, version"), BY_VERSION),), "suffix: rows/s"),
+    Panel(
+        "Failed by model and version", "Share of each version's requests that failed by the model's fault or ours. The lines are the alerts' bounds, "
+        "14.4 and 6 times what a goal of 99.9 % allows.",
+        ((f"{rate(_REQUESTS, f'{VERSION}, {FAILED}', 'model, version')} / {rate(_REQUESTS, VERSION, 'model, version')}", BY_VERSION),),
+        "percentunit", (0.006, 0.0144), runbook="penstockerrorsfast",
+    ),
+    Panel("Requests by protocol", "Requests a second, by the protocol they speak.", ((rate(_REQUESTS, VERSION, "protocol"), "{{protocol}}"),), "reqps"),
+)  # fmt: skip
+
+_LATENCY = (
+    Panel(
+        "Time of a request", "From the first byte read to the answer handed over.",
+        tuple((quantile(q, _SECONDS, VERSION), f"p{int(q * 100)}") for q in (0.5, 0.95, 0.99)), "s", (0.5, 1), runbook="penstockslow",
+    ),
+    Panel("p99 by model and version", "Compare versions after a swap.", ((quantile(0.99, _SECONDS, VERSION, "model, version"), BY_VERSION),), "s", (0.5, 1), runbook="penstockslow"),
+    Panel(
+        "Mean time by stage", "Where an answered request's time goes: decode reads the body, queue waits for the model, predict is the model, encode writes the answer.",
+        ((mean(_STAGES, VERSION, "stage"), "{{stage}}"),), "s", stacked=True, runbook="penstockslow",
+    ),
+    Panel("p99 by stage", "The slow tail of each stage.", ((quantile(0.99, _STAGES, VERSION, "stage"), "{{stage}}"),), "s", (0.5, 1), runbook="penstockslow"),
+    Panel(
+        "How requests spread", "Requests by their time. Two bands are two kinds of requests, or a model that stalls now and then.",
+        ((f"sum by (le) (increase({_SECONDS}_bucket{{{VERSION}}}{RATE}))", "{{le}}"),), "s", kind="heatmap", width=16,
+    ),
+)  # fmt: skip
+
+_SATURATION = (
+    Panel(
+        "Queue", "Rows that wait for the model.", ((f"sum by (model, version) (penstock_queue_rows{{{SERVED}}})", BY_VERSION),), "suffix: rows",
+        runbook="penstockqueuefull",
+    ),
+    Panel(
+        "Shares of the limits", "How full the fullest gateway is: rows that wait (--max-queue-rows), requests being worked on (--max-wait), open requests "
+        "(--max-inflight), bodies in memory (--max-inflight-bytes). At 1, requests are refused.",
+        ((f"max(penstock_queue_rows{{{SERVED}}} / penstock_queue_limit_rows{{{SERVED}}})", "queued rows"),
+         (f"max(penstock_in_flight_requests{{{SERVED}}} / penstock_in_flight_limit_requests{{{SERVED}}})", "requests at work"),
+         (f"max(penstock_open_requests{{{HERE}}} / penstock_open_limit_requests{{{HERE}}})", "open requests"),
+         (f"max(penstock_body_bytes{{{HERE}}} / penstock_body_limit_bytes{{{HERE}}})", "bodies")),
+        "percentunit", (0.5, 0.8), runbook="penstockqueuefull",
+    ),
+    Panel(
+        "Refused by limit", "Requests refused with 429 a second, by the limit that they met.",
+        ((rate("penstock_overloaded_total", VERSION, "model, limit"), "{{model}} {{limit}}"),), "reqps", (1, 10), stacked=True, runbook="penstockrefusing",
+    ),
+    Panel(
+        "In flight", "Requests from their headers to their answer (open, slow bodies included), and those that a model works on or that wait for it.",
+        ((f"sum(penstock_open_requests{{{HERE}}})", "open"), (f"sum(penstock_in_flight_requests{{{SERVED}}})", "at work")), "none", width=6,
+    ),
+    Panel("Bodies in memory", "Bytes of request bodies that are held.", ((f"sum(penstock_body_bytes{{{HERE}}})", "held"),), "bytes", width=6),
+    Panel(
+        "Rows a batch", "How many rows the model is given at once. More under load is what batching is for.",
+        (*((quantile(q, "penstock_batch_rows", VERSION), f"p{int(q * 100)}") for q in (0.5, 0.99)),
+         (f"{rate('penstock_rows_total', VERSION)} / {rate('penstock_batches_total', VERSION)}", "mean")),
+        "suffix: rows", width=6,
+    ),
+    Panel(
+        "Batches by reason", "Why batches went: idle (the model had nothing to do), freed (it had just finished another), full (--max-rows), alone (not joined).",
+        ((rate("penstock_batches_total", VERSION, "reason"), "{{reason}}"),), "suffix: batches/s", stacked=True, width=6,
+    ),
+    Panel(
+        "Rows and what the model could take", "Rows predicted a second, against the rate at which rows leave the model while it works. The gap is what is left.",
+        ((rate("penstock_rows_total", SERVED, "model"), "{{model}} predicted"), (f"sum by (model) (penstock_drain_rows_per_second{{{SERVED}}})", "{{model}} could take")),
+        "suffix: rows/s", width=12,
+    ),
+    Panel(
+        "Event-loop lag", "How late the event loop wakes: what every request waits for nothing, since something keeps the processor.",
+        ((quantile(0.99, "penstock_event_loop_lag_seconds", HERE, "instance"), "{{instance}}"),), "s", (0.05, 0.25), runbook="penstockloopblocked", width=12,
+    ),
+)  # fmt: skip
+
+_VERSIONS = (
+    Panel(
+        "Loaded versions", "Every version in memory: current answers, previous is kept warm for a roll-back.",
+        ((f"max by (model, version, digest, flavor, alias, state) (penstock_model_info{{{MODEL}}})", ""),), "none", kind="table", width=12,
+    ),
+    Panel("Swaps", "Changes of the version that answers.", ((f"sum by (model, kind) (increase(penstock_swaps_total{{{MODEL}}}{RATE}))", "{{model}} {{kind}}"),), "none", width=6),
+    Panel(
+        "Swaps that fail", "1 while the version that the registry names cannot be served; another one answers.",
+        ((f"max by (model) (penstock_swap_failing{{{MODEL}}})", "{{model}}"),), "none", (1,), runbook="penstockswapfailing", width=6,
+    ),
+    Panel("Loads", "Versions loaded and refused.", ((f"sum by (model, outcome) (increase(penstock_loads_total{{{MODEL}}}{RATE}))", "{{model}} {{outcome}}"),), "none", width=6, runbook="penstockswapfailing"),
+    Panel(
+        "Refused versions by reason", "Why versions could not be served, by the code of the error.",
+        ((f"sum by (model, reason) (increase(penstock_load_failures_total{{{MODEL}}}{RATE}))", "{{model}} {{reason}}"),), "none", (1,), stacked=True,
+        runbook="penstockswapfailing", width=6,
+    ),
+    Panel(
+        "Time of a load by step", "Mean of the last hour: fetch it, verify it against its seal, load it, prove that it repeats its answers.",
+        ((f"sum by (model, stage) (increase(penstock_load_stage_seconds_sum{{{MODEL}}}[1h])) / sum by (model, stage) (increase(penstock_load_stage_seconds_count{{{MODEL}}}[1h]))", "{{model}} {{stage}}"),),
+        "s", (60, 300), width=6,
+    ),
+    Panel(
+        "Time from promotion to answer", "Mean of the last hour: from the registry's naming of another version to that version's answering.",
+        ((f"sum by (model) (increase(penstock_swap_seconds_sum{{{MODEL}}}[1h])) / sum by (model) (increase(penstock_swap_seconds_count{{{MODEL}}}[1h]))", "{{model}}"),),
+        "s", (60, 300), width=6,
+    ),
+    Panel(
+        "Age of the registry's word", "Time since the registry last answered. It should stay about --poll-interval.",
+        ((f"time() - max by (instance, model) (penstock_registry_last_success_timestamp_seconds{{{MODEL}}})", "{{model}} {{instance}}"),),
+        "s", (30, 120), runbook="penstockregistrystale", width=6,
+    ),
+    Panel(
+        "Stale", "1 while what answers may not be what the registry names.",
+        ((f"max by (instance, model) (penstock_registry_stale{{{MODEL}}})", "{{model}} {{instance}}"),), "none", (1,),
+        runbook="penstockregistrystale", width=6,
+    ),
+    Panel("Registry errors", "Polls that failed.", ((rate("penstock_registry_errors_total", MODEL, "model"), "{{model}}"),), "suffix: errors/s", (0.1,), runbook="penstockregistrystale", width=6),
+)  # fmt: skip
+
+_WORKERS = (
+    Panel(
+        "Workers by state", "Processes of --workers N; empty where there is but one.", ((f"sum by (state) (penstock_workers{{{HERE}}})", "{{state}}"),), "none",
+        stacked=True, runbook="penstockworkersmissing",
+    ),
+    Panel(
+        "Restarts of workers", "Worker processes started again.", ((f"sum by (instance, worker) (increase(penstock_worker_restarts_total{{{HERE}}}{RATE}))", "{{instance}} worker {{worker}}"),),
+        "none", (1, 3), runbook="penstockworkerrestarts",
+    ),
+    Panel(
+        "Model processes by state", "Processes that run models which carry code; empty where all models are data. Anything but ready for long is a fault.",
+        ((f"sum by (model, version, state) (penstock_model_processes{{{VERSION}}})", f"{BY_VERSION} {{{{state}}}}"),), "none", stacked=True,
+        runbook="penstockmodelprocessrestarts",
+    ),
+    Panel(
+        "Restarts of model processes", "Model processes that ended and were started again.",
+        ((f"sum by (model, version) (increase(penstock_model_process_restarts_total{{{VERSION}}}{RATE}))", BY_VERSION),), "none", (1, 3),
+        runbook="penstockmodelprocessrestarts",
+    ),
+    Panel(
+        "Memory of model processes", "What a version's processes hold; --memory-limit bounds each.",
+        ((f"sum by (model, version) (penstock_model_process_memory_bytes{{{VERSION}}})", BY_VERSION),), "bytes",
+        runbook="penstockmodelprocessrestarts",
+    ),
+    Panel("Memory by process", "Resident memory of each worker and the supervisor; models are in every worker.", ((f"process_resident_memory_bytes{{{HERE}}} and on (instance) penstock_ready", "{{instance}} {{worker}}"),), "bytes"),
+)  # fmt: skip
+
+_PROCESS = (
+    Panel("Processor", "Cores used, of all processes of a gateway.", ((f"sum by (instance) (rate(process_cpu_seconds_total{{{HERE}}}{RATE}) and on (instance) penstock_ready)", "{{instance}}"),), "suffix: cores", width=6),
+    Panel("Memory", "Resident memory of all processes of a gateway.", ((f"sum by (instance) (process_resident_memory_bytes{{{HERE}}} and on (instance) penstock_ready)", "{{instance}}"),), "bytes", width=6),
+    Panel(
+        "Open files", "Sockets and files, as a share of what may be open.",
+        ((f"max by (instance) ((process_open_fds{{{HERE}}} / process_max_fds{{{HERE}}}) and on (instance) penstock_ready)", "{{instance}}"),), "percentunit", (0.7, 0.9), width=6,
+    ),
+    Panel("Garbage collections", "Full collections (generation 2) a second; each stops everything for a moment.", ((f'sum by (instance) (rate(python_gc_collections_total{{{HERE}, generation="2"}}{RATE}) and on (instance) penstock_ready)', "{{instance}}"),), "suffix: collections/s", width=6),
+    Panel("Age of processes", "Time since the process started.", ((f"time() - max by (instance) (process_start_time_seconds{{{HERE}}} and on (instance) penstock_ready)", "{{instance}}"),), "s", width=6),
+    Panel("Releases", "Gateways by the release that they run.", ((f"count by (release) (penstock_build_info{{{HERE}}})", "{{release}}"),), "none", stacked=True, width=6),
+    Panel("Access log lines dropped", "Lines that nobody took in time; zero where the log is off.", ((f"sum by (instance) (rate(penstock_access_log_dropped_total{{{HERE}}}{RATE}))", "{{instance}}"),), "suffix: lines/s", (1,), width=6),
+)  # fmt: skip
+
+ROWS: dict[str, tuple[Panel, ...]] = {
+    "Overview": _OVERVIEW,
+    "Traffic": _TRAFFIC,
+    "Latency": _LATENCY,
+    "Saturation and batching": _SATURATION,
+    "Versions and swaps": _VERSIONS,
+    "Workers and processes": _WORKERS,
+    "Process": _PROCESS,
+}
