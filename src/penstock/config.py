@@ -113,8 +113,13 @@ class Settings(BaseModel):
         gt=0,
         description="A worker process that gives no sign of life for so long is killed, and another started.",
     )
-    env_manager: Literal["local", "virtualenv", "uv", "conda"] = Field(
-        "local", description="The environment that models run in; this release knows local, its own."
+    env_manager: PerModel[Literal["local", "virtualenv", "uv", "conda"]] = Field(
+        "local",
+        description="The libraries that models run with: local, those beside Penstock; uv, those that each package "
+        "lists, in an environment of its own (virtualenv means the same).",
+    )
+    wheels: str | None = Field(
+        None, description="A directory of wheels that environments are built from, offline; default: uv's index."
     )
     api_token: SecretStr = Field(SecretStr(""), description="Ask every caller for this bearer token. Use the variable.")
     flavor: PerModel[str | None] = Field(

@@ -13,6 +13,7 @@ PenstockError
 │   ├── FlavorUnknown           no loader for what is inside
 │   ├── DependencyMissing       a library that the model needs is not installed
 │   ├── EnvironmentMismatch     the installed libraries differ, and --strict-env was asked for
+│   ├── EnvironmentUnbuildable  the environment that it asks for cannot be made here
 │   ├── ProofFailed             the loaded model does not repeat its recorded answers
 │   ├── CacheUnusable           a downloaded package cannot be kept on this machine
 │   └── PackagingFailed         a package cannot be made of what was given
@@ -139,6 +140,10 @@ class DependencyMissing(PackageError):
 
 class EnvironmentMismatch(PackageError):
     code = "environment_mismatch"
+
+
+class EnvironmentUnbuildable(PackageError):
+    code = "environment_unbuildable"
 
 
 class ProofFailed(PackageError):

@@ -59,6 +59,15 @@ _LINE_BREAKS = frozenset("\x85\u2028\u2029")
 _Dumper.add_representer(str, _Dumper.represent_str)
 
 
+def read_yaml(text: bytes, what: str) -> Any:
+    """YAML from a package, as plain values; what would blow up is refused. Raises PackageInvalid."""
+    try:
+        return yaml.load(text, Loader=_Loader)  # a subclass of the safe loader
+    except Exception as error:  # explicit tags with odd values fail in PyYAML's own ways: KeyError, AttributeError
+        detail = shortened(" ".join(str(error).split()), 300)
+        raise PackageInvalid(f"The {what} is not readable YAML: {detail}.") from None
+
+
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """One MLmodel file. `content` is all of it, as plain values; the properties name what Penstock reads."""
@@ -88,11 +97,7 @@ class Manifest:
     @classmethod
     def parse(cls, text: bytes) -> Manifest:
         """Raises PackageInvalid."""
-        try:
-            content = yaml.load(text, Loader=_Loader)  # a subclass of the safe loader
-        except Exception as error:  # explicit tags with odd values fail in PyYAML's own ways: KeyError, AttributeError
-            detail = shortened(" ".join(str(error).split()), 300)
-            raise PackageInvalid(f"The {FILE_NAME} file is not readable YAML: {detail}.") from None
+        content = read_yaml(text, f"{FILE_NAME} file")
         if not isinstance(content, Mapping):
             raise PackageInvalid(f"The {FILE_NAME} file does not hold a mapping.")
         return cls(content)

@@ -104,12 +104,12 @@ class TestDoctor:
     @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
     def test_a_cache_that_cannot_be_written(self, tmp_path: Path) -> None:
         (tmp_path / "cache").mkdir(mode=0o500)
-        code, found = findings(tmp_path, PENSTOCK_CACHE=str(tmp_path / "cache"))
+        code, found = findings(tmp_path, "fraud", PENSTOCK_CACHE=str(tmp_path / "cache"))
         assert (code, found["cache"][0]["state"]) == (1, "fails")
 
     def test_a_cache_that_is_a_file(self, tmp_path: Path) -> None:
         (tmp_path / "cache").write_text("")
-        code, found = findings(tmp_path, PENSTOCK_CACHE=str(tmp_path / "cache"))
+        code, found = findings(tmp_path, "fraud", PENSTOCK_CACHE=str(tmp_path / "cache"))
         assert (code, found["cache"][0]["state"]) == (1, "fails")
 
     def test_an_open_door(self, tmp_path: Path) -> None:

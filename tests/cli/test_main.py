@@ -33,7 +33,7 @@ def test_help_names_every_command_and_imports_none_of_them() -> None:
         "try: main(['--help'])\nexcept SystemExit: print(sorted(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    for command in ("serve", "score", "package", "inspect", "verify", "registry", "config", "demo", "version"):
+    for command in ("serve", "score", "package", "inspect", "verify", "registry", "env", "config", "demo", "version"):
         assert f"\n  {command} " in done.stdout
     for heavy in ("'numpy'", "'pydantic'", "'sqlalchemy'", "'starlette'", "'rich'", "'yaml'"):
         assert heavy not in done.stdout
@@ -49,6 +49,10 @@ def test_help_names_every_command_and_imports_none_of_them() -> None:
         "package onnx",
         "package python",
         "package convert",
+        "package lock",
+        "env build",
+        "env list",
+        "env prune",
         "inspect",
         "verify",
         "registry",
@@ -78,7 +82,9 @@ def test_version(penstock: Penstock) -> None:
         (["inspect", "./nowhere"], 1, "There is nothing at"),
         (["inspect", "nowhere"], 1, "There is no registry at"),
         (["verify", "runs:/abc/model"], 1, "Only an MLflow tracking server knows"),
-        (["serve", "x", "--env-manager", "uv"], 2, "model processes, which are to come"),
+        (["serve", "x", "--env-manager", "conda"], 2, "conda's packages are not installed"),
+        (["serve", "./x", "--env-manager", "virtualenv", "--isolation", "none"], 2, "gateway's own process"),
+        (["score", "-m", "./x", "--env-manager", "conda"], 2, "conda's packages are not installed"),
         (["serve", "x", "--no-conda", "--env-manager", "uv"], 2, "exclude each other"),
         (["serve", "-m", "./nowhere", "--no-conda", "--install-mlflow"], 1, "needs no MLflow"),
         (["serve", "-m", "./nowhere", "--enable-mlserver"], 2, "means nothing here"),

@@ -18,10 +18,11 @@ from penstock.errors import ConfigError, PenstockError, SchemaMismatch, SchemaVi
 _COMMANDS = {
     "serve": ("penstock.cli.serve:serve", "Serve models over HTTP."),
     "score": ("penstock.cli.score:score", "Score files with a model."),
-    "package": ("penstock.cli.package:package", "Make packages: sklearn, onnx, python, convert."),
+    "package": ("penstock.cli.package:package", "Make packages: sklearn, onnx, python, convert, lock."),
     "inspect": ("penstock.cli.inspect:inspect", "Show what is in a package."),
     "verify": ("penstock.cli.inspect:verify", "Check a package: seal, load, answers."),
     "registry": ("penstock.cli.registry:registry", "Register, promote and roll back versions."),
+    "env": ("penstock.cli.env:env", "Build, list and remove environments for models."),
     "image": ("penstock.cli.image:image", "Write a build context for an image with a model in it."),
     "doctor": ("penstock.cli.doctor:doctor", "Check this machine for what a server needs, and say what to change."),
     "ping": ("penstock.cli.ping:ping", "Ask the server of this machine whether it lives."),

@@ -13,11 +13,14 @@ from pathlib import Path
 
 from starlette.types import ASGIApp
 
+from penstock.cli.environments import builds_environments, environments_of, interpreter_for
 from penstock.cli.observing import observers_of
 from penstock.config import Settings, bytes_of
 from penstock.errors import ConfigError
+from penstock.host.starting import Interpreter
 from penstock.loading import LoadOptions, Timed, fetch_reference
 from penstock.metrics import Metrics
+from penstock.package import PackagedModel
 from penstock.registry import Registry, open_registry
 from penstock.registry.interface import ModelVersion
 from penstock.registry.reference import ModelReference, parse_reference
@@ -28,7 +31,7 @@ from penstock.server.run import RunOptions, port_of, serve
 from penstock.serving.admission import Intake
 from penstock.serving.gateway import Gateway
 from penstock.serving.guard import SignatureGuard
-from penstock.serving.isolated import GRACE, Isolation, Loaded, load_served
+from penstock.serving.isolated import GRACE, Isolation, Loaded, load_served, own_interpreter
 from penstock.serving.pattern import Join, Member, Pattern
 from penstock.serving.servable import ServingOptions, slots_of
 from penstock.serving.served_model import ServedModel
@@ -114,12 +117,28 @@ def serving_options_of(settings: Settings) -> ServingOptions:
 
 
 def isolation_of(settings: Settings) -> Isolation:
+    """Raises ConfigError where what is wanted does not go together."""
+    mode = settings.isolation
+    interpreter: Callable[[PackagedModel], Interpreter] = own_interpreter
+    if builds_environments(settings.env_manager):
+        if mode == "none":
+            raise ConfigError(
+                f"A model cannot run with --env-manager {settings.env_manager} in the gateway's own process.",
+                hint="Leave --isolation none out.",
+            )
+        environments = environments_of(settings.cache, settings.wheels)
+        options = load_options_of(settings)
+        interpreter = interpreter_for(
+            environments, trust_code=options.trust_code, strict_env=options.strict_env, flavor=options.flavor
+        )
+        mode = "process"
     return Isolation(
-        mode=settings.isolation,
+        mode=mode,
         instances=settings.instances,
         memory_limit=bytes_of(settings.memory_limit),
         slots=slots_of(serving_options_of(settings)),
         time_limit=settings.timeout + GRACE,
+        interpreter=interpreter,
     )
 
 

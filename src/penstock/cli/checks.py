@@ -9,13 +9,13 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from penstock.cli.console import human_size
-from penstock.errors import PenstockError
+from penstock.errors import DependencyMissing, PenstockError
 
 if TYPE_CHECKING:
     from penstock.config import Settings
@@ -205,13 +205,14 @@ def _models(settings: Settings) -> Iterator[Finding]:
             references.append(parse_reference(text))
         except PenstockError as error:
             yield _failed(text, error)
+    yield from _uv(settings, references)
     registry: Registry | None = None
     try:
         if any(r.path is None for r in references) or not settings.models:
             registry, finding = _registry(settings, wanted=bool(references))
             yield finding
         for reference in references:
-            yield from _model(reference, registry, settings)
+            yield from _model(reference, registry, settings.of(reference.served_as))
     finally:
         if registry is not None:
             registry.close()
@@ -235,6 +236,7 @@ def _registry(settings: Settings, *, wanted: bool) -> tuple[Registry | None, Fin
 
 
 def _model(reference: ModelReference, registry: Registry | None, settings: Settings) -> Iterator[Finding]:
+    from penstock.cli.environments import builds_environments
     from penstock.loading import fetch_reference
     from penstock.package import PackagedModel
 
@@ -247,7 +249,10 @@ def _model(reference: ModelReference, registry: Registry | None, settings: Setti
         packaged = PackagedModel.open(path)
         packaged.verify()
         flavor = packaged.flavor().name
-        reasons = packaged.code_reasons()
+        apart = builds_environments(settings.env_manager)
+        reasons: Sequence[object] = ()
+        with suppress(DependencyMissing) if apart else nullcontext():  # its own environment may have what judges it
+            reasons = packaged.code_reasons()
     except PenstockError as error:
         yield _failed(name, error)
         return
@@ -255,7 +260,7 @@ def _model(reference: ModelReference, registry: Registry | None, settings: Setti
     which = f"version {version} ({digest})" if version else digest
     yield Finding(OK, name, f"{which}, {flavor}, {human_size(packaged.size_bytes)}")
     yield from _trust(name, reasons, settings)
-    yield from _versions(name, packaged, settings)
+    yield from _environment(name, packaged, settings) if apart else _versions(name, packaged, settings)
     yield from _room(name, packaged, settings)
 
 
@@ -280,6 +285,41 @@ def _versions(name: str, packaged: PackagedModel, settings: Settings) -> Iterato
             yield Finding(
                 state, name, said, f"pip install '{library.name}=={library.packaged}', or package the model anew."
             )
+
+
+def _uv(settings: Settings, references: Sequence[ModelReference]) -> Iterator[Finding]:
+    """Looked for where a model is to have libraries of its own; one whose environment is built does without."""
+    from penstock.environments import find_uv
+
+    managers = {settings.env_manager, *(settings.of(r.served_as).env_manager for r in references)}
+    if managers.isdisjoint(("uv", "virtualenv")):
+        return
+    try:
+        yield Finding(OK, "uv", str(find_uv()))
+    except PenstockError as error:
+        advice = f"{error.hint}; Penstock's image has none: build environments before, with penstock env build."
+        yield Finding(LOOK, "uv", error.message, advice)
+
+
+def _environment(name: str, packaged: PackagedModel, settings: Settings) -> Iterator[Finding]:
+    from penstock.cli.environments import environments_of
+    from penstock.environments import find_uv
+
+    environments = environments_of(settings.cache, settings.wheels)
+    try:
+        if environments.has(
+            packaged, trust_code=settings.trust_code, strict_env=settings.strict_env, flavor=settings.flavor
+        ):
+            yield Finding(OK, name, "its environment is built")
+            return
+        find_uv()
+    except PenstockError as error:
+        yield _failed(name, error)
+        return
+    yield Finding(
+        OK, name, "its environment is not built yet: that happens when it is loaded",
+        "penstock env build does it before.",
+    )  # fmt: skip
 
 
 def _room(name: str, packaged: PackagedModel, settings: Settings) -> Iterator[Finding]:

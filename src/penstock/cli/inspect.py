@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penstock.cli.models import fetch, registry_if_needed
+from penstock.cli.environments import env_manager_option, own_environment, wheels_option
+from penstock.cli.models import fetch, load_directory, registry_if_needed
 
 if TYPE_CHECKING:
     from penstock.package import PackagedModel
@@ -72,12 +73,23 @@ def _facts(packaged: PackagedModel) -> dict[str, Any]:
         "params": [{"name": p.name, "type": str(p.type), "default": p.default} for p in signature.params]
         if signature
         else [],
+        "locked": _locked(packaged),
         "libraries": [
             {"name": c.name, "packaged": c.packaged, "installed": c.installed, "differs": c.differs}
             for c in compare(libraries)
         ],
         "curl": example,
     }
+
+
+def _locked(packaged: PackagedModel) -> str:
+    from penstock.environments import describe_lock
+    from penstock.errors import PenstockError
+
+    try:
+        return describe_lock(packaged)
+    except PenstockError as error:
+        return f"unusable: {error.message}"
 
 
 def _fields(schema: Schema | None) -> list[dict[str, Any]]:
@@ -129,6 +141,7 @@ def _print_facts(facts: dict[str, Any]) -> None:
         ("Flavors", ", ".join(facts["flavors"])),
         ("Answers as", facts["answers_as"] or facts["problem"]),
         ("Code", _trust(facts)),
+        ("Locked", facts["locked"] or "no: penstock package lock pins what it needs"),
         (
             "Batching",
             "rows of several callers may be joined" if facts["batchable"] else "each request apart, if not proven",
@@ -178,24 +191,32 @@ def _table(title: str, rows: list[dict[str, Any]]) -> Any:
 )
 @click.option("--strict-env/--no-strict-env", envvar="PENSTOCK_STRICT_ENV",
               help="Refuse a model made with another minor version of its library.")  # fmt: skip
-def verify(model: str, registry: str | None, trust_code: bool, strict_env: bool) -> None:
+@env_manager_option
+@wheels_option
+def verify(
+    model: str, registry: str | None, trust_code: bool, strict_env: bool, env_manager: str, wheels: str | None
+) -> None:
     """Check a package: its seal, that it loads, that it repeats its recorded answers. MODEL is as for penstock serve.
 
     \b
     Examples:
       penstock verify ./model
       penstock verify models:/fraud/3
+      penstock verify ./model --env-manager uv
     """
-    from penstock.loading import LoadOptions, load_path
+    from penstock.loading import LoadOptions
     from penstock.logs import set_up_logging
 
     set_up_logging(level="warning")
+    environment = own_environment(env_manager, wheels, trust_code=trust_code, strict_env=strict_env)
     began = time.perf_counter()
-    loaded = load_path(fetch(model, registry), LoadOptions(trust_code=trust_code, strict_env=strict_env))
+    options = LoadOptions(trust_code=trust_code, strict_env=strict_env)
+    loaded = load_directory(fetch(model, registry), options, environment)
     loaded.close()
     proof = loaded.proof
     sealed = f"all {len(loaded.package.hashes)} files are as sealed" if loaded.package.sealed else "there is no seal"
     click.echo(f"Seal:     {sealed} ({loaded.digest[:12]})")
+    click.echo(f"Locked:   {_locked(loaded.package) or 'no'}")
     click.echo(f"Loads:    yes, in {time.perf_counter() - began:.2f} s")
     click.echo(
         f"Answers:  {'the recorded ones are repeated' if proof.repeats else 'none are recorded to compare with'}"

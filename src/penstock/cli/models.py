@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from penstock.host.starting import Interpreter
     from penstock.loading import LoadedModel, LoadOptions
+    from penstock.package import PackagedModel
     from penstock.registry import Registry
     from penstock.registry.reference import ModelReference
 
@@ -55,13 +57,40 @@ def fetch(model: str, registry: str | None) -> Path:
         return fetch_reference(reference, source)[1]
 
 
-def load(model: str, registry: str | None, options: LoadOptions) -> tuple[str, str, LoadedModel]:
-    """Name, version and the loaded model. Raises what resolving, fetching and loading raise."""
-    from penstock.loading import load_reference
+def load(
+    model: str,
+    registry: str | None,
+    options: LoadOptions,
+    environment: Callable[[PackagedModel], Interpreter] | None = None,
+) -> tuple[str, str, LoadedModel]:
+    """Name, version and the loaded model, in a process of its own where an `environment` is given for it. Raises what
+    resolving, fetching, building and loading raise."""
+    from penstock.loading import fetch_reference
 
     with _resolvable(model, registry) as (reference, source):
-        version, loaded = load_reference(reference, source, options)
-        return reference.name or reference.served_as, version, loaded
+        version, path = fetch_reference(reference, source)
+        loaded = load_directory(path, options, environment)
+        return reference.name or reference.served_as, version or loaded.digest[:12], loaded
+
+
+def load_directory(
+    path: Path, options: LoadOptions, environment: Callable[[PackagedModel], Interpreter] | None
+) -> LoadedModel:
+    """The package in a directory, loaded and proven, here or apart."""
+    from penstock.loading import load_path
+    from penstock.package import PackagedModel
+
+    if environment is None:
+        return load_path(path, options)
+    from penstock.artifacts import hold
+    from penstock.host.asking import load_apart
+
+    package = PackagedModel.open(path)
+    held = hold(path)  # building may take minutes
+    try:
+        return load_apart(package, options, environment(package))
+    finally:
+        held.close()
 
 
 @contextmanager

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from penstock.cli.environments import environments_of, wheels_option
 
 if TYPE_CHECKING:
     from penstock.package import PackagedModel
@@ -31,6 +35,8 @@ def _common(command: F) -> F:
                      help="The new package."),
         click.option("--requirement", "requirements", multiple=True, metavar="SPEC",
                      help="A requirement to note besides those found. May be repeated."),
+        click.option("--lock", is_flag=True,
+                     help="Pin all requirements with hashes, as penstock package lock does afterwards."),
     ):  # fmt: skip
         command = option(command)
     return command
@@ -46,8 +52,9 @@ def _common(command: F) -> F:
               type=click.Choice(["auto", "skops", "cloudpickle"]),
               help="auto: skops (data only) where every type is known to be safe, else cloudpickle.")  # fmt: skip
 def sklearn(
-    model: Path, example: Path, output: Path, requirements: tuple[str, ...], predict_fn: str, serialization: str
-) -> None:
+    model: Path, example: Path, output: Path, requirements: tuple[str, ...], lock: bool, predict_fn: str,
+    serialization: str,
+) -> None:  # fmt: skip
     """Package a fitted scikit-learn estimator from a .joblib, .pkl or .skops file.
 
     Reading a .joblib or .pkl file runs the code inside: do it with your own files.
@@ -58,13 +65,14 @@ def sklearn(
     """
     from penstock.flavors.sklearn import read_estimator
 
-    _save(read_estimator(model), output, example, requirements, predict_fn=predict_fn, serialization=serialization)
+    estimator = read_estimator(model)
+    _save(estimator, output, example, requirements, lock, predict_fn=predict_fn, serialization=serialization)
 
 
 @package.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @_common
-def onnx(model: Path, example: Path, output: Path, requirements: tuple[str, ...]) -> None:
+def onnx(model: Path, example: Path, output: Path, requirements: tuple[str, ...], lock: bool) -> None:
     """Package an ONNX file, with the weight files beside it that it names.
 
     \b
@@ -75,7 +83,7 @@ def onnx(model: Path, example: Path, output: Path, requirements: tuple[str, ...]
 
     if model.suffix != ".onnx":
         raise PackagingFailed(f"{model} is not named .onnx.")
-    _save(model, output, example, requirements)
+    _save(model, output, example, requirements, lock)
 
 
 @package.command()
@@ -89,7 +97,7 @@ def onnx(model: Path, example: Path, output: Path, requirements: tuple[str, ...]
 @click.option("--batchable", is_flag=True,
               help="Each row's answer depends on that row alone, so requests may be predicted together.")  # fmt: skip
 def python(
-    source: Path, example: Path, output: Path, requirements: tuple[str, ...], entry: str | None,
+    source: Path, example: Path, output: Path, requirements: tuple[str, ...], lock: bool, entry: str | None,
     artifacts: tuple[str, ...], code: tuple[Path, ...], batchable: bool,
 ) -> None:  # fmt: skip
     """Package a Python file that predicts: a function, or a class with load(context) and predict(inputs, params).
@@ -104,7 +112,7 @@ def python(
         raise PackagingFailed(f"{source} is not named .py.")
     places = dict(_pair(text) for text in artifacts)
     _save(
-        source, output, example, requirements, entry=entry, artifacts=places, code=code, batchable=batchable
+        source, output, example, requirements, lock, entry=entry, artifacts=places, code=code, batchable=batchable
     )  # fmt: skip
 
 
@@ -126,6 +134,36 @@ def convert(source: Path, output: Path) -> None:
     _report(convert_to_skops(PackagedModel.open(source), output))
 
 
+@package.command()
+@click.argument("source", metavar="PACKAGE", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="DIR", help="The new package.")
+@wheels_option
+@click.option("--trust-code/--no-trust-code", envvar="PENSTOCK_TRUST_CODE",
+              help="Allow distributions without wheels, whose code runs to tell what they need.")  # fmt: skip
+def lock(source: Path, output: Path, wheels: str | None, trust_code: bool) -> None:
+    """Pin what a package needs: every distribution, with its version and the hashes of its files.
+
+    The lock is for all platforms, and Python versions from the package's own on. Without one, versions that the package
+    does not pin are chosen when its environment is built first.
+
+    
+    Example:
+      penstock package lock ./model -o ./model-locked
+    """
+    from penstock.package import PackagedModel
+
+    _report(*_locked(PackagedModel.open(source), output, wheels, trust_code=trust_code))
+
+
+def _locked(
+    packaged: PackagedModel, output: Path, wheels: str | None, *, trust_code: bool
+) -> tuple[PackagedModel, str]:
+    from penstock.environments import lock_package
+
+    made, lock = lock_package(packaged, output, environments_of(wheels=wheels), trust_code=trust_code)
+    return made, f"Its {len(lock.names)} distributions are pinned with hashes, for Python {lock.python} and later."
+
+
 def _pair(text: str) -> tuple[str, Path]:
     name, equals, path = text.partition("=")
     if not equals or not name or not path:
@@ -133,18 +171,26 @@ def _pair(text: str) -> tuple[str, Path]:
     return name, Path(path)
 
 
-def _save(model: Any, output: Path, example: Path, requirements: tuple[str, ...], **how: Any) -> None:
+def _save(model: Any, output: Path, example: Path, requirements: tuple[str, ...], lock: bool, **how: Any) -> None:
     from penstock.cli.examples import read_example_file
     from penstock.package.save import save_model
 
     payload, params = read_example_file(example)
-    _report(save_model(model, output, example=payload, params=params, requirements=requirements, **how))
+    how |= {"example": payload, "params": params, "requirements": requirements}
+    if not lock:
+        _report(save_model(model, output, **how))
+        return
+    with TemporaryDirectory(prefix="penstock-") as place:
+        made = save_model(model, Path(place) / output.name, **how)
+        _report(*_locked(made, output, os.environ.get("PENSTOCK_WHEELS"), trust_code=False))
 
 
-def _report(packaged: PackagedModel) -> None:
+def _report(packaged: PackagedModel, more: str = "") -> None:
     """What was made, and what its user has to know about it."""
     reasons = packaged.code_reasons()
     click.echo(f"Packaged {packaged.path} ({packaged.digest[:12]}).")
+    if more:
+        click.echo(more)
     if reasons:
         click.echo(f"It carries code: {'; '.join(map(str, reasons))}. Serving it needs --trust-code.")
     else:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from penstock.cli.environments import env_manager_option, own_environment, wheels_option
 from penstock.cli.models import load, registry_if_needed
 from penstock.errors import ConfigError
 
@@ -48,6 +49,8 @@ class ScoreCommand:
     model_uri: str | None
     input_path: str | None
     content_type: str | None
+    env_manager: str
+    wheels: str | None
 
 
 @click.command(context_settings={"max_content_width": 110})
@@ -138,9 +141,10 @@ class ScoreCommand:
 @click.option(
     "-t", "--content-type", type=click.Choice(["json", "csv"]), help="With -m: what the input is; json without it."
 )
-@click.option("--env-manager", hidden=True)
+@env_manager_option
+@wheels_option
 @click.option("--install-mlflow", is_flag=True, hidden=True)
-def score(env_manager: str | None, install_mlflow: bool, **given: Any) -> int:
+def score(install_mlflow: bool, **given: Any) -> int:
     """Score the rows of every INPUT with MODEL and write the predictions.
 
     INPUT is a file, a directory, a pattern ('data/*.parquet'), a URL (s3://…) or - for standard input. MODEL is a
@@ -162,6 +166,7 @@ def score(env_manager: str | None, install_mlflow: bool, **given: Any) -> int:
       penstock score fraud s3://in/data/ -o s3://out/scored/ --shard 2/8
       penstock score --finish -o s3://out/scored/
       penstock score models:/fraud@champion rows.csv -o scores.csv --registry http://mlflow:5000
+      penstock score ./model rows.csv -o scores.csv --env-manager uv
       penstock score -m ./model -i request.json -t json
     """
     from penstock.logs import set_up_logging
@@ -173,7 +178,7 @@ def score(env_manager: str | None, install_mlflow: bool, **given: Any) -> int:
     if command.model_uri is not None:
         from penstock.cli.score_like_mlflow import predict
 
-        return predict(command, env_manager)
+        return predict(command)
     if command.input_path is not None or command.content_type is not None:
         raise click.UsageError("-i and -t go with -m MODEL, as in mlflow models predict.")
     if len(command.words) < 2:
@@ -193,7 +198,7 @@ def _score(command: ScoreCommand) -> int:
     _check_usage(command, output, sources)
     # One thread for each prediction, whatever the number of workers: answers do not depend on it.
     options = LoadOptions(trust_code=command.trust_code, strict_env=command.strict_env, threads=1)
-    name, version, model = load(command.words[0], command.registry, options)
+    name, version, model = load(command.words[0], command.registry, options, environment_of(command))
     try:
         plan = _plan(command, name, version, model, sources, output, shard)
         score_report.print_head(plan, output.path if output else None, shard)
@@ -210,6 +215,12 @@ def _score(command: ScoreCommand) -> int:
         return _run(command, prepared, output, shard, tolerance)
     finally:
         model.close()
+
+
+def environment_of(command: ScoreCommand) -> Any:
+    return own_environment(
+        command.env_manager, command.wheels, trust_code=command.trust_code, strict_env=command.strict_env
+    )
 
 
 def _run(command: ScoreCommand, prepared: Prepared, output: Output, shard: Shard | None, tolerance: Any) -> int:

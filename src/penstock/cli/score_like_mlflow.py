@@ -20,17 +20,16 @@ if TYPE_CHECKING:
     from penstock.loading import LoadedModel
 
 
-def predict(command: ScoreCommand, env_manager: str | None) -> int:
+def predict(command: ScoreCommand) -> int:
     """The exit code. Raises what loading, reading and predicting raise."""
     from penstock.cli.models import load
+    from penstock.cli.score import environment_of
     from penstock.loading import LoadOptions
 
     if command.words:
         raise click.UsageError("With -m MODEL the input is given with -i FILE.")
-    if env_manager not in (None, "local"):
-        click.echo(f"--env-manager {env_manager}: the model runs in the environment of this command.", err=True)
     options = LoadOptions(trust_code=command.trust_code, strict_env=command.strict_env)
-    _, _, model = load(command.model_uri or "", command.registry, options)
+    _, _, model = load(command.model_uri or "", command.registry, options, environment_of(command))
     try:
         text = answer(model, _read(command.input_path), command.content_type or "json")
     finally:

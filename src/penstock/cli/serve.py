@@ -15,9 +15,12 @@ from typing import Any
 
 import click
 
+from penstock.cli.environments import builds_environments
 from penstock.cli.settings import config_option, given, settings_options
 from penstock.config import Settings, load_settings
 from penstock.errors import ConfigError
+
+log = logging.getLogger("penstock.cli")
 
 
 @click.command(context_settings={"help_option_names": ["--help"]})  # -h is the host, as in MLflow
@@ -25,9 +28,7 @@ from penstock.errors import ConfigError
 @click.option("-m", "--model-uri", multiple=True, metavar="MODEL", help="A model, as mlflow models serve takes it.")
 @config_option
 @click.option("--no-conda", is_flag=True, help="The same as --env-manager local, as in MLflow.")
-@click.option(
-    "--install-mlflow", is_flag=True, help="Accepted for MLflow's sake; no environment is made, so it does nothing."
-)
+@click.option("--install-mlflow", is_flag=True, help="Accepted for MLflow's sake: Penstock needs no MLflow.")
 @click.option("--enable-mlserver", is_flag=True, help="Refused: Penstock is the server, and MLServer is not used.")
 @settings_options(leave_out=("models",))
 def serve(
@@ -56,6 +57,7 @@ def serve(
       penstock serve models:/fraud@canary champion=models:/fraud/3
       penstock serve models:/fraud@champion --registry http://mlflow:5000
       penstock serve fraud --workers 4
+      penstock serve fraud churn --env-manager uv
       penstock serve fraud --host 0.0.0.0 --admin-port 8081
       penstock serve --config penstock.toml
       penstock serve 'models:/team-*@champion' fraud
@@ -78,13 +80,10 @@ def serve(
         settings = settings.model_copy(update={"models": platform_models(os.environ)})
     if not settings.models:
         raise click.UsageError("Name a model to serve: a package's directory, or a name in the registry.")
-    if settings.env_manager != "local":
-        raise ConfigError(
-            f"--env-manager {settings.env_manager} needs model processes, which are to come.",
-            hint="Install what the model needs beside Penstock, and use --env-manager local.",
-        )
     untraced = why_untraced(settings, origins["otlp_endpoint"])
     set_up_logging(format=settings.log_format, level=settings.log_level)
+    if builds_environments(settings.env_manager) and settings.env_manager != "uv":
+        log.info("--env-manager %s: uv builds the environments of models.", settings.env_manager)
     if untraced:
         logging.getLogger("penstock").warning(untraced)
         settings = settings.model_copy(update={"otlp_endpoint": None})
@@ -122,7 +121,7 @@ def _check_mlflow_flags(values: dict[str, Any], no_conda: bool, install_mlflow: 
     if no_conda and values.setdefault("env_manager", "local") != "local":
         raise click.UsageError(f"--no-conda and --env-manager {values['env_manager']} exclude each other.")
     if install_mlflow:
-        click.echo("--install-mlflow does nothing: no environment is made, and Penstock needs no MLflow.", err=True)
+        click.echo("--install-mlflow does nothing: Penstock needs no MLflow.", err=True)
 
 
 def platform_models(environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from penstock.cli.assembly import (
     fetch_of,
     follow_options_of,
     intake_of,
+    isolation_of,
     last_of,
     load_of,
     parse_models,
@@ -56,6 +57,8 @@ async def supervise(
 ) -> None:
     """Serves the settings' models in several processes until a signal comes. Raises what loading raises."""
     references = parse_models(settings)
+    for reference in references:
+        isolation_of(settings.of(reference.served_as))  # what does not go together is said before a worker starts
     begin = [Begin(number, _as_plain(settings), sys.path) for number in range(1, settings.workers + 1)]
     metrics = Metrics()
     with _shared_file() as file:

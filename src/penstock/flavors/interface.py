@@ -24,14 +24,16 @@ class Predictor(ABC):
     `joinable` says that rows of several callers may be predicted together, as far as the flavor can tell; loading
     proves it. `quick` says that it never waits for anything but the processor, so that small batches may
     run on the event loop itself. `takes_frames` says that tables reach it as pandas frames. `parallel` says that
-    several threads really predict at once, with the interpreter released. `cyclic` says that its objects may point at
-    each other in circles, so that closing it leaves work to the garbage collector.
+    several threads really predict at once, with the interpreter released; `apart`, that each of them does so in a
+    process of its own, which has to be started. `cyclic` says that its objects may point at each other in circles, so
+    that closing it leaves work to the garbage collector.
     """
 
     joinable: bool = True
     quick: bool = False
     takes_frames: bool = True
     parallel: bool = False
+    apart: bool = False
     cyclic: bool = True
 
     @final

@@ -75,13 +75,18 @@ class PackagedModel:
                 hint="Install that version, or serve without --strict-env.",
             )
 
-    def load(self, *, trust_code: bool = False, flavor: str | None = None, threads: int = 0) -> Predictor:
-        """The predictor, not yet proven. Raises CodeNotTrusted, which names the files, and what the flavor raises."""
-        if not trust_code and (reasons := self.code_reasons(flavor)):
+    def check_trust(self, flavor: str | None = None) -> None:
+        """Raises CodeNotTrusted, which names the files, where loading would run the package's code."""
+        if reasons := self.code_reasons(flavor):
             hint = "If you trust whoever made it, repeat with --trust-code (PENSTOCK_TRUST_CODE=1)"
             raise CodeNotTrusted(
                 f"Loading {self.path} would run code from the package: {'; '.join(map(str, reasons))}.",
                 hint="; ".join(filter(None, [hint, self.flavor(flavor).remedy(self.manifest)])),
             )
+
+    def load(self, *, trust_code: bool = False, flavor: str | None = None, threads: int = 0) -> Predictor:
+        """The predictor, not yet proven. Raises CodeNotTrusted and what the flavor raises."""
+        if not trust_code:
+            self.check_trust(flavor)
         context = LoadContext(self.path, self.manifest, self.digest, trusted=trust_code, threads=threads)
         return self.flavor(flavor).load(context)

@@ -165,8 +165,9 @@ def run(
     """
     began = perf_counter()
     plan, task = prepared.plan, prepared.task
+    predictor = prepared.model.predictor
     chosen = choose_workers(
-        workers, available_cores(), threads=prepared.model.predictor.parallel, seconds=prepared.seconds
+        workers, available_cores(), threads=predictor.parallel, seconds=prepared.seconds, apart=predictor.apart
     )
     manifest = JobManifest(place_of(output.path), output.path, shard) if output.directory else None
     state = _begin(manifest, output, plan, resume, now)

@@ -45,17 +45,20 @@ class Workers:
         return "1 worker" if self.kind == "inline" else f"{self.count} {self.kind}"
 
 
-def choose_workers(wanted: str | int, cores: int, *, threads: bool, seconds: float | None) -> Workers:
-    """How many workers, and which. `threads` says that several threads predict at once with this model; `seconds`
-    is about how long one worker would predict, None where that cannot be told."""
+def choose_workers(
+    wanted: str | int, cores: int, *, threads: bool, seconds: float | None, apart: bool = False
+) -> Workers:
+    """How many workers, and which. `threads` says that several threads predict at once with this model, `apart` that
+    each of them needs a process started; `seconds` is about how long one worker would predict, None where that cannot
+    be told."""
     count = cores if wanted == "auto" else int(wanted)
     if count <= 1:
         return Workers("inline")
-    if threads:
+    if threads and not apart:
         return Workers("threads", count)
     if wanted == "auto" and seconds is not None and seconds < _WORTH_SECONDS:
         return Workers("inline")
-    return Workers("processes", count)
+    return Workers("threads" if threads else "processes", count)
 
 
 def available_cores() -> int:

@@ -1,0 +1,83 @@
+"""Which Python a model's environment is made with: the minor version that the package was made with, where there is one
+at hand. Nothing is downloaded, unless uv is told so (UV_PYTHON_DOWNLOADS)."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from penstock.environments.uv import Uv
+from penstock.errors import EnvironmentUnbuildable
+
+# Penstock's own code runs in a model's process.
+OLDEST = (3, 11)
+
+
+@dataclass(frozen=True, slots=True)
+class Interpreter:
+    """A Python on this machine: `version` is all of it, 3.11.7."""
+
+    path: Path
+    version: str
+
+    @property
+    def minor(self) -> tuple[int, ...]:
+        return minor_of(self.version)
+
+
+def minor_of(version: str) -> tuple[int, ...]:
+    """3.11.7 -> (3, 11). Empty where that is no version."""
+    parts = version.split(".")[:2]
+    return tuple(map(int, parts)) if len(parts) == 2 and all(p.isdecimal() and len(p) < 4 for p in parts) else ()
+
+
+def own_interpreter() -> Interpreter:
+    """The Python that runs this program, not the environment around it."""
+    base = getattr(sys, "_base_executable", None) or sys.executable
+    return Interpreter(Path(base), platform.python_version())
+
+
+def choose(wanted: str, here: Interpreter, others: Callable[[], Sequence[Interpreter]]) -> Interpreter | None:
+    """The interpreter for a package that was made with `wanted`; None where none of its minor version is at hand.
+
+    Empty means any. This program's own goes first: its libraries are known to work here. The others are looked for
+    only if it does not fit. Raises EnvironmentUnbuildable for a version that Penstock itself does not run on.
+    """
+    minor = minor_of(wanted)
+    if not minor or minor == here.minor:
+        return here
+    check_new_enough(minor)
+    fitting = [found for found in others() if found.minor == minor]
+    return max(fitting, key=lambda found: (found.version == wanted, _numbers(found.version)), default=None)
+
+
+def check_new_enough(minor: Sequence[int]) -> None:
+    """Raises EnvironmentUnbuildable for a Python that Penstock's own code does not run on."""
+    if tuple(minor) < OLDEST:
+        raise EnvironmentUnbuildable(
+            f"The package was made with Python {_dotted(minor)}; models run on {_dotted(OLDEST)} or newer.",
+            hint="Package the model anew, or try it as it is with --env-manager local.",
+        )
+
+
+def installed_interpreters(uv: Uv) -> list[Interpreter]:
+    """What uv finds on this machine, on PATH and of its own. Raises EnvironmentUnbuildable."""
+    listed = uv.run(["python", "list", "--only-installed", "--output-format", "json"], "Pythons cannot be listed")
+    found = json.loads(listed or "[]")
+    return [
+        Interpreter(Path(entry["path"]), entry["version"])
+        for entry in found
+        if entry.get("implementation") == "cpython" and entry.get("variant") == "default"
+    ]
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(p) for p in version.split(".") if p.isdecimal())
+
+
+def _dotted(version: Sequence[int]) -> str:
+    return ".".join(map(str, version))
