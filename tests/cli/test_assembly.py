@@ -123,7 +123,7 @@ async def test_in_a_worker_each_model_is_loaded_by_its_own_settings(
 ) -> None:
     settings = ServerSettings(workers=2, own={"a": {"trust_code": True, "threads": 3, "timeout": 7.0}})
     metrics = Metrics(process=False)
-    models = {name: _told(ServedModel(name, metrics), settings.of(name), metrics) for name in ("a", "b")}
+    models = {name: _told(ServedModel(name, metrics), settings.of(name), metrics, lambda: False) for name in ("a", "b")}
     loads: dict[str, LoadOptions] = {}
 
     def load_served(path: Path, options: LoadOptions, isolation: Isolation, who: str, timed: object) -> None:

@@ -156,8 +156,13 @@ def make_gateway(settings: Settings, references: list[ModelReference], registry:
     away: set[str] = set()
     named = [r for r in references if not r.is_pattern]
     models = [ServedModel(r.served_as, metrics, alias=r.alias) for r in named]
+
+    def busy() -> bool:
+        return gateway.ready
+
     sources = [
-        _source(settings.of(r.served_as), r, m, registry, metrics, away) for r, m in zip(named, models, strict=True)
+        _source(settings.of(r.served_as), r, m, registry, metrics, away, busy)
+        for r, m in zip(named, models, strict=True)
     ]
     gateway = Gateway(
         models, metrics, default=settings.default_model, sources=sources, patterns=patterns_of(references), tidy=True,
@@ -181,7 +186,7 @@ def _pattern(
         own = settings.of(served_as)
         served = ServedModel(served_as, gateway.metrics, alias=reference.alias)
         gateway.add(served)
-        follower = _follower(own, served, resolve, registry, gateway.metrics, away)
+        follower = _follower(own, served, resolve, registry, gateway.metrics, away, lambda: gateway.ready)
         return Member(follower, partial(gateway.remove, served_as), own.keep_previous)
 
     return pattern_of(reference, registry, join, gateway.metrics, settings, gateway.serves, gateway.begun)
@@ -200,7 +205,7 @@ def pattern_of(
 
 def _source(
     settings: Settings, reference: ModelReference, served: ServedModel, registry: Registry | None, metrics: Metrics,
-    away: set[str],
+    away: set[str], busy: Callable[[], bool],
 ) -> Source:  # fmt: skip
     if not reference.follows:
         timed = metrics.load_stages(served.name)
@@ -209,13 +214,20 @@ def _source(
         return Pinned(stage, partial(asyncio.to_thread, _load_pinned, reference, registry, load, timed), metrics)
     assert registry is not None
     return _follower(
-        settings, served, partial(reference.resolve, registry), registry, metrics, away, last_of(reference, registry)
+        settings,
+        served,
+        partial(reference.resolve, registry),
+        registry,
+        metrics,
+        away,
+        busy,
+        last_of(reference, registry),
     )
 
 
 def _follower(
     settings: Settings, served: ServedModel, resolve: Callable[[], ModelVersion], registry: Registry, metrics: Metrics,
-    away: set[str], last: LastResolution | None = None,
+    away: set[str], busy: Callable[[], bool], last: LastResolution | None = None,
 ) -> Follower[LoadedVersion]:  # fmt: skip
     stage = LocalStage(served, metrics, serving_options_of(settings))
     fetch = fetch_of(settings, registry, lambda: stage.current)
@@ -228,7 +240,7 @@ def _follower(
         return load(path, version.version)
 
     follow = follow_options_of(settings)
-    return Follower(stage, resolve, in_a_thread(load_version), metrics, follow=follow, last=last, away=away)
+    return Follower(stage, resolve, in_a_thread(load_version, busy), metrics, follow=follow, last=last, away=away)
 
 
 def last_of(reference: ModelReference, registry: Registry) -> LastResolution:

@@ -167,7 +167,7 @@ async def run_worker(
     references = parse_models(settings)
 
     def make(name: str, alias: str) -> ToldModel:
-        return _told(ServedModel(name, metrics, alias=alias), settings.of(name), metrics)
+        return _told(ServedModel(name, metrics, alias=alias), settings.of(name), metrics, lambda: gateway.ready)
 
     told = {r.served_as: make(r.served_as, r.alias) for r in references if not r.is_pattern}
     gateway = Gateway(
@@ -184,7 +184,7 @@ async def run_worker(
         await work(app, gateway, told, make, channel=channel, acceptor=acceptor, options=options)
 
 
-def _told(served: ServedModel, settings: Settings, metrics: Metrics) -> ToldModel:
+def _told(served: ServedModel, settings: Settings, metrics: Metrics, busy: Callable[[], bool]) -> ToldModel:
     own = settings.model_copy(update={"threads": _threads(settings)})
     load = load_of(own, served.name, metrics.load_stages(served.name))
-    return ToldModel(served, load, metrics, serving_options_of(settings))
+    return ToldModel(served, load, metrics, serving_options_of(settings), busy)
