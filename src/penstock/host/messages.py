@@ -106,9 +106,9 @@ class Incoming:
         while self._end - self._start >= HEAD_SIZE:
             kind, id, plan, note, size, seconds = self._head(self._start)
             total = HEAD_SIZE + plan + note + size
-            if total > _SMALL:
-                return frames + self._begin_large(kind, id, plan, note, size, seconds)
             if self._end - self._start < total:
+                if total > _SMALL:
+                    return frames + self._begin_large(kind, id, plan, note, size, seconds)
                 break
             at = self._start + HEAD_SIZE
             middle, last = at + plan, at + plan + note
