@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import httpx
@@ -53,6 +54,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
     place = tmp_path_factory.mktemp("packages")
     (place / "model.py").write_text(MODEL)
 
+    @cache
     def make(version: str) -> Path:
         made = save_model(place / "model.py", place / f"alpha-{version}", example=np.ones((2, 2))).path
         (made / "requirements.txt").write_text(f"alpha=={version}\n")
@@ -126,6 +128,28 @@ def test_one_model_of_several_has_libraries_of_its_own_in_every_worker(
         for name, answer in (("own", [6.0]), ("plain", [5.0])):
             asked = httpx.post(f"{server.url}/models/{name}/invocations", json={"inputs": [[5.0, 0.0]]}, timeout=60)
             assert asked.json() == {"predictions": answer}
+
+
+def test_the_models_of_a_pattern_and_doctor(
+    one_and_two: tuple[Path, Path], package: Package, shell: dict[str, str], tmp_path: Path
+) -> None:
+    url = str(tmp_path / "registry")
+    registry = open_registry(url)
+    for name, made in zip(("team-a", "team-b", "else"), (*one_and_two, package("9.0")), strict=True):
+        publish(registry, name, made, alias="production")
+    registry.close()
+    (tmp_path / "penstock.toml").write_text(
+        f'registry = "{url}"\nmodels = ["models:/team-*@production"]\nenv_manager = "uv"\n'
+    )
+    built = run(shell, "env", "build", "--config", tmp_path / "penstock.toml")
+    assert [line.split(":")[0] for line in built.stdout.splitlines()] == ["team-a", "team-b"], built.stderr
+
+    asked = run(shell, "doctor", "--json", "--registry", url, "team-a", "else")
+    found = [(one["what"], one["state"], one["found"]) for one in json.loads(asked.stdout)]
+    assert ("team-a", "ok", "its environment is built") in found
+    assert ("else", "ok", "its environment is not built yet: that happens when it is loaded") in found
+    assert [state for what, state, _ in found if what == "uv"] == ["ok"]
+    assert not any("made with" in said for _, _, said in found)
 
 
 def test_an_environment_that_cannot_be_built_leaves_the_current_version_answering(
