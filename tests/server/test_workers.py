@@ -287,7 +287,7 @@ class TestTheStart:
         crash = tmp_path / "crash"
         package = python_model(CRASHING_MODEL.format(crash=str(crash)), tmp_path)
         crash.touch()
-        said = self.refused(launch, package, "--trust-code")
+        said = self.refused(launch, package, "--trust-code", "--isolation", "none")
         assert re.search(
             r"Worker \d was killed by signal 9 \(SIGKILL\) while it loaded version [0-9a-f]{12} of made", said
         )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from threading import Event
 
 import pytest
 
-from penstock.errors import AliasNotFound, ProofFailed, RegistryUnavailable, SignatureIncompatible
+from penstock.errors import AliasMoved, AliasNotFound, ProofFailed, RegistryUnavailable, SignatureIncompatible
 from penstock.serving.served_model import ServedModel
 from penstock.serving.stage import LocalStage, in_a_thread
 from penstock.serving.watcher import Follower
@@ -75,7 +76,8 @@ class TestManyPromotions:
         def promoter(versions: tuple[str, ...]) -> None:
             while not stop.is_set():
                 for version in versions:
-                    world.promote(version)
+                    with suppress(AliasMoved):  # told to try again, as a person would be
+                        world.promote(version)
 
         running = asyncio.create_task(world.follower.run())
         promoters = [asyncio.create_task(asyncio.to_thread(promoter, v)) for v in (("2", "3"), ("4", "1"))]
