@@ -88,6 +88,14 @@ class TestDoctor:
         assert "version 1" in found["iris"][0]["found"]
         assert found["other"][0]["state"] == "fails"
 
+    def test_a_pattern(self, iris_package: Path, tmp_path: Path) -> None:
+        assert run(tmp_path, "registry", "add", "team-iris", iris_package, "--alias", "production").returncode == 0
+        code, found = findings(tmp_path, "team-*", "other-*")
+        assert code == 0
+        (one,), (none,) = (found[f"models:/{name}-*@production"] for name in ("team", "other"))
+        assert (one["state"], none["state"]) == ("ok", "look")
+        assert "'team-iris'" in one["found"]
+
     def test_a_registry_that_does_not_answer(self, tmp_path: Path) -> None:
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))

@@ -202,7 +202,7 @@ def _models(settings: Settings) -> Iterator[Finding]:
     references = []
     for text in settings.models:
         try:
-            references.append(parse_reference(text))
+            references.append(parse_reference(text, patterns=True))
         except PenstockError as error:
             yield _failed(text, error)
     yield from _uv(settings, references)
@@ -212,10 +212,29 @@ def _models(settings: Settings) -> Iterator[Finding]:
             registry, finding = _registry(settings, wanted=bool(references))
             yield finding
         for reference in references:
-            yield from _model(reference, registry, settings.of(reference.served_as))
+            if reference.is_pattern:
+                yield _pattern(reference, registry)
+            else:
+                yield from _model(reference, registry, settings.of(reference.served_as))
     finally:
         if registry is not None:
             registry.close()
+
+
+def _pattern(reference: ModelReference, registry: Registry | None) -> Finding:
+    """The models that a pattern stands for now; each may be looked at by its name."""
+    what = str(reference)
+    if registry is None:
+        return Finding(FAILS, what, "cannot be looked up: the registry does not answer")
+    from penstock.payload import some
+
+    try:
+        found = sorted(registry.search(reference.name, reference.alias))
+    except PenstockError as error:
+        return _failed(what, error)
+    if not found:
+        return Finding(LOOK, what, f"no model of such a name has the alias {reference.alias}")
+    return Finding(OK, what, f"{len(found)} model{'s' * (len(found) != 1)}: {some(found)}")
 
 
 def _registry(settings: Settings, *, wanted: bool) -> tuple[Registry | None, Finding]:
