@@ -3,7 +3,7 @@
     python loadtests/loading.py [--runs 3] [--workers 1] [--format skops] [--current light] [--share 0.3]
 
 For each format (skops is data alone, pickle carries code) and each current version (a light one, and such a forest
-itself) a server follows a registry; requests come in an open loop at a share of its capacity; the forest is promoted.
+itself) a server follows a registry; requests come in an open loop at a share of what both can do; the forest is promoted.
 Looked at is the time from the beginning of the load to the swap, and a second more. *longest* is the longest time that
 a request took from when it was due; *loop* the same for /livez, which the event loop answers by itself; *before* the
 same in the seconds before the load. Then the event loop alone, without requests (loop_alone.py): the longest that it
@@ -95,8 +95,9 @@ async def capacity(server: Watched, body: bytes) -> float:
     return run.tally.statuses[200] / 2.0
 
 
-async def one(server: Watched, registry: str, body: bytes, share: float) -> Measured:
-    rate = share * await capacity(server, body)
+async def one(server: Watched, registry: str, body: bytes, share: float, most: float) -> Measured:
+    """`most` is what the version to come can answer in a second: more than that would wait for it, not for its load."""
+    rate = share * min(await capacity(server, body), most)
     ask = always(request_bytes("POST", "/invocations", body))
     live = always(request_bytes("GET", "/livez"))
     address = ("127.0.0.1", server.port)
@@ -145,7 +146,14 @@ def _between(asked: list[Asked], begin: float, end: float) -> list[Asked]:
     return [a for a in asked if a.due < end and (not a.done or a.done > begin)]
 
 
-def measure_one(packages: Path, current: str, format: str, options: argparse.Namespace) -> Measured:
+def capacity_of_the_forest(packages: Path, format: str, options: argparse.Namespace) -> float:
+    with tempfile.TemporaryDirectory(dir=ROOT / "build") as place:
+        arguments = [f"{MODEL}={packages / f'forest-{format}'}", "--workers", str(options.workers), *options.serve]
+        with watched(*arguments, "--trust-code", place=Path(place), cores=options.cores) as server:
+            return asyncio.run(capacity(server, (packages / "body.json").read_bytes()))
+
+
+def measure_one(packages: Path, current: str, format: str, options: argparse.Namespace, most: float) -> Measured:
     first = packages / ("light" if current == "light" else f"forest-{format}")
     arguments = [MODEL, "--poll-interval", "0.5", "--workers", str(options.workers), *options.serve]
     if format == "pickle":
@@ -158,14 +166,14 @@ def measure_one(packages: Path, current: str, format: str, options: argparse.Nam
             import uvloop
 
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                return runner.run(one(server, registry, body, options.share))
+                return runner.run(one(server, registry, body, options.share, most))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--share", type=float, default=0.3, help="of the current version's capacity")
+    parser.add_argument("--share", type=float, default=0.3, help="of the capacity of the slower of the two versions")
     parser.add_argument("--format", action="append", choices=("skops", "pickle"), default=None)
     parser.add_argument("--current", action="append", choices=("light", "forest"), default=None)
     parser.add_argument("--cores", default=SERVER_CORE, help="the server's; the load has core 1")
@@ -181,10 +189,11 @@ def main() -> None:
     bad = False
     print(f"{'format':8}{'current':9}{'load s':>7}{'rate':>7}{'p50':>7}{'p99':>7}{'longest':>9}{'loop p99':>9}{'loop':>8}{'before: p99':>13}{'longest':>9}{'requests':>10}{'failed':>8}")  # fmt: skip
     for format in options.format or ("skops", "pickle"):
+        most = capacity_of_the_forest(packages, format, options)
         for current in options.current or ("light", "forest"):
             runs = []
             for _ in range(options.runs):
-                runs.append(measure_one(packages, current, format, options))
+                runs.append(measure_one(packages, current, format, options, most))
                 _row(format, current, runs[-1:])
                 for failure in sorted(set(runs[-1].failures)):
                     print(f"FAIL: {failure}", file=sys.stderr)
