@@ -36,7 +36,7 @@ services-tools: $(STAMP)  ## helm and the schemas of Kubernetes, in build/servic
 	$(BIN)/python tests/services/make_tools.py
 
 test-services: $(STAMP) mlflow-env services-tools  ## tests against real services, and those that take long: MLflow, Prometheus, helm, images, killed scoring jobs
-	$(BIN)/python -m pytest -m services tests/services
+	$(BIN)/python -m pytest -m services
 
 record-contract: $(STAMP) mlflow-env  ## ask real MLflow every question of the contract suite again
 	PYTHONPATH=tests .venv-mlflow/bin/python -m contract.record

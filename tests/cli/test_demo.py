@@ -18,6 +18,8 @@ import penstock
 from penstock.cli.demo_models import MARKER, find_samples
 from penstock.cli.demo_shell import DemoFailed
 
+pytestmark = pytest.mark.services  # it needs none, but takes as long as all other commands together
+
 COMMAND = [sys.executable, "-m", "penstock", "demo"]
 
 # The demo's own commands must not see what a user has set for other work.

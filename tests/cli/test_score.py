@@ -147,8 +147,15 @@ def test_dry_run_writes_nothing(iris_package: Path, rows: Path, tmp_path: Path, 
     assert sorted(os.listdir(tmp_path)) == before
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(
+    ("number", "workers"),
+    [
+        (signal.SIGINT, "2"),
+        (signal.SIGTERM, "1"),
+        pytest.param(signal.SIGINT, "1", marks=pytest.mark.services),  # as quick as any, but there are many
+        pytest.param(signal.SIGTERM, "2", marks=pytest.mark.services),
+    ],
+)
 def test_a_signal_says_how_to_go_on_and_that_works(
     iris_package: Path, tmp_path: Path, number: signal.Signals, workers: str
 ) -> None:
