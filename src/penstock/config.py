@@ -10,7 +10,6 @@ over what is said of all, wherever that was said: the narrower statement counts.
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -202,7 +201,12 @@ class Settings(BaseModel):
     @field_validator("memory_limit", mode="before")
     @classmethod
     def _check_size(cls, size: Any) -> str:
-        bytes_of(text := str(size).strip())
+        text = str(size).strip()
+        try:
+            if text:
+                parse_size(text)
+        except ConfigError as error:
+            raise ValueError(error.message.rstrip(".")) from None
         return text
 
     @field_validator("api_token")
@@ -232,21 +236,6 @@ class ServerSettings(Settings):
     def tables_of(self, model: str) -> list[str]:
         """The tables that are about a model, the one that wins last: its own, and before it those of patterns."""
         return sorted((t for t in self.own if t == model or fnmatchcase(model, t)), key=lambda t: t == model)
-
-
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(i?)B?|B?)", re.IGNORECASE)
-
-
-def bytes_of(size: str) -> int:
-    """A size as bytes: 2GiB, 512M, 1000000; 0 for an empty one. Raises ValueError."""
-    if not size:
-        return 0
-    found = _SIZE.fullmatch(size)
-    if found is None:
-        raise ValueError("a size is written like 512MiB or 2GiB")
-    number, unit, binary = found.groups()
-    factor = (1024 if binary else 1000) ** ("KMGT".index(unit.upper()) + 1) if unit else 1
-    return int(float(number) * factor)
 
 
 Origins = dict[str, str]

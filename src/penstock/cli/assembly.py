@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 
 from penstock.cli.environments import builds_environments, environments_of, interpreter_for
 from penstock.cli.observing import observers_of
-from penstock.config import Settings, bytes_of
+from penstock.config import Settings
 from penstock.errors import ConfigError
 from penstock.host.starting import Interpreter
 from penstock.loading import LoadOptions, Timed, fetch_reference
@@ -37,6 +37,7 @@ from penstock.serving.servable import ServingOptions, slots_of
 from penstock.serving.served_model import ServedModel
 from penstock.serving.stage import LoadedVersion, LocalStage, in_a_thread
 from penstock.serving.watcher import Follower, FollowOptions, Pinned, Source
+from penstock.sizes import parse_size
 
 
 async def serve_forever(
@@ -135,7 +136,7 @@ def isolation_of(settings: Settings) -> Isolation:
     return Isolation(
         mode=mode,
         instances=settings.instances,
-        memory_limit=bytes_of(settings.memory_limit),
+        memory_limit=parse_size(settings.memory_limit or 0),
         slots=slots_of(serving_options_of(settings)),
         time_limit=settings.timeout + GRACE,
         interpreter=interpreter,
