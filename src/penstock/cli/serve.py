@@ -25,7 +25,10 @@ log = logging.getLogger("penstock.cli")
 
 @click.command(context_settings={"help_option_names": ["--help"]})  # -h is the host, as in MLflow
 @click.argument("models", nargs=-1, metavar="MODEL...")
-@click.option("-m", "--model-uri", multiple=True, metavar="MODEL", help="A model, as mlflow models serve takes it.")
+@click.option(
+    "-m", "--model-uri", "--models", "model_uri", multiple=True, metavar="MODEL",
+    help="A model, as mlflow models serve takes it, or a pattern of names; may be repeated.",
+)  # fmt: skip
 @config_option
 @click.option("--no-conda", is_flag=True, help="The same as --env-manager local, as in MLflow.")
 @click.option("--install-mlflow", is_flag=True, help="Accepted for MLflow's sake: Penstock needs no MLflow.")
