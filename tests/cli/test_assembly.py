@@ -12,7 +12,6 @@ from typing import Any
 import httpx
 import pytest
 
-from penstock.cli import assembly
 from penstock.cli.assembly import (
     app_of,
     fetch_of,
@@ -30,6 +29,7 @@ from penstock.errors import CodeNotTrusted, FlavorUnknown
 from penstock.loading import LoadOptions
 from penstock.metrics import Metrics
 from penstock.registry.memory import MemoryRegistry
+from penstock.serving import version_loader
 from penstock.serving.gateway import Gateway
 from penstock.serving.guard import SignatureGuard
 from penstock.serving.isolated import Isolation
@@ -126,10 +126,12 @@ async def test_in_a_worker_each_model_is_loaded_by_its_own_settings(
     models = {name: _told(ServedModel(name, metrics), settings.of(name), metrics, lambda: False) for name in ("a", "b")}
     loads: dict[str, LoadOptions] = {}
 
-    def load_served(path: Path, options: LoadOptions, isolation: Isolation, who: str, timed: object) -> None:
+    def load_served(
+        path: Path, options: LoadOptions, isolation: Isolation, who: str, timed: object, launched: object
+    ) -> None:
         loads[path.name] = options
 
-    monkeypatch.setattr(assembly, "load_served", load_served)
+    monkeypatch.setattr(version_loader, "load_served", load_served)
     for name, model in models.items():
         model._load(Path(name), "1")
     assert loads["b"].threads >= 1

@@ -31,12 +31,14 @@ from penstock.server.run import RunOptions, port_of, serve
 from penstock.serving.admission import Intake
 from penstock.serving.gateway import Gateway
 from penstock.serving.guard import SignatureGuard
-from penstock.serving.isolated import GRACE, Isolation, Loaded, load_served, own_interpreter
+from penstock.serving.isolated import GRACE, Isolation, Loaded, own_interpreter
 from penstock.serving.pattern import Join, Member, Pattern
+from penstock.serving.pinned import Pinned
 from penstock.serving.servable import ServingOptions, slots_of
 from penstock.serving.served_model import ServedModel
 from penstock.serving.stage import LoadedVersion, LocalStage, in_a_thread
-from penstock.serving.watcher import Follower, FollowOptions, Pinned, Source
+from penstock.serving.version_loader import VersionLoader
+from penstock.serving.watcher import Follower, FollowOptions, Source
 from penstock.sizes import parse_size
 
 
@@ -210,9 +212,10 @@ def _source(
 ) -> Source:  # fmt: skip
     if not reference.follows:
         timed = metrics.load_stages(served.name)
-        load = load_of(settings, reference.served_as, timed)
+        loader = loader_of(settings, reference.served_as, timed)
         stage = LocalStage(served, metrics, serving_options_of(settings))
-        return Pinned(stage, partial(asyncio.to_thread, _load_pinned, reference, registry, load, timed), metrics)
+        prepare = partial(asyncio.to_thread, _load_pinned, reference, registry, loader, timed)
+        return Pinned(stage, prepare, metrics, loads=loader)
     assert registry is not None
     return _follower(
         settings,
@@ -233,15 +236,15 @@ def _follower(
     stage = LocalStage(served, metrics, serving_options_of(settings))
     fetch = fetch_of(settings, registry, lambda: stage.current)
     timed = metrics.load_stages(served.name)
-    load = load_of(settings, served.name, timed)
+    loader = loader_of(settings, served.name, timed)
 
     def load_version(version: ModelVersion) -> Loaded:
         with timed("fetch"):
             path = fetch(version)
-        return load(path, version.version)
+        return loader.load(path, version.version)
 
-    follow = follow_options_of(settings)
-    return Follower(stage, resolve, in_a_thread(load_version, busy), metrics, follow=follow, last=last, away=away)
+    prepare, follow = in_a_thread(load_version, busy), follow_options_of(settings)
+    return Follower(stage, resolve, prepare, metrics, follow=follow, last=last, away=away, loads=loader)
 
 
 def last_of(reference: ModelReference, registry: Registry) -> LastResolution:
@@ -249,14 +252,9 @@ def last_of(reference: ModelReference, registry: Registry) -> LastResolution:
     return LastResolution(registry.cache.root, registry.place, str(reference))
 
 
-def load_of(settings: Settings, name: str, timed: Timed) -> Callable[[Path, str], Loaded]:
-    """How a package in a directory becomes a version of the model of this name, here or in processes of its own."""
-    options, isolation = load_options_of(settings), isolation_of(settings)
-
-    def load(path: Path, version: str) -> Loaded:
-        return load_served(path, options, isolation, f"{name} version {version}" if version else name, timed)
-
-    return load
+def loader_of(settings: Settings, name: str, timed: Timed) -> VersionLoader:
+    """How packages become versions of the model of this name, here or in processes of their own."""
+    return VersionLoader(load_options_of(settings), isolation_of(settings), name, timed)
 
 
 def fetch_of(
@@ -269,11 +267,11 @@ def fetch_of(
 
 
 def _load_pinned(
-    reference: ModelReference, registry: Registry | None, load: Callable[[Path, str], Loaded], timed: Timed
+    reference: ModelReference, registry: Registry | None, loader: VersionLoader, timed: Timed
 ) -> LoadedVersion:
     with timed("fetch"):
         version, path = fetch_reference(reference, registry, resolve_pinned)
-    loaded = load(path, version)
+    loaded = loader.load(path, version)
     return LoadedVersion(version or loaded.digest[:12], loaded)
 
 

@@ -20,7 +20,7 @@ from penstock.cli.assembly import (
     intake_of,
     isolation_of,
     last_of,
-    load_of,
+    loader_of,
     parse_models,
     pattern_of,
     patterns_of,
@@ -46,10 +46,11 @@ from penstock.server.worker import work
 from penstock.serving.crew import Crew, CrewStage, CrewVersion
 from penstock.serving.gateway import Gateway
 from penstock.serving.pattern import Member, Pattern
+from penstock.serving.pinned import Pinned
 from penstock.serving.plan import PlannedVersion
 from penstock.serving.served_model import ServedModel
 from penstock.serving.told import ToldModel
-from penstock.serving.watcher import Follower, Pinned, Source
+from penstock.serving.watcher import Follower, Source
 
 
 async def supervise(
@@ -186,5 +187,5 @@ async def run_worker(
 
 def _told(served: ServedModel, settings: Settings, metrics: Metrics, busy: Callable[[], bool]) -> ToldModel:
     own = settings.model_copy(update={"threads": _threads(settings)})
-    load = load_of(own, served.name, metrics.load_stages(served.name))
-    return ToldModel(served, load, metrics, serving_options_of(settings), busy)
+    loader = loader_of(own, served.name, metrics.load_stages(served.name))
+    return ToldModel(served, loader.load, metrics, serving_options_of(settings), busy, loads=loader)

@@ -83,18 +83,27 @@ class IsolatedModel:
 Loaded: TypeAlias = LoadedModel | IsolatedModel
 
 
+def _nobody(process: HostProcess) -> None:
+    pass
+
+
 def load_served(
-    path: str | Path, options: LoadOptions, isolation: Isolation, who: str = "", timed: Timed = untimed
+    path: str | Path,
+    options: LoadOptions,
+    isolation: Isolation,
+    who: str = "",
+    timed: Timed = untimed,
+    launched: Launched = _nobody,
 ) -> Loaded:
-    """Loads and proves the package in a directory, here or apart. `who` names it in the log. Raises what load_path
-    raises, and ModelProcessLost."""
+    """Loads and proves the package in a directory, here or apart. `who` names it in the log, `launched` is given every
+    process, once it has begun. Raises what load_path raises, and ModelProcessLost."""
     package = PackagedModel.open(path)
     if not runs_apart(package, options, isolation.mode):
         return load_package(package, options, timed=timed)
     held = hold(package.path)
     try:
         with timed("load"):  # which verifies and proves there, too
-            return _load_apart(package, options, isolation, who or package.path.name, held)
+            return _load_apart(package, options, isolation, who or package.path.name, held, launched)
     except BaseException:
         held.close()
         raise
@@ -106,7 +115,7 @@ def runs_apart(package: PackagedModel, options: LoadOptions, mode: IsolationMode
 
 
 def _load_apart(
-    package: PackagedModel, options: LoadOptions, isolation: Isolation, who: str, held: Hold
+    package: PackagedModel, options: LoadOptions, isolation: Isolation, who: str, held: Hold, launched: Launched
 ) -> IsolatedModel:
     interpreter = isolation.interpreter(package)
     begin = Begin(
@@ -117,7 +126,7 @@ def _load_apart(
     def say(line: str) -> None:
         log.info("%s: %s", who, line)
 
-    def again(launched: Launched = lambda process: None, digest: str = "") -> Started:
+    def again(launched: Launched, digest: str = "") -> Started:
         # Gently where this one loads so; a process that takes another one's place is waited for.
         started = start(begin, interpreter, say, gently=is_gentle(), launched=launched)
         if digest and started.digest != digest:
@@ -125,7 +134,7 @@ def _load_apart(
             raise SealBroken(f"{package.path} is another package now ({started.digest[:12]}) than {digest[:12]}.")
         return started
 
-    started = _start_all(again, isolation.instances)
+    started = _start_all(lambda: again(launched), isolation.instances)
     first = started[0]
     hello = first.hello
     slots = isolation.slots if hello.unjoined else 1
