@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from penstock.cli import assembly
 from penstock.cli.assembly import (
     app_of,
     fetch_of,
@@ -137,3 +138,15 @@ async def test_in_a_worker_each_model_is_loaded_by_its_own_settings(
     assert loads["b"].threads >= 1
     assert loads["a"] == replace(loads["b"], trust_code=True, threads=3)
     assert (models["a"]._serving.timeout, models["b"]._serving.timeout) == (7.0, 60.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "threads"),
+    [({}, 0), ({"instances": 2}, 4), ({"instances": 16}, 1), ({"instances": 2, "workers": 2}, 2),
+     ({"instances": 2, "threads": 3}, 3), ({"threads": 3}, 3), ({"workers": 2}, 0)],
+)  # fmt: skip
+def test_processes_of_one_version_share_the_cores(
+    settings: dict[str, Any], threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assembly, "usable_cores", lambda: 8)
+    assert isolation_of(ServerSettings(**settings)).threads == threads

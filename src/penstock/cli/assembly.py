@@ -7,6 +7,7 @@ import asyncio
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from starlette.types import ASGIApp
 from penstock.cli.environments import builds_environments, environments_of, interpreter_for
 from penstock.cli.observing import observers_of
 from penstock.config import Settings
+from penstock.cores import threads_each, usable_cores
 from penstock.errors import ConfigError
 from penstock.host.starting import Interpreter
 from penstock.loading import LoadOptions, Timed, fetch_reference
@@ -139,6 +141,7 @@ def isolation_of(settings: Settings) -> Isolation:
         mode=mode,
         instances=settings.instances,
         memory_limit=parse_size(settings.memory_limit or 0),
+        threads=settings.threads or (0 if settings.instances == 1 else threads_of(settings) // settings.instances or 1),
         slots=slots_of(serving_options_of(settings)),
         time_limit=settings.timeout + GRACE,
         interpreter=interpreter,
@@ -252,9 +255,16 @@ def last_of(reference: ModelReference, registry: Registry) -> LastResolution:
     return LastResolution(registry.cache.root, registry.place, str(reference))
 
 
-def loader_of(settings: Settings, name: str, timed: Timed) -> VersionLoader:
-    """How packages become versions of the model of this name, here or in processes of their own."""
-    return VersionLoader(load_options_of(settings), isolation_of(settings), name, timed)
+def loader_of(settings: Settings, name: str, timed: Timed, *, threads: int = 0) -> VersionLoader:
+    """How packages become versions of the model of this name, here or in processes of their own. `threads` are a
+    model's where the settings say nothing."""
+    options = load_options_of(settings)
+    return VersionLoader(replace(options, threads=options.threads or threads), isolation_of(settings), name, timed)
+
+
+def threads_of(settings: Settings) -> int:
+    """How many threads the models of one server process may use: all cores, or a worker's share."""
+    return settings.threads or threads_each(usable_cores(), max(1, settings.workers))
 
 
 def fetch_of(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from penstock.artifacts import Hold, hold
+from penstock.cores import THREAD_VARIABLES
 from penstock.errors import SealBroken
 from penstock.host.notes import Begin
 from penstock.host.starting import HostProcess, Interpreter, Started, start
@@ -37,12 +38,14 @@ def own_interpreter(_: PackagedModel) -> Interpreter:
 @dataclass(frozen=True, slots=True)
 class Isolation:
     """Where packages run. `instances` is how many processes a version has, `memory_limit` the bytes that each may
-    use (0: any), `slots` how many unjoined requests one predicts at once, `time_limit` the seconds after which one that
-    does not answer is replaced. `interpreter` gives the Python for a package; it may take its time."""
+    use (0: any), `threads` how many its libraries may compute with (0: as they like), `slots` how many unjoined
+    requests one predicts at once, `time_limit` the seconds after which one that does not answer is replaced.
+    `interpreter` gives the Python for a package; it may take its time."""
 
     mode: IsolationMode = "auto"
     instances: int = 1
     memory_limit: int = 0
+    threads: int = 0
     slots: int = 1
     time_limit: float = 60.0 + GRACE
     interpreter: Callable[[PackagedModel], Interpreter] = own_interpreter
@@ -118,8 +121,12 @@ def _load_apart(
     package: PackagedModel, options: LoadOptions, isolation: Isolation, who: str, held: Hold, launched: Launched
 ) -> IsolatedModel:
     interpreter = isolation.interpreter(package)
+    if isolation.threads:
+        shares = dict.fromkeys(THREAD_VARIABLES, str(isolation.threads))
+        interpreter = replace(interpreter, environment={**shares, **interpreter.environment})
     begin = Begin(
-        str(package.path), options.trust_code, options.strict_env, options.flavor or "", options.threads,
+        str(package.path), options.trust_code, options.strict_env, options.flavor or "",
+        isolation.threads or options.threads,
         isolation.slots, isolation.memory_limit,
     )  # fmt: skip
 
