@@ -39,7 +39,7 @@ STAGES = ("decode", "queue", "predict", "encode")
 DISPATCH_REASONS = ("idle", "freed", "full", "alone")
 LIMITS = ("rows", "wait", "deadline", "requests", "bytes")
 SWAPS = ("load", "swap", "revert")
-LOAD_STAGES = ("fetch", "verify", "load", "prove")
+LOAD_STAGES = ("fetch", "environment", "verify", "load", "prove")
 PROCESS_STATES = ("starting", "ready", "waiting", "failed")
 
 _SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)

@@ -44,7 +44,7 @@ _MOST_BODY = 256 << 20
 @dataclass(frozen=True, slots=True)
 class Interpreter:
     """The Python that a model runs in, and what its environment has beside the gateway's. The gateway's own, unless
-    another one is named, which needs the distributions of host.REQUIREMENTS and no Penstock."""
+    another one is named, which needs the distributions of HOST_NEEDS (`environments`) and no Penstock."""
 
     python: Path = field(default_factory=lambda: Path(sys.executable))
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -105,8 +106,10 @@ def load_served(
         return load_package(package, options, timed=timed)
     held = hold(package.path)
     try:
+        with timed("environment") if isolation.interpreter is not own_interpreter else nullcontext():
+            interpreter = isolation.interpreter(package)
         with timed("load"):  # which verifies and proves there, too
-            return _load_apart(package, options, isolation, who or package.path.name, held, launched)
+            return _load_apart(package, options, isolation, interpreter, who or package.path.name, held, launched)
     except BaseException:
         held.close()
         raise
@@ -118,9 +121,14 @@ def runs_apart(package: PackagedModel, options: LoadOptions, mode: IsolationMode
 
 
 def _load_apart(
-    package: PackagedModel, options: LoadOptions, isolation: Isolation, who: str, held: Hold, launched: Launched
+    package: PackagedModel,
+    options: LoadOptions,
+    isolation: Isolation,
+    interpreter: Interpreter,
+    who: str,
+    held: Hold,
+    launched: Launched,
 ) -> IsolatedModel:
-    interpreter = isolation.interpreter(package)
     if isolation.threads:
         shares = dict.fromkeys(THREAD_VARIABLES, str(isolation.threads))
         interpreter = replace(interpreter, environment={**shares, **interpreter.environment})
