@@ -57,7 +57,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     models: tuple[str, ...] = Field(
-        (), description="The models to serve: paths, names, patterns of names, models:/… or NAME=MODEL."
+        (), description="The models to serve: paths, URLs, names, patterns of names, models:/… or NAME=MODEL."
     )
     default_model: str | None = Field(None, description="The model that /invocations means where several are served.")
     registry: str = Field(

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from starlette.types import ASGIApp
 
+from penstock.artifacts import PackageCache, default_cache
+from penstock.artifacts.remote_package import RemotePackage
 from penstock.cli.environments import builds_environments, environments_of, interpreter_for
 from penstock.cli.observing import observers_of
 from penstock.config import Settings
@@ -71,7 +73,7 @@ def parse_models(settings: Settings) -> list[ModelReference]:
 @contextmanager
 def registry_of(settings: Settings, references: list[ModelReference]) -> Iterator[Registry | None]:
     """The registry, open, if one of the models is in it."""
-    if all(r.path is not None for r in references):
+    if not any(r.needs_registry for r in references):
         yield None
         return
     registry = open_registry(
@@ -212,7 +214,8 @@ def _source(
         timed = metrics.load_stages(served.name)
         load = load_of(settings, reference.served_as, timed)
         stage = LocalStage(served, metrics, serving_options_of(settings))
-        return Pinned(stage, partial(asyncio.to_thread, _load_pinned, reference, registry, load, timed), metrics)
+        prepare = partial(asyncio.to_thread, _load_pinned, settings, reference, registry, load, timed)
+        return Pinned(stage, prepare, metrics)
     assert registry is not None
     return _follower(
         settings,
@@ -269,14 +272,35 @@ def fetch_of(
 
 
 def _load_pinned(
-    reference: ModelReference, registry: Registry | None, load: Callable[[Path, str], Loaded], timed: Timed
-) -> LoadedVersion:
+    settings: Settings, reference: ModelReference, registry: Registry | None, load: Callable[[Path, str], Loaded],
+    timed: Timed,
+) -> LoadedVersion:  # fmt: skip
     with timed("fetch"):
-        version, path = fetch_reference(reference, registry, resolve_pinned)
+        version, path = fetch_pinned(settings, reference, registry)
     loaded = load(path, version)
     return LoadedVersion(version or loaded.digest[:12], loaded)
 
 
-def resolve_pinned(reference: ModelReference, registry: Registry) -> ModelVersion:
-    """A version named by its number; while the registry is away, what that was."""
+def fetch_pinned(settings: Settings, reference: ModelReference, registry: Registry | None) -> tuple[str, Path]:
+    """The package of a model that stays as it is, as a directory, and its version's number, where it has one. While the
+    registry or the store is away, what was there the last time."""
+    cache = cache_of(settings)
+    return fetch_reference(
+        reference, registry, _resolve_pinned, fetch_url=lambda url: RemotePackage(url, cache).fetch_or_recall()
+    )
+
+
+def _resolve_pinned(reference: ModelReference, registry: Registry) -> ModelVersion:
     return resolve_or_recall(partial(reference.resolve, registry), last_of(reference, registry))
+
+
+def fetch_now(settings: Settings, reference: ModelReference, registry: Registry | None) -> tuple[str, Path]:
+    """The same for a command that ends: who is away cannot be asked, and that is an error."""
+    cache = cache_of(settings)
+    return fetch_reference(reference, registry, fetch_url=lambda url: RemotePackage(url, cache).fetch())
+
+
+def cache_of(settings: Settings) -> PackageCache:
+    """Where packages from elsewhere are kept."""
+    root = Path(settings.cache).expanduser().absolute() if settings.cache else default_cache()
+    return PackageCache(root, settings.cache_size)

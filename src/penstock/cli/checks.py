@@ -62,7 +62,8 @@ _EXTRAS = {
     "python": ("cloudpickle", "Python models"),
     "parquet": ("pyarrow", "Parquet and Arrow"),
     "postgres": ("psycopg", "a registry in PostgreSQL"),
-    "s3": ("s3fs", "artifacts in S3"),
+    "s3": ("s3fs", "models and artifacts in S3"),
+    "gcs": ("gcsfs", "the same in Google Cloud Storage"),
 }
 
 
@@ -208,7 +209,7 @@ def _models(settings: Settings) -> Iterator[Finding]:
     yield from _uv(settings, references)
     registry: Registry | None = None
     try:
-        if any(r.path is None for r in references) or not settings.models:
+        if any(r.needs_registry for r in references) or not settings.models:
             registry, finding = _registry(settings, wanted=bool(references))
             yield finding
         for reference in references:
@@ -255,16 +256,16 @@ def _registry(settings: Settings, *, wanted: bool) -> tuple[Registry | None, Fin
 
 
 def _model(reference: ModelReference, registry: Registry | None, settings: Settings) -> Iterator[Finding]:
+    from penstock.cli.assembly import fetch_now
     from penstock.cli.environments import builds_environments
-    from penstock.loading import fetch_reference
     from penstock.package import PackagedModel
 
     name = reference.served_as
-    if reference.path is None and registry is None:
+    if reference.needs_registry and registry is None:
         yield Finding(FAILS, name, f"{reference} cannot be looked up: the registry does not answer")
         return
     try:
-        version, path = fetch_reference(reference, registry)
+        version, path = fetch_now(settings, reference, registry)
         packaged = PackagedModel.open(path)
         packaged.verify()
         flavor = packaged.flavor().name
