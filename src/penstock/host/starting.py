@@ -130,16 +130,16 @@ class Started:
 
 
 def start(
-    begin: Begin, interpreter: Interpreter, say: Say, *, patience: float = START_SECONDS,
+    begin: Begin, interpreter: Interpreter, say: Say, *, gently: bool = False, patience: float = START_SECONDS,
     launched: Callable[[HostProcess], None] = lambda process: None,
 ) -> Started:  # fmt: skip
-    """Starts a process and waits until it has proven its package. `launched` is given the process at once: killing it
-    ends the wait. Raises what loading raises, and ModelProcessLost where the process ends, hangs, or says something
-    else."""
+    """Starts a process and waits until it has proven its package; `gently` where this machine serves others meanwhile.
+    `launched` is given the process at once: killing it ends the wait. Raises what loading raises, and ModelProcessLost
+    where the process ends, hangs, or says something else."""
     if interpreter.is_own:
         begin = replace(begin, import_path=tuple(sys.path))
     began = time.monotonic()
-    process = _launch(interpreter, say)
+    process = _launch(interpreter, say, gently)
     try:
         launched(process)
         incoming = Incoming(most_body=_MOST_BODY)
@@ -150,7 +150,7 @@ def start(
         raise
 
 
-def _launch(interpreter: Interpreter, say: Say) -> HostProcess:
+def _launch(interpreter: Interpreter, say: Say, gently: bool) -> HostProcess:
     ours, theirs = socket.socketpair()
     watched, lifeline = os.pipe()
     for end in (ours, theirs):
@@ -158,7 +158,7 @@ def _launch(interpreter: Interpreter, say: Say) -> HostProcess:
             end.setsockopt(socket.SOL_SOCKET, option, _SOCKET_BUFFER)
     try:
         process = subprocess.Popen(
-            [str(interpreter.python), boot.__file__, str(theirs.fileno()), str(watched)],
+            [str(interpreter.python), boot.__file__, str(theirs.fileno()), str(watched), *([boot.GENTLY] * gently)],
             pass_fds=(theirs.fileno(), watched), env=_environment(interpreter), start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         )  # fmt: skip

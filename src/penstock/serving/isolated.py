@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -14,7 +14,7 @@ from penstock.errors import SealBroken
 from penstock.host.notes import Begin
 from penstock.host.starting import HostProcess, Interpreter, Started, start
 from penstock.loading import LoadedModel, LoadOptions, Proof, Timed, load_package, untimed
-from penstock.loading.pace import is_gentle
+from penstock.pace import is_gentle
 from penstock.package import PackagedModel
 from penstock.signature import Signature
 
@@ -119,7 +119,7 @@ def _load_apart(
 
     def again(launched: Launched = lambda process: None, digest: str = "") -> Started:
         # Gently where this one loads so; a process that takes another one's place is waited for.
-        started = start(replace(begin, gently=is_gentle()), interpreter, say, launched=launched)
+        started = start(begin, interpreter, say, gently=is_gentle(), launched=launched)
         if digest and started.digest != digest:
             started.process.close()
             raise SealBroken(f"{package.path} is another package now ({started.digest[:12]}) than {digest[:12]}.")

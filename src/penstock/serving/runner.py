@@ -9,7 +9,7 @@ from time import perf_counter, thread_time
 from typing import Protocol, TypeAlias
 
 from penstock.flavors import Predictor
-from penstock.loading.pace import gently
+from penstock.pace import gently
 from penstock.payload import Params, Payload
 
 # Predicts at once, on the calling thread: the answer, the seconds that it took, and those that the thread worked.

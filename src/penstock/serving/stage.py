@@ -8,8 +8,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, TypeVar
 
-from penstock.loading.pace import gently
 from penstock.metrics import Metrics
+from penstock.pace import gently
 from penstock.registry.interface import ModelVersion
 from penstock.serving.failure import LoadFailure
 from penstock.serving.isolated import Loaded
