@@ -57,10 +57,10 @@ def fetch(model: str, registry: str | None) -> Path:
         return fetch_reference(reference, source)[1]
 
 
-def directory_of(package: str) -> Path:
+def directory_of(package: str) -> str | Path:
     """The directory of a package, or of the copy of one at a URL. Raises what fetching raises."""
     if "://" not in package:
-        return Path(package)
+        return package
     from penstock.loading import fetch_reference
     from penstock.registry.reference import parse_reference
 

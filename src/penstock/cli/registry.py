@@ -96,15 +96,9 @@ def add(
     pairs = dict(_pair(tag) for tag in tags)
     with _opened(registry, artifacts) as target:
         version = publish(
-            target,
-            name,
-            directory_of(package),
-            alias=alias,
-            tags=pairs,
-            description=description,
-            by=_user(),
+            target, name, directory_of(package), alias=alias, tags=pairs, description=description, by=_user(),
             reason=reason,
-        )
+        )  # fmt: skip
     output.added(version, alias, as_json=as_json)
 
 
