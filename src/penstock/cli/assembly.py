@@ -39,7 +39,6 @@ from penstock.serving.servable import ServingOptions, slots_of
 from penstock.serving.served_model import ServedModel
 from penstock.serving.stage import LoadedVersion, LocalStage, in_a_thread
 from penstock.serving.watcher import Follower, FollowOptions, Pinned, Source
-from penstock.sizes import parse_size
 
 
 async def serve_forever(
@@ -138,7 +137,7 @@ def isolation_of(settings: Settings) -> Isolation:
     return Isolation(
         mode=mode,
         instances=settings.instances,
-        memory_limit=parse_size(settings.memory_limit or 0),
+        memory_limit=settings.memory_limit,
         slots=slots_of(serving_options_of(settings)),
         time_limit=settings.timeout + GRACE,
         interpreter=interpreter,

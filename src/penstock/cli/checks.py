@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from penstock.cli.console import human_size
 from penstock.errors import DependencyMissing, PenstockError
+from penstock.sizes import shown_size
 
 if TYPE_CHECKING:
     from penstock.config import Settings
@@ -141,7 +141,7 @@ def _memory() -> Iterator[Finding]:
     limit = memory_limit()
     if limit is not None:
         state, advice = (LOOK, "A server takes 100 to 200 MB beside its models.") if limit < 300e6 else (OK, "")
-        yield Finding(state, "memory", human_size(limit), advice)
+        yield Finding(state, "memory", shown_size(limit), advice)
 
 
 def _files(settings: Settings) -> Iterator[Finding]:
@@ -194,7 +194,7 @@ def _cache(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     free = shutil.disk_usage(there).free
     low = free < 2_000_000_000
     advice = "Packages from a registry are kept there: make room." if low else ""
-    yield Finding(LOOK if low else OK, "cache", f"{place}, {human_size(free)} free", advice)
+    yield Finding(LOOK if low else OK, "cache", f"{place}, {shown_size(free)} free", advice)
 
 
 def _models(settings: Settings) -> Iterator[Finding]:
@@ -278,7 +278,7 @@ def _model(reference: ModelReference, registry: Registry | None, settings: Setti
         return
     digest = f"{packaged.digest[:12]}{'' if packaged.sealed else ', not sealed'}"
     which = f"version {version} ({digest})" if version else digest
-    yield Finding(OK, name, f"{which}, {flavor}, {human_size(packaged.size_bytes)}")
+    yield Finding(OK, name, f"{which}, {flavor}, {shown_size(packaged.size_bytes)}")
     yield from _trust(name, reasons, settings)
     yield from _environment(name, packaged, settings) if apart else _versions(name, packaged, settings)
     yield from _room(name, packaged, settings)
@@ -348,8 +348,8 @@ def _room(name: str, packaged: PackagedModel, settings: Settings) -> Iterator[Fi
     needed = packaged.size_bytes * 2 * max(1, settings.workers)
     if limit is not None and needed > 0.7 * limit:
         yield Finding(
-            LOOK, name, f"two versions of it in {max(1, settings.workers)} worker(s) are {human_size(needed)} on disk "
-            f"alone, and there is {human_size(limit)} of memory",
+            LOOK, name, f"two versions of it in {max(1, settings.workers)} worker(s) are {shown_size(needed)} on disk "
+            f"alone, and there is {shown_size(limit)} of memory",
             "Give it more memory, or use fewer workers.",
         )  # fmt: skip
 

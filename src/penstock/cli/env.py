@@ -127,7 +127,8 @@ def list_(as_json: bool) -> None:
         return
     from rich.table import Table
 
-    from penstock.cli.console import console, human_size
+    from penstock.cli.console import console
+    from penstock.sizes import shown_size
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("ENVIRONMENT", "PYTHON", "SIZE", "LAST USED", "BUILT FOR"):
@@ -135,7 +136,7 @@ def list_(as_json: bool) -> None:
     for entry in kept.entries():
         used = datetime.fromtimestamp(entry.used, UTC).strftime("%Y-%m-%d %H:%M UTC")
         facts = entry.facts
-        table.add_row(entry.digest[:12], facts.get("python"), human_size(facts.get("size", 0)), used, facts.get("for"))
+        table.add_row(entry.digest[:12], facts.get("python"), shown_size(facts.get("size", 0)), used, facts.get("for"))
     console().print(table)
 
 
@@ -151,13 +152,13 @@ def prune(unused_for: str, everything: bool) -> None:
       penstock env prune
       penstock env prune --unused-for 7d
     """
-    from penstock.cli.console import human_size
+    from penstock.sizes import shown_size
 
     kept = environments_of()
     gone = kept.prune(unused_for=0.0 if everything else _seconds(unused_for))
     if everything:
         kept.forget()
-    size = human_size(sum(entry.facts.get("size", 0) for entry in gone))
+    size = shown_size(sum(entry.facts.get("size", 0) for entry in gone))
     click.echo(f"Removed {len(gone)} of {len(gone) + len(kept.entries())} environments, {size}.")
 
 
