@@ -94,7 +94,7 @@ lock:  ## pin every dependency anew (needs uv and npm)
 	for name in image image-onnx; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-header -c requirements/dev.txt pyproject.toml -o requirements/$$name.txt \
 	  $$(test $$name = image && echo --extra sklearn --extra python --extra parquet) \
-	  --extra onnx --extra postgres --extra s3 --extra tracing; done
+	  --extra onnx --extra postgres --extra s3 --extra gcs --extra tracing; done
 	printf 'flit_core>=3.11,<4\npip>=25\n' | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	  --no-emit-index-url --no-emit-find-links --no-header - -o requirements/image-build.txt
 	cd requirements/node && npm install --package-lock-only

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from starlette.types import ASGIApp
 
+from penstock.artifacts import PackageCache, default_cache
+from penstock.artifacts.remote_package import RemotePackage
 from penstock.cli.environments import builds_environments, environments_of, interpreter_for
 from penstock.cli.observing import observers_of
 from penstock.config import Settings
@@ -41,7 +43,6 @@ from penstock.serving.served_model import ServedModel
 from penstock.serving.stage import LoadedVersion, LocalStage, in_a_thread
 from penstock.serving.version_loader import VersionLoader
 from penstock.serving.watcher import Follower, FollowOptions, Source
-from penstock.sizes import parse_size
 
 
 async def serve_forever(
@@ -75,7 +76,7 @@ def parse_models(settings: Settings) -> list[ModelReference]:
 @contextmanager
 def registry_of(settings: Settings, references: list[ModelReference]) -> Iterator[Registry | None]:
     """The registry, open, if one of the models is in it."""
-    if all(r.path is not None for r in references):
+    if not any(r.needs_registry for r in references):
         yield None
         return
     registry = open_registry(
@@ -140,7 +141,7 @@ def isolation_of(settings: Settings) -> Isolation:
     return Isolation(
         mode=mode,
         instances=settings.instances,
-        memory_limit=parse_size(settings.memory_limit or 0),
+        memory_limit=settings.memory_limit,
         threads=settings.threads or (0 if settings.instances == 1 else threads_of(settings) // settings.instances or 1),
         slots=slots_of(serving_options_of(settings)),
         time_limit=settings.timeout + GRACE,
@@ -217,7 +218,7 @@ def _source(
         timed = metrics.load_stages(served.name)
         loader = loader_of(settings, reference.served_as, timed)
         stage = LocalStage(served, metrics, serving_options_of(settings))
-        prepare = partial(asyncio.to_thread, _load_pinned, reference, registry, loader, timed)
+        prepare = partial(asyncio.to_thread, _load_pinned, settings, reference, registry, loader, timed)
         return Pinned(stage, prepare, metrics, loads=loader)
     assert registry is not None
     return _follower(
@@ -277,14 +278,34 @@ def fetch_of(
 
 
 def _load_pinned(
-    reference: ModelReference, registry: Registry | None, loader: VersionLoader, timed: Timed
+    settings: Settings, reference: ModelReference, registry: Registry | None, loader: VersionLoader, timed: Timed
 ) -> LoadedVersion:
     with timed("fetch"):
-        version, path = fetch_reference(reference, registry, resolve_pinned)
+        version, path = fetch_pinned(settings, reference, registry)
     loaded = loader.load(path, version)
     return LoadedVersion(version or loaded.digest[:12], loaded)
 
 
-def resolve_pinned(reference: ModelReference, registry: Registry) -> ModelVersion:
-    """A version named by its number; while the registry is away, what that was."""
+def fetch_pinned(settings: Settings, reference: ModelReference, registry: Registry | None) -> tuple[str, Path]:
+    """The package of a model that stays as it is, as a directory, and its version's number, where it has one. While the
+    registry or the store is away, what was there the last time."""
+    cache = cache_of(settings)
+    return fetch_reference(
+        reference, registry, _resolve_pinned, fetch_url=lambda url: RemotePackage(url, cache).fetch_or_recall()
+    )
+
+
+def _resolve_pinned(reference: ModelReference, registry: Registry) -> ModelVersion:
     return resolve_or_recall(partial(reference.resolve, registry), last_of(reference, registry))
+
+
+def fetch_now(settings: Settings, reference: ModelReference, registry: Registry | None) -> tuple[str, Path]:
+    """The same for a command that ends: who is away cannot be asked, and that is an error."""
+    cache = cache_of(settings)
+    return fetch_reference(reference, registry, fetch_url=lambda url: RemotePackage(url, cache).fetch())
+
+
+def cache_of(settings: Settings) -> PackageCache:
+    """Where packages from elsewhere are kept."""
+    root = Path(settings.cache).expanduser().absolute() if settings.cache else default_cache()
+    return PackageCache(root, settings.cache_size)

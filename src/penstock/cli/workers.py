@@ -16,6 +16,7 @@ from penstock.artifacts import hold
 from penstock.cli.assembly import (
     app_of,
     fetch_of,
+    fetch_pinned,
     follow_options_of,
     intake_of,
     isolation_of,
@@ -25,7 +26,6 @@ from penstock.cli.assembly import (
     pattern_of,
     patterns_of,
     registry_of,
-    resolve_pinned,
     run_options_of,
     serving_options_of,
     threads_of,
@@ -33,7 +33,7 @@ from penstock.cli.assembly import (
 from penstock.cli.observing import observers_of
 from penstock.config import Settings
 from penstock.cores import environment_with_threads
-from penstock.loading import Timed, fetch_reference
+from penstock.loading import Timed
 from penstock.metrics import Metrics
 from penstock.package import PackagedModel
 from penstock.registry import Registry
@@ -106,7 +106,8 @@ def _source(
     stage = CrewStage(crew, reference.served_as, metrics, alias=reference.alias)
     if not reference.follows:
         timed = metrics.load_stages(reference.served_as)
-        return Pinned(stage, partial(_prepare, stage, partial(_plan_pinned, reference, registry, timed)), metrics)
+        plan = partial(_plan_pinned, settings, reference, registry, timed)
+        return Pinned(stage, partial(_prepare, stage, plan), metrics)
     assert registry is not None
     own = settings.of(reference.served_as)
     return _follower(
@@ -143,10 +144,12 @@ async def _prepare(stage: CrewStage, find: Callable[[], PlannedVersion]) -> Crew
     return await stage.prepare(await asyncio.to_thread(find))
 
 
-def _plan_pinned(reference: ModelReference, registry: Registry | None, timed: Timed) -> PlannedVersion:
+def _plan_pinned(
+    settings: Settings, reference: ModelReference, registry: Registry | None, timed: Timed
+) -> PlannedVersion:
     """Fetched once, for all workers."""
     with timed("fetch"):
-        version, path = fetch_reference(reference, registry, resolve_pinned)
+        version, path = fetch_pinned(settings, reference, registry)
     digest = PackagedModel.open(path).digest
     return PlannedVersion(version or digest[:12], str(path), digest, hold(path))
 
