@@ -125,7 +125,8 @@ def _follower(
     async def prepare(version: ModelVersion) -> CrewVersion:
         return await _prepare(stage, partial(_plan_version, version, fetch, timed))
 
-    return Follower(stage, resolve, prepare, metrics, follow=follow_options_of(settings), away=away, last=last)
+    follow = follow_options_of(settings)
+    return Follower(stage, resolve, prepare, metrics, follow=follow, away=away, last=last, loads=stage)
 
 
 def _pattern(

@@ -36,6 +36,7 @@ from penstock.server.control import (
     Proven,
     Scrape,
     Serve,
+    Stop,
     Tell,
     Unserve,
 )
@@ -283,6 +284,8 @@ def _order(slot: Slot, model: str, word: plan.Word) -> None:
     match word:
         case plan.Ask(package):
             slot.send(Ask(model, package.version, package.path, package.digest))
+        case plan.Stop():
+            slot.send(Stop(model))
         case plan.Tell(current, previous, candidate):
             slot.send(Tell(model, current, previous, candidate))
         case plan.Mark(stale):

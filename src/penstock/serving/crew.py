@@ -23,6 +23,7 @@ from penstock.serving.plan import (
     Plan,
     PlannedVersion,
     Serve,
+    Stop,
     Unserve,
     Word,
     after,
@@ -167,9 +168,17 @@ class Crew:
             self._failures[model] = failure
             self._say(model, Note(failure))
 
+    def supersede(self, model: str) -> None:
+        """Another version is wanted than the one that is being prepared, if there is one."""
+        self._fail(model, Closing("Another version is wanted."))
+
     def drop_candidate(self, model: str) -> None:
         if model not in self._plans:  # it was taken away meanwhile
             return
+        if (candidate := self._plans[model].candidate) is not None:
+            for member in self._members.values():
+                if (held := member.held.get(model)) is not None and held.asked == candidate.version:
+                    member.send(model, Stop())
         self.set_plan(model, replace(self._plans[model], candidate=None))
 
     # -- what workers do ---------------------------------------------------------------------------------------------
@@ -348,6 +357,10 @@ class CrewStage:
         """Raises what loading raises, WorkerLost."""
         await self._crew.prepare(self.name, package)
         return CrewVersion(self._crew, self.name, package.version)
+
+    def stop(self, *, for_good: bool = False) -> None:
+        """Ends the version's loads, in all workers."""
+        self._crew.supersede(self.name)
 
     def swap(self, prepared: CrewVersion) -> None:
         plan = self._crew.plan(self.name)
