@@ -7,6 +7,7 @@ import asyncio
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from penstock.artifacts.remote_package import RemotePackage
 from penstock.cli.environments import builds_environments, environments_of, interpreter_for
 from penstock.cli.observing import observers_of
 from penstock.config import Settings
+from penstock.cores import threads_each, usable_cores
 from penstock.errors import ConfigError
 from penstock.host.starting import Interpreter
 from penstock.loading import LoadOptions, Timed, fetch_reference
@@ -33,12 +35,14 @@ from penstock.server.run import RunOptions, port_of, serve
 from penstock.serving.admission import Intake
 from penstock.serving.gateway import Gateway
 from penstock.serving.guard import SignatureGuard
-from penstock.serving.isolated import GRACE, Isolation, Loaded, load_served, own_interpreter
+from penstock.serving.isolated import GRACE, Isolation, Loaded, own_interpreter
 from penstock.serving.pattern import Join, Member, Pattern
+from penstock.serving.pinned import Pinned
 from penstock.serving.servable import ServingOptions, slots_of
 from penstock.serving.served_model import ServedModel
 from penstock.serving.stage import LoadedVersion, LocalStage, in_a_thread
-from penstock.serving.watcher import Follower, FollowOptions, Pinned, Source
+from penstock.serving.version_loader import VersionLoader
+from penstock.serving.watcher import Follower, FollowOptions, Source
 
 
 async def serve_forever(
@@ -138,6 +142,7 @@ def isolation_of(settings: Settings) -> Isolation:
         mode=mode,
         instances=settings.instances,
         memory_limit=settings.memory_limit,
+        threads=settings.threads or (0 if settings.instances == 1 else threads_of(settings) // settings.instances or 1),
         slots=slots_of(serving_options_of(settings)),
         time_limit=settings.timeout + GRACE,
         interpreter=interpreter,
@@ -211,10 +216,10 @@ def _source(
 ) -> Source:  # fmt: skip
     if not reference.follows:
         timed = metrics.load_stages(served.name)
-        load = load_of(settings, reference.served_as, timed)
+        loader = loader_of(settings, reference.served_as, timed)
         stage = LocalStage(served, metrics, serving_options_of(settings))
-        prepare = partial(asyncio.to_thread, _load_pinned, settings, reference, registry, load, timed)
-        return Pinned(stage, prepare, metrics)
+        prepare = partial(asyncio.to_thread, _load_pinned, settings, reference, registry, loader, timed)
+        return Pinned(stage, prepare, metrics, loads=loader)
     assert registry is not None
     return _follower(
         settings,
@@ -235,15 +240,15 @@ def _follower(
     stage = LocalStage(served, metrics, serving_options_of(settings))
     fetch = fetch_of(settings, registry, lambda: stage.current)
     timed = metrics.load_stages(served.name)
-    load = load_of(settings, served.name, timed)
+    loader = loader_of(settings, served.name, timed)
 
     def load_version(version: ModelVersion) -> Loaded:
         with timed("fetch"):
             path = fetch(version)
-        return load(path, version.version)
+        return loader.load(path, version.version)
 
-    follow = follow_options_of(settings)
-    return Follower(stage, resolve, in_a_thread(load_version, busy), metrics, follow=follow, last=last, away=away)
+    prepare, follow = in_a_thread(load_version, busy), follow_options_of(settings)
+    return Follower(stage, resolve, prepare, metrics, follow=follow, last=last, away=away, loads=loader)
 
 
 def last_of(reference: ModelReference, registry: Registry) -> LastResolution:
@@ -251,14 +256,16 @@ def last_of(reference: ModelReference, registry: Registry) -> LastResolution:
     return LastResolution(registry.cache.root, registry.place, str(reference))
 
 
-def load_of(settings: Settings, name: str, timed: Timed) -> Callable[[Path, str], Loaded]:
-    """How a package in a directory becomes a version of the model of this name, here or in processes of its own."""
-    options, isolation = load_options_of(settings), isolation_of(settings)
+def loader_of(settings: Settings, name: str, timed: Timed, *, threads: int = 0) -> VersionLoader:
+    """How packages become versions of the model of this name, here or in processes of their own. `threads` are a
+    model's where the settings say nothing."""
+    options = load_options_of(settings)
+    return VersionLoader(replace(options, threads=options.threads or threads), isolation_of(settings), name, timed)
 
-    def load(path: Path, version: str) -> Loaded:
-        return load_served(path, options, isolation, f"{name} version {version}" if version else name, timed)
 
-    return load
+def threads_of(settings: Settings) -> int:
+    """How many threads the models of one server process may use: all cores, or a worker's share."""
+    return settings.threads or threads_each(usable_cores(), max(1, settings.workers))
 
 
 def fetch_of(
@@ -271,12 +278,11 @@ def fetch_of(
 
 
 def _load_pinned(
-    settings: Settings, reference: ModelReference, registry: Registry | None, load: Callable[[Path, str], Loaded],
-    timed: Timed,
-) -> LoadedVersion:  # fmt: skip
+    settings: Settings, reference: ModelReference, registry: Registry | None, loader: VersionLoader, timed: Timed
+) -> LoadedVersion:
     with timed("fetch"):
         version, path = fetch_pinned(settings, reference, registry)
-    loaded = load(path, version)
+    loaded = loader.load(path, version)
     return LoadedVersion(version or loaded.digest[:12], loaded)
 
 

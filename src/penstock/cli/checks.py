@@ -83,7 +83,7 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 
 
 def _processor(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
-    from penstock.server.processes import usable_cores
+    from penstock.cores import usable_cores
 
     cores, quota = usable_cores(), _cgroup_cores()
     workers = settings.workers or cores

@@ -92,7 +92,7 @@ def serve(
     if untraced:
         logging.getLogger("penstock").warning(untraced)
         settings = settings.model_copy(update={"otlp_endpoint": None})
-    from penstock.server.processes import usable_cores
+    from penstock.cores import usable_cores
 
     settings = settings.model_copy(update={"workers": settings.workers or usable_cores()})
     bound = bind(settings.host, settings.port)  # before anything is loaded: a busy port is known at once

@@ -21,16 +21,18 @@ from penstock.cli.assembly import (
     intake_of,
     isolation_of,
     last_of,
-    load_of,
+    loader_of,
     parse_models,
     pattern_of,
     patterns_of,
     registry_of,
     run_options_of,
     serving_options_of,
+    threads_of,
 )
 from penstock.cli.observing import observers_of
 from penstock.config import Settings
+from penstock.cores import environment_with_threads
 from penstock.loading import Timed
 from penstock.metrics import Metrics
 from penstock.package import PackagedModel
@@ -40,16 +42,17 @@ from penstock.registry.reference import ModelReference
 from penstock.registry.resolutions import LastResolution
 from penstock.server.accepting import Acceptor, ConnectionCounts
 from penstock.server.control import Begin, Channel
-from penstock.server.processes import start_process, threads_each, usable_cores, worker_environment
+from penstock.server.processes import start_process
 from penstock.server.supervisor import Supervisor
 from penstock.server.worker import work
 from penstock.serving.crew import Crew, CrewStage, CrewVersion
 from penstock.serving.gateway import Gateway
 from penstock.serving.pattern import Member, Pattern
+from penstock.serving.pinned import Pinned
 from penstock.serving.plan import PlannedVersion
 from penstock.serving.served_model import ServedModel
 from penstock.serving.told import ToldModel
-from penstock.serving.watcher import Follower, Pinned, Source
+from penstock.serving.watcher import Follower, Source
 
 
 async def supervise(
@@ -65,7 +68,7 @@ async def supervise(
         counts = ConnectionCounts.prepare(file.fileno(), settings.workers)
         listeners = [bound] if admin is None else [bound, admin]
         files = (file.fileno(), *(listener.fileno() for listener in listeners))
-        environment = worker_environment(os.environ, _threads(settings))
+        environment = environment_with_threads(os.environ, threads_of(settings))
         launch = partial(start_process, _worker_command(), environment, files)
         supervisor = Supervisor(
             launch, begin, metrics, counts, run_options_of(settings), worker_timeout=settings.worker_timeout
@@ -87,11 +90,6 @@ def _worker_command() -> list[str]:
     """The same interpreter. Where this one does not look for modules in the working directory, it does not either."""
     here = sys.path[0] in ("", os.getcwd())
     return [sys.executable, *([] if here else ["-P"]), "-m", "penstock.cli.worker"]
-
-
-def _threads(settings: Settings) -> int:
-    """How many threads a model may use in each worker."""
-    return settings.threads or threads_each(usable_cores(), settings.workers)
 
 
 def _as_plain(settings: Settings) -> dict[str, Any]:
@@ -188,6 +186,5 @@ async def run_worker(
 
 
 def _told(served: ServedModel, settings: Settings, metrics: Metrics, busy: Callable[[], bool]) -> ToldModel:
-    own = settings.model_copy(update={"threads": _threads(settings)})
-    load = load_of(own, served.name, metrics.load_stages(served.name))
-    return ToldModel(served, load, metrics, serving_options_of(settings), busy)
+    loader = loader_of(settings, served.name, metrics.load_stages(served.name), threads=threads_of(settings))
+    return ToldModel(served, loader.load, metrics, serving_options_of(settings), busy, loads=loader)

@@ -34,6 +34,9 @@ Say: TypeAlias = Callable[[str], None]
 
 # A load that takes longer hangs.
 START_SECONDS = 600.0
+
+# How long one that said nothing more may take to end.
+LAST_WORDS = 5.0
 _SOCKET_BUFFER = 4 << 20
 _MOST_BODY = 256 << 20
 
@@ -41,7 +44,7 @@ _MOST_BODY = 256 << 20
 @dataclass(frozen=True, slots=True)
 class Interpreter:
     """The Python that a model runs in, and what its environment has beside the gateway's. The gateway's own, unless
-    another one is named, which needs the distributions of host.REQUIREMENTS and no Penstock."""
+    another one is named, which needs the distributions of HOST_NEEDS (`environments`) and no Penstock."""
 
     python: Path = field(default_factory=lambda: Path(sys.executable))
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -83,7 +86,7 @@ class HostProcess:
     def last_words(self) -> str:
         """How it ended and what it printed last, for a process that is about to end."""
         try:
-            how = self.ended.result(timeout=5.0)
+            how = self.ended.result(timeout=LAST_WORDS)
         except TimeoutError:
             how = "went silent"
         said = f", saying: {clipped(self._last_line)}" if self._last_line else ""

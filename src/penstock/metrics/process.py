@@ -29,7 +29,7 @@ from penstock.tallies import Family
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 SWAPS = ("load", "swap", "revert")
-LOAD_STAGES = ("fetch", "verify", "load", "prove")
+LOAD_STAGES = ("fetch", "environment", "verify", "load", "prove")
 
 _LOAD_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 

@@ -52,6 +52,13 @@ P_in = TypeVar("P_in", bound=Prepared, contravariant=True)
 Prepare: TypeAlias = Callable[[ModelVersion], Awaitable[P]]
 
 
+class Loads(Protocol):
+    """Loads that can be ended before they are through."""
+
+    def stop(self, *, for_good: bool = False) -> None:
+        """Those that are under way; `for_good`, all that come as well."""
+
+
 class Stage(Protocol[P_in]):
     """One model name and its versions, by their numbers. Every change is made at once, with no await in it."""
 
