@@ -111,18 +111,30 @@ async def test_postgresql_is_restarted_under_load(
 
 
 @pytest.mark.parametrize("workers", [1, 2])
+def test_a_server_that_waits_can_be_stopped(launch: Launch, workers: int) -> None:
+    server = launch("fraud", "--registry", "http://127.0.0.1:1", "--workers", workers).wait_listening()
+    server.signal()
+    assert server.wait_exit() == 0
+    assert server.unread == []
+    assert "Traceback" not in server.stderr
+
+
+@pytest.mark.parametrize("workers", [1, 2])
 async def test_the_registry_is_away_at_the_start(
     launch: Launch, reader: dict[str, str], postgres: Postgres, workers: int
 ) -> None:
     await asyncio.to_thread(postgres.stop)
     try:  # for the first time: there is nothing to recall
-        server = launch("moving", "--workers", workers, **reader).wait_ready()
+        server = launch("moving", "--workers", workers, **reader).wait_listening()
         assert await status_of(server) == 503
+        assert server.stderr.count("not ready yet: waiting for 'moving'.") == 1
+        assert server.unread == []
         await until(lambda: "the registry names no version, nothing is served yet" in server.stderr, seconds=30)
     finally:
         await asyncio.to_thread(postgres.start)
-    await eventually(server, ready=True, version="1", stale=False)
+    await asyncio.to_thread(server.wait_ready)
     assert await status_of(server) == 200
+    await eventually(server, ready=True, version="1", stale=False)
     server.stop()
 
     await asyncio.to_thread(postgres.stop)

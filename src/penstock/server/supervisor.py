@@ -39,7 +39,7 @@ from penstock.server.control import (
     Tell,
     Unserve,
 )
-from penstock.server.run import RunOptions, url_of
+from penstock.server.run import RunOptions, say_if_waiting, url_of
 from penstock.server.slot import SLOT_STATES, Launch, Slot
 from penstock.serving import plan
 from penstock.serving.crew import Crew
@@ -87,12 +87,13 @@ class Supervisor:
         self, sources: Sequence[Source], bound: Sequence[socket.socket], on_ready: Callable[[str], Any]
     ) -> None:
         """Serves until a signal comes, then drains. `on_ready` is called with the first socket's URL once every model
-        is loaded in every worker. Raises what loading raises, WorkerLost where a worker ends before all have served."""
+        is loaded in every worker; as in `run.serve`. Raises what loading raises, WorkerLost where a worker ends before
+        all have served."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
         keeping = [asyncio.create_task(slot.keep()) for slot in self._slots.values()]
-        starting = asyncio.create_task(self._start(sources))
+        starting = asyncio.create_task(self._start(sources, url_of(bound[0])))
         self._spawn(self._watch())
         stopped = asyncio.create_task(self._told_to_stop.wait())
         try:
@@ -111,13 +112,18 @@ class Supervisor:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
 
-    async def _start(self, sources: Sequence[Source]) -> None:
+    async def _start(self, sources: Sequence[Source], url: str) -> None:
+        """Returns when every worker answers for every model."""
         await self._all_here
         for source in sources:
             await source.start()
             self._following.append(asyncio.create_task(source.run()))
         await self._ask_numbers(60.0)  # a worker that answers has carried out what it was told before
         self._opened = True
+        if waiting := self.crew.waiting_for:
+            say_if_waiting(url, waiting)
+            await self.crew.until_ready()
+            await self._ask_numbers(60.0)
 
     async def _watch(self) -> None:
         """Ends workers that hang: stopped, or held by a model that never lets go of the interpreter."""
