@@ -136,7 +136,8 @@ def _pattern(
     def join(name: str, served_as: str, resolve: Callable[[], ModelVersion]) -> Member:
         own = settings.of(served_as)
         stage = CrewStage(crew, served_as, metrics, alias=reference.alias, added=True)
-        follower = _follower(own, stage, resolve, registry, metrics, away)
+        last = last_of(ModelReference(served_as, name=name, alias=reference.alias), registry)
+        follower = _follower(own, stage, resolve, registry, metrics, away, last)
         return Member(follower, partial(crew.unserve, served_as), own.keep_previous)
 
     return pattern_of(reference, registry, join, metrics, settings, crew.serves, crew.begun)
