@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
+from math import ceil
 from typing import Any
 
 from penstock.errors import PenstockError, WorkerLost, error_of
@@ -50,6 +51,7 @@ log = logging.getLogger("penstock.server")
 
 _COLLECT_TIMEOUT = 1.0  # a worker that is busy for longer is shown as it last said
 _BEATS = 5  # signs of life that a worker is asked for within its time
+_START_TIMEOUT = 60.0  # for an interpreter to start and import, however short the time for a sign of life is
 _LAST_TIMEOUT = 5.0  # after drain_timeout, for closing models
 
 
@@ -58,13 +60,14 @@ class Supervisor:
 
     def __init__(
         self, launch: Launch, begin: Sequence[Begin], metrics: Metrics, counts: ConnectionCounts, options: RunOptions,
-        *, worker_timeout: float = 60.0,
+        *, worker_timeout: float = 60.0, start_timeout: float = _START_TIMEOUT,
     ) -> None:  # fmt: skip
         self.crew = Crew(len(begin), self._joined, self._unfit)
         self._metrics = metrics
         self._counts = counts
         self._options = options
-        self._worker_timeout = worker_timeout
+        self._beat_every = worker_timeout / _BEATS
+        self._beats_at_start = ceil(max(start_timeout, worker_timeout) / self._beat_every)
         # The whole mutable state: the workers' places, tasks, numbers, a collection under way, how far
         # life has gone.
         self._slots = {b.number: Slot(b.number, launch, b, self) for b in begin}
@@ -126,11 +129,12 @@ class Supervisor:
             await self._ask_numbers(60.0)
 
     async def _watch(self) -> None:
-        """Ends workers that hang: stopped, or held by a model that never lets go of the interpreter."""
+        """Ends workers that hang: stopped, held by a model that never lets go of the interpreter, stuck in their
+        start."""
         while self._draining is None:
-            await asyncio.sleep(self._worker_timeout / _BEATS)
+            await asyncio.sleep(self._beat_every)
             for slot in self._slots.values():
-                slot.beat(_BEATS)
+                slot.beat(_BEATS, self._beats_at_start)
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.create_task(work)
