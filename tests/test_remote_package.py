@@ -245,8 +245,11 @@ def test_a_bucket_that_does_not_exist(gcs: str, bucket: str, cache: PackageCache
     with pytest.raises(RegistryNotFound, match="no-such-bucket") as caught:
         RemotePackage("s3://no-such-bucket/m", cache).fetch()
     assert "AWS_ENDPOINT_URL" in caught.value.hint
-    with pytest.raises(PackageNotFound):
+    with pytest.raises(
+        PackageNotFound, match="There is no package at gs://no-such-bucket/m: nothing is there"
+    ) as missed:
         RemotePackage("gs://no-such-bucket/m", cache).fetch()
+    assert "bucket" in missed.value.hint
 
 
 @pytest.mark.parametrize("status", [401, 403])
