@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import Empty, Queue
@@ -65,6 +66,21 @@ class ServerProcess:
             self.admin_url, line = found[1], self._line()
         found = re.fullmatch(r"serving on (http://\S+)", line)
         assert found, line
+        self.url = found[1]
+        return self
+
+    @property
+    def unread(self) -> list[str]:
+        """The lines of its output so far that nobody has waited for."""
+        return [line for line in self._lines.queue if line is not None]
+
+    def wait_listening(self) -> ServerProcess:
+        """Waits for the words that say where it listens while it has nothing to serve."""
+        deadline = time.monotonic() + READY_WITHIN
+        while (found := re.search(r"Listening on (http://\S+), not ready yet: ", self.stderr)) is None:
+            assert self.process.poll() is None, f"it ended instead of listening:\n{self.stderr}"
+            assert time.monotonic() < deadline, f"not listening after {READY_WITHIN:g} s:\n{self.stderr}"
+            time.sleep(0.02)
         self.url = found[1]
         return self
 

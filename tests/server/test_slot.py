@@ -180,16 +180,29 @@ async def test_stopping_does_not_wait_for_a_restart(world: World) -> None:
 async def test_one_that_gives_no_sign_of_life_is_killed(world: World) -> None:
     process = await world.started()
     for _ in range(10):
-        world.slot.beat(2)  # it is on its way: nothing is expected of it
+        world.slot.beat(2, 20)  # it is on its way, and has more patience
     process.far.send(Hello())
     await until(lambda: world.heard)
-    world.slot.beat(2)
-    world.slot.beat(2)
+    world.slot.beat(2, 20)
+    world.slot.beat(2, 20)
     assert [await process.far.receive(), await process.far.receive()] == [Beat(), Beat()]
     process.far.send(Beat())  # one answer is enough
     await until(lambda: len(world.heard) == 2)
-    world.slot.beat(2)
-    world.slot.beat(2)
+    world.slot.beat(2, 20)
+    world.slot.beat(2, 20)
     assert process.returncode is None
-    world.slot.beat(2)
+    world.slot.beat(2, 20)
     assert process.returncode == -9
+
+
+async def test_one_that_hangs_before_its_first_word_is_killed(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    process = await world.started()
+    for _ in range(3):
+        world.slot.beat(1, 3)
+    assert process.returncode is None
+    world.slot.beat(1, 3)
+    assert process.returncode == -9
+    assert "Worker 1 gives no sign of life since its start, and is killed." in caplog.messages
+    process = await world.started(2)
+    world.slot.beat(1, 3)  # the next one begins anew
+    assert process.returncode is None

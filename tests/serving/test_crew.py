@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from penstock.errors import Closing, PenstockError, ProofFailed, WorkerLost
 from penstock.metrics import Metrics
-from penstock.serving.crew import Crew, CrewStage, CrewVersion
+from penstock.serving.crew import Crew
+from penstock.serving.crew_stage import CrewStage, CrewVersion
 from penstock.serving.plan import Ask, Mark, PlannedVersion, Stop, Tell, Word
 from serving.fakes import settle
 
