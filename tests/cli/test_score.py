@@ -23,7 +23,7 @@ from pyarrow import ipc
 from commands import Here
 from penstock.cli.score_like_mlflow import answer
 from penstock.loading import load_path
-from penstock.package.save import save_model
+from scoring.jobs import waiting_package
 
 HEADER = "sepal_length,sepal_width,petal_length,petal_width"
 ROW = "5.1,3.5,1.4,0.2"
@@ -133,19 +133,6 @@ def test_dry_run_writes_nothing(iris_package: Path, rows: Path, tmp_path: Path, 
     assert sorted(os.listdir(tmp_path)) == before
 
 
-WAITING_MODEL = """
-import os
-import time
-
-
-def predict(inputs, params):
-    deadline = time.monotonic() + 60
-    while inputs["a"].max() >= 100 and not os.path.exists({go!r}) and time.monotonic() < deadline:
-        time.sleep(0.005)
-    return inputs["a"]
-"""
-
-
 @pytest.mark.parametrize(
     ("number", "workers"),
     [
@@ -156,13 +143,11 @@ def predict(inputs, params):
     ],
 )
 def test_a_signal_says_how_to_go_on_and_that_works(tmp_path: Path, number: signal.Signals, workers: str) -> None:
-    go = tmp_path / "go"  # from row 100 on the model waits for it
-    (tmp_path / "waiting.py").write_text(WAITING_MODEL.format(go=str(go)))
-    save_model(tmp_path / "waiting.py", tmp_path / "waiting", example=pd.DataFrame({"a": [1.0, 2.0]}))
+    package, go = waiting_package(tmp_path / "model")
     (tmp_path / "many rows.csv").write_text("a\n" + "".join(f"{n}\n" for n in range(2000)))
     job = subprocess.Popen(
         [
-            sys.executable, "-m", "penstock", "score", "./waiting", "--trust-code", "many rows.csv", "-o", "out/",
+            sys.executable, "-m", "penstock", "score", package, "--trust-code", "many rows.csv", "-o", "out/",
             "--part-rows", "50", "--workers", workers,
         ],
         stderr=subprocess.PIPE, cwd=tmp_path, start_new_session=True,
