@@ -255,7 +255,7 @@ class TestSignals:
             server.signal(signal.SIGTERM)
             signalled = time.monotonic()
             while (await client.get("/readyz")).status_code == 200:
-                assert time.monotonic() - signalled < 1, "still ready a second after SIGTERM"
+                assert time.monotonic() - signalled < 1.4, "still ready when it should no longer accept"
             draining = await client.get("/readyz")
             assert draining.json()["state"] == "draining"
             assert draining.headers["connection"] == "close"
@@ -282,7 +282,7 @@ class TestSignals:
         asking = asyncio.create_task(connection.post({"dataframe_split": {"columns": ["a"], "data": [[7.0]]}}))
         await until((tmp_path / "started").exists)
         server.signal(signal.SIGTERM)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while True:
             try:
                 (await Connection.open(server.address)).writer.close()
@@ -304,17 +304,17 @@ class TestSignals:
         with httpx.Client(base_url=server.url) as client:  # an idle connection holds nothing up
             assert client.get("/ping").status_code == 200
             server.signal(signal.SIGINT)
-            assert server.wait_exit(15) == 0
+            assert server.wait_exit(30) == 0
         assert "Traceback" not in server.stderr
 
     def test_a_second_signal_cuts_the_delay_short(self, launch: Launch, identity_onnx_package: Path) -> None:
         server = launch(identity_onnx_package, "--drain-delay", "60").wait_ready()
         server.signal()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while httpx.get(f"{server.url}/readyz").status_code == 200:
             assert time.monotonic() < deadline
         server.signal()
-        assert server.wait_exit(15) == 0
+        assert server.wait_exit(30) == 0
 
 
 def test_several_models_in_one_process(
