@@ -5,44 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from threading import Event
-from typing import Any
 
 import httpx
 import pytest
 
-from penstock.payload import Payload
 from penstock.serving.admission import Intake
-from server.asgi import Bench, Exchange
+from server.asgi import Bench, Exchange, Held
 from server.conftest import Connection, Launch, ServerProcess, samples
-from serving.fakes import FakePredictor, settle, until
+from serving.fakes import settle, until
 
 ROWS = {"inputs": [[1, 2, 3]]}
 BODY = json.dumps(ROWS).encode()
 LIMIT = 5000
-
-
-class Held(FakePredictor):
-    """Works until released."""
-
-    def __init__(self) -> None:
-        super().__init__(self._wait)
-        self.calls: list[Payload] = []
-        self.free = Event()
-
-    def _wait(self, payload: Payload, params: Mapping[str, Any]) -> Payload:
-        self.calls.append(payload)
-        assert self.free.wait(10)
-        return payload
-
-
-@pytest.fixture
-async def bench(identity_onnx_package: Path) -> AsyncIterator[Bench]:
-    made = Bench(identity_onnx_package, max_body_bytes=LIMIT)
-    yield made
-    await made.close()
 
 
 def waiting(bench: Bench) -> int:
