@@ -1,4 +1,4 @@
-"""Server processes for tests, and a raw client that counts what it does."""
+"""Server processes for tests, the application in process, and a raw client that counts what it does."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
 
 import httpx
 import pytest
+
+from server.asgi import Bench
 
 READY_WITHIN = 60.0
 
@@ -146,6 +148,22 @@ def launch(tmp_path: Path) -> Iterator[Launch]:
     yield start
     for server in reversed(started):
         server.stop()
+
+
+@pytest.fixture
+async def bench(identity_onnx_package: Path) -> AsyncIterator[Bench]:
+    """The application in this process, which takes bodies of 5000 bytes at most; nothing is served yet."""
+    made = Bench(identity_onnx_package, max_body_bytes=5000)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def client(bench: Bench) -> AsyncIterator[httpx.AsyncClient]:
+    """Asks the bench, which serves a model `m` that answers with its input."""
+    bench.serve()
+    async with bench.open() as http:
+        yield http
 
 
 class Connection:

@@ -88,7 +88,7 @@ class World:
         for process in self.processes:
             process.end(process.returncode or 0)
             await process.far.close()
-        await asyncio.wait_for(self.keeping, 5)
+        await asyncio.wait_for(self.keeping, 30)
 
 
 @pytest.fixture
@@ -154,14 +154,14 @@ async def test_stopping_drains_and_starts_no_other(world: World) -> None:
     world.slot.stop(2.5)
     assert await process.far.receive() == Drain(2.5)
     process.end(0)
-    await asyncio.wait_for(world.keeping, 5)
+    await asyncio.wait_for(world.keeping, 30)
     assert (len(world.processes), world.restarts) == (1, 0)
 
 
 async def test_stopping_one_that_has_not_begun_ends_it(world: World) -> None:
     await world.started()
     world.slot.stop(2.5)
-    await asyncio.wait_for(world.keeping, 5)
+    await asyncio.wait_for(world.keeping, 30)
     assert world.ends == ["was killed by signal 9 (SIGKILL)"]
 
 

@@ -388,18 +388,18 @@ class TestTheEnd:
         server = launch(identity_onnx_package, "--drain-delay", "60", "-w", 2).wait_ready()
         for process in (*workers_of(server), server.process.pid):
             os.kill(process, signal.SIGINT)
-        assert server.wait_exit(15) == 0
+        assert server.wait_exit(30) == 0
         assert "Traceback" not in server.stderr
 
     def test_a_second_signal_stops_at_once(self, launch: Launch, identity_onnx_package: Path) -> None:
         server = launch(identity_onnx_package, "--drain-delay", "60", "-w", 2).wait_ready()
         workers = workers_of(server)
         server.signal()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while httpx.get(f"{server.url}/readyz").status_code == 200:
             assert time.monotonic() < deadline
         server.signal()
-        assert server.wait_exit(10) == 0
+        assert server.wait_exit(30) == 0
         assert not any(map(alive, workers))
         assert "Traceback" not in server.stderr
 
@@ -410,6 +410,6 @@ class TestTheEnd:
             assert time.monotonic() < deadline
             time.sleep(0.005)
         server.signal()
-        assert server.wait_exit(15) == 0
+        assert server.wait_exit(30) == 0
         assert "Traceback" not in server.stderr
         assert "Error" not in server.stderr
