@@ -27,12 +27,8 @@ from penstock.flavors.sklearn_names import installed_estimators
 _IMPORTS_PANDAS = "sklearn.utils.fixes"
 
 # Modules that scikit-learn names and asks for something only when it is used.
-_MODULES = frozenset(
-    {
-        "narwhals.stable.v2", "pandas", "scipy.interpolate", "scipy.optimize", "scipy.spatial.distance", "scipy.stats",
-    }
-)  # fmt: skip
-# Functions, a class and a distribution that it takes from modules, and only calls, or asks for something.
+_MODULES = frozenset({"pandas", "scipy.interpolate", "scipy.optimize", "scipy.spatial.distance", "scipy.stats"})
+# Functions, classes and a distribution that it takes from modules, and only calls, or asks for something.
 _NAMES: Mapping[str, frozenset[str]] = {
     "scipy.integrate": frozenset({"trapezoid"}),
     "scipy.interpolate": frozenset({"BSpline"}),
@@ -41,20 +37,25 @@ _NAMES: Mapping[str, frozenset[str]] = {
     "scipy.spatial.distance": frozenset({"cdist", "pdist", "squareform"}),
     "scipy.stats": frozenset({"chi2", "gmean", "rankdata", "spearmanr"}),
     "scipy.stats.mstats": frozenset({"mquantiles"}),
+    "sklearn.callback._progressbar": frozenset({"ProgressBar"}),  # which imports rich
 }
 
 
 class OnUse:
-    """Stands for a module, or for something in one, which is imported when anything is asked of it."""
+    """Stands for a module, or for something in one, which is imported when anything is asked of it, and then takes its
+    place among the globals where it stands."""
 
-    __slots__ = ("__module", "__name")
+    __slots__ = ("__globals", "__module", "__name")
 
-    def __init__(self, module: str, name: str | None = None) -> None:
-        self.__module, self.__name = module, name
+    def __init__(self, module: str, name: str | None = None, globals: dict[str, Any] | None = None) -> None:
+        self.__module, self.__name, self.__globals = module, name, globals
 
     def __real(self) -> Any:
         module = import_module(self.__module)
-        return module if self.__name is None else getattr(module, self.__name)
+        real = module if self.__name is None else getattr(module, self.__name)
+        places, self.__globals = self.__globals or {}, None
+        places |= {name: real for name, value in list(places.items()) if value is self}
+        return real
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__real(), name)
@@ -77,40 +78,35 @@ class OnUse:
 
 def _import(
     name: str,
-    globals: Mapping[str, object] | None = None,
+    globals: dict[str, Any] | None = None,
     locals: Mapping[str, object] | None = None,
     fromlist: Sequence[str] | None = (),
     level: int = 0,
 ) -> Any:
     # A function imports what it is about to use; only a module's own statements are looked at.
     if level == 0 and locals is globals:
-        found = _whole(name) if not fromlist else _parts(name, fromlist)
+        found = _whole(name, globals) if not fromlist else _parts(name, fromlist, globals)
         if found is not None:
             return found
     return builtins.__import__(name, globals, locals, fromlist or (), level)
 
 
-def _whole(name: str) -> Any:
+def _whole(name: str, globals: dict[str, Any] | None) -> Any:
     """What `import name` gives, or None where it is to be imported now."""
     if name not in _MODULES or name in sys.modules:
         return None
-    top, _, rest = name.partition(".")
-    if top == "scipy":
+    top = name.partition(".")[0]
+    if top != name:
         scipy = import_module(top)  # which imports its own modules on use, if it is new enough
         return scipy if name.count(".") == 1 and "__getattr__" in vars(scipy) else None
-    if find_spec(top) is None:
-        return None
-    standing: Any = OnUse(name)
-    for part in reversed(rest.split(".") if rest else []):
-        standing = SimpleNamespace(**{part: standing})
-    return standing
+    return OnUse(name, None, globals) if find_spec(name) is not None else None
 
 
-def _parts(name: str, wanted: Sequence[str]) -> Any:
+def _parts(name: str, wanted: Sequence[str], globals: dict[str, Any] | None) -> Any:
     """What `from name import wanted` takes them from, or None where all are to be imported now."""
-    later = {part: OnUse(f"{name}.{part}") for part in wanted if _is_later(f"{name}.{part}")}
+    later = {part: OnUse(f"{name}.{part}", None, globals) for part in wanted if _is_later(f"{name}.{part}")}
     if name not in sys.modules:
-        later |= {part: OnUse(name, part) for part in wanted if part in _NAMES.get(name, ())}
+        later |= {part: OnUse(name, part, globals) for part in wanted if part in _NAMES.get(name, ())}
     if not later:
         return None
     now = [part for part in wanted if part not in later]

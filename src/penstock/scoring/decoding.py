@@ -118,7 +118,7 @@ def _decode_whole(chunk: Chunk, delimiter: str, schema: Schema | None, keep: Seq
     header = chunk.header or ()
     fed, kept = fed_columns(header, schema, keep), kept_columns(header, keep)
     numbers = _number_types(fed, schema)
-    if chunk.data.count(b'"') % 2:
+    if b'"' in chunk.data and chunk.data.count(b'"') % 2:
         return None  # one is never closed
     if not chunk.rows or ("int64" in numbers.values() and (b"0x" in chunk.data or b"0X" in chunk.data)):
         return None  # pyarrow reads hexadecimal, nobody else does
@@ -148,10 +148,11 @@ def _decode_whole(chunk: Chunk, delimiter: str, schema: Schema | None, keep: Seq
 def _typed(batch: Any, numbers: dict[str, str]) -> Any:
     """Columns that are kept as text and fed as numbers. Raises pyarrow.ArrowInvalid for cells that are none."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     for position, field_ in enumerate(batch.schema):
         if field_.name in numbers and pa.types.is_string(field_.type):
+            import pyarrow.compute as pc  # here, since importing it takes as long as reading a small file
+
             words = pa.array(list(MISSING_WORDS))
             text = batch.column(position)
             text = pc.if_else(pc.is_in(text, value_set=words), pa.scalar(None, pa.string()), text)
