@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import orjson
 
-from penstock.errors import ScoringError
-from penstock.payload import Array, Name, Table, as_object_array, shortened
+from penstock.errors import SchemaMismatch, ScoringError
+from penstock.payload import Array, Name, Table, as_object_array, clipped, shortened
 from penstock.scoring.plan import Source
 from penstock.scoring.reading import Chunk
 from penstock.scoring.records import split
@@ -50,11 +50,14 @@ def fed_columns(names: Sequence[str], schema: Schema | None, keep: Sequence[str]
 
 
 def kept_columns(names: Sequence[str], keep: Sequence[str]) -> list[str]:
-    """The columns to carry through; ("*",) is all. Raises ScoringError."""
+    """The columns to carry through; ("*",) is all. Raises SchemaMismatch."""
     if list(keep) == ["*"]:
         return list(names)
     if missing := [name for name in keep if name not in names]:
-        raise ScoringError(f"There is no column {', '.join(map(repr, missing))} to keep.")
+        raise SchemaMismatch(
+            f"There is no column {', '.join(map(repr, missing))} to keep.",
+            hint=f"There is: {clipped(', '.join(map(str, names)))}." if names else "",
+        )
     return list(keep)
 
 
@@ -140,7 +143,8 @@ def _decode_whole(chunk: Chunk, delimiter: str, schema: Schema | None, keep: Seq
         table = _renamed(_typed(batch.select(fed), numbers), schema)
     except (pa.ArrowInvalid, pa.ArrowKeyError):
         return None
-    if any(c.dtype.kind == "f" and np.isinf(c).any() for c in table.iter_columns()):
+    arrays = (table.block,) if table.block is not None else table.columns or ()
+    if any(array.dtype.kind == "f" and np.isinf(array).any() for array in arrays):
         return None  # perhaps too large to read: `conform` looks at the text
     return Rows(table, Casting.TEXT, batch.select(kept), np.arange(chunk.rows))
 

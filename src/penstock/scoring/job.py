@@ -19,10 +19,10 @@ from penstock.scoring.places import join, place_of
 from penstock.scoring.plan import WHOLE, Plan, Shard, deal_files
 from penstock.scoring.reading import Chunk, Position, read_sources
 from penstock.scoring.rejects import ANY_NUMBER, Tolerance
-from penstock.scoring.scorer import Scored, Task, good_rows, score_chunk
+from penstock.scoring.scorer import Scored, Task, decode_chunk, good_rows, score_ready
 from penstock.scoring.shape import decide_shape
 from penstock.scoring.sinks import Now, OneFile, Parts, Sink, Stream
-from penstock.scoring.workers import Behind, Workers, available_cores, choose_workers, score_all
+from penstock.scoring.workers import Behind, Workers, available_cores, choose_workers, score_all, working_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Output:
     rejects: str | None = None
 
 
-def prepare(plan: Plan, model: LoadedModel, load: LoadOptions) -> Prepared:
+def prepare(plan: Plan, model: LoadedModel, load: LoadOptions, clock: Callable[[], float] = working_time) -> Prepared:
     """Scores the first rows, which decide the output's columns and how many workers pay. Raises ScoringError."""
     signature, options = model.signature, plan.options
     schema = signature.enforced if signature is not None else None
@@ -108,12 +108,14 @@ def prepare(plan: Plan, model: LoadedModel, load: LoadOptions) -> Prepared:
     source = plan.sources[0]
     if schema is None and source.format.is_text and source.format.name != "jsonl":
         task = replace(task, schema=guess_fields(decode(first, source, None, task.keep).table))
-    began = perf_counter()
-    scored = score_chunk(model.predictor.predict, task, first)
-    took = perf_counter() - began
+    began = clock()
+    ready = decode_chunk(task, first)
+    scored = score_ready(model.predictor.predict, task, ready)
+    took = clock() - began
     if scored.failure is not None:
         raise scored.failure
-    kept = decode(first, source, task.schema, task.keep).kept
+    assert ready.rows is not None
+    kept = ready.rows.kept
     if list(task.keep) == ["*"]:  # what all is, the first rows decide: others may have more columns, or fewer
         task = replace(task, keep=tuple(kept.schema.names)) if source.format.name == "jsonl" else task
     outputs = signature.outputs if signature is not None else None

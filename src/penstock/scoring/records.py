@@ -40,13 +40,16 @@ class RecordReader:
     """Records of CSV-like text (`quoted`: a newline inside quotes is part of a cell) or of lines.
 
     `returns` says that records end with carriage returns alone, as some spreadsheets write them. They are read as
-    newlines, byte for byte, so that places in the file stay what they are.
+    newlines, byte for byte, so that places in the file stay what they are. `name` is the stream's in errors.
     """
 
-    def __init__(self, stream: BinaryIO, *, quoted: bool, start: int = 0, returns: bool = False) -> None:
+    def __init__(
+        self, stream: BinaryIO, *, quoted: bool, start: int = 0, returns: bool = False, name: str = "The input"
+    ) -> None:
         self._stream = stream
         self._quoted = quoted
         self._returns = returns
+        self._name = name
         # The whole state: bytes that are read and not yet given out, from `_at` on; the newlines among them that end
         # records, from the one numbered `_next` on; whether the last byte is inside quotes; where `_at` is in the
         # stream; whether that has ended.
@@ -127,11 +130,11 @@ class RecordReader:
         self._buffer = self._buffer[self._at :] + fresh
         self._at = self._next = 0
 
-    @staticmethod
-    def _longer(max_bytes: int) -> int:
+    def _longer(self, max_bytes: int) -> int:
         if max_bytes >= LONGEST_RECORD:
             raise ScoringError(
-                f"A record is longer than {LONGEST_RECORD >> 20} MB.", hint="Is there a quote that is never closed?"
+                f"{self._name} has a record longer than {LONGEST_RECORD >> 20} MB, from byte {self._offset:,} on.",
+                hint="Is there a quote that is never closed?" if self._quoted else "Does it have lines at all?",
             )
         return max_bytes * 2
 
