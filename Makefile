@@ -41,8 +41,10 @@ test-services: $(STAMP) mlflow-env services-tools  ## tests against real service
 record-contract: $(STAMP) mlflow-env  ## ask real MLflow every question of the contract suite again
 	PYTHONPATH=tests .venv-mlflow/bin/python -m contract.record
 
-bench: $(STAMP) mlflow-env  ## Penstock, MLflow and the floor under the same load; table and plots in build/bench
+bench: $(STAMP) mlflow-env  ## Penstock, MLflow and the floor under the same load, then model processes; tables and plots in build/bench
 	$(BIN)/python loadtests/bench.py --out build/bench $(BENCH)
+	$(BIN)/python loadtests/processes.py --out build/bench/processes $(PROCESSES)
+	$(BIN)/python loadtests/loading.py --apart --runs 1 --format pickle --current forest
 
 bench-all: $(STAMP) mlflow-env  ## the same with more models and bodies, two workers, and every locust file; takes longer
 	$(BIN)/python loadtests/bench.py --out build/bench-all --all $(BENCH)
@@ -59,8 +61,9 @@ bench-loading: $(STAMP)  ## what callers notice while a forest of 250 MB loads: 
 prove-rollout: $(STAMP) mlflow-env  ## 10,000 requests over 20 promotions and roll-backs, with PostgreSQL and MLflow, and a killed worker
 	$(BIN)/python loadtests/prove_rollout.py --kill $(PROVE)
 
-bench-processes: $(STAMP) mlflow-env  ## what a model process costs over a thread, and against MLflow
-	$(BIN)/python loadtests/processes.py --out build/bench-processes $(BENCH)
+bench-processes: $(STAMP) mlflow-env  ## what a model process costs over a thread, against MLflow, and while a version loads: make bench-processes PROCESSES='--rounds 3'
+	$(BIN)/python loadtests/processes.py --out build/bench-processes $(PROCESSES)
+	$(BIN)/python loadtests/loading.py --apart --format pickle --current forest
 
 load: NAME ?= steady
 load: $(STAMP)  ## one locust file against a server of its own: make load NAME=steady|mixed|slow|swap|ramp
@@ -91,7 +94,7 @@ lock:  ## pin every dependency anew (needs uv and npm)
 	for name in image image-onnx; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-header -c requirements/dev.txt pyproject.toml -o requirements/$$name.txt \
 	  $$(test $$name = image && echo --extra sklearn --extra python --extra parquet) \
-	  --extra onnx --extra postgres --extra s3 --extra tracing; done
+	  --extra onnx --extra postgres --extra s3 --extra gcs --extra tracing; done
 	printf 'flit_core>=3.11,<4\npip>=25\n' | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	  --no-emit-index-url --no-emit-find-links --no-header - -o requirements/image-build.txt
 	cd requirements/node && npm install --package-lock-only

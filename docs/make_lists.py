@@ -71,7 +71,7 @@ empty for requests that reached none; a closed version's series go ten minutes l
 |---|---|
 | `protocol` | invocations |
 | `outcome` | of a request: ok, client_error, model_error, rejected, timeout, internal: what happened, whatever the status; of a load or a step of one: ok, failed |
-| `stage` | of a request: decode, queue, predict, encode; of a load: fetch, verify (open it, compare it with its seal), load, prove (and warm up) |
+| `stage` | of a request: decode, queue, predict, encode; of a load: fetch, environment (found or built), verify (open it, compare it with its seal), load, prove (and warm up) |
 | `reason` | why a batch went: idle (the model had nothing to do), freed (it had just finished another), full (`--max-rows` reached), alone (rows that are not joined); of a refused version: the code of the error, as `proof_failed`, `seal_broken`, `code_not_trusted` or `internal` |
 | `limit` | what a refused request met: rows (`--max-queue-rows`), wait (`--max-wait`), deadline (its own), requests (`--max-inflight`), bytes (`--max-inflight-bytes`) |
 | `kind` | load (first version), swap, revert (back to the version kept warm) |

@@ -21,7 +21,7 @@ from time import perf_counter, process_time
 
 from penstock.cli.serve import keep_memory_together
 from penstock.loading import LoadOptions, load_path
-from penstock.loading.pace import gently
+from penstock.pace import gently
 from penstock.server.run import _SWITCH_SECONDS
 from penstock.serving.garbage import settle
 from penstock.serving.stage import load_beside

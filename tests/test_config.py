@@ -193,7 +193,7 @@ def example(name: str) -> tuple[str, Any]:
     special = {"models": ("a b", ("a", "b")), "max_body_bytes": ("4096", 4096), "workers": ("1", 1)}
     special["max_inflight_bytes"] = special["max_body_bytes"]
     special["access_log_sample"] = special["trace_sample"] = ("0.25", 0.25)
-    special["memory_limit"] = ("2GiB", "2GiB")
+    special["memory_limit"] = ("2GiB", 2 * 1024**3)
     special["predict_route"] = special["health_route"] = ("/other", "/other")
     if name in special:
         return special[name]

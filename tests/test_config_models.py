@@ -113,7 +113,7 @@ def test_the_agreed_ones_are_there() -> None:
         ("[models.iris]\nport = 1", "penstock.toml, [models.iris]: port holds for the whole server"),
         ("[models.iris]\nmodel = 3", "penstock.toml, [models.iris]: model cannot be 3."),
         ("[models.iris]\nmodel = 'models:/'", "penstock.toml, [models.iris]: "),
-        ("[models.iris]\nmodel = 's3://a/b'", "penstock.toml, [models.iris]: Models cannot be read from s3"),
+        ("[models.iris]\nmodel = 'https://a/b'", "penstock.toml, [models.iris]: Models cannot be read from https"),
         ("[models.'a/b']\nmodel = './x'", "penstock.toml, [models.a/b]: 'a/b' cannot be a model name."),
         ("[models.'a=b']\nmodel = './x'", "penstock.toml, [models.a=b]: 'a=b' cannot be a model name."),
         ("[models]\niris = 'models:/iris@x'", "penstock.toml: models.iris is no table."),

@@ -8,7 +8,7 @@ import pytest
 
 import penstock
 from penstock.errors import error_code
-from penstock.metrics import _FAMILIES, DISPATCH_REASONS, LOAD_STAGES, OUTCOMES, STAGES, Metrics
+from penstock.metrics import DISPATCH_REASONS, FAMILIES, LOAD_STAGES, OUTCOMES, STAGES, Metrics
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_the_steps_of_a_load_are_timed_and_how_they_went(metrics: Metrics) -> No
     def count(stage: str, outcome: str) -> float | None:
         return value("penstock_load_stage_seconds_count", {"model": "m", "stage": stage, "outcome": outcome})
 
-    assert [count(stage, "ok") for stage in LOAD_STAGES] == [1, 1, 1, 1]
+    assert [count(stage, "ok") for stage in LOAD_STAGES] == [1] * len(LOAD_STAGES)
     assert count("prove", "failed") == 1
     assert count("load", "failed") is None
 
@@ -165,7 +165,7 @@ def test_versions_may_come_and_go_during_a_scrape(metrics: Metrics) -> None:
         metrics.version("m", str(number))
     families = metrics.registry.collect()
     next(families)
-    children = metrics._versions._children(_FAMILIES[0])
+    children = metrics._versions._children(FAMILIES[0])
     next(children)
     metrics.version("m", "new")
     metrics.forget_version("m", "2")

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import sys
-import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from http_stand_in import answering
 from penstock.artifacts import PackageCache, RemoteStore, fetch_package, open_store
 from penstock.artifacts.remote_files import RemoteFiles
 from penstock.errors import (
@@ -230,40 +228,9 @@ def test_drivers_that_are_missing(cache: PackageCache, monkeypatch: pytest.Monke
             open_store(url, cache).fetch("m/a", "0" * 64)
         return caught.value.hint
 
-    assert hint("gs://bucket/models") == "Install it with: pip install 'gcsfs'"
+    assert hint("abfs://container/models") == "Install it with: pip install 'adlfs'"
     monkeypatch.setitem(sys.modules, "s3fs", None)
     monkeypatch.delitem(import_module("fsspec.registry")._registry, "s3", raising=False)
     assert hint("s3://bucket/models") == "Install it with: pip install 'penstock[s3]'"
     monkeypatch.setitem(sys.modules, "fsspec", None)
     assert hint("s3://bucket/models") == "Install it with: pip install 'penstock[s3]'"
-
-
-def answering(status: int, text: str) -> Any:
-    """A server that answers everything alike."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def answer(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            self.send_response(status)
-            self.send_header("Content-Type", "application/xml")
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(text.encode())
-
-        do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = answer
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    @contextmanager
-    def running() -> Any:
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-    return running()

@@ -31,7 +31,7 @@ def test_what_is_none(text: str) -> None:
 
 
 def test_for_people() -> None:
-    assert [shown_size(n) for n in (0, 999, 1000, 10 * 1024**3)] == ["0 bytes", "999 bytes", "1.0 kB", "10.7 GB"]
+    assert [shown_size(n) for n in (0, 999, 1000, 10 * 1024**3)] == ["0 B", "999 B", "1.0 kB", "10.7 GB"]
 
 
 def test_as_a_setting() -> None:

@@ -23,8 +23,8 @@ def parse_size(text: str | int) -> int:
 
 
 def shown_size(size: int) -> str:
-    """Bytes for people, in decimal units."""
+    """Bytes as a person reads them, in decimal units: 27.4 kB."""
     for unit, bytes_ in (("TB", 1000**4), ("GB", 1000**3), ("MB", 1000**2), ("kB", 1000)):
         if size >= bytes_:
             return f"{size / bytes_:.1f} {unit}"
-    return f"{size} bytes"
+    return f"{size} B"

@@ -30,6 +30,7 @@ from penstock.errors import CodeNotTrusted, FlavorUnknown
 from penstock.loading import LoadOptions
 from penstock.metrics import Metrics
 from penstock.registry.memory import MemoryRegistry
+from penstock.serving import version_loader
 from penstock.serving.gateway import Gateway
 from penstock.serving.guard import SignatureGuard
 from penstock.serving.isolated import Isolation
@@ -126,12 +127,26 @@ async def test_in_a_worker_each_model_is_loaded_by_its_own_settings(
     models = {name: _told(ServedModel(name, metrics), settings.of(name), metrics, lambda: False) for name in ("a", "b")}
     loads: dict[str, LoadOptions] = {}
 
-    def load_served(path: Path, options: LoadOptions, isolation: Isolation, who: str, timed: object) -> None:
+    def load_served(
+        path: Path, options: LoadOptions, isolation: Isolation, who: str, timed: object, launched: object
+    ) -> None:
         loads[path.name] = options
 
-    monkeypatch.setattr(assembly, "load_served", load_served)
+    monkeypatch.setattr(version_loader, "load_served", load_served)
     for name, model in models.items():
         model._load(Path(name), "1")
     assert loads["b"].threads >= 1
     assert loads["a"] == replace(loads["b"], trust_code=True, threads=3)
     assert (models["a"]._serving.timeout, models["b"]._serving.timeout) == (7.0, 60.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "threads"),
+    [({}, 0), ({"instances": 2}, 4), ({"instances": 16}, 1), ({"instances": 2, "workers": 2}, 2),
+     ({"instances": 2, "threads": 3}, 3), ({"threads": 3}, 3), ({"workers": 2}, 0)],
+)  # fmt: skip
+def test_processes_of_one_version_share_the_cores(
+    settings: dict[str, Any], threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assembly, "usable_cores", lambda: 8)
+    assert isolation_of(ServerSettings(**settings)).threads == threads

@@ -141,7 +141,7 @@ class TestDoctor:
 def test_processors(
     settings: dict[str, Any], cores: int, quota: float | None, advice: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("penstock.server.processes.usable_cores", lambda: cores)
+    monkeypatch.setattr("penstock.cores.usable_cores", lambda: cores)
     monkeypatch.setattr(checks, "_cgroup_cores", lambda: quota)
     (found,) = checks._processor(Settings(**settings), {})
     assert advice in found.advice

@@ -103,6 +103,33 @@ def test_file_urls_are_paths(elsewhere: Path) -> None:
         parse_reference("file://elsewhere/srv/m")
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("s3://bucket/models/iris", ModelReference("iris", url="s3://bucket/models/iris")),
+        ("gs://bucket/models/iris%20v1//", ModelReference("iris-v1", url="gs://bucket/models/iris%20v1")),
+        ("S3://bucket", ModelReference("bucket", url="s3://bucket")),
+        ("x=s3://bucket/m", ModelReference("x", url="s3://bucket/m")),
+        ("s3://bucket/a=b", ModelReference("a-b", url="s3://bucket/a=b")),
+        (
+            "abfs://box@account.dfs.core.windows.net/m",
+            ModelReference("m", url="abfs://box@account.dfs.core.windows.net/m"),
+        ),
+    ],
+)
+def test_urls_of_object_stores(text: str, expected: ModelReference) -> None:
+    assert parse_reference(text) == expected
+    assert not expected.follows
+    assert not expected.needs_registry
+    assert str(expected) == expected.url
+
+
+def test_a_password_in_a_url_is_not_repeated() -> None:
+    with pytest.raises(ConfigError, match="holds a password") as caught:
+        parse_reference("x=sftp://ann:secret@host/model")
+    assert "secret" not in str(caught.value)
+
+
 def test_a_tilde_is_the_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/ann")
     assert parse_reference("m=~/models/fraud").path == Path("/home/ann/models/fraud")
@@ -143,8 +170,12 @@ def test_a_directorys_name_becomes_one_that_urls_can_hold(directory: str, name: 
         ("runs:/abc", ConfigError),
         ("runs:/abc/", ConfigError),
         ("runs:model", ConfigError),
-        ("s3://bucket/model", Unsupported),
         ("https://host/model", Unsupported),
+        ("s3://", ConfigError),
+        ("s3:///", ConfigError),
+        ("simplecache::s3://bucket/model", ConfigError),
+        ("://bucket/model", ConfigError),
+        ("sftp://ann:secret@host/model", ConfigError),
     ],
 )
 def test_what_means_nothing_is_refused(text: str, error: type[Exception]) -> None:
@@ -152,7 +183,7 @@ def test_what_means_nothing_is_refused(text: str, error: type[Exception]) -> Non
         parse_reference(text)
 
 
-@pytest.mark.parametrize("text", ["models:/fraud@canary", "models:/fraud/3", "/srv/m"])
+@pytest.mark.parametrize("text", ["models:/fraud@canary", "models:/fraud/3", "/srv/m", "s3://b/m"])
 def test_a_reference_prints_as_it_is_written(text: str) -> None:
     assert str(parse_reference(text)) == text
     assert str(parse_reference(f"x={text}")) == text

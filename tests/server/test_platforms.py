@@ -84,6 +84,12 @@ def test_where_sagemaker_unpacks_models(iris_package: Path, tmp_path: Path) -> N
     assert platform_models({"SM_MODEL_DIR": str(tmp_path)}) == (f"model={tmp_path}",)
 
 
+def test_where_vertex_keeps_models(iris_package: Path) -> None:
+    both = {"SM_MODEL_DIR": str(iris_package), "AIP_STORAGE_URI": "gs://caip-tenant/artifacts"}
+    assert platform_models(both) == ("model=gs://caip-tenant/artifacts",)
+    assert platform_models({**both, "AIP_STORAGE_URI": ""}) == (f"model={iris_package}",)
+
+
 def test_a_server_that_sagemaker_starts(launch: Launch, iris_package: Path) -> None:
     server = launch(SM_MODEL_DIR=str(iris_package)).wait_ready()
     rows = json.loads((iris_package / "serving_input_example.json").read_bytes())

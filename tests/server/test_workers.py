@@ -15,9 +15,9 @@ import httpx
 import numpy as np
 import pytest
 
+from penstock.cores import usable_cores
 from penstock.package.save import save_model
 from penstock.registry import Registry
-from penstock.server.processes import usable_cores
 from server import test_swap
 from server.conftest import Connection, Launch, ServerProcess, samples
 from server.test_swap import Load, metrics_of

@@ -98,6 +98,10 @@ def test_conflicting_versions_of_scikit_learn_are_served_and_scored_side_by_side
             assert found
             for name, version in zip(packages, VERSIONS, strict=True):
                 assert ask(found[1], name) == [f"{version}: 0", f"{version}: 2"]
+            with urllib.request.urlopen(f"{found[1]}/metrics", timeout=30) as answer:
+                lines = answer.read().decode().split("\n")
+            built = 'penstock_load_stage_seconds_count{model="%s",outcome="ok",stage="environment"} 1.0'
+            assert {built % name for name in packages} <= set(lines)
         finally:
             server.send_signal(signal.SIGTERM)
             server.wait(60)

@@ -39,8 +39,12 @@ class FakeRunner:
 
     together = 1
 
-    def __init__(self, function: Function = identity, *, slots: int = 1) -> None:
+    def __init__(
+        self, function: Function = identity, *, slots: int = 1, ahead: int = 0, seconds: float = 0.001
+    ) -> None:
         self.slots = slots
+        self.ahead = ahead
+        self.seconds = seconds
         self.function = function
         self.calls: list[Payload] = []
         self.running = 0
@@ -59,14 +63,14 @@ class FakeRunner:
         return [call.rows for call in self.calls]
 
     async def run(self, payload: Payload, params: Mapping[str, Any]) -> tuple[Payload, float]:
-        assert self.running < self.slots, "more calls at once than there are slots"
+        assert self.running < self.slots + self.ahead, "more calls at once than there are slots"
         self.running += 1
         self.most_at_once = max(self.most_at_once, self.running)
         self.calls.append(payload)
         try:
             await asyncio.sleep(0)
             await self._free.wait()
-            return self.function(payload, params), 0.001
+            return self.function(payload, params), self.seconds
         finally:
             self.running -= 1
 

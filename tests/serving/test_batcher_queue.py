@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from penstock.errors import Closing, Overloaded, PredictError
-from penstock.payload import Value
+from penstock.payload import Payload, Value
 from penstock.serving.batcher import Answer, Batcher
 from serving.fakes import FakeRunner, Watching, fails_on, settle, tensors, values_of
 
@@ -198,6 +198,41 @@ class TestUnjoined:
         batcher = batcher_of(runner, joined=False)
         assert await answers(*(ask(batcher, v) for v in range(4))) == [[v] for v in range(4)]
         assert runner.most_at_once == 1
+
+    @pytest.mark.parametrize(("seconds", "most"), [(0.0005, 5), (0.0015, 4), (0.01, 2)])
+    async def test_a_quick_model_in_another_process_is_asked_ahead(self, seconds: float, most: int) -> None:
+        """With what it will have answered within 2 ms, and no more than it takes."""
+        runner = FakeRunner(slots=2, ahead=3, seconds=seconds)
+        batcher = batcher_of(runner, joined=False)
+        assert await answers(ask(batcher, 0)) == [[0]]  # nothing is known before
+        runner.hold()
+        tasks = [ask(batcher, n) for n in range(8)]
+        await settle()
+        assert runner.running == most
+        runner.release()
+        assert await answers(*tasks) == [[n] for n in range(8)]
+        assert [values_of(call)[0] for call in runner.calls] == [0, *range(8)]
+        assert runner.most_at_once == most
+
+    async def test_a_runner_that_refuses_at_once_fails_its_sender_and_goes_on(self) -> None:
+        runner = FakeRunner()
+        batcher = batcher_of(runner, joined=False)
+
+        def refuse(payload: Payload, params: Any) -> Any:
+            raise PredictError("No.")
+
+        runner.run, run = refuse, runner.run  # type: ignore[method-assign]
+        assert await answers(ask(batcher, 1), ask(batcher, 2)) == ["No.", "No."]
+        runner.run = run  # type: ignore[method-assign]
+        assert await answers(ask(batcher, 3)) == [[3]]
+
+    async def test_a_runner_that_gives_up_its_calls_fails_their_senders(self) -> None:
+        runner = FakeRunner()
+        batcher = batcher_of(runner, joined=False)
+        given_up: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        given_up.cancel()
+        runner.run = lambda payload, params: given_up  # type: ignore[assignment,method-assign]
+        assert await answers(ask(batcher, 1)) == ["This version is being closed."]
 
     async def test_a_failure_is_its_senders(self) -> None:
         batcher = batcher_of(FakeRunner(fails_on(1), slots=2), joined=False)

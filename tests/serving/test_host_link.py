@@ -142,5 +142,50 @@ async def test_a_caller_that_left_harms_nobody(rogue: Rogue) -> None:
 
 async def test_rows_that_no_process_can_be_handed(rogue: Rogue) -> None:
     with pytest.raises(MalformedInput, match="cannot be handed"):
-        rogue.link.predict(Value(object()), None)
+        await rogue.link.predict(Value(object()), None)
     assert rogue.link.load == 0
+
+
+async def test_a_question_that_is_too_large_is_its_senders_fault(rogue: Rogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penstock.host.messages.MOST_BODY", 100)
+    with pytest.raises(MalformedInput, match=r"cannot be handed .* more than one message may have"):
+        await rogue.link.predict(tensors(*range(100)), None)
+    assert rogue.link.load == 0
+
+
+async def test_what_is_asked_while_the_process_is_busy_goes_in_one_piece(rogue: Rogue) -> None:
+    asked = [rogue.link.predict(tensors(number), None) for number in range(5)]
+    await asyncio.sleep(0)
+    read = Incoming()
+    frames, sizes = [], []
+    while len(frames) < 5:
+        sizes.append(await asyncio.get_running_loop().sock_recv_into(rogue.sock, read.room()))
+        frames += read.filled(sizes[-1])
+    assert [frame.id for frame in frames] == [1, 2, 3, 4, 5]
+    assert len(sizes) <= 2  # the first one does not wait
+    for frame in frames:
+        await rogue.say(*answer_of(frame.id, tensors(10 * frame.id)))
+    assert [values_of((await answer)[0]) for answer in asked] == [[10], [20], [30], [40], [50]]
+
+
+async def test_what_was_asked_goes_out_before_the_wire_is_closed(rogue: Rogue) -> None:
+    asked = [rogue.link.predict(tensors(number), None) for number in range(3)]
+    rogue.link.finish()
+    read = Incoming()
+    frames = []
+    while count := await asyncio.get_running_loop().sock_recv_into(rogue.sock, read.room()):
+        frames += read.filled(count)
+    assert [frame.id for frame in frames] == [1, 2, 3]
+    rogue.sock.close()
+    for answer in asked:
+        with pytest.raises(ModelProcessLost):
+            await asyncio.wait_for(answer, 10)
+
+
+async def test_asking_after_the_end_is_an_error_like_any_other_loss(rogue: Rogue) -> None:
+    asked = await rogue.ask()
+    rogue.sock.close()
+    with pytest.raises(ModelProcessLost):
+        await asyncio.wait_for(asked, 10)
+    with pytest.raises(ModelProcessLost, match="ended; this request is lost"):
+        await rogue.link.predict(tensors(1), None)

@@ -206,3 +206,13 @@ async def test_a_model_that_waits_is_asked_side_by_side(package: Path) -> None:
         began = perf_counter()
         await asyncio.gather(*(answer(servable, faulty.sleeps, 0.5) for _ in range(4)))
         assert perf_counter() - began < 1.5  # one after the other they would take two seconds
+
+
+def environment_of(pid: int | None) -> list[bytes]:
+    return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+
+
+async def test_its_libraries_keep_to_their_share_of_threads(package: Path) -> None:
+    async with apart(package, threads=3) as servable:
+        environment = environment_of(servable.processes[0].pid)
+        assert {b"OMP_NUM_THREADS=3", b"OPENBLAS_NUM_THREADS=3", b"MKL_NUM_THREADS=3"} <= set(environment)

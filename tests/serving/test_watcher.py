@@ -17,9 +17,10 @@ from penstock.loading import LoadedModel
 from penstock.metrics import Metrics
 from penstock.registry import ModelVersion, NewVersion
 from penstock.registry.memory import MemoryRegistry
+from penstock.serving.pinned import Pinned
 from penstock.serving.served_model import ServedModel
 from penstock.serving.stage import LoadedVersion, LocalStage, in_a_thread
-from penstock.serving.watcher import Follower, FollowOptions, Pinned
+from penstock.serving.watcher import Follower, FollowOptions
 from serving.fakes import FakePredictor, loaded, until
 
 

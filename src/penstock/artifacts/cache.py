@@ -29,7 +29,7 @@ log = logging.getLogger("penstock.artifacts")
 
 DEFAULT_SIZE = "10GiB"
 
-_DIGEST = "digest"
+DIGEST = "digest"
 _ENTRY = re.compile(r"[0-9a-f]{32}")
 _LEFT = re.compile(r"\.([0-9a-f]{32})\..+")
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -143,7 +143,7 @@ class PackageCache:
         package.verify()
         if digest is not None and package.digest != digest:
             raise SealBroken(f"What came is another package ({package.digest[:12]}) than was wanted ({digest[:12]}).")
-        (directory / _DIGEST).write_text(package.digest + "\n", encoding="ascii")
+        (directory / DIGEST).write_text(package.digest + "\n", encoding="ascii")
         (directory / ORIGIN).write_text(json.dumps(identity) + "\n", encoding="utf-8")
 
     # -- locks and removing ------------------------------------------------------------------------------------------
@@ -216,7 +216,7 @@ def _intact(entry: Path, name: str) -> bool:
     try:
         package = PackagedModel.open(entry / name)
         package.verify()
-        return package.digest == (entry / _DIGEST).read_text(encoding="ascii").strip()
+        return package.digest == (entry / DIGEST).read_text(encoding="ascii").strip()
     except (PackageError, OSError, ValueError):
         return False
 

@@ -8,6 +8,7 @@ taken from it that was not registered.
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from pathlib import Path
 
 from penstock.artifacts.cache import PackageCache
@@ -16,7 +17,7 @@ from penstock.errors import PackageNotFound, SealBroken
 from penstock.package import PackagedModel
 from penstock.package.seal import SEAL, listing
 
-_SEAL_LIMIT = 16 * 1024 * 1024
+SEAL_LIMIT = 16 * 1024 * 1024
 
 # The directory of a package of which neither name nor digest is known.
 _NAMELESS = "package"
@@ -47,38 +48,46 @@ class RemoteStore:
             return self._cache.fetch((url,), _NAMELESS, lambda target: self._files.copy(url, target))
         # By content alone: what two registries have both, or one under two names, is kept once.
         return self._cache.fetch(
-            ("package", digest), digest[:12], lambda target: self._download(url, digest, target), digest=digest
+            identity_of(digest), digest[:12], partial(download_sealed, self._files, url, digest), digest=digest
         )
 
     def remove(self, key: str) -> None:
         url = f"{self.url}/{key}"
         self._files.remove(f"{url}/{SEAL}")
-        for name in self._files.sizes(url):
+        for name in self._files.files_below(url):
             self._files.remove(f"{url}/{name}")
-
-    def _download(self, url: str, digest: str, target: Path) -> None:
-        seal = self._files.read(f"{url}/{SEAL}", _SEAL_LIMIT)
-        if hashlib.sha256(seal).hexdigest() != digest:
-            raise SealBroken(f"{url} is another package, or damaged: its {SEAL} is not that of {digest[:12]}.")
-        (target / SEAL).write_bytes(seal)
-        for line in seal.decode("utf-8", "replace").splitlines():
-            expected, _, name = line.partition("  ")
-            if self._files.download(url, name, target) != expected:
-                raise SealBroken(
-                    f"{url}/{name} is not as it was sealed: it is damaged, cut short, or another file.",
-                    hint="Delete it there and register the package again, which uploads it anew.",
-                )
 
     def _is_complete(self, package: PackagedModel, url: str) -> bool:
         """Whether the package is there: its seal, and every file in its size. What is inside is checked when it is
         fetched."""
         try:
-            if self._files.read(f"{url}/{SEAL}", _SEAL_LIMIT) != listing(package.hashes):
+            if self._files.read(f"{url}/{SEAL}", SEAL_LIMIT) != listing(package.hashes):
                 return False
         except PackageNotFound:
             return False
-        there = self._files.sizes(url)
-        return all(there.get(name) == (package.path / name).stat().st_size for name in package.hashes)
+        sizes = {name: listed.size for name, listed in self._files.files_below(url).items()}
+        return all(sizes.get(name) == (package.path / name).stat().st_size for name in package.hashes)
 
     def __repr__(self) -> str:
         return f"<RemoteStore {self.url}>"
+
+
+def identity_of(digest: str) -> tuple[str, str]:
+    """What a package of a known digest is kept as in the cache, wherever it came from."""
+    return ("package", digest)
+
+
+def download_sealed(files: RemoteFiles, url: str, digest: str, target: Path) -> None:
+    """Copies what the seal at a URL lists, and nothing else. Raises SealBroken where it is not the one of that digest,
+    or a file not what it lists."""
+    seal = files.read(f"{url}/{SEAL}", SEAL_LIMIT)
+    if hashlib.sha256(seal).hexdigest() != digest:
+        raise SealBroken(f"{url} is another package, or damaged: its {SEAL} is not that of {digest[:12]}.")
+    (target / SEAL).write_bytes(seal)
+    for line in seal.decode("utf-8", "replace").splitlines():
+        expected, _, name = line.partition("  ")
+        if files.download(url, name, target) != expected:
+            raise SealBroken(
+                f"{url}/{name} is not as it was sealed: it is damaged, cut short, or another file.",
+                hint="Delete it there and register the package again, which uploads it anew.",
+            )

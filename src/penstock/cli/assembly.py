@@ -7,15 +7,19 @@ import asyncio
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 
 from starlette.types import ASGIApp
 
+from penstock.artifacts import PackageCache, default_cache
+from penstock.artifacts.remote_package import RemotePackage
 from penstock.cli.environments import builds_environments, environments_of, interpreter_for
 from penstock.cli.observing import observers_of
 from penstock.config import Settings
+from penstock.cores import threads_each, usable_cores
 from penstock.errors import ConfigError
 from penstock.host.starting import Interpreter
 from penstock.loading import LoadOptions, Timed, fetch_reference
@@ -31,13 +35,14 @@ from penstock.server.run import RunOptions, port_of, serve
 from penstock.serving.admission import Intake
 from penstock.serving.gateway import Gateway
 from penstock.serving.guard import SignatureGuard
-from penstock.serving.isolated import GRACE, Isolation, Loaded, load_served, own_interpreter
+from penstock.serving.isolated import GRACE, Isolation, Loaded, own_interpreter
 from penstock.serving.pattern import Join, Member, Pattern
+from penstock.serving.pinned import Pinned
 from penstock.serving.servable import ServingOptions, slots_of
 from penstock.serving.served_model import ServedModel
 from penstock.serving.stage import LoadedVersion, LocalStage, in_a_thread
-from penstock.serving.watcher import Follower, FollowOptions, Pinned, Source
-from penstock.sizes import parse_size
+from penstock.serving.version_loader import VersionLoader
+from penstock.serving.watcher import Follower, FollowOptions, Source
 
 
 async def serve_forever(
@@ -71,7 +76,7 @@ def parse_models(settings: Settings) -> list[ModelReference]:
 @contextmanager
 def registry_of(settings: Settings, references: list[ModelReference]) -> Iterator[Registry | None]:
     """The registry, open, if one of the models is in it."""
-    if all(r.path is not None for r in references):
+    if not any(r.needs_registry for r in references):
         yield None
         return
     registry = open_registry(
@@ -136,7 +141,8 @@ def isolation_of(settings: Settings) -> Isolation:
     return Isolation(
         mode=mode,
         instances=settings.instances,
-        memory_limit=parse_size(settings.memory_limit or 0),
+        memory_limit=settings.memory_limit,
+        threads=settings.threads or (0 if settings.instances == 1 else threads_of(settings) // settings.instances or 1),
         slots=slots_of(serving_options_of(settings)),
         time_limit=settings.timeout + GRACE,
         interpreter=interpreter,
@@ -210,9 +216,10 @@ def _source(
 ) -> Source:  # fmt: skip
     if not reference.follows:
         timed = metrics.load_stages(served.name)
-        load = load_of(settings, reference.served_as, timed)
+        loader = loader_of(settings, reference.served_as, timed)
         stage = LocalStage(served, metrics, serving_options_of(settings))
-        return Pinned(stage, partial(asyncio.to_thread, _load_pinned, reference, registry, load, timed), metrics)
+        prepare = partial(asyncio.to_thread, _load_pinned, settings, reference, registry, loader, timed)
+        return Pinned(stage, prepare, metrics, loads=loader)
     assert registry is not None
     return _follower(
         settings,
@@ -233,15 +240,15 @@ def _follower(
     stage = LocalStage(served, metrics, serving_options_of(settings))
     fetch = fetch_of(settings, registry, lambda: stage.current)
     timed = metrics.load_stages(served.name)
-    load = load_of(settings, served.name, timed)
+    loader = loader_of(settings, served.name, timed)
 
     def load_version(version: ModelVersion) -> Loaded:
         with timed("fetch"):
             path = fetch(version)
-        return load(path, version.version)
+        return loader.load(path, version.version)
 
-    follow = follow_options_of(settings)
-    return Follower(stage, resolve, in_a_thread(load_version, busy), metrics, follow=follow, last=last, away=away)
+    prepare, follow = in_a_thread(load_version, busy), follow_options_of(settings)
+    return Follower(stage, resolve, prepare, metrics, follow=follow, last=last, away=away, loads=loader)
 
 
 def last_of(reference: ModelReference, registry: Registry) -> LastResolution:
@@ -249,14 +256,16 @@ def last_of(reference: ModelReference, registry: Registry) -> LastResolution:
     return LastResolution(registry.cache.root, registry.place, str(reference))
 
 
-def load_of(settings: Settings, name: str, timed: Timed) -> Callable[[Path, str], Loaded]:
-    """How a package in a directory becomes a version of the model of this name, here or in processes of its own."""
-    options, isolation = load_options_of(settings), isolation_of(settings)
+def loader_of(settings: Settings, name: str, timed: Timed, *, threads: int = 0) -> VersionLoader:
+    """How packages become versions of the model of this name, here or in processes of their own. `threads` are a
+    model's where the settings say nothing."""
+    options = load_options_of(settings)
+    return VersionLoader(replace(options, threads=options.threads or threads), isolation_of(settings), name, timed)
 
-    def load(path: Path, version: str) -> Loaded:
-        return load_served(path, options, isolation, f"{name} version {version}" if version else name, timed)
 
-    return load
+def threads_of(settings: Settings) -> int:
+    """How many threads the models of one server process may use: all cores, or a worker's share."""
+    return settings.threads or threads_each(usable_cores(), max(1, settings.workers))
 
 
 def fetch_of(
@@ -269,14 +278,34 @@ def fetch_of(
 
 
 def _load_pinned(
-    reference: ModelReference, registry: Registry | None, load: Callable[[Path, str], Loaded], timed: Timed
+    settings: Settings, reference: ModelReference, registry: Registry | None, loader: VersionLoader, timed: Timed
 ) -> LoadedVersion:
     with timed("fetch"):
-        version, path = fetch_reference(reference, registry, resolve_pinned)
-    loaded = load(path, version)
+        version, path = fetch_pinned(settings, reference, registry)
+    loaded = loader.load(path, version)
     return LoadedVersion(version or loaded.digest[:12], loaded)
 
 
-def resolve_pinned(reference: ModelReference, registry: Registry) -> ModelVersion:
-    """A version named by its number; while the registry is away, what that was."""
+def fetch_pinned(settings: Settings, reference: ModelReference, registry: Registry | None) -> tuple[str, Path]:
+    """The package of a model that stays as it is, as a directory, and its version's number, where it has one. While the
+    registry or the store is away, what was there the last time."""
+    cache = cache_of(settings)
+    return fetch_reference(
+        reference, registry, _resolve_pinned, fetch_url=lambda url: RemotePackage(url, cache).fetch_or_recall()
+    )
+
+
+def _resolve_pinned(reference: ModelReference, registry: Registry) -> ModelVersion:
     return resolve_or_recall(partial(reference.resolve, registry), last_of(reference, registry))
+
+
+def fetch_now(settings: Settings, reference: ModelReference, registry: Registry | None) -> tuple[str, Path]:
+    """The same for a command that ends: who is away cannot be asked, and that is an error."""
+    cache = cache_of(settings)
+    return fetch_reference(reference, registry, fetch_url=lambda url: RemotePackage(url, cache).fetch())
+
+
+def cache_of(settings: Settings) -> PackageCache:
+    """Where packages from elsewhere are kept."""
+    root = Path(settings.cache).expanduser().absolute() if settings.cache else default_cache()
+    return PackageCache(root, settings.cache_size)

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from penstock.cli.console import human_size
 from penstock.errors import DependencyMissing, PenstockError
+from penstock.sizes import shown_size
 
 if TYPE_CHECKING:
     from penstock.config import Settings
@@ -62,7 +62,8 @@ _EXTRAS = {
     "python": ("cloudpickle", "Python models"),
     "parquet": ("pyarrow", "Parquet and Arrow"),
     "postgres": ("psycopg", "a registry in PostgreSQL"),
-    "s3": ("s3fs", "artifacts in S3"),
+    "s3": ("s3fs", "models and artifacts in S3"),
+    "gcs": ("gcsfs", "the same in Google Cloud Storage"),
 }
 
 
@@ -82,7 +83,7 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 
 
 def _processor(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
-    from penstock.server.processes import usable_cores
+    from penstock.cores import usable_cores
 
     cores, quota = usable_cores(), _cgroup_cores()
     workers = settings.workers or cores
@@ -140,7 +141,7 @@ def _memory() -> Iterator[Finding]:
     limit = memory_limit()
     if limit is not None:
         state, advice = (LOOK, "A server takes 100 to 200 MB beside its models.") if limit < 300e6 else (OK, "")
-        yield Finding(state, "memory", human_size(limit), advice)
+        yield Finding(state, "memory", shown_size(limit), advice)
 
 
 def _files(settings: Settings) -> Iterator[Finding]:
@@ -193,7 +194,7 @@ def _cache(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     free = shutil.disk_usage(there).free
     low = free < 2_000_000_000
     advice = "Packages from a registry are kept there: make room." if low else ""
-    yield Finding(LOOK if low else OK, "cache", f"{place}, {human_size(free)} free", advice)
+    yield Finding(LOOK if low else OK, "cache", f"{place}, {shown_size(free)} free", advice)
 
 
 def _models(settings: Settings) -> Iterator[Finding]:
@@ -208,7 +209,7 @@ def _models(settings: Settings) -> Iterator[Finding]:
     yield from _uv(settings, references)
     registry: Registry | None = None
     try:
-        if any(r.path is None for r in references) or not settings.models:
+        if any(r.needs_registry for r in references) or not settings.models:
             registry, finding = _registry(settings, wanted=bool(references))
             yield finding
         for reference in references:
@@ -255,16 +256,16 @@ def _registry(settings: Settings, *, wanted: bool) -> tuple[Registry | None, Fin
 
 
 def _model(reference: ModelReference, registry: Registry | None, settings: Settings) -> Iterator[Finding]:
+    from penstock.cli.assembly import fetch_now
     from penstock.cli.environments import builds_environments
-    from penstock.loading import fetch_reference
     from penstock.package import PackagedModel
 
     name = reference.served_as
-    if reference.path is None and registry is None:
+    if reference.needs_registry and registry is None:
         yield Finding(FAILS, name, f"{reference} cannot be looked up: the registry does not answer")
         return
     try:
-        version, path = fetch_reference(reference, registry)
+        version, path = fetch_now(settings, reference, registry)
         packaged = PackagedModel.open(path)
         packaged.verify()
         flavor = packaged.flavor().name
@@ -277,7 +278,7 @@ def _model(reference: ModelReference, registry: Registry | None, settings: Setti
         return
     digest = f"{packaged.digest[:12]}{'' if packaged.sealed else ', not sealed'}"
     which = f"version {version} ({digest})" if version else digest
-    yield Finding(OK, name, f"{which}, {flavor}, {human_size(packaged.size_bytes)}")
+    yield Finding(OK, name, f"{which}, {flavor}, {shown_size(packaged.size_bytes)}")
     yield from _trust(name, reasons, settings)
     yield from _environment(name, packaged, settings) if apart else _versions(name, packaged, settings)
     yield from _room(name, packaged, settings)
@@ -347,8 +348,8 @@ def _room(name: str, packaged: PackagedModel, settings: Settings) -> Iterator[Fi
     needed = packaged.size_bytes * 2 * max(1, settings.workers)
     if limit is not None and needed > 0.7 * limit:
         yield Finding(
-            LOOK, name, f"two versions of it in {max(1, settings.workers)} worker(s) are {human_size(needed)} on disk "
-            f"alone, and there is {human_size(limit)} of memory",
+            LOOK, name, f"two versions of it in {max(1, settings.workers)} worker(s) are {shown_size(needed)} on disk "
+            f"alone, and there is {shown_size(limit)} of memory",
             "Give it more memory, or use fewer workers.",
         )  # fmt: skip
 

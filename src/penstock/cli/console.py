@@ -27,13 +27,3 @@ def print_table(screen: Console, table: Any) -> None:
     with screen.capture() as captured:
         screen.print(table)
     sys.stdout.write("\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n")
-
-
-def human_size(count: int) -> str:
-    """Bytes as a person reads them: 27.4 kB."""
-    size = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000 or unit == "GB":
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    raise AssertionError

@@ -61,7 +61,7 @@ def build(models: tuple[str, ...], file: Path | None, **flags: Any) -> None:
         values["models"] = models
     settings, _ = load_settings(values, os.environ, file)
     if not settings.models:
-        raise click.UsageError("Name a model: a package's directory, or a name in the registry.")
+        raise click.UsageError("Name a model: a package's directory or URL, or a name in the registry.")
     set_up_logging(format=settings.log_format, level=settings.log_level)
 
     def wanted(name: str) -> bool:
@@ -71,7 +71,7 @@ def build(models: tuple[str, ...], file: Path | None, **flags: Any) -> None:
     environments = environments_of(settings.cache, settings.wheels)
     built = 0
     with registry_of(settings, references) as registry:
-        for name, fetch in _packages(references, registry):
+        for name, fetch in _packages(settings, references, registry):
             if not wanted(name):
                 continue
             own = settings.of(name)
@@ -84,25 +84,27 @@ def build(models: tuple[str, ...], file: Path | None, **flags: Any) -> None:
         click.echo("None of the models runs in an environment of its own: --env-manager is local.", err=True)
 
 
-def _packages(references: list[ModelReference], registry: Registry | None) -> Iterator[tuple[str, Callable[[], Path]]]:
+def _packages(
+    settings: Settings, references: list[ModelReference], registry: Registry | None
+) -> Iterator[tuple[str, Callable[[], Path]]]:
     """Each model's name, those that a pattern stands for now among them, and how its package is had."""
     from penstock.registry.names import usable_name
     from penstock.registry.reference import ModelReference
 
     for reference in references:
         if not reference.is_pattern:
-            yield reference.served_as, partial(_fetched, reference, registry)
+            yield reference.served_as, partial(_fetched, settings, reference, registry)
             continue
         assert registry is not None
         for name, number in sorted(registry.search(reference.name, reference.alias).items()):
             found = ModelReference(usable_name(name), name=name, version=number)
-            yield found.served_as, partial(_fetched, found, registry)
+            yield found.served_as, partial(_fetched, settings, found, registry)
 
 
-def _fetched(reference: ModelReference, registry: Registry | None) -> Path:
-    from penstock.loading import fetch_reference
+def _fetched(settings: Settings, reference: ModelReference, registry: Registry | None) -> Path:
+    from penstock.cli.assembly import fetch_now
 
-    return fetch_reference(reference, registry)[1]
+    return fetch_now(settings, reference, registry)[1]
 
 
 @env.command("list")
@@ -125,7 +127,8 @@ def list_(as_json: bool) -> None:
         return
     from rich.table import Table
 
-    from penstock.cli.console import console, human_size
+    from penstock.cli.console import console
+    from penstock.sizes import shown_size
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("ENVIRONMENT", "PYTHON", "SIZE", "LAST USED", "BUILT FOR"):
@@ -133,7 +136,7 @@ def list_(as_json: bool) -> None:
     for entry in kept.entries():
         used = datetime.fromtimestamp(entry.used, UTC).strftime("%Y-%m-%d %H:%M UTC")
         facts = entry.facts
-        table.add_row(entry.digest[:12], facts.get("python"), human_size(facts.get("size", 0)), used, facts.get("for"))
+        table.add_row(entry.digest[:12], facts.get("python"), shown_size(facts.get("size", 0)), used, facts.get("for"))
     console().print(table)
 
 
@@ -149,13 +152,13 @@ def prune(unused_for: str, everything: bool) -> None:
       penstock env prune
       penstock env prune --unused-for 7d
     """
-    from penstock.cli.console import human_size
+    from penstock.sizes import shown_size
 
     kept = environments_of()
     gone = kept.prune(unused_for=0.0 if everything else _seconds(unused_for))
     if everything:
         kept.forget()
-    size = human_size(sum(entry.facts.get("size", 0) for entry in gone))
+    size = shown_size(sum(entry.facts.get("size", 0) for entry in gone))
     click.echo(f"Removed {len(gone)} of {len(gone) + len(kept.entries())} environments, {size}.")
 
 

@@ -127,7 +127,8 @@ def _print_facts(facts: dict[str, Any]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from penstock.cli.console import console, human_size, print_table
+    from penstock.cli.console import console, print_table
+    from penstock.sizes import shown_size
 
     screen = console()
     head = Table(box=None, show_header=False, pad_edge=False)
@@ -136,7 +137,7 @@ def _print_facts(facts: dict[str, Any]) -> None:
     for label, value in (
         ("Package", facts["path"]),
         ("Digest", facts["digest"] + ("" if facts["sealed"] else "  (not sealed)")),
-        ("Size", human_size(facts["size_bytes"])),
+        ("Size", shown_size(facts["size_bytes"])),
         ("Written by", f"{facts['written_by']}, {facts['created']}".rstrip(", ")),
         ("Flavors", ", ".join(facts["flavors"])),
         ("Answers as", facts["answers_as"] or facts["problem"]),

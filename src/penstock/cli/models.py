@@ -27,8 +27,8 @@ def registry_option(command: F) -> F:
 
 
 def registry_if_needed(command: F) -> F:
-    """The same for commands that take a MODEL, as it was given: a path needs no registry, and then the settings, whose
-    library takes a while to import, are not asked."""
+    """The same for commands that take a MODEL, as it was given: a path or URL needs no registry, and then the settings,
+    whose library takes a while to import, are not asked."""
     return _registry_option(None)(command)
 
 
@@ -55,6 +55,16 @@ def fetch(model: str, registry: str | None) -> Path:
 
     with _resolvable(model, registry) as (reference, source):
         return fetch_reference(reference, source)[1]
+
+
+def directory_of(package: str) -> str | Path:
+    """The directory of a package, or of the copy of one at a URL. Raises what fetching raises."""
+    if "://" not in package:
+        return package
+    from penstock.loading import fetch_reference
+    from penstock.registry.reference import parse_reference
+
+    return fetch_reference(parse_reference(package), None)[1]
 
 
 def load(
@@ -99,7 +109,7 @@ def _resolvable(model: str, registry: str | None) -> Iterator[tuple[ModelReferen
     from penstock.registry.reference import parse_reference
 
     reference = parse_reference(model)
-    if reference.path is not None:
+    if not reference.needs_registry:
         yield reference, None
         return
     from penstock.config import registry_url

@@ -81,20 +81,24 @@ def add(
     name: str, package: str, alias: str | None, tags: tuple[str, ...], description: str, reason: str,
     registry: str, artifacts: str | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Verify PACKAGE, copy it to the registry and register it as the next version of NAME.
+    """Verify PACKAGE, copy it to the registry and register it as the next version of NAME. PACKAGE is a directory, or
+    the URL of one in an object store.
 
     \b
-    Example:
+    Examples:
       penstock registry add fraud ./fraud-model --alias production --tag git=4f2c1e
+      penstock registry add fraud s3://bucket/models/fraud
     """
     from penstock.cli import registry_output as output
+    from penstock.cli.models import directory_of
     from penstock.publishing import publish
 
     pairs = dict(_pair(tag) for tag in tags)
     with _opened(registry, artifacts) as target:
         version = publish(
-            target, name, package, alias=alias, tags=pairs, description=description, by=_user(), reason=reason
-        )
+            target, name, directory_of(package), alias=alias, tags=pairs, description=description, by=_user(),
+            reason=reason,
+        )  # fmt: skip
     output.added(version, alias, as_json=as_json)
 
 

@@ -148,8 +148,8 @@ def score(install_mlflow: bool, **given: Any) -> int:
     """Score the rows of every INPUT with MODEL and write the predictions.
 
     INPUT is a file, a directory, a pattern ('data/*.parquet'), a URL (s3://…) or - for standard input. MODEL is a
-    package's directory, a name in the registry or one of MLflow's URIs, as for penstock serve. Memory stays bounded
-    however large the files are.
+    package's directory or URL, a name in the registry or one of MLflow's URIs, as for penstock serve. Memory stays
+    bounded however large the files are.
 
     A file output is atomic: it appears when it is complete, and cannot be resumed. A directory output is made of parts;
     a job that is stopped or killed goes on with the same command and --resume, without losing or doubling a row.

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penstock.cli.console import console, human_size
+from penstock.cli.console import console
+from penstock.sizes import shown_size
 
 if TYPE_CHECKING:
     from penstock.scoring import Output, Plan, Prepared, Progress, Shard, Summary
@@ -28,7 +29,7 @@ def print_head(plan: Plan, output: str | None, shard: Shard | None) -> None:
     click.echo(f"{lineage.model} version {lineage.version} ({lineage.digest[:12]})", err=True)
     files = len(plan.sources)
     what = plan.sources[0].path if files == 1 else f"{files} files"
-    size = f", {human_size(plan.size)}" if plan.size is not None else ""
+    size = f", {shown_size(plan.size)}" if plan.size is not None else ""
     rows = total_rows(plan)
     counted = f", {rows:,} rows" if rows is not None else ""
     parts = f" in parts of {options.part_rows:,} rows" if output is not None and output.endswith("/") else ""
@@ -86,7 +87,7 @@ def bar() -> Iterator[Callable[[Progress], None]]:
             shown.start()
         done, elapsed = progress.rows - first[0][0], monotonic() - first[0][1]
         rate = f"{done / elapsed:,.0f} rows/s" if elapsed > 0.5 else ""
-        told = f"{progress.rows:,} rows  {rate}  {progress.rejects:,} rejects  {human_size(memory())}"
+        told = f"{progress.rows:,} rows  {rate}  {progress.rejects:,} rejects  {shown_size(memory())}"
         shown.update(task, completed=progress.share, told=told)
 
     try:
@@ -194,5 +195,5 @@ def print_summary(summary: Summary, as_json: bool, *, to_stderr: bool) -> None:
         + (f", {summary.parts} part{'s' * (summary.parts != 1)}" if summary.output.endswith("/") else ""),
     )
     shown.add_row("time", f"{summary.seconds:.2f} s, {rate:,.0f} rows/s, {summary.workers}")
-    shown.add_row("memory", f"{human_size(peak_memory(summary.workers))} at most")
+    shown.add_row("memory", f"{shown_size(peak_memory(summary.workers))} at most")
     console(stderr=to_stderr).print(shown)

@@ -40,8 +40,9 @@ def serve(
 ) -> None:  # fmt: skip
     """Serve one or more models over HTTP until told to stop.
 
-    MODEL is a package's directory, or a name in the registry: NAME (its production version), models:/NAME@alias,
-    models:/NAME/3, models:/NAME/latest. An alias is followed: promote another version, and it answers within seconds.
+    MODEL is a package's directory, the URL of one in an object store (s3://…, gs://…), or a name in the registry: NAME
+    (its production version), models:/NAME@alias, models:/NAME/3, models:/NAME/latest. An alias is followed: promote
+    another version, and it answers within seconds. The rest stays as it is until a restart.
     'team-*' serves every model whose name matches and that has the alias, also those that come later; [models."team-*"]
     in the file are their settings. Write quotes around it, or the shell takes it for files.
 
@@ -62,6 +63,7 @@ def serve(
       penstock serve fraud --workers 4
       penstock serve fraud churn --env-manager uv
       penstock serve fraud --host 0.0.0.0 --admin-port 8081
+      penstock serve fraud=s3://bucket/models/fraud-v7
       penstock serve --config penstock.toml
       penstock serve 'models:/team-*@champion' fraud
       penstock serve -m runs:/8f2c…/model -h 0.0.0.0 -p 5000 -t 60 --env-manager local
@@ -82,7 +84,7 @@ def serve(
     if not settings.models:
         settings = settings.model_copy(update={"models": platform_models(os.environ)})
     if not settings.models:
-        raise click.UsageError("Name a model to serve: a package's directory, or a name in the registry.")
+        raise click.UsageError("Name a model to serve: a package's directory or URL, or a name in the registry.")
     untraced = why_untraced(settings, origins["otlp_endpoint"])
     set_up_logging(format=settings.log_format, level=settings.log_level)
     if builds_environments(settings.env_manager) and settings.env_manager != "uv":
@@ -90,7 +92,7 @@ def serve(
     if untraced:
         logging.getLogger("penstock").warning(untraced)
         settings = settings.model_copy(update={"otlp_endpoint": None})
-    from penstock.server.processes import usable_cores
+    from penstock.cores import usable_cores
 
     settings = settings.model_copy(update={"workers": settings.workers or usable_cores()})
     bound = bind(settings.host, settings.port)  # before anything is loaded: a busy port is known at once
@@ -128,12 +130,15 @@ def _check_mlflow_flags(values: dict[str, Any], no_conda: bool, install_mlflow: 
 
 
 def platform_models(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The model that SageMaker has unpacked for its container; nothing anywhere else. Source: Amazon SageMaker, "Use
-    your own inference code with hosting services"."""
+    """The model that a platform gives to its container: what AIP_STORAGE_URI names (Vertex AI), or what was unpacked
+    (SageMaker); nothing anywhere else. Sources: Vertex AI, "Custom container requirements for prediction"; Amazon
+    SageMaker, "Use your own inference code with hosting services"."""
     from penstock.manifest import FILE_NAME as MANIFEST  # here, since it brings yaml along
 
-    place = Path(environ.get("SM_MODEL_DIR") or "/opt/ml/model")
-    found = [path.parent for path in (place / MANIFEST, *sorted(place.glob(f"*/{MANIFEST}"))) if path.is_file()]
+    if place := environ.get("AIP_STORAGE_URI", "").strip():  # empty where the model has no artifacts
+        return (f"model={place}",)
+    unpacked = Path(environ.get("SM_MODEL_DIR") or "/opt/ml/model")
+    found = [path.parent for path in (unpacked / MANIFEST, *sorted(unpacked.glob(f"*/{MANIFEST}"))) if path.is_file()]
     return (f"model={found[0]}",) if found else ()
 
 

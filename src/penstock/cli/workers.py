@@ -16,22 +16,24 @@ from penstock.artifacts import hold
 from penstock.cli.assembly import (
     app_of,
     fetch_of,
+    fetch_pinned,
     follow_options_of,
     intake_of,
     isolation_of,
     last_of,
-    load_of,
+    loader_of,
     parse_models,
     pattern_of,
     patterns_of,
     registry_of,
-    resolve_pinned,
     run_options_of,
     serving_options_of,
+    threads_of,
 )
 from penstock.cli.observing import observers_of
 from penstock.config import Settings
-from penstock.loading import Timed, fetch_reference
+from penstock.cores import environment_with_threads
+from penstock.loading import Timed
 from penstock.metrics import Metrics
 from penstock.package import PackagedModel
 from penstock.registry import Registry
@@ -40,16 +42,17 @@ from penstock.registry.reference import ModelReference
 from penstock.registry.resolutions import LastResolution
 from penstock.server.accepting import Acceptor, ConnectionCounts
 from penstock.server.control import Begin, Channel
-from penstock.server.processes import start_process, threads_each, usable_cores, worker_environment
+from penstock.server.processes import start_process
 from penstock.server.supervisor import Supervisor
 from penstock.server.worker import work
 from penstock.serving.crew import Crew, CrewStage, CrewVersion
 from penstock.serving.gateway import Gateway
 from penstock.serving.pattern import Member, Pattern
+from penstock.serving.pinned import Pinned
 from penstock.serving.plan import PlannedVersion
 from penstock.serving.served_model import ServedModel
 from penstock.serving.told import ToldModel
-from penstock.serving.watcher import Follower, Pinned, Source
+from penstock.serving.watcher import Follower, Source
 
 
 async def supervise(
@@ -65,7 +68,7 @@ async def supervise(
         counts = ConnectionCounts.prepare(file.fileno(), settings.workers)
         listeners = [bound] if admin is None else [bound, admin]
         files = (file.fileno(), *(listener.fileno() for listener in listeners))
-        environment = worker_environment(os.environ, _threads(settings))
+        environment = environment_with_threads(os.environ, threads_of(settings))
         launch = partial(start_process, _worker_command(), environment, files)
         supervisor = Supervisor(
             launch, begin, metrics, counts, run_options_of(settings), worker_timeout=settings.worker_timeout
@@ -89,11 +92,6 @@ def _worker_command() -> list[str]:
     return [sys.executable, *([] if here else ["-P"]), "-m", "penstock.cli.worker"]
 
 
-def _threads(settings: Settings) -> int:
-    """How many threads a model may use in each worker."""
-    return settings.threads or threads_each(usable_cores(), settings.workers)
-
-
 def _as_plain(settings: Settings) -> dict[str, Any]:
     return {**settings.model_dump(mode="json"), "api_token": settings.api_token.get_secret_value()}
 
@@ -108,7 +106,8 @@ def _source(
     stage = CrewStage(crew, reference.served_as, metrics, alias=reference.alias)
     if not reference.follows:
         timed = metrics.load_stages(reference.served_as)
-        return Pinned(stage, partial(_prepare, stage, partial(_plan_pinned, reference, registry, timed)), metrics)
+        plan = partial(_plan_pinned, settings, reference, registry, timed)
+        return Pinned(stage, partial(_prepare, stage, plan), metrics)
     assert registry is not None
     own = settings.of(reference.served_as)
     return _follower(
@@ -145,10 +144,12 @@ async def _prepare(stage: CrewStage, find: Callable[[], PlannedVersion]) -> Crew
     return await stage.prepare(await asyncio.to_thread(find))
 
 
-def _plan_pinned(reference: ModelReference, registry: Registry | None, timed: Timed) -> PlannedVersion:
+def _plan_pinned(
+    settings: Settings, reference: ModelReference, registry: Registry | None, timed: Timed
+) -> PlannedVersion:
     """Fetched once, for all workers."""
     with timed("fetch"):
-        version, path = fetch_reference(reference, registry, resolve_pinned)
+        version, path = fetch_pinned(settings, reference, registry)
     digest = PackagedModel.open(path).digest
     return PlannedVersion(version or digest[:12], str(path), digest, hold(path))
 
@@ -185,6 +186,5 @@ async def run_worker(
 
 
 def _told(served: ServedModel, settings: Settings, metrics: Metrics, busy: Callable[[], bool]) -> ToldModel:
-    own = settings.model_copy(update={"threads": _threads(settings)})
-    load = load_of(own, served.name, metrics.load_stages(served.name))
-    return ToldModel(served, load, metrics, serving_options_of(settings), busy)
+    loader = loader_of(settings, served.name, metrics.load_stages(served.name), threads=threads_of(settings))
+    return ToldModel(served, loader.load, metrics, serving_options_of(settings), busy, loads=loader)

@@ -20,6 +20,7 @@ from penstock.flavors.frames import from_python, to_frame, to_python
 from penstock.flavors.interface import CodeReason, Flavor, LoadContext, Predictor, Written, inside, need
 from penstock.flavors.sklearn_import import import_lightly
 from penstock.flavors.skops_reader import holds_usual_types, read_usual
+from penstock.flavors.tree_nodes import check_trees
 from penstock.flavors.trusted_types import TRUSTED_TYPES, untrusted
 from penstock.manifest import PYTHON_FUNCTION, Manifest
 from penstock.payload import Params, Payload, Table, clipped
@@ -67,6 +68,8 @@ class SklearnFlavor(Flavor):
             add_code_directory(inside(context.directory, code, "code directory"), context.digest)
         data_only = _is_skops(manifest, file)
         estimator = _load_skops(path, context.trusted) if data_only else _load_pickle(path, context.trusted)
+        if data_only:
+            check_trees(estimator)
         function = str((manifest.python_function or {}).get("predict_fn") or "predict")
         if function not in PREDICT_FUNCTIONS or not hasattr(estimator, function):
             raise ArtifactInvalid(f"{file} holds a {type(estimator).__name__}, which has no {function}().")

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 TRUSTED_TYPES: frozenset[str] = frozenset(
     {
-        # trees and forests: arrays of nodes and values, checked for shape and dtype when set
+        # trees and forests: arrays of nodes and values, checked for shape and dtype when set, and for where they lead
+        # by `tree_nodes`
         "sklearn.tree._tree.Tree",
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
         "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",

@@ -4,9 +4,6 @@
 `program` loads, proves and answers. `messages`, `payloads`, `values` and `failures` are the language that gateway and
 model process speak: checked on arrival, and no pickle in it. `starting` is the gateway's side of a start.
 
-Light on purpose: besides the standard library it needs what loading a package needs, REQUIREMENTS, and the model's own
-libraries.
+Light on purpose: besides the standard library it needs what loading a package needs (`HOST_NEEDS` in
+`environments/requirements.py`), and the model's own libraries.
 """
-
-# Distributions that the environment of a model process must have.
-REQUIREMENTS = ("numpy>=2", "orjson", "pyyaml")

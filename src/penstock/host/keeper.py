@@ -12,7 +12,7 @@ import select
 import signal
 import sys
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import NoReturn
 
 from penstock.host.output import Output
@@ -24,20 +24,21 @@ _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _SWEEPS = 20
 
 
-def keep(control: int, lifeline: int) -> NoReturn:
-    """Runs the host program in a child process, and ends when that does."""
+def keep(control: int, lifeline: int, *, gently: bool) -> NoReturn:
+    """Runs the host program in a child process, and ends when that does. `gently` is for the load: its imports, too,
+    take the time of others on this machine."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     parent = os.getpid()
     heard, said = os.pipe()
     child = os.fork()
     if child == 0:
-        _become_host(parent, control, lifeline, heard, said)
+        _become_host(parent, control, lifeline, heard, said, gently)
     os.close(control)
     os.close(said)
     Keeper(child, lifeline, heard).run()
 
 
-def _become_host(parent: int, control: int, lifeline: int, heard: int, said: int) -> NoReturn:
+def _become_host(parent: int, control: int, lifeline: int, heard: int, said: int, gently: bool) -> NoReturn:
     os.setsid()
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
@@ -47,9 +48,14 @@ def _become_host(parent: int, control: int, lifeline: int, heard: int, said: int
     os.dup2(said, 1)
     os.dup2(said, 2)
     os.close(said)
+    resting = ExitStack()
+    if gently:
+        from penstock import pace
+
+        resting.enter_context(pace.gently(yielding=True))
     from penstock.host.program import main
 
-    main(control)
+    main(control, resting)
     sys.exit(0)
 
 

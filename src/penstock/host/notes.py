@@ -11,7 +11,7 @@ from typing import Any, TypeVar, get_type_hints
 class Begin:
     """What to load, and how. `slots` is how many unjoined requests are predicted at once, `memory_limit` the bytes of
     memory that the process may have (0: any), `import_path` where modules are found (empty: as the interpreter has
-    it), `gently` whether others are served from this machine meanwhile."""
+    it)."""
 
     path: str
     trust_code: bool = False
@@ -21,7 +21,6 @@ class Begin:
     slots: int = 1
     memory_limit: int = 0
     import_path: tuple[str, ...] = ()
-    gently: bool = False
 
 
 @dataclass(frozen=True, slots=True)

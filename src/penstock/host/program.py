@@ -9,7 +9,7 @@ import os
 import platform
 import socket
 import sys
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack, suppress
 from typing import NoReturn
 
 from penstock.host.failures import describe
@@ -17,7 +17,8 @@ from penstock.host.messages import Frame, Incoming, Kind, Malformed, encode
 from penstock.host.notes import Begin, Hello, Opened, dump, parse
 
 
-def main(control: int) -> NoReturn:
+def main(control: int, resting: ExitStack) -> NoReturn:
+    """`resting` is left when the package is loaded and proven."""
     os.set_inheritable(control, False)
     sock = socket.socket(fileno=control)
     for number, name in ((1, "stdout"), (2, "stderr")):  # anew, since the files behind them are others now
@@ -29,14 +30,14 @@ def main(control: int) -> NoReturn:
     logging.captureWarnings(True)
     code = 1
     with suppress(OSError):  # the gateway is gone, and so is what there was to do
-        code = _live(sock)
+        code = _live(sock, resting)
     with suppress(OSError, ValueError):
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code)  # threads that the model left running hold nothing up
 
 
-def _live(sock: socket.socket) -> int:
+def _live(sock: socket.socket, resting: ExitStack) -> int:
     incoming = Incoming()
     begin = _first(sock, incoming)
     if begin is None:
@@ -45,14 +46,12 @@ def _live(sock: socket.socket) -> int:
         _limit(begin)
         from penstock.host.service import Service
         from penstock.loading import LoadOptions, load_package
-        from penstock.loading.pace import gently
         from penstock.package import PackagedModel
 
         package = PackagedModel.open(begin.path)
         _send(sock, Kind.OPENED, dump(Opened(package.digest)))
         options = LoadOptions(begin.trust_code, begin.strict_env, begin.flavor or None, begin.threads)
-        with gently() if begin.gently else nullcontext():
-            loaded = load_package(package, options)
+        loaded = load_package(package, options)
         proof, predictor = loaded.proof, loaded.predictor
         hello = Hello(proof.repeats, proof.unjoined, proof.warnings, predictor.takes_frames, platform.python_version())
         service = Service(sock, incoming, predictor, begin.slots if proof.unjoined else 1, begin.memory_limit)
@@ -61,6 +60,7 @@ def _live(sock: socket.socket) -> int:
         return 1
     gc.collect()
     gc.freeze()  # what is loaded stays, and is not looked through again and again
+    resting.close()
     _send(sock, Kind.HELLO, dump(hello))
     service.run()
     predictor.close()

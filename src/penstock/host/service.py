@@ -29,6 +29,7 @@ from penstock.host.values import unpack
 # longer than the second one in any case, has its questions answered side by side. One is looked at apart now and then.
 _WAITING, _SLOW = 0.001, 0.005
 _LOOK_EVERY = 32
+_LOOK_ABOVE = _WAITING / 4
 
 # How long a question may hold up the next ones, before another thread takes over; and how long a watch looks on when
 # nothing comes any more.
@@ -64,12 +65,14 @@ class Service:
         self._writing = threading.Lock()
         self._watching = threading.Event()
         # The whole mutable state. Changed by who has the turn: questions that came together, whether the socket has
-        # ended; of the last questions that were answered with the turn kept, the share that waited. Under _guard:
+        # ended. Changed by whoever answers: of the last questions that were answered with the turn kept, the share that
+        # waited, and the seconds that the last one took. Under _guard:
         # threads there are and how many of them are at work; how many questions were begun, and which of them is
         # answered by a thread that has kept the turn (0: none). Under _writing: answers that wait for the next ones.
         self._ready: deque[Frame] = deque()
         self._ended = False
         self._slow = 0.0
+        self._took = _SLOW
         self._guard = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._busy = 0
@@ -155,11 +158,13 @@ class Service:
                 raise Malformed(f"{frame.kind.name} where a question was expected")
             payload = decode(frame.plan, frame.body, question=True)
             params = unpack(frame.note) if frame.note else None
-            alone, waits, began = self._kept, times_waited(), perf_counter()
+            alone = self._kept
+            waits = times_waited() if self._took > _LOOK_ABOVE else None  # to ask is not for nothing
+            began = perf_counter()
             answer = self._predictor.predict(payload, params)
-            seconds = perf_counter() - began
+            self._took = seconds = perf_counter() - began
             if alone and alone == self._begun:  # beside others it would wait for the interpreter
-                slow = seconds > _SLOW or (seconds > _WAITING and times_waited() > waits)
+                slow = seconds > _SLOW or (seconds > _WAITING and waits is not None and times_waited() > waits)
                 self._slow += (slow - self._slow) / 4
             plan, body = encode_payload(answer)
             pieces = encode(Kind.ANSWER, frame.id, plan=plan, body=body, seconds=seconds)

@@ -34,6 +34,9 @@ Say: TypeAlias = Callable[[str], None]
 
 # A load that takes longer hangs.
 START_SECONDS = 600.0
+
+# How long one that said nothing more may take to end.
+LAST_WORDS = 5.0
 _SOCKET_BUFFER = 4 << 20
 _MOST_BODY = 256 << 20
 
@@ -41,7 +44,7 @@ _MOST_BODY = 256 << 20
 @dataclass(frozen=True, slots=True)
 class Interpreter:
     """The Python that a model runs in, and what its environment has beside the gateway's. The gateway's own, unless
-    another one is named, which needs the distributions of host.REQUIREMENTS and no Penstock."""
+    another one is named, which needs the distributions of HOST_NEEDS (`environments`) and no Penstock."""
 
     python: Path = field(default_factory=lambda: Path(sys.executable))
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -83,7 +86,7 @@ class HostProcess:
     def last_words(self) -> str:
         """How it ended and what it printed last, for a process that is about to end."""
         try:
-            how = self.ended.result(timeout=5.0)
+            how = self.ended.result(timeout=LAST_WORDS)
         except TimeoutError:
             how = "went silent"
         said = f", saying: {clipped(self._last_line)}" if self._last_line else ""
@@ -130,16 +133,16 @@ class Started:
 
 
 def start(
-    begin: Begin, interpreter: Interpreter, say: Say, *, patience: float = START_SECONDS,
+    begin: Begin, interpreter: Interpreter, say: Say, *, gently: bool = False, patience: float = START_SECONDS,
     launched: Callable[[HostProcess], None] = lambda process: None,
 ) -> Started:  # fmt: skip
-    """Starts a process and waits until it has proven its package. `launched` is given the process at once: killing it
-    ends the wait. Raises what loading raises, and ModelProcessLost where the process ends, hangs, or says something
-    else."""
+    """Starts a process and waits until it has proven its package; `gently` where this machine serves others meanwhile.
+    `launched` is given the process at once: killing it ends the wait. Raises what loading raises, and ModelProcessLost
+    where the process ends, hangs, or says something else."""
     if interpreter.is_own:
         begin = replace(begin, import_path=tuple(sys.path))
     began = time.monotonic()
-    process = _launch(interpreter, say)
+    process = _launch(interpreter, say, gently)
     try:
         launched(process)
         incoming = Incoming(most_body=_MOST_BODY)
@@ -150,7 +153,7 @@ def start(
         raise
 
 
-def _launch(interpreter: Interpreter, say: Say) -> HostProcess:
+def _launch(interpreter: Interpreter, say: Say, gently: bool) -> HostProcess:
     ours, theirs = socket.socketpair()
     watched, lifeline = os.pipe()
     for end in (ours, theirs):
@@ -158,7 +161,7 @@ def _launch(interpreter: Interpreter, say: Say) -> HostProcess:
             end.setsockopt(socket.SOL_SOCKET, option, _SOCKET_BUFFER)
     try:
         process = subprocess.Popen(
-            [str(interpreter.python), boot.__file__, str(theirs.fileno()), str(watched)],
+            [str(interpreter.python), boot.__file__, str(theirs.fileno()), str(watched), *([boot.GENTLY] * gently)],
             pass_fds=(theirs.fileno(), watched), env=_environment(interpreter), start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         )  # fmt: skip

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from penstock.artifacts import Hold, hold
+from penstock.artifacts import Hold, PackageCache, default_cache, hold
 from penstock.flavors import Predictor
 from penstock.loading.proof import Proof, prove
 from penstock.package import PackagedModel
@@ -28,6 +28,7 @@ __all__ = [
     "Proof",
     "Timed",
     "fetch_reference",
+    "fetch_url",
     "load_model",
     "load_package",
     "load_path",
@@ -164,16 +165,30 @@ def load_version(
 Resolve: TypeAlias = "Callable[[ModelReference, Registry], ModelVersion]"
 
 
+def fetch_url(url: str) -> Path:
+    """A local copy of the package at a URL, in the cache that PENSTOCK_CACHE names. Raises what RemotePackage does."""
+    from penstock.artifacts.remote_package import RemotePackage
+
+    return RemotePackage(url, PackageCache(default_cache())).fetch()
+
+
 def fetch_reference(
-    reference: ModelReference, registry: Registry | None, resolve: Resolve | None = None
+    reference: ModelReference,
+    registry: Registry | None,
+    resolve: Resolve | None = None,
+    *,
+    fetch_url: Callable[[str], Path] = fetch_url,
 ) -> tuple[str, Path]:
     """What a user named as a local directory, and the number of its version, empty where it has none.
 
-    `registry` may be None for a path. `resolve` says which version a name means. Raises PackageNotFound, SealBroken,
-    ModelNotFound, AliasNotFound, VersionNotFound, Unsupported, RegistryUnavailable.
+    `registry` may be None where the reference needs none. `resolve` says which version a name means, `fetch_url` brings
+    a package from an object store. Raises PackageNotFound, SealBroken, ModelNotFound, AliasNotFound, VersionNotFound,
+    Unsupported, RegistryUnavailable, RegistryDenied, DependencyMissing, CacheUnusable.
     """
     if reference.path is not None:
         return "", reference.path
+    if reference.url:
+        return "", fetch_url(reference.url)
     assert registry is not None
     if reference.uri:
         return "", registry.fetch_uri(reference.uri)

@@ -6,7 +6,7 @@ import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from penstock.errors import ConfigError, NameInvalid, Unsupported
@@ -17,16 +17,19 @@ LATEST = "latest"
 
 _NO_PATTERN = re.compile(r"[*?\[\]!]")
 _LOGGED_MODEL = re.compile(r"m-[0-9a-f]{32}")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 _RUN = re.compile(r"runs:/+[0-9A-Za-z]+/+[^/].*")
 
 
 @dataclass(frozen=True, slots=True)
 class ModelReference:
-    """A model to serve or score with. `served_as` is the name it gets; then one of `path`, `uri` (a package that only
-    an MLflow server finds), or `name` with `alias` or `version`. An alias is followed, the rest stays."""
+    """A model to serve or score with. `served_as` is the name it gets; then one of `path`, `url` (a package in an
+    object store), `uri` (one that only an MLflow server finds), or `name` with `alias` or `version`. An alias is
+    followed, the rest stays."""
 
     served_as: str
     path: Path | None = None
+    url: str = ""
     uri: str = ""
     name: str = ""
     alias: str = ""
@@ -41,6 +44,10 @@ class ModelReference:
     def follows(self) -> bool:
         return bool(self.alias)
 
+    @property
+    def needs_registry(self) -> bool:
+        return self.path is None and not self.url
+
     def resolve(self, registry: Registry) -> ModelVersion:
         """The version it means now. Raises ModelNotFound, AliasNotFound, VersionNotFound, RegistryUnavailable."""
         if self.version:
@@ -48,8 +55,8 @@ class ModelReference:
         return registry.latest(self.name) if self.alias == LATEST else registry.resolve(self.name, self.alias)
 
     def __str__(self) -> str:
-        if self.path is not None or self.uri:
-            return str(self.path or self.uri)
+        if self.path is not None or self.url or self.uri:
+            return str(self.path or self.url or self.uri)
         return f"models:/{self.name}@{self.alias}" if self.alias else f"models:/{self.name}/{self.version}"
 
 
@@ -58,8 +65,9 @@ def is_pattern(name: str) -> bool:
 
 
 def parse_reference(text: str, *, patterns: bool = False) -> ModelReference:
-    """Reads MODEL or NAME=MODEL. Anything with a slash, or that exists, is a path; a bare name means its production
-    version. With `patterns`, a name may be a pattern of names. Raises ConfigError, NameInvalid, Unsupported."""
+    """Reads MODEL or NAME=MODEL. Anything with a slash, or that exists, is a path or URL; a bare name means its
+    production version. With `patterns`, a name may be a pattern of names. Raises ConfigError, NameInvalid,
+    Unsupported."""
     name, equals, rest = text.partition("=")
     if equals and name and "/" not in name and not os.path.exists(text):
         check_name(name)
@@ -88,9 +96,7 @@ def _parse_model(text: str) -> ModelReference:
     if text.startswith(("runs:", "mlflow-artifacts:")):
         return _uri(text)
     if "://" in text and not text.startswith("file:"):
-        raise Unsupported(
-            f"Models cannot be read from {text.partition(':')[0]}: URLs ({text}).", hint="Register it first."
-        )
+        return _url(text)
     if text.startswith("file:") or "/" in text or os.path.exists(text):
         path = _path_of_url(text) if text.startswith("file:") else Path(os.path.expanduser(text))
         return ModelReference(usable_name(path.absolute().resolve().name), path)
@@ -98,6 +104,30 @@ def _parse_model(text: str) -> ModelReference:
         raise ConfigError("The model has no name.", hint="Give a directory, a name, or models:/name@alias.")
     check_name(_NO_PATTERN.sub("x", text))
     return ModelReference(text, name=text, alias=PRODUCTION)
+
+
+def _url(text: str) -> ModelReference:
+    """scheme://place/path, served under the last part of it."""
+    scheme, _, place = text.partition("://")
+    scheme = scheme.lower()
+    if not _SCHEME.fullmatch(scheme):
+        raise ConfigError(f"{text} is no URL of a package.", hint="Such a URL looks like s3://bucket/models/fraud.")
+    if scheme in ("http", "https"):
+        raise Unsupported(
+            f"Models cannot be read from {scheme}: URLs ({text}), since a web server does not list its files.",
+            hint="Give a URL of an object store, s3://bucket/path, or download the package and give its directory. An "
+            "MLflow server is a registry: --registry URL.",
+        )
+    user, at, _ = place.partition("/")[0].rpartition("@")
+    if at and ":" in user:
+        raise ConfigError(
+            f"The {scheme}: URL of a model holds a password, which logs and listings would show.",
+            hint="Leave it out: credentials are those of the store's own client.",
+        )
+    place = place.rstrip("/")
+    if not place:
+        raise ConfigError(f"{text} names no place.", hint=f"Write {scheme}://bucket/path.")
+    return ModelReference(usable_name(unquote(place.rpartition("/")[2])), url=f"{scheme}://{place}")
 
 
 def _path_of_url(url: str) -> Path:

@@ -6,24 +6,18 @@ answered, so that a version that could not be served here is not what a restart 
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import os
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import orjson
-
+from penstock.artifacts.notes import Note
 from penstock.errors import RegistryDenied, RegistryOutdated, RegistryUnavailable
 from penstock.registry.interface import ModelVersion
 
 log = logging.getLogger("penstock.registry")
-
-_FOLDER = "resolutions"
 
 # What is no answer: the registry, or the way to it, is at fault, and what it last said is better than nothing.
 AWAY = (RegistryUnavailable, RegistryDenied, RegistryOutdated)
@@ -44,26 +38,15 @@ class LastResolution:
     """
 
     def __init__(self, cache: Path, place: str, reference: str) -> None:
-        self._named = {"registry": place, "model": reference}
-        key = hashlib.sha256(orjson.dumps([place, reference])).hexdigest()[:32]
-        self.path = cache / _FOLDER / f"{key}.json"
-        # The whole mutable state: what was written last, whether it was said that it cannot be.
+        self._note = Note(cache, registry=place, model=reference)
+        self.path = self._note.path
+        # The whole mutable state: what was written last, whether it was said that a number was used again.
         self._written: ModelVersion | None = None
         self._complained = False
 
     def recall(self) -> Resolution | None:
         """None where nothing was kept, or what was kept cannot be read."""
-        try:
-            kept: Any = orjson.loads(self.path.read_bytes())
-            fields = {**kept["version"], "created_at": datetime.fromisoformat(kept["version"]["created_at"])}
-            for name in ("flavors", "aliases"):
-                fields[name] = tuple(fields[name])
-            return Resolution(ModelVersion(**fields), datetime.fromisoformat(kept["seen_at"]))
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            log.warning("What the registry last said, %s, cannot be read: %s", self.path, error)
-            return None
+        return self._note.read(_parse)
 
     def remember(self, version: ModelVersion) -> None:
         """Written when it changes, in one step: a kill leaves the one before. A number that was used again, as MLflow
@@ -79,27 +62,18 @@ class LastResolution:
                     version.name, version.version,
                 )  # fmt: skip
             return
-        content = orjson.dumps({**self._named, "seen_at": datetime.now(UTC), "version": version})
-        beside = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex}")
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            try:
-                beside.write_bytes(content)
-                beside.replace(self.path)
-            finally:
-                beside.unlink(missing_ok=True)
-        except OSError as error:
-            if not self._complained:
-                self._complained = True
-                log.warning(
-                    "What the registry says cannot be kept in %s for a start without it: %s.",
-                    os.path.dirname(self.path), error.strerror or error,
-                )  # fmt: skip
-            return
-        self._written, self._complained = version, False
+        if self._note.write(seen_at=datetime.now(UTC), version=version):
+            self._written, self._complained = version, False
 
     def __repr__(self) -> str:
-        return f"<LastResolution of {self._named['model']} at {self._named['registry']}>"
+        return f"<LastResolution: {self._note}>"
+
+
+def _parse(kept: dict[str, Any]) -> Resolution:
+    fields = {**kept["version"], "created_at": datetime.fromisoformat(kept["version"]["created_at"])}
+    for name in ("flavors", "aliases"):
+        fields[name] = tuple(fields[name])
+    return Resolution(ModelVersion(**fields), datetime.fromisoformat(kept["seen_at"]))
 
 
 def resolve_or_recall(resolve: Callable[[], ModelVersion], last: LastResolution) -> ModelVersion:

@@ -203,9 +203,9 @@ class Worker:
     async def close(self) -> None:
         """The last word, then the end of what goes on here."""
         self._channel.send(self.numbers())
-        await asyncio.gather(*self._loads, return_exceptions=True)
         for model in self._models.values():
             model.close()
+        await asyncio.gather(*self._loads, return_exceptions=True)
         await self._channel.close()
 
 

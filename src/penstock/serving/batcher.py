@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from time import perf_counter
 from typing import Any, Protocol
@@ -26,6 +27,10 @@ log = logging.getLogger("penstock.serving")
 
 MAX_ROWS = 1024
 MAX_QUEUE_ROWS = 65_536
+
+# A model in another process is asked ahead, so that it has the next question when it has answered one: with as many as
+# it will have answered within so many seconds. What has been asked cannot be taken back.
+_ASK_AHEAD = 0.002
 
 # How many turns of the event loop an idle model waits at most while every one of them brings more.
 _TURNS = 8
@@ -94,7 +99,7 @@ class Batcher:
         # the last one, for how many it has been put off, and how many went into the last batch; what batches cost, and
         # on the loop; how fast rows leave and when the last did; the two switches.
         self._lanes = Lanes()
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Future[Any]] = set()
         self._woken = False
         self._seen = 0
         self._usual = self._turns = 0
@@ -147,7 +152,7 @@ class Batcher:
         """Seconds until so many rows, with all that waits among them, are answered, at the least."""
         if self.joined:
             return self.cost.at_least(rows, self._max_rows) / self._runner.together
-        return self.cost.mean * (self._lanes.jobs // self.slots + 1)
+        return self.cost.mean * (self._lanes.jobs // self._runner.slots + 1)
 
     def _admit(self, parts: list[Payload], params: Params, deadline: float, *, again: bool = False) -> list[Job]:
         """Puts the parts of one payload into the queue, all or none. Raises Overloaded (not `again`), Closing."""
@@ -179,7 +184,9 @@ class Batcher:
     @property
     def slots(self) -> int:
         """Batches at once: one for each process where rows are joined, since what arrives meanwhile is the next."""
-        return self._runner.together if self.joined else self._runner.slots
+        if self.joined:
+            return self._runner.together
+        return self._runner.slots + ahead(self._runner, self.cost.mean)
 
     async def _submit_parts(self, payload: Payload, params: Params, parts: list[Payload], jobs: list[Job]) -> Answer:
         answers = await _all_replies(jobs)
@@ -225,7 +232,11 @@ class Batcher:
             if self._observer is not None:
                 self._observer.dispatched(batch)
             here = self._run_now is not None and self._inline.choose(batch.rows, self.cost.predict(batch.rows))
-            if not here or not self._run_inline(batch):
+            if here and self._run_inline(batch):
+                continue
+            if len(batch.jobs) == 1:
+                self._start(batch.jobs[0])
+            else:
                 self._running.add(asyncio.get_running_loop().create_task(self._run(batch)))
         if self._observer is not None:
             self._observer.queued(self._lanes.rows)
@@ -280,6 +291,34 @@ class Batcher:
             position = end
         return True
 
+    def _start(self, job: Job) -> None:
+        """Asks the model one job. No task is needed for that, which for quick models takes as long as they do."""
+        started = self._clock()
+        try:
+            answering = asyncio.ensure_future(self._runner.run(job.payload, job.params))
+        except Exception as error:
+            _fail(job, error)
+            return
+        self._running.add(answering)
+        answering.add_done_callback(partial(self._started_is_done, job, started))
+
+    def _started_is_done(self, job: Job, started: float, answering: asyncio.Future[tuple[Payload, float]]) -> None:
+        self._take_answer(job, started, answering)
+        self._drained(job.rows, started)
+        self._running.discard(answering)
+        self._dispatch("freed")
+
+    def _take_answer(self, job: Job, started: float, answering: asyncio.Future[tuple[Payload, float]]) -> None:
+        try:
+            payload, seconds = answering.result()
+        except asyncio.CancelledError:
+            _fail(job, Closing("This version is being closed."))
+        except Exception as error:
+            _fail(job, error)
+        else:
+            self.cost.observe(job.rows, seconds)
+            _resolve(job, Answer(payload, started - job.enqueued, seconds))
+
     async def _run(self, batch: Batch) -> None:
         started = self._clock()
         try:
@@ -297,7 +336,9 @@ class Batcher:
         if not jobs:
             return
         if len(jobs) == 1:
-            await self._answer_one(jobs[0], started)
+            answering = asyncio.ensure_future(self._runner.run(jobs[0].payload, jobs[0].params))
+            await asyncio.wait([answering])
+            self._take_answer(jobs[0], started, answering)
             return
         try:
             payload, seconds = await self._runner.run(join([job.payload for job in jobs]), jobs[0].params)
@@ -316,16 +357,6 @@ class Batcher:
             self._stop_joining(sum(job.rows for job in jobs), payload)
             for job in jobs:
                 await self._answer([job], started)
-
-    async def _answer_one(self, job: Job, started: float) -> None:
-        try:
-            payload, seconds = await self._runner.run(job.payload, job.params)
-        except Exception as error:
-            if not job.reply.done():
-                job.reply.set_exception(error if isinstance(error, PenstockError) else _unexpected(error))
-            return
-        self.cost.observe(job.rows, seconds)
-        _resolve(job, Answer(payload, started - job.enqueued, seconds))
 
     def _stop_joining(self, rows: int, answer: Payload) -> None:
         if self.joined:
@@ -347,6 +378,11 @@ class Batcher:
         return f"<Batcher {how}, {len(self._running)} running, {self._lanes!r}>"
 
 
+def ahead(runner: Runner, mean: float) -> int:
+    """How many more questions than it answers at once a runner is given, where one takes `mean` seconds."""
+    return min(runner.ahead, int(runner.slots * _ASK_AHEAD / mean)) if runner.ahead and mean else 0
+
+
 async def _all_replies(jobs: list[Job]) -> list[Answer]:
     """The answers to the parts of one request. Where one fails, or the caller leaves, the rest is dropped."""
     try:
@@ -366,6 +402,11 @@ def _drop(jobs: list[Job]) -> None:
 def _resolve(job: Job, answer: Answer) -> None:
     if not job.reply.done():
         job.reply.set_result(answer)
+
+
+def _fail(job: Job, error: Exception) -> None:
+    if not job.reply.done():
+        job.reply.set_exception(error if isinstance(error, PenstockError) else _unexpected(error))
 
 
 def _unexpected(error: Exception) -> PenstockError:

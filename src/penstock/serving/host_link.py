@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from penstock.errors import AnswerUnserializable, MalformedInput, ModelProcessLost
 from penstock.host.failures import rebuild
-from penstock.host.messages import Frame, Incoming, Kind, Malformed, encode
+from penstock.host.messages import Buffer, Frame, Incoming, Kind, Malformed, encode
 from penstock.host.payloads import decode
 from penstock.host.payloads import encode as encode_payload
 from penstock.host.values import pack
@@ -31,10 +31,12 @@ class HostLink(asyncio.BufferedProtocol):
         self._on_lost = on_lost
         self._time_limit = time_limit
         # The whole mutable state: the transport while there is one, open questions by number, in the order of asking,
-        # with when they were asked, the last number, the timer for the oldest, and why the wire ends.
+        # with when they were asked, the last number, what goes out when the loop has gone round, the timer for the
+        # oldest question, and why the wire ends.
         self._transport: asyncio.Transport | None = None
         self._open: dict[int, tuple[asyncio.Future[tuple[Payload, float]], float]] = {}
         self._last = 0
+        self._unsent: list[Buffer] = []
         self._timer: asyncio.TimerHandle | None = None
         self._why = ""
         self._over = False
@@ -47,22 +49,41 @@ class HostLink(asyncio.BufferedProtocol):
     def predict(self, payload: Payload, params: Params) -> asyncio.Future[tuple[Payload, float]]:
         """The answer to come, and the seconds that the model took. The future raises PredictError, and whatever else a
         predictor raises, and ModelProcessLost."""
-        assert self._transport is not None
         loop = asyncio.get_running_loop()
+        answer: asyncio.Future[tuple[Payload, float]] = loop.create_future()
+        if self._transport is None or self._over:
+            answer.set_exception(_lost(self._why or "ended", 1))
+            return answer
+        number = (self._last + 1) % _IDS
         try:
             plan, body = encode_payload(payload, question=True)
             note = b"" if params is None else pack(dict(params))
-        except AnswerUnserializable as error:
-            raise MalformedInput(f"The rows cannot be handed to the model's process: {error.message}") from None
-        self._last = number = (self._last + 1) % _IDS
-        for piece in encode(Kind.PREDICT, number, plan=plan, note=note, body=body):
-            self._transport.write(piece)
-        answer: asyncio.Future[tuple[Payload, float]] = loop.create_future()
+            pieces = encode(Kind.PREDICT, number, plan=plan, note=note, body=body)
+        except (AnswerUnserializable, Malformed) as error:
+            answer.set_exception(MalformedInput(f"The rows cannot be handed to the model's process: {error}"))
+            return answer
+        self._last = number
+        self._send(pieces)
         now = perf_counter()
         self._open[number] = answer, now
         if self._timer is None:
             self._timer = loop.call_later(self._time_limit, self._look)
         return answer
+
+    def _send(self, pieces: list[Buffer]) -> None:
+        """At once where nothing is under way; what comes while the process has something to do goes together, when the
+        loop has gone round."""
+        first = not self._unsent
+        self._unsent += pieces
+        if not self._open:
+            self._send_rest()
+        elif first:
+            asyncio.get_running_loop().call_soon(self._send_rest)
+
+    def _send_rest(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        if self._transport is not None:
+            self._transport.writelines(unsent)
 
     def _look(self) -> None:
         """The oldest question is late, or the timer waits for the one that is the oldest now."""
@@ -87,6 +108,7 @@ class HostLink(asyncio.BufferedProtocol):
     def finish(self) -> None:
         """Asks nothing more. The process ends when it has answered."""
         self._over = True
+        self._send_rest()
         if self._transport is not None:
             self._transport.close()
 
@@ -123,9 +145,7 @@ class HostLink(asyncio.BufferedProtocol):
         lost, self._open = self._open, {}
         for answer, _ in lost.values():
             if not answer.done():
-                error = ModelProcessLost(f"The model's process {why}; this request is lost.", hint="Try again.")
-                error.retry_after = retry_after
-                answer.set_exception(error)
+                answer.set_exception(_lost(why, retry_after))
 
     def _take(self, frame: Frame) -> None:
         """Raises ValueError."""
@@ -146,3 +166,9 @@ class HostLink(asyncio.BufferedProtocol):
 
     def __repr__(self) -> str:
         return f"<HostLink {len(self._open)} open{', over' if self._over else ''}>"
+
+
+def _lost(why: str, retry_after: int) -> ModelProcessLost:
+    error = ModelProcessLost(f"The model's process {why}; this request is lost.", hint="Try again.")
+    error.retry_after = retry_after
+    return error

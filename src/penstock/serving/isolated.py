@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from penstock.artifacts import Hold, hold
+from penstock.cores import THREAD_VARIABLES
 from penstock.errors import SealBroken
 from penstock.host.notes import Begin
 from penstock.host.starting import HostProcess, Interpreter, Started, start
 from penstock.loading import LoadedModel, LoadOptions, Proof, Timed, load_package, untimed
-from penstock.loading.pace import is_gentle
+from penstock.pace import is_gentle
 from penstock.package import PackagedModel
 from penstock.signature import Signature
 
@@ -37,12 +39,14 @@ def own_interpreter(_: PackagedModel) -> Interpreter:
 @dataclass(frozen=True, slots=True)
 class Isolation:
     """Where packages run. `instances` is how many processes a version has, `memory_limit` the bytes that each may
-    use (0: any), `slots` how many unjoined requests one predicts at once, `time_limit` the seconds after which one that
-    does not answer is replaced. `interpreter` gives the Python for a package; it may take its time."""
+    use (0: any), `threads` how many its libraries may compute with (0: as they like), `slots` how many unjoined
+    requests one predicts at once, `time_limit` the seconds after which one that does not answer is replaced.
+    `interpreter` gives the Python for a package; it may take its time."""
 
     mode: IsolationMode = "auto"
     instances: int = 1
     memory_limit: int = 0
+    threads: int = 0
     slots: int = 1
     time_limit: float = 60.0 + GRACE
     interpreter: Callable[[PackagedModel], Interpreter] = own_interpreter
@@ -83,18 +87,29 @@ class IsolatedModel:
 Loaded: TypeAlias = LoadedModel | IsolatedModel
 
 
+def _nobody(process: HostProcess) -> None:
+    pass
+
+
 def load_served(
-    path: str | Path, options: LoadOptions, isolation: Isolation, who: str = "", timed: Timed = untimed
+    path: str | Path,
+    options: LoadOptions,
+    isolation: Isolation,
+    who: str = "",
+    timed: Timed = untimed,
+    launched: Launched = _nobody,
 ) -> Loaded:
-    """Loads and proves the package in a directory, here or apart. `who` names it in the log. Raises what load_path
-    raises, and ModelProcessLost."""
+    """Loads and proves the package in a directory, here or apart. `who` names it in the log, `launched` is given every
+    process, once it has begun. Raises what load_path raises, and ModelProcessLost."""
     package = PackagedModel.open(path)
     if not runs_apart(package, options, isolation.mode):
         return load_package(package, options, timed=timed)
     held = hold(package.path)
     try:
+        with timed("environment") if isolation.interpreter is not own_interpreter else nullcontext():
+            interpreter = isolation.interpreter(package)
         with timed("load"):  # which verifies and proves there, too
-            return _load_apart(package, options, isolation, who or package.path.name, held)
+            return _load_apart(package, options, isolation, interpreter, who or package.path.name, held, launched)
     except BaseException:
         held.close()
         raise
@@ -106,26 +121,35 @@ def runs_apart(package: PackagedModel, options: LoadOptions, mode: IsolationMode
 
 
 def _load_apart(
-    package: PackagedModel, options: LoadOptions, isolation: Isolation, who: str, held: Hold
+    package: PackagedModel,
+    options: LoadOptions,
+    isolation: Isolation,
+    interpreter: Interpreter,
+    who: str,
+    held: Hold,
+    launched: Launched,
 ) -> IsolatedModel:
-    interpreter = isolation.interpreter(package)
+    if isolation.threads:
+        shares = dict.fromkeys(THREAD_VARIABLES, str(isolation.threads))
+        interpreter = replace(interpreter, environment={**shares, **interpreter.environment})
     begin = Begin(
-        str(package.path), options.trust_code, options.strict_env, options.flavor or "", options.threads,
+        str(package.path), options.trust_code, options.strict_env, options.flavor or "",
+        isolation.threads or options.threads,
         isolation.slots, isolation.memory_limit,
     )  # fmt: skip
 
     def say(line: str) -> None:
         log.info("%s: %s", who, line)
 
-    def again(launched: Launched = lambda process: None, digest: str = "") -> Started:
+    def again(launched: Launched, digest: str = "") -> Started:
         # Gently where this one loads so; a process that takes another one's place is waited for.
-        started = start(replace(begin, gently=is_gentle()), interpreter, say, launched=launched)
+        started = start(begin, interpreter, say, gently=is_gentle(), launched=launched)
         if digest and started.digest != digest:
             started.process.close()
             raise SealBroken(f"{package.path} is another package now ({started.digest[:12]}) than {digest[:12]}.")
         return started
 
-    started = _start_all(again, isolation.instances)
+    started = _start_all(lambda: again(launched), isolation.instances)
     first = started[0]
     hello = first.hello
     slots = isolation.slots if hello.unjoined else 1

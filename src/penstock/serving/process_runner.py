@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from penstock.errors import Closing, ModelProcessLost
 from penstock.metrics import VersionMetrics
@@ -11,6 +11,9 @@ from penstock.payload import Params, Payload
 from penstock.serving.host_link import HostLink
 from penstock.serving.isolated import IsolatedModel
 from penstock.serving.model_process import STATES, ModelProcess
+
+# How many more questions may be with a process than it answers at once, for each of these.
+_AHEAD = 3
 
 
 class ProcessRunner:
@@ -27,6 +30,7 @@ class ProcessRunner:
         self._on_failed = on_failed
         self.together = len(model.started)
         self.slots = model.slots * self.together
+        self.ahead = _AHEAD * self.slots
         # The whole mutable state: those that wait for a process, whether it is over, and the processes.
         self._change = asyncio.Event()
         self._closed = False
@@ -36,9 +40,14 @@ class ProcessRunner:
         ]
         self.changed()
 
-    async def run(self, payload: Payload, params: Params) -> tuple[Payload, float]:
-        """The answer, and the seconds that the model itself took. Waits for a process that is being started; raises
-        ModelProcessLost where none is, or where the one that was asked ends. Raises what a predictor raises."""
+    def run(self, payload: Payload, params: Params) -> Awaitable[tuple[Payload, float]]:
+        """The answer to come, and the seconds that the model itself took. Waits for a process that is being started;
+        awaiting raises ModelProcessLost where none is, or where the one that was asked ends, and what a predictor
+        raises."""
+        link = self._least_loaded()
+        return self._run_later(payload, params) if link is None else link.predict(payload, params)
+
+    async def _run_later(self, payload: Payload, params: Params) -> tuple[Payload, float]:
         while (link := self._least_loaded()) is None:
             await self._wait()
         return await link.predict(payload, params)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter, thread_time
 from typing import Protocol, TypeAlias
 
 from penstock.flavors import Predictor
-from penstock.loading.pace import gently
+from penstock.pace import gently
 from penstock.payload import Params, Payload
 
 # Predicts at once, on the calling thread: the answer, the seconds that it took, and those that the thread worked.
@@ -17,13 +17,15 @@ RunNow: TypeAlias = Callable[[Payload, Params], tuple[Payload, float, float]]
 
 
 class Runner(Protocol):
-    """Runs one predictor. `run` may be awaited `slots` times at once, with joined batches `together` times."""
+    """Runs one predictor. `run` may be called for `slots` answers at once, with joined batches for `together`; for as
+    many as `ahead` more where that spares a quick model the wait for the next question."""
 
     slots: int
     together: int
+    ahead: int
 
-    async def run(self, payload: Payload, params: Params) -> tuple[Payload, float]:
-        """The answer, and the seconds that the model itself took. Raises PredictError."""
+    def run(self, payload: Payload, params: Params) -> Awaitable[tuple[Payload, float]]:
+        """The answer to come, and the seconds that the model itself took. Awaiting it raises PredictError."""
 
     async def close(self) -> None:
         """Waits for what is running, then releases the predictor."""
@@ -34,6 +36,7 @@ class ThreadRunner:
 
     run_now: RunNow | None
     together = 1
+    ahead = 0
 
     def __init__(self, predictor: Predictor, slots: int, name: str = "model") -> None:
         self.slots = slots
@@ -41,8 +44,8 @@ class ThreadRunner:
         self.run_now = self._now if predictor.quick else None
         self._pool = ThreadPoolExecutor(max_workers=slots, thread_name_prefix=f"penstock-{name}")
 
-    async def run(self, payload: Payload, params: Params) -> tuple[Payload, float]:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._timed, payload, params)
+    def run(self, payload: Payload, params: Params) -> asyncio.Future[tuple[Payload, float]]:
+        return asyncio.get_running_loop().run_in_executor(self._pool, self._timed, payload, params)
 
     def _timed(self, payload: Payload, params: Params) -> tuple[Payload, float]:
         start = perf_counter()

@@ -8,8 +8,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, TypeVar
 
-from penstock.loading.pace import gently
 from penstock.metrics import Metrics
+from penstock.pace import gently
 from penstock.registry.interface import ModelVersion
 from penstock.serving.failure import LoadFailure
 from penstock.serving.isolated import Loaded
@@ -50,6 +50,13 @@ P_in = TypeVar("P_in", bound=Prepared, contravariant=True)
 
 # Fetches, loads and proves a version. Raises what loading raises.
 Prepare: TypeAlias = Callable[[ModelVersion], Awaitable[P]]
+
+
+class Loads(Protocol):
+    """Loads that can be ended before they are through."""
+
+    def stop(self, *, for_good: bool = False) -> None:
+        """Those that are under way; `for_good`, all that come as well."""
 
 
 class Stage(Protocol[P_in]):

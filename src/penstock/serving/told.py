@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from penstock.errors import Closing, SealBroken
+from penstock.errors import Closing, PenstockError, SealBroken
 from penstock.metrics import Metrics
 from penstock.serving.isolated import Loaded
 from penstock.serving.plan import PlannedVersion
 from penstock.serving.servable import Servable, ServingOptions
 from penstock.serving.served_model import ServedModel
-from penstock.serving.stage import load_beside, release
+from penstock.serving.stage import Loads, load_beside, release
 
 
 class ToldModel:
@@ -29,6 +29,8 @@ class ToldModel:
         metrics: Metrics,
         serving: ServingOptions,
         busy: Callable[[], bool] = lambda: True,
+        *,
+        loads: Loads | None = None,
     ) -> None:
         self.served = served
         served.agreed = None  # before the supervisor has heard from all
@@ -36,6 +38,7 @@ class ToldModel:
         self._metrics = metrics
         self._serving = serving
         self._busy = busy
+        self._loads = loads
         # The whole mutable state: proven versions that answer nobody, whether this is over.
         self._waiting: dict[str, Loaded] = {}
         self._closed = False
@@ -45,10 +48,16 @@ class ToldModel:
         package lies there now, Closing where this was closed meanwhile."""
         if package.version in self._waiting or package.version in {s.version for s in self.served.versions}:
             return
-        loaded = await asyncio.to_thread(load_beside, self._busy(), self._load_planned, package)
+        closing = Closing(f"{self.served.name} is served no more.")
+        try:
+            loaded = await asyncio.to_thread(load_beside, self._busy(), self._load_planned, package)
+        except PenstockError:
+            if self._closed:
+                raise closing from None
+            raise
         if self._closed:
             loaded.close()
-            raise Closing(f"{self.served.name} is served no more.")
+            raise closing
         if loaded.digest != package.digest:
             loaded.close()
             raise SealBroken(
@@ -76,6 +85,8 @@ class ToldModel:
     def close(self) -> None:
         """Releases what waits and what is still being loaded; the served model is the gateway's to close."""
         self._closed = True
+        if self._loads is not None:
+            self._loads.stop(for_good=True)
         for loaded in self._waiting.values():
             loaded.close()
         self._waiting.clear()

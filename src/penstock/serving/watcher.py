@@ -10,7 +10,7 @@ import logging
 import math
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol
@@ -40,7 +40,7 @@ from penstock.serving.rollout import (
     poll_delay,
     retry_delay,
 )
-from penstock.serving.stage import P, Prepare, Stage
+from penstock.serving.stage import Loads, P, Prepare, Stage
 
 log = logging.getLogger("penstock.serving")
 
@@ -63,24 +63,6 @@ class Source(Protocol):
         """Whatever goes on while the model is served, until cancelled."""
 
 
-class Pinned(Generic[P]):
-    """One version for good: a package at a path, or a version named by its number."""
-
-    def __init__(self, stage: Stage[P], prepare: Callable[[], Awaitable[P]], metrics: Metrics) -> None:
-        self._stage = stage
-        self._prepare = prepare
-        self._metrics = metrics
-        metrics.expect_model(stage.name)
-
-    async def start(self) -> None:
-        with self._metrics.loading(self._stage.name, error_code):
-            prepared = await self._prepare()
-        self._stage.swap(prepared)
-
-    async def run(self) -> None:
-        return
-
-
 class Follower(Generic[P]):
     """Keeps one served model at the version that its alias names.
 
@@ -101,8 +83,10 @@ class Follower(Generic[P]):
         chance: Callable[[], float] = random.random,
         now: Callable[[], float] = time.time,
         away: set[str] | None = None,
+        loads: Loads | None = None,
     ) -> None:
         self.stage = stage
+        self._loads = loads
         self._resolve = resolve
         self._prepare = prepare
         self._metrics = metrics
@@ -277,9 +261,13 @@ class Follower(Generic[P]):
 
     async def _carry_out(self, action: Action) -> bool:
         """Does one step; says whether to look again at once."""
-        if self._loading is not None and self._loading[1].done():
-            self._finish_load()
-            return True
+        if self._loading is not None:
+            version, task = self._loading
+            if task.done():
+                self._finish_load()
+                return True
+            if self._loads is not None and self._wanted is not None and self._wanted.version != version:
+                self._loads.stop()
         match action:
             case Load(version):
                 wanted = self._wanted
@@ -308,16 +296,16 @@ class Follower(Generic[P]):
         version, task = self._loading
         self._loading = None
         error = task.exception()
+        if self._wanted is None or self._wanted.version != version:
+            log.info("%s: version %s was superseded while it loaded.", self.stage.name, version)
+            if error is None:
+                task.result().drop()
+            return
         if error is not None:
             self._note_failure(version, error)
             return
-        prepared = task.result()
-        if self._wanted is None or self._wanted.version != version:
-            log.info("%s: version %s was superseded while it loaded.", self.stage.name, version)
-            prepared.drop()
-            return
         self._clear_failure()
-        self.stage.swap(prepared)
+        self.stage.swap(task.result())
         self._swapped()
 
     def _swapped(self) -> None:
@@ -375,11 +363,13 @@ class Follower(Generic[P]):
         )  # fmt: skip
 
     async def _abandon_load(self) -> None:
-        """A thread cannot be stopped: wait for its end, and release what it loaded."""
+        """A process can be stopped. A thread cannot: wait for its end, and release what it loaded."""
         if self._loading is None:
             return
         _, task = self._loading
         self._loading = None
+        if self._loads is not None:
+            self._loads.stop(for_good=True)
         with suppress(Exception):
             (await asyncio.shield(task)).drop()
 

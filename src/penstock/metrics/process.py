@@ -1,16 +1,9 @@
-"""Every metric, declared once. The only file that imports prometheus_client.
-
-Labels are bounded: `model` and `version` come from loaded servables, never from a URL; requests that reached no model
-carry empty ones. What changes with every request is counted in plain Python objects that belong to the event loop, a
-tenth of the cost of prometheus_client's locked ones, and handed to it when somebody scrapes.
-"""
+"""Every metric of a process, declared once; those of versions are in `versions`."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
 from time import perf_counter
 
 from prometheus_client import (
@@ -24,224 +17,28 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from penstock import __version__
+from penstock.metrics.numbers import Distribution
+from penstock.metrics.versions import SECONDS, VersionMetrics, Versions
 from penstock.tallies import Family
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
-PROTOCOLS = ("invocations",)
-OUTCOMES = ("ok", "client_error", "model_error", "rejected", "timeout", "internal")
-STAGES = ("decode", "queue", "predict", "encode")
-DISPATCH_REASONS = ("idle", "freed", "full", "alone")
-LIMITS = ("rows", "wait", "deadline", "requests", "bytes")
 SWAPS = ("load", "swap", "revert")
-LOAD_STAGES = ("fetch", "verify", "load", "prove")
-PROCESS_STATES = ("starting", "ready", "waiting", "failed")
+LOAD_STAGES = ("fetch", "environment", "verify", "load", "prove")
 
-_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _LOAD_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
-_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
-
-
-class Number:
-    """A counter or gauge of the event loop."""
-
-    __slots__ = ("value",)
-
-    def __init__(self) -> None:
-        self.value = 0.0
-
-    def inc(self, amount: float = 1) -> None:
-        self.value += amount
-
-    def dec(self) -> None:
-        self.value -= 1
-
-    def set(self, value: float) -> None:
-        self.value = value
-
-
-class Distribution:
-    """A histogram of the event loop: how many values fell at or below each bound and above the one before."""
-
-    __slots__ = ("bounds", "counts", "total")
-
-    def __init__(self, bounds: tuple[float, ...]) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.total = 0.0
-
-    def observe(self, value: float) -> None:
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
-
-    def cumulative(self) -> list[tuple[str, float]]:
-        """(bound, values at or below it), as Prometheus has it."""
-        seen = 0
-        buckets = []
-        for bound, count in zip((*map(str, map(float, self.bounds)), "+Inf"), self.counts, strict=True):
-            seen += count
-            buckets.append((bound, float(seen)))
-        return buckets
-
-
-class Reading(Number):
-    """A gauge that is read when somebody scrapes."""
-
-    __slots__ = ("_read",)
-
-    def __init__(self, read: Callable[[], float]) -> None:
-        self._read = read
-
-    @property
-    def value(self) -> float:
-        return self._read()
-
-    @value.setter
-    def value(self, _: float) -> None:
-        raise TypeError("it is read, not written")
-
-
-def _seconds() -> Distribution:
-    return Distribution(_SECONDS)
-
-
-def _rows() -> Distribution:
-    return Distribution(_ROWS)
-
-
-@dataclass(slots=True)
-class VersionMetrics:
-    """One version's numbers. Touched on the event loop only."""
-
-    outcomes: dict[tuple[str, str], Number] = field(
-        default_factory=lambda: {(p, o): Number() for p in PROTOCOLS for o in OUTCOMES}
-    )
-    request_seconds: dict[str, Distribution] = field(default_factory=lambda: {p: _seconds() for p in PROTOCOLS})
-    stages: dict[str, Distribution] = field(default_factory=lambda: {s: _seconds() for s in STAGES})
-    rows: Number = field(default_factory=Number)
-    batch_rows: Distribution = field(default_factory=_rows)
-    batches: dict[str, Number] = field(default_factory=lambda: {r: Number() for r in DISPATCH_REASONS})
-    queue_rows: Number = field(default_factory=Number)
-    queue_limit_rows: Number = field(default_factory=Number)
-    in_flight: Number = field(default_factory=Number)
-    overloaded: dict[str, Number] = field(default_factory=lambda: {limit: Number() for limit in LIMITS})
-    request_limit: Number = field(default_factory=Number)
-    drain_rate: Number = field(default_factory=Number)
-    # Empty where the version runs in this process.
-    processes: dict[str, Number] = field(default_factory=dict)
-    process_restarts: dict[str, Number] = field(default_factory=dict)
-    process_memory: dict[str, Reading] = field(default_factory=dict)
-
-    def runs_apart(self, memory: Callable[[], float]) -> None:
-        """The version has processes of its own; `memory` gives the bytes that they hold."""
-        self.processes = {state: Number() for state in PROCESS_STATES}
-        self.process_restarts = self.process_restarts or {"": Number()}
-        self.process_memory = {"": Reading(memory)}
-
-
-_Series = Iterable[tuple[tuple[str, ...], "Number | Distribution"]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Family:
-    """One metric of versions: its name, its own labels beside model and version, and where its series are."""
-
-    name: str
-    kind: str
-    text: str
-    labels: tuple[str, ...]
-    series: Callable[[VersionMetrics], _Series]
-
-
-def _one(name: str) -> Callable[[VersionMetrics], _Series]:
-    return lambda m: [((), getattr(m, name))]
-
-
-def _each(name: str) -> Callable[[VersionMetrics], _Series]:
-    return lambda m: [((key,) if isinstance(key, str) else key, child) for key, child in getattr(m, name).items()]
-
-
-def _all(name: str) -> Callable[[VersionMetrics], _Series]:
-    """One number, or none."""
-    return lambda m: [((), child) for child in getattr(m, name).values()]
-
-
-_FAMILIES = (
-    _Family("requests", "counter", "Requests answered.", ("protocol", "outcome"), _each("outcomes")),
-    _Family(
-        "request_seconds", "histogram", "Time from the first byte read to the answer handed over.", ("protocol",),
-        _each("request_seconds"),
-    ),
-    _Family("stage_seconds", "histogram", "Time by stage of a request.", ("stage",), _each("stages")),
-    _Family("rows", "counter", "Rows predicted.", (), _one("rows")),
-    _Family("batch_rows", "histogram", "Rows handed to the model at once.", (), _one("batch_rows")),
-    _Family("batches", "counter", "Batches by the reason of their dispatch.", ("reason",), _each("batches")),
-    _Family("queue_rows", "gauge", "Rows waiting for the model.", (), _one("queue_rows")),
-    _Family("queue_limit_rows", "gauge", "Rows that may wait for the model.", (), _one("queue_limit_rows")),
-    _Family("in_flight_requests", "gauge", "Requests being worked on.", (), _one("in_flight")),
-    _Family(
-        "in_flight_limit_requests", "gauge",
-        "Requests that may be worked on at once, by --max-wait and the rate at which they are answered.", (),
-        _one("request_limit"),
-    ),
-    _Family(
-        "drain_rows_per_second", "gauge", "Rows a second that leave the model while it works.", (), _one("drain_rate")
-    ),
-    _Family("model_processes", "gauge", "Processes of a version, by what they do.", ("state",), _each("processes")),
-    _Family(
-        "model_process_restarts", "counter", "Processes of a version that ended and were started again.", (),
-        _all("process_restarts"),
-    ),
-    _Family(
-        "model_process_memory_bytes", "gauge", "Memory that a version's processes hold.", (), _all("process_memory")
-    ),
-    _Family(
-        "overloaded", "counter", "Requests refused with 429, by the limit they met.", ("limit",), _each("overloaded")
-    ),
-)  # fmt: skip
-
-
-class _Versions(Collector):
-    """Hands the versions' numbers to prometheus_client when it collects."""
-
-    def __init__(self) -> None:
-        self.known: dict[tuple[str, str], VersionMetrics] = {}
-
-    def collect(self) -> Iterator[Metric]:
-        for family in _FAMILIES:
-            yield self._fill(family)
-
-    def _fill(self, family: _Family) -> Metric:
-        name, labels = f"penstock_{family.name}", ("model", "version", *family.labels)
-        if family.kind == "histogram":
-            histogram = HistogramMetricFamily(name, family.text, labels=labels)
-            for values, child in self._children(family):
-                assert isinstance(child, Distribution)
-                histogram.add_metric(values, child.cumulative(), child.total)
-            return histogram
-        kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
-        numbers = kind(name, family.text, labels=labels)
-        for values, child in self._children(family):
-            assert isinstance(child, Number)
-            numbers.add_metric(values, child.value)
-        return numbers
-
-    def _children(self, family: _Family) -> Iterator[tuple[tuple[str, ...], Number | Distribution]]:
-        for served, metrics in list(self.known.items()):  # scrapes run in a thread, and versions come and go
-            for values, child in family.series(metrics):
-                yield (*served, *values), child
 
 
 class _Lag(Collector):
     """How late the event loop comes to its timers."""
 
     def __init__(self) -> None:
-        self.seconds = _seconds()
+        self.seconds = Distribution(SECONDS)
 
     def collect(self) -> Iterator[Metric]:
         text = "How late the event loop wakes, looked at ten times a second: what every request waits for nothing."
@@ -280,7 +77,7 @@ class Metrics:
             ProcessCollector(registry=self.registry)
             PlatformCollector(registry=self.registry)
             GCCollector(registry=self.registry)
-        self._versions = _Versions()
+        self._versions = Versions()
         self.registry.register(self._versions)
         lag = _Lag()
         self.registry.register(lag)

@@ -1,4 +1,4 @@
-"""The share of the machine that each worker may use."""
+"""The share of the machine that each of several processes may use."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from penstock.server.processes import quota_of, threads_each, usable_cores, worker_environment
+from penstock.cores import environment_with_threads, quota_of, threads_each, usable_cores
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_cores_are_shared_out(cores: int, workers: int, threads: int) -> None:
 
 
 def test_thread_pools_are_limited_unless_the_user_says_otherwise() -> None:
-    made = worker_environment({"PATH": "/bin", "MKL_NUM_THREADS": "7"}, 2)
+    made = environment_with_threads({"PATH": "/bin", "MKL_NUM_THREADS": "7"}, 2)
     assert made["PATH"] == "/bin"
     assert made["OMP_NUM_THREADS"] == made["OPENBLAS_NUM_THREADS"] == "2"
     assert made["MKL_NUM_THREADS"] == "7"

@@ -1,0 +1,37 @@
+"""Every metric, declared once. The only files that import prometheus_client.
+
+Labels are bounded: `model` and `version` come from loaded servables, never from a URL; requests that reached no model
+carry empty ones. What changes with every request is counted in plain objects (`numbers`).
+"""
+
+from penstock.metrics.numbers import Distribution, Number, Reading
+from penstock.metrics.process import CONTENT_TYPE, LOAD_STAGES, SWAPS, Metrics, render
+from penstock.metrics.versions import (
+    DISPATCH_REASONS,
+    FAMILIES,
+    LIMITS,
+    OUTCOMES,
+    PROCESS_STATES,
+    PROTOCOLS,
+    STAGES,
+    VersionMetrics,
+)
+
+__all__ = [
+    "CONTENT_TYPE",
+    "DISPATCH_REASONS",
+    "FAMILIES",
+    "LIMITS",
+    "LOAD_STAGES",
+    "OUTCOMES",
+    "PROCESS_STATES",
+    "PROTOCOLS",
+    "STAGES",
+    "SWAPS",
+    "Distribution",
+    "Metrics",
+    "Number",
+    "Reading",
+    "VersionMetrics",
+    "render",
+]

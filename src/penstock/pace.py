@@ -1,0 +1,130 @@
+"""Loading beside serving: a thread that loads a model takes a rest after every millisecond that it worked.
+
+Whatever a load does in Python or in C, it does with the interpreter held. Another thread that wants it must ask, and
+that goes wrong for the event loop in two ways: each time that the loop has waited for a socket it may have to wait for
+the interpreter as well; and a load that gives the interpreter away and takes it back in less than the switch interval
+(a forest that predicts does, tree by tree) is never made to leave it, for as long as it goes on so. A thread that
+sleeps holds nothing.
+
+A process that loads holds no interpreter of others, but takes processor time from them. It yields: while it finds that
+it has to wait for a processor, somebody else wants that as well, and its rests become longer.
+
+The rests are put in by the interpreter's profile hook, so they come in anybody's code, also in a model's own. One call
+of C that takes long has no rest in it. What is counted is processor time: waiting for a disk or a network is a rest.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from time import perf_counter, sleep, thread_time
+from types import FrameType
+from typing import Any
+
+# Seconds of work after which a rest is due, and the longest rest.
+_WORK = 0.001
+_LONGEST = 0.02
+
+# Who yields rests so many times as long as it waited for a processor, but no more than so many times as it worked.
+_PER_WAIT, _PER_WORK = 4.0, 4.0
+
+
+def rest_after(worked: float, waited: float = 0.0) -> float:
+    """Seconds of rest for so many seconds of work: as long again, so that at most half of a core goes to a load; longer
+    for who had to wait for the processor meanwhile. 0 while no rest is due."""
+    if worked < _WORK:
+        return 0.0
+    return min(worked + min(_PER_WAIT * waited, _PER_WORK * worked), _LONGEST)
+
+
+class Waits:
+    """Seconds that the thread which made this was ready to run and had no processor. Linux counts them; 0 elsewhere."""
+
+    def __init__(self) -> None:
+        self._file: int | None = None
+        with suppress(OSError):
+            self._file = os.open("/proc/thread-self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+
+    def seconds(self) -> float:
+        if self._file is None:
+            return 0.0
+        try:
+            return int(os.pread(self._file, 64, 0).split()[1]) * 1e-9
+        except (OSError, ValueError, IndexError):
+            return 0.0
+
+    def close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def _never() -> float:
+    return 0.0
+
+
+class Pace:
+    """When the next rest is due. The whole state: when that was last looked at, and the work done, and the time waited
+    for a processor, before the last rest.
+
+    `clock` is cheap and tells when to look at `work`, which tells how much was really done.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = perf_counter,
+        work: Callable[[], float] = thread_time,
+        rest: Callable[[float], None] = sleep,
+        waits: Callable[[], float] = _never,
+    ) -> None:
+        self._clock = clock
+        self._work = work
+        self._rest = rest
+        self._waits = waits
+        self._looked = clock()
+        self._rested = work()
+        self._waited = waits()
+
+    def breathe(self) -> None:
+        """Rests if that is due. Cheap enough to be called at every call of a function."""
+        now = self._clock()
+        if now - self._looked < _WORK:
+            return
+        self._looked = now
+        worked = self._work() - self._rested
+        if worked < _WORK:
+            return
+        waited = self._waits()
+        self._rest(rest_after(worked, waited - self._waited))
+        self._waited = waited  # the wait after a rest, for the turn to go on, counts too
+        self._looked = self._clock()
+        self._rested = self._work()
+
+
+def is_gentle() -> bool:
+    """Whether this thread rests as it works: it is inside `gently`, or profiled."""
+    return sys.getprofile() is not None
+
+
+@contextmanager
+def gently(*, yielding: bool = False) -> Iterator[None]:
+    """What this thread does inside rests as often as it works; `yielding` to other processes, more often. Does nothing
+    where the thread is being profiled."""
+    if is_gentle():
+        yield
+        return
+    waits = Waits() if yielding else None
+    breathe = Pace(waits=waits.seconds if waits is not None else _never).breathe
+
+    def look(frame: FrameType, event: str, argument: Any) -> None:
+        breathe()
+
+    sys.setprofile(look)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
+        if waits is not None:
+            waits.close()

@@ -1,0 +1,37 @@
+"""A stand-in for Google Cloud Storage: an emulator of its JSON API, in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_SERVER = """
+import threading, warnings
+warnings.simplefilter("ignore")
+from gcp_storage_emulator.server import create_server
+server = create_server("127.0.0.1", 0, in_memory=True, default_bucket="models")
+server.start()
+print(server._api._httpd.server_address[1], flush=True)
+threading.Event().wait()
+"""
+
+
+@contextmanager
+def gcs_server() -> Iterator[str]:
+    """The endpoint's URL; it has an empty bucket, `models`."""
+    server = subprocess.Popen(
+        [sys.executable, "-c", _SERVER], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert server.stdout is not None
+    try:
+        yield f"http://127.0.0.1:{server.stdout.readline().strip()}"
+    finally:
+        server.kill()
+        server.communicate()
+
+
+def gcs_variables(endpoint: str) -> dict[str, str]:
+    """The environment of a program that is to use it, and to look for Google's credentials nowhere."""
+    return {"STORAGE_EMULATOR_HOST": endpoint, "NO_GCE_CHECK": "true", "GOOGLE_APPLICATION_CREDENTIALS": ""}
