@@ -120,7 +120,7 @@ def test_through_pipes(iris_package: Path, rows: Path, tmp_path: Path) -> None:
         (["bad.csv", "-o", "out.csv", "--on-error", "skip"], 0, ""),
         (["bad.csv", "-o", "out.csv", "--on-error", "skip", "--max-errors", "1%"], 1, "1 of 2 rows were rejected"),
         (["rows.csv", "-o", "out.csv", "--keep", "colour"], 2, "no column 'colour'"),
-        (["rows.csv", "-o", "out.csv", "--keep", "colour"], 2, "There is: sepal_length, sepal_width"),
+        (["rows.csv", "-o", "out.csv", "--keep", "colour"], 2, "The input has: sepal_length, sepal_width"),
         (["rows.csv", "-o", "out.csv", "--rejects", "./rows.csv"], 2, "is an input or the output"),
         (["rows.csv", "-o", "out.csv", "--rejects", "out.csv"], 2, "is an input or the output"),
         (["--finish"], 2, "--finish goes with -o"),

@@ -241,6 +241,8 @@ def test_how_long_it_will_take_is_told_by_the_clock_it_is_given(
 ) -> None:
     rows = written(iris_frame, tmp_path / "rows.csv")
     sources = find_sources([str(rows)], None)
-    plan = Plan(Lineage("iris", "1", iris.digest), sources, Options(needed_format("out.csv", None, ""), chunk_rows=15))
-    prepared = prepare(plan, iris, LoadOptions(threads=1), clock=iter([100.0, 102.0]).__next__)
-    assert prepared.seconds == pytest.approx(20, rel=0.3)  # two seconds for a tenth of the rows
+    for limit, seconds in ((None, 20), (30, 4), (15, 2), (3, 2)):  # two seconds for a tenth of the rows, or fewer
+        options = Options(needed_format("out.csv", None, ""), chunk_rows=15, limit=limit)
+        plan = Plan(Lineage("iris", "1", iris.digest), sources, options)
+        prepared = prepare(plan, iris, LoadOptions(threads=1), clock=iter([100.0, 102.0]).__next__)
+        assert prepared.seconds == pytest.approx(seconds, rel=0.3)

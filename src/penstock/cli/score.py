@@ -163,8 +163,8 @@ def score(install_mlflow: bool, **given: Any) -> int:
       penstock score fraud 'data/*.parquet' -o scored/ --keep id --on-error skip --rejects bad.jsonl --max-errors 0.1%
       penstock score fraud 'data/*.parquet' -o scored/ --keep id --on-error skip --resume
       zcat rows.csv.gz | penstock score fraud - --input-format csv -o - --output-format jsonl
-      penstock score fraud s3://in/data/ -o s3://out/scored/ --shard 2/8
-      penstock score --finish -o s3://out/scored/
+      penstock score fraud s3://inbox/data/ -o s3://outbox/scored/ --shard 2/8
+      penstock score --finish -o s3://outbox/scored/
       penstock score models:/fraud@champion rows.csv -o scores.csv --registry http://mlflow:5000
       penstock score ./model rows.csv -o scores.csv --env-manager uv
       penstock score -m ./model -i request.json -t json

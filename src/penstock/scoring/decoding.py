@@ -56,7 +56,7 @@ def kept_columns(names: Sequence[str], keep: Sequence[str]) -> list[str]:
     if missing := [name for name in keep if name not in names]:
         raise SchemaMismatch(
             f"There is no column {', '.join(map(repr, missing))} to keep.",
-            hint=f"There is: {clipped(', '.join(map(str, names)))}." if names else "",
+            hint=f"The input has: {clipped(', '.join(map(str, names)))}." if names else "",
         )
     return list(keep)
 

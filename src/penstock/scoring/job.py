@@ -143,9 +143,12 @@ def _estimate(plan: Plan, first: Chunk, seconds: float) -> float | None:
     share = first.share
     if source.format.is_text and source.format.compression is None and source.size:
         share = len(first.data) / source.size
+    limit = plan.options.limit
+    most = None if limit is None or not first.rows else seconds * limit / first.rows
     if not share or not source.size or plan.size is None:
-        return None
-    return seconds / share * plan.size / source.size
+        return most
+    whole = seconds / share * plan.size / source.size
+    return whole if most is None else min(whole, most)
 
 
 def run(
@@ -252,9 +255,16 @@ def _chunks(plan: Plan, task: Task, shard: Shard, state: JobState, tally: _Tally
     owners = deal_files(plan.sources, shard.count)
     own = None if owners is None else {number for number, owner in enumerate(owners) if owner == shard.index}
     done = {(part.source, part.part) for part in state.parts}
-    # Alone, a run can begin where the last complete part ended. A shard has to pass over the others' parts anyway.
-    start = state.parts[-1].next if state.parts and shard.count == 1 else Position()
-    return read_sources(
+    # A run can begin where its last complete part ended; those before it, others' among them, are there.
+    start = state.parts[-1].next if state.parts else Position()
+    for part in range(start.part):
+        tally.add_part(start.source, part)
+    if own is None and shard.count > 1:
+        # How many parts the others have in earlier inputs, only these tell.
+        yield from read_sources(
+            plan.sources, plan.options, wanted=lambda *_: False, files=range(start.source), on_part=tally.add_part
+        )
+    yield from read_sources(
         plan.sources,
         plan.options,
         wanted=lambda source, part: (own is not None or shard.owns(source, part)) and (source, part) not in done,
