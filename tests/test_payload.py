@@ -107,6 +107,10 @@ def test_columns_of_one_dtype_become_one_contiguous_block() -> None:
     assert table.block is not None
     assert table.block.flags.c_contiguous
     assert table.block.tolist() == [[1.0, 3.0], [2.0, 4.0]]
+    many = [np.arange(10_000.0), np.arange(10_000.0) * 2, np.arange(10_000.0) * 3]
+    assert np.array_equal(Table.of(None, many).block, np.column_stack(many))
+    with pytest.raises(ValueError, match="equally long"):
+        Table.of(None, [many[0], many[1][:5000]])
     mixed = Table.of(["a", "b"], [np.array([1.0]), np.array([1])])
     assert mixed.block is None
     assert (mixed.rows, mixed.width) == (1, 2)

@@ -51,7 +51,7 @@ PenstockError
 ├── AnswerUnserializable        the model answered something that the protocol has no form for
 │   └── AnswerHasNoColumns      it is not one item for each row, and columns were asked for
 └── ScoringError                a file could not be scored
-    ├── SchemaMismatch          it lacks what the model takes, whatever the rows hold
+    ├── SchemaMismatch          it lacks columns that the model takes or that are to be kept
     ├── JobDiffers              a job of another fingerprint has begun in the output
     ├── TooManyRejects          more rows were rejected than the job bears
     └── Interrupted             stopped on request, with what is complete kept

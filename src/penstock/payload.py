@@ -23,6 +23,9 @@ Name: TypeAlias = str | int
 Params: TypeAlias = Mapping[str, Any] | None
 
 
+# Measured on columns of doubles, 4 to 100 of them.
+_CACHED_ROWS = 4096
+
 # Text as pandas' own string columns hold it; object arrays of text reach a model as objects.
 TEXT = np.dtypes.StringDType(na_object=np.nan)
 
@@ -40,6 +43,24 @@ def _concatenate(arrays: Sequence[Array]) -> Array:
     if len({a.dtype.kind for a in arrays}) > 1:
         arrays = [a.astype(object) for a in arrays]
     return np.concatenate(arrays)
+
+
+def _side_by_side(columns: Sequence[Array]) -> Array:
+    """The columns as one block (rows, columns), made piece by piece where there are many rows: a piece stays in the
+    processor's cache until its last column is in. Raises ValueError where they are not equally long."""
+    rows = len(columns[0])
+    block = np.empty((rows, len(columns)), dtype=columns[0].dtype)
+    if rows <= _CACHED_ROWS:
+        for i, column in enumerate(columns):
+            block[:, i] = column
+        return block
+    if any(len(column) != rows for column in columns):
+        raise ValueError("The columns are not equally long.")
+    for start in range(0, rows, _CACHED_ROWS):
+        piece = block[start : start + _CACHED_ROWS]
+        for i, column in enumerate(columns):
+            piece[:, i] = column[start : start + _CACHED_ROWS]
+    return block
 
 
 # Payloads are not to be changed once made. That is not enforced: a frozen class takes three times as long to make, and
@@ -62,10 +83,7 @@ class Table:
         """A table of these columns, in one contiguous block where they all share a dtype."""
         names = None if names is None else tuple(names)
         if columns and all(c.dtype == columns[0].dtype for c in columns[1:]):
-            block = np.empty((len(columns[0]), len(columns)), dtype=columns[0].dtype)
-            for i, column in enumerate(columns):
-                block[:, i] = column
-            return cls(names, block=block, index=index)
+            return cls(names, block=_side_by_side(columns), index=index)
         return cls(names, columns=tuple(columns), index=index)
 
     @property

@@ -12,7 +12,8 @@ import pytest
 from penstock.errors import ConfigError, ScoringError
 from penstock.loading import LoadedModel, LoadOptions, load_path
 from penstock.package.save import save_model
-from penstock.scoring import Progress
+from penstock.scoring import Lineage, Options, Plan, Progress, find_sources, prepare
+from penstock.scoring.formats import needed_format
 from scoring.jobs import score
 
 
@@ -233,3 +234,15 @@ def test_text_reaches_a_model_as_pandas_reads_it(tmp_path: Path, ending: str) ->
     model = load_path(package.path, LoadOptions(trust_code=True))
     score(model, target, tmp_path / "out.csv", chunk_rows=3)
     assert set(pd.read_csv(tmp_path / "out.csv")["prediction"]) == {"str,float64"}
+
+
+def test_how_long_it_will_take_is_told_by_the_clock_it_is_given(
+    iris: LoadedModel, iris_frame: Any, tmp_path: Path
+) -> None:
+    rows = written(iris_frame, tmp_path / "rows.csv")
+    sources = find_sources([str(rows)], None)
+    for limit, seconds in ((None, 20), (30, 4), (15, 2), (3, 2)):  # two seconds for a tenth of the rows, or fewer
+        options = Options(needed_format("out.csv", None, ""), chunk_rows=15, limit=limit)
+        plan = Plan(Lineage("iris", "1", iris.digest), sources, options)
+        prepared = prepare(plan, iris, LoadOptions(threads=1), clock=iter([100.0, 102.0]).__next__)
+        assert prepared.seconds == pytest.approx(seconds, rel=0.3)

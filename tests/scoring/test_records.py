@@ -6,7 +6,7 @@ import csv
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from penstock.errors import ScoringError
@@ -41,6 +41,17 @@ def taken(reader: RecordReader, rows: int, size: int) -> list[records.Records]:
     return found
 
 
+@pytest.fixture(autouse=True, params=[1, 7, 2 << 20])
+def steps(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read a byte at a time, or a few, or all at once."""
+    monkeypatch.setattr(records, "_STEP", request.param)
+
+
+# The fixture is the same for all of one test's examples, and should be.
+shared = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@shared
 @given(tables, st.integers(1, 5), st.integers(1, 40), st.integers(1, 9), st.booleans())
 def test_records_are_whole_and_all_there(
     table: list[list[str]], rows: int, size: int, most: int, last_newline: bool
@@ -55,6 +66,7 @@ def test_records_are_whole_and_all_there(
     assert [piece.rows for piece in pieces] == [len(split(piece.data, quoted=True)) for piece in pieces]
 
 
+@shared
 @given(tables, st.integers(1, 5), st.integers(1, 40), st.integers(1, 9), st.integers(1, 9))
 def test_pieces_do_not_depend_on_how_the_stream_is_read(
     table: list[list[str]], rows: int, size: int, one: int, other: int
@@ -65,6 +77,7 @@ def test_pieces_do_not_depend_on_how_the_stream_is_read(
     )
 
 
+@shared
 @given(tables, st.integers(1, 5), st.integers(1, 40), st.data())
 def test_a_reader_that_begins_after_a_piece_goes_on_as_the_first_one_did(
     table: list[list[str]], rows: int, size: int, data: st.DataObject
@@ -96,8 +109,11 @@ def test_a_quote_that_is_never_closed_ends_with_the_file() -> None:
 
 def test_an_endless_record_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "LONGEST_RECORD", 64)
-    with pytest.raises(ScoringError, match="longer than"):
-        RecordReader(io.BytesIO(b'"' + b"x" * 1000), quoted=True).take(1, 8)
+    text = io.BytesIO(b'a\n"' + b"x" * 1000)
+    reader = RecordReader(text, quoted=True, name="rows.csv")
+    assert reader.take(1, 8) is not None
+    with pytest.raises(ScoringError, match=r"^rows\.csv has a record longer than 0 MB, from byte 2 on"):
+        reader.take(1, 8)
 
 
 def test_carriage_returns_alone_end_records_where_the_first_line_ends_so() -> None:

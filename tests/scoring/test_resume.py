@@ -18,6 +18,7 @@ import pytest
 from penstock.errors import ConfigError, Interrupted, JobDiffers, ScoringError
 from penstock.loading import LoadedModel
 from penstock.scoring import Shard, commit, finish, places
+from penstock.scoring.records import RecordReader
 from scoring.jobs import files, score, waiting_package
 
 SHAPING: dict[str, Any] = {"part_rows": 75, "chunk_rows": 16, "keep": ("id",), "on_error": "skip"}
@@ -220,6 +221,40 @@ def test_shards_of_many_files_open_their_own_alone(
         own = [stem for stem in opened if stem.isdigit()]
         assert own == ["0", *[str(index), str(index + 2)]], "the first is looked at to decide the output's columns"
     assert finish(f"{tmp_path}/shared/").parts == 8
+    assert files(tmp_path / "shared") == files(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("inputs", [["a.csv"], ["a.csv", "d.csv.gz"], ["a.csv", "more.csv"]])
+def test_a_shard_goes_on_where_its_last_part_ended(
+    tmp_path: Path, iris: LoadedModel, rows: Path, monkeypatch: pytest.MonkeyPatch, inputs: list[str]
+) -> None:
+    """Not at the beginning of the file; what the others have in files before it is still counted."""
+    shutil.copy(rows / "a.csv", tmp_path / "more.csv")
+    paths = [tmp_path / name if name == "more.csv" else rows / name for name in inputs]
+    shaping = SHAPING | {"part_rows": 20}
+    score(iris, paths, f"{tmp_path}/whole/", output_format="csv", **shaping)
+    monkeypatch.setattr("penstock.scoring.job.deal_files", lambda sources, shards: None)
+    kept = len(files(tmp_path / "whole")) // 2 - 1
+    began: list[int] = []
+    real = RecordReader.__init__
+    monkeypatch.setattr(RecordReader, "__init__", lambda self, *given, start=0, **more: began.append(start) or real(
+        self, *given, start=start, **more))  # fmt: skip
+    for index in range(2):
+
+        def stopped(index: int = index) -> bool:
+            done = len(list((tmp_path / "shared").glob("part-*")))
+            return done >= (kept // 2 if index == 0 else kept)
+
+        with pytest.raises(Interrupted):
+            score(iris, paths, f"{tmp_path}/shared/", output_format="csv", shard=Shard(index, 2), stopped=stopped,
+                  **shaping)  # fmt: skip
+    for index in range(2):
+        began.clear()
+        score(iris, paths, f"{tmp_path}/shared/", output_format="csv", shard=Shard(index, 2), resume=True, **shaping)
+        assert any(began) or inputs[-1] == "d.csv.gz", (
+            "it began again in the middle of a file that can be entered there"
+        )
+    assert finish(f"{tmp_path}/shared/").parts == len(list((tmp_path / "whole").glob("part-*")))
     assert files(tmp_path / "shared") == files(tmp_path / "whole")
 
 

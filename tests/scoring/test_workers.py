@@ -19,7 +19,8 @@ import pytest
 from penstock.errors import CodeNotTrusted, ScoringError
 from penstock.loading import LoadOptions, load_path
 from penstock.package.save import save_model
-from penstock.scoring.workers import Behind, Workers, ahead, choose_workers
+from penstock.scoring import workers as workers_module
+from penstock.scoring.workers import Behind, Workers, ahead, choose_workers, working_time
 from scoring.jobs import files, score, waiting_package
 
 SHAPING: dict[str, Any] = {"part_rows": 50, "chunk_rows": 8, "keep": ("id",), "on_error": "null"}
@@ -93,6 +94,15 @@ def test_a_worker_that_cannot_load_the_model_says_why(tmp_path: Path, python_pac
 )
 def test_how_many_workers(wanted: Any, threads: bool, seconds: float | None, chosen: Workers) -> None:
     assert choose_workers(wanted, 8, threads=threads, seconds=seconds) == chosen
+
+
+def test_the_clock_stands_still_while_others_have_the_core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = tmp_path / "schedstat"
+    monkeypatch.setattr(workers_module, "_SCHEDULED", told)
+    monkeypatch.setattr(workers_module, "perf_counter", lambda: 100.0)
+    assert working_time() == 100.0  # a system that does not tell
+    told.write_text("7 2500000000 3\n")
+    assert working_time() == 97.5
 
 
 def test_ahead_makes_a_few_items_and_no_more() -> None:

@@ -309,7 +309,7 @@ class TestObjects:
             "score",
             "--finish",
             "-o",
-            "s3://out/january/",
+            "s3://outbox/january/",
         ]
 
     def test_another_job_gets_another_name_and_the_same_one_keeps_its_own(self) -> None:

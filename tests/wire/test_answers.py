@@ -20,7 +20,7 @@ from hypothesis.extra import numpy as hnp
 from penstock.errors import AnswerUnserializable
 from penstock.flavors.frames import from_python
 from penstock.payload import Payload, Table, Tensors, Value, as_object_array
-from penstock.wire.answers import answer_value, encode_answer
+from penstock.wire.answers import answer_text, answer_value, encode_answer
 
 
 @dataclass
@@ -258,3 +258,14 @@ plain = st.recursive(
 @given(plain)
 def test_any_plain_value_reads_back(value: Any) -> None:
     assert answer(Value(value)) == json.loads(json.dumps(value), parse_constant=lambda _: None)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint64", "float16", "float32", "float64", "<U3", "object"])
+@pytest.mark.parametrize("shape", [(0,), (4,), (2, 2)])
+def test_finite_arrays_read_the_same_with_words_and_in_a_file(dtype: str, shape: tuple[int, ...]) -> None:
+    array = np.array([0, 1, 1, 0][: int(np.prod(shape))]).astype(dtype).reshape(shape)
+    for payload in (Tensors.single(array), Tensors.named({"a": array})):
+        written = encode_answer(payload)
+        assert encode_answer(payload, nan_words=True) == written
+        assert answer_text(payload) == json.dumps(json.loads(written))
+    assert answer_text(Tensors.single(np.array([NAN, 1.0])), wrapped=False) == "[NaN, 1.0]"

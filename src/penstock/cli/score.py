@@ -163,8 +163,8 @@ def score(install_mlflow: bool, **given: Any) -> int:
       penstock score fraud 'data/*.parquet' -o scored/ --keep id --on-error skip --rejects bad.jsonl --max-errors 0.1%
       penstock score fraud 'data/*.parquet' -o scored/ --keep id --on-error skip --resume
       zcat rows.csv.gz | penstock score fraud - --input-format csv -o - --output-format jsonl
-      penstock score fraud s3://in/data/ -o s3://out/scored/ --shard 2/8
-      penstock score --finish -o s3://out/scored/
+      penstock score fraud s3://inbox/data/ -o s3://outbox/scored/ --shard 2/8
+      penstock score --finish -o s3://outbox/scored/
       penstock score models:/fraud@champion rows.csv -o scores.csv --registry http://mlflow:5000
       penstock score ./model rows.csv -o scores.csv --env-manager uv
       penstock score -m ./model -i request.json -t json
@@ -186,7 +186,15 @@ def score(install_mlflow: bool, **given: Any) -> int:
     return _score(command)
 
 
+def _use_one_thread() -> None:
+    """One thread for each prediction, whatever the number of workers: answers do not depend on it. numpy's own threads
+    start when it is imported, and spend a tenth of a second on that alone."""
+    if "numpy" not in sys.modules:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
 def _score(command: ScoreCommand) -> int:
+    _use_one_thread()
     from penstock.cli import score_report
     from penstock.loading import LoadOptions
     from penstock.scoring import find_sources, parse_shard, parse_tolerance, prepare
@@ -196,7 +204,6 @@ def _score(command: ScoreCommand) -> int:
     sources = find_sources(command.words[1:], command.input_format)
     output = None if command.dry_run and command.output is None else _output(command, sources)
     _check_usage(command, output, sources)
-    # One thread for each prediction, whatever the number of workers: answers do not depend on it.
     options = LoadOptions(trust_code=command.trust_code, strict_env=command.strict_env, threads=1)
     name, version, model = load(command.words[0], command.registry, options, environment_of(command))
     try:

@@ -6,7 +6,6 @@ requests to `/invocations`. Source: `mlflow models predict`, 3.18.
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,7 +43,7 @@ def answer(model: LoadedModel, body: bytes, content_type: str) -> str:
     Raises MalformedInput, SchemaViolation, PredictError, AnswerUnserializable.
     """
     from penstock.signature import conform_params
-    from penstock.wire.answers import encode_answer
+    from penstock.wire.answers import answer_text
     from penstock.wire.formats import CSV, JSON
     from penstock.wire.requests import BodyReader
 
@@ -53,7 +52,7 @@ def answer(model: LoadedModel, body: bytes, content_type: str) -> str:
     request = BodyReader(signature, frames=predictor.takes_frames).read(media, body)
     params = conform_params(signature.params if signature else (), request.params)
     payload = predictor.predict(request.payload, params)
-    return json.dumps(json.loads(encode_answer(payload, wrapped=request.wrapped, nan_words=True)))
+    return answer_text(payload, wrapped=request.wrapped)
 
 
 def _read(path: str | None) -> bytes:

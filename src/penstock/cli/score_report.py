@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import shlex
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -67,8 +68,7 @@ def print_start(workers: Workers, parts: int) -> None:
 @contextmanager
 def bar() -> Iterator[Callable[[Progress], None]]:
     """A live bar on stderr, where that is a terminal."""
-    screen = console(stderr=True)
-    if not screen.is_terminal:
+    if not sys.stderr.isatty():  # asked here, since rich takes a while to import
         yield lambda _: None
         return
     from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -77,7 +77,7 @@ def bar() -> Iterator[Callable[[Progress], None]]:
     columns = (
         SpinnerColumn(), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[told]}"), TimeRemainingColumn(),
     )  # fmt: skip
-    shown = Bar(*columns, console=screen, transient=True)
+    shown = Bar(*columns, console=console(stderr=True), transient=True)
     task = shown.add_task("", total=1.0, told="")
     first: list[tuple[int, float]] = []
 

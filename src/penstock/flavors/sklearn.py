@@ -18,7 +18,8 @@ import numpy as np
 from penstock.errors import ArtifactInvalid, CodeNotTrusted, PackagingFailed
 from penstock.flavors.frames import from_python, to_frame, to_python
 from penstock.flavors.interface import CodeReason, Flavor, LoadContext, Predictor, Written, inside, need
-from penstock.flavors.sklearn_import import import_without_pandas
+from penstock.flavors.sklearn_import import import_lightly
+from penstock.flavors.skops_reader import holds_usual_types, read_usual
 from penstock.flavors.tree_nodes import check_trees
 from penstock.flavors.trusted_types import TRUSTED_TYPES, untrusted
 from penstock.manifest import PYTHON_FUNCTION, Manifest
@@ -48,7 +49,7 @@ class SklearnFlavor(Flavor):
         reasons = [CodeReason(f"{code}/", "holds Python modules")] if (code := _code_directory(manifest)) else []
         if not _is_skops(manifest, file):
             return [CodeReason(file, "is a pickle"), *reasons]
-        types = untrusted(_skops_types(path))
+        types = [] if holds_usual_types(path) else untrusted(_skops_types(path))
         if types:
             reasons.append(CodeReason(file, f"holds types that nobody has reviewed: {', '.join(types)}"))
         return reasons
@@ -126,7 +127,7 @@ def _is_skops(manifest: Manifest, file: str) -> bool:
 
 def _skops_types(path: Path) -> list[str]:
     """The types in a skops file that skops itself does not trust. Reads the description alone, constructs nothing."""
-    import_without_pandas()
+    import_lightly()
     io = need("skops.io", "sklearn", purpose="A skops file")
     try:
         return list(io.get_untrusted_types(data=_without_arrays(path)))
@@ -147,9 +148,11 @@ def _without_arrays(path: Path) -> bytes:
 
 
 def _load_skops(path: Path, trusted: bool) -> Any:
-    """skops checks the types as it loads."""
+    """skops checks the types as it loads; what it need not be imported for is checked before it is made."""
+    import_lightly()
+    if (found := _read_quietly(path)) is not None:
+        return found
     types = _skops_types(path) if trusted else sorted(TRUSTED_TYPES)
-    import_without_pandas()
     io = need("skops.io", "sklearn", purpose="A skops file")
     try:
         with warnings.catch_warnings():
@@ -164,10 +167,16 @@ def _load_skops(path: Path, trusted: bool) -> Any:
         ) from error
 
 
+def _read_quietly(path: Path) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # other scikit-learn versions are reported once, by the environment check
+        return read_usual(path)
+
+
 def _load_pickle(path: Path, trusted: bool) -> Any:
     if not trusted:
         raise CodeNotTrusted(f"{path.name} is a pickle; loading it runs the code inside.")
-    import_without_pandas()
+    import_lightly()
     joblib = need("joblib", "sklearn", purpose="A pickled scikit-learn model")  # reads plain pickles too
     try:
         with warnings.catch_warnings():

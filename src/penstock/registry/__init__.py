@@ -12,7 +12,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from penstock.artifacts import PackageCache, default_cache
 from penstock.errors import ConfigError
@@ -131,6 +130,8 @@ def _absolute(place: str) -> str:
         parts = urlsplit(place)
         if parts.netloc not in ("", "localhost"):
             raise ConfigError(f"{place} names another host.", hint="A file: URL looks like file:///srv/models.")
+        from urllib.request import url2pathname  # here, since that imports http and ssl
+
         place = url2pathname(parts.path)
     elif found:
         return place

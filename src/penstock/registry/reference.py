@@ -7,7 +7,6 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
 
 from penstock.errors import ConfigError, NameInvalid, Unsupported
 from penstock.registry.interface import PRODUCTION, ModelVersion, Registry
@@ -134,6 +133,8 @@ def _path_of_url(url: str) -> Path:
     parts = urlsplit(url)
     if parts.netloc not in ("", "localhost"):
         raise ConfigError(f"{url} names another host.", hint="A file: URL looks like file:///srv/models/fraud.")
+    from urllib.request import url2pathname  # here, since that imports http and ssl
+
     return Path(url2pathname(parts.path))
 
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import orjson
 
-from penstock.errors import ScoringError
-from penstock.payload import Array, Name, Table, as_object_array, shortened
+from penstock.errors import SchemaMismatch, ScoringError
+from penstock.payload import Array, Name, Table, as_object_array, clipped, shortened
 from penstock.scoring.plan import Source
 from penstock.scoring.reading import Chunk
 from penstock.scoring.records import split
@@ -50,11 +50,14 @@ def fed_columns(names: Sequence[str], schema: Schema | None, keep: Sequence[str]
 
 
 def kept_columns(names: Sequence[str], keep: Sequence[str]) -> list[str]:
-    """The columns to carry through; ("*",) is all. Raises ScoringError."""
+    """The columns to carry through; ("*",) is all. Raises SchemaMismatch."""
     if list(keep) == ["*"]:
         return list(names)
     if missing := [name for name in keep if name not in names]:
-        raise ScoringError(f"There is no column {', '.join(map(repr, missing))} to keep.")
+        raise SchemaMismatch(
+            f"There is no column {', '.join(map(repr, missing))} to keep.",
+            hint=f"The input has: {clipped(', '.join(map(str, names)))}." if names else "",
+        )
     return list(keep)
 
 
@@ -118,7 +121,7 @@ def _decode_whole(chunk: Chunk, delimiter: str, schema: Schema | None, keep: Seq
     header = chunk.header or ()
     fed, kept = fed_columns(header, schema, keep), kept_columns(header, keep)
     numbers = _number_types(fed, schema)
-    if chunk.data.count(b'"') % 2:
+    if b'"' in chunk.data and chunk.data.count(b'"') % 2:
         return None  # one is never closed
     if not chunk.rows or ("int64" in numbers.values() and (b"0x" in chunk.data or b"0X" in chunk.data)):
         return None  # pyarrow reads hexadecimal, nobody else does
@@ -140,7 +143,8 @@ def _decode_whole(chunk: Chunk, delimiter: str, schema: Schema | None, keep: Seq
         table = _renamed(_typed(batch.select(fed), numbers), schema)
     except (pa.ArrowInvalid, pa.ArrowKeyError):
         return None
-    if any(c.dtype.kind == "f" and np.isinf(c).any() for c in table.iter_columns()):
+    arrays = (table.block,) if table.block is not None else table.columns or ()
+    if any(array.dtype.kind == "f" and np.isinf(array).any() for array in arrays):
         return None  # perhaps too large to read: `conform` looks at the text
     return Rows(table, Casting.TEXT, batch.select(kept), np.arange(chunk.rows))
 
@@ -148,10 +152,11 @@ def _decode_whole(chunk: Chunk, delimiter: str, schema: Schema | None, keep: Seq
 def _typed(batch: Any, numbers: dict[str, str]) -> Any:
     """Columns that are kept as text and fed as numbers. Raises pyarrow.ArrowInvalid for cells that are none."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     for position, field_ in enumerate(batch.schema):
         if field_.name in numbers and pa.types.is_string(field_.type):
+            import pyarrow.compute as pc  # here, since importing it takes as long as reading a small file
+
             words = pa.array(list(MISSING_WORDS))
             text = batch.column(position)
             text = pc.if_else(pc.is_in(text, value_set=words), pa.scalar(None, pa.string()), text)

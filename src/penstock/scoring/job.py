@@ -19,10 +19,10 @@ from penstock.scoring.places import join, place_of
 from penstock.scoring.plan import WHOLE, Plan, Shard, deal_files
 from penstock.scoring.reading import Chunk, Position, read_sources
 from penstock.scoring.rejects import ANY_NUMBER, Tolerance
-from penstock.scoring.scorer import Scored, Task, good_rows, score_chunk
+from penstock.scoring.scorer import Scored, Task, decode_chunk, good_rows, score_ready
 from penstock.scoring.shape import decide_shape
 from penstock.scoring.sinks import Now, OneFile, Parts, Sink, Stream
-from penstock.scoring.workers import Behind, Workers, available_cores, choose_workers, score_all
+from penstock.scoring.workers import Behind, Workers, available_cores, choose_workers, score_all, working_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Output:
     rejects: str | None = None
 
 
-def prepare(plan: Plan, model: LoadedModel, load: LoadOptions) -> Prepared:
+def prepare(plan: Plan, model: LoadedModel, load: LoadOptions, clock: Callable[[], float] = working_time) -> Prepared:
     """Scores the first rows, which decide the output's columns and how many workers pay. Raises ScoringError."""
     signature, options = model.signature, plan.options
     schema = signature.enforced if signature is not None else None
@@ -108,12 +108,14 @@ def prepare(plan: Plan, model: LoadedModel, load: LoadOptions) -> Prepared:
     source = plan.sources[0]
     if schema is None and source.format.is_text and source.format.name != "jsonl":
         task = replace(task, schema=guess_fields(decode(first, source, None, task.keep).table))
-    began = perf_counter()
-    scored = score_chunk(model.predictor.predict, task, first)
-    took = perf_counter() - began
+    began = clock()
+    ready = decode_chunk(task, first)
+    scored = score_ready(model.predictor.predict, task, ready)
+    took = clock() - began
     if scored.failure is not None:
         raise scored.failure
-    kept = decode(first, source, task.schema, task.keep).kept
+    assert ready.rows is not None
+    kept = ready.rows.kept
     if list(task.keep) == ["*"]:  # what all is, the first rows decide: others may have more columns, or fewer
         task = replace(task, keep=tuple(kept.schema.names)) if source.format.name == "jsonl" else task
     outputs = signature.outputs if signature is not None else None
@@ -141,9 +143,12 @@ def _estimate(plan: Plan, first: Chunk, seconds: float) -> float | None:
     share = first.share
     if source.format.is_text and source.format.compression is None and source.size:
         share = len(first.data) / source.size
+    limit = plan.options.limit
+    most = None if limit is None or not first.rows else seconds * limit / first.rows
     if not share or not source.size or plan.size is None:
-        return None
-    return seconds / share * plan.size / source.size
+        return most
+    whole = seconds / share * plan.size / source.size
+    return whole if most is None else min(whole, most)
 
 
 def run(
@@ -250,9 +255,16 @@ def _chunks(plan: Plan, task: Task, shard: Shard, state: JobState, tally: _Tally
     owners = deal_files(plan.sources, shard.count)
     own = None if owners is None else {number for number, owner in enumerate(owners) if owner == shard.index}
     done = {(part.source, part.part) for part in state.parts}
-    # Alone, a run can begin where the last complete part ended. A shard has to pass over the others' parts anyway.
-    start = state.parts[-1].next if state.parts and shard.count == 1 else Position()
-    return read_sources(
+    # A run can begin where its last complete part ended; those before it, others' among them, are there.
+    start = state.parts[-1].next if state.parts else Position()
+    for part in range(start.part):
+        tally.add_part(start.source, part)
+    if own is None and shard.count > 1:
+        # How many parts the others have in earlier inputs, only these tell.
+        yield from read_sources(
+            plan.sources, plan.options, wanted=lambda *_: False, files=range(start.source), on_part=tally.add_part
+        )
+    yield from read_sources(
         plan.sources,
         plan.options,
         wanted=lambda source, part: (own is not None or shard.owns(source, part)) and (source, part) not in done,

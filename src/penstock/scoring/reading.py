@@ -151,7 +151,7 @@ class _TextCutter(_Cutter):
         self._raw, self._size = raw, source.size or 0
         stream = opened.enter_context(_unpacked(raw, source.format.compression))
         quoted = source.format.name != "jsonl"
-        self._records = RecordReader(stream, quoted=quoted)
+        self._records = RecordReader(stream, quoted=quoted, name=source.path)
         self._header, returns = None, False
         if quoted:
             returns = self._records.find_returns()
@@ -159,7 +159,7 @@ class _TextCutter(_Cutter):
         self._plain = source.format.compression is None
         if start.offset is not None and self._plain and source.path != "-":
             raw.seek(start.offset)
-            self._records = RecordReader(raw, quoted=quoted, start=start.offset, returns=returns)
+            self._records = RecordReader(raw, quoted=quoted, start=start.offset, returns=returns, name=source.path)
         elif start.row:
             self.skip(start.row)
 

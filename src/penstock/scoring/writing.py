@@ -93,10 +93,13 @@ class _Csv(Writer):
 
 def _needs_quotes(table: Any, delimiter: str) -> bool:
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     special = f'["{delimiter}\\r\\n]|^$'
     texts = [c for c in table.columns if pa.types.is_string(c.type) or pa.types.is_large_string(c.type)]
+    if not texts:
+        return False
+    import pyarrow.compute as pc  # here, since importing it takes as long as writing a small file
+
     return any(pc.any(pc.match_substring_regex(c, special)).as_py() for c in texts)
 
 
@@ -179,6 +182,13 @@ class _Gathering(Writer):
     def _finish(self) -> None: ...
 
 
+def _with_metadata(table: Any, schema: Any) -> Any:
+    """The table under a schema that differs in metadata alone."""
+    import pyarrow as pa
+
+    return pa.Table.from_arrays(table.columns, schema=schema)
+
+
 class _Parquet(_Gathering):
     def __init__(self, sink: Any, schema: Any) -> None:
         import pyarrow.parquet as pq
@@ -188,7 +198,7 @@ class _Parquet(_Gathering):
         self._writer = pq.ParquetWriter(sink, schema)
 
     def _put(self, table: Any) -> None:
-        self._writer.write_table(table.cast(self._schema), row_group_size=max(1, table.num_rows))
+        self._writer.write_table(_with_metadata(table, self._schema), row_group_size=max(1, table.num_rows))
 
     def _finish(self) -> None:
         self._writer.close()
@@ -206,7 +216,7 @@ class _Arrow(_Gathering):
         self._writer = ipc.new_stream(sink, schema) if stream else ipc.new_file(sink, schema)
 
     def _put(self, table: Any) -> None:
-        self._writer.write_table(table.cast(self._schema))
+        self._writer.write_table(_with_metadata(table, self._schema))
 
     def _finish(self) -> None:
         self._writer.close()

@@ -27,10 +27,19 @@ def encode_answer(payload: Payload, *, wrapped: bool = True, nan_words: bool = F
     """The response body: {"predictions": …}, or the bare prediction. `nan_words` writes what is not finite as MLflow
     does, NaN and Infinity, which is no JSON. Raises AnswerUnserializable."""
     if nan_words:
-        value = {"predictions": _values(payload)} if wrapped else _values(payload)
-        return _dump_plain(value, nan_words=True)
+        return _dump_plain(_all_values(payload, wrapped), nan_words=True).encode()
     value = as_json_value(payload)
     return dump_json({"predictions": value} if wrapped else value)
+
+
+def answer_text(payload: Payload, *, wrapped: bool = True) -> str:
+    """The same as MLflow's command writes it into a file: with those words, and a space behind each comma and colon.
+    Raises AnswerUnserializable."""
+    return _dump_plain(_all_values(payload, wrapped), nan_words=True, separators=(", ", ": "))
+
+
+def _all_values(payload: Payload, wrapped: bool) -> Any:
+    return {"predictions": _values(payload)} if wrapped else _values(payload)
 
 
 def dump_json(value: Any) -> bytes:
@@ -40,13 +49,13 @@ def dump_json(value: Any) -> bytes:
     except orjson.JSONEncodeError as error:
         if isinstance(error.__cause__, AnswerUnserializable):
             raise error.__cause__ from None
-    return _dump_plain(value, nan_words=False)  # whole numbers past 64 bits, halves of characters
+    return _dump_plain(value, nan_words=False).encode()  # whole numbers past 64 bits, halves of characters
 
 
-def _dump_plain(value: Any, *, nan_words: bool) -> bytes:
+def _dump_plain(value: Any, *, nan_words: bool, separators: tuple[str, str] = (",", ":")) -> str:
     """By Python's own writer, which is slower and takes more. Raises AnswerUnserializable."""
     try:
-        return json.dumps(_plain(value, nan_words), separators=(",", ":")).encode()
+        return json.dumps(_plain(value, nan_words), separators=separators)
     except (TypeError, ValueError, RecursionError) as error:
         raise AnswerUnserializable(f"The model's answer cannot be written as JSON: {error}.") from None
 
@@ -56,7 +65,8 @@ def _plain(value: Any, nan_words: bool) -> Any:
     if isinstance(value, orjson.Fragment):
         return json.loads(orjson.dumps(value))
     if isinstance(value, np.ndarray):
-        return _plain(value.tolist(), nan_words)
+        plain = value.dtype.kind in ("iubf" if nan_words else "iub") and value.dtype.itemsize <= 8
+        return value.tolist() if plain else _plain(value.tolist(), nan_words)
     if isinstance(value, dict):
         return {key: _plain(item, nan_words) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
