@@ -100,36 +100,35 @@ class Incoming:
         if self._large is not None:
             self._done += count
             return self._finish_large()
-        self._end += count
+        buffer, start, most_body = self._buffer, self._start, self._most_body
+        self._end = end = self._end + count
         frames: list[Frame] = []
-        buffer = self._buffer
-        while self._end - self._start >= HEAD_SIZE:
-            kind, id, plan, note, size, seconds = self._head(self._start)
-            total = HEAD_SIZE + plan + note + size
-            if self._end - self._start < total:
-                if total > _SMALL:
+        while end - start >= HEAD_SIZE:  # once for every question and answer, so all in one place
+            magic, version, number, _, id, plan, note, size, seconds = _HEAD.unpack_from(buffer, start)
+            kind = _KINDS.get(number)
+            if magic != _MAGIC or version != VERSION or kind is None:
+                raise Malformed("something that is no message")
+            if plan > MOST_PLAN or note > MOST_NOTE or size > most_body:
+                raise Malformed(f"a message of {plan + note + size:,} bytes, which is more than it may have")
+            at = start + HEAD_SIZE
+            last = at + plan + note
+            if end < last + size:
+                if last + size - start > _SMALL:
+                    self._start = start
                     return frames + self._begin_large(kind, id, plan, note, size, seconds)
                 break
-            at = self._start + HEAD_SIZE
-            middle, last = at + plan, at + plan + note
-            body = buffer[last : last + size]
-            frames.append(Frame(kind, id, bytes(buffer[at:middle]), bytes(buffer[middle:last]), body, seconds))
-            self._start += total
-        if self._start == self._end:
+            noted = bytes(buffer[at + plan : last]) if note else b""
+            frames.append(Frame(kind, id, bytes(buffer[at : at + plan]), noted, buffer[last : last + size], seconds))
+            start = last + size
+        if start == end:
             self._start = self._end = 0
-        elif self._start > _SMALL:  # so that a whole small frame always fits behind
-            rest = buffer[self._start : self._end]
+        elif start > _SMALL:  # so that a whole small frame always fits behind
+            rest = buffer[start:end]
             buffer[: len(rest)] = rest
             self._start, self._end = 0, len(rest)
+        else:
+            self._start = start
         return frames
-
-    def _head(self, at: int) -> tuple[Kind, int, int, int, int, float]:
-        magic, version, kind, _, id, plan, note, size, seconds = _HEAD.unpack_from(self._buffer, at)
-        if magic != _MAGIC or version != VERSION or kind not in _KINDS:
-            raise Malformed("something that is no message")
-        if plan > MOST_PLAN or note > MOST_NOTE or size > self._most_body:
-            raise Malformed(f"a message of {plan + note + size:,} bytes, which is more than it may have")
-        return _KINDS[kind], id, plan, note, size, seconds
 
     def _begin_large(self, kind: Kind, id: int, plan: int, note: int, size: int, seconds: float) -> list[Frame]:
         texts, body = bytearray(plan + note), bytearray(size)

@@ -4,6 +4,9 @@ The thread that has the turn reads a question and answers it itself: no thread h
 model is quick it keeps the turn, and no other thread competes for the interpreter; answers to questions that came
 together go together. A model that takes longer gets its questions at once: the turn goes on before the model begins,
 or, where that shows too late, a watch takes it from the thread that is still busy.
+
+Questions that came together are read together, and answers that go together are written together: the model between
+them fills the processor's caches with its own code, and what comes one by one would find nothing there.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import threading
 import time
 from collections import deque
 from time import perf_counter
+from typing import NamedTuple
 
 from penstock.errors import AnswerUnserializable
 from penstock.flavors import Predictor
@@ -24,6 +28,7 @@ from penstock.host.messages import Buffer, Frame, Incoming, Kind, Malformed, enc
 from penstock.host.payloads import decode
 from penstock.host.payloads import encode as encode_payload
 from penstock.host.values import unpack
+from penstock.payload import Params, Payload
 
 # A model whose predictions, as a rule, wait for something and take longer than the first number of seconds, or take
 # longer than the second one in any case, has its questions answered side by side. One is looked at apart now and then.
@@ -37,7 +42,7 @@ _WATCH_EVERY = 0.003
 _WATCH_ON = 300
 
 # So many small answers go together.
-_TOGETHER = 16
+_TOGETHER = 32
 _SMALL = 64 * 1024
 
 
@@ -48,6 +53,24 @@ def times_waited() -> int:
 
 
 _THREAD: int | None = getattr(resource, "RUSAGE_THREAD", None)  # Linux has it; elsewhere time alone decides
+
+
+class _Question(NamedTuple):
+    """Rows and params, or why they cannot be read."""
+
+    id: int
+    payload: Payload | None
+    params: Params
+    error: Exception | None = None
+
+
+class _Answer(NamedTuple):
+    """What the model gave, or raised, and the seconds that it took."""
+
+    id: int
+    payload: Payload | None
+    seconds: float
+    error: BaseException | None = None
 
 
 class Service:
@@ -69,7 +92,7 @@ class Service:
         # waited, and the seconds that the last one took. Under _guard:
         # threads there are and how many of them are at work; how many questions were begun, and which of them is
         # answered by a thread that has kept the turn (0: none). Under _writing: answers that wait for the next ones.
-        self._ready: deque[Frame] = deque()
+        self._ready: deque[_Question] = deque()
         self._ended = False
         self._slow = 0.0
         self._took = _SLOW
@@ -78,7 +101,7 @@ class Service:
         self._busy = 0
         self._begun = 0
         self._kept = 0
-        self._unsent: list[Buffer] = []
+        self._unsent: list[_Answer] = []
 
     def run(self) -> None:
         """Until the socket ends and everything is answered."""
@@ -90,25 +113,25 @@ class Service:
 
     def _work(self) -> None:
         self._turn.acquire()
-        while (frame := self._next()) is not None:
+        while (question := self._next()) is not None:
             number = self._begin()
-            self._answer(frame)
+            self._answer(question)
             with self._guard:
                 self._busy -= 1
                 has_turn = self._kept == number
                 if has_turn:
                     self._kept = 0
             if not has_turn:
-                self._send([])
+                self._send()
                 self._turn.acquire()
         self._turn.release()
 
-    def _next(self) -> Frame | None:
+    def _next(self) -> _Question | None:
         """The next question, for who has the turn; None at the end."""
         while not self._ready and not self._ended:
             count = self._sock.recv_into(self._incoming.room())
             self._ended = not count
-            self._ready.extend(self._incoming.filled(count) if count else ())
+            self._ready.extend(map(_read, self._incoming.filled(count)) if count else ())
         return self._ready.popleft() if self._ready else None
 
     def _begin(self) -> int:
@@ -149,42 +172,68 @@ class Service:
                     idle = idle + 1 if self._begun == seen and not self._kept else 0
                     seen = self._begun
                 if late:
-                    self._send([])
+                    self._send()
             self._watching.clear()
 
-    def _answer(self, frame: Frame) -> None:
+    def _answer(self, question: _Question) -> None:
+        alone = self._kept
+        waits = times_waited() if self._took > _LOOK_ABOVE else None  # to ask is not for nothing
+        began = perf_counter()
         try:
-            if frame.kind is not Kind.PREDICT or frame.body is None:
-                raise Malformed(f"{frame.kind.name} where a question was expected")
-            payload = decode(frame.plan, frame.body, question=True)
-            params = unpack(frame.note) if frame.note else None
-            alone = self._kept
-            waits = times_waited() if self._took > _LOOK_ABOVE else None  # to ask is not for nothing
-            began = perf_counter()
-            answer = self._predictor.predict(payload, params)
+            if question.payload is None:
+                raise question.error or Malformed("a question without rows")
+            payload = self._predictor.predict(question.payload, question.params)
             self._took = seconds = perf_counter() - began
+            answer = _Answer(question.id, payload, seconds)
             if alone and alone == self._begun:  # beside others it would wait for the interpreter
                 slow = seconds > _SLOW or (seconds > _WAITING and waits is not None and times_waited() > waits)
                 self._slow += (slow - self._slow) / 4
-            plan, body = encode_payload(answer)
-            pieces = encode(Kind.ANSWER, frame.id, plan=plan, body=body, seconds=seconds)
-        except Malformed:
-            error = AnswerUnserializable("The model's answer is larger than a model process may give.")
-            pieces = encode(Kind.ERROR, frame.id, note=describe(error))
         except BaseException as error:
-            told = out_of_memory(error, self._memory_limit) or error
-            pieces = encode(Kind.ERROR, frame.id, note=describe(told))
-        self._send(pieces, wait=bool(self._ready) and bool(self._kept) and len(pieces) == 1)
+            answer = _Answer(question.id, None, perf_counter() - began, error)
+        if self._ready and self._kept:  # the question that follows is here and takes no time
+            with self._writing:
+                self._unsent.append(answer)
+                if len(self._unsent) < _TOGETHER:
+                    return
+            self._send()
+        else:
+            self._send(answer)
 
-    def _send(self, pieces: list[Buffer], *, wait: bool = False) -> None:
-        """Sends what is unsent and these, or lets them wait: the question that follows is here and takes no time."""
+    def _send(self, *last: _Answer) -> None:
+        """Sends what is unsent, and this."""
+        with self._writing:
+            unsent, self._unsent = [*self._unsent, *last], []
+        pieces = [piece for answer in unsent for piece in self._write(answer)]
+        if not pieces:
+            return
         try:
             with self._writing:
-                self._unsent += pieces
-                if wait and len(self._unsent) < _TOGETHER:
-                    return
-                unsent, self._unsent = self._unsent, []
-                for piece in [b"".join(unsent)] if sum(map(len, unsent)) < _SMALL else unsent:
+                for piece in [b"".join(pieces)] if sum(map(len, pieces)) < _SMALL else pieces:
                     self._sock.sendall(piece)
         except OSError:  # the gateway is gone, or the model has closed the socket: no answer can be given any more
             os._exit(1)
+
+    def _write(self, answer: _Answer) -> list[Buffer]:
+        """The answer's frame."""
+        told = answer.error
+        if answer.payload is not None:
+            try:
+                plan, body = encode_payload(answer.payload)
+                return encode(Kind.ANSWER, answer.id, plan=plan, body=body, seconds=answer.seconds)
+            except Malformed:
+                told = AnswerUnserializable("The model's answer is larger than a model process may give.")
+            except BaseException as error:
+                told = error
+        assert told is not None
+        return encode(Kind.ERROR, answer.id, note=describe(out_of_memory(told, self._memory_limit) or told))
+
+
+def _read(frame: Frame) -> _Question:
+    """What a frame asks."""
+    try:
+        if frame.kind is not Kind.PREDICT or frame.body is None:
+            raise Malformed(f"{frame.kind.name} where a question was expected")
+        params = unpack(frame.note) if frame.note else None
+        return _Question(frame.id, decode(frame.plan, frame.body, question=True), params)
+    except Exception as error:
+        return _Question(frame.id, None, None, error)

@@ -30,7 +30,7 @@ MAX_QUEUE_ROWS = 65_536
 
 # A model in another process is asked ahead, so that it has the next question when it has answered one: with as many as
 # it will have answered within so many seconds. What has been asked cannot be taken back.
-_ASK_AHEAD = 0.002
+_ASK_AHEAD = 0.004
 
 # How many turns of the event loop an idle model waits at most while every one of them brings more.
 _TURNS = 8
@@ -354,4 +354,4 @@ class Batcher:
 
 def ahead(runner: Runner, mean: float) -> int:
     """How many more questions than it answers at once a runner is given, where one takes `mean` seconds."""
-    return min(runner.ahead, int(runner.slots * _ASK_AHEAD / mean)) if runner.ahead and mean else 0
+    return min(runner.ahead, int(_ASK_AHEAD / mean)) if runner.ahead and mean else 0

@@ -12,8 +12,8 @@ from penstock.serving.host_link import HostLink
 from penstock.serving.isolated import IsolatedModel
 from penstock.serving.model_process import STATES, ModelProcess
 
-# How many more questions may be with a process than it answers at once, for each of these.
-_AHEAD = 3
+# How many more questions may be with a process than it answers at once.
+_AHEAD = 64
 
 
 class ProcessRunner:
@@ -30,7 +30,7 @@ class ProcessRunner:
         self._on_failed = on_failed
         self.together = len(model.started)
         self.slots = model.slots * self.together
-        self.ahead = _AHEAD * self.slots
+        self.ahead = _AHEAD * self.together
         # The whole mutable state: those that wait for a process, whether it is over, and the processes.
         self._change = asyncio.Event()
         self._closed = False
