@@ -26,8 +26,10 @@ demo: $(STAMP)  ## package, register, serve, promote and score sample models; en
 serve: $(STAMP)  ## the same set-up, then a server on port 8080 until Ctrl-C
 	$(BIN)/penstock demo --stay
 
-test: $(STAMP)  ## every test that pip alone can serve
-	$(BIN)/python -m pytest
+# Tests wait for processes as often as they compute; a file's tests stay together, since they share what it makes.
+test: AT_ONCE ?= 3
+test: $(STAMP)  ## every test that pip alone can serve, three files at once: make test AT_ONCE=1
+	$(BIN)/python -m pytest --numprocesses $(AT_ONCE) --dist loadfile --no-loadscope-reorder
 
 mlflow-env: $(STAMP)  ## MLflow in an environment of its own, .venv-mlflow
 	$(BIN)/python tests/contract/environment.py

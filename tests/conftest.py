@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import zlib
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,16 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from commands import Here, here_in
 from penstock.package.save import save_model
 from postgres import POSTGRES_VARIABLE, Postgres, postgres_server, schema
 from s3 import s3_server, s3_variables
+
+# A second thread gains these models nothing; where others run too, it waits for them at every step.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+if find_spec("sniffio") is None:
+    sys.modules["sniffio"] = None  # type: ignore[assignment]  # httpx looks for it with every request, everywhere
 
 settings.register_profile("penstock", derandomize=True, deadline=None)  # the same examples in every run
 settings.load_profile("penstock")
@@ -138,6 +147,12 @@ def copied(tmp_path: Path) -> Callable[[Path], Path]:
         return Path(shutil.copytree(package, tmp_path / f"{package.name}-copy"))
 
     return copy
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Here:
+    """Runs `penstock ARGUMENTS` in this process, in an empty directory."""
+    return here_in(tmp_path, monkeypatch, capfd)
 
 
 @pytest.fixture(scope="session")

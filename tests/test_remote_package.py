@@ -27,6 +27,7 @@ from penstock.errors import (
     RegistryUnavailable,
     SealBroken,
 )
+from penstock.loading import load_path
 from penstock.package import PackagedModel
 from penstock.package.seal import SEAL
 
@@ -119,6 +120,20 @@ def test_what_another_place_has_brought_is_not_copied(
     seen = downloads(monkeypatch)
     assert RemotePackage(there, cache).fetch() == path
     assert seen == []
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+def test_what_is_loaded_stays_in_the_cache(
+    shelf: str, package: PackagedModel, cache: PackageCache, sealed: bool
+) -> None:
+    path = RemotePackage(put(package, f"{shelf}/m", sealed=sealed), cache).fetch()
+    cache.trim(0)  # between fetching and loading nobody has it open
+    loaded = load_path(path)
+    cache.trim(0)
+    assert path.is_dir()
+    loaded.close()
+    cache.trim(0)
+    assert not path.exists()
 
 
 @pytest.mark.parametrize("sealed", [True, False])
@@ -230,8 +245,11 @@ def test_a_bucket_that_does_not_exist(gcs: str, bucket: str, cache: PackageCache
     with pytest.raises(RegistryNotFound, match="no-such-bucket") as caught:
         RemotePackage("s3://no-such-bucket/m", cache).fetch()
     assert "AWS_ENDPOINT_URL" in caught.value.hint
-    with pytest.raises(PackageNotFound):
+    with pytest.raises(
+        PackageNotFound, match="There is no package at gs://no-such-bucket/m: nothing is there"
+    ) as missed:
         RemotePackage("gs://no-such-bucket/m", cache).fetch()
+    assert "bucket" in missed.value.hint
 
 
 @pytest.mark.parametrize("status", [401, 403])

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import runpy
 import subprocess
 import sys
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
 import penstock
+from commands import Here, exit_code
 from penstock.errors import CodeNotTrusted, PredictError
 from penstock.flavors.frames import from_python, to_python
 from penstock.loading import LoadOptions, load_path
@@ -27,7 +32,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """What each train.py wrote, by folder."""
     places = {folder: tmp_path_factory.mktemp(folder) / "out" for folder in FOLDERS}
     for folder, place in places.items():
-        run(str(SAMPLES / folder / "train.py"), str(place))
+        with patch("sys.argv", ["train.py", str(place)]), redirect_stdout(StringIO()):
+            runpy.run_path(str(SAMPLES / folder / "train.py"), run_name="__main__")
     return places
 
 
@@ -44,14 +50,9 @@ def packages(trained: dict[str, Path], tmp_path_factory: pytest.TempPathFactory)
         ("cancer", "onnx", cancer / "model.onnx", cancer / "rows.csv", ()),
         ("diabetes", "python", function, diabetes / "request.json", facts),
     ):
-        run("-m", "penstock", "package", kind, str(model), "--example", str(example), *more, "-o", str(made / name))
+        with redirect_stdout(StringIO()):
+            assert exit_code("package", kind, model, "--example", example, *more, "-o", made / name) == 0
     return {place.name: place for place in made.iterdir()}
-
-
-def run(*arguments: str) -> str:
-    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def train_module(folder: str) -> ModuleType:
@@ -77,7 +78,7 @@ def predict(package: Path, rows: Any, **params: Any) -> Any:
         predictor.close()
 
 
-def score(package: Path, rows: Any, place: Path, ending: str, *more: str) -> Any:
+def score(here: Here, package: Path, rows: Any, place: Path, ending: str, *more: str) -> Any:
     """The rows scored by `penstock score` from and to a file of this format, as a frame."""
     import pandas as pd
 
@@ -86,7 +87,8 @@ def score(package: Path, rows: Any, place: Path, ending: str, *more: str) -> Any
         rows.to_csv(source, index=False)
     else:
         rows.to_parquet(source)
-    run("-m", "penstock", "score", str(package), str(source), "-o", str(target), *more)
+    done = here("score", package, source, "-o", target, *more)
+    assert done.returncode == 0, done.stderr
     return pd.read_csv(target) if ending == ".csv" else pd.read_parquet(target)
 
 
@@ -147,10 +149,10 @@ def test_iris_answers_as_the_estimator(version: int, trained: dict[str, Path], p
 @versions
 @formats
 def test_iris_scores_files(
-    version: int, ending: str, trained: dict[str, Path], packages: dict[str, Path], tmp_path: Path
+    version: int, ending: str, trained: dict[str, Path], packages: dict[str, Path], tmp_path: Path, here: Here
 ) -> None:
     frame = dataset(trained, "iris_sklearn")
-    scored = score(packages[f"iris-{version}"], frame, tmp_path, ending)
+    scored = score(here, packages[f"iris-{version}"], frame, tmp_path, ending)
     assert scored["prediction"].tolist() == train_module("iris_sklearn").fit(version).predict(frame).tolist()
 
 
@@ -173,9 +175,11 @@ def test_cancer_answers_as_the_estimator(trained: dict[str, Path], packages: dic
 
 
 @formats
-def test_cancer_scores_files(ending: str, trained: dict[str, Path], packages: dict[str, Path], tmp_path: Path) -> None:
+def test_cancer_scores_files(
+    ending: str, trained: dict[str, Path], packages: dict[str, Path], tmp_path: Path, here: Here
+) -> None:
     frame = dataset(trained, "breast_cancer_onnx")
-    scored = score(packages["cancer"], frame, tmp_path, ending)
+    scored = score(here, packages["cancer"], frame, tmp_path, ending)
     forest, rows = train_module("breast_cancer_onnx").fit(), frame.to_numpy(dtype=np.float32)
     assert scored["label"].tolist() == forest.predict(rows).tolist()
     np.testing.assert_allclose(scored[["probabilities_0", "probabilities_1"]], forest.predict_proba(rows), rtol=1e-6)
@@ -192,11 +196,11 @@ def test_diabetes_answers_as_the_estimator(trained: dict[str, Path], packages: d
 
 @formats
 def test_diabetes_scores_files(
-    ending: str, trained: dict[str, Path], packages: dict[str, Path], tmp_path: Path
+    ending: str, trained: dict[str, Path], packages: dict[str, Path], tmp_path: Path, here: Here
 ) -> None:
     rows = dataset(trained, "diabetes_python")
     more = ("--trust-code", "--params", json.dumps({"interval": 0.5}))
-    scored = score(packages["diabetes"], rows, tmp_path, ending, *more)
+    scored = score(here, packages["diabetes"], rows, tmp_path, ending, *more)
     direct = predict(packages["diabetes"], rows, interval=0.5)
     assert list(scored.columns) == list(direct.columns)
     for name in ("progression", "lower", "upper"):

@@ -8,11 +8,13 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from commands import Here
 from penstock.cli import checks
 from penstock.config import Settings
 from server.conftest import Launch, launch  # noqa: F401
@@ -24,18 +26,26 @@ def run(directory: Path, *arguments: object, **variables: str) -> subprocess.Com
     return subprocess.run(command, capture_output=True, text=True, cwd=directory, timeout=120, env=environment)
 
 
-def findings(directory: Path, *arguments: object, **variables: str) -> tuple[int, dict[str, list[dict[str, str]]]]:
+Findings = Callable[..., tuple[int, dict[str, list[dict[str, str]]]]]
+
+
+@pytest.fixture
+def findings(here: Here) -> Findings:
     """Exit code, and the findings by what was looked at."""
-    done = run(directory, "doctor", "--json", *arguments, **variables)
-    found: dict[str, list[dict[str, str]]] = {}
-    for one in json.loads(done.stdout):
-        found.setdefault(one["what"], []).append(one)
-    return done.returncode, found
+
+    def run(*arguments: object, **variables: str) -> tuple[int, dict[str, list[dict[str, str]]]]:
+        done = here("doctor", "--json", *arguments, **variables)
+        found: dict[str, list[dict[str, str]]] = {}
+        for one in json.loads(done.stdout):
+            found.setdefault(one["what"], []).append(one)
+        return done.returncode, found
+
+    return run
 
 
 class TestDoctor:
-    def test_a_model_that_is_fine(self, iris_package: Path, tmp_path: Path) -> None:
-        code, found = findings(tmp_path, f"iris={iris_package}")
+    def test_a_model_that_is_fine(self, findings: Findings, iris_package: Path) -> None:
+        code, found = findings(f"iris={iris_package}")
         assert code == 0
         assert [f["state"] for f in found["iris"]] == ["ok"]
         assert "sklearn" in found["iris"][0]["found"]
@@ -48,15 +58,15 @@ class TestDoctor:
         assert done.stdout.rstrip().endswith("1 that fail.")
         assert not any(line.endswith(" ") for line in done.stdout.splitlines())
 
-    def test_a_package_that_carries_code(self, python_package: Path, tmp_path: Path) -> None:
-        code, found = findings(tmp_path, f"m={python_package}")
+    def test_a_package_that_carries_code(self, findings: Findings, python_package: Path) -> None:
+        code, found = findings(f"m={python_package}")
         assert code == 1
         assert found["m"][1]["state"] == "fails"
         assert "--trust-code" in found["m"][1]["advice"]
-        code, found = findings(tmp_path, f"m={python_package}", "--trust-code")
+        code, found = findings(f"m={python_package}", "--trust-code")
         assert all("code" not in f["found"] for f in found["m"])
 
-    def test_a_library_of_another_version(self, iris_package: Path, tmp_path: Path) -> None:
+    def test_a_library_of_another_version(self, findings: Findings, iris_package: Path, tmp_path: Path) -> None:
         old = tmp_path / "old"
         shutil.copytree(iris_package, old)
         (old / "SHA256SUMS").unlink()
@@ -64,66 +74,66 @@ class TestDoctor:
         (old / "MLmodel").write_text(
             "".join("    sklearn_version: 1.2.0\n" if "sklearn_version" in line else line for line in manifest)
         )
-        code, found = findings(tmp_path, f"old={old}")
+        code, found = findings(f"old={old}")
         assert code == 0
         assert found["old"][1]["state"] == "look"
         assert "scikit-learn==1.2.0" in found["old"][1]["advice"]
-        code, _ = findings(tmp_path, f"old={old}", PENSTOCK_STRICT_ENV="1")
+        code, _ = findings(f"old={old}", PENSTOCK_STRICT_ENV="1")
         assert code == 1
 
-    def test_a_damaged_package(self, iris_package: Path, tmp_path: Path) -> None:
+    def test_a_damaged_package(self, findings: Findings, iris_package: Path, tmp_path: Path) -> None:
         broken = tmp_path / "broken"
         shutil.copytree(iris_package, broken)
         with (broken / "requirements.txt").open("a") as file:
             file.write("more\n")
-        code, found = findings(tmp_path, f"broken={broken}")
+        code, found = findings(f"broken={broken}")
         assert code == 1
         assert "requirements.txt" in found["broken"][0]["found"]
 
-    def test_a_registry_and_its_models(self, iris_package: Path, tmp_path: Path) -> None:
-        assert run(tmp_path, "registry", "add", "iris", iris_package, "--alias", "production").returncode == 0
-        code, found = findings(tmp_path, "iris", "models:/other@production")
+    def test_a_registry_and_its_models(self, here: Here, findings: Findings, iris_package: Path) -> None:
+        assert here("registry", "add", "iris", iris_package, "--alias", "production").returncode == 0
+        code, found = findings("iris", "models:/other@production")
         assert code == 1
         assert found["registry"][0]["state"] == "ok"
         assert "version 1" in found["iris"][0]["found"]
         assert found["other"][0]["state"] == "fails"
 
-    def test_a_pattern(self, iris_package: Path, tmp_path: Path) -> None:
-        assert run(tmp_path, "registry", "add", "team-iris", iris_package, "--alias", "production").returncode == 0
-        code, found = findings(tmp_path, "team-*", "other-*")
+    def test_a_pattern(self, here: Here, findings: Findings, iris_package: Path) -> None:
+        assert here("registry", "add", "team-iris", iris_package, "--alias", "production").returncode == 0
+        code, found = findings("team-*", "other-*")
         assert code == 0
         (one,), (none,) = (found[f"models:/{name}-*@production"] for name in ("team", "other"))
         assert (one["state"], none["state"]) == ("ok", "look")
         assert "'team-iris'" in one["found"]
 
-    def test_a_registry_that_does_not_answer(self, tmp_path: Path) -> None:
+    def test_a_registry_that_does_not_answer(self, findings: Findings) -> None:
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
             url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-            code, found = findings(tmp_path, "iris", PENSTOCK_REGISTRY=url)
+            code, found = findings("iris", PENSTOCK_REGISTRY=url)
         assert code == 1
         assert found["registry"][0]["state"] == "fails"
         assert found["iris"][0]["state"] == "fails"
 
-    def test_a_password_is_not_shown(self, tmp_path: Path) -> None:
-        done = run(tmp_path, "doctor", PENSTOCK_REGISTRY="http://me:secret@127.0.0.1:9")
+    def test_a_password_is_not_shown(self, here: Here) -> None:
+        done = here("doctor", PENSTOCK_REGISTRY="http://me:secret@127.0.0.1:9")
         assert "secret" not in done.stdout + done.stderr
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-    def test_a_cache_that_cannot_be_written(self, tmp_path: Path) -> None:
+    def test_a_cache_that_cannot_be_written(self, findings: Findings, tmp_path: Path) -> None:
         (tmp_path / "cache").mkdir(mode=0o500)
-        code, found = findings(tmp_path, "fraud", PENSTOCK_CACHE=str(tmp_path / "cache"))
+        code, found = findings("fraud", PENSTOCK_CACHE=str(tmp_path / "cache"))
         assert (code, found["cache"][0]["state"]) == (1, "fails")
 
-    def test_a_cache_that_is_a_file(self, tmp_path: Path) -> None:
+    def test_a_cache_that_is_a_file(self, findings: Findings, tmp_path: Path) -> None:
         (tmp_path / "cache").write_text("")
-        code, found = findings(tmp_path, "fraud", PENSTOCK_CACHE=str(tmp_path / "cache"))
+        code, found = findings("fraud", PENSTOCK_CACHE=str(tmp_path / "cache"))
         assert (code, found["cache"][0]["state"]) == (1, "fails")
 
-    def test_an_open_door(self, tmp_path: Path) -> None:
-        _, found = findings(tmp_path, PENSTOCK_HOST="0.0.0.0")
+    def test_an_open_door(self, findings: Findings) -> None:
+        _, found = findings(PENSTOCK_HOST="0.0.0.0")
         assert "PENSTOCK_API_TOKEN" in found["address"][0]["advice"]
-        _, found = findings(tmp_path, PENSTOCK_HOST="0.0.0.0", PENSTOCK_API_TOKEN="x")
+        _, found = findings(PENSTOCK_HOST="0.0.0.0", PENSTOCK_API_TOKEN="x")
         assert found["address"][0]["state"] == "ok"
 
 
@@ -149,8 +159,8 @@ def test_processors(
 
 
 class TestPing:
-    def test_a_server(self, launch: Launch, iris_package: Path, tmp_path: Path) -> None:  # noqa: F811
-        port = launch(iris_package).wait_ready().address[1]
+    def test_a_server(self, launch: Launch, identity_onnx_package: Path, tmp_path: Path) -> None:  # noqa: F811
+        port = launch(identity_onnx_package).wait_ready().address[1]
         done = run(tmp_path, "ping", "--ready", PENSTOCK_PORT=str(port), PENSTOCK_HOST="0.0.0.0")
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["ready"] is True

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from commands import Here
 from penstock import __version__
 from penstock.cli.image import wanted_requirements
 from penstock.errors import PackageInvalid
@@ -19,8 +20,8 @@ def image(directory: Path, *arguments: object) -> subprocess.CompletedProcess[st
     return subprocess.run(command, capture_output=True, text=True, cwd=directory, timeout=120)
 
 
-def test_a_context(iris_package: Path, tmp_path: Path) -> None:
-    done = image(tmp_path, f"flowers={iris_package}", "-o", "build")
+def test_a_context(here: Here, iris_package: Path, tmp_path: Path) -> None:
+    done = here("image", f"flowers={iris_package}", "-o", "build")
     assert done.returncode == 0, done.stderr
     assert "docker build -t flowers" in done.stdout
     text = (tmp_path / "build/Dockerfile").read_text()
@@ -39,25 +40,25 @@ def test_an_onnx_model_needs_less(iris_onnx_package: Path, tmp_path: Path) -> No
     assert "pip" not in text
 
 
-def test_code_wants_trust(python_package: Path, tmp_path: Path) -> None:
-    done = image(tmp_path, python_package, "-o", "build")
+def test_code_wants_trust(here: Here, python_package: Path, tmp_path: Path) -> None:
+    done = here("image", python_package, "-o", "build")
     assert done.returncode == 1
     assert "--trust-code" in done.stderr
     assert not (tmp_path / "build").exists()
-    assert image(tmp_path, python_package, "-o", "build", "--trust-code").returncode == 0
+    assert here("image", python_package, "-o", "build", "--trust-code").returncode == 0
     assert "ENV PENSTOCK_TRUST_CODE=1\n" in (tmp_path / "build/Dockerfile").read_text()
 
 
-def test_a_place_that_is_taken(iris_package: Path, tmp_path: Path) -> None:
+def test_a_place_that_is_taken(here: Here, iris_package: Path, tmp_path: Path) -> None:
     (tmp_path / "build").mkdir()
-    done = image(tmp_path, iris_package, "-o", "build")
+    done = here("image", iris_package, "-o", "build")
     assert done.returncode == 1
     assert "exists already" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["a b", "../x", "x\nRUN y"])
-def test_a_name_that_would_be_more(iris_package: Path, tmp_path: Path, name: str) -> None:
-    assert image(tmp_path, iris_package, "-o", "build", "--name", name).returncode != 0
+def test_a_name_that_would_be_more(here: Here, iris_package: Path, tmp_path: Path, name: str) -> None:
+    assert here("image", iris_package, "-o", "build", "--name", name).returncode != 0
     assert not (tmp_path / "build").exists()
 
 

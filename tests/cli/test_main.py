@@ -1,4 +1,4 @@
-"""The command as a user runs it: a process, its exit code, what it prints where."""
+"""The commands as a user runs them: exit code, what is printed where. Some in a process of their own."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+
+from commands import Here
 
 Penstock = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -62,8 +64,8 @@ def test_help_names_every_command_and_imports_none_of_them() -> None:
         "version",
     ],
 )
-def test_every_command_explains_itself_with_an_example(penstock: Penstock, command: str) -> None:
-    done = penstock(*command.split(), "--help")
+def test_every_command_explains_itself_with_an_example(here: Here, command: str) -> None:
+    done = here(*command.split(), "--help")
     assert done.returncode == 0
     if command not in ("package", "version"):
         assert "Example" in done.stdout, done.stdout
@@ -83,27 +85,42 @@ def test_version(penstock: Penstock) -> None:
         (["inspect", "nowhere"], 1, "There is no registry at"),
         (["verify", "runs:/abc/model"], 1, "Only an MLflow tracking server knows"),
         (["serve", "x", "--env-manager", "conda"], 2, "conda's packages are not installed"),
-        (["serve", "./x", "--env-manager", "virtualenv", "--isolation", "none"], 2, "gateway's own process"),
         (["score", "-m", "./x", "--env-manager", "conda"], 2, "conda's packages are not installed"),
         (["serve", "x", "--no-conda", "--env-manager", "uv"], 2, "exclude each other"),
-        (["serve", "-m", "./nowhere", "--no-conda", "--install-mlflow"], 1, "needs no MLflow"),
+        (["serve", "-m", "./nowhere", "-p", "0", "--no-conda", "--install-mlflow"], 1, "needs no MLflow"),
         (["serve", "-m", "./nowhere", "--enable-mlserver"], 2, "means nothing here"),
         (["verify", "."], 1, "is no packaged model"),
         (["serve"], 2, "Name a model"),
-        (["serve", "./nowhere"], 1, "There is nothing at"),
-        (["serve", "unknown"], 1, "There is no registry at"),
+        (["serve", "./nowhere", "--port", "0"], 1, "There is nothing at"),
         (["serve", "--port", "70000", "x"], 2, "port"),
         (["score", "./nowhere", "-", "--input-format", "csv", "-o", "b.csv"], 1, "There is nothing at"),
         (["nonsense"], 2, "nonsense"),
         (["package", "sklearn", "none.joblib", "--example", "rows.csv", "-o", "out"], 1, "There is no file"),
     ],
 )
-def test_errors_are_one_sentence_on_stderr(penstock: Penstock, arguments: list[str], code: int, said: str) -> None:
-    done = penstock(*arguments)
+def test_errors_are_one_sentence_on_stderr(here: Here, arguments: list[str], code: int, said: str) -> None:
+    done = here(*arguments)
     assert done.returncode == code, done
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["inspect", "./nowhere"], 1, "There is nothing at"),
+        (
+            ["serve", "./x", "--port", "0", "--env-manager", "virtualenv", "--isolation", "none"],
+            2,
+            "gateway's own process",
+        ),
+        (["serve", "unknown", "--port", "0"], 1, "There is no registry at"),
+        (["serve", "--port", "70000", "x"], 2, "port"),
+    ],
+)
+def test_in_a_process_of_its_own_too(penstock: Penstock, arguments: list[str], code: int, said: str) -> None:
+    test_errors_are_one_sentence_on_stderr(penstock, arguments, code, said)
 
 
 def test_debug_shows_the_traceback(penstock: Penstock) -> None:
@@ -120,42 +137,44 @@ def trained(tmp_path: Path, iris_frame: Any, iris_estimator: Any) -> Path:
     return tmp_path
 
 
-def test_package_inspect_verify_score(penstock: Penstock, trained: Path, iris_frame: Any, iris_estimator: Any) -> None:
+def test_package_inspect_verify_score(
+    penstock: Penstock, here: Here, trained: Path, iris_frame: Any, iris_estimator: Any
+) -> None:
     made = penstock("package", "sklearn", "model.joblib", "--example", "rows.csv", "-o", "model")
     assert made.returncode == 0, made.stderr
     assert "data only" in made.stdout
 
-    facts = json.loads(penstock("inspect", "model", "--json").stdout)
+    facts = json.loads(here("inspect", "model", "--json").stdout)
     assert facts["data_only"] is True
     assert [f["name"] for f in facts["inputs"]] == list(iris_frame)
     assert {f["type"] for f in facts["inputs"]} == {"double"}
     assert facts["curl"].startswith("curl localhost:8080/invocations")
-    shown = penstock("inspect", "model").stdout
+    shown = here("inspect", "model").stdout
     for text in (facts["digest"], "sepal_length", "scikit-learn", "data only", facts["curl"]):
         assert text in shown
 
-    verified = penstock("verify", "model")
+    verified = here("verify", "model")
     assert verified.returncode == 0
     assert "recorded ones are repeated" in verified.stdout
 
     iris_frame.to_csv(trained / "all.csv", index=False)
-    scored = penstock("score", "./model", "all.csv", "-o", "out.csv", "--json")
+    scored = here("score", "./model", "all.csv", "-o", "out.csv", "--json")
     assert json.loads(scored.stdout)["rows_out"] == 150
     assert pd.read_csv(trained / "out.csv")["prediction"].tolist() == iris_estimator.predict(iris_frame).tolist()
 
 
-def test_pickles_need_trust_and_can_be_converted(penstock: Penstock, trained: Path) -> None:
-    made = penstock("package", "sklearn", "model.joblib", "--example", "rows.csv", "-o", "p", "--format", "cloudpickle")
+def test_pickles_need_trust_and_can_be_converted(here: Here, trained: Path) -> None:
+    made = here("package", "sklearn", "model.joblib", "--example", "rows.csv", "-o", "p", "--format", "cloudpickle")
     assert "It carries code: model.pkl is a pickle" in made.stdout
 
-    refused = penstock("verify", "p")
+    refused = here("verify", "p")
     assert refused.returncode == 1
     assert "model.pkl is a pickle" in refused.stderr
     assert "--trust-code" in refused.stderr
-    assert penstock("verify", "p", "--trust-code").returncode == 0
+    assert here("verify", "p", "--trust-code").returncode == 0
 
-    assert penstock("package", "convert", "p", "-o", "safe").returncode == 0
-    assert penstock("verify", "safe").returncode == 0
+    assert here("package", "convert", "p", "-o", "safe").returncode == 0
+    assert here("verify", "safe").returncode == 0
 
 
 def test_onnx_and_python_packages(penstock: Penstock, trained: Path, iris_onnx_package: Path) -> None:
@@ -186,13 +205,13 @@ def test_onnx_and_python_packages(penstock: Penstock, trained: Path, iris_onnx_p
     assert "rows may be joined" in verified.stdout
 
 
-def test_a_flipped_byte_is_named(penstock: Penstock, trained: Path) -> None:
-    penstock("package", "sklearn", "model.joblib", "--example", "rows.csv", "-o", "model")
-    content = bytearray((trained / "model" / "model.skops").read_bytes())
+def test_a_flipped_byte_is_named(here: Here, iris_package: Path, copied: Callable[[Path], Path]) -> None:
+    package = copied(iris_package)
+    content = bytearray((package / "model.skops").read_bytes())
     content[len(content) // 2] ^= 1
-    (trained / "model" / "model.skops").write_bytes(content)
+    (package / "model.skops").write_bytes(content)
 
-    done = penstock("verify", "model")
+    done = here("verify", package)
 
     assert done.returncode == 1
     assert "model.skops has changed" in done.stderr

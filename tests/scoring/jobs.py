@@ -1,4 +1,4 @@
-"""A scoring job in one call, for tests."""
+"""A scoring job in one call, for tests, and a model that waits, so that a job can be met at work."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from penstock.loading import LoadedModel, LoadOptions
+from penstock.package.save import save_model
 from penstock.scoring import (
     Lineage,
     Options,
@@ -67,3 +70,25 @@ def score(
 def files(directory: Path) -> dict[str, bytes]:
     """What a job left, but for its manifests, which hold times."""
     return {p.name: p.read_bytes() for p in directory.iterdir() if not p.name.startswith("_manifest")}
+
+
+_WAITING = """
+import os
+import time
+
+
+def predict(inputs, params):
+    deadline = time.monotonic() + 60
+    while inputs["a"].max() >= 100 and not os.path.exists({go!r}) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return inputs["a"].to_numpy()
+"""
+
+
+def waiting_package(place: Path) -> tuple[Path, Path]:
+    """A package in a directory of its own that answers with its column `a`, and a file that is not there. Rows from 100
+    on are answered when it is."""
+    place.mkdir()
+    source, go = place / "waiting.py", place / "go"
+    source.write_text(_WAITING.format(go=str(go)), encoding="utf-8")
+    return save_model(source, place / "package", example=pd.DataFrame({"a": [1.0, 2.0]})).path, go

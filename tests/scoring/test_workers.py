@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from penstock.loading import LoadOptions, load_path
 from penstock.package.save import save_model
 from penstock.scoring import workers as workers_module
 from penstock.scoring.workers import Behind, Workers, ahead, choose_workers, working_time
-from scoring.jobs import files, score
+from scoring.jobs import files, score, waiting_package
 
 SHAPING: dict[str, Any] = {"part_rows": 50, "chunk_rows": 8, "keep": ("id",), "on_error": "null"}
 
@@ -154,22 +155,25 @@ def test_what_fails_behind_is_raised_in_front() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX signals")
-def test_workers_end_when_their_parent_is_killed(iris_package: Path, tmp_path: Path) -> None:
+def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+    package, go = waiting_package(tmp_path / "model")
     source = tmp_path / "rows.csv"
-    source.write_text("sepal_length,sepal_width,petal_length,petal_width\n" + "5.1,3.5,1.4,0.2\n" * 500_000)
+    source.write_text("a\n" + "".join(f"{n}\n" for n in range(1000)))
     job = subprocess.Popen(
         [
-            sys.executable, "-m", "penstock", "score", str(iris_package), str(source), "-o", f"{tmp_path}/out/",
-            "--workers", "2", "--part-rows", "10000",
+            sys.executable, "-m", "penstock", "score", package, "--trust-code", source, "-o", f"{tmp_path}/out/",
+            "--workers", "2", "--part-rows", "50",
         ],
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
     parent = psutil.Process(job.pid)
     while not list(tmp_path.glob("out/part-*")):
         assert job.poll() is None, "it ended before it could be killed"
+        time.sleep(0.01)
     children = parent.children(recursive=True)
     assert len(children) >= 2
     job.send_signal(signal.SIGKILL)
     job.wait()
+    go.touch()
     _, alive = psutil.wait_procs(children, timeout=20)
     assert not alive

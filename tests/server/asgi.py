@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Event
 from typing import Any
 from urllib.parse import unquote
 
 import httpx
 
 from penstock.metrics import Metrics
+from penstock.payload import Payload
 from penstock.server.app import make_app
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import Servable, ServingOptions
@@ -98,3 +100,37 @@ class Exchange:
         """The status, once all is over; None where nothing was answered."""
         await asyncio.wait_for(self.task, 10)
         return self.sent[0]["status"] if self.sent else None
+
+
+class Held(FakePredictor):
+    """Works until released."""
+
+    def __init__(self) -> None:
+        super().__init__(self._wait)
+        self.calls: list[Payload] = []
+        self.free = Event()
+
+    def _wait(self, payload: Payload, params: Mapping[str, Any]) -> Payload:
+        self.calls.append(payload)
+        assert self.free.wait(30)
+        return payload
+
+
+def raising(error: BaseException) -> FakePredictor:
+    def function(payload: Payload, params: Mapping[str, Any]) -> Payload:
+        raise error
+
+    return FakePredictor(function)
+
+
+def answering(payload: Payload) -> FakePredictor:
+    return FakePredictor(lambda _, __: payload)
+
+
+def is_error(answer: httpx.Response, status: int, code: str) -> str:
+    assert (answer.status_code, answer.json()["error_code"]) == (status, code), answer.text
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json().keys() == {"error_code", "message"}
+    assert "Traceback" not in answer.text
+    assert ".py" not in answer.text
+    return str(answer.json()["message"])

@@ -1,4 +1,4 @@
-"""Server processes for tests, and a raw client that counts what it does."""
+"""Server processes for tests, the application in process, and a raw client that counts what it does."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
 
 import httpx
 import pytest
+
+from server.asgi import Bench
 
 READY_WITHIN = 60.0
 
@@ -65,6 +68,21 @@ class ServerProcess:
             self.admin_url, line = found[1], self._line()
         found = re.fullmatch(r"serving on (http://\S+)", line)
         assert found, line
+        self.url = found[1]
+        return self
+
+    @property
+    def unread(self) -> list[str]:
+        """The lines of its output so far that nobody has waited for."""
+        return [line for line in self._lines.queue if line is not None]
+
+    def wait_listening(self) -> ServerProcess:
+        """Waits for the words that say where it listens while it has nothing to serve."""
+        deadline = time.monotonic() + READY_WITHIN
+        while (found := re.search(r"Listening on (http://\S+), not ready yet: ", self.stderr)) is None:
+            assert self.process.poll() is None, f"it ended instead of listening:\n{self.stderr}"
+            assert time.monotonic() < deadline, f"not listening after {READY_WITHIN:g} s:\n{self.stderr}"
+            time.sleep(0.02)
         self.url = found[1]
         return self
 
@@ -130,6 +148,22 @@ def launch(tmp_path: Path) -> Iterator[Launch]:
     yield start
     for server in reversed(started):
         server.stop()
+
+
+@pytest.fixture
+async def bench(identity_onnx_package: Path) -> AsyncIterator[Bench]:
+    """The application in this process, which takes bodies of 5000 bytes at most; nothing is served yet."""
+    made = Bench(identity_onnx_package, max_body_bytes=5000)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def client(bench: Bench) -> AsyncIterator[httpx.AsyncClient]:
+    """Asks the bench, which serves a model `m` that answers with its input."""
+    bench.serve()
+    async with bench.open() as http:
+        yield http
 
 
 class Connection:

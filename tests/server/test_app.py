@@ -26,13 +26,6 @@ async def bench(identity_onnx_package: Path) -> AsyncIterator[Bench]:
     await made.close()
 
 
-@pytest.fixture
-async def client(bench: Bench) -> AsyncIterator[httpx.AsyncClient]:
-    bench.serve()
-    async with bench.open() as http:
-        yield http
-
-
 def is_error(answer: httpx.Response, status: int, code: str) -> None:
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/json"

@@ -19,6 +19,7 @@ maybe = st.none() | text
 messages = st.one_of(
     st.builds(control.Ask, text, text, text, text),
     st.builds(control.Tell, text, maybe, maybe, maybe),
+    st.builds(control.Stop, text),
     st.builds(control.Begin, st.integers(1, 256), st.dictionaries(text, maybe | st.booleans()), st.lists(text)),
     st.builds(control.Failed, text, text, text, text, text),
     st.builds(control.Drain, st.floats(0, 1e6)),

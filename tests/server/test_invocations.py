@@ -6,9 +6,8 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import httpx
@@ -17,60 +16,12 @@ import pytest
 
 from penstock.payload import Payload, Tensors, Value
 from penstock.wire.requests import LibraryWanted
-from server.asgi import Bench
+from server.asgi import Bench, Held, answering, is_error, raising
 from serving.fakes import FakePredictor, settle, until
 
 ROWS = {"inputs": [[1, 2, 3]]}
 BODY = json.dumps(ROWS).encode()
 LIMIT = 5000
-
-
-@pytest.fixture
-async def bench(identity_onnx_package: Path) -> AsyncIterator[Bench]:
-    made = Bench(identity_onnx_package, max_body_bytes=LIMIT)
-    yield made
-    await made.close()
-
-
-@pytest.fixture
-async def client(bench: Bench) -> AsyncIterator[httpx.AsyncClient]:
-    bench.serve()
-    async with bench.open() as http:
-        yield http
-
-
-class Held(FakePredictor):
-    """Works until released."""
-
-    def __init__(self) -> None:
-        super().__init__(self._wait)
-        self.calls: list[Payload] = []
-        self.free = Event()
-
-    def _wait(self, payload: Payload, params: Mapping[str, Any]) -> Payload:
-        self.calls.append(payload)
-        assert self.free.wait(10)
-        return payload
-
-
-def raising(error: BaseException) -> FakePredictor:
-    def function(payload: Payload, params: Mapping[str, Any]) -> Payload:
-        raise error
-
-    return FakePredictor(function)
-
-
-def answering(payload: Payload) -> FakePredictor:
-    return FakePredictor(lambda _, __: payload)
-
-
-def is_error(answer: httpx.Response, status: int, code: str) -> str:
-    assert (answer.status_code, answer.json()["error_code"]) == (status, code), answer.text
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.json().keys() == {"error_code", "message"}
-    assert "Traceback" not in answer.text
-    assert ".py" not in answer.text
-    return str(answer.json()["message"])
 
 
 class TestAnswers:

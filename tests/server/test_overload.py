@@ -5,44 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from threading import Event
-from typing import Any
 
 import httpx
 import pytest
 
-from penstock.payload import Payload
 from penstock.serving.admission import Intake
-from server.asgi import Bench, Exchange
+from server.asgi import Bench, Exchange, Held
 from server.conftest import Connection, Launch, ServerProcess, samples
-from serving.fakes import FakePredictor, settle, until
+from serving.fakes import settle, until
 
 ROWS = {"inputs": [[1, 2, 3]]}
 BODY = json.dumps(ROWS).encode()
 LIMIT = 5000
-
-
-class Held(FakePredictor):
-    """Works until released."""
-
-    def __init__(self) -> None:
-        super().__init__(self._wait)
-        self.calls: list[Payload] = []
-        self.free = Event()
-
-    def _wait(self, payload: Payload, params: Mapping[str, Any]) -> Payload:
-        self.calls.append(payload)
-        assert self.free.wait(10)
-        return payload
-
-
-@pytest.fixture
-async def bench(identity_onnx_package: Path) -> AsyncIterator[Bench]:
-    made = Bench(identity_onnx_package, max_body_bytes=LIMIT)
-    yield made
-    await made.close()
 
 
 def waiting(bench: Bench) -> int:
@@ -222,13 +197,13 @@ class TestDeadlines:
     async def test_it_counts_from_the_headers(self, bench: Bench) -> None:
         bench.serve("m", held := Held())
         bench.open()
-        slow = Exchange(bench.app, headers={"x-request-timeout": "0.3"})
-        began = time.monotonic()
+        slow = Exchange(bench.app, headers={"x-request-timeout": "1"})
         slow.body(BODY[:5], more=True)
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(0.7)
         slow.body(BODY[5:])
+        whole = time.monotonic()
         assert await slow.status() == 504
-        assert time.monotonic() - began < 0.45
+        assert time.monotonic() - whole < 1, "it counts from the last byte"
         held.free.set()
 
 
@@ -342,14 +317,14 @@ class TestProcess:
     async def test_those_that_leave_free_their_places(self, slow_server: ServerProcess) -> None:
         crowd = [await Connection.open(slow_server.address) for _ in range(40)]
         asking = [asyncio.create_task(c.post(ASK)) for c in crowd]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await metric(slow_server, "penstock_queue_rows") < 5:
                 pass
         for task in asking:
             task.cancel()
         for connection in crowd:
             connection.writer.transport.abort()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await metric(slow_server, "penstock_open_requests"):
                 pass
         assert await metric(slow_server, "penstock_queue_rows") == 0

@@ -14,6 +14,7 @@ import httpx
 import numpy as np
 import pytest
 
+from commands import Here
 from penstock.package.seal import SEAL, write_seal
 from server.conftest import Connection, Launch
 from serving.fakes import until
@@ -131,9 +132,18 @@ class TestRefusals:
     def refused(self, launch: Launch, *arguments: object, code: int, port: int | None = 0, **variables: str) -> str:
         server = launch(*arguments, port=port, **variables)
         assert server.wait_exit(60) == code, server.stderr
-        assert "Traceback" not in server.stderr
-        errors = [line for line in server.stderr.splitlines() if line.startswith(("Error:", "       "))]
-        assert 1 <= len(errors) <= 2, server.stderr
+        return self.said(server.stderr)
+
+    def refused_here(self, here: Here, *arguments: object, code: int, **variables: str) -> str:
+        """The same in this process, without the start of another."""
+        done = here("serve", *arguments, "--port", "0", **variables)
+        assert (done.returncode, done.stdout) == (code, ""), done.stderr
+        return self.said(done.stderr)
+
+    def said(self, stderr: str) -> str:
+        assert "Traceback" not in stderr
+        errors = [line for line in stderr.splitlines() if line.startswith(("Error:", "       "))]
+        assert 1 <= len(errors) <= 2, stderr
         assert errors[0].startswith("Error: ")
         return "\n".join(errors)
 
@@ -153,45 +163,45 @@ class TestRefusals:
         assert server.wait_exit() == 2
         assert "Name a model" in server.stderr
 
-    def test_nothing_there(self, launch: Launch) -> None:
-        assert "There is nothing at" in self.refused(launch, "./missing/model", code=1)
+    def test_nothing_there(self, here: Here) -> None:
+        assert "There is nothing at" in self.refused_here(here, "./missing/model", code=1)
 
-    def test_not_a_package(self, launch: Launch, tmp_path: Path) -> None:
-        said = self.refused(launch, tmp_path, code=1)
+    def test_not_a_package(self, here: Here, tmp_path: Path) -> None:
+        said = self.refused_here(here, tmp_path, code=1)
         assert "has no MLmodel file" in said
         assert "penstock package" in said
 
-    def test_code_that_nobody_trusts(self, launch: Launch, python_package: Path) -> None:
-        said = self.refused(launch, python_package, code=1)
+    def test_code_that_nobody_trusts(self, here: Here, python_package: Path) -> None:
+        said = self.refused_here(here, python_package, code=1)
         assert "would run code" in said
         assert "--trust-code" in said
 
-    def test_a_changed_file(self, launch: Launch, identity_onnx_package: Path, copied: Callable[[Path], Path]) -> None:
+    def test_a_changed_file(self, here: Here, identity_onnx_package: Path, copied: Callable[[Path], Path]) -> None:
         package = copied(identity_onnx_package)
         content = bytearray((package / "model.onnx").read_bytes())
         content[len(content) // 2] ^= 1
         (package / "model.onnx").write_bytes(content)
-        said = self.refused(launch, package, code=1)
+        said = self.refused_here(here, package, code=1)
         assert "model.onnx has changed" in said
 
     @pytest.mark.parametrize("sealed", [True, False])
     def test_a_truncated_onnx_file(
-        self, launch: Launch, iris_onnx_package: Path, copied: Callable[[Path], Path], sealed: bool
+        self, here: Here, iris_onnx_package: Path, copied: Callable[[Path], Path], sealed: bool
     ) -> None:
         package = copied(iris_onnx_package)
         content = (package / "model.onnx").read_bytes()
         (package / "model.onnx").write_bytes(content[: len(content) // 2])
         write_seal(package) if sealed else (package / SEAL).unlink()
-        assert "model.onnx is damaged or not an ONNX model" in self.refused(launch, package, code=1)
+        assert "model.onnx is damaged or not an ONNX model" in self.refused_here(here, package, code=1)
 
     def test_a_model_that_does_not_repeat_its_answer(
-        self, launch: Launch, identity_onnx_package: Path, copied: Callable[[Path], Path]
+        self, here: Here, identity_onnx_package: Path, copied: Callable[[Path], Path]
     ) -> None:
         package = copied(identity_onnx_package)
         expected = package / "expected_output.json"
         expected.write_text(expected.read_text().replace("3.0", "4.0", 1))
         write_seal(package)
-        assert "does not repeat its recorded answer" in self.refused(launch, package, code=1)
+        assert "does not repeat its recorded answer" in self.refused_here(here, package, code=1)
 
     def test_one_of_two_models_is_missing(self, launch: Launch, identity_onnx_package: Path) -> None:
         assert "There is nothing at" in self.refused(launch, identity_onnx_package, "other=./missing/m", code=1)
@@ -199,8 +209,8 @@ class TestRefusals:
     def test_an_empty_registry(self, launch: Launch) -> None:
         self.refused(launch, "fraud", code=1)
 
-    def test_a_bad_setting_names_its_origin(self, launch: Launch, identity_onnx_package: Path) -> None:
-        said = self.refused(launch, identity_onnx_package, code=2, PENSTOCK_MAX_ROWS="many")
+    def test_a_bad_setting_names_its_origin(self, here: Here, identity_onnx_package: Path) -> None:
+        said = self.refused_here(here, identity_onnx_package, code=2, PENSTOCK_MAX_ROWS="many")
         assert "max_rows (PENSTOCK_MAX_ROWS)" in said
 
     def test_two_models_of_one_name(self, launch: Launch, identity_onnx_package: Path) -> None:
@@ -245,7 +255,7 @@ class TestSignals:
             server.signal(signal.SIGTERM)
             signalled = time.monotonic()
             while (await client.get("/readyz")).status_code == 200:
-                assert time.monotonic() - signalled < 1, "still ready a second after SIGTERM"
+                assert time.monotonic() - signalled < 1.4, "still ready when it should no longer accept"
             draining = await client.get("/readyz")
             assert draining.json()["state"] == "draining"
             assert draining.headers["connection"] == "close"
@@ -272,7 +282,7 @@ class TestSignals:
         asking = asyncio.create_task(connection.post({"dataframe_split": {"columns": ["a"], "data": [[7.0]]}}))
         await until((tmp_path / "started").exists)
         server.signal(signal.SIGTERM)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while True:
             try:
                 (await Connection.open(server.address)).writer.close()
@@ -294,17 +304,17 @@ class TestSignals:
         with httpx.Client(base_url=server.url) as client:  # an idle connection holds nothing up
             assert client.get("/ping").status_code == 200
             server.signal(signal.SIGINT)
-            assert server.wait_exit(15) == 0
+            assert server.wait_exit(30) == 0
         assert "Traceback" not in server.stderr
 
     def test_a_second_signal_cuts_the_delay_short(self, launch: Launch, identity_onnx_package: Path) -> None:
         server = launch(identity_onnx_package, "--drain-delay", "60").wait_ready()
         server.signal()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while httpx.get(f"{server.url}/readyz").status_code == 200:
             assert time.monotonic() < deadline
         server.signal()
-        assert server.wait_exit(15) == 0
+        assert server.wait_exit(30) == 0
 
 
 def test_several_models_in_one_process(

@@ -111,23 +111,41 @@ async def test_postgresql_is_restarted_under_load(
 
 
 @pytest.mark.parametrize("workers", [1, 2])
+def test_a_server_that_waits_can_be_stopped(launch: Launch, workers: int) -> None:
+    server = launch("fraud", "--registry", "http://127.0.0.1:1", "--workers", workers).wait_listening()
+    server.signal()
+    assert server.wait_exit() == 0
+    assert server.unread == []
+    assert "Traceback" not in server.stderr
+
+
+@pytest.mark.parametrize(("model", "workers"), [("moving", 1), ("mov*", 2)])
 async def test_the_registry_is_away_at_the_start(
-    launch: Launch, reader: dict[str, str], postgres: Postgres, workers: int
+    launch: Launch, reader: dict[str, str], postgres: Postgres, model: str, workers: int
 ) -> None:
+    arguments = (model, "--default-model", "moving", "--workers", workers)
     await asyncio.to_thread(postgres.stop)
     try:  # for the first time: there is nothing to recall
-        server = launch("moving", "--workers", workers, **reader).wait_ready()
+        server = launch(*arguments, **reader).wait_listening()
         assert await status_of(server) == 503
-        await until(lambda: "the registry names no version, nothing is served yet" in server.stderr, seconds=30)
+        waited_for = "moving" if model == "moving" else "models:/mov*@production"
+        assert server.stderr.count(f"not ready yet: waiting for '{waited_for}'.") == 1
+        assert server.unread == []
+        said = "the registry names no version, nothing is served yet"
+        if model == "mov*":
+            said = "the registry does not say which models there are"
+        await until(lambda: said in server.stderr, seconds=30)
     finally:
         await asyncio.to_thread(postgres.start)
-    await eventually(server, ready=True, version="1", stale=False)
+    await asyncio.to_thread(server.wait_ready)
     assert await status_of(server) == 200
+    await eventually(server, ready=True, version="1", stale=False)
     server.stop()
 
     await asyncio.to_thread(postgres.stop)
     try:  # nor is the store there: what was fetched once is in the cache
-        server = launch("moving", "--workers", workers, **reader, AWS_ENDPOINT_URL="http://127.0.0.1:1").wait_ready()
+        server = launch(*arguments, **reader, AWS_ENDPOINT_URL="http://127.0.0.1:1").wait_ready()
+        assert await status_of(server) == 200
         await eventually(server, ready=True, version="1", alias="production", stale=True)
         load = Load(server, clients=1)
         await load.until_answered_by("1")

@@ -88,7 +88,7 @@ class World:
         for process in self.processes:
             process.end(process.returncode or 0)
             await process.far.close()
-        await asyncio.wait_for(self.keeping, 5)
+        await asyncio.wait_for(self.keeping, 30)
 
 
 @pytest.fixture
@@ -154,14 +154,14 @@ async def test_stopping_drains_and_starts_no_other(world: World) -> None:
     world.slot.stop(2.5)
     assert await process.far.receive() == Drain(2.5)
     process.end(0)
-    await asyncio.wait_for(world.keeping, 5)
+    await asyncio.wait_for(world.keeping, 30)
     assert (len(world.processes), world.restarts) == (1, 0)
 
 
 async def test_stopping_one_that_has_not_begun_ends_it(world: World) -> None:
     await world.started()
     world.slot.stop(2.5)
-    await asyncio.wait_for(world.keeping, 5)
+    await asyncio.wait_for(world.keeping, 30)
     assert world.ends == ["was killed by signal 9 (SIGKILL)"]
 
 
@@ -180,16 +180,29 @@ async def test_stopping_does_not_wait_for_a_restart(world: World) -> None:
 async def test_one_that_gives_no_sign_of_life_is_killed(world: World) -> None:
     process = await world.started()
     for _ in range(10):
-        world.slot.beat(2)  # it is on its way: nothing is expected of it
+        world.slot.beat(2, 20)  # it is on its way, and has more patience
     process.far.send(Hello())
     await until(lambda: world.heard)
-    world.slot.beat(2)
-    world.slot.beat(2)
+    world.slot.beat(2, 20)
+    world.slot.beat(2, 20)
     assert [await process.far.receive(), await process.far.receive()] == [Beat(), Beat()]
     process.far.send(Beat())  # one answer is enough
     await until(lambda: len(world.heard) == 2)
-    world.slot.beat(2)
-    world.slot.beat(2)
+    world.slot.beat(2, 20)
+    world.slot.beat(2, 20)
     assert process.returncode is None
-    world.slot.beat(2)
+    world.slot.beat(2, 20)
     assert process.returncode == -9
+
+
+async def test_one_that_hangs_before_its_first_word_is_killed(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    process = await world.started()
+    for _ in range(3):
+        world.slot.beat(1, 3)
+    assert process.returncode is None
+    world.slot.beat(1, 3)
+    assert process.returncode == -9
+    assert "Worker 1 gives no sign of life since its start, and is killed." in caplog.messages
+    process = await world.started(2)
+    world.slot.beat(1, 3)  # the next one begins anew
+    assert process.returncode is None

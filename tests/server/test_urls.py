@@ -103,3 +103,16 @@ def test_every_command_that_takes_a_model(
     assert penstock("registry", "add", "same", url).startswith("Registered version 1 of same.\n")
     assert f"{digest}, onnx" in penstock("doctor", url)
     assert len(list((tmp_path / "cache").glob("*/*/MLmodel"))) == 1
+
+
+def test_code_from_a_url_wants_trust(
+    bucket: str, python_package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    put(python_package, url := f"{bucket}/adder")
+    monkeypatch.setenv("PENSTOCK_CACHE", str(tmp_path / "cache"))
+    for more, code in ((), 1), (("--trust-code",), 0):
+        with pytest.raises(SystemExit) as ended:
+            main(["verify", url, *more])
+        assert ended.value.code == code
+    assert "--trust-code" in capfd.readouterr().err

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import httpx
+import pytest
 
+from penstock.errors import WorkerLost
+from penstock.metrics import Metrics
+from penstock.server.accepting import ConnectionCounts
+from penstock.server.control import Begin, Channel
+from penstock.server.processes import start_process
+from penstock.server.run import RunOptions, bind
+from penstock.server.supervisor import Supervisor
 from server.conftest import Launch, samples
 from server.test_swap import metrics_of
 from server.test_workers import alive, all_serve, workers_of
@@ -29,3 +40,25 @@ async def test_a_worker_that_hangs_is_noticed_and_replaced(launch: Launch, ident
     assert victim not in workers_of(server)
     assert server.stderr.count("no sign of life") == 1
     assert samples(await metrics_of(server), "penstock_worker_restarts_total") == 1
+
+
+async def test_a_worker_that_hangs_in_its_start_ends_the_start(tmp_path: Path) -> None:
+    """A real process that never says a word, as an interpreter on a file system that hangs."""
+    file, command = tmp_path / "counts", [sys.executable, "-c", "import time; time.sleep(600)"]
+    file.touch()
+    started: list[int] = []
+
+    async def launch() -> tuple[asyncio.subprocess.Process, Channel]:
+        process, channel = await start_process(command, {}, [])
+        started.append(process.pid)
+        return process, channel
+
+    with file.open("r+b") as counts, closing(bind("127.0.0.1", 0)) as bound:
+        supervisor = Supervisor(
+            launch, [Begin(1, {}, [])], Metrics(process=False), ConnectionCounts.prepare(counts.fileno(), 1),
+            RunOptions(), worker_timeout=0.1, start_timeout=0.5,
+        )  # fmt: skip
+        with pytest.raises(WorkerLost, match=r"Worker 1 was killed .* before it could serve"):
+            await asyncio.wait_for(supervisor.run([], [bound], lambda url: None), 60)
+    assert len(started) == 1
+    assert not alive(started[0])

@@ -42,7 +42,7 @@ async def world() -> AsyncIterator[World]:
     assert await made.supervisor.receive() == Hello()
     yield made
     await made.supervisor.close()
-    await asyncio.wait_for(made.following, 5)
+    await asyncio.wait_for(made.following, 30)
     await made.worker.close()
 
 

@@ -134,7 +134,7 @@ async def settle(turns: int = 20) -> None:
         await asyncio.sleep(0)
 
 
-async def until(condition: Callable[[], Any], *, seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], Any], *, seconds: float = 30.0) -> None:
     """Waits for what happens in another thread, by looking."""
     deadline = asyncio.get_running_loop().time() + seconds
     while not condition():

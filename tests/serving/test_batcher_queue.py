@@ -3,41 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from typing import Any
 
 import pytest
 
 from penstock.errors import Closing, Overloaded, PredictError
 from penstock.payload import Payload, Value
-from penstock.serving.batcher import Answer, Batcher
+from serving.asked import answers, ask, batcher_of
 from serving.fakes import FakeRunner, Watching, fails_on, settle, tensors, values_of
 
-
-def batcher_of(runner: FakeRunner, **options: Any) -> Batcher:
-    return Batcher(runner, **{"joined": True, **options})
-
-
-def ask(batcher: Batcher, *values: float, width: int = 1, **params: Any) -> asyncio.Task[Answer]:
-    return asyncio.create_task(batcher.submit(tensors(*values, width=width), params))
-
-
-async def answers(*tasks: asyncio.Task[Answer]) -> list[Any]:
-    """Each caller's values, or the message of its error."""
-    found = await asyncio.gather(*tasks, return_exceptions=True)
-    return [str(f) if isinstance(f, BaseException) else values_of(f.payload) for f in found]
-
-
-@pytest.fixture(autouse=True)
-async def no_lost_errors() -> Any:
-    """Whatever asyncio would report as never retrieved, or as an error in a callback, fails the test."""
-    lost: list[Any] = []
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _, context: lost.append(context))
-    yield
-    await settle()
-    gc.collect()
-    assert lost == []
+pytestmark = pytest.mark.usefixtures("no_lost_errors")
 
 
 class TestAdmission:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from penstock.errors import Closing, PenstockError, ProofFailed, WorkerLost
 from penstock.metrics import Metrics
-from penstock.serving.crew import Crew, CrewStage, CrewVersion
-from penstock.serving.plan import Ask, Mark, PlannedVersion, Tell, Word
+from penstock.serving.crew import Crew
+from penstock.serving.crew_stage import CrewStage, CrewVersion
+from penstock.serving.plan import Ask, Mark, PlannedVersion, Stop, Tell, Word
 from serving.fakes import settle
 
 
@@ -306,6 +307,31 @@ async def test_a_late_answer_for_a_version_that_was_given_up_drops_it(world: Wor
         await other
     world.failed(1, 3)  # nobody asks any more: no harm
     assert world.stage.current == "1"
+
+
+async def test_another_version_does_not_wait_for_one_that_loads(world: World) -> None:
+    world.arrive(1, 2)
+    await world.serve(1)
+    preparing = world.prepare(2)
+    await settle()
+    world.stage.stop()
+    with pytest.raises(Closing, match="Another version is wanted"):
+        await preparing
+    assert world.orders[1][-1] == Stop()
+    assert Stop() not in world.orders[2]  # it was not asked yet
+    other = world.prepare(3)
+    await settle()
+    assert world.asked(1) is None  # one load at a time
+    assert world.asked(2) == "3"
+    world.failed(1, 2)  # the load has ended
+    assert world.asked(1) is None  # another one tries first
+    world.proven(2, 3)
+    assert world.asked(1) == "3"
+    world.proven(1, 3)
+    world.stage.swap(await other)
+    assert [world.told(n) for n in (1, 2)] == [("3", "1")] * 2
+    world.stage.stop()  # nothing loads: no harm
+    assert world.stage.current == "3"
 
 
 async def test_closing_ends_the_wait(world: World) -> None:

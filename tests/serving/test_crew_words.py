@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from penstock.errors import Closing
-from penstock.serving.crew import CrewStage
+from penstock.serving.crew_stage import CrewStage
 from penstock.serving.failure import LoadFailure
 from penstock.serving.plan import Agree, Ask, Begun, Note, Serve, Unserve
 from serving import test_crew
@@ -120,3 +120,19 @@ class TestModelsThatComeAndGo:
         world.crew.close()
         with pytest.raises(Closing):
             await preparing
+
+
+async def test_a_crew_is_ready_when_what_it_began_with_is_loaded(world: World) -> None:
+    crew = world.crew
+    crew.add_pattern("models:/x-*@production")
+    waiting = asyncio.create_task(crew.until_ready())
+    world.arrive(1)
+    CrewStage(crew, "later", world.metrics, added=True)  # has no say in it
+    await settle()
+    assert crew.waiting_for == ["m", "models:/x-*@production"]
+    crew.begun("models:/x-*@production")
+    await settle()
+    assert (crew.waiting_for, waiting.done()) == (["m"], False)
+    await world.serve(1)
+    await asyncio.wait_for(waiting, 10)
+    assert crew.waiting_for == []

@@ -15,7 +15,7 @@ from penstock.metrics import Metrics
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import Servable, State
 from penstock.serving.served_model import ServedModel
-from serving.fakes import loaded, until
+from serving.fakes import loaded, settle, until
 
 
 class Scripted:
@@ -112,6 +112,24 @@ async def test_ready_once_every_model_is_loaded_and_from_then_on(metrics: Metric
     gateway.drain()
     assert (gateway.ready, gateway.draining, ready(metrics)) == (False, True, 0)
     assert gateway.find("a")  # requests are still answered
+    await gateway.close()
+
+
+async def test_whoever_waits_for_it_to_be_ready_is_told_once_it_is(metrics: Metrics, servable: Any) -> None:
+    a, b = models(metrics, "a", "b")
+    gateway = Gateway([a, b], metrics, patterns=["models:/x-*@production"])
+    waiting = asyncio.create_task(gateway.until_ready())
+    for missing, step in (
+        (["a", "b", "models:/x-*@production"], lambda: a.swap(servable("a"))),
+        (["b", "models:/x-*@production"], lambda: gateway.begun("models:/x-*@production")),
+        (["b"], lambda: b.swap(servable("b"))),
+    ):
+        await settle()
+        assert gateway.waiting_for == missing
+        assert not waiting.done()
+        step()
+    await asyncio.wait_for(waiting, 10)
+    await gateway.until_ready()
     await gateway.close()
 
 

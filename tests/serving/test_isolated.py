@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from penstock.errors import CodeConflict, CodeNotTrusted, SealBroken
 from penstock.flavors.code import lent_code
 from penstock.loading import LoadedModel, LoadOptions
 from penstock.metrics import Metrics
+from penstock.pace import gently
 from penstock.package import PackagedModel
 from penstock.package.save import save_model
 from penstock.payload import Tensors
@@ -97,3 +99,33 @@ def test_a_restart_takes_the_same_package_or_none(tmp_path: Path) -> None:
     (package / "note.txt").write_text("changed")
     with pytest.raises(SealBroken, match="another package now"):
         loaded.again(lambda process: None)
+
+
+PACED = """
+import sys
+
+LOADED = float(sys.getprofile() is not None)
+
+def predict(inputs, params):
+    return inputs * 0 + 10 * LOADED + float(sys.getprofile() is not None)
+"""
+
+
+@pytest.mark.parametrize(("gentle", "answer"), [(True, 10.0), (False, 0.0)])
+async def test_a_process_rests_while_it_loads_beside_others_and_never_while_it_answers(
+    gentle: bool, answer: float, tmp_path: Path
+) -> None:
+    (tmp_path / "model.py").write_text(PACED)
+    package = save_model(tmp_path / "model.py", tmp_path / "package", example=np.ones((2, 2)))
+    (package.path / "expected_output.json").unlink(missing_ok=True)  # recorded where nothing rests
+    (package.path / "SHA256SUMS").unlink()
+
+    def load() -> LoadedModel | IsolatedModel:
+        with gently() if gentle else nullcontext():
+            return load_served(package.path, TRUST, Isolation(mode="process"))
+
+    metrics = Metrics(process=False)
+    served = ServedModel("m", metrics)
+    served.swap(Servable("m", "1", await asyncio.to_thread(load), metrics))
+    assert await _answer(served) == answer
+    await served.close()

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from penstock.errors import ModelNotServed, ProofFailed, RegistryNotFound, RegistryUnavailable
+from penstock.errors import ModelNotServed, ProofFailed, RegistryDenied, RegistryNotFound, RegistryUnavailable
 from penstock.loading import LoadedModel
 from penstock.metrics import Metrics
 from penstock.registry import ModelVersion, NewVersion
 from penstock.registry.memory import MemoryRegistry
+from penstock.registry.resolutions import LastResolution, LastSearch
 from penstock.serving.gateway import Gateway
 from penstock.serving.pattern import Changes, Member, Pattern, next_changes
 from penstock.serving.served_model import ServedModel
@@ -49,8 +50,9 @@ class TestTheDecision:
 class World:
     """A registry, a gateway with one explicit model `team-own`, and the pattern team-*."""
 
-    def __init__(self, package: Path) -> None:
+    def __init__(self, package: Path, cache: Path) -> None:
         self.package = package
+        self.cache = cache
         self.registry = MemoryRegistry()
         self.metrics = Metrics(process=False)
         self.own = ServedModel("team-own", self.metrics)
@@ -62,6 +64,7 @@ class World:
         self.pattern = Pattern(
             "team-*", self.search, self.version, self.join, self.metrics, taken=self.gateway.serves,
             on_started=lambda: self.gateway.begun("team-*"), poll_interval=0.005, clock=lambda: self.now,
+            last=LastSearch(cache, "here", "team-*"),
         )  # fmt: skip
 
     def add(self, name: str, versions: int = 1) -> None:
@@ -84,7 +87,8 @@ class World:
         self.gateway.add(served)
         stage = LocalStage(served, self.metrics)
         follow = FollowOptions(poll_interval=60.0)  # they are woken
-        follower = Follower(stage, resolve, in_a_thread(self.load), self.metrics, follow=follow)
+        last = LastResolution(self.cache, "here", f"models:/{name}@production")
+        follower = Follower(stage, resolve, in_a_thread(self.load), self.metrics, follow=follow, last=last)
         return Member(follower, lambda: self.gateway.remove(served_as), 300.0)
 
     def load(self, version: ModelVersion) -> LoadedModel:
@@ -97,8 +101,8 @@ class World:
 
 
 @pytest.fixture
-async def world(identity_onnx_package: Path) -> Any:
-    made = World(identity_onnx_package)
+async def world(identity_onnx_package: Path, tmp_path: Path) -> Any:
+    made = World(identity_onnx_package, tmp_path)
     made.running = None  # type: ignore[attr-defined]
     yield made
     if made.running is not None:  # type: ignore[attr-defined]
@@ -206,6 +210,46 @@ async def test_a_registry_that_is_away_at_the_start_is_waited_for(
     world.running = asyncio.create_task(world.pattern.run())  # type: ignore[attr-defined]
     await until(lambda: world.gateway.waiting_for == ["team-own"])
     assert world.answering()["team-a"] == "1"
+
+
+@pytest.mark.parametrize("error", [RegistryUnavailable, RegistryNotFound, RegistryDenied])
+async def test_what_it_named_last_is_served_while_it_is_away_at_the_start(
+    world: World, error: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    before = World(world.package, world.cache)
+    before.registry = world.registry
+    for name in ("team-a", "team-b", "team-bad"):
+        world.add(name, 2)
+    before.failing = {"team-bad"}
+    await before.pattern.start()
+    await before.gateway.close()
+
+    world.unreachable = error("It cannot be reached.")
+    await world.pattern.start()
+    assert world.answering() == {"team-a": "1", "team-b": "1", "team-bad": None, "team-own": None}
+    assert world.gateway.waiting_for == ["team-own"]
+    assert world.gateway.model("team-a").stale
+    assert sum("the models that it named on 20" in message for message in caplog.messages) == 1
+    assert world.questions == ["search"]
+
+    world.unreachable = None
+    world.registry.promote("team-a", "2", by="test")
+    world.registry.remove_alias("team-b", "production", by="test")
+    world.running = asyncio.create_task(world.pattern.run())  # type: ignore[attr-defined]
+    await until(lambda: world.answering()["team-a"] == "2")
+    await until(lambda: world.answering()["team-bad"] == "1")
+    assert not world.gateway.model("team-a").stale
+    assert world.answering()["team-b"] == "1"  # for its grace
+    await until(lambda: world.pattern.members["team-b"].missed_since != INF)
+
+
+async def test_what_was_named_by_nobody_is_known_too(world: World) -> None:
+    before = World(world.package, world.cache)
+    await before.pattern.start()
+    await before.gateway.close()
+    world.unreachable = RegistryUnavailable("It cannot be reached.")
+    await world.pattern.start()
+    assert world.gateway.waiting_for == ["team-own"]
 
 
 async def test_one_that_goes_away_later_takes_nothing_with_it(world: World, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from penstock.errors import ProofFailed, SealBroken
+from penstock.errors import Closing, ModelProcessLost, ProofFailed, SealBroken
 from penstock.loading import LoadedModel
 from penstock.metrics import Metrics
 from penstock.package import PackagedModel
@@ -128,3 +130,41 @@ async def test_every_change_of_two_versions_can_be_told(identity_onnx_package: P
         world.model.close()
         await world.served.close()
         await until(lambda: all(p.closed == 1 for p in world.predictors.values()))  # noqa: B023  (awaited here)
+
+
+class Stopped:
+    """Remembers what it is told, and makes the load that waits for it fail."""
+
+    def __init__(self) -> None:
+        self.word = threading.Event()
+        self.said: list[bool] = []
+
+    def stop(self, *, for_good: bool = False) -> None:
+        self.said.append(for_good)
+        self.word.set()
+
+    def load(self, place: Path, version: str) -> LoadedModel:
+        assert self.word.wait(10)
+        raise ModelProcessLost("The model's process was ended.")
+
+
+async def test_a_load_is_stopped_and_its_end_is_told(world: World) -> None:
+    loads = Stopped()
+    model = ToldModel(world.served, loads.load, Metrics(process=False), ServingOptions(), loads=loads)
+    asking = asyncio.ensure_future(model.ask(world.version("1")))
+    await asyncio.sleep(0)
+    model.stop()
+    with pytest.raises(ModelProcessLost):
+        await asking
+    assert loads.said == [False]
+
+
+async def test_closing_ends_a_load_for_good(world: World) -> None:
+    loads = Stopped()
+    model = ToldModel(world.served, loads.load, Metrics(process=False), ServingOptions(), loads=loads)
+    asking = asyncio.ensure_future(model.ask(world.version("1")))
+    await asyncio.sleep(0)
+    model.close()
+    with pytest.raises(Closing):
+        await asking
+    assert loads.said == [True]

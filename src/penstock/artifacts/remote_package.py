@@ -91,9 +91,14 @@ class RemotePackage:
         )  # fmt: skip
 
     def _look_by_listing(self) -> tuple[_Kept, Callable[[Path], None]]:
-        files = self._files.files_below(self.url)
+        try:
+            files = self._files.files_below(self.url)
+        except PackageNotFound:  # some drivers say so of an empty place, and of a missing bucket
+            files = {}
         if not files:
-            raise PackageNotFound(f"There is no package at {self.url}: nothing is there.")
+            raise PackageNotFound(
+                f"There is no package at {self.url}: nothing is there.", hint="Check the bucket's name and the path."
+            )
         if MANIFEST not in files:
             below = sorted(name.removesuffix(f"/{MANIFEST}") for name in files if name.endswith(f"/{MANIFEST}"))
             raise PackageNotFound(

@@ -28,7 +28,7 @@ from penstock.package import PackagedModel
 from penstock.registry import Registry, open_registry
 from penstock.registry.interface import ModelVersion
 from penstock.registry.reference import ModelReference, parse_reference
-from penstock.registry.resolutions import LastResolution, resolve_or_recall
+from penstock.registry.resolutions import LastResolution, LastSearch, resolve_or_recall
 from penstock.server.app import make_app
 from penstock.server.observed import Observe
 from penstock.server.run import RunOptions, port_of, serve
@@ -193,7 +193,8 @@ def _pattern(
         own = settings.of(served_as)
         served = ServedModel(served_as, gateway.metrics, alias=reference.alias)
         gateway.add(served)
-        follower = _follower(own, served, resolve, registry, gateway.metrics, away, lambda: gateway.ready)
+        last = last_of(ModelReference(served_as, name=name, alias=reference.alias), registry)
+        follower = _follower(own, served, resolve, registry, gateway.metrics, away, lambda: gateway.ready, last)
         return Member(follower, partial(gateway.remove, served_as), own.keep_previous)
 
     return pattern_of(reference, registry, join, gateway.metrics, settings, gateway.serves, gateway.begun)
@@ -207,6 +208,7 @@ def pattern_of(
     return Pattern(
         str(reference), partial(registry.search, reference.name, reference.alias), registry.version, join, metrics,
         taken=serves, on_started=partial(begun, str(reference)), poll_interval=settings.poll_interval,
+        last=LastSearch(registry.cache.root, registry.place, str(reference)),
     )  # fmt: skip
 
 

@@ -45,7 +45,8 @@ from penstock.server.control import Begin, Channel
 from penstock.server.processes import start_process
 from penstock.server.supervisor import Supervisor
 from penstock.server.worker import work
-from penstock.serving.crew import Crew, CrewStage, CrewVersion
+from penstock.serving.crew import Crew
+from penstock.serving.crew_stage import CrewStage, CrewVersion
 from penstock.serving.gateway import Gateway
 from penstock.serving.pattern import Member, Pattern
 from penstock.serving.pinned import Pinned
@@ -102,6 +103,7 @@ def _source(
 ) -> Source:  # fmt: skip
     if reference.is_pattern:
         assert registry is not None
+        crew.add_pattern(str(reference))
         return _pattern(settings, reference, crew, registry, metrics, away)
     stage = CrewStage(crew, reference.served_as, metrics, alias=reference.alias)
     if not reference.follows:
@@ -125,7 +127,8 @@ def _follower(
     async def prepare(version: ModelVersion) -> CrewVersion:
         return await _prepare(stage, partial(_plan_version, version, fetch, timed))
 
-    return Follower(stage, resolve, prepare, metrics, follow=follow_options_of(settings), away=away, last=last)
+    follow = follow_options_of(settings)
+    return Follower(stage, resolve, prepare, metrics, follow=follow, away=away, last=last, loads=stage)
 
 
 def _pattern(
@@ -134,7 +137,8 @@ def _pattern(
     def join(name: str, served_as: str, resolve: Callable[[], ModelVersion]) -> Member:
         own = settings.of(served_as)
         stage = CrewStage(crew, served_as, metrics, alias=reference.alias, added=True)
-        follower = _follower(own, stage, resolve, registry, metrics, away)
+        last = last_of(ModelReference(served_as, name=name, alias=reference.alias), registry)
+        follower = _follower(own, stage, resolve, registry, metrics, away, last)
         return Member(follower, partial(crew.unserve, served_as), own.keep_previous)
 
     return pattern_of(reference, registry, join, metrics, settings, crew.serves, crew.begun)

@@ -7,7 +7,7 @@ answered, so that a version that could not be served here is not what a restart 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,6 +67,38 @@ class LastResolution:
 
     def __repr__(self) -> str:
         return f"<LastResolution: {self._note}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """The models that a pattern stood for, each with its version's number, and when that was so."""
+
+    names: dict[str, str]
+    seen_at: datetime
+
+
+class LastSearch:
+    """The same for a pattern of names. Which version of each was served, a LastResolution of it knows."""
+
+    def __init__(self, cache: Path, place: str, pattern: str) -> None:
+        self._note = Note(cache, registry=place, pattern=pattern)
+        self._written: dict[str, str] | None = None  # the whole mutable state: what was written last
+
+    def recall(self) -> Search | None:
+        """None where nothing was kept, or what was kept cannot be read."""
+        return self._note.read(_parse_search)
+
+    def remember(self, names: Mapping[str, str]) -> None:
+        """Written when it changes."""
+        if names != self._written and self._note.write(seen_at=datetime.now(UTC), names=dict(names)):
+            self._written = dict(names)
+
+    def __repr__(self) -> str:
+        return f"<LastSearch: {self._note}>"
+
+
+def _parse_search(kept: dict[str, Any]) -> Search:
+    return Search({str(n): str(v) for n, v in dict(kept["names"]).items()}, datetime.fromisoformat(kept["seen_at"]))
 
 
 def _parse(kept: dict[str, Any]) -> Resolution:

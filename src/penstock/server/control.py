@@ -51,6 +51,13 @@ class Tell:
 
 
 @dataclass(frozen=True, slots=True)
+class Stop:
+    """End the load under way, where that can be done: it is wanted no more."""
+
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
 class Mark:
     """Show the model as stale, since the registry is away, or not any more."""
 
@@ -193,8 +200,8 @@ class Scrape:
 
 
 Message: TypeAlias = (
-    Begin | Ask | Tell | Mark | Note | Agree | Serve | Unserve | Begun | Beat | Accept | Company | Drain | Collect
-    | Exposition | Hello | Proven | Failed | GaveUp | Answers | Numbers | Scrape
+    Begin | Ask | Tell | Stop | Mark | Note | Agree | Serve | Unserve | Begun | Beat | Accept | Company | Drain
+    | Collect | Exposition | Hello | Proven | Failed | GaveUp | Answers | Numbers | Scrape
 )  # fmt: skip
 _KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in get_args(Message)}
 

@@ -18,6 +18,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from penstock.errors import ConfigError
+from penstock.payload import some
 from penstock.server.protocol import SWEEP_EVERY, BoundedProtocol
 from penstock.serving.gateway import Gateway
 
@@ -155,12 +156,13 @@ async def serve(
     """Serves until a signal comes, then drains. Listens while the models load, so that probes get their answer. `admin`
     is a second socket to listen on; the application knows it by its port.
 
-    `on_ready` is called with the URL once every model is loaded. Raises what loading raises, with the socket closed.
+    `on_ready` is called with the URL once every model is loaded, which may be long after the start where a registry is
+    away; that is said then. Raises what loading raises, with the socket closed.
     """
     server = Server(app, gateway, options)
     sockets = [bound] if admin is None else [bound, admin]
     serving = asyncio.create_task(server.serve(sockets=sockets))
-    starting = asyncio.ensure_future((start or gateway.start)())
+    starting = asyncio.ensure_future(_start(gateway, start or gateway.start, url_of(bound)))
     try:
         await asyncio.wait([serving, starting], return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
@@ -176,3 +178,16 @@ async def serve(
         await gateway.close()
         for each in sockets:
             each.close()
+
+
+async def _start(gateway: Gateway, start: Callable[[], Awaitable[None]], url: str) -> None:
+    """Returns when every model is loaded. Raises what loading raises."""
+    await start()
+    say_if_waiting(url, gateway.waiting_for)
+    await gateway.until_ready()
+
+
+def say_if_waiting(url: str, names: list[str]) -> None:
+    """For whoever waits for the line that says where it serves: it comes when the rest is loaded."""
+    if names:
+        log.warning("Listening on %s, not ready yet: waiting for %s.", url, some(names))

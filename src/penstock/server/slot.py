@@ -63,7 +63,7 @@ class Slot:
         self._channel: Channel | None = None
         self.state: SlotState = "starting"
         self.up = False  # it has said hello, and takes orders
-        self.silent = 0  # signs of life asked for since it last said something
+        self.silent = 0  # signs of life asked for, or looked out for, since it last said something
         self._serving_since: float | None = None
         self._crashes = 0
         self._stopping = asyncio.Event()
@@ -137,17 +137,21 @@ class Slot:
         if self._channel is not None:
             self._channel.send(message)
 
-    def beat(self, most: int) -> None:
+    def beat(self, most: int, most_at_start: int) -> None:
         """Asks for a sign of life. A process that has not given one for so many times hangs, and is ended: counted and
-        not timed, since a machine that sleeps is no fault of the process."""
-        if not self.up:
+        not timed, since a machine that sleeps is no fault of the process. One that starts cannot be asked, and has a
+        patience of its own until it says hello."""
+        if self._process is None or self._process.returncode is not None:
             return
-        if self.silent >= most:
-            log.error("Worker %d gives no sign of life, and is killed.", self.number)
+        if self.silent >= (most if self.up else most_at_start):
+            log.error(
+                "Worker %d gives no sign of life%s, and is killed.", self.number, "" if self.up else " since its start"
+            )
             self.kill()
             return
         self.silent += 1
-        self.send(Beat())
+        if self.up:
+            self.send(Beat())
 
     def stop(self, delay: float | None) -> None:
         """No other process comes. The one that is there drains after `delay`; it ends at once where that is None, or it

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
+from math import ceil
 from typing import Any
 
 from penstock.errors import PenstockError, WorkerLost, error_of
@@ -36,10 +37,11 @@ from penstock.server.control import (
     Proven,
     Scrape,
     Serve,
+    Stop,
     Tell,
     Unserve,
 )
-from penstock.server.run import RunOptions, url_of
+from penstock.server.run import RunOptions, say_if_waiting, url_of
 from penstock.server.slot import SLOT_STATES, Launch, Slot
 from penstock.serving import plan
 from penstock.serving.crew import Crew
@@ -50,6 +52,7 @@ log = logging.getLogger("penstock.server")
 
 _COLLECT_TIMEOUT = 1.0  # a worker that is busy for longer is shown as it last said
 _BEATS = 5  # signs of life that a worker is asked for within its time
+_START_TIMEOUT = 60.0  # for an interpreter to start and import, however short the time for a sign of life is
 _LAST_TIMEOUT = 5.0  # after drain_timeout, for closing models
 
 
@@ -58,13 +61,14 @@ class Supervisor:
 
     def __init__(
         self, launch: Launch, begin: Sequence[Begin], metrics: Metrics, counts: ConnectionCounts, options: RunOptions,
-        *, worker_timeout: float = 60.0,
+        *, worker_timeout: float = 60.0, start_timeout: float = _START_TIMEOUT,
     ) -> None:  # fmt: skip
         self.crew = Crew(len(begin), self._joined, self._unfit)
         self._metrics = metrics
         self._counts = counts
         self._options = options
-        self._worker_timeout = worker_timeout
+        self._beat_every = worker_timeout / _BEATS
+        self._beats_at_start = ceil(max(start_timeout, worker_timeout) / self._beat_every)
         # The whole mutable state: the workers' places, tasks, numbers, a collection under way, how far
         # life has gone.
         self._slots = {b.number: Slot(b.number, launch, b, self) for b in begin}
@@ -87,12 +91,13 @@ class Supervisor:
         self, sources: Sequence[Source], bound: Sequence[socket.socket], on_ready: Callable[[str], Any]
     ) -> None:
         """Serves until a signal comes, then drains. `on_ready` is called with the first socket's URL once every model
-        is loaded in every worker. Raises what loading raises, WorkerLost where a worker ends before all have served."""
+        is loaded in every worker; as in `run.serve`. Raises what loading raises, WorkerLost where a worker ends before
+        all have served."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
         keeping = [asyncio.create_task(slot.keep()) for slot in self._slots.values()]
-        starting = asyncio.create_task(self._start(sources))
+        starting = asyncio.create_task(self._start(sources, url_of(bound[0])))
         self._spawn(self._watch())
         stopped = asyncio.create_task(self._told_to_stop.wait())
         try:
@@ -111,20 +116,26 @@ class Supervisor:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
 
-    async def _start(self, sources: Sequence[Source]) -> None:
+    async def _start(self, sources: Sequence[Source], url: str) -> None:
+        """Returns when every worker answers for every model."""
         await self._all_here
         for source in sources:
             await source.start()
             self._following.append(asyncio.create_task(source.run()))
         await self._ask_numbers(60.0)  # a worker that answers has carried out what it was told before
         self._opened = True
+        if waiting := self.crew.waiting_for:
+            say_if_waiting(url, waiting)
+            await self.crew.until_ready()
+            await self._ask_numbers(60.0)
 
     async def _watch(self) -> None:
-        """Ends workers that hang: stopped, or held by a model that never lets go of the interpreter."""
+        """Ends workers that hang: stopped, held by a model that never lets go of the interpreter, stuck in their
+        start."""
         while self._draining is None:
-            await asyncio.sleep(self._worker_timeout / _BEATS)
+            await asyncio.sleep(self._beat_every)
             for slot in self._slots.values():
-                slot.beat(_BEATS)
+                slot.beat(_BEATS, self._beats_at_start)
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.create_task(work)
@@ -283,6 +294,8 @@ def _order(slot: Slot, model: str, word: plan.Word) -> None:
     match word:
         case plan.Ask(package):
             slot.send(Ask(model, package.version, package.path, package.digest))
+        case plan.Stop():
+            slot.send(Stop(model))
         case plan.Tell(current, previous, candidate):
             slot.send(Tell(model, current, previous, candidate))
         case plan.Mark(stale):

@@ -35,6 +35,7 @@ from penstock.server.control import (
     Proven,
     Scrape,
     Serve,
+    Stop,
     Tell,
     Unserve,
 )
@@ -131,6 +132,8 @@ class Worker:
                 self._models[model].tell(current, previous, candidate)
                 self._channel.send(Answers(model, current))
                 await self._settle_once()
+            case Stop(model):
+                self._models[model].stop()
             case Mark(model, stale):
                 self._models[model].served.stale = stale
             case Note(model, failure):

@@ -9,10 +9,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from penstock.errors import Closing, PenstockError, WorkerLost
-from penstock.metrics import Metrics
 from penstock.serving.failure import LoadFailure
 from penstock.serving.plan import (
     Agree,
@@ -23,6 +22,7 @@ from penstock.serving.plan import (
     Plan,
     PlannedVersion,
     Serve,
+    Stop,
     Unserve,
     Word,
     after,
@@ -62,8 +62,8 @@ class Crew:
         self._on_unfit = on_unfit
         # The whole mutable state: plans by model, models that may be stale, workers by number, preparations that
         # somebody waits for, the digests of packages that a worker died over, what keeps wanted versions from
-        # answering; models that workers do not know by themselves, with their aliases, patterns that have begun, and
-        # who is told of versions that fail.
+        # answering; models that workers do not know by themselves, with their aliases, patterns that have begun and
+        # those that have not, whoever waits for the first versions, and who is told of versions that fail.
         self._plans: dict[str, Plan] = {}
         self._stale: set[str] = set()
         self._members: dict[int, _Member] = {}
@@ -72,6 +72,8 @@ class Crew:
         self._failures: dict[str, LoadFailure | None] = {}
         self._added: dict[str, str] = {}
         self._begun: set[str] = set()
+        self._beginning: set[str] = set()
+        self._ready = asyncio.Event()
         self._on_failed: dict[str, Callable[[str, str], None]] = {}
 
     @property
@@ -82,6 +84,25 @@ class Crew:
     def add_model(self, model: str) -> None:
         """Before the first worker arrives: models that workers know by themselves."""
         self._plans[model] = Plan()
+
+    def add_pattern(self, pattern: str) -> None:
+        """The same for a pattern of names."""
+        self._beginning.add(pattern)
+
+    @property
+    def waiting_for(self) -> list[str]:
+        """The models and patterns known from the start that have not been loaded yet."""
+        named = (m for m, plan in self._plans.items() if m not in self._added and plan.current is None)
+        return [*named, *sorted(self._beginning)]
+
+    async def until_ready(self) -> None:
+        """Returns once every model and pattern known from the start has been loaded."""
+        self._look()
+        await self._ready.wait()
+
+    def _look(self) -> None:
+        if not self.waiting_for:
+            self._ready.set()
 
     def serve(self, model: str, alias: str) -> None:
         """One more model from now on, which workers are told of."""
@@ -120,7 +141,9 @@ class Crew:
 
     def begun(self, pattern: str) -> None:
         self._begun.add(pattern)
+        self._beginning.discard(pattern)
         self._say(pattern, Begun())
+        self._look()
 
     def serves(self, model: str) -> bool:
         return model in self._plans
@@ -132,6 +155,7 @@ class Crew:
         """Everybody is told at once."""
         self._plans[model] = plan
         self._pump(model)
+        self._look()
 
     def mark(self, model: str, *, stale: bool) -> None:
         """Tells all workers whether the registry may name another version by now."""
@@ -167,9 +191,17 @@ class Crew:
             self._failures[model] = failure
             self._say(model, Note(failure))
 
+    def supersede(self, model: str) -> None:
+        """Another version is wanted than the one that is being prepared, if there is one."""
+        self._fail(model, Closing("Another version is wanted."))
+
     def drop_candidate(self, model: str) -> None:
         if model not in self._plans:  # it was taken away meanwhile
             return
+        if (candidate := self._plans[model].candidate) is not None:
+            for member in self._members.values():
+                if (held := member.held.get(model)) is not None and held.asked == candidate.version:
+                    member.send(model, Stop())
         self.set_plan(model, replace(self._plans[model], candidate=None))
 
     # -- what workers do ---------------------------------------------------------------------------------------------
@@ -307,74 +339,3 @@ class Crew:
     def __repr__(self) -> str:
         plans = ", ".join(f"{model} {plan.answering}" for model, plan in self._plans.items())
         return f"<Crew of {len(self._members)}, {len(self.joined)} joined: {plans}>"
-
-
-@dataclass(frozen=True, slots=True)
-class CrewVersion:
-    """A version that all workers have proven."""
-
-    crew: Crew = field(repr=False)
-    model: str
-    version: str
-
-    def drop(self) -> None:
-        self.crew.drop_candidate(self.model)
-
-
-class CrewStage:
-    """One model, in every worker at once."""
-
-    def __init__(self, crew: Crew, name: str, metrics: Metrics, *, alias: str = "", added: bool = False) -> None:
-        self.name = name
-        self.alias = alias
-        self.on_failed: Callable[[str, str], None] = lambda version, why: None
-        self._crew = crew
-        self._metrics = metrics
-        if added:
-            crew.serve(name, alias)
-        else:
-            crew.add_model(name)
-        crew.on_failed(name, lambda version, why: self.on_failed(version, why))
-
-    @property
-    def current(self) -> str | None:
-        return self._crew.plan(self.name).answering[0]
-
-    @property
-    def previous(self) -> str | None:
-        return self._crew.plan(self.name).answering[1]
-
-    async def prepare(self, package: PlannedVersion) -> CrewVersion:
-        """Raises what loading raises, WorkerLost."""
-        await self._crew.prepare(self.name, package)
-        return CrewVersion(self._crew, self.name, package.version)
-
-    def swap(self, prepared: CrewVersion) -> None:
-        plan = self._crew.plan(self.name)
-        assert plan.candidate is not None
-        assert plan.candidate.version == prepared.version
-        self._commit(Plan(plan.candidate, plan.current), "swap" if plan.current is not None else "load")
-
-    def revert(self) -> None:
-        plan = self._crew.plan(self.name)
-        assert plan.previous is not None
-        self._commit(Plan(plan.previous, plan.current, plan.candidate), "revert")
-
-    def retire_previous(self) -> None:
-        self._crew.set_plan(self.name, replace(self._crew.plan(self.name), previous=None))
-
-    def mark(self, *, stale: bool) -> None:
-        self._crew.mark(self.name, stale=stale)
-
-    def note_failure(self, failure: LoadFailure | None) -> None:
-        self._crew.note_failure(self.name, failure)
-
-    def _commit(self, plan: Plan, kind: Literal["load", "swap", "revert"]) -> None:
-        self._crew.set_plan(self.name, plan)
-        self._metrics.swaps.labels(self.name, kind).inc()
-        assert plan.current is not None
-        log.info("%s: version %s (%s) answers now, in %d workers.", self.name, plan.current.version,
-                 plan.current.digest[:12], len(self._crew.joined))  # fmt: skip
-
-    def __repr__(self) -> str:
-        return f"<CrewStage {self.name}: {self._crew.plan(self.name)}>"

@@ -48,8 +48,8 @@ class Gateway:
         alone = len(models) == 1 and not patterns
         self.default = default if default is not None else (models[0].name if alone else None)
         # The whole mutable state: the models; the sources at work; the patterns that have not begun; models that are
-        # leaving; a collection to come and whether it must be thorough, whether it was ready once, whether it is on its
-        # way out.
+        # leaving; a collection to come and whether it must be thorough, whether it was ready once and whoever waits for
+        # that, whether it is on its way out.
         self._sources = list(sources)
         self._beginning = set(patterns)
         self._leaving: set[asyncio.Task[None]] = set()
@@ -57,6 +57,7 @@ class Gateway:
         self._tidying: asyncio.Task[None] | None = None
         self._thaw = False
         self._was_ready = False
+        self._became_ready = asyncio.Event()
         self.draining = False
         self.intake = intake or Intake()
         metrics.open_requests.set_function(lambda: float(self.intake.requests))
@@ -69,8 +70,10 @@ class Gateway:
         self._scraper = ThreadPoolExecutor(1, "penstock-scrape")
         metrics.ready.set_function(lambda: float(self.ready))
         self._tidy = tidy
-        for model in models if tidy else ():
-            model.on_closed = self._tidy_soon
+        for model in models:
+            model.on_ready = self._look
+            if tidy:
+                model.on_closed = self._tidy_soon
 
     @property
     def models(self) -> list[ServedModel]:
@@ -90,6 +93,16 @@ class Gateway:
     def begun(self, pattern: str) -> None:
         """What the pattern found first is loaded, or was tried."""
         self._beginning.discard(pattern)
+        self._look()
+
+    def _look(self) -> None:
+        if self.ready:
+            self._became_ready.set()
+
+    async def until_ready(self) -> None:
+        """Returns once it is ready for the first time; never where it drains before."""
+        self._look()
+        await self._became_ready.wait()
 
     def add_source(self, source: Source) -> None:
         """Before the start."""

@@ -16,8 +16,10 @@ from typing import Any
 
 from penstock.errors import PenstockError, RegistryNotFound, RegistryUnavailable
 from penstock.metrics import Metrics
+from penstock.payload import some
 from penstock.registry.interface import ModelVersion
 from penstock.registry.names import usable_name
+from penstock.registry.resolutions import AWAY, LastSearch
 from penstock.serving.rollout import poll_delay
 from penstock.serving.served_model import FORGET_AFTER
 from penstock.serving.watcher import Follower
@@ -70,6 +72,7 @@ Join = Callable[[str, str, Callable[[], ModelVersion]], Member]
 
 class Pattern:
     """A source of models. `search` asks the registry for names and versions, `version` for one version; both block.
+    `last` keeps the names, for a start without the registry, as each follower keeps its version.
 
     `on_started` is called once, when every model that was found first has been loaded, or tried.
     """
@@ -84,6 +87,7 @@ class Pattern:
         *,
         taken: Callable[[str], bool],
         on_started: Callable[[], None],
+        last: LastSearch | None = None,
         poll_interval: float = 2.0,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
@@ -95,6 +99,7 @@ class Pattern:
         self._metrics = metrics
         self._taken = taken
         self._on_started = on_started
+        self._last = last
         self._poll_interval = poll_interval
         self._clock = clock
         self._chance = chance
@@ -110,9 +115,12 @@ class Pattern:
         self._passed_over: set[str] = set()
 
     async def start(self) -> None:
-        """Loads what matches now, one after the other. A model that cannot be loaded is not waited for, nor is a
-        registry that does not answer. Raises RegistryNotFound."""
+        """Loads what matches now, one after the other; where the registry does not answer, what matched the last time.
+        A model that cannot be loaded is not waited for, nor is a registry of which nothing is known. Raises
+        RegistryNotFound."""
         await self.step()
+        if isinstance(self._error, AWAY) and await self._recall():
+            return
         if isinstance(self._error, RegistryNotFound):
             raise self._error
 
@@ -137,8 +145,27 @@ class Pattern:
         else:
             self._note_answer(found)
             await self._adjust(found)
+            await self._remember(found)
         for member in self.members.values():
             member.follower.wake()
+
+    async def _recall(self) -> bool:
+        """Serves what the registry last named, where that is known: each in the version that answered then."""
+        found = await asyncio.to_thread(self._last.recall) if self._last is not None else None
+        if found is None:
+            return False
+        log.warning(
+            "%s: the registry cannot be asked; the models that it named on %s UTC are served (%s).",
+            self.text, f"{found.seen_at:%Y-%m-%d %H:%M:%S}", some(sorted(found.names)) or "none",
+        )  # fmt: skip
+        self._found.update(found.names)
+        await self._adjust(found.names)
+        return True
+
+    async def _remember(self, found: Mapping[str, str]) -> None:
+        if self._last is not None:
+            names = {name: number for name, number in found.items() if name in self.members}
+            await asyncio.to_thread(self._last.remember, names)
 
     def _note_error(self, error: Exception) -> None:
         if self._error is None:
@@ -183,7 +210,9 @@ class Pattern:
         """Those that were there at the start are waited for, one after the other; others come when they come."""
         for name in names:
             follower = self.members[name].follower
-            if not self._started:
+            if self._error is not None:
+                await follower.start()  # which recalls its version
+            elif not self._started:
                 await follower.try_once()
             self.members[name].task = asyncio.create_task(follower.run(at_once=self._started))
         if not self._started:

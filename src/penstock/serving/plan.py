@@ -109,7 +109,12 @@ class Begun:
     """The pattern of that name has found and loaded what it could."""
 
 
-Word: TypeAlias = Order | Mark | Note | Agree | Serve | Unserve | Begun
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """What is being loaded is wanted no more: end it where that can be done. The answer is the same as ever."""
+
+
+Word: TypeAlias = Order | Stop | Mark | Note | Agree | Serve | Unserve | Begun
 
 
 def next_order(plan: Plan, held: Held, *, may_try: bool) -> Order | None:

@@ -44,6 +44,8 @@ class ServedModel:
         self.agreed: str | None = ALONE
         # Told when a version is gone, and whether it may have left circles of objects behind.
         self.on_closed: Callable[[bool], None] = lambda cyclic: None
+        # Told that the first version answers.
+        self.on_ready: Callable[[], None] = lambda: None
         # Told which version cannot serve any more, and why.
         self.on_failed: Callable[[str, str], None] = lambda version, why: None
 
@@ -100,6 +102,8 @@ class ServedModel:
                 self._retire(servable)
         if current is not old:
             self._announce("load" if old is None else "revert" if current is before else "swap")
+        if old is None:
+            self.on_ready()
 
     def _announce(self, kind: Literal["load", "swap", "revert"]) -> None:
         assert self.current is not None

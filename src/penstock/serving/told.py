@@ -69,6 +69,11 @@ class ToldModel:
     def _load_planned(self, package: PlannedVersion) -> Loaded:
         return self._load(Path(package.path), package.version)
 
+    def stop(self) -> None:
+        """Ends what is being loaded, where that can be done."""
+        if self._loads is not None:
+            self._loads.stop()
+
     def tell(self, current: str | None, previous: str | None, candidate: str | None) -> None:
         """Lets `current` answer and keeps `previous` warm, at once; of the waiting versions it keeps `candidate`."""
         if current is not None:
