@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _SERVER = """
-import threading, warnings
+import sys, threading, warnings
 warnings.simplefilter("ignore")
 from gcp_storage_emulator.server import create_server
-server = create_server("127.0.0.1", 0, in_memory=True, default_bucket="models")
+server = create_server(sys.argv[1], 0, in_memory=True, default_bucket="models")
 server.start()
 print(server._api._httpd.server_address[1], flush=True)
 threading.Event().wait()
@@ -19,10 +19,10 @@ threading.Event().wait()
 
 
 @contextmanager
-def gcs_server() -> Iterator[str]:
+def gcs_server(listen: str = "127.0.0.1") -> Iterator[str]:
     """The endpoint's URL; it has an empty bucket, `models`."""
     server = subprocess.Popen(
-        [sys.executable, "-c", _SERVER], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [sys.executable, "-c", _SERVER, listen], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
     assert server.stdout is not None
     try:

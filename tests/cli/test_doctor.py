@@ -58,6 +58,10 @@ class TestDoctor:
         assert done.stdout.rstrip().endswith("1 that fail.")
         assert not any(line.endswith(" ") for line in done.stdout.splitlines())
 
+    def test_the_model_of_a_platform(self, findings: Findings, iris_package: Path) -> None:
+        code, found = findings(SM_MODEL_DIR=str(iris_package))
+        assert (code, [f["state"] for f in found["model"]]) == (0, ["ok"])
+
     def test_a_package_that_carries_code(self, findings: Findings, python_package: Path) -> None:
         code, found = findings(f"m={python_package}")
         assert code == 1

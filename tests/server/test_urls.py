@@ -9,9 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
+from commands import Here, here_in
 from gcs import gcs_server, gcs_variables
+from penstock.artifacts import PackageCache
 from penstock.artifacts.remote_files import RemoteFiles
-from penstock.cli import main
+from penstock.artifacts.remote_package import RemotePackage
 from penstock.package import PackagedModel
 from penstock.package.seal import SEAL
 from server.conftest import Launch, ServerProcess
@@ -67,32 +69,28 @@ def test_what_vertex_names_is_served_by_all_workers(
 def test_a_url_is_served_also_while_its_store_is_away(
     launch: Launch, bucket: str, identity_onnx_package: Path, tmp_path: Path
 ) -> None:
-    digest = put(identity_onnx_package, f"{bucket}/m")
-    cache, away = str(tmp_path / "cache"), "http://127.0.0.1:1"
-    server = launch(f"ours={bucket}/m", PENSTOCK_CACHE=cache).wait_ready()
+    digest, cache = put(identity_onnx_package, f"{bucket}/m"), tmp_path / "cache"
+    RemotePackage(f"{bucket}/m", PackageCache(cache)).fetch()
+    away = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "PENSTOCK_CACHE": str(cache)}
+    server = launch(f"ours={bucket}/m", **away).wait_ready()
     assert served(server) == ("ours", digest)
-    server.stop()
-
-    server = launch(f"{bucket}/m", PENSTOCK_CACHE=cache, AWS_ENDPOINT_URL=away).wait_ready()
-    assert served(server) == ("m", digest)
     assert f"{bucket}/m cannot be asked; what was there on 20" in server.stderr
     assert "Traceback" not in server.stderr
 
 
-def test_every_command_that_takes_a_model(
-    bucket: str, identity_onnx_package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Here:
+    run = here_in(tmp_path, monkeypatch, capfd)
+    return lambda *words: run(*words, PENSTOCK_CACHE=str(tmp_path / "cache"))
+
+
+def test_every_command_that_takes_a_model(bucket: str, identity_onnx_package: Path, tmp_path: Path, here: Here) -> None:
     digest = put(identity_onnx_package, url := f"{bucket}/same")
-    monkeypatch.setenv("PENSTOCK_CACHE", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
 
     def penstock(*words: str) -> str:
-        with pytest.raises(SystemExit) as ended:
-            main([*words])
-        out, err = capfd.readouterr()
-        assert ended.value.code == 0, err
-        return out
+        done = here(*words)
+        assert done.returncode == 0, done.stderr
+        return str(done.stdout)
 
     assert digest in penstock("inspect", url)
     assert f"files are as sealed ({digest})" in penstock("verify", url)
@@ -105,14 +103,9 @@ def test_every_command_that_takes_a_model(
     assert len(list((tmp_path / "cache").glob("*/*/MLmodel"))) == 1
 
 
-def test_code_from_a_url_wants_trust(
-    bucket: str, python_package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+def test_code_from_a_url_wants_trust(bucket: str, python_package: Path, here: Here) -> None:
     put(python_package, url := f"{bucket}/adder")
-    monkeypatch.setenv("PENSTOCK_CACHE", str(tmp_path / "cache"))
-    for more, code in ((), 1), (("--trust-code",), 0):
-        with pytest.raises(SystemExit) as ended:
-            main(["verify", url, *more])
-        assert ended.value.code == code
-    assert "--trust-code" in capfd.readouterr().err
+    refused = here("verify", url)
+    assert refused.returncode == 1
+    assert "--trust-code" in refused.stderr
+    assert here("verify", url, "--trust-code").returncode == 0

@@ -12,7 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
+from gcs import gcs_server, gcs_variables
 from penstock import __version__
+from penstock.artifacts.remote_files import RemoteFiles
+from penstock.package.seal import list_files
 from services.containers import ROOT, build, inspect, make_base, output_of, readable, require_tools, running
 from services.make_tools import TOOLS
 from services.tools import give_up
@@ -163,6 +166,25 @@ def test_an_image_with_a_model_in_it_as_vertex_runs_it(
         first = next(iter(predictions.values())) if isinstance(predictions, dict) else predictions
         assert len(first) == len(rows)
         assert answer.headers["x-model-name"] == "flowers"
+
+
+def test_as_vertex_runs_it_with_artifacts_in_a_bucket(
+    onnx: str, iris_onnx_package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plain image: Vertex AI names a bucket of its own, here a stand-in on this machine."""
+    with gcs_server("0.0.0.0") as endpoint:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", endpoint)
+        driver: Any = RemoteFiles("gs://models")._driver
+        for name in list_files(iris_onnx_package):
+            driver.pipe_file(f"gs://models/artifacts/{name}", (iris_onnx_package / name).read_bytes())
+        reached = endpoint.replace("127.0.0.1", "host.containers.internal")
+        aip = {"AIP_HTTP_PORT": "9000", "AIP_PREDICT_ROUTE": "/v1/predict", "AIP_HEALTH_ROUTE": "/v1/health"}
+        variables = {**aip, "AIP_STORAGE_URI": "gs://models/artifacts", "PENSTOCK_CACHE": "/tmp/cache"}
+        with running(onnx, port=9000, **variables, **gcs_variables(reached)) as container:
+            container.wait_ready("/v1/health")
+            answer = httpx.post(f"{container.url}/v1/predict", json={"instances": instances(iris_onnx_package)})
+            assert answer.status_code == 200, answer.text
+            assert answer.headers["x-model-name"] == "model"
 
 
 def test_the_linter_finds_nothing(tmp_path: Path, iris_package: Path) -> None:

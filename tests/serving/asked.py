@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from penstock.serving.batcher import Answer, Batcher
+from penstock.serving.batcher import Batcher
+from penstock.serving.replies import Answer
 from serving.fakes import FakeRunner, tensors, values_of
 
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from penstock.errors import DeadlineExceeded, Overloaded
-from penstock.serving.batcher import Answer, Batcher
+from penstock.serving.batcher import Batcher
+from penstock.serving.replies import Answer
 from serving.fakes import FakeRunner, settle, tensors, values_of
 
 MAX_ROWS, MAX_QUEUE_ROWS = 8, 20

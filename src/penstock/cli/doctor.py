@@ -35,6 +35,7 @@ def doctor(
       kubectl exec deploy/penstock -- penstock doctor
     """
     from penstock.cli.checks import FAILS, examine
+    from penstock.cli.serve import platform_models
     from penstock.config import load_settings
 
     given: dict[str, Any] = {"registry": registry, "trust_code": trust_code}
@@ -42,6 +43,8 @@ def doctor(
     if models:
         flags["models"] = models
     settings, _ = load_settings(flags, os.environ, file)
+    if not settings.models:
+        settings = settings.model_copy(update={"models": platform_models(os.environ)})
     findings = examine(settings, os.environ)
     if as_json:
         import orjson

@@ -153,7 +153,7 @@ class Remote(Place):
         try:
             self._files: Any = fsspec.core.url_to_fs(url)[0]
         except (ImportError, ValueError) as error:
-            raise ConfigError(f"{url} cannot be opened: {clipped(str(error))}.", hint=_S3_HINT) from None
+            raise ConfigError(f"{url} cannot be opened: {clipped(str(error))}.", hint=_DRIVER_HINT) from None
         # Listings kept by fsspec would hide what other shards write.
         if hasattr(self._files, "use_listings_cache"):
             self._files.use_listings_cache = False
@@ -215,7 +215,7 @@ class Remote(Place):
             self._files.pipe_file(path, before + line)
 
 
-_S3_HINT = "For s3:// install penstock[s3]; other stores need their own fsspec driver."
+_DRIVER_HINT = "For s3:// install penstock[s3], for gs:// penstock[gcs]; other stores need their own fsspec driver."
 
 
 def rename(source: Path, target: Path) -> None:

@@ -17,8 +17,8 @@ from penstock.server.credentials import BearerToken
 from penstock.server.observed import CLIENT_LEFT, Observe, Watch
 from penstock.server.patience import LISTEN_AFTER, Rounds, patience_of, too_late
 from penstock.server.targets import invocation_target, request_id
-from penstock.serving.batcher import Answer
 from penstock.serving.gateway import Gateway
+from penstock.serving.replies import Answer
 from penstock.serving.servable import Lease
 from penstock.wire.formats import encode
 

@@ -9,18 +9,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from functools import partial
 from math import inf
 from time import perf_counter
 from typing import Any, Protocol
 
-from penstock.errors import Closing, DeadlineExceeded, ModelProcessLost, Overloaded, PenstockError, PredictError
+from penstock.errors import Closing, DeadlineExceeded, ModelProcessLost, Overloaded, PredictError
 from penstock.payload import Params, Payload, Value, join
 from penstock.serving.admission import DrainRate, retry_after, too_late
 from penstock.serving.cost import CostModel
 from penstock.serving.inline import Inline
 from penstock.serving.lanes import Batch, DispatchReason, Job, Lanes
+from penstock.serving.replies import Answer, Reply, all_replies, drop, fail, resolve
 from penstock.serving.runner import Runner, RunNow
 
 log = logging.getLogger("penstock.serving")
@@ -36,15 +36,6 @@ _ASK_AHEAD = 0.002
 _TURNS = 8
 
 
-@dataclass(slots=True)
-class Answer:
-    """An answer with the seconds it waited and the seconds the model took."""
-
-    payload: Payload
-    queue: float
-    predict: float
-
-
 class Observer(Protocol):
     """What a batcher tells the metrics."""
 
@@ -53,23 +44,6 @@ class Observer(Protocol):
     def queued(self, rows: int) -> None: ...
 
     def drained(self, rate: float) -> None: ...
-
-
-class _Reply(asyncio.Future[Answer]):
-    """The answer to one job. Whoever cancels it takes the job out of the queue in that moment."""
-
-    # Set by the batcher, since an __init__ would cost as much as the rest. Not the job: that holds this, and a ring
-    # would outlive both.
-    __slots__ = ("lane", "leave", "number")
-    leave: Callable[[Hashable, int], None]
-    lane: Hashable
-    number: int
-
-    def cancel(self, msg: Any | None = None) -> bool:
-        if not super().cancel(msg):
-            return False
-        self.leave(self.lane, self.number)
-        return True
 
 
 class Batcher:
@@ -122,7 +96,7 @@ class Batcher:
             parts: list[Payload] = [payload.take(slice(a, a + self._max_rows)) for a in range(0, rows, self._max_rows)]
             jobs = self._admit(parts, params, deadline)
             whole = asyncio.get_running_loop().create_task(self._submit_parts(payload, params, parts, jobs))
-            whole.add_done_callback(lambda _: _drop(jobs))  # also where it is cancelled before its first step
+            whole.add_done_callback(lambda _: drop(jobs))  # also where it is cancelled before its first step
             return whole
         reply: asyncio.Future[Answer] = self._admit([payload], params, deadline)[0].reply
         return reply
@@ -160,7 +134,7 @@ class Batcher:
             raise Closing("This version is being closed.")
         loop = asyncio.get_running_loop()
         now = self._clock()
-        jobs = [Job(part, params, _Reply(loop=loop), now, deadline) for part in parts]
+        jobs = [Job(part, params, Reply(loop=loop), now, deadline) for part in parts]
         if self._lanes.rows and not again:
             refusal = self.refusal(sum(job.room for job in jobs), deadline - now)
             if refusal is not None:
@@ -189,12 +163,12 @@ class Batcher:
         return self._runner.slots + ahead(self._runner, self.cost.mean)
 
     async def _submit_parts(self, payload: Payload, params: Params, parts: list[Payload], jobs: list[Job]) -> Answer:
-        answers = await _all_replies(jobs)
+        answers = await all_replies(jobs)
         wrong = next((i for i, (a, p) in enumerate(zip(answers, parts, strict=True)) if a.payload.rows != p.rows), None)
         if wrong is None:
             return self._put_together(answers)
         self._stop_joining(parts[wrong].rows or 0, answers[wrong].payload)
-        return (await _all_replies(self._admit([payload], params, jobs[0].deadline, again=True)))[0]
+        return (await all_replies(self._admit([payload], params, jobs[0].deadline, again=True)))[0]
 
     @staticmethod
     def _put_together(answers: list[Answer]) -> Answer:
@@ -278,7 +252,7 @@ class Batcher:
     def _hand_out(self, jobs: list[Job], answer: Payload, started: float, seconds: float) -> bool:
         """Gives every job its own rows of a joined answer; False where the answer is not one item for each row."""
         if len(jobs) == 1:
-            _resolve(jobs[0], Answer(answer, started - jobs[0].enqueued, seconds))
+            resolve(jobs[0], Answer(answer, started - jobs[0].enqueued, seconds))
             return True
         if isinstance(answer, Value) or answer.rows != sum(job.rows for job in jobs):
             return False
@@ -297,7 +271,7 @@ class Batcher:
         try:
             answering = asyncio.ensure_future(self._runner.run(job.payload, job.params))
         except Exception as error:
-            _fail(job, error)
+            fail(job, error)
             return
         self._running.add(answering)
         answering.add_done_callback(partial(self._started_is_done, job, started))
@@ -312,12 +286,12 @@ class Batcher:
         try:
             payload, seconds = answering.result()
         except asyncio.CancelledError:
-            _fail(job, Closing("This version is being closed."))
+            fail(job, Closing("This version is being closed."))
         except Exception as error:
-            _fail(job, error)
+            fail(job, error)
         else:
             self.cost.observe(job.rows, seconds)
-            _resolve(job, Answer(payload, started - job.enqueued, seconds))
+            resolve(job, Answer(payload, started - job.enqueued, seconds))
 
     async def _run(self, batch: Batch) -> None:
         started = self._clock()
@@ -381,36 +355,3 @@ class Batcher:
 def ahead(runner: Runner, mean: float) -> int:
     """How many more questions than it answers at once a runner is given, where one takes `mean` seconds."""
     return min(runner.ahead, int(runner.slots * _ASK_AHEAD / mean)) if runner.ahead and mean else 0
-
-
-async def _all_replies(jobs: list[Job]) -> list[Answer]:
-    """The answers to the parts of one request. Where one fails, or the caller leaves, the rest is dropped."""
-    try:
-        return [await job.reply for job in jobs]
-    finally:
-        _drop(jobs)
-
-
-def _drop(jobs: list[Job]) -> None:
-    for job in jobs:
-        if not job.reply.done():
-            job.reply.cancel()
-        elif not job.reply.cancelled():
-            job.reply.exception()  # looked at, so that asyncio does not report it as lost
-
-
-def _resolve(job: Job, answer: Answer) -> None:
-    if not job.reply.done():
-        job.reply.set_result(answer)
-
-
-def _fail(job: Job, error: Exception) -> None:
-    if not job.reply.done():
-        job.reply.set_exception(error if isinstance(error, PenstockError) else _unexpected(error))
-
-
-def _unexpected(error: Exception) -> PenstockError:
-    log.error("A prediction failed in Penstock itself.", exc_info=error)
-    wrapped = PenstockError(f"The prediction failed inside the gateway ({type(error).__name__}).")
-    wrapped.__cause__ = error
-    return wrapped

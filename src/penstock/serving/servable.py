@@ -17,11 +17,12 @@ from penstock.errors import Closing, Overloaded
 from penstock.metrics import Metrics, VersionMetrics
 from penstock.payload import Params, Payload
 from penstock.serving.admission import MAX_WAIT, Crowd
-from penstock.serving.batcher import MAX_QUEUE_ROWS, MAX_ROWS, Answer, Batcher
+from penstock.serving.batcher import MAX_QUEUE_ROWS, MAX_ROWS, Batcher
 from penstock.serving.isolated import IsolatedModel, Loaded
 from penstock.serving.lanes import Batch
 from penstock.serving.model_process import ModelProcess
 from penstock.serving.process_runner import ProcessRunner
+from penstock.serving.replies import Answer
 from penstock.serving.runner import Runner, ThreadRunner
 from penstock.signature import Signature, conform_params
 from penstock.wire.requests import BodyReader, Request
