@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from commands import Here, here_in
 from penstock.package.save import save_model
@@ -29,7 +29,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 if find_spec("sniffio") is None:
     sys.modules["sniffio"] = None  # type: ignore[assignment]  # httpx looks for it with every request, everywhere
 
-settings.register_profile("penstock", derandomize=True, deadline=None)  # the same examples in every run
+# The same examples in every run, also on a machine that is slow to make them.
+settings.register_profile("penstock", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("penstock")
 
 IRIS_COLUMNS = ["sepal_length", "sepal_width", "petal_length", "petal_width"]

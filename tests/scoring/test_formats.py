@@ -138,7 +138,7 @@ numbers = st.one_of(
 )  # fmt: skip
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=150)
 @given(cells=st.lists(numbers, min_size=1, max_size=4), type_=st.sampled_from(list(Scalar)[:5]), keep=st.booleans())
 def test_a_column_parsed_whole_is_what_it_is_cell_by_cell(
     tmp_path: Path, cells: list[str], type_: Scalar, keep: bool
@@ -164,7 +164,7 @@ def test_a_column_parsed_whole_is_what_it_is_cell_by_cell(
 cells = st.one_of(st.none(), st.text(max_size=5), st.just(""))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=80)
 @given(
     rows=st.lists(st.tuples(cells, st.none() | st.integers(-9, 9)), max_size=8),
     kind=st.sampled_from(["csv", "tsv", "jsonl"]),

@@ -44,7 +44,7 @@ def write(directory: Path, counts: list[int], kind: str, group: int) -> tuple[So
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)
 @given(
     counts=st.lists(st.integers(0, 23), min_size=1, max_size=3),
     part_rows=st.integers(1, 9),

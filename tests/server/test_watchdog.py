@@ -26,7 +26,7 @@ from serving.fakes import until
 
 
 async def test_a_worker_that_hangs_is_noticed_and_replaced(launch: Launch, identity_onnx_package: Path) -> None:
-    server = launch(identity_onnx_package, "-w", 2, "--worker-timeout", "3").wait_ready()
+    server = launch(identity_onnx_package, "-w", 2, "--worker-timeout", "5").wait_ready()
     victim, other = workers_of(server)
     os.kill(victim, signal.SIGSTOP)
     async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
@@ -34,6 +34,7 @@ async def test_a_worker_that_hangs_is_noticed_and_replaced(launch: Launch, ident
             answer = await client.post("/invocations", json={"inputs": [[1, 2, 3]]}, headers={"connection": "close"})
             assert answer.status_code == 200
             assert alive(victim) or "no sign of life" in server.stderr
+            await asyncio.sleep(0.05)
     await until(lambda: not alive(victim), seconds=30)
     await all_serve(server)
     assert other in workers_of(server)

@@ -293,9 +293,15 @@ class TestTheStart:
         )
 
     def test_several_models_with_settings_of_their_own(
-        self, launch: Launch, identity_onnx_package: Path, python_package: Path, tmp_path: Path
+        self,
+        launch: Launch,
+        identity_onnx_package: Path,
+        python_package: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """The workers serve with what the supervisor was given, the token included, which no command line shows."""
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
         (tmp_path / "models.toml").write_text(
             f"""default_model = "b"
             [models.a]
@@ -313,7 +319,7 @@ class TestTheStart:
         for worker in workers_of(server):
             assert b"s3cret" not in command_of(worker)
             environment = Path(f"/proc/{worker}/environ").read_bytes().split(b"\0")
-            share = os.environ.get("OMP_NUM_THREADS", max(1, usable_cores() // 2))
+            share = max(1, usable_cores() // 2)
             assert f"OMP_NUM_THREADS={share}".encode() in environment
             assert b"MKL_NUM_THREADS=7" in environment
         body = {"dataframe_split": {"columns": ["a", "b"], "data": [[1.0, 2.0]]}}

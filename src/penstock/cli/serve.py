@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -95,11 +95,14 @@ def serve(
     from penstock.cores import usable_cores
 
     settings = settings.model_copy(update={"workers": settings.workers or usable_cores()})
-    bound = bind(settings.host, settings.port)  # before anything is loaded: a busy port is known at once
-    admin = None if settings.admin_port is None else bind(settings.host, settings.admin_port, flag="--admin-port")
-    keep_memory_together()
-    use_uvloop()
-    asyncio.run(_run(settings, bound, admin))
+    with ExitStack() as sockets:  # before anything is loaded: a busy port is known at once
+        bound = sockets.enter_context(bind(settings.host, settings.port))
+        admin = None
+        if settings.admin_port is not None:
+            admin = sockets.enter_context(bind(settings.host, settings.admin_port, flag="--admin-port"))
+        keep_memory_together()
+        use_uvloop()
+        asyncio.run(_run(settings, bound, admin))
 
 
 async def _run(settings: Settings, bound: socket.socket, admin: socket.socket | None) -> None:
