@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from penstock.errors import ConfigError, ScoringError
+from penstock.flavors.sklearn import SklearnPredictor
 from penstock.loading import LoadedModel, LoadOptions, load_path
 from penstock.package.save import save_model
 from penstock.scoring import Lineage, Options, Plan, Progress, find_sources, prepare
@@ -246,3 +247,29 @@ def test_how_long_it_will_take_is_told_by_the_clock_it_is_given(
         plan = Plan(Lineage("iris", "1", iris.digest), sources, options)
         prepared = prepare(plan, iris, LoadOptions(threads=1), clock=iter([100.0, 102.0]).__next__)
         assert prepared.seconds == pytest.approx(seconds, rel=0.3)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+@pytest.mark.parametrize("on_error", ["fail", "null"])
+def test_no_row_is_predicted_twice(
+    iris: LoadedModel, iris_frame: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, on_error: str
+) -> None:
+    """Neither those that are looked at first."""
+    predicted: list[int] = []
+    real = SklearnPredictor._predict
+
+    def counted(self: SklearnPredictor, payload: Any, params: Any) -> Any:
+        predicted.append(payload.rows)
+        return real(self, payload, params)
+
+    monkeypatch.setattr(SklearnPredictor, "_predict", counted)
+    rows = written(iris_frame, tmp_path / f"rows{ending}")
+    for chunk_rows in (1000, 40):
+        predicted.clear()
+        out = tmp_path / f"out-{chunk_rows}{ending}"
+        summary = score(iris, rows, out, chunk_rows=chunk_rows, keep=("sepal_length",), on_error=on_error)
+        assert (sum(predicted), summary.rows_out) == (150, 150)
+    assert read(tmp_path / f"out-1000{ending}").equals(read(out))
+    predicted.clear()
+    score(iris, rows, f"{tmp_path}/parts/", output_format="csv", part_rows=60, lineage="columns")
+    assert sum(predicted) == 150

@@ -224,36 +224,38 @@ def test_shards_of_many_files_open_their_own_alone(
     assert files(tmp_path / "shared") == files(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("inputs", [["a.csv"], ["a.csv", "d.csv.gz"], ["a.csv", "more.csv"]])
+@pytest.mark.parametrize(
+    ("inputs", "chunks"),
+    [(["a.csv"], 5), (["a.csv", "more.csv"], 5), (["a.csv", "more.csv"], 11), (["a.csv", "d.csv.gz"], 11)],
+)
 def test_a_shard_goes_on_where_its_last_part_ended(
-    tmp_path: Path, iris: LoadedModel, rows: Path, monkeypatch: pytest.MonkeyPatch, inputs: list[str]
+    tmp_path: Path, iris: LoadedModel, rows: Path, monkeypatch: pytest.MonkeyPatch, inputs: list[str], chunks: int
 ) -> None:
     """Not at the beginning of the file; what the others have in files before it is still counted."""
     shutil.copy(rows / "a.csv", tmp_path / "more.csv")
     paths = [tmp_path / name if name == "more.csv" else rows / name for name in inputs]
-    shaping = SHAPING | {"part_rows": 20}
-    score(iris, paths, f"{tmp_path}/whole/", output_format="csv", **shaping)
+    shaping = SHAPING | {"part_rows": 20, "output_format": "csv"}
+    score(iris, paths, f"{tmp_path}/whole/", **shaping)
     monkeypatch.setattr("penstock.scoring.job.deal_files", lambda sources, shards: None)
-    kept = len(files(tmp_path / "whole")) // 2 - 1
     began: list[int] = []
     real = RecordReader.__init__
-    monkeypatch.setattr(RecordReader, "__init__", lambda self, *given, start=0, **more: began.append(start) or real(
-        self, *given, start=start, **more))  # fmt: skip
+
+    def begin(self: RecordReader, *given: Any, start: int = 0, **more: Any) -> None:
+        began.append(start)
+        real(self, *given, start=start, **more)
+
+    monkeypatch.setattr(RecordReader, "__init__", begin)
     for index in range(2):
-
-        def stopped(index: int = index) -> bool:
-            done = len(list((tmp_path / "shared").glob("part-*")))
-            return done >= (kept // 2 if index == 0 else kept)
-
+        asked: list[int] = []
         with pytest.raises(Interrupted):
-            score(iris, paths, f"{tmp_path}/shared/", output_format="csv", shard=Shard(index, 2), stopped=stopped,
-                  **shaping)  # fmt: skip
+            score(
+                iris, paths, f"{tmp_path}/shared/", shard=Shard(index, 2),
+                stopped=lambda asked=asked: asked.append(1) or len(asked) >= chunks, **shaping,
+            )  # fmt: skip
     for index in range(2):
         began.clear()
-        score(iris, paths, f"{tmp_path}/shared/", output_format="csv", shard=Shard(index, 2), resume=True, **shaping)
-        assert any(began) or inputs[-1] == "d.csv.gz", (
-            "it began again in the middle of a file that can be entered there"
-        )
+        score(iris, paths, f"{tmp_path}/shared/", shard=Shard(index, 2), resume=True, **shaping)
+        assert any(began) != inputs[-1].endswith(".gz"), "a packed file cannot be entered in its middle"
     assert finish(f"{tmp_path}/shared/").parts == len(list((tmp_path / "whole").glob("part-*")))
     assert files(tmp_path / "shared") == files(tmp_path / "whole")
 

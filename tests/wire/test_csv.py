@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from penstock.errors import MalformedInput
 from penstock.payload import Table, as_object_array
 from penstock.signature import Casting, Field, Scalar, Schema, TensorField, conform
-from penstock.wire.csv import decode_csv, guess_column
+from penstock.wire.csv import decode_csv, decode_plain, guess_column
+from penstock.wire.frames import read_csv
 
 TEXT = (Field("a", Scalar.STRING), Field("b", Scalar.STRING))
 
@@ -186,3 +187,52 @@ def test_what_pythons_csv_writes_is_read_back(rows: list[tuple[str, str]]) -> No
     got = read(text.getvalue(), TEXT)
     assert got["a"] == [None if is_missing_word(a) else a for a, _ in rows]
     assert got["b"] == [None if is_missing_word(b) else b for _, b in rows]
+
+
+PLAIN = tuple(Field(name, Scalar.DOUBLE) for name in ("a", "b"))
+short_numbers = st.one_of(
+    st.integers(-(10**13), 10**13).map(str),
+    st.decimals(-1000, 1000, places=9).map(lambda n: f"{n:f}"[:15]),
+    st.sampled_from(["0", "-0", "007", ".5", "5.", "-.5", "0.1", "0.30000000000000004"[:15], "123456789012345"]),
+)
+odd_cells = st.sampled_from(
+    ["", " 1", "1e3", "nan", "inf", "-", ".", "1.2.3", "--1", "1-2", '"1"', "1" * 16, "x", "1\r"]
+)
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(st.tuples(short_numbers, short_numbers), min_size=1, max_size=5), st.booleans(), st.booleans(),
+    st.one_of(st.none(), odd_cells), st.sampled_from(["", "\n", "\n\n", "\n1", "\n1,2,3", ","]),
+)  # fmt: skip
+def test_what_is_plain_is_read_as_pandas_reads_it(
+    rows: list[tuple[str, str]], swapped: bool, ends: bool, odd: str | None, more: str
+) -> None:
+    """And what is not is left to it."""
+    if odd is not None:
+        rows = [(odd, rows[0][1]), *rows[1:]]
+    body = ('"b","a"\n' if swapped else "a,b\n") + "\n".join(map(",".join, rows)) + ("\n" if ends else "") + more
+    found = decode_plain(body.encode(), PLAIN)
+    if found is None:
+        assert odd is not None or more.strip("\n") or "\n\n" in body
+        return
+    wanted = read_csv(body.encode(), PLAIN)
+    assert isinstance(wanted, Table)
+    assert (found.names, found.index is None) == (wanted.names, wanted.index is None)
+    assert found.block is not None
+    assert wanted.block is not None
+    assert found.block.tobytes() == wanted.block.tobytes()
+
+
+@pytest.mark.parametrize(
+    "header", ["a", "a,b,c", "a,a", "a,c", " a,b", '"a,b"', '""a"",b', '"a"",b', "a,b\r", "\ufeffa,b", ""]
+)
+def test_other_columns_are_not_plain(header: str) -> None:
+    assert decode_plain(f"{header}\n1,2\n".encode(), PLAIN) is None
+
+
+@pytest.mark.parametrize(
+    "schema", [None, (), (PLAIN[0], Field("b", Scalar.LONG)), (PLAIN[0], Field("b", Scalar.FLOAT))]
+)
+def test_other_signatures_are_not_plain(schema: Any) -> None:
+    assert decode_plain(b"a,b\n1,2\n", schema) is None

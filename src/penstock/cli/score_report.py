@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import shlex
 import signal
@@ -105,8 +106,17 @@ def memory() -> int:
 
 def peak_memory(workers: Workers) -> int:
     """The most resident bytes that this process has had; with worker processes, the largest one's for each of them."""
-    own, largest = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return 1024 * (own + (largest * workers.count if workers.kind == "processes" else 0))
+    largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return _own_peak() + (1024 * largest * workers.count if workers.kind == "processes" else 0)
+
+
+def _own_peak() -> int:
+    """Bytes, as the system counts them for this program. `getrusage` counts what the process was before it, too: a
+    large program that started this one would show."""
+    with suppress(OSError):
+        if found := re.search(r"^VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE):
+            return int(found[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 @contextmanager

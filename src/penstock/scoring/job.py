@@ -19,7 +19,7 @@ from penstock.scoring.places import join, place_of
 from penstock.scoring.plan import WHOLE, Plan, Shard, deal_files
 from penstock.scoring.reading import Chunk, Position, read_sources
 from penstock.scoring.rejects import ANY_NUMBER, Tolerance
-from penstock.scoring.scorer import Scored, Task, decode_chunk, good_rows, score_ready
+from penstock.scoring.scorer import Scored, Task, decode_chunk, fitted, good_rows, score_ready
 from penstock.scoring.shape import decide_shape
 from penstock.scoring.sinks import Now, OneFile, Parts, Sink, Stream
 from penstock.scoring.workers import Behind, Workers, available_cores, choose_workers, score_all, working_time
@@ -181,7 +181,7 @@ def run(
     chunks = prepared.stream or _chunks(plan, task, shard, state, tally)
     if not state.complete:
         sink = _open_sink(manifest, output, prepared, now)
-        results = score_all(chunks, prepared.model, task, chosen, prepared.load)
+        results = _results(prepared, chunks, chosen)
         _carry_out(results, sink, tally, plan, on_progress, stopped)
     if manifest is not None:
         _finish_directory(manifest, output, plan, shard, state, tally, now)
@@ -191,6 +191,21 @@ def run(
         resumed_rows=sum(p.rows_in for p in state.parts), workers=chosen, seconds=perf_counter() - began,
         steady=tally.steady(perf_counter()),
     )  # fmt: skip
+
+
+def _results(prepared: Prepared, chunks: Iterator[Chunk], workers: Workers) -> Iterator[Scored]:
+    """What becomes of the chunks, in order. The first rows of all are scored already: a small job, or a slow model, is
+    not to do that twice. Worker processes do it again, which take a while to start anyway."""
+    task, known = prepared.task, prepared.first
+    if workers.kind != "processes" and (first := next(chunks, None)) is not None:
+        same = replace(first, data=None) == known.chunk and set(known.table.schema.names) == set(task.shape.names)
+        if same:
+            columns = dict(zip(known.table.schema.names, known.table.columns, strict=True))
+            yield replace(known, table=fitted(columns, task.shape))
+        else:
+            chunks = chain([first], chunks)
+    with closing(score_all(chunks, prepared.model, task, workers, prepared.load)) as rest:  # type: ignore[type-var]
+        yield from rest
 
 
 @dataclass

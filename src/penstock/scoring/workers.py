@@ -6,6 +6,8 @@ than the workers need: that bounds memory.
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import queue
 import shutil
@@ -235,6 +237,7 @@ def _idle() -> None:
 
 def _start_process(package: str, options: LoadOptions, task: Task, directory: str) -> None:
     global _here
+    atexit.register(gc.freeze)  # as the first process does, by the command line: it ends sooner
     threading.Thread(target=_end_with_parent, args=(directory,), daemon=True).start()
     try:
         _here = (load_path(package, options), task)
