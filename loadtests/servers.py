@@ -93,7 +93,9 @@ def mlflow(package: Path) -> Iterator[Server]:
     port = free_port()
     app = "mlflow.pyfunc.scoring_server.app:app"
     command = [str(MLFLOW_PYTHON), "-m", "uvicorn", app, "--port", str(port), "--log-level", "error", "--no-access-log"]
-    with running(command, port, "/ping", env={"__pyfunc_model_path__": str(package)}) as server:
+    # It would leave bytecode in the package, which is sealed.
+    env = {"__pyfunc_model_path__": str(package), "PYTHONDONTWRITEBYTECODE": "1"}
+    with running(command, port, "/ping", env=env) as server:
         yield server
 
 

@@ -12,7 +12,7 @@ from time import thread_time
 import pytest
 
 from penstock import pace
-from penstock.pace import Pace, Waits, gently, rest_after
+from penstock.pace import Pace, Waits, gently, rest_after, slowly
 
 
 @pytest.mark.parametrize(("worked", "rest"), [(0.0, 0.0), (0.0009, 0.0), (0.001, 0.001), (0.015, 0.015), (3.0, 0.02)])
@@ -120,7 +120,7 @@ def test_code_of_others_rests_too_and_afterwards_nothing_is_left(
     yielding: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rests: list[float] = []
-    monkeypatch.setattr(pace, "Pace", lambda waits: Pace(rest=rests.append, waits=waits))
+    monkeypatch.setattr(pace, "Pace", lambda **given: Pace(rest=rests.append, **given))
     with gently(yielding=yielding):
         spin(0.02)
     assert len(rests) >= 5
@@ -147,3 +147,29 @@ def test_whoever_profiles_the_thread_goes_on_undisturbed() -> None:
     finally:
         sys.setprofile(None)
     assert seen
+
+
+def lengths(rests: list[float]) -> float:
+    return sum(rests) / len(rests)
+
+
+def test_what_may_take_its_time_rests_longer_within_what_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    rests: list[float] = []
+    monkeypatch.setattr(pace, "Pace", lambda **given: Pace(rest=rests.append, **given))
+    with slowly():
+        spin(0.005)
+    assert rests == []  # nobody is served meanwhile
+    with gently():
+        outer = sys.getprofile()
+        spin(0.02)
+        usual = lengths(rests)
+        rests.clear()
+        with slowly():
+            with slowly(), gently():  # which changes nothing
+                spin(0.02)
+            assert lengths(rests) > 2 * usual
+        assert sys.getprofile() is outer
+        rests.clear()
+        spin(0.02)
+        assert lengths(rests) < 2 * usual
+    assert sys.getprofile() is None

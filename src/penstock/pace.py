@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from time import perf_counter, sleep, thread_time
 from types import FrameType
 from typing import Any
@@ -29,6 +29,10 @@ _LONGEST = 0.02
 
 # Who yields rests so many times as long as it waited for a processor, but no more than so many times as it worked.
 _PER_WAIT, _PER_WORK = 4.0, 4.0
+
+# How many times as long as work the rests are of what may take its time; where a hook keeps how long its rests are.
+_SLOWLY = 8.0
+_RESTS = "rests"
 
 
 def rest_after(worked: float, waited: float = 0.0) -> float:
@@ -78,11 +82,13 @@ class Pace:
         work: Callable[[], float] = thread_time,
         rest: Callable[[float], None] = sleep,
         waits: Callable[[], float] = _never,
+        rests: float = 1.0,
     ) -> None:
         self._clock = clock
         self._work = work
         self._rest = rest
         self._waits = waits
+        self._rests = rests
         self._looked = clock()
         self._rested = work()
         self._waited = waits()
@@ -97,7 +103,7 @@ class Pace:
         if worked < _WORK:
             return
         waited = self._waits()
-        self._rest(rest_after(worked, waited - self._waited))
+        self._rest(rest_after(worked, waited - self._waited) * self._rests)
         self._waited = waited  # the wait after a rest, for the turn to go on, counts too
         self._looked = self._clock()
         self._rested = self._work()
@@ -109,22 +115,30 @@ def is_gentle() -> bool:
 
 
 @contextmanager
-def gently(*, yielding: bool = False) -> Iterator[None]:
-    """What this thread does inside rests as often as it works; `yielding` to other processes, more often. Does nothing
-    where the thread is being profiled."""
-    if is_gentle():
+def gently(*, yielding: bool = False, rests: float = 1.0) -> Iterator[None]:
+    """What this thread does inside rests as often as it works; `yielding` to other processes, more often; `rests` times
+    as long. Does nothing where the thread is being profiled, or rests as long already."""
+    before = sys.getprofile()
+    if before is not None and getattr(before, _RESTS, rests) >= rests:
         yield
         return
     waits = Waits() if yielding else None
-    breathe = Pace(waits=waits.seconds if waits is not None else _never).breathe
+    pace = Pace(waits=waits.seconds if waits is not None else _never, rests=rests)
 
     def look(frame: FrameType, event: str, argument: Any) -> None:
-        breathe()
+        pace.breathe()
 
+    setattr(look, _RESTS, rests)
     sys.setprofile(look)
     try:
         yield
     finally:
-        sys.setprofile(None)
+        sys.setprofile(before)
         if waits is not None:
             waits.close()
+
+
+def slowly() -> AbstractContextManager[None]:
+    """Inside `gently`: for what may take its time, such as reading a package through. A ninth of a core at most goes to
+    it."""
+    return gently(rests=_SLOWLY) if is_gentle() else nullcontext()

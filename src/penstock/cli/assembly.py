@@ -24,6 +24,7 @@ from penstock.errors import ConfigError
 from penstock.host.starting import Interpreter
 from penstock.loading import LoadOptions, Timed, fetch_reference
 from penstock.metrics import Metrics
+from penstock.pace import slowly
 from penstock.package import PackagedModel
 from penstock.registry import Registry, open_registry
 from penstock.registry.interface import ModelVersion
@@ -245,7 +246,7 @@ def _follower(
     loader = loader_of(settings, served.name, timed)
 
     def load_version(version: ModelVersion) -> Loaded:
-        with timed("fetch"):
+        with timed("fetch"), slowly():
             path = fetch(version)
         return loader.load(path, version.version)
 

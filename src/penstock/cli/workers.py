@@ -8,6 +8,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -35,6 +36,7 @@ from penstock.config import Settings
 from penstock.cores import environment_with_threads
 from penstock.loading import Timed
 from penstock.metrics import Metrics
+from penstock.pace import gently, slowly
 from penstock.package import PackagedModel
 from penstock.registry import Registry
 from penstock.registry.interface import ModelVersion
@@ -125,7 +127,8 @@ def _follower(
     timed = metrics.load_stages(stage.name)
 
     async def prepare(version: ModelVersion) -> CrewVersion:
-        return await _prepare(stage, partial(_plan_version, version, fetch, timed))
+        serving = stage.current is not None
+        return await _prepare(stage, partial(_plan_version, version, fetch, timed, serving))
 
     follow = follow_options_of(settings)
     return Follower(stage, resolve, prepare, metrics, follow=follow, away=away, last=last, loads=stage)
@@ -158,10 +161,14 @@ def _plan_pinned(
     return PlannedVersion(version or digest[:12], str(path), digest, hold(path))
 
 
-def _plan_version(version: ModelVersion, fetch: Callable[[ModelVersion], Path], timed: Timed) -> PlannedVersion:
-    with timed("fetch"):
-        path = fetch(version)
-    return PlannedVersion(version.version, str(path), PackagedModel.open(path).digest, hold(path))
+def _plan_version(
+    version: ModelVersion, fetch: Callable[[ModelVersion], Path], timed: Timed, serving: bool
+) -> PlannedVersion:
+    """Gently and slowly while workers answer."""
+    with gently() if serving else nullcontext(), slowly():
+        with timed("fetch"):
+            path = fetch(version)
+        return PlannedVersion(version.version, str(path), PackagedModel.open(path).digest, hold(path))
 
 
 async def run_worker(

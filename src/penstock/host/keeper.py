@@ -20,6 +20,9 @@ from penstock.host.output import Output
 _READ = 1 << 16
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
+# A load in its own process holds up nobody by itself, and takes longer rests than one in the gateway.
+_RESTS = 1.5
+
 # How long what the model left behind is looked for.
 _SWEEPS = 20
 
@@ -52,7 +55,7 @@ def _become_host(parent: int, control: int, lifeline: int, heard: int, said: int
     if gently:
         from penstock import pace
 
-        resting.enter_context(pace.gently(yielding=True))
+        resting.enter_context(pace.gently(yielding=True, rests=_RESTS))
     from penstock.host.program import main
 
     main(control, resting)

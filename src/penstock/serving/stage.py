@@ -21,7 +21,7 @@ A = TypeVar("A")
 
 def load_beside(serving: bool, load: Callable[[A], Loaded], what: A) -> Loaded:
     """Loads in the calling thread, gently where requests are answered meanwhile. Raises what loading raises."""
-    with gently() if serving else nullcontext():
+    with gently(yielding=True) if serving else nullcontext():
         return load(what)
 
 
