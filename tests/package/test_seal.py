@@ -162,3 +162,13 @@ def test_verify_reads_the_package_it_was_given(iris_package: Path, copied: Calla
         file.write(b"\x00")
     with pytest.raises(SealBroken, match=r"model\.skops has changed"):
         PackagedModel.open(place).verify()
+
+
+def test_compiled_modules_that_another_program_left_are_named_as_such(directory: Path) -> None:
+    (directory / "code" / "__pycache__").mkdir()
+    (directory / "code" / "__pycache__" / "x.pyc").write_bytes(b"compiled")
+    with pytest.raises(SealBroken, match="delete __pycache__"):
+        check(directory)
+    (directory / "code" / "other.py").write_text("")
+    with pytest.raises(SealBroken, match="Fetch or package it again"):
+        check(directory)

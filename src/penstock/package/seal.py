@@ -99,7 +99,10 @@ def check_seal(directory: Path, hashes: Mapping[str, str]) -> None:
     ]
     if problems:
         more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
+        compiled = all("__pycache__/" in problem and problem.endswith(" was added") for problem in problems)
         raise SealBroken(
             f"The package {directory} is not as it was sealed: {', '.join(problems[:5])}{more}.",
-            hint="Fetch or package it again; do not serve it.",
+            hint="Programs that import from it, MLflow among them, leave compiled modules there: delete __pycache__."
+            if compiled
+            else "Fetch or package it again; do not serve it.",
         )
