@@ -6,8 +6,8 @@ the interpreter as well; and a load that gives the interpreter away and takes it
 (a forest that predicts does, tree by tree) is never made to leave it, for as long as it goes on so. A thread that
 sleeps holds nothing.
 
-A load takes processor time from others, too, be they threads or processes. It yields: while it finds that it has to wait
-for a processor, somebody else wants that as well, and its rests become longer.
+A load takes processor time from others, too, be they threads or processes. It yields: while it finds that it has to
+wait for a processor, somebody else wants that as well, and its rests become longer.
 
 The rests are put in by the interpreter's profile hook, so they come in anybody's code, also in a model's own. One call
 of C that takes long has no rest in it. What is counted is processor time: waiting for a disk or a network is a rest.
