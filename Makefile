@@ -43,10 +43,11 @@ test-services: $(STAMP) mlflow-env services-tools  ## tests against real service
 record-contract: $(STAMP) mlflow-env  ## ask real MLflow every question of the contract suite again
 	PYTHONPATH=tests .venv-mlflow/bin/python -m contract.record
 
-bench: $(STAMP) mlflow-env  ## Penstock, MLflow and the floor under the same load, then model processes; tables and plots in build/bench
+bench: $(STAMP) mlflow-env  ## Penstock, MLflow and the floor under the same load, then model processes and scoring; tables and plots in build/bench
 	$(BIN)/python loadtests/bench.py --out build/bench $(BENCH)
 	$(BIN)/python loadtests/processes.py --out build/bench/processes $(PROCESSES)
 	$(BIN)/python loadtests/loading.py --apart --runs 1 --format pickle --current forest
+	$(BIN)/python loadtests/bench_score.py --out build/bench/score --rows 5000000 --memory-rows 1000000 --forest-rows 2000000
 
 bench-all: $(STAMP) mlflow-env  ## the same with more models and bodies, two workers, and every locust file; takes longer
 	$(BIN)/python loadtests/bench.py --out build/bench-all --all $(BENCH)
