@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
-from penstock.cores import environment_with_threads, quota_of, threads_each, usable_cores
+from penstock import cores as cores_module
+from penstock.cores import cgroup_cores, environment_with_threads, threads_each, usable_cores
 
 
 @pytest.mark.parametrize(
-    ("line", "cores"),
-    [("max 100000", None), ("100000 100000", 1), ("150000 100000\n", 2), ("400000 100000", 4), ("10000 100000", 1)],
+    ("files", "limit", "usable"),
+    [
+        ({}, None, 8),
+        ({"cpu.max": "max 100000"}, None, 8),
+        ({"cpu.max": "100000 100000"}, 1, 1),
+        ({"cpu.max": "150000 100000\n"}, 1.5, 2),
+        ({"cpu.max": "400000 100000"}, 4, 4),
+        ({"cpu.max": "10000 100000"}, 0.1, 1),
+        ({"cpu.max": "1600000 100000"}, 16, 8),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None, 8),
+        ({"cpu/cpu.cfs_quota_us": "250000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2.5, 3),
+    ],
 )
-def test_a_containers_limit(line: str, cores: int | None) -> None:
-    assert quota_of(line) == cores
+def test_a_containers_limit(
+    files: dict[str, str], limit: float | None, usable: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cpu").mkdir()
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    assert cgroup_cores(tmp_path) == limit
+    monkeypatch.setattr(cores_module, "cgroup_cores", lambda: limit)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    assert usable_cores() == usable
 
 
 def test_there_is_a_core() -> None:

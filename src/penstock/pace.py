@@ -15,13 +15,14 @@ of C that takes long has no rest in it. What is counted is processor time: waiti
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import perf_counter, sleep, thread_time
 from types import FrameType
 from typing import Any
+
+from penstock.cores import Waits
 
 # Seconds of work after which a rest is due, and the longest rest.
 _WORK = 0.001
@@ -41,28 +42,6 @@ def rest_after(worked: float, waited: float = 0.0) -> float:
     if worked < _WORK:
         return 0.0
     return min(worked + min(_PER_WAIT * waited, _PER_WORK * worked), _LONGEST)
-
-
-class Waits:
-    """Seconds that the thread which made this was ready to run and had no processor. Linux counts them; 0 elsewhere."""
-
-    def __init__(self) -> None:
-        self._file: int | None = None
-        with suppress(OSError):
-            self._file = os.open("/proc/thread-self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
-
-    def seconds(self) -> float:
-        if self._file is None:
-            return 0.0
-        try:
-            return int(os.pread(self._file, 64, 0).split()[1]) * 1e-9
-        except (OSError, ValueError, IndexError):
-            return 0.0
-
-    def close(self) -> None:
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
 
 
 def _never() -> float:

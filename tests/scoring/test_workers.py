@@ -98,7 +98,7 @@ def test_how_many_workers(wanted: Any, threads: bool, seconds: float | None, cho
 
 def test_the_clock_stands_still_while_others_have_the_core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told = tmp_path / "schedstat"
-    monkeypatch.setattr(workers_module, "_SCHEDULED", told)
+    monkeypatch.setattr("penstock.cores._SCHEDULED", told)
     monkeypatch.setattr(workers_module, "perf_counter", lambda: 100.0)
     assert working_time() == 100.0  # a system that does not tell
     told.write_text("7 2500000000 3\n")

@@ -83,9 +83,9 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 
 
 def _processor(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
-    from penstock.cores import usable_cores
+    from penstock.cores import cgroup_cores, usable_cores
 
-    cores, quota = usable_cores(), _cgroup_cores()
+    cores, quota = usable_cores(), cgroup_cores()
     workers = settings.workers or cores
     limit = f", of which the container may use {quota:g}" if quota is not None and quota < cores else ""
     said = f"{cores} cores{limit}; {workers} worker{'s' * (workers != 1)}"
@@ -107,21 +107,6 @@ def _processor(settings: Settings, environ: Mapping[str, str]) -> Iterator[Findi
         shown = ", ".join(f"{n}={v}" for n, v in many.items())
         advice = "Use one thread a worker, or fewer workers."
         yield Finding(LOOK, "threads", f"{shown} with {workers} workers is more than there are cores", advice)
-
-
-def _cgroup_cores() -> float | None:
-    """The processor time that this container may use, in cores; None without a limit. Source: cgroups 2 and 1."""
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return None if quota == "max" else int(quota) / int(period)
-    except (OSError, ValueError):
-        pass
-    try:
-        quota = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us").read_text().strip()
-        period = Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us").read_text().strip()
-        return int(quota) / int(period) if int(quota) > 0 else None
-    except (OSError, ValueError):
-        return None
 
 
 def memory_limit() -> int | None:
@@ -184,7 +169,7 @@ def _cache(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     home = environ.get("HOME") or tempfile.gettempdir()
     place = Path(settings.cache or Path(home, ".cache", "penstock"))
     there = next(path for path in (place, *place.parents) if path.exists())
-    if not os.access(there, os.W_OK | os.X_OK) or not there.is_dir():
+    if not _takes_files(there):
         needed = any(not os.path.exists(model.rpartition("=")[2]) for model in settings.models)
         yield Finding(
             FAILS if needed else LOOK, "cache", f"{place} cannot be written to",
@@ -195,6 +180,15 @@ def _cache(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     low = free < 2_000_000_000
     advice = "Packages from a registry are kept there: make room." if low else ""
     yield Finding(LOOK if low else OK, "cache", f"{place}, {shown_size(free)} free", advice)
+
+
+def _takes_files(directory: Path) -> bool:
+    """Found out by writing one, since rights on paper say little to root, and on some mounts."""
+    try:
+        with tempfile.TemporaryFile(dir=directory):
+            return True
+    except OSError:
+        return False
 
 
 def _models(settings: Settings) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from itertools import chain
 from time import perf_counter
 from typing import Any, BinaryIO
 
+from penstock.cores import usable_cores
 from penstock.errors import ConfigError, Interrupted, ScoringError, TooManyRejects
 from penstock.loading import LoadedModel, LoadOptions
 from penstock.payload import Payload
@@ -22,7 +23,7 @@ from penstock.scoring.rejects import ANY_NUMBER, Tolerance
 from penstock.scoring.scorer import Scored, Task, decode_chunk, fitted, good_rows, score_ready
 from penstock.scoring.shape import decide_shape
 from penstock.scoring.sinks import Now, OneFile, Parts, Sink, Stream
-from penstock.scoring.workers import Behind, Workers, available_cores, choose_workers, score_all, working_time
+from penstock.scoring.workers import Behind, Workers, choose_workers, score_all, working_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +173,7 @@ def run(
     plan, task = prepared.plan, prepared.task
     predictor = prepared.model.predictor
     chosen = choose_workers(
-        workers, available_cores(), threads=predictor.parallel, seconds=prepared.seconds, apart=predictor.apart
+        workers, usable_cores(), threads=predictor.parallel, seconds=prepared.seconds, apart=predictor.apart
     )
     manifest = JobManifest(place_of(output.path), output.path, shard) if output.directory else None
     state = _begin(manifest, output, plan, resume, now)

@@ -16,13 +16,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeVar
 
+from penstock.cores import Waits
 from penstock.errors import PenstockError, ScoringError
 from penstock.loading import LoadedModel, LoadOptions, load_path
 from penstock.scoring.parcels import pack, parcel_directory, unpack
@@ -64,27 +64,12 @@ def choose_workers(
     return Workers("threads" if threads else "processes", count)
 
 
-_SCHEDULED = Path("/proc/thread-self/schedstat")
-
-
 def working_time() -> float:
     """A clock, in seconds, for what this thread does, whether it computes or waits for something. It stands still while
     others have the core that the thread wants, where the system tells (Linux): how busy a machine is just now does not
     say how long the work is."""
-    waited = 0.0
-    with suppress(OSError, ValueError, IndexError):
-        waited = int(_SCHEDULED.read_text().split()[1]) / 1e9
-    return perf_counter() - waited
-
-
-def available_cores() -> int:
-    """Cores that this process may use: its affinity, and a container's limit."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with suppress(OSError, ValueError):
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()[:2]
-        if quota != "max":
-            cores = min(cores, max(1, int(quota) // int(period)))
-    return cores
+    with closing(Waits()) as waits:
+        return perf_counter() - waits.seconds()
 
 
 def score_all(
