@@ -195,3 +195,12 @@ def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch, request: pytest.Fi
     fsspec.filesystem("s3").mkdir(name)
     yield f"s3://{name}"
     fsspec.get_filesystem_class("s3").clear_instance_cache()
+
+
+@pytest.fixture
+def unwritable(tmp_path: Path) -> Path:
+    """A directory that nobody writes to; root writes to any but the kernel's own."""
+    if os.geteuid() == 0:
+        return Path("/sys/kernel")
+    (tmp_path / "unwritable").mkdir(mode=0o555)
+    return tmp_path / "unwritable"

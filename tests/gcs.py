@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+
+from stand_in import stand_in
 
 _SERVER = """
 import sys, threading, warnings
@@ -18,18 +17,9 @@ threading.Event().wait()
 """
 
 
-@contextmanager
-def gcs_server(listen: str = "127.0.0.1") -> Iterator[str]:
+def gcs_server(listen: str = "127.0.0.1") -> AbstractContextManager[str]:
     """The endpoint's URL; it has an empty bucket, `models`."""
-    server = subprocess.Popen(
-        [sys.executable, "-c", _SERVER, listen], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    assert server.stdout is not None
-    try:
-        yield f"http://127.0.0.1:{server.stdout.readline().strip()}"
-    finally:
-        server.kill()
-        server.communicate()
+    return stand_in(_SERVER, listen)
 
 
 def gcs_variables(endpoint: str) -> dict[str, str]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+
+from stand_in import stand_in
 
 _SERVER = """
 from moto.server import ThreadedMotoServer
@@ -16,18 +15,9 @@ server._thread.join()
 """
 
 
-@contextmanager
-def s3_server() -> Iterator[str]:
+def s3_server() -> AbstractContextManager[str]:
     """The endpoint's URL."""
-    server = subprocess.Popen(
-        [sys.executable, "-c", _SERVER], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    assert server.stdout is not None
-    try:
-        yield f"http://127.0.0.1:{server.stdout.readline().strip()}"
-    finally:
-        server.kill()
-        server.communicate()
+    return stand_in(_SERVER)
 
 
 def s3_variables(endpoint: str) -> dict[str, str]:

@@ -148,23 +148,15 @@ class Stopped:
         raise ModelProcessLost("The model's process was ended.")
 
 
-async def test_a_load_is_stopped_and_its_end_is_told(world: World) -> None:
+@pytest.mark.parametrize(
+    ("end", "raised", "for_good"), [(ToldModel.stop, ModelProcessLost, False), (ToldModel.close, Closing, True)]
+)
+async def test_a_load_is_ended_and_its_end_is_told(world: World, end: Any, raised: Any, for_good: bool) -> None:
     loads = Stopped()
     model = ToldModel(world.served, loads.load, Metrics(process=False), ServingOptions(), loads=loads)
     asking = asyncio.ensure_future(model.ask(world.version("1")))
     await asyncio.sleep(0)
-    model.stop()
-    with pytest.raises(ModelProcessLost):
+    end(model)
+    with pytest.raises(raised):
         await asking
-    assert loads.said == [False]
-
-
-async def test_closing_ends_a_load_for_good(world: World) -> None:
-    loads = Stopped()
-    model = ToldModel(world.served, loads.load, Metrics(process=False), ServingOptions(), loads=loads)
-    asking = asyncio.ensure_future(model.ask(world.version("1")))
-    await asyncio.sleep(0)
-    model.close()
-    with pytest.raises(Closing):
-        await asking
-    assert loads.said == [True]
+    assert loads.said == [for_good]
