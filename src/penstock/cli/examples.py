@@ -36,6 +36,7 @@ def read_example_file(path: Path) -> tuple[Payload, dict[str, object]]:
 def _parquet(path: Path) -> Table:
     from penstock.flavors.interface import need
     from penstock.wire.columnar import table_of_batch
+    from penstock.wire.soundness import find_fault, why_unreadable
 
     need("pyarrow", "parquet", purpose="A Parquet example")
     import pyarrow as pa
@@ -43,6 +44,13 @@ def _parquet(path: Path) -> Table:
 
     try:
         with pq.ParquetFile(path) as file:
-            return table_of_batch(next(file.iter_batches(batch_size=1000)))
-    except (pa.ArrowInvalid, StopIteration) as error:
-        raise PackagingFailed(f"The example {path} is no Parquet file with rows: {error}.") from None
+            batch = next(file.iter_batches(batch_size=1000))
+    except StopIteration:
+        raise PackagingFailed(f"The example {path} has no rows.") from None
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise PackagingFailed(f"The example {path} is no readable Parquet file: {why_unreadable(error)}.") from None
+    if (fault := find_fault(batch)) is not None:
+        raise PackagingFailed(f"The example {path} cannot be used: {fault}.")
+    return table_of_batch(batch)

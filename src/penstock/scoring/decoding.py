@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from penstock.errors import SchemaMismatch, ScoringError
+from penstock.errors import MalformedInput, SchemaMismatch, ScoringError
 from penstock.payload import Array, Name, Table, as_object_array, clipped, shortened
 from penstock.scoring.plan import Source
 from penstock.scoring.reading import Chunk
@@ -83,7 +83,10 @@ def decode(chunk: Chunk, source: Source, schema: Schema | None, keep: Sequence[s
     if source.format.name == "jsonl":
         return _decode_lines(chunk, source, schema, keep)
     if not source.format.is_text:
-        fed = _renamed(chunk.data.select(fed_columns(chunk.data.schema.names, schema, keep)), schema)
+        try:
+            fed = _renamed(chunk.data.select(fed_columns(chunk.data.schema.names, schema, keep)), schema)
+        except MalformedInput as error:
+            raise ScoringError(f"{source.path}, rows from {chunk.row} on: {error.message}", hint=error.hint) from None
         kept = chunk.data.select(kept_columns(chunk.data.schema.names, keep))
         return Rows(fed, Casting.FRAME, kept, np.arange(chunk.rows))
     delimiter = "\t" if source.format.name == "tsv" else ","
@@ -227,8 +230,8 @@ def _decode_lines(chunk: Chunk, source: Source, schema: Schema | None, keep: Seq
     kept_names = kept_columns(names or [], keep) if strict else list(keep)
     try:
         kept = pa.table({n: pa.array([r.get(n) for r in present]) for n in kept_names})
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise ScoringError(f"A kept column of {source.path} has cells of several types: {error}.") from None
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        raise ScoringError(f"A kept column of {source.path} has cells of several types.") from None
     return Rows(table, Casting.FRAME, kept, np.array(places, dtype=np.int64), rejects)
 
 

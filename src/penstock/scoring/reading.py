@@ -21,6 +21,7 @@ from penstock.payload import clipped
 from penstock.scoring.places import Local, is_url, place_of
 from penstock.scoring.plan import Options, Source
 from penstock.scoring.records import RecordReader
+from penstock.wire.soundness import find_fault, rows_of_parquet, why_unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,14 @@ def _read_source(
                 row = chunk.row + chunk.rows
                 yield chunk
     except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
-        raise ScoringError(f"{source.path} cannot be read after row {row}: {clipped(str(error))}.") from error
+        raise ScoringError(f"{source.path} cannot be read after row {row}: {_why(error, source)}.") from error
+
+
+def _why(error: Exception, source: Source) -> str:
+    """What pyarrow says of columns quotes cells and what lies beside them; what the place of a file says has a number,
+    and is told as it is."""
+    foreign = isinstance(error, OSError) and (error.errno is not None or type(error) is not OSError)
+    return clipped(str(error)) if source.format.is_text or foreign else why_unreadable(error)
 
 
 def _parts(
@@ -209,6 +217,7 @@ class _ColumnCutter(_Cutter):
 
     def __init__(self, source: Source, options: Options, start: Position, opened: ExitStack, columns: Any) -> None:
         self._options = options
+        self._path = source.path
         kind = _ParquetBatches if source.format.name == "parquet" else _ArrowBatches
         self._batches: _Batches = kind(source, options, opened, columns)
         # The whole state: what is decoded and not given out, how many rows were given out or skipped, and how many of
@@ -260,7 +269,13 @@ class _ColumnCutter(_Cutter):
         return done
 
     def _next(self) -> Any:
-        return self._pending.pop() if self._pending else self._batches.next()
+        """Raises ScoringError for a batch that must not be touched."""
+        if self._pending:
+            return self._pending.pop()
+        batch = self._batches.next()
+        if batch is not None and (fault := find_fault(batch)) is not None:
+            raise ScoringError(f"{self._path} is damaged after row {self._given}: {fault}.")
+        return batch
 
     def _cut(self, batch: Any, rows: int) -> Any:
         """Its first rows; the others come next."""
@@ -299,9 +314,11 @@ class _ParquetBatches(_Batches):
         raw = opened.enter_context(_arrow_file(source.path))
         self._file = opened.enter_context(closing(pq.ParquetFile(raw, pre_buffer=False, buffer_size=buffer)))
         self._options = options
-        self._names = _chosen(self._file.schema_arrow.names, columns)
+        self._names = _chosen(source, self._file.schema_arrow.names, columns)
         self.schema = pa.schema([self._file.schema_arrow.field(name) for name in self._names])
-        self.rows = self._file.metadata.num_rows
+        self.rows = rows_of_parquet(self._file.metadata)
+        if self.rows < 0:
+            raise ScoringError(f"{source.path} is damaged: its row groups have other numbers of rows than it claims.")
         # The whole state: the next row group, and what is left of the one that is being read.
         self._group = 0
         self._left: Iterator[Any] = iter(())
@@ -349,7 +366,7 @@ class _ArrowBatches(_Batches):
                 file.seek(0)
             reader = opened.enter_context(ipc.open_stream(file))
             found = iter(reader)
-        names = _chosen(reader.schema.names, columns)
+        names = _chosen(source, reader.schema.names, columns)
         self.schema = pa.schema([reader.schema.field(name) for name in names])
         self._found = (batch.select(names) for batch in found)
 
@@ -357,10 +374,10 @@ class _ArrowBatches(_Batches):
         return next(self._found, None)
 
 
-def _chosen(names: list[str], columns: Callable[[list[str]], list[str]] | None) -> list[str]:
+def _chosen(source: Source, names: list[str], columns: Callable[[list[str]], list[str]] | None) -> list[str]:
     """Without the column that pandas writes a frame's index as. Raises ScoringError for names that occur twice."""
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ScoringError(f"Two columns are called {twice[0]!r}.")
+        raise ScoringError(f"{source.path} has two columns {twice[0]!r}.")
     plain = [n for n in names if not (n.startswith("__index_level_") and n.endswith("__"))]
     return plain if columns is None else columns(plain)
 

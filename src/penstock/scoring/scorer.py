@@ -317,7 +317,7 @@ def fitted(found: Mapping[str, Any], shape: Any) -> Any:
         column = found[wanted.name]
         try:
             columns.append(column if column.type == wanted.type else column.cast(wanted.type))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            why = f"is {wanted.type} in the first rows and {column.type} later: {clipped(str(error))}"
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            why = f"is {wanted.type} in the first rows and {column.type} later, which does not fit"
             raise ScoringError(f"Column {wanted.name!r} {why}.") from None
     return pa.table(columns, schema=shape)

@@ -12,34 +12,30 @@ from typing import Any
 import numpy as np
 
 from penstock.errors import MalformedInput, UnsupportedMedia
-from penstock.payload import TEXT, Array, Table, as_object_array, clipped
+from penstock.payload import TEXT, Array, Table, as_object_array, shortened
 from penstock.signature import Casting, Field, Scalar, Schema
 from penstock.wire.invocations import Decoded
-
-# Rows that one compressed body may unfold to; JSON of the largest body holds fewer.
-_MAX_CELLS = 64 * 1024 * 1024
+from penstock.wire.soundness import MAX_CELLS, count_cells, find_fault, rows_of_parquet, why_unreadable
 
 
 def decode_parquet(body: bytes) -> Decoded:
     """Reads a Parquet file. Its cells have types already, so they are only widened. Raises MalformedInput."""
-    with _opened_parquet(body) as file, _arrow_errors("Parquet file"):
-        return Decoded(table_of_batch(_without_index(file.read())), None, Casting.TYPED)
+    return Decoded(table_of_batch(_without_index(open_parquet(body))), None, Casting.TYPED)
 
 
-def check_parquet(body: bytes) -> None:
-    """Raises MalformedInput for a file that is none, or that claims more cells than one request may hold."""
-    _opened_parquet(body).close()
-
-
-def _opened_parquet(body: bytes) -> Any:
+def open_parquet(body: bytes) -> Any:
+    """The pyarrow.Table of a Parquet file, sound in every cell. Raises MalformedInput."""
     _need_pyarrow()
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with _arrow_errors("Parquet file"):
-        file = pq.ParquetFile(pa.BufferReader(body))
-    _check_size(file.metadata.num_rows, file.metadata.num_columns)
-    return file
+    with _arrow_errors("Parquet file"), pq.ParquetFile(pa.BufferReader(body)) as file:
+        rows = rows_of_parquet(file.metadata)
+        if rows < 0:
+            raise MalformedInput("The parts of the Parquet file have other numbers of rows than it claims.")
+        _check_size(rows * max(file.metadata.num_columns, 1))
+        table = file.read()
+    return _sound(table, "Parquet file")
 
 
 def decode_arrow(body: bytes) -> Decoded:
@@ -48,14 +44,23 @@ def decode_arrow(body: bytes) -> Decoded:
 
 
 def open_arrow(body: bytes) -> Any:
-    """The pyarrow.Table of an Arrow IPC stream or file. Raises MalformedInput."""
+    """The pyarrow.Table of an Arrow IPC stream or file, sound in every cell. Raises MalformedInput."""
     _need_pyarrow()
     from pyarrow import ipc
 
     with _arrow_errors("Arrow stream"):
         opened = ipc.open_file(body) if body.startswith(b"ARROW1") else ipc.open_stream(body)
         with opened as reader:
-            return reader.read_all()
+            table = reader.read_all()
+    return _sound(table, "Arrow stream")
+
+
+def _sound(table: Any, what: str) -> Any:
+    """Raises MalformedInput for a table that must not be touched."""
+    if (fault := find_fault(table)) is not None:
+        raise MalformedInput(f"The {what} cannot be used: {fault}.")
+    _check_size(count_cells(table))
+    return table
 
 
 @contextmanager
@@ -64,8 +69,8 @@ def _arrow_errors(what: str) -> Iterator[None]:
 
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
-        raise MalformedInput(f"The body is not a readable {what}: {clipped(str(error))}.") from None
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise MalformedInput(f"The body is not a readable {what}: {why_unreadable(error)}.") from None
 
 
 def encode_parquet(table: Table) -> bytes:
@@ -100,23 +105,34 @@ def _need_pyarrow() -> None:
         ) from None
 
 
-def _check_size(rows: int, columns: int) -> None:
-    """A few bytes of Parquet can claim billions of equal cells."""
-    if rows * max(columns, 1) > _MAX_CELLS:
-        raise MalformedInput(f"The file claims {rows:,} rows of {columns} columns, more than one request may hold.")
+def _check_size(cells: int) -> None:
+    """A few bytes can claim billions of equal cells."""
+    if cells > MAX_CELLS:
+        raise MalformedInput(f"The body claims {cells:,} cells, more than one request may hold.")
 
 
 def _without_index(table: Any) -> Any:
     """pandas writes a frame's index as a column of this name pattern; it is no input of the model."""
-    names = [name for name in table.schema.names if not (name.startswith("__index_level_") and name.endswith("__"))]
-    return table.select(names)
+    names = table.schema.names
+    if len(set(names)) != len(names):
+        raise MalformedInput("The body names a column twice.")
+    return table.select([n for n in names if not (n.startswith("__index_level_") and n.endswith("__"))])
 
 
 def table_of_batch(batch: Any) -> Table:
     """A table of a pyarrow.RecordBatch or Table. Numbers and moments stay typed; a column with gaps in whole numbers
-    or booleans, text and nested values become objects, gaps in floats NaN."""
+    or booleans, text and nested values become objects, gaps in floats NaN. Raises MalformedInput."""
     names = [str(name) for name in batch.schema.names]
-    return Table.of(names, [_column(batch.column(i)) for i in range(len(names))])
+    return Table.of(names, [_named_column(batch.column(i), name) for i, name in enumerate(names)])
+
+
+def _named_column(column: Any, name: str) -> Array:
+    try:
+        return _column(column)
+    except MemoryError:
+        raise
+    except Exception:  # moments past the year 9999, time zones that nobody knows: their texts quote the cells
+        raise MalformedInput(f"Column {shortened(name)} has cells that have no form in Python.") from None
 
 
 def _column(column: Any) -> Array:

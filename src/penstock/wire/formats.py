@@ -99,8 +99,10 @@ def _write_columnar(name: str) -> Callable[[Table], bytes]:
             raise AnswerHasNoColumns("The server has no pyarrow.") from None
         try:
             return getattr(columnar, name)(table)  # type: ignore[no-any-return]
-        except pa.ArrowException as error:
-            raise AnswerUnserializable(f"The answer has no form in Arrow: {error}.") from None
+        except pa.ArrowException:  # whose text quotes cells
+            raise AnswerUnserializable(
+                "The answer has no form in Arrow: a column mixes types, or has unknown ones."
+            ) from None
 
     return write
 

@@ -94,9 +94,8 @@ class BodyReader:
         from penstock.wire import columnar
 
         if media == PARQUET:
-            columnar.check_parquet(body)
-            return Request(pandas_reader.read_parquet(body, self._schema))
-        return Request(pandas_reader.read_arrow(columnar.open_arrow(body), self._schema))
+            return Request(pandas_reader.read_columnar(columnar.open_parquet(body), self._schema))
+        return Request(pandas_reader.read_columnar(columnar.open_arrow(body), self._schema))
 
     def _needs(self, library: str) -> None:
         if not self._may_import and library not in sys.modules and find_spec(library) is not None:

@@ -9,6 +9,6 @@ would corrupt data without a word (`corruption`), the cell is refused instead.
 Source: the scoring protocol of `mlflow models serve`, 3.18.
 """
 
-from penstock.wire.frames.parsing import read_arrow, read_csv, read_document, read_parquet, read_unwrapped
+from penstock.wire.frames.parsing import read_columnar, read_csv, read_document, read_unwrapped
 
-__all__ = ["read_arrow", "read_csv", "read_document", "read_parquet", "read_unwrapped"]
+__all__ = ["read_columnar", "read_csv", "read_document", "read_unwrapped"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO, StringIO
+from io import StringIO
 from typing import Any
 
 import numpy as np
@@ -231,17 +231,22 @@ def read_csv(body: bytes, schema: Schema | None) -> Payload:
     return enforce(frame, schema)
 
 
-def read_parquet(body: bytes, schema: Schema | None) -> Payload:
-    """What the model gets for a Parquet file. Raises MalformedInput, SchemaViolation."""
-    import pandas as pd
-
+def read_columnar(table: Any, schema: Schema | None) -> Payload:
+    """What the model gets for a sound pyarrow.Table, of Parquet or Arrow. Raises MalformedInput, SchemaViolation."""
     try:
-        frame = pd.read_parquet(BytesIO(body))
-    except Exception as error:
-        raise MalformedInput(f"The body is not a readable Parquet file: {clipped(str(error))}.") from None
+        frame = table.to_pandas()
+    except MemoryError:
+        raise
+    except Exception:  # what it says may quote cells
+        raise MalformedInput(f"The body is not a table that pandas can hold{_culprit(table)}.") from None
     return enforce(frame, schema)
 
 
-def read_arrow(table: Any, schema: Schema | None) -> Payload:
-    """What the model gets for a pyarrow.Table: the same as for a Parquet file that holds it. Raises SchemaViolation."""
-    return enforce(table.to_pandas(), schema)
+def _culprit(table: Any) -> str:
+    """The first column that cannot become one of a frame, if a column is to blame."""
+    for field, column in zip(table.schema, table.columns, strict=True):
+        try:
+            column.to_pandas()
+        except Exception:
+            return f": column {shortened(field.name)} has cells that have no form there"
+    return ": what it says of its index or its columns is wrong"
