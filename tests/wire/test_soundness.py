@@ -162,6 +162,14 @@ def test_text_that_is_not_utf8_says_so_and_not_what_it_is() -> None:
         assert "cret" not in said
 
 
+def test_cells_that_their_type_does_not_allow() -> None:
+    body = stream_of(pa.array([86_399_999_999], pa.time64("us")))
+    true, false = (np.array([cell], np.int64).tobytes() for cell in (86_399_999_999, 86_400_000_001))
+    assert refused(body.replace(true, false)) == (
+        "The Arrow stream cannot be used: column 'x' (time64[us]) has cells that its type does not allow."
+    )
+
+
 def test_a_name_that_is_not_text() -> None:
     assert "is not" in refused(stream_of(pa.array([1])).replace(b"x\0\0\0", b"\xff\0\0\0"))
 

@@ -53,9 +53,13 @@ def _fault_of_column(table: Any, position: int, type_: Any) -> str | None:
 
 
 def _fault_of_array(array: Any) -> str | None:
+    import pyarrow as pa
+
     if not _is_valid(array, full=False):
         return "has fewer bytes than its cells need"
     if not _is_valid(array):
+        if pa.types.is_primitive(array.type) or pa.types.is_decimal(array.type):
+            return "has cells that its type does not allow"
         return "holds text that is not UTF-8" if _is_bad_text(array) else "has cells that point outside of its data"
     if any(_is_view(part.type) and not _is_sound_below_gaps(part) for part in parts_of(array)):
         return "has gaps that point outside of its data"
