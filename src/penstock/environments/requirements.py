@@ -222,7 +222,8 @@ def joined(texts: Iterable[str]) -> Iterator[tuple[int, str]]:
 
 
 def _requirement(text: str, file: str, number: int) -> _Line:
-    head, *hashes = " ".join(text.split()).replace(" --hash ", " --hash=").split(" --hash=")
+    text = " ".join(text.split())  # an entry of YAML may hold ends of lines, and what is installed is read by lines
+    head, *hashes = text.replace(" --hash ", " --hash=").split(" --hash=")
     found = _LINE.fullmatch(head) if len(head) <= _LONGEST else None
     if found is None or not all(map(_HASH.fullmatch, hashes)):
         raise PackageInvalid(
