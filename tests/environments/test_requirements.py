@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
 from environments.conftest import MakePackage
 from penstock.environments.requirements import HOST_NEEDS, LEAST, joined, read_wanted
@@ -32,6 +33,15 @@ def test_a_package_that_nobody_trusts_gets_reviewed_libraries_from_wheels(make_p
     }  # fmt: skip
     (left,) = wanted.left_out
     assert left.startswith("evil would run code")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\x0b", "\u2028"])
+def test_one_entry_stays_one_line(make_package: MakePackage, end: str) -> None:
+    """What comes after the end of a line would be installed unjudged."""
+    entry = f"numpy ; os_name == 'posix'{end}evil==1.0"
+    env = yaml.safe_dump({"dependencies": [entry]})
+    wanted = read_wanted(make_package(files={"python_env.yaml": env}, flavors=ONNX), trust_code=False)
+    assert all(len(asked.splitlines()) == 1 for asked in wanted.requirements)
 
 
 def test_mlflow_goes_where_penstock_loads_the_artifact_itself(make_package: MakePackage) -> None:

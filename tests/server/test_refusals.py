@@ -120,6 +120,16 @@ async def test_a_body_that_comes_later_is_thrown_away(talk: Talk) -> None:
     assert (await talk.answer())[0] == 200
 
 
+async def test_an_offer_of_another_protocol_is_refused_like_any(talk: Talk) -> None:
+    await _alerted(talk)
+    talk.send(extra=b"connection: upgrade\r\nupgrade: h2c\r\n")
+    assert talk.wire.written, "no task was needed"
+    assert (await talk.answer())[0] == 429
+    talk.full(False)
+    talk.send()
+    assert (await talk.answer())[0] == 200
+
+
 @pytest.mark.parametrize(
     ("path", "extra", "status"),
     [

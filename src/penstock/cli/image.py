@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ import penstock
 from penstock.cli.models import registry_option
 
 if TYPE_CHECKING:
+    from penstock.environments.requirements import Wanted
     from penstock.package import PackagedModel
 
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--trust-code", is_flag=True, help="The image may run the package's code; needed where it carries any.")
 @click.option(
     "--requirements/--no-requirements", "install", default=True, show_default=True,
-    help="Install what the package's requirements.txt asks for.",
+    help="Install what the package lists, as far as an environment of its own would have it.",
 )  # fmt: skip
 @registry_option
 def image(
@@ -59,6 +61,8 @@ def image(
             f"The image would run code from the package: {'; '.join(map(str, reasons))}.",
             hint="If you trust whoever made it, repeat with --trust-code.",
         )
+    wanted = wanted_requirements(packaged, trust_code=trust_code) if install else None
+    lines = wanted.listed if wanted else ()
     if output.exists():
         raise PackageExists(f"{output} exists already.", hint="Choose another directory, or remove it.")
     flavor = packaged.flavor().name
@@ -67,39 +71,38 @@ def image(
         copied = Path(shutil.copytree(packaged.path, directory / "model"))
         for path in (copied, *copied.rglob("*")):  # the image's user is another one
             path.chmod(0o755 if path.is_dir() else 0o644)
-        lines = wanted_requirements(packaged) if install else []
-        (directory / "requirements.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        text = dockerfile(base, served_as, packaged, trust=bool(reasons), install=bool(lines))
+        _write_lines(directory / "requirements.txt", lines)
+        if wanted is not None and lines:
+            _write_lines(directory / "constraints.txt", wanted.constraints)
+        text = dockerfile(base, served_as, packaged, trust=bool(reasons), wanted=wanted)
         (directory / "Dockerfile").write_text(text, encoding="utf-8")
+    for reason in wanted.left_out if wanted else ():
+        click.echo(f"Left out: {reason}.", err=True)
     click.echo(f"Wrote {output}: Dockerfile, model ({packaged.digest[:12]}), {len(lines)} requirements.")
     click.echo(f"It builds on {base}, which `docker build` of Penstock's own Dockerfile makes.")
     click.echo(f"Next: docker build -t {served_as.lower()} {output} && docker run -p 8080:8080 {served_as.lower()}")
 
 
-def wanted_requirements(packaged: PackagedModel) -> list[str]:
-    """The package's requirements without MLflow itself, which Penstock does not need. Options of pip's, which could
-    fetch from anywhere, are no requirements. Raises PackageInvalid for those."""
+def wanted_requirements(packaged: PackagedModel, *, trust_code: bool) -> Wanted:
+    """What the package asks for, judged as for an environment of its own. MLflow is not for the image, which Penstock
+    serves in. Raises PackageInvalid for a line that names no distribution."""
+    from penstock.environments.requirements import read_wanted
     from penstock.errors import PackageInvalid
-    from penstock.package.environment import REQUIREMENTS
 
-    path = packaged.path / REQUIREMENTS
-    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-    found = []
-    for raw in text.splitlines():
-        line = re.sub(r"(^|\s)#.*$", "", raw).strip()
-        if not line:
-            continue
-        if not re.match(r"[A-Za-z0-9]", line) or "://" in line:
-            raise PackageInvalid(
-                f"{REQUIREMENTS} of the package has a line that is no plain requirement: {line!r}.",
-                hint="Repeat with --no-requirements, and install what it needs in a Dockerfile of your own.",
-            )
-        if not re.match(r"mlflow(-skinny|-tracing)?\s*($|[\[<>=!~;])", line, re.IGNORECASE):
-            found.append(line)
-    return found
+    try:
+        return read_wanted(packaged, trust_code=trust_code, mlflow=False)
+    except PackageInvalid as error:
+        raise PackageInvalid(
+            error.message,
+            hint="Repeat with --no-requirements, and install what the package needs in a Dockerfile of your own.",
+        ) from None
 
 
-def dockerfile(base: str, served_as: str, packaged: PackagedModel, *, trust: bool, install: bool) -> str:
+def _write_lines(path: Path, lines: Sequence[str]) -> None:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def dockerfile(base: str, served_as: str, packaged: PackagedModel, *, trust: bool, wanted: Wanted | None) -> str:
     """The text of the Dockerfile."""
     trusted = ', "--trust-code"' if trust else ""
     lines = [
@@ -107,13 +110,14 @@ def dockerfile(base: str, served_as: str, packaged: PackagedModel, *, trust: boo
         f"FROM {base}",
         f'LABEL org.opencontainers.image.title="{served_as}" penstock.model.digest="{packaged.digest}"',
     ]
-    if install:
+    if wanted is not None and wanted.listed:
         # The gateway's environment has no pip of its own; Python's, outside of it, installs into it.
         lines += [
             "USER 0",
-            "COPY requirements.txt /tmp/requirements.txt",
+            "COPY requirements.txt constraints.txt /tmp/wanted/",
             "RUN /usr/local/bin/python -m pip --python /opt/penstock/bin/python install --no-cache-dir \\",
-            "      -r /tmp/requirements.txt",
+            *(["      --only-binary :all: \\"] * wanted.wheels_only),
+            "      -r /tmp/wanted/requirements.txt -c /tmp/wanted/constraints.txt",
             "USER 10001:10001",
         ]
     lines += [

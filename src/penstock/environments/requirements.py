@@ -61,11 +61,13 @@ _SOURCES = ("-i", "--index-url", "--extra-index-url", "--no-index", "-f", "--fin
 class Wanted:
     """What to install for a package, in uv's words, and what was left out of what it lists, in ours.
 
-    `python` is the version that it was made with, empty where it does not say. `wheels_only` says that nothing may be
-    built: building runs code of whoever made the distribution.
+    `listed` are those of the requirements that the package names itself. `python` is the version that it was made with,
+    empty where it does not say. `wheels_only` says that nothing may be built: building runs code of whoever made the
+    distribution.
     """
 
     requirements: tuple[str, ...]
+    listed: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
     python: str = ""
     lock: Lock | None = None
@@ -79,18 +81,22 @@ class _Line:
     text: str
 
 
-def read_wanted(package: PackagedModel, *, trust_code: bool, flavor: str | None = None) -> Wanted:
-    """What a package's files ask for, as far as they may. Raises PackageInvalid, FlavorUnknown."""
+def read_wanted(package: PackagedModel, *, trust_code: bool, flavor: str | None = None, mlflow: bool = True) -> Wanted:
+    """What a package's files ask for, as far as they may. `mlflow` is whether MLflow itself is of use, where the model
+    may import it. Raises PackageInvalid, FlavorUnknown."""
     chosen = package.flavor(flavor)
     reader = _Reader(package.path)
     lines, python = reader.listed(package)
     kept: list[_Line] = []
     left_out = list(reader.left_out)
     for line in lines:
-        if reason := _unwanted(line.name, chosen.name, package, trust_code=trust_code):
+        if not mlflow and line.name in _MLFLOW:
+            left_out.append(f"{line.name} is not used: Penstock stands in for it")
+        elif reason := _unwanted(line.name, chosen.name, package, trust_code=trust_code):
             left_out.append(f"{line.name} {reason}")
         else:
             kept.append(line)
+    listed = tuple(line.text for line in kept)
     names = {line.name for line in kept}
     for name, version in chosen.libraries(package.manifest).items():
         if name not in names:
@@ -99,6 +105,7 @@ def read_wanted(package: PackagedModel, *, trust_code: bool, flavor: str | None 
     needs = sorted({*HOST_NEEDS, *FLAVOR_NEEDS.get(chosen.name, ())} - names)
     return Wanted(
         requirements=(*(line.text for line in kept), *needs),
+        listed=listed,
         constraints=(*LEAST, *(line.text for line in reader.constraints)),
         python=python,
         lock=read_lock(package.path),
@@ -222,7 +229,8 @@ def joined(texts: Iterable[str]) -> Iterator[tuple[int, str]]:
 
 
 def _requirement(text: str, file: str, number: int) -> _Line:
-    head, *hashes = " ".join(text.split()).replace(" --hash ", " --hash=").split(" --hash=")
+    text = " ".join(text.split())  # an entry of YAML may hold ends of lines, and what is installed is read by lines
+    head, *hashes = text.replace(" --hash ", " --hash=").split(" --hash=")
     found = _LINE.fullmatch(head) if len(head) <= _LONGEST else None
     if found is None or not all(map(_HASH.fullmatch, hashes)):
         raise PackageInvalid(

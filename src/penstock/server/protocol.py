@@ -2,6 +2,8 @@
 
 The bodies of requests, and how long they take, are bounded where they are read; this is for the rest: heads without an
 end, heads that never come, requests sent ahead by the thousand, and connections on which nothing happens.
+
+It also goes on in HTTP/1.1 where a client offers another protocol, as HTTP/2 (`Upgrade: h2c`): the parser ends there.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from enum import IntEnum
 from time import perf_counter
 from typing import Any
 
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from penstock.server.refusals import Refusals
@@ -27,6 +30,7 @@ HEAD_SECONDS = 15.0
 REST_SECONDS = 30.0
 
 _TOO_LONG = b"Request headers may have 65536 bytes."
+_NO_TUNNEL = b"This server opens no tunnels; send requests to it directly."
 
 
 # uvicorn makes its own headers (the date) anew every second: those lines, and the list that they were made of.
@@ -77,18 +81,47 @@ class BoundedProtocol(HttpToolsProtocol):
             exchange.leave()
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(data)
+        except HttpParserError:
+            self.logger.warning("Invalid HTTP request received.")
+            self.send_400_response("Invalid HTTP request received.")
         if self._held is not None and self._straight is not None:
             self._straight.rounds.add(self, perf_counter())
         if self.stage is _HEAD:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
-                self._refuse_head()
+                self._refuse_head(b"431 Request Header Fields Too Large", _TOO_LONG)
 
-    def _refuse_head(self) -> None:
+    def _parse(self, data: bytes | memoryview) -> None:
+        while not self.transport.is_closing():
+            try:
+                self.parser.feed_data(data)
+            except HttpParserUpgrade as offer:
+                self._decline()
+                data = memoryview(data)[offer.args[0] :]
+            else:
+                return
+
+    def _decline(self) -> None:
+        """Goes on in HTTP where another protocol is offered, as anyone may (RFC 9110, 7.8). The parser takes what comes
+        after the head for that protocol's, the body of the request, too: so a new one reads the request once more, as
+        it is without the offer."""
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            self._refuse_head(b"501 Not Implemented", _NO_TUNNEL)
+            return
+        first = b"%b %b HTTP/%b\r\n" % (method, self.url, self.parser.get_http_version().encode())
+        lines = b"".join(b"%b: %b\r\n" % pair for pair in self.headers if pair[0] != b"upgrade")
+        self.parser = HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
+        self.parser.feed_data(b"%b%b\r\n" % (first, lines))
+
+    def _refuse_head(self, status: bytes, reason: bytes) -> None:
         self.transport.write(
-            b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain\r\nconnection: close\r\n"
-            b"content-length: %d\r\n\r\n%s" % (len(_TOO_LONG), _TOO_LONG)
+            b"HTTP/1.1 %b\r\ncontent-type: text/plain\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b"
+            % (status, len(reason), reason)
         )
         self.transport.close()
 
@@ -106,7 +139,8 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         if self._straight is not None and self._is_next_post():
             self._held = self._straight.hold(self.url, self.headers)
-        if self._held is None:
+        # One with an offer is never held, and comes again without it.
+        if self._held is None and not self.parser.should_upgrade():
             self._go_usual_way()
 
     def _is_next_post(self) -> bool:
@@ -157,7 +191,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._passing:
             self._passing = False
             self.on_response_complete()
-        else:
+        elif not self.parser.should_upgrade():
             super().on_message_complete()
 
     def answer(self, status: int, lines: bytes, content: bytes, *, keep_alive: bool) -> None:
@@ -180,6 +214,8 @@ class BoundedProtocol(HttpToolsProtocol):
         answering = self.cycle is not None and not self.cycle.response_complete
         parser = self.parser
         if answering or self.pipeline or parser.get_method() != b"POST" or not parser.should_keep_alive():
+            return False
+        if parser.should_upgrade():
             return False
         answer = refusals.refuse(self.url, self.headers)
         if answer is None:
