@@ -22,7 +22,6 @@ import targets as t
 import wrk
 from extras import more_sections, run_locust
 from loads import ALL, ARROW, OURS, Load, connections
-from machine import describe
 from models import make
 from report import write_report
 from results import Measurement, Overload, Results, Summary
@@ -37,6 +36,8 @@ from servers import (
     mlflow,
     penstock,
 )
+
+from machine import describe
 
 HERE = Path(__file__).parent
 OVERLOAD_CONNECTIONS = 2000

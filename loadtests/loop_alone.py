@@ -20,11 +20,11 @@ from pathlib import Path
 from time import perf_counter, process_time
 
 from penstock.cli.serve import keep_memory_together
+from penstock.http.run import _SWITCH_SECONDS
 from penstock.loading import LoadOptions, load_path
-from penstock.pace import gently
-from penstock.server.run import _SWITCH_SECONDS
+from penstock.machine.throttle import throttled
 from penstock.serving.garbage import settle
-from penstock.serving.stage import load_beside
+from penstock.serving.swap.target import load_beside
 
 
 class Watch:
@@ -64,7 +64,7 @@ async def measure(package: Path, light: Path, hard: bool) -> dict[str, dict[str,
         )
 
     def close() -> None:
-        with gently():
+        with throttled():
             held.pop().close()
 
     async def tidy(thaw: bool) -> None:

@@ -26,13 +26,13 @@ from bench import load
 from loads import connections
 from servers import MLFLOW_PYTHON, allow_many_files, mlflow, penstock
 
-from penstock.host.memory import resident_bytes
 from penstock.loading import LoadOptions
+from penstock.machine.memory import resident_bytes
 from penstock.metrics import Metrics
 from penstock.package.save import save_model
 from penstock.payload import Tensors
-from penstock.serving.isolated import IsolatedModel, Isolation, load_served
-from penstock.serving.process_runner import ProcessRunner
+from penstock.serving.runners.isolation import IsolatedModel, Isolation, load_served
+from penstock.serving.runners.process_runner import ProcessRunner
 
 SOURCE = """
 import numpy as np

@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-from commands import Here, here_in
 from penstock.package.save import save_model
-from postgres import POSTGRES_VARIABLE, Postgres, postgres_server, schema
-from s3 import s3_server, s3_variables
+from support.commands import Here, here_in
+from support.postgres import POSTGRES_VARIABLE, Postgres, postgres_server, schema
+from support.s3 import s3_server, s3_variables
 
 # A second thread gains these models nothing; where others run too, it waits for them at every step.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

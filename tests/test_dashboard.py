@@ -9,7 +9,7 @@ import sys
 import promql_parser as promql
 import pytest
 
-from observability import (
+from support.observability import (
     ADDED,
     DASHBOARD,
     FOREIGN,

@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 
 import penstock
-from commands import Here, exit_code
 from penstock.errors import CodeNotTrusted, PredictError
 from penstock.flavors.frames import from_python, to_python
 from penstock.loading import LoadOptions, load_path
+from support.commands import Here, exit_code
 
 SAMPLES = Path(__file__).resolve().parents[1] / "sample_models"
 FOLDERS = ("iris_sklearn", "breast_cancer_onnx", "diabetes_python")

@@ -15,8 +15,8 @@ from urllib.request import urlopen
 import pytest
 
 import penstock
-from penstock.cli.demo_models import MARKER, find_samples
-from penstock.cli.demo_shell import DemoFailed
+from penstock.cli.demo.sample_models import MARKER, find_samples
+from penstock.cli.demo.shell import DemoFailed
 
 pytestmark = pytest.mark.services  # it needs none, but takes as long as all other commands together
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from commands import Here
-from penstock.cli import checks
+from penstock.cli.doctor import checks
 from penstock.config import Settings
 from server.conftest import Launch, launch  # noqa: F401
+from support.commands import Here
 
 
 def run(directory: Path, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -153,8 +153,8 @@ class TestDoctor:
 def test_processors(
     settings: dict[str, Any], cores: int, quota: float | None, advice: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("penstock.cores.usable_cores", lambda: cores)
-    monkeypatch.setattr("penstock.cores.cgroup_cores", lambda: quota)
+    monkeypatch.setattr("penstock.machine.cores.usable_cores", lambda: cores)
+    monkeypatch.setattr("penstock.machine.cores.cgroup_cores", lambda: quota)
     (found,) = checks._processor(Settings(**settings), {})
     assert advice in found.advice
     assert (found.state == "ok") == (not advice)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from commands import Here
 from penstock import __version__
 from penstock.cli.image import wanted_requirements
 from penstock.errors import PackageInvalid
 from penstock.package import PackagedModel
+from support.commands import Here
 
 
 def image(directory: Path, *arguments: object) -> subprocess.CompletedProcess[str]:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from commands import Here
+from support.commands import Here
 
 Penstock = Callable[..., subprocess.CompletedProcess[str]]
 

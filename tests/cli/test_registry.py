@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from penstock.cli.registry import registry as group
+from penstock.cli.registry.commands import registry as group
 from penstock.errors import NothingToRollBack, PenstockError, RegistryUnavailable, SignatureIncompatible
 from penstock.registry import ModelVersion, NewVersion, Registry, open_registry
 
@@ -253,7 +253,7 @@ def test_a_user_without_a_name(added: Run, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_importing_is_light() -> None:
     heavy = "{'sqlalchemy', 'alembic', 'numpy', 'rich', 'orjson', 'penstock.registry'}"
-    code = f"import sys, penstock.cli.registry; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, penstock.cli.registry.commands; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "[]\n"
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from penstock.cli.registry import registry as group
-from penstock.cli.registry_wait import Gateways, Standing, check_urls, standing, wait
+from penstock.cli.registry.commands import registry as group
+from penstock.cli.registry.wait import Gateways, Standing, check_urls, standing, wait
 from penstock.errors import ConfigError
 from penstock.registry import Registry
 from server import test_swap

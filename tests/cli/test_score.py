@@ -20,10 +20,10 @@ import pyarrow as pa
 import pytest
 from pyarrow import ipc
 
-from commands import Here
-from penstock.cli.score_like_mlflow import answer
+from penstock.cli.score.like_mlflow import answer
 from penstock.loading import load_path
 from scoring.jobs import waiting_package
+from support.commands import Here
 
 HEADER = "sepal_length,sepal_width,petal_length,petal_width"
 ROW = "5.1,3.5,1.4,0.2"

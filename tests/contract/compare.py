@@ -28,7 +28,7 @@ from penstock.loading import LoadOptions
 from penstock.metrics import Metrics
 from penstock.server.app import make_app
 from penstock.serving.gateway import Gateway
-from penstock.serving.isolated import Isolation, IsolationMode, load_served
+from penstock.serving.runners.isolation import Isolation, IsolationMode, load_served
 from penstock.serving.servable import Servable
 from penstock.serving.served_model import ServedModel
 

@@ -11,7 +11,7 @@ import pytest
 
 from environments.conftest import MakePackage
 from penstock.environments import Environments
-from penstock.environments.store import Store
+from penstock.environments.store import EnvironmentStore
 from penstock.errors import EnvironmentUnbuildable
 
 NAMES = [digit * 32 for digit in "abcdef"]
@@ -25,18 +25,18 @@ def filled(directory: Path, lock: int) -> Mapping[str, Any]:
 
 
 def test_an_entry_is_made_once_and_described(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = EnvironmentStore(tmp_path)
     assert store.get(NAMES[0], filled) == store.get(NAMES[0], lambda *_: pytest.fail("again"))
     (entry,) = store.entries()
     assert entry.facts["for"] == "model"
     assert entry.facts["size"] == 100
     assert stat.S_IMODE(entry.path.stat().st_mode) == 0o755
     assert time.time() - entry.used < 60
-    assert repr(store) == f"<Store {tmp_path}, 1 in use>"
+    assert repr(store) == f"<EnvironmentStore {tmp_path}, 1 in use>"
 
 
 def test_nothing_goes_while_somebody_uses_it(tmp_path: Path) -> None:
-    using, pruning = Store(tmp_path), Store(tmp_path)
+    using, pruning = EnvironmentStore(tmp_path), EnvironmentStore(tmp_path)
     using.get(NAMES[0], filled)
     assert pruning.prune(lambda entry: False) == []
     using.close()
@@ -48,10 +48,10 @@ def test_what_killed_builds_left_is_pruned(tmp_path: Path) -> None:
     left, building = tmp_path / f".{NAMES[0]}.abc", tmp_path / f".{NAMES[1]}.def"
     left.mkdir()
     building.mkdir()
-    other = Store(tmp_path)
+    other = EnvironmentStore(tmp_path)
 
     def make(directory: Path, lock: int) -> Mapping[str, Any]:
-        Store(tmp_path).prune(lambda entry: True)
+        EnvironmentStore(tmp_path).prune(lambda entry: True)
         assert directory.exists()
         return filled(directory, lock)
 
@@ -61,7 +61,7 @@ def test_what_killed_builds_left_is_pruned(tmp_path: Path) -> None:
 
 
 def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = EnvironmentStore(tmp_path)
 
     def full(directory: Path, lock: int) -> Mapping[str, Any]:
         (directory / "half").touch()
@@ -74,15 +74,15 @@ def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_place_that_is_read_only_serves_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Store(tmp_path).get(NAMES[0], filled)
+    EnvironmentStore(tmp_path).get(NAMES[0], filled)
 
     def refuse(*_: object) -> int:
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(os, "open", refuse)
-    assert Store(tmp_path).get(NAMES[0], lambda *_: pytest.fail("made")) == tmp_path / NAMES[0]
+    assert EnvironmentStore(tmp_path).get(NAMES[0], lambda *_: pytest.fail("made")) == tmp_path / NAMES[0]
     with pytest.raises(EnvironmentUnbuildable, match="Read-only"):
-        Store(tmp_path).get(NAMES[1], filled)
+        EnvironmentStore(tmp_path).get(NAMES[1], filled)
 
 
 def test_the_longest_unused_go_first(

@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 from penstock.errors import AnswerUnserializable
 from penstock.flavors.frames import from_frame, from_python, to_frame, to_python
 from penstock.payload import TEXT, Table, Tensors, Value, as_object_array
-from penstock.wire.answers import answer_value
+from penstock.wire.mlflow.answers import answer_value
 
 
 def cells(series: Any) -> list[Any]:

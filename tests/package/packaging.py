@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.package import PackagedModel, answers_differ
-from penstock.wire.answers import answer_value
+from penstock.wire.mlflow.answers import answer_value
 
 FUNCTION = "def predict(inputs):\n    return inputs.sum(axis=1)\n"
 

@@ -26,7 +26,7 @@ from penstock.package import convert as module
 from penstock.package.convert import convert_to_skops
 from penstock.package.save import save_model
 from penstock.package.seal import SEAL
-from penstock.wire.answers import answer_value
+from penstock.wire.mlflow.answers import answer_value
 
 FRAME = pd.DataFrame({"a": np.linspace(0, 1, 12), "b": np.linspace(2, -3, 12)})
 TARGET = FRAME["a"] * 3 - FRAME["b"]

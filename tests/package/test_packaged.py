@@ -23,8 +23,8 @@ from penstock.errors import (
     PackageNotFound,
     PenstockError,
 )
-from penstock.flavors.sklearn import SklearnFlavor, SklearnPredictor
-from penstock.flavors.trusted_types import TRUSTED_TYPES, untrusted
+from penstock.flavors.sklearn.flavor import SklearnFlavor, SklearnPredictor
+from penstock.flavors.sklearn.trusted_types import TRUSTED_TYPES, untrusted
 from penstock.manifest import FILE_NAME, Manifest
 from penstock.package import PackagedModel
 from penstock.package.save import save_model

@@ -94,7 +94,7 @@ def test_the_package_needs_nothing_of_the_process_that_made_it(tmp_path: Path) -
     )
     package = save_model(source(tmp_path, text), tmp_path / "m", example=FRAME, code=[tmp_path / "factor_of_mine.py"])
     script = (
-        "from penstock.package import PackagedModel; from penstock.wire.answers import answer_value\n"
+        "from penstock.package import PackagedModel; from penstock.wire.mlflow.answers import answer_value\n"
         f"p = PackagedModel.open({str(package.path)!r}); e = p.example()\n"
         "print(answer_value(p.load(trust_code=True).predict(e.payload, e.params)))"
     )

@@ -25,10 +25,10 @@ from penstock.errors import (
 )
 from penstock.loading import fetch_reference, load_path
 from penstock.manifest import Manifest
+from penstock.mlflow_api.client import CallTimeouts, MlflowRestClient
 from penstock.publishing import publish, withdraw
 from penstock.registry.mlflow import MlflowRegistry
-from penstock.registry.mlflow_server import Patience, TrackingServer
-from penstock.registry.reference import parse_reference
+from penstock.registry.references import parse_reference
 from registry.replay import Handler, Replay
 
 
@@ -41,7 +41,9 @@ def replay() -> Iterator[Replay]:
 
 @pytest.fixture
 def registry(replay: Replay, tmp_path: Path) -> Iterator[MlflowRegistry]:
-    opened = MlflowRegistry(TrackingServer(replay.url, patience=Patience(retries=0)), PackageCache(tmp_path / "cache"))
+    opened = MlflowRegistry(
+        MlflowRestClient(replay.url, patience=CallTimeouts(retries=0)), PackageCache(tmp_path / "cache")
+    )
     yield opened
     opened.close()
 
@@ -378,7 +380,7 @@ class TestWriting:
             registry.set_tag("fraud", "owner", "risk")
 
     def test_opened_for_reading(self, replay: Replay, tmp_path: Path) -> None:
-        reader = MlflowRegistry(TrackingServer(replay.url), PackageCache(tmp_path), read_only=True)
+        reader = MlflowRegistry(MlflowRestClient(replay.url), PackageCache(tmp_path), read_only=True)
         for write in (
             lambda: reader.promote("fraud", "3", by="ann"),
             lambda: reader.set_tag("fraud", "a", "b"),

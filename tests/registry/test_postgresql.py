@@ -15,10 +15,10 @@ from sqlalchemy.pool import NullPool
 
 from penstock.errors import RegistryOutdated, RegistryReadOnly, RegistryUnavailable
 from penstock.registry import NewVersion, Registry, open_registry
-from penstock.registry.postgres import PostgresDatabase
 from penstock.registry.sql import SqlRegistry
-from penstock.registry.tables import REVISION_TABLE, metadata
-from postgres import Postgres, reader_of
+from penstock.sql.postgresql import PostgresDatabase
+from penstock.sql.tables import REVISION_TABLE, metadata
+from support.postgres import Postgres, reader_of
 
 
 def test_it_is_migrated_only_when_asked(postgres_url: str) -> None:

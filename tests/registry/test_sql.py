@@ -130,7 +130,7 @@ for _ in range(8):
             writer.execute("ROLLBACK")
 
     def test_a_writer_that_waits_too_long_says_so(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("penstock.registry.sqlite.BUSY_SECONDS", 0.01)
+        monkeypatch.setattr("penstock.sql.sqlite.BUSY_SECONDS", 0.01)
         with closing(sqlite3.connect(directory / "registry.db", isolation_level=None)) as writer:
             writer.execute("BEGIN IMMEDIATE")
             with pytest.raises(RegistryUnavailable, match="locked by another process"):
@@ -249,7 +249,7 @@ class TestReadingOnly:
     def test_a_file_changed_under_a_frozen_reader_is_read_again(
         self, directory: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from penstock.registry.sqlite import SqliteDatabase
+        from penstock.sql.sqlite import SqliteDatabase
 
         states = iter([(1, 1, 1), (1, 1, 2)])
         monkeypatch.setattr(SqliteDatabase, "_frozen", lambda self: next(states))

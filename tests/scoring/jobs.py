@@ -11,11 +11,11 @@ import pandas as pd
 from penstock.loading import LoadedModel, LoadOptions
 from penstock.package.save import save_model
 from penstock.scoring import (
-    Lineage,
-    Options,
-    Output,
-    Plan,
+    JobLineage,
+    JobOutput,
     Progress,
+    ScoringOptions,
+    ScoringPlan,
     Shard,
     Summary,
     Tolerance,
@@ -23,7 +23,7 @@ from penstock.scoring import (
     prepare,
     run,
 )
-from penstock.scoring.formats import needed_format
+from penstock.scoring.file_formats import needed_format
 from penstock.signature import conform_params
 
 
@@ -50,13 +50,17 @@ def score(
     sources = find_sources([str(path) for path in paths], input_format)
     format_ = needed_format(str(target), output_format, "--output-format")
     given = conform_params(model.signature.params if model.signature else (), params)
-    plan = Plan(
-        Lineage("model", "1", model.digest), sources, Options(format_, **shaping), given, shard.count if shard else 1
+    plan = ScoringPlan(
+        JobLineage("model", "1", model.digest),
+        sources,
+        ScoringOptions(format_, **shaping),
+        given,
+        shard.count if shard else 1,
     )
     load = load or LoadOptions(threads=1)
     return run(
         prepare(plan, model, load),
-        Output(str(target), str(target).endswith("/"), rejects=str(rejects) if rejects else None),
+        JobOutput(str(target), str(target).endswith("/"), rejects=str(rejects) if rejects else None),
         shard=shard or Shard(),
         resume=resume,
         workers=workers,

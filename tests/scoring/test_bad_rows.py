@@ -17,8 +17,9 @@ from penstock.errors import PredictError, SchemaMismatch, ScoringError, TooManyR
 from penstock.loading import LoadedModel, LoadOptions, load_path
 from penstock.package.save import save_model
 from penstock.payload import Params, Payload, Tensors
-from penstock.scoring import Tolerance, sinks
-from penstock.scoring.scorer import bisect
+from penstock.scoring import Tolerance
+from penstock.scoring.score.scorer import bisect
+from penstock.scoring.write import sinks
 from scoring.jobs import score
 
 HEADER = "sepal_length,sepal_width,petal_length,petal_width,id\n"

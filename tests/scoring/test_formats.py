@@ -21,11 +21,11 @@ from pyarrow import ipc
 
 from penstock.errors import ConfigError, ScoringError
 from penstock.loading import LoadedModel
-from penstock.scoring import decoding
-from penstock.scoring.formats import FileFormat
-from penstock.scoring.plan import Options, Source
-from penstock.scoring.reading import read_sources
-from penstock.scoring.writing import open_writer
+from penstock.scoring.file_formats import FileFormat
+from penstock.scoring.plan import ScoringOptions, Source
+from penstock.scoring.read import decoding
+from penstock.scoring.read.chunks import read_sources
+from penstock.scoring.write.writers import open_writer
 from penstock.signature import Field, Scalar, conform
 from scoring.jobs import score
 
@@ -145,7 +145,7 @@ def test_a_column_parsed_whole_is_what_it_is_cell_by_cell(
 ) -> None:
     source = tmp_path / "rows.csv"
     source.write_text("n,m\n" + "".join(f"{cell},1\n" for cell in cells))
-    (chunk,) = read_sources((Source(str(source), FileFormat("csv")),), Options(FileFormat("csv")))
+    (chunk,) = read_sources((Source(str(source), FileFormat("csv")),), ScoringOptions(FileFormat("csv")))
     schema, kept = (Field("n", type_),), ("n",) if keep else ()
     quick = decoding._decode_whole(chunk, ",", schema, kept)
     slow = decoding._decode_records(chunk, ",", Source("", FileFormat("csv")), schema, kept)
@@ -182,7 +182,7 @@ def test_what_is_written_as_text_is_read_back(tmp_path: Path, rows: list[tuple[A
     if kind == "jsonl":
         assert [tuple(orjson.loads(line).values()) for line in path.read_bytes().splitlines()] == rows
         return
-    found = list(read_sources((Source(str(path), FileFormat(kind)),), Options(FileFormat("csv"))))
+    found = list(read_sources((Source(str(path), FileFormat(kind)),), ScoringOptions(FileFormat("csv"))))
     kept = [decoding.decode(c, Source(str(path), FileFormat(kind)), None, ("*",)).kept for c in found]
     assert [tuple(row.values()) for k in kept for row in k.to_pylist()] == [
         (t or "", "" if n is None else str(n)) for t, n in rows

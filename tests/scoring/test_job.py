@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from penstock.errors import ConfigError, ScoringError
-from penstock.flavors.sklearn import SklearnPredictor
+from penstock.flavors.sklearn.flavor import SklearnPredictor
 from penstock.loading import LoadedModel, LoadOptions, load_path
 from penstock.package.save import save_model
-from penstock.scoring import Lineage, Options, Plan, Progress, find_sources, prepare
-from penstock.scoring.formats import needed_format
+from penstock.scoring import JobLineage, Progress, ScoringOptions, ScoringPlan, find_sources, prepare
+from penstock.scoring.file_formats import needed_format
 from scoring.jobs import score
 
 
@@ -243,8 +243,8 @@ def test_how_long_it_will_take_is_told_by_the_clock_it_is_given(
     rows = written(iris_frame, tmp_path / "rows.csv")
     sources = find_sources([str(rows)], None)
     for limit, seconds in ((None, 20), (30, 4), (15, 2), (3, 2)):  # two seconds for a tenth of the rows, or fewer
-        options = Options(needed_format("out.csv", None, ""), chunk_rows=15, limit=limit)
-        plan = Plan(Lineage("iris", "1", iris.digest), sources, options)
+        options = ScoringOptions(needed_format("out.csv", None, ""), chunk_rows=15, limit=limit)
+        plan = ScoringPlan(JobLineage("iris", "1", iris.digest), sources, options)
         prepared = prepare(plan, iris, LoadOptions(threads=1), clock=iter([100.0, 102.0]).__next__)
         assert prepared.seconds == pytest.approx(seconds, rel=0.3)
 

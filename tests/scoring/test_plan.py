@@ -13,9 +13,18 @@ from hypothesis import strategies as st
 
 from penstock.errors import ConfigError
 from penstock.scoring import find_sources
-from penstock.scoring.formats import FileFormat, format_of
-from penstock.scoring.plan import Lineage, Options, Plan, Shard, Source, deal_files, differences, parse_shard
-from penstock.scoring.reading import Chunk, Position, read_sources
+from penstock.scoring.file_formats import FileFormat, format_of
+from penstock.scoring.plan import (
+    JobLineage,
+    ScoringOptions,
+    ScoringPlan,
+    Shard,
+    Source,
+    deal_files,
+    differences,
+    parse_shard,
+)
+from penstock.scoring.read.chunks import Chunk, Position, read_sources
 from penstock.scoring.rejects import Tolerance, parse_tolerance
 
 CSV = FileFormat("csv")
@@ -59,7 +68,7 @@ def test_part_boundaries(
     limit: int | None, data: Any,
 ) -> None:  # fmt: skip
     sources = write(tmp_path, counts, kind, group)
-    options = Options(CSV, part_rows=part_rows, chunk_rows=chunk_rows, chunk_bytes=chunk_bytes, limit=limit)
+    options = ScoringOptions(CSV, part_rows=part_rows, chunk_rows=chunk_rows, chunk_bytes=chunk_bytes, limit=limit)
     told: list[tuple[int, int]] = []
     chunks = list(read_sources(sources, options, on_part=lambda *part: told.append(part)))
 
@@ -124,7 +133,7 @@ def test_what_is_not_wanted_is_not_read(tmp_path: Path, monkeypatch: pytest.Monk
         return real(file, size, row_groups=row_groups, **more)
 
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", noted)
-    options = Options(CSV, part_rows=12, chunk_rows=5)
+    options = ScoringOptions(CSV, part_rows=12, chunk_rows=5)
     chunks = read_sources(sources, options, files={1}, wanted=lambda source, part: part == 2)
     assert [n for chunk in chunks for n in rows_of(chunk)] == list(range(64, 76))
     assert groups == [4, 5, 6, 7], "the third part of the second file, and none of the first"
@@ -137,9 +146,9 @@ def test_shards_that_are_none(text: str) -> None:
 
 
 def test_differences_name_the_file_and_the_option() -> None:
-    def plan(size: int, keep: tuple[str, ...], digest: str) -> Plan:
+    def plan(size: int, keep: tuple[str, ...], digest: str) -> ScoringPlan:
         sources = (Source("a.csv", CSV, size, "t"), Source("b.csv", CSV, 5, "t"))
-        return Plan(Lineage("m", "1", digest), sources, Options(CSV, keep=keep), {"x": 1})
+        return ScoringPlan(JobLineage("m", "1", digest), sources, ScoringOptions(CSV, keep=keep), {"x": 1})
 
     one, other = plan(3, (), "aa").fingerprint(), plan(4, ("id",), "bb").fingerprint()
     assert differences(one, one) == []
@@ -151,8 +160,10 @@ def test_differences_name_the_file_and_the_option() -> None:
 
 
 def test_an_input_more_is_a_difference() -> None:
-    one = Plan(Lineage("m", "1", "d"), (Source("a.csv", CSV, 1, "t"),), Options(CSV)).fingerprint()
-    two = Plan(Lineage("m", "1", "d"), tuple(Source(p, CSV, 1, "t") for p in ("a.csv", "b.csv")), Options(CSV))
+    one = ScoringPlan(JobLineage("m", "1", "d"), (Source("a.csv", CSV, 1, "t"),), ScoringOptions(CSV)).fingerprint()
+    two = ScoringPlan(
+        JobLineage("m", "1", "d"), tuple(Source(p, CSV, 1, "t") for p in ("a.csv", "b.csv")), ScoringOptions(CSV)
+    )
     assert differences(one, two.fingerprint())[0] == "input b.csv format was not there, is csv"
 
 

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from penstock.errors import ScoringError
-from penstock.scoring import records
-from penstock.scoring.records import RecordReader, split
+from penstock.scoring.read import text_records as records
+from penstock.scoring.read.text_records import RecordReader, split
 
 cells = st.text(st.sampled_from('ab1,"\n\r é'), max_size=6)
 tables = st.lists(st.lists(cells, min_size=2, max_size=3), max_size=12)

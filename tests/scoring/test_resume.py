@@ -17,8 +17,9 @@ import pytest
 
 from penstock.errors import ConfigError, Interrupted, JobDiffers, ScoringError
 from penstock.loading import LoadedModel
-from penstock.scoring import Shard, commit, finish, places
-from penstock.scoring.records import RecordReader
+from penstock.scoring import Shard, commit, finish
+from penstock.scoring.read.text_records import RecordReader
+from penstock.storage import files as places
 from scoring.jobs import files, score, waiting_package
 
 SHAPING: dict[str, Any] = {"part_rows": 75, "chunk_rows": 16, "keep": ("id",), "on_error": "skip"}
@@ -67,7 +68,7 @@ class Steps:
         self.count = 0
         self.stop_at: tuple[int, str] | None = None
         self._wrap(monkeypatch, places, "rename")
-        self._wrap(monkeypatch, places.Local, "append")
+        self._wrap(monkeypatch, places.LocalFiles, "append")
         self._wrap(monkeypatch, commit.JobManifest, "commit")
 
     def _wrap(self, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
@@ -213,8 +214,10 @@ def test_shards_of_many_files_open_their_own_alone(
         shutil.copy(rows / "a.csv", source / f"{number}.csv")
     score(iris, source, f"{tmp_path}/whole/", output_format="csv", **SHAPING)
     opened: list[str] = []
-    real = places.Local.open
-    monkeypatch.setattr(places.Local, "open", lambda self, path: opened.append(Path(path).stem) or real(self, path))
+    real = places.LocalFiles.open
+    monkeypatch.setattr(
+        places.LocalFiles, "open", lambda self, path: opened.append(Path(path).stem) or real(self, path)
+    )
     for index in range(2):
         opened.clear()
         score(iris, source, f"{tmp_path}/shared/", output_format="csv", shard=Shard(index, 2), **SHAPING)

@@ -19,8 +19,8 @@ import pytest
 from penstock.errors import CodeNotTrusted, ScoringError
 from penstock.loading import LoadOptions, load_path
 from penstock.package.save import save_model
-from penstock.scoring import workers as workers_module
-from penstock.scoring.workers import Behind, Workers, ahead, choose_workers, working_time
+from penstock.scoring.score import workers as workers_module
+from penstock.scoring.score.workers import Deferred, Workers, ahead, choose_workers, working_time
 from scoring.jobs import files, score, waiting_package
 
 SHAPING: dict[str, Any] = {"part_rows": 50, "chunk_rows": 8, "keep": ("id",), "on_error": "null"}
@@ -98,7 +98,7 @@ def test_how_many_workers(wanted: Any, threads: bool, seconds: float | None, cho
 
 def test_the_clock_stands_still_while_others_have_the_core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told = tmp_path / "schedstat"
-    monkeypatch.setattr("penstock.cores._SCHEDULED", told)
+    monkeypatch.setattr("penstock.machine.cores._SCHEDULED", told)
     monkeypatch.setattr(workers_module, "perf_counter", lambda: 100.0)
     assert working_time() == 100.0  # a system that does not tell
     told.write_text("7 2500000000 3\n")
@@ -136,7 +136,7 @@ def test_ahead_hands_on_errors_in_their_turn() -> None:
 
 
 def test_what_fails_behind_is_raised_in_front() -> None:
-    behind = Behind()
+    behind = Deferred()
 
     def fail() -> None:
         raise OSError("disk full")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from penstock.server.accepting import Acceptor, ConnectionCounts
+from penstock.http.workers.accepting import Acceptor, ConnectionCounts
 from serving.fakes import until
 
 
@@ -157,7 +157,7 @@ class Full:
 async def test_without_file_descriptors_clients_wait(
     make: Callable[[int], World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("penstock.server.accepting._NO_FILE_DESCRIPTORS", 0.02)
+    monkeypatch.setattr("penstock.http.workers.accepting._NO_FILE_DESCRIPTORS", 0.02)
     world = make(1)
     world.acceptors[0]._listeners = [Full(world.acceptors[0]._listeners[0], 3)]  # type: ignore[list-item]
     world.start(1)

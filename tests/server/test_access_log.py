@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
+from penstock.http.events.access_log import AccessLog
+from penstock.http.events.request_event import RequestEvent, all_of, trace_id_of
 from penstock.metrics import Metrics
 from penstock.payload import Payload, Tensors
-from penstock.server.access_log import AccessLog
-from penstock.server.observed import Answered, all_of, trace_id_of
 from server.asgi import Bench, Exchange
-from server.test_refusals import Talk
+from server.test_load_shedder import Talk
 from serving.fakes import FakePredictor
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -46,13 +46,13 @@ class Lines:
         return [json.loads(line) for line in self.text.splitlines()]
 
 
-def answered(id: str = "a", **given: Any) -> Answered:
+def answered(id: str = "a", **given: Any) -> RequestEvent:
     values = {
         "request_id": id, "model": "m", "version": "1", "protocol": "invocations", "status": 200, "outcome": "ok",
         "rows": 2, "ended": 1.5, "seconds": 0.5, "decode": 0.1, "queue": 0.1, "predict": 0.1, "encode": 0.1,
         "received": 10, "sent": 20, "client": "10.0.0.1:99", "trace": "", "trace_state": "",
     }  # fmt: skip
-    return Answered(**{**values, **given})
+    return RequestEvent(**{**values, **given})
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ async def bench(identity_onnx_package: Path) -> AsyncIterator[Bench]:
     await one.close()
 
 
-seen: list[Answered] = []
+seen: list[RequestEvent] = []
 
 
 async def test_what_is_told_of_a_request(bench: Bench) -> None:
@@ -106,7 +106,7 @@ async def test_a_client_that_left_is_told_too(bench: Bench) -> None:
 
 
 async def test_so_is_a_refusal_from_the_head_alone(identity_onnx_package: Path) -> None:
-    told: list[Answered] = []
+    told: list[RequestEvent] = []
     talk = Talk(identity_onnx_package, observe=told.append)
     talk.full()
     for _ in range(2):  # the first one is refused the usual way
@@ -192,8 +192,8 @@ def test_what_is_no_trace(trace: str) -> None:
 
 def test_off_means_not_even_imported() -> None:
     code = (
-        "import sys, penstock.cli.workers, penstock.cli.serve\n"
-        "off = ('opentelemetry', 'penstock.server.access_log', 'penstock.server.tracing')\n"
+        "import sys, penstock.assembly.workers, penstock.cli.serve\n"
+        "off = ('opentelemetry', 'penstock.http.events.access_log', 'penstock.http.events.tracing')\n"
         "sys.exit(' '.join(name for name in sys.modules if name.startswith(off)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from penstock.payload import Payload, Tensors, Value
-from penstock.wire.requests import LibraryWanted
+from penstock.wire.mlflow.body_reader import LibraryWanted
 from server.asgi import Bench, Held, answering, is_error, raising
 from serving.fakes import FakePredictor, settle, until
 

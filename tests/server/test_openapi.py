@@ -12,8 +12,8 @@ import pytest
 from penstock.loading import LoadOptions, load_path
 from penstock.metrics import Metrics
 from penstock.package import PackagedModel
+from penstock.server.admin.docs import _ASSETS
 from penstock.server.app import make_app
-from penstock.server.docs import _ASSETS
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import Servable
 from penstock.serving.served_model import ServedModel

@@ -62,7 +62,7 @@ async def test_a_large_body(bench: Bench) -> None:
         answer = await http.post("/v1/predict", content=b" " * 2001, headers=TOKEN)
         assert answer.status_code == 413
         assert answer.json()["error_code"] == "BAD_REQUEST"
-    assert repr(bench.gateway.intake) == "<Intake 0 requests, 0 bytes>"
+    assert repr(bench.gateway.intake) == "<InflightLimits 0 requests, 0 bytes>"
 
 
 def test_their_variables() -> None:

@@ -14,10 +14,10 @@ import httpx
 import numpy as np
 import pytest
 
-from commands import Here
 from penstock.package.seal import SEAL, write_seal
 from server.conftest import Connection, Launch
 from serving.fakes import until
+from support.commands import Here
 
 SLOW_MODEL = """
 import time

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from penstock.server.protocol import HEAD_SECONDS, MAX_AHEAD, MAX_HEAD_BYTES, REST_SECONDS, SWEEP_EVERY
+from penstock.http.connection.protocol import HEAD_SECONDS, MAX_AHEAD, MAX_HEAD_BYTES, REST_SECONDS, SWEEP_EVERY
 from server.conftest import Launch
 from server.wire import connect
 from serving.fakes import settle

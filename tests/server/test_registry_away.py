@@ -19,10 +19,10 @@ import pytest
 from penstock.package.save import save_model
 from penstock.publishing import publish
 from penstock.registry import open_registry
-from postgres import Postgres, reader_of
 from server.conftest import Launch, ServerProcess, samples
 from server.test_swap import Load, adds, metrics_of
 from serving.fakes import until
+from support.postgres import Postgres, reader_of
 
 Command = Callable[..., str]
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from penstock.cli import observing
-from penstock.cli.observing import why_untraced
+from penstock.assembly import observers as observing
+from penstock.assembly.observers import why_untraced
 from penstock.config import Settings, load_settings
 from penstock.errors import ConfigError
-from penstock.server import tracing as tracing_file
-from penstock.server.tracing import Seldom, Tracing
+from penstock.http.events import tracing as tracing_file
+from penstock.http.events.tracing import RateLimitedLog, Tracing
 from server.collector import Collector, Span
 from server.test_access_log import TRACE, answered
 
@@ -91,7 +91,7 @@ def test_a_share_of_all(collector: Collector) -> None:
 def test_a_collector_that_is_away_is_complained_about_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     now = 0.0
     log = logging.getLogger("exporter")
-    log.addFilter(Seldom("http://away", lambda: now))
+    log.addFilter(RateLimitedLog("http://away", lambda: now))
     for level, at in ((logging.WARNING, 0.0), (logging.ERROR, 1.0), (logging.ERROR, 60.0), (logging.ERROR, 61.0)):
         now = at
         log.log(level, "Failed: %s", at)

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from penstock.server.protocol import MAX_AHEAD
-from penstock.server.straight import MOST_BYTES, Exchange
+from penstock.http.connection.protocol import MAX_AHEAD
+from penstock.server.connection.fast_path import MAX_FAST_BYTES, FastCycle
 from server.asgi import Bench
 from server.conftest import Launch
 from server.test_protocol import Talk
@@ -36,7 +36,7 @@ async def bench(identity_onnx_package: Path) -> AsyncIterator[Bench]:
 
 
 def opened(package: Path) -> Bench:
-    made = Bench(package, max_body_bytes=16 * MOST_BYTES)
+    made = Bench(package, max_body_bytes=16 * MAX_FAST_BYTES)
     made.serve("m")
     made.open()
     return made
@@ -81,7 +81,7 @@ async def test_the_body_is_read(bench: Bench, offer: tuple[str, ...], body: byte
 async def test_a_small_one_goes_straight(bench: Bench) -> None:
     protocol, _ = connect(bench.app)
     protocol.data_received(request(BODY, *H2C))
-    assert isinstance(protocol.cycle, Exchange)
+    assert isinstance(protocol.cycle, FastCycle)
     await until(lambda: protocol.cycle.response_complete)
     protocol.connection_lost(None)
 
@@ -102,7 +102,7 @@ def test_an_offer_changes_no_answer(identity_onnx_package: Path, asked: list[Any
         expected = await answered(bench.app, without, len(asked), [])
         assert len(expected) == len(asked)
         assert await answered(bench.app, with_offers, len(asked), cuts) == expected
-        assert repr(bench.gateway.intake) == "<Intake 0 requests, 0 bytes>"
+        assert repr(bench.gateway.intake) == "<InflightLimits 0 requests, 0 bytes>"
         await bench.close()
 
     asyncio.run(compare())

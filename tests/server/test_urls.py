@@ -9,14 +9,14 @@ from typing import Any
 import httpx
 import pytest
 
-from commands import Here, here_in
-from gcs import gcs_server, gcs_variables
 from penstock.artifacts import PackageCache
-from penstock.artifacts.remote_files import RemoteFiles
 from penstock.artifacts.remote_package import RemotePackage
 from penstock.package import PackagedModel
 from penstock.package.seal import SEAL
+from penstock.storage.object_store import RemoteFiles
 from server.conftest import Launch, ServerProcess
+from support.commands import Here, here_in
+from support.gcs import gcs_server, gcs_variables
 
 pytest.importorskip("fsspec")
 

@@ -13,12 +13,12 @@ import httpx
 import pytest
 
 from penstock.errors import WorkerLost
+from penstock.http.run import RunOptions, bind
+from penstock.http.workers.accepting import ConnectionCounts
+from penstock.http.workers.start_process import start_process
 from penstock.metrics import Metrics
-from penstock.server.accepting import ConnectionCounts
-from penstock.server.control import Begin, Channel
-from penstock.server.processes import start_process
-from penstock.server.run import RunOptions, bind
-from penstock.server.supervisor import Supervisor
+from penstock.server.workers.messages import Channel, StartWorker
+from penstock.server.workers.supervisor import Supervisor
 from server.conftest import Launch, samples
 from server.test_swap import metrics_of
 from server.test_workers import alive, all_serve, workers_of
@@ -56,7 +56,7 @@ async def test_a_worker_that_hangs_in_its_start_ends_the_start(tmp_path: Path) -
 
     with file.open("r+b") as counts, closing(bind("127.0.0.1", 0)) as bound:
         supervisor = Supervisor(
-            launch, [Begin(1, {}, [])], Metrics(process=False), ConnectionCounts.prepare(counts.fileno(), 1),
+            launch, [StartWorker(1, {}, [])], Metrics(process=False), ConnectionCounts.prepare(counts.fileno(), 1),
             RunOptions(), worker_timeout=0.1, start_timeout=0.5,
         )  # fmt: skip
         with pytest.raises(WorkerLost, match=r"Worker 1 was killed .* before it could serve"):

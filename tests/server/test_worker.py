@@ -11,8 +11,8 @@ import pytest
 
 from penstock.errors import WorkerLost
 from penstock.metrics import Metrics
-from penstock.server.control import Channel, Collect, Company, Exposition, Hello, Numbers, Scrape
-from penstock.server.worker import Worker
+from penstock.server.workers.messages import Channel, Collect, Company, Exposition, Numbers, Scrape, WorkerStarted
+from penstock.server.workers.worker import Worker
 from penstock.serving.gateway import Gateway
 from serving.fakes import until
 
@@ -39,7 +39,7 @@ class World:
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
     made = World(*await asyncio.gather(*map(Channel.over, socket.socketpair())))
-    assert await made.supervisor.receive() == Hello()
+    assert await made.supervisor.receive() == WorkerStarted()
     yield made
     await made.supervisor.close()
     await asyncio.wait_for(made.following, 30)
@@ -57,7 +57,7 @@ async def test_a_scrape_is_answered_by_the_supervisor(world: World) -> None:
 
 
 async def test_without_an_answer_there_are_no_metrics(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("penstock.server.worker._SCRAPE_TIMEOUT", 0.01)
+    monkeypatch.setattr("penstock.server.workers.worker._SCRAPE_TIMEOUT", 0.01)
     with pytest.raises(WorkerLost, match="does not answer"):
         await world.gateway.exposition()
 

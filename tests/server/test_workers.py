@@ -15,7 +15,7 @@ import httpx
 import numpy as np
 import pytest
 
-from penstock.cores import usable_cores
+from penstock.machine.cores import usable_cores
 from penstock.package.save import save_model
 from penstock.registry import Registry
 from server import test_swap

@@ -8,7 +8,7 @@ from typing import Any
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from penstock.server.protocol import BoundedProtocol
+from penstock.http.connection.protocol import BoundedProtocol
 
 
 class Wire(asyncio.Transport):

@@ -13,8 +13,8 @@ from typing import Any
 
 import httpx
 
-from observability import ALERTS
 from services.mlflow_servers import free_port
+from support.observability import ALERTS
 
 # What hours are in the test's copy of the rules.
 WINDOWS = {"6h": "25s", "1h": "20s", "30m": "10s", "15m": "60s", "5m": "10s", "1m": "5s"}

@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from penstock.artifacts import PackageCache
 from penstock.errors import PenstockError
+from penstock.mlflow_api.client import MlflowRestClient
 from penstock.registry.mlflow import MlflowRegistry
-from penstock.registry.mlflow_server import TrackingServer
 from registry.replay import ANSWERS, Replay
 from services.mlflow_servers import client_of, running
 
@@ -35,7 +35,7 @@ def record() -> None:
             client.stage(name="fraud", version="3", stage="Staging")
             client.register(name="elsewhere")
             replay = Replay(server.url)
-            registry = MlflowRegistry(TrackingServer(replay.url), PackageCache(place / "cache"))
+            registry = MlflowRegistry(MlflowRestClient(replay.url), PackageCache(place / "cache"))
 
             def ask(what: Callable[[], object]) -> None:
                 try:

@@ -11,11 +11,11 @@ import httpx
 import pytest
 import yaml
 
-from observability import ALERTS, alerts
 from penstock.errors import error_code
 from server.asgi import Bench
 from services.alert_cases import CASES, Case
 from services.tools import require_tool
+from support.observability import ALERTS, alerts
 
 pytestmark = pytest.mark.services
 

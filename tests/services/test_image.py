@@ -12,13 +12,13 @@ from typing import Any
 import httpx
 import pytest
 
-from gcs import gcs_server, gcs_variables
 from penstock import __version__
-from penstock.artifacts.remote_files import RemoteFiles
 from penstock.package.seal import list_files
+from penstock.storage.object_store import RemoteFiles
 from services.containers import ROOT, build, inspect, make_base, output_of, readable, require_tools, running
 from services.make_tools import TOOLS
 from services.tools import give_up
+from support.gcs import gcs_server, gcs_variables
 
 pytestmark = pytest.mark.services
 

@@ -15,12 +15,12 @@ import pytest
 from penstock.artifacts import PackageCache
 from penstock.errors import RegistryDenied, RegistryRefused, RegistryUnavailable, VersionNotFound
 from penstock.loading import load_reference
+from penstock.mlflow_api.client import MlflowCredentials, MlflowRestClient
 from penstock.package import PackagedModel
 from penstock.payload import Tensors
 from penstock.registry import ModelVersion, NewVersion, Registry, open_registry
 from penstock.registry.mlflow import MlflowRegistry
-from penstock.registry.mlflow_server import Access, TrackingServer
-from penstock.registry.reference import parse_reference
+from penstock.registry.references import parse_reference
 from registry.test_contract import TestReading as ReadingContract
 from services.mlflow_servers import Client, Server, client_of, require_mlflow, running
 
@@ -56,7 +56,7 @@ class Writable(MlflowRegistry):
 
 @pytest.fixture
 def registry(server: Server, tmp_path: Path) -> Iterator[Registry]:
-    opened = Writable(TrackingServer(server.url), PackageCache(tmp_path / "cache"))
+    opened = Writable(MlflowRestClient(server.url), PackageCache(tmp_path / "cache"))
     yield opened
     opened.close()
 
@@ -166,8 +166,8 @@ def test_basic_auth(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatc
         client_of(server.url, account) as client,
     ):
         client.log(name="guarded")
-        for access in (Access(), Access("admin", "wrong-password")):
-            stranger = MlflowRegistry(TrackingServer(server.url, access), PackageCache(tmp_path / "cache"))
+        for access in (MlflowCredentials(), MlflowCredentials("admin", "wrong-password")):
+            stranger = MlflowRegistry(MlflowRestClient(server.url, access), PackageCache(tmp_path / "cache"))
             with pytest.raises(RegistryDenied, match="401"):
                 stranger.models()
             stranger.close()

@@ -19,7 +19,6 @@ import pandas as pd
 import psutil
 import pytest
 
-from observability import alerts, questions
 from penstock.package.save import save_model
 from penstock.registry import Registry
 from server.conftest import ServerProcess
@@ -28,6 +27,7 @@ from server.test_workers import workers_of
 from services.mlflow_servers import free_port
 from services.prometheus import Prometheus
 from services.tools import require_tool
+from support.observability import alerts, questions
 
 pytestmark = pytest.mark.services
 

@@ -14,7 +14,7 @@ from penstock.loading import LoadOptions
 from penstock.metrics import Metrics
 from penstock.package.save import save_model
 from penstock.payload import Tensors
-from penstock.serving.isolated import Isolation, load_served
+from penstock.serving.runners.isolation import Isolation, load_served
 from penstock.serving.servable import Servable
 from serving.faulty_model import FAULTS
 

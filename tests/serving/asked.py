@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from penstock.serving.batcher import Batcher
-from penstock.serving.replies import Answer
+from penstock.serving.batching.batcher import Batcher
+from penstock.serving.batching.replies import Answer
 from serving.fakes import FakeRunner, tensors, values_of
 
 

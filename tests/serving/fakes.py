@@ -14,7 +14,7 @@ from penstock.flavors import Predictor
 from penstock.loading import LoadedModel, Proof
 from penstock.package import PackagedModel
 from penstock.payload import Payload, Tensors
-from penstock.serving.lanes import Batch
+from penstock.serving.batching.lanes import Batch
 
 Function = Callable[[Payload, Mapping[str, Any]], Payload]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from penstock.payload import as_object_array
 from penstock.signature.casts import Casting, cast
 from penstock.signature.types import Scalar
-from penstock.wire.rows import column_of
+from penstock.wire.json_rows import column_of
 
 FRAME, TENSOR = Casting.FRAME, Casting.TENSOR
 JSON = (FRAME, TENSOR)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from penstock.signature import AnyValue, ArrayOf, Field, MapOf, ObjectOf, Property, Scalar, Signature, TensorField, Type
 from penstock.signature.sample import sample_request
 from penstock.wire.formats import JSON
-from penstock.wire.requests import BodyReader
+from penstock.wire.mlflow.body_reader import BodyReader
 
 DTYPES = ["float32", "float64", "int64", "uint8", "bool", "U"]
 SCALARS = st.sampled_from(list(Scalar))

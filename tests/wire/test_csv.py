@@ -15,7 +15,7 @@ from penstock.errors import MalformedInput
 from penstock.payload import Table, as_object_array
 from penstock.signature import Casting, Field, Scalar, Schema, TensorField, conform
 from penstock.wire.csv import decode_csv, decode_plain, guess_column
-from penstock.wire.frames import read_csv
+from penstock.wire.mlflow.frames import read_csv
 
 TEXT = (Field("a", Scalar.STRING), Field("b", Scalar.STRING))
 

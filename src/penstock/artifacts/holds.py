@@ -16,7 +16,7 @@ ORIGIN = "origin.json"  # beside a package in the cache: what it was fetched as
 _MOST_PENDING = 16
 
 
-class Hold:
+class PackageHold:
     """Keeps a cached package where it is, until it is closed or forgotten."""
 
     __slots__ = ("_descriptor",)
@@ -34,13 +34,13 @@ class Hold:
     __del__ = close
 
     def __repr__(self) -> str:
-        return f"<Hold {'closed' if self._descriptor is None else 'on a cached package'}>"
+        return f"<PackageHold {'closed' if self._descriptor is None else 'on a cached package'}>"
 
 
-def hold(package: Path) -> Hold:
+def hold(package: Path) -> PackageHold:
     """A hold on the package at a path, if that lies in a cache; elsewhere it holds nothing."""
     entry = package.parent
-    taken = _take(entry) if (entry / ORIGIN).is_file() else Hold()
+    taken = _take(entry) if (entry / ORIGIN).is_file() else PackageHold()
     with _GUARD:
         left = _PENDING.pop(str(package), None)
     if left is not None:
@@ -82,15 +82,15 @@ def lock(descriptor: int, *, shared: bool = False, wait: bool = True) -> bool:
     return True
 
 
-def _take(entry: Path) -> Hold:
+def _take(entry: Path) -> PackageHold:
     try:
         descriptor = os.open(entry, os.O_RDONLY)
     except OSError:  # gone; or a directory, on Windows
-        return Hold()
+        return PackageHold()
     lock(descriptor, shared=True, wait=False)
-    return Hold(descriptor)
+    return PackageHold(descriptor)
 
 
 # All mutable state: holds that nobody has taken over yet, by the package's path, the oldest first.
 _GUARD = threading.Lock()
-_PENDING: dict[str, Hold] = {}
+_PENDING: dict[str, PackageHold] = {}

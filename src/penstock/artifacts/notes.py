@@ -18,7 +18,7 @@ _FOLDER = "resolutions"
 T = TypeVar("T")
 
 
-class Note:
+class CacheNote:
     """One of them. Reading and writing it never fails: at worst there is nothing to recall.
 
     `names` says what it is about, in people's words, without credentials, which may change.
@@ -55,8 +55,10 @@ class Note:
                 self._complained = True
                 log.warning(
                     "What is said of %s cannot be kept in %s for a start without it: %s.",
-                    self, os.path.dirname(self.path), error.strerror or error,
-                )  # fmt: skip
+                    self,
+                    os.path.dirname(self.path),
+                    error.strerror or error,
+                )
             return False
         self._complained = False
         return True
@@ -65,4 +67,4 @@ class Note:
         return " of ".join(reversed(self.names.values()))
 
     def __repr__(self) -> str:
-        return f"<Note on {self}>"
+        return f"<CacheNote on {self}>"

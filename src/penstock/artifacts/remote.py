@@ -12,10 +12,10 @@ from functools import partial
 from pathlib import Path
 
 from penstock.artifacts.cache import PackageCache
-from penstock.artifacts.remote_files import RemoteFiles
 from penstock.errors import PackageNotFound, SealBroken
 from penstock.package import PackagedModel
 from penstock.package.seal import SEAL, listing
+from penstock.storage.object_store import RemoteFiles
 
 SEAL_LIMIT = 16 * 1024 * 1024
 

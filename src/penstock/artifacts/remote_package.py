@@ -18,12 +18,12 @@ from typing import Any
 
 from penstock.artifacts.cache import DIGEST, PackageCache
 from penstock.artifacts.holds import ORIGIN
-from penstock.artifacts.notes import Note
+from penstock.artifacts.notes import CacheNote
 from penstock.artifacts.remote import SEAL_LIMIT, download_sealed, identity_of
-from penstock.artifacts.remote_files import Listed, RemoteFiles
 from penstock.errors import PackageNotFound, RegistryDenied, RegistryUnavailable
 from penstock.manifest import FILE_NAME as MANIFEST
 from penstock.package.seal import SEAL
+from penstock.storage.object_store import Listed, RemoteFiles
 
 log = logging.getLogger("penstock.artifacts")
 
@@ -52,7 +52,7 @@ class RemotePackage:
         self.url = url.rstrip("/")
         self._files = RemoteFiles(self.url)
         self._cache = cache
-        self._note = Note(cache.root, url=self.url)
+        self._note = CacheNote(cache.root, url=self.url)
 
     def fetch(self) -> Path:
         """A local copy of what is there now, verified; nothing is copied where the cache has it."""
@@ -73,8 +73,10 @@ class RemotePackage:
             path = self._cache.fetch(kept.identity, kept.name, partial(_refuse, error), digest=kept.digest)
             log.warning(
                 "%s cannot be asked; what was there on %s UTC is taken from the cache. %s",
-                self.url, f"{seen_at:%Y-%m-%d %H:%M:%S}", error,
-            )  # fmt: skip
+                self.url,
+                f"{seen_at:%Y-%m-%d %H:%M:%S}",
+                error,
+            )
             return path
 
     def _look(self) -> tuple[_Kept, Callable[[Path], None]]:
@@ -87,8 +89,9 @@ class RemotePackage:
             raise PackageNotFound(f"There is no package at {self.url}: its {SEAL} lists no {MANIFEST} file.")
         digest = hashlib.sha256(seal).hexdigest()
         return (
-            _Kept(identity_of(digest), digest[:12], digest), partial(download_sealed, self._files, self.url, digest)
-        )  # fmt: skip
+            _Kept(identity_of(digest), digest[:12], digest),
+            partial(download_sealed, self._files, self.url, digest),
+        )
 
     def _look_by_listing(self) -> tuple[_Kept, Callable[[Path], None]]:
         try:

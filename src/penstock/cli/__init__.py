@@ -19,17 +19,20 @@ from penstock.errors import ConfigError, PenstockError, SchemaMismatch, SchemaVi
 # Command -> where it lives, and its line in `penstock --help`, so that help imports none of them.
 _COMMANDS = {
     "serve": ("penstock.cli.serve:serve", "Serve models over HTTP."),
-    "score": ("penstock.cli.score:score", "Score files with a model."),
+    "score": ("penstock.cli.score.command:score", "Score files with a model."),
     "package": ("penstock.cli.package:package", "Make packages: sklearn, onnx, python, convert, lock."),
     "inspect": ("penstock.cli.inspect:inspect", "Show what is in a package."),
     "verify": ("penstock.cli.inspect:verify", "Check a package: seal, load, answers."),
-    "registry": ("penstock.cli.registry:registry", "Register, promote and roll back versions."),
+    "registry": ("penstock.cli.registry.commands:registry", "Register, promote and roll back versions."),
     "env": ("penstock.cli.env:env", "Build, list and remove environments for models."),
     "image": ("penstock.cli.image:image", "Write a build context for an image with a model in it."),
-    "doctor": ("penstock.cli.doctor:doctor", "Check this machine for what a server needs, and say what to change."),
+    "doctor": (
+        "penstock.cli.doctor.command:doctor",
+        "Check this machine for what a server needs, and say what to change.",
+    ),
     "ping": ("penstock.cli.ping:ping", "Ask the server of this machine whether it lives."),
     "config": ("penstock.cli.config:config", "Show the settings and where they come from."),
-    "demo": ("penstock.cli.demo:demo", "See it all work, on sample models."),
+    "demo": ("penstock.cli.demo.command:demo", "See it all work, on sample models."),
     "version": ("penstock.cli.version:version", "Show the version."),
 }
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from penstock.cli.settings import config_option, given, settings_options
+from penstock.cli.setting_flags import config_option, given, settings_options
 from penstock.config import Origins, ServerSettings, Settings, load_settings, origins_of, variable_of
 
 

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penstock.cli.environments import builds_environments, environments_of
-from penstock.cli.settings import config_option, given, settings_options
+from penstock.cli.environment_options import builds_environments, environments_of
+from penstock.cli.setting_flags import config_option, given, settings_options
 from penstock.config import Settings, load_settings
 
 if TYPE_CHECKING:
     from penstock.environments import Entry
     from penstock.registry import Registry
-    from penstock.registry.reference import ModelReference
+    from penstock.registry.references import ModelReference
 
 # What `build` reads of the settings; the others are for serving.
 _READ = ("registry", "artifacts", "cache", "wheels", "flavor", "trust_code", "strict_env")
@@ -52,7 +52,7 @@ def build(models: tuple[str, ...], file: Path | None, **flags: Any) -> None:
       penstock env build fraud models:/churn@canary --trust-code
       penstock env build ./model --wheels ./wheels
     """
-    from penstock.cli.assembly import parse_models, registry_of
+    from penstock.assembly.gateway import parse_models, registry_of
     from penstock.logs import set_up_logging
     from penstock.package import PackagedModel
 
@@ -89,7 +89,7 @@ def _packages(
 ) -> Iterator[tuple[str, Callable[[], Path]]]:
     """Each model's name, those that a pattern stands for now among them, and how its package is had."""
     from penstock.registry.names import usable_name
-    from penstock.registry.reference import ModelReference
+    from penstock.registry.references import ModelReference
 
     for reference in references:
         if not reference.is_pattern:
@@ -102,7 +102,7 @@ def _packages(
 
 
 def _fetched(settings: Settings, reference: ModelReference, registry: Registry | None) -> Path:
-    from penstock.cli.assembly import fetch_now
+    from penstock.assembly.gateway import fetch_now
 
     return fetch_now(settings, reference, registry)[1]
 
@@ -141,8 +141,13 @@ def list_(as_json: bool) -> None:
 
 
 @env.command()
-@click.option("--unused-for", default="30d", show_default=True, metavar="TIME",
-              help="Remove those that nobody has used for so long: 30d, 12h.")  # fmt: skip
+@click.option(
+    "--unused-for",
+    default="30d",
+    show_default=True,
+    metavar="TIME",
+    help="Remove those that nobody has used for so long: 30d, 12h.",
+)
 @click.option("--all", "everything", is_flag=True, help="Remove all that are not in use, and what uv has downloaded.")
 def prune(unused_for: str, everything: bool) -> None:
     """Remove environments that are not used any more. One that a running process uses stays.

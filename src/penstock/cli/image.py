@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 import penstock
-from penstock.cli.models import registry_option
+from penstock.cli.model_argument import registry_option
 
 if TYPE_CHECKING:
     from penstock.environments.requirements import Wanted
@@ -25,9 +25,12 @@ if TYPE_CHECKING:
 @click.option("--base", help="The image to build on. Default: this release's, for ONNX alone where that will do.")
 @click.option("--trust-code", is_flag=True, help="The image may run the package's code; needed where it carries any.")
 @click.option(
-    "--requirements/--no-requirements", "install", default=True, show_default=True,
+    "--requirements/--no-requirements",
+    "install",
+    default=True,
+    show_default=True,
     help="Install what the package lists, as far as an environment of its own would have it.",
-)  # fmt: skip
+)
 @registry_option
 def image(
     model: str, output: Path, name: str | None, base: str | None, trust_code: bool, install: bool, registry: str
@@ -42,11 +45,11 @@ def image(
       penstock image ./model -o build && docker build -t fraud:1 build
       penstock image models:/fraud@champion -o build --registry http://mlflow:5000
     """
-    from penstock.cli.models import fetch
+    from penstock.cli.model_argument import fetch
     from penstock.errors import CodeNotTrusted, PackageExists
     from penstock.package import PackagedModel
     from penstock.package.directory import new_directory
-    from penstock.registry.reference import parse_reference
+    from penstock.registry.references import parse_reference
 
     served_as = name or parse_reference(model).served_as
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", served_as):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penstock.cli.environments import env_manager_option, own_environment, wheels_option
-from penstock.cli.models import fetch, load_directory, registry_if_needed
+from penstock.cli.environment_options import env_manager_option, own_environment, wheels_option
+from penstock.cli.model_argument import fetch, load_directory, registry_if_needed
 
 if TYPE_CHECKING:
     from penstock.package import PackagedModel
@@ -190,8 +190,11 @@ def _table(title: str, rows: list[dict[str, Any]]) -> Any:
 @click.option(
     "--trust-code/--no-trust-code", envvar="PENSTOCK_TRUST_CODE", help="Load a package that runs code of its own."
 )
-@click.option("--strict-env/--no-strict-env", envvar="PENSTOCK_STRICT_ENV",
-              help="Refuse a model made with another minor version of its library.")  # fmt: skip
+@click.option(
+    "--strict-env/--no-strict-env",
+    envvar="PENSTOCK_STRICT_ENV",
+    help="Refuse a model made with another minor version of its library.",
+)
 @env_manager_option
 @wheels_option
 def verify(

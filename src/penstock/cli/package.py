@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from penstock.cli.environments import environments_of, wheels_option
+from penstock.cli.environment_options import environments_of, wheels_option
 
 if TYPE_CHECKING:
     from penstock.package import PackagedModel
@@ -29,15 +29,27 @@ def package() -> None:
 
 def _common(command: F) -> F:
     for option in (
-        click.option("--example", type=click.Path(path_type=Path), required=True, metavar="FILE",
-                     help="Rows as callers will send them: .csv, .parquet, or .json with a request body."),
-        click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="DIR",
-                     help="The new package."),
-        click.option("--requirement", "requirements", multiple=True, metavar="SPEC",
-                     help="A requirement to note besides those found. May be repeated."),
-        click.option("--lock", is_flag=True,
-                     help="Pin all requirements with hashes, as penstock package lock does afterwards."),
-    ):  # fmt: skip
+        click.option(
+            "--example",
+            type=click.Path(path_type=Path),
+            required=True,
+            metavar="FILE",
+            help="Rows as callers will send them: .csv, .parquet, or .json with a request body.",
+        ),
+        click.option(
+            "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="DIR", help="The new package."
+        ),
+        click.option(
+            "--requirement",
+            "requirements",
+            multiple=True,
+            metavar="SPEC",
+            help="A requirement to note besides those found. May be repeated.",
+        ),
+        click.option(
+            "--lock", is_flag=True, help="Pin all requirements with hashes, as penstock package lock does afterwards."
+        ),
+    ):
         command = option(command)
     return command
 
@@ -45,16 +57,30 @@ def _common(command: F) -> F:
 @package.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @_common
-@click.option("--predict-fn", default="predict", show_default=True,
-              type=click.Choice(["predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba"]),
-              help="The method that answers.")  # fmt: skip
-@click.option("--format", "serialization", default="auto", show_default=True,
-              type=click.Choice(["auto", "skops", "cloudpickle"]),
-              help="auto: skops (data only) where every type is known to be safe, else cloudpickle.")  # fmt: skip
+@click.option(
+    "--predict-fn",
+    default="predict",
+    show_default=True,
+    type=click.Choice(["predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba"]),
+    help="The method that answers.",
+)
+@click.option(
+    "--format",
+    "serialization",
+    default="auto",
+    show_default=True,
+    type=click.Choice(["auto", "skops", "cloudpickle"]),
+    help="auto: skops (data only) where every type is known to be safe, else cloudpickle.",
+)
 def sklearn(
-    model: Path, example: Path, output: Path, requirements: tuple[str, ...], lock: bool, predict_fn: str,
+    model: Path,
+    example: Path,
+    output: Path,
+    requirements: tuple[str, ...],
+    lock: bool,
+    predict_fn: str,
     serialization: str,
-) -> None:  # fmt: skip
+) -> None:
     """Package a fitted scikit-learn estimator from a .joblib, .pkl or .skops file.
 
     Reading a .joblib or .pkl file runs the code inside: do it with your own files.
@@ -63,7 +89,7 @@ def sklearn(
     Example:
       penstock package sklearn model.joblib --example rows.csv -o ./model
     """
-    from penstock.flavors.sklearn import read_estimator
+    from penstock.flavors.sklearn.flavor import read_estimator
 
     estimator = read_estimator(model)
     _save(estimator, output, example, requirements, lock, predict_fn=predict_fn, serialization=serialization)
@@ -90,16 +116,36 @@ def onnx(model: Path, example: Path, output: Path, requirements: tuple[str, ...]
 @click.argument("source", type=click.Path(path_type=Path))
 @_common
 @click.option("--entry", metavar="NAME", help="The function or class in it. Default: predict, else Model.")
-@click.option("--artifact", "artifacts", multiple=True, metavar="NAME=PATH",
-              help="A file or directory that the code finds as context.artifacts[NAME]. May be repeated.")  # fmt: skip
-@click.option("--code", multiple=True, type=click.Path(path_type=Path), metavar="PATH",
-              help="A module or package that the code imports. May be repeated.")  # fmt: skip
-@click.option("--batchable", is_flag=True,
-              help="Each row's answer depends on that row alone, so requests may be predicted together.")  # fmt: skip
+@click.option(
+    "--artifact",
+    "artifacts",
+    multiple=True,
+    metavar="NAME=PATH",
+    help="A file or directory that the code finds as context.artifacts[NAME]. May be repeated.",
+)
+@click.option(
+    "--code",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="A module or package that the code imports. May be repeated.",
+)
+@click.option(
+    "--batchable",
+    is_flag=True,
+    help="Each row's answer depends on that row alone, so requests may be predicted together.",
+)
 def python(
-    source: Path, example: Path, output: Path, requirements: tuple[str, ...], lock: bool, entry: str | None,
-    artifacts: tuple[str, ...], code: tuple[Path, ...], batchable: bool,
-) -> None:  # fmt: skip
+    source: Path,
+    example: Path,
+    output: Path,
+    requirements: tuple[str, ...],
+    lock: bool,
+    entry: str | None,
+    artifacts: tuple[str, ...],
+    code: tuple[Path, ...],
+    batchable: bool,
+) -> None:
     """Package a Python file that predicts: a function, or a class with load(context) and predict(inputs, params).
 
     \b
@@ -111,9 +157,7 @@ def python(
     if source.suffix != ".py":
         raise PackagingFailed(f"{source} is not named .py.")
     places = dict(_pair(text) for text in artifacts)
-    _save(
-        source, output, example, requirements, lock, entry=entry, artifacts=places, code=code, batchable=batchable
-    )  # fmt: skip
+    _save(source, output, example, requirements, lock, entry=entry, artifacts=places, code=code, batchable=batchable)
 
 
 @package.command()
@@ -138,8 +182,11 @@ def convert(source: Path, output: Path) -> None:
 @click.argument("source", metavar="PACKAGE", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="DIR", help="The new package.")
 @wheels_option
-@click.option("--trust-code/--no-trust-code", envvar="PENSTOCK_TRUST_CODE",
-              help="Allow distributions without wheels, whose code runs to tell what they need.")  # fmt: skip
+@click.option(
+    "--trust-code/--no-trust-code",
+    envvar="PENSTOCK_TRUST_CODE",
+    help="Allow distributions without wheels, whose code runs to tell what they need.",
+)
 def lock(source: Path, output: Path, wheels: str | None, trust_code: bool) -> None:
     """Pin what a package needs: every distribution, with its version and the hashes of its files.
 
@@ -172,7 +219,7 @@ def _pair(text: str) -> tuple[str, Path]:
 
 
 def _save(model: Any, output: Path, example: Path, requirements: tuple[str, ...], lock: bool, **how: Any) -> None:
-    from penstock.cli.examples import read_example_file
+    from penstock.cli.example_option import read_example_file
     from penstock.package.save import save_model
 
     payload, params = read_example_file(example)

@@ -15,8 +15,8 @@ from typing import Any
 
 import click
 
-from penstock.cli.environments import builds_environments
-from penstock.cli.settings import config_option, given, settings_options
+from penstock.cli.environment_options import builds_environments
+from penstock.cli.setting_flags import config_option, given, settings_options
 from penstock.config import Settings, load_settings
 from penstock.errors import ConfigError
 
@@ -26,18 +26,28 @@ log = logging.getLogger("penstock.cli")
 @click.command(context_settings={"help_option_names": ["--help"]})  # -h is the host, as in MLflow
 @click.argument("models", nargs=-1, metavar="MODEL...")
 @click.option(
-    "-m", "--model-uri", "--models", "model_uri", multiple=True, metavar="MODEL",
+    "-m",
+    "--model-uri",
+    "--models",
+    "model_uri",
+    multiple=True,
+    metavar="MODEL",
     help="A model, as mlflow models serve takes it, or a pattern of names; may be repeated.",
-)  # fmt: skip
+)
 @config_option
 @click.option("--no-conda", is_flag=True, help="The same as --env-manager local, as in MLflow.")
 @click.option("--install-mlflow", is_flag=True, help="Accepted for MLflow's sake: Penstock needs no MLflow.")
 @click.option("--enable-mlserver", is_flag=True, help="Refused: Penstock is the server, and MLServer is not used.")
 @settings_options(leave_out=("models",))
 def serve(
-    models: tuple[str, ...], model_uri: tuple[str, ...], file: Path | None,
-    no_conda: bool, install_mlflow: bool, enable_mlserver: bool, **flags: Any,
-) -> None:  # fmt: skip
+    models: tuple[str, ...],
+    model_uri: tuple[str, ...],
+    file: Path | None,
+    no_conda: bool,
+    install_mlflow: bool,
+    enable_mlserver: bool,
+    **flags: Any,
+) -> None:
     """Serve one or more models over HTTP until told to stop.
 
     MODEL is a package's directory, the URL of one in an object store (s3://…, gs://…), or a name in the registry: NAME
@@ -72,9 +82,9 @@ def serve(
       curl localhost:8080/invocations -H 'Content-Type: application/json' \\
            -d '{"dataframe_split": {"columns": ["a", "b"], "data": [[1, 2]]}}'
     """
-    from penstock.cli.observing import why_untraced
+    from penstock.assembly.observers import why_untraced
+    from penstock.http.run import bind
     from penstock.logs import set_up_logging
-    from penstock.server.run import bind
 
     values = given(flags)
     _check_mlflow_flags(values, no_conda, install_mlflow, enable_mlserver)
@@ -92,7 +102,7 @@ def serve(
     if untraced:
         logging.getLogger("penstock").warning(untraced)
         settings = settings.model_copy(update={"otlp_endpoint": None})
-    from penstock.cores import usable_cores
+    from penstock.machine.cores import usable_cores
 
     settings = settings.model_copy(update={"workers": settings.workers or usable_cores()})
     with ExitStack() as sockets:  # before anything is loaded: a busy port is known at once
@@ -106,15 +116,15 @@ def serve(
 
 
 async def _run(settings: Settings, bound: socket.socket, admin: socket.socket | None) -> None:
-    from penstock.server.run import url_of
+    from penstock.http.run import url_of
 
     say = partial(announce, admin=None if admin is None else url_of(admin))
     if settings.workers == 1:
-        from penstock.cli.assembly import serve_forever
+        from penstock.assembly.gateway import serve_forever
 
         await serve_forever(settings, bound, say, admin)
     else:
-        from penstock.cli.workers import supervise
+        from penstock.assembly.workers import supervise
 
         await supervise(settings, bound, say, admin)
 

@@ -26,14 +26,14 @@ def main(channel: int, counts: int, *listeners: int) -> None:
 
 
 async def _run(end: socket.socket, counts: int, listener: socket.socket, admin: socket.socket | None = None) -> None:
-    from penstock.server.control import Begin, Channel
+    from penstock.server.workers.messages import Channel, StartWorker
 
     channel = await Channel.over(end)
     begin = await channel.receive()
-    if not isinstance(begin, Begin):
+    if not isinstance(begin, StartWorker):
         return  # the supervisor is gone already
     sys.path[:] = begin.import_path
-    from penstock.cli.workers import run_worker
+    from penstock.assembly.workers import run_worker
     from penstock.config import ServerSettings
     from penstock.logs import set_up_logging
 

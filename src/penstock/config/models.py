@@ -56,7 +56,7 @@ def take_tables(path: Path, content: dict[str, Any]) -> dict[str, dict[str, Any]
 def _entry(path: Path, name: str, table: Any) -> str:
     """A checked table as NAME=MODEL. Raises ConfigError, which names the file, the model and the key."""
     from penstock.registry import check_name  # here, since it brings numpy along
-    from penstock.registry.reference import is_pattern, parse_reference
+    from penstock.registry.references import is_pattern, parse_reference
 
     where = in_table(path, name)
     if not isinstance(table, dict):

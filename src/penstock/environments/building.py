@@ -22,7 +22,7 @@ from penstock.environments.interpreters import Interpreter, choose, installed_in
 from penstock.environments.locked import LOCK, Lock, parse_lock
 from penstock.environments.requirements import HOST_NEEDS, Wanted, read_wanted
 from penstock.environments.resolving import complete_lock, resolve
-from penstock.environments.store import Entry, Store, interpreter_of
+from penstock.environments.store import Entry, EnvironmentStore, interpreter_of
 from penstock.environments.uv import Uv, find_uv
 from penstock.errors import DependencyMissing, EnvironmentUnbuildable, PackageInvalid
 from penstock.package import PackagedModel
@@ -56,7 +56,7 @@ class Environments:
     def __init__(
         self, root: Path, *, wheels: Path | None = None, kept: int = KEPT, program: Callable[[], Path] = find_uv
     ) -> None:
-        self._store = Store(root.absolute())
+        self._store = EnvironmentStore(root.absolute())
         self._wheels = None if wheels is None else wheels.absolute()
         self._kept = kept
         self._program = program
@@ -183,23 +183,44 @@ class Environments:
         failed = f"The environment of {name} cannot be built"
         uv = self.uv()
         began = time.perf_counter()
-        log.info("%s: building its environment: Python %s and %d distributions.", name, interpreter.version,
-                 len(lock.pins))  # fmt: skip
+        log.info(
+            "%s: building its environment: Python %s and %d distributions.", name, interpreter.version, len(lock.pins)
+        )
         # Relocatable, since it is moved to its place when it is complete.
         uv.run(
-            ["venv", "--relocatable", "--no-project", "--allow-existing", "--python", str(interpreter.path),
-             str(directory)],
-            failed, keep_open=[held],
-        )  # fmt: skip
+            [
+                "venv",
+                "--relocatable",
+                "--no-project",
+                "--allow-existing",
+                "--python",
+                str(interpreter.path),
+                str(directory),
+            ],
+            failed,
+            keep_open=[held],
+        )
         written = directory / LOCK
         written.write_text(lock.text, encoding="utf-8")
         python = interpreter_of(directory)
         only = ["--only-binary", ":all:"] if wanted.wheels_only else []
         uv.run(
-            ["pip", "install", "--python", str(python), "--require-hashes", "--no-deps", "--compile-bytecode", *only,
-             *uv.sources, "--requirements", str(written)],
-            failed, keep_open=[held],
-        )  # fmt: skip
+            [
+                "pip",
+                "install",
+                "--python",
+                str(python),
+                "--require-hashes",
+                "--no-deps",
+                "--compile-bytecode",
+                *only,
+                *uv.sources,
+                "--requirements",
+                str(written),
+            ],
+            failed,
+            keep_open=[held],
+        )
         _check(python, failed)
         log.info("%s: its environment is built, in %.1f s.", name, time.perf_counter() - began)
         self._make_room()
@@ -235,9 +256,13 @@ def _check(python: Path, failed: str) -> None:
     try:
         done = subprocess.run(
             [python, "-I", "-c", f"import {', '.join(modules)}"],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=_CHECK_SECONDS,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_CHECK_SECONDS,
             check=False,
-        )  # fmt: skip
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EnvironmentUnbuildable(f"{failed}: its Python does not start: {clipped(str(error))}.") from None
     if done.returncode:

@@ -38,10 +38,23 @@ FLAVOR_NEEDS: Mapping[str, tuple[str, ...]] = {
 # What a data-only package may have without anybody's trust.
 REVIEWED = frozenset(
     {
-        "cloudpickle", "joblib", "narwhals", "numpy", "onnx", "onnxruntime", "onnxruntime-gpu", "orjson", "pandas",
-        "pyarrow", "pyyaml", "scikit-learn", "scipy", "skops", "threadpoolctl",
+        "cloudpickle",
+        "joblib",
+        "narwhals",
+        "numpy",
+        "onnx",
+        "onnxruntime",
+        "onnxruntime-gpu",
+        "orjson",
+        "pandas",
+        "pyarrow",
+        "pyyaml",
+        "scikit-learn",
+        "scipy",
+        "skops",
+        "threadpoolctl",
     }
-)  # fmt: skip
+)
 # MLflow lists itself in every package. Where Penstock loads the artifact itself, it is never imported.
 _MLFLOW = frozenset({"mlflow", "mlflow-skinny", "mlflow-tracing"})
 _TOOLS = frozenset({"pip", "setuptools", "wheel"})
@@ -53,8 +66,21 @@ _LINE = re.compile(rf"({_NAME.pattern})\s*(?:\[[A-Za-z0-9._,\s-]*\])?({_VERSIONS
 _HASH = re.compile(r"sha256:[0-9a-f]{64}")
 _LONGEST = 500
 # Options that say where distributions come from or which of them to prefer, with a value or without.
-_SOURCES = ("-i", "--index-url", "--extra-index-url", "--no-index", "-f", "--find-links", "--trusted-host", "--pre",
-            "--prefer-binary", "--no-binary", "--only-binary", "--use-feature", "--require-hashes")  # fmt: skip
+_SOURCES = (
+    "-i",
+    "--index-url",
+    "--extra-index-url",
+    "--no-index",
+    "-f",
+    "--find-links",
+    "--trusted-host",
+    "--pre",
+    "--prefer-binary",
+    "--no-binary",
+    "--only-binary",
+    "--use-feature",
+    "--require-hashes",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ class Entry:
         return self.path.name
 
 
-class Store:
+class EnvironmentStore:
     """Entries under a directory. Safe to use from several threads and processes; without locks (Windows, odd file
     systems) two may make the same entry, and one of them wins."""
 
@@ -175,7 +175,7 @@ class Store:
         )
 
     def __repr__(self) -> str:
-        return f"<Store {self.root}, {len(self._held)} in use>"
+        return f"<EnvironmentStore {self.root}, {len(self._held)} in use>"
 
 
 def interpreter_of(entry: Path) -> Path:

@@ -66,9 +66,15 @@ class Uv:
         try:
             process = subprocess.Popen(
                 [str(self.program), "--no-progress", "--color", "never", *arguments],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self.directory,
-                env=self._environment(), pass_fds=keep_open, text=True, errors="replace",
-            )  # fmt: skip
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=self.directory,
+                env=self._environment(),
+                pass_fds=keep_open,
+                text=True,
+                errors="replace",
+            )
         except OSError as error:
             raise EnvironmentUnbuildable(f"{failed}: uv cannot be started: {error.strerror}.") from None
         with process:
@@ -117,11 +123,15 @@ _HINTS = (
     (r"No space left|os error (28|27|122)\b|[Qq]uota", "Make room, for example with: penstock env prune"),
     (r"ermission denied|Read-only file system", "Name a directory that can be written with PENSTOCK_CACHE."),
     (r"Hash mismatch", "The files are not those that the package was locked with. Do not use them unseen."),
-    (r"no (usable )?wheels|building from source is disabled|no-build|source distribution",
-     "Only wheels are installed, unless --trust-code allows distributions to be built, which runs their code."),
-    (r"Failed to (fetch|download|extract)|error sending request|dns error|timed out|connection|Connect|Network",
-     "Is the package index reachable? UV_DEFAULT_INDEX names another one, --wheels DIR a directory to use instead."),
-)  # fmt: skip
+    (
+        r"no (usable )?wheels|building from source is disabled|no-build|source distribution",
+        "Only wheels are installed, unless --trust-code allows distributions to be built, which runs their code.",
+    ),
+    (
+        r"Failed to (fetch|download|extract)|error sending request|dns error|timed out|connection|Connect|Network",
+        "Is the package index reachable? UV_DEFAULT_INDEX names another one, --wheels DIR a directory to use instead.",
+    ),
+)
 
 
 def summary(errors: str) -> str:

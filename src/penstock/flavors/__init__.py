@@ -30,8 +30,8 @@ __all__ = [
 # Name -> where it lives; imported when asked for. The order is the order of preference.
 _TABLE = {
     "onnx": "penstock.flavors.onnx:OnnxFlavor",
-    "sklearn": "penstock.flavors.sklearn:SklearnFlavor",
-    PYTHON_FUNCTION: "penstock.flavors.pyfunc:PyfuncFlavor",
+    "sklearn": "penstock.flavors.sklearn.flavor:SklearnFlavor",
+    PYTHON_FUNCTION: "penstock.flavors.python.flavor:PyfuncFlavor",
 }
 _NATIVE_LOADERS = {"mlflow.onnx": "onnx", "mlflow.sklearn": "sklearn"}
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from penstock.artifacts import Hold, PackageCache, default_cache, hold
+from penstock.artifacts import PackageCache, PackageHold, default_cache, hold
 from penstock.flavors import Predictor
 from penstock.loading.proof import Proof, prove
 from penstock.package import PackagedModel
@@ -20,7 +20,7 @@ from penstock.signature import Signature
 
 if TYPE_CHECKING:  # a model process loads packages, and has no registry
     from penstock.registry.interface import ModelVersion, Registry
-    from penstock.registry.reference import ModelReference
+    from penstock.registry.references import ModelReference
 
 __all__ = [
     "LoadOptions",
@@ -60,7 +60,7 @@ class LoadedModel:
     predictor: Predictor
     proof: Proof
     override: str | None = None  # the flavor that was asked for, where it is not the package's own choice
-    hold: Hold = field(default_factory=Hold, repr=False, compare=False)
+    hold: PackageHold = field(default_factory=PackageHold, repr=False, compare=False)
 
     @property
     def flavor(self) -> str:
@@ -119,7 +119,7 @@ def load_package(package: PackagedModel, options: LoadOptions = _DEFAULTS, *, ti
         raise
 
 
-def _load(package: PackagedModel, options: LoadOptions, held: Hold, timed: Timed) -> LoadedModel:
+def _load(package: PackagedModel, options: LoadOptions, held: PackageHold, timed: Timed) -> LoadedModel:
     with timed("verify"):
         package.verify()
     if options.strict_env:
@@ -128,8 +128,11 @@ def _load(package: PackagedModel, options: LoadOptions, held: Hold, timed: Timed
         if library.differs:
             log.warning(
                 "%s was made with %s %s; installed is %s. Its answers may differ.",
-                package.path.name, library.name, library.packaged, library.installed or "none",
-            )  # fmt: skip
+                package.path.name,
+                library.name,
+                library.packaged,
+                library.installed or "none",
+            )
     with timed("load"):
         predictor = package.load(trust_code=options.trust_code, flavor=options.flavor, threads=options.threads)
     try:

@@ -16,8 +16,8 @@ from penstock.flavors import Predictor
 from penstock.package import Example, PackagedModel, answers_differ
 from penstock.payload import Array, Params, Payload, Table, Tensors, Value, join
 from penstock.signature import Field, Scalar, Signature, conform_params, is_tensor_schema
-from penstock.wire.answers import answer_value, encode_answer
-from penstock.wire.invocations import parse_json
+from penstock.wire.mlflow.answers import answer_value, encode_answer
+from penstock.wire.mlflow.invocations import parse_json
 
 _PROOF_ROWS = 8
 

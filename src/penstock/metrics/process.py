@@ -22,9 +22,9 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from penstock import __version__
+from penstock.metrics.aggregate import Family
 from penstock.metrics.numbers import Distribution
 from penstock.metrics.versions import SECONDS, VersionMetrics, Versions
-from penstock.tallies import Family
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -87,17 +87,26 @@ class Metrics:
             "load_failures", "Versions refused, by the code of the error.", "model", "reason"
         )
         self.load_seconds = Histogram(
-            "penstock_load_seconds", "Time to fetch, load and prove a version.", ("model",), registry=self.registry,
+            "penstock_load_seconds",
+            "Time to fetch, load and prove a version.",
+            ("model",),
+            registry=self.registry,
             buckets=_LOAD_SECONDS,
-        )  # fmt: skip
+        )
         self.load_stage_seconds = Histogram(
-            "penstock_load_stage_seconds", "Time by step of a load, and how it went; with several workers, in each.",
-            ("model", "stage", "outcome"), registry=self.registry, buckets=_LOAD_SECONDS,
-        )  # fmt: skip
+            "penstock_load_stage_seconds",
+            "Time by step of a load, and how it went; with several workers, in each.",
+            ("model", "stage", "outcome"),
+            registry=self.registry,
+            buckets=_LOAD_SECONDS,
+        )
         self.swap_seconds = Histogram(
-            "penstock_swap_seconds", "Time from the registry's naming of another version to that version's answering.",
-            ("model",), registry=self.registry, buckets=_LOAD_SECONDS,
-        )  # fmt: skip
+            "penstock_swap_seconds",
+            "Time from the registry's naming of another version to that version's answering.",
+            ("model",),
+            registry=self.registry,
+            buckets=_LOAD_SECONDS,
+        )
         self.swap_failing = self._gauge(
             "swap_failing",
             "1 while the version that the registry names cannot be served, and another one answers.",
@@ -163,9 +172,16 @@ class Metrics:
     def forget_model(self, model: str) -> None:
         """Drops what is counted of a model as a whole: it is served no more."""
         for metric in (
-            self.loads, self.load_failures, self.load_seconds, self.load_stage_seconds,
-            self.swaps, self.swap_seconds, self.swap_failing, self.registry_success, self.registry_errors,
-        ):  # fmt: skip
+            self.loads,
+            self.load_failures,
+            self.load_seconds,
+            self.load_stage_seconds,
+            self.swaps,
+            self.swap_seconds,
+            self.swap_failing,
+            self.registry_success,
+            self.registry_errors,
+        ):
             metric.remove_by_labels({"model": model})
 
     def describe_version(self, model: str, version: str, *, digest: str, flavor: str, alias: str, state: str) -> None:

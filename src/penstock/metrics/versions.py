@@ -91,7 +91,10 @@ def _all(name: str) -> Callable[[VersionMetrics], _Series]:
 FAMILIES = (
     _Family("requests", "counter", "Requests answered.", ("protocol", "outcome"), _each("outcomes")),
     _Family(
-        "request_seconds", "histogram", "Time from the first byte read to the answer handed over.", ("protocol",),
+        "request_seconds",
+        "histogram",
+        "Time from the first byte read to the answer handed over.",
+        ("protocol",),
         _each("request_seconds"),
     ),
     _Family("stage_seconds", "histogram", "Time by stage of a request.", ("stage",), _each("stages")),
@@ -102,8 +105,10 @@ FAMILIES = (
     _Family("queue_limit_rows", "gauge", "Rows that may wait for the model.", (), _one("queue_limit_rows")),
     _Family("in_flight_requests", "gauge", "Requests being worked on.", (), _one("in_flight")),
     _Family(
-        "in_flight_limit_requests", "gauge",
-        "Requests that may be worked on at once, by --max-wait and the rate at which they are answered.", (),
+        "in_flight_limit_requests",
+        "gauge",
+        "Requests that may be worked on at once, by --max-wait and the rate at which they are answered.",
+        (),
         _one("request_limit"),
     ),
     _Family(
@@ -111,7 +116,10 @@ FAMILIES = (
     ),
     _Family("model_processes", "gauge", "Processes of a version, by what they do.", ("state",), _each("processes")),
     _Family(
-        "model_process_restarts", "counter", "Processes of a version that ended and were started again.", (),
+        "model_process_restarts",
+        "counter",
+        "Processes of a version that ended and were started again.",
+        (),
         _all("process_restarts"),
     ),
     _Family(
@@ -120,7 +128,7 @@ FAMILIES = (
     _Family(
         "overloaded", "counter", "Requests refused with 429, by the limit they met.", ("limit",), _each("overloaded")
     ),
-)  # fmt: skip
+)
 
 
 class Versions(Collector):

@@ -8,8 +8,8 @@ from typing import Any
 
 from penstock.errors import PackagingFailed
 from penstock.flavors import Written
-from penstock.flavors.sklearn import SklearnFlavor, SklearnPredictor
-from penstock.flavors.trusted_types import untrusted
+from penstock.flavors.sklearn.flavor import SklearnFlavor, SklearnPredictor
+from penstock.flavors.sklearn.trusted_types import untrusted
 from penstock.manifest import PYTHON_FUNCTION
 from penstock.package.directory import new_directory
 from penstock.package.environment import REQUIREMENTS, write_environment
@@ -17,7 +17,7 @@ from penstock.package.example import answers_differ, record_expected
 from penstock.package.packaged import PackagedModel
 from penstock.package.save import finish, load_written, own_metadata
 from penstock.package.seal import list_files
-from penstock.wire.answers import answer_value
+from penstock.wire.mlflow.answers import answer_value
 
 
 def convert_to_skops(package: PackagedModel, path: str | Path) -> PackagedModel:

@@ -12,8 +12,8 @@ from penstock.errors import AnswerUnserializable, InputError, PackageInvalid, Pa
 from penstock.manifest import Manifest
 from penstock.payload import Params, Payload, Table, Tensors, Value
 from penstock.signature import conform, conform_params
-from penstock.wire.answers import as_json_value, dump_json, encode_answer, rows_of
-from penstock.wire.invocations import UNWRAPPED_KEYS, decode_json, parse_json
+from penstock.wire.mlflow.answers import as_json_value, dump_json, encode_answer, rows_of
+from penstock.wire.mlflow.invocations import UNWRAPPED_KEYS, decode_json, parse_json
 
 INPUT = "input_example.json"
 SERVING_INPUT = "serving_input_example.json"

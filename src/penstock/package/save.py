@@ -22,12 +22,12 @@ from penstock.errors import (
     PredictError,
 )
 from penstock.flavors import LoadContext, Predictor, Written, choose_flavor
-from penstock.flavors.code import lent_code
+from penstock.flavors.code_path import lent_code
 from penstock.flavors.frames import from_python, to_python
 from penstock.flavors.onnx import OnnxFlavor, OnnxPredictor
-from penstock.flavors.pyfunc import PyfuncFlavor
-from penstock.flavors.sklearn import CLOUDPICKLE, SklearnFlavor, SklearnPredictor, same_answers
-from penstock.flavors.trusted_types import untrusted
+from penstock.flavors.python.flavor import PyfuncFlavor
+from penstock.flavors.sklearn.flavor import CLOUDPICKLE, SklearnFlavor, SklearnPredictor, same_answers
+from penstock.flavors.sklearn.trusted_types import untrusted
 from penstock.manifest import FILE_NAME, FORMAT, PYTHON_FUNCTION, Manifest
 from penstock.package.directory import new_directory
 from penstock.package.environment import write_environment
@@ -36,7 +36,7 @@ from penstock.package.packaged import PackagedModel
 from penstock.package.seal import list_files, write_seal
 from penstock.payload import Payload, Table, Tensors, Value
 from penstock.signature import Casting, Signature, conform, infer_signature
-from penstock.wire.answers import answer_value
+from penstock.wire.mlflow.answers import answer_value
 
 EXAMPLE_ROWS = 20
 

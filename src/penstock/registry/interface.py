@@ -288,9 +288,17 @@ class Registry(ABC):
         raise self._unsupported("registering versions")
 
     def _move_alias(
-        self, name: str, alias: str, kind: MoveKind, to: str | None, *, expected: Expected, at: datetime, by: str,
+        self,
+        name: str,
+        alias: str,
+        kind: MoveKind,
+        to: str | None,
+        *,
+        expected: Expected,
+        at: datetime,
+        by: str,
         reason: str,
-    ) -> AliasMove:  # fmt: skip
+    ) -> AliasMove:
         """Moves the alias and writes the history line in one transaction; `from_version` is what it found there.
 
         Raises ModelNotFound, VersionNotFound where `to` is gone, AliasNotFound where there is nothing to remove,

@@ -11,7 +11,7 @@ from penstock.signature.difference import Change, changes
 
 
 @dataclass(frozen=True, slots=True)
-class Lineage:
+class VersionLineage:
     """Against `previous`, the version with the next lower number. `compatible` is None where one of the two has no
     signature; `breaks` says in words what would break callers."""
 
@@ -33,7 +33,7 @@ class Lineage:
         }
 
 
-def lineage(registry: Registry, version: ModelVersion) -> Lineage | None:
+def lineage(registry: Registry, version: ModelVersion) -> VersionLineage | None:
     """None for the first version. Raises what the registry raises."""
     earlier = [v for v in registry.versions(version.name) if int(v.version) < int(version.version)]
     if not earlier:
@@ -41,6 +41,6 @@ def lineage(registry: Registry, version: ModelVersion) -> Lineage | None:
     previous = earlier[-1]
     old, new = registry.signature(previous), registry.signature(version)
     if old is None or new is None:
-        return Lineage(previous.version, (), (), None)
+        return VersionLineage(previous.version, (), (), None)
     breaks = breaking_changes(old, new)
-    return Lineage(previous.version, tuple(changes(old, new)), tuple(breaks), not breaks)
+    return VersionLineage(previous.version, tuple(changes(old, new)), tuple(breaks), not breaks)

@@ -115,9 +115,17 @@ class MemoryRegistry(Registry):
             return version
 
     def _move_alias(
-        self, name: str, alias: str, kind: MoveKind, to: str | None, *, expected: Expected, at: datetime, by: str,
+        self,
+        name: str,
+        alias: str,
+        kind: MoveKind,
+        to: str | None,
+        *,
+        expected: Expected,
+        at: datetime,
+        by: str,
         reason: str,
-    ) -> AliasMove:  # fmt: skip
+    ) -> AliasMove:
         with self._writing():
             model = self._found(name, to)
             before = model.aliases.get(alias)

@@ -32,6 +32,8 @@ from penstock.errors import (
     VersionNotFound,
 )
 from penstock.manifest import Manifest
+from penstock.mlflow_api.artifact_sources import ArtifactSources
+from penstock.mlflow_api.client import MlflowCredentials, MlflowRestClient
 from penstock.registry.interface import (
     AliasMove,
     Expected,
@@ -44,8 +46,6 @@ from penstock.registry.interface import (
     no_version,
     refuse_if_moved,
 )
-from penstock.registry.mlflow_server import Access, TrackingServer
-from penstock.registry.mlflow_sources import Sources
 from penstock.registry.names import usable_name
 from penstock.signature import Signature
 
@@ -67,7 +67,7 @@ class MlflowRegistry(Registry):
 
     def __init__(
         self,
-        server: TrackingServer,
+        server: MlflowRestClient,
         cache: PackageCache,
         *,
         read_only: bool = False,
@@ -75,7 +75,7 @@ class MlflowRegistry(Registry):
     ) -> None:
         super().__init__(artifact_root=server.place, cache=cache, clock=clock)
         self._server = server
-        self._sources = Sources(server)
+        self._sources = ArtifactSources(server)
         self._read_only = read_only
 
     def __repr__(self) -> str:
@@ -206,9 +206,17 @@ class MlflowRegistry(Registry):
         )
 
     def _move_alias(
-        self, name: str, alias: str, kind: MoveKind, to: str | None, *, expected: Expected, at: datetime, by: str,
+        self,
+        name: str,
+        alias: str,
+        kind: MoveKind,
+        to: str | None,
+        *,
+        expected: Expected,
+        at: datetime,
+        by: str,
         reason: str,
-    ) -> AliasMove:  # fmt: skip
+    ) -> AliasMove:
         model = self._registered(name)
         before = _true_aliases(model).get(alias)
         if to is None and before is None:
@@ -336,7 +344,7 @@ class MlflowRegistry(Registry):
 
 def open_mlflow(url: str, *, read_only: bool = False, cache: PackageCache) -> MlflowRegistry:
     """The tracking server at a URL, with the credentials that MLflow's own variables hold. Raises ConfigError."""
-    server = TrackingServer(url, Access.from_environ(os.environ))
+    server = MlflowRestClient(url, MlflowCredentials.from_environ(os.environ))
     return MlflowRegistry(server, cache, read_only=read_only)
 
 

@@ -11,9 +11,9 @@ from sqlalchemy.exc import ArgumentError
 from penstock.artifacts import PackageCache
 from penstock.errors import ConfigError
 from penstock.registry.interface import Registry
-from penstock.registry.postgres import PostgresDatabase
 from penstock.registry.sql import SqlRegistry
-from penstock.registry.sqlite import SqliteDatabase
+from penstock.sql.postgresql import PostgresDatabase
+from penstock.sql.sqlite import SqliteDatabase
 
 DATABASE_FILE = "registry.db"
 ARTIFACT_DIRECTORY = "artifacts"

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from penstock.artifacts.notes import Note
+from penstock.artifacts.notes import CacheNote
 from penstock.errors import RegistryDenied, RegistryOutdated, RegistryUnavailable
 from penstock.registry.interface import ModelVersion
 
@@ -38,7 +38,7 @@ class LastResolution:
     """
 
     def __init__(self, cache: Path, place: str, reference: str) -> None:
-        self._note = Note(cache, registry=place, model=reference)
+        self._note = CacheNote(cache, registry=place, model=reference)
         self.path = self._note.path
         # The whole mutable state: what was written last, whether it was said that a number was used again.
         self._written: ModelVersion | None = None
@@ -59,8 +59,9 @@ class LastResolution:
                 self._complained = True
                 log.warning(
                     "%s: version %s was deleted and registered anew. The one from before answers until a restart.",
-                    version.name, version.version,
-                )  # fmt: skip
+                    version.name,
+                    version.version,
+                )
             return
         if self._note.write(seen_at=datetime.now(UTC), version=version):
             self._written, self._complained = version, False
@@ -81,7 +82,7 @@ class LastSearch:
     """The same for a pattern of names. Which version of each was served, a LastResolution of it knows."""
 
     def __init__(self, cache: Path, place: str, pattern: str) -> None:
-        self._note = Note(cache, registry=place, pattern=pattern)
+        self._note = CacheNote(cache, registry=place, pattern=pattern)
         self._written: dict[str, str] | None = None  # the whole mutable state: what was written last
 
     def recall(self) -> Search | None:
@@ -119,8 +120,11 @@ def resolve_or_recall(resolve: Callable[[], ModelVersion], last: LastResolution)
             raise
         log.warning(
             "The registry cannot be asked; version %s of %s is taken as it was on %s UTC. %s",
-            found.version.version, found.version.name, f"{found.seen_at:%Y-%m-%d %H:%M:%S}", error,
-        )  # fmt: skip
+            found.version.version,
+            found.version.name,
+            f"{found.seen_at:%Y-%m-%d %H:%M:%S}",
+            error,
+        )
         return found.version
     last.remember(version)
     return version

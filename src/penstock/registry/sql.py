@@ -16,7 +16,6 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from penstock.artifacts import PackageCache
-from penstock.registry.database import Database
 from penstock.registry.interface import (
     PRODUCTION,
     AliasMove,
@@ -32,7 +31,8 @@ from penstock.registry.interface import (
     refuse_if_moved,
     refuse_if_named,
 )
-from penstock.registry.tables import aliases, models, moves, versions
+from penstock.sql.database import Database
+from penstock.sql.tables import aliases, models, moves, versions
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
@@ -139,9 +139,17 @@ class SqlRegistry(Registry):
         return self._database.write(change)
 
     def _move_alias(
-        self, name: str, alias: str, kind: MoveKind, to: str | None, *, expected: Expected, at: datetime, by: str,
+        self,
+        name: str,
+        alias: str,
+        kind: MoveKind,
+        to: str | None,
+        *,
+        expected: Expected,
+        at: datetime,
+        by: str,
         reason: str,
-    ) -> AliasMove:  # fmt: skip
+    ) -> AliasMove:
         def change(c: Connection) -> AliasMove:
             model = _model_row(c, name, lock=True)
             target = None if to is None else _version_row(c, model, to).number

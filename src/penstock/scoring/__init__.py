@@ -5,20 +5,20 @@ that in parallel, `sinks` and `writing` put them away, `commit` remembers what i
 """
 
 from penstock.scoring.finish import Finished, finish
-from penstock.scoring.inputs import find_sources
-from penstock.scoring.job import Output, Prepared, Progress, Summary, prepare, run
-from penstock.scoring.plan import Lineage, Options, Plan, Shard, Source, parse_shard
+from penstock.scoring.job import JobOutput, PreparedJob, Progress, Summary, prepare, run
+from penstock.scoring.plan import JobLineage, ScoringOptions, ScoringPlan, Shard, Source, parse_shard
+from penstock.scoring.read.inputs import find_sources
 from penstock.scoring.rejects import Reject, Tolerance, parse_tolerance
 
 __all__ = [
     "Finished",
-    "Lineage",
-    "Options",
-    "Output",
-    "Plan",
-    "Prepared",
+    "JobLineage",
+    "JobOutput",
+    "PreparedJob",
     "Progress",
     "Reject",
+    "ScoringOptions",
+    "ScoringPlan",
     "Shard",
     "Source",
     "Summary",

@@ -14,9 +14,9 @@ from typing import Any
 import orjson
 
 from penstock.errors import ConfigError, JobDiffers, ScoringError
-from penstock.scoring.places import Place, join
 from penstock.scoring.plan import Shard, differences
-from penstock.scoring.reading import Position
+from penstock.scoring.read.chunks import Position
+from penstock.storage.files import FileStore, join
 
 SUCCESS = "_SUCCESS"
 REJECTS = "_rejects"
@@ -76,7 +76,7 @@ def parse_manifest(data: bytes) -> JobState | None:
 class JobManifest:
     """The manifest of one shard in an output directory."""
 
-    def __init__(self, place: Place, directory: str, shard: Shard) -> None:
+    def __init__(self, place: FileStore, directory: str, shard: Shard) -> None:
         self._place = place
         self._directory = directory
         self._path = join(directory, shard.manifest)

@@ -8,9 +8,9 @@ from shutil import copyfileobj
 
 from penstock.errors import ScoringError
 from penstock.scoring.commit import SUCCESS, JobState, PartDone, parse_manifest
-from penstock.scoring.places import join, place_of
 from penstock.scoring.plan import Shard, differences
-from penstock.scoring.sinks import rejects_of
+from penstock.scoring.write.sinks import rejects_of
+from penstock.storage.files import file_store_of, join
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ def finish(directory: str, rejects: str | None = None) -> Finished:
 
     Raises ScoringError, which names the shards or parts that are missing.
     """
-    place = place_of(directory)
+    place = file_store_of(directory)
     found = place.matches(join(directory, "_manifest-*-of-*.jsonl"))
     if not found:
         raise ScoringError(
@@ -84,8 +84,8 @@ def write_rejects(directory: str, parts: Iterable[PartDone], target: str | None)
     """The rejects of all parts, in order, as one file where one was asked for."""
     if target is None:
         return
-    source = place_of(directory)
-    with place_of(target).written(target) as path, path.open("wb") as file:
+    source = file_store_of(directory)
+    with file_store_of(target).written(target) as path, path.open("wb") as file:
         for part in parts:
             if part.rejects:
                 with source.open(join(directory, rejects_of(part.file))) as rejects:

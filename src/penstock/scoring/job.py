@@ -9,21 +9,21 @@ from itertools import chain
 from time import perf_counter
 from typing import Any, BinaryIO
 
-from penstock.cores import usable_cores
 from penstock.errors import ConfigError, Interrupted, ScoringError, TooManyRejects
 from penstock.loading import LoadedModel, LoadOptions
+from penstock.machine.cores import usable_cores
 from penstock.payload import Payload
 from penstock.scoring.commit import SUCCESS, JobManifest, JobState
-from penstock.scoring.decoding import decode, fed_columns, guess_fields, kept_columns
 from penstock.scoring.finish import write_rejects
-from penstock.scoring.places import join, place_of
-from penstock.scoring.plan import WHOLE, Plan, Shard, deal_files
-from penstock.scoring.reading import Chunk, Position, read_sources
+from penstock.scoring.plan import WHOLE, ScoringPlan, Shard, deal_files
+from penstock.scoring.read.chunks import Chunk, Position, read_sources
+from penstock.scoring.read.decoding import decode, fed_columns, guess_fields, kept_columns
 from penstock.scoring.rejects import ANY_NUMBER, Tolerance
-from penstock.scoring.scorer import Scored, Task, decode_chunk, fitted, good_rows, score_ready
-from penstock.scoring.shape import decide_shape
-from penstock.scoring.sinks import Now, OneFile, Parts, Sink, Stream
-from penstock.scoring.workers import Behind, Workers, choose_workers, score_all, working_time
+from penstock.scoring.score.scorer import Scored, Task, decode_chunk, fitted, good_rows, score_ready
+from penstock.scoring.score.workers import Deferred, Workers, choose_workers, score_all, working_time
+from penstock.scoring.write.output_schema import decide_shape
+from penstock.scoring.write.sinks import FileSink, Now, PartsSink, Sink, StreamSink
+from penstock.storage.files import file_store_of, join
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +60,12 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedJob:
     """A plan with a model, tried on the first rows: `first` are they, scored; `seconds` is about how long one worker
     predicts for all of them, None where nothing tells. `stream` holds what was read of an input that can be read only
     once."""
 
-    plan: Plan
+    plan: ScoringPlan
     model: LoadedModel
     load: LoadOptions
     task: Task
@@ -82,7 +82,7 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class JobOutput:
     """Where a job writes: a directory of parts, one file, or an open stream; and its rejects."""
 
     path: str
@@ -91,7 +91,9 @@ class Output:
     rejects: str | None = None
 
 
-def prepare(plan: Plan, model: LoadedModel, load: LoadOptions, clock: Callable[[], float] = working_time) -> Prepared:
+def prepare(
+    plan: ScoringPlan, model: LoadedModel, load: LoadOptions, clock: Callable[[], float] = working_time
+) -> PreparedJob:
     """Scores the first rows, which decide the output's columns and how many workers pay. Raises ScoringError."""
     signature, options = model.signature, plan.options
     schema = signature.enforced if signature is not None else None
@@ -125,7 +127,7 @@ def prepare(plan: Plan, model: LoadedModel, load: LoadOptions, clock: Callable[[
     if not once:
         chunks.close()
     stream = chain([first], chunks) if once else None
-    return Prepared(plan, model, load, task, scored, _estimate(plan, first, took), stream, first)
+    return PreparedJob(plan, model, load, task, scored, _estimate(plan, first, took), stream, first)
 
 
 def _wanted_columns(task: Task) -> Callable[[list[str]], list[str]]:
@@ -138,7 +140,7 @@ def _wanted_columns(task: Task) -> Callable[[list[str]], list[str]]:
     return choose
 
 
-def _estimate(plan: Plan, first: Chunk, seconds: float) -> float | None:
+def _estimate(plan: ScoringPlan, first: Chunk, seconds: float) -> float | None:
     """About how long one worker would predict for all rows, from the time for the first ones."""
     source = plan.sources[0]
     share = first.share
@@ -153,8 +155,8 @@ def _estimate(plan: Plan, first: Chunk, seconds: float) -> float | None:
 
 
 def run(
-    prepared: Prepared,
-    output: Output,
+    prepared: PreparedJob,
+    output: JobOutput,
     *,
     shard: Shard = WHOLE,
     resume: bool = False,
@@ -175,7 +177,7 @@ def run(
     chosen = choose_workers(
         workers, usable_cores(), threads=predictor.parallel, seconds=prepared.seconds, apart=predictor.apart
     )
-    manifest = JobManifest(place_of(output.path), output.path, shard) if output.directory else None
+    manifest = JobManifest(file_store_of(output.path), output.path, shard) if output.directory else None
     state = _begin(manifest, output, plan, resume, now)
     on_start(chosen, len(state.parts))
     tally = _Tally(tolerance, state)
@@ -187,14 +189,21 @@ def run(
     if manifest is not None:
         _finish_directory(manifest, output, plan, shard, state, tally, now)
     return Summary(
-        **asdict(plan.lineage), output=output.path, rows_in=tally.rows, rows_out=tally.rows_out,
-        rejects=tally.rejects, columns=tuple(task.shape.names), parts=len(tally.parts),
-        resumed_rows=sum(p.rows_in for p in state.parts), workers=chosen, seconds=perf_counter() - began,
+        **asdict(plan.lineage),
+        output=output.path,
+        rows_in=tally.rows,
+        rows_out=tally.rows_out,
+        rejects=tally.rejects,
+        columns=tuple(task.shape.names),
+        parts=len(tally.parts),
+        resumed_rows=sum(p.rows_in for p in state.parts),
+        workers=chosen,
+        seconds=perf_counter() - began,
         steady=tally.steady(perf_counter()),
-    )  # fmt: skip
+    )
 
 
-def _results(prepared: Prepared, chunks: Iterator[Chunk], workers: Workers) -> Iterator[Scored]:
+def _results(prepared: PreparedJob, chunks: Iterator[Chunk], workers: Workers) -> Iterator[Scored]:
     """What becomes of the chunks, in order. The first rows of all are scored already: a small job, or a slow model, is
     not to do that twice. Worker processes do it again, which take a while to start anyway."""
     task, known = prepared.task, prepared.first
@@ -255,18 +264,18 @@ class _Tally:
         return [sum(1 for source, _ in self.parts if source == number) or None for number in range(sources)]
 
 
-def _begin(manifest: JobManifest | None, output: Output, plan: Plan, resume: bool, now: Now) -> JobState:
+def _begin(manifest: JobManifest | None, output: JobOutput, plan: ScoringPlan, resume: bool, now: Now) -> JobState:
     if manifest is None:
         if resume:
             raise ConfigError("Only a directory output can be resumed.", hint="Give a directory: -o scored/")
         return JobState({})
     if resume and any(source.path == "-" for source in plan.sources):
         raise ConfigError("A job that reads standard input cannot be resumed.", hint="Give it a file.")
-    place_of(output.path).make_directory(output.path)
+    file_store_of(output.path).make_directory(output.path)
     return manifest.begin(plan.fingerprint(), resume=resume, at=now())
 
 
-def _chunks(plan: Plan, task: Task, shard: Shard, state: JobState, tally: _Tally) -> Iterator[Chunk]:
+def _chunks(plan: ScoringPlan, task: Task, shard: Shard, state: JobState, tally: _Tally) -> Iterator[Chunk]:
     """The chunks of the parts that are still to do."""
     owners = deal_files(plan.sources, shard.count)
     own = None if owners is None else {number for number, owner in enumerate(owners) if owner == shard.index}
@@ -292,26 +301,26 @@ def _chunks(plan: Plan, task: Task, shard: Shard, state: JobState, tally: _Tally
     )
 
 
-def _open_sink(manifest: JobManifest | None, output: Output, prepared: Prepared, now: Now) -> Sink:
+def _open_sink(manifest: JobManifest | None, output: JobOutput, prepared: PreparedJob, now: Now) -> Sink:
     plan, shape = prepared.plan, prepared.task.shape
     metadata = plan.lineage.metadata() if plan.options.lineage == "metadata" else {}
     if output.stream is not None:
-        return Stream(output.stream, plan, shape, metadata, output.rejects)
+        return StreamSink(output.stream, plan, shape, metadata, output.rejects)
     if manifest is None:
-        return OneFile(output.path, plan, shape, metadata, output.rejects)
-    return Parts(output.path, manifest, plan, shape, metadata, now)
+        return FileSink(output.path, plan, shape, metadata, output.rejects)
+    return PartsSink(output.path, manifest, plan, shape, metadata, now)
 
 
 def _carry_out(
     results: Iterable[Scored],
     sink: Sink,
     tally: _Tally,
-    plan: Plan,
+    plan: ScoringPlan,
     on_progress: Callable[[Progress], None],
     stopped: Callable[[], bool],
 ) -> None:
     """Every result into the sink, which is left complete or as far as it can be kept."""
-    behind = Behind()
+    behind = Deferred()
     failed = True
     try:
         with closing(results) as each:  # type: ignore[type-var]
@@ -325,7 +334,7 @@ def _carry_out(
                 if stopped():
                     raise Interrupted("Stopped.")
         behind.drain()
-        if not isinstance(sink, Parts):
+        if not isinstance(sink, PartsSink):
             tally.check(of_all=True)
         sink.finish()
         failed = False
@@ -345,7 +354,7 @@ def _carry_out(
 
 
 def _finish_directory(
-    manifest: JobManifest, output: Output, plan: Plan, shard: Shard, state: JobState, tally: _Tally, now: Now
+    manifest: JobManifest, output: JobOutput, plan: ScoringPlan, shard: Shard, state: JobState, tally: _Tally, now: Now
 ) -> None:
     """Says that all parts are there; alone, also that the job is done."""
     tally.check(of_all=True)
@@ -357,9 +366,9 @@ def _finish_directory(
     if found is None:
         raise ScoringError(f"The manifest of {output.path} is gone.")
     write_rejects(output.path, found.parts, output.rejects)
-    place = place_of(output.path)
+    place = file_store_of(output.path)
     with place.written(join(output.path, SUCCESS)) as path:
         path.write_bytes(b"")
 
 
-__all__ = ["Output", "Prepared", "Progress", "Summary", "prepare", "run"]
+__all__ = ["JobOutput", "PreparedJob", "Progress", "Summary", "prepare", "run"]

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from penstock.errors import ConfigError
-from penstock.scoring.formats import FileFormat
+from penstock.scoring.file_formats import FileFormat
 
 CHUNK_ROWS = 65_536
 CHUNK_BYTES = 8 << 20
@@ -78,7 +78,7 @@ def parse_shard(text: str) -> Shard:
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class ScoringOptions:
     """What shapes the output, hence belongs to the fingerprint. How fast it is made (workers) does not."""
 
     output: FileFormat
@@ -92,7 +92,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Lineage:
+class JobLineage:
     """Which model answers: its name, version and the digest of its package."""
 
     model: str
@@ -109,10 +109,10 @@ class Lineage:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    lineage: Lineage
+class ScoringPlan:
+    lineage: JobLineage
     sources: tuple[Source, ...]
-    options: Options
+    options: ScoringOptions
     params: Mapping[str, Any] | None = None
     shards: int = 1
     software: Mapping[str, str] | None = None
@@ -137,14 +137,12 @@ class Plan:
         options = asdict(self.options) | {"output": str(self.options.output), "keep": list(self.options.keep)}
         return {
             "model": asdict(self.lineage),
-            "inputs": [
-                {"path": s.path, "format": str(s.format), "size": s.size, "tag": s.tag} for s in self.sources
-            ],
+            "inputs": [{"path": s.path, "format": str(s.format), "size": s.size, "tag": s.tag} for s in self.sources],
             "params": None if self.params is None else {name: repr(value) for name, value in self.params.items()},
             "options": options,
             "shards": self.shards,
             "software": dict(self.software or {}),
-        }  # fmt: skip
+        }
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

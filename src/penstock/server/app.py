@@ -9,18 +9,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from penstock.access.tokens import BearerToken
 from penstock.errors import PenstockError
-from penstock.server.bodies import MAX_BODY_BYTES
-from penstock.server.credentials import BearerToken
-from penstock.server.docs import docs_routes
-from penstock.server.door import Door
-from penstock.server.invocations import TIMEOUT, Invocations
-from penstock.server.models import model_routes
-from penstock.server.observed import Observe
-from penstock.server.openapi import openapi_routes
-from penstock.server.probes import metrics_routes, probe_routes
+from penstock.http.bodies import MAX_BODY_BYTES
+from penstock.http.events.request_event import OnRequest
+from penstock.server.admin.docs import docs_routes
+from penstock.server.admin.models import model_routes
+from penstock.server.admin.openapi import openapi_routes
+from penstock.server.admin.probes import metrics_routes, probe_routes
+from penstock.server.entry_point import EntryPoint
+from penstock.server.predict.mlflow import TIMEOUT, Invocations
+from penstock.server.predict.vertex import VertexPredictions
 from penstock.server.statuses import body_of, error_body, status_of
-from penstock.server.vertex import VertexPredictions
 from penstock.serving.gateway import Gateway
 
 INVOCATION_PATHS = ("/invocations", "/models/{name}/invocations", "/models/{name}/versions/{version}/invocations")
@@ -33,7 +33,7 @@ def make_app(
     max_body_bytes: int = MAX_BODY_BYTES,
     timeout: float = TIMEOUT,
     nan_words: bool = False,
-    observe: Observe | None = None,
+    observe: OnRequest | None = None,
     admin_port: int | None = None,
     predict_route: str | None = None,
     health_route: str | None = None,
@@ -54,10 +54,15 @@ def make_app(
         vertex = VertexPredictions(invocations, gateway, max_body_bytes=max_body_bytes, timeout=timeout)
         public.insert(0, Route(predict_route, vertex, methods=["POST"]))
     rest = [*model_routes(gateway), *openapi_routes(gateway), *docs_routes(), *metrics_routes(gateway)]
-    return Door(
-        _application([*public, *rest]), invocations, gateway, bearer, public=_application(public),
-        admin_port=admin_port, open_paths={health_route} if health_route else set(),
-    )  # fmt: skip
+    return EntryPoint(
+        _application([*public, *rest]),
+        invocations,
+        gateway,
+        bearer,
+        public=_application(public),
+        admin_port=admin_port,
+        open_paths={health_route} if health_route else set(),
+    )
 
 
 def _application(routes: list[Route]) -> Starlette:

@@ -24,7 +24,7 @@ from penstock.errors import (
     UnsupportedMedia,
     WorkerLost,
 )
-from penstock.flavors.standins import error_code_of
+from penstock.flavors.python.mlflow_stubs import error_code_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ from typing import TypeVar
 
 from penstock.errors import ModelNotServed, Overloaded
 from penstock.metrics import Metrics
-from penstock.serving.admission import Intake, Limit, retry_after
+from penstock.serving.batching.admission import InflightLimits, Limit, retry_after
 from penstock.serving.garbage import idle, settle
 from penstock.serving.servable import Servable
 from penstock.serving.served_model import ServedModel
-from penstock.serving.watcher import Source
+from penstock.serving.swap.follower import VersionSource
 
 log = logging.getLogger("penstock.serving")
 
@@ -36,10 +36,10 @@ class Gateway:
         metrics: Metrics,
         *,
         default: str | None = None,
-        sources: Sequence[Source] = (),
+        sources: Sequence[VersionSource] = (),
         patterns: Sequence[str] = (),
         tidy: bool = False,
-        intake: Intake | None = None,
+        intake: InflightLimits | None = None,
     ) -> None:
         self._models = {model.name: model for model in models}
         self.metrics = metrics
@@ -59,7 +59,7 @@ class Gateway:
         self._was_ready = False
         self._became_ready = asyncio.Event()
         self.draining = False
-        self.intake = intake or Intake()
+        self.intake = intake or InflightLimits()
         metrics.open_requests.set_function(lambda: float(self.intake.requests))
         metrics.open_limit.set(self.intake.max_requests)
         metrics.body_bytes.set_function(lambda: float(self.intake.bytes))
@@ -104,7 +104,7 @@ class Gateway:
         self._look()
         await self._became_ready.wait()
 
-    def add_source(self, source: Source) -> None:
+    def add_source(self, source: VersionSource) -> None:
         """Before the start."""
         self._sources.append(source)
 

@@ -16,16 +16,16 @@ from typing import Any
 from penstock.errors import Closing, Overloaded
 from penstock.metrics import Metrics, VersionMetrics
 from penstock.payload import Params, Payload
-from penstock.serving.admission import MAX_WAIT, Crowd
-from penstock.serving.batcher import MAX_QUEUE_ROWS, MAX_ROWS, Batcher
-from penstock.serving.isolated import IsolatedModel, Loaded
-from penstock.serving.lanes import Batch
-from penstock.serving.model_process import ModelProcess
-from penstock.serving.process_runner import ProcessRunner
-from penstock.serving.replies import Answer
-from penstock.serving.runner import Runner, ThreadRunner
+from penstock.serving.batching.admission import MAX_WAIT, ConcurrencyLimit
+from penstock.serving.batching.batcher import MAX_QUEUE_ROWS, MAX_ROWS, Batcher
+from penstock.serving.batching.lanes import Batch
+from penstock.serving.batching.replies import Answer
+from penstock.serving.runners.isolation import IsolatedModel, Loaded
+from penstock.serving.runners.model_process import ModelProcess
+from penstock.serving.runners.process_runner import ProcessRunner
+from penstock.serving.runners.runner import Runner, ThreadRunner
 from penstock.signature import Signature, conform_params
-from penstock.wire.requests import BodyReader, Request
+from penstock.wire.mlflow.body_reader import BodyReader, PredictRequest
 
 log = logging.getLogger("penstock.serving")
 
@@ -135,7 +135,7 @@ class Servable:
         # The whole mutable state: how far its life has gone, the requests that hold it, and the word that none does,
         # which is given only once somebody waits for it.
         self.state = State.READY
-        self.crowd = Crowd(options.max_wait)
+        self.crowd = ConcurrencyLimit(options.max_wait)
         self.free = asyncio.Event()
         self.metrics.request_limit.set(self.crowd.limit)
         if unjoined:
@@ -173,13 +173,14 @@ class Servable:
         if crowd.inside >= crowd.limit:
             raise Overloaded(
                 f"{crowd.inside} requests are being answered, and more would have to wait for too long.",
-                limit="wait", retry_after=crowd.retry_after,
-            )  # fmt: skip
+                limit="wait",
+                retry_after=crowd.retry_after,
+            )
         refusal = self._batcher.refusal(1, patience)
         if refusal is not None:
             raise refusal
 
-    def read(self, media: str, body: bytes) -> Request:
+    def read(self, media: str, body: bytes) -> PredictRequest:
         """A body as the model takes it. Raises MalformedInput, SchemaViolation, UnsupportedMedia, LibraryWanted."""
         return self._reader.read(media, body)
 

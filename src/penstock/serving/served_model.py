@@ -9,7 +9,7 @@ from typing import Literal
 
 from penstock.errors import ModelLoading, ModelNotServed
 from penstock.metrics import Metrics
-from penstock.serving.failure import LoadFailure
+from penstock.serving.load_failure import LoadFailure
 from penstock.serving.servable import Servable
 
 log = logging.getLogger("penstock.serving")
@@ -115,9 +115,13 @@ class ServedModel:
 
     def _describe(self, servable: Servable, state: str) -> None:
         self._metrics.describe_version(
-            self.name, servable.version, digest=servable.loaded.digest[:12], flavor=servable.loaded.flavor,
-            alias=self.alias if state == "current" else "", state=state,
-        )  # fmt: skip
+            self.name,
+            servable.version,
+            digest=servable.loaded.digest[:12],
+            flavor=servable.loaded.flavor,
+            alias=self.alias if state == "current" else "",
+            state=state,
+        )
 
     def _retire(self, servable: Servable) -> None:
         self._describe(servable, "")

@@ -11,10 +11,10 @@ import orjson
 from penstock.errors import AnswerHasNoColumns, AnswerUnserializable, MalformedInput
 from penstock.payload import Payload, Table
 from penstock.signature import Field, Scalar, Signature
-from penstock.wire.answers import encode_answer, rows_of
-from penstock.wire.columns import prediction_columns
+from penstock.wire.answer_columns import prediction_columns
 from penstock.wire.csv import decode_csv
-from penstock.wire.invocations import Decoded, decode_json
+from penstock.wire.mlflow.answers import encode_answer, rows_of
+from penstock.wire.mlflow.invocations import Decoded, decode_json
 
 JSON = "application/json"
 CSV = "text/csv"

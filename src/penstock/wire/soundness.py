@@ -185,9 +185,14 @@ def _nested() -> dict[str, Any]:
     from pyarrow import types
 
     return {
-        "dictionary": types.is_dictionary, "map": types.is_map, "struct": types.is_struct, "union": types.is_union,
-        "list": types.is_list, "large_list": types.is_large_list, "fixed_size_list": types.is_fixed_size_list,
-    }  # fmt: skip
+        "dictionary": types.is_dictionary,
+        "map": types.is_map,
+        "struct": types.is_struct,
+        "union": types.is_union,
+        "list": types.is_list,
+        "large_list": types.is_large_list,
+        "fixed_size_list": types.is_fixed_size_list,
+    }
 
 
 def why_unreadable(error: BaseException) -> str:

@@ -1,0 +1,1 @@
+"""Settings to objects: gateways, workers and observers put together."""

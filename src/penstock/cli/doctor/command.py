@@ -1,0 +1,79 @@
+"""`penstock doctor`: what a server needs of this machine and of its models, checked before it is started."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from penstock.cli.doctor.checks import Finding
+
+
+@click.command()
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@click.option("--config", "file", type=click.Path(path_type=Path), help="A file of settings. Default: ./penstock.toml")
+@click.option("--registry", metavar="URL", help="The registry.  [PENSTOCK_REGISTRY]")
+@click.option("--trust-code", is_flag=True, default=None, help="As for penstock serve.  [PENSTOCK_TRUST_CODE]")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def doctor(
+    models: tuple[str, ...], file: Path | None, registry: str | None, trust_code: bool | None, as_json: bool
+) -> None:
+    """Check what a server with these settings needs: libraries, threads, memory, a cache to write to, the registry, and
+    of each model that it is there, whole, trusted and made by libraries like those installed.
+
+    Settings come from variables and penstock.toml, as for penstock serve; nothing is loaded and nothing changed. Exit
+    code 1 if something would keep the server from serving.
+
+    \b
+    Examples:
+      penstock doctor
+      penstock doctor fraud models:/churn@canary --registry postgresql://db/penstock
+      kubectl exec deploy/penstock -- penstock doctor
+    """
+    from penstock.cli.doctor.checks import FAILS, examine
+    from penstock.cli.serve import platform_models
+    from penstock.config import load_settings
+
+    given: dict[str, Any] = {"registry": registry, "trust_code": trust_code}
+    flags = {name: value for name, value in given.items() if value is not None}
+    if models:
+        flags["models"] = models
+    settings, _ = load_settings(flags, os.environ, file)
+    if not settings.models:
+        settings = settings.model_copy(update={"models": platform_models(os.environ)})
+    findings = examine(settings, os.environ)
+    if as_json:
+        import orjson
+
+        click.echo(orjson.dumps([found.plain() for found in findings], option=orjson.OPT_INDENT_2).decode())
+    else:
+        _print(findings)
+    sys.exit(1 if any(found.state == FAILS for found in findings) else 0)
+
+
+_STYLES = {"ok": "green", "look": "yellow", "fails": "bold red"}
+
+
+def _print(findings: list[Finding]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from penstock.cli.console import console, print_table
+
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column(overflow="fold")
+    for found in findings:
+        said = escape(found.found) + (f"\n[dim]{escape(found.advice)}[/dim]" if found.advice else "")
+        table.add_row(f"[{_STYLES[found.state]}]{found.state}[/]", escape(found.what), said)
+    screen = console()
+    print_table(screen, table)
+    counts = {state: sum(f.state == state for f in findings) for state in _STYLES}
+    screen.print(
+        f"{len(findings)} checks: {counts['ok']} ok, {counts['look']} to look at, {counts['fails']} that fail."
+    )

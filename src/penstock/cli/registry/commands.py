@@ -1,0 +1,393 @@
+"""`penstock registry …`: add, list, promote and roll back versions. What is printed is made in `registry_output`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from penstock.cli.model_argument import registry_option
+
+if TYPE_CHECKING:
+    from penstock.cli.registry.wait import Gateways
+    from penstock.registry import AliasMove, ModelVersion, Registry
+    from penstock.registry.lineage import VersionLineage
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PRODUCTION = "production"  # as in penstock.registry, which is not imported before a command runs
+
+
+@click.group()
+def registry() -> None:
+    """Models, their versions and the aliases that gateways follow.
+
+    \b
+    Example:
+      penstock registry add fraud ./fraud-model --alias production
+    """
+
+
+def _common(command: F) -> F:
+    """The options that every command takes."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
+        click.option(
+            "--artifacts",
+            envvar="PENSTOCK_ARTIFACTS",
+            metavar="URL",
+            help="Where packages are kept: a directory or URL. Default: beside the database; required for PostgreSQL.",
+        ),
+        registry_option,
+    ):
+        command = option(command)
+    return command
+
+
+_alias = click.option("--alias", default=PRODUCTION, show_default=True, help="The alias to move.")
+_reason = click.option("--reason", default="", help="Why; kept in the history.")
+
+
+def _waits(command: F) -> F:
+    """The options of commands that move an alias and may wait for gateways to follow."""
+    for option in (
+        click.option(
+            "--wait-timeout",
+            default=60.0,
+            show_default=True,
+            metavar="SECONDS",
+            help="How long to wait at most.",
+            type=click.FloatRange(min=0),
+        ),
+        click.option("--wait-as", metavar="NAME", help="The name that they serve it under, where it is another one."),
+        click.option(
+            "--wait",
+            "urls",
+            multiple=True,
+            metavar="URL",
+            help="Return only when the gateway at this address serves the version, in all its workers; exit code 1 "
+            "where it cannot. May be repeated. PENSTOCK_API_TOKEN is the token that they ask for.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@registry.command()
+@click.argument("name")
+@click.argument("package")
+@click.option("--alias", help="Point this alias at the new version, for example production.")
+@click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="Tag the version. May be repeated.")
+@click.option("--description", default="", help="What is new in this version.")
+@click.option("--reason", default="", help="Why the alias moves; kept in the history.")
+@_common
+def add(
+    name: str,
+    package: str,
+    alias: str | None,
+    tags: tuple[str, ...],
+    description: str,
+    reason: str,
+    registry: str,
+    artifacts: str | None,
+    as_json: bool,
+) -> None:
+    """Verify PACKAGE, copy it to the registry and register it as the next version of NAME. PACKAGE is a directory, or
+    the URL of one in an object store.
+
+    \b
+    Examples:
+      penstock registry add fraud ./fraud-model --alias production --tag git=4f2c1e
+      penstock registry add fraud s3://bucket/models/fraud
+    """
+    from penstock.cli.model_argument import directory_of
+    from penstock.cli.registry import output
+    from penstock.publishing import publish
+
+    pairs = dict(_pair(tag) for tag in tags)
+    with _opened(registry, artifacts) as target:
+        version = publish(
+            target,
+            name,
+            directory_of(package),
+            alias=alias,
+            tags=pairs,
+            description=description,
+            by=_user(),
+            reason=reason,
+        )
+    output.added(version, alias, as_json=as_json)
+
+
+@registry.command("list")
+@_common
+def list_(registry: str, artifacts: str | None, as_json: bool) -> None:
+    """List the models with their latest version and aliases.
+
+    \b
+    Example:
+      penstock registry list --json
+    """
+    from penstock.cli.registry import output
+
+    with _opened(registry, artifacts, read_only=True) as source:
+        models = source.models()
+    output.models(models, as_json=as_json)
+
+
+@registry.command()
+@click.argument("name")
+@click.argument("version", required=False)
+@_common
+def show(name: str, version: str | None, registry: str, artifacts: str | None, as_json: bool) -> None:
+    """Show a model and its versions, or all about one VERSION: its package, who registered it and when, the run that
+    made it, and what its signature changes against the version before.
+
+    \b
+    Example:
+      penstock registry show fraud 3
+    """
+    from penstock.cli.registry import output
+
+    with _opened(registry, artifacts, read_only=True) as source:
+        if version is None:
+            output.model(source.model(name), source.versions(name), as_json=as_json)
+        else:
+            output.version(*_lineage(source, name, version), as_json=as_json)
+
+
+@registry.command()
+@click.argument("name")
+@click.argument("version")
+@_alias
+@_reason
+@click.option("--allow-breaking", is_flag=True, help="Promote even if callers of the current version would break.")
+@_waits
+@_common
+def promote(
+    name: str,
+    version: str,
+    alias: str,
+    reason: str,
+    allow_breaking: bool,
+    urls: tuple[str, ...],
+    wait_as: str | None,
+    wait_timeout: float,
+    registry: str,
+    artifacts: str | None,
+    as_json: bool,
+) -> None:
+    """Point an alias of NAME at VERSION. Gateways that follow the alias load it and switch over.
+
+    \b
+    Example:
+      penstock registry promote fraud 3 --reason "AUC 0.91 on the May data"
+      penstock registry promote fraud 3 --wait http://gateway-1:8080 --wait http://gateway-2:8080
+    """
+    waiting = _Wait(urls, wait_as or name, wait_timeout)
+    with _opened(registry, artifacts) as target:
+        move = target.promote(name, version, alias, by=_user(), reason=reason, allow_breaking=allow_breaking)
+    waiting.see(move, as_json=as_json)
+
+
+@registry.command()
+@click.argument("name")
+@_alias
+@_reason
+@_waits
+@_common
+def rollback(
+    name: str,
+    alias: str,
+    reason: str,
+    urls: tuple[str, ...],
+    wait_as: str | None,
+    wait_timeout: float,
+    registry: str,
+    artifacts: str | None,
+    as_json: bool,
+) -> None:
+    """Point an alias of NAME back at the version it named before. Repeat it to go back further.
+
+    \b
+    Example:
+      penstock registry rollback fraud --reason "too many alerts"
+      penstock registry rollback fraud --wait http://gateway:8080 --wait-timeout 10
+    """
+    waiting = _Wait(urls, wait_as or name, wait_timeout)
+    with _opened(registry, artifacts) as target:
+        move = target.rollback(name, alias, by=_user(), reason=reason)
+    waiting.see(move, as_json=as_json)
+
+
+@registry.command("remove-alias")
+@click.argument("name")
+@click.argument("alias")
+@_reason
+@_common
+def remove_alias(name: str, alias: str, reason: str, registry: str, artifacts: str | None, as_json: bool) -> None:
+    """Take ALIAS away from NAME. Its history stays.
+
+    \b
+    Example:
+      penstock registry remove-alias fraud canary
+    """
+    from penstock.cli.registry import output
+
+    with _opened(registry, artifacts) as target:
+        move = target.remove_alias(name, alias, by=_user(), reason=reason)
+    output.move(move, as_json=as_json)
+
+
+@registry.command()
+@click.argument("name")
+@click.option("--alias", help="Only this alias.")
+@_common
+def history(name: str, alias: str | None, registry: str, artifacts: str | None, as_json: bool) -> None:
+    """Show every move of the aliases of NAME, oldest first: who, when, from where to where, and why.
+
+    \b
+    Example:
+      penstock registry history fraud --alias production
+    """
+    from penstock.cli.registry import output
+
+    with _opened(registry, artifacts, read_only=True) as source:
+        moves = source.history(name, alias)
+    output.history(name, moves, as_json=as_json)
+
+
+@registry.command()
+@click.argument("name")
+@click.argument("tag", metavar="KEY[=VALUE]")
+@click.option("--version", help="Tag this version; without it, the model.")
+@click.option("--delete", is_flag=True, help="Remove the tag KEY.")
+@_common
+def tag(
+    name: str, tag: str, version: str | None, delete: bool, registry: str, artifacts: str | None, as_json: bool
+) -> None:
+    """Set a tag of NAME or of one version, or remove it with --delete.
+
+    \b
+    Example:
+      penstock registry tag fraud owner=risk-team --version 3
+    """
+    from penstock.cli.registry import output
+
+    if delete and "=" in tag:
+        raise click.UsageError("--delete takes the KEY alone.")
+    key, value = (tag, None) if delete else _pair(tag)
+    with _opened(registry, artifacts) as target:
+        if value is None:
+            target.delete_tag(name, key, version)
+        else:
+            target.set_tag(name, key, value, version)
+    output.tagged(name, version, key, value, as_json=as_json)
+
+
+@registry.command()
+@click.argument("name")
+@click.argument("version", required=False)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_common
+def delete(name: str, version: str | None, yes: bool, registry: str, artifacts: str | None, as_json: bool) -> None:
+    """Delete one VERSION of NAME, or NAME with all its versions. Refused while an alias names what would go.
+
+    \b
+    Example:
+      penstock registry delete fraud 2
+    """
+    from penstock.cli.registry import output
+    from penstock.publishing import withdraw
+
+    if not yes:
+        what = f"{name} with all its versions" if version is None else f"version {version} of {name}"
+        click.confirm(f"Delete {what}?", abort=True, err=True)
+    with _opened(registry, artifacts) as target:
+        withdraw(target, name, version)
+    output.deleted(name, version, as_json=as_json)
+
+
+@registry.command()
+@_common
+def migrate(registry: str, artifacts: str | None, as_json: bool) -> None:
+    """Bring the tables of the registry to the form that this release needs.
+
+    \b
+    Example:
+      penstock registry migrate --registry postgresql://penstock@db/models --artifacts s3://models
+    """
+    from penstock.cli.registry import output
+
+    with _opened(registry, artifacts) as target:
+        done = target.migrate()
+    output.migrated(done, as_json=as_json)
+
+
+class _Wait:
+    """Gateways to wait for. Made before the alias moves, so that a slip in an address moves nothing."""
+
+    def __init__(self, urls: tuple[str, ...], model: str, seconds: float) -> None:
+        self._gateways: Gateways | None = None
+        self._seconds = seconds
+        if urls:
+            from penstock.cli.registry.wait import Gateways, check_urls
+
+            self._gateways = Gateways(check_urls(urls), model, os.environ.get("PENSTOCK_API_TOKEN", "").strip())
+
+    def see(self, move: AliasMove, *, as_json: bool) -> None:
+        """Prints the move, waits, and prints where each gateway stands. Exits with 1 unless all serve the version."""
+        from penstock.cli.registry import output
+
+        gateways = self._gateways
+        if gateways is None or not as_json:
+            output.move(move, as_json=as_json)
+        if gateways is None:
+            return
+        from penstock.cli.registry.wait import wait
+
+        version = str(move.to_version)
+        with output.waiting(version) as progress:
+            standings = wait(lambda: gateways.ask(version), self._seconds, progress)
+        output.waited(move, standings, as_json=as_json)
+        if any(standing.outcome != "serves" for standing in standings):
+            raise SystemExit(1)
+
+
+@contextmanager
+def _opened(url: str, artifacts: str | None, *, read_only: bool = False) -> Iterator[Registry]:
+    from penstock.registry import open_registry
+
+    opened = open_registry(url, artifacts=artifacts, read_only=read_only)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def _lineage(source: Registry, name: str, number: str) -> tuple[ModelVersion, VersionLineage | None]:
+    """A version, and how its signature differs from that of the version before, if there is one."""
+    from penstock.registry.lineage import lineage
+
+    version = source.version(name, number)
+    return version, lineage(source, version)
+
+
+def _pair(tag: str) -> tuple[str, str]:
+    key, separator, value = tag.partition("=")
+    if not separator or not key:
+        raise click.UsageError(f"A tag is given as KEY=VALUE, not {tag!r}.")
+    return key, value
+
+
+def _user() -> str:
+    """Who is written into the history."""
+    import getpass
+
+    try:
+        return os.environ.get("PENSTOCK_USER") or getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in many containers
+        return f"uid {os.getuid()}"

@@ -1,0 +1,246 @@
+"""What the `penstock registry` commands print: JSON for programs, sentences and tables for people."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+import orjson
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from penstock.cli.console import console
+from penstock.registry import AliasMove, ModelVersion, RegisteredModel
+from penstock.registry.lineage import VersionLineage
+
+if TYPE_CHECKING:
+    from penstock.cli.registry.wait import Standing
+
+
+def added(version: ModelVersion, alias: str | None, *, as_json: bool) -> None:
+    if as_json:
+        _json(version)
+        return
+    click.echo(f"Registered version {version.version} of {version.name}.")
+    if alias:
+        click.echo(f"{version.name}@{alias} names it now.")
+    else:
+        click.echo(f"To serve it: penstock registry promote {version.name} {version.version}")
+
+
+def models(found: Sequence[RegisteredModel], *, as_json: bool) -> None:
+    if as_json:
+        _json(found)
+        return
+    if not found:
+        click.echo("No models yet. Add one with: penstock registry add NAME PACKAGE")
+        return
+    _table(
+        ("NAME", "LATEST", "VERSIONS", "ALIASES", "TAGS", "CREATED"),
+        ((m.name, m.latest or "-", m.versions, _aliases(m), _pairs(m.tags), _when(m.created_at)) for m in found),
+    )
+
+
+def model(found: RegisteredModel, versions: Sequence[ModelVersion], *, as_json: bool) -> None:
+    if as_json:
+        _json({"model": found, "versions": versions})
+        return
+    _fields(
+        ("Name", found.name),
+        ("Aliases", _aliases(found)),
+        ("Tags", _pairs(found.tags)),
+        ("Created", _when(found.created_at)),
+    )
+    if not versions:
+        click.echo(f"No versions. Add one with: penstock registry add {found.name} PACKAGE")
+        return
+    _table(
+        ("VERSION", "ALIASES", "FLAVORS", "SIZE", "DIGEST", "TAGS", "CREATED"),
+        (
+            (
+                v.version,
+                ", ".join(v.aliases),
+                ", ".join(v.flavors),
+                _size(v.size_bytes) if v.size_bytes else "-",
+                (v.digest or "-")[:12],
+                _pairs(v.tags),
+                _when(v.created_at),
+            )
+            for v in versions
+        ),
+    )
+
+
+def version(found: ModelVersion, lineage: VersionLineage | None, *, as_json: bool) -> None:
+    if as_json:
+        _json({**asdict(found), "lineage": lineage and lineage.as_plain()})
+        return
+    signature = found.signature or {}
+    _fields(
+        ("Name", found.name),
+        ("Version", found.version),
+        ("Aliases", ", ".join(found.aliases)),
+        ("Source", found.source),
+        ("Digest", found.digest or ""),
+        ("Flavors", ", ".join(found.flavors)),
+        ("Size", _size(found.size_bytes) if found.size_bytes else ""),
+        ("Description", found.description),
+        ("Run", found.run_id),
+        ("Tags", _pairs(found.tags)),
+        ("Registered", _when(found.created_at) + (f" by {found.registered_by}" if found.registered_by else "")),
+        *((side.capitalize(), str(signature.get(side) or "")) for side in ("inputs", "outputs", "params")),
+    )
+    if lineage is not None:
+        _difference(lineage)
+
+
+def _difference(lineage: VersionLineage) -> None:
+    """What the signature changes against the version before."""
+    against = f"Against version {lineage.previous}"
+    if lineage.compatible is None:
+        click.echo(f"{against}: one of the two has no signature, so nothing can be compared.")
+        return
+    if not lineage.changes:
+        click.echo(f"{against}: the same signature.")
+        return
+    click.echo(f"{against}: {'compatible' if lineage.compatible else 'breaking'}.")
+    signs = {"added": "+", "removed": "-", "changed": "~"}
+    for c in lineage.changes:
+        what = f"{c.before} -> {c.after}" if c.kind == "changed" else c.after or c.before
+        click.echo(f"  {signs[c.kind]} {c.side} {c.field}: {what}")
+    for broken in lineage.breaks:
+        click.echo(f"  Breaks callers: {broken}.")
+
+
+def move(done: AliasMove, *, as_json: bool) -> None:
+    if as_json:
+        _json(done)
+        return
+    where = f"{done.name}@{done.alias}"
+    if done.to_version is None:
+        click.echo(f"{where} was removed; it named version {done.from_version}.")
+    elif done.from_version is None:
+        click.echo(f"{where} names version {done.to_version} now; it named none before.")
+    elif done.from_version == done.to_version:
+        click.echo(f"{where} stays at version {done.to_version}.")
+    else:
+        back = "back " if done.kind == "rollback" else ""
+        click.echo(f"{where} moved {back}from version {done.from_version} to version {done.to_version}.")
+
+
+@contextmanager
+def waiting(version: str) -> Iterator[Callable[[Sequence[Standing]], None]]:
+    """Shows where gateways stand, on a terminal alone."""
+    screen = console(stderr=True)
+    if not screen.is_terminal:
+        yield lambda standings: None
+        return
+    with screen.status("") as status:
+
+        def show(standings: Sequence[Standing]) -> None:
+            done = sum(s.outcome == "serves" for s in standings)
+            others = "".join(f"\n  {escape(s.url)}: {escape(s.said)}" for s in standings if s.outcome != "serves")
+            status.update(f"{done} of {len(standings)} gateways serve version {version}{others}")
+
+        yield show
+
+
+def waited(made: AliasMove, standings: Sequence[Standing], *, as_json: bool) -> None:
+    if as_json:
+        _json({"move": made, "gateways": standings})
+        return
+    for standing in standings:
+        still = ", and time is up" if standing.outcome == "waiting" else ""
+        click.echo(f"{standing.url}: {standing.said}{still}", err=standing.outcome != "serves")
+
+
+def history(name: str, moves: Sequence[AliasMove], *, as_json: bool) -> None:
+    if as_json:
+        _json(moves)
+        return
+    if not moves:
+        click.echo(f"No alias was moved yet. Point one at a version with: penstock registry promote {name} VERSION")
+        return
+    _table(
+        ("WHEN", "ALIAS", "MOVE", "FROM", "TO", "BY", "REASON"),
+        ((_when(m.at), m.alias, m.kind, m.from_version or "-", m.to_version or "-", m.by, m.reason) for m in moves),
+    )
+
+
+def tagged(name: str, version: str | None, key: str, value: str | None, *, as_json: bool) -> None:
+    if as_json:
+        _json({"name": name, "version": version, "key": key, "value": value})
+        return
+    where = name if version is None else f"version {version} of {name}"
+    click.echo(f"Removed tag {key} from {where}." if value is None else f"Tagged {where} with {key}={value}.")
+
+
+def deleted(name: str, version: str | None, *, as_json: bool) -> None:
+    if as_json:
+        _json({"deleted": {"name": name, "version": version}})
+        return
+    click.echo(f"Deleted {name} and all its versions." if version is None else f"Deleted version {version} of {name}.")
+
+
+def migrated(done: str, *, as_json: bool) -> None:
+    if as_json:
+        _json({"message": done})
+        return
+    click.echo(done)
+
+
+def _json(value: Any) -> None:
+    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode())
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*map(str, row))
+    _print(table)
+
+
+def _fields(*pairs: tuple[str, str]) -> None:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name, value in pairs:
+        if value:
+            table.add_row(f"{name}:", value)
+    _print(table)
+
+
+def _print(table: Table) -> None:
+    """Names and tags are printed as they are, never read as markup. A pipe gets no colours and no wrapped cells."""
+    terminal = sys.stdout.isatty()
+    width = None if terminal else 10_000
+    console = Console(markup=False, emoji=False, highlight=False, force_terminal=terminal, width=width)
+    with console.capture() as capture:
+        console.print(table)
+    for line in capture.get().splitlines():
+        click.echo(line.rstrip())
+
+
+def _aliases(found: RegisteredModel) -> str:
+    return ", ".join(f"{alias} -> {v}" for alias, v in sorted(found.aliases.items()))
+
+
+def _pairs(tags: Mapping[str, str]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in sorted(tags.items()))
+
+
+def _when(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _size(count: int) -> str:
+    size = float(count)
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} GB"

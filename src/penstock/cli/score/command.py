@@ -1,0 +1,380 @@
+"""`penstock score`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from penstock.cli.environment_options import env_manager_option, own_environment, wheels_option
+from penstock.cli.model_argument import load, registry_if_needed
+from penstock.errors import ConfigError
+
+if TYPE_CHECKING:
+    from penstock.loading import LoadedModel
+    from penstock.scoring import JobOutput, PreparedJob, ScoringPlan, Shard, Source
+
+_FORMATS = "csv, tsv, jsonl (.gz or .zst after them), parquet or arrow"
+
+
+@dataclass(frozen=True)
+class ScoreCommand:
+    """What was given on the command line."""
+
+    words: tuple[str, ...]
+    output: str | None
+    input_format: str | None
+    output_format: str | None
+    keep: str | None
+    params: str | None
+    on_error: str
+    rejects: str | None
+    max_errors: str | None
+    lineage: str
+    workers: str
+    resume: bool
+    shard: str | None
+    finish: bool
+    limit: int | None
+    part_rows: int
+    dry_run: bool
+    verify_against: str | None
+    registry: str | None
+    trust_code: bool
+    strict_env: bool
+    as_json: bool
+    model_uri: str | None
+    input_path: str | None
+    content_type: str | None
+    env_manager: str
+    wheels: str | None
+
+
+@click.command(context_settings={"max_content_width": 110})
+@click.argument("words", nargs=-1, metavar="MODEL INPUT...")
+@click.option(
+    "-o",
+    "--output",
+    "--output-path",
+    metavar="OUTPUT",
+    help="A file, a directory (no ending, or a / at the end), a URL of either, or - for standard output.",
+)
+@click.option(
+    "--input-format", metavar="FORMAT", help=f"What the inputs are, where their endings do not say: {_FORMATS}."
+)
+@click.option(
+    "--output-format",
+    metavar="FORMAT",
+    help="The same for the output. A directory's default is the first input's format.",
+)
+@click.option("--keep", metavar="NAMES", help="Input columns to carry through: id,ts or '*' for all.")
+@click.option("--params", metavar="JSON", help="Params for the model, for example '{\"threshold\": 0.4}'.")
+@click.option(
+    "--on-error",
+    type=click.Choice(["fail", "skip", "null"]),
+    default="fail",
+    show_default=True,
+    help="What a row that cannot be scored does: end the job, leave no row, or leave a row of gaps.",
+)
+@click.option(
+    "--rejects",
+    metavar="FILE",
+    help="Where to write rows that could not be scored, as JSON lines: file, row, column, reason, value.",
+)
+@click.option("--max-errors", metavar="N|P%", help="Fail (exit code 1) beyond this many rejects: 100, or 0.1%.")
+@click.option(
+    "--lineage",
+    type=click.Choice(["metadata", "columns", "none"]),
+    default="metadata",
+    show_default=True,
+    help="Where model, version and digest are written: the metadata of Parquet and Arrow files, or three columns.",
+)
+@click.option(
+    "--workers",
+    default="auto",
+    show_default=True,
+    metavar="N|auto",
+    help="auto: threads for ONNX; processes for other models, where the work is worth starting them.",
+)
+@click.option(
+    "--resume", is_flag=True, help="Go on with the job that was begun in the output directory; begin it where none was."
+)
+@click.option(
+    "--shard", metavar="I/N", help="Score only the I-th of N shares (from 0); the N runs share an output directory."
+)
+@click.option("--finish", is_flag=True, help="With -o alone: check that all shards are complete, and write _SUCCESS.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Score the first N rows only.")
+@click.option(
+    "--part-rows",
+    type=click.IntRange(min=1),
+    default=1_000_000,
+    show_default=True,
+    metavar="N",
+    help="Rows of one file in an output directory: what is lost at most when a job is killed.",
+)
+@click.option("--dry-run", is_flag=True, help="Show the plan and the first rows scored; write nothing.")
+@click.option(
+    "--verify-against",
+    metavar="URL",
+    help="Also send the first rows to this endpoint, and fail if it answers something else.",
+)
+@registry_if_needed
+@click.option(
+    "--trust-code/--no-trust-code", envvar="PENSTOCK_TRUST_CODE", help="Load a package that runs code of its own."
+)
+@click.option(
+    "--strict-env/--no-strict-env",
+    envvar="PENSTOCK_STRICT_ENV",
+    help="Refuse a model made with another minor version of its library.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@click.option(
+    "-m",
+    "--model-uri",
+    metavar="MODEL",
+    help="As mlflow models predict takes it: with -i, -o and -t the output is the same JSON.",
+)
+@click.option("-i", "--input-path", metavar="FILE", help="With -m: the file of JSON or CSV; standard input without it.")
+@click.option(
+    "-t", "--content-type", type=click.Choice(["json", "csv"]), help="With -m: what the input is; json without it."
+)
+@env_manager_option
+@wheels_option
+@click.option("--install-mlflow", is_flag=True, hidden=True)
+def score(install_mlflow: bool, **given: Any) -> int:
+    """Score the rows of every INPUT with MODEL and write the predictions.
+
+    INPUT is a file, a directory, a pattern ('data/*.parquet'), a URL (s3://…) or - for standard input. MODEL is a
+    package's directory or URL, a name in the registry or one of MLflow's URIs, as for penstock serve. Memory stays
+    bounded however large the files are.
+
+    A file output is atomic: it appears when it is complete, and cannot be resumed. A directory output is made of parts;
+    a job that is stopped or killed goes on with the same command and --resume, without losing or doubling a row.
+
+    Exit codes: 0 done, 1 failed or too many rejects, 2 usage or schema, 3 interrupted and can be resumed.
+
+    \b
+    Examples:
+      penstock score ./model rows.csv -o scores.csv
+      penstock score fraud january.parquet -o scored.parquet --keep '*'
+      penstock score fraud 'data/*.parquet' -o scored/ --keep id --on-error skip --rejects bad.jsonl --max-errors 0.1%
+      penstock score fraud 'data/*.parquet' -o scored/ --keep id --on-error skip --resume
+      zcat rows.csv.gz | penstock score fraud - --input-format csv -o - --output-format jsonl
+      penstock score fraud s3://inbox/data/ -o s3://outbox/scored/ --shard 2/8
+      penstock score --finish -o s3://outbox/scored/
+      penstock score models:/fraud@champion rows.csv -o scores.csv --registry http://mlflow:5000
+      penstock score ./model rows.csv -o scores.csv --env-manager uv
+      penstock score -m ./model -i request.json -t json
+    """
+    from penstock.logs import set_up_logging
+
+    set_up_logging(level="warning")
+    command = ScoreCommand(**given)
+    if command.finish:
+        return _finish(command)
+    if command.model_uri is not None:
+        from penstock.cli.score.like_mlflow import predict
+
+        return predict(command)
+    if command.input_path is not None or command.content_type is not None:
+        raise click.UsageError("-i and -t go with -m MODEL, as in mlflow models predict.")
+    if len(command.words) < 2:
+        raise click.UsageError("Give a MODEL and at least one INPUT.")
+    return _score(command)
+
+
+def _use_one_thread() -> None:
+    """One thread for each prediction, whatever the number of workers: answers do not depend on it. numpy's own threads
+    start when it is imported, and spend a tenth of a second on that alone."""
+    if "numpy" not in sys.modules:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def _score(command: ScoreCommand) -> int:
+    _use_one_thread()
+    from penstock.cli.score import report as score_report
+    from penstock.loading import LoadOptions
+    from penstock.scoring import find_sources, parse_shard, parse_tolerance, prepare
+
+    tolerance = parse_tolerance(command.max_errors)
+    shard = parse_shard(command.shard) if command.shard else None
+    sources = find_sources(command.words[1:], command.input_format)
+    output = None if command.dry_run and command.output is None else _output(command, sources)
+    _check_usage(command, output, sources)
+    options = LoadOptions(trust_code=command.trust_code, strict_env=command.strict_env, threads=1)
+    name, version, model = load(command.words[0], command.registry, options, environment_of(command))
+    try:
+        plan = _plan(command, name, version, model, sources, output, shard)
+        score_report.print_head(plan, output.path if output else None, shard)
+        if model.proof.unjoined.startswith(("rows answered", "the order")):
+            click.echo(f"Warning: {model.proof.unjoined}; the rows are scored in pieces.", err=True)
+        prepared = prepare(plan, model, options)
+        if command.verify_against is not None:
+            from penstock.cli.score.verify import verify_against
+
+            click.echo(verify_against(command.verify_against, prepared), err=True)
+        if command.dry_run or output is None:
+            score_report.print_first_rows(prepared, command.as_json)
+            return 0
+        return _run(command, prepared, output, shard, tolerance)
+    finally:
+        model.close()
+
+
+def environment_of(command: ScoreCommand) -> Any:
+    return own_environment(
+        command.env_manager, command.wheels, trust_code=command.trust_code, strict_env=command.strict_env
+    )
+
+
+def _run(command: ScoreCommand, prepared: PreparedJob, output: JobOutput, shard: Shard | None, tolerance: Any) -> int:
+    from datetime import UTC, datetime
+
+    from penstock.cli.score import report as score_report
+    from penstock.errors import Interrupted
+    from penstock.scoring import Shard, run
+
+    try:
+        with score_report.stop_on_signals() as stopped, score_report.bar() as advance:
+            summary = run(
+                prepared,
+                output,
+                shard=shard or Shard(),
+                resume=command.resume,
+                workers=_workers(command.workers),
+                tolerance=tolerance,
+                now=lambda: datetime.now(UTC).isoformat(timespec="seconds"),
+                on_progress=advance,
+                on_start=score_report.print_start,
+                stopped=stopped,
+            )
+    except Interrupted:
+        return score_report.print_interrupted(output, _own_arguments())
+    score_report.print_summary(summary, command.as_json, to_stderr=output.path == "-")
+    return 0
+
+
+def _own_arguments() -> list[str]:
+    context = click.get_current_context()
+    arguments: list[str] | None = context.find_root().obj
+    return arguments if arguments is not None else sys.argv[1:]
+
+
+def _finish(command: ScoreCommand) -> int:
+    from penstock.scoring import finish
+
+    if command.words or command.output is None:
+        raise click.UsageError("--finish goes with -o OUTPUT alone, the directory of the shards.")
+    done = finish(command.output, command.rejects)
+    if command.as_json:
+        import orjson
+
+        click.echo(orjson.dumps(done).decode())
+    else:
+        told = f"{done.parts} parts, {done.rows_out:,} rows, {done.rejects:,} rejects"
+        click.echo(f"All {done.shards} shards are complete: {told}.")
+    return 0
+
+
+def _output(command: ScoreCommand, sources: tuple[Source, ...]) -> JobOutput:
+    """Where the output goes: a stream, a file, or a directory where nothing says otherwise."""
+    from penstock.scoring import JobOutput
+    from penstock.storage.files import file_store_of
+
+    path = command.output
+    if path is None:
+        raise click.UsageError("Give -o OUTPUT: a file, a directory, or - for standard output.")
+    if path == "-":
+        return JobOutput(path, stream=open(sys.stdout.fileno(), "wb", closefd=False), rejects=command.rejects)
+    bare = "." not in path.rsplit("/", 1)[-1]  # an ending that nobody knows is rather a slip than a directory's name
+    directory = path.endswith("/") or bare or file_store_of(path).is_directory(path)
+    if any(_same_place(path, source.path, directory=directory) for source in sources):
+        raise ConfigError(f"The output {path} {'holds' if directory else 'is'} the input.")
+    return JobOutput(f"{path.rstrip('/')}/" if directory else path, directory=directory, rejects=command.rejects)
+
+
+def _same_place(output: str, source: str, *, directory: bool) -> bool:
+    if "://" in output or "://" in source:
+        return source.startswith(output.rstrip("/") + "/") if directory else source == output
+    if source == "-":
+        return False
+    real, input_ = os.path.realpath(output), os.path.realpath(source)
+    return input_.startswith(real + os.sep) if directory else input_ == real
+
+
+def _check_usage(command: ScoreCommand, output: JobOutput | None, sources: tuple[Source, ...]) -> None:
+    directory = output is not None and output.directory
+    if command.rejects is not None:
+        taken = [source.path for source in sources] + ([output.path] if output and not directory else [])
+        if any(_same_place(command.rejects, path, directory=False) for path in taken):
+            raise ConfigError(f"--rejects {command.rejects} is an input or the output.", hint="Give a file of its own.")
+    if command.shard and not directory:
+        raise ConfigError("--shard needs a directory output, which all shards share.", hint="Give one: -o scored/")
+    if command.shard and command.limit:
+        raise ConfigError("--limit counts all rows, so it does not go with --shard.")
+    if command.shard and "-" in command.words[1:]:
+        raise ConfigError("Standard input cannot be shared among shards.")
+    if command.resume and not directory:
+        raise ConfigError("Only a directory output can be resumed.", hint="Give a directory: -o scored/")
+    _workers(command.workers)
+
+
+def _workers(text: str) -> str | int:
+    if text == "auto":
+        return text
+    if text.isdigit() and 0 < int(text) <= 1024:
+        return int(text)
+    raise ConfigError(f"--workers {text} is neither a number nor auto.")
+
+
+def _plan(
+    command: ScoreCommand,
+    name: str,
+    version: str,
+    model: LoadedModel,
+    sources: tuple[Source, ...],
+    output: JobOutput | None,
+    shard: Shard | None,
+) -> ScoringPlan:
+    from importlib.metadata import version as installed
+
+    from penstock.flavors.interface import need
+    from penstock.scoring import JobLineage, ScoringOptions, ScoringPlan
+    from penstock.scoring.file_formats import needed_format
+    from penstock.signature import conform_params
+
+    need("pyarrow", "parquet", purpose="Scoring files")
+    if output is None or output.directory:
+        format_ = needed_format("", command.output_format or str(sources[0].format), "--output-format")
+    else:
+        format_ = needed_format(output.path, command.output_format, "--output-format")
+    options = ScoringOptions(
+        output=format_,
+        keep=tuple(command.keep.split(",")) if command.keep else (),
+        on_error=command.on_error,
+        lineage=command.lineage,
+        limit=command.limit,
+        part_rows=command.part_rows,
+    )
+    params = conform_params(model.signature.params if model.signature else (), _json_params(command.params))
+    software = {name: installed(name) for name in ("penstock", "pyarrow")}
+    return ScoringPlan(
+        JobLineage(name, version, model.digest), sources, options, params, shard.count if shard else 1, software
+    )
+
+
+def _json_params(text: str | None) -> dict[str, Any]:
+    import orjson
+
+    if text is None:
+        return {}
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise click.UsageError(f"--params is not JSON: {error}.") from None
+    if not isinstance(value, dict):
+        raise click.UsageError("--params must be a JSON object.")
+    return value

@@ -1,0 +1,1 @@
+"""The python_function flavor: models from code, and what MLflow's own Python models are."""

@@ -1,0 +1,1 @@
+"""The scikit-learn flavor: estimators from skops files or pickles."""

@@ -1,0 +1,1 @@
+"""The HTTP connection: a protocol with bounds."""

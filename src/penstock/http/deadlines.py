@@ -1,0 +1,172 @@
+"""How long one request is worth working on: until its deadline, and while its client is there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from time import perf_counter
+from typing import Protocol, TypeVar
+
+from starlette.types import Message, Receive, Scope
+
+from penstock.errors import DeadlineExceeded, InputTooSlow, MalformedInput
+from penstock.http.bodies import ClientLeft, header
+
+# How long a request waits before somebody listens for its client going away; most are answered long before.
+LISTEN_AFTER = 0.05
+
+T = TypeVar("T")
+
+
+def timeout_of(scope: Scope, most: float) -> float:
+    """Seconds that the caller waits, by its X-Request-Timeout, and `most` at the most. Raises MalformedInput: a caller
+    that means a deadline and gets another one is worse off than with an error."""
+    given = header(scope, b"x-request-timeout")
+    if given is None:
+        return most
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = 0.0
+    if not seconds > 0:
+        raise MalformedInput("X-Request-Timeout must be a number of seconds above 0.")
+    return min(seconds, most)
+
+
+def too_late() -> DeadlineExceeded:
+    """What a caller is told whose time is up."""
+    return DeadlineExceeded("The answer was not ready in time.", hint="Send fewer rows, or wait longer.")
+
+
+class Expiring(Protocol):
+    """What a round looks at."""
+
+    def wake(self) -> None: ...
+
+
+class DeadlineSweep:
+    """One timer for all requests: each is looked at once, LISTEN_AFTER after it began, and most are over by then."""
+
+    def __init__(self) -> None:
+        # The whole mutable state: requests with the moment to look at them, the earliest first, and the timer for it.
+        self._waiting: deque[tuple[float, Expiring]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, sleeper: Expiring, now: float) -> None:
+        self._waiting.append((now + LISTEN_AFTER, sleeper))
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(LISTEN_AFTER, self._look)
+
+    def _look(self) -> None:
+        now = perf_counter()
+        waiting = self._waiting
+        while waiting and waiting[0][0] <= now:
+            waiting.popleft()[1].wake()
+        self._timer = None
+        if waiting:
+            self._timer = asyncio.get_running_loop().call_later(waiting[0][0] - now, self._look)
+
+
+async def _nothing() -> Message:
+    return {"type": "http.disconnect"}
+
+
+class RequestDeadline:
+    """Watches over one request, from the task that answers it, until `end`.
+
+    When the time is up while the body comes, the task is cancelled; later, the answer to come is, which takes the job
+    out of the queue. `fate` says why. Most requests are over before it wakes, so that it costs them next to nothing.
+    """
+
+    __slots__ = (
+        "_deadline",
+        "_ended",
+        "_future",
+        "_listener",
+        "_loop",
+        "_receive",
+        "_task",
+        "_timer",
+        "_woken",
+        "fate",
+        "reading",
+    )
+
+    def __init__(self, receive: Receive, deadline: float, now: float, rounds: DeadlineSweep) -> None:
+        self._receive = receive
+        self._deadline = deadline
+        self._loop = loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        # The whole mutable state: what is waited for, who listens for the client going away, the next time to look, and
+        # whether there was one; how it ended, and that it has; whether the body is still on its way.
+        self._future: asyncio.Future[object] | None = None
+        self._listener: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        if deadline - now < LISTEN_AFTER:
+            self._timer = loop.call_later(deadline - now, self.wake)
+        else:
+            rounds.add(self, now)
+        self._woken = self._ended = False
+        self.fate: Exception | None = None
+        self.reading = True
+
+    def wake(self) -> None:
+        """The time has come to listen for the client, or to give up."""
+        if self._ended:
+            return
+        self._woken = True
+        left = self._deadline - perf_counter()
+        if left <= 0:
+            self._give_up()
+            return
+        self._timer = self._loop.call_later(left, self.wake)
+        if self._future is not None:
+            self._listen()
+
+    def _give_up(self) -> None:
+        if self.reading:
+            self.fate = InputTooSlow("The body was not there in time.")
+        else:
+            self.fate = too_late()
+        waiting = self._future or self._task
+        assert waiting is not None
+        waiting.cancel()
+
+    def _listen(self) -> None:
+        if self._listener is None:
+            self._listener = self._loop.create_task(self._until_client_leaves())
+
+    async def _until_client_leaves(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._client_left()
+
+    def _client_left(self) -> None:
+        if self._future is not None:
+            self.fate = ClientLeft()
+            self._future.cancel()
+
+    def watch(self, future: asyncio.Future[T]) -> asyncio.Future[T]:
+        """The same future, to be awaited; it is cancelled when the time is up or the client has gone."""
+        self._future = future  # type: ignore[assignment]
+        if self._woken:
+            self._listen()
+        return future
+
+    def cut_short(self, error: asyncio.CancelledError) -> Exception:
+        """The reason for a cancellation that came from here; any other is raised on."""
+        if self.fate is None:
+            raise error
+        if self._task is not None and self._task.cancelling():
+            self._task.uncancel()
+        return self.fate
+
+    def end(self) -> None:
+        self._ended = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._future = self._task = None
+        self._receive = _nothing  # a request that is over is not kept until its round
+        if self._listener is not None:
+            self._listener.cancel()
+            self._listener = None  # its end keeps a traceback that leads back here, and circles wait for the collector

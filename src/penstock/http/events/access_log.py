@@ -1,0 +1,115 @@
+"""A line of JSON for each request that is answered, or for a share of them.
+
+The event loop only appends to a queue; a thread of its own writes. So a terminal or a pipe that nobody reads holds up
+that thread and no request: once the queue is full, lines are dropped, and counted.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from penstock.http.events.request_event import RequestEvent, trace_id_of
+
+# Lines that may wait for the writer.
+ROOM = 20_000
+
+# Lines are gathered for so long: waking a thread for each would cost every request more than its line.
+_GATHER_SECONDS = 0.05
+_LAST_SECONDS = 2.0
+
+
+class AccessLog:
+    """Writes with `write`, which may block. `sample` is the share of requests that are logged, `dropped` is called for
+    each line that found no room, `worker` is the number of this process where there are several."""
+
+    def __init__(
+        self,
+        write: Callable[[bytes], object],
+        *,
+        sample: float = 1.0,
+        worker: int | None = None,
+        dropped: Callable[[], None] = lambda: None,
+        room: int = ROOM,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._write = write
+        self._sample = sample
+        self._who = {} if worker is None else {"worker": worker}
+        self._dropped = dropped
+        self._room = room
+        self._chance = chance
+        # The whole mutable state: what is to be written, whether the writer knows, whether it is to end.
+        self._waiting: deque[RequestEvent] = deque()
+        self._woken = False
+        self._wake = threading.Event()
+        self._ending = threading.Event()
+        # No thread to wait for at the end: it may hang in a write.
+        self._writer = threading.Thread(target=self._keep_writing, name="penstock-access-log", daemon=True)
+        self._writer.start()
+
+    def __call__(self, answered: RequestEvent) -> None:
+        """Takes note of a request. Never waits."""
+        if self._sample < 1 and self._chance() >= self._sample:
+            return
+        if len(self._waiting) >= self._room:
+            self._dropped()
+            return
+        self._waiting.append(answered)
+        if not self._woken:
+            self._woken = True
+            self._wake.set()
+
+    def close(self) -> None:
+        """Writes what waits, with some patience for who reads it."""
+        self._ending.set()
+        self._wake.set()
+        self._writer.join(_LAST_SECONDS)
+
+    def _keep_writing(self) -> None:
+        while self._waiting or not self._ending.is_set():
+            self._wake.wait()
+            self._wake.clear()
+            self._ending.wait(_GATHER_SECONDS)
+            self._woken = False  # before the look, so that whoever comes after it wakes this thread again
+            lines = [self._line(self._waiting.popleft()) for _ in range(len(self._waiting))]
+            try:
+                self._write(b"".join(lines))
+            except (OSError, ValueError):  # nobody reads it any more
+                for _ in lines:
+                    self._dropped()
+
+    def _line(self, a: RequestEvent) -> bytes:
+        event: dict[str, Any] = {
+            "time": datetime.fromtimestamp(a.ended, UTC).isoformat(timespec="milliseconds"),
+            "level": "info",
+            "logger": "penstock.access",
+            **self._who,
+            "request_id": a.request_id,
+            "model": a.model,
+            "version": a.version,
+            "protocol": a.protocol,
+            "status": a.status,
+            "outcome": a.outcome,
+            "rows": a.rows,
+            "seconds": round(a.seconds, 6),
+            "decode_seconds": round(a.decode, 6),
+            "queue_seconds": round(a.queue, 6),
+            "predict_seconds": round(a.predict, 6),
+            "encode_seconds": round(a.encode, 6),
+            "received_bytes": a.received,
+            "sent_bytes": a.sent,
+            "client": a.client,
+        }
+        if trace := trace_id_of(a.trace):
+            event["trace_id"] = trace
+        return orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
+
+    def __repr__(self) -> str:
+        return f"<AccessLog of {self._sample:g} of all, {len(self._waiting)} lines wait>"

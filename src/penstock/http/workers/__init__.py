@@ -1,0 +1,1 @@
+"""Worker processes of a server, and how they share a listening socket."""

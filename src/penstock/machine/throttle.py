@@ -1,0 +1,123 @@
+"""Loading beside serving: a thread that loads a model takes a rest after every millisecond that it worked.
+
+Whatever a load does in Python or in C, it does with the interpreter held. Another thread that wants it must ask, and
+that goes wrong for the event loop in two ways: each time that the loop has waited for a socket it may have to wait for
+the interpreter as well; and a load that gives the interpreter away and takes it back in less than the switch interval
+(a forest that predicts does, tree by tree) is never made to leave it, for as long as it goes on so. A thread that
+sleeps holds nothing.
+
+A load takes processor time from others, too, be they threads or processes. It yields: while it finds that it has to
+wait for a processor, somebody else wants that as well, and its rests become longer.
+
+The rests are put in by the interpreter's profile hook, so they come in anybody's code, also in a model's own. One call
+of C that takes long has no rest in it. What is counted is processor time: waiting for a disk or a network is a rest.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from time import perf_counter, sleep, thread_time
+from types import FrameType
+from typing import Any
+
+from penstock.machine.cores import ProcessorWaits
+
+# Seconds of work after which a rest is due, and the longest rest.
+_WORK = 0.001
+_LONGEST = 0.02
+
+# Who yields rests so many times as long as it waited for a processor, but no more than so many times as it worked.
+_PER_WAIT, _PER_WORK = 4.0, 4.0
+
+# How many times as long as work the rests are of what may take its time; where a hook keeps how long its rests are.
+_SLOWLY = 8.0
+_RESTS = "rests"
+
+
+def rest_after(worked: float, waited: float = 0.0) -> float:
+    """Seconds of rest for so many seconds of work: as long again, so that at most half of a core goes to a load; longer
+    for who had to wait for the processor meanwhile. 0 while no rest is due."""
+    if worked < _WORK:
+        return 0.0
+    return min(worked + min(_PER_WAIT * waited, _PER_WORK * worked), _LONGEST)
+
+
+def _never() -> float:
+    return 0.0
+
+
+class Throttle:
+    """When the next rest is due. The whole state: when that was last looked at, and the work done, and the time waited
+    for a processor, before the last rest.
+
+    `clock` is cheap and tells when to look at `work`, which tells how much was really done.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = perf_counter,
+        work: Callable[[], float] = thread_time,
+        rest: Callable[[float], None] = sleep,
+        waits: Callable[[], float] = _never,
+        rests: float = 1.0,
+    ) -> None:
+        self._clock = clock
+        self._work = work
+        self._rest = rest
+        self._waits = waits
+        self._rests = rests
+        self._looked = clock()
+        self._rested = work()
+        self._waited = waits()
+
+    def breathe(self) -> None:
+        """Rests if that is due. Cheap enough to be called at every call of a function."""
+        now = self._clock()
+        if now - self._looked < _WORK:
+            return
+        self._looked = now
+        worked = self._work() - self._rested
+        if worked < _WORK:
+            return
+        waited = self._waits()
+        self._rest(rest_after(worked, waited - self._waited) * self._rests)
+        self._waited = waited  # the wait after a rest, for the turn to go on, counts too
+        self._looked = self._clock()
+        self._rested = self._work()
+
+
+def is_throttled() -> bool:
+    """Whether this thread rests as it works: it is inside `gently`, or profiled."""
+    return sys.getprofile() is not None
+
+
+@contextmanager
+def throttled(*, yielding: bool = False, rests: float = 1.0) -> Iterator[None]:
+    """What this thread does inside rests as often as it works; `yielding` to other processes, more often; `rests` times
+    as long. Does nothing where the thread is being profiled, or rests as long already."""
+    before = sys.getprofile()
+    if before is not None and getattr(before, _RESTS, rests) >= rests:
+        yield
+        return
+    waits = ProcessorWaits() if yielding else None
+    pace = Throttle(waits=waits.seconds if waits is not None else _never, rests=rests)
+
+    def look(frame: FrameType, event: str, argument: Any) -> None:
+        pace.breathe()
+
+    setattr(look, _RESTS, rests)
+    sys.setprofile(look)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)
+        if waits is not None:
+            waits.close()
+
+
+def background() -> AbstractContextManager[None]:
+    """Inside `gently`: for what may take its time, such as reading a package through. A ninth of a core at most goes to
+    it."""
+    return throttled(rests=_SLOWLY) if is_throttled() else nullcontext()

@@ -1,0 +1,279 @@
+"""From a URI that MLflow knows to the files of a package: `models:/…`, `runs:/…`, `mlflow-artifacts:/…`, directories.
+
+A URI may name another one, which may name a third: `locate` follows them to where the files are. `download` copies
+them: from the tracking server, an object store, or a directory that this machine sees.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+from urllib.request import url2pathname
+
+from penstock.errors import (
+    ModelNotFound,
+    PackageError,
+    PackageInvalid,
+    PackageNotFound,
+    RegistryNotFound,
+    RegistryRefused,
+    RegistryUnavailable,
+    Unsupported,
+)
+from penstock.manifest import FILE_NAME
+from penstock.mlflow_api.client import MlflowRestClient
+from penstock.package.seal import list_files
+from penstock.storage.object_store import RemoteFiles
+
+LOGGED_MODEL = re.compile(r"models:/+(m-[0-9a-f]{32})/?")
+
+_REGISTERED = re.compile(r"models:/+([^/@]+)(?:/([0-9]+)|@([^/@]+))")
+_RUN = re.compile(r"runs:/+([0-9A-Za-z]+)/+(.+?)/*")
+
+# A source that names a source that names a source … is a circle.
+_MOST_STEPS = 8
+
+# No package comes near; a listing without end should not fill the disk with names.
+_MOST_FILES = 10_000
+_MOST_FOLDERS_DEEP = 32
+# Stores that only MLflow's own client reads, and URLs that name no files at all.
+_MLFLOWS_OWN = frozenset({"dbfs", "databricks", "http", "https", "models", "runs"})
+_MANIFEST_LIMIT = 16 * 1024 * 1024
+
+
+class ArtifactSources:
+    """Finds and downloads packages by URI, from one tracking server."""
+
+    def __init__(self, server: MlflowRestClient) -> None:
+        self._server = server
+
+    def locate(self, uri: str) -> str:
+        """Where the files are: an absolute local path, or a URL that `download` takes.
+
+        Raises PackageNotFound, PackageInvalid, ModelNotFound, Unsupported, and what the server's answers raise.
+        """
+        seen = uri
+        for _ in range(_MOST_STEPS):
+            found = self._step(uri)
+            if found is None:
+                return self._place(uri)
+            uri = found
+        raise PackageInvalid(f"{seen} names another source, and so on without end.")
+
+    def _step(self, uri: str) -> str | None:
+        """What a URI stands for, or None where it is a place itself."""
+        if match := LOGGED_MODEL.fullmatch(uri):
+            return self._logged_model(match[1])
+        if match := _REGISTERED.fullmatch(uri):
+            name, version, alias = match.groups()
+            return self.download_uri(name, version or self._version_of(name, alias))
+        if match := _RUN.fullmatch(uri):
+            return self._run_artifact(match[1], match[2])
+        return None
+
+    def download_uri(self, name: str, version: str) -> str:
+        """The URI of a registered version's files, as the server gives it."""
+        try:
+            return str(self._server.get("model-versions/get-download-uri", name=name, version=version)["artifact_uri"])
+        except RegistryRefused as error:
+            raise ModelNotFound(f"Version {version} of model {name!r} has no files. {error.message}") from None
+        except KeyError:
+            raise self._odd("a version's place") from None
+
+    def _version_of(self, name: str, alias: str) -> str:
+        try:
+            return str(self._server.get("registered-models/alias", name=name, alias=alias)["model_version"]["version"])
+        except RegistryRefused as error:
+            raise ModelNotFound(f"models:/{name}@{alias} names no version. {error.message}") from None
+        except (KeyError, TypeError):
+            raise self._odd("an alias") from None
+
+    def _logged_model(self, identifier: str) -> str:
+        try:
+            info = self._server.get(f"logged-models/{identifier}")["model"]["info"]
+            uri, status = str(info["artifact_uri"]), str(info.get("status", "LOGGED_MODEL_READY"))
+        except RegistryRefused as error:
+            raise ModelNotFound(f"There is no logged model {identifier}. {error.message}") from None
+        except RegistryNotFound:
+            raise Unsupported(
+                f"{self._server.place} knows no logged models: MLflow has them since version 3."
+            ) from None
+        except (KeyError, TypeError, AttributeError):
+            raise self._odd("a logged model") from None
+        if status not in ("LOGGED_MODEL_READY", "READY"):
+            raise PackageNotFound(f"The logged model {identifier} is not complete: {status}.")
+        return uri
+
+    def _run_artifact(self, run_id: str, path: str) -> str:
+        """A path under the run's artifacts; since MLflow 3 the model of that name lies elsewhere, and is looked up."""
+        try:
+            info = self._server.get("runs/get", run_id=run_id)["run"]["info"]
+            uri, experiment = f"{info['artifact_uri'].rstrip('/')}/{quote(path)}", str(info["experiment_id"])
+        except RegistryRefused as error:
+            raise ModelNotFound(f"There is no run {run_id}. {error.message}") from None
+        except (KeyError, TypeError, AttributeError):
+            raise self._odd("a run") from None
+        if self._has_manifest(uri):
+            return uri
+        return self._model_of_run(run_id, path, experiment) or uri
+
+    def _has_manifest(self, uri: str) -> bool:
+        try:
+            self.manifest(self._place(uri))
+        except Unsupported:
+            return True  # it cannot be looked at, and what is said then is about the place
+        except PackageError:
+            return False
+        return True
+
+    def _model_of_run(self, run_id: str, name: str, experiment: str) -> str | None:
+        quoted = name.replace("'", "''")
+        try:
+            answer = self._server.send(
+                "POST", "logged-models/search", experiment_ids=[experiment], filter=f"name = '{quoted}'"
+            )
+        except (RegistryRefused, RegistryNotFound):
+            return None  # MLflow 2 knows no logged models
+        for model in answer.get("models", ()):
+            info = model.get("info", {}) if isinstance(model, dict) else {}
+            if info.get("source_run_id") == run_id and "model_id" in info:
+                return f"models:/{info['model_id']}"
+        return None
+
+    def _place(self, uri: str) -> str:
+        """A path, the URL of proxied artifacts, or that of an object store. Raises Unsupported for other places."""
+        scheme = urlsplit(uri).scheme
+        if scheme == "mlflow-artifacts":
+            return self._server.artifact_url(uri)
+        if scheme == "file":
+            return url2pathname(urlsplit(uri).path)
+        if Path(uri).is_absolute() or (len(scheme) > 1 and scheme not in _MLFLOWS_OWN and "://" in uri):
+            return uri.rstrip("/")
+        raise Unsupported(
+            f"The files are at {uri}, which Penstock does not read.",
+            hint="Let the tracking server hand them out: mlflow server --serve-artifacts --artifacts-destination "
+            "s3://…, and log models into mlflow-artifacts:/. Or download them and serve the directory.",
+        )
+
+    # -- files -------------------------------------------------------------------------------------------------------
+
+    def manifest(self, place: str) -> bytes:
+        """The MLmodel file at a place. Raises PackageNotFound, PackageInvalid."""
+        if _is_local(place):
+            try:
+                return Path(place, FILE_NAME).read_bytes()
+            except OSError as error:
+                raise _nothing_local(place, error) from None
+        if _is_remote(place):
+            try:
+                return RemoteFiles(place).read(f"{place}/{FILE_NAME}", _MANIFEST_LIMIT)
+            except PackageNotFound as error:
+                raise PackageNotFound(f"There is no package at {place}. {error.message}") from None
+        content = bytearray()
+        try:
+            for piece in self._server.read_artifact(f"{place}/{FILE_NAME}"):
+                content += piece
+                if len(content) > _MANIFEST_LIMIT:
+                    raise PackageInvalid(f"The {FILE_NAME} file at {place} is larger than any manifest.")
+        except RegistryRefused as error:
+            raise PackageNotFound(f"There is no package at {place}. {error.message}") from None
+        return bytes(content)
+
+    def download(self, place: str, target: Path) -> None:
+        """Copies every file at a place into an empty directory. Raises PackageNotFound, PackageInvalid."""
+        if _is_local(place):
+            _copy(place, target)
+        elif _is_remote(place):
+            RemoteFiles(place).copy(place, target)
+        else:
+            self._download(place, target)
+
+    def _download(self, place: str, target: Path) -> None:
+        """Names come from the server: only plain ones are used. No file may be longer than its listing says."""
+        pending = [(place, target)]
+        files = 0
+        while pending:
+            url, directory = pending.pop()
+            for entry in self._server.list_artifacts(url):
+                name = _plain_name(entry, url)
+                path, below = directory / name, f"{url}/{quote(name, safe='')}"
+                files += 1
+                if files > _MOST_FILES or len(path.relative_to(target).parts) > _MOST_FOLDERS_DEEP:
+                    raise PackageInvalid(f"What lies at {place} has too many files for a package.")
+                if entry.get("is_dir"):
+                    path.mkdir()
+                    pending.append((below, path))
+                else:
+                    self._download_file(below, path, _size(entry, below))
+        if not (target / FILE_NAME).is_file():
+            what = f"{files} files, and no {FILE_NAME} among them" if files else "nothing there"
+            raise PackageNotFound(f"There is no package at {place}: {what}.")
+
+    def _download_file(self, url: str, path: Path, size: int) -> None:
+        written = 0
+        try:
+            with path.open("xb") as file:
+                for piece in self._server.read_artifact(url):
+                    written += len(piece)
+                    if written > size:
+                        break
+                    file.write(piece)
+        except RegistryRefused as error:
+            raise PackageNotFound(f"{url} was listed and is gone. {error.message}") from None
+        except FileExistsError:
+            raise PackageInvalid(f"{url} is listed twice.") from None
+        if written != size:
+            raise PackageInvalid(f"{url} has {'more' if written > size else 'fewer'} bytes than the listed {size}.")
+
+    def _odd(self, what: str) -> RegistryUnavailable:
+        return RegistryUnavailable(f"{self._server.place} describes {what} in a form that is not MLflow's.")
+
+    def __repr__(self) -> str:
+        return f"<ArtifactSources of {self._server.place}>"
+
+
+def _is_local(place: str) -> bool:
+    return "://" not in place
+
+
+def _is_remote(place: str) -> bool:
+    """Whether an object store has it, which we read by ourselves: what the server hands out is at http: URLs."""
+    return "://" in place and not place.startswith(("http://", "https://"))
+
+
+def _copy(place: str, target: Path) -> None:
+    """A copy, since MLflow's directories are not sealed, and may be written to while they are served."""
+    try:
+        Path(place, FILE_NAME).stat()
+        for name in list_files(Path(place)):
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(Path(place, name), target / name)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise _nothing_local(place, error) from None
+
+
+def _nothing_local(place: str, error: OSError) -> PackageNotFound:
+    return PackageNotFound(
+        f"There is no package at {place} on this machine ({error.strerror}).",
+        hint="The tracking server keeps artifacts in a directory of its own. Mount it here under the same path, or let "
+        "the server hand them out: mlflow server --serve-artifacts.",
+    )
+
+
+def _plain_name(entry: Mapping[str, Any], url: str) -> str:
+    """A listed name, which must be one step down. Raises PackageInvalid."""
+    name = entry.get("path")
+    if not isinstance(name, str) or name in ("", ".", "..") or set(name) & set("/\\\x00"):
+        raise PackageInvalid(f"The listing of {url} holds a name that cannot be used: {name!r}.")
+    return name
+
+
+def _size(entry: Mapping[str, Any], url: str) -> int:
+    try:
+        return int(entry.get("file_size", 0))
+    except (TypeError, ValueError):
+        raise PackageInvalid(f"The listing of {url} gives no size.") from None

@@ -1,0 +1,360 @@
+"""MLflow's tracking server over HTTP: one place that knows its URLs, its errors, and who may see the credentials.
+
+Connections are pooled and kept alive; everything may be called from several threads. Source: the REST API of MLflow
+3.18 as its own client speaks it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import ssl
+import warnings
+from collections.abc import Iterator, Mapping
+from configparser import ConfigParser
+from configparser import Error as ConfigParserError
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from os.path import isdir
+from typing import Any, Self
+from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import urllib3
+from urllib3.exceptions import HTTPError, InsecureRequestWarning, MaxRetryError, ReadTimeoutError
+from urllib3.util import Retry, Timeout
+
+from penstock.errors import (
+    ConfigError,
+    PackageInvalid,
+    RegistryDenied,
+    RegistryError,
+    RegistryNotFound,
+    RegistryRefused,
+    RegistryUnavailable,
+)
+from penstock.payload import clipped
+
+API = "/api/2.0/mlflow"
+ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
+
+# An answer in JSON that is larger than this is not read on: a page of versions has a few megabytes.
+_ANSWER_LIMIT = 64 * 1024 * 1024
+_CHUNK = 1024 * 1024
+
+_TRY_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class MlflowCredentials:
+    """How to get in. A username and a password win over a token, as in MLflow; neither is ever printed."""
+
+    username: str = ""
+    password: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+    workspace: str = ""
+    insecure_tls: bool = False
+    server_certificate: str = ""
+    client_certificate: str = ""
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> MlflowCredentials:
+        """MLflow's own variables, and its file of credentials. Raises ConfigError for two that exclude each other."""
+
+        def of(name: str) -> str:
+            return environ.get(f"MLFLOW_{name}", "").strip()
+
+        insecure = of("TRACKING_INSECURE_TLS").lower() in ("true", "1")
+        if insecure and of("TRACKING_SERVER_CERT_PATH"):
+            raise ConfigError(
+                "MLFLOW_TRACKING_INSECURE_TLS and MLFLOW_TRACKING_SERVER_CERT_PATH exclude each other.",
+                hint="Unset one of them.",
+            )
+        username, password = _credentials_file(environ)
+        return cls(
+            of("TRACKING_USERNAME") or username,
+            of("TRACKING_PASSWORD") or password,
+            of("TRACKING_TOKEN"),
+            of("WORKSPACE"),
+            insecure,
+            of("TRACKING_SERVER_CERT_PATH"),
+            of("TRACKING_CLIENT_CERT_PATH"),
+        )
+
+    def headers(self) -> dict[str, str]:
+        headers = {"X-MLFLOW-WORKSPACE": self.workspace} if self.workspace else {}
+        if self.username and self.password:
+            pair = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+            headers["Authorization"] = f"Basic {pair}"
+        elif self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        return headers
+
+
+@dataclass(frozen=True, slots=True)
+class CallTimeouts:
+    """Seconds to wait for a connection and for an answer's next bytes; how often to try again, after growing pauses.
+
+    Short enough that a gateway told to stop in the middle of a question ends within an orchestrator's patience.
+    """
+
+    connect: float = 5.0
+    read: float = 12.0
+    retries: int = 1
+    backoff: float = 0.2
+
+
+class _Retry(Retry):
+    """Tries again after everything but silence: whoever waited in vain once would wait as long again."""
+
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: urllib3.BaseHTTPResponse | None = None,
+        error: Exception | None = None,
+        _pool: Any = None,
+        _stacktrace: Any = None,
+    ) -> Self:
+        if isinstance(error, ReadTimeoutError):
+            raise MaxRetryError(_pool, url or "", error)
+        return super().increment(method, url, response, error, _pool, _stacktrace)
+
+
+class MlflowRestClient:
+    """One server. `place` is its address without credentials, for messages."""
+
+    def __init__(self, url: str, access: MlflowCredentials | None = None, patience: CallTimeouts | None = None) -> None:
+        parts = _parsed(url)
+        access = access or MlflowCredentials()
+        if parts.username and not (access.username and access.password):
+            access = replace(access, username=unquote(parts.username), password=unquote(parts.password or ""))
+        self._host = parts.netloc.rpartition("@")[2]
+        self._scheme = parts.scheme.lower()
+        self.place = f"{self._scheme}://{self._host}{parts.path.rstrip('/')}"
+        self._prefix = parts.path.rstrip("/")
+        self._patience = patience or CallTimeouts()
+        self._headers = {"User-Agent": "penstock", "Accept": "application/json", **access.headers()}
+        self._pool = _pool(self.place, self._host, access)
+
+    # -- JSON --------------------------------------------------------------------------------------------------------
+
+    def get(self, path: str, **fields: Any) -> dict[str, Any]:
+        """Raises RegistryRefused, RegistryDenied, RegistryNotFound, RegistryUnavailable; so do all the others."""
+        return self._json("GET", f"{API}/{path}?{urlencode(fields, doseq=True)}".rstrip("?"), None)
+
+    def send(self, method: str, path: str, **fields: Any) -> dict[str, Any]:
+        """POST or DELETE with a JSON body. Sent again after a failure: send only what may be done twice."""
+        return self._json(method, f"{API}/{path}", json.dumps(fields).encode())
+
+    def _json(self, method: str, path: str, body: bytes | None) -> dict[str, Any]:
+        with self._response(method, self.place + path, body) as response:
+            content = self._read(response)
+        if response.status >= 400:
+            raise self._refusal(response.status, content)
+        answer = _object(content)
+        if answer is None:
+            kind = response.headers.get("Content-Type", "no type").partition(";")[0]
+            raise RegistryUnavailable(
+                f"{self.place} answers with something that is not MLflow's ({kind}).",
+                hint="Is this an MLflow tracking server, and is no login page in between?",
+            )
+        return answer
+
+    # -- files -------------------------------------------------------------------------------------------------------
+
+    def artifact_url(self, uri: str) -> str:
+        """Where an `mlflow-artifacts:` URI is found: on this server, or on the host that the URI names.
+
+        Raises PackageInvalid.
+        """
+        parts = urlsplit(uri)
+        names = [unquote(part) for part in parts.path.split("/") if part]
+        if {".", ".."} & set(names):
+            raise PackageInvalid(f"{uri} is no place for a package: it climbs out of the artifacts.")
+        path = "/".join(quote(name, safe="") for name in names)
+        return f"{self._scheme}://{parts.netloc or self._host}{self._prefix}{ARTIFACTS}/{path}"
+
+    def list_artifacts(self, url: str) -> list[dict[str, Any]]:
+        """The files and folders directly under an artifact URL; empty where it is a file, or nothing."""
+        root, _, path = url.partition(f"{ARTIFACTS}/")
+        with self._response("GET", f"{root}{ARTIFACTS}?{urlencode({'path': unquote(path)})}", None) as response:
+            content = self._read(response)
+        if response.status >= 400:
+            raise self._refusal(response.status, content)
+        answer = _object(content)
+        files = answer.get("files", []) if answer is not None else None
+        if not isinstance(files, list) or not all(isinstance(f, dict) for f in files):
+            raise RegistryUnavailable(f"{self.place} lists artifacts in a form that is not MLflow's.")
+        return files
+
+    def read_artifact(self, url: str) -> Iterator[bytes]:
+        """The bytes of a file, piece by piece. A failure on the way is RegistryUnavailable."""
+        with self._response("GET", url, None) as response:
+            if response.status >= 400:
+                raise self._refusal(response.status, self._read(response))
+            yield from response.stream(_CHUNK)
+
+    # -- shared ------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _response(self, method: str, url: str, body: bytes | None) -> Iterator[urllib3.BaseHTTPResponse]:
+        """An answer whose body is still to be read. Failures also while it is read become RegistryUnavailable."""
+        patience = self._patience
+        headers = dict(self._headers)
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        if urlsplit(url).netloc != self._host:
+            headers.pop("Authorization", None)  # a version's source may name any host
+        retries = _Retry(
+            total=patience.retries + 3,
+            connect=patience.retries,
+            read=patience.retries,
+            status=patience.retries,
+            redirect=3,
+            other=0,
+            backoff_factor=patience.backoff,
+            status_forcelist=_TRY_AGAIN,
+            allowed_methods=None,
+            raise_on_status=False,
+            respect_retry_after_header=False,
+        )
+        try:
+            response = self._pool.request(
+                method,
+                url,
+                body=body,
+                headers=headers,
+                preload_content=False,
+                retries=retries,
+                timeout=Timeout(connect=patience.connect, read=patience.read),
+            )
+        except (HTTPError, OSError, ValueError) as error:
+            raise self._unreachable(error) from None
+        try:
+            yield response
+        except (HTTPError, OSError) as error:
+            raise self._unreachable(error) from None
+        finally:
+            response.close()  # read to its end, it has given its connection back already
+
+    def _read(self, response: urllib3.BaseHTTPResponse) -> bytes:
+        content = bytearray()
+        for piece in response.stream(_CHUNK):
+            content += piece
+            if len(content) > _ANSWER_LIMIT:
+                raise RegistryUnavailable(f"{self.place} answers with more than {_ANSWER_LIMIT >> 20} MiB.")
+        return bytes(content)
+
+    def _refusal(self, status: int, content: bytes) -> RegistryError:
+        answer = _object(content) or {}
+        code, message = answer.get("error_code"), answer.get("message")
+        said = clipped(message) if isinstance(message, str) else ""
+        if status in (401, 403):
+            text = said or clipped(content[:200].decode(errors="replace").strip())
+            return RegistryDenied(
+                f"{self.place} refuses access ({status}){f': {text}' if text else ''}.".replace("..", "."),
+                hint="Credentials are read from MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
+                "or MLFLOW_TRACKING_TOKEN.",
+            )
+        if status in _TRY_AGAIN:
+            return RegistryUnavailable(f"{self.place} answers with status {status}{f': {said}' if said else ''}.")
+        if isinstance(code, str):
+            return RegistryRefused(f"{said or code}.", error_code=code, status=status)
+        if status == 404:
+            return RegistryNotFound(
+                f"There is no MLflow tracking server at {self.place}: it does not know MLflow's paths.",
+                hint="Give the address that MLFLOW_TRACKING_URI would have.",
+            )
+        return RegistryUnavailable(f"{self.place} answers with status {status}, and not as MLflow does.")
+
+    def _unreachable(self, error: Exception) -> RegistryUnavailable:
+        reason = error.reason if isinstance(error, MaxRetryError) and error.reason else error
+        return RegistryUnavailable(f"{self.place} cannot be reached: {_why(reason)}.")
+
+    def close(self) -> None:
+        self._pool.clear()
+
+    def __repr__(self) -> str:
+        return f"<MlflowRestClient {self.place}>"
+
+
+def _credentials_file(environ: Mapping[str, str]) -> tuple[str, str]:
+    """What `~/.mlflow/credentials` holds: a username and a password, or nothing."""
+    parser = ConfigParser(interpolation=None)
+    try:
+        parser.read(os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".mlflow", "credentials"), "utf-8")
+        section = parser["mlflow"]
+    except (KeyError, OSError, UnicodeDecodeError, ConfigParserError):
+        return "", ""
+    return section.get("mlflow_tracking_username", ""), section.get("mlflow_tracking_password", "")
+
+
+def _parsed(url: str) -> Any:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ConfigError(
+            "The address of the MLflow server cannot be read.", hint="It looks like http://host:5000"
+        ) from None
+    if not parts.hostname or port == 0:
+        raise ConfigError("The address of the MLflow server names no host.", hint="It looks like http://host:5000")
+    if parts.query or parts.fragment:
+        raise ConfigError(
+            "The address of the MLflow server holds more than scheme, host, port and path.",
+            hint="Give it as MLFLOW_TRACKING_URI would have it, not as a browser shows it.",
+        )
+    return parts
+
+
+def _pool(place: str, host: str, access: MlflowCredentials) -> urllib3.PoolManager:
+    """Raises ConfigError where a certificate cannot be used."""
+    options: dict[str, Any] = {"maxsize": 8}
+    if place.startswith("https:"):
+        options["ssl_context"] = _tls(access)
+    proxy = getproxies().get(place.partition(":")[0])
+    if proxy and not proxy_bypass(host):
+        return urllib3.ProxyManager(proxy if "://" in proxy else f"http://{proxy}", **options)
+    return urllib3.PoolManager(**options)
+
+
+def _tls(access: MlflowCredentials) -> ssl.SSLContext:
+    where = access.server_certificate
+    try:
+        context = ssl.create_default_context()
+        if where:
+            context.load_verify_locations(**({"capath": where} if isdir(where) else {"cafile": where}))
+        if access.client_certificate:
+            context.load_cert_chain(access.client_certificate)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"A certificate cannot be used: {error.strerror or error}.",
+            hint="See MLFLOW_TRACKING_SERVER_CERT_PATH and MLFLOW_TRACKING_CLIENT_CERT_PATH.",
+        ) from None
+    if access.insecure_tls:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        warnings.simplefilter("ignore", InsecureRequestWarning)  # it was asked for
+    return context
+
+
+def _object(content: bytes) -> dict[str, Any] | None:
+    try:
+        answer = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+def _why(error: object) -> str:
+    """What went wrong, without the repr of connections that urllib3 puts in front."""
+    if isinstance(error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.NameResolutionError):
+        return str(error).rpartition("] ")[2].partition(": ")[2] or str(error).rpartition(": ")[2]
+    if isinstance(error, urllib3.exceptions.ConnectTimeoutError | ReadTimeoutError):
+        return "it does not answer in time"
+    if isinstance(error, urllib3.exceptions.SSLError):
+        refused = "CERTIFICATE_VERIFY_FAILED" in str(error)
+        return f"{'its certificate is not accepted' if refused else 'TLS fails'} ({str(error).rpartition('] ')[2]})"
+    return str(error) or type(error).__name__

@@ -1,0 +1,1 @@
+"""The gateway's side of a model process: starting one, and asking it."""

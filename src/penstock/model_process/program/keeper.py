@@ -1,0 +1,173 @@
+"""The process around a model's process: it runs none of the model's code, and outlives whatever that does.
+
+It starts the model in a session of its own, hands its output on at a bounded rate, and ends when the model ends, as the
+model ended. When the gateway lets go of the lifeline, dies, or is killed, it kills the model and all that the model has
+started: also what hangs, is stopped, or went to another session (on Linux).
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import time
+from contextlib import ExitStack, suppress
+from typing import NoReturn
+
+from penstock.model_process.program.log_relay import LogRelay
+
+_READ = 1 << 16
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+
+# A load in its own process holds up nobody by itself, and takes longer rests than one in the gateway.
+_RESTS = 1.5
+
+# How long what the model left behind is looked for.
+_SWEEPS = 20
+
+
+def keep(control: int, lifeline: int, *, gently: bool) -> NoReturn:
+    """Runs the host program in a child process, and ends when that does. `gently` is for the load: its imports, too,
+    take the time of others on this machine."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    parent = os.getpid()
+    heard, said = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _become_host(parent, control, lifeline, heard, said, gently)
+    os.close(control)
+    os.close(said)
+    Keeper(child, lifeline, heard).run()
+
+
+def _become_host(parent: int, control: int, lifeline: int, heard: int, said: int, gently: bool) -> NoReturn:
+    os.setsid()
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+    os.close(lifeline)
+    os.close(heard)
+    os.dup2(said, 1)
+    os.dup2(said, 2)
+    os.close(said)
+    resting = ExitStack()
+    if gently:
+        from penstock.machine import throttle as pace
+
+        resting.enter_context(pace.throttled(yielding=True, rests=_RESTS))
+    from penstock.model_process.program.main import main
+
+    main(control, resting)
+    sys.exit(0)
+
+
+def _prctl(option: int, value: int) -> None:
+    """Linux alone has it; elsewhere the lifeline does what it can."""
+    if sys.platform == "linux":
+        import ctypes
+
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+class Keeper:
+    """Watches one child, its output, and the lifeline. All mutable state is the output's."""
+
+    def __init__(self, child: int, lifeline: int, heard: int) -> None:
+        self._child = child
+        self._lifeline = lifeline
+        self._heard = heard
+        self._output = LogRelay(time.monotonic())
+        os.set_blocking(heard, False)
+        os.set_blocking(2, False)
+
+    def run(self) -> NoReturn:
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        woken, wake = os.pipe()
+        os.set_blocking(wake, False)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        files = [self._lifeline, woken, self._heard]
+        while not self._ended():
+            ready, _, _ = select.select(files, [], [], self._output.patience(time.monotonic()))
+            if self._lifeline in ready:
+                self._kill()
+                break
+            if woken in ready:
+                os.read(woken, _READ)
+            if self._heard in ready and not self._hand_on():
+                files.remove(self._heard)
+            self._write(self._output.due(time.monotonic()))
+        self._end()
+
+    def _ended(self) -> bool:
+        """Whether the child has; it is left to be waited for, so that its number stays its own."""
+        try:
+            return os.waitid(os.P_PID, self._child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:
+            return True
+
+    def _hand_on(self) -> bool:
+        """Reads some output; False at its end."""
+        try:
+            read = os.read(self._heard, _READ)
+        except BlockingIOError:
+            return True
+        self._write(self._output.add(read, time.monotonic()))
+        return bool(read)
+
+    def _write(self, lines: bytes) -> None:
+        """To the gateway, or nowhere: who does not read holds nobody up."""
+        if lines:
+            with suppress(OSError):
+                os.write(2, lines)
+
+    def _kill(self) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._child, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(self._child, signal.SIGKILL)  # it may not have its session yet
+
+    def _end(self) -> NoReturn:
+        """Kills what is left, and ends as the child did."""
+        with suppress(OSError):
+            for _ in range(64):  # last words; a child of its own may go on talking
+                if not (read := os.read(self._heard, _READ)):
+                    break
+                self._write(self._output.add(read, time.monotonic()))
+        self._kill()
+        _, status = os.waitpid(self._child, 0)
+        self._sweep()
+        self._write(self._output.last())
+        if os.WIFSIGNALED(status):
+            number = os.WTERMSIG(status)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            with suppress(OSError, ValueError):
+                signal.signal(number, signal.SIG_DFL)
+            _no_core()
+            os.kill(os.getpid(), number)
+        os._exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 1)
+
+    @staticmethod
+    def _sweep() -> None:
+        """What the model started elsewhere has become a child of this process, and goes too."""
+        for _ in range(_SWEEPS):
+            try:
+                with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
+                    left = [int(pid) for pid in file.read().split()]
+            except OSError:
+                return
+            if not left:
+                return
+            for pid in left:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+                with suppress(ChildProcessError):
+                    os.waitpid(pid, 0)
+
+
+def _no_core() -> None:
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

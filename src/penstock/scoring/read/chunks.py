@@ -1,0 +1,398 @@
+"""Sources to chunks: raw rows in their order, cut at parts, nothing looked at yet.
+
+Text is cut into records and handed on as bytes, so that whoever predicts also parses, in parallel where there are
+several; columnar files are decoded here, since their libraries do that with the interpreter released.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Container, Generator, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any, BinaryIO
+
+from penstock.errors import ScoringError
+from penstock.flavors.interface import need
+from penstock.payload import clipped
+from penstock.scoring.plan import ScoringOptions, Source
+from penstock.scoring.read.text_records import RecordReader
+from penstock.storage.files import LocalFiles, file_store_of, is_url
+from penstock.wire.soundness import find_fault, rows_of_parquet, why_unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place between two rows of the sources: where a part begins. `offset` is its byte in a text file, if known."""
+
+    source: int = 0
+    part: int = 0
+    row: int = 0
+    offset: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some rows of one part: `data` is the records' bytes or a pyarrow.Table, `header` the names of CSV columns.
+
+    `end` is the byte after the last row, where a source has such; `share` is how much of the source is read by now.
+    """
+
+    source: int
+    part: int
+    row: int
+    rows: int
+    data: Any
+    header: tuple[str, ...] | None = None
+    end: int | None = None
+    share: float = 1.0
+
+
+Wanted = Callable[[int, int], bool]
+
+
+def read_sources(
+    sources: tuple[Source, ...],
+    options: ScoringOptions,
+    *,
+    wanted: Wanted = lambda source, part: True,
+    files: Container[int] | None = None,
+    start: Position | None = None,
+    before: int = 0,
+    columns: Callable[[list[str]], list[str]] | None = None,
+    on_part: Callable[[int, int], None] = lambda source, part: None,
+) -> Generator[Chunk, None, None]:
+    """The chunks of the wanted parts from `start` on; `before` rows were read before it, for the limit. Sources not
+    among `files` (numbers; None is all) are not opened.
+
+    `columns` chooses among the names of a columnar file those to be decoded. `on_part` is told of every part there is,
+    wanted or not. An empty source has one part, and gives one chunk without rows, so that its file is written.
+    Raises ScoringError.
+    """
+    start = start or Position()
+    left = None if options.limit is None else options.limit - before
+    for number in range(start.source, len(sources)):
+        if files is not None and number not in files:
+            continue
+        at = start if number == start.source else Position(number)
+        bounded = replace(options, limit=left)
+        with closing(_read_source(sources[number], number, bounded, wanted, at, columns, on_part)) as chunks:
+            for chunk in chunks:
+                left = None if left is None else left - chunk.rows
+                yield chunk
+        if left is not None and left <= 0:
+            return
+
+
+def _read_source(
+    source: Source, number: int, options: ScoringOptions, wanted: Wanted, start: Position, columns: Any, on_part: Any
+) -> Generator[Chunk, None, None]:
+    need("pyarrow", "parquet", purpose="Scoring files")
+    import pyarrow as pa
+
+    row = start.row
+    try:
+        with ExitStack() as opened:
+            if source.format.is_text:
+                cutter: _Cutter = _TextCutter(source, options, start, opened)
+            else:
+                cutter = _ColumnCutter(source, options, start, opened, columns)
+            for chunk in _parts(cutter, number, options, wanted, start, on_part):
+                row = chunk.row + chunk.rows
+                yield chunk
+    except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
+        raise ScoringError(f"{source.path} cannot be read after row {row}: {_why(error, source)}.") from error
+
+
+def _why(error: Exception, source: Source) -> str:
+    """What pyarrow says of columns quotes cells and what lies beside them; what the place of a file says has a number,
+    and is told as it is."""
+    foreign = isinstance(error, OSError) and (error.errno is not None or type(error) is not OSError)
+    return clipped(str(error)) if source.format.is_text or foreign else why_unreadable(error)
+
+
+def _parts(
+    cutter: _Cutter, source: int, options: ScoringOptions, wanted: Wanted, start: Position, on_part: Any
+) -> Iterator[Chunk]:
+    """The chunks part by part; parts that are not wanted are passed over."""
+    part, row, left = start.part, start.row, options.limit
+    while left is None or left > 0:
+        size = options.part_rows if left is None else min(options.part_rows, left)
+        done = 0
+        if not wanted(source, part):
+            done = cutter.skip(size)
+        else:
+            while done < size and (chunk := cutter.take(size - done)) is not None:
+                yield replace(chunk, source=source, part=part, row=row + done)
+                done += chunk.rows
+            if not done and part == 0:
+                yield replace(cutter.nothing(), source=source)
+        if done or part == 0:
+            on_part(source, part)
+        left = None if left is None else left - done
+        if done < options.part_rows:
+            return
+        row, part = row + done, part + 1
+
+
+class _Cutter(ABC):
+    """Gives the next rows of one source, or passes over them."""
+
+    @abstractmethod
+    def take(self, most: int) -> Chunk | None: ...
+
+    @abstractmethod
+    def skip(self, rows: int) -> int: ...
+
+    @abstractmethod
+    def nothing(self) -> Chunk:
+        """A chunk without rows, in the form of the others."""
+
+
+class _TextCutter(_Cutter):
+    def __init__(self, source: Source, options: ScoringOptions, start: Position, opened: ExitStack) -> None:
+        self._options = options
+        raw = opened.enter_context(_open_bytes(source.path))
+        self._raw, self._size = raw, source.size or 0
+        stream = opened.enter_context(_unpacked(raw, source.format.compression))
+        quoted = source.format.name != "jsonl"
+        self._records = RecordReader(stream, quoted=quoted, name=source.path)
+        self._header, returns = None, False
+        if quoted:
+            returns = self._records.find_returns()
+            self._header = _header(self._records, source, "\t" if source.format.name == "tsv" else ",")
+        self._plain = source.format.compression is None
+        if start.offset is not None and self._plain and source.path != "-":
+            raw.seek(start.offset)
+            self._records = RecordReader(raw, quoted=quoted, start=start.offset, returns=returns, name=source.path)
+        elif start.row:
+            self.skip(start.row)
+
+    def take(self, most: int) -> Chunk | None:
+        records = self._records.take(min(most, self._options.chunk_rows), self._options.chunk_bytes)
+        if records is None:
+            return None
+        end = records.end if self._plain else None
+        read = self._raw.tell() if end is None else end
+        share = min(1.0, read / self._size) if self._size else 0.0
+        return Chunk(0, 0, 0, records.rows, records.data, self._header, end, share)
+
+    def skip(self, rows: int) -> int:
+        return self._records.skip(rows, self._options.chunk_bytes)
+
+    def nothing(self) -> Chunk:
+        return Chunk(0, 0, 0, 0, b"", self._header)
+
+
+def _header(records: RecordReader, source: Source, delimiter: str) -> tuple[str, ...]:
+    """Raises ScoringError."""
+    first = records.take(1, 1 << 20)
+    if first is None:
+        raise ScoringError(f"{source.path} is empty.", hint="The first row names the columns.")
+    text = first.data.decode("utf-8-sig").rstrip("\r\n")
+    names = tuple(next(csv.reader([text], delimiter=delimiter)))
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ScoringError(f"{source.path} has two columns {twice[0]!r}.")
+    return names
+
+
+def _open_bytes(path: str) -> BinaryIO:
+    if path == "-":
+        return open(sys.stdin.fileno(), "rb", closefd=False)
+    return file_store_of(path).open(path)
+
+
+def _unpacked(raw: BinaryIO, compression: str | None) -> Any:
+    """pyarrow's streams read packed files that were put together, and refuse truncated ones."""
+    import pyarrow as pa
+
+    return raw if compression is None else pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), compression)
+
+
+class _ColumnCutter(_Cutter):
+    """Record batches put together or cut until they are chunks. A chunk begins where the one before it ended."""
+
+    def __init__(
+        self, source: Source, options: ScoringOptions, start: Position, opened: ExitStack, columns: Any
+    ) -> None:
+        self._options = options
+        self._path = source.path
+        kind = _ParquetBatches if source.format.name == "parquet" else _ArrowBatches
+        self._batches: _Batches = kind(source, options, opened, columns)
+        # The whole state: what is decoded and not given out, how many rows were given out or skipped, and how many of
+        # these are still to be passed over.
+        self._pending: list[Any] = []
+        self._given = self._owed = 0
+        self.skip(start.row)
+
+    def take(self, most: int) -> Chunk | None:
+        import pyarrow as pa
+
+        self._pass_over(self._owed)
+        self._owed = 0
+        wanted = min(most, self._options.chunk_rows)
+        taken: list[Any] = []
+        rows = size = 0
+        while rows < wanted and size < self._options.chunk_bytes and (batch := self._next()) is not None:
+            each = max(1, batch.nbytes // max(1, batch.num_rows))
+            fitting = max(1, (self._options.chunk_bytes - size) // each)
+            piece = self._cut(batch, min(wanted - rows, fitting))
+            taken.append(piece)
+            rows, size = rows + piece.num_rows, size + max(1, piece.num_rows * each)
+        if not rows:
+            return None
+        self._given += rows
+        share = self._given / self._batches.rows if self._batches.rows else 0.0
+        return Chunk(0, 0, 0, rows, pa.Table.from_batches(taken, self._batches.schema), share=min(1.0, share))
+
+    def skip(self, rows: int) -> int:
+        """Where the number of rows is known they are passed over when the next ones are taken, all at once, so that a
+        row group is left out even if a part begins inside."""
+        if self._batches.rows is None:
+            done = self._pass_over(rows)
+        else:
+            done = min(rows, self._batches.rows - self._given)
+            self._owed += done
+        self._given += done
+        return done
+
+    def _pass_over(self, rows: int) -> int:
+        done = 0
+        while done < rows:
+            if not self._pending and (passed := self._batches.pass_over(rows - done)):
+                done += passed
+            elif (batch := self._next()) is not None:
+                done += self._cut(batch, rows - done).num_rows
+            else:
+                break
+        return done
+
+    def _next(self) -> Any:
+        """Raises ScoringError for a batch that must not be touched."""
+        if self._pending:
+            return self._pending.pop()
+        batch = self._batches.next()
+        if batch is not None and (fault := find_fault(batch)) is not None:
+            raise ScoringError(f"{self._path} is damaged after row {self._given}: {fault}.")
+        return batch
+
+    def _cut(self, batch: Any, rows: int) -> Any:
+        """Its first rows; the others come next."""
+        if batch.num_rows > rows:
+            self._pending.append(batch.slice(rows))
+        return batch.slice(0, rows)
+
+    def nothing(self) -> Chunk:
+        return Chunk(0, 0, 0, 0, self._batches.schema.empty_table())
+
+
+class _Batches(ABC):
+    """The record batches of a columnar source, in order."""
+
+    schema: Any
+    # How many there are, None where that is not known before they are read.
+    rows: int | None = None
+
+    @abstractmethod
+    def next(self) -> Any:
+        """The next batch, None at the end."""
+
+    def pass_over(self, rows: int) -> int:
+        """Leaves out up to so many of the next rows without decoding them, where it can; how many they were."""
+        return 0
+
+
+class _ParquetBatches(_Batches):
+    """Row group by row group, pages streamed: a dataset scanner would hold whole row groups, several of them."""
+
+    def __init__(self, source: Source, options: ScoringOptions, opened: ExitStack, columns: Any) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        buffer = 1 << 20 if _is_local(source.path) else 8 << 20
+        raw = opened.enter_context(_arrow_file(source.path))
+        self._file = opened.enter_context(closing(pq.ParquetFile(raw, pre_buffer=False, buffer_size=buffer)))
+        self._options = options
+        self._names = _chosen(source, self._file.schema_arrow.names, columns)
+        self.schema = pa.schema([self._file.schema_arrow.field(name) for name in self._names])
+        self.rows = rows_of_parquet(self._file.metadata)
+        if self.rows < 0:
+            raise ScoringError(f"{source.path} is damaged: its row groups have other numbers of rows than it claims.")
+        # The whole state: the next row group, and what is left of the one that is being read.
+        self._group = 0
+        self._left: Iterator[Any] = iter(())
+
+    def next(self) -> Any:
+        while (batch := next(self._left, None)) is None:
+            if self._group == self._file.num_row_groups:
+                return None
+            group = self._file.metadata.row_group(self._group)
+            each = max(1, group.total_byte_size // max(1, group.num_rows))
+            size = max(1, min(self._options.chunk_rows, self._options.chunk_bytes // each))
+            self._left = self._file.iter_batches(size, row_groups=[self._group], columns=self._names, use_threads=False)
+            self._group += 1
+        return batch
+
+    def pass_over(self, rows: int) -> int:
+        """Row groups that begin here and are passed over whole are not read."""
+        passed = 0
+        if (batch := next(self._left, None)) is not None:
+            self._left = chain([batch], self._left)
+            return 0
+        while self._group < self._file.num_row_groups:
+            size = self._file.metadata.row_group(self._group).num_rows
+            if passed + size > rows:
+                break
+            passed, self._group = passed + size, self._group + 1
+        return passed
+
+
+class _ArrowBatches(_Batches):
+    """An IPC file, or a stream, whichever it begins like."""
+
+    def __init__(self, source: Source, options: ScoringOptions, opened: ExitStack, columns: Any) -> None:
+        import pyarrow as pa
+        from pyarrow import ipc
+
+        file = opened.enter_context(_arrow_file(source.path))
+        found: Iterator[Any]
+        if source.path != "-" and file.read(6) == b"ARROW1":
+            file.seek(0)
+            reader = opened.enter_context(ipc.open_file(file))
+            found = (reader.get_batch(i) for i in range(reader.num_record_batches))
+        else:
+            if source.path != "-":
+                file.seek(0)
+            reader = opened.enter_context(ipc.open_stream(file))
+            found = iter(reader)
+        names = _chosen(source, reader.schema.names, columns)
+        self.schema = pa.schema([reader.schema.field(name) for name in names])
+        self._found = (batch.select(names) for batch in found)
+
+    def next(self) -> Any:
+        return next(self._found, None)
+
+
+def _chosen(source: Source, names: list[str], columns: Callable[[list[str]], list[str]] | None) -> list[str]:
+    """Without the column that pandas writes a frame's index as. Raises ScoringError for names that occur twice."""
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ScoringError(f"{source.path} has two columns {twice[0]!r}.")
+    plain = [n for n in names if not (n.startswith("__index_level_") and n.endswith("__"))]
+    return plain if columns is None else columns(plain)
+
+
+def _is_local(path: str) -> bool:
+    return not is_url(path) or path.startswith("file://")
+
+
+def _arrow_file(path: str) -> Any:
+    import pyarrow as pa
+
+    if _is_local(path) and path != "-":
+        if LocalFiles().describe(path) is None:
+            raise ScoringError(f"There is no file {path}.")
+        return pa.OSFile(path.removeprefix("file://"))
+    return pa.PythonFile(_open_bytes(path), mode="r")

@@ -1,0 +1,280 @@
+"""Chunks to what `conform` takes: a table of the columns that the model is fed, and the kept columns beside it.
+
+Cells become what the signature says. Text is parsed whole, column by column, into those types; only where some cell
+does not fit is a chunk read again record by record, so that the rows at fault can be told from the others.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import orjson
+
+from penstock.errors import MalformedInput, SchemaMismatch, ScoringError
+from penstock.payload import Array, Name, Table, as_object_array, clipped, shortened
+from penstock.scoring.plan import Source
+from penstock.scoring.read.chunks import Chunk
+from penstock.scoring.read.text_records import split
+from penstock.scoring.rejects import Reject
+from penstock.signature import Casting, Field, Scalar, Schema, is_missing_word, is_tensor_schema
+from penstock.signature.cells import MISSING_WORDS
+from penstock.wire.columnar import table_of_batch
+from penstock.wire.json_rows import table_of_records
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of a chunk that could be read. `places` (rows,) says where in the chunk each of them stands; `kept` is a
+    pyarrow.Table of as many rows; `rejects` are the others."""
+
+    table: Table
+    casting: Casting
+    kept: Any
+    places: Array
+    rejects: list[Reject] = field(default_factory=list)
+
+
+def fed_columns(names: Sequence[str], schema: Schema | None, keep: Sequence[str]) -> list[str]:
+    """The columns that the model gets: those it names, or all but the kept ones where it names none.
+
+    Where it misses some it gets all, so that the refusal can say what there is.
+    """
+    named = {str(f.name) for f in schema or () if f.name is not None}
+    if named and not _side_by_side(schema):
+        return [n for n in names if n in named] if named <= set(names) else list(names)
+    return [n for n in names if n not in keep]
+
+
+def kept_columns(names: Sequence[str], keep: Sequence[str]) -> list[str]:
+    """The columns to carry through; ("*",) is all. Raises SchemaMismatch."""
+    if list(keep) == ["*"]:
+        return list(names)
+    if missing := [name for name in keep if name not in names]:
+        raise SchemaMismatch(
+            f"There is no column {', '.join(map(repr, missing))} to keep.",
+            hint=f"The input has: {clipped(', '.join(map(str, names)))}." if names else "",
+        )
+    return list(keep)
+
+
+def _side_by_side(schema: Schema | None) -> bool:
+    """Whether the model takes one array, which a file's columns fill side by side."""
+    return schema is not None and is_tensor_schema(schema) and len(schema) == 1
+
+
+_DTYPES = {"f4": Scalar.FLOAT, "f8": Scalar.DOUBLE, "i4": Scalar.INTEGER, "i8": Scalar.LONG}
+
+
+def column_fields(names: Sequence[Name], schema: Schema | None) -> tuple[Field, ...] | None:
+    """For one array of numbers that columns fill: what each column must hold, so that a misfit names its column."""
+    if schema is None or not is_tensor_schema(schema) or len(schema) != 1 or len(schema[0].shape) != 2:
+        return None
+    dtype = schema[0].dtype
+    scalar = _DTYPES.get(f"{dtype.kind}{dtype.itemsize}")
+    return None if scalar is None else tuple(Field(name, scalar) for name in names)
+
+
+def decode(chunk: Chunk, source: Source, schema: Schema | None, keep: Sequence[str]) -> Rows:
+    """The rows of a chunk. Raises ScoringError where the source as a whole lacks something."""
+    if source.format.name == "jsonl":
+        return _decode_lines(chunk, source, schema, keep)
+    if not source.format.is_text:
+        try:
+            fed = _renamed(chunk.data.select(fed_columns(chunk.data.schema.names, schema, keep)), schema)
+        except MalformedInput as error:
+            raise ScoringError(f"{source.path}, rows from {chunk.row} on: {error.message}", hint=error.hint) from None
+        kept = chunk.data.select(kept_columns(chunk.data.schema.names, keep))
+        return Rows(fed, Casting.FRAME, kept, np.arange(chunk.rows))
+    delimiter = "\t" if source.format.name == "tsv" else ","
+    quick = _decode_whole(chunk, delimiter, schema, keep)
+    return quick if quick is not None else _decode_records(chunk, delimiter, source, schema, keep)
+
+
+def _renamed(batch: Any, schema: Schema | None) -> Table:
+    """A table whose names are the signature's own: whole numbers where those are."""
+    table = table_of_batch(batch)
+    own: dict[str, Name] = {str(f.name): f.name for f in schema or () if f.name is not None}
+    names = tuple(own.get(str(n), n) for n in table.names or ())
+    return table if names == table.names else Table(names, block=table.block, columns=table.columns)
+
+
+# What a whole column of text is parsed as; the other types are read cell by cell.
+_NUMBERS = {
+    Scalar.DOUBLE: "double",
+    Scalar.FLOAT: "double",
+    Scalar.LONG: "int64",
+    Scalar.INTEGER: "int64",
+}
+
+
+def _number_types(fed: Sequence[str], schema: Schema | None) -> dict[str, str]:
+    fields = column_fields(fed, schema)
+    if fields is None:
+        fields = tuple(f for f in schema or () if isinstance(f, Field) and f.name is not None)
+    types = {str(f.name): _NUMBERS.get(f.type) for f in fields if isinstance(f.type, Scalar)}
+    return {name: kind for name, kind in types.items() if kind is not None}
+
+
+def _decode_whole(chunk: Chunk, delimiter: str, schema: Schema | None, keep: Sequence[str]) -> Rows | None:
+    """Every column parsed as its type at once; None where a cell does not allow it."""
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
+    header = chunk.header or ()
+    fed, kept = fed_columns(header, schema, keep), kept_columns(header, keep)
+    numbers = _number_types(fed, schema)
+    if b'"' in chunk.data and chunk.data.count(b'"') % 2:
+        return None  # one is never closed
+    if not chunk.rows or ("int64" in numbers.values() and (b"0x" in chunk.data or b"0X" in chunk.data)):
+        return None  # pyarrow reads hexadecimal, nobody else does
+    read_as = {n: numbers.get(n, "string") if n not in kept else "string" for n in (*fed, *kept)}
+    try:
+        batch = arrow_csv.read_csv(
+            pa.BufferReader(chunk.data),
+            arrow_csv.ReadOptions(column_names=list(header), use_threads=False, block_size=len(chunk.data) + 1),
+            arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+            arrow_csv.ConvertOptions(
+                column_types={name: pa.type_for_alias(kind) for name, kind in read_as.items()},
+                include_columns=list(read_as),
+                null_values=list(MISSING_WORDS),
+                strings_can_be_null=False,
+            ),
+        )
+        if batch.num_rows != chunk.rows:
+            return None
+        table = _renamed(_typed(batch.select(fed), numbers), schema)
+    except (pa.ArrowInvalid, pa.ArrowKeyError):
+        return None
+    arrays = (table.block,) if table.block is not None else table.columns or ()
+    if any(array.dtype.kind == "f" and np.isinf(array).any() for array in arrays):
+        return None  # perhaps too large to read: `conform` looks at the text
+    return Rows(table, Casting.TEXT, batch.select(kept), np.arange(chunk.rows))
+
+
+def _typed(batch: Any, numbers: dict[str, str]) -> Any:
+    """Columns that are kept as text and fed as numbers. Raises pyarrow.ArrowInvalid for cells that are none."""
+    import pyarrow as pa
+
+    for position, field_ in enumerate(batch.schema):
+        if field_.name in numbers and pa.types.is_string(field_.type):
+            import pyarrow.compute as pc  # here, since importing it takes as long as reading a small file
+
+            words = pa.array(list(MISSING_WORDS))
+            text = batch.column(position)
+            text = pc.if_else(pc.is_in(text, value_set=words), pa.scalar(None, pa.string()), text)
+            batch = batch.set_column(position, field_.name, pc.cast(text, numbers[field_.name]))
+    if any(pa.types.is_integer(f.type) and batch.column(i).null_count for i, f in enumerate(batch.schema)):
+        raise pa.ArrowInvalid("a gap in whole numbers")
+    return batch
+
+
+def _decode_records(chunk: Chunk, delimiter: str, source: Source, schema: Schema | None, keep: Sequence[str]) -> Rows:
+    """Record by record, every cell text."""
+    import pyarrow as pa
+
+    header = chunk.header or ()
+    rejects: list[Reject] = []
+    good: list[list[str]] = []
+    places: list[int] = []
+    for place, record in enumerate(split(chunk.data, quoted=True) if chunk.rows else ()):
+        cells, why = _cells(record, delimiter, len(header))
+        if why:
+            rejects.append(Reject(source.path, chunk.row + place, None, why, record.decode(errors="replace")))
+        else:
+            good.append(cells)
+            places.append(place)
+    columns = dict(zip(header, zip(*good, strict=True) if good else [()] * len(header), strict=True))
+    fed = fed_columns(header, schema, keep)
+    own: dict[str, Name] = {str(f.name): f.name for f in schema or () if f.name is not None}
+    table = Table.of([own.get(n, n) for n in fed], [as_object_array(columns[n]) for n in fed])
+    kept = pa.table({n: pa.array(columns[n], pa.string()) for n in kept_columns(header, keep)})
+    return Rows(table, Casting.TEXT, kept, np.array(places, dtype=np.int64), rejects)
+
+
+def _cells(record: bytes, delimiter: str, width: int) -> tuple[list[str], str]:
+    """The cells of one record, or why it is none."""
+    if record.count(b'"') % 2:
+        return [], "has a quote that is never closed"
+    try:
+        text = record.decode()
+        rows = list(csv.reader([text] if "\n" not in text else text.splitlines(keepends=True), delimiter=delimiter))
+    except UnicodeDecodeError as error:
+        return [], f"is not UTF-8 (byte {error.start})"
+    except csv.Error as error:
+        return [], f"cannot be read ({error})"
+    cells = rows[0] if len(rows) == 1 else []
+    if len(cells) != width:
+        return [], f"has {len(cells)} cells, but the header has {width}"
+    return cells, ""
+
+
+def _decode_lines(chunk: Chunk, source: Source, schema: Schema | None, keep: Sequence[str]) -> Rows:
+    """JSON objects, one a line; lists of cells for a model whose inputs have no names."""
+    import pyarrow as pa
+
+    lines = split(chunk.data, quoted=False) if chunk.rows else []
+    records, rejects = _parsed_lines(lines, chunk, source)
+    places = [place for place, record in enumerate(records) if record is not None]
+    present = [record for record in records if record is not None]
+    table = table_of_records(present, schema)
+    if keep and any(isinstance(record, list) for record in present):
+        raise ScoringError(f"The lines of {source.path} have no names, so no column can be kept.")
+    names = [str(n) for n in table.names] if table.names is not None else None
+    if names is not None and present:
+        fed = [names.index(n) for n in fed_columns(names, schema, keep)]
+        own: dict[str, Name] = {str(f.name): f.name for f in schema or () if f.name is not None}
+        table = Table.of([own.get(names[i], names[i]) for i in fed], [table.column(i) for i in fed])
+    # A later chunk may lack a key in every line; if a file's first lines do, it is rather misspelt.
+    strict = list(keep) == ["*"] or (chunk.row == 0 and bool(present))
+    kept_names = kept_columns(names or [], keep) if strict else list(keep)
+    try:
+        kept = pa.table({n: pa.array([r.get(n) for r in present]) for n in kept_names})
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        raise ScoringError(f"A kept column of {source.path} has cells of several types.") from None
+    return Rows(table, Casting.FRAME, kept, np.array(places, dtype=np.int64), rejects)
+
+
+def _parsed_lines(lines: list[bytes], chunk: Chunk, source: Source) -> tuple[list[Any], list[Reject]]:
+    """A record for each line, None for those that are none."""
+    if lines and all(line[:1] in b"{[" and line[-1:] in b"}]" for line in lines):
+        try:
+            records = orjson.loads(b"[" + b",".join(lines) + b"]")
+            if len(records) == len(lines) and all(type(r) is type(records[0]) for r in records):
+                return records, []
+        except orjson.JSONDecodeError:
+            pass
+    records, rejects = [], []
+    for place, line in enumerate(lines):
+        try:
+            record, why = orjson.loads(line), ""
+        except orjson.JSONDecodeError as error:
+            record, why = None, f"is not JSON ({error})"
+        if not why and not isinstance(record, dict):
+            record, why = None, f"must be an object, not {shortened(record)}"
+        if why:
+            rejects.append(Reject(source.path, chunk.row + place, None, why, line.decode(errors="replace")))
+        records.append(record)
+    return records, rejects
+
+
+def guess_fields(table: Table) -> tuple[Field, ...] | None:
+    """For a model without a signature, from the first rows of a text file: numbers where all cells are, else text."""
+    if table.names is None or not table.rows:
+        return None
+    return tuple(
+        Field(name, Scalar.DOUBLE if _all_numbers(column) else Scalar.STRING)
+        for name, column in zip(table.names, table.iter_columns(), strict=True)
+    )
+
+
+def _all_numbers(column: Array) -> bool:
+    try:
+        return any([bool(cell) and not is_missing_word(cell) and float(cell) is not None for cell in column]) and all(
+            is_missing_word(cell) or float(cell) is not None for cell in column
+        )
+    except (TypeError, ValueError):
+        return False

@@ -1,0 +1,67 @@
+"""The columns and types of a job's output, decided once from the job's first rows and the signature.
+
+Every run of a job, and every shard, decides from the same first rows, so all parts have one shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from penstock.signature import Field, Scalar, Schema, TensorField
+from penstock.wire.answer_columns import PREDICTION, empty_columns
+
+
+def decide_shape(first: Any, kept: Any, outputs: Schema | None, lineage: Mapping[str, str]) -> Any:
+    """A pyarrow.Schema from the first scored rows (a pyarrow.Table), the kept columns and the signature's outputs."""
+    import pyarrow as pa
+
+    told = _told(outputs)
+    names = [name for name in first.schema.names if name not in lineage]
+    if set(names) <= set(kept.schema.names):  # no row was answered: the signature says what would have come
+        names = list(dict.fromkeys([*names, *empty_columns(outputs)]))
+    fields = []
+    for name in dict.fromkeys([*names, *lineage]):
+        found = first.schema.field(name).type if name in first.schema.names else pa.null()
+        fields.append(pa.field(name, _settled(found, told.get(name) if name not in kept.schema.names else None)))
+    return pa.schema(fields)
+
+
+def _settled(found: Any, told: Any) -> Any:
+    """The type for a whole column: what the signature says where the first rows say less. Without any value so far it
+    is text, in case one comes."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(found):
+        found = found.value_type
+    if pa.types.is_null(found):
+        return told if told is not None else pa.string()
+    numbers = pa.types.is_integer(found) or pa.types.is_floating(found)
+    return told if told is not None and numbers and pa.types.is_float64(told) and found != pa.float32() else found
+
+
+_SCALARS = {
+    Scalar.BOOLEAN: "bool",
+    Scalar.INTEGER: "int32",
+    Scalar.LONG: "int64",
+    Scalar.FLOAT: "float",
+    Scalar.DOUBLE: "double",
+    Scalar.STRING: "string",
+    Scalar.BINARY: "binary",
+}
+
+
+def _told(outputs: Schema | None) -> dict[str, Any]:
+    """The output columns whose types the signature tells."""
+    import pyarrow as pa
+
+    types: dict[str, Any] = {}
+    for field in outputs or ():
+        name = PREDICTION if field.name is None else str(field.name)
+        if isinstance(field, Field) and isinstance(field.type, Scalar) and field.type in _SCALARS:
+            types[name] = pa.type_for_alias(_SCALARS[field.type])
+        elif isinstance(field, TensorField) and field.dtype.kind in "biuf" and len(field.shape) <= 2:
+            kind = pa.from_numpy_dtype(field.dtype)
+            width = field.shape[1] if len(field.shape) == 2 else None
+            types |= {name: kind} if width is None else {f"{name}_{i}": kind for i in range(max(width, 0))}
+    return types

@@ -1,0 +1,1 @@
+"""What operators and tools ask: models, probes, OpenAPI, docs."""

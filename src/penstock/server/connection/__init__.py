@@ -1,0 +1,1 @@
+"""Predictions answered inside the HTTP protocol, past ASGI."""

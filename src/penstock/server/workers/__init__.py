@@ -1,0 +1,1 @@
+"""The supervisor of `--workers N` and its workers."""

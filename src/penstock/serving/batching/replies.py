@@ -1,0 +1,74 @@
+"""The answers to jobs: given once, to whoever still waits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any
+
+from penstock.errors import PenstockError
+from penstock.payload import Payload
+from penstock.serving.batching.lanes import Job
+
+log = logging.getLogger("penstock.serving")
+
+
+@dataclass(slots=True)
+class Answer:
+    """An answer with the seconds it waited and the seconds the model took."""
+
+    payload: Payload
+    queue: float
+    predict: float
+
+
+class Reply(asyncio.Future[Answer]):
+    """The answer to one job. Whoever cancels it takes the job out of the queue in that moment."""
+
+    # Set by the batcher, since an __init__ would cost as much as the rest. Not the job: that holds this, and a ring
+    # would outlive both.
+    __slots__ = ("lane", "leave", "number")
+    leave: Callable[[Hashable, int], None]
+    lane: Hashable
+    number: int
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        if not super().cancel(msg):
+            return False
+        self.leave(self.lane, self.number)
+        return True
+
+
+async def all_replies(jobs: list[Job]) -> list[Answer]:
+    """The answers to the parts of one request. Where one fails, or the caller leaves, the rest is dropped."""
+    try:
+        return [await job.reply for job in jobs]
+    finally:
+        drop(jobs)
+
+
+def drop(jobs: list[Job]) -> None:
+    for job in jobs:
+        if not job.reply.done():
+            job.reply.cancel()
+        elif not job.reply.cancelled():
+            job.reply.exception()  # looked at, so that asyncio does not report it as lost
+
+
+def resolve(job: Job, answer: Answer) -> None:
+    if not job.reply.done():
+        job.reply.set_result(answer)
+
+
+def fail(job: Job, error: Exception) -> None:
+    if not job.reply.done():
+        job.reply.set_exception(error if isinstance(error, PenstockError) else _unexpected(error))
+
+
+def _unexpected(error: Exception) -> PenstockError:
+    log.error("A prediction failed in Penstock itself.", exc_info=error)
+    wrapped = PenstockError(f"The prediction failed inside the gateway ({type(error).__name__}).")
+    wrapped.__cause__ = error
+    return wrapped

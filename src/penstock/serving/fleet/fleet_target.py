@@ -1,0 +1,95 @@
+"""One model in all workers at once: what a follower prepares and swaps there."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from penstock.metrics import Metrics
+from penstock.serving.fleet.fleet_plan import FleetPlan, PlannedVersion
+from penstock.serving.fleet.worker_fleet import WorkerFleet
+from penstock.serving.load_failure import LoadFailure
+
+log = logging.getLogger("penstock.serving")
+
+
+@dataclass(frozen=True, slots=True)
+class FleetVersion:
+    """A version that all workers have proven."""
+
+    crew: WorkerFleet = field(repr=False)
+    model: str
+    version: str
+
+    def drop(self) -> None:
+        self.crew.drop_candidate(self.model)
+
+
+class FleetTarget:
+    """One model, in every worker at once."""
+
+    def __init__(self, crew: WorkerFleet, name: str, metrics: Metrics, *, alias: str = "", added: bool = False) -> None:
+        self.name = name
+        self.alias = alias
+        self.on_failed: Callable[[str, str], None] = lambda version, why: None
+        self._crew = crew
+        self._metrics = metrics
+        if added:
+            crew.serve(name, alias)
+        else:
+            crew.add_model(name)
+        crew.on_failed(name, lambda version, why: self.on_failed(version, why))
+
+    @property
+    def current(self) -> str | None:
+        return self._crew.plan(self.name).answering[0]
+
+    @property
+    def previous(self) -> str | None:
+        return self._crew.plan(self.name).answering[1]
+
+    async def prepare(self, package: PlannedVersion) -> FleetVersion:
+        """Raises what loading raises, WorkerLost."""
+        await self._crew.prepare(self.name, package)
+        return FleetVersion(self._crew, self.name, package.version)
+
+    def stop(self, *, for_good: bool = False) -> None:
+        """Ends the version's loads, in all workers."""
+        self._crew.supersede(self.name)
+
+    def swap(self, prepared: FleetVersion) -> None:
+        plan = self._crew.plan(self.name)
+        assert plan.candidate is not None
+        assert plan.candidate.version == prepared.version
+        self._commit(FleetPlan(plan.candidate, plan.current), "swap" if plan.current is not None else "load")
+
+    def revert(self) -> None:
+        plan = self._crew.plan(self.name)
+        assert plan.previous is not None
+        self._commit(FleetPlan(plan.previous, plan.current, plan.candidate), "revert")
+
+    def retire_previous(self) -> None:
+        self._crew.set_plan(self.name, replace(self._crew.plan(self.name), previous=None))
+
+    def mark(self, *, stale: bool) -> None:
+        self._crew.mark(self.name, stale=stale)
+
+    def note_failure(self, failure: LoadFailure | None) -> None:
+        self._crew.note_failure(self.name, failure)
+
+    def _commit(self, plan: FleetPlan, kind: Literal["load", "swap", "revert"]) -> None:
+        self._crew.set_plan(self.name, plan)
+        self._metrics.swaps.labels(self.name, kind).inc()
+        assert plan.current is not None
+        log.info(
+            "%s: version %s (%s) answers now, in %d workers.",
+            self.name,
+            plan.current.version,
+            plan.current.digest[:12],
+            len(self._crew.joined),
+        )
+
+    def __repr__(self) -> str:
+        return f"<FleetTarget {self.name}: {self._crew.plan(self.name)}>"

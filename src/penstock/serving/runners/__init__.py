@@ -1,0 +1,1 @@
+"""Where predictors run: threads of this process, or model processes."""

@@ -1,0 +1,191 @@
+"""A package loaded into processes of its own, or into this one: which, and how."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from penstock.artifacts import PackageHold, hold
+from penstock.errors import SealBroken
+from penstock.loading import LoadedModel, LoadOptions, Proof, Timed, load_package, untimed
+from penstock.machine.cores import THREAD_VARIABLES
+from penstock.machine.throttle import is_throttled
+from penstock.model_process.client.start import InterpreterCommand, ModelProcessHandle, Started, start
+from penstock.model_process.protocol.startup import StartModel
+from penstock.package import PackagedModel
+from penstock.signature import Signature
+
+log = logging.getLogger("penstock.model")
+
+# auto: what carries code runs apart, what is data alone in the gateway.
+IsolationMode: TypeAlias = Literal["auto", "process", "none"]
+
+# Given a process that has been launched and loads.
+Launched: TypeAlias = Callable[[ModelProcessHandle], None]
+
+# A predict that takes so many seconds longer than a request may is taken for hung.
+GRACE = 5.0
+
+
+def own_interpreter(_: PackagedModel) -> InterpreterCommand:
+    return InterpreterCommand()
+
+
+@dataclass(frozen=True, slots=True)
+class Isolation:
+    """Where packages run. `instances` is how many processes a version has, `memory_limit` the bytes that each may
+    use (0: any), `threads` how many its libraries may compute with (0: as they like), `slots` how many unjoined
+    requests one predicts at once, `time_limit` the seconds after which one that does not answer is replaced.
+    `interpreter` gives the Python for a package; it may take its time."""
+
+    mode: IsolationMode = "auto"
+    instances: int = 1
+    memory_limit: int = 0
+    threads: int = 0
+    slots: int = 1
+    time_limit: float = 60.0 + GRACE
+    interpreter: Callable[[PackagedModel], InterpreterCommand] = own_interpreter
+
+
+@dataclass(frozen=True, slots=True)
+class IsolatedModel:
+    """A package proven in processes of its own, which answer nobody yet. `again` starts another such process."""
+
+    package: PackagedModel
+    digest: str
+    proof: Proof
+    takes_frames: bool
+    slots: int
+    time_limit: float
+    started: Sequence[Started] = field(repr=False)
+    again: Callable[[Launched], Started] = field(repr=False)
+    override: str | None = None  # the flavor that was asked for, where it is not the package's own choice
+    hold: PackageHold = field(
+        default_factory=PackageHold, repr=False, compare=False
+    )  # for processes that are started again
+    cyclic = False  # nothing of it is in this process
+
+    @property
+    def flavor(self) -> str:
+        """The name of the flavor that answers."""
+        return self.package.flavor(self.override).name
+
+    @property
+    def signature(self) -> Signature | None:
+        return self.package.manifest.signature
+
+    def close(self) -> None:
+        for started in self.started:
+            started.process.close()
+        self.hold.close()
+
+
+# A version that can be served.
+Loaded: TypeAlias = LoadedModel | IsolatedModel
+
+
+def _nobody(process: ModelProcessHandle) -> None:
+    pass
+
+
+def load_served(
+    path: str | Path,
+    options: LoadOptions,
+    isolation: Isolation,
+    who: str = "",
+    timed: Timed = untimed,
+    launched: Launched = _nobody,
+) -> Loaded:
+    """Loads and proves the package in a directory, here or apart. `who` names it in the log, `launched` is given every
+    process, once it has begun. Raises what load_path raises, and ModelProcessLost."""
+    package = PackagedModel.open(path)
+    if not runs_apart(package, options, isolation.mode):
+        return load_package(package, options, timed=timed)
+    held = hold(package.path)
+    try:
+        with timed("environment") if isolation.interpreter is not own_interpreter else nullcontext():
+            interpreter = isolation.interpreter(package)
+        with timed("load"):  # which verifies and proves there, too
+            return _load_apart(package, options, isolation, interpreter, who or package.path.name, held, launched)
+    except BaseException:
+        held.close()
+        raise
+
+
+def runs_apart(package: PackagedModel, options: LoadOptions, mode: IsolationMode) -> bool:
+    """Whether a package gets a process of its own. Raises FlavorUnknown."""
+    return mode == "process" or (mode == "auto" and options.trust_code and bool(package.code_reasons(options.flavor)))
+
+
+def _load_apart(
+    package: PackagedModel,
+    options: LoadOptions,
+    isolation: Isolation,
+    interpreter: InterpreterCommand,
+    who: str,
+    held: PackageHold,
+    launched: Launched,
+) -> IsolatedModel:
+    if isolation.threads:
+        shares = dict.fromkeys(THREAD_VARIABLES, str(isolation.threads))
+        interpreter = replace(interpreter, environment={**shares, **interpreter.environment})
+    begin = StartModel(
+        str(package.path),
+        options.trust_code,
+        options.strict_env,
+        options.flavor or "",
+        isolation.threads or options.threads,
+        isolation.slots,
+        isolation.memory_limit,
+    )
+
+    def say(line: str) -> None:
+        log.info("%s: %s", who, line)
+
+    def again(launched: Launched, digest: str = "") -> Started:
+        # Gently where this one loads so; a process that takes another one's place is waited for.
+        started = start(begin, interpreter, say, gently=is_throttled(), launched=launched)
+        if digest and started.digest != digest:
+            started.process.close()
+            raise SealBroken(f"{package.path} is another package now ({started.digest[:12]}) than {digest[:12]}.")
+        return started
+
+    started = _start_all(lambda: again(launched), isolation.instances)
+    first = started[0]
+    hello = first.hello
+    slots = isolation.slots if hello.unjoined else 1
+    proof = Proof(hello.repeats, hello.unjoined, hello.warnings)
+    return IsolatedModel(
+        package,
+        first.digest,
+        proof,
+        hello.takes_frames,
+        slots,
+        isolation.time_limit,
+        started,
+        lambda launched: again(launched, first.digest),
+        options.flavor,
+        held,
+    )
+
+
+def _start_all(start_one: Callable[[], Started], count: int) -> list[Started]:
+    """All or none; the first one alone, since a package that cannot be loaded need not fail several times."""
+    started = [start_one()]
+    try:
+        with ThreadPoolExecutor(max_workers=max(1, count - 1)) as pool:
+            tries = [pool.submit(start_one) for _ in range(count - 1)]
+        failed = [t.exception() for t in tries if t.exception() is not None]
+        started += [t.result() for t in tries if t.exception() is None]
+        if failed:
+            raise failed[0]  # type: ignore[misc]
+    except BaseException:
+        for one in started:
+            one.process.close()
+        raise
+    return started

@@ -1,0 +1,1 @@
+"""Which version answers: followers of a registry, and the swap from one version to the next."""

@@ -1,0 +1,150 @@
+"""Where versions appear: what a source acts on, be it one process or a crew of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias, TypeVar
+
+from penstock.machine.throttle import throttled
+from penstock.metrics import Metrics
+from penstock.registry.interface import ModelVersion
+from penstock.serving.load_failure import LoadFailure
+from penstock.serving.runners.isolation import Loaded
+from penstock.serving.servable import Servable, ServingOptions
+from penstock.serving.served_model import ServedModel
+
+A = TypeVar("A")
+
+
+def load_beside(serving: bool, load: Callable[[A], Loaded], what: A) -> Loaded:
+    """Loads in the calling thread, gently where requests are answered meanwhile. Raises what loading raises."""
+    with throttled(yielding=True) if serving else nullcontext():
+        return load(what)
+
+
+def release(loaded: Loaded) -> None:
+    """Closes a model that answers nobody, gently and in a thread: a large one takes a while. Called on the loop."""
+
+    def close() -> None:
+        with throttled():
+            loaded.close()
+
+    asyncio.get_running_loop().run_in_executor(None, close)
+
+
+class PreparedVersion(Protocol):
+    """A version that is loaded and proven, and answers nobody yet."""
+
+    @property
+    def version(self) -> str: ...
+
+    def drop(self) -> None:
+        """Releases it: it is wanted no more."""
+
+
+P = TypeVar("P", bound=PreparedVersion)
+P_in = TypeVar("P_in", bound=PreparedVersion, contravariant=True)
+
+# Fetches, loads and proves a version. Raises what loading raises.
+Prepare: TypeAlias = Callable[[ModelVersion], Awaitable[P]]
+
+
+class StoppableLoads(Protocol):
+    """Loads that can be ended before they are through."""
+
+    def stop(self, *, for_good: bool = False) -> None:
+        """Those that are under way; `for_good`, all that come as well."""
+
+
+class SwapTarget(Protocol[P_in]):
+    """One model name and its versions, by their numbers. Every change is made at once, with no await in it."""
+
+    name: str
+    alias: str
+    # Told the version and why, when one that answers has shown that it cannot.
+    on_failed: Callable[[str, str], None]
+
+    @property
+    def current(self) -> str | None: ...
+
+    @property
+    def previous(self) -> str | None: ...
+
+    def swap(self, prepared: P_in) -> None:
+        """Makes it the answering version; the one before it is kept warm."""
+
+    def revert(self) -> None:
+        """Makes the version that was kept warm answer again."""
+
+    def retire_previous(self) -> None:
+        """Lets the version that was kept warm go."""
+
+    def mark(self, *, stale: bool) -> None:
+        """Notes whether what answers may be another version than the registry names by now."""
+
+    def note_failure(self, failure: LoadFailure | None) -> None:
+        """What keeps the wanted version from answering, for those who ask; None where nothing does."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedVersion:
+    """A version loaded here, or into processes of its own."""
+
+    version: str
+    loaded: Loaded
+
+    def drop(self) -> None:
+        release(self.loaded)
+
+
+class LocalTarget:
+    """A served model of this process."""
+
+    def __init__(self, served: ServedModel, metrics: Metrics, serving: ServingOptions | None = None) -> None:
+        self.name = served.name
+        self.alias = served.alias
+        self.on_failed: Callable[[str, str], None] = lambda version, why: None
+        self._served = served
+        served.on_failed = lambda version, why: self.on_failed(version, why)
+        self._metrics = metrics
+        self._serving = serving or ServingOptions()
+
+    @property
+    def current(self) -> str | None:
+        return self._served.current.version if self._served.current else None
+
+    @property
+    def previous(self) -> str | None:
+        return self._served.previous.version if self._served.previous else None
+
+    def swap(self, prepared: LoadedVersion) -> None:
+        self._served.swap(Servable(self.name, prepared.version, prepared.loaded, self._metrics, self._serving))
+
+    def revert(self) -> None:
+        self._served.revert()
+
+    def retire_previous(self) -> None:
+        self._served.retire_previous()
+
+    def mark(self, *, stale: bool) -> None:
+        self._served.stale = stale
+
+    def note_failure(self, failure: LoadFailure | None) -> None:
+        self._served.failure = failure
+
+    def __repr__(self) -> str:
+        return f"<LocalTarget {self._served!r}>"
+
+
+def in_a_thread(
+    load: Callable[[ModelVersion], Loaded], serving: Callable[[], bool] = lambda: True
+) -> Prepare[LoadedVersion]:
+    """Loads off the event loop; gently while this process answers requests, be it with other models."""
+
+    async def prepare(version: ModelVersion) -> LoadedVersion:
+        return LoadedVersion(version.version, await asyncio.to_thread(load_beside, serving(), load, version))
+
+    return prepare

@@ -1,0 +1,56 @@
+"""How the packages of one served model become versions, and how a load that nobody wants any more is ended."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from penstock.loading import LoadOptions, Timed, untimed
+from penstock.model_process.client.start import ModelProcessHandle
+from penstock.serving.runners.isolation import Isolation, Loaded, load_served
+
+
+class VersionLoader:
+    """Loads packages, here or in processes of their own. `name` is the model's, for the log. Used from any thread."""
+
+    def __init__(self, options: LoadOptions, isolation: Isolation, name: str, timed: Timed = untimed) -> None:
+        self._options = options
+        self._isolation = isolation
+        self._name = name
+        self._timed = timed
+        # The whole mutable state: processes that load now, and whether none may any more.
+        self._lock = threading.Lock()
+        self._loading: set[ModelProcessHandle] = set()
+        self._over = False
+
+    def load(self, path: Path, version: str) -> Loaded:
+        """Loads and proves the package in a directory. Blocks. Raises what load_path raises, and ModelProcessLost, also
+        where it was stopped."""
+        who = f"{self._name} version {version}" if version else self._name
+        mine: set[ModelProcessHandle] = set()
+
+        def launched(process: ModelProcessHandle) -> None:
+            with self._lock:
+                mine.add(process)
+                self._loading.add(process)
+                stopped = self._over
+            if stopped:
+                process.kill()
+
+        try:
+            return load_served(path, self._options, self._isolation, who, self._timed, launched)
+        finally:
+            with self._lock:
+                self._loading -= mine
+
+    def stop(self, *, for_good: bool = False) -> None:
+        """Ends the processes that load now; `for_good`, also those that would. A load in this process goes on, since a
+        thread cannot be stopped."""
+        with self._lock:
+            self._over = self._over or for_good
+            loading = list(self._loading)
+        for process in loading:
+            process.kill()
+
+    def __repr__(self) -> str:
+        return f"<VersionLoader {self._name}, {len(self._loading)} loading{', over' if self._over else ''}>"

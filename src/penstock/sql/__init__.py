@@ -1,0 +1,1 @@
+"""The database of registry and tracking: engines for SQLite and PostgreSQL, the tables, one chain of migrations."""

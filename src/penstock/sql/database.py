@@ -1,0 +1,118 @@
+"""Where the tables are: transactions whose schema was checked, and every SQLAlchemy error translated, here alone."""
+
+from __future__ import annotations
+
+import sqlite3
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from penstock.errors import RegistryError, RegistryOutdated, RegistryReadOnly, RegistryUnavailable
+from penstock.sql.migrations import upgrade
+from penstock.sql.tables import HEAD, REVISION_TABLE
+
+T = TypeVar("T")
+
+_revisions = Table(REVISION_TABLE, MetaData(), Column("version_num", String(32)))
+
+
+class Database(ABC):
+    """Runs functions of a connection, each in one transaction. `place` names it to people, without a password."""
+
+    def __init__(self, place: str, *, read_only: bool) -> None:
+        self.place = place
+        self._read_only = read_only
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.place}{' read-only' if self._read_only else ''}>"
+
+    @abstractmethod
+    def read(self, query: Callable[[Connection], T]) -> T:
+        """What `query` returns, seeing one state of the tables. It may run twice."""
+
+    @abstractmethod
+    def write(self, change: Callable[[Connection], T]) -> T:
+        """What `change` returns, once it is committed."""
+
+    @abstractmethod
+    def migrate(self) -> str:
+        """Brings the tables to HEAD; says in one sentence what was done."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Releases connections."""
+
+    def _refuse_if_read_only(self) -> None:
+        if self._read_only:
+            raise RegistryReadOnly(f"The registry at {self.place} was opened for reading only.")
+
+    def _migrated(self, connection: Connection) -> str:
+        before = revision(connection) if inspect(connection).has_table(REVISION_TABLE) else None
+        if before == HEAD:
+            return f"The registry at {self.place} is up to date (revision {HEAD})."
+        self._refuse_if_newer(before)
+        upgrade(connection)
+        return f"The registry at {self.place} was migrated from {before or 'no tables'} to revision {HEAD}."
+
+    def _check_revision(self, connection: Connection) -> None:
+        found = revision(connection)
+        if found != HEAD:
+            self._refuse_if_newer(found)
+            raise self._outdated(f"are of revision {found or 'none'}, and this release needs {HEAD}")
+
+    def _refuse_if_newer(self, found: str | None) -> None:
+        if found is not None and found > HEAD:  # revisions are numbered, in four digits
+            raise RegistryOutdated(
+                f"The registry at {self.place} is of a newer Penstock (revision {found}; this one knows {HEAD}).",
+                hint="Upgrade Penstock here.",
+            )
+
+    def _outdated(self, what: str) -> RegistryOutdated:
+        return RegistryOutdated(
+            f"The tables of the registry at {self.place} {what}.", hint="Run: penstock registry migrate"
+        )
+
+    @contextmanager
+    def _translated(self, *, writing: bool) -> Iterator[None]:
+        """The boundary: nothing of SQLAlchemy or of a driver leaves it."""
+        try:
+            yield
+        except DBAPIError as error:
+            raise self._translate(error.orig, writing=writing) from error
+        except sqlite3.Error as error:
+            raise self._translate(error, writing=writing) from error
+        except SQLAlchemyError as error:
+            raise RegistryUnavailable(f"The registry at {self.place} cannot be used: {_first_line(error)}.") from error
+
+    def _translate(self, error: BaseException | None, *, writing: bool) -> RegistryError:
+        code = getattr(error, "sqlite_errorname", None) or getattr(error, "sqlstate", None) or ""
+        detail = _first_line(error)
+        missing_in_sqlite = isinstance(error, sqlite3.OperationalError) and detail.startswith(
+            ("no such table", "no such column")
+        )
+        if code in ("42P01", "42703") or missing_in_sqlite:  # undefined table, undefined column
+            return self._outdated("are missing or of another release")
+        # 25006: a standby or a read-only session; 42501: no privilege.
+        if code.startswith("SQLITE_READONLY") or code == "25006" or (code == "42501" and writing):
+            return RegistryReadOnly(f"The registry at {self.place} cannot be written: {detail}.")
+        if code in ("SQLITE_CORRUPT", "SQLITE_NOTADB"):
+            return RegistryUnavailable(
+                f"The registry at {self.place} is damaged or no SQLite file: {detail}.",
+                hint="Restore it from a backup.",
+            )
+        if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            return RegistryUnavailable(f"The registry at {self.place} is locked by another process: {detail}.")
+        return RegistryUnavailable(f"The registry at {self.place} cannot be used: {detail}.")
+
+
+def revision(connection: Connection) -> str | None:
+    """What the revision table says; None if it is empty."""
+    return connection.execute(select(_revisions.c.version_num)).scalar_one_or_none()
+
+
+def _first_line(error: BaseException | None) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".")

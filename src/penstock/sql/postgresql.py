@@ -1,0 +1,120 @@
+"""PostgreSQL through psycopg 3. Reading takes SELECT alone; `migrate` is never run by itself.
+
+Nobody waits for ever: a server that is reached and says nothing is given up after ANSWER_SECONDS, whatever holds it
+up, so that a gateway's question ends before an orchestrator's patience does. Connections are kept, and tried before
+they are used: one that a restarted server has forgotten is replaced unseen.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, text
+
+from penstock.errors import DependencyMissing
+from penstock.sql.database import Database
+
+T = TypeVar("T")
+
+CONNECT_SECONDS = 5
+ANSWER_SECONDS = 10.0
+
+
+class PostgresDatabase(Database):
+    """A database by URL. `answer_seconds` bounds each wait for the server, but for migrations, which take what they
+    take."""
+
+    # Any number will do, so long as it is always the same: migrations wait for each other.
+    MIGRATION_LOCK = 0x70656E73746F636B
+
+    def __init__(self, url: URL, *, read_only: bool = False, answer_seconds: float = ANSWER_SECONDS) -> None:
+        # The query part goes too: a password may be given there.
+        super().__init__(
+            url.set(drivername="postgresql", query={}).render_as_string(hide_password=True), read_only=read_only
+        )
+        connect = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_SECONDS}
+        try:
+            self._engine: Engine = create_engine(url, connect_args=connect, pool_pre_ping=True)
+        except ImportError as error:
+            raise DependencyMissing(
+                "A registry in PostgreSQL needs psycopg, which is not installed.",
+                hint="Install it with: pip install 'penstock[postgres]'",
+            ) from error
+        event.listen(self._engine, "do_connect", _connector(answer_seconds))
+        self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+    def read(self, query: Callable[[Connection], T]) -> T:
+        with self._translated(writing=False), self._reader.begin() as connection:
+            self._check_revision(connection)
+            return query(connection)
+
+    def write(self, change: Callable[[Connection], T]) -> T:
+        self._refuse_if_read_only()
+        with self._translated(writing=True), self._engine.begin() as connection:
+            self._check_revision(connection)
+            return change(connection)
+
+    def migrate(self) -> str:
+        self._refuse_if_read_only()
+        with self._translated(writing=True), self._engine.begin() as connection, _unhurried(connection):
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": self.MIGRATION_LOCK})
+            return self._migrated(connection)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+def _connector(answer_seconds: float) -> Callable[..., Any]:
+    """Connects as SQLAlchemy would, to a connection with an end to its patience."""
+    import psycopg
+
+    class Patient(psycopg.Connection[Any]):
+        patience: float | None = answer_seconds
+
+        def wait(self, *args: Any, **named: Any) -> Any:
+            """Every wait for the server comes through here. The server may be stopped, or the way there cut with
+            nobody saying so: no time-out of the server's own helps then."""
+            if self.patience is None:
+                return super().wait(*args, **named)
+            hung_up = threading.Event()
+            timer = threading.Timer(self.patience, _hang_up, (self.fileno(), hung_up))
+            timer.daemon = True
+            timer.start()
+            try:
+                return super().wait(*args, **named)
+            except psycopg.OperationalError:
+                if hung_up.is_set():
+                    raise psycopg.OperationalError(f"it does not answer within {self.patience:g} s") from None
+                raise
+            finally:
+                timer.cancel()
+
+    def connect(dialect: Any, record: Any, args: list[Any], named: dict[str, Any]) -> Any:
+        return Patient.connect(*args, **named)
+
+    return connect
+
+
+def _hang_up(descriptor: int, hung_up: threading.Event) -> None:
+    """Ends whatever waits for this socket, from another thread."""
+    hung_up.set()
+    try:
+        with socket.socket(fileno=os.dup(descriptor)) as line:
+            line.shutdown(socket.SHUT_RDWR)
+    except OSError:  # closed meanwhile
+        return
+
+
+@contextmanager
+def _unhurried(connection: Connection) -> Iterator[None]:
+    driver: Any = connection.connection.driver_connection
+    before, driver.patience = driver.patience, None
+    try:
+        yield
+    finally:
+        driver.patience = before

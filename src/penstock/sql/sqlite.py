@@ -1,0 +1,163 @@
+"""The embedded registry's database: one SQLite file, made by the first write, in WAL mode.
+
+A connection is opened for each transaction and closed after it. That takes about a millisecond, leaves no thread or
+handle behind, and sees at once a file that was replaced or moved here. WAL needs a local file system.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import uuid
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.pool import NullPool
+
+from penstock.errors import RegistryError, RegistryNotFound, RegistryReadOnly, RegistryUnavailable
+from penstock.sql.database import Database
+from penstock.sql.migrations import upgrade
+from penstock.sql.tables import HEAD
+
+T = TypeVar("T")
+
+BUSY_SECONDS = 30.0
+
+
+class SqliteDatabase(Database):
+    """One file. Writers queue at BEGIN IMMEDIATE; readers do not wait for them and never change the file."""
+
+    def __init__(self, path: Path, *, place: str | None = None, read_only: bool = False) -> None:
+        super().__init__(place or str(path), read_only=read_only)
+        self.path = path
+        self._reader = _engine(path, "mode=ro", begin="BEGIN")
+        self._frozen_reader = _engine(path, "mode=ro&immutable=1", begin="BEGIN")
+        self._writer = _engine(path, "mode=rw", begin="BEGIN IMMEDIATE")
+
+    def read(self, query: Callable[[Connection], T]) -> T:
+        if not self._exists():
+            raise RegistryNotFound(
+                f"There is no registry at {self.place}.",
+                hint="The first model creates it: penstock registry add NAME PACKAGE",
+            )
+        before = self._frozen()
+        if before is not None:
+            try:
+                found = self._read_with(self._frozen_reader, query)
+            except RegistryError:
+                if self._frozen() == before:
+                    raise
+            else:
+                if self._frozen() == before:
+                    return found
+        return self._read_with(self._reader, query)
+
+    def _read_with(self, engine: Engine, query: Callable[[Connection], T]) -> T:
+        with self._translated(writing=False), engine.begin() as connection:
+            self._check_revision(connection)
+            return query(connection)
+
+    def write(self, change: Callable[[Connection], T]) -> T:
+        self._prepare()
+        with self._translated(writing=True), self._writer.begin() as connection:
+            self._migrated(connection)
+            return change(connection)
+
+    def migrate(self) -> str:
+        if self._prepare():
+            return f"A new registry was made at {self.place} (revision {HEAD})."
+        with self._translated(writing=True), self._writer.begin() as connection:
+            return self._migrated(connection)
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    def _exists(self) -> bool:
+        try:
+            self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            raise RegistryUnavailable(f"The registry at {self.place} cannot be read: {error.strerror}.") from error
+        return True
+
+    def _frozen(self) -> tuple[int, int, int] | None:
+        """What identifies the file's present content where SQLite must be told that nobody writes; else None.
+
+        Reading in WAL mode takes two files beside the database, which a reader cannot make in a directory that it may
+        not write to. While no writer has made them either, all there is to read is in the file itself. A writer that
+        comes while we read is noticed by calling this twice.
+        """
+        if os.access(self.path.parent, os.W_OK):
+            return None
+        try:
+            if os.stat(f"{self.path}-wal").st_size:
+                return None
+        except OSError:
+            pass
+        now = self.path.stat()
+        return now.st_ino, now.st_size, now.st_mtime_ns
+
+    def _prepare(self) -> bool:
+        """Makes the file if it is not there, and says whether it did. Raises RegistryReadOnly before SQLite would."""
+        self._refuse_if_read_only()
+        if self._exists():
+            if not os.access(self.path.parent, os.W_OK):
+                raise self._read_only_place("the directory is read-only")
+            return False
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if not os.access(self.path.parent, os.W_OK):
+                raise self._read_only_place("the directory is read-only")
+            with self._translated(writing=True):
+                return self._create()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise self._read_only_place(reason) from error
+            raise RegistryUnavailable(f"The registry at {self.place} cannot be made: {reason}.") from error
+
+    def _create(self) -> bool:
+        """Made beside and linked: nobody ever sees a file without its tables, and of two creators one wins."""
+        draft = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex}")
+        try:
+            with closing(sqlite3.connect(draft)) as connection:
+                connection.execute("PRAGMA journal_mode = WAL")
+            with _engine(draft, "mode=rw", begin="BEGIN IMMEDIATE").begin() as transaction:
+                upgrade(transaction)
+            return _link(draft, self.path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def _read_only_place(self, reason: str) -> RegistryReadOnly:
+        return RegistryReadOnly(f"The registry at {self.place} cannot be written: {reason}.")
+
+
+def _link(draft: Path, path: Path) -> bool:
+    """Gives the draft its name unless that is taken; says whether it did."""
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        return False
+    except OSError:
+        # A file system without hard links. Two first writers in the same instant are not told apart here.
+        if path.exists():
+            return False
+        draft.rename(path)
+    return True
+
+
+def _engine(path: Path, options: str, *, begin: str) -> Engine:
+    def connect() -> sqlite3.Connection:
+        # isolation_level None: transactions are begun below, not guessed by the driver.
+        connection = sqlite3.connect(f"{path.as_uri()}?{options}", uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+        connection.execute("PRAGMA foreign_keys = ON")
+        return connection
+
+    engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    return engine

@@ -1,0 +1,190 @@
+"""The second stage: parsed data against the signature. Strict, only widening; the same for JSON, CSV and Parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from penstock.errors import SchemaViolation
+from penstock.payload import Payload, Violation, clipped, shortened, some
+from penstock.signature import ArrayOf, Field, Misfit, ObjectOf, Scalar, Schema, is_tensor_schema
+from penstock.wire.mlflow.frames.dtypes import numpy_type
+from penstock.wire.mlflow.frames.frame_cells import enforce_cell
+from penstock.wire.mlflow.frames.frame_payloads import payload_of
+from penstock.wire.mlflow.frames.frame_tensors import enforce_tensors
+
+# A request is told about so many cells of one column.
+_TOLD = 20
+
+
+def enforce(data: Any, schema: Schema | None) -> Payload:
+    """What the model gets: `data` in the schema's order and types, as a payload. Raises SchemaViolation."""
+    if not schema:
+        return payload_of(data)
+    try:
+        return payload_of(enforce_tensors(data, schema) if is_tensor_schema(schema) else _enforce_columns(data, schema))
+    except SchemaViolation:
+        raise
+    except Exception as error:  # whatever pandas finds wrong is the caller's
+        raise SchemaViolation([Violation(clipped(str(error)))]) from None
+
+
+def _enforce_columns(data: Any, schema: Schema) -> Any:
+    import pandas as pd
+
+    fields: tuple[Field, ...] = schema  # type: ignore[assignment]
+    if not isinstance(data, pd.DataFrame):
+        data = _as_frame(data, fields)
+    if fields[0].name is None:
+        if len(data.columns) < len(fields):
+            raise Misfit(f"the model takes {len(fields)} columns, but the input has {len(data.columns)}")
+        return _unnamed(data, fields)
+    _check_missing(data, fields)
+    return _named(data, fields)
+
+
+def _as_frame(data: Any, fields: tuple[Field, ...]) -> Any:
+    """A frame of whatever else may be sent for columns."""
+    import pandas as pd
+
+    if np.isscalar(data):
+        return pd.DataFrame([data])
+    if isinstance(data, dict):
+        return _frame_of_mapping(data, fields)
+    if isinstance(data, (list, np.ndarray)):
+        return pd.DataFrame(data)
+    raise Misfit(f"the model takes columns, not {shortened(data)}")
+
+
+def _frame_of_mapping(data: dict[str, Any], fields: tuple[Field, ...]) -> Any:
+    """One row, where the schema nests or every value could be a cell; else columns."""
+    import pandas as pd
+
+    nested = any(isinstance(f.type, (ArrayOf, ObjectOf)) for f in fields)
+    if nested or all(_could_be_cell(value) for value in data.values()):
+        return pd.DataFrame([data])
+    if all(isinstance(v, np.ndarray) and v.dtype.kind == "U" and v.shape == () for v in data.values()):
+        return pd.DataFrame([data])
+    deep = any(isinstance(v, np.ndarray) and v.ndim > 1 for v in data.values())
+    if deep:
+        data = {k: v.tolist() if isinstance(v, np.ndarray) and v.ndim > 1 else v for k, v in data.items()}
+    return pd.DataFrame(data)
+
+
+def _could_be_cell(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(isinstance(item, str) for item in value)
+    return value is None or bool(np.isscalar(value))
+
+
+def _check_missing(frame: Any, fields: tuple[Field, ...]) -> None:
+    present = set(frame.columns)
+    missing = [f.name for f in fields if f.required and f.name not in present]
+    if missing:
+        known = {f.name for f in fields}
+        extra = [name for name in frame.columns if name not in known]
+        note = f"; there are columns that the model does not know: {some(extra)}" if extra else ""
+        raise SchemaViolation([Violation(f"missing columns: {some(missing)}{note}")])
+
+
+def _named(frame: Any, fields: tuple[Field, ...]) -> Any:
+    import pandas as pd
+
+    return pd.DataFrame({f.name: _column(frame[f.name], f, f.name, f.required) for f in fields if f.name in frame})
+
+
+def _unnamed(frame: Any, fields: tuple[Field, ...]) -> Any:
+    import pandas as pd
+
+    names = frame.columns[: len(fields)]
+    return pd.DataFrame(
+        {name: _column(frame[name], field, name, required=True) for name, field in zip(names, fields, strict=True)}
+    )
+
+
+def _column(values: Any, field: Field, label: Any, required: bool) -> Any:
+    """Raises SchemaViolation with the rows where it can tell them."""
+    import pandas as pd
+
+    type_ = field.type
+    if isinstance(type_, Scalar):
+        try:
+            return enforce_column(values, type_)
+        except Misfit as misfit:
+            raise SchemaViolation([Violation(str(misfit), column=label)]) from None
+    cells, violations = [], []
+    for row, cell in enumerate(values):
+        try:
+            cells.append(enforce_cell(cell, type_, required=required))
+        except Exception as error:
+            violations.append(Violation(clipped(str(error)), row, label))
+            if len(violations) == _TOLD:
+                break
+    if violations:
+        raise SchemaViolation(violations)
+    return pd.Series(cells, index=values.index, name=label)
+
+
+def enforce_column(values: Any, type_: Scalar) -> Any:
+    """A pandas.Series as `type_`, if that loses nothing. Raises Misfit, and what pandas raises."""
+    import pandas as pd
+
+    if values.dtype == object and type_ not in (Scalar.BINARY, Scalar.STRING):
+        values = values.infer_objects()
+    text = isinstance(values.dtype, pd.StringDtype)
+    if (type_ is Scalar.STRING and (values.dtype == object or text)) or (type_ is Scalar.BINARY and text):
+        return values
+    wanted = numpy_type(type_)
+    if type_.dtype == values.dtype or wanted == values.dtype:
+        return values
+    if type_ is Scalar.BINARY and values.dtype.kind == wanted.kind:
+        return values
+    if (special := _SPECIAL.get(type_)) and (found := special(values)) is not None:
+        return found
+    return _widened(values, type_, wanted)
+
+
+def _moments(values: Any) -> Any:
+    if values.dtype.kind == "M" or values.dtype == object:
+        return values.astype(np.dtype("datetime64[ns]"))
+    return None
+
+
+def _truths(values: Any) -> Any:
+    return values if values.dtype == object else None  # missing ones stay missing
+
+
+def _decimals(values: Any) -> Any:
+    import pandas as pd
+
+    return pd.to_numeric(values) if values.dtype == Decimal else None
+
+
+_SPECIAL: dict[Scalar, Callable[[Any], Any]] = {
+    Scalar.DATETIME: _moments,
+    Scalar.BOOLEAN: _truths,
+    Scalar.DOUBLE: _decimals,
+}
+
+
+def _widened(values: Any, type_: Scalar, wanted: np.dtype[Any]) -> Any:
+    kind, size = values.dtype.kind, getattr(values.dtype, "itemsize", 0)
+    if kind == wanted.kind:
+        wider = size <= wanted.itemsize
+    elif kind == "u" and wanted.kind == "i":
+        wider = size < wanted.itemsize
+    else:
+        wider = kind in "iu" and wanted == np.float64 and size <= 6
+    if wider or _lost_its_points(values, wanted):
+        return values.astype(wanted)
+    example = shortened(values.iloc[0]) if len(values) else "no rows"
+    raise Misfit(f"{values.dtype} cannot become {type_} without a chance of loss ({example})")
+
+
+def _lost_its_points(values: Any, wanted: np.dtype[Any]) -> bool:
+    """A column of zeros and ones may have been written without decimal points."""
+    whole = values.dtype == np.int64 and wanted in (np.float32, np.float64)
+    return whole and bool(values.isin([0, 1]).all())

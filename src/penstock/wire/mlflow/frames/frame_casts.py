@@ -1,0 +1,177 @@
+"""Frames of JSON cells, cast column by column towards the signature: whatever `astype` takes passes."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from io import StringIO
+from typing import Any
+
+import numpy as np
+
+from penstock.errors import MalformedInput, SchemaViolation
+from penstock.payload import Name, Violation, clipped
+from penstock.signature import AnyValue, Field, Scalar, Schema, TensorField, Type, is_tensor_schema
+from penstock.wire.mlflow.frames.corruption import as_meant, corruption, leaves
+from penstock.wire.mlflow.frames.frame_cells import enforce_cell
+
+_TOLD = 20
+
+
+def cast_frame(frame: Any, schema: Schema) -> tuple[Any, list[Violation]]:
+    """The frame with every column that the schema knows cast, and the cells that did not survive it.
+
+    Raises SchemaViolation, which names rows and columns that cannot be cast.
+    """
+    violations: list[Violation] = []
+    corrupted: list[Violation] = []
+    try:
+        present = set(frame.columns)
+    except TypeError:
+        raise MalformedInput("The names of the columns must be text or numbers.") from None
+    for name, field in _wanted(frame, schema):
+        if name not in present:
+            continue
+        cast = _tensor_cast(field) if isinstance(field, TensorField) else _column_cast(field)
+        try:
+            corrupted += _corrupted(frame[name], field, name)
+            with np.errstate(over="ignore", invalid="ignore"):
+                frame[name] = cast(frame[name])
+        except Exception as error:
+            violations += _culprits(frame[name], cast, error, name)
+    if violations:
+        raise SchemaViolation(_in_order(violations))
+    return frame, _in_order(corrupted)
+
+
+def _in_order(violations: list[Violation]) -> list[Violation]:
+    return sorted(violations, key=lambda v: v.row or 0)[:_TOLD]
+
+
+def _wanted(frame: Any, schema: Schema) -> list[tuple[Any, Field | TensorField]]:
+    """Columns by name; those of a frame for one array all alike; unnamed ones by position."""
+    if schema[0].name is not None:
+        return [(field.name, field) for field in schema]
+    if is_tensor_schema(schema):
+        return [(name, schema[0]) for name in frame.columns]
+    # Whether a column may be empty goes by its name, which is a number only where the frame has none.
+    fields: tuple[Field, ...] = schema  # type: ignore[assignment]
+    return [
+        (name, replace(field, required=field.required and name == i))
+        for i, (name, field) in enumerate(zip(frame.columns, fields, strict=False))
+    ]
+
+
+def _column_cast(field: Field) -> Callable[[Any], Any]:
+    type_: Type = field.type
+    if isinstance(type_, AnyValue):
+        return _unchanged
+    if not isinstance(type_, Scalar):
+        return partial(_cells, type_, field.required)
+    return _SCALARS.get(type_, partial(_plain, type_.dtype))
+
+
+def _tensor_cast(field: TensorField) -> Callable[[Any], Any]:
+    return partial(_items, field.dtype)
+
+
+def _unchanged(values: Any) -> Any:
+    return values
+
+
+def _cells(type_: Type, required: bool, values: Any) -> Any:
+    return values.map(lambda cell: enforce_cell(cell, type_, required=required))
+
+
+def _binary(values: Any) -> Any:
+    return values.map(lambda cell: base64.decodebytes(bytes(cell, "utf8")))
+
+
+def _boolean(values: Any) -> Any:
+    meant = values.map(as_meant) if values.dtype.kind not in "biuf" else values
+    gone = meant.isna()
+    return meant.where(gone, meant.astype(bool)) if gone.any() else meant.astype(bool)
+
+
+def _moment(values: Any) -> Any:
+    import pandas as pd
+
+    found = pd.to_datetime(values)
+    if pd.api.types.is_datetime64_any_dtype(found) and getattr(found.dt, "unit", "ns") != "ns":
+        found = found.dt.as_unit("ns")
+    return found
+
+
+_SCALARS: dict[Scalar, Callable[[Any], Any]] = {
+    Scalar.BINARY: _binary,
+    Scalar.BOOLEAN: _boolean,
+    Scalar.DATETIME: _moment,
+}
+
+
+def _plain(dtype: np.dtype[Any], values: Any) -> Any:
+    import pandas as pd
+
+    if dtype.kind in "OU" and isinstance(values.dtype, pd.StringDtype):
+        return values
+    return values.astype(dtype)
+
+
+def _items(dtype: np.dtype[Any], values: Any) -> Any:
+    """Lists are left for the second stage, which knows their shape."""
+    if dtype.kind == "S":
+        return values.map(lambda cell: bytes(cell, "utf8"))
+    if isinstance(values.iloc[0], list):
+        return values
+    return _plain(dtype, values)
+
+
+def _corrupted(values: Any, field: Field | TensorField, label: Name) -> list[Violation]:
+    dtype = field.dtype if isinstance(field, TensorField) else getattr(field.type, "dtype", None)
+    if dtype is None or values.ndim > 1 or (says := corruption(dtype)) is None or values.dtype == dtype:
+        return []
+    if values.dtype.kind in "iu" and dtype.kind == "f" and dtype.itemsize >= 4:
+        return []
+    found: list[Violation] = []
+    for row, cell in enumerate(values.tolist()):
+        if reason := next(filter(None, map(says, leaves(cell))), "") if isinstance(cell, list) else says(cell):
+            found.append(Violation(reason, row, label, at_parse=True))
+            if len(found) == _TOLD:
+                break
+    return found
+
+
+def _culprits(values: Any, cast: Callable[[Any], Any], error: Exception, label: Name) -> list[Violation]:
+    """The rows that fail by themselves, by halving; the whole column where none does."""
+    found: list[Violation] = []
+    waiting = [(0, len(values))]
+    while waiting and len(found) < _TOLD:
+        start, end = waiting.pop()
+        try:
+            cast(values.iloc[start:end])
+        except Exception as alone:
+            if end - start == 1:
+                found.append(Violation(clipped(str(alone)), start, label, at_parse=True))
+            elif end - start > 1:
+                middle = (start + end) // 2
+                waiting += [(middle, end), (start, middle)]
+    return found or [Violation(clipped(str(error)), column=label, at_parse=True)]
+
+
+def check_text(frame: Any, text: str) -> None:
+    """A number in a CSV that grew past its type is no infinity that anybody meant. Raises MalformedInput."""
+    import pandas as pd
+
+    grown = [i for i, dtype in enumerate(frame.dtypes) if getattr(dtype, "kind", "") == "f"]
+    grown = [i for i in grown if np.isinf(frame.iloc[:, i].to_numpy()).any()]
+    if not grown:
+        return
+    cells = pd.read_csv(StringIO(text), dtype=str, keep_default_na=False)
+    for column in grown:
+        infinite = np.isinf(frame.iloc[:, column].to_numpy())
+        for row in np.flatnonzero(infinite):
+            if "inf" not in str(cells.iloc[row, column]).lower():
+                name = frame.columns[column]
+                raise MalformedInput(f"Row {row}, column {name!r}: {cells.iloc[row, column]} is out of range.")

@@ -1,0 +1,252 @@
+"""The first stage: bodies to frames and arrays, cast towards the signature as leniently as MLflow does."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import StringIO
+from typing import Any
+
+import numpy as np
+
+from penstock.errors import MalformedInput, SchemaViolation
+from penstock.payload import Payload, Violation, clipped, shortened
+from penstock.signature import (
+    AnyValue,
+    ArrayOf,
+    Field,
+    Misfit,
+    Scalar,
+    Schema,
+    TensorField,
+)
+from penstock.wire.mlflow.frames.corruption import Check, Corrupted, checked, unchecked
+from penstock.wire.mlflow.frames.dtypes import numpy_type
+from penstock.wire.mlflow.frames.enforcing import enforce
+from penstock.wire.mlflow.frames.frame_casts import cast_frame, check_text
+from penstock.wire.mlflow.frames.frame_cells import enforce_cell
+
+
+def read_document(envelope: str, value: Any, schema: Schema | None) -> Payload:
+    """What the model gets for `{envelope: value}`. Raises MalformedInput, SchemaViolation."""
+    if envelope in ("dataframe_split", "dataframe_records"):
+        frame = _frame_of_split(value) if envelope == "dataframe_split" else _frame_of_records(value)
+        if not schema:
+            return enforce(frame, schema)
+        frame, corrupted = cast_frame(frame, schema)
+        payload = enforce(frame, schema)
+        if corrupted:
+            raise SchemaViolation(corrupted)
+        return payload
+    try:
+        return enforce(_arrays(envelope, value, schema, checked), schema)
+    except Corrupted as corruption:
+        _refused_for_its_form(envelope, value, schema)
+        raise SchemaViolation([corruption.violation]) from None
+
+
+def _refused_for_its_form(envelope: str, value: Any, schema: Schema | None) -> None:
+    """Raises SchemaViolation where the second stage would refuse the data anyhow: that has a code of its own."""
+    try:
+        enforce(_arrays(envelope, value, schema, unchecked), schema)
+    except MalformedInput:
+        return
+    except SchemaViolation as refusal:
+        if not any(violation.at_parse for violation in refusal.violations):
+            raise
+
+
+def _arrays(envelope: str, value: Any, schema: Schema | None, check: Check) -> Any:
+    """The first stage of `inputs` and `instances`. Raises MalformedInput, SchemaViolation, Corrupted."""
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return _instances(value, schema, check) if envelope == "instances" else _inputs(value, schema, check)
+    except (MalformedInput, SchemaViolation, Corrupted):
+        raise
+    except Misfit as misfit:
+        raise SchemaViolation([Violation(str(misfit), at_parse=True)]) from None
+    except Exception as error:  # whatever numpy finds wrong is the caller's
+        raise MalformedInput(f"The {envelope} cannot be read: {clipped(str(error))}.") from None
+
+
+def read_unwrapped(value: dict[str, Any], schema: Schema | None) -> Payload:
+    """What the model gets for a chat-shaped body. Raises SchemaViolation."""
+    return enforce(value, schema)
+
+
+def _frame_of_split(value: Any) -> Any:
+    import pandas as pd
+
+    if not isinstance(value, dict) or "data" not in value:
+        raise MalformedInput("dataframe_split must be an object with 'data', and 'columns' where they have names.")
+    if unknown := value.keys() - {"data", "columns", "index"}:
+        raise MalformedInput(f"dataframe_split has unknown keys: {', '.join(map(shortened, sorted(unknown)[:5]))}.")
+    try:
+        return pd.DataFrame(index=value.get("index"), columns=value.get("columns"), data=value["data"])
+    except Exception as error:
+        raise MalformedInput(f"dataframe_split is not a table: {clipped(str(error))}.") from None
+
+
+def _frame_of_records(value: Any) -> Any:
+    import pandas as pd
+
+    if not isinstance(value, list):
+        raise MalformedInput(f"dataframe_records must be a list of objects, not {shortened(value)}.")
+    try:
+        return pd.DataFrame(data=value)
+    except Exception as error:
+        raise MalformedInput(f"dataframe_records is not a table: {clipped(str(error))}.") from None
+
+
+def _inputs(value: Any, schema: Schema | None, check: Check) -> Any:
+    """Arrays, dicts of arrays or lists of such, each value as numpy casts it for its field."""
+    known = _by_name(schema)
+    if schema:
+        if len(known) == 1 and isinstance(value, list) and not any(isinstance(item, dict) for item in value):
+            value = {next(iter(known)): value}
+        elif not known and isinstance(value, dict):
+            raise MalformedInput(f"The model takes an array or a single value without a name, not {shortened(value)}.")
+        elif not known and value is None:
+            raise MalformedInput("The model takes an array or a single value, not null.")
+    if isinstance(value, dict):
+        return {name: _named(name, cells, known, check) for name, cells in value.items()}
+    if isinstance(value, list) and all(isinstance(item, dict) for item in value):
+        return [
+            {name: _named(name, cell, known, check, row) for name, cell in item.items()}
+            for row, item in enumerate(value)
+        ]
+    return _convert(value, schema[0] if schema else None, check)
+
+
+def _named(name: str, cells: Any, known: dict[Any, Any], check: Check, row: int | None = None) -> Any:
+    with _at(name, row):
+        return _convert(cells, known.get(name), check)
+
+
+@contextmanager
+def _at(name: str, row: int | None) -> Iterator[None]:
+    """Says where a value stands that cannot be read. Raises SchemaViolation, Corrupted."""
+    try:
+        yield
+    except Corrupted as error:
+        raise Corrupted(error.reason, error.row if row is None else row, name) from None
+    except Exception as error:
+        raise SchemaViolation([Violation(clipped(str(error)), row, name, at_parse=True)]) from None
+
+
+def _instances(value: Any, schema: Schema | None, check: Check) -> Any:
+    """A list of objects column by column, anything else as `inputs`; required columns must have one length."""
+    known = _by_name(schema)
+    data: Any
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        lists: dict[str, list[Any]] = defaultdict(list)
+        for row, item in enumerate(value):
+            for name, cell in item.items():
+                with _at(name, row):
+                    lists[name].append(_convert(cell, known.get(name), check))
+        data = {name: np.array(cells) for name, cells in lists.items()}
+    else:
+        data = _inputs(value, schema, check)
+    if isinstance(data, dict):
+        _check_lengths(data, known)
+    return data
+
+
+def _check_lengths(data: dict[str, Any], known: dict[Any, Any]) -> None:
+    lists = {name: cells for name, cells in data.items() if isinstance(cells, (list, np.ndarray))}
+    if known:
+        lists = {name: cells for name, cells in lists.items() if name in known and _is_counted(known[name])}
+    lengths = {name: len(cells) for name, cells in lists.items()}
+    if len(set(lengths.values())) > 1:
+        found = ", ".join(f"{shortened(name)}: {n}" for name, n in list(lengths.items())[:8])
+        raise MalformedInput(f"The columns must have the same length ({found}).")
+
+
+def _is_counted(field: Field | TensorField) -> bool:
+    return isinstance(field, TensorField) or (field.required and not isinstance(field.type, ArrayOf))
+
+
+def _by_name(schema: Schema | None) -> dict[Any, Field | TensorField]:
+    return {} if not schema or schema[0].name is None else {field.name: field for field in schema}
+
+
+def _convert(value: Any, field: Field | TensorField | None, check: Check) -> Any:
+    """One value or list as numpy casts it for its field. Raises Misfit, and what numpy raises."""
+    if field is None:
+        return np.array(value)
+    if isinstance(field, TensorField):
+        return np.array(check(value, field.dtype), dtype=field.dtype)
+    if isinstance(field.type, Scalar):
+        return _convert_plain(value, field.type, check)
+    if isinstance(field.type, AnyValue):
+        return value
+    found = enforce_cell(value, field.type, required=field.required)
+    return np.array(found) if isinstance(field.type, ArrayOf) else found
+
+
+# Types whose missing values numpy would turn into False or into the text "None".
+_KEEP_MISSING = (Scalar.BOOLEAN, Scalar.STRING, Scalar.BINARY)
+
+
+def _convert_plain(value: Any, type_: Scalar, check: Check) -> Any:
+    dtype = numpy_type(type_)
+    if type_ in _KEEP_MISSING:
+        if value is None:
+            return None
+        present = [cell for cell in value if cell is not None] if isinstance(value, list) else []
+        if isinstance(value, list) and len(present) < len(value) and all(map(np.isscalar, present)):
+            return np.array(
+                [cell if cell is None else _convert_plain(cell, type_, check) for cell in value], dtype=object
+            )
+    value = check(value, dtype)
+    return np.array(value, dtype) if isinstance(value, list) else np.array([value], dtype)[0]
+
+
+def read_csv(body: bytes, schema: Schema | None) -> Payload:
+    """What the model gets for a CSV body. Raises MalformedInput, SchemaViolation."""
+    import pandas as pd
+
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise MalformedInput(f"The CSV is not UTF-8 (byte {error.start}).") from None
+    dtypes: dict[Any, Any] = {}
+    moments: list[Any] = []
+    fields: tuple[Field | TensorField, ...] = schema or ()
+    for position, field in enumerate(fields):
+        if isinstance(field, TensorField) or not isinstance(field.type, Scalar):
+            raise MalformedInput("CSV has no form for what this model takes.", hint="Send JSON, Parquet or Arrow.")
+        name = field.name if field.name is not None else position
+        dtypes[name] = object if field.type is Scalar.DATETIME else field.type.dtype
+        moments += [name] if field.type is Scalar.DATETIME else []
+    try:
+        frame = pd.read_csv(StringIO(text), dtype=dtypes) if schema else pd.read_csv(StringIO(text))
+        for name in moments:
+            if name in frame:
+                frame[name] = pd.to_datetime(frame[name]).dt.as_unit("ns")
+    except Exception as error:
+        raise MalformedInput(f"The CSV cannot be read: {clipped(str(error))}.") from None
+    check_text(frame, text)
+    return enforce(frame, schema)
+
+
+def read_columnar(table: Any, schema: Schema | None) -> Payload:
+    """What the model gets for a sound pyarrow.Table, of Parquet or Arrow. Raises MalformedInput, SchemaViolation."""
+    try:
+        frame = table.to_pandas()
+    except MemoryError:
+        raise
+    except Exception:  # what it says may quote cells
+        raise MalformedInput(f"The body is not a table that pandas can hold{_culprit(table)}.") from None
+    return enforce(frame, schema)
+
+
+def _culprit(table: Any) -> str:
+    """The first column that cannot become one of a frame, if a column is to blame."""
+    for field, column in zip(table.schema, table.columns, strict=True):
+        try:
+            column.to_pandas()
+        except Exception:
+            return f": column {shortened(field.name)} has cells that have no form there"
+    return ": what it says of its index or its columns is wrong"

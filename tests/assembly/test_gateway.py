@@ -1,0 +1,152 @@
+"""Gateways made of settings: what is said of one model reaches that model alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from config.test_settings import example
+from penstock.assembly import gateway as assembly
+from penstock.assembly.gateway import (
+    app_of,
+    fetch_of,
+    follow_options_of,
+    isolation_of,
+    load_options_of,
+    make_gateway,
+    parse_models,
+    registry_of,
+    serving_options_of,
+)
+from penstock.assembly.workers import _told
+from penstock.config import ServerSettings, Settings, load_settings, per_model_settings
+from penstock.errors import CodeNotTrusted, FlavorUnknown
+from penstock.loading import LoadOptions
+from penstock.metrics import Metrics
+from penstock.registry.memory import MemoryRegistry
+from penstock.serving.gateway import Gateway
+from penstock.serving.runners.isolation import Isolation
+from penstock.serving.served_model import ServedModel
+from penstock.serving.swap import version_loader
+from penstock.serving.swap.signature_guard import SignatureGuard
+
+
+class Unguarded(MemoryRegistry):
+    guards_aliases = False
+
+
+def options_of(settings: Settings) -> dict[str, Any]:
+    """Everything that is made of a model's settings."""
+    fetch = fetch_of(settings, Unguarded(), lambda: None)
+    return {
+        "load": load_options_of(settings),
+        "serving": serving_options_of(settings),
+        "isolation": isolation_of(settings),
+        "follow": follow_options_of(settings),
+        "guarded": isinstance(getattr(fetch, "__self__", None), SignatureGuard),
+    }
+
+
+@pytest.mark.parametrize("name", per_model_settings())
+def test_every_setting_of_one_model_becomes_an_option_of_that_model(name: str) -> None:
+    settings = ServerSettings(own={"iris": {name: example(name)[1]}})
+    assert options_of(settings.of("iris")) != options_of(settings.of("other"))
+    assert options_of(settings.of("other")) == options_of(Settings())
+
+
+def written(place: Path, content: str) -> Path:
+    (place / "models.toml").write_text(content)
+    return place / "models.toml"
+
+
+@asynccontextmanager
+async def gateway_of(file: Path) -> AsyncIterator[tuple[Gateway, ServerSettings]]:
+    settings, _ = load_settings({}, {}, file)
+    references = parse_models(settings)
+    with registry_of(settings, references) as registry:
+        gateway = make_gateway(settings, references, registry)
+        try:
+            await gateway.start()
+            yield gateway, settings
+        finally:
+            await gateway.close()
+
+
+async def test_models_with_settings_of_their_own_in_one_gateway(
+    tmp_path: Path, iris_package: Path, python_package: Path
+) -> None:
+    content = f"""
+    timeout = 30.0
+    default_model = "iris"
+    [models.iris]
+    model = {json.dumps(str(iris_package))}
+    timeout = 0.5
+    max_rows = 16
+    max_queue_rows = 100
+    flavor = "sklearn"
+    [models.adder]
+    model = {json.dumps(str(python_package))}
+    trust_code = true
+    """
+    async with gateway_of(written(tmp_path, content)) as (gateway, settings):
+        iris, adder = gateway.find("iris"), gateway.find("adder")
+        assert (iris.timeout, adder.timeout) == (0.5, 30.0)
+        assert (iris.metrics.queue_limit_rows.value, adder.metrics.queue_limit_rows.value) == (100, 65_536)
+        transport = httpx.ASGITransport(app_of(settings, gateway, None))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            rows = {"inputs": [{"a": 1, "b": 2}]}
+            answer = await client.post("/models/adder/invocations", json=rows)
+            assert answer.json() == {"predictions": [6.0]}
+            described = (await client.get("/models/iris")).json()
+            assert described["versions"][0]["flavor"] == "sklearn"
+            columns = ("sepal_length", "sepal_width", "petal_length", "petal_width")
+            rows = {"inputs": [dict.fromkeys(columns, 1.0)] * 50}
+            assert len((await client.post("/invocations", json=rows)).json()["predictions"]) == 50
+            above = [n for bound, n in iris.metrics.batch_rows.cumulative() if bound in ("16.0", "+Inf")]
+            assert above[0] == above[1] > 0
+    with pytest.raises(CodeNotTrusted):
+        async with gateway_of(written(tmp_path, content.replace("trust_code = true", ""))):
+            pass
+    with pytest.raises(FlavorUnknown, match="no flavor 'onnx'"):
+        async with gateway_of(written(tmp_path, content.replace('"sklearn"', '"onnx"'))):
+            pass
+
+
+async def test_in_a_worker_each_model_is_loaded_by_its_own_settings(
+    python_package: Path, iris_package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ServerSettings(workers=2, own={"a": {"trust_code": True, "threads": 3, "timeout": 7.0}})
+    metrics = Metrics(process=False)
+    models = {name: _told(ServedModel(name, metrics), settings.of(name), metrics, lambda: False) for name in ("a", "b")}
+    loads: dict[str, LoadOptions] = {}
+
+    def load_served(
+        path: Path, options: LoadOptions, isolation: Isolation, who: str, timed: object, launched: object
+    ) -> None:
+        loads[path.name] = options
+
+    monkeypatch.setattr(version_loader, "load_served", load_served)
+    for name, model in models.items():
+        model._load(Path(name), "1")
+    assert loads["b"].threads >= 1
+    assert loads["a"] == replace(loads["b"], trust_code=True, threads=3)
+    assert (models["a"]._serving.timeout, models["b"]._serving.timeout) == (7.0, 60.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "threads"),
+    [({}, 0), ({"instances": 2}, 4), ({"instances": 16}, 1), ({"instances": 2, "workers": 2}, 2),
+     ({"instances": 2, "threads": 3}, 3), ({"threads": 3}, 3), ({"workers": 2}, 0)],
+)  # fmt: skip
+def test_processes_of_one_version_share_the_cores(
+    settings: dict[str, Any], threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assembly, "usable_cores", lambda: 8)
+    assert isolation_of(ServerSettings(**settings)).threads == threads

@@ -1,0 +1,331 @@
+"""Talking to an MLflow server: who may see the credentials, and what failures become."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock.errors import (
+    ConfigError,
+    RegistryDenied,
+    RegistryError,
+    RegistryNotFound,
+    RegistryRefused,
+    RegistryUnavailable,
+)
+from penstock.mlflow_api.client import CallTimeouts, MlflowCredentials, MlflowRestClient
+from penstock.registry import open_registry
+from registry.replay import Handler, Replay
+
+QUICK = CallTimeouts(retries=2, backoff=0)
+SECRET = "s3cret"
+
+
+@pytest.fixture
+def replay() -> Iterator[Replay]:
+    server = Replay()
+    yield server
+    server.close()
+
+
+def ask(replay: Replay, access: MlflowCredentials | None = None, url: str = "") -> dict[str, Any]:
+    server = MlflowRestClient(url or replay.url, access, QUICK)
+    try:
+        return server.get("registered-models/get", name="fraud")
+    finally:
+        server.close()
+
+
+def basic(username: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
+
+
+class TestCredentials:
+    @pytest.mark.parametrize(
+        ("environ", "header"),
+        [
+            ({}, None),
+            ({"MLFLOW_TRACKING_USERNAME": "ann", "MLFLOW_TRACKING_PASSWORD": SECRET}, basic("ann", SECRET)),
+            ({"MLFLOW_TRACKING_TOKEN": f"{SECRET}\n"}, f"Bearer {SECRET}"),
+            ({"MLFLOW_TRACKING_USERNAME": "ann"}, None),
+            (
+                {
+                    "MLFLOW_TRACKING_USERNAME": "ann",
+                    "MLFLOW_TRACKING_PASSWORD": SECRET,
+                    "MLFLOW_TRACKING_TOKEN": "other",
+                },
+                basic("ann", SECRET),
+            ),
+        ],
+    )
+    def test_from_mlflows_variables(self, replay: Replay, environ: dict[str, str], header: str | None) -> None:
+        ask(replay, MlflowCredentials.from_environ({"HOME": "/nowhere", **environ}))
+        assert replay.headers[-1].get("Authorization") == header
+
+    def test_from_mlflows_file(self, tmp_path: Path) -> None:
+        (tmp_path / ".mlflow").mkdir()
+        file = tmp_path / ".mlflow" / "credentials"
+        file.write_text(f"[mlflow]\nmlflow_tracking_username = ann\nmlflow_tracking_password = {SECRET}%\n")
+        environ = {"HOME": str(tmp_path)}
+        assert MlflowCredentials.from_environ(environ) == MlflowCredentials("ann", f"{SECRET}%")
+        assert MlflowCredentials.from_environ({**environ, "MLFLOW_TRACKING_USERNAME": "ben"}).username == "ben"
+        for content in ("", "no section", "[other]\nx = 1"):
+            file.write_text(content)
+            assert MlflowCredentials.from_environ(environ) == MlflowCredentials()
+
+    def test_from_the_url(self, replay: Replay) -> None:
+        url = replay.url.replace("//", f"//ann:{SECRET}%40x@")
+        server = MlflowRestClient(url, None, QUICK)
+        server.get("registered-models/get", name="fraud")
+        assert replay.headers[-1]["Authorization"] == basic("ann", f"{SECRET}@x")
+        assert (server.place, SECRET in repr(server)) == (replay.url, False)
+        server.close()
+
+    def test_a_workspace(self, replay: Replay) -> None:
+        ask(replay, MlflowCredentials.from_environ({"MLFLOW_WORKSPACE": "risk"}))
+        assert replay.headers[-1]["X-MLFLOW-WORKSPACE"] == "risk"
+
+    def test_they_are_never_shown(self) -> None:
+        assert SECRET not in repr(MlflowCredentials("ann", SECRET, SECRET))
+        with pytest.raises(RegistryError) as caught:
+            ask_unreachable(f"http://ann:{SECRET}@127.0.0.1:1")
+        assert SECRET not in str(caught.value) + repr(caught.value.__cause__) + repr(caught.value.__context__)
+
+    def test_another_host_does_not_get_them_by_a_redirect(self, replay: Replay) -> None:
+        elsewhere = Replay()
+        try:
+            replay.rules["registered-models/get"] = lambda h: h.say(302, b"", Location=elsewhere.url + h.path)
+            ask(replay, MlflowCredentials("ann", SECRET))
+            assert elsewhere.requests
+            assert "Authorization" not in elsewhere.headers[-1]
+            assert "Authorization" in replay.headers[-1]
+        finally:
+            elsewhere.close()
+
+    def test_nor_by_a_source_that_names_it(self, replay: Replay) -> None:
+        elsewhere = Replay()
+        server = MlflowRestClient(replay.url, MlflowCredentials("ann", SECRET), QUICK)
+        for one in (replay, elsewhere):
+            one.rules["artifacts"] = lambda h: h.say(200, {})
+        try:
+            place = server.artifact_url(f"mlflow-artifacts://{elsewhere.url.removeprefix('http://')}/0/absent")
+            assert server.list_artifacts(place) == []
+            assert elsewhere.requests
+            assert "Authorization" not in elsewhere.headers[-1]
+            server.list_artifacts(server.artifact_url("mlflow-artifacts:/0/absent"))
+            assert "Authorization" in replay.headers[-1]
+        finally:
+            server.close()
+            elsewhere.close()
+
+    @pytest.mark.parametrize("status", [401, 403])
+    def test_refused_ones(self, replay: Replay, status: int) -> None:
+        replay.rules["get"] = lambda h: h.say(status, b"You are not\nallowed", "text/plain")
+        with pytest.raises(RegistryDenied, match=f"refuses access \\({status}\\): You are not allowed") as caught:
+            ask(replay, MlflowCredentials("ann", SECRET))
+        assert "MLFLOW_TRACKING_USERNAME" in caught.value.hint
+        assert SECRET not in str(caught.value)
+        assert len(replay.requests) == 1  # asking again would not help
+
+
+def ask_unreachable(url: str) -> None:
+    MlflowRestClient(url, None, CallTimeouts(1, 1, retries=0)).get("registered-models/get", name="fraud")
+
+
+class TestFailures:
+    def test_nobody_listens(self) -> None:
+        with pytest.raises(RegistryUnavailable, match=r"http://127.0.0.1:1 cannot be reached: .*refused\."):
+            ask_unreachable("http://127.0.0.1:1")
+
+    def test_no_such_host(self) -> None:
+        with pytest.raises(RegistryUnavailable, match=r"Failed to resolve 'no\.such\.invalid'"):
+            ask_unreachable("http://no.such.invalid:5000")
+
+    def test_nobody_answers(self) -> None:
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen(1)
+            server = MlflowRestClient(
+                f"http://127.0.0.1:{silent.getsockname()[1]}", None, CallTimeouts(5, 0.2, retries=1000)
+            )
+            began = time.monotonic()
+            with pytest.raises(RegistryUnavailable, match="does not answer in time"):
+                server.get("x")
+            assert time.monotonic() - began < 20  # it is not asked a second time
+            server.close()
+
+    def test_tls_where_there_is_none(self, replay: Replay) -> None:
+        with pytest.raises(RegistryUnavailable, match="TLS fails"):
+            ask(replay, url=replay.url.replace("http:", "https:"))
+
+    @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+    def test_trouble_that_passes_is_tried_again(self, replay: Replay, status: int) -> None:
+        def recover(handler: Handler) -> None:
+            if len(replay.requests) < 3:
+                handler.say(status, {"error_code": "INTERNAL_ERROR", "message": "busy"}, Retry_After="3600")
+            else:
+                handler.say(200, {"registered_model": {}})
+
+        replay.rules["registered-models/get"] = recover
+        assert ask(replay) == {"registered_model": {}}
+
+    def test_a_connection_that_breaks_is_made_anew(self, replay: Replay) -> None:
+        """As when a server closes a kept connection in the moment that it is used."""
+
+        def break_once(handler: Handler) -> None:
+            if len(replay.requests) > 1:
+                handler.say(200, {"registered_model": {}})
+            handler.close_connection = True
+
+        replay.rules["registered-models/get"] = break_once
+        assert ask(replay) == {"registered_model": {}}
+
+    def test_trouble_that_stays(self, replay: Replay) -> None:
+        replay.rules["registered-models/get"] = lambda h: h.say(500, {"error_code": "X", "message": "Broken."})
+        with pytest.raises(RegistryUnavailable, match=r"answers with status 500: Broken\.$"):
+            ask(replay)
+        assert len(replay.requests) == 3
+
+    def test_a_refusal_is_not_tried_again(self, replay: Replay) -> None:
+        answer = {"error_code": "INVALID_PARAMETER_VALUE", "message": "No."}
+        replay.rules["registered-models/get"] = lambda h: h.say(400, answer)
+        with pytest.raises(RegistryRefused) as caught:
+            ask(replay)
+        assert (caught.value.error_code, caught.value.status) == ("INVALID_PARAMETER_VALUE", 400)
+        assert len(replay.requests) == 1
+
+    def test_no_mlflow_there(self, replay: Replay) -> None:
+        with pytest.raises(RegistryNotFound, match="no MLflow tracking server"):
+            ask(replay, url=f"{replay.url}/some/prefix")
+        assert replay.requests[-1][1].startswith("/some/prefix/api/2.0/mlflow/")
+
+    @pytest.mark.parametrize(
+        ("content", "kind"),
+        [
+            (b"<html>log in", "text/html"),
+            (b"", "application/json"),
+            (b"[1]", "application/json"),
+            (b'{"a": ', "application/json"),
+            (b"\xff\xfe", "application/json"),
+            (b'{"a":' * 100_000, "application/json"),
+        ],
+    )
+    def test_garbage(self, replay: Replay, content: bytes, kind: str) -> None:
+        replay.rules["get"] = lambda h: h.say(200, content, kind)
+        with pytest.raises(RegistryUnavailable, match=f"not MLflow's \\({kind}\\)"):
+            ask(replay)
+
+    def test_an_answer_that_breaks_off(self, replay: Replay) -> None:
+        def break_off(handler: Handler) -> None:
+            handler.send_response(200)
+            handler.send_header("Content-Length", "1000")
+            handler.end_headers()
+            handler.wfile.write(b'{"registered_model"')
+            handler.close_connection = True
+
+        replay.rules["get"] = break_off
+        with pytest.raises(RegistryUnavailable, match="cannot be reached"):
+            ask(replay)
+
+    def test_an_answer_without_end(self, replay: Replay, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("penstock.mlflow_api.client._ANSWER_LIMIT", 10_000)
+        replay.rules["get"] = lambda h: h.say(200, b" " * 5_000_000)
+        with pytest.raises(RegistryUnavailable, match="more than"):
+            ask(replay)
+
+    def test_redirects_without_end(self, replay: Replay) -> None:
+        replay.rules["get"] = lambda h: h.say(302, b"", Location=h.path)
+        with pytest.raises(RegistryUnavailable, match="redirect"):
+            ask(replay)
+        assert len(replay.requests) < 10
+
+    @pytest.mark.parametrize("files", [3, [3], None])
+    def test_listings_of_another_form(self, replay: Replay, files: Any) -> None:
+        replay.rules["artifacts"] = lambda h: h.say(200, {"files": files})
+        server = MlflowRestClient(replay.url, None, QUICK)
+        with pytest.raises(RegistryUnavailable, match="lists artifacts"):
+            server.list_artifacts(server.artifact_url("mlflow-artifacts:/x"))
+        server.close()
+
+
+def test_connections_are_kept(replay: Replay) -> None:
+    server = MlflowRestClient(replay.url, None, QUICK)
+    for _ in range(5):
+        server.get("registered-models/get", name="fraud")
+    assert replay.connections == 1
+    server.close()
+
+
+def test_a_proxy_is_used_where_the_environment_names_one(replay: Replay, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", replay.url)
+    replay.rules["registered-models/get"] = lambda h: h.say(200, {"through": "the proxy"})
+    assert ask(replay, url="http://mlflow.invalid:5000") == {"through": "the proxy"}
+    assert replay.requests[-1][1].startswith("http://mlflow.invalid:5000/api/2.0/mlflow/")
+    monkeypatch.setenv("no_proxy", "mlflow.invalid")
+    with pytest.raises(RegistryUnavailable, match="resolve"):
+        ask(replay, url="http://mlflow.invalid:5000")
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+class TestTls:
+    @pytest.fixture
+    def certificate(self, replay: Replay, tmp_path: Path) -> Path:
+        """Signed by nobody that anybody knows; the server uses it from now on."""
+        made, key = tmp_path / "server.pem", tmp_path / "key.pem"
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+             "-keyout", key, "-out", made, "-days", "2", "-subj", "/CN=localhost", "-addext",
+             "subjectAltName=IP:127.0.0.1"],
+            check=True, capture_output=True, timeout=60,
+        )  # fmt: skip
+        replay.use_tls(made, key)
+        return made
+
+    def test_an_unknown_certificate_is_refused(self, replay: Replay, certificate: Path) -> None:
+        with pytest.raises(RegistryUnavailable, match="certificate is not accepted"):
+            ask(replay)
+        assert replay.requests == []
+
+    def test_unless_it_is_named_or_nobody_cares(
+        self, replay: Replay, certificate: Path, recwarn: pytest.WarningsRecorder
+    ) -> None:
+        for environ in (
+            {"MLFLOW_TRACKING_SERVER_CERT_PATH": str(certificate)},
+            {"MLFLOW_TRACKING_INSECURE_TLS": "true"},
+        ):
+            assert "registered_model" in ask(replay, MlflowCredentials.from_environ(environ))
+        assert not recwarn.list
+
+
+class TestAddresses:
+    @pytest.mark.parametrize(
+        "url", ["http://", "http://h:port", "http://h:5000/#/models", "http://h/?x=1", "http://h:99999", "http://[::1"]
+    )
+    def test_that_cannot_be_used(self, url: str) -> None:
+        with pytest.raises(ConfigError):
+            open_registry(url)
+
+    def test_artifact_urls(self) -> None:
+        server = MlflowRestClient("https://mlflow.example:8443/team/", None)
+        base = "https://mlflow.example:8443/team/api/2.0/mlflow-artifacts/artifacts"
+        assert server.artifact_url("mlflow-artifacts:/1/a b/c%20d") == f"{base}/1/a%20b/c%20d"
+        assert server.artifact_url("mlflow-artifacts://other:80/1").startswith("https://other:80/team/api/2.0/")
+        server.close()
+
+    def test_certificates(self, tmp_path: Any) -> None:
+        with pytest.raises(ConfigError, match="certificate"):
+            MlflowRestClient("https://h", MlflowCredentials(server_certificate=str(tmp_path / "none.pem")))
+        with pytest.raises(ConfigError, match="exclude each other"):
+            MlflowCredentials.from_environ(
+                {"MLFLOW_TRACKING_INSECURE_TLS": "true", "MLFLOW_TRACKING_SERVER_CERT_PATH": "x"}
+            )

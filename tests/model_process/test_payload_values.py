@@ -1,0 +1,152 @@
+"""Payloads between processes: they come back as they were, and what lies about itself is refused."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model_process.payload_strategies import payloads, same_payload
+from penstock.errors import AnswerUnserializable
+from penstock.model_process.protocol.payload_values import decode, encode
+from penstock.payload import Table, Tensors, Value, as_object_array
+
+
+def _body(pieces: list[Any]) -> bytearray:
+    return bytearray(b"".join(pieces))
+
+
+@given(payloads)
+def test_every_payload_comes_back_as_it_was(payload: Any) -> None:
+    plan, pieces = encode(payload)
+    assert same_payload(decode(plan, _body(pieces)), payload)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame({"a": [1.5, 2.5], "b": ["x", None]}, index=[3, 3]),
+        pd.DataFrame([[1, "a"]], columns=["x", "x"]),
+        pd.DataFrame({"a": [[1, {"k": None}], "s"]}, index=["r", "s"]),
+        pd.DataFrame({0: [1], "a": [True]}),
+        pd.DataFrame(),
+        pd.DataFrame(index=[1, 2]),
+        pd.DataFrame({"a": pd.array([1, None], dtype="Int64"), "b": pd.Categorical(["u", "v"], ordered=True)}),
+        pd.DataFrame(
+            {"t": pd.date_range("2024-01-01", periods=2, tz="UTC"), "u": pd.to_datetime(["2024-01-01", None])}
+        ),
+        pd.DataFrame({"a": [1, 2]}, index=pd.date_range("2024-01-01", periods=2)),
+        pd.DataFrame({"a": [np.nan, 2]}, index=pd.RangeIndex(4, 8, 2)),
+    ],
+)
+def test_frames_that_no_table_says_exactly(frame: pd.DataFrame) -> None:
+    plan, pieces = encode(Value(frame), question=True)
+    back = decode(plan, _body(pieces), question=True)
+    assert isinstance(back, Value)
+    pd.testing.assert_frame_equal(back.value, frame, check_freq=False)
+    with pytest.raises(ValueError, match="a frame for an answer"):
+        decode(plan, _body(pieces))
+
+
+def test_arrays_are_the_bytes_that_came_and_may_be_written_to() -> None:
+    plan, pieces = encode(Table(("a", "b"), block=np.arange(6.0).reshape(3, 2), index=np.arange(3)))
+    body = _body(pieces)
+    table = decode(plan, body)
+    assert isinstance(table, Table)
+    assert table.block is not None
+    table.block[0, 0] = 7.0
+    assert np.frombuffer(body, dtype=np.float64, count=1)[0] == 7.0
+
+
+def test_what_holds_pointers_goes_as_values() -> None:
+    records = np.array([(1, 2.5)], dtype=[("a", "i4"), ("b", "f8")])
+    plan, pieces = encode(Tensors.single(records))
+    assert json.loads(plan)["arrays"][0][0] == "objects"
+    answer = decode(plan, _body(pieces))
+    assert isinstance(answer, Tensors)
+    assert answer.arrays[0].tolist() == [(1, 2.5)]
+
+
+def test_a_value_without_a_form() -> None:
+    with pytest.raises(AnswerUnserializable, match=r"builtins\.object"):
+        encode(Value([object()]))
+    ring: list[Any] = []
+    ring.append(ring)
+    with pytest.raises(AnswerUnserializable, match="nested too deeply"):
+        encode(Value(ring))
+
+
+GOOD: dict[str, Any] = {"kind": "block", "names": ["a", "b"], "indexed": False, "arrays": [["raw", "<f8", [3, 2], 48]]}
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"kind": "pickle"}, "kind"),
+        ({"kind": ["block"]}, "kind"),
+        ({"names": ["a"]}, "names"),
+        ({"names": [["a"], "b"]}, "names"),
+        ({"names": "ab"}, "names"),
+        ({"indexed": True}, "block"),
+        ({"indexed": 1}, "kind"),
+        ({"arrays": []}, "block"),
+        ({"arrays": [["raw", "|O", [3, 2], 48]]}, "no dtype"),
+        ({"arrays": [["raw", ["<f8"], [3, 2], 48]]}, "no plan"),
+        ({"arrays": [["raw", "<f8,<f8", [3, 1], 48]]}, "no dtype"),
+        ({"arrays": [["raw", "<V8", [3, 2], 48]]}, "no dtype"),
+        ({"arrays": [["raw", "<f8", [3, 3], 48]]}, "another size"),
+        ({"arrays": [["raw", "<f8", [-3, -2], 48]]}, "shape"),
+        ({"arrays": [["raw", "<f8", [True, 6], 48]]}, "shape"),
+        ({"arrays": [["raw", "<f8", [1 << 62, 0], 48]]}, "shape"),
+        ({"arrays": [["raw", "<f8", [1] * 65, 8]]}, "shape"),
+        ({"arrays": [["raw", "<f8", [6], 48]]}, "block"),
+        ({"arrays": [["raw", "<f8", [3, 2], 48], ["raw", "<f8", [3, 2], 48]]}, "block"),
+        ({"arrays": [["code", "<f8", [3, 2], 48]]}, "form"),
+        ({"arrays": [["raw", "<f8", [300, 2], 4800]]}, "a body of"),
+        ({"kind": "columns"}, "axes"),
+        ({"kind": "value", "names": None}, "value"),
+        ({"kind": "tensors", "names": ["a", "b"]}, "names"),
+        ({"kind": "tensors", "names": None, "arrays": []}, "without names"),
+        (
+            {"kind": "columns", "arrays": [["raw", "<f8", [3], 24], ["raw", "<f8", [2], 16]]},
+            "different lengths",
+        ),
+    ],
+)
+def test_plans_that_lie_are_refused(change: dict[str, Any], why: str) -> None:
+    plan = json.dumps({**GOOD, **change}).encode()
+    with pytest.raises(ValueError, match=why):
+        decode(plan, bytearray(48))
+
+
+@pytest.mark.parametrize("plan", [b"", b"[]", b"{}", b"null", b"\xff", b"[" * 100_000, b'{"kind": "block"}'])
+def test_bytes_that_are_no_plan(plan: bytes) -> None:
+    with pytest.raises(ValueError):
+        decode(plan, bytearray())
+
+
+def test_cells_are_counted_and_text_is_text() -> None:
+    plan, pieces = encode(Table(("a",), columns=(as_object_array(["x", "y"]),)))
+    text = bytes(_body(pieces))
+    short = plan.replace(b"[2]", b"[3]")
+    with pytest.raises(ValueError, match="number of cells"):
+        decode(short, bytearray(text))
+    as_text = plan.replace(b"objects", b"text")
+    with pytest.raises(ValueError, match="something else"):
+        decode(as_text, bytearray(text.replace(b'"x"', b"123")))
+
+
+@given(payloads, st.data())
+def test_damage_is_an_error_or_another_payload_and_nothing_else(payload: Any, data: st.DataObject) -> None:
+    plan, pieces = encode(payload)
+    whole = bytearray(plan) + _body(pieces)
+    for _ in range(data.draw(st.integers(1, 3))):
+        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    with suppress(ValueError):
+        decode(bytes(whole[: len(plan)]), whole[len(plan) :])

@@ -1,0 +1,81 @@
+"""Errors between processes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from penstock.errors import (
+    ArtifactInvalid,
+    CodeNotTrusted,
+    Overloaded,
+    PenstockError,
+    PredictError,
+    ProofFailed,
+    SchemaViolation,
+)
+from penstock.flavors.python.mlflow_stubs.exceptions import CODES, MlflowException
+from penstock.model_process.protocol.remote_errors import RemoteError, describe, rebuild
+from penstock.payload import Violation
+from penstock.server.statuses import status_of
+
+
+@pytest.mark.parametrize("kind", [ArtifactInvalid, CodeNotTrusted, ProofFailed, PredictError, PenstockError])
+def test_errors_come_back_as_their_class(kind: type[PenstockError]) -> None:
+    back = rebuild(describe(kind("It is so.", hint="Do that.")))
+    assert (type(back), back.message, back.hint) == (kind, "It is so.", "Do that.")
+
+
+def test_the_traceback_of_the_cause_is_kept() -> None:
+    try:
+        try:
+            raise KeyError("column")
+        except KeyError as cause:
+            raise PredictError("The model failed.") from cause
+    except PredictError as error:
+        back = rebuild(describe(error))
+    assert isinstance(back.__cause__, RemoteError)
+    assert "test_remote_errors.py" in str(back.__cause__)
+    assert "KeyError: 'column'" in str(back.__cause__)
+
+
+def test_what_mlflow_calls_its_errors() -> None:
+    error = PredictError("The model failed.")
+    error.__cause__ = MlflowException("not here", error_code=CODES["RESOURCE_DOES_NOT_EXIST"])
+    assert status_of(rebuild(describe(error))) == status_of(error)
+    assert status_of(error).http == 404
+
+
+def test_violations() -> None:
+    error = SchemaViolation([Violation("too long", 3, "a"), Violation("no", None, 7, True)])
+    back = rebuild(describe(error))
+    assert isinstance(back, SchemaViolation)
+    assert back.violations == error.violations
+
+
+def test_an_exception_that_nobody_expected() -> None:
+    back = rebuild(describe(ZeroDivisionError("by nothing")))
+    assert type(back) is PenstockError
+    assert "ZeroDivisionError: by nothing" in back.message
+
+
+def test_a_process_cannot_make_up_what_is_the_gateways_to_say() -> None:
+    assert type(rebuild(describe(Overloaded("Go away.")))) is PenstockError
+    assert type(rebuild(json.dumps({"code": "closing", "message": "Gone.", "hint": ""}).encode())) is PenstockError
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"", b"[]", b"{}", b"null", b"[" * 100_000,
+        b'{"code": 1, "message": "m", "hint": ""}',
+        b'{"code": "predict", "message": "m", "hint": "", "cause": 5}',
+        b'{"code": "predict", "message": "m", "hint": "", "cause": {}}',
+        b'{"code": "schema_violation", "message": "m", "hint": "", "violations": [[1, 2, 3, 4]]}',
+        b'{"code": "schema_violation", "message": "m", "hint": "", "violations": [["no", [], null, false]]}',
+    ],
+)  # fmt: skip
+def test_what_is_no_error(text: bytes) -> None:
+    with pytest.raises(ValueError):
+        rebuild(text)

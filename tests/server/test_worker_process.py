@@ -1,0 +1,208 @@
+"""One worker's place: who is started again, who is not, and who is not listened to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from penstock.http.workers.worker_process import WorkerProcess
+from penstock.server.workers.messages import Beat, Channel, Drain, Message, Numbers, StartWorker, WorkerStarted
+from serving.fakes import settle, until
+
+
+class FakeProcess:
+    """A process that ends when it is told to, and the far end of its channel."""
+
+    def __init__(self, far: Channel) -> None:
+        self.pid = 1
+        self.far = far
+        self.returncode: int | None = None
+        self._ended = asyncio.Event()
+
+    async def wait(self) -> int:
+        await self._ended.wait()
+        assert self.returncode is not None
+        return self.returncode
+
+    def end(self, code: int) -> None:
+        self.returncode = code
+        self.far._writer.close()
+        self._ended.set()
+
+    def kill(self) -> None:
+        self.end(-9)
+
+
+class World:
+    """A slot and what it told its owner."""
+
+    def __init__(self) -> None:
+        self.processes: list[FakeProcess] = []
+        self.heard: list[Message] = []
+        self.ends: list[str] = []
+        self.restarts = 0
+        self.states: list[str] = []
+        self.cannot_start = 0
+        self.breaks_on: type[Message] | None = None
+        self.slot = WorkerProcess(1, self.launch, StartWorker(1, {}, []), self, clock=lambda: 0.0, chance=lambda: 0.0)  # type: ignore[arg-type]
+        self.keeping = asyncio.create_task(self.slot.keep())
+
+    async def launch(self) -> Any:
+        if self.cannot_start:
+            self.cannot_start -= 1
+            raise OSError(11, "Resource temporarily unavailable")
+        near, far = await asyncio.gather(*map(Channel.over, socket.socketpair()))
+        self.processes.append(FakeProcess(far))
+        return self.processes[-1], near
+
+    def said(self, slot: WorkerProcess, message: Message) -> None:
+        if self.breaks_on is not None and isinstance(message, self.breaks_on):
+            raise RuntimeError("a bug")
+        self.heard.append(message)
+        if isinstance(message, WorkerStarted):
+            slot.up = True
+
+    def ended(self, slot: WorkerProcess, how: str) -> None:
+        self.ends.append(how)
+
+    def restarting(self, slot: WorkerProcess) -> None:
+        self.restarts += 1
+
+    def changed(self) -> None:
+        if hasattr(self, "slot"):
+            self.states.append(self.slot.state)
+
+    async def started(self, count: int = 1) -> FakeProcess:
+        await until(lambda: len(self.processes) == count)
+        assert await self.processes[-1].far.receive() == StartWorker(1, {}, [])
+        return self.processes[-1]
+
+    async def close(self) -> None:
+        self.slot.stop(None)
+        for process in self.processes:
+            process.end(process.returncode or 0)
+            await process.far.close()
+        await asyncio.wait_for(self.keeping, 30)
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    made = World()
+    yield made
+    await made.close()
+
+
+async def test_one_that_ends_is_followed_by_another(world: World) -> None:
+    process = await world.started()
+    process.far.send(WorkerStarted())
+    await until(lambda: world.heard)
+    world.slot.serves()
+    process.far.send(Numbers([]))  # its last word
+    process.end(-11)
+    await world.started(2)
+    assert world.ends == ["was killed by signal 11 (SIGSEGV)"]
+    assert world.heard == [WorkerStarted(), Numbers([])]
+    assert world.restarts == 1
+    assert world.states == ["starting", "serving", "waiting", "starting"]
+    assert not world.slot.up
+
+
+async def test_what_cannot_be_started_is_tried_again(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    process = await world.started()
+    world.cannot_start = 1
+    with caplog.at_level(logging.ERROR):
+        process.end(1)
+        await world.started(2)
+    assert world.ends == ["ended with code 1", "could not be started (Resource temporarily unavailable)"]
+    assert "could not be started (Resource temporarily unavailable), crash 2 in a row; it starts again in 0.5 s" in (
+        caplog.text
+    )
+
+
+@pytest.mark.parametrize("garbage", [True, False])
+async def test_one_that_nobody_listens_to_is_started_anew(world: World, garbage: bool) -> None:
+    """Be it that it talks rubbish, or that what it said met a mistake of ours."""
+    process = await world.started()
+    world.breaks_on = None if garbage else WorkerStarted
+    process.far.send(WorkerStarted())
+    if garbage:
+        process.far._writer.write(b"\x00\x00\x00\x02{}")
+    await world.started(2)
+    assert world.ends == ["was killed by signal 9 (SIGKILL)"]
+
+
+async def test_a_process_that_closes_its_channel_and_stays_is_killed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("penstock.http.workers.worker_process._LINGER", 0.01)
+    process = await world.started()
+    await process.far.close()
+    await world.started(2)
+    assert world.ends == ["was killed by signal 9 (SIGKILL)"]
+
+
+async def test_stopping_drains_and_starts_no_other(world: World) -> None:
+    process = await world.started()
+    process.far.send(WorkerStarted())
+    await until(lambda: world.heard)
+    world.slot.stop(2.5)
+    assert await process.far.receive() == Drain(2.5)
+    process.end(0)
+    await asyncio.wait_for(world.keeping, 30)
+    assert (len(world.processes), world.restarts) == (1, 0)
+
+
+async def test_stopping_one_that_has_not_begun_ends_it(world: World) -> None:
+    await world.started()
+    world.slot.stop(2.5)
+    await asyncio.wait_for(world.keeping, 30)
+    assert world.ends == ["was killed by signal 9 (SIGKILL)"]
+
+
+async def test_stopping_does_not_wait_for_a_restart(world: World) -> None:
+    for count in (1, 2):
+        (await world.started(count)).end(1)
+    await until(lambda: world.states.count("waiting") == 2)  # for half a second
+    world.slot.stop(0)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(world.keeping), 0.3)
+    assert world.keeping.done()
+    await settle()
+    assert world.restarts == 1
+
+
+async def test_one_that_gives_no_sign_of_life_is_killed(world: World) -> None:
+    process = await world.started()
+    for _ in range(10):
+        world.slot.beat(2, 20)  # it is on its way, and has more patience
+    process.far.send(WorkerStarted())
+    await until(lambda: world.heard)
+    world.slot.beat(2, 20)
+    world.slot.beat(2, 20)
+    assert [await process.far.receive(), await process.far.receive()] == [Beat(), Beat()]
+    process.far.send(Beat())  # one answer is enough
+    await until(lambda: len(world.heard) == 2)
+    world.slot.beat(2, 20)
+    world.slot.beat(2, 20)
+    assert process.returncode is None
+    world.slot.beat(2, 20)
+    assert process.returncode == -9
+
+
+async def test_one_that_hangs_before_its_first_word_is_killed(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    process = await world.started()
+    for _ in range(3):
+        world.slot.beat(1, 3)
+    assert process.returncode is None
+    world.slot.beat(1, 3)
+    assert process.returncode == -9
+    assert "Worker 1 gives no sign of life since its start, and is killed." in caplog.messages
+    process = await world.started(2)
+    world.slot.beat(1, 3)  # the next one begins anew
+    assert process.returncode is None

@@ -1,0 +1,235 @@
+"""Who is let in, for how long a refused one is sent away, and what the estimate is worth."""
+
+from __future__ import annotations
+
+from math import inf
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.serving.batching.admission import (
+    CROWD,
+    RETRY_AFTER_MOST,
+    STANDING,
+    ConcurrencyLimit,
+    DrainRate,
+    InflightLimits,
+    retry_after,
+    too_late,
+)
+from penstock.serving.batching.cost_model import CostModel
+
+amounts = st.floats(0, 1e9)
+rates = st.floats(0, 1e9)
+
+
+class TestRetryAfter:
+    @given(amounts, rates)
+    def test_it_is_whole_seconds_within_bounds(self, waiting: float, rate: float) -> None:
+        seconds = retry_after(waiting, rate)
+        assert isinstance(seconds, int)
+        assert 1 <= seconds <= RETRY_AFTER_MOST
+
+    @given(amounts, amounts, rates)
+    def test_more_in_the_queue_is_never_sooner(self, one: float, other: float, rate: float) -> None:
+        assert retry_after(min(one, other), rate) <= retry_after(max(one, other), rate)
+
+    @given(amounts, st.floats(1e-9, 1e9), st.floats(1e-9, 1e9))
+    def test_a_faster_drain_is_never_later(self, waiting: float, one: float, other: float) -> None:
+        assert retry_after(waiting, max(one, other)) <= retry_after(waiting, min(one, other))
+
+    @given(amounts, st.floats(1e-9, 1e9))
+    def test_it_is_honest(self, waiting: float, rate: float) -> None:
+        """Long enough for what waits to have gone, and not a second longer, where the bounds leave it alone."""
+        seconds = retry_after(waiting, rate)
+        assert seconds >= min(waiting / rate, RETRY_AFTER_MOST)
+        assert seconds <= max(1.0, waiting / rate + 1)
+
+    def test_some(self) -> None:
+        assert [retry_after(w, 10) for w in (0, 1, 10, 11, 25, 10_000)] == [1, 1, 1, 2, 3, 60]
+        assert retry_after(1000, 0) == 1, "nothing is known"
+
+
+class TestDrainRate:
+    def test_nothing_is_known_at_first(self) -> None:
+        rate = DrainRate()
+        assert rate.value == 0
+        rate.observe(5, 0)
+        assert rate.value == 0
+
+    @given(st.floats(0.5, 1e5), st.lists(st.floats(1e-4, 20), min_size=1, max_size=50))
+    def test_a_steady_drain_is_found_whatever_the_steps(self, rate: float, steps: list[float]) -> None:
+        drain = DrainRate()
+        for seconds in steps:
+            drain.observe(rate * seconds, seconds)
+        assert drain.value == pytest.approx(rate)
+
+    @given(st.lists(st.tuples(st.integers(1, 1000), st.floats(0.001, 5)), min_size=1, max_size=30))
+    def test_it_stays_between_what_it_saw(self, seen: list[tuple[int, float]]) -> None:
+        drain = DrainRate()
+        for amount, seconds in seen:
+            drain.observe(amount, seconds)
+        found = [amount / seconds for amount, seconds in seen]
+        assert min(found) * 0.999 <= drain.value <= max(found) * 1.001
+
+    def test_it_follows_a_change_within_some_seconds(self) -> None:
+        drain = DrainRate()
+        for _ in range(100):
+            drain.observe(100, 0.1)
+        for _ in range(60):
+            drain.observe(10, 0.1)
+        assert 100 <= drain.value < 160
+
+
+def run(crowd: ConcurrencyLimit, *, rate: float, seconds: float, offered: float, now: float = 0.0) -> tuple[float, int]:
+    """Offers requests at one rate to a crowd that leaves at another. Returns the time and how many were refused."""
+    step, end, came, served, refused = 0.005, now + seconds, 0.0, 0.0, 0
+    while now < end:
+        now += step
+        served = min(served + rate * step, crowd.inside)
+        while served >= 1:
+            served -= 1
+            crowd.leave(now)
+        came += offered * step
+        while came >= 1:
+            came -= 1
+            if crowd.inside < crowd.limit:
+                crowd.enter(now)
+            else:
+                refused += 1
+    return now, refused
+
+
+class TestCrowd:
+    def test_all_come_in_while_nothing_is_known(self) -> None:
+        assert ConcurrencyLimit().limit == inf
+
+    def test_the_rate_is_measured_while_somebody_is_inside(self) -> None:
+        crowd = ConcurrencyLimit()
+        now = 0.0
+        for _ in range(1000):  # one after the other, 2 ms each, with pauses of a minute
+            crowd.enter(now)
+            crowd.leave(now + 0.002)
+            now += 60
+        assert crowd.rate.value == pytest.approx(500, rel=0.02)
+        assert crowd.inside == 0
+
+    def test_a_standing_queue_is_held_to_a_twentieth(self) -> None:
+        crowd = ConcurrencyLimit(1.0)
+        _, refused = run(crowd, rate=10_000, seconds=3, offered=20_000)
+        assert crowd.limit == pytest.approx(10_000 * STANDING, rel=0.1)
+        assert refused > 20_000
+        assert crowd.inside < crowd.limit + 1
+
+    def test_once_it_is_gone_a_burst_may_come(self) -> None:
+        crowd = ConcurrencyLimit(1.0)
+        now, _ = run(crowd, rate=10_000, seconds=3, offered=20_000)
+        now, _ = run(crowd, rate=10_000, seconds=1, offered=3_000, now=now)
+        assert crowd.limit > 2_000
+        for _ in range(2_000):
+            assert crowd.inside < crowd.limit
+            crowd.enter(now)
+
+    def test_so_it_is_after_a_pause(self) -> None:
+        crowd = ConcurrencyLimit(1.0)
+        now, _ = run(crowd, rate=10_000, seconds=3, offered=20_000)
+        for _ in range(crowd.inside):
+            crowd.leave(now)
+        crowd.enter(now + 0.2)
+        assert crowd.limit > 2_000
+
+    def test_a_burst_is_no_standing_queue(self) -> None:
+        crowd = ConcurrencyLimit(1.0)
+        now, _ = run(crowd, rate=10_000, seconds=1, offered=5_000)
+        _, refused = run(crowd, rate=10_000, seconds=0.2, offered=15_000, now=now)
+        assert refused == 0
+
+    def test_few_may_share_a_slow_model(self) -> None:
+        crowd = ConcurrencyLimit(1.0)
+        now = 0.0
+        for _ in range(CROWD):
+            crowd.enter(now)
+        for _ in range(CROWD * 3):
+            now += 1.0  # a second each
+            crowd.leave(now)
+            assert crowd.inside < crowd.limit
+            crowd.enter(now)
+        assert crowd.inside >= crowd.limit
+        assert crowd.retry_after == RETRY_AFTER_MOST
+
+    @given(
+        st.floats(1, 20_000), st.floats(1, 40_000), st.floats(0.01, 5), st.floats(0, 1e6)
+    )  # fmt: skip
+    def test_more_than_the_limit_are_never_inside(self, rate: float, offered: float, wait: float, start: float) -> None:
+        crowd = ConcurrencyLimit(wait)
+        run(crowd, rate=rate, seconds=0.6, offered=offered, now=start)
+        assert crowd.limit >= CROWD
+        assert crowd.inside <= max(offered * 0.7, CROWD)
+        assert 0 <= crowd.rate.value <= max(rate, 1) * 1.2 + 20
+
+    def test_those_turned_away_do_not_make_it_look_quick(self) -> None:
+        crowd = ConcurrencyLimit()
+        for number in range(1000):
+            crowd.enter(number * 0.001)
+            crowd.leave(number * 0.001 + 0.0005, served=False)
+        assert crowd.rate.value == 0
+
+
+class TestTooLate:
+    @given(st.floats(0, 1e6), st.floats(0, 1e6))
+    def test_it_leaves_a_margin(self, expected: float, patience: float) -> None:
+        assert too_late(expected, patience) == (expected > patience * 0.8)
+
+    def test_nobody_waits_for_ever_in_vain(self) -> None:
+        assert not too_late(1e9, inf)
+
+
+class TestCostAtLeast:
+    def test_nothing_known_takes_no_time(self) -> None:
+        assert CostModel().at_least(1000, 10) == 0
+
+    def test_sizes_never_seen_are_not_taken_to_be_dear(self) -> None:
+        cost = CostModel()
+        for _ in range(10):
+            cost.observe(1, 0.006)
+        assert cost.at_least(100, 1024) == pytest.approx(0.006)
+        assert cost.at_least(2048, 1024) == pytest.approx(0.012)
+
+    @given(st.floats(0, 1), st.floats(1e-5, 1), st.integers(1, 5000), st.integers(1, 1024))
+    def test_a_straight_line_is_found(self, fixed: float, row: float, rows: int, most: int) -> None:
+        cost = CostModel()
+        for n in (1, 5, 9, 2, 30):
+            cost.observe(n, fixed + n * row)
+        expected = -(-rows // most) * fixed + rows * row
+        assert cost.at_least(rows, most) == pytest.approx(expected, rel=1e-3, abs=1e-6)
+
+
+class TestIntake:
+    def test_requests(self) -> None:
+        intake = InflightLimits(max_requests=2)
+        for _ in range(2):
+            assert intake.refuses() is None
+            intake.requests += 1
+        assert intake.refuses() == "requests"
+
+    def test_bytes(self) -> None:
+        intake = InflightLimits(max_bytes=100)
+        assert intake.refuses(1000) is None, "a lone body may be larger"
+        intake.bytes = 60
+        assert intake.refuses(40) is None
+        assert intake.refuses(41) == "bytes"
+        intake.bytes = 100
+        assert intake.refuses(0) == "bytes"
+
+    @given(st.lists(st.integers(0, 120), max_size=20), st.integers(1, 100))
+    def test_the_bound_holds_but_for_a_lone_body(self, chunks: list[int], most: int) -> None:
+        intake = InflightLimits(max_bytes=most)
+        own = [0, 0, 0]
+        for number, chunk in enumerate(chunks):
+            who = number % 3
+            if intake.fits(chunk, own[who]):
+                intake.bytes += chunk
+                own[who] += chunk
+            assert intake.bytes <= most or intake.bytes == max(own)
+            assert intake.bytes == sum(own)

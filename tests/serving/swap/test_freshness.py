@@ -1,0 +1,30 @@
+"""When what answers counts as stale."""
+
+from penstock.serving.swap.freshness import Freshness
+
+
+def test_failing_polls_make_it_stale_after_a_while() -> None:
+    freshness = Freshness(poll_interval=2)
+    assert not freshness.stale(0)
+    for now in (10, 20, 30):
+        freshness.failed(now)
+    assert [freshness.stale(now) for now in (39.9, 40)] == [False, True]
+    freshness.succeeded()
+    assert not freshness.stale(1000)
+    freshness.failed(1000)
+    assert not freshness.stale(1029)
+
+
+def test_with_long_intervals_it_takes_five_of_them() -> None:
+    freshness = Freshness(poll_interval=60)
+    freshness.failed(0)
+    assert [freshness.stale(now) for now in (299, 300)] == [False, True]
+
+
+def test_what_was_recalled_is_stale_at_once_until_the_registry_speaks() -> None:
+    freshness = Freshness(poll_interval=2)
+    freshness.failed(0)
+    freshness.recalled()
+    assert freshness.stale(0)
+    freshness.succeeded()
+    assert not freshness.stale(0)
