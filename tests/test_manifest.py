@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock import manifest as module
+from penstock.cli.remedies import hint_of
 from penstock.errors import PackageInvalid, PackageNotFound
 from penstock.manifest import FILE_NAME, Manifest
 
@@ -199,7 +200,7 @@ def test_read_names_the_place(tmp_path: Path) -> None:
         Manifest.read(tmp_path / "absent")
     with pytest.raises(PackageInvalid, match=r"no MLmodel file") as caught:
         Manifest.read(tmp_path)
-    assert "penstock package" in caught.value.hint
+    assert "penstock package" in hint_of(caught.value)
     (tmp_path / "file").write_text("x")
     with pytest.raises(PackageInvalid, match="is a file"):
         Manifest.read(tmp_path / "file")

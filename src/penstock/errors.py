@@ -56,28 +56,46 @@ PenstockError
     ├── TooManyRejects          more rows were rejected than the job bears
     └── Interrupted             stopped on request, with what is complete kept
 
-`code` is stable: clients and dashboards may depend on it. `hint` says what to do. Which HTTP status an error becomes
-is decided in `server/statuses.py`, nowhere else.
+`code` is stable: clients and dashboards may depend on it. `hint` says what to do, in words that fit every caller: it
+names settings, never flags or commands. Where the command line has a command for it, `remedy` says which, by a key
+that `cli/remedies.py` has the words for. Which HTTP status an error becomes is decided in `server/statuses.py`, nowhere
+else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from penstock.payload import Violation
 
 
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """What helps against an error: a key that each surface words in its own way, and the names that its words need."""
+
+    key: str
+    names: Mapping[str, str] = field(default_factory=dict)
+
+
+def remedy(key: str, **names: str) -> Remedy:
+    """`remedy("promote", model="iris", alias="production")`: the keys are those of `cli/remedies.py`."""
+    return Remedy(key, names)
+
+
 class PenstockError(Exception):
-    """Root of the tree. `message` is one sentence for a person; `hint`, where there is one, says what to do next."""
+    """Root of the tree. `message` is one sentence for a person; `hint`, where there is one, says what to do next, and
+    `remedy` which of a surface's own words say it better there."""
 
     code: ClassVar[str] = "internal"
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", remedy: Remedy | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.remedy = remedy
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".rstrip()

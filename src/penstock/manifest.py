@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from penstock.errors import PackageInvalid, PackageNotFound
+from penstock.errors import PackageInvalid, PackageNotFound, remedy
 from penstock.payload import shortened
 from penstock.signature import Signature
 
@@ -115,12 +115,14 @@ class Manifest:
                 raise PackageNotFound(f"There is nothing at {package}.") from None
             raise PackageInvalid(
                 f"{package} is no packaged model: it has no {FILE_NAME} file.",
-                hint="Package a model with: penstock package --help",
+                hint="Package the model first.",
+                remedy=remedy("package"),
             ) from None
         except NotADirectoryError:
             raise PackageInvalid(
                 f"{package} is a file, not a packaged model (a directory with a {FILE_NAME} file).",
-                hint="Package it with: penstock package --help",
+                hint="Package it first.",
+                remedy=remedy("package"),
             ) from None
         except OSError as error:
             raise PackageInvalid(f"{path} cannot be read: {error.strerror}.") from None

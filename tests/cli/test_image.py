@@ -110,7 +110,7 @@ class TestRequirements:
         (copied / "requirements.txt").write_text("numpy\nevil==1\n")
         done = here("image", copied, "-o", "build")
         assert done.returncode == 0, done.stderr
-        assert "Left out: evil would run code that nobody reviewed: that needs --trust-code." in done.stderr
+        assert "Left out: evil would run code that nobody reviewed: that needs trust_code." in done.stderr
         assert (tmp_path / "build/requirements.txt").read_text() == "numpy\n"
         (copied / "requirements.txt").write_text("git+https://evil.test/x\n")
         done = here("image", copied, "-o", "other")

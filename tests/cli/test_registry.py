@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from penstock.cli.registry.commands import registry as group
+from penstock.cli.remedies import hint_of
 from penstock.errors import NothingToRollBack, PenstockError, RegistryUnavailable, SignatureIncompatible
 from penstock.registry import ModelVersion, NewVersion, Registry, open_registry
 
@@ -167,7 +168,7 @@ def test_promoting_what_breaks_callers(added: Run) -> None:
         target.register("fraud", NewVersion("x", signature=MORE_NUMBERS))
     refused = added("promote", "fraud", "3", fails=True)
     assert isinstance(refused.exception, SignatureIncompatible)
-    assert "--allow-breaking" in refused.exception.hint
+    assert "--allow-breaking" in hint_of(refused.exception)
     assert "to version 3" in added("promote", "fraud", "3", "--allow-breaking").output
 
 

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from config.test_settings import example
 from penstock.cli.config import show
+from penstock.cli.remedies import hint_of
 from penstock.cli.serve import serve
 from penstock.config import (
     FILE_NAME,
@@ -125,7 +126,7 @@ def test_a_mistake_is_named_with_file_model_and_key(elsewhere: Path, content: st
     with pytest.raises(ConfigError) as caught:
         load_settings({}, {})
     assert said in caught.value.message
-    assert caught.value.hint
+    assert hint_of(caught.value)
     result = CliRunner().invoke(serve, [])
     assert (result.exit_code, result.exception) != (0, None)
 

@@ -18,6 +18,7 @@ import pytest
 
 from environments.conftest import MakePackage
 from environments.wheels import make_wheel
+from penstock.cli.remedies import hint_of
 from penstock.environments import Environment, Environments
 from penstock.environments.locked import LOCK, Lock
 from penstock.environments.requirements import read_wanted
@@ -108,7 +109,7 @@ def test_what_cannot_be_resolved_is_named(
     with pytest.raises(EnvironmentUnbuildable, match=says) as caught:
         environments.ensure(package, trust_code=True)
     assert caught.value.message.startswith("The requirements of model cannot be resolved: ")
-    assert hint in caught.value.hint
+    assert hint in hint_of(caught.value)
     assert len(caught.value.message) < 700
     assert environments.entries() == []
 
@@ -121,7 +122,7 @@ def test_an_index_that_is_not_there_is_said(
     environments = Environments(tmp_path / "environments")
     with pytest.raises(EnvironmentUnbuildable, match=r"127\.0\.0\.1:9") as caught:
         environments.ensure(make_package("alpha"), trust_code=True)
-    assert "--wheels" in caught.value.hint
+    assert "--wheels" in hint_of(caught.value)
 
 
 def test_a_distribution_without_wheels_needs_trust(
@@ -132,7 +133,7 @@ def test_a_distribution_without_wheels_needs_trust(
     (onnx.path / "model.onnx").touch()
     with pytest.raises(EnvironmentUnbuildable) as caught:
         environments.ensure(onnx)
-    assert "--trust-code" in caught.value.hint
+    assert "--trust-code" in hint_of(caught.value)
 
 
 def test_no_uv_is_said(tmp_path: Path, make_package: MakePackage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +141,7 @@ def test_no_uv_is_said(tmp_path: Path, make_package: MakePackage, monkeypatch: p
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(DependencyMissing) as caught:
         Environments(tmp_path / "environments").ensure(make_package("alpha"), trust_code=True)
-    assert "penstock[environments]" in caught.value.hint
+    assert "penstock[environments]" in hint_of(caught.value)
     program = tmp_path / "uv"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
@@ -190,7 +191,7 @@ def test_a_wheel_that_was_exchanged_is_not_installed(
     shutil.rmtree(environments.uv().cache)  # where uv still has the right one
     with pytest.raises(EnvironmentUnbuildable, match="alpha") as caught:
         environments.ensure(package, trust_code=True)
-    assert "Do not use them" in caught.value.hint
+    assert "Do not use them" in hint_of(caught.value)
     assert left_behind(environments) == []
 
 
@@ -280,7 +281,7 @@ def test_a_full_disk_leaves_nothing(
     small = Environments(environments.root, wheels=wheels, program=lambda: limited)
     with pytest.raises(EnvironmentUnbuildable, match=os.strerror(errno.EFBIG)) as caught:
         small.ensure(package, trust_code=True)
-    assert "penstock env prune" in caught.value.hint
+    assert "penstock env prune" in hint_of(caught.value)
     assert environments.entries() == []
     assert left_behind(environments) == []
     assert ask(environments.ensure(package, trust_code=True), "alpha.__version__") == "1.0"
@@ -290,7 +291,7 @@ def test_a_place_that_cannot_be_written_is_said(make_package: MakePackage, tmp_p
     (tmp_path / "file").touch()
     with pytest.raises(EnvironmentUnbuildable, match="cannot be kept in") as caught:
         Environments(tmp_path / "file" / "environments", wheels=wheels).ensure(make_package("alpha"), trust_code=True)
-    assert "PENSTOCK_CACHE" in caught.value.hint
+    assert "PENSTOCK_CACHE" in hint_of(caught.value)
 
 
 def test_a_package_that_was_changed_builds_nothing(environments: Environments, make_package: MakePackage) -> None:

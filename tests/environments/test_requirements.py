@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from environments.conftest import MakePackage
+from penstock.cli.remedies import hint_of
 from penstock.environments.requirements import HOST_NEEDS, LEAST, joined, read_wanted
 from penstock.errors import PackageInvalid
 
@@ -86,7 +87,7 @@ def test_where_distributions_come_from_is_not_the_packages_to_say(make_package: 
 def test_a_line_that_is_no_name_with_versions_is_refused(make_package: MakePackage, line: str) -> None:
     with pytest.raises(PackageInvalid, match=r"requirements\.txt .* in line 2") as caught:
         read_wanted(make_package("beta", line), trust_code=True)
-    assert "--wheels" in caught.value.hint
+    assert "--wheels" in hint_of(caught.value)
 
 
 @pytest.mark.parametrize("file", ["/etc/passwd", "../secret.txt", "missing.txt"])

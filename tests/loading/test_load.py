@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
+from penstock.cli.remedies import hint_of
 from penstock.errors import (
     ArtifactInvalid,
     CodeNotTrusted,
@@ -101,7 +102,7 @@ def test_another_digest_than_was_registered(identity_onnx_package: Path, iris_on
 def test_code_runs_only_where_it_is_trusted(python_package: Path) -> None:
     with pytest.raises(CodeNotTrusted, match=r"model\.py") as caught:
         load_path(python_package)
-    assert "--trust-code" in caught.value.hint
+    assert "--trust-code" in hint_of(caught.value)
     assert load_path(python_package, LoadOptions(trust_code=True)).proof.repeats
 
 

@@ -15,6 +15,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from penstock.cli.remedies import hint_of
 from penstock.errors import (
     ArtifactInvalid,
     CodeNotTrusted,
@@ -72,8 +73,8 @@ def test_the_refusal_names_file_reason_and_remedy(python_package: Path) -> None:
     package = PackagedModel.open(python_package)
     with pytest.raises(CodeNotTrusted, match=r"model\.py is Python") as caught:
         package.load()
-    assert "--trust-code" in caught.value.hint
-    assert "convert" not in caught.value.hint  # that is for pickled estimators alone
+    assert "--trust-code" in hint_of(caught.value)
+    assert "convert" not in hint_of(caught.value)  # that is for pickled estimators alone
     package.load(trust_code=True)
 
 
@@ -81,7 +82,7 @@ def test_a_pickled_estimator_can_become_data_only(tmp_path: Path, iris_estimator
     package = save_model(iris_estimator, tmp_path / "m", example=iris_frame.head(), serialization="cloudpickle")
     with pytest.raises(CodeNotTrusted, match=r"model\.pkl is a pickle") as caught:
         package.load()
-    assert "penstock package convert" in caught.value.hint
+    assert "penstock package convert" in hint_of(caught.value)
 
 
 def test_a_pickle_is_not_even_opened_without_trust(

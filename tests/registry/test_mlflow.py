@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from penstock.artifacts import PackageCache
+from penstock.cli.remedies import hint_of
 from penstock.errors import (
     AliasNotFound,
     ModelNotFound,
@@ -239,7 +240,7 @@ class TestFetching:
         replay.rules["get-download-uri"] = saying({"artifact_uri": uri})
         with pytest.raises(Unsupported, match=uri) as caught:
             registry.fetch(registry.version("elsewhere", "1"))
-        assert "--serve-artifacts" in caught.value.hint
+        assert "--serve-artifacts" in hint_of(caught.value)
 
     def test_a_bucket_that_this_machine_reaches(
         self, registry: MlflowRegistry, replay: Replay, identity_onnx_package: Path, bucket: str
@@ -273,7 +274,7 @@ class TestFetching:
             replay.rules["get-download-uri"] = saying({"artifact_uri": str(place)})
             with pytest.raises(PackageNotFound, match="on this machine") as caught:
                 registry.fetch(registry.version("fraud", "2"))
-            assert "--serve-artifacts" in caught.value.hint
+            assert "--serve-artifacts" in hint_of(caught.value)
 
     def test_a_source_that_names_itself(self, registry: MlflowRegistry, replay: Replay) -> None:
         replay.rules["get-download-uri"] = saying({"artifact_uri": "models:/fraud/2"})
@@ -360,7 +361,7 @@ class TestWriting:
     def test_a_stage_cannot_be_removed_as_an_alias(self, registry: MlflowRegistry) -> None:
         with pytest.raises(Unsupported, match="is a stage") as caught:
             registry._move_alias("fraud", "staging", "remove", None, expected=..., at=registry._now(), by="", reason="")
-        assert "transition_model_version_stage" in caught.value.hint
+        assert "transition_model_version_stage" in hint_of(caught.value)
         with pytest.raises(AliasNotFound):
             registry.remove_alias("fraud", "absent", by="ann")
 
@@ -402,7 +403,7 @@ class TestWriting:
         ):
             with pytest.raises(Unsupported) as caught:
                 ask()
-            assert way in caught.value.hint
+            assert way in hint_of(caught.value)
         assert all(method == "GET" for method, _ in replay.requests)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from penstock.cli.remedies import hint_of
 from penstock.errors import (
     ConfigError,
     DependencyMissing,
@@ -67,7 +68,7 @@ def test_reading_creates_nothing(url: str, read_only: bool, tmp_path: Path) -> N
     for read in (registry.models, lambda: registry.resolve("fraud"), lambda: registry.promote("fraud", "1", by="ann")):
         with pytest.raises(RegistryUnavailable, match="There is no registry at") as caught:
             read()
-        assert "penstock registry add" in caught.value.hint
+        assert "penstock registry add" in hint_of(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -114,7 +115,7 @@ def test_the_cache_is_where_it_is_said_to_be(tmp_path: Path, monkeypatch: pytest
 def test_what_mlflow_alone_reads_is_refused_with_a_way(store: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said) as caught:
         open_registry(f"mlflow+{store}")
-    assert "mlflow server" in caught.value.hint or "artifacts download" in caught.value.hint
+    assert "mlflow server" in hint_of(caught.value) or "artifacts download" in hint_of(caught.value)
 
 
 def test_the_password_of_mlflows_database_is_not_told() -> None:
@@ -142,7 +143,7 @@ def test_a_file_in_place_of_a_directory(tmp_path: Path) -> None:
     (tmp_path / "models.db").touch()
     with pytest.raises(ConfigError, match="is a directory") as caught:
         open_registry("models.db")
-    assert f"sqlite:///{tmp_path}/models.db" in caught.value.hint
+    assert f"sqlite:///{tmp_path}/models.db" in hint_of(caught.value)
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
@@ -155,7 +156,7 @@ class TestPostgreSQL:
         monkeypatch.setitem(sys.modules, "psycopg", None)
         with pytest.raises(DependencyMissing) as caught:
             open_registry(f"{scheme}://u:s3cret@h/db", artifacts="x")
-        assert "pip install 'penstock[postgres]'" in caught.value.hint
+        assert "pip install 'penstock[postgres]'" in hint_of(caught.value)
 
     def test_unreachable_without_telling_the_password(self, scheme: str) -> None:
         pytest.importorskip("psycopg")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from penstock.cli.remedies import hint_of
 from penstock.errors import RegistryOutdated, RegistryReadOnly, RegistryUnavailable, VersionInUse
 from penstock.registry import NewVersion, Registry, open_registry
 
@@ -264,7 +265,7 @@ class TestRevisions:
         query(directory, "DROP TABLE penstock_revision")
         with pytest.raises(RegistryOutdated) as caught:
             open_registry(str(directory)).models()
-        assert "penstock registry migrate" in caught.value.hint
+        assert "penstock registry migrate" in hint_of(caught.value)
 
     def test_a_column_that_is_not_there(self, directory: Path) -> None:
         query(directory, "ALTER TABLE penstock_models DROP COLUMN tags")
@@ -275,7 +276,7 @@ class TestRevisions:
         query(directory, "UPDATE penstock_revision SET version_num = '0000'")
         with pytest.raises(RegistryOutdated, match="revision 0000") as caught:
             open_registry(str(directory)).models()
-        assert "penstock registry migrate" in caught.value.hint
+        assert "penstock registry migrate" in hint_of(caught.value)
 
     def test_a_newer_revision(self, directory: Path) -> None:
         query(directory, "UPDATE penstock_revision SET version_num = '9999'")

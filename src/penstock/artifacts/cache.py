@@ -202,7 +202,7 @@ class PackageCache:
             return []
 
     def _unusable(self, reason: str, *, full: bool = False) -> CacheUnusable:
-        name = "Name a directory that can be written with --cache or PENSTOCK_CACHE."
+        name = "Name a directory that can be written in the setting cache."
         return CacheUnusable(
             f"Downloaded packages cannot be kept in {self.root}: {reason}",
             hint=f"Make room there; a smaller PENSTOCK_CACHE_SIZE keeps some. {name}" if full else name,

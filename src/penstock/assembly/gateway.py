@@ -19,7 +19,7 @@ from penstock.artifacts.remote_package import RemotePackage
 from penstock.assembly.observers import observers_of
 from penstock.cli.environment_options import builds_environments, environments_of, interpreter_for
 from penstock.config import Settings
-from penstock.errors import ConfigError
+from penstock.errors import ConfigError, remedy
 from penstock.http.events.request_event import OnRequest
 from penstock.http.run import RunOptions, port_of, serve
 from penstock.loading import LoadOptions, Timed, fetch_reference
@@ -130,8 +130,9 @@ def isolation_of(settings: Settings) -> Isolation:
     if builds_environments(settings.env_manager):
         if mode == "none":
             raise ConfigError(
-                f"A model cannot run with --env-manager {settings.env_manager} in the gateway's own process.",
-                hint="Leave --isolation none out.",
+                f"A model cannot run with env_manager {settings.env_manager} in the gateway's own process.",
+                hint="Leave isolation at auto, or set it to process.",
+                remedy=remedy("isolate"),
             )
         environments = environments_of(settings.cache, settings.wheels)
         options = load_options_of(settings)

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from penstock import __version__
+from penstock.cli.remedies import hint_of
 from penstock.errors import ConfigError, PenstockError, SchemaMismatch, SchemaViolation
 
 # Command -> where it lives, and its line in `penstock --help`, so that help imports none of them.
@@ -87,8 +88,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         if "--debug" in arguments:
             raise
         click.echo(f"Error: {error.message}", err=True)
-        if error.hint:
-            click.echo(f"       {error.hint}", err=True)
+        if hint := hint_of(error):
+            click.echo(f"       {hint}", err=True)
         sys.exit(2 if isinstance(error, (ConfigError, SchemaMismatch, SchemaViolation)) else 1)
     except BrokenPipeError:
         sys.exit(141)

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from penstock.config.models import Origins, ServerSettings, in_table, take_tables
 from penstock.config.settings import PREFIX, Settings, mlflow_variables_of, variable_of
-from penstock.errors import ConfigError
+from penstock.errors import ConfigError, remedy
 from penstock.payload import shortened
 
 FILE_NAME = "penstock.toml"
@@ -65,7 +65,8 @@ def _cannot_be(error: ValidationError, origins: Origins) -> ConfigError:
     shown = "what was given" if name in _SECRET else shortened(first["input"])
     return ConfigError(
         f"The setting {name} ({origins.get(name, 'unknown')}) cannot be {shown}: {first['msg']}.",
-        hint="penstock config show lists every setting.",
+        hint="The documentation lists every setting.",
+        remedy=remedy("list_settings"),
     )
 
 
@@ -114,7 +115,9 @@ def _read_file(file: Path | None) -> dict[str, Any]:
     unknown = sorted(content.keys() - Settings.model_fields.keys())
     if unknown:
         raise ConfigError(
-            f"{path} holds unknown settings: {', '.join(unknown)}.", hint="penstock config show lists them."
+            f"{path} holds unknown settings: {', '.join(unknown)}.",
+            hint="The documentation lists every setting.",
+            remedy=remedy("list_settings"),
         )
     return content
 

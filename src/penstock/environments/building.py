@@ -24,7 +24,7 @@ from penstock.environments.requirements import HOST_NEEDS, Wanted, read_wanted
 from penstock.environments.resolving import complete_lock, resolve
 from penstock.environments.store import Entry, EnvironmentStore, interpreter_of
 from penstock.environments.uv import Uv, find_uv
-from penstock.errors import DependencyMissing, EnvironmentUnbuildable, PackageInvalid
+from penstock.errors import DependencyMissing, EnvironmentUnbuildable, PackageInvalid, remedy
 from penstock.package import PackagedModel
 from penstock.payload import clipped
 
@@ -126,7 +126,7 @@ class Environments:
         """Raises DependencyMissing, EnvironmentUnbuildable where its directory cannot be made, or no wheels are."""
         if self._wheels is not None and not self._wheels.is_dir():
             raise EnvironmentUnbuildable(
-                f"There is no directory {self._wheels} to take wheels from.", hint="--wheels names it."
+                f"There is no directory {self._wheels} to take wheels from.", hint="The setting wheels names it."
             )
         program = self._program()
         try:
@@ -145,7 +145,7 @@ class Environments:
             return found
         said = f"{name} was made with Python {wanted.python}, which is not at hand"
         if strict:
-            raise EnvironmentUnbuildable(f"{said}.", hint="Install it, or leave --strict-env out.")
+            raise EnvironmentUnbuildable(f"{said}.", hint="Install it.", remedy=remedy("allow_other_versions"))
         log.warning("%s. It runs on Python %s.", said, here.version)
         return here
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from penstock.environments.uv import Uv
-from penstock.errors import EnvironmentUnbuildable
+from penstock.errors import EnvironmentUnbuildable, remedy
 
 # Penstock's own code runs in a model's process.
 OLDEST = (3, 11)
@@ -60,7 +60,8 @@ def check_new_enough(minor: Sequence[int]) -> None:
     if tuple(minor) < OLDEST:
         raise EnvironmentUnbuildable(
             f"The package was made with Python {_dotted(minor)}; models run on {_dotted(OLDEST)} or newer.",
-            hint="Package the model anew, or try it as it is with --env-manager local.",
+            hint="Package the model anew, or try it as it is with the libraries here.",
+            remedy=remedy("local_environment"),
         )
 
 

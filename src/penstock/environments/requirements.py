@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from penstock.environments.locked import LOCK, Lock, parse_lock
-from penstock.errors import PackageInvalid
+from penstock.errors import PackageInvalid, remedy
 from penstock.manifest import PYTHON_FUNCTION, read_yaml
 from penstock.package import PackagedModel
 from penstock.package.environment import REQUIREMENTS
@@ -150,7 +150,7 @@ def _unwanted(name: str, flavor: str, package: PackagedModel, *, trust_code: boo
     if name in _MLFLOW and native:
         return "is not used: Penstock loads this kind of model itself"
     if not trust_code and name not in REVIEWED:
-        return "would run code that nobody reviewed: that needs --trust-code"
+        return "would run code that nobody reviewed: that needs trust_code"
     return ""
 
 
@@ -231,10 +231,14 @@ class _Reader:
             raise PackageInvalid(
                 f"The package's {file} asks in line {number} for what is not followed: {shortened(text)}.",
                 hint=_HINT,
+                remedy=remedy("requirement"),
             )
 
 
-_HINT = "A requirement is a name and versions. Put a wheel of anything else on an index of yours, or into --wheels DIR."
+_HINT = (
+    "A requirement is a name and versions. Put a wheel of anything else on an index of yours, or into the directory "
+    "that the setting wheels names."
+)
 
 
 def joined(texts: Iterable[str]) -> Iterator[tuple[int, str]]:
@@ -260,7 +264,9 @@ def _requirement(text: str, file: str, number: int) -> _Line:
     found = _LINE.fullmatch(head) if len(head) <= _LONGEST else None
     if found is None or not all(map(_HASH.fullmatch, hashes)):
         raise PackageInvalid(
-            f"The package's {file} holds in line {number} what is no name with versions: {shortened(text)}.", hint=_HINT
+            f"The package's {file} holds in line {number} what is no name with versions: {shortened(text)}.",
+            hint=_HINT,
+            remedy=remedy("requirement"),
         )
     return _Line(canonical(found[1]), text)
 

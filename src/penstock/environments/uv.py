@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from penstock.errors import DependencyMissing, EnvironmentUnbuildable
+from penstock.errors import DependencyMissing, EnvironmentUnbuildable, remedy
 from penstock.payload import clipped
 
 # A download that has stalled is given up by uv itself; this ends what hangs in any other way.
@@ -102,34 +102,45 @@ class Uv:
         if code < 0:
             return EnvironmentUnbuildable(f"{failed}: uv was ended by signal {-code}.")
         said = summary(errors)
-        return EnvironmentUnbuildable(f"{failed}: {said}.", hint=self._hint(said))
-
-    def _hint(self, said: str) -> str:
-        for pattern, hint in _HINTS:
+        for pattern, hint, helps in _HINTS:
             if re.search(pattern, said):
-                return hint
+                return EnvironmentUnbuildable(f"{failed}: {said}.", hint=hint, remedy=helps)
         if self.wheels is None:
-            return ""
-        missing = re.search(
-            r"no version of ([^\s,]+)|Because ([^\s,]+) was not found|only ([^\s,]+) is available", said
+            return EnvironmentUnbuildable(f"{failed}: {said}.")
+        what = _missing(said)
+        return EnvironmentUnbuildable(
+            f"{failed}: {said}.",
+            hint=f"Put {what} into {self.wheels}, or leave the setting wheels empty.",
+            remedy=remedy("add_wheel", what=what, directory=str(self.wheels)),
         )
-        name = next(filter(None, missing.groups()), "") if missing else ""
-        return f"Put {f'a wheel for {name}' if name else 'what is missing'} into {self.wheels}, or leave --wheels out."
 
 
-# What uv says -> what to do.
+def _missing(said: str) -> str:
+    """The wheel that uv did not find, as far as it says which."""
+    found = re.search(r"no version of ([^\s,]+)|Because ([^\s,]+) was not found|only ([^\s,]+) is available", said)
+    name = next(filter(None, found.groups()), "") if found else ""
+    return f"a wheel for {name}" if name else "what is missing"
+
+
+# What uv says -> what to do, and the remedy, where the command line says it better.
 _HINTS = (
-    (r"\bnumpy>=2", "Penstock's own code in the model's process needs NumPy 2: package the model anew with it."),
-    (r"No space left|os error (28|27|122)\b|[Qq]uota", "Make room, for example with: penstock env prune"),
-    (r"ermission denied|Read-only file system", "Name a directory that can be written with PENSTOCK_CACHE."),
-    (r"Hash mismatch", "The files are not those that the package was locked with. Do not use them unseen."),
+    (r"\bnumpy>=2", "Penstock's own code in the model's process needs NumPy 2: package the model anew with it.", None),
+    (
+        r"No space left|os error (28|27|122)\b|[Qq]uota",
+        "Make room; environments that nothing uses can go.",
+        remedy("make_room"),
+    ),
+    (r"ermission denied|Read-only file system", "Name a directory that can be written with PENSTOCK_CACHE.", None),
+    (r"Hash mismatch", "The files are not those that the package was locked with. Do not use them unseen.", None),
     (
         r"no (usable )?wheels|building from source is disabled|no-build|source distribution",
-        "Only wheels are installed, unless --trust-code allows distributions to be built, which runs their code.",
+        "Only wheels are installed, unless trust_code allows distributions to be built, which runs their code.",
+        remedy("allow_builds"),
     ),
     (
         r"Failed to (fetch|download|extract)|error sending request|dns error|timed out|connection|Connect|Network",
-        "Is the package index reachable? UV_DEFAULT_INDEX names another one, --wheels DIR a directory to use instead.",
+        "Is the package index reachable? UV_DEFAULT_INDEX names another one, the setting wheels a directory.",
+        remedy("reach_index"),
     ),
 )
 

@@ -94,7 +94,7 @@ def _check_free(name: str, directory: Path, digest: str) -> None:
         raise CodeConflict(
             f"The package's code/ holds a module {name!r}, and package {owner[:12]} has put another one of that name "
             "into this process already.",
-            hint="Serve both in processes of their own (without --isolation none), or rename the module.",
+            hint="Serve both in processes of their own (isolation auto or process), or rename the module.",
         )
     module = sys.modules.get(name)
     if owner is None and module is not None:

@@ -42,7 +42,7 @@ class RunOptions:
     drain_timeout: float = 30
 
 
-def bind(host: str, port: int, *, flag: str = "--port") -> socket.socket:
+def bind(host: str, port: int, *, flag: str = "port") -> socket.socket:
     """A bound socket; port 0 picks a free one. Raises ConfigError for a busy port or an unknown host, naming `flag`."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from penstock.errors import PenstockError, PredictError, ProofFailed
+from penstock.errors import PenstockError, PredictError, ProofFailed, remedy
 from penstock.flavors import Predictor
 from penstock.package import Example, PackagedModel, answers_differ
 from penstock.payload import Array, Params, Payload, Table, Tensors, Value, join
@@ -57,7 +57,8 @@ def _repeat(predictor: Predictor, example: Example) -> tuple[bool, tuple[str, ..
     if different := answers_differ(example.expected, parse_json(encode_answer(answer)), where=""):
         raise ProofFailed(
             f"The model does not repeat its recorded answer: {different}.",
-            hint="Its libraries may be of other versions here; penstock inspect compares them.",
+            hint="Its libraries may be of other versions here.",
+            remedy=remedy("compare_libraries"),
         )
     return True, ()
 

@@ -29,7 +29,7 @@ def out_of_memory(error: BaseException, limit: int) -> PenstockError | None:
     else:
         words = kind(
             f"The model asked for more memory than the {size_text(limit)} that its process may use.",
-            hint="Raise --memory-limit, or send fewer rows at a time.",
+            hint="Raise the setting memory_limit, or send fewer rows at a time.",
         )
     words.__cause__ = behind
     return words

@@ -129,10 +129,12 @@ class Metrics:
         )
         self.registry_errors = self._counter("registry_errors", "Polls of the registry that failed.", "model")
         self.open_requests = self._gauge("open_requests", "Requests from their headers to their answer, of all models.")
-        self.open_limit = self._gauge("open_limit_requests", "Requests that may be open at once: --max-inflight.")
+        self.open_limit = self._gauge(
+            "open_limit_requests", "Requests that may be open at once: the setting max_inflight."
+        )
         self.body_bytes = self._gauge("body_bytes", "Bytes of request bodies held in memory.")
         self.body_limit = self._gauge(
-            "body_limit_bytes", "Bytes of request bodies that may be held: --max-inflight-bytes."
+            "body_limit_bytes", "Bytes of request bodies that may be held: the setting max_inflight_bytes."
         )
         self.ready = self._gauge("ready", "1 while every model named at start is loaded and nothing is draining.")
         self.workers = self._gauge("workers", "Worker processes by what they do; none where there is but one.", "state")

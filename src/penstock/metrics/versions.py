@@ -107,7 +107,7 @@ FAMILIES = (
     _Family(
         "in_flight_limit_requests",
         "gauge",
-        "Requests that may be worked on at once, by --max-wait and the rate at which they are answered.",
+        "Requests that may be worked on at once, by the setting max_wait and the rate at which they are answered.",
         (),
         _one("request_limit"),
     ),

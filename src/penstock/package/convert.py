@@ -34,7 +34,7 @@ def convert_to_skops(package: PackagedModel, path: str | Path) -> PackagedModel:
     example = package.example()
     if example is None:
         raise PackagingFailed(
-            f"{package.path} has no example to compare answers on.", hint="Package it anew, with --example."
+            f"{package.path} has no example to compare answers on.", hint="Package it anew, with an example."
         )
     before = package.load(trust_code=True)
     assert isinstance(before, SklearnPredictor)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from penstock.errors import CodeNotTrusted, EnvironmentMismatch
+from penstock.errors import CodeNotTrusted, EnvironmentMismatch, remedy
 from penstock.flavors import CodeReason, Flavor, LoadContext, Predictor, choose_flavor
 from penstock.manifest import Manifest
 from penstock.package.environment import Comparison, compare
@@ -72,16 +72,19 @@ class PackagedModel:
             found = ", ".join(f"{c.name} {c.packaged} (here {c.installed or 'not installed'})" for c in wrong)
             raise EnvironmentMismatch(
                 f"The package {self.path.name} was made with {found}.",
-                hint="Install that version, or serve without --strict-env.",
+                hint="Install that version.",
+                remedy=remedy("allow_other_versions"),
             )
 
     def check_trust(self, flavor: str | None = None) -> None:
         """Raises CodeNotTrusted, which names the files, where loading would run the package's code."""
         if reasons := self.code_reasons(flavor):
-            hint = "If you trust whoever made it, repeat with --trust-code (PENSTOCK_TRUST_CODE=1)"
+            hint = "If you trust whoever made it, set trust_code (PENSTOCK_TRUST_CODE=1)"
+            other = self.flavor(flavor).remedy(self.manifest)
             raise CodeNotTrusted(
                 f"Loading {self.path} would run code from the package: {'; '.join(map(str, reasons))}.",
-                hint="; ".join(filter(None, [hint, self.flavor(flavor).remedy(self.manifest)])),
+                hint=f"{hint}; {other}." if other else f"{hint}.",
+                remedy=remedy("trust_code_or_convert" if other else "trust_code"),
             )
 
     def load(self, *, trust_code: bool = False, flavor: str | None = None, threads: int = 0) -> Predictor:

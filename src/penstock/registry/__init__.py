@@ -119,7 +119,7 @@ def _mlflow_without_server(store: str) -> ConfigError:
     return ConfigError(
         f"MLflow's variables name {shown} as the registry, and Penstock reads MLflow's registry from a server only.",
         hint=f"Start one: mlflow server --backend-store-uri {shown}; and set MLFLOW_TRACKING_URI to its address. For "
-        "Penstock's own registry give --registry or PENSTOCK_REGISTRY.",
+        "Penstock's own registry set PENSTOCK_REGISTRY.",
     )
 
 

@@ -29,6 +29,7 @@ from penstock.errors import (
     Unsupported,
     VersionInUse,
     VersionNotFound,
+    remedy,
 )
 from penstock.registry.names import check_alias, check_name, check_tag
 from penstock.signature import Signature, breaking_changes
@@ -188,7 +189,7 @@ class Registry(ABC):
         """The same for a package without a name in the registry, by a URI that is MLflow's."""
         raise Unsupported(
             f"Only an MLflow tracking server knows {uri}.",
-            hint="Give its address with --registry, PENSTOCK_REGISTRY or MLFLOW_TRACKING_URI: http://host:5000",
+            hint="Name its address as the registry (PENSTOCK_REGISTRY or MLFLOW_TRACKING_URI): http://host:5000",
         )
 
     # -- writing -----------------------------------------------------------------------------------------------------
@@ -342,7 +343,8 @@ class Registry(ABC):
             raise SignatureIncompatible(
                 f"Version {new.version} of {new.name!r} would break callers of version {old.version}: "
                 f"{'; '.join(breaks)}.",
-                hint="If that is meant, repeat with --allow-breaking.",
+                hint="If that is meant, allow breaking changes.",
+                remedy=remedy("allow_breaking"),
             )
 
 
@@ -364,20 +366,25 @@ def rollback_target(moves: Sequence[AliasMove], existing: set[str]) -> str | Non
 
 def no_model(name: str) -> ModelNotFound:
     return ModelNotFound(
-        f"There is no model {name!r} in this registry.", hint=f"Add it with: penstock registry add {name} PACKAGE"
+        f"There is no model {name!r} in this registry.",
+        hint="Register a version of it first.",
+        remedy=remedy("add_model", model=name),
     )
 
 
 def no_version(name: str, version: str) -> VersionNotFound:
     return VersionNotFound(
-        f"Model {name!r} has no version {version}.", hint=f"See which there are with: penstock registry show {name}"
+        f"Model {name!r} has no version {version}.",
+        hint="List its versions to see which there are.",
+        remedy=remedy("show_model", model=name),
     )
 
 
 def no_alias(name: str, alias: str, known: Iterable[str]) -> AliasNotFound:
     return AliasNotFound(
         f"Model {name!r} has no alias {alias!r} (aliases: {', '.join(sorted(known)) or 'none'}).",
-        hint=f"Set it with: penstock registry promote {name} VERSION --alias {alias}",
+        hint="Promote a version to set it.",
+        remedy=remedy("promote", model=name, alias=alias),
     )
 
 
@@ -387,7 +394,8 @@ def refuse_if_moved(name: str, alias: str, found: str | None, expected: Expected
         raise AliasMoved(
             f"Alias {alias!r} of model {name!r} was moved meanwhile: it names "
             f"{'nothing' if found is None else f'version {found}'} now.",
-            hint=f"See who did, and try again: penstock registry history {name}",
+            hint="See its history, and try again.",
+            remedy=remedy("show_history", model=name),
         )
 
 
@@ -398,5 +406,6 @@ def refuse_if_named(name: str, version: str | None, aliases: Mapping[str, str]) 
         what = f"Model {name!r}" if version is None else f"Version {version} of model {name!r}"
         raise VersionInUse(
             f"{what} is in use by aliases: {', '.join(f'{alias} -> {v}' for alias, v in named)}.",
-            hint=f"Point the alias elsewhere with promote, or: penstock registry remove-alias {name} {named[0][0]}",
+            hint="Point the alias at another version, or remove it, first.",
+            remedy=remedy("remove_alias", model=name, alias=named[0][0]),
         )

@@ -30,6 +30,7 @@ from penstock.errors import (
     RegistryUnavailable,
     Unsupported,
     VersionNotFound,
+    remedy,
 )
 from penstock.manifest import Manifest
 from penstock.mlflow_api.artifact_sources import ArtifactSources
@@ -152,7 +153,8 @@ class MlflowRegistry(Registry):
     def history(self, name: str, alias: str | None = None) -> list[AliasMove]:
         raise Unsupported(
             "MLflow keeps no history of aliases.",
-            hint=f"See what they name now with: penstock registry show {name}",
+            hint="The model itself says what its aliases name now.",
+            remedy=remedy("show_model", model=name),
         )
 
     def signature(self, version: ModelVersion) -> Signature | None:
@@ -202,7 +204,8 @@ class MlflowRegistry(Registry):
     def rollback(self, name: str, alias: str = "production", *, by: str, reason: str = "") -> AliasMove:
         raise Unsupported(
             "MLflow keeps no history of aliases, so there is nothing to go back along.",
-            hint=f"Name the version: penstock registry promote {name} VERSION --alias {alias}",
+            hint="Promote the version that it should name.",
+            remedy=remedy("promote", model=name, alias=alias),
         )
 
     def _move_alias(
@@ -272,7 +275,9 @@ class MlflowRegistry(Registry):
                     return model
                 raise self._odd()
         raise ModelNotFound(
-            f"There is no model {name!r} at {self._server.place}.", hint="See which there are: penstock registry list"
+            f"There is no model {name!r} at {self._server.place}.",
+            hint="List the models to see which there are.",
+            remedy=remedy("list_models"),
         )
 
     def _versions_of(self, name: str) -> Iterator[Mapping[str, Any]]:

@@ -50,7 +50,7 @@ def open_postgresql(url: str, artifacts: str | None, read_only: bool, cache: Pac
     if artifacts is None:
         raise ConfigError(
             "A registry in PostgreSQL needs to know where the packages are kept.",
-            hint="Give --artifacts (PENSTOCK_ARTIFACTS), a directory or a URL such as s3://bucket/models.",
+            hint="Set artifacts (PENSTOCK_ARTIFACTS) to a directory or a URL such as s3://bucket/models.",
         )
     database = PostgresDatabase(parsed.set(drivername="postgresql+psycopg"), read_only=read_only)
     return SqlRegistry(database, artifact_root=artifacts, cache=cache)

@@ -80,7 +80,7 @@ def parse_reference(text: str, *, patterns: bool = False) -> ModelReference:
 
 def _check_pattern(text: str, reference: ModelReference, allowed: bool) -> None:
     if not allowed:
-        raise ConfigError(f"{text} stands for many models, and one is needed.", hint="Patterns are for penstock serve.")
+        raise ConfigError(f"{text} stands for many models, and one is needed.", hint="A pattern can only be served.")
     if reference.served_as != reference.name:
         raise ConfigError(f"{text}: a pattern stands for many models, which keep their names.", hint="Leave NAME= out.")
     if reference.version or reference.alias == LATEST:
@@ -115,7 +115,7 @@ def _url(text: str) -> ModelReference:
         raise Unsupported(
             f"Models cannot be read from {scheme}: URLs ({text}), since a web server does not list its files.",
             hint="Give a URL of an object store, s3://bucket/path, or download the package and give its directory. An "
-            "MLflow server is a registry: --registry URL.",
+            "MLflow server is a registry: name its URL as one.",
         )
     user, at, _ = place.partition("/")[0].rpartition("@")
     if at and ":" in user:

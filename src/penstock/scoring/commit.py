@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from penstock.errors import ConfigError, JobDiffers, ScoringError
+from penstock.errors import ConfigError, JobDiffers, ScoringError, remedy
 from penstock.scoring.plan import Shard, differences
 from penstock.scoring.read.chunks import Position
 from penstock.storage.files import FileStore, join
@@ -92,7 +92,9 @@ class JobManifest:
         if before is not None and not resume:
             done = "is complete" if before.complete else f"has begun ({len(before.parts)} parts are done)"
             raise ScoringError(
-                f"A job {done} in {self._directory}.", hint="Continue it with --resume, or give another directory."
+                f"A job {done} in {self._directory}.",
+                hint="Resume it, or give another directory.",
+                remedy=remedy("resume_job"),
             )
         if before is None:
             self._check_neighbours(fingerprint)

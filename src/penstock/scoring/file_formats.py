@@ -56,13 +56,13 @@ def format_of(name: str) -> FileFormat | None:
     return FileFormat(known, compression)
 
 
-def needed_format(name: str, given: str | None, flag: str) -> FileFormat:
-    """What `given` (the value of `flag`) or else the name says. Raises ConfigError where neither says anything."""
+def needed_format(name: str, given: str | None, setting: str) -> FileFormat:
+    """What `given` (the value of `setting`) or else the name says. Raises ConfigError where neither says anything."""
     found = format_of(given if given is not None else name)
     if found is not None:
         return found
     words = f"{', '.join(FORMATS)}; .gz or .zst after the first three"
     if given is not None:
-        raise ConfigError(f"{flag} {given} is no format that is known here.", hint=f"There are {words}.")
+        raise ConfigError(f"{setting} {given} is no format that is known here.", hint=f"There are {words}.")
     what = {"-": "A stream"}.get(name, name)
-    raise ConfigError(f"{what} has no ending that tells its format.", hint=f"Give {flag}: {words}.")
+    raise ConfigError(f"{what} has no ending that tells its format.", hint=f"Name one as {setting}: {words}.")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from shutil import copyfileobj
 
-from penstock.errors import ScoringError
+from penstock.errors import ScoringError, remedy
 from penstock.scoring.commit import SUCCESS, JobState, PartDone, parse_manifest
 from penstock.scoring.plan import Shard, differences
 from penstock.scoring.write.sinks import rejects_of
@@ -33,7 +33,9 @@ def finish(directory: str, rejects: str | None = None) -> Finished:
     found = place.matches(join(directory, "_manifest-*-of-*.jsonl"))
     if not found:
         raise ScoringError(
-            f"No shard has begun in {directory}.", hint="Each is run with --shard i/N -o and this directory."
+            f"No shard has begun in {directory}.",
+            hint="Run each shard with this directory as its output.",
+            remedy=remedy("run_shards"),
         )
     states = {path.rsplit("/", 1)[-1]: parse_manifest(place.read(path)) for path in found}
     count = int(next(iter(states)).rsplit("-", 1)[-1].split(".")[0])
@@ -56,7 +58,11 @@ def _all_parts(states: list[JobState | None], directory: str) -> list[PartDone]:
     """The parts of all shards in order. Raises ScoringError where one is missing."""
     open_ = [f"{i}/{len(states)}" for i, state in enumerate(states) if state is None or not state.complete]
     if open_:
-        raise ScoringError(f"These shards are not complete: {', '.join(open_)}.", hint="Run each again with --resume.")
+        raise ScoringError(
+            f"These shards are not complete: {', '.join(open_)}.",
+            hint="Resume each of them.",
+            remedy=remedy("resume_shards"),
+        )
     whole = [state for state in states if state is not None]
     for number, state in enumerate(whole[1:], 1):
         if different := differences(whole[0].fingerprint, state.fingerprint):

@@ -256,7 +256,7 @@ class _Tally:
         """Raises TooManyRejects."""
         if self.tolerance.exceeded(self.rejects, self.rows, of_all=of_all):
             raise TooManyRejects(
-                f"{self.rejects:,} of {self.rows:,} rows were rejected, more than --max-errors {self.tolerance}."
+                f"{self.rejects:,} of {self.rows:,} rows were rejected, more than {self.tolerance}, the limit."
             )
 
     def parts_of(self, sources: int) -> list[int | None]:

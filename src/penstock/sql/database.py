@@ -11,7 +11,7 @@ from typing import TypeVar
 from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from penstock.errors import RegistryError, RegistryOutdated, RegistryReadOnly, RegistryUnavailable
+from penstock.errors import RegistryError, RegistryOutdated, RegistryReadOnly, RegistryUnavailable, remedy
 from penstock.sql.migrations import upgrade
 from penstock.sql.tables import HEAD, REVISION_TABLE
 
@@ -73,7 +73,9 @@ class Database(ABC):
 
     def _outdated(self, what: str) -> RegistryOutdated:
         return RegistryOutdated(
-            f"The tables of the registry at {self.place} {what}.", hint="Run: penstock registry migrate"
+            f"The tables of the registry at {self.place} {what}.",
+            hint="Migrate them first.",
+            remedy=remedy("migrate"),
         )
 
     @contextmanager

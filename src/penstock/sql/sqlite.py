@@ -18,7 +18,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
-from penstock.errors import RegistryError, RegistryNotFound, RegistryReadOnly, RegistryUnavailable
+from penstock.errors import RegistryError, RegistryNotFound, RegistryReadOnly, RegistryUnavailable, remedy
 from penstock.sql.database import Database
 from penstock.sql.migrations import upgrade
 from penstock.sql.tables import HEAD
@@ -42,7 +42,8 @@ class SqliteDatabase(Database):
         if not self._exists():
             raise RegistryNotFound(
                 f"There is no registry at {self.place}.",
-                hint="The first model creates it: penstock registry add NAME PACKAGE",
+                hint="The first model that is registered creates it.",
+                remedy=remedy("create_registry"),
             )
         before = self._frozen()
         if before is not None:

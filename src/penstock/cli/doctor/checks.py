@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from penstock.cli.remedies import hint_of
 from penstock.errors import DependencyMissing, PenstockError
 from penstock.sizes import shown_size
 
@@ -246,12 +247,12 @@ def _registry(settings: Settings, *, wanted: bool) -> tuple[Registry | None, Fin
     try:
         registry = open_registry(settings.registry, artifacts=settings.artifacts, read_only=True, cache=settings.cache)
     except PenstockError as error:
-        return None, Finding(FAILS if wanted else LOOK, "registry", f"{shown}: {error.message}", error.hint)
+        return None, Finding(FAILS if wanted else LOOK, "registry", f"{shown}: {error.message}", hint_of(error))
     try:
         names = len(registry.models())
     except PenstockError as error:
         registry.close()
-        return None, Finding(FAILS if wanted else LOOK, "registry", f"{shown}: {error.message}", error.hint)
+        return None, Finding(FAILS if wanted else LOOK, "registry", f"{shown}: {error.message}", hint_of(error))
     return registry, Finding(OK, "registry", f"{shown}, {names} model{'s' * (names != 1)}")
 
 
@@ -319,7 +320,7 @@ def _uv(settings: Settings, references: Sequence[ModelReference]) -> Iterator[Fi
     try:
         yield Finding(OK, "uv", str(find_uv()))
     except PenstockError as error:
-        advice = f"{error.hint}; Penstock's image has none: build environments before, with penstock env build."
+        advice = f"{hint_of(error)}; Penstock's image has none: build environments before, with penstock env build."
         yield Finding(LOOK, "uv", error.message, advice)
 
 
@@ -361,4 +362,4 @@ def _room(name: str, packaged: PackagedModel, settings: Settings) -> Iterator[Fi
 
 
 def _failed(name: str, error: PenstockError) -> Finding:
-    return Finding(FAILS, name, error.message, error.hint)
+    return Finding(FAILS, name, error.message, hint_of(error))

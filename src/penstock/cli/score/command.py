@@ -348,9 +348,9 @@ def _plan(
 
     need("pyarrow", "parquet", purpose="Scoring files")
     if output is None or output.directory:
-        format_ = needed_format("", command.output_format or str(sources[0].format), "--output-format")
+        format_ = needed_format("", command.output_format or str(sources[0].format), "output_format")
     else:
-        format_ = needed_format(output.path, command.output_format, "--output-format")
+        format_ = needed_format(output.path, command.output_format, "output_format")
     options = ScoringOptions(
         output=format_,
         keep=tuple(command.keep.split(",")) if command.keep else (),

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from penstock.errors import ArtifactInvalid, CodeNotTrusted, PackagingFailed
+from penstock.errors import ArtifactInvalid, CodeNotTrusted, PackagingFailed, remedy
 from penstock.flavors.frames import from_python, to_frame, to_python
 from penstock.flavors.interface import CodeReason, Flavor, LoadContext, Predictor, Written, inside, need
 from penstock.flavors.sklearn.light_import import import_lightly
@@ -56,7 +56,7 @@ class SklearnFlavor(Flavor):
 
     def remedy(self, manifest: Manifest) -> str:
         pickled = not _is_skops(manifest, self.artifact(manifest))
-        return "a scikit-learn pickle can become data-only with: penstock package convert" if pickled else ""
+        return "a scikit-learn pickle can become data-only by converting the package" if pickled else ""
 
     def load(self, context: LoadContext) -> SklearnPredictor:
         manifest = context.manifest
@@ -203,7 +203,8 @@ def _dump_skops(estimator: Any, path: Path) -> list[str]:
     except Exception as error:
         raise PackagingFailed(
             f"skops cannot store this {type(estimator).__name__}: {clipped(str(error), 200)}.",
-            hint="Package it as a pickle with --format cloudpickle; serving it then needs --trust-code.",
+            hint="Package it as a pickle (format cloudpickle); serving it then needs trust_code.",
+            remedy=remedy("pickle"),
         ) from error
     return _skops_types(path)
 

@@ -10,7 +10,15 @@ import json
 import traceback
 from typing import Any
 
-from penstock.errors import AnswerUnserializable, InputError, PackageError, PenstockError, PredictError, SchemaViolation
+from penstock.errors import (
+    AnswerUnserializable,
+    InputError,
+    PackageError,
+    PenstockError,
+    PredictError,
+    Remedy,
+    SchemaViolation,
+)
 from penstock.errors import error_of as error_of_code
 from penstock.flavors.python.mlflow_stubs.exceptions import MlflowException, error_code_of
 from penstock.payload import Violation, clipped
@@ -34,6 +42,8 @@ def describe(error: BaseException) -> bytes:
         wrapped.__cause__ = error
         error = wrapped
     found: dict[str, Any] = {"code": error.code, "message": _text(error.message), "hint": _text(error.hint)}
+    if error.remedy is not None:
+        found["remedy"] = [error.remedy.key, dict(error.remedy.names)]
     if isinstance(error, SchemaViolation):
         shown = error.violations[:_MOST_VIOLATIONS]
         found["violations"] = [[_text(v.reason), v.row, v.column, v.at_parse] for v in shown]
@@ -56,6 +66,7 @@ def rebuild(text: bytes) -> PenstockError:
         if not all(isinstance(part, str) for part in (code, message, hint)):
             raise ValueError("an error without words")
         error = _made(code, message, hint, violations)
+        error.remedy = _remedy(found.get("remedy"))
         if cause is not None:
             error.__cause__ = _cause(cause["traceback"], cause["error_code"], message)
     except (KeyError, TypeError, AttributeError, RecursionError) as wrong:
@@ -68,6 +79,15 @@ def _made(code: str, message: str, hint: str, violations: Any) -> PenstockError:
         return SchemaViolation([_violation(*v) for v in violations])
     error = error_of_code(code, message, hint)
     return error if isinstance(error, _ALLOWED) else PenstockError(message, hint=hint)
+
+
+def _remedy(found: Any) -> Remedy | None:
+    if found is None:
+        return None
+    key, names = found
+    if not isinstance(key, str) or not all(isinstance(part, str) for pair in names.items() for part in pair):
+        raise ValueError("no remedy")
+    return Remedy(key, names)
 
 
 def _violation(reason: Any, row: Any, column: Any, at_parse: Any) -> Violation:

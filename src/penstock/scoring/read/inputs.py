@@ -27,10 +27,10 @@ def find_sources(inputs: Sequence[str], format_: str | None = None) -> tuple[Sou
 
 def _expand(text: str, format_: str | None) -> list[Source]:
     if text == "-":
-        return [Source("-", needed_format("-", format_, "--input-format"))]
+        return [Source("-", needed_format("-", format_, "input_format"))]
     place = file_store_of(text)
     if (there := place.describe(text)) is not None and not place.is_directory(text):
-        return [Source(text, needed_format(text, format_, "--input-format"), *there)]
+        return [Source(text, needed_format(text, format_, "input_format"), *there)]
     if place.is_directory(text):
         files = place.files(text)
         # Other files often lie in such a directory: with no word on the format, those of known endings are meant.
@@ -46,6 +46,6 @@ def _expand(text: str, format_: str | None) -> list[Source]:
     else:
         raise ConfigError(f"There is no file {text}.")
     return [
-        Source(path, needed_format(path, format_, "--input-format"), *(place.describe(path) or (None, "")))
+        Source(path, needed_format(path, format_, "input_format"), *(place.describe(path) or (None, "")))
         for path in paths
     ]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from penstock.errors import AnswerHasNoColumns, PenstockError, PredictError, SchemaMismatch, ScoringError
+from penstock.errors import AnswerHasNoColumns, PenstockError, PredictError, SchemaMismatch, ScoringError, remedy
 from penstock.payload import TEXT, Array, Params, Payload, Table, Tensors, Violation, clipped
 from penstock.scoring.plan import Source
 from penstock.scoring.read.chunks import Chunk
@@ -109,7 +109,7 @@ def _score(predict: Predict, task: Task, chunk: Chunk, rows: Rows) -> Scored:
 
 def _refusal(reject: Reject) -> ScoringError:
     return ScoringError(
-        f"{reject}.", hint="With --on-error skip or null such a row does not end the job; --rejects keeps them."
+        f"{reject}.", hint="Bad rows can be skipped or answered with nothing instead.", remedy=remedy("bad_rows")
     )
 
 
@@ -279,7 +279,7 @@ def _refuse_clash(kept: Mapping[str, Any], added: list[str]) -> None:
     """Raises ScoringError where an answer would stand in the place of a kept column."""
     if twice := [name for name in added if name in kept]:
         raise ScoringError(
-            f"The input has a column {twice[0]!r}, and so has the output.", hint="Leave it out of --keep, or rename it."
+            f"The input has a column {twice[0]!r}, and so has the output.", hint="Do not keep it, or rename it."
         )
 
 

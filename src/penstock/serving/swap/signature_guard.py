@@ -42,7 +42,7 @@ class SignatureGuard:
         if breaks:
             raise SignatureIncompatible(
                 f"It would break callers of version {current}: {'; '.join(breaks)}.",
-                hint="Point the alias back, or serve with --allow-breaking.",
+                hint="Point the alias back, or allow breaking changes (the setting allow_breaking).",
             )
 
     def __repr__(self) -> str:

@@ -1,0 +1,88 @@
+"""Errors name their remedy by a key, and only the command line turns it into flags and commands."""
+
+from __future__ import annotations
+
+import ast
+import re
+import string
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import penstock
+from penstock.cli.remedies import WORDS, hint_of
+from penstock.errors import AliasNotFound, ModelNotFound, PackageNotFound, Remedy, remedy
+from penstock.model_process.protocol.remote_errors import describe, rebuild
+from penstock.registry.memory import MemoryRegistry
+
+SOURCE = Path(penstock.__file__).parent
+COMMAND_LINE = re.compile(
+    r"penstock (config|doctor|env|image|inspect|package|registry|score|serve|verify)\b|(?<![\w-])--[a-z][a-z-]+"
+)
+# Programs that these run have flags of their own; what is read and written there is no sentence for a caller.
+OTHER_PROGRAMS = {"environments/building.py", "environments/resolving.py", "environments/interpreters.py"}
+# The help of flags is made of what a setting says of itself.
+FLAGS = {"config/settings.py"}
+
+
+def parsed_below_the_command_line() -> Iterator[tuple[str, ast.Module]]:
+    for file in sorted(SOURCE.rglob("*.py")):
+        name = file.relative_to(SOURCE).as_posix()
+        if not name.startswith("cli/"):
+            yield name, ast.parse(file.read_text(encoding="utf-8"))
+
+
+def test_every_key_that_is_raised_has_words_and_every_word_is_used() -> None:
+    raised: dict[str, set[str]] = {}
+    for _, tree in parsed_below_the_command_line():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "remedy":
+                keys = [n.value for n in ast.walk(node.args[0]) if isinstance(n, ast.Constant)]
+                for key in keys:
+                    raised.setdefault(str(key), set()).update(k.arg or "" for k in node.keywords)
+    assert raised.keys() == WORDS.keys()
+    for key, words in WORDS.items():
+        needed = {field for _, field, _, _ in string.Formatter().parse(words) if field}
+        assert needed <= raised[key], f"{key} needs {needed}, and is raised with {raised[key]}"
+
+
+def test_no_error_below_the_command_line_speaks_of_flags_or_commands() -> None:
+    wrong = []
+    for name, tree in parsed_below_the_command_line():
+        if name in OTHER_PROGRAMS | FLAGS:
+            continue
+        for node in ast.walk(tree):
+            if not (isinstance(node, ast.Call) and re.search(r"[a-z]", _called(node))):
+                continue
+            texts = [*node.args, *(k.value for k in node.keywords)]
+            if not (_called(node)[:1].isupper() or any(k.arg == "hint" for k in node.keywords)):
+                continue
+            for text in (n.value for part in texts for n in ast.walk(part) if isinstance(n, ast.Constant)):
+                if isinstance(text, str) and " " in text and COMMAND_LINE.search(text) and "mlflow " not in text:
+                    wrong.append(f"{name}:{node.lineno}: {text}")
+    assert not wrong
+
+
+def _called(node: ast.Call) -> str:
+    return node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+
+
+def test_the_command_line_says_the_command_and_others_do_not() -> None:
+    registry = MemoryRegistry()
+    with pytest.raises(ModelNotFound) as raised:
+        registry.versions("iris")
+    assert hint_of(raised.value) == "Add it with: penstock registry add iris PACKAGE"
+    assert str(raised.value) == "There is no model 'iris' in this registry. Register a version of it first."
+
+
+def test_a_hint_without_a_remedy_stays_as_it_is() -> None:
+    assert hint_of(PackageNotFound("It is not there.", hint="Look elsewhere.")) == "Look elsewhere."
+    assert hint_of(PackageNotFound("It is not there.", hint="Look.", remedy=Remedy("of_another_release"))) == "Look."
+
+
+def test_a_remedy_travels_between_processes() -> None:
+    error = AliasNotFound("None.", hint="Set it.", remedy=remedy("promote", model="iris", alias="production"))
+    assert hint_of(rebuild(describe(error))) == (
+        "Set it with: penstock registry promote iris VERSION --alias production"
+    )
