@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -35,8 +36,9 @@ def test_every_metric_and_label_value_is_documented() -> None:
 def test_every_endpoint_is_documented() -> None:
     probes = ["/ping", "/health", "/livez", "/readyz", "/version", "/metrics"]
     paths = ["/models", "/models/{name}", "/openapi.json", "/docs", *probes]
+    page = (ROOT / "docs" / "serving.md").read_text().partition("## Endpoints")[2].partition("\n## ")[0]
     for path in (*INVOCATION_PATHS, *paths):
-        assert f"{path}`" in README, path
+        assert f"{path}`" in page, path
 
 
 def test_every_command_is_in_the_readme() -> None:
@@ -44,12 +46,32 @@ def test_every_command_is_in_the_readme() -> None:
         assert f"penstock {command}" in README
 
 
-def test_links_lead_somewhere() -> None:
-    import re
+def _pages() -> list[Path]:
+    folders = [ROOT / name for name in ("docs", "helm", "loadtests", "sample_models", "tests/contract")]
+    return [*ROOT.glob("*.md"), *(page for folder in folders for page in folder.rglob("*.md"))]
 
-    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "sample_models").rglob("*.md")]:
-        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+def test_links_lead_somewhere() -> None:
+    """Files exist, and so do the headings that a link names in them."""
+    for page in _pages():
+        for target, heading in re.findall(r"\]\(([^)#:\s]*)(?:#([^)]*))?\)", page.read_text()):
+            aim = page.parent / target if target else page
+            assert aim.exists(), f"{page.name} links to {target}"
+            assert not heading or heading in _headings(aim), f"{page.name} links to {target}#{heading}"
+
+
+def _headings(page: Path) -> set[str]:
+    """The names by which a page's headings are linked: lower case, no punctuation, hyphens for spaces."""
+    lines = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL).splitlines()
+    titles = [line.lstrip("#").strip() for line in lines if line.startswith("#")]
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_readme_is_short_and_names_every_chapter() -> None:
+    """It is for newcomers; whatever else there is to say has a chapter in docs/, which it links."""
+    assert len(README.splitlines()) <= 200
+    for page in (ROOT / "docs").glob("*.md"):
+        assert f"(docs/{page.name})" in README, page.name
 
 
 def test_settings_of_one_model_are_documented() -> None:
