@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from penstock.cli import _COMMANDS
 from penstock.config import Settings, per_model_settings, variable_of
@@ -77,3 +78,27 @@ def test_readme_is_short_and_names_every_chapter() -> None:
 def test_settings_of_one_model_are_documented() -> None:
     page = (ROOT / "docs" / "settings.md").read_text()
     assert all(f"`{name}`" in page.partition("## Settings of one model")[2] for name in per_model_settings())
+
+
+def test_make_targets_that_are_named_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    hook = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"][0]["entry"]
+    texts = [hook, *(code for page in _pages() for code in _code(page))]
+    named = {target for text in texts for target in re.findall(r"^make ([a-z-]+)", text, re.MULTILINE)}
+    assert {"check", "demo", "serve", "test", "release"} <= named
+    assert named <= targets
+
+
+def _code(page: Path) -> list[str]:
+    """Blocks and spans of code in a page."""
+    found = re.findall(r"^```\w*\n(.*?)^```|`([^`\n]+)`", page.read_text(), re.MULTILINE | re.DOTALL)
+    return [block or span for block, span in found]
+
+
+@pytest.mark.parametrize("form", ["bug", "feature"])
+def test_issue_forms_ask_each_thing_once(form: str) -> None:
+    asked = yaml.safe_load((ROOT / ".github" / "ISSUE_TEMPLATE" / f"{form}.yml").read_text())
+    assert asked.keys() == {"name", "description", "labels", "body"}
+    ids = [field["id"] for field in asked["body"] if field["type"] != "markdown"]
+    assert len(ids) == len(set(ids)) >= 4
+    assert all(field["attributes"]["label"] for field in asked["body"] if field["type"] != "markdown")
