@@ -66,7 +66,7 @@ async def ends() -> AsyncIterator[tuple[Channel, socket.socket]]:
 async def test_messages_come_one_by_one_however_the_bytes_come(ends: Any) -> None:
     channel, theirs = ends
     sent = [control.WorkerStarted(), control.Proven("iris", "1"), control.Scrape(7)]
-    for byte in b"".join(encode(message) for message in sent):
+    for byte in b"".join(map(encode, sent)):
         await asyncio.get_running_loop().sock_sendall(theirs, bytes([byte]))
     theirs.shutdown(socket.SHUT_WR)
     assert [message async for message in channel] == sent
