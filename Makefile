@@ -6,7 +6,7 @@ STAMP := $(VENV)/installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-services check mlflow-env services-tools record-contract bench bench-all bench-score bench-processes prove-resume load docs dashboards format lock clean bench-loading prove-rollout
+.PHONY: help install demo serve test test-services check mlflow-env services-tools record-contract bench bench-all bench-score bench-processes prove-resume load docs dashboards format lock clean bench-loading prove-rollout release
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -88,6 +88,9 @@ check: $(STAMP)  ## style, types, layers
 format: $(STAMP)  ## put the code into the house's style
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+release: $(STAMP)  ## check that version, tag, chart, image and changelog agree, and build dist/; publishes nothing
+	$(BIN)/python .ci/release.py
 
 lock:  ## pin every dependency anew (needs uv and npm)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \

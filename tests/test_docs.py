@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from penstock.cli import _COMMANDS
 from penstock.config import Settings, per_model_settings, variable_of
@@ -35,8 +37,9 @@ def test_every_metric_and_label_value_is_documented() -> None:
 def test_every_endpoint_is_documented() -> None:
     probes = ["/ping", "/health", "/livez", "/readyz", "/version", "/metrics"]
     paths = ["/models", "/models/{name}", "/openapi.json", "/docs", *probes]
+    page = (ROOT / "docs" / "serving.md").read_text().partition("## Endpoints")[2].partition("\n## ")[0]
     for path in (*INVOCATION_PATHS, *paths):
-        assert f"{path}`" in README, path
+        assert f"{path}`" in page, path
 
 
 def test_every_command_is_in_the_readme() -> None:
@@ -44,14 +47,58 @@ def test_every_command_is_in_the_readme() -> None:
         assert f"penstock {command}" in README
 
 
-def test_links_lead_somewhere() -> None:
-    import re
+def _pages() -> list[Path]:
+    folders = [ROOT / name for name in ("docs", "helm", "loadtests", "sample_models", "tests/contract")]
+    return [*ROOT.glob("*.md"), *(page for folder in folders for page in folder.rglob("*.md"))]
 
-    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "sample_models").rglob("*.md")]:
-        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+def test_links_lead_somewhere() -> None:
+    """Files exist, and so do the headings that a link names in them."""
+    for page in _pages():
+        for target, heading in re.findall(r"\]\(([^)#:\s]*)(?:#([^)]*))?\)", page.read_text()):
+            aim = page.parent / target if target else page
+            assert aim.exists(), f"{page.name} links to {target}"
+            assert not heading or heading in _headings(aim), f"{page.name} links to {target}#{heading}"
+
+
+def _headings(page: Path) -> set[str]:
+    """The names by which a page's headings are linked: lower case, no punctuation, hyphens for spaces."""
+    lines = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL).splitlines()
+    titles = [line.lstrip("#").strip() for line in lines if line.startswith("#")]
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_readme_is_short_and_names_every_chapter() -> None:
+    """It is for newcomers; whatever else there is to say has a chapter in docs/, which it links."""
+    assert len(README.splitlines()) <= 200
+    for page in (ROOT / "docs").glob("*.md"):
+        assert f"(docs/{page.name})" in README, page.name
 
 
 def test_settings_of_one_model_are_documented() -> None:
     page = (ROOT / "docs" / "settings.md").read_text()
     assert all(f"`{name}`" in page.partition("## Settings of one model")[2] for name in per_model_settings())
+
+
+def test_make_targets_that_are_named_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    hook = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"][0]["entry"]
+    texts = [hook, *(code for page in _pages() for code in _code(page))]
+    named = {target for text in texts for target in re.findall(r"^make ([a-z-]+)", text, re.MULTILINE)}
+    assert {"check", "demo", "serve", "test", "release"} <= named
+    assert named <= targets
+
+
+def _code(page: Path) -> list[str]:
+    """Blocks and spans of code in a page."""
+    found = re.findall(r"^```\w*\n(.*?)^```|`([^`\n]+)`", page.read_text(), re.MULTILINE | re.DOTALL)
+    return [block or span for block, span in found]
+
+
+@pytest.mark.parametrize("form", ["bug", "feature"])
+def test_issue_forms_ask_each_thing_once(form: str) -> None:
+    asked = yaml.safe_load((ROOT / ".github" / "ISSUE_TEMPLATE" / f"{form}.yml").read_text())
+    assert asked.keys() == {"name", "description", "labels", "body"}
+    ids = [field["id"] for field in asked["body"] if field["type"] != "markdown"]
+    assert len(ids) == len(set(ids)) >= 4
+    assert all(field["attributes"]["label"] for field in asked["body"] if field["type"] != "markdown")

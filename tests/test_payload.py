@@ -77,6 +77,7 @@ def test_the_parts_joined_are_the_whole(payload: Table | Tensors, cuts: list[int
     parts = parts_of(payload, cuts)
     assert {p.layout for p in parts} == {payload.layout}
     whole = join(parts)
+    assert isinstance(whole, Table | Tensors)
     assert contents(whole) == contents(payload)
     assert whole.layout == payload.layout
 
@@ -98,8 +99,10 @@ def test_nested_lists_stay_single_cells() -> None:
     assert array.shape == (2,)
     assert array[0] == [1, 2]
     table = Table.of(["a"], [array])
-    assert join([table, table]).rows == 4
-    assert join([table, table]).column(0)[3] == [3, 4]
+    joined = join([table, table])
+    assert isinstance(joined, Table)
+    assert joined.rows == 4
+    assert joined.column(0)[3] == [3, 4]
 
 
 def test_columns_of_one_dtype_become_one_contiguous_block() -> None:
@@ -108,7 +111,9 @@ def test_columns_of_one_dtype_become_one_contiguous_block() -> None:
     assert table.block.flags.c_contiguous
     assert table.block.tolist() == [[1.0, 3.0], [2.0, 4.0]]
     many = [np.arange(10_000.0), np.arange(10_000.0) * 2, np.arange(10_000.0) * 3]
-    assert np.array_equal(Table.of(None, many).block, np.column_stack(many))
+    block = Table.of(None, many).block
+    assert block is not None
+    assert np.array_equal(block, np.column_stack(many))
     with pytest.raises(ValueError, match="equally long"):
         Table.of(None, [many[0], many[1][:5000]])
     mixed = Table.of(["a", "b"], [np.array([1.0]), np.array([1])])

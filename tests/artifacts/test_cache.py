@@ -7,6 +7,7 @@ import shutil
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -120,7 +121,7 @@ def _fetch(root: Path, package: Path, log: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no locks there")
 def test_processes_wait_for_the_first(cache: PackageCache, source: Source, tmp_path: Path) -> None:
-    context = multiprocessing.get_context("forkserver" if sys.platform != "darwin" else "spawn")
+    context: Any = multiprocessing.get_context("forkserver" if sys.platform != "darwin" else "spawn")
     log = tmp_path / "log"
     running = [context.Process(target=_fetch, args=(cache.root, source.package, log)) for _ in range(4)]
     for process in running:

@@ -123,8 +123,8 @@ def test_show(added: Run) -> None:
 
 def test_show_says_where_a_version_comes_from(added: Run) -> None:
     with open_and_close() as target:
-        third = NewVersion("x", signature=MORE_NUMBERS, run_id="8f2c", registered_by="ben", tags={"git": "4f2c"})
-        target.register("fraud", third)
+        fuller = NewVersion("x", signature=MORE_NUMBERS, run_id="8f2c", registered_by="ben", tags={"git": "4f2c"})
+        target.register("fraud", fuller)
         target.register("fraud", NewVersion("x", signature={"inputs": MORE_NUMBERS["inputs"], "outputs": None}))
         target.register("fraud", NewVersion("x"))
     third = added("show", "fraud", "3").output

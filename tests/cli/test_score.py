@@ -193,7 +193,7 @@ def test_like_mlflow_models_predict(
     else:
         body = json.dumps({"dataframe_split": iris_frame.to_dict(orient="split")}).encode()
     (tmp_path / "in").write_bytes(body)
-    words = ["-m", iris_package, *(["-t", content_type] if content_type else []), "--env-manager", "local"]
+    words = ["-m", str(iris_package), *(["-t", content_type] if content_type else []), "--env-manager", "local"]
 
     filed = here("score", *words, "-i", "in", "-o", "out.json")
 

@@ -31,11 +31,11 @@ class Subject:
 
     @property
     def is_tensor(self) -> bool:
-        return bool(self.inputs) and self.inputs[0]["type"] == "tensor"
+        return bool(self.inputs and self.inputs[0]["type"] == "tensor")
 
     @property
     def is_unnamed(self) -> bool:
-        return bool(self.inputs) and "name" not in self.inputs[0]
+        return bool(self.inputs and "name" not in self.inputs[0])
 
 
 def package_names() -> list[str]:

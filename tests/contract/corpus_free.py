@@ -136,7 +136,9 @@ def _untyped(thorough: bool) -> Iterator[Request]:
 
 
 def _untyped_parquet() -> Iterator[Request]:
-    from contract.parquet_bodies import ARROW, pa, parquet_bytes
+    import pyarrow as pa
+
+    from contract.parquet_bodies import ARROW, parquet_bytes
 
     for case, (kind, cells) in ARROW.items():
         yield request("parquet", case, parquet_bytes({"a": pa.array(cells, kind)}), PARQUET)

@@ -167,7 +167,7 @@ def _split_shapes(whole: Columns) -> Iterator[Request]:
 
 def _cells(about: Subject) -> Iterator[Request]:
     """Odd cells in the first column, beside good ones and alone; for the echoes all of them, elsewhere a few."""
-    field, *_ = about.inputs or ()
+    field, *_ = about.inputs or []
     name = field["name"]
     others = {k: v for k, v in columns_of(about, 2).items() if k != name}
     thorough = about.thorough and len(about.inputs or ()) <= 2
@@ -195,7 +195,7 @@ def _cells(about: Subject) -> Iterator[Request]:
 
 def _unnamed_cells(about: Subject) -> Iterator[Request]:
     """Odd cells at the first place of rows without names."""
-    field, *_ = about.inputs or ()
+    field, *_ = about.inputs or []
     others = [cells[0] for cells in list(columns_of(about, 1).values())[1:]]
     found = dict(variants(field, 1)) if field["type"] not in GOOD else ODD
     for case, value in {"null": None, **found}.items():

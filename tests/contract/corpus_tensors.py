@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import pyarrow as pa
+
 from contract.cells import FEW_ODD, ODD
 from contract.corpus import Subject
-from contract.parquet_bodies import PARQUET, pa, parquet_bytes
-from contract.requests import CSV, Request, post, request
+from contract.parquet_bodies import parquet_bytes
+from contract.requests import CSV, PARQUET, Request, post, request
 
 _ITEMS: dict[str, list[Any]] = {
     "f": [0.5, -1.25, 3.0, 4.1],

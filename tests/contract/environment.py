@@ -47,7 +47,7 @@ def make() -> None:
         sys.exit(f"{ENVIRONMENT} is a link to an environment with other requirements: remove the link, then try again.")
     subprocess.run([sys.executable, "-m", "venv", "--clear", ENVIRONMENT], check=True)
     (ENVIRONMENT / ".gitignore").write_text("*\n")
-    pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    pip: list[str | Path] = [PYTHON, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     # Without following dependencies: the pins are all there is, and MLflow's own wheel holds all of its parts.
     subprocess.run([*pip, "--no-deps", "--require-hashes", "--requirement", REQUIREMENTS], check=True)
     _STAMP.write_text(wanted)

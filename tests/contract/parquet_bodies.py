@@ -80,7 +80,7 @@ def parquet_cases(about: Subject) -> Iterator[Request]:
     yield request("parquet", "cut short", plain[: len(plain) // 2], PARQUET)
     yield request("parquet", "empty", b"", PARQUET)
     yield request("parquet", "not parquet", "abc", PARQUET)
-    if about.thorough and len(whole) <= 2 and about.inputs[0]["type"] in _PLAIN:
+    if about.thorough and len(whole) <= 2 and about.inputs and about.inputs[0]["type"] in _PLAIN:
         for case, (kind, cells) in ARROW.items():
             yield request("parquet", case, parquet_bytes({**whole, first: pa.array(cells, kind)}), PARQUET)
             gaps = pa.array([cells[0], None], kind)

@@ -53,19 +53,23 @@ def _stored(body: str | bytes) -> dict[str, str]:
 def body_of(stored: Request) -> bytes:
     if "base64" in stored:
         return base64.b64decode(stored["base64"])
-    return stored["body"].encode("utf-8", "surrogatepass")
+    text: str = stored["body"]
+    return text.encode("utf-8", "surrogatepass")
 
 
 def method_of(stored: Request) -> str:
-    return stored.get("method", "POST")
+    method: str = stored.get("method", "POST")
+    return method
 
 
 def path_of(stored: Request) -> str:
-    return stored.get("path", "/invocations")
+    path: str = stored.get("path", "/invocations")
+    return path
 
 
 def headers_of(stored: Request) -> dict[str, str]:
-    return stored.get("headers", {"Content-Type": JSON})
+    headers: dict[str, str] = stored.get("headers", {"Content-Type": JSON})
+    return headers
 
 
 def name_of(stored: Request) -> str:

@@ -32,7 +32,7 @@ def test_a_locked_package_stays_as_it_was_locked(
     built = environments.ensure(locked, trust_code=True)
     unlocked = environments.ensure(package, trust_code=True)
     for environment, version in ((built, "1.0"), (unlocked, "2.0")):
-        asked = [environment.python, "-c", "import alpha; print(alpha.__version__)"]
+        asked = [str(environment.python), "-c", "import alpha; print(alpha.__version__)"]
         assert subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip() == version
 
 

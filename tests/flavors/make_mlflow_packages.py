@@ -286,7 +286,7 @@ def with_code(place: Path) -> None:
         model_config={"scale": 2.0, "unit": "bar"},
     )
     negative = {"dataframe_split": {"columns": ["a", "b"], "data": [[-1.0, 0.0]]}}
-    code = {"python_model": str(place / "code_class.py"), "model_config": {"factor": 3}}
+    code: dict[str, Any] = {"python_model": str(place / "code_class.py"), "model_config": {"factor": 3}}
     saved("from_code_class", [ROWS | {"dataframe_split": {**ROWS["dataframe_split"], "data": [[2.0, 1.0]]}}, negative],
           signature=SIGNED, **code)  # fmt: skip
     saved("from_code_function", inputs([{"x": 1.5, "y": 2.0}], [{"x": 1}], [{"x": "1"}], {"x": 1.5}, []),
@@ -334,7 +334,10 @@ def hinted() -> None:
 
 def chats() -> None:
     user = {"role": "user", "content": "hi"}
-    called = {"role": "assistant", "tool_calls": [{"id": "t1", "function": {"name": "f", "arguments": "{}"}}]}
+    called: dict[str, Any] = {
+        "role": "assistant",
+        "tool_calls": [{"id": "t1", "function": {"name": "f", "arguments": "{}"}}],
+    }
     tool = {"type": "function", "function": {"name": "g", "parameters": {"properties": {"q": {"type": "string"}}}}}
     saved("chat_model", [
         {"messages": [user, {**called, "tool_calls": [{**called["tool_calls"][0], "type": "function"}]}], "n": 1},

@@ -48,7 +48,8 @@ def results() -> Results:
 
 
 def mark_of(results: Results, name: str) -> tuple[float, str]:
-    return next(target for target in t.TARGETS if target.name == name).judge(results)
+    mark: tuple[float, str] = next(target for target in t.TARGETS if target.name == name).judge(results)
+    return mark
 
 
 def test_a_ratio_is_the_median_of_each_rounds_ratio(results: Results) -> None:

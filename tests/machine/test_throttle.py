@@ -12,7 +12,8 @@ from time import thread_time
 import pytest
 
 from penstock.machine import throttle as pace
-from penstock.machine.throttle import ProcessorWaits, Throttle, background, rest_after, throttled
+from penstock.machine.cores import ProcessorWaits
+from penstock.machine.throttle import Throttle, background, rest_after, throttled
 
 
 @pytest.mark.parametrize(("worked", "rest"), [(0.0, 0.0), (0.0009, 0.0), (0.001, 0.001), (0.015, 0.015), (3.0, 0.02)])

@@ -60,12 +60,12 @@ def test_a_version_has_all_its_series_from_the_start(metrics: Metrics) -> None:
     before = series(metrics)
     for outcome in OUTCOMES:
         bound.outcomes["invocations", outcome].inc()
-    for child in (*bound.batches.values(), bound.rows):
-        child.inc()
-    for child in (*bound.stages.values(), *bound.request_seconds.values(), bound.batch_rows):
-        child.observe(1)
-    for child in (bound.queue_rows, bound.queue_limit_rows, bound.in_flight):
-        child.set(1)
+    for counter in (*bound.batches.values(), bound.rows):
+        counter.inc()
+    for histogram in (*bound.stages.values(), *bound.request_seconds.values(), bound.batch_rows):
+        histogram.observe(1)
+    for gauge in (bound.queue_rows, bound.queue_limit_rows, bound.in_flight):
+        gauge.set(1)
     assert series(metrics) == before
     for outcome in OUTCOMES:
         assert metrics.registry.get_sample_value(
@@ -163,7 +163,7 @@ def test_a_processs_own_metrics_come_along() -> None:
 def test_versions_may_come_and_go_during_a_scrape(metrics: Metrics) -> None:
     for number in range(3):
         metrics.version("m", str(number))
-    families = metrics.registry.collect()
+    families = iter(metrics.registry.collect())
     next(families)
     children = metrics._versions._children(FAMILIES[0])
     next(children)

@@ -93,7 +93,7 @@ _short = Table(("a", "b"), columns=(np.zeros(3), np.zeros(3)))
         encode(Kind.ERROR, 1, note=b"{}"),
         answer_of(1, tensors(1), body=[b"12345"]),
         answer_of(1, tensors(1), plan=b'{"kind": "value"}'),
-        [encode(Kind.ANSWER, 1, body=[bytes(100)])[0][:20] + b"\xff" * 16],
+        [bytes(encode(Kind.ANSWER, 1, body=[bytes(100)])[0])[:20] + b"\xff" * 16],
         encode(Kind.ANSWER, 1, body=[bytes(2 << 20)]),
         answer_of(1, _short, plan=encode_payload(_short)[0].replace(b"[3]", b"[2]", 1)),
     ],
@@ -157,7 +157,8 @@ async def test_what_is_asked_while_the_process_is_busy_goes_in_one_piece(rogue: 
     asked = [rogue.link.predict(tensors(number), None) for number in range(5)]
     await asyncio.sleep(0)
     read = Incoming()
-    frames, sizes = [], []
+    frames: list[Any] = []
+    sizes: list[int] = []
     while len(frames) < 5:
         sizes.append(await asyncio.get_running_loop().sock_recv_into(rogue.sock, read.room()))
         frames += read.filled(sizes[-1])

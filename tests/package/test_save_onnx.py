@@ -51,7 +51,7 @@ def test_an_onnx_model_in_any_form(tmp_path: Path, form: str) -> None:
         model = tmp_path / "any name.onnx"
     package = save_model(model, tmp_path / "m", example=FRAME)
     assert package.code_reasons() == []
-    assert package.manifest.flavors["python_function"] | {"env": 0, "python_version": 0} == {
+    assert dict(package.manifest.flavors["python_function"]) | {"env": 0, "python_version": 0} == {
         "loader_module": "mlflow.onnx",
         "data": "model.onnx",
         "env": 0,

@@ -252,9 +252,9 @@ class TestAliases:
             with pytest.raises(AliasMoved, match="names nothing now"):
                 move(registry, "promote", "2", seen)
         registry.promote("fraud", "2", by="ann")
-        for seen in (None, "1"):
+        for stale in (None, "1"):
             with pytest.raises(AliasMoved, match="names version 2 now"):
-                move(registry, "rollback", "3", seen)
+                move(registry, "rollback", "3", stale)
         assert [m.to_version for m in registry.history("fraud")] == ["2"]
         assert move(registry, "promote", "3", "2").from_version == "2"
 

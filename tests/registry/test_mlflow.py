@@ -126,7 +126,7 @@ class TestReading:
         assert registry.versions("fraud") == []
 
     def test_pages_without_end(self, registry: MlflowRegistry, replay: Replay, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("penstock.registry.mlflow._MOST_PAGES", 5)
+        monkeypatch.setattr("penstock.registry.mlflow._MAX_PAGES", 5)
         replay.rules["model-versions/search"] = lambda h: h.say(200, {"next_page_token": str(len(replay.requests))})
         with pytest.raises(RegistryUnavailable):
             registry.versions("fraud")

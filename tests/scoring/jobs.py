@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,12 @@ from penstock.scoring import (
 )
 from penstock.scoring.file_formats import needed_format
 from penstock.signature import conform_params
+
+
+def stopped_after(times: int) -> Callable[[], bool]:
+    """Answers False so many times, then True: whether a job is to stop."""
+    asked = count()
+    return lambda: next(asked) >= times
 
 
 def score(

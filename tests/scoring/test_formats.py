@@ -116,7 +116,8 @@ def test_directories_patterns_and_lists_in_order(iris: LoadedModel, iris_frame: 
 
     def ids(inputs: list[str]) -> list[str]:
         score(iris, inputs, tmp_path / "out.csv", keep=("id",))
-        return pd.read_csv(tmp_path / "out.csv")["id"].str[0].unique().tolist()
+        found: list[str] = pd.read_csv(tmp_path / "out.csv")["id"].str[0].unique().tolist()
+        return found
 
     assert ids([str(data)]) == ["1", "0", "2"]
     assert ids([f"{data}/*.csv"]) == ["0"]

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,13 @@ def files_of_at_most(size: int) -> Iterator[None]:
 
 
 def test_a_job_whose_disk_was_full_goes_on_when_there_is_room(iris: LoadedModel, rows: Path, tmp_path: Path) -> None:
-    shaping = {"output_format": "csv", "keep": ("id",), "on_error": "skip", "part_rows": 15_000, "chunk_rows": 4000}
+    shaping: dict[str, Any] = {
+        "output_format": "csv",
+        "keep": ("id",),
+        "on_error": "skip",
+        "part_rows": 15_000,
+        "chunk_rows": 4000,
+    }
     score(iris, rows, f"{tmp_path}/whole/", **shaping)
     largest = max(p.stat().st_size for p in (tmp_path / "whole").glob("part-*"))
 

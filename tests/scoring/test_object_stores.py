@@ -11,7 +11,7 @@ import pytest
 from penstock.errors import Interrupted, ScoringError
 from penstock.loading import LoadedModel
 from penstock.scoring import Shard, finish
-from scoring.jobs import score
+from scoring.jobs import score, stopped_after
 
 fsspec = pytest.importorskip("fsspec")
 
@@ -65,9 +65,8 @@ def test_a_directory_is_resumed_and_shared(iris: LoadedModel, iris_frame: Any, b
     put("in/_ignored.csv", iris_frame)
     words: dict[str, Any] = {"output_format": "parquet", **SHAPING}
     whole, shared = f"{bucket}/whole/", f"{bucket}/shared/"
-    asked: list[int] = []
     with pytest.raises(Interrupted):
-        score(iris, [f"{bucket}/in/"], whole, stopped=lambda: len(asked) > 6 or asked.append(1), **words)
+        score(iris, [f"{bucket}/in/"], whole, stopped=stopped_after(7), **words)
     before = objects(whole)
     assert "_SUCCESS" not in before
     assert len(before) > 2

@@ -89,7 +89,7 @@ def test_part_boundaries(
     later = [c for c in chunks if (c.source, c.part) >= begin]
     before = sum(c.rows for c in chunks if (c.source, c.part) < begin)
     ends = [c.end for c in chunks if c.source == begin[0] and c.part == begin[1] - 1]
-    start = Position(*begin, begin[1] * part_rows, ends[-1] if ends else None)
+    start = Position(begin[0], begin[1], begin[1] * part_rows, ends[-1] if ends else None)
     again = list(read_sources(sources, options, start=start, before=before))
     assert [(c.source, c.part, c.row, rows_of(c)) for c in again] == [
         (c.source, c.part, c.row, rows_of(c)) for c in later

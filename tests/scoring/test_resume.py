@@ -20,7 +20,7 @@ from penstock.loading import LoadedModel
 from penstock.scoring import Shard, commit, finish
 from penstock.scoring.read.text_records import RecordReader
 from penstock.storage import files as places
-from scoring.jobs import files, score, waiting_package
+from scoring.jobs import files, score, stopped_after, waiting_package
 
 SHAPING: dict[str, Any] = {"part_rows": 75, "chunk_rows": 16, "keep": ("id",), "on_error": "skip"}
 
@@ -124,14 +124,13 @@ def test_a_torn_line_in_the_manifest_is_taken_away(
 def test_stopping_on_request_keeps_complete_parts(
     tmp_path: Path, iris: LoadedModel, rows: Path, whole: dict[str, bytes]
 ) -> None:
-    asked: list[int] = []
     with pytest.raises(Interrupted):
         score(
             iris,
             rows,
             f"{tmp_path}/",
             output_format="csv",
-            stopped=lambda: len(asked) > 11 or asked.append(1),
+            stopped=stopped_after(12),
             **SHAPING,
         )
     done = sorted(p.name for p in tmp_path.glob("part-*"))
@@ -188,11 +187,10 @@ def test_shards_together_are_the_whole(tmp_path: Path, iris: LoadedModel, rows: 
         score(iris, rows, f"{target}/", output_format="csv", shard=Shard(index, 3), **SHAPING)
     with pytest.raises(ScoringError, match="not complete: 1/3"):
         finish(f"{target}/")
-    asked: list[int] = []
     with pytest.raises(Interrupted):
         score(
             iris, rows, f"{target}/", output_format="csv", shard=Shard(1, 3),
-            stopped=lambda: len(asked) > 5 or asked.append(1), **SHAPING,
+            stopped=stopped_after(6), **SHAPING,
         )  # fmt: skip
     with pytest.raises(ScoringError, match="not complete: 1/3"):
         finish(f"{target}/")
@@ -215,9 +213,12 @@ def test_shards_of_many_files_open_their_own_alone(
     score(iris, source, f"{tmp_path}/whole/", output_format="csv", **SHAPING)
     opened: list[str] = []
     real = places.LocalFiles.open
-    monkeypatch.setattr(
-        places.LocalFiles, "open", lambda self, path: opened.append(Path(path).stem) or real(self, path)
-    )
+
+    def noted(self: places.LocalFiles, path: str) -> Any:
+        opened.append(Path(path).stem)
+        return real(self, path)
+
+    monkeypatch.setattr(places.LocalFiles, "open", noted)
     for index in range(2):
         opened.clear()
         score(iris, source, f"{tmp_path}/shared/", output_format="csv", shard=Shard(index, 2), **SHAPING)
@@ -249,11 +250,10 @@ def test_a_shard_goes_on_where_its_last_part_ended(
 
     monkeypatch.setattr(RecordReader, "__init__", begin)
     for index in range(2):
-        asked: list[int] = []
         with pytest.raises(Interrupted):
             score(
                 iris, paths, f"{tmp_path}/shared/", shard=Shard(index, 2),
-                stopped=lambda asked=asked: asked.append(1) or len(asked) >= chunks, **shaping,
+                stopped=stopped_after(chunks - 1), **shaping,
             )  # fmt: skip
     for index in range(2):
         began.clear()
@@ -268,7 +268,7 @@ def test_a_job_killed_for_real_goes_on(tmp_path: Path, wait: Callable[..., None]
     source, out = tmp_path / "rows.csv", tmp_path / "out"
     source.write_text("a\n" + "".join(f"{n}.5\n" for n in range(1000)))
     command = [
-        sys.executable, "-m", "penstock", "score", package, "--trust-code", source, "-o", f"{out}/",
+        sys.executable, "-m", "penstock", "score", str(package), "--trust-code", str(source), "-o", f"{out}/",
         "--keep", "*", "--part-rows", "20", "--workers", "1",
     ]  # fmt: skip
     job = subprocess.Popen(command, stderr=subprocess.PIPE)

@@ -198,11 +198,11 @@ class TestToken:
         ],
     )  # fmt: skip
     async def test_a_wrong_one_or_a_wrong_scheme(self, locked: httpx.AsyncClient, value: str) -> None:
-        self.refused(await locked.get("/metrics", headers={"authorization": value.encode()}))
+        self.refused(await locked.get("/metrics", headers={b"authorization": value.encode()}))
 
     @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer "])
     async def test_the_right_one(self, locked: httpx.AsyncClient, scheme: str) -> None:
-        headers = {"authorization": f"{scheme} s3cret-ü".encode()}
+        headers = {b"authorization": f"{scheme} s3cret-ü".encode()}
         for path in self.GUARDED:
             assert (await locked.get(path, headers=headers)).status_code == 200
         assert (await locked.post("/invocations", json=ROWS, headers=headers)).status_code == 200

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -44,9 +44,11 @@ async def client(iris_package: Path, iris_onnx_package: Path) -> AsyncIterator[h
 
 def body_of(frame: pd.DataFrame, media: str) -> bytes:
     if media == CSV:
-        return frame.to_csv(index=False).encode()
+        text: str = frame.to_csv(index=False)
+        return text.encode()
     if media == PARQUET:
-        return frame.to_parquet()
+        parquet: bytes = frame.to_parquet()
+        return parquet
     table = pa.Table.from_pandas(frame)
     sink = BytesIO()
     with (ipc.new_stream if media == ARROW else ipc.new_file)(sink, table.schema) as writer:
@@ -101,7 +103,12 @@ async def test_packed_bodies(client: httpx.AsyncClient, iris_frame: Any, encodin
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd"])
 async def test_a_body_that_unpacks_past_the_limit(client: httpx.AsyncClient, encoding: str) -> None:
     bomb = b"0" * (LIMIT * 50)
-    pack = {"gzip": gzip.compress, "deflate": zlib.compress, "zstd": zstandard.ZstdCompressor().compress}[encoding]
+    ways: dict[str, Callable[[bytes], bytes]] = {
+        "gzip": gzip.compress,
+        "deflate": zlib.compress,
+        "zstd": zstandard.ZstdCompressor().compress,
+    }
+    pack = ways[encoding]
     answer = await client.post("/invocations", content=pack(bomb), headers={"Content-Encoding": encoding})
     assert answer.status_code == 413
 

@@ -47,7 +47,7 @@ async def world() -> AsyncIterator[World]:
 
 
 async def test_a_scrape_is_answered_by_the_supervisor(world: World) -> None:
-    scrapes = [asyncio.create_task(world.gateway.exposition()) for _ in range(2)]
+    scrapes = [asyncio.ensure_future(world.gateway.exposition()) for _ in range(2)]
     asked: list[Any] = [await world.supervisor.receive() for _ in scrapes]
     assert [type(message) for message in asked] == [Scrape, Scrape]
     for message in reversed(asked):

@@ -36,7 +36,7 @@ def require(path: Path) -> Path:
 
 
 def helm(*arguments: object) -> str:
-    command = [require(HELM), *map(str, arguments)]
+    command = [str(require(HELM)), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     if done.returncode:
         raise Refused(done.stderr + done.stdout)
@@ -54,10 +54,10 @@ def render(
         arguments += ["--set", each]
     if values is None:
         return helm(*arguments)
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-        yaml.dump(values, file, Dumper=_QuotingDumper)
-        file.flush()
-        return helm(*arguments, "-f", file.name)
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as given:
+        yaml.dump(values, given, Dumper=_QuotingDumper)
+        given.flush()
+        return helm(*arguments, "-f", given.name)
 
 
 def objects_of(text: str) -> list[dict[str, Any]]:
@@ -85,7 +85,7 @@ _QuotingDumper.add_representer(
 
 
 def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [loader.construct_object(key) for key, _ in node.value]  # type: ignore[no-untyped-call]
+    keys = [loader.construct_object(key) for key, _ in node.value]
     twice = {key for key in keys if keys.count(key) > 1}
     if twice:
         raise yaml.YAMLError(f"{twice} stand twice, {node.start_mark}")

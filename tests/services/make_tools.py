@@ -44,7 +44,7 @@ def _once(place: Path, sources: list[Path], make: Callable[[Path, list[Path]], N
 
 def _make_python(place: Path, sources: list[Path]) -> None:
     subprocess.run([sys.executable, "-m", "venv", place], check=True)
-    pip = [place / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    pip: list[str | Path] = [place / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     subprocess.run([*pip, "--require-hashes", "--requirement", sources[0]], check=True)
 
 

@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +92,11 @@ class Prometheus:
             groups = self._client.get("/api/v1/rules").json()["data"]["groups"]
             return [group["lastEvaluation"] for group in groups]
 
+        def all_later(than: list[str]) -> bool:
+            return all(a > b for a, b in zip(last(), than, strict=True))
+
         for _ in range(3):
-            before = last()
-            self.until(lambda before=before: all(a > b for a, b in zip(last(), before, strict=True)), "rules have run")
+            self.until(partial(all_later, last()), "rules have run")
 
     def _poll(self) -> None:
         while not self._ending.wait(0.3):

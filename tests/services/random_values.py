@@ -72,7 +72,7 @@ def strategy(schema: Schema, definitions: dict[str, Schema], *, fullness: int = 
         return st.one_of(st.integers(int(low), min(int(high), int(low) + 100)), st.integers(int(low), int(high)))
 
     def number(said: Schema, depth: int) -> st.SearchStrategy[Any]:
-        low = said.get("minimum", said.get("exclusiveMinimum", 0))
+        low: Any = said.get("minimum", said.get("exclusiveMinimum", 0))
         return st.one_of(st.integers(int(low) + 1, 300), st.floats(low + 0.001, 300.0, allow_nan=False))
 
     return of(schema, 0)

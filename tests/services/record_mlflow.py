@@ -37,22 +37,28 @@ def record() -> None:
             replay = Replay(server.url)
             registry = MlflowRegistry(MlflowRestClient(replay.url), PackageCache(place / "cache"))
 
-            def ask(what: Callable[[], object]) -> None:
+            def ask(what: Callable[..., object], *arguments: str) -> None:
                 try:
-                    what()
+                    what(*arguments)
                 except PenstockError as error:
                     print(error)
 
+            def fetch(name: str, number: str) -> object:
+                return registry.fetch(registry.version(name, number))
+
+            def signature(name: str, number: str) -> object:
+                return registry.signature(registry.version(name, number))
+
             ask(registry.models)
             for name in ("fraud", "elsewhere", "absent", "FRAUD"):
-                ask(lambda name=name: registry.model(name))
-                ask(lambda name=name: registry.versions(name))
-                ask(lambda name=name: registry.latest(name))
+                ask(registry.model, name)
+                ask(registry.versions, name)
+                ask(registry.latest, name)
                 for alias in ("production", "staging", "archived", "champion", "absent"):
-                    ask(lambda name=name, alias=alias: registry.resolve(name, alias))
+                    ask(registry.resolve, name, alias)
                 for number in ("1", "2", "3", "9"):
-                    ask(lambda name=name, number=number: registry.fetch(registry.version(name, number)))
-                    ask(lambda name=name, number=number: registry.signature(registry.version(name, number)))
+                    ask(fetch, name, number)
+                    ask(signature, name, number)
             uris = {
                 "logged": f"models:/{first['model']}",
                 "no_logged": "models:/m-" + "0" * 32,
@@ -66,7 +72,7 @@ def record() -> None:
                 "alias": "models:/fraud@champion",
             }
             for uri in uris.values():
-                ask(lambda uri=uri: registry.fetch_uri(uri))
+                ask(registry.fetch_uri, uri)
             registry.close()
             replay.close()
     recorded = {"facts": uris, **dict(sorted(replay.recorded.items()))}

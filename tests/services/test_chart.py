@@ -79,7 +79,7 @@ class TestEveryFileInCi:
         for file in CI_FILES:
             (tmp_path / file.name).write_text(render(file))
             files.append(tmp_path / file.name)
-        command = [PYTHON.with_name("kubernetes-validate"), "--strict", "--quiet", "-k", "1.31", *files]
+        command = [str(PYTHON.with_name("kubernetes-validate")), "--strict", "--quiet", "-k", "1.31", *map(str, files)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stdout
         assert all(re.search(f"WARN .*kind ({'|'.join(CUSTOM)}) ", line) for line in done.stdout.splitlines())
@@ -102,7 +102,7 @@ class TestEveryFileInCi:
     def test_kubernetes_own_types_are_those_of_kubernetes(self) -> None:
         """helm/schema/kubernetes.json is what the schemas of kubernetes-validate say."""
         code = "import json, kubernetes_types as k; print(json.dumps(k.extract()))"
-        command = [require(PYTHON), "-c", code]
+        command = [str(require(PYTHON)), "-c", code]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=Path(__file__).parent)
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout) == json.loads((CHART.parent / "schema" / "kubernetes.json").read_text())

@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from contract.compare import DIFFERENCES, disagreement, recorded
+from contract.compare import disagreement, recorded
 from contract.corpus import PACKAGES
+from contract.differences import DIFFERENCES
 from contract.record import exchange
 from contract.requests import name_of
 
@@ -41,7 +42,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory, mlflow_python: Path) -> Path
     """Recordings of today, made by the recorder itself into a place of its own."""
     place = tmp_path_factory.mktemp("recorded")
     code = "import pathlib, sys; from contract import record; record.RECORDED = pathlib.Path(sys.argv[1]); "
-    command = [mlflow_python, "-c", f"{code}record.main(sys.argv[2:])", place, *KINDS]
+    command = [str(mlflow_python), "-c", f"{code}record.main(sys.argv[2:])", str(place), *KINDS]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
     subprocess.run(command, env=environment, check=True, capture_output=True, timeout=300)
     return place

@@ -156,7 +156,11 @@ def test_an_image_with_a_model_in_it_as_vertex_runs_it(
     context = tmp_path / "context"
     run_penstock("image", f"flowers={package}", "-o", context, "--base", image)
     built = build(context, f"localhost/flowers-{kind}:test")
-    aip = {"AIP_HTTP_PORT": "9000", "AIP_PREDICT_ROUTE": "/v1/predict", "AIP_HEALTH_ROUTE": "/v1/health"}
+    aip: dict[str, Any] = {
+        "AIP_HTTP_PORT": "9000",
+        "AIP_PREDICT_ROUTE": "/v1/predict",
+        "AIP_HEALTH_ROUTE": "/v1/health",
+    }
     with running(built, port=9000, **aip) as container:
         container.wait_ready("/v1/health")
         rows = instances(package)
@@ -178,9 +182,13 @@ def test_as_vertex_runs_it_with_artifacts_in_a_bucket(
         for name in list_files(iris_onnx_package):
             driver.pipe_file(f"gs://models/artifacts/{name}", (iris_onnx_package / name).read_bytes())
         reached = endpoint.replace("127.0.0.1", "host.containers.internal")
-        aip = {"AIP_HTTP_PORT": "9000", "AIP_PREDICT_ROUTE": "/v1/predict", "AIP_HEALTH_ROUTE": "/v1/health"}
-        variables = {**aip, "AIP_STORAGE_URI": "gs://models/artifacts", "PENSTOCK_CACHE": "/tmp/cache"}
-        with running(onnx, port=9000, **variables, **gcs_variables(reached)) as container:
+        aip: dict[str, Any] = {
+            "AIP_HTTP_PORT": "9000",
+            "AIP_PREDICT_ROUTE": "/v1/predict",
+            "AIP_HEALTH_ROUTE": "/v1/health",
+        }
+        variables: dict[str, Any] = {**aip, "AIP_STORAGE_URI": "gs://models/artifacts", "PENSTOCK_CACHE": "/tmp/cache"}
+        with running(onnx, port=9000, **(variables | gcs_variables(reached))) as container:
             container.wait_ready("/v1/health")
             answer = httpx.post(f"{container.url}/v1/predict", json={"instances": instances(iris_onnx_package)})
             assert answer.status_code == 200, answer.text

@@ -97,7 +97,8 @@ def single_graph() -> onnx.ModelProto:
     from skl2onnx import to_onnx
 
     fitted = LogisticRegression(max_iter=500).fit(IRIS.to_numpy(np.float32), KINDS)
-    return to_onnx(fitted, ARRAY[:1], options={"zipmap": False}, target_opset=17)
+    model: onnx.ModelProto = to_onnx(fitted, ARRAY[:1], options={"zipmap": False}, target_opset=17)
+    return model
 
 
 def graph(inputs: dict[str, list[Any]], nodes: list[Any], outputs: dict[str, list[Any]], *weights: Any) -> Any:

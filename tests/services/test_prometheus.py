@@ -138,7 +138,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory, identity_onnx_package: Path)
     program = require_tool("prometheus", debian="prometheus")
     place = tmp_path_factory.mktemp("scene")
     with ExitStack() as stack:
-        registry = next(made := moving_registry.__wrapped__(place))
+        registry = next(made := moving_registry.__wrapped__(place))  # type: ignore[attr-defined]
         stack.callback(lambda: next(made, None))
         prometheus = stack.enter_context(closing(Prometheus(program, place)))
         yield Scene(place, prometheus, registry, identity_onnx_package, stack)
@@ -236,7 +236,7 @@ def faults(scene: Scene) -> Iterator[None]:
             fault.result(120)
 
 
-EXPECTED = {
+EXPECTED: dict[str, dict[str, Any]] = {
     "PenstockErrorsFast": {"namespace": "ml", "model": "raises", "severity": "critical"},
     "PenstockErrorsSlow": {"namespace": "ml", "model": "raises", "severity": "warning"},
     "PenstockSlow": {"namespace": "ml", "model": "sleeps"},
@@ -256,7 +256,8 @@ EXPECTED = {
 
 @pytest.mark.parametrize("alert", EXPECTED)
 def test_it_fires_for_a_real_fault(scene: Scene, faults: None, alert: str) -> None:
-    of_calm = {"instance": scene.calm_instance} if alert in ("PenstockLoopBlocked", "PenstockDown") else {}
+    calm = alert in ("PenstockLoopBlocked", "PenstockDown")
+    of_calm: dict[str, Any] = {"instance": scene.calm_instance} if calm else {}
     fired = scene.prometheus.until_fired(alert, **EXPECTED[alert], **of_calm)
     _said_well(fired)
 

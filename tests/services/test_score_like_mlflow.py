@@ -40,7 +40,7 @@ def test_the_same_bytes(
     words = ["-m", str(package), "-i", str(source), "-t", "csv" if case == "csv" else "json", "--env-manager", "local"]
 
     subprocess.run([mlflow, "models", "predict", *words, "-o", tmp_path / "theirs"], check=True, capture_output=True)
-    ours = [sys.executable, "-m", "penstock", "score", *words, "-o", tmp_path / "ours"]
+    ours = [sys.executable, "-m", "penstock", "score", *words, "-o", str(tmp_path / "ours")]
     subprocess.run(ours, check=True, capture_output=True)
 
     assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
+from typing import Any
 
 import kubernetes_validate.utils as library
 
@@ -17,7 +18,7 @@ library.schema_contents = functools.cache(library.schema_contents)
 CUSTOM = ("ServiceMonitor", "PrometheusRule", "ScaledObject", "HTTPRoute")
 
 
-def errors(version: str, objects: list[dict]) -> list[str]:
+def errors(version: str, objects: list[dict[str, Any]]) -> list[str]:
     found = []
     for each in objects:
         name = f"{each['kind']} {each['metadata']['name']}"

@@ -387,12 +387,13 @@ given_schemas: st.SearchStrategy[Any] = st.sampled_from(
 @given(given_schemas, st.sampled_from(list(Casting)), st.lists(anything, max_size=4), st.sampled_from("tuvn"))
 def test_conform_never_raises(schema: Any, casting: Casting, cells: list[Any], form: str) -> None:
     column = as_object_array(cells)
-    payload: Payload = {
+    payloads: dict[str, Payload] = {
         "t": Table.of(["a", "b"], [column, column]),
         "u": Table.of(None, [column]),
         "v": Value(cells),
         "n": Tensors.named({"x": column, "y": column}),
-    }[form]
+    }
+    payload = payloads[form]
     result = conform(payload, schema, casting)
     rows = getattr(payload, "rows", None) or len(cells)
     assert all(v.row is None or 0 <= v.row < max(rows, 1) for v in result.violations)

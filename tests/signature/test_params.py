@@ -18,7 +18,9 @@ PARAMS = (
 
 
 def one(scalar: Any, value: Any, shape: tuple[int, ...] | None = None) -> Any:
-    return conform_params((Param("p", scalar, None, shape),), {"p": value})["p"]
+    conformed = conform_params((Param("p", scalar, None, shape),), {"p": value})
+    assert conformed is not None
+    return conformed["p"]
 
 
 def test_defaults_are_filled_in_and_unknown_names_dropped() -> None:
@@ -109,5 +111,9 @@ def test_every_wrong_param_is_named() -> None:
 
 
 def test_the_default_list_is_never_shared() -> None:
-    conform_params(PARAMS, None)["stop"].append("!")
-    assert conform_params(PARAMS, None)["stop"] == ["."]
+    first, second = conform_params(PARAMS, None), conform_params(PARAMS, None)
+    assert first is not None
+    assert second is not None
+    first["stop"].append("!")
+    assert second["stop"] == ["."]
+    assert conform_params(PARAMS, None) == second

@@ -70,7 +70,7 @@ def preserved(type_: Scalar, cell: Any, got: Any, casting: Casting) -> bool:
             cell if isinstance(cell, str) else 0,
         )
     if type_ is S:
-        return got == cell if casting is FRAME else got == str(cell)
+        return bool(got == cell if casting is FRAME else got == str(cell))
     if type_ is BIN:
         return isinstance(got, bytes) or got == cell
     if isinstance(cell, int):

@@ -56,6 +56,6 @@ def here_in(directory: Path, monkeypatch: pytest.MonkeyPatch, capture: pytest.Ca
                 patched.setenv(name, value)
             capture.readouterr()
             code = exit_code(*arguments)
-        return subprocess.CompletedProcess(list(arguments), code, *capture.readouterr())
+        return subprocess.CompletedProcess([str(argument) for argument in arguments], code, *capture.readouterr())
 
     return run

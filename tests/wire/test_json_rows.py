@@ -112,7 +112,8 @@ def test_empty_rows() -> None:
 
 def test_index_labels_are_kept_or_refused() -> None:
     assert table_of_rows(["a"], [[1], [2]], None, ["x", 7]).index is not None
-    for index in (5, [1], "ab", {}):
+    wrong: list[Any] = [5, [1], "ab", {}]
+    for index in wrong:
         with pytest.raises(MalformedInput, match="index"):
             table_of_rows(["a"], [[1], [2]], None, index)
 

@@ -82,6 +82,10 @@ class Metrics:
         lag = _Lag()
         self.registry.register(lag)
         self.loop_lag = lag.seconds
+        self._declare_loads()
+        self._declare_server()
+
+    def _declare_loads(self) -> None:
         self.loads = self._counter("loads", "Versions loaded or refused.", "model", "outcome")
         self.load_failures = self._counter(
             "load_failures", "Versions refused, by the code of the error.", "model", "reason"
@@ -116,6 +120,8 @@ class Metrics:
         self.model_info = self._gauge(
             "model_info", "1 for each loaded version.", "model", "version", "digest", "flavor", "alias", "state"
         )
+
+    def _declare_server(self) -> None:
         self.registry_success = self._gauge(
             "registry_last_success_timestamp_seconds",
             "When the registry last answered, in seconds since 1970.",

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from penstock.artifacts import PackageCache, default_cache
 from penstock.errors import ConfigError
+from penstock.registry.history import rollback_target
 from penstock.registry.interface import (
     PRODUCTION,
     AliasMove,
@@ -23,7 +24,6 @@ from penstock.registry.interface import (
     NewVersion,
     RegisteredModel,
     Registry,
-    rollback_target,
 )
 from penstock.registry.names import check_alias, check_name, check_tag
 

@@ -1,6 +1,6 @@
 """What a registry holds, and the contract that every backend meets.
 
-`Registry` states the public behaviour once: names are checked, signatures compared, roll-back targets found here. A
+`Registry` states the public behaviour once: names are checked, signatures compared, rollback targets found here. A
 backend fills in the private verbs, each one atomic. Reading is required of all; a backend that cannot write leaves the
 writing verbs alone and callers get `Unsupported`.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -31,6 +31,7 @@ from penstock.errors import (
     VersionNotFound,
     remedy,
 )
+from penstock.registry.history import rollback_target
 from penstock.registry.names import check_alias, check_name, check_tag
 from penstock.signature import Signature, breaking_changes
 
@@ -41,7 +42,7 @@ MoveKind: TypeAlias = Literal["promote", "rollback", "remove"]
 # What an alias is to name before it is moved: a version, none, or `...` where that does not matter.
 Expected: TypeAlias = str | EllipsisType | None
 
-_MOST_TRIES = 10
+_MAX_TRIES = 10
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+:")
 
@@ -218,7 +219,7 @@ class Registry(ABC):
         `allow_breaking`, or the alias has named `version` before. Raises ModelNotFound, VersionNotFound, NameInvalid.
         """
         check_alias(alias)
-        for _ in range(_MOST_TRIES):
+        for _ in range(_MAX_TRIES):
             target = self.version(name, version)
             current = self.model(name).aliases.get(alias)
             moves = current is not None and current != version
@@ -346,22 +347,6 @@ class Registry(ABC):
                 hint="If that is meant, allow breaking changes.",
                 remedy=remedy("allow_breaking"),
             )
-
-
-def rollback_target(moves: Sequence[AliasMove], existing: set[str]) -> str | None:
-    """The version to go back to, by replaying the history as a stack: a promotion pushes, a roll-back pops.
-
-    Versions that exist no more are passed over. None where nothing is left to go back to.
-    """
-    stack: list[str] = []
-    for move in moves:
-        if move.kind == "rollback":
-            while stack and stack[-1] != move.to_version:
-                stack.pop()
-        if move.to_version is not None and (not stack or stack[-1] != move.to_version):
-            stack.append(move.to_version)
-    current = stack[-1] if stack else None
-    return next((v for v in reversed(stack[:-1]) if v in existing and v != current), None)
 
 
 def no_model(name: str) -> ModelNotFound:

@@ -36,6 +36,7 @@ from penstock.manifest import Manifest
 from penstock.mlflow_api.artifact_sources import ArtifactSources
 from penstock.mlflow_api.client import MlflowCredentials, MlflowRestClient
 from penstock.registry.interface import (
+    PRODUCTION,
     AliasMove,
     Expected,
     ModelVersion,
@@ -47,18 +48,24 @@ from penstock.registry.interface import (
     no_version,
     refuse_if_moved,
 )
+from penstock.registry.mlflow_answers import (
+    aliases_and_stages,
+    model_version,
+    own_aliases,
+    registered_model,
+    require_ready,
+    tags_of,
+)
 from penstock.registry.names import usable_name
 from penstock.signature import Signature
 
 log = logging.getLogger("penstock.registry")
 
-_STAGES = ("Production", "Staging", "Archived")
-
 # What the server's database holds as a version; anything else is not asked for.
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 _PAGE = 1000
-_MOST_PAGES = 1000
+_MAX_PAGES = 1000
 
 
 class MlflowRegistry(Registry):
@@ -91,21 +98,21 @@ class MlflowRegistry(Registry):
             for version in self._pages("model-versions/search", "model_versions"):
                 numbers.setdefault(str(version["name"]), []).append(int(version["version"]))
             found = [
-                _described(model, numbers.get(str(model["name"]), []))
+                registered_model(model, numbers.get(str(model["name"]), []))
                 for model in self._pages("registered-models/search", "registered_models")
-                if _tags(model).get("mlflow.prompt.is_prompt") != "true"
+                if tags_of(model).get("mlflow.prompt.is_prompt") != "true"
             ]
         return sorted(found, key=lambda model: model.name)
 
     def model(self, name: str) -> RegisteredModel:
         model = self._registered(name)
         with self._expected():
-            return _described(model, [int(v["version"]) for v in self._versions_of(name)])
+            return registered_model(model, [int(v["version"]) for v in self._versions_of(name)])
 
     def versions(self, name: str) -> list[ModelVersion]:
         with self._expected():
-            aliases = _aliases(self._registered(name))
-            found = [_version(data, aliases) for data in self._versions_of(name)]
+            aliases = aliases_and_stages(self._registered(name))
+            found = [model_version(data, aliases) for data in self._versions_of(name)]
         return sorted(found, key=lambda version: int(version.version))
 
     def version(self, name: str, version: str) -> ModelVersion:
@@ -117,27 +124,27 @@ class MlflowRegistry(Registry):
         except RegistryRefused:
             raise no_version(name, version) from None
         with self._expected():
-            return _version(answer["model_version"], _aliases(model))
+            return model_version(answer["model_version"], aliases_and_stages(model))
 
-    def resolve(self, name: str, alias: str = "production") -> ModelVersion:
+    def resolve(self, name: str, alias: str = PRODUCTION) -> ModelVersion:
         """One request where an alias of that name exists; gateways ask this every few seconds."""
         try:
             answer = self._server.get("registered-models/alias", name=name, alias=alias)
         except (RegistryRefused, RegistryNotFound):  # before MLflow 2.3 there were no aliases
             answer = {"model_version": self._by_stage(name, alias)}
         with self._expected():
-            return _complete(_version(answer["model_version"]), answer["model_version"])
+            return require_ready(model_version(answer["model_version"]), answer["model_version"])
 
-    def search(self, pattern: str, alias: str = "production") -> dict[str, str]:
+    def search(self, pattern: str, alias: str = PRODUCTION) -> dict[str, str]:
         """A page holds a thousand models. The filter is the server's; some of them know no more than a beginning."""
         beginning = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
         simple = re.fullmatch(r"[A-Za-z0-9 .\-]+", beginning)
         fields = {"filter": f"name LIKE '{beginning}%'"} if simple else {}
         with self._expected():
             found = [
-                (str(model["name"]), _aliases(model))
+                (str(model["name"]), aliases_and_stages(model))
                 for model in self._pages("registered-models/search", "registered_models", **fields)
-                if _tags(model).get("mlflow.prompt.is_prompt") != "true"
+                if tags_of(model).get("mlflow.prompt.is_prompt") != "true"
             ]
         return {name: named[alias] for name, named in found if alias in named and fnmatchcase(name, pattern)}
 
@@ -148,7 +155,7 @@ class MlflowRegistry(Registry):
             if not numbers:
                 raise ModelNotFound(f"Model {name!r} has no versions.")
             data = self._of_latest(model, str(max(numbers)))
-            return _complete(_version(data, _aliases(model)), data)
+            return require_ready(model_version(data, aliases_and_stages(model)), data)
 
     def history(self, name: str, alias: str | None = None) -> list[AliasMove]:
         raise Unsupported(
@@ -201,7 +208,7 @@ class MlflowRegistry(Registry):
         self.require_registering()
         raise AssertionError
 
-    def rollback(self, name: str, alias: str = "production", *, by: str, reason: str = "") -> AliasMove:
+    def rollback(self, name: str, alias: str = PRODUCTION, *, by: str, reason: str = "") -> AliasMove:
         raise Unsupported(
             "MLflow keeps no history of aliases, so there is nothing to go back along.",
             hint="Promote the version that it should name.",
@@ -221,10 +228,12 @@ class MlflowRegistry(Registry):
         reason: str,
     ) -> AliasMove:
         model = self._registered(name)
-        before = _true_aliases(model).get(alias)
+        before = own_aliases(model).get(alias)
         if to is None and before is None:
             raise self._only_a_stage(name, alias, model)
-        refuse_if_moved(name, alias, _aliases(model).get(alias), expected)  # MLflow has no transactions for it
+        refuse_if_moved(
+            name, alias, aliases_and_stages(model).get(alias), expected
+        )  # MLflow has no transactions for it
         with self._writing(name, to):
             if to is None:
                 self._server.send("DELETE", "registered-models/alias", name=name, alias=alias)
@@ -287,7 +296,7 @@ class MlflowRegistry(Registry):
     def _by_stage(self, name: str, alias: str) -> Mapping[str, Any]:
         with self._expected():
             model = self._registered(name)
-            aliases = _aliases(model)
+            aliases = aliases_and_stages(model)
             if alias not in aliases:
                 raise no_alias(name, alias, aliases)
             return self._of_latest(model, aliases[alias])
@@ -304,7 +313,7 @@ class MlflowRegistry(Registry):
             raise no_version(str(model["name"]), number) from None
 
     def _pages(self, path: str, key: str, **fields: str) -> Iterator[Mapping[str, Any]]:
-        for _ in range(_MOST_PAGES):
+        for _ in range(_MAX_PAGES):
             answer = self._server.get(path, max_results=_PAGE, **fields)
             yield from answer.get(key, ())
             token = answer.get("next_page_token")
@@ -339,8 +348,8 @@ class MlflowRegistry(Registry):
 
     @staticmethod
     def _only_a_stage(name: str, alias: str, model: Mapping[str, Any]) -> RegistryError:
-        if alias not in _aliases(model):
-            return no_alias(name, alias, _true_aliases(model))
+        if alias not in aliases_and_stages(model):
+            return no_alias(name, alias, own_aliases(model))
         return Unsupported(
             f"{alias!r} is a stage of model {name!r}, and no alias.",
             hint="In Python: mlflow.MlflowClient().transition_model_version_stage(NAME, VERSION, 'None')",
@@ -351,61 +360,3 @@ def open_mlflow(url: str, *, read_only: bool = False, cache: PackageCache) -> Ml
     """The tracking server at a URL, with the credentials that MLflow's own variables hold. Raises ConfigError."""
     server = MlflowRestClient(url, MlflowCredentials.from_environ(os.environ))
     return MlflowRegistry(server, cache, read_only=read_only)
-
-
-def _described(model: Mapping[str, Any], numbers: list[int]) -> RegisteredModel:
-    return RegisteredModel(
-        name=str(model["name"]),
-        created_at=_time(model["creation_timestamp"]),
-        latest=str(max(numbers)) if numbers else None,
-        versions=len(numbers),
-        aliases=dict(sorted(_aliases(model).items())),
-        tags=_tags(model),
-    )
-
-
-def _version(data: Mapping[str, Any], aliases: Mapping[str, str] | None = None) -> ModelVersion:
-    """`aliases` None: those that the answer itself names."""
-    number = str(data["version"])
-    names = data.get("aliases", ()) if aliases is None else (a for a, v in aliases.items() if v == number)
-    return ModelVersion(
-        name=str(data["name"]),
-        version=number,
-        source=str(data.get("source", "")),
-        created_at=_time(data["creation_timestamp"]),
-        description=str(data.get("description", "")),
-        run_id=str(data.get("run_id", "")),
-        registered_by=str(data.get("user_id", "")),
-        tags=_tags(data),
-        aliases=tuple(sorted(map(str, names))),
-    )
-
-
-def _complete(version: ModelVersion, data: Mapping[str, Any]) -> ModelVersion:
-    """Raises VersionNotFound where the server is still making the version, or failed to."""
-    status = data.get("status", "READY")
-    if status != "READY":
-        raise VersionNotFound(f"Version {version.version} of model {version.name!r} is not ready: {status}.")
-    return version
-
-
-def _true_aliases(model: Mapping[str, Any]) -> dict[str, str]:
-    return {str(a["alias"]): str(a["version"]) for a in model.get("aliases", ())}
-
-
-def _aliases(model: Mapping[str, Any]) -> dict[str, str]:
-    """Alias -> version; a stage counts as an alias of its name in small letters, unless there is one."""
-    stages = {
-        str(v["current_stage"]).lower(): str(v["version"])
-        for v in sorted(model.get("latest_versions", ()), key=lambda v: int(v["version"]))
-        if v.get("current_stage") in _STAGES
-    }
-    return {**stages, **_true_aliases(model)}
-
-
-def _tags(data: Mapping[str, Any]) -> dict[str, str]:
-    return {str(tag["key"]): str(tag.get("value", "")) for tag in data.get("tags", ())}
-
-
-def _time(milliseconds: Any) -> datetime:
-    return datetime.fromtimestamp(int(milliseconds) / 1000, UTC)

@@ -271,14 +271,14 @@ CASES = {**FRAMES, **ARRAYS, **PLAIN, **RAISED}
 
 
 def _deep(depth):
-    value = []
+    value: list[object] = []
     for _ in range(depth):
         value = [value]
     return value
 
 
 def _loop():
-    value = []
+    value: list[object] = []
     value.append(value)
     return value
 

@@ -47,7 +47,7 @@ class Echo(ChatModel):
 
 
 class Agent(ChatAgent):
-    def predict(self, messages: Any, context: Any = None, custom_inputs: Any = None) -> Any:
+    def predict(self, messages: Any, context: Any = None, custom_inputs: Any = None) -> Any:  # type: ignore[override]
         return {"messages": [{"role": "assistant", "content": messages[0].content, "id": "1"}]}
 
 
@@ -89,7 +89,9 @@ def test_an_agent_may_be_called_with_the_whole_request() -> None:
 @pytest.mark.parametrize("answer", [{"messages": [{"role": "assistant", "content": "x"}]}, "text", None])
 def test_an_answer_of_another_form(answer: Any) -> None:
     class Wrong(ChatAgent):
-        def predict(self, messages: Any, context: Any = None, custom_inputs: Any = None) -> Any:
+        def predict(  # type: ignore[override]
+            self, messages: Any, context: Any = None, custom_inputs: Any = None
+        ) -> Any:
             return answer
 
     with pytest.raises(MlflowException, match="must answer with a ChatAgentResponse, but gave a") as refused:
@@ -98,7 +100,8 @@ def test_an_answer_of_another_form(answer: Any) -> None:
 
 
 def test_base_classes_are_not_models_themselves() -> None:
-    for kind in (ChatModel, ChatAgent, ResponsesAgent):
+    kinds: tuple[Any, ...] = (ChatModel, ChatAgent, ResponsesAgent)
+    for kind in kinds:
         with pytest.raises(TypeError, match="abstract"):
             kind()
 
@@ -203,7 +206,7 @@ def test_items_of_an_answer_are_checked_by_their_type(item: Any, why: str) -> No
 
 def test_items_keep_the_fields_that_nobody_knows() -> None:
     item = {"type": "web_search_call", "query": "q"}
-    assert ResponsesAgentRequest(input=[item]).model_dump(exclude_none=True)["input"] == [item]  # type: ignore[list-item]
+    assert ResponsesAgentRequest(input=[item]).model_dump(exclude_none=True)["input"] == [item]
     assert ResponsesAgentStreamEvent(type="response.created", response={"id": "1"}).model_dump()["response"] == {
         "id": "1"
     }

@@ -140,7 +140,7 @@ def changed(path: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
     schema = json.loads(contents["schema.json"])
     change(schema)
     with ZipFile(path, "w") as archive:
-        for name, content in {**contents, "schema.json": json.dumps(schema)}.items():
+        for name, content in {**contents, "schema.json": json.dumps(schema).encode()}.items():
             archive.writestr(name, content)
     return path
 

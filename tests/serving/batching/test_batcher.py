@@ -98,6 +98,8 @@ class TestWhileBusy:
         for answer, table in zip(found, tables, strict=True):
             assert isinstance(answer.payload, Table)
             assert answer.payload.names == ("a", "b")
+            assert answer.payload.block is not None
+            assert table.block is not None
             assert np.array_equal(answer.payload.block, table.block)
 
 

@@ -98,15 +98,16 @@ documents = (
 
 def drive(body: bytes, signature: Signature | None) -> None:
     """As the gateway does: each step either works or raises an error of the caller's."""
+    message: str | None
     try:
         decoded = decode_json(body, signature)
     except (MalformedInput, SchemaViolation) as error:
-        refused = error
+        message = error.message
     else:
-        refused = None
-    if refused is not None:
-        assert 0 < len(refused.message) < 1500
-        orjson.dumps(refused.message)  # it can be sent
+        message = None
+    if message is not None:
+        assert 0 < len(message) < 1500
+        orjson.dumps(message)  # it can be sent
         return
     assert isinstance(decoded.payload, (Table, Tensors, Value))
     result = conform(decoded.payload, signature.inputs if signature else None, decoded.casting)

@@ -114,7 +114,7 @@ def test_clean_tables_are_settled_without_pandas(monkeypatch: pytest.MonkeyPatch
     from penstock.wire.mlflow import frames
 
     monkeypatch.setattr(frames, "read_document", lambda *_: pytest.fail("pandas was asked"))
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"d": 1, "f": 2.5, "l": 3, "i": 4, "b": True, "s": "x"},
         {"d": None, "f": 1, "l": 1, "i": 1, "b": False, "s": ""},
     ]
@@ -140,7 +140,8 @@ def test_models_of_arrays_never_need_pandas(monkeypatch: pytest.MonkeyPatch) -> 
         {"dataframe_records": [{"x": [1, 2]}]},
     ):
         assert read(document, schema, frames=False).payload.rows == 1
-    for document in ({"inputs": {"a": [1]}}, {"inputs": None}, {"inputs": [[1]]}, {"dataframe_split": {"data": []}}):
+    wrong: list[Any] = [{"inputs": {"a": [1]}}, {"inputs": None}, {"inputs": [[1]]}, {"dataframe_split": {"data": []}}]
+    for document in wrong:
         with pytest.raises((SchemaViolation, MalformedInput)):
             read(document, schema, frames=False)
 

@@ -166,12 +166,12 @@ class Deferred:
         self._waiting: deque[Future[None]] = deque()
         self._failed = False
 
-    def call(self, function: Callable[..., None], *arguments: Any) -> None:
+    def call(self, function: Callable[..., object], *arguments: Any) -> None:
         while len(self._waiting) >= _AHEAD or (self._waiting and self._waiting[0].done()):
             self._waiting.popleft().result()
         self._waiting.append(self._pool.submit(self._made, function, *arguments))
 
-    def _made(self, function: Callable[..., None], *arguments: Any) -> None:
+    def _made(self, function: Callable[..., object], *arguments: Any) -> None:
         if self._failed:
             return
         try:

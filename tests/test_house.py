@@ -1,0 +1,88 @@
+"""The house's style, where a machine can hold it: names, sizes, and that the tour of the code names what exists."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src" / "penstock"
+FILES = sorted(SOURCE.rglob("*.py"))
+MAX_LINES = 400
+MAX_FUNCTION_LINES = 60
+SAYS_NOTHING = {"base", "common", "helper", "helpers", "manager", "misc", "util", "utils"}
+
+RECORDED = {"mlflow_packages", "packages"}  # as their authors named their files
+
+# Classes that bear the names of MLflow's, since pickles and model files ask for them.
+STUBS = SOURCE / "flavors" / "python" / "mlflow_stubs"
+
+
+@cache
+def parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+def classes() -> dict[str, list[str]]:
+    """Name of every public class -> the files that define it."""
+    found = defaultdict(list)
+    for file in FILES:
+        if not file.is_relative_to(STUBS):
+            for node in ast.walk(parsed(file)):
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    found[node.name].append(str(file.relative_to(SOURCE)))
+    return found
+
+
+def test_no_public_class_name_occurs_twice() -> None:
+    assert {name: files for name, files in classes().items() if len(files) > 1} == {}
+
+
+def test_no_class_is_called_just_model() -> None:
+    assert "Model" not in classes()
+
+
+@pytest.mark.parametrize("folder", ["src", "tests", "loadtests", "docs", "helm"])
+def test_file_names_say_what_is_in_them(folder: str) -> None:
+    files = [file for file in (ROOT / folder).rglob("*.py") if not RECORDED & set(file.parts)]
+    assert [str(file.relative_to(ROOT)) for file in files if SAYS_NOTHING & set(file.stem.split("_"))] == []
+
+
+def test_files_are_short() -> None:
+    lengths = {str(file.relative_to(SOURCE)): len(file.read_text(encoding="utf-8").splitlines()) for file in FILES}
+    assert {file: length for file, length in lengths.items() if length > MAX_LINES} == {}
+
+
+def test_functions_fit_a_screen() -> None:
+    found = {}
+    for file in FILES:
+        for node in ast.walk(parsed(file)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                length = (node.end_lineno or node.lineno) - node.lineno + 1
+                if length > MAX_FUNCTION_LINES:
+                    found[f"{file.relative_to(SOURCE)}:{node.name}"] = length
+    assert found == {}
+
+
+def test_every_file_says_what_it_is_for() -> None:
+    silent = [
+        str(file.relative_to(SOURCE)) for file in FILES if file.read_text() and not ast.get_docstring(parsed(file))
+    ]
+    assert silent == []
+
+
+def test_the_tour_of_the_code_names_files_and_classes_that_exist() -> None:
+    """`name.py`, `folder/name.py`, `folder/` and `ClassName` in docs/architecture.md."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    words = set(re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", page, flags=re.MULTILINE | re.DOTALL)))
+    paths = [path for folder in ("src", "docs", "helm") for path in (ROOT / folder, *(ROOT / folder).rglob("*"))]
+    places = [f"/{path.relative_to(ROOT).as_posix()}/" for path in paths]
+    files = {word for word in words if re.fullmatch(r"[\w./]+(\.py|/)", word)}
+    assert {word for word in files if not any(f"/{word.strip('/')}/" in place for place in places)} == set()
+    names = {word for word in words if re.fullmatch(r"[A-Z][a-z]+(?:[A-Z]\w*)?", word)}
+    assert names - classes().keys() == set()
