@@ -25,6 +25,7 @@ from penstock.errors import (
     WorkerLost,
 )
 from penstock.flavors.python.mlflow_stubs import error_code_of
+from penstock.http.errors import ErrorAnswer, Header
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +103,16 @@ def body_of(error: BaseException, status: Status) -> bytes:
     if status is _INTERNAL:
         return error_body(status.error_code, "The server failed to answer. Its log says more, by the request id.")
     return error_body(status.error_code, str(error))
+
+
+def retry_after_of(error: BaseException) -> int | None:
+    """Seconds after which another try may help; None where waiting does not."""
+    return error.retry_after if isinstance(error, (Overloaded, ModelProcessLost)) else None
+
+
+def answer_of(error: BaseException, *headers: Header) -> ErrorAnswer:
+    """The answer to an error, with these headers beside its own."""
+    status = status_of(error)
+    after = retry_after_of(error)
+    own: tuple[Header, ...] = () if after is None else ((b"retry-after", str(after).encode()),)
+    return ErrorAnswer(status.http, body_of(error, status), (*headers, *own))
