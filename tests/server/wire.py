@@ -8,7 +8,9 @@ from typing import Any
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from penstock.http.connection.protocol import BoundedProtocol
+from penstock.http.connection.interface import Shortcuts
+from penstock.http.connection.protocol import BoundedProtocol, ServerLines
+from penstock.server.entry_point import EntryPoint
 
 
 class Wire(asyncio.Transport):
@@ -34,13 +36,17 @@ class Wire(asyncio.Transport):
 
 
 def connect(app: Any, *, keep_alive: int = 75) -> tuple[BoundedProtocol, Wire]:
-    """A new connection to an application, and what it writes to."""
+    """A new connection to an application, with the shortcuts that it brings, and what it writes to."""
+    shortcuts = app.shortcuts if isinstance(app, EntryPoint) else Shortcuts()
     config = Config(
         app, http=BoundedProtocol, ws="none", interface="asgi3", proxy_headers=False, log_config=None,
         timeout_keep_alive=keep_alive,
     )  # fmt: skip
     config.load()
-    protocol, wire = BoundedProtocol(config, ServerState(), {}, asyncio.get_running_loop()), Wire()
+    protocol = BoundedProtocol(
+        config, ServerState(), {}, asyncio.get_running_loop(), shortcuts=shortcuts, lines=ServerLines()
+    )
+    wire = Wire()
     protocol.connection_made(wire)
     return protocol, wire
 

@@ -10,7 +10,8 @@ from typing import Protocol, TypeVar
 from starlette.types import Message, Receive, Scope
 
 from penstock.errors import DeadlineExceeded, InputTooSlow, MalformedInput
-from penstock.http.bodies import ClientLeft, header
+from penstock.http.bodies import ClientLeft
+from penstock.http.headers import header
 
 # How long a request waits before somebody listens for its client going away; most are answered long before.
 LISTEN_AFTER = 0.05

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from time import time
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from penstock.http.bodies import header
+from penstock.http.headers import header
 from penstock.server.targets import PROTOCOL
 from penstock.serving.servable import Servable
 

@@ -9,36 +9,25 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Protocol, TypeAlias
 
-from penstock.access.tokens import BearerToken
-from penstock.http.bodies import InflightHold, any_header, declared_length, header, media_type
+from penstock.http.authorizer import Authorizer
+from penstock.http.connection.interface import ClientConnection
 from penstock.http.deadlines import LISTEN_AFTER, DeadlineSweep, timeout_of, too_late
 from penstock.http.events.request_event import CLIENT_LEFT, OnRequest, RequestWatch
+from penstock.http.headers import Head, any_header, declared_length, header, media_type
 from penstock.server.predict.request_record import RequestRecord, answer_media, failure_of
 from penstock.server.targets import invocation_target, request_id
+from penstock.serving.batching.admission import InflightHold
 from penstock.serving.batching.replies import Answer
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import Lease
-from penstock.wire.formats import encode
+from penstock.wire.formats import READERS, encode
 
 # The largest body that is taken, in bytes. Reading a larger one is work beside which a task is nothing.
 MAX_FAST_BYTES = 64 * 1024
 
 # Headers that make a request a case for the usual way.
 _UNUSUAL = frozenset({b"content-encoding", b"expect", b"transfer-encoding", b"upgrade"})
-
-# What `header` looks things up in: the part of an ASGI scope that it needs.
-Head: TypeAlias = dict[str, Any]
-
-
-class ClientConnection(Protocol):
-    """A connection, as far as an answer needs it."""
-
-    client: tuple[str, int] | None
-
-    def answer(self, status: int, lines: bytes, content: bytes, *, keep_alive: bool) -> None:
-        """Writes an answer, if anybody is there, and goes on to the next request."""
 
 
 @dataclass(slots=True)
@@ -58,19 +47,19 @@ class FastPath:
         self,
         gateway: Gateway,
         rounds: DeadlineSweep,
-        token: BearerToken,
+        access: Authorizer,
         *,
         timeout: float,
         max_body_bytes: int,
         nan_words: bool = False,
         observe: OnRequest | None = None,
     ) -> None:
-        self.rounds = rounds
+        self._rounds = rounds
         self._gateway = gateway
         self._timeout = timeout
         self._most_bytes = min(MAX_FAST_BYTES, max_body_bytes)
         self._nan_words = nan_words
-        self._token = token
+        self._access = access
         self._observe = observe
         self._unserved = gateway.metrics.version("", "")
 
@@ -90,14 +79,15 @@ class FastPath:
         since it goes wrong there again, and is answered."""
         began = perf_counter()
         start, head, gateway = held.start, held.head, self._gateway
-        if gateway.draining or not self._token.admits(head):
+        name = held.target.get("name")
+        if gateway.draining or not self._access.admits(head, "predict", name):
             return None
-        servable = gateway.peek(held.target.get("name"), held.target.get("version"))
+        servable = gateway.peek(name, held.target.get("version"))
         if servable is None:
             return None
         try:
             media, wanted, seconds = (
-                media_type(head),
+                media_type(head, READERS),
                 answer_media(head),
                 timeout_of(head, servable.timeout or self._timeout),
             )
@@ -121,7 +111,7 @@ class FastPath:
             lease.__exit__(None, error, None)
             return None
         write = (wanted, request.wrapped, self._nan_words)
-        return FastCycle(call, reply, write, start + seconds, line, lease, hold, self.rounds)
+        return FastCycle(call, reply, write, start + seconds, line, lease, hold, self._rounds)
 
 
 class _NoEvent:

@@ -7,33 +7,25 @@ version is leased, so that a slow client never holds one; the lease spans the re
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from time import perf_counter
 
 from starlette.types import Receive, Scope, Send
 
-from penstock.access.tokens import BearerToken
 from penstock.errors import Overloaded
-from penstock.http.bodies import (
-    ClientLeft,
-    InflightHold,
-    answer_unread,
-    declared_length,
-    header,
-    media_type,
-    read_body,
-    unpack,
-)
+from penstock.http.bodies import ClientLeft, answer_unread, read_body
 from penstock.http.deadlines import DeadlineSweep, RequestDeadline, timeout_of
 from penstock.http.events.request_event import CLIENT_LEFT, OnRequest, RequestWatch
-from penstock.server.connection.fast_path import FastPath
-from penstock.server.connection.load_shedder import LoadShedder
+from penstock.http.headers import declared_length, header, media_type
+from penstock.http.unpacking import Unpacker
 from penstock.server.predict.request_record import RequestRecord, answer_media, failure_of
 from penstock.server.targets import request_id
+from penstock.serving.batching.admission import InflightHold
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import Servable
-from penstock.wire.formats import encode
+from penstock.wire.formats import READERS, encode
 from penstock.wire.mlflow.body_reader import LibraryWanted
 
 TIMEOUT = 60.0
@@ -54,33 +46,25 @@ class Invocations:
     def __init__(
         self,
         gateway: Gateway,
+        sweep: DeadlineSweep,
+        unpacker: Unpacker,
         *,
         max_body_bytes: int,
         timeout: float = TIMEOUT,
         nan_words: bool = False,
-        token: BearerToken | None = None,
+        on_overload: Callable[[], None] = lambda: None,
         observe: OnRequest | None = None,
     ) -> None:
-        """`token` is for the short cuts, which come before anybody else could ask for it. `observe` is told of every
-        request."""
-        token = token or BearerToken()
+        """`on_overload` is called for every request that there is no room for, `observe` is told of every request."""
         self._gateway = gateway
         self._nan_words = nan_words
         self._timeout = timeout
         self._max_body_bytes = max_body_bytes
         self._unserved = gateway.metrics.version("", "")
-        self._rounds = DeadlineSweep()
+        self._sweep = sweep
+        self._unpacker = unpacker
+        self._on_overload = on_overload
         self._observe = observe
-        self.refusals = LoadShedder(gateway, timeout, token, observe)
-        self.straight = FastPath(
-            gateway,
-            self._rounds,
-            token,
-            timeout=timeout,
-            max_body_bytes=max_body_bytes,
-            nan_words=nan_words,
-            observe=observe,
-        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = RequestRecord(perf_counter(), request_id(header(scope, b"x-request-id")), self._unserved)
@@ -104,7 +88,7 @@ class Invocations:
                 failure.headers,
             )
             if isinstance(error, Overloaded):
-                self.refusals.alert()
+                self._on_overload()
             if status == 413:
                 headers.append((b"connection", b"close"))
                 work.unread = False
@@ -124,7 +108,7 @@ class Invocations:
     async def _handle(self, call: RequestRecord, work: _Work) -> tuple[bytes, str]:
         """The answer's body and media type. Raises ClientLeft and every PenstockError that a request may meet."""
         scope, receive = work.scope, work.receive
-        media = media_type(scope)
+        media = media_type(scope, READERS)
         wanted = answer_media(scope)
         path = scope["path_params"]
         name, version = path.get("name"), path.get("version")
@@ -134,13 +118,13 @@ class Invocations:
         self._gateway.admit(servable, seconds, declared_length(scope))
         call.servable = None
         deadline = call.start + seconds
-        patience = RequestDeadline(receive, deadline, call.start, self._rounds)
+        patience = RequestDeadline(receive, deadline, call.start, self._sweep)
         hold = InflightHold(self._gateway)
         try:
             body = await read_body(scope, receive, self._max_body_bytes, hold)
             work.unread = patience.reading = False
             if header(scope, b"content-encoding") is not None:
-                body = await unpack(scope, body, self._max_body_bytes, hold)
+                body = await self._unpacker.unpack(scope, body, self._max_body_bytes, hold)
             call.servable = servable = self._gateway.find(name, version)
             with servable.lease():
                 return await self._answer(call, servable, media, body, wanted, patience, deadline)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from starlette.types import Scope
 
 from penstock.errors import ModelProcessLost, Overloaded, PenstockError, PredictError
-from penstock.http.bodies import header
 from penstock.http.events.request_event import RequestWatch
+from penstock.http.headers import header
 from penstock.metrics import VersionMetrics
 from penstock.server.statuses import body_of, status_of
 from penstock.server.targets import PROTOCOL

@@ -10,9 +10,12 @@ import asyncio
 import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from penstock.errors import InputTooSlow, Overloaded, PenstockError
-from penstock.http.bodies import NAMED, ClientLeft, InflightHold, declared_length, read_body
-from penstock.server.statuses import body_of, status_of
+from penstock.errors import InputTooSlow, PenstockError
+from penstock.http.bodies import ClientLeft, read_body
+from penstock.http.errors import CLOSE
+from penstock.http.headers import NAMED, declared_length
+from penstock.server.statuses import answer_of
+from penstock.serving.batching.admission import InflightHold
 from penstock.serving.gateway import Gateway
 
 
@@ -32,7 +35,7 @@ class VertexPredictions:
         except ClientLeft:
             return
         except PenstockError as error:
-            await _refuse(send, error)
+            await answer_of(error, CLOSE).send(send)  # the body is left unread
             return
         left: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -55,20 +58,6 @@ class VertexPredictions:
             raise InputTooSlow("The body was not there in time.") from None
         finally:
             hold.release()
-
-
-async def _refuse(send: Send, error: PenstockError) -> None:
-    status = status_of(error)
-    content = body_of(error, status)
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(content)).encode()),
-        (b"connection", b"close"),  # the body is left unread
-    ]
-    if isinstance(error, Overloaded):
-        headers.append((b"retry-after", str(error.retry_after).encode()))
-    await send({"type": "http.response.start", "status": status.http, "headers": headers})
-    await send({"type": "http.response.body", "body": content})
 
 
 def _in_our_words(body: bytes) -> bytes:
