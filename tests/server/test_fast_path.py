@@ -17,8 +17,8 @@ from penstock.errors import PredictError
 from penstock.payload import Payload
 from penstock.server.connection.fast_path import MAX_FAST_BYTES, FastCycle
 from server.asgi import Bench
-from server.wire import answers, connect, request
 from serving.fakes import FakePredictor, settle, until
+from support.wire import answers, connect, request
 
 BODY = json.dumps({"inputs": [[1, 2, 3]]}).encode()
 

@@ -15,8 +15,8 @@ from penstock.server.app import make_app
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import Servable
 from penstock.serving.served_model import ServedModel
-from server.wire import connect
 from serving.fakes import until
+from support.wire import connect
 
 BODY = b'{"inputs": [[1, 2, 3]]}'
 

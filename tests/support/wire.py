@@ -74,3 +74,28 @@ def answers(written: bytes) -> list[tuple[str, dict[str, str], bytes]]:
         found.append((status, kept, written[:length]))
         written = written[length:]
     return found
+
+
+REQUEST = b"POST /x HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n\r\nabc"
+
+
+class Talk:
+    """One connection to an application that answers when told, and reads a body only if asked to."""
+
+    def __init__(self, *, keep_alive: int = 75) -> None:
+        self.answer = asyncio.Event()
+        self.started = 0
+        self.protocol, self.wire = connect(self._app, keep_alive=keep_alive)
+
+    async def _app(self, scope: Any, receive: Any, send: Any) -> None:
+        self.started += 1
+        await self.answer.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    def sweeps_until_closed(self, most: int = 100) -> int:
+        for number in range(1, most + 1):
+            self.protocol.sweep()
+            if self.wire.closed:
+                return number
+        return 0
