@@ -23,8 +23,8 @@ from penstock.payload import some
 
 log = logging.getLogger("penstock.server")
 
-# How long a thread may have the interpreter while another one wants it. A forest takes and leaves it a hundred times a
-# batch; with Python's 5 ms each time, an event loop that is busy turning callers away would starve the model.
+# How long a thread may keep the interpreter while another one waits for it. A forest takes and releases it a hundred
+# times a batch; with Python's 5 ms each time, an event loop that is busy refusing requests would starve the model.
 _SWITCH_SECONDS = 0.0001
 
 # How long uvicorn sleeps between two ticks.
@@ -73,7 +73,7 @@ def url_of(bound: socket.socket) -> str:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, told when to stop by us: the first signal drains, a second one stops at once."""
+    """uvicorn's server with signals of its own: the first one drains, a second one stops at once."""
 
     signals: tuple[signal.Signals, ...] = (signal.SIGTERM, signal.SIGINT)
 
@@ -114,11 +114,11 @@ class Server(uvicorn.Server):
         if self._signals > 1:
             self.force_exit = self.should_exit = True
             return
-        # Ctrl-C is a person at a terminal; SIGTERM an orchestrator, whose routers need time to look elsewhere.
+        # Ctrl-C is a person at a terminal; SIGTERM is an orchestrator, whose routers need time to notice.
         self.drain(self._drain_delay if number == signal.SIGTERM else 0.0)
 
     def drain(self, delay: float) -> None:
-        """Not ready from now on; stops after `delay` seconds. Asked again, it has begun already."""
+        """Not ready from now on; stops after `delay` seconds. A second call changes nothing."""
         if self._service.draining:
             return
         log.info("Draining: not ready from now on%s.", f", accepting for {delay:g} s more" if delay else "")
@@ -128,7 +128,7 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """uvicorn calls this ten times a second, as far as the loop lets it."""
         now = perf_counter()
-        if counter:  # the first call comes by itself
+        if counter:  # the first call has no tick before it
             self._service.metrics.loop_lag.observe(max(0.0, now - self._ticked - _TICK_SECONDS))
         if counter % int(10 * SWEEP_EVERY) == 0:
             for connection in list(self.server_state.connections):
@@ -139,7 +139,7 @@ class Server(uvicorn.Server):
         return ended
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Finishes what is in flight; what is not done in time is given up, as uvicorn does with its tasks."""
+        """Finishes what is in flight; what is not done in time is cancelled, as uvicorn does with its tasks."""
         await super().shutdown(sockets)
         for connection in list(self.server_state.connections):
             if isinstance(connection, BoundedProtocol):
@@ -165,7 +165,7 @@ async def serve(
     own.
 
     `on_ready` is called with the URL once every model is loaded, which may be long after the start where a registry is
-    away; that is said then. Raises what loading raises, with the socket closed.
+    unreachable; the log says so then. Raises what loading raises, with the sockets closed.
     """
     server = Server(app, service, options)
     sockets = [bound] if admin is None else [bound, admin]
@@ -197,6 +197,6 @@ async def _start(service: Service, start: Callable[[], Awaitable[None]], url: st
 
 
 def say_if_waiting(url: str, names: list[str]) -> None:
-    """For whoever waits for the line that says where it serves: it comes when the rest is loaded."""
+    """Explains why the line that says where it serves is not there yet: it comes when the rest is loaded."""
     if names:
         log.warning("Listening on %s, not ready yet: waiting for %s.", url, some(names))

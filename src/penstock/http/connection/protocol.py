@@ -1,9 +1,9 @@
 """uvicorn's HTTP protocol, with bounds on what a client may send before it is a request.
 
-The bodies of requests, and how long they take, are bounded where they are read; this is for the rest: heads without an
-end, heads that never come, requests sent ahead by the thousand, and connections on which nothing happens.
+The bodies of requests, and how long they take, are bounded where they are read. Bounded here are heads without an end,
+heads that never come, requests sent ahead by the thousand, and connections on which nothing happens.
 
-It also goes on in HTTP/1.1 where a client offers another protocol, as HTTP/2 (`Upgrade: h2c`): the parser ends there.
+Where a client offers another protocol, as HTTP/2 (`Upgrade: h2c`), the parser stops; it continues in HTTP/1.1.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_HEAD_BYTES = 64 * 1024
 # Requests that a connection may have sent ahead of the one that is being answered.
 MAX_AHEAD = 64
 
-# Seconds between two sweeps, for a head to be complete, and for the rest of a body whose answer is out already.
+# Seconds between two sweeps, for a head to be complete, and for the rest of a body that is answered already.
 SWEEP_EVERY = 5.0
 HEAD_SECONDS = 15.0
 REST_SECONDS = 30.0
@@ -52,7 +52,7 @@ class ServerLines:
 
 
 class ConnectionStage(IntEnum):
-    """What of a request has come last."""
+    """Which part of a request came last."""
 
     NOTHING = 0
     HEAD = 1
@@ -69,8 +69,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._sweep = shortcuts.sweep
         self._lines = lines
         # The mutable state beside uvicorn's: what is coming, the bytes of its head, sweeps since anything began;
-        # whether what comes is thrown away, since its answer is out; the request whose body decides which path it
-        # takes, and the one that is on the fast path.
+        # whether the rest of a body is discarded, since its answer is sent; the request whose body decides its path,
+        # and the one that is on the fast path.
         self.stage = ConnectionStage.NOTHING
         self._head_bytes = 0
         self._sweeps = 0
