@@ -6,8 +6,9 @@ the test that every path is documented.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from starlette.routing import Route
@@ -21,34 +22,45 @@ class PathMatcher:
 
     def __init__(self, *templates: str) -> None:
         self._constant = frozenset(t for t in templates if "{" not in t)
-        self._by_length: dict[int, list[tuple[str, ...]]] = {}
+        self._by_length: dict[int, list[_Template]] = {}
         for template in templates:
             if template not in self._constant:
-                segments = tuple(template.split("/"))
-                self._by_length.setdefault(len(segments), []).append(segments)
+                segments = template.split("/")
+                self._by_length.setdefault(len(segments), []).append(_Template.of(segments))
 
     def match(self, path: str) -> dict[str, str] | None:
         """The parameters of a path, none for a template without any; None for a path that follows no template."""
         if path in self._constant:
             return {}
-        given = path.split("/")
-        for segments in self._by_length.get(len(given), ()):
-            found = _parameters(segments, given)
-            if found is not None:
-                return found
+        segments = path.split("/")
+        for template in self._by_length.get(len(segments), ()):
+            if template.literals_of(segments) == template.literals:
+                found = {}
+                for name, place in template.parameters:
+                    if not segments[place]:
+                        break
+                    found[name] = segments[place]
+                else:
+                    return found
         return None
 
 
-def _parameters(segments: tuple[str, ...], given: list[str]) -> dict[str, str] | None:
-    found = {}
-    for segment, value in zip(segments, given, strict=True):
-        if segment[:1] == "{":
-            if not value:
-                return None
-            found[segment[1:-1]] = value
-        elif segment != value:
-            return None
-    return found
+@dataclass(frozen=True, slots=True)
+class _Template:
+    """A template for paths of as many segments. It is matched for every prediction, hence by two comparisons: the
+    literals of a path, picked by `literals_of`, are its own `literals`; `parameters` are names with their places."""
+
+    literals_of: Callable[[list[str]], tuple[str, ...]]
+    literals: tuple[str, ...]
+    parameters: tuple[tuple[str, int], ...]
+
+    @classmethod
+    def of(cls, segments: list[str]) -> _Template:
+        parameters = tuple((text[1:-1], place) for place, text in enumerate(segments) if text[:1] == "{")
+        taken = {place for _, place in parameters}
+        # The first segment, which is empty, is picked twice: of one item alone, itemgetter makes no tuple.
+        pick = itemgetter(0, *(place for place in range(len(segments)) if place not in taken))
+        return cls(pick, pick(segments), parameters)
 
 
 @dataclass(frozen=True, slots=True)
