@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from starlette.types import Message, Receive, Scope, Send
 
 from penstock.errors import InputTooLarge, MalformedInput, UnsupportedMedia
 from penstock.serving.gateway import Gateway
-from penstock.wire.formats import JSON, READERS
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 
@@ -30,6 +29,8 @@ _LINGER_SECONDS = 1.0
 
 # Where a request's headers are kept by name: a handful are looked up of each.
 NAMED = "penstock.headers"
+
+JSON = "application/json"
 
 
 class ClientLeft(Exception):
@@ -230,16 +231,17 @@ _UNPACKERS: dict[str, Callable[[bytes, int], bytes]] = {
 }
 
 
-def media_type(scope: Scope) -> str:
-    """The body's type, JSON where none is given. Raises UnsupportedMedia for types and charsets not read."""
+def media_type(scope: Scope, readable: Iterable[str]) -> str:
+    """The body's type, JSON where none is given. Raises UnsupportedMedia for a type that is not `readable`, and for
+    parameters and charsets that are not read."""
     given = header(scope, b"content-type")
     if not given or given == b"application/json":
         return JSON
     kind, *parameters = given.decode("latin-1").split(";")
     kind = kind.strip().lower()
-    if kind not in READERS:
+    if kind not in readable:
         raise UnsupportedMedia(
-            f"Bodies of type {_shown(kind.encode())} are not read.", hint=f"Send {', '.join(READERS)}."
+            f"Bodies of type {_shown(kind.encode())} are not read.", hint=f"Send {', '.join(readable)}."
         )
     for parameter in parameters:
         name, _, value = parameter.partition("=")

@@ -12,16 +12,21 @@ from starlette.types import ASGIApp
 from penstock.access.tokens import BearerToken
 from penstock.errors import PenstockError
 from penstock.http.bodies import MAX_BODY_BYTES
+from penstock.http.deadlines import DeadlineSweep
 from penstock.http.events.request_event import OnRequest
 from penstock.server.admin.docs import docs_routes
 from penstock.server.admin.models import model_routes
 from penstock.server.admin.openapi import openapi_routes
 from penstock.server.admin.probes import metrics_routes, probe_routes
+from penstock.server.connection.fast_path import FastPath
+from penstock.server.connection.load_shedder import LoadShedder
 from penstock.server.entry_point import EntryPoint
-from penstock.server.predict.mlflow import TIMEOUT, Invocations
-from penstock.server.predict.vertex import VertexPredictions
+from penstock.server.predict.endpoint import PredictEndpoint
+from penstock.server.predict.pipeline import TIMEOUT, Pipeline
 from penstock.server.statuses import body_of, error_body, status_of
 from penstock.serving.gateway import Gateway
+from penstock.wire.mlflow.codec import MlflowProtocol
+from penstock.wire.mlflow.vertex import VertexProtocol
 
 INVOCATION_PATHS = ("/invocations", "/models/{name}/invocations", "/models/{name}/versions/{version}/invocations")
 
@@ -43,15 +48,16 @@ def make_app(
     `admin_port` is set, metrics, model listings and docs are answered on connections to that port alone. The routes are
     more paths for predictions and for the question whether it is ready. `observe` is told of every prediction."""
     bearer = BearerToken(token)
-    invocations = Invocations(
-        gateway, max_body_bytes=max_body_bytes, timeout=timeout, nan_words=nan_words, token=bearer, observe=observe
-    )
+    pipeline = Pipeline(gateway, timeout=timeout, observe=observe)
+    mlflow = MlflowProtocol(nan_words=nan_words)
+    sweep = DeadlineSweep()
+    invocations = PredictEndpoint(pipeline, mlflow, sweep, max_body_bytes=max_body_bytes)
     public = [
         *(Route(path, invocations, methods=["POST"]) for path in INVOCATION_PATHS),
         *probe_routes(gateway, health_route),
     ]
     if predict_route is not None:
-        vertex = VertexPredictions(invocations, gateway, max_body_bytes=max_body_bytes, timeout=timeout)
+        vertex = PredictEndpoint(pipeline, VertexProtocol(nan_words=nan_words), sweep, max_body_bytes=max_body_bytes)
         public.insert(0, Route(predict_route, vertex, methods=["POST"]))
     rest = [*model_routes(gateway), *openapi_routes(gateway), *docs_routes(), *metrics_routes(gateway)]
     return EntryPoint(
@@ -59,6 +65,8 @@ def make_app(
         invocations,
         gateway,
         bearer,
+        fast_path=FastPath(pipeline, mlflow, sweep, bearer, max_body_bytes=max_body_bytes),
+        load_shedder=LoadShedder(pipeline, mlflow, bearer),
         public=_application(public),
         admin_port=admin_port,
         open_paths={health_route} if health_route else set(),

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Set
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from penstock.access.tokens import BearerToken
-from penstock.server.predict.mlflow import Invocations
+from penstock.server.connection.fast_path import FastPath
+from penstock.server.connection.load_shedder import LoadShedder
 from penstock.server.statuses import error_body
 from penstock.server.targets import invocation_target
 from penstock.serving.gateway import Gateway
@@ -26,17 +27,19 @@ class EntryPoint:
     def __init__(
         self,
         app: ASGIApp,
-        invocations: Invocations,
+        invocations: ASGIApp,
         gateway: Gateway,
         token: BearerToken,
         *,
+        fast_path: FastPath,
+        load_shedder: LoadShedder,
         public: ASGIApp | None = None,
         admin_port: int | None = None,
         open_paths: Set[str] = frozenset(),
     ) -> None:
-        # The short cuts of the HTTP protocol.
-        self.refusals = invocations.refusals
-        self.straight = invocations.straight
+        # What the HTTP connection asks before there is an ASGI request.
+        self.refusals = load_shedder
+        self.straight = fast_path
         self._app = app
         self._public = public or app
         self._admin_port = admin_port

@@ -5,8 +5,6 @@ from __future__ import annotations
 import secrets
 from itertools import count
 
-PROTOCOL = "invocations"
-
 _ALLOWED_IN_ID = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/+=@")
 
 # Ids of our own: a random beginning for the process, then a count.

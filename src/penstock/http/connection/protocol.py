@@ -170,6 +170,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def wake(self) -> None:
         """A body that takes its time is the usual way's."""
         if self._held is not None:
+            if self._straight is not None:
+                self._straight.give_up()
             self._go_usual_way()
 
     def on_body(self, body: bytes) -> None:
