@@ -20,12 +20,14 @@ from penstock.http.unpacking import Unpacker
 from penstock.server.connection.fast_path import FastPath
 from penstock.server.connection.load_shedder import LoadShedder
 from penstock.server.entry_point import EntryPoint
-from penstock.server.predict.mlflow import TIMEOUT, Invocations
-from penstock.server.predict.vertex import VertexPredictions
+from penstock.server.predict.endpoint import PredictEndpoint
+from penstock.server.predict.pipeline import TIMEOUT, Pipeline
 from penstock.server.routes import make_routes
 from penstock.server.statuses import answer_of, error_body
 from penstock.server.targets import DEFAULT_INVOCATIONS
 from penstock.serving.gateway import Gateway
+from penstock.wire.mlflow.codec import MlflowProtocol
+from penstock.wire.mlflow.vertex import VertexProtocol
 
 
 def make_app(
@@ -49,32 +51,20 @@ def make_app(
     """
     access = Authorizer(BearerTokens.static(token))
     sweep, unpacker = DeadlineSweep(), Unpacker()
-    load_shedder = LoadShedder(gateway, timeout, access, observe)
-    fast_path = FastPath(
-        gateway,
-        sweep,
-        access,
-        timeout=timeout,
-        max_body_bytes=max_body_bytes,
-        nan_words=nan_words,
-        observe=observe,
-    )
-    invocations = Invocations(
-        gateway,
-        sweep,
-        unpacker,
-        max_body_bytes=max_body_bytes,
-        timeout=timeout,
-        nan_words=nan_words,
-        on_overload=load_shedder.alert,
-        observe=observe,
-    )
+    pipeline = Pipeline(gateway, timeout=timeout, observe=observe)
+    mlflow, vertex = MlflowProtocol(nan_words=nan_words), VertexProtocol(nan_words=nan_words)
+    invocations = PredictEndpoint(pipeline, mlflow, sweep, unpacker, max_body_bytes=max_body_bytes)
     routes = make_routes(
         gateway,
         invocations,
         predict_route=predict_route,
-        platform_predictions=VertexPredictions(invocations, gateway, max_body_bytes=max_body_bytes, timeout=timeout),
+        platform_predictions=PredictEndpoint(pipeline, vertex, sweep, unpacker, max_body_bytes=max_body_bytes),
         health_route=health_route,
+    )
+    shortcuts = Shortcuts(
+        FastPath(pipeline, mlflow, sweep, access, max_body_bytes=max_body_bytes),
+        LoadShedder(pipeline, mlflow, access),
+        sweep,
     )
     return EntryPoint(
         _dispatcher(routes.routes(admin=True)),
@@ -84,7 +74,7 @@ def make_app(
         routes,
         public=_dispatcher(routes.routes(admin=False)),
         admin_port=admin_port,
-        shortcuts=Shortcuts(fast_path, load_shedder, sweep),
+        shortcuts=shortcuts,
         on_close=unpacker.close,
     )
 

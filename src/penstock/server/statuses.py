@@ -37,7 +37,7 @@ class Status:
     outcome: str
 
 
-_INTERNAL = Status(500, "INTERNAL_ERROR", "internal")
+INTERNAL = Status(500, "INTERNAL_ERROR", "internal")
 
 _TABLE: dict[type[PenstockError], Status] = {
     MalformedInput: Status(400, "BAD_REQUEST", "client_error"),
@@ -91,7 +91,7 @@ def status_of(error: BaseException) -> Status:
     for kind in type(error).__mro__:
         if kind in _TABLE:
             return _TABLE[kind]
-    return _INTERNAL
+    return INTERNAL
 
 
 def error_body(error_code: str, message: str) -> bytes:
@@ -100,7 +100,7 @@ def error_body(error_code: str, message: str) -> bytes:
 
 def body_of(error: BaseException, status: Status) -> bytes:
     """The JSON body; what went wrong inside Penstock itself is for the log, not for the caller."""
-    if status is _INTERNAL:
+    if status is INTERNAL:
         return error_body(status.error_code, "The server failed to answer. Its log says more, by the request id.")
     return error_body(status.error_code, str(error))
 

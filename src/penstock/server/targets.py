@@ -7,8 +7,6 @@ from itertools import count
 
 from penstock.http.routes import PathMatcher
 
-PROTOCOL = "invocations"
-
 # The paths that predictions are asked of: of the default model, of a model, of one of its versions.
 DEFAULT_INVOCATIONS = "/invocations"
 MODEL_INVOCATIONS = "/models/{name}/invocations"

@@ -49,6 +49,9 @@ class FastHandler(Protocol[P]):
     def begin(self, pending: P, connection: ClientConnection, /) -> OpenCycle | None:
         """The body is there: begins to answer. None for the slow path."""
 
+    def give_up(self) -> None:
+        """A body that was waited for takes too long: its request is for the slow path."""
+
 
 class Shedder(Protocol):
     """Refuses requests that there is no room for, from their head alone."""

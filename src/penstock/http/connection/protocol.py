@@ -176,6 +176,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def wake(self) -> None:
         """A body that takes its time is for the slow path."""
         if self._pending is not None:
+            if self._fast_path is not None:
+                self._fast_path.give_up()
             self._take_slow_path()
 
     def on_body(self, body: bytes) -> None:

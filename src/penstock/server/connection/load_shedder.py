@@ -13,15 +13,12 @@ from time import perf_counter
 from penstock.errors import Overloaded
 from penstock.http.authorizer import Authorizer
 from penstock.http.bodies import LEFT_UNREAD
-from penstock.http.events.request_event import OnRequest, refused
 from penstock.http.headers import Head, any_header, header
+from penstock.server.predict.pipeline import Pipeline
 from penstock.server.statuses import answer_of
-from penstock.server.targets import PROTOCOL, invocation_target, request_id
-from penstock.serving.gateway import Gateway
+from penstock.server.targets import invocation_target
 from penstock.serving.servable import Servable
-
-# After a refusal on the slow path, heads are looked at for so long; else it would cost every request something.
-_ALERT_SECONDS = 0.25
+from penstock.wire.interface import WireProtocol
 
 # How long one refusal is repeated to everybody.
 _REPEAT_SECONDS = 0.01
@@ -44,24 +41,20 @@ class _Refusal:
 
 
 class LoadShedder:
-    """`timeout` is the seconds that a request may take unless it says so; `observe` is told of every refusal."""
+    """Refuses requests of one protocol while the pipeline is overloaded."""
 
-    def __init__(self, gateway: Gateway, timeout: float, access: Authorizer, observe: OnRequest | None = None) -> None:
-        self._gateway = gateway
+    def __init__(self, pipeline: Pipeline, protocol: WireProtocol, access: Authorizer) -> None:
+        self._pipeline = pipeline
+        self._protocol = protocol
+        self._gateway = pipeline.gateway
         self._access = access
-        self._timeout = timeout
-        self._observe = observe
-        # The whole mutable state: until when to look at heads at all, and the last refusal.
-        self._until = 0.0
+        # The whole mutable state: the last refusal.
         self._last: _Refusal | None = None
-
-    def alert(self) -> None:
-        """A request was refused on the slow path: there may be a crowd."""
-        self._until = perf_counter() + _ALERT_SECONDS
 
     @property
     def alerted(self) -> bool:
-        return self._until > perf_counter()
+        """Whether it is worth asking."""
+        return self._pipeline.overloaded
 
     def refuse(self, url: bytes, headers: list[tuple[bytes, bytes]]) -> bytes | None:
         """The answer to a POST from its `content-type` line on, if there is no room for it; None for the slow path."""
@@ -79,12 +72,12 @@ class LoadShedder:
         refusal = self._refusal(servable, int(length))
         if refusal is None:
             return None
-        servable.metrics.overloaded[refusal.limit].inc()
-        servable.metrics.outcomes[PROTOCOL, "rejected"].inc()
-        id = request_id(header(head, b"x-request-id"))
-        if self._observe is not None:
-            self._observe(refused(servable, id, head, int(length), len(refusal.content)))
-        return b"%bx-request-id: %b\r\n%b\r\n%b" % (refusal.lines, id, servable.header_lines, refusal.content)
+        record = self._pipeline.open(self._protocol, perf_counter(), head)
+        record.bind(servable)
+        record.count_shed(refusal.limit, len(refusal.content))
+        assert record.binding is not None
+        lines = record.binding.header_lines
+        return b"%bx-request-id: %b\r\n%b\r\n%b" % (refusal.lines, record.request_id, lines, refusal.content)
 
     def _refusal(self, servable: Servable, declared: int) -> _Refusal | None:
         """Why there is no room, if there is none. It is made anew only now and then: a crowd gets the same one."""
@@ -94,10 +87,10 @@ class LoadShedder:
         if full and last is not None and last.servable is servable and now < last.until:
             return last
         try:
-            self._gateway.admit(servable, servable.timeout or self._timeout, declared)
+            self._gateway.admit(servable, self._pipeline.timeout_of(servable), declared)
         except Overloaded as error:
             answer = answer_of(error, _NO_SNIFF)
             self._last = _Refusal(servable, error.limit, answer.lines, answer.content, now + _REPEAT_SECONDS)
-            self._until = now + _ALERT_SECONDS
+            self._pipeline.note_overload()
             return self._last
         return None
