@@ -11,7 +11,8 @@ import yaml
 from penstock.cli import _COMMANDS
 from penstock.config import Settings, per_model_settings, variable_of
 from penstock.metrics import DISPATCH_REASONS, LIMITS, LOAD_STAGES, OUTCOMES, STAGES, Metrics
-from penstock.server.app import INVOCATION_PATHS
+from penstock.server.app import make_app
+from penstock.serving.gateway import Gateway
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -35,10 +36,10 @@ def test_every_metric_and_label_value_is_documented() -> None:
 
 
 def test_every_endpoint_is_documented() -> None:
-    probes = ["/ping", "/health", "/livez", "/readyz", "/version", "/metrics"]
-    paths = ["/models", "/models/{name}", "/openapi.json", "/docs", *probes]
+    paths = {endpoint.path for endpoint in make_app(Gateway([], Metrics(process=False))).routes}
+    assert len(paths) > 10
     page = (ROOT / "docs" / "serving.md").read_text().partition("## Endpoints")[2].partition("\n## ")[0]
-    for path in (*INVOCATION_PATHS, *paths):
+    for path in paths - {"/docs/docs.css", "/docs/docs.js"}:  # files of the page
         assert f"{path}`" in page, path
 
 

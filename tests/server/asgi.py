@@ -62,6 +62,7 @@ class Bench:
 
     async def close(self) -> None:
         await self.gateway.close()
+        self.app.close()
 
 
 class Exchange:

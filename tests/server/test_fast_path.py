@@ -17,8 +17,8 @@ from penstock.errors import PredictError
 from penstock.payload import Payload
 from penstock.server.connection.fast_path import MAX_FAST_BYTES, FastCycle
 from server.asgi import Bench
-from server.wire import answers, connect, request
 from serving.fakes import FakePredictor, settle, until
+from support.wire import answers, connect, request
 
 BODY = json.dumps({"inputs": [[1, 2, 3]]}).encode()
 
@@ -62,8 +62,6 @@ class Usual:
     def __init__(self, app: Any) -> None:
         self.__call__ = app.__call__
         self._app = app
-        self.refusals = None
-        self.straight = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await self._app(scope, receive, send)
@@ -180,7 +178,7 @@ def test_however_they_are_cut_and_sent_ahead(identity_onnx_package: Path, asked:
 
 
 def _idle(protocol: Any) -> bool:
-    return protocol._held is None and not protocol.pipeline and (
+    return protocol._pending is None and not protocol.pipeline and (
         protocol.cycle is not None and protocol.cycle.response_complete and protocol.stage == 0
     )  # fmt: skip
 
@@ -197,8 +195,8 @@ async def test_a_body_that_takes_its_time_goes_the_usual_way(bench: Bench, model
     protocol, wire = connect(bench.app)
     whole = request(BODY)
     protocol.data_received(whole[:-4])
-    assert protocol._held is not None
-    await until(lambda: protocol._held is None)
+    assert protocol._pending is not None
+    await until(lambda: protocol._pending is None)
     assert not isinstance(protocol.cycle, FastCycle)
     protocol.data_received(whole[-4:])
     ((status, _, _),) = await answered(wire)

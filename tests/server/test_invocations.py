@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from penstock.payload import Payload, Tensors, Value
-from penstock.wire.mlflow.body_reader import LibraryWanted
+from penstock.wire.interface import LibraryWanted
+from penstock.wire.mlflow.codec import MlflowCodec
 from server.asgi import Bench, Held, answering, is_error, raising
 from serving.fakes import FakePredictor, settle, until
 
@@ -167,15 +168,15 @@ class TestErrors:
     async def test_libraries_are_imported_one_after_the_other(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        servable = bench.serve()
-        read, wanted = servable.read, ["json", "csv"]
+        bench.serve()
+        read, wanted = MlflowCodec.read, ["json", "csv"]
 
-        def reading(media: str, body: bytes) -> Any:
+        def reading(codec: MlflowCodec, media: str, body: bytes) -> Any:
             if wanted:
                 raise LibraryWanted(wanted.pop())
-            return read(media, body)
+            return read(codec, media, body)
 
-        monkeypatch.setattr(servable, "read", reading)
+        monkeypatch.setattr(MlflowCodec, "read", reading)
         async with bench.open() as http:
             assert (await http.post("/invocations", json=ROWS)).status_code == 200
         assert not wanted
@@ -183,8 +184,8 @@ class TestErrors:
     async def test_our_own_say_nothing_of_the_inside(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        servable = bench.serve()
-        monkeypatch.setattr(type(servable), "read", lambda *_: 1 / 0)
+        bench.serve()
+        monkeypatch.setattr(MlflowCodec, "read", lambda *_: 1 / 0)
         async with bench.open() as http:
             answer = await http.post("/invocations", json=ROWS)
             message = is_error(answer, 500, "INTERNAL_ERROR")

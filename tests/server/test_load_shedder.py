@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from uvicorn.config import Config
-from uvicorn.server import ServerState
 
-from penstock.http.connection.protocol import BoundedProtocol
 from penstock.loading import LoadOptions, load_path
 from penstock.metrics import Metrics
 from penstock.server.app import make_app
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import Servable
 from penstock.serving.served_model import ServedModel
-from server.wire import Wire
 from serving.fakes import until
+from support.wire import connect
 
 BODY = b'{"inputs": [[1, 2, 3]]}'
 
@@ -35,11 +31,7 @@ class Talk:
         served.swap(self.servable)
         self.gateway = Gateway([served], self.metrics)
         app = make_app(self.gateway, token=token, **options)
-        config = Config(app, http=BoundedProtocol, ws="none", interface="asgi3", proxy_headers=False, log_config=None)
-        config.load()
-        self.wire = Wire()
-        self.protocol = BoundedProtocol(config, ServerState(), {}, asyncio.get_running_loop())
-        self.protocol.connection_made(self.wire)
+        self.protocol, self.wire = connect(app)
 
     def full(self, full: bool = True) -> None:
         self.servable.crowd.limit = 0 if full else float("inf")
@@ -77,8 +69,8 @@ async def _alerted(talk: Talk) -> None:
     talk.full()
     talk.send()
     assert (await talk.answer())[0] == 429
-    assert talk.protocol._refusals is not None
-    assert talk.protocol._refusals.alerted
+    assert talk.protocol._load_shedder is not None
+    assert talk.protocol._load_shedder.alerted
 
 
 async def test_both_ways_give_the_same_answer(talk: Talk) -> None:

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from server.collector import Collector
 from server.conftest import Connection, Launch, ServerProcess
-from server.test_access_log import TRACE
 from serving.fakes import until
+from support.request_events import TRACE
+from support.trace_collector import Collector
 
 BODY = {"inputs": [[1.0, 2.0, 3.0]]}
 

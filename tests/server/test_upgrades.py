@@ -17,9 +17,8 @@ from penstock.http.connection.protocol import MAX_AHEAD
 from penstock.server.connection.fast_path import MAX_FAST_BYTES, FastCycle
 from server.asgi import Bench
 from server.conftest import Launch
-from server.test_protocol import Talk
-from server.wire import answers, connect, request
 from serving.fakes import settle, until
+from support.wire import Talk, answers, connect, request
 
 BODY = json.dumps({"inputs": [[1, 2, 3]]}).encode()
 LARGE = json.dumps({"inputs": [[1, 2, 3]] * 10_000}).encode()

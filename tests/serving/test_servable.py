@@ -8,14 +8,12 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-import orjson
 import pytest
 
 from penstock.errors import Closing, PredictError, SchemaViolation
 from penstock.metrics import Metrics
 from penstock.payload import Payload
 from penstock.serving.servable import Servable, ServingOptions, State
-from penstock.wire.formats import JSON
 from serving.fakes import FakePredictor, loaded, settle, tensors, until, values_of
 
 
@@ -171,32 +169,6 @@ async def test_options_reach_the_batcher(make: Any, metrics: Metrics) -> None:
     await servable.predict(tensors(1, 2, 3), {})
     assert sizes == [2, 1]
     assert value(metrics, "queue_limit_rows") == 7
-    await servable.close()
-
-
-async def test_bodies_are_read_as_the_model_takes_them(make: Any, iris_package: Path) -> None:
-    servable = make(package=iris_package)
-    names = ["petal_width", "petal_length", "sepal_width", "sepal_length", "extra"]
-    body = orjson.dumps({"dataframe_split": {"columns": names, "data": [[0, 1, 2, 3, 4]]}, "params": {"k": 1}})
-    request = servable.read(JSON, body)
-    assert request.payload.names == ("sepal_length", "sepal_width", "petal_length", "petal_width")
-    assert request.payload.block.tolist() == [[3, 2, 1, 0]]
-    assert (request.params, request.wrapped) == ({"k": 1}, True)
-    await servable.close()
-
-
-async def test_bodies_that_do_not_fit_say_where(make: Any, iris_package: Path) -> None:
-    servable = make(package=iris_package)
-    with pytest.raises(SchemaViolation, match="petal_width") as caught:
-        servable.read(JSON, b'{"dataframe_records": [{"sepal_length": 1, "sepal_width": 2, "petal_length": 3}]}')
-    assert caught.value.violations
-    await servable.close()
-
-
-async def test_tensors_of_another_shape_do_not_fit(make: Any) -> None:
-    servable = make()
-    with pytest.raises(SchemaViolation):
-        servable.read(JSON, b'{"inputs": [[1, 2, 3, 4]]}')
     await servable.close()
 
 

@@ -1,1 +1,1 @@
-"""Who asks, and what they may do."""
+"""Access: which caller asks (tokens), and what that caller may do (policy)."""

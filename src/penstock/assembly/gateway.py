@@ -12,8 +12,6 @@ from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 
-from starlette.types import ASGIApp
-
 from penstock.artifacts import PackageCache, default_cache
 from penstock.artifacts.remote_package import RemotePackage
 from penstock.assembly.observers import observers_of
@@ -33,6 +31,7 @@ from penstock.registry.interface import ModelVersion
 from penstock.registry.references import ModelReference, parse_reference
 from penstock.registry.resolutions import LastResolution, LastSearch, resolve_or_recall
 from penstock.server.app import make_app
+from penstock.server.entry_point import EntryPoint
 from penstock.serving.batching.admission import InflightLimits
 from penstock.serving.gateway import Gateway
 from penstock.serving.runners.isolation import GRACE, Isolation, Loaded, own_interpreter
@@ -95,7 +94,7 @@ def registry_of(settings: Settings, references: list[ModelReference]) -> Iterato
 
 def app_of(
     settings: Settings, gateway: Gateway, admin: socket.socket | None, observe: OnRequest | None = None
-) -> ASGIApp:
+) -> EntryPoint:
     return make_app(
         gateway,
         token=settings.api_token.get_secret_value(),

@@ -1,4 +1,4 @@
-"""How long one request is worth working on: until its deadline, and while its client is there."""
+"""How long a request is worth working on: until its deadline, and while its client is connected."""
 
 from __future__ import annotations
 
@@ -7,64 +7,66 @@ from collections import deque
 from time import perf_counter
 from typing import Protocol, TypeVar
 
-from starlette.types import Message, Receive, Scope
+from starlette.types import Message, Receive
 
 from penstock.errors import DeadlineExceeded, InputTooSlow, MalformedInput
-from penstock.http.bodies import ClientLeft, header
+from penstock.http.bodies import ClientLeft
+from penstock.http.headers import Head, header
 
-# How long a request waits before somebody listens for its client going away; most are answered long before.
+# After so many seconds a request listens for its client going away; most are answered long before.
 LISTEN_AFTER = 0.05
 
 T = TypeVar("T")
 
 
-def timeout_of(scope: Scope, most: float) -> float:
-    """Seconds that the caller waits, by its X-Request-Timeout, and `most` at the most. Raises MalformedInput: a caller
-    that means a deadline and gets another one is worse off than with an error."""
-    given = header(scope, b"x-request-timeout")
+def timeout_of(head: Head, longest: float) -> float:
+    """Seconds that the caller waits, by its X-Request-Timeout; `longest` where it does not say, or says more. Raises
+    MalformedInput: a caller that means a deadline and gets another one is worse off than with an error."""
+    given = header(head, b"x-request-timeout")
     if given is None:
-        return most
+        return longest
     try:
         seconds = float(given)
     except ValueError:
         seconds = 0.0
     if not seconds > 0:
         raise MalformedInput("X-Request-Timeout must be a number of seconds above 0.")
-    return min(seconds, most)
+    return min(seconds, longest)
 
 
 def too_late() -> DeadlineExceeded:
-    """What a caller is told whose time is up."""
+    """The answer for a caller whose deadline has passed."""
     return DeadlineExceeded("The answer was not ready in time.", hint="Send fewer rows, or wait longer.")
 
 
 class Expiring(Protocol):
-    """What a round looks at."""
+    """Anything with a wake-up time."""
 
     def wake(self) -> None: ...
 
 
 class DeadlineSweep:
-    """One timer for all requests: each is looked at once, LISTEN_AFTER after it began, and most are over by then."""
+    """One timer for all requests: each is woken once, LISTEN_AFTER after it began, and most are over by then."""
 
     def __init__(self) -> None:
-        # The whole mutable state: requests with the moment to look at them, the earliest first, and the timer for it.
+        # The whole mutable state: requests with their wake-up times, the earliest first, and the timer for that one.
         self._waiting: deque[tuple[float, Expiring]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, sleeper: Expiring, now: float) -> None:
-        self._waiting.append((now + LISTEN_AFTER, sleeper))
+    def add(self, request: Expiring, now: float) -> None:
+        """Wakes the request LISTEN_AFTER after `now`."""
+        self._waiting.append((now + LISTEN_AFTER, request))
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(LISTEN_AFTER, self._look)
+            self._timer = asyncio.get_running_loop().call_later(LISTEN_AFTER, self._wake_due)
 
-    def _look(self) -> None:
+    def _wake_due(self) -> None:
         now = perf_counter()
         waiting = self._waiting
         while waiting and waiting[0][0] <= now:
             waiting.popleft()[1].wake()
         self._timer = None
         if waiting:
-            self._timer = asyncio.get_running_loop().call_later(waiting[0][0] - now, self._look)
+            self._timer = asyncio.get_running_loop().call_later(waiting[0][0] - now, self._wake_due)
 
 
 async def _nothing() -> Message:
@@ -72,10 +74,11 @@ async def _nothing() -> Message:
 
 
 class RequestDeadline:
-    """Watches over one request, from the task that answers it, until `end`.
+    """Enforces the deadline of one request, from the task that answers it, until `end`.
 
-    When the time is up while the body comes, the task is cancelled; later, the answer to come is, which takes the job
-    out of the queue. `fate` says why. Most requests are over before it wakes, so that it costs them next to nothing.
+    When the time is up while the body is being read, the task is cancelled; later, the model's answer is, which takes
+    the job out of the queue. `fate` says why. Most requests are over before it wakes, so that it costs them next to
+    nothing.
     """
 
     __slots__ = (
@@ -92,26 +95,27 @@ class RequestDeadline:
         "reading",
     )
 
-    def __init__(self, receive: Receive, deadline: float, now: float, rounds: DeadlineSweep) -> None:
+    def __init__(self, receive: Receive, deadline: float, now: float, sweep: DeadlineSweep) -> None:
         self._receive = receive
         self._deadline = deadline
         self._loop = loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
-        # The whole mutable state: what is waited for, who listens for the client going away, the next time to look, and
-        # whether there was one; how it ended, and that it has; whether the body is still on its way.
+        # The whole mutable state: the awaited answer, the task that listens for the client going away, the timer of
+        # the next wake-up, and whether there was one; why it was cut short, and whether it is over; whether the body is
+        # still being read.
         self._future: asyncio.Future[object] | None = None
         self._listener: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         if deadline - now < LISTEN_AFTER:
             self._timer = loop.call_later(deadline - now, self.wake)
         else:
-            rounds.add(self, now)
+            sweep.add(self, now)
         self._woken = self._ended = False
         self.fate: Exception | None = None
         self.reading = True
 
     def wake(self) -> None:
-        """The time has come to listen for the client, or to give up."""
+        """Listens for the client from now on, or gives up where the deadline has passed."""
         if self._ended:
             return
         self._woken = True
@@ -147,14 +151,14 @@ class RequestDeadline:
             self._future.cancel()
 
     def watch(self, future: asyncio.Future[T]) -> asyncio.Future[T]:
-        """The same future, to be awaited; it is cancelled when the time is up or the client has gone."""
+        """Returns the same future, to be awaited; it is cancelled when the time is up or the client has gone."""
         self._future = future  # type: ignore[assignment]
         if self._woken:
             self._listen()
         return future
 
     def cut_short(self, error: asyncio.CancelledError) -> Exception:
-        """The reason for a cancellation that came from here; any other is raised on."""
+        """The reason for a cancellation that came from here; any other cancellation is raised again."""
         if self.fate is None:
             raise error
         if self._task is not None and self._task.cancelling():
@@ -166,7 +170,7 @@ class RequestDeadline:
         if self._timer is not None:
             self._timer.cancel()
         self._future = self._task = None
-        self._receive = _nothing  # a request that is over is not kept until its round
+        self._receive = _nothing  # a request that is over is not kept alive until its wake-up
         if self._listener is not None:
             self._listener.cancel()
             self._listener = None  # its end keeps a traceback that leads back here, and circles wait for the collector

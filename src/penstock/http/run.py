@@ -15,17 +15,16 @@ from time import perf_counter
 from typing import Any
 
 import uvicorn
-from starlette.types import ASGIApp
 
 from penstock.errors import ConfigError
-from penstock.http.connection.protocol import SWEEP_EVERY, BoundedProtocol
+from penstock.http.connection.protocol import SWEEP_EVERY, BoundedProtocol, connections_of
+from penstock.http.service import Application, Service
 from penstock.payload import some
-from penstock.serving.gateway import Gateway
 
 log = logging.getLogger("penstock.server")
 
-# How long a thread may have the interpreter while another one wants it. A forest takes and leaves it a hundred times a
-# batch; with Python's 5 ms each time, an event loop that is busy turning callers away would starve the model.
+# How long a thread may keep the interpreter while another one waits for it. A forest takes and releases it a hundred
+# times a batch; with Python's 5 ms each time, an event loop that is busy refusing requests would starve the model.
 _SWITCH_SECONDS = 0.0001
 
 # How long uvicorn sleeps between two ticks.
@@ -74,14 +73,14 @@ def url_of(bound: socket.socket) -> str:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, told when to stop by us: the first signal drains, a second one stops at once."""
+    """uvicorn's server with signals of its own: the first one drains, a second one stops at once."""
 
     signals: tuple[signal.Signals, ...] = (signal.SIGTERM, signal.SIGINT)
 
-    def __init__(self, app: ASGIApp, gateway: Gateway, options: RunOptions) -> None:
+    def __init__(self, app: Application, service: Service, options: RunOptions) -> None:
         config = uvicorn.Config(
             app,
-            http=BoundedProtocol,
+            http=connections_of(app.shortcuts),  # type: ignore[arg-type]  # called as a class would be
             ws="none",
             lifespan="off",
             interface="asgi3",
@@ -94,7 +93,7 @@ class Server(uvicorn.Server):
         )
         super().__init__(config)
         sys.setswitchinterval(_SWITCH_SECONDS)
-        self._gateway = gateway
+        self._service = service
         self._drain_delay = options.drain_delay
         self._signals = 0
         self._ticked = 0.0
@@ -115,22 +114,22 @@ class Server(uvicorn.Server):
         if self._signals > 1:
             self.force_exit = self.should_exit = True
             return
-        # Ctrl-C is a person at a terminal; SIGTERM an orchestrator, whose routers need time to look elsewhere.
+        # Ctrl-C is a person at a terminal; SIGTERM is an orchestrator, whose routers need time to notice.
         self.drain(self._drain_delay if number == signal.SIGTERM else 0.0)
 
     def drain(self, delay: float) -> None:
-        """Not ready from now on; stops after `delay` seconds. Asked again, it has begun already."""
-        if self._gateway.draining:
+        """Not ready from now on; stops after `delay` seconds. A second call changes nothing."""
+        if self._service.draining:
             return
         log.info("Draining: not ready from now on%s.", f", accepting for {delay:g} s more" if delay else "")
-        self._gateway.drain()
+        self._service.drain()
         asyncio.get_running_loop().call_later(delay, self.stop)
 
     async def on_tick(self, counter: int) -> bool:
         """uvicorn calls this ten times a second, as far as the loop lets it."""
         now = perf_counter()
-        if counter:  # the first call comes by itself
-            self._gateway.metrics.loop_lag.observe(max(0.0, now - self._ticked - _TICK_SECONDS))
+        if counter:  # the first call has no tick before it
+            self._service.metrics.loop_lag.observe(max(0.0, now - self._ticked - _TICK_SECONDS))
         if counter % int(10 * SWEEP_EVERY) == 0:
             for connection in list(self.server_state.connections):
                 if isinstance(connection, BoundedProtocol):
@@ -140,7 +139,7 @@ class Server(uvicorn.Server):
         return ended
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Finishes what is in flight; what is not done in time is given up, as uvicorn does with its tasks."""
+        """Finishes what is in flight; what is not done in time is cancelled, as uvicorn does with its tasks."""
         await super().shutdown(sockets)
         for connection in list(self.server_state.connections):
             if isinstance(connection, BoundedProtocol):
@@ -152,8 +151,8 @@ class Server(uvicorn.Server):
 
 
 async def serve(
-    app: ASGIApp,
-    gateway: Gateway,
+    app: Application,
+    service: Service,
     bound: socket.socket,
     options: RunOptions,
     *,
@@ -162,15 +161,16 @@ async def serve(
     admin: socket.socket | None = None,
 ) -> None:
     """Serves until a signal comes, then drains. Listens while the models load, so that probes get their answer. `admin`
-    is a second socket to listen on; the application knows it by its port.
+    is a second socket to listen on; the application knows it by its port. `start` is called in place of the service's
+    own.
 
     `on_ready` is called with the URL once every model is loaded, which may be long after the start where a registry is
-    away; that is said then. Raises what loading raises, with the socket closed.
+    unreachable; the log says so then. Raises what loading raises, with the sockets closed.
     """
-    server = Server(app, gateway, options)
+    server = Server(app, service, options)
     sockets = [bound] if admin is None else [bound, admin]
     serving = asyncio.create_task(server.serve(sockets=sockets))
-    starting = asyncio.ensure_future(_start(gateway, start or gateway.start, url_of(bound)))
+    starting = asyncio.ensure_future(_start(service, start or service.start, url_of(bound)))
     try:
         await asyncio.wait([serving, starting], return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
@@ -183,19 +183,20 @@ async def serve(
         await serving
         starting.cancel()
         await asyncio.gather(starting, return_exceptions=True)
-        await gateway.close()
+        await service.close()
+        app.close()
         for each in sockets:
             each.close()
 
 
-async def _start(gateway: Gateway, start: Callable[[], Awaitable[None]], url: str) -> None:
+async def _start(service: Service, start: Callable[[], Awaitable[None]], url: str) -> None:
     """Returns when every model is loaded. Raises what loading raises."""
     await start()
-    say_if_waiting(url, gateway.waiting_for)
-    await gateway.until_ready()
+    say_if_waiting(url, service.waiting_for)
+    await service.until_ready()
 
 
 def say_if_waiting(url: str, names: list[str]) -> None:
-    """For whoever waits for the line that says where it serves: it comes when the rest is loaded."""
+    """Explains why the line that says where it serves is not there yet: it comes when the rest is loaded."""
     if names:
         log.warning("Listening on %s, not ready yet: waiting for %s.", url, some(names))

@@ -4,6 +4,7 @@ Labels are bounded: `model` and `version` come from loaded servables, never from
 carry empty ones. What changes with every request is counted in plain objects (`numbers`).
 """
 
+from penstock.metrics.fast_path import FAST_PATH_DECLINES
 from penstock.metrics.numbers import Distribution, Number, Reading
 from penstock.metrics.process import CONTENT_TYPE, LOAD_STAGES, SWAPS, Metrics, render
 from penstock.metrics.versions import (
@@ -21,6 +22,7 @@ __all__ = [
     "CONTENT_TYPE",
     "DISPATCH_REASONS",
     "FAMILIES",
+    "FAST_PATH_DECLINES",
     "LIMITS",
     "LOAD_STAGES",
     "OUTCOMES",

@@ -23,6 +23,7 @@ from prometheus_client.registry import Collector
 
 from penstock import __version__
 from penstock.metrics.aggregate import Family
+from penstock.metrics.fast_path import FastPathRequests
 from penstock.metrics.numbers import Distribution
 from penstock.metrics.versions import SECONDS, VersionMetrics, Versions
 
@@ -82,6 +83,8 @@ class Metrics:
         lag = _Lag()
         self.registry.register(lag)
         self.loop_lag = lag.seconds
+        self.fast_path = FastPathRequests()
+        self.registry.register(self.fast_path)
         self._declare_loads()
         self._declare_server()
 

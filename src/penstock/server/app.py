@@ -1,4 +1,4 @@
-"""The ASGI application: routes over one gateway, errors as JSON, the door in front."""
+"""The application of a prediction server: everything that answers over one gateway, put together."""
 
 from __future__ import annotations
 
@@ -7,23 +7,27 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
-from penstock.access.tokens import BearerToken
+from penstock.access.tokens import BearerTokens
 from penstock.errors import PenstockError
+from penstock.http.authorizer import Authorizer
 from penstock.http.bodies import MAX_BODY_BYTES
+from penstock.http.connection.interface import Shortcuts
+from penstock.http.deadlines import DeadlineSweep
+from penstock.http.errors import ErrorAnswer
 from penstock.http.events.request_event import OnRequest
-from penstock.server.admin.docs import docs_routes
-from penstock.server.admin.models import model_routes
-from penstock.server.admin.openapi import openapi_routes
-from penstock.server.admin.probes import metrics_routes, probe_routes
+from penstock.http.unpacking import Unpacker
+from penstock.server.connection.fast_path import FastPath
+from penstock.server.connection.load_shedder import LoadShedder
 from penstock.server.entry_point import EntryPoint
-from penstock.server.predict.mlflow import TIMEOUT, Invocations
-from penstock.server.predict.vertex import VertexPredictions
-from penstock.server.statuses import body_of, error_body, status_of
+from penstock.server.predict.endpoint import PredictEndpoint
+from penstock.server.predict.pipeline import TIMEOUT, Pipeline
+from penstock.server.routes import make_routes
+from penstock.server.statuses import answer_of, error_body
+from penstock.server.targets import DEFAULT_INVOCATIONS
 from penstock.serving.gateway import Gateway
-
-INVOCATION_PATHS = ("/invocations", "/models/{name}/invocations", "/models/{name}/versions/{version}/invocations")
+from penstock.wire.mlflow.codec import MlflowProtocol
+from penstock.wire.mlflow.vertex import VertexProtocol
 
 
 def make_app(
@@ -37,35 +41,45 @@ def make_app(
     admin_port: int | None = None,
     predict_route: str | None = None,
     health_route: str | None = None,
-) -> ASGIApp:
-    """The application for a gateway, which the caller starts and closes. `token` empty means no token is asked for;
-    `timeout` is the seconds that a request may take; `nan_words` writes NaN and Infinity as MLflow does. Where
-    `admin_port` is set, metrics, model listings and docs are answered on connections to that port alone. The routes are
-    more paths for predictions and for the question whether it is ready. `observe` is told of every prediction."""
-    bearer = BearerToken(token)
-    invocations = Invocations(
-        gateway, max_body_bytes=max_body_bytes, timeout=timeout, nan_words=nan_words, token=bearer, observe=observe
+) -> EntryPoint:
+    """The application for a gateway. The caller starts and closes the gateway, and closes the application after it.
+
+    `token` empty means no token is asked for; `timeout` is the seconds that a request may take; `nan_words` writes NaN
+    and Infinity as MLflow does. Where `admin_port` is set, metrics, model listings and docs are answered on connections
+    to that port alone. The routes are more paths for predictions and for the question whether it is ready. `observe` is
+    told of every prediction.
+    """
+    access = Authorizer(BearerTokens.static(token))
+    sweep, unpacker = DeadlineSweep(), Unpacker()
+    pipeline = Pipeline(gateway, timeout=timeout, observe=observe)
+    mlflow, vertex = MlflowProtocol(nan_words=nan_words), VertexProtocol(nan_words=nan_words)
+    invocations = PredictEndpoint(pipeline, mlflow, sweep, unpacker, max_body_bytes=max_body_bytes)
+    routes = make_routes(
+        gateway,
+        invocations,
+        predict_route=predict_route,
+        platform_predictions=PredictEndpoint(pipeline, vertex, sweep, unpacker, max_body_bytes=max_body_bytes),
+        health_route=health_route,
     )
-    public = [
-        *(Route(path, invocations, methods=["POST"]) for path in INVOCATION_PATHS),
-        *probe_routes(gateway, health_route),
-    ]
-    if predict_route is not None:
-        vertex = VertexPredictions(invocations, gateway, max_body_bytes=max_body_bytes, timeout=timeout)
-        public.insert(0, Route(predict_route, vertex, methods=["POST"]))
-    rest = [*model_routes(gateway), *openapi_routes(gateway), *docs_routes(), *metrics_routes(gateway)]
+    shortcuts = Shortcuts(
+        FastPath(pipeline, mlflow, sweep, access, max_body_bytes=max_body_bytes),
+        LoadShedder(pipeline, mlflow, access),
+        sweep,
+    )
     return EntryPoint(
-        _application([*public, *rest]),
+        _dispatcher(routes.routes(admin=True)),
         invocations,
         gateway,
-        bearer,
-        public=_application(public),
+        access,
+        routes,
+        public=_dispatcher(routes.routes(admin=False)),
         admin_port=admin_port,
-        open_paths={health_route} if health_route else set(),
+        shortcuts=shortcuts,
+        on_close=unpacker.close,
     )
 
 
-def _application(routes: list[Route]) -> Starlette:
+def _dispatcher(routes: list[Route]) -> Starlette:
     handlers = {HTTPException: _http_error, PenstockError: _penstock_error}
     return Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
 
@@ -74,14 +88,14 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
     """No such path, or not this method. `detail` is what MLflow's server says."""
     if error.status_code == 404:
         body = error_body(
-            "ENDPOINT_NOT_FOUND", f"There is nothing at this path. Predictions: POST {INVOCATION_PATHS[0]}."
+            "ENDPOINT_NOT_FOUND", f"There is nothing at this path. Predictions: POST {DEFAULT_INVOCATIONS}."
         )
     else:
         allowed = (error.headers or {}).get("Allow", "")
         body = error_body("BAD_REQUEST", f"{request.method} is not allowed here; {allowed or 'other methods'} are.")
-    return Response(body, error.status_code, dict(error.headers or {}), media_type="application/json")
+    headers = tuple((name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items())
+    return ErrorAnswer(error.status_code, body, headers).response()
 
 
 async def _penstock_error(_: Request, error: PenstockError) -> Response:
-    status = status_of(error)
-    return Response(body_of(error, status), status.http, media_type="application/json")
+    return answer_of(error).response()

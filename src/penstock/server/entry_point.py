@@ -1,55 +1,62 @@
-"""The outermost ASGI layer: one check of the token before any routing, and the farewell while draining."""
+"""The outermost ASGI layer: access is asked here, ahead of every route; and connections end while the server drains."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Set
+from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from penstock.access.tokens import BearerToken
-from penstock.server.predict.mlflow import Invocations
+from penstock.http.authorizer import Authorizer
+from penstock.http.connection.interface import Shortcuts
+from penstock.http.errors import CLOSE, ErrorAnswer
+from penstock.http.routes import RouteTable
 from penstock.server.statuses import error_body
 from penstock.server.targets import invocation_target
 from penstock.serving.gateway import Gateway
 
-# Probes carry no credentials and learn nothing but alive, ready, or not; the page is static, and asks for the token.
-_OPEN_PATHS = frozenset({"/ping", "/health", "/livez", "/readyz", "/docs", "/docs/docs.css", "/docs/docs.js"})
+_UNAUTHENTICATED = ErrorAnswer(
+    401,
+    error_body("UNAUTHENTICATED", "A valid token is needed: Authorization: Bearer TOKEN."),
+    ((b"www-authenticate", b"Bearer"), CLOSE),  # the body is left unread
+)
 
 
 class EntryPoint:
-    """Lets a request in if it carries the bearer token (where one is set). Nothing is reached except through here.
-    Where there is an `admin_port`, `app` answers there, and on any other port `public`, which has less.
+    """Lets a request in if its caller may do what its route is for. Nothing is reached except through here, but for the
+    shortcuts, which ask the same `access`. Where there is an `admin_port`, `app` answers there, and on any other port
+    `public`, which has fewer routes.
 
-    Predictions, which are nearly all there is, go straight to their endpoint, past the application's routing.
+    Predictions, which are nearly all there is, go directly to their endpoint, past Starlette's routing.
     """
 
     def __init__(
         self,
         app: ASGIApp,
-        invocations: Invocations,
+        invocations: ASGIApp,
         gateway: Gateway,
-        token: BearerToken,
+        access: Authorizer,
+        routes: RouteTable,
         *,
-        public: ASGIApp | None = None,
+        public: ASGIApp,
         admin_port: int | None = None,
-        open_paths: Set[str] = frozenset(),
+        shortcuts: Shortcuts,
+        on_close: Callable[[], None],
     ) -> None:
-        # The short cuts of the HTTP protocol.
-        self.refusals = invocations.refusals
-        self.straight = invocations.straight
+        self.shortcuts = shortcuts
+        self.routes = routes
         self._app = app
-        self._public = public or app
+        self._public = public
         self._admin_port = admin_port
         self._invocations = invocations
         self._gateway = gateway
-        self._token = token
-        self._open_paths = _OPEN_PATHS | open_paths
+        self._access = access
+        self._on_close = on_close
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """No coroutine itself, which would be one more for every prediction."""
-        if scope["type"] == "http" and not self._gateway.draining and self._token.admits(scope):
-            target = invocation_target(scope["path"]) if scope["method"] == "POST" else None
-            if target is not None:
+        if scope["type"] == "http" and scope["method"] == "POST" and not self._gateway.draining:
+            target = invocation_target(scope["path"])
+            if target is not None and self._access.admits(scope, "predict", target.get("name")):
                 scope["path_params"] = target
                 return self._invocations(scope, receive, send)
         return self._any(scope, receive, send)
@@ -61,11 +68,25 @@ class EntryPoint:
             return
         if self._gateway.draining:
             send = _closing(send)
-        if scope["path"] not in self._open_paths and not self._token.admits(scope):
-            await _refuse(send)
+        if not self._admits(scope):
+            await _UNAUTHENTICATED.send(send)
             return
         app = self._app if self._admin_port in (None, (scope["server"] or ("", 0))[1]) else self._public
         await app(scope, receive, send)
+
+    def _admits(self, scope: Scope) -> bool:
+        found = self.routes.find(scope["method"], scope["path"])
+        if found is None:
+            return self._access.admits(scope, "unknown")
+        endpoint, parameters = found
+        return self._access.admits(scope, endpoint.action, parameters.get("name"))
+
+    def close(self) -> None:
+        """Releases what the application opened."""
+        self._on_close()
+
+    def __repr__(self) -> str:
+        return f"<EntryPoint of {self.routes!r}, {self._access!r}>"
 
 
 def _closing(send: Send) -> Send:
@@ -78,15 +99,3 @@ def _closing(send: Send) -> Send:
         await send(message)
 
     return wrapped
-
-
-async def _refuse(send: Send) -> None:
-    body = error_body("UNAUTHENTICATED", "A valid token is needed: Authorization: Bearer TOKEN.")
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-        (b"www-authenticate", b"Bearer"),
-        (b"connection", b"close"),  # the body is left unread
-    ]
-    await send({"type": "http.response.start", "status": 401, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

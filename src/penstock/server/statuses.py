@@ -25,6 +25,7 @@ from penstock.errors import (
     WorkerLost,
 )
 from penstock.flavors.python.mlflow_stubs import error_code_of
+from penstock.http.errors import ErrorAnswer, Header
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Status:
     outcome: str
 
 
-_INTERNAL = Status(500, "INTERNAL_ERROR", "internal")
+INTERNAL = Status(500, "INTERNAL_ERROR", "internal")
 
 _TABLE: dict[type[PenstockError], Status] = {
     MalformedInput: Status(400, "BAD_REQUEST", "client_error"),
@@ -90,7 +91,7 @@ def status_of(error: BaseException) -> Status:
     for kind in type(error).__mro__:
         if kind in _TABLE:
             return _TABLE[kind]
-    return _INTERNAL
+    return INTERNAL
 
 
 def error_body(error_code: str, message: str) -> bytes:
@@ -99,6 +100,19 @@ def error_body(error_code: str, message: str) -> bytes:
 
 def body_of(error: BaseException, status: Status) -> bytes:
     """The JSON body; what went wrong inside Penstock itself is for the log, not for the caller."""
-    if status is _INTERNAL:
+    if status is INTERNAL:
         return error_body(status.error_code, "The server failed to answer. Its log says more, by the request id.")
     return error_body(status.error_code, str(error))
+
+
+def retry_after_of(error: BaseException) -> int | None:
+    """Seconds after which another try may help; None where waiting does not."""
+    return error.retry_after if isinstance(error, (Overloaded, ModelProcessLost)) else None
+
+
+def answer_of(error: BaseException, *headers: Header) -> ErrorAnswer:
+    """The answer to an error, with these headers beside its own."""
+    status = status_of(error)
+    after = retry_after_of(error)
+    own: tuple[Header, ...] = () if after is None else ((b"retry-after", str(after).encode()),)
+    return ErrorAnswer(status.http, body_of(error, status), (*headers, *own))

@@ -5,7 +5,17 @@ from __future__ import annotations
 import secrets
 from itertools import count
 
-PROTOCOL = "invocations"
+from penstock.http.routes import PathMatcher
+
+# The paths that predictions are asked of: of the default model, of a model, of one of its versions.
+DEFAULT_INVOCATIONS = "/invocations"
+MODEL_INVOCATIONS = "/models/{name}/invocations"
+VERSION_INVOCATIONS = "/models/{name}/versions/{version}/invocations"
+INVOCATION_PATHS = (DEFAULT_INVOCATIONS, MODEL_INVOCATIONS, VERSION_INVOCATIONS)
+
+# Which model and version a path asks predictions of: `name` and `version`, as far as it names them. None for any other
+# path.
+invocation_target = PathMatcher(*INVOCATION_PATHS).match
 
 _ALLOWED_IN_ID = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/+=@")
 
@@ -19,16 +29,3 @@ def request_id(given: bytes | None) -> bytes:
     if given and len(given) <= 128 and _ALLOWED_IN_ID.issuperset(given):
         return given
     return b"%s%08x" % (_PROCESS_ID, next(_numbers))
-
-
-def invocation_target(path: str) -> dict[str, str] | None:
-    """Which model and version a path asks predictions of: `name` and `version`, as far as it names them. None for any
-    other path."""
-    if path == "/invocations":
-        return {}
-    match path.split("/"):
-        case ["", "models", name, "invocations"] if name:
-            return {"name": name}
-        case ["", "models", name, "versions", version, "invocations"] if name and version:
-            return {"name": name, "version": version}
-    return None

@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from importlib.util import find_spec
 from math import inf
 from time import perf_counter
 from typing import Any
@@ -25,7 +24,6 @@ from penstock.serving.runners.model_process import ModelProcess
 from penstock.serving.runners.process_runner import ProcessRunner
 from penstock.serving.runners.runner import Runner, ThreadRunner
 from penstock.signature import Signature, conform_params
-from penstock.wire.mlflow.body_reader import BodyReader, PredictRequest
 
 log = logging.getLogger("penstock.serving")
 
@@ -73,11 +71,6 @@ class _Observer:
         self._metrics.drain_rate.set(rate)
 
 
-def _line(text: str) -> bytes:
-    """Text as a header may hold it: names come from directories and registries, which may allow more."""
-    return "".join(c if c.isprintable() and ord(c) < 128 else "?" for c in text).encode()
-
-
 class Lease:
     """Holds a version open for one request, from the decoding of its body to its answer. A class and no generator,
     since every request takes one."""
@@ -115,13 +108,9 @@ class Servable:
         self.version = version
         self.loaded = loaded
         self.timeout = options.timeout
-        self.headers = ((b"x-model-name", _line(model)), (b"x-model-version", _line(version)))
-        self.header_lines = b"".join(b"%b: %b\r\n" % pair for pair in self.headers)
         self.metrics = metrics.version(model, version)
         unjoined = loaded.proof.unjoined
         self.joined_at_load = not unjoined
-        frames = loaded.takes_frames and find_spec("pandas") is not None
-        self._reader = BodyReader(loaded.signature, frames=frames, may_import=False)
         self.on_failed: Callable[[str], None] = lambda why: None  # told when its processes end again and again
         self._runner = self._make_runner(loaded, options)
         self._batcher = Batcher(
@@ -133,10 +122,11 @@ class Servable:
         )
         self.metrics.queue_limit_rows.set(options.max_queue_rows)
         # The whole mutable state: how far its life has gone, the requests that hold it, and the word that none does,
-        # which is given only once somebody waits for it.
+        # which is given only once somebody waits for it; what protocols keep with it, each under its own key.
         self.state = State.READY
         self.crowd = ConcurrencyLimit(options.max_wait)
         self.free = asyncio.Event()
+        self.bindings: dict[object, Any] = {}
         self.metrics.request_limit.set(self.crowd.limit)
         if unjoined:
             log.info("%s version %s predicts each request apart: %s.", model, version, unjoined)
@@ -179,10 +169,6 @@ class Servable:
         refusal = self._batcher.refusal(1, patience)
         if refusal is not None:
             raise refusal
-
-    def read(self, media: str, body: bytes) -> PredictRequest:
-        """A body as the model takes it. Raises MalformedInput, SchemaViolation, UnsupportedMedia, LibraryWanted."""
-        return self._reader.read(media, body)
 
     def conform_params(self, params: Any) -> Params:
         """The params with their defaults. Raises SchemaViolation."""

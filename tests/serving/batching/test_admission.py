@@ -8,13 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penstock.errors import Overloaded
 from penstock.serving.batching.admission import (
     CROWD,
     RETRY_AFTER_MOST,
     STANDING,
     ConcurrencyLimit,
     DrainRate,
+    InflightHold,
     InflightLimits,
+    Limit,
     retry_after,
     too_late,
 )
@@ -233,3 +236,42 @@ class TestIntake:
                 own[who] += chunk
             assert intake.bytes <= most or intake.bytes == max(own)
             assert intake.bytes == sum(own)
+
+
+class Entrance:
+    """What a gateway is to the requests that it holds."""
+
+    def __init__(self, intake: InflightLimits) -> None:
+        self.intake = intake
+
+    def overloaded(self, limit: Limit) -> Overloaded:
+        return Overloaded("full", limit=limit, retry_after=1)
+
+
+class TestInflightHold:
+    def test_a_hold_is_one_request_and_its_bytes_until_it_is_released(self) -> None:
+        intake = InflightLimits(max_bytes=100)
+        first, second = InflightHold(Entrance(intake)), InflightHold(Entrance(intake))
+        first.take(40)
+        first.take(20)
+        second.take(40)
+        assert repr(intake) == "<InflightLimits 2 requests, 100 bytes>"
+        first.release()
+        assert repr(intake) == "<InflightLimits 1 requests, 40 bytes>"
+        second.release()
+        assert repr(intake) == "<InflightLimits 0 requests, 0 bytes>"
+
+    def test_bytes_that_find_no_room_are_refused_and_not_counted(self) -> None:
+        intake = InflightLimits(max_bytes=100)
+        first, second = InflightHold(Entrance(intake)), InflightHold(Entrance(intake))
+        first.take(100)
+        with pytest.raises(Overloaded, match="full") as caught:
+            second.take(1)
+        assert caught.value.limit == "bytes"
+        assert (intake.bytes, second.bytes) == (100, 0)
+
+    def test_a_lone_body_may_be_larger_than_all_that_is_allowed(self) -> None:
+        intake = InflightLimits(max_bytes=100)
+        hold = InflightHold(Entrance(intake))
+        hold.take(1000)
+        assert repr(hold) == "<InflightHold 1000 bytes, of <InflightLimits 1 requests, 1000 bytes>>"

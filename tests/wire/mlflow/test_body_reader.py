@@ -17,9 +17,10 @@ from penstock.flavors.frames import to_python
 from penstock.payload import Payload, Table
 from penstock.signature import AnyValue, ArrayOf, Field, ObjectOf, Property, Scalar, Schema, Signature, TensorField
 from penstock.wire.formats import CSV, JSON, PARQUET
+from penstock.wire.interface import LibraryWanted
 from penstock.wire.mlflow import body_reader as requests
 from penstock.wire.mlflow.answers import answer_value
-from penstock.wire.mlflow.body_reader import BodyReader, LibraryWanted, PredictRequest
+from penstock.wire.mlflow.body_reader import BodyReader, PredictRequest
 from penstock.wire.mlflow.float_reader import FloatReader
 
 ALL = (

@@ -1,22 +1,24 @@
-"""uvicorn's HTTP protocol, with bounds on what a client may do that is no request yet.
+"""uvicorn's HTTP protocol, with bounds on what a client may send before it is a request.
 
-The bodies of requests, and how long they take, are bounded where they are read; this is for the rest: heads without an
-end, heads that never come, requests sent ahead by the thousand, and connections on which nothing happens.
+The bodies of requests, and how long they take, are bounded where they are read. Bounded here are heads without an end,
+heads that never come, requests sent ahead by the thousand, and connections on which nothing happens.
 
-It also goes on in HTTP/1.1 where a client offers another protocol, as HTTP/2 (`Upgrade: h2c`): the parser ends there.
+Where a client offers another protocol, as HTTP/2 (`Upgrade: h2c`), the parser stops; it continues in HTTP/1.1.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import IntEnum
+from functools import partial
 from time import perf_counter
 from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from penstock.server.connection.fast_path import FastCycle, FastPath, PendingRequest
-from penstock.server.connection.load_shedder import LoadShedder
+from penstock.http.connection.interface import OpenCycle, PendingBody, Shedder, Shortcuts
+from penstock.http.errors import CLOSE, ErrorAnswer, header_lines
 
 # Bytes of a request's line and headers; more than one chunk of the socket's beyond it is never held.
 MAX_HEAD_BYTES = 64 * 1024
@@ -24,28 +26,33 @@ MAX_HEAD_BYTES = 64 * 1024
 # Requests that a connection may have sent ahead of the one that is being answered.
 MAX_AHEAD = 64
 
-# Seconds between two sweeps, for a head to be complete, and for the rest of a body whose answer is out already.
+# Seconds between two sweeps, for a head to be complete, and for the rest of a body that is answered already.
 SWEEP_EVERY = 5.0
 HEAD_SECONDS = 15.0
 REST_SECONDS = 30.0
 
-_TOO_LONG = b"Request headers may have 65536 bytes."
-_NO_TUNNEL = b"This server opens no tunnels; send requests to it directly."
+_HEAD_TOO_LONG = ErrorAnswer(431, b"Request headers may have 65536 bytes.", (CLOSE,), b"text/plain")
+_NO_TUNNEL = ErrorAnswer(501, b"This server opens no tunnels; send requests to it directly.", (CLOSE,), b"text/plain")
+_SHED_STATUS = ErrorAnswer(429, b"").status_line
 
 
-# uvicorn makes its own headers (the date) anew every second: those lines, and the list that they were made of.
-_made: tuple[object, bytes] = (None, b"")
+class ServerLines:
+    """The headers that uvicorn adds to every answer (the date) as lines, made again when uvicorn makes its list again,
+    which is once a second. One for all connections of a server."""
 
+    def __init__(self) -> None:
+        # The whole mutable state: the list that the lines were made of, and the lines.
+        self._headers: object = None
+        self._lines = b""
 
-def _lines(headers: list[tuple[bytes, bytes]]) -> bytes:
-    global _made
-    if _made[0] is not headers:
-        _made = (headers, b"".join(b"%b: %b\r\n" % pair for pair in headers))
-    return _made[1]
+    def of(self, headers: list[tuple[bytes, bytes]]) -> bytes:
+        if self._headers is not headers:
+            self._headers, self._lines = headers, header_lines(headers)
+        return self._lines
 
 
 class ConnectionStage(IntEnum):
-    """What of a request has come last."""
+    """Which part of a request came last."""
 
     NOTHING = 0
     HEAD = 1
@@ -53,32 +60,34 @@ class ConnectionStage(IntEnum):
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection."""
+    """One connection. Those of a server share its shortcuts and the lines that it adds to answers."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, shortcuts: Shortcuts, lines: ServerLines, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._refusals: LoadShedder | None = getattr(self.config.loaded_app, "refusals", None)
-        self._straight: FastPath | None = getattr(self.config.loaded_app, "straight", None)
+        self._load_shedder = shortcuts.load_shedder
+        self._fast_path = shortcuts.fast_path
+        self._sweep = shortcuts.sweep
+        self._lines = lines
         # The mutable state beside uvicorn's: what is coming, the bytes of its head, sweeps since anything began;
-        # whether what comes is thrown away, since its answer is out; the request whose body decides which way it goes,
-        # and the one that went straight.
+        # whether the rest of a body is discarded, since its answer is sent; the request whose body decides its path,
+        # and the one that is on the fast path.
         self.stage = ConnectionStage.NOTHING
         self._head_bytes = 0
         self._sweeps = 0
-        self._passing = False
-        self._held: PendingRequest | None = None
-        self._exchange: FastCycle | None = None
+        self._discarding = False
+        self._pending: PendingBody | None = None
+        self._fast_cycle: OpenCycle | None = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._held = None
+        self._pending = None
         self.abandon()
 
     def abandon(self) -> None:
-        """Nobody waits any more for the answer of a request that went straight."""
-        exchange, self._exchange = self._exchange, None
-        if exchange is not None:
-            exchange.leave()
+        """Nobody waits any more for the answer of a request on the fast path."""
+        cycle, self._fast_cycle = self._fast_cycle, None
+        if cycle is not None:
+            cycle.leave()
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
@@ -87,30 +96,30 @@ class BoundedProtocol(HttpToolsProtocol):
         except HttpParserError:
             self.logger.warning("Invalid HTTP request received.")
             self.send_400_response("Invalid HTTP request received.")
-        if self._held is not None and self._straight is not None:
-            self._straight.rounds.add(self, perf_counter())
+        if self._pending is not None:
+            self._sweep.add(self, perf_counter())
         if self.stage is _HEAD:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
-                self._refuse_head(b"431 Request Header Fields Too Large", _TOO_LONG)
+                self._refuse_head(_HEAD_TOO_LONG)
 
     def _parse(self, data: bytes | memoryview) -> None:
         while not self.transport.is_closing():
             try:
                 self.parser.feed_data(data)
             except HttpParserUpgrade as offer:
-                self._decline()
+                self._decline_upgrade()
                 data = memoryview(data)[offer.args[0] :]
             else:
                 return
 
-    def _decline(self) -> None:
+    def _decline_upgrade(self) -> None:
         """Goes on in HTTP where another protocol is offered, as anyone may (RFC 9110, 7.8). The parser takes what comes
         after the head for that protocol's, the body of the request, too: so a new one reads the request once more, as
         it is without the offer."""
         method = self.parser.get_method()
         if method == b"CONNECT":
-            self._refuse_head(b"501 Not Implemented", _NO_TUNNEL)
+            self._refuse_head(_NO_TUNNEL)
             return
         first = b"%b %b HTTP/%b\r\n" % (method, self.url, self.parser.get_http_version().encode())
         lines = b"".join(b"%b: %b\r\n" % pair for pair in self.headers if pair[0] != b"upgrade")
@@ -118,11 +127,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
         self.parser.feed_data(b"%b%b\r\n" % (first, lines))
 
-    def _refuse_head(self, status: bytes, reason: bytes) -> None:
-        self.transport.write(
-            b"HTTP/1.1 %b\r\ncontent-type: text/plain\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b"
-            % (status, len(reason), reason)
-        )
+    def _refuse_head(self, answer: ErrorAnswer) -> None:
+        self.transport.write(answer.raw())
         self.transport.close()
 
     def on_message_begin(self) -> None:
@@ -135,13 +141,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self.stage = _BODY
-        if self._refusals is not None and self._refusals.alerted and self._refuse(self._refusals):
+        if self._load_shedder is not None and self._load_shedder.alerted and self._shed(self._load_shedder):
             return
-        if self._straight is not None and self._is_next_post():
-            self._held = self._straight.hold(self.url, self.headers)
-        # One with an offer is never held, and comes again without it.
-        if self._held is None and not self.parser.should_upgrade():
-            self._go_usual_way()
+        if self._fast_path is not None and self._is_next_post():
+            self._pending = self._fast_path.hold(self.url, self.headers)
+        # One that offers another protocol is never held, and comes again without the offer.
+        if self._pending is None and not self.parser.should_upgrade():
+            self._take_slow_path()
 
     def _is_next_post(self) -> bool:
         """Whether this is a POST with nothing before it on a connection that lives on."""
@@ -154,9 +160,9 @@ class BoundedProtocol(HttpToolsProtocol):
             and parser.get_http_version() == "1.1"
         )
 
-    def _go_usual_way(self) -> None:
+    def _take_slow_path(self) -> None:
         """Hands a request to uvicorn as soon as its head is there, with as much of its body as has come."""
-        held, self._held = self._held, None
+        pending, self._pending = self._pending, None
         url, headers, expects = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
         self.url, self.headers, self.expect_100_continue = url, headers, expects
@@ -164,43 +170,45 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if len(self.pipeline) > MAX_AHEAD:
             raise ValueError("too many requests sent ahead")  # the parser stops, and uvicorn closes the connection
-        if held is not None and held.body:
-            super().on_body(held.body)
+        if pending is not None and pending.body:
+            super().on_body(pending.body)
 
     def wake(self) -> None:
-        """A body that takes its time is the usual way's."""
-        if self._held is not None:
-            self._go_usual_way()
+        """A body that takes its time is for the slow path."""
+        if self._pending is not None:
+            if self._fast_path is not None:
+                self._fast_path.give_up()
+            self._take_slow_path()
 
     def on_body(self, body: bytes) -> None:
-        if self._held is not None:
-            self._held.body += body
-        elif not self._passing:
+        if self._pending is not None:
+            self._pending.body += body
+        elif not self._discarding:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         self.stage = _NOTHING
         self._sweeps = 0
-        if self._held is not None and self._straight is not None:
-            exchange = self._straight.begin(self._held, self)
-            if exchange is not None:
-                self._held = None
-                self.cycle = self._exchange = exchange  # type: ignore[assignment]
+        if self._pending is not None and self._fast_path is not None:
+            cycle = self._fast_path.begin(self._pending, self)
+            if cycle is not None:
+                self._pending = None
+                self.cycle = self._fast_cycle = cycle  # type: ignore[assignment]
                 return
-            self._go_usual_way()
-        if self._passing:
-            self._passing = False
+            self._take_slow_path()
+        if self._discarding:
+            self._discarding = False
             self.on_response_complete()
         elif not self.parser.should_upgrade():
             super().on_message_complete()
 
     def answer(self, status: int, lines: bytes, content: bytes, *, keep_alive: bool) -> None:
-        """Ends an exchange: writes its answer, if anybody is there, and goes on to the next request."""
-        self._exchange = None
+        """Ends a cycle of the fast path: writes its answer, if anybody is there, and goes on to the next request."""
+        self._fast_cycle = None
         if not self.transport.is_closing():
             last = b"" if keep_alive else b"connection: close\r\n"
-            made = _lines(self.server_state.default_headers)
-            self.transport.write(b"%b%b%b%b\r\n%b" % (STATUS_LINE[status], made, lines, last, content))
+            own = self._lines.of(self.server_state.default_headers)
+            self.transport.write(b"%b%b%b%b\r\n%b" % (STATUS_LINE[status], own, lines, last, content))
             if not keep_alive:
                 self.transport.close()
         self.on_response_complete()
@@ -209,38 +217,41 @@ class BoundedProtocol(HttpToolsProtocol):
         self.wake()
         super().shutdown()
 
-    def _refuse(self, refusals: LoadShedder) -> bool:
-        """Answers a request that there is no room for; False for the usual way."""
+    def _shed(self, load_shedder: Shedder) -> bool:
+        """Refuses a request that there is no room for; False for the slow path."""
         answering = self.cycle is not None and not self.cycle.response_complete
         parser = self.parser
         if answering or self.pipeline or parser.get_method() != b"POST" or not parser.should_keep_alive():
             return False
         if parser.should_upgrade():
             return False
-        answer = refusals.refuse(self.url, self.headers)
+        answer = load_shedder.refuse(self.url, self.headers)
         if answer is None:
             return False
         if not self.transport.is_closing():
-            self.transport.write(
-                b"HTTP/1.1 429 Too Many Requests\r\n" + _lines(self.server_state.default_headers) + answer
-            )
-        self._passing = True
+            self.transport.write(_SHED_STATUS + self._lines.of(self.server_state.default_headers) + answer)
+        self._discarding = True
         return True
 
     def sweep(self) -> None:
-        """Called every SWEEP_EVERY seconds: closes a connection that has kept everybody waiting for too long. One that
-        waits for an answer is none of them, and for one kept open after an answer uvicorn has a timer."""
+        """Called every SWEEP_EVERY seconds: closes a connection whose client has sent nothing for too long. A client
+        that waits for its answer is not one of those, and uvicorn has a timer for connections kept open after one."""
         answering = self.cycle is not None and not self.cycle.response_complete
         if (answering and self.stage is not _HEAD) or self.timeout_keep_alive_task is not None:
             return
         self._sweeps += 1
-        if self._sweeps * SWEEP_EVERY > self._patience():
+        if self._sweeps * SWEEP_EVERY > self._timeout():
             self.transport.close()
 
-    def _patience(self) -> float:
+    def _timeout(self) -> float:
         if self.stage is _HEAD:
             return HEAD_SECONDS
         return REST_SECONDS if self.stage is _BODY else float(self.timeout_keep_alive)
+
+
+def connections_of(shortcuts: Shortcuts) -> Callable[..., BoundedProtocol]:
+    """What makes a server's connections, as uvicorn asks for them."""
+    return partial(BoundedProtocol, shortcuts=shortcuts, lines=ServerLines())
 
 
 # An enum's member is looked up by name at every use; these are found at once.

@@ -1,1 +1,1 @@
-"""What is told of requests that were answered: access log, tracing."""
+"""Observers of requests that were answered: access log and tracing."""

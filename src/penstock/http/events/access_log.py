@@ -1,7 +1,7 @@
 """A line of JSON for each request that is answered, or for a share of them.
 
-The event loop only appends to a queue; a thread of its own writes. So a terminal or a pipe that nobody reads holds up
-that thread and no request: once the queue is full, lines are dropped, and counted.
+The event loop only appends to a queue; a thread writes. So a terminal or a pipe that nobody reads blocks that thread
+and no request: once the queue is full, lines are dropped and counted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from penstock.http.events.request_event import RequestEvent, trace_id_of
 # Lines that may wait for the writer.
 ROOM = 20_000
 
-# Lines are gathered for so long: waking a thread for each would cost every request more than its line.
+# Lines are gathered for this time: waking a thread for each would cost every request more than its line.
 _GATHER_SECONDS = 0.05
 _LAST_SECONDS = 2.0
 
@@ -41,16 +41,16 @@ class AccessLog:
     ) -> None:
         self._write = write
         self._sample = sample
-        self._who = {} if worker is None else {"worker": worker}
+        self._origin = {} if worker is None else {"worker": worker}
         self._dropped = dropped
         self._room = room
         self._chance = chance
-        # The whole mutable state: what is to be written, whether the writer knows, whether it is to end.
+        # The whole mutable state: events to write, whether the writer was woken for them, whether it is to end.
         self._waiting: deque[RequestEvent] = deque()
         self._woken = False
         self._wake = threading.Event()
         self._ending = threading.Event()
-        # No thread to wait for at the end: it may hang in a write.
+        # A daemon thread, since it may hang in a write when the process ends.
         self._writer = threading.Thread(target=self._keep_writing, name="penstock-access-log", daemon=True)
         self._writer.start()
 
@@ -67,7 +67,7 @@ class AccessLog:
             self._wake.set()
 
     def close(self) -> None:
-        """Writes what waits, with some patience for who reads it."""
+        """Writes what is left, and waits at most two seconds for it."""
         self._ending.set()
         self._wake.set()
         self._writer.join(_LAST_SECONDS)
@@ -77,11 +77,11 @@ class AccessLog:
             self._wake.wait()
             self._wake.clear()
             self._ending.wait(_GATHER_SECONDS)
-            self._woken = False  # before the look, so that whoever comes after it wakes this thread again
+            self._woken = False  # before the events are taken, so that a later one wakes this thread again
             lines = [self._line(self._waiting.popleft()) for _ in range(len(self._waiting))]
             try:
                 self._write(b"".join(lines))
-            except (OSError, ValueError):  # nobody reads it any more
+            except (OSError, ValueError):  # the other end is closed
                 for _ in lines:
                     self._dropped()
 
@@ -90,7 +90,7 @@ class AccessLog:
             "time": datetime.fromtimestamp(a.ended, UTC).isoformat(timespec="milliseconds"),
             "level": "info",
             "logger": "penstock.access",
-            **self._who,
+            **self._origin,
             "request_id": a.request_id,
             "model": a.model,
             "version": a.version,

@@ -1,18 +1,10 @@
-"""What is told of a request once it is answered: to the access log, to tracing. Nothing is made where nobody asks."""
+"""What the access log and tracing get of a request once it is answered: a plain value, made only where one is on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from time import time
-from typing import TYPE_CHECKING, Any, TypeAlias
-
-from penstock.http.bodies import header
-from penstock.server.targets import PROTOCOL
-from penstock.serving.servable import Servable
-
-if TYPE_CHECKING:
-    from penstock.server.predict.request_record import RequestRecord
+from typing import TypeAlias
 
 # What nginx calls a client that closed the connection before its answer; nobody is ever sent this.
 CLIENT_LEFT = 499
@@ -49,85 +41,15 @@ class RequestEvent:
 OnRequest: TypeAlias = Callable[[RequestEvent], None]
 
 
-class RequestWatch:
-    """What is known of a request beside its call, where somebody is told. `head` is the scope or the part of one that
-    `header` needs; `received` is what it says of its body's length, until that is there."""
-
-    __slots__ = ("_client", "_head", "_observe", "received", "rows")
-
-    def __init__(
-        self, observe: OnRequest, head: Any, client: tuple[str, int] | None, received: int, rows: int | None = None
-    ) -> None:
-        self._observe = observe
-        self._head = head
-        self._client = client
-        self.received = received
-        self.rows = rows
-
-    def tell(self, call: RequestRecord, outcome: str, now: float, status: int, sent: int) -> None:
-        """It is over."""
-        model, version = ("", "") if call.servable is None else (call.servable.model, call.servable.version)
-        client = f"{self._client[0]}:{self._client[1]}" if self._client else ""
-        self._observe(
-            RequestEvent(
-                call.request_id.decode("latin-1"),
-                model,
-                version,
-                PROTOCOL,
-                status,
-                outcome,
-                self.rows,
-                time(),
-                now - call.start,
-                call.decode,
-                call.queue,
-                call.predict,
-                call.encode,
-                self.received,
-                sent,
-                client,
-                *_trace(self._head),
-            )
-        )
-
-
-def refused(servable: Servable, id: bytes, head: Any, received: int, sent: int) -> RequestEvent:
-    """A refusal that was made from the head alone, before anybody looked at who asks, and in no time."""
-    return RequestEvent(
-        id.decode("latin-1"),
-        servable.model,
-        servable.version,
-        PROTOCOL,
-        429,
-        "rejected",
-        None,
-        time(),
-        0.0,
-        0.0,
-        0.0,
-        0.0,
-        0.0,
-        received,
-        sent,
-        "",
-        *_trace(head),
-    )
-
-
-def _trace(head: Any) -> tuple[str, str]:
-    trace, state = header(head, b"traceparent") or b"", header(head, b"tracestate") or b""
-    return trace.decode("latin-1"), state.decode("latin-1")
-
-
 def all_of(observers: Iterable[OnRequest]) -> OnRequest | None:
-    """One that tells them all; None where there are none."""
-    told = tuple(observers)
-    if len(told) < 2:
-        return told[0] if told else None
+    """One observer that calls all of them; None where there are none."""
+    each = tuple(observers)
+    if len(each) < 2:
+        return each[0] if each else None
 
-    def observe(answered: RequestEvent) -> None:
-        for one in told:
-            one(answered)
+    def observe(event: RequestEvent) -> None:
+        for observer in each:
+            observer(event)
 
     return observe
 

@@ -26,13 +26,13 @@ _EXPORT_SECONDS = 5
 _LAST_SECONDS = 3
 
 
-# A collector that is away is complained about this often.
-_SAID_EVERY = 60.0
+# Seconds between two log lines about a collector that is unreachable.
+_LOGGED_EVERY = 60.0
 
 
 class RateLimitedLog(logging.Filter):
-    """Lets one complaint of the exporter through a minute, with the address that it is about; its warnings, of tries
-    that are tried again, not at all."""
+    """Passes one of the exporter's errors a minute, with the address that it is about, and none of its warnings, which
+    are about attempts that are repeated."""
 
     def __init__(self, endpoint: str, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class RateLimitedLog(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno < logging.ERROR or self._clock() < self._next:
             return False
-        self._next = self._clock() + _SAID_EVERY
+        self._next = self._clock() + _LOGGED_EVERY
         record.msg, record.args = f"Traces do not reach {self._endpoint}: {record.getMessage()}", ()
         return True
 
@@ -78,18 +78,18 @@ class Tracing:
         self._failed = Status(StatusCode.ERROR)
         self._inside = set_span_in_context
         self._propagator = TraceContextTextMapPropagator()
-        who = Resource.create({"service.version": __version__})  # with OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES
-        if str(who.attributes["service.name"]).startswith("unknown_service"):
-            who = who.merge(Resource({"service.name": "penstock"}))
+        resource = Resource.create({"service.version": __version__})  # with OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES
+        if str(resource.attributes["service.name"]).startswith("unknown_service"):
+            resource = resource.merge(Resource({"service.name": "penstock"}))
         self._provider: TracerProvider = TracerProvider(
-            sampler=ParentBased(ALWAYS_ON), resource=who, shutdown_on_exit=False
+            sampler=ParentBased(ALWAYS_ON), resource=resource, shutdown_on_exit=False
         )
         url = endpoint.rstrip("/") + "/v1/traces"
         exporter = OTLPSpanExporter(endpoint=url, timeout=_EXPORT_SECONDS)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
-        self._complaints = logging.getLogger(OTLPSpanExporter.__module__)
-        self._seldom = RateLimitedLog(url)
-        self._complaints.addFilter(self._seldom)
+        self._exporter_log = logging.getLogger(OTLPSpanExporter.__module__)
+        self._rate_limit = RateLimitedLog(url)
+        self._exporter_log.addFilter(self._rate_limit)
         self._tracer = self._provider.get_tracer("penstock", __version__)
 
     def __call__(self, answered: RequestEvent) -> None:
@@ -136,7 +136,7 @@ class Tracing:
         span.end(ended)
 
     def close(self) -> None:
-        """Delivers what is left, with some patience for who takes it."""
+        """Delivers what is left, and waits at most three seconds for it."""
         self._provider.force_flush(_LAST_SECONDS * 1000)
         self._provider.shutdown()
-        self._complaints.removeFilter(self._seldom)
+        self._exporter_log.removeFilter(self._rate_limit)

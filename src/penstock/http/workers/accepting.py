@@ -1,4 +1,4 @@
-"""How workers share a listening socket: each takes connections itself, and lets those pass that another should have.
+"""How workers share a listening socket: each accepts connections itself, and leaves those that another should have.
 
 Measured with 16 keep-alive connections opened at once on two workers: an event loop that accepts until the queue is
 empty gave one worker all 16, SO_REUSEPORT's hash 10 and 6, accepting one at a time 15 and 1; this gives 8 and 8. A kept
@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 _STEP_BACK = 0.001
-_NO_FILE_DESCRIPTORS = 1.0  # how long to wait for one
+_NO_FILE_DESCRIPTORS = 1.0  # seconds to wait for one
 _BYTES = 8  # of a count
 
 
@@ -48,7 +48,7 @@ class ConnectionCounts:
         return self._counts[number - 1]
 
     def least(self) -> int:
-        """The fewest connections that a worker has which accepts; 0 where none does."""
+        """The fewest connections of a worker that accepts any; 0 where none does."""
         return min((count for count in self._counts if count >= 0), default=0)
 
     def close(self) -> None:
@@ -57,7 +57,7 @@ class ConnectionCounts:
 
 
 class Connections(set[Any]):
-    """The set of open connections that uvicorn keeps, which says when it changes."""
+    """The set of open connections that uvicorn keeps, with a callback for its changes."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
         super().__init__()
@@ -80,52 +80,52 @@ class Acceptor:
         self._number = number
         self._counts = counts
         self._loop = asyncio.get_running_loop()
-        # The whole mutable state: open connections, those accepted and not yet open, the pause before the next look,
-        # whether it takes any.
-        self.connections = Connections(self._tell)
+        # The whole mutable state: open connections, those accepted and not yet open, the pause before the next attempt,
+        # whether it accepts any.
+        self.connections = Connections(self._publish)
         self._opening: set[asyncio.Task[Any]] = set()
         self._pause: asyncio.TimerHandle | None = None
         self._open = False
 
     def start(self, protocol: Callable[[], asyncio.Protocol]) -> None:
-        """From now on, `protocol` makes the one that talks on each new connection."""
+        """Accepts connections from now on; `protocol` makes the protocol of each."""
         self._protocol = protocol
         self._open = True
-        self._tell()
+        self._publish()
         self._watch()
 
     def close(self) -> None:
-        """Takes no more. What waits in the queue is left to the others."""
+        """Accepts no more. What waits in the queue is left to the other workers."""
         if self._open:
             self._open = False
-            self._tell()
+            self._publish()
             self._halt()
         for listener in self._listeners:
             listener.close()
 
-    def _tell(self) -> None:
+    def _publish(self) -> None:
         """Lets the other workers know how many connections this one has."""
         self._counts.set(self._number, len(self.connections) + len(self._opening) if self._open else -1)
 
-    def _look(self) -> None:
-        """Somebody knocks: let a worker with fewer connections open, or open after a moment all the same."""
+    def _on_client(self) -> None:
+        """A client waits: leaves it to a worker with fewer connections, and accepts it after a moment all the same."""
         if self._counts.of(self._number) > self._counts.least():
-            self._look_later(_STEP_BACK)
+            self._retry_later(_STEP_BACK)
         else:
             self._accept()
 
-    def _look_later(self, seconds: float) -> None:
+    def _retry_later(self, seconds: float) -> None:
         self._halt()
-        self._pause = self._loop.call_later(seconds, self._look_again)
+        self._pause = self._loop.call_later(seconds, self._retry)
 
-    def _look_again(self) -> None:
+    def _retry(self) -> None:
         self._pause = None
         self._watch()
         self._accept()
 
     def _watch(self) -> None:
         for listener in self._listeners:
-            self._loop.add_reader(listener, self._look)
+            self._loop.add_reader(listener, self._on_client)
 
     def _halt(self) -> None:
         if self._pause is not None:
@@ -144,13 +144,13 @@ class Acceptor:
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return  # another worker was quicker, or the client left
         except OSError:  # no file descriptor is free: the client waits in the queue, perhaps for another worker
-            self._look_later(_NO_FILE_DESCRIPTORS)
+            self._retry_later(_NO_FILE_DESCRIPTORS)
             return
         connection.setblocking(False)
         opening = self._loop.create_task(self._talk(connection))
         self._opening.add(opening)
         opening.add_done_callback(self._opened)
-        self._tell()
+        self._publish()
 
     async def _talk(self, connection: socket.socket) -> None:
         try:
@@ -160,7 +160,7 @@ class Acceptor:
 
     def _opened(self, opening: asyncio.Task[Any]) -> None:
         self._opening.discard(opening)
-        self._tell()
+        self._publish()
 
     def __repr__(self) -> str:
         return f"<Acceptor {self._number}, {len(self.connections)} connections>"

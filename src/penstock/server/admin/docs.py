@@ -7,24 +7,26 @@ from importlib.resources import files
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+
+from penstock.http.routes import Endpoint
 
 # The page's own style and script are files of this package; nothing else may run or be fetched.
 _POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'"
 _ASSETS = {"docs.css": "text/css", "docs.js": "text/javascript"}
 
 
-def docs_routes() -> list[Route]:
+def docs_endpoints() -> list[Endpoint]:
     async def page(_: Request) -> Response:
         return Response(_read("docs.html"), media_type="text/html", headers={"Content-Security-Policy": _POLICY})
 
     async def asset(request: Request) -> Response:
-        name = request.path_params["name"]
-        if name not in _ASSETS:
-            return Response(status_code=404)
+        name = request.url.path.rpartition("/")[2]
         return Response(_read(name), media_type=_ASSETS[name], headers={"Cache-Control": "max-age=3600"})
 
-    return [Route("/docs", page, methods=["GET"]), Route("/docs/{name}", asset, methods=["GET"])]
+    return [
+        Endpoint("/docs", ("GET",), "docs", page, admin_only=True),
+        *(Endpoint(f"/docs/{name}", ("GET",), "docs", asset, admin_only=True) for name in _ASSETS),
+    ]
 
 
 @cache

@@ -8,15 +8,15 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
+from penstock.http.routes import Endpoint
 from penstock.serving.gateway import Gateway
 from penstock.serving.served_model import ServedModel
 from penstock.signature import Schema, Signature, is_tensor_schema
 from penstock.signature.schema import Field, TensorField, dtype_name
 
 
-def model_routes(gateway: Gateway) -> list[Route]:
+def model_endpoints(gateway: Gateway) -> list[Endpoint]:
     async def list_models(_: Request) -> Response:
         return JSONResponse({"models": [_summary(m) for m in gateway.models], "default": gateway.default})
 
@@ -24,8 +24,8 @@ def model_routes(gateway: Gateway) -> list[Route]:
         return JSONResponse(_details(gateway.model(request.path_params["name"])))
 
     return [
-        Route("/models", list_models, methods=["GET"]),
-        Route("/models/{name}", show_model, methods=["GET"]),
+        Endpoint("/models", ("GET",), "models:read", list_models, "The models served here.", admin_only=True),
+        Endpoint("/models/{name}", ("GET",), "models:read", show_model, admin_only=True),
     ]
 
 
@@ -67,7 +67,7 @@ def _details(model: ServedModel) -> dict[str, Any]:
 
 
 def _failure(model: ServedModel) -> dict[str, Any] | None:
-    """Why the wanted version does not answer, in words that the log has too."""
+    """Why the wanted version is not the one that answers, worded as in the log."""
     failure = model.failure
     if failure is None:
         return None

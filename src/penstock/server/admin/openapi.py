@@ -5,17 +5,19 @@ Source: OpenAPI 3.1, whose schemas are JSON Schema 2020-12.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import prod
 from typing import Any
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 import penstock
 from penstock.errors import PenstockError
+from penstock.http.routes import Endpoint
 from penstock.package.example import Example
+from penstock.server.targets import DEFAULT_INVOCATIONS, MODEL_INVOCATIONS
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import Servable
 from penstock.signature import (
@@ -48,23 +50,28 @@ _SCALARS: dict[Scalar, dict[str, Any]] = {
 _KINDS = {"b": "boolean", "i": "integer", "u": "integer", "f": "number", "U": "string", "S": "string"}
 
 
-def openapi_routes(gateway: Gateway) -> list[Route]:
+def openapi_endpoint(gateway: Gateway, others: Iterable[Endpoint]) -> Endpoint:
+    """The document of the predictions of each model, and of `others`."""
+    described = [endpoint for endpoint in others if endpoint.summary]
+
     async def openapi(_: Request) -> Response:
-        return JSONResponse(describe(gateway))
+        return JSONResponse(describe(gateway, described))
 
-    return [Route("/openapi.json", openapi, methods=["GET"])]
+    return Endpoint("/openapi.json", ("GET",), "models:read", openapi, admin_only=True)
 
 
-def describe(gateway: Gateway) -> dict[str, Any]:
-    """The OpenAPI document for what is loaded now."""
+def describe(gateway: Gateway, endpoints: Iterable[Endpoint]) -> dict[str, Any]:
+    """The OpenAPI document for what is loaded now, and for these endpoints."""
     paths: dict[str, Any] = {}
     for model in gateway.models:
         if model.current is not None:
-            paths[f"/models/{model.name}/invocations"] = {"post": _operation(model.current)}
+            path = MODEL_INVOCATIONS.replace("{name}", model.name)
+            paths[path] = {"post": _operation(model.current)}
             if model.name == gateway.default:
-                paths["/invocations"] = {"post": {**_operation(model.current), "operationId": "invoke"}}
-    for path, text in _PLAIN.items():
-        paths[path] = {"get": {"summary": text, "responses": {"200": {"description": text}}}}
+                paths[DEFAULT_INVOCATIONS] = {"post": {**_operation(model.current), "operationId": "invoke"}}
+    for endpoint in endpoints:
+        answer = {"summary": endpoint.summary, "responses": {"200": {"description": endpoint.summary}}}
+        paths[endpoint.path] = {method.lower(): answer for method in endpoint.methods}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -80,13 +87,6 @@ def describe(gateway: Gateway) -> dict[str, Any]:
     }
 
 
-_PLAIN = {
-    "/models": "The models served here.",
-    "/livez": "The process is alive.",
-    "/readyz": "Every model is loaded and proven.",
-    "/metrics": "Prometheus metrics.",
-    "/version": "The version of Penstock.",
-}
 _ERROR: dict[str, Any] = {
     "type": "object",
     "required": ["error_code", "message"],

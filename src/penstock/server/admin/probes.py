@@ -6,14 +6,14 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 import penstock
+from penstock.http.routes import Endpoint
 from penstock.metrics import CONTENT_TYPE
 from penstock.serving.gateway import Gateway
 
 
-def probe_routes(gateway: Gateway, health_route: str | None = None) -> list[Route]:
+def probe_endpoints(gateway: Gateway, health_route: str | None = None) -> list[Endpoint]:
     """/ping and /health as MLflow answers them, and so `health_route`; /livez and /readyz for Kubernetes; /version."""
 
     async def ping(_: Request) -> Response:
@@ -34,14 +34,17 @@ def probe_routes(gateway: Gateway, health_route: str | None = None) -> list[Rout
     async def version(_: Request) -> Response:
         return Response(penstock.__version__, media_type="application/json")
 
-    handlers = {"/ping": ping, "/health": ping, "/livez": livez, "/readyz": readyz, "/version": version}
-    if health_route is not None:
-        handlers[health_route] = ping
-    return [Route(path, handler, methods=["GET"]) for path, handler in handlers.items()]
+    pings = ("/ping", "/health") if health_route is None else ("/ping", "/health", health_route)
+    return [
+        *(Endpoint(path, ("GET",), "probe", ping) for path in pings),
+        Endpoint("/livez", ("GET",), "probe", livez, "The process is alive."),
+        Endpoint("/readyz", ("GET",), "probe", readyz, "Every model is loaded and proven."),
+        Endpoint("/version", ("GET",), "version", version, "The version of Penstock."),
+    ]
 
 
-def metrics_routes(gateway: Gateway) -> list[Route]:
+def metrics_endpoints(gateway: Gateway) -> list[Endpoint]:
     async def metrics(_: Request) -> Response:
         return Response(await gateway.exposition(), media_type=CONTENT_TYPE)
 
-    return [Route("/metrics", metrics, methods=["GET"])]
+    return [Endpoint("/metrics", ("GET",), "metrics", metrics, "Prometheus metrics.", admin_only=True)]

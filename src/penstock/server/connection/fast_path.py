@@ -1,7 +1,8 @@
-"""Predictions straight from the HTTP protocol: a small request is read at its last byte, and answered in the moment the
-model has the answer. No scope, no task, no coroutine, which are half of what a request costs.
+"""The fast path: predictions straight from the HTTP connection. A small request is read at its last byte, and answered
+in the moment the model has the answer. No scope, no task, no coroutine, which are half of what a request costs.
 
-A short cut: what it does not take goes the usual way, and is answered there in the same words.
+The same pipeline as on the slow path decides, and this is a driver of it. What it declines takes the slow path, and is
+answered there in the same words.
 """
 
 from __future__ import annotations
@@ -9,36 +10,35 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Protocol, TypeAlias
 
-from penstock.access.tokens import BearerToken
-from penstock.http.bodies import InflightHold, any_header, declared_length, header, media_type
-from penstock.http.deadlines import LISTEN_AFTER, DeadlineSweep, timeout_of, too_late
-from penstock.http.events.request_event import CLIENT_LEFT, OnRequest, RequestWatch
-from penstock.server.predict.request_record import RequestRecord, answer_media, failure_of
-from penstock.server.targets import invocation_target, request_id
+from penstock.errors import Closing, InputError, ModelLoading, ModelNotServed, Overloaded, PenstockError
+from penstock.http.authorizer import Authorizer
+from penstock.http.connection.interface import ClientConnection
+from penstock.http.deadlines import LISTEN_AFTER, DeadlineSweep, too_late
+from penstock.http.headers import Head, any_header, declared_length
+from penstock.server.predict.pipeline import Pipeline
+from penstock.server.predict.request_record import PredictResponse, RequestRecord
+from penstock.server.targets import invocation_target
+from penstock.serving.batching.admission import InflightHold
 from penstock.serving.batching.replies import Answer
-from penstock.serving.gateway import Gateway
 from penstock.serving.servable import Lease
-from penstock.wire.formats import encode
+from penstock.wire.interface import LibraryWanted, WireProtocol
 
 # The largest body that is taken, in bytes. Reading a larger one is work beside which a task is nothing.
 MAX_FAST_BYTES = 64 * 1024
 
-# Headers that make a request a case for the usual way.
+# Headers that make a request a case for the slow path.
 _UNUSUAL = frozenset({b"content-encoding", b"expect", b"transfer-encoding", b"upgrade"})
 
-# What `header` looks things up in: the part of an ASGI scope that it needs.
-Head: TypeAlias = dict[str, Any]
-
-
-class ClientConnection(Protocol):
-    """A connection, as far as an answer needs it."""
-
-    client: tuple[str, int] | None
-
-    def answer(self, status: int, lines: bytes, content: bytes, *, keep_alive: bool) -> None:
-        """Writes an answer, if anybody is there, and goes on to the next request."""
+# Why a whole request is declined: some of metrics.FAST_PATH_DECLINES.
+_REASONS: tuple[tuple[type[Exception], str], ...] = (
+    (InputError, "input"),
+    (Overloaded, "overloaded"),
+    (ModelNotServed, "model"),
+    (ModelLoading, "model"),
+    (Closing, "closing"),
+    (LibraryWanted, "library"),
+)
 
 
 @dataclass(slots=True)
@@ -52,99 +52,105 @@ class PendingRequest:
 
 
 class FastPath:
-    """`timeout` is the seconds that callers wait who do not say."""
+    """Takes or declines the requests of one protocol. `sweep` wakes those whose deadline is near."""
 
     def __init__(
         self,
-        gateway: Gateway,
-        rounds: DeadlineSweep,
-        token: BearerToken,
+        pipeline: Pipeline,
+        protocol: WireProtocol,
+        sweep: DeadlineSweep,
+        access: Authorizer,
         *,
-        timeout: float,
         max_body_bytes: int,
-        nan_words: bool = False,
-        observe: OnRequest | None = None,
     ) -> None:
-        self.rounds = rounds
-        self._gateway = gateway
-        self._timeout = timeout
-        self._most_bytes = min(MAX_FAST_BYTES, max_body_bytes)
-        self._nan_words = nan_words
-        self._token = token
-        self._observe = observe
-        self._unserved = gateway.metrics.version("", "")
+        self._sweep = sweep
+        self._pipeline = pipeline
+        self._protocol = protocol
+        self._gateway = pipeline.gateway
+        self._access = access
+        self._max_bytes = min(MAX_FAST_BYTES, max_body_bytes)
+        self._counts = pipeline.gateway.metrics.fast_path
 
     def hold(self, url: bytes, headers: list[tuple[bytes, bytes]]) -> PendingRequest | None:
-        """A POST that may go this way once its body is there; None for the usual way."""
+        """A POST that may go this way once its body is there; None for the slow path."""
         head: Head = {"headers": headers}
-        length = declared_length(head)
-        if not 0 < length <= self._most_bytes or b"%" in url:
+        path = url.partition(b"?")[0].decode("latin-1")
+        target = invocation_target(path)
+        if target is None or "%" in path:
+            if path.endswith("/invocations"):
+                self._decline("path")
+            return None
+        if not 0 < declared_length(head) <= self._max_bytes:
+            self._decline("size")
             return None
         if any_header(head, _UNUSUAL):
+            self._decline("headers")
             return None
-        target = invocation_target(url.partition(b"?")[0].decode("latin-1"))
-        return None if target is None else PendingRequest(perf_counter(), head, target)
+        return PendingRequest(perf_counter(), head, target)
 
-    def begin(self, held: PendingRequest, line: ClientConnection) -> FastCycle | None:
-        """The request is whole: hands its rows to the model. None for the usual way, as for all that goes wrong here,
-        since it goes wrong there again, and is answered."""
-        began = perf_counter()
-        start, head, gateway = held.start, held.head, self._gateway
-        if gateway.draining or not self._token.admits(head):
+    def give_up(self) -> None:
+        """The body of a request that was held takes too long: it is the slow path's."""
+        self._decline("slow_body")
+
+    def _decline(self, reason: str) -> None:
+        self._counts.declined[reason].value += 1
+
+    def begin(self, held: PendingRequest, connection: ClientConnection) -> FastCycle | None:
+        """The request is whole: hands its rows to the model. None for the slow path, which meets the same error again
+        and answers it. An error that nobody foresaw is answered here: a second try would hide it."""
+        head, pipeline = held.head, self._pipeline
+        if self._gateway.draining or not self._access.admits(head, "predict", held.target.get("name")):
+            self._decline("draining" if self._gateway.draining else "token")
             return None
-        servable = gateway.peek(held.target.get("name"), held.target.get("version"))
-        if servable is None:
-            return None
+        record = pipeline.open(self._protocol, held.start, head, connection.client)
+        record.unread = False
         try:
-            media, wanted, seconds = (
-                media_type(head),
-                answer_media(head),
-                timeout_of(head, servable.timeout or self._timeout),
-            )
-            gateway.admit(servable, seconds, len(held.body))
-            request = servable.read(media, held.body)
-            params = servable.conform_params(request.params)
+            pipeline.admit(record, head, held.target, len(held.body))
+            servable = pipeline.find(record, held.target)
+            pipeline.read(record, held.body)
             lease = servable.lease()
             lease.__enter__()
-        except Exception:
+        except (PenstockError, LibraryWanted) as error:
+            self._decline(next((reason for kind, reason in _REASONS if isinstance(error, kind)), "other"))
             return None
-        hold = InflightHold(gateway)
+        except Exception as error:
+            return FastCycle(pipeline, record, _failed(error), connection, self._sweep)
+        self._counts.taken.value += 1
+        hold = InflightHold(self._gateway)
         try:
             hold.take(len(held.body))
-            call = RequestRecord(start, request_id(header(head, b"x-request-id")), self._unserved, servable)
-            call.decode = perf_counter() - began
-            if self._observe is not None:
-                call.watch = RequestWatch(self._observe, head, line.client, len(held.body), request.payload.rows)
-            reply = servable.predict(request.payload, params, start + seconds)
+            reply = pipeline.predict(record)
         except Exception as error:
-            hold.release()
-            lease.__exit__(None, error, None)
-            return None
-        write = (wanted, request.wrapped, self._nan_words)
-        return FastCycle(call, reply, write, start + seconds, line, lease, hold, self.rounds)
+            reply = _failed(error)
+        return FastCycle(pipeline, record, reply, connection, self._sweep, lease, hold)
+
+
+def _failed(error: Exception) -> asyncio.Future[Answer]:
+    reply: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    reply.set_exception(error)
+    return reply
 
 
 class _NoEvent:
-    """uvicorn tells it when more of a body is there, which nobody waits for here."""
+    """uvicorn sets it when more of a body is there, which nobody waits for here."""
 
     def set(self) -> None:
         pass
 
 
 class FastCycle:
-    """One request on this road, from its rows to its answer. It stands where uvicorn's protocol has its cycle of
+    """One request on the fast path, from its rows to its answer. It stands where uvicorn's protocol has its cycle of
     request and answer, hence some of the names."""
 
     __slots__ = (
-        "_call",
-        "_deadline",
+        "_connection",
         "_hold",
         "_lease",
         "_left",
-        "_line",
+        "_pipeline",
+        "_record",
         "_reply",
         "_timer",
-        "_write",
         "keep_alive",
         "response_complete",
     )
@@ -153,33 +159,31 @@ class FastCycle:
 
     def __init__(
         self,
-        call: RequestRecord,
+        pipeline: Pipeline,
+        record: RequestRecord,
         reply: asyncio.Future[Answer],
-        write: tuple[str, bool, bool],
-        deadline: float,
-        line: ClientConnection,
-        lease: Lease,
-        hold: InflightHold,
-        rounds: DeadlineSweep,
+        connection: ClientConnection,
+        sweep: DeadlineSweep,
+        lease: Lease | None = None,
+        hold: InflightHold | None = None,
     ) -> None:
-        self._call = call
-        self._write = write
-        self._deadline = deadline
+        self._pipeline = pipeline
+        self._record = record
         # The whole mutable state: what is to be given back at its end, all None then; a timer for the deadline, once it
-        # is worth one; whether the client has left; and what uvicorn asks for and says.
+        # is worth one; whether the client has left; and what uvicorn asks for and sets.
         self._reply: asyncio.Future[Answer] | None = reply
-        self._line: ClientConnection | None = line
-        self._lease: Lease | None = lease
-        self._hold: InflightHold | None = hold
+        self._connection: ClientConnection | None = connection
+        self._lease = lease
+        self._hold = hold
         self._timer: asyncio.TimerHandle | None = None
         self._left = False
         self.keep_alive = True
         self.response_complete = False
-        reply.add_done_callback(self._done)
-        if deadline - call.start < LISTEN_AFTER:
+        reply.add_done_callback(self._complete)
+        if record.deadline - record.start < LISTEN_AFTER:
             self.wake()
         else:
-            rounds.add(self, call.start)
+            sweep.add(self, record.start)
 
     @property
     def disconnected(self) -> bool:
@@ -199,46 +203,42 @@ class FastCycle:
         """It takes longer than most: from now on the deadline is watched, which ends it."""
         if self._reply is None:
             return
-        left = self._deadline - perf_counter()
+        left = self._record.deadline - perf_counter()
         if left <= 0:
             self._reply.cancel()
         else:
             self._timer = asyncio.get_running_loop().call_later(left, self.wake)
 
-    def _done(self, reply: asyncio.Future[Answer]) -> None:
-        call, line, lease, hold = self._call, self._line, self._lease, self._hold
-        assert line is not None
-        assert lease is not None
-        assert hold is not None
-        self._reply = self._line = self._lease = self._hold = None
+    def _complete(self, reply: asyncio.Future[Answer]) -> None:
+        record, connection = self._record, self._connection
+        assert connection is not None
+        self._reply = self._connection = None
         self.response_complete = True
         if self._timer is not None:
             self._timer.cancel()
         error: Exception | None = None
+        response: PredictResponse | None = None
         try:
-            answer = reply.result()
-            call.queue, call.predict = answer.queue, answer.predict
-            began = perf_counter()
-            media, wrapped, nan_words = self._write
-            content, media = encode(answer.payload, media, wrapped=wrapped, nan_words=nan_words)
-            call.encode = perf_counter() - began
+            response = self._pipeline.write(record, reply.result())
         except asyncio.CancelledError:
             error = None if self._left else too_late()
         except Exception as raised:
             error = raised
-        lease.__exit__(None, error, None)
-        hold.release()
-        if self._left and error is None:
-            call.count("client_error", perf_counter(), CLIENT_LEFT)
+        self._give_back(error)
+        if error is not None:
+            response = self._pipeline.fail(record, error)
+        if response is None:
+            record.count_left()
             return
-        if error is None:
-            call.count("ok", perf_counter(), 200, content)
-            line.answer(200, call.lines(content, media), content, keep_alive=self.keep_alive)
-            return
-        failure = failure_of(error, call)
-        call.count(failure.outcome, perf_counter(), failure.status, failure.content)
-        lines = call.lines(failure.content, failure.media) + failure.lines
-        line.answer(failure.status, lines, failure.content, keep_alive=self.keep_alive)
+        record.count(response)
+        connection.answer(response.status, record.header_lines(response), response.content, keep_alive=self.keep_alive)
+
+    def _give_back(self, error: Exception | None) -> None:
+        if self._lease is not None:
+            self._lease.__exit__(None, error, None)
+        if self._hold is not None:
+            self._hold.release()
+        self._lease = self._hold = None
 
     def __repr__(self) -> str:
-        return f"<FastCycle {self._call.request_id.decode()}{', answered' if self.response_complete else ''}>"
+        return f"<FastCycle {self._record.request_id.decode()}{', answered' if self.response_complete else ''}>"

@@ -1,7 +1,8 @@
-"""Refusing for lack of room as soon as a request's head is there: no task, no scope, one write.
+"""Load shedding: requests that there is no room for are refused as soon as their head is there, without a task or an
+ASGI scope, in one write.
 
-Turning a crowd away must cost next to nothing, or it takes the processor from the model that the others wait for. This
-is a short cut: what it does not refuse goes the usual way, and is refused there, if at all, with the same answer.
+Turning a crowd away must cost next to nothing, or it takes the processor from the model that the others wait for. What
+is not refused here takes the slow path, and is refused there, if at all, with the same answer.
 """
 
 from __future__ import annotations
@@ -9,100 +10,87 @@ from __future__ import annotations
 from dataclasses import dataclass
 from time import perf_counter
 
-from starlette.types import Scope
-
-from penstock.access.tokens import BearerToken
 from penstock.errors import Overloaded
-from penstock.http.bodies import LEFT_UNREAD, any_header, header
-from penstock.http.events.request_event import OnRequest, refused
-from penstock.server.statuses import body_of, status_of
-from penstock.server.targets import PROTOCOL, invocation_target, request_id
-from penstock.serving.gateway import Gateway
+from penstock.http.authorizer import Authorizer
+from penstock.http.bodies import LEFT_UNREAD
+from penstock.http.headers import Head, any_header, header
+from penstock.server.predict.pipeline import Pipeline
+from penstock.server.statuses import answer_of
+from penstock.server.targets import invocation_target
 from penstock.serving.servable import Servable
+from penstock.wire.interface import WireProtocol
 
-# After a refusal on the usual way, the short cut is looked at for so long; else it would cost every request something.
-_ALERT_SECONDS = 0.25
+# How long one refusal is repeated to everybody.
+_REPEAT_SECONDS = 0.01
 
-# How long the same words are said to everybody.
-_SAME_SECONDS = 0.01
-
-# Headers that make a request a case for the usual way.
+# Headers that make a request a case for the slow path.
 _UNUSUAL = frozenset({b"expect", b"transfer-encoding", b"x-request-timeout"})
 
-
-_HEAD = (
-    b"content-type: application/json\r\ncontent-length: %d\r\nx-content-type-options: nosniff\r\nretry-after: %d\r\n"
-    b"x-request-id: %b\r\n%b\r\n%b"
-)
+_NO_SNIFF = (b"x-content-type-options", b"nosniff")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Refusal:
+    """A refusal by this limit, which may be repeated until then; only the request's id is missing from it."""
+
     servable: Servable
     limit: str
-    retry_after: int
+    lines: bytes
     content: bytes
     until: float
 
 
 class LoadShedder:
-    """`timeout` is the seconds that callers wait who do not say, `observe` whom to tell of every refusal."""
+    """Refuses requests of one protocol while the pipeline is overloaded."""
 
-    def __init__(self, gateway: Gateway, timeout: float, token: BearerToken, observe: OnRequest | None = None) -> None:
-        self._gateway = gateway
-        self._token = token
-        self._timeout = timeout
-        self._observe = observe
-        # The whole mutable state: until when to look at all, and the last words said.
-        self._until = 0.0
-        self._known: _Refusal | None = None
-
-    def alert(self) -> None:
-        """Somebody was refused: there may be a crowd."""
-        self._until = perf_counter() + _ALERT_SECONDS
+    def __init__(self, pipeline: Pipeline, protocol: WireProtocol, access: Authorizer) -> None:
+        self._pipeline = pipeline
+        self._protocol = protocol
+        self._gateway = pipeline.gateway
+        self._access = access
+        # The whole mutable state: the last refusal.
+        self._last: _Refusal | None = None
 
     @property
     def alerted(self) -> bool:
-        return self._until > perf_counter()
+        """Whether it is worth asking."""
+        return self._pipeline.overloaded
 
     def refuse(self, url: bytes, headers: list[tuple[bytes, bytes]]) -> bytes | None:
-        """The answer to a POST from its `content-type` line on, if there is no room for it; None for the usual way."""
+        """The answer to a POST from its `content-type` line on, if there is no room for it; None for the slow path."""
         gateway = self._gateway
-        head: Scope = {"headers": headers}
+        head: Head = {"headers": headers}
         length = header(head, b"content-length") or b""
-        usual = length.isdigit() and int(length) <= LEFT_UNREAD and not any_header(head, _UNUSUAL)
-        target = invocation_target(url.partition(b"?")[0].decode("latin-1")) if usual and b"%" not in url else None
-        servable = None if target is None else gateway.peek(target.get("name"), target.get("version"))
-        if servable is None or gateway.draining or not self._token.admits(head):
+        plain = length.isdigit() and int(length) <= LEFT_UNREAD and not any_header(head, _UNUSUAL)
+        target = invocation_target(url.partition(b"?")[0].decode("latin-1")) if plain and b"%" not in url else None
+        if target is None:
+            return None
+        name = target.get("name")
+        servable = gateway.peek(name, target.get("version"))
+        if servable is None or gateway.draining or not self._access.admits(head, "predict", name):
             return None
         refusal = self._refusal(servable, int(length))
         if refusal is None:
             return None
-        servable.metrics.overloaded[refusal.limit].inc()
-        servable.metrics.outcomes[PROTOCOL, "rejected"].inc()
-        id = request_id(header(head, b"x-request-id"))
-        if self._observe is not None:
-            self._observe(refused(servable, id, head, int(length), len(refusal.content)))
-        return _HEAD % (
-            len(refusal.content),
-            refusal.retry_after,
-            id,
-            servable.header_lines,
-            refusal.content,
-        )
+        record = self._pipeline.open(self._protocol, perf_counter(), head)
+        record.bind(servable)
+        record.count_shed(refusal.limit, len(refusal.content))
+        assert record.binding is not None
+        lines = record.binding.header_lines
+        return b"%bx-request-id: %b\r\n%b\r\n%b" % (refusal.lines, record.request_id, lines, refusal.content)
 
     def _refusal(self, servable: Servable, declared: int) -> _Refusal | None:
-        """Why there is no room, if there is none. The words are made anew only now and then: a crowd gets the same."""
+        """Why there is no room, if there is none. It is made anew only now and then: a crowd gets the same one."""
         now = perf_counter()
-        known = self._known
+        last = self._last
         full = servable.crowd.inside >= servable.crowd.limit
-        if full and known is not None and known.servable is servable and now < known.until:
-            return known
+        if full and last is not None and last.servable is servable and now < last.until:
+            return last
         try:
-            self._gateway.admit(servable, servable.timeout or self._timeout, declared)
+            self._gateway.admit(servable, self._pipeline.timeout_of(servable), declared)
         except Overloaded as error:
-            content = body_of(error, status_of(error))
-            self._known = _Refusal(servable, error.limit, error.retry_after, content, now + _SAME_SECONDS)
-            self._until = now + _ALERT_SECONDS
-            return self._known
+            answer = answer_of(error, _NO_SNIFF)
+            self._last = _Refusal(servable, error.limit, answer.lines, answer.content, now + _REPEAT_SECONDS)
+            self._pipeline.note_overload()
+            return self._last
         return None

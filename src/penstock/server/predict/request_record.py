@@ -1,133 +1,174 @@
-"""One request for predictions: what is known of it while it is answered, and what is counted when it has been."""
+"""One request for predictions: what is known of it while it is answered, and what is counted and told afterwards."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from math import inf
+from time import perf_counter, time
+from typing import Any
 
-from starlette.types import Scope
-
-from penstock.errors import ModelProcessLost, Overloaded, PenstockError, PredictError
-from penstock.http.bodies import header
-from penstock.http.events.request_event import RequestWatch
+from penstock.http.events.request_event import CLIENT_LEFT, OnRequest, RequestEvent
+from penstock.http.headers import header
 from penstock.metrics import VersionMetrics
-from penstock.server.statuses import body_of, status_of
-from penstock.server.targets import PROTOCOL
+from penstock.server.predict.binding import Binding, binding_of
 from penstock.serving.servable import Servable
-from penstock.wire.formats import JSON, READERS, accepted
+from penstock.wire.interface import DecodedRequest, WireProtocol
 
 log = logging.getLogger("penstock.server")
 
-_MEDIA = {media: media.encode() for media in READERS}
+
+@dataclass(frozen=True, slots=True)
+class PredictResponse:
+    """An answer, good or bad. `retry_after` is in seconds, None where waiting does not help."""
+
+    status: int
+    outcome: str
+    content: bytes
+    media: str
+    retry_after: int | None = None
 
 
-def answer_media(scope: Scope) -> str:
-    """The format to answer in."""
-    accept = header(scope, b"accept")
-    if accept is None or accept in (b"*/*", b"application/json"):
-        return JSON
-    return accepted(accept.decode("latin-1"))
+@dataclass(slots=True)
+class RequestWatch:
+    """What is known of a request beside its record, where `observe` is called for each. `head` is the scope, or the
+    part of one that `header` needs; `received` is what the head says of the body's length, until the body is there."""
+
+    observe: OnRequest
+    head: Any
+    client: tuple[str, int] | None
+    received: int
+    rows: int | None = None
 
 
 @dataclass(slots=True)
 class RequestRecord:
-    """When it began, its id, the version that answers it, and seconds by stage, for the metrics and the Server-Timing
-    header. `unserved` are the numbers of requests that reach no version; `watch` is there where somebody is told."""
+    """When it began (perf_counter), its id, and its protocol; what its head and its body turned out to ask; the version
+    that answers it, None as long as none does; and seconds by stage. `unserved` are the metrics of requests that reach
+    no version; `unread` is whether the body is still on its way."""
 
     start: float
     request_id: bytes
+    protocol: WireProtocol
     unserved: VersionMetrics
+    watch: RequestWatch | None = None
+    media: str = ""
+    answer_media: str = ""
+    deadline: float = inf
+    unread: bool = True
     servable: Servable | None = None
+    binding: Binding | None = None
+    request: DecodedRequest | None = None
     decode: float = 0.0
     queue: float = 0.0
     predict: float = 0.0
     encode: float = 0.0
-    watch: RequestWatch | None = None
+
+    def bind(self, servable: Servable) -> None:
+        """This version answers, be it with an error: the answer carries its name, and it counts the request."""
+        self.servable = servable
+        self.binding = binding_of(servable, self.protocol)
 
     @property
     def metrics(self) -> VersionMetrics:
         return self.unserved if self.servable is None else self.servable.metrics
 
-    def count(self, outcome: str, now: float, status: int, content: bytes = b"") -> None:
-        """It is over, at `now`, with this answer."""
-        metrics = self.metrics
-        metrics.outcomes[PROTOCOL, outcome].value += 1
-        metrics.request_seconds[PROTOCOL].observe(now - self.start)
-        if outcome == "ok":
-            stages = metrics.stages
+    def count(self, response: PredictResponse) -> None:
+        """It is over, with this answer. Never fails."""
+        now = perf_counter()
+        if response.outcome == "ok" and self.binding is not None:
+            self.binding.succeeded.value += 1
+            self.binding.request_seconds.observe(now - self.start)
+            stages = self.metrics.stages
             stages["decode"].observe(self.decode)
             stages["queue"].observe(self.queue)
             stages["predict"].observe(self.predict)
             stages["encode"].observe(self.encode)
+        else:
+            self._count_failure(response.outcome, now)
         if self.watch is not None:
-            self.watch.tell(self, outcome, now, status, len(content))
+            self._tell(self.watch, response.status, response.outcome, now, len(response.content))
+
+    def count_left(self) -> None:
+        """It is over, since the client closed the connection before its answer. Never fails."""
+        now = perf_counter()
+        self._count_failure("client_error", now)
+        if self.watch is not None:
+            self._tell(self.watch, CLIENT_LEFT, "client_error", now, 0)
+
+    def count_shed(self, limit: str, sent: int) -> None:
+        """It is refused from its head alone, in no time that is worth a place among the seconds. Never fails."""
+        self.metrics.overloaded[limit].value += 1
+        self.metrics.outcomes[self.protocol.name, "rejected"].value += 1
+        if self.watch is not None:
+            self._tell(self.watch, 429, "rejected", self.start, sent)
+
+    def _count_failure(self, outcome: str, now: float) -> None:
+        metrics, protocol = self.metrics, self.protocol.name
+        metrics.outcomes[protocol, outcome].value += 1
+        metrics.request_seconds[protocol].observe(now - self.start)
+
+    def _tell(self, watch: RequestWatch, status: int, outcome: str, now: float, sent: int) -> None:
+        """Hands the event to the observers. One that raises must not cost the caller the answer."""
+        try:
+            watch.observe(self._event(watch, status, outcome, now - self.start, sent))
+        except Exception:
+            log.exception("An observer of requests failed at request %s.", self.request_id.decode("latin-1"))
+
+    def _event(self, watch: RequestWatch, status: int, outcome: str, seconds: float, sent: int) -> RequestEvent:
+        servable, client = self.servable, watch.client
+        return RequestEvent(
+            request_id=self.request_id.decode("latin-1"),
+            model="" if servable is None else servable.model,
+            version="" if servable is None else servable.version,
+            protocol=self.protocol.name,
+            status=status,
+            outcome=outcome,
+            rows=watch.rows,
+            ended=time(),
+            seconds=seconds,
+            decode=self.decode,
+            queue=self.queue,
+            predict=self.predict,
+            encode=self.encode,
+            received=watch.received,
+            sent=sent,
+            client=f"{client[0]}:{client[1]}" if client else "",
+            trace=(header(watch.head, b"traceparent") or b"").decode("latin-1"),
+            trace_state=(header(watch.head, b"tracestate") or b"").decode("latin-1"),
+        )
 
     def timing(self) -> bytes:
         """Milliseconds, as the Server-Timing specification has it."""
         stages = (self.decode * 1e3, self.queue * 1e3, self.predict * 1e3, self.encode * 1e3)
         return b"decode;dur=%.3f, queue;dur=%.3f, predict;dur=%.3f, encode;dur=%.3f" % stages
 
-    def headers(self, content: bytes, media: str) -> list[tuple[bytes, bytes]]:
+    def headers(self, response: PredictResponse) -> list[tuple[bytes, bytes]]:
         """The answer's headers."""
         headers = [
-            (b"content-type", _MEDIA[media]),
-            (b"content-length", str(len(content)).encode()),
+            (b"content-type", response.media.encode()),
+            (b"content-length", str(len(response.content)).encode()),
             (b"x-content-type-options", b"nosniff"),
             (b"x-request-id", self.request_id),
         ]
-        if self.servable is not None:
-            headers += [*self.servable.headers, (b"server-timing", self.timing())]
+        if response.retry_after is not None:
+            headers.append((b"retry-after", str(response.retry_after).encode()))
+        if self.binding is not None:
+            headers += [*self.binding.headers, (b"server-timing", self.timing())]
         return headers
 
-    def lines(self, content: bytes, media: str) -> bytes:
-        """The same headers as the lines that they become, for an answer of a version."""
-        assert self.servable is not None
+    def header_lines(self, response: PredictResponse) -> bytes:
+        """The same headers as the lines that they become."""
+        if self.binding is None or response.retry_after is not None:
+            return b"".join(b"%b: %b\r\n" % pair for pair in self.headers(response))
         return (
             b"content-type: %b\r\ncontent-length: %d\r\nx-content-type-options: nosniff\r\nx-request-id: %b\r\n"
             b"%bserver-timing: %b\r\n"
-            % (_MEDIA[media], len(content), self.request_id, self.servable.header_lines, self.timing())
+            % (
+                response.media.encode(),
+                len(response.content),
+                self.request_id,
+                self.binding.header_lines,
+                self.timing(),
+            )
         )
-
-
-@dataclass(frozen=True, slots=True)
-class FailedRequest:
-    """What a caller is told of an error. `retry_after` is in seconds, None where waiting does not help."""
-
-    status: int
-    outcome: str
-    content: bytes
-    media: str = JSON
-    retry_after: int | None = None
-
-    @property
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        """Those that an error's answer has beside the usual ones."""
-        return [] if self.retry_after is None else [(b"retry-after", str(self.retry_after).encode())]
-
-    @property
-    def lines(self) -> bytes:
-        """The same as lines."""
-        return b"".join(b"%b: %b\r\n" % pair for pair in self.headers)
-
-
-def failure_of(error: Exception, call: RequestRecord) -> FailedRequest:
-    """The answer to an error. Counts a refusal; callers' mistakes are theirs to read, the model's and our own are
-    logged with the request id."""
-    found = status_of(error)
-    after: int | None = None
-    if isinstance(error, Overloaded):
-        after = error.retry_after
-        call.metrics.overloaded[error.limit].inc()
-    if isinstance(error, ModelProcessLost):
-        after = error.retry_after
-    if found.outcome in ("model_error", "internal"):
-        _log(error, found.outcome, call)
-    return FailedRequest(found.http, found.outcome, body_of(error, found), retry_after=after)
-
-
-def _log(error: Exception, outcome: str, call: RequestRecord) -> None:
-    what = f"{call.servable.model} version {call.servable.version}" if call.servable else "no model"
-    cause = error.__cause__ if isinstance(error, PredictError) and error.__cause__ else error
-    level = logging.WARNING if isinstance(error, PenstockError) and outcome == "model_error" else logging.ERROR
-    trace = None if isinstance(error, ModelProcessLost) else cause
-    log.log(level, "Request %s to %s failed. %s", call.request_id.decode(), what, error, exc_info=trace)

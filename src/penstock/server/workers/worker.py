@@ -9,10 +9,9 @@ import signal
 import socket
 from collections.abc import Callable, Mapping
 
-from starlette.types import ASGIApp
-
 from penstock.errors import Closing, PenstockError, WorkerLost
 from penstock.http.run import RunOptions, Server
+from penstock.http.service import Application
 from penstock.http.workers.accepting import Acceptor
 from penstock.metrics.aggregate import to_plain
 from penstock.server.workers.messages import (
@@ -59,7 +58,7 @@ class WorkerServer(Server):
 
     signals = (signal.SIGTERM,)
 
-    def __init__(self, app: ASGIApp, gateway: Gateway, options: RunOptions, acceptor: Acceptor) -> None:
+    def __init__(self, app: Application, gateway: Gateway, options: RunOptions, acceptor: Acceptor) -> None:
         super().__init__(app, gateway, options)
         self._acceptor = acceptor
         self.up = asyncio.Event()
@@ -213,7 +212,7 @@ class Worker:
 
 
 async def work(
-    app: ASGIApp,
+    app: Application,
     gateway: Gateway,
     models: Mapping[str, WorkerModel],
     make: Callable[[str, str], WorkerModel],
@@ -241,3 +240,4 @@ async def work(
         orders.cancel()
         await asyncio.gather(orders, return_exceptions=True)
         await gateway.close()
+        app.close()

@@ -9,7 +9,9 @@ only makes everybody late, hence it is held to a twentieth of that (controlled d
 from __future__ import annotations
 
 from math import ceil, inf
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
+
+from penstock.errors import Overloaded
 
 Limit: TypeAlias = Literal["rows", "wait", "deadline", "requests", "bytes"]
 
@@ -152,3 +154,38 @@ class InflightLimits:
 
     def __repr__(self) -> str:
         return f"<InflightLimits {self.requests} requests, {self.bytes} bytes>"
+
+
+class Admission(Protocol):
+    """What admits requests for all models together: a gateway."""
+
+    intake: InflightLimits
+
+    def overloaded(self, limit: Limit, /) -> Overloaded:
+        """The refusal of one more request, or of more bytes."""
+
+
+class InflightHold:
+    """One request's place among those that a gateway holds, and the bytes of its body, until `release`."""
+
+    __slots__ = ("_gateway", "_intake", "bytes")
+
+    def __init__(self, gateway: Admission) -> None:
+        self._gateway = gateway
+        self._intake = gateway.intake
+        self._intake.requests += 1
+        self.bytes = 0
+
+    def release(self) -> None:
+        self._intake.requests -= 1
+        self._intake.bytes -= self.bytes
+
+    def take(self, more: int) -> None:
+        """Holds so many bytes more. Raises Overloaded where there is no room for them."""
+        if not self._intake.fits(more, self.bytes):
+            raise self._gateway.overloaded("bytes")
+        self._intake.bytes += more
+        self.bytes += more
+
+    def __repr__(self) -> str:
+        return f"<InflightHold {self.bytes} bytes, of {self._intake!r}>"

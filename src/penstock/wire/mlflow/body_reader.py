@@ -28,6 +28,7 @@ from penstock.signature import (
     is_tensor_schema,
 )
 from penstock.wire.formats import CSV, JSON, PARQUET, READERS
+from penstock.wire.interface import DecodedRequest, LibraryWanted
 from penstock.wire.mlflow.float_reader import FloatReader
 from penstock.wire.mlflow.invocations import (
     Decoded,
@@ -46,21 +47,10 @@ _TOLD = 20
 
 
 @dataclass(slots=True)
-class PredictRequest:
-    """A body as the model should get it. `params` are as they were sent; `wrapped` is whether the answer goes under a
-    "predictions" key."""
+class PredictRequest(DecodedRequest):
+    """One of MLflow's. `wrapped` is whether the answer goes under a "predictions" key."""
 
-    payload: Payload
-    params: Any = None
     wrapped: bool = True
-
-
-class LibraryWanted(Exception):
-    """The body is read by a library that is not imported yet, which takes up to a second: not on an event loop."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.name = name
 
 
 class BodyReader:

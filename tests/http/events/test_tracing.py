@@ -1,4 +1,4 @@
-"""Traces as a collector sees them, and the settings that ask for them."""
+"""Traces as a collector sees them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,9 @@ from typing import Any
 
 import pytest
 
-from penstock.assembly import observers as observing
-from penstock.assembly.observers import why_untraced
-from penstock.config import Settings, load_settings
-from penstock.errors import ConfigError
-from penstock.http.events import tracing as tracing_file
 from penstock.http.events.tracing import RateLimitedLog, Tracing
-from server.collector import Collector, Span
-from server.test_access_log import TRACE, answered
+from support.request_events import TRACE, answered
+from support.trace_collector import Collector, Span
 
 
 def free_port() -> int:
@@ -66,20 +61,20 @@ def test_a_server_span_with_one_for_each_stage(collector: Collector) -> None:
     assert stages[0].began > server.began
 
 
-def test_it_goes_on_where_the_caller_began(collector: Collector) -> None:
+def test_a_callers_trace_is_continued(collector: Collector) -> None:
     server = next(s for s in spans_of(collector, answered(trace=TRACE)) if s.parent == PARENT_ID)
     assert server.name == "POST invocations"
     assert {s.trace for s in collector.spans} == {TRACE_ID}
 
 
-def test_the_caller_decides_and_else_the_share(collector: Collector) -> None:
+def test_a_caller_decides_for_its_own_trace_and_the_share_for_others(collector: Collector) -> None:
     unsampled = TRACE[:-1] + "0"
     spans = spans_of(collector, answered(trace=TRACE), answered(trace=unsampled), answered(), sample=0.0)
     assert {s.trace for s in spans} == {TRACE_ID}
     assert sum(s.name == "POST invocations" for s in spans) == 1
 
 
-def test_a_share_of_all(collector: Collector) -> None:
+def test_a_sample_is_a_share_of_all_requests(collector: Collector) -> None:
     chances = iter([0.1, 0.2, 0.3])
     tracing = Tracing(collector.url, sample=0.2, chance=lambda: next(chances))
     for number in range(3):
@@ -100,7 +95,7 @@ def test_a_collector_that_is_away_is_complained_about_once_a_minute(caplog: pyte
     ]  # fmt: skip
 
 
-def test_a_collector_that_is_away_holds_nobody_up(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_collector_that_is_away_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
     tracing = Tracing(nowhere)
     for _ in range(3):
@@ -111,34 +106,13 @@ def test_a_collector_that_is_away_holds_nobody_up(caplog: pytest.LogCaptureFixtu
 
 
 @pytest.mark.parametrize(("outcome", "failed"), [("model_error", True), ("timeout", True), ("client_error", False)])
-def test_whose_fault(collector: Collector, outcome: str, failed: bool) -> None:
+def test_only_faults_of_the_server_fail_a_span(collector: Collector, outcome: str, failed: bool) -> None:
     nothing = {"decode": 0.0, "queue": 0.0, "predict": 0.0, "encode": 0.0}
     (span,) = spans_of(collector, answered(outcome=outcome, rows=None, **nothing))
     assert span.failed is failed
     assert "penstock.rows" not in span.attributes
 
 
-def test_the_names_that_opentelemetry_has_win(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_opentelemetrys_own_variable_names_the_service(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_SERVICE_NAME", "fraud")
     assert spans_of(collector, answered())[0].resource["service.name"] == "fraud"
-
-
-def test_opentelemetrys_variable_is_read() -> None:
-    settings, origins = load_settings({}, {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"})
-    assert settings.otlp_endpoint == "http://c:4318"
-    assert origins["otlp_endpoint"] == "OTEL_EXPORTER_OTLP_ENDPOINT"
-    assert why_untraced(settings, origins["otlp_endpoint"]) == why_untraced(Settings(), "default") == ""
-
-
-def test_what_is_asked_for_and_missing_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracing_file, "find_spec", lambda name: None)
-    settings = Settings(otlp_endpoint="http://c:4318")
-    with pytest.raises(ConfigError, match=r"--otlp-endpoint.*not installed") as caught:
-        why_untraced(settings, "--otlp-endpoint")
-    assert "penstock[tracing]" in caught.value.hint
-    assert "nothing is traced" in why_untraced(settings, observing._OTLP)
-
-
-def test_an_address_that_is_none() -> None:
-    with pytest.raises(ConfigError, match="no http:// or https:// address"):
-        why_untraced(Settings(otlp_endpoint="collector:4317"), "variable")

@@ -8,7 +8,9 @@ from typing import Any
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from penstock.http.connection.protocol import BoundedProtocol
+from penstock.http.connection.interface import Shortcuts
+from penstock.http.connection.protocol import BoundedProtocol, ServerLines
+from penstock.server.entry_point import EntryPoint
 
 
 class Wire(asyncio.Transport):
@@ -34,13 +36,17 @@ class Wire(asyncio.Transport):
 
 
 def connect(app: Any, *, keep_alive: int = 75) -> tuple[BoundedProtocol, Wire]:
-    """A new connection to an application, and what it writes to."""
+    """A new connection to an application, with the shortcuts that it brings, and what it writes to."""
+    shortcuts = app.shortcuts if isinstance(app, EntryPoint) else Shortcuts()
     config = Config(
         app, http=BoundedProtocol, ws="none", interface="asgi3", proxy_headers=False, log_config=None,
         timeout_keep_alive=keep_alive,
     )  # fmt: skip
     config.load()
-    protocol, wire = BoundedProtocol(config, ServerState(), {}, asyncio.get_running_loop()), Wire()
+    protocol = BoundedProtocol(
+        config, ServerState(), {}, asyncio.get_running_loop(), shortcuts=shortcuts, lines=ServerLines()
+    )
+    wire = Wire()
     protocol.connection_made(wire)
     return protocol, wire
 
@@ -68,3 +74,28 @@ def answers(written: bytes) -> list[tuple[str, dict[str, str], bytes]]:
         found.append((status, kept, written[:length]))
         written = written[length:]
     return found
+
+
+REQUEST = b"POST /x HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n\r\nabc"
+
+
+class Talk:
+    """One connection to an application that answers when told, and reads a body only if asked to."""
+
+    def __init__(self, *, keep_alive: int = 75) -> None:
+        self.answer = asyncio.Event()
+        self.started = 0
+        self.protocol, self.wire = connect(self._app, keep_alive=keep_alive)
+
+    async def _app(self, scope: Any, receive: Any, send: Any) -> None:
+        self.started += 1
+        await self.answer.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    def sweeps_until_closed(self, most: int = 100) -> int:
+        for number in range(1, most + 1):
+            self.protocol.sweep()
+            if self.wire.closed:
+                return number
+        return 0

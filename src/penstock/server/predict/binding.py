@@ -1,0 +1,46 @@
+"""One version as one protocol shows it: made at the first request, found by all others with one look into a dict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from penstock.metrics import Distribution, Number
+from penstock.serving.servable import Servable
+from penstock.wire.interface import Codec, WireProtocol
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """The codec, the headers that name the version, also as the bytes that they become, and the metrics that every
+    answered request counts in. Nothing of it leads back to the servable, which keeps it: a ring would outlive both."""
+
+    codec: Codec[Any]
+    headers: tuple[tuple[bytes, bytes], ...]
+    header_lines: bytes
+    succeeded: Number
+    request_seconds: Distribution
+
+
+def binding_of(servable: Servable, protocol: WireProtocol) -> Binding:
+    """The servable's binding for this protocol."""
+    found: Binding | None = servable.bindings.get(protocol)
+    if found is None:
+        found = servable.bindings[protocol] = _bind(servable, protocol)
+    return found
+
+
+def _bind(servable: Servable, protocol: WireProtocol) -> Binding:
+    headers = ((b"x-model-name", _printable(servable.model)), (b"x-model-version", _printable(servable.version)))
+    return Binding(
+        protocol.codec(servable.signature, frames=servable.loaded.takes_frames),
+        headers,
+        b"".join(b"%b: %b\r\n" % pair for pair in headers),
+        servable.metrics.outcomes[protocol.name, "ok"],
+        servable.metrics.request_seconds[protocol.name],
+    )
+
+
+def _printable(text: str) -> bytes:
+    """Text as a header may hold it: names come from directories and registries, which may allow more."""
+    return "".join(c if c.isprintable() and ord(c) < 128 else "?" for c in text).encode()

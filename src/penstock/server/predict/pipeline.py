@@ -1,0 +1,154 @@
+"""Every decision on a request for predictions, whatever protocol asks and however its bytes come and go.
+
+A driver moves bytes, and asks in this order: `open`, `admit`, (it reads the body), `find`, `read`, `predict`, (it waits
+for the answer), `write`; where anything raises, `fail`. Then it gives back what it holds, counts the request by its
+record, and sends the response. Nothing here waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from time import perf_counter
+
+from starlette.types import Scope
+
+from penstock.errors import ModelProcessLost, Overloaded, PenstockError, PredictError
+from penstock.http.deadlines import timeout_of
+from penstock.http.events.request_event import OnRequest
+from penstock.http.headers import declared_length, header, media_type
+from penstock.server.predict.request_record import PredictResponse, RequestRecord, RequestWatch
+from penstock.server.statuses import INTERNAL, body_of, status_of
+from penstock.server.targets import request_id
+from penstock.serving.batching.replies import Answer
+from penstock.serving.gateway import Gateway
+from penstock.serving.servable import Servable
+from penstock.wire.formats import JSON
+from penstock.wire.interface import WireProtocol
+
+log = logging.getLogger("penstock.server")
+
+TIMEOUT = 60.0
+
+# After a refusal, requests are looked at for shedding as soon as their head is there; always would cost all of them.
+_OVERLOAD_SECONDS = 0.25
+
+# What a path names of model and version; both where they are left out mean the default.
+Target = Mapping[str, str]
+
+
+class Pipeline:
+    """The decisions for one gateway. `timeout` is the seconds that callers wait who do not say; `observe` is called for
+    every request that is over."""
+
+    def __init__(self, gateway: Gateway, *, timeout: float = TIMEOUT, observe: OnRequest | None = None) -> None:
+        self.gateway = gateway
+        self.observe = observe
+        self._timeout = timeout
+        self._unserved = gateway.metrics.version("", "")
+        # The whole mutable state: until when the gateway counts as overloaded.
+        self._overloaded_until = 0.0
+
+    def open(
+        self, protocol: WireProtocol, start: float, head: Scope, client: tuple[str, int] | None = None
+    ) -> RequestRecord:
+        """The record of a request whose head is there since `start`. `head` is its scope, or as much as `header`
+        needs."""
+        record = RequestRecord(start, request_id(header(head, b"x-request-id")), protocol, self._unserved)
+        if self.observe is not None:
+            record.watch = RequestWatch(self.observe, head, client, declared_length(head))
+        return record
+
+    def admit(self, record: RequestRecord, head: Scope, target: Target, length: int) -> None:
+        """What the head asks, and whether there is room for a body of this many bytes. Raises UnsupportedMedia,
+        MalformedInput, Overloaded."""
+        record.media = media_type(head, record.protocol.readable)
+        record.answer_media = record.protocol.answer_media(header(head, b"accept"))
+        servable = self.gateway.peek(target.get("name"), target.get("version"))
+        seconds = timeout_of(head, self.timeout_of(servable))
+        record.deadline = record.start + seconds
+        try:
+            self.gateway.admit(servable, seconds, length)
+        except Overloaded:
+            if servable is not None:
+                record.bind(servable)
+            raise
+
+    def timeout_of(self, servable: Servable | None) -> float:
+        """The seconds that a caller waits who does not say."""
+        return self._timeout if servable is None else servable.timeout or self._timeout
+
+    def find(self, record: RequestRecord, target: Target) -> Servable:
+        """The version that answers. Raises ModelNotServed, ModelLoading."""
+        servable = self.gateway.find(target.get("name"), target.get("version"))
+        record.bind(servable)
+        return servable
+
+    def read(self, record: RequestRecord, body: bytes) -> None:
+        """The body as the model takes it, params with their defaults. Needs a version. Raises MalformedInput,
+        SchemaViolation, UnsupportedMedia; LibraryWanted, after which it may be asked again."""
+        assert record.servable is not None
+        assert record.binding is not None
+        began = perf_counter()
+        request = record.binding.codec.read(record.media, body)
+        request.params = record.servable.conform_params(request.params)
+        record.request = request
+        record.decode += perf_counter() - began
+        if record.watch is not None:
+            record.watch.received, record.watch.rows = len(body), request.payload.rows
+
+    def predict(self, record: RequestRecord) -> asyncio.Future[Answer]:
+        """The model's answer to come. Raises Overloaded, Closing; the future raises PredictError, DeadlineExceeded,
+        Closing."""
+        assert record.servable is not None
+        assert record.request is not None
+        return record.servable.predict(record.request.payload, record.request.params, record.deadline)
+
+    def write(self, record: RequestRecord, answer: Answer) -> PredictResponse:
+        """The model's answer as bytes. Raises AnswerUnserializable."""
+        assert record.binding is not None
+        assert record.request is not None
+        record.queue, record.predict = answer.queue, answer.predict
+        began = perf_counter()
+        content, media = record.binding.codec.write(answer.payload, record.request, record.answer_media)
+        record.encode = perf_counter() - began
+        return PredictResponse(200, "ok", content, media)
+
+    def fail(self, record: RequestRecord, error: Exception) -> PredictResponse:
+        """The answer to an error. Counts a refusal; callers' mistakes are theirs to read, the model's and our own are
+        logged with the request id. Never fails: an error that cannot even be told is one of ours."""
+        try:
+            return self._failure(record, error)
+        except Exception as untold:
+            log.error("Request %s failed, and its error cannot be told.", record.request_id.decode(), exc_info=untold)
+            return PredictResponse(INTERNAL.http, INTERNAL.outcome, body_of(untold, INTERNAL), JSON)
+
+    def _failure(self, record: RequestRecord, error: Exception) -> PredictResponse:
+        status = status_of(error)
+        retry_after: int | None = None
+        if isinstance(error, (Overloaded, ModelProcessLost)):
+            retry_after = error.retry_after
+        if isinstance(error, Overloaded):
+            record.metrics.overloaded[error.limit].inc()
+            self.note_overload()
+        if status.outcome in ("model_error", "internal"):
+            _log(error, status.outcome, record)
+        return PredictResponse(status.http, status.outcome, body_of(error, status), JSON, retry_after)
+
+    def note_overload(self) -> None:
+        """A request was refused: more may come."""
+        self._overloaded_until = perf_counter() + _OVERLOAD_SECONDS
+
+    @property
+    def overloaded(self) -> bool:
+        """Whether a request was refused a moment ago."""
+        return self._overloaded_until > perf_counter()
+
+
+def _log(error: Exception, outcome: str, record: RequestRecord) -> None:
+    what = f"{record.servable.model} version {record.servable.version}" if record.servable else "no model"
+    cause = error.__cause__ if isinstance(error, PredictError) and error.__cause__ else error
+    level = logging.WARNING if isinstance(error, PenstockError) and outcome == "model_error" else logging.ERROR
+    trace = None if isinstance(error, ModelProcessLost) else cause
+    log.log(level, "Request %s to %s failed. %s", record.request_id.decode(), what, error, exc_info=trace)

@@ -1,0 +1,48 @@
+"""MLflow's scoring protocol, as a server speaks it at /invocations."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.util import find_spec
+
+from penstock.payload import Payload
+from penstock.signature import Signature
+from penstock.wire.formats import JSON, READERS, accepted, encode
+from penstock.wire.mlflow.body_reader import BodyReader, PredictRequest
+
+
+@cache
+def _pandas_installed() -> bool:
+    return find_spec("pandas") is not None
+
+
+class MlflowCodec(BodyReader):
+    """Reads bodies and writes answers for one signature, on an event loop: libraries that take long to import are asked
+    for (LibraryWanted). `nan_words` writes what is not finite as MLflow does, NaN and Infinity."""
+
+    def __init__(self, signature: Signature | None, *, frames: bool, nan_words: bool = False) -> None:
+        super().__init__(signature, frames=frames and _pandas_installed(), may_import=False)
+        self._nan_words = nan_words
+
+    def write(self, payload: Payload, request: PredictRequest, media: str) -> tuple[bytes, str]:
+        """The answer, and its media type: JSON where it has no columns. Raises AnswerUnserializable."""
+        return encode(payload, media, wrapped=request.wrapped, nan_words=self._nan_words)
+
+
+class MlflowProtocol:
+    """The scoring protocol of `mlflow models serve`, 2.0 to 3.x."""
+
+    name = "invocations"
+    readable = tuple(READERS)
+
+    def __init__(self, *, nan_words: bool = False) -> None:
+        self._nan_words = nan_words
+
+    def answer_media(self, accept: bytes | None) -> str:
+        """The best format that is written here, JSON where none is."""
+        if accept is None or accept in (b"*/*", b"application/json"):
+            return JSON
+        return accepted(accept.decode("latin-1"))
+
+    def codec(self, signature: Signature | None, *, frames: bool) -> MlflowCodec:
+        return MlflowCodec(signature, frames=frames, nan_words=self._nan_words)

@@ -1,0 +1,28 @@
+"""The question of access, from the head of a request to the decision."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from penstock.access.principal import Principal
+from penstock.access.tokens import BearerTokens
+from penstock.http.authorizer import Authorizer
+
+
+def head(*headers: tuple[bytes, bytes]) -> dict[str, Any]:
+    return {"headers": list(headers)}
+
+
+def test_the_token_of_a_head_decides() -> None:
+    caller = Principal("caller", frozenset({"predict"}), frozenset({"m"}))
+    access = Authorizer(BearerTokens({"secret": caller}))
+    known = head((b"authorization", b"Bearer secret"))
+    assert access.admits(known, "predict", "m")
+    assert not access.admits(known, "predict", "other")
+    assert not access.admits(known, "metrics")
+    assert not access.admits(head(), "predict", "m")
+    assert access.admits(head(), "probe")
+
+
+def test_a_server_without_tokens_looks_at_no_header() -> None:
+    assert Authorizer(BearerTokens({})).admits({}, "metrics")
