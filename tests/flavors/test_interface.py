@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from penstock.errors import DependencyMissing, PackageInvalid, PredictError, UnsupportedMedia
-from penstock.flavors.interface import Predictor, inside, need
+from penstock.flavors.interface import inside, need
+from penstock.flavors.predictor import Predictor
 from penstock.payload import Payload, Value
 
 

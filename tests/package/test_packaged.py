@@ -24,7 +24,8 @@ from penstock.errors import (
     PackageNotFound,
     PenstockError,
 )
-from penstock.flavors.sklearn.flavor import SklearnFlavor, SklearnPredictor
+from penstock.flavors.sklearn.flavor import SklearnFlavor
+from penstock.flavors.sklearn.predictor import SklearnPredictor
 from penstock.flavors.sklearn.trusted_types import TRUSTED_TYPES, untrusted
 from penstock.manifest import FILE_NAME, Manifest
 from penstock.package import PackagedModel

@@ -89,9 +89,9 @@ def sklearn(
     Example:
       penstock package sklearn model.joblib --example rows.csv -o ./model
     """
-    from penstock.flavors.sklearn.flavor import read_estimator
+    from penstock.flavors import get_flavor
 
-    estimator = read_estimator(model)
+    estimator = get_flavor("sklearn").read(model)
     _save(estimator, output, example, requirements, lock, predict_fn=predict_fn, serialization=serialization)
 
 
@@ -173,9 +173,9 @@ def convert(source: Path, output: Path) -> None:
       penstock package convert ./pickled -o ./safe
     """
     from penstock.package import PackagedModel
-    from penstock.package.convert import convert_to_skops
+    from penstock.package.convert import convert_to_data_only
 
-    _report(convert_to_skops(PackagedModel.open(source), output))
+    _report(convert_to_data_only(PackagedModel.open(source), output))
 
 
 @package.command()

@@ -25,12 +25,13 @@ from penstock.errors import (
 )
 from penstock.flavors import LoadContext, Predictor, get_flavor
 from penstock.flavors.code_path import lent_code
-from penstock.flavors.python.mlflow_stubs import error_code_of, mlflow_installed
+from penstock.flavors.python.mlflow_stubs import mlflow_installed
 from penstock.manifest import Manifest
 from penstock.package import PackagedModel
 from penstock.payload import Payload, Value
 from penstock.signature import conform, conform_params
 from penstock.wire.mlflow.answers import encode_answer
+from penstock.wire.mlflow.error_codes import error_code_of
 from penstock.wire.mlflow.invocations import decode_json
 
 PACKAGES = Path(__file__).parents[1] / "mlflow_packages"

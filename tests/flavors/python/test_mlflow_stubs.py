@@ -20,12 +20,12 @@ from penstock.errors import SchemaViolation
 from penstock.flavors.python.mlflow_stubs import (
     InputRefused,
     MlflowException,
-    error_code_of,
     mlflow_installed,
     pyfunc,
     standins,
 )
 from penstock.flavors.python.type_hints import TypeFromExample, input_hint, is_validated, validate_hinted
+from penstock.wire.mlflow.error_codes import error_code_of
 
 without_mlflow = pytest.mark.skipif(mlflow_installed(), reason="MLflow is installed, so nothing stands in for it")
 

@@ -23,7 +23,9 @@ from penstock.flavors import LoadContext
 from penstock.flavors import code_path as code
 from penstock.flavors.code_path import add_code_directory, lent_code
 from penstock.flavors.python import flavor as pyfunc
-from penstock.flavors.python.flavor import PyfuncFlavor, PyfuncPredictor
+from penstock.flavors.python.flavor import PyfuncFlavor
+from penstock.flavors.python.predictor import PyfuncPredictor
+from penstock.flavors.python.source_package import PythonOptions
 from penstock.manifest import Manifest
 from penstock.package import PackagedModel
 from penstock.package.save import save_model
@@ -58,7 +60,7 @@ def written(place: Path, text: str, **how: Any) -> PyfuncPredictor:
     source.write_text(text)
     directory = place / "package"
     directory.mkdir()
-    made = PyfuncFlavor.write(source, directory, **how)
+    made = PyfuncFlavor().write(source, directory, PythonOptions(**how))
     return load(directory, dict(made.flavors["python_function"]), digest=sha256(str(place).encode()).hexdigest())
 
 

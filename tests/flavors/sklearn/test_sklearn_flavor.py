@@ -42,7 +42,8 @@ from sklearn.tree import DecisionTreeClassifier
 from penstock.errors import PredictError
 from penstock.flavors import LoadContext
 from penstock.flavors.frames import from_frame
-from penstock.flavors.sklearn.flavor import SklearnFlavor, SklearnPredictor
+from penstock.flavors.sklearn.flavor import SklearnFlavor, SklearnOptions
+from penstock.flavors.sklearn.predictor import SklearnPredictor
 from penstock.manifest import Manifest
 from penstock.payload import Payload, Table, Tensors, Value
 from penstock.wire.mlflow.answers import answer_value
@@ -298,7 +299,7 @@ def test_params_change_nothing_as_in_mlflow() -> None:
 @pytest.mark.parametrize("estimator", NUMERIC, ids=lambda e: type(e).__name__)
 def test_common_estimators_are_data_only_and_answer_the_same(tmp_path: Path, estimator: Any) -> None:
     model = fitted(estimator, NUMBERS, LABELS)
-    made = SklearnFlavor.write(model, tmp_path)
+    made = SklearnFlavor().write(model, tmp_path, SklearnOptions("skops"))
     manifest = Manifest({"flavors": dict(made.flavors)})
     assert SklearnFlavor().code_reasons(tmp_path, manifest) == []
     answer = SklearnFlavor().load(LoadContext(tmp_path, manifest)).predict(from_frame(NUMBERS), {})

@@ -5,7 +5,8 @@ ones that fit: that is more than half of the time that importing scikit-learn ta
 and no others, are given an `__import__` that for a listed few puts an `OnUse` in the place of a module or function.
 That imports the real one when it is first used. scipy and pandas are not touched: whoever else imports them gets them.
 
-What is listed was looked up in the sources of the versions in `sklearn_names`. What is not listed is imported as ever.
+What is listed was looked up in the sources of the versions in `estimator_names`. What is not listed is imported as
+ever.
 """
 
 from __future__ import annotations

@@ -26,7 +26,6 @@ from penstock.flavors.python.mlflow_stubs.exceptions import (
     InputRefused,
     MlflowException,
     StandinLacks,
-    error_code_of,
 )
 from penstock.flavors.python.mlflow_stubs.models import (
     CodeRun,
@@ -45,7 +44,6 @@ __all__ = [
     "StandinLacks",
     "_FunctionPythonModel",
     "code_run",
-    "error_code_of",
     "mlflow_installed",
     "pyfunc",
     "standins",

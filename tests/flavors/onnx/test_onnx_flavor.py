@@ -13,8 +13,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from penstock.errors import ArtifactInvalid, CodeNotTrusted, PackageInvalid, PredictError
 from penstock.flavors import LoadContext
-from penstock.flavors import onnx as module
-from penstock.flavors.onnx import OnnxFlavor, OnnxPredictor, open_session
+from penstock.flavors.onnx import session as module
+from penstock.flavors.onnx.flavor import OnnxFlavor
+from penstock.flavors.onnx.predictor import OnnxPredictor
+from penstock.flavors.onnx.session import open_session
 from penstock.manifest import Manifest
 from penstock.payload import Table, Tensors, Value, as_object_array
 
