@@ -83,7 +83,8 @@ class PyfuncFlavor(Flavor):
             ) from error
         except BaseException as error:
             raise ArtifactInvalid(
-                f"The package's code failed while loading: {type(error).__name__}: {clipped(str(error), 300)}."
+                f"The package's code ({self.artifact(context.manifest)}) failed while loading: "
+                f"{type(error).__name__}: {clipped(str(error), 300)}."
             ) from error
 
     def _load(self, context: LoadContext, settings: Mapping[str, Any], config: Mapping[str, Any]) -> Any:
