@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from penstock.cli.environment_options import environments_of, wheels_option
+from penstock.cli.flavor_command import FlavorCommand
 
 if TYPE_CHECKING:
     from penstock.package import PackagedModel
@@ -18,7 +19,23 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@click.group()
+class _PackageGroup(click.Group):
+    """The commands below, and one for every flavor that a plug-in adds."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*super().list_commands(ctx), *self._plug_ins()]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        command = super().get_command(ctx, cmd_name)
+        return _flavor_command(cmd_name) if command is None and cmd_name in self._plug_ins() else command
+
+    def _plug_ins(self) -> list[str]:
+        from penstock.flavors import plug_in_flavors
+
+        return [name for name in plug_in_flavors() if name not in self.commands]
+
+
+@click.group(cls=_PackageGroup)
 def package() -> None:
     """Make packages that Penstock and MLflow both load.
 
@@ -158,6 +175,20 @@ def python(
         raise PackagingFailed(f"{source} is not named .py.")
     places = dict(_pair(text) for text in artifacts)
     _save(source, output, example, requirements, lock, entry=entry, artifacts=places, code=code, batchable=batchable)
+
+
+def _flavor_command(name: str) -> click.Command:
+    @click.command(name, cls=FlavorCommand, help=f"Package a file by the plug-in for {name}.")
+    @click.argument("model", type=click.Path(path_type=Path))
+    @_common
+    def command(
+        model: Path, example: Path, output: Path, requirements: tuple[str, ...], lock: bool, **options: Any
+    ) -> None:
+        from penstock.flavors import get_flavor
+
+        _save(get_flavor(name).read(model), output, example, requirements, lock, flavor=name, **options)
+
+    return command
 
 
 @package.command()

@@ -18,9 +18,10 @@ from penstock.errors import (
     InputError,
     PackageInvalid,
     PackagingFailed,
+    PenstockError,
     PredictError,
 )
-from penstock.flavors import LoadContext, Predictor, Written, choose_flavor, flavor_for
+from penstock.flavors import Flavor, FlavorOptions, LoadContext, Predictor, Written, choose_flavor, flavor_for
 from penstock.flavors.code_path import lent_code
 from penstock.flavors.frames import from_python
 from penstock.manifest import FILE_NAME, FORMAT, PYTHON_FUNCTION, Manifest
@@ -30,7 +31,7 @@ from penstock.package.example import answers_differ, read_example, record_expect
 from penstock.package.options import flavor_options
 from penstock.package.packaged import PackagedModel
 from penstock.package.seal import list_files, write_seal
-from penstock.payload import Payload, Table, Tensors, Value
+from penstock.payload import Payload, Table, Tensors, Value, clipped
 from penstock.signature import Casting, Signature, conform, infer_signature
 from penstock.wire.mlflow.answers import answer_value
 
@@ -72,7 +73,7 @@ def save_model(
     writer = flavor_for(model, flavor)
     how = flavor_options(writer, options)
     with new_directory(target) as directory:
-        written = writer.write(model, directory, how, payload)
+        written = _write(writer, model, directory, how, payload)
         content = _content(written, metadata, batchable)
         env = write_environment(directory, [*written.requirements, *requirements])
         if PYTHON_FUNCTION in content["flavors"]:
@@ -80,6 +81,17 @@ def save_model(
         _examine(directory, content, payload, dict(params or {}), signature)
         finish(directory, content)
     return PackagedModel.open(target)
+
+
+def _write(writer: Flavor, model: Any, directory: Path, how: FlavorOptions, example: Payload | None) -> Written:
+    try:
+        return writer.write(model, directory, how, example)
+    except (PenstockError, OSError):
+        raise
+    except Exception as error:  # a plug-in may have left its library's exceptions as they were
+        raise PackagingFailed(
+            f"The flavor {writer.name!r} cannot package the model: {type(error).__name__}: {clipped(str(error), 300)}."
+        ) from error
 
 
 def _found(model: Any) -> Any:

@@ -31,7 +31,9 @@ class LinearModel:
     def predict(self, rows: Any) -> Any:
         """`rows` is an array (rows, columns), or a frame."""
         rows = rows[list(self.columns)] if hasattr(rows, "columns") else rows
-        return LINKS[self.link](np.asarray(rows, dtype=float) @ np.array(self.weights) + self.intercept)
+        sums = np.asarray(rows, dtype=float) @ np.array(self.weights) + self.intercept
+        link = LINKS[self.link]
+        return link(sums)
 
 
 @dataclass(frozen=True, slots=True)
