@@ -12,7 +12,8 @@ import pytest
 
 from penstock.errors import FlavorConflict, FlavorUnknown, PackagingFailed
 from penstock.flavors import CodeReason, Flavor, FlavorOptions, LoadContext, Predictor, choose_flavor
-from penstock.flavors.table import BUILT_IN, FlavorEntry, FlavorTable
+from penstock.flavors.entry import FlavorEntry
+from penstock.flavors.table import BUILT_IN, FlavorTable
 from penstock.manifest import Manifest
 from penstock.payload import Payload, Value
 

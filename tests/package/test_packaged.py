@@ -44,7 +44,7 @@ def rewrite(place: Path, change: Callable[[dict[str, Any]], None]) -> PackagedMo
     return PackagedModel.open(place)
 
 
-def test_what_is_no_package(tmp_path: Path) -> None:
+def test_a_directory_that_is_absent_or_has_no_manifest_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PackageNotFound):
         PackagedModel.open(tmp_path / "absent")
     with pytest.raises(PackageInvalid):

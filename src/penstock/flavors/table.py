@@ -19,33 +19,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from penstock.errors import FlavorConflict, FlavorUnknown, PackageError, PackagingFailed
-from penstock.flavors.interface import INTERFACE_VERSION, Flavor, FlavorOptions
+from penstock.flavors.entry import FlavorEntry
+from penstock.flavors.interface import Flavor
 from penstock.manifest import PYTHON_FUNCTION, Manifest
 from penstock.payload import clipped
 
 GROUP = "penstock.flavors"
 
 log = logging.getLogger("penstock.flavors")
-
-
-@dataclass(frozen=True, slots=True)
-class FlavorEntry:
-    """Where a flavor lives: its name, `module:attribute`, and the distribution that brings it."""
-
-    name: str
-    target: str
-    distribution: str = "penstock"
-
-    def __str__(self) -> str:
-        return f"{self.name!r} of {self.distribution} ({self.target})"
 
 
 # In order of preference.
@@ -87,14 +73,14 @@ class FlavorTable:
         if (flavor := self._made.get(name)) is not None:
             return flavor
         if (failed := self._failed.get(name)) is not None:
-            raise type(failed)(failed.message, hint=failed.hint) from failed.__cause__
+            raise type(failed)(failed.message, hint=failed.hint)
         entries = [self._built_in[name]] if name in self._built_in else self._plug_ins.get(name, [])
         if not entries:
             raise FlavorUnknown(f"There is no flavor {name!r}.", hint=f"Known flavors: {', '.join(self.names)}.")
         try:
-            flavor = self._made[name] = _make(_only(entries))
+            flavor = self._made[name] = _only(entries).make()
         except PackageError as error:
-            self._failed[name] = error
+            self._failed[name] = type(error)(error.message, hint=error.hint)  # without its frames
             raise
         return flavor
 
@@ -186,45 +172,6 @@ def _only(entries: Sequence[FlavorEntry]) -> FlavorEntry:
             hint="Uninstall all but one of them.",
         )
     return entries[0]
-
-
-def _make(entry: FlavorEntry) -> Flavor:
-    """Imports, makes and checks a flavor. Raises FlavorUnknown, which says what is wrong with it."""
-    module, _, attribute = entry.target.partition(":")
-    try:
-        flavor = attrgetter(attribute)(import_module(module))()
-    except Exception as error:
-        raise FlavorUnknown(
-            f"The plug-in for flavor {entry} cannot be loaded: {type(error).__name__}: {clipped(str(error), 200)}.",
-            hint=f"Reinstall or remove the distribution {entry.distribution}.",
-        ) from error
-    if wrong := _wrong(flavor, entry.name):
-        raise FlavorUnknown(
-            f"The plug-in for flavor {entry} {wrong}.",
-            hint=f"Install a release of {entry.distribution} that fits this release of Penstock.",
-        )
-    return flavor  # type: ignore[no-any-return]
-
-
-def _wrong(flavor: Any, name: str) -> str:
-    """What keeps an object from being used as the flavor of this name; empty where nothing does."""
-    if not isinstance(flavor, Flavor):
-        return "gives no Flavor"
-    version = getattr(flavor, "interface", None)
-    if version is None:
-        return f"does not state its interface; this release of Penstock has interface {INTERFACE_VERSION}"
-    if version != INTERFACE_VERSION:
-        return f"is written for interface {version!r}; this release of Penstock has interface {INTERFACE_VERSION}"
-    if getattr(flavor, "name", None) != name:
-        return f"gives a flavor of another name, {getattr(flavor, 'name', None)!r}"
-    modules = flavor.loader_modules
-    if not isinstance(modules, frozenset) or not all(isinstance(module, str) for module in modules):
-        return "has loader_modules that are no frozenset of names"
-    try:
-        made = isinstance(flavor.options_type(), FlavorOptions)
-    except Exception:
-        made = False
-    return "" if made else "has an options_type that is no FlavorOptions with a default for every field"
 
 
 def _accepts(flavor: Flavor, model: Any) -> bool:

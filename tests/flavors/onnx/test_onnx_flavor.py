@@ -145,7 +145,7 @@ def test_unknown_names_and_bare_values_are_refused(load: Any) -> None:
         made.predict(Value([[1.0, 2.0]]), {})
 
 
-def test_text(load: Any) -> None:
+def test_text_goes_through_a_graph_unchanged(load: Any) -> None:
     made = load(identity(STRING, "n", 2))
     words = [["a", "é"], ["", "long " * 100]]
     assert arrays(made.predict(Tensors.single(np.array(words, dtype=object)), {})) == {"y": words}

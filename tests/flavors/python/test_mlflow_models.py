@@ -199,7 +199,7 @@ def test_a_manifest_that_names_something_wrong(tmp_path: Path, settings: dict[st
 
 
 @pytest.mark.parametrize("compression", [None, "gzip", "bzip2", "lzma"])
-def test_a_damaged_pickle(tmp_path: Path, compression: str | None) -> None:
+def test_a_damaged_pickle_is_named(tmp_path: Path, compression: str | None) -> None:
     package = changed(tmp_path, "function", python_model_compression=compression)
     (package / "python_model.pkl").write_bytes(b"nonsense")
     with pytest.raises(ArtifactInvalid, match=r"python_model\.pkl is damaged"):
@@ -317,7 +317,7 @@ def test_pickled_functions_that_import_mlflow_when_they_are_called(tmp_path: Pat
     assert error_code_of(failed.value.__cause__) == "RESOURCE_DOES_NOT_EXIST"
 
 
-def test_code_that_fails(tmp_path: Path) -> None:
+def test_code_that_fails_while_loading_is_an_invalid_artifact(tmp_path: Path) -> None:
     with pytest.raises(ArtifactInvalid, match="ZeroDivisionError"):
         load(from_code(tmp_path, "1 / 0"))
 

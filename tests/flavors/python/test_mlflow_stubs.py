@@ -178,14 +178,16 @@ def test_inputs_that_fit_their_hint(hint: Any, given: Any, wanted: Any) -> None:
         (list[Place], [None], 0, "an object is wanted, not None"),
     ],
 )
-def test_inputs_that_do_not(hint: Any, given: Any, row: int | None, reason: str) -> None:
+def test_inputs_that_do_not_fit_their_hint_are_refused_with_row_and_reason(
+    hint: Any, given: Any, row: int | None, reason: str
+) -> None:
     with pytest.raises(SchemaViolation) as refused:
         validate_hinted(given, hint)
     (violation,) = refused.value.violations
     assert (violation.row, violation.reason, violation.at_parse) == (row, reason, False)
 
 
-def test_a_request_is_told_about_its_first_rows() -> None:
+def test_a_refusal_names_the_first_rows_alone() -> None:
     with pytest.raises(SchemaViolation) as refused:
         validate_hinted([1] * 1000, list[str])
     assert len(refused.value.violations) == 20

@@ -74,12 +74,12 @@ def plain(payload: Payload) -> Any:
 # ways to write a model
 
 
-def test_a_function(tmp_path: Path) -> None:
+def test_a_function_gets_the_rows_as_a_frame(tmp_path: Path) -> None:
     made = written(tmp_path, "def predict(inputs):\n    return inputs['a'].to_numpy() * 2\n")
     assert plain(made.predict(ROWS, {"ignored": 1})) == [2.0, 6.0]
 
 
-def test_a_function_with_params(tmp_path: Path) -> None:
+def test_a_function_that_wants_params_gets_them(tmp_path: Path) -> None:
     made = written(tmp_path, "def predict(inputs, params):\n    return [dict(params), type(inputs).__name__]\n")
     assert plain(made.predict(ROWS, {"t": 0.5})) == [{"t": 0.5}, "DataFrame"]
     assert plain(made.predict(ROWS, {})) == [{}, "DataFrame"]

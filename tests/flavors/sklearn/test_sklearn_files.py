@@ -154,7 +154,7 @@ def test_what_cannot_be_stored_is_said(tmp_path: Path) -> None:
         model.lock_.close()
 
 
-def test_the_same_answers() -> None:
+def test_answers_are_the_same_for_equal_labels_and_floats_to_rounding() -> None:
     assert same_answers([0.1, 0.2], [0.1, 0.2 + 1e-9])
     assert same_answers(np.array(["a"]), ["a"])
     assert same_answers([np.zeros(2), np.zeros(3)], [np.zeros(2), np.zeros(3)])

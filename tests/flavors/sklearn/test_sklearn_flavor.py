@@ -181,7 +181,7 @@ def test_columns_of_text_and_numbers() -> None:
     assert np.array_equal(made.predict(from_frame(unseen), {}).arrays[0], model.predict_proba(unseen))  # type: ignore[union-attr]
 
 
-def test_categories_by_dtype() -> None:
+def test_an_estimator_with_categories_by_dtype_gets_a_frame() -> None:
     frame = WORDS.astype({"colour": "category", "shape": "category"})
     model = HistGradientBoostingRegressor(max_iter=5, categorical_features="from_dtype").fit(frame, NUMBERS["a"])
     made = predictor(model)
@@ -272,7 +272,7 @@ def test_pools_for_each_batch_are_off_however_deep() -> None:
         (TransformedTargetRegressor(LinearRegression()), "predict", Tensors),
     ],
 )
-def test_every_predict_function(estimator: Any, function: str, kind: type) -> None:
+def test_every_predict_function_answers_as_the_estimator_does(estimator: Any, function: str, kind: type) -> None:
     target = NUMBERS["a"] if isinstance(estimator, TransformedTargetRegressor) else LABELS
     model = estimator.fit(NUMBERS, target)
     answer = predictor(model, function).predict(from_frame(NUMBERS), {})
@@ -280,7 +280,7 @@ def test_every_predict_function(estimator: Any, function: str, kind: type) -> No
     assert alike(answer.arrays[0], getattr(model, function)(NUMBERS))  # type: ignore[union-attr]
 
 
-def test_several_outputs() -> None:
+def test_an_estimator_with_several_outputs_answers_them_all() -> None:
     model = MultiOutputClassifier(GaussianNB()).fit(NUMBERS, np.stack([LABELS, LABELS[::-1]], axis=1))
     labels = predictor(model).predict(from_frame(NUMBERS), {})
     assert np.shape(answer_value(labels)) == (60, 2)

@@ -1,4 +1,4 @@
-"""MLflow's exception, and how its error codes are told."""
+"""MLflow's exception and its error codes."""
 
 from __future__ import annotations
 
