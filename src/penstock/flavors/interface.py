@@ -91,8 +91,9 @@ class Flavor(ABC):
     def code_reasons(self, directory: Path, manifest: Manifest) -> list[CodeReason]:
         """Why loading this package would run code of its own; empty for a data-only package."""
 
-    def remedy(self, manifest: Manifest) -> str:
-        """What would help a package that carries code besides trust, as the end of a sentence; empty where nothing."""
+    def convertible(self, manifest: Manifest) -> str:
+        """What in a code-carrying package `convert` could make data-only, as "a scikit-learn pickle"; empty where
+        nothing."""
         return ""
 
     @abstractmethod

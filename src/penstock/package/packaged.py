@@ -81,11 +81,11 @@ class PackagedModel:
         """Raises CodeNotTrusted, which names the files, where loading would run the package's code."""
         if reasons := self.code_reasons(flavor):
             hint = "If you trust whoever made it, set trust_code (PENSTOCK_TRUST_CODE=1)"
-            other = self.flavor(flavor).remedy(self.manifest)
+            what = self.flavor(flavor).convertible(self.manifest)
             raise CodeNotTrusted(
                 f"Loading {self.path} would run code from the package: {'; '.join(map(str, reasons))}.",
-                hint=f"{hint}; {other}." if other else f"{hint}.",
-                remedy=remedy("trust_code_or_convert" if other else "trust_code"),
+                hint=f"{hint}; {what} can become data-only by converting the package." if what else f"{hint}.",
+                remedy=remedy("trust_code_or_convert", what=what) if what else remedy("trust_code"),
             )
 
     def load(self, *, trust_code: bool = False, flavor: str | None = None, threads: int = 0) -> Predictor:

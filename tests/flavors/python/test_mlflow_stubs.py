@@ -131,14 +131,6 @@ def test_exceptions_carry_their_code(code: int, name: str) -> None:
     assert error_code_of(MlflowException.invalid_parameter_value("x")) == "INVALID_PARAMETER_VALUE"
 
 
-def test_other_exceptions_have_no_code() -> None:
-    class Foreign(Exception):
-        error_code = "RESOURCE_DOES_NOT_EXIST"
-
-    assert error_code_of(Foreign()) is None
-    assert error_code_of(None) is None
-
-
 @pytest.mark.parametrize(
     ("hint", "given", "wanted"),
     [

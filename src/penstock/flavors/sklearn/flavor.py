@@ -84,9 +84,8 @@ class SklearnFlavor(Flavor):
             reasons.append(CodeReason(file, f"holds types that nobody has reviewed: {', '.join(types)}"))
         return reasons
 
-    def remedy(self, manifest: Manifest) -> str:
-        pickled = not _is_skops(manifest, self.artifact(manifest))
-        return "a scikit-learn pickle can become data-only by converting the package" if pickled else ""
+    def convertible(self, manifest: Manifest) -> str:
+        return "" if _is_skops(manifest, self.artifact(manifest)) else "a scikit-learn pickle"
 
     def load(self, context: LoadContext) -> SklearnPredictor:
         manifest = context.manifest
