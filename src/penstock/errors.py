@@ -11,6 +11,7 @@ PenstockError
 │   ├── CodeNotTrusted          loading would run the package's code, and nobody allowed that
 │   ├── CodeConflict            its module names are already taken by another package's code
 │   ├── FlavorUnknown           no loader for what is inside
+│   ├── FlavorConflict          several plug-ins claim the same packages or objects
 │   ├── DependencyMissing       a library that the model needs is not installed
 │   ├── EnvironmentMismatch     the installed libraries differ, and --strict-env was asked for
 │   ├── EnvironmentUnbuildable  the environment that it asks for cannot be made here
@@ -150,6 +151,10 @@ class CodeConflict(PackageError):
 
 class FlavorUnknown(PackageError):
     code = "flavor_unknown"
+
+
+class FlavorConflict(PackageError):
+    code = "flavor_conflict"
 
 
 class DependencyMissing(PackageError):

@@ -34,7 +34,7 @@ def test_a_block_stays_one_block_without_a_copy() -> None:
 
 
 @pytest.mark.parametrize("names", [None, (0, 1), ("a", "b"), ("a", 1), ("a", "a")])
-def test_names(names: Any) -> None:
+def test_a_frame_has_the_tables_column_names_or_numbers(names: Any) -> None:
     frame = to_frame(Table(names, block=np.zeros((2, 2))))
     assert frame.columns.tolist() == ([0, 1] if names is None else list(names))
     mixed = to_frame(Table.of(names, [np.zeros(2), as_object_array(["x", "y"])]))
@@ -49,7 +49,7 @@ def test_the_index_reaches_the_model() -> None:
     assert to_frame(columns).index.tolist() == ["r1", "r2"]
 
 
-def test_empty_frames() -> None:
+def test_tables_without_rows_or_columns_become_such_frames() -> None:
     assert to_frame(Table(("a", "b"), block=np.empty((0, 2)))).shape == (0, 2)
     assert to_frame(Table((), columns=())).shape == (0, 0)
     assert to_frame(Table((), columns=(), index=np.arange(3))).shape == (3, 0)
@@ -99,7 +99,7 @@ def test_extension_types_become_plain_ones(series: Any, expected: list[Any], kin
     assert [type(c) for c in cells(series)] == [type(e) for e in expected]
 
 
-def test_moments() -> None:
+def test_timestamps_keep_their_nanoseconds_zones_and_gaps() -> None:
     plain = pd.Series(pd.to_datetime(["2026-01-02T03:04:05.123456789", None]))
     (column,) = from_frame(pd.DataFrame({"a": plain})).iter_columns()
     assert column.dtype.kind == "M"
@@ -165,7 +165,7 @@ def test_what_a_model_may_return() -> None:
     assert listed.arrays[0].tolist() == [[1], {"a": 2}]
 
 
-def test_what_a_model_is_given() -> None:
+def test_each_kind_of_payload_becomes_what_mlflow_hands_over() -> None:
     array = np.zeros(2)
     assert to_python(Tensors.single(array)) is array
     assert to_python(Tensors.named({"a": array})) == {"a": array}

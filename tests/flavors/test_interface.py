@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from penstock.errors import DependencyMissing, PackageInvalid, PredictError, UnsupportedMedia
-from penstock.flavors.interface import Predictor, inside, need
+from penstock.flavors.interface import inside, need
+from penstock.flavors.predictor import Predictor
 from penstock.payload import Payload, Value
 
 
@@ -45,7 +46,7 @@ def test_what_is_not_the_models_goes_through() -> None:
     assert caught.value is ours
 
 
-def test_inside(tmp_path: Path) -> None:
+def test_a_file_that_a_manifest_names_must_lie_in_the_package(tmp_path: Path) -> None:
     package = tmp_path / "package"
     (package / "sub").mkdir(parents=True)
     (package / "sub" / "model.bin").write_bytes(b"")

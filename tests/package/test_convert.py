@@ -20,10 +20,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from penstock.errors import PackageExists, PackagingFailed
+from penstock.flavors.sklearn.flavor import SklearnFlavor
+from penstock.flavors.sklearn.predictor import SklearnPredictor
 from penstock.manifest import FILE_NAME, Manifest
 from penstock.package import PackagedModel, answers_differ
-from penstock.package import convert as module
-from penstock.package.convert import convert_to_skops
+from penstock.package.convert import convert_to_data_only
 from penstock.package.save import save_model
 from penstock.package.seal import SEAL
 from penstock.wire.mlflow.answers import answer_value
@@ -54,7 +55,7 @@ def change(package: PackagedModel, edit: Callable[[dict[str, Any]], None]) -> Pa
 @pytest.mark.parametrize("estimator", [LinearRegression(), GradientBoostingRegressor(n_estimators=5, random_state=0)])
 def test_the_copy_is_data_only_and_answers_the_same(tmp_path: Path, estimator: Any) -> None:
     old = pickled(tmp_path / "old", estimator.fit(FRAME, TARGET), metadata={"team": "blue"}, requirements=["x==1"])
-    new = convert_to_skops(old, tmp_path / "new")
+    new = convert_to_data_only(old, tmp_path / "new")
     assert old.code_reasons()
     assert new.code_reasons() == []
     new.verify()
@@ -90,7 +91,7 @@ def test_a_package_that_mlflow_wrote_long_ago(tmp_path: Path) -> None:
             "env": "conda.yaml",
         }
 
-    new = convert_to_skops(change(old, edit), tmp_path / "new")
+    new = convert_to_data_only(change(old, edit), tmp_path / "new")
     assert new.code_reasons() == []
     assert new.manifest.content["unheard_of"] == {"x": 1}
     assert "data" not in new.manifest.flavors["python_function"]
@@ -110,7 +111,7 @@ def test_code_that_the_estimator_does_not_need_stays_behind(tmp_path: Path) -> N
         for flavor in content["flavors"].values():
             flavor["code"] = "code"
 
-    new = convert_to_skops(change(old, edit), tmp_path / "new")
+    new = convert_to_data_only(change(old, edit), tmp_path / "new")
     assert new.code_reasons() == []
     assert not (new.path / "code").exists()
     assert np.allclose(answer(new), TARGET)
@@ -120,7 +121,7 @@ def test_predict_proba_and_unfamiliar_names_survive(tmp_path: Path) -> None:
     from sklearn.linear_model import LogisticRegression
 
     old = pickled(tmp_path / "old", LogisticRegression().fit(FRAME, TARGET > 2), predict_fn="predict_proba")
-    new = convert_to_skops(old, tmp_path / "new")
+    new = convert_to_data_only(old, tmp_path / "new")
     assert np.asarray(answer(new)).shape == (12, 2)
 
 
@@ -131,7 +132,7 @@ def times_two(values: Any) -> Any:
 def refused(package: PackagedModel, place: Path, why: str) -> None:
     before = {p.name for p in place.parent.iterdir()}
     with pytest.raises(PackagingFailed, match=why):
-        convert_to_skops(package, place)
+        convert_to_data_only(package, place)
     assert {p.name for p in place.parent.iterdir()} == before
 
 
@@ -156,12 +157,12 @@ def test_what_skops_cannot_store_is_refused(tmp_path: Path) -> None:
 def test_other_answers_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = pickled(tmp_path / "old")
     other = LinearRegression().fit(FRAME, -TARGET)
-    write = module.SklearnFlavor.write
+    convert = SklearnFlavor.convert
 
-    def wrong(estimator: Any, directory: Path, **how: Any) -> Any:
-        return write(other, directory, **how)
+    def wrong(flavor: SklearnFlavor, loaded: Any, directory: Path, manifest: Manifest) -> Any:
+        return convert(flavor, SklearnPredictor(other, "predict"), directory, manifest)
 
-    monkeypatch.setattr(module.SklearnFlavor, "write", staticmethod(wrong))
+    monkeypatch.setattr(SklearnFlavor, "convert", wrong)
     refused(old, tmp_path / "new", r"answers differently: predictions\[0\]")
 
 
@@ -171,18 +172,18 @@ def test_without_an_example_there_is_nothing_to_compare_on(tmp_path: Path) -> No
     refused(old, tmp_path / "new", "no example")
 
 
-def test_only_pickled_scikit_learn_packages_are_converted(
+def test_only_code_carrying_packages_of_a_flavor_with_a_data_only_form_are_converted(
     tmp_path: Path, iris_package: Path, iris_onnx_package: Path, python_package: Path
 ) -> None:
     refused(PackagedModel.open(iris_package), tmp_path / "new", "data-only already")
-    refused(PackagedModel.open(iris_onnx_package), tmp_path / "new", "no scikit-learn package")
-    refused(PackagedModel.open(python_package), tmp_path / "new", "no scikit-learn package")
+    refused(PackagedModel.open(iris_onnx_package), tmp_path / "new", "data-only already")
+    refused(PackagedModel.open(python_package), tmp_path / "new", "'python_function' has no data-only form")
 
 
 def test_a_place_that_is_taken(tmp_path: Path) -> None:
     (tmp_path / "new").mkdir()
     with pytest.raises(PackageExists):
-        convert_to_skops(pickled(tmp_path / "old"), tmp_path / "new")
+        convert_to_data_only(pickled(tmp_path / "old"), tmp_path / "new")
 
 
 def test_a_pickle_that_needs_the_packages_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

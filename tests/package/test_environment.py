@@ -26,7 +26,7 @@ def test_what_is_written_is_what_mlflow_reads(tmp_path: Path) -> None:
     assert conda["dependencies"][-1] == {"pip": ["numpy==2.0.1", "penstock[onnx]"]}
 
 
-def test_pins(tmp_path: Path) -> None:
+def test_pins_are_read_and_other_lines_left_aside(tmp_path: Path) -> None:
     assert read_pins(tmp_path) == {}
     lines = "mlflow==3.18.0\n\n# note\n scikit-learn == 1.9.0 ; python_version > '3'\nx>=1\n-r other.txt\n\xff==1\n"
     (tmp_path / "requirements.txt").write_bytes(lines.encode("latin-1"))

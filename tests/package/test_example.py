@@ -212,7 +212,7 @@ def test_sparse_examples_are_left_aside(tmp_path: Path) -> None:
     assert mlflow(tmp_path, bare, {"type": "sparse_matrix_csr"}, None) is None
 
 
-def test_no_example(tmp_path: Path) -> None:
+def test_a_package_without_example_files_has_none(tmp_path: Path) -> None:
     assert read_example(tmp_path, Manifest({"flavors": {}})) is None
 
 

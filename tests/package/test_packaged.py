@@ -24,7 +24,8 @@ from penstock.errors import (
     PackageNotFound,
     PenstockError,
 )
-from penstock.flavors.sklearn.flavor import SklearnFlavor, SklearnPredictor
+from penstock.flavors.sklearn.flavor import SklearnFlavor
+from penstock.flavors.sklearn.predictor import SklearnPredictor
 from penstock.flavors.sklearn.trusted_types import TRUSTED_TYPES, untrusted
 from penstock.manifest import FILE_NAME, Manifest
 from penstock.package import PackagedModel
@@ -43,7 +44,7 @@ def rewrite(place: Path, change: Callable[[dict[str, Any]], None]) -> PackagedMo
     return PackagedModel.open(place)
 
 
-def test_what_is_no_package(tmp_path: Path) -> None:
+def test_a_directory_that_is_absent_or_has_no_manifest_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PackageNotFound):
         PackagedModel.open(tmp_path / "absent")
     with pytest.raises(PackageInvalid):
@@ -82,7 +83,8 @@ def test_a_pickled_estimator_can_become_data_only(tmp_path: Path, iris_estimator
     package = save_model(iris_estimator, tmp_path / "m", example=iris_frame.head(), serialization="cloudpickle")
     with pytest.raises(CodeNotTrusted, match=r"model\.pkl is a pickle") as caught:
         package.load()
-    assert "penstock package convert" in hint_of(caught.value)
+    assert "a scikit-learn pickle can become data-only with: penstock package convert" in hint_of(caught.value)
+    assert "a scikit-learn pickle can become data-only by converting the package." in str(caught.value)
 
 
 def test_a_pickle_is_not_even_opened_without_trust(

@@ -65,7 +65,7 @@ def test_an_estimator_becomes_a_data_only_package(tmp_path: Path) -> None:
     assert "skops==" in pins
 
 
-def test_size_and_modes(tmp_path: Path) -> None:
+def test_the_manifest_has_the_size_and_others_may_read_the_package(tmp_path: Path) -> None:
     package = save_model(LinearRegression().fit(X, Y), tmp_path / "m", example=X)
     recorded = package.manifest.content["model_size_bytes"]
     written_after = sum((package.path / name).stat().st_size for name in ("MLmodel",))
@@ -95,7 +95,7 @@ def test_the_serialization_may_be_chosen(tmp_path: Path, serialization: str, fil
     proven(package)
 
 
-def test_predict_proba(tmp_path: Path) -> None:
+def test_predict_fn_names_the_method_that_answers(tmp_path: Path) -> None:
     estimator = LogisticRegression().fit(X, Y)
     package = save_model(estimator, tmp_path / "m", example=X, predict_fn="predict_proba")
     assert np.allclose(proven(package), estimator.predict_proba(X))
@@ -154,7 +154,7 @@ def test_examples_of_many_kinds(tmp_path: Path, example: Any, kind: type) -> Non
     assert proven(package) == ("DataFrame" if kind is Table else "dict" if isinstance(example, dict) else "ndarray")
 
 
-def test_a_chat_model(tmp_path: Path) -> None:
+def test_a_chat_shaped_example_is_kept_as_it_is_sent(tmp_path: Path) -> None:
     text = "def predict(inputs, params):\n    return {'echo': inputs['messages'][-1]['content'], 't': params['t']}\n"
     example = {"messages": [{"role": "user", "content": "hi"}]}
     package = save_model(source(tmp_path, text), tmp_path / "m", example=example, params={"t": 0.5})

@@ -20,7 +20,7 @@ X = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 3.0], [3.0, 1.0]])
 FRAME = pd.DataFrame(X, columns=["a", "b"])
 
 
-def test_a_function(tmp_path: Path) -> None:
+def test_a_function_is_packaged_with_its_source_and_loader(tmp_path: Path) -> None:
     package = save_model(source(tmp_path, FUNCTION), tmp_path / "m", example=FRAME)
     assert files(package) >= {"model.py", "code/penstock_loader.py"}
     assert not package.manifest.batchable

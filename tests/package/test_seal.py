@@ -94,7 +94,7 @@ def test_the_digest_depends_on_content_and_names_alone(directory: Path, tmp_path
 
 
 @pytest.mark.parametrize("target", ["model.bin", "/etc/hostname", "nowhere", "code"])
-def test_links_are_refused(directory: Path, target: str) -> None:
+def test_a_package_that_holds_a_link_is_refused(directory: Path, target: str) -> None:
     (directory / "link").symlink_to(target)
     with pytest.raises(PackageInvalid, match="holds a link, link"):
         list_files(directory)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from penstock.errors import ConfigError, ScoringError
-from penstock.flavors.sklearn.flavor import SklearnPredictor
+from penstock.flavors.sklearn.predictor import SklearnPredictor
 from penstock.loading import LoadedModel, LoadOptions, load_path
 from penstock.package.save import save_model
 from penstock.scoring import JobLineage, Progress, ScoringOptions, ScoringPlan, find_sources, prepare

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from penstock.cli.environment_options import environments_of, wheels_option
+from penstock.cli.flavor_command import FlavorCommand
 
 if TYPE_CHECKING:
     from penstock.package import PackagedModel
@@ -18,7 +19,23 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@click.group()
+class _PackageGroup(click.Group):
+    """The commands below, and one for every flavor that a plug-in adds."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*super().list_commands(ctx), *self._plug_ins()]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        command = super().get_command(ctx, cmd_name)
+        return _flavor_command(cmd_name) if command is None and cmd_name in self._plug_ins() else command
+
+    def _plug_ins(self) -> list[str]:
+        from penstock.flavors import plug_in_flavors
+
+        return [name for name in plug_in_flavors() if name not in self.commands]
+
+
+@click.group(cls=_PackageGroup)
 def package() -> None:
     """Make packages that Penstock and MLflow both load.
 
@@ -89,9 +106,9 @@ def sklearn(
     Example:
       penstock package sklearn model.joblib --example rows.csv -o ./model
     """
-    from penstock.flavors.sklearn.flavor import read_estimator
+    from penstock.flavors import get_flavor
 
-    estimator = read_estimator(model)
+    estimator = get_flavor("sklearn").read(model)
     _save(estimator, output, example, requirements, lock, predict_fn=predict_fn, serialization=serialization)
 
 
@@ -160,6 +177,20 @@ def python(
     _save(source, output, example, requirements, lock, entry=entry, artifacts=places, code=code, batchable=batchable)
 
 
+def _flavor_command(name: str) -> click.Command:
+    @click.command(name, cls=FlavorCommand, help=f"Package a file by the plug-in for {name}.")
+    @click.argument("model", type=click.Path(path_type=Path))
+    @_common
+    def command(
+        model: Path, example: Path, output: Path, requirements: tuple[str, ...], lock: bool, **options: Any
+    ) -> None:
+        from penstock.flavors import get_flavor
+
+        _save(get_flavor(name).read(model), output, example, requirements, lock, flavor=name, **options)
+
+    return command
+
+
 @package.command()
 @click.argument("source", metavar="PACKAGE", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="DIR", help="The new package.")
@@ -173,9 +204,9 @@ def convert(source: Path, output: Path) -> None:
       penstock package convert ./pickled -o ./safe
     """
     from penstock.package import PackagedModel
-    from penstock.package.convert import convert_to_skops
+    from penstock.package.convert import convert_to_data_only
 
-    _report(convert_to_skops(PackagedModel.open(source), output))
+    _report(convert_to_data_only(PackagedModel.open(source), output))
 
 
 @package.command()

@@ -41,8 +41,8 @@ WORDS = {
     "show_model": "See which there are with: penstock registry show {model}",
     "trust_code": "If you trust whoever made it, repeat with --trust-code (PENSTOCK_TRUST_CODE=1)",
     "trust_code_or_convert": (
-        "If you trust whoever made it, repeat with --trust-code (PENSTOCK_TRUST_CODE=1); a scikit-learn pickle can "
-        "become data-only with: penstock package convert"
+        "If you trust whoever made it, repeat with --trust-code (PENSTOCK_TRUST_CODE=1); {what} can become "
+        "data-only with: penstock package convert"
     ),
 }
 

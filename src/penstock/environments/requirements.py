@@ -29,12 +29,6 @@ CONDA = "conda.yaml"
 # What the program that runs a model imports beside the flavor's libraries; whatever version comes, from LEAST on.
 HOST_NEEDS = ("numpy", "orjson", "pyyaml")
 LEAST = ("numpy>=2",)
-# What a flavor imports to load and to predict.
-FLAVOR_NEEDS: Mapping[str, tuple[str, ...]] = {
-    "onnx": ("onnxruntime",),
-    "sklearn": ("joblib", "pandas", "scikit-learn", "skops"),
-    PYTHON_FUNCTION: ("cloudpickle", "pandas"),
-}
 # What a data-only package may have without anybody's trust.
 REVIEWED = frozenset(
     {
@@ -128,7 +122,7 @@ def read_wanted(package: PackagedModel, *, trust_code: bool, flavor: str | None 
         if name not in names:
             kept.append(_Line(name, f"{name}=={version}"))
             names.add(name)
-    needs = sorted({*HOST_NEEDS, *FLAVOR_NEEDS.get(chosen.name, ())} - names)
+    needs = sorted({*HOST_NEEDS, *chosen.distributions} - names)
     return Wanted(
         requirements=(*(line.text for line in kept), *needs),
         listed=listed,

@@ -17,7 +17,7 @@ from penstock.payload import TEXT, Array, Name, Payload, Table, Tensors, Value, 
 
 def to_frame(table: Table) -> Any:
     """A pandas.DataFrame of the table; one block of numbers stays one block, without a copy. Objects stay objects:
-    pandas is told the dtype, or it would guess text columns of them."""
+    pandas gets the dtype, or it would guess text columns of them."""
     import pandas as pd
 
     names = None if table.names is None else _labels(table.names).view()

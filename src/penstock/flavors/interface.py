@@ -1,7 +1,7 @@
-"""What a flavor is: how one kind of artifact is written, judged and loaded; and what it loads into.
+"""What a flavor is: one object that recognises, writes, judges and loads one kind of artifact.
 
 A flavor knows directories and payloads, no HTTP and no registry. Its libraries are imported when it is used, so that
-a server of ONNX models never pays for scikit-learn.
+a server of ONNX models never pays for scikit-learn. `docs/flavors.md` says how to write one as a plug-in.
 """
 
 from __future__ import annotations
@@ -11,48 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar
 
-from penstock.errors import DependencyMissing, PackageInvalid, PenstockError, PredictError
+from penstock.errors import DependencyMissing, PackageInvalid, PackagingFailed
+from penstock.flavors.predictor import Predictor
 from penstock.manifest import Manifest
-from penstock.payload import Params, Payload, clipped, shortened
+from penstock.payload import Payload, shortened
 
-
-class Predictor(ABC):
-    """Loaded model code: payload in, payload out. May be called from several threads at once.
-
-    `joinable` says that rows of several callers may be predicted together, as far as the flavor can tell; loading
-    proves it. `quick` says that it never waits for anything but the processor, so that small batches may
-    run on the event loop itself. `takes_frames` says that tables reach it as pandas frames. `parallel` says that
-    several threads really predict at once, with the interpreter released; `apart`, that each of them does so in a
-    process of its own, which has to be started. `cyclic` says that its objects may point at each other in circles, so
-    that closing it leaves work to the garbage collector.
-    """
-
-    joinable: bool = True
-    quick: bool = False
-    takes_frames: bool = True
-    parallel: bool = False
-    apart: bool = False
-    cyclic: bool = True
-
-    @final
-    def predict(self, payload: Payload, params: Params) -> Payload:
-        """Raises PredictError with the model's own exception as its cause."""
-        try:
-            return self._predict(payload, params)
-        except PenstockError:
-            raise
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # sys.exit() in a model must not end the server
-            raise PredictError(f"The model failed: {type(error).__name__}: {clipped(str(error), 500)}.") from error
-
-    @abstractmethod
-    def _predict(self, payload: Payload, params: Params) -> Payload: ...
-
-    def close(self) -> None:  # noqa: B027  (most hold nothing)
-        """Releases what the model holds. It is not called again."""
+# Raised when a plug-in that was written against the interface below would no longer work.
+INTERFACE_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +46,15 @@ class LoadContext:
 
 
 @dataclass(frozen=True, slots=True)
+class FlavorOptions:
+    """How a flavor writes. A flavor with a choice has a frozen dataclass of its own, each field with a default; the
+    fields are keywords of `penstock.save_model`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
-    """What a flavor wrote: its sections of the manifest, and the libraries that loading needs."""
+    """What a flavor wrote: its sections of the manifest, and the libraries that loading needs. `batchable` says that
+    a row's answer depends on that row alone."""
 
     flavors: Mapping[str, Mapping[str, Any]]
     requirements: tuple[str, ...] = ()
@@ -88,9 +62,26 @@ class Written:
 
 
 class Flavor(ABC):
-    """One kind of artifact. Plug-ins register a subclass in the entry point group `penstock.flavors`."""
+    """One kind of artifact. Flavors are declared in the entry point group `penstock.flavors` and made once, without
+    arguments, when one is first needed; their methods may be called from several threads.
 
+    `interface` is the INTERFACE_VERSION it was written for, stated by every flavor itself. `loader_modules` are the
+    loader modules of a package's python_function section that it answers for, so that packages which MLflow saved
+    reach it. `options_type` holds its options. `distributions` are what loading and predicting import, for an
+    environment made for the package. `data_only_form` names what `convert` writes, if it writes anything.
+    """
+
+    interface: ClassVar[int]
     name: ClassVar[str]
+    loader_modules: ClassVar[frozenset[str]] = frozenset()
+    options_type: ClassVar[type[FlavorOptions]] = FlavorOptions
+    distributions: ClassVar[tuple[str, ...]] = ()
+    data_only_form: ClassVar[str] = ""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}: {', '.join(sorted(self.loader_modules)) or 'no loader modules'}>"
+
+    # Packages that exist.
 
     @abstractmethod
     def artifact(self, manifest: Manifest) -> str:
@@ -100,8 +91,9 @@ class Flavor(ABC):
     def code_reasons(self, directory: Path, manifest: Manifest) -> list[CodeReason]:
         """Why loading this package would run code of its own; empty for a data-only package."""
 
-    def remedy(self, manifest: Manifest) -> str:
-        """What would help a package that carries code besides trust, as the end of a sentence; empty where nothing."""
+    def convertible(self, manifest: Manifest) -> str:
+        """What in a code-carrying package `convert` could make data-only, as "a scikit-learn pickle"; empty where
+        nothing."""
         return ""
 
     @abstractmethod
@@ -111,6 +103,30 @@ class Flavor(ABC):
     def libraries(self, manifest: Manifest) -> Mapping[str, str]:
         """Distributions whose minor version matters for the artifact, and the version it was written with."""
         return {}
+
+    # Packages in the making.
+
+    def accepts(self, model: Any) -> bool:
+        """Whether this flavor packages such an object; a Path is a file or directory that exists. It imports nothing
+        heavy and raises nothing: objects of every kind come by."""
+        return False
+
+    def read(self, path: Path) -> Any:
+        """What to package of a user's own file, for the command line: the path itself, or an object read from it.
+
+        Raises ArtifactInvalid, PackagingFailed.
+        """
+        return path
+
+    def write(self, model: Any, directory: Path, options: Any, example: Payload | None = None) -> Written:
+        """Writes what `accepts` accepted into a new directory. `options` is an `options_type`; `example` is what
+        callers will send, where one was given. Raises PackagingFailed, ArtifactInvalid, DependencyMissing."""
+        raise PackagingFailed(f"The flavor {self.name!r} loads packages and writes none.")
+
+    def convert(self, loaded: Predictor, directory: Path, manifest: Manifest) -> Written:
+        """Writes a model that was loaded from a code-carrying package as data alone. `manifest` is the package's,
+        without code directories; what is returned replaces its sections. Raises PackagingFailed."""
+        raise PackagingFailed(f"The flavor {self.name!r} has no data-only form to convert to.")
 
 
 def inside(directory: Path, relative: object, what: str) -> Path:

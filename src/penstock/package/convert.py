@@ -1,4 +1,4 @@
-"""Pickled scikit-learn packages made data-only."""
+"""Code-carrying packages made data-only, by the flavor that loads them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from penstock.errors import PackagingFailed
-from penstock.flavors import Written
-from penstock.flavors.sklearn.flavor import SklearnFlavor, SklearnPredictor
-from penstock.flavors.sklearn.trusted_types import untrusted
-from penstock.manifest import PYTHON_FUNCTION
+from penstock.flavors import Written, get_flavor
+from penstock.flavors.table import BUILT_IN
+from penstock.manifest import Manifest
 from penstock.package.directory import new_directory
 from penstock.package.environment import REQUIREMENTS, write_environment
 from penstock.package.example import answers_differ, record_expected
@@ -20,39 +19,35 @@ from penstock.package.seal import list_files
 from penstock.wire.mlflow.answers import answer_value
 
 
-def convert_to_skops(package: PackagedModel, path: str | Path) -> PackagedModel:
-    """A data-only copy of a pickled scikit-learn package: its estimator as skops, all else as it was.
+def convert_to_data_only(package: PackagedModel, path: str | Path) -> PackagedModel:
+    """A data-only copy of a code-carrying package: its model in the flavor's data-only form, all else as it was.
 
-    Runs the pickle. Raises PackagingFailed where the answers to the example would differ, where there is no example
-    to compare on, or where skops cannot store the estimator or stores types that nobody has reviewed; PackageExists.
+    Runs the package's code. Raises PackagingFailed where the flavor has no such form or cannot store the model in it,
+    where the answers to the example would differ, or where there is no example to compare on; PackageExists.
     """
     flavor = package.flavor()
-    if not isinstance(flavor, SklearnFlavor):
-        raise PackagingFailed(f"{package.path} is no scikit-learn package; only those can be converted.")
     if not package.code_reasons():
         raise PackagingFailed(f"{package.path} is data-only already.")
+    if not flavor.data_only_form:
+        raise PackagingFailed(
+            f"{package.path} cannot be converted: the flavor {flavor.name!r} has no data-only form.",
+            hint=_convertible(),
+        )
     example = package.example()
     if example is None:
         raise PackagingFailed(
             f"{package.path} has no example to compare answers on.", hint="Package it anew, with an example."
         )
     before = package.load(trust_code=True)
-    assert isinstance(before, SklearnPredictor)
-    predict_fn = str((package.manifest.python_function or {}).get("predict_fn") or "predict")
     with new_directory(Path(path).absolute()) as directory:
         content = _without_code(package)
-        dropped = flavor.artifact(package.manifest)
-        for name in list_files(package.path):
-            if name != dropped and not name.startswith("code/"):
-                (directory / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(package.path / name, directory / name)
-        written = SklearnFlavor.write(before.estimator, directory, predict_fn=predict_fn)
-        if unknown := untrusted(written.flavors["sklearn"]["skops_trusted_types"]):
-            raise PackagingFailed(
-                f"The model holds types that nobody has reviewed, so as skops it is not data-only either: "
-                f"{', '.join(unknown)}."
-            )
-        _describe_as_skops(content, written, package)
+        _copy_files(package, directory, but=flavor.artifact(package.manifest))
+        written = flavor.convert(before, directory, Manifest(content))
+        content["flavors"] |= written.flavors
+        content["metadata"] = {
+            **package.manifest.metadata,
+            "penstock": {**package.manifest.penstock, **own_metadata(batchable=written.batchable)},
+        }
         _update_requirements(directory, written)
         after = load_written(directory, content)
         answer = after.predict(example.payload, example.params)
@@ -65,27 +60,28 @@ def convert_to_skops(package: PackagedModel, path: str | Path) -> PackagedModel:
     return PackagedModel.open(path)
 
 
+def _convertible() -> str:
+    flavors = [get_flavor(entry.name) for entry in BUILT_IN]
+    forms = [f"{flavor.name} ({flavor.data_only_form})" for flavor in flavors if flavor.data_only_form]
+    return f"Flavors with a data-only form: {', '.join(forms)}."
+
+
+def _copy_files(package: PackagedModel, directory: Path, *, but: str) -> None:
+    """Everything but the artifact and the code, as it is."""
+    for name in list_files(package.path):
+        if name != but and not name.startswith(("code/", f"{but}/")):
+            (directory / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(package.path / name, directory / name)
+
+
 def _without_code(package: PackagedModel) -> dict[str, Any]:
-    """The manifest's content without code directories: what skops can store needs none."""
+    """The manifest's content without code directories: data needs none."""
     content = dict(package.manifest.content)
     content["flavors"] = {
         name: {key: value for key, value in settings.items() if key != "code"}
         for name, settings in package.manifest.flavors.items()
     }
     return content
-
-
-def _describe_as_skops(content: dict[str, Any], written: Written, package: PackagedModel) -> None:
-    flavors = content["flavors"]
-    flavors["sklearn"] = {**flavors.get("sklearn", {}), **written.flavors["sklearn"]}
-    if PYTHON_FUNCTION in flavors:
-        # Up to 1.9 MLflow named the pickle `data`, which would win over model_path.
-        kept = {key: value for key, value in flavors[PYTHON_FUNCTION].items() if key != "data"}
-        flavors[PYTHON_FUNCTION] = {**kept, "model_path": written.flavors["sklearn"]["pickled_model"]}
-    content["metadata"] = {
-        **package.manifest.metadata,
-        "penstock": {**package.manifest.penstock, **own_metadata(batchable=True)},
-    }
 
 
 def _update_requirements(directory: Path, written: Written) -> None:

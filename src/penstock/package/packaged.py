@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from penstock.errors import CodeNotTrusted, EnvironmentMismatch, remedy
+from penstock.errors import ArtifactInvalid, CodeNotTrusted, EnvironmentMismatch, PenstockError, remedy
 from penstock.flavors import CodeReason, Flavor, LoadContext, Predictor, choose_flavor
 from penstock.manifest import Manifest
 from penstock.package.environment import Comparison, compare
 from penstock.package.example import Example, read_example
 from penstock.package.seal import SEAL, check_seal, digest_of, hash_files, list_files
+from penstock.payload import clipped
 
 
 @dataclass(frozen=True)
@@ -80,11 +81,11 @@ class PackagedModel:
         """Raises CodeNotTrusted, which names the files, where loading would run the package's code."""
         if reasons := self.code_reasons(flavor):
             hint = "If you trust whoever made it, set trust_code (PENSTOCK_TRUST_CODE=1)"
-            other = self.flavor(flavor).remedy(self.manifest)
+            what = self.flavor(flavor).convertible(self.manifest)
             raise CodeNotTrusted(
                 f"Loading {self.path} would run code from the package: {'; '.join(map(str, reasons))}.",
-                hint=f"{hint}; {other}." if other else f"{hint}.",
-                remedy=remedy("trust_code_or_convert" if other else "trust_code"),
+                hint=f"{hint}; {what} can become data-only by converting the package." if what else f"{hint}.",
+                remedy=remedy("trust_code_or_convert", what=what) if what else remedy("trust_code"),
             )
 
     def load(self, *, trust_code: bool = False, flavor: str | None = None, threads: int = 0) -> Predictor:
@@ -92,4 +93,13 @@ class PackagedModel:
         if not trust_code:
             self.check_trust(flavor)
         context = LoadContext(self.path, self.manifest, self.digest, trusted=trust_code, threads=threads)
-        return self.flavor(flavor).load(context)
+        chosen = self.flavor(flavor)
+        try:
+            return chosen.load(context)
+        except PenstockError:
+            raise
+        except Exception as error:  # a plug-in may have left its library's exceptions as they were
+            raise ArtifactInvalid(
+                f"The flavor {chosen.name!r} cannot load {chosen.artifact(self.manifest)}: "
+                f"{type(error).__name__}: {clipped(str(error), 300)}."
+            ) from error

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,26 +15,23 @@ from typing import Any
 import penstock
 from penstock.errors import (
     AnswerUnserializable,
-    ArtifactInvalid,
     InputError,
     PackageInvalid,
     PackagingFailed,
+    PenstockError,
     PredictError,
 )
-from penstock.flavors import LoadContext, Predictor, Written, choose_flavor
+from penstock.flavors import Flavor, FlavorOptions, LoadContext, Predictor, Written, choose_flavor, flavor_for
 from penstock.flavors.code_path import lent_code
-from penstock.flavors.frames import from_python, to_python
-from penstock.flavors.onnx import OnnxFlavor, OnnxPredictor
-from penstock.flavors.python.flavor import PyfuncFlavor
-from penstock.flavors.sklearn.flavor import CLOUDPICKLE, SklearnFlavor, SklearnPredictor, same_answers
-from penstock.flavors.sklearn.trusted_types import untrusted
+from penstock.flavors.frames import from_python
 from penstock.manifest import FILE_NAME, FORMAT, PYTHON_FUNCTION, Manifest
 from penstock.package.directory import new_directory
 from penstock.package.environment import write_environment
 from penstock.package.example import answers_differ, read_example, record_expected, write_example
+from penstock.package.options import flavor_options
 from penstock.package.packaged import PackagedModel
 from penstock.package.seal import list_files, write_seal
-from penstock.payload import Payload, Table, Tensors, Value
+from penstock.payload import Payload, Table, Tensors, Value, clipped
 from penstock.signature import Casting, Signature, conform, infer_signature
 from penstock.wire.mlflow.answers import answer_value
 
@@ -48,34 +45,35 @@ def save_model(
     example: Any = None,
     params: Mapping[str, Any] | None = None,
     signature: Signature | None = None,
-    predict_fn: str = "predict",
-    serialization: str = "auto",
-    entry: str | None = None,
-    artifacts: Mapping[str, str | Path] | None = None,
-    code: Sequence[str | Path] = (),
-    config: Mapping[str, Any] | None = None,
     batchable: bool = False,
     requirements: Sequence[str] = (),
     metadata: Mapping[str, Any] | None = None,
+    flavor: str | None = None,
+    **options: Any,
 ) -> PackagedModel:
     """Packages a model into the new directory `path` and returns it.
 
-    `model` is a fitted scikit-learn estimator, an ONNX model (an .onnx file, its bytes, an onnx.ModelProto), or a
-    Python file with a function or class (see `flavors/python_loader.py`). `example` is what callers will send: a
-    DataFrame, an array, a dict of arrays, a Table or Tensors; its first 20 rows are kept. From it and the model's
-    answers the signature is inferred, unless one is given, and the expected output recorded.
+    `model` is a fitted scikit-learn estimator, an ONNX model (an .onnx file, its bytes, an onnx.ModelProto), a
+    Python file with a function or class (see `flavors/python/source_file.py`), or what the flavor of a plug-in
+    accepts; `flavor` names one where several would do. `example` is what callers will send: a DataFrame, an array, a
+    dict of arrays, a Table or Tensors; its first 20 rows are kept. From it and the model's answers the signature is
+    inferred, unless one is given, and the expected output recorded. `batchable` says that rows of several callers may
+    be predicted together, of models whose flavor cannot know.
 
-    `serialization` is for scikit-learn: "skops", "cloudpickle", or "auto": skops where every type is known to be safe
-    and the answers agree, else cloudpickle. `entry`, `artifacts` (name -> file), `code` (modules the file imports),
-    `config` and `batchable` (rows of several callers may be predicted together) are for Python files.
+    `options` are the flavor's own. scikit-learn has `serialization` ("skops", "cloudpickle", or "auto": skops where
+    every type is known to be safe and the answers agree, else cloudpickle) and `predict_fn` (the method that answers).
+    Python files have `entry` (the function or class), `artifacts` (name -> file), `code` (modules the file imports)
+    and `config`. ONNX models have none.
 
-    Raises PackageExists, PackagingFailed, ArtifactInvalid, DependencyMissing.
+    Raises PackageExists, PackagingFailed, ArtifactInvalid, DependencyMissing, FlavorUnknown, FlavorConflict.
     """
     target = Path(path).absolute()
     payload = None if example is None else _first_rows(example_payload(example))
-    writer = _writer(model, serialization, predict_fn, entry, artifacts, code, config, batchable, payload)
+    model = _found(model)
+    writer = flavor_for(model, flavor)
+    how = flavor_options(writer, options)
     with new_directory(target) as directory:
-        written = writer(directory)
+        written = _write(writer, model, directory, how, payload)
         content = _content(written, metadata, batchable)
         env = write_environment(directory, [*written.requirements, *requirements])
         if PYTHON_FUNCTION in content["flavors"]:
@@ -83,6 +81,27 @@ def save_model(
         _examine(directory, content, payload, dict(params or {}), signature)
         finish(directory, content)
     return PackagedModel.open(target)
+
+
+def _write(writer: Flavor, model: Any, directory: Path, how: FlavorOptions, example: Payload | None) -> Written:
+    try:
+        return writer.write(model, directory, how, example)
+    except (PenstockError, OSError):
+        raise
+    except Exception as error:  # a plug-in may have left its library's exceptions as they were
+        raise PackagingFailed(
+            f"The flavor {writer.name!r} cannot package the model: {type(error).__name__}: {clipped(str(error), 300)}."
+        ) from error
+
+
+def _found(model: Any) -> Any:
+    """Names of files as the paths of files that exist. Raises PackagingFailed."""
+    if not isinstance(model, (str, Path)):
+        return model
+    file = Path(model)
+    if not file.exists():
+        raise PackagingFailed(f"There is no file {file}.")
+    return file
 
 
 def example_payload(example: Any) -> Payload:
@@ -97,79 +116,6 @@ def example_payload(example: Any) -> Payload:
 
 def _first_rows(payload: Payload) -> Payload:
     return payload if isinstance(payload, Value) else payload.take(slice(0, EXAMPLE_ROWS))
-
-
-def _writer(
-    model: Any,
-    serialization: str,
-    predict_fn: str,
-    entry: str | None,
-    artifacts: Mapping[str, str | Path] | None,
-    code: Sequence[str | Path],
-    config: Mapping[str, Any] | None,
-    batchable: bool,
-    example: Payload | None,
-) -> Callable[[Path], Written]:
-    """The flavor's writer for this kind of model. Raises PackagingFailed."""
-    for_python = {"entry": entry, "artifacts": artifacts, "code": code, "config": config}
-    unused = [name for name, given in for_python.items() if given]
-    if unused and Path(model if isinstance(model, (str, Path)) else "").suffix != ".py":
-        raise PackagingFailed(f"Only a model that is a Python file can have: {', '.join(unused)}.")
-    if isinstance(model, (str, Path)):
-        file = Path(model)
-        if not file.is_file():
-            raise PackagingFailed(f"There is no file {file}.")
-        if file.suffix == ".py":
-            places = {name: Path(place) for name, place in (artifacts or {}).items()}
-            modules = tuple(Path(place) for place in code)
-            return lambda directory: PyfuncFlavor.write(
-                file, directory, entry=entry, artifacts=places, code=modules, config=config, batchable=batchable
-            )
-        return lambda directory: OnnxFlavor.write(file, directory)
-    if isinstance(model, bytes) or hasattr(model, "SerializeToString"):
-        return lambda directory: OnnxFlavor.write(model, directory)
-    if hasattr(model, "fit") and hasattr(model, "get_params") and not isinstance(model, type):
-        return lambda directory: _write_sklearn(model, directory, serialization, predict_fn, example)
-    raise PackagingFailed(
-        f"There is no flavor for a {type(model).__module__}.{type(model).__qualname__}.",
-        hint="Give a fitted scikit-learn estimator, an ONNX model, or a Python file.",
-    )
-
-
-def _write_sklearn(
-    estimator: Any, directory: Path, serialization: str, predict_fn: str, example: Payload | None
-) -> Written:
-    if serialization != "auto":
-        return SklearnFlavor.write(estimator, directory, serialization=serialization, predict_fn=predict_fn)
-    try:
-        written = SklearnFlavor.write(estimator, directory, predict_fn=predict_fn)
-        if not untrusted(written.flavors["sklearn"]["skops_trusted_types"]) and _same_after_skops(
-            estimator, directory, written, predict_fn, example
-        ):
-            return written
-    except (PackagingFailed, ArtifactInvalid):
-        if not hasattr(estimator, predict_fn):
-            raise
-    (directory / "model.skops").unlink(missing_ok=True)
-    return SklearnFlavor.write(estimator, directory, serialization=CLOUDPICKLE, predict_fn=predict_fn)
-
-
-def _same_after_skops(
-    estimator: Any, directory: Path, written: Written, predict_fn: str, example: Payload | None
-) -> bool:
-    if example is None:
-        return True
-    loaded = load_written(directory, {"flavors": dict(written.flavors)})
-    assert isinstance(loaded, SklearnPredictor)
-    given = to_python(example)
-    try:
-        before = getattr(estimator, predict_fn)(given)
-    except Exception:
-        return True  # the example is at fault, or the model, and not skops: both are reported later
-    try:
-        return same_answers(before, getattr(loaded.estimator, predict_fn)(given))
-    except Exception:
-        return False
 
 
 def _content(written: Written, metadata: Mapping[str, Any] | None, batchable: bool) -> dict[str, Any]:
@@ -232,7 +178,7 @@ def _describe(
 
     What counts is the example as a caller will send it, so it is read back from the file as a request would be.
     """
-    payload = _for_model(predictor, payload)
+    payload = predictor.example_form(payload)
     if signature is None:
         signature = infer_signature(payload, predictor.predict(payload, params), params)
         content["signature"] = signature.to_mlflow()
@@ -248,13 +194,6 @@ def _describe(
         content["metadata"]["penstock"]["deterministic"] = False
     else:
         record_expected(directory, answer)
-
-
-def _for_model(predictor: Predictor, payload: Payload) -> Payload:
-    """The example in the form the model takes: an ONNX graph whose outputs make no table takes arrays, not columns."""
-    if isinstance(predictor, OnnxPredictor) and isinstance(payload, Table):
-        return predictor.example_form(payload)
-    return payload
 
 
 def finish(directory: Path, content: dict[str, Any]) -> None:

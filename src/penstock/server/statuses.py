@@ -24,8 +24,8 @@ from penstock.errors import (
     UnsupportedMedia,
     WorkerLost,
 )
-from penstock.flavors.python.mlflow_stubs import error_code_of
 from penstock.http.errors import ErrorAnswer, Header
+from penstock.wire.mlflow.error_codes import error_code_of
 
 
 @dataclass(frozen=True, slots=True)

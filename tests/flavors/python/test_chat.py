@@ -123,7 +123,7 @@ def test_base_classes_are_not_models_themselves() -> None:
         (lambda: ChatCompletionResponse("x"), "`choices` must be of type list"),  # type: ignore[arg-type]
     ],
 )
-def test_fields_are_checked(make: Any, why: str) -> None:
+def test_a_field_of_the_wrong_kind_is_refused(make: Any, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         make()
 

@@ -25,12 +25,13 @@ from penstock.errors import (
 )
 from penstock.flavors import LoadContext, Predictor, get_flavor
 from penstock.flavors.code_path import lent_code
-from penstock.flavors.python.mlflow_stubs import error_code_of, mlflow_installed
+from penstock.flavors.python.mlflow_stubs import mlflow_installed
 from penstock.manifest import Manifest
 from penstock.package import PackagedModel
 from penstock.payload import Payload, Value
 from penstock.signature import conform, conform_params
 from penstock.wire.mlflow.answers import encode_answer
+from penstock.wire.mlflow.error_codes import error_code_of
 from penstock.wire.mlflow.invocations import decode_json
 
 PACKAGES = Path(__file__).parents[1] / "mlflow_packages"
@@ -198,7 +199,7 @@ def test_a_manifest_that_names_something_wrong(tmp_path: Path, settings: dict[st
 
 
 @pytest.mark.parametrize("compression", [None, "gzip", "bzip2", "lzma"])
-def test_a_damaged_pickle(tmp_path: Path, compression: str | None) -> None:
+def test_a_damaged_pickle_is_named(tmp_path: Path, compression: str | None) -> None:
     package = changed(tmp_path, "function", python_model_compression=compression)
     (package / "python_model.pkl").write_bytes(b"nonsense")
     with pytest.raises(ArtifactInvalid, match=r"python_model\.pkl is damaged"):
@@ -316,7 +317,7 @@ def test_pickled_functions_that_import_mlflow_when_they_are_called(tmp_path: Pat
     assert error_code_of(failed.value.__cause__) == "RESOURCE_DOES_NOT_EXIST"
 
 
-def test_code_that_fails(tmp_path: Path) -> None:
+def test_code_that_fails_while_loading_is_an_invalid_artifact(tmp_path: Path) -> None:
     with pytest.raises(ArtifactInvalid, match="ZeroDivisionError"):
         load(from_code(tmp_path, "1 / 0"))
 

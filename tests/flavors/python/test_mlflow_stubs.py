@@ -20,12 +20,12 @@ from penstock.errors import SchemaViolation
 from penstock.flavors.python.mlflow_stubs import (
     InputRefused,
     MlflowException,
-    error_code_of,
     mlflow_installed,
     pyfunc,
     standins,
 )
 from penstock.flavors.python.type_hints import TypeFromExample, input_hint, is_validated, validate_hinted
+from penstock.wire.mlflow.error_codes import error_code_of
 
 without_mlflow = pytest.mark.skipif(mlflow_installed(), reason="MLflow is installed, so nothing stands in for it")
 
@@ -131,14 +131,6 @@ def test_exceptions_carry_their_code(code: int, name: str) -> None:
     assert error_code_of(MlflowException.invalid_parameter_value("x")) == "INVALID_PARAMETER_VALUE"
 
 
-def test_other_exceptions_have_no_code() -> None:
-    class Foreign(Exception):
-        error_code = "RESOURCE_DOES_NOT_EXIST"
-
-    assert error_code_of(Foreign()) is None
-    assert error_code_of(None) is None
-
-
 @pytest.mark.parametrize(
     ("hint", "given", "wanted"),
     [
@@ -178,14 +170,16 @@ def test_inputs_that_fit_their_hint(hint: Any, given: Any, wanted: Any) -> None:
         (list[Place], [None], 0, "an object is wanted, not None"),
     ],
 )
-def test_inputs_that_do_not(hint: Any, given: Any, row: int | None, reason: str) -> None:
+def test_inputs_that_do_not_fit_their_hint_are_refused_with_row_and_reason(
+    hint: Any, given: Any, row: int | None, reason: str
+) -> None:
     with pytest.raises(SchemaViolation) as refused:
         validate_hinted(given, hint)
     (violation,) = refused.value.violations
     assert (violation.row, violation.reason, violation.at_parse) == (row, reason, False)
 
 
-def test_a_request_is_told_about_its_first_rows() -> None:
+def test_a_refusal_names_the_first_rows_alone() -> None:
     with pytest.raises(SchemaViolation) as refused:
         validate_hinted([1] * 1000, list[str])
     assert len(refused.value.violations) == 20

@@ -113,7 +113,7 @@ flavors:
 
 @pytest.mark.parametrize("manifest", SKLEARN.values(), ids=SKLEARN)
 @pytest.mark.filterwarnings("ignore")
-def test_scikit_learn(package: Path, manifest: str) -> None:
+def test_scikit_learn_packages_of_old_answer(package: Path, manifest: str) -> None:
     write(package, manifest)
     pickled_sum(package, "model.pkl")
     assert answer(package, ROWS) == pytest.approx([5.0, 11.0])
@@ -142,7 +142,7 @@ ONNX = {
 
 
 @pytest.mark.parametrize("more", ONNX.values(), ids=ONNX)
-def test_onnx(package: Path, identity_onnx_package: Path, more: str) -> None:
+def test_onnx_packages_of_old_answer(package: Path, identity_onnx_package: Path, more: str) -> None:
     shutil.copy(identity_onnx_package / "model.onnx", package)
     write(
         package,
@@ -166,7 +166,7 @@ def _load_pyfunc(path):
 """
 
 
-def test_a_loader_module(package: Path) -> None:
+def test_a_loader_module_of_old_is_imported_from_the_package(package: Path) -> None:
     (package / "code").mkdir()
     (package / "code" / "loader_of_old.py").write_text(LOADER)
     (package / "data").mkdir()
@@ -205,14 +205,14 @@ def python_model(package: Path, recorded: str, more: str = "", signature: str = 
 
 
 @without_mlflow
-def test_a_python_model(package: Path) -> None:
+def test_a_python_model_of_old_answers(package: Path) -> None:
     python_model(package, "old_layout", "    artifacts: {}\n", f"signature:\n  inputs: '{COLUMNS}'\n  outputs: null\n")
     assert answer(package, ROWS) == [{"sum": 4.0}, {"sum": 8.0}]
 
 
 @without_mlflow
 @pytest.mark.parametrize("key", ["type", "dtype"])
-def test_params_of_2_6(package: Path, key: str) -> None:
+def test_params_with_the_key_of_release_2_6_are_read(package: Path, key: str) -> None:
     """It wrote `dtype` where later releases write `type`."""
     spec = json.dumps([{"name": "offset", key: "double", "default": 0.5, "shape": None}])
     python_model(package, "params", signature=f"signature:\n  inputs: '{COLUMNS}'\n  params: '{spec}'\n")
@@ -238,7 +238,9 @@ def test_a_function_hinted_before_2_20_gets_its_list_from_a_table(package: Path)
         ({"type": "double", "name": "a", "required": True, "optional": True}, True),
     ],
 )
-def test_optional_columns(package: Path, spec: dict[str, Any], required: bool) -> None:
+def test_a_column_is_required_or_not_by_the_key_of_its_release(
+    package: Path, spec: dict[str, Any], required: bool
+) -> None:
     text = json.dumps([spec, {"type": "double", "name": "b"}])
     write(package, SKLEARN["no sklearn flavor"] + f"signature:\n  inputs: '{text}'\n")
     signature = PackagedModel.open(package).manifest.signature

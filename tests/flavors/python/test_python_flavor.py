@@ -23,7 +23,9 @@ from penstock.flavors import LoadContext
 from penstock.flavors import code_path as code
 from penstock.flavors.code_path import add_code_directory, lent_code
 from penstock.flavors.python import flavor as pyfunc
-from penstock.flavors.python.flavor import PyfuncFlavor, PyfuncPredictor
+from penstock.flavors.python.flavor import PyfuncFlavor
+from penstock.flavors.python.predictor import PyfuncPredictor
+from penstock.flavors.python.source_package import PythonOptions
 from penstock.manifest import Manifest
 from penstock.package import PackagedModel
 from penstock.package.save import save_model
@@ -58,7 +60,7 @@ def written(place: Path, text: str, **how: Any) -> PyfuncPredictor:
     source.write_text(text)
     directory = place / "package"
     directory.mkdir()
-    made = PyfuncFlavor.write(source, directory, **how)
+    made = PyfuncFlavor().write(source, directory, PythonOptions(**how))
     return load(directory, dict(made.flavors["python_function"]), digest=sha256(str(place).encode()).hexdigest())
 
 
@@ -72,12 +74,12 @@ def plain(payload: Payload) -> Any:
 # ways to write a model
 
 
-def test_a_function(tmp_path: Path) -> None:
+def test_a_function_gets_the_rows_as_a_frame(tmp_path: Path) -> None:
     made = written(tmp_path, "def predict(inputs):\n    return inputs['a'].to_numpy() * 2\n")
     assert plain(made.predict(ROWS, {"ignored": 1})) == [2.0, 6.0]
 
 
-def test_a_function_with_params(tmp_path: Path) -> None:
+def test_a_function_that_wants_params_gets_them(tmp_path: Path) -> None:
     made = written(tmp_path, "def predict(inputs, params):\n    return [dict(params), type(inputs).__name__]\n")
     assert plain(made.predict(ROWS, {"t": 0.5})) == [{"t": 0.5}, "DataFrame"]
     assert plain(made.predict(ROWS, {})) == [{}, "DataFrame"]

@@ -24,7 +24,9 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from penstock.errors import ArtifactInvalid, CodeNotTrusted, PackagingFailed
 from penstock.flavors import LoadContext
 from penstock.flavors.frames import from_frame
-from penstock.flavors.sklearn.flavor import SklearnFlavor, SklearnPredictor, _skops_types, _without_arrays, same_answers
+from penstock.flavors.sklearn.estimator_files import skops_types, without_arrays
+from penstock.flavors.sklearn.flavor import SklearnFlavor, SklearnOptions, same_answers
+from penstock.flavors.sklearn.predictor import SklearnPredictor
 from penstock.manifest import Manifest
 
 NUMBERS = pd.DataFrame(np.random.default_rng(7).normal(size=(60, 4)), columns=["d", "b", "a", "c"])
@@ -34,7 +36,7 @@ LABELS = np.where(NUMBERS["a"] + NUMBERS["b"] > 0, "yes", "no")
 def written(place: Path, estimator: Any = None, **how: Any) -> tuple[Path, Manifest]:
     estimator = LogisticRegression().fit(NUMBERS, LABELS) if estimator is None else estimator
     place.mkdir(exist_ok=True)
-    made = SklearnFlavor.write(estimator, place, **how)
+    made = SklearnFlavor().write(estimator, place, SklearnOptions(**{"serialization": "skops", **how}))
     return place, Manifest({"flavors": dict(made.flavors)})
 
 
@@ -152,7 +154,7 @@ def test_what_cannot_be_stored_is_said(tmp_path: Path) -> None:
         model.lock_.close()
 
 
-def test_the_same_answers() -> None:
+def test_answers_are_the_same_for_equal_labels_and_floats_to_rounding() -> None:
     assert same_answers([0.1, 0.2], [0.1, 0.2 + 1e-9])
     assert same_answers(np.array(["a"]), ["a"])
     assert same_answers([np.zeros(2), np.zeros(3)], [np.zeros(2), np.zeros(3)])
@@ -175,8 +177,8 @@ def test_the_types_of_a_file_are_listed_without_its_arrays(tmp_path: Path, make:
 
     file = tmp_path / "model.skops"
     dump(make().fit(NUMBERS.abs(), LABELS), file)
-    assert _skops_types(file) == get_untrusted_types(file=file)
-    assert len(_without_arrays(file)) <= file.stat().st_size
+    assert skops_types(file) == get_untrusted_types(file=file)
+    assert len(without_arrays(file)) <= file.stat().st_size
 
 
 @pytest.mark.parametrize("serialization", ["skops", "cloudpickle"])

@@ -42,7 +42,8 @@ from sklearn.tree import DecisionTreeClassifier
 from penstock.errors import PredictError
 from penstock.flavors import LoadContext
 from penstock.flavors.frames import from_frame
-from penstock.flavors.sklearn.flavor import SklearnFlavor, SklearnPredictor
+from penstock.flavors.sklearn.flavor import SklearnFlavor, SklearnOptions
+from penstock.flavors.sklearn.predictor import SklearnPredictor
 from penstock.manifest import Manifest
 from penstock.payload import Payload, Table, Tensors, Value
 from penstock.wire.mlflow.answers import answer_value
@@ -180,7 +181,7 @@ def test_columns_of_text_and_numbers() -> None:
     assert np.array_equal(made.predict(from_frame(unseen), {}).arrays[0], model.predict_proba(unseen))  # type: ignore[union-attr]
 
 
-def test_categories_by_dtype() -> None:
+def test_an_estimator_with_categories_by_dtype_gets_a_frame() -> None:
     frame = WORDS.astype({"colour": "category", "shape": "category"})
     model = HistGradientBoostingRegressor(max_iter=5, categorical_features="from_dtype").fit(frame, NUMBERS["a"])
     made = predictor(model)
@@ -271,7 +272,7 @@ def test_pools_for_each_batch_are_off_however_deep() -> None:
         (TransformedTargetRegressor(LinearRegression()), "predict", Tensors),
     ],
 )
-def test_every_predict_function(estimator: Any, function: str, kind: type) -> None:
+def test_every_predict_function_answers_as_the_estimator_does(estimator: Any, function: str, kind: type) -> None:
     target = NUMBERS["a"] if isinstance(estimator, TransformedTargetRegressor) else LABELS
     model = estimator.fit(NUMBERS, target)
     answer = predictor(model, function).predict(from_frame(NUMBERS), {})
@@ -279,7 +280,7 @@ def test_every_predict_function(estimator: Any, function: str, kind: type) -> No
     assert alike(answer.arrays[0], getattr(model, function)(NUMBERS))  # type: ignore[union-attr]
 
 
-def test_several_outputs() -> None:
+def test_an_estimator_with_several_outputs_answers_them_all() -> None:
     model = MultiOutputClassifier(GaussianNB()).fit(NUMBERS, np.stack([LABELS, LABELS[::-1]], axis=1))
     labels = predictor(model).predict(from_frame(NUMBERS), {})
     assert np.shape(answer_value(labels)) == (60, 2)
@@ -298,7 +299,7 @@ def test_params_change_nothing_as_in_mlflow() -> None:
 @pytest.mark.parametrize("estimator", NUMERIC, ids=lambda e: type(e).__name__)
 def test_common_estimators_are_data_only_and_answer_the_same(tmp_path: Path, estimator: Any) -> None:
     model = fitted(estimator, NUMBERS, LABELS)
-    made = SklearnFlavor.write(model, tmp_path)
+    made = SklearnFlavor().write(model, tmp_path, SklearnOptions("skops"))
     manifest = Manifest({"flavors": dict(made.flavors)})
     assert SklearnFlavor().code_reasons(tmp_path, manifest) == []
     answer = SklearnFlavor().load(LoadContext(tmp_path, manifest)).predict(from_frame(NUMBERS), {})

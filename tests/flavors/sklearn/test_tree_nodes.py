@@ -51,13 +51,13 @@ def test_what_fitting_makes_passes(estimator: Any) -> None:
     check_trees(estimator.fit(X, Y))
 
 
-def test_categories_pass() -> None:
+def test_boosted_trees_over_categories_pass_the_check() -> None:
     model = boosted()
     assert any(node["is_categorical"] for stage in model._predictors for node in stage[0].nodes)
     check_trees(model)
 
 
-def test_a_stump_passes() -> None:
+def test_a_tree_of_one_node_passes_the_check() -> None:
     check_trees(tree.DecisionTreeClassifier().fit(X, np.zeros(len(X))))
 
 

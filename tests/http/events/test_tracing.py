@@ -107,7 +107,7 @@ def test_a_collector_that_is_away_is_one_line_in_the_log(caplog: pytest.LogCaptu
 
 @pytest.mark.parametrize(("outcome", "failed"), [("model_error", True), ("timeout", True), ("client_error", False)])
 def test_only_faults_of_the_server_fail_a_span(collector: Collector, outcome: str, failed: bool) -> None:
-    nothing = {"decode": 0.0, "queue": 0.0, "predict": 0.0, "encode": 0.0}
+    nothing: dict[str, Any] = {"decode": 0.0, "queue": 0.0, "predict": 0.0, "encode": 0.0}
     (span,) = spans_of(collector, answered(outcome=outcome, rows=None, **nothing))
     assert span.failed is failed
     assert "penstock.rows" not in span.attributes

@@ -7,6 +7,7 @@ import errno
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -46,7 +47,7 @@ class World:
     def start(self, *numbers: int) -> None:
         for number in numbers:
             acceptor = self.acceptors[number - 1]
-            acceptor.start(lambda acceptor=acceptor, number=number: Talk(acceptor, number))
+            acceptor.start(partial(Talk, acceptor, number))
 
     async def connect(self) -> int:
         """Returns who answers."""

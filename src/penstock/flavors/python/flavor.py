@@ -1,17 +1,14 @@
 """Python functions: models from code, and MLflow's python_function packages with a loader module of their own.
 
-Always code-carrying. Packages that Penstock wrote are loaded by the loader they carry (`python_loader`), under a module
+Always code-carrying. Packages that Penstock wrote are loaded by the loader they carry (`source_file`), under a module
 name made from the package's digest, so that two versions never share code. A loader module in `code/` is imported from
 there. Loader modules of MLflow's own are left to MLflow, where it is installed; without it, those for Python models
-have a twin here (`mlflow_pyfunc`).
+have a twin here (`mlflow_models`).
 """
 
 from __future__ import annotations
 
-import ast
-import inspect
 import os
-import shutil
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -23,29 +20,29 @@ from penstock.errors import (
     CodeNotTrusted,
     DependencyMissing,
     PackageInvalid,
-    PackagingFailed,
     PenstockError,
 )
 from penstock.flavors.code_path import add_code_directory
-from penstock.flavors.frames import from_python, to_python
-from penstock.flavors.interface import CodeReason, Flavor, LoadContext, Predictor, Written, inside
-from penstock.flavors.python import mlflow_models as mlflow_pyfunc
-from penstock.flavors.python import source_file as python_loader
+from penstock.flavors.interface import INTERFACE_VERSION, CodeReason, Flavor, LoadContext, Written, inside
+from penstock.flavors.python import mlflow_models, source_file
 from penstock.flavors.python.mlflow_stubs import mlflow_installed, standins
+from penstock.flavors.python.predictor import PyfuncPredictor
+from penstock.flavors.python.source_package import OWN_LOADER, PythonOptions, write_source
 from penstock.manifest import FILE_NAME, PYTHON_FUNCTION, Manifest
-from penstock.payload import Params, Payload, clipped, shortened
-
-OWN_LOADER = "penstock_loader"
-SOURCE = "model.py"
+from penstock.payload import Payload, clipped, shortened
 
 
 class PyfuncFlavor(Flavor):
+    interface = INTERFACE_VERSION
     name = PYTHON_FUNCTION
+    loader_modules = frozenset({OWN_LOADER, *mlflow_models.LOADERS})
+    options_type = PythonOptions
+    distributions = ("cloudpickle", "pandas")
 
     def artifact(self, manifest: Manifest) -> str:
         settings = manifest.python_function or {}
         if settings.get("model_code_path"):
-            return mlflow_pyfunc.code_file(settings)
+            return mlflow_models.code_file(settings)
         for key in ("source", "python_model", "data", "model_path"):
             if settings.get(key):
                 return str(settings[key])
@@ -86,7 +83,8 @@ class PyfuncFlavor(Flavor):
             ) from error
         except BaseException as error:
             raise ArtifactInvalid(
-                f"The package's code failed while loading: {type(error).__name__}: {clipped(str(error), 300)}."
+                f"The package's code ({self.artifact(context.manifest)}) failed while loading: "
+                f"{type(error).__name__}: {clipped(str(error), 300)}."
             ) from error
 
     def _load(self, context: LoadContext, settings: Mapping[str, Any], config: Mapping[str, Any]) -> Any:
@@ -100,9 +98,9 @@ class PyfuncFlavor(Flavor):
             for name, artifact in (settings.get("artifacts") or {}).items():
                 inside(directory, artifact.get("path"), f"artifact {name!r}")
             module_name = f"penstock_model_{context.digest[:16] or 'local'}"
-            return python_loader.load_source(str(directory), dict(settings), dict(config), module_name)
-        if loader in mlflow_pyfunc.LOADERS and not mlflow_installed():
-            return mlflow_pyfunc.load_python_model(context, settings, config)
+            return source_file.load_source(str(directory), dict(settings), dict(config), module_name)
+        if loader in mlflow_models.LOADERS and not mlflow_installed():
+            return mlflow_models.load_python_model(context, settings, config)
         if code := settings.get("code"):
             add_code_directory(inside(directory, code, "code directory"), context.digest)
         if loader.split(".")[0] == "mlflow":
@@ -113,88 +111,11 @@ class PyfuncFlavor(Flavor):
             module = import_module(loader)
             return module._load_pyfunc(str(path), dict(config)) if config else module._load_pyfunc(str(path))
 
-    @staticmethod
-    def write(
-        source: Path,
-        directory: Path,
-        *,
-        entry: str | None = None,
-        artifacts: Mapping[str, Path] | None = None,
-        code: tuple[Path, ...] = (),
-        config: Mapping[str, Any] | None = None,
-        batchable: bool = False,
-    ) -> Written:
-        """Writes a model from code: the file, its artifacts, the modules it imports, and the loader for MLflow.
+    def accepts(self, model: Any) -> bool:
+        return isinstance(model, Path) and model.suffix == ".py" and model.is_file()
 
-        Raises PackagingFailed where something is missing or two things have one name.
-        """
-        if source.suffix != ".py" or not source.is_file():
-            raise PackagingFailed(f"{source} is no Python file.")
-        for file in [source, *(p for extra in code for p in _python_files(extra))]:
-            _check_syntax(file)
-        shutil.copyfile(source, directory / SOURCE)
-        (directory / "code").mkdir()
-        shutil.copyfile(python_loader.__file__, directory / "code" / f"{OWN_LOADER}.py")
-        for extra in code:
-            _copy(extra, directory / "code" / extra.name)
-        places: dict[str, dict[str, str]] = {}
-        for name, path in (artifacts or {}).items():
-            if not name.isidentifier():
-                raise PackagingFailed(f"An artifact's name must be an identifier, not {name!r}.")
-            (directory / "artifacts" / name).mkdir(parents=True)
-            _copy(path, directory / "artifacts" / name / path.name)
-            places[name] = {"path": f"artifacts/{name}/{path.name}", "uri": path.name}
-        settings: dict[str, Any] = {
-            "loader_module": OWN_LOADER,
-            "code": "code",
-            "source": SOURCE,
-            "predict_fn": "predict",
-        }
-        if entry:
-            settings["entry"] = entry
-        if places:
-            settings["artifacts"] = places
-        if config:
-            settings["config"] = dict(config)
-        requirements = _requirements([source, *(p for extra in code for p in _python_files(extra))])
-        return Written(flavors={PYTHON_FUNCTION: settings}, requirements=requirements, batchable=batchable)
-
-
-def _check_syntax(source: Path) -> None:
-    try:
-        ast.parse(source.read_bytes(), str(source))
-    except (SyntaxError, ValueError) as error:
-        raise PackagingFailed(f"{source} is not valid Python: {error}.") from None
-
-
-def _copy(source: Path, target: Path) -> None:
-    if not source.exists():
-        raise PackagingFailed(f"There is nothing at {source}.")
-    if target.exists():
-        raise PackagingFailed(f"Two files would be {target.name!r} in the package.")
-    if source.is_dir():
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-    else:
-        shutil.copyfile(source, target)
-
-
-def _python_files(path: Path) -> list[Path]:
-    return sorted(path.rglob("*.py")) if path.is_dir() else [path] if path.suffix == ".py" and path.is_file() else []
-
-
-def _requirements(sources: list[Path]) -> tuple[str, ...]:
-    """Pins for what the sources import, as installed here; frames need pandas, the loader PyYAML."""
-    from importlib.metadata import packages_distributions, version
-
-    imported = {"numpy", "pandas", "yaml"}
-    for source in sources:
-        for node in ast.walk(ast.parse(source.read_bytes(), str(source))):
-            if isinstance(node, ast.Import):
-                imported |= {alias.name.partition(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                imported.add(node.module.partition(".")[0])
-    found = packages_distributions()
-    return tuple(sorted({f"{name}=={version(name)}" for module in imported for name in found.get(module, ())}))
+    def write(self, model: Path, directory: Path, options: PythonOptions, example: Payload | None = None) -> Written:
+        return write_source(model, directory, options)
 
 
 def _modules(code: Path) -> set[str]:
@@ -221,21 +142,3 @@ def _function(model: Any, settings: Mapping[str, Any]) -> Any:
     """The function that answers."""
     by_mlflow = f"{type(model).__module__}.{type(model).__name__}" == "mlflow.pyfunc.PyFuncModel"
     return getattr(model, "predict" if by_mlflow else str(settings.get("predict_fn") or "predict"))
-
-
-class PyfuncPredictor(Predictor):
-    """Calls a Python function with what MLflow would hand it."""
-
-    def __init__(self, function: Any, *, joinable: bool) -> None:
-        self.joinable = joinable
-        self._function = function
-        self._takes_params = "params" in inspect.signature(function).parameters
-
-    def _predict(self, payload: Payload, params: Params) -> Payload:
-        given = to_python(payload)
-        result = (
-            self._function(given, params=None if params is None else dict(params))
-            if self._takes_params
-            else self._function(given)
-        )
-        return from_python(result, rows_of_lists=self.joinable)

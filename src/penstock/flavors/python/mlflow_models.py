@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, cast, get_args, get_origin
 from penstock.errors import ArtifactInvalid, DependencyMissing, PackageInvalid
 from penstock.flavors.code_path import add_code_directory
 from penstock.flavors.interface import LoadContext, inside, need
-from penstock.flavors.python import source_file as python_loader
+from penstock.flavors.python import source_file
 from penstock.flavors.python.chat import ChatShaped, chat_shaped
 from penstock.flavors.python.mlflow_stubs import (
     PythonModelContext,
@@ -111,7 +111,7 @@ def _run_file(context: LoadContext, settings: Mapping[str, Any], config: Mapping
     path = inside(context.directory, name, "model code")
     with code_run(config) as run:
         module = f"penstock_model_{context.digest[:16] or 'local'}"
-        python_loader.import_file(str(path), module, CodeLoader(module, str(path)))
+        source_file.import_file(str(path), module, CodeLoader(module, str(path)))
     if run.model is None:
         raise ArtifactInvalid(f"{name} does not call mlflow.models.set_model().")
     return _FunctionPythonModel(run.model) if callable(run.model) else run.model

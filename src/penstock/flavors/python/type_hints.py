@@ -26,8 +26,8 @@ _SCALARS = (int, str, bool, float, bytes, datetime)
 # Hints that could not be evaluated, but are understood as text. Spaces, case and `typing.` are taken away first.
 _KNOWN_TEXTS: Mapping[str, Any] = {"list[str]": list[str], "list[dict[str,str]]": list[dict[str, str]]}
 
-# A request is told about so many rows at most.
-_ROWS_TOLD = 20
+# A refusal names so many rows at most.
+MAX_ROWS_NAMED = 20
 
 
 class _Mismatch(Exception):
@@ -49,7 +49,7 @@ def validate_hinted(value: Any, hint: Any) -> Any:
             rows.append(_validated(item, item_hint))
         except _Mismatch as error:
             violations.append(Violation(str(error), row))
-            if len(violations) == _ROWS_TOLD:
+            if len(violations) == MAX_ROWS_NAMED:
                 break
     if violations:
         raise SchemaViolation(violations)
@@ -104,7 +104,7 @@ def _scalar(value: Any, hint: type) -> Any:
 
 
 def _constructed(value: Any, model: Any) -> Any:
-    """Validated strictly, then constructed in pydantic's usual way, since that is what MLflow does."""
+    """Validated strictly, then constructed as pydantic does by default, since that is what MLflow does."""
     from pydantic import BaseModel, ValidationError
 
     if not isinstance(value, (dict, BaseModel)):
@@ -120,13 +120,13 @@ def _constructed(value: Any, model: Any) -> Any:
 def _explained(error: Any) -> str:
     """pydantic's first few complaints in one line, with the values but without its links."""
     found = error.errors(include_url=False, include_context=False)
-    told = [
+    complaints = [
         f"{'.'.join(map(str, one['loc'])) or 'the object'}: {clipped(one['msg'], 120)}, not {shortened(one['input'])}"
         if one["type"] != "missing"
         else f"{'.'.join(map(str, one['loc']))} is missing"
         for one in found[:3]
     ]
-    return "; ".join(told) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
+    return "; ".join(complaints) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
 
 
 def is_validated(hint: Any) -> bool:

@@ -1,38 +1,68 @@
 """scikit-learn estimators, from skops files (data-only where every type is known) or from pickles (code-carrying).
 
-Answers as MLflow's sklearn flavor does: `predict_fn` of the python_function flavor names the method. An estimator that
-was fitted on a frame gets one only if it looks at column names or dtypes; the others get the block itself, which is
-several times faster and gives the same numbers.
+Answers as MLflow's sklearn flavor does: `predict_fn` of the python_function flavor names the method.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
-from io import BytesIO
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from penstock.errors import ArtifactInvalid, CodeNotTrusted, PackagingFailed, remedy
-from penstock.flavors.frames import from_python, to_frame, to_python
-from penstock.flavors.interface import CodeReason, Flavor, LoadContext, Predictor, Written, inside, need
-from penstock.flavors.sklearn.light_import import import_lightly
-from penstock.flavors.sklearn.skops_reader import holds_usual_types, read_usual
+from penstock.errors import ArtifactInvalid, PackagingFailed
+from penstock.flavors.frames import to_python
+from penstock.flavors.interface import (
+    INTERFACE_VERSION,
+    CodeReason,
+    Flavor,
+    FlavorOptions,
+    LoadContext,
+    Written,
+    inside,
+    need,
+)
+from penstock.flavors.predictor import Predictor
+from penstock.flavors.sklearn.estimator_files import (
+    dump_pickle,
+    dump_skops,
+    load_pickle,
+    load_skops,
+    read_estimator,
+    skops_types,
+)
+from penstock.flavors.sklearn.predictor import SklearnPredictor
+from penstock.flavors.sklearn.skops_reader import holds_usual_types
 from penstock.flavors.sklearn.tree_nodes import check_trees
-from penstock.flavors.sklearn.trusted_types import TRUSTED_TYPES, untrusted
+from penstock.flavors.sklearn.trusted_types import untrusted
 from penstock.manifest import PYTHON_FUNCTION, Manifest
-from penstock.payload import Params, Payload, Table, clipped
+from penstock.payload import Payload
 
+AUTO = "auto"
 SKOPS = "skops"
-_SCHEMA = "schema.json"  # in a skops file
 CLOUDPICKLE = "cloudpickle"
 PREDICT_FUNCTIONS = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba", "score")
+_FILES = {SKOPS: "model.skops", CLOUDPICKLE: "model.pkl"}
+
+
+@dataclass(frozen=True, slots=True)
+class SklearnOptions(FlavorOptions):
+    """`serialization` is "skops", "cloudpickle", or "auto": skops where every type is known to be safe and the answers
+    to the example agree, else cloudpickle. `predict_fn` is the method that answers."""
+
+    serialization: str = "auto"
+    predict_fn: str = "predict"
 
 
 class SklearnFlavor(Flavor):
+    interface = INTERFACE_VERSION
     name = "sklearn"
+    loader_modules = frozenset({"mlflow.sklearn"})
+    options_type = SklearnOptions
+    distributions = ("joblib", "pandas", "scikit-learn", "skops")
+    data_only_form = SKOPS
 
     def artifact(self, manifest: Manifest) -> str:
         settings = manifest.flavors.get(self.name) or {}
@@ -49,14 +79,13 @@ class SklearnFlavor(Flavor):
         reasons = [CodeReason(f"{code}/", "holds Python modules")] if (code := _code_directory(manifest)) else []
         if not _is_skops(manifest, file):
             return [CodeReason(file, "is a pickle"), *reasons]
-        types = [] if holds_usual_types(path) else untrusted(_skops_types(path))
+        types = [] if holds_usual_types(path) else untrusted(skops_types(path))
         if types:
             reasons.append(CodeReason(file, f"holds types that nobody has reviewed: {', '.join(types)}"))
         return reasons
 
-    def remedy(self, manifest: Manifest) -> str:
-        pickled = not _is_skops(manifest, self.artifact(manifest))
-        return "a scikit-learn pickle can become data-only by converting the package" if pickled else ""
+    def convertible(self, manifest: Manifest) -> str:
+        return "" if _is_skops(manifest, self.artifact(manifest)) else "a scikit-learn pickle"
 
     def load(self, context: LoadContext) -> SklearnPredictor:
         manifest = context.manifest
@@ -67,7 +96,7 @@ class SklearnFlavor(Flavor):
 
             add_code_directory(inside(context.directory, code, "code directory"), context.digest)
         data_only = _is_skops(manifest, file)
-        estimator = _load_skops(path, context.trusted) if data_only else _load_pickle(path, context.trusted)
+        estimator = load_skops(path, context.trusted) if data_only else load_pickle(path, context.trusted)
         if data_only:
             check_trees(estimator)
         function = str((manifest.python_function or {}).get("predict_fn") or "predict")
@@ -75,36 +104,92 @@ class SklearnFlavor(Flavor):
             raise ArtifactInvalid(f"{file} holds a {type(estimator).__name__}, which has no {function}().")
         return SklearnPredictor(estimator, function, cyclic=not data_only)
 
-    @staticmethod
-    def write(estimator: Any, directory: Path, *, serialization: str = SKOPS, predict_fn: str = "predict") -> Written:
-        """Writes the estimator as model.skops or as model.pkl. Raises PackagingFailed."""
-        need("sklearn", "sklearn", purpose="Packaging a scikit-learn model")
-        import sklearn
+    def accepts(self, model: Any) -> bool:
+        return hasattr(model, "fit") and hasattr(model, "get_params") and not isinstance(model, type)
 
-        if serialization not in (SKOPS, CLOUDPICKLE):
-            raise PackagingFailed(f"Estimators are stored as {SKOPS} or {CLOUDPICKLE}, not as {serialization!r}.")
-        if predict_fn not in PREDICT_FUNCTIONS or not hasattr(estimator, predict_fn):
-            raise PackagingFailed(f"A {type(estimator).__name__} has no {predict_fn}().")
-        file = "model.skops" if serialization == SKOPS else "model.pkl"
-        trusted: list[str] | None = None
-        if serialization == SKOPS:
-            trusted = _dump_skops(estimator, directory / file)
-        else:
-            _dump_pickle(estimator, directory / file)
-        return Written(
-            flavors={
-                "sklearn": {
-                    "pickled_model": file,
-                    "sklearn_version": sklearn.__version__,
-                    "serialization_format": serialization,
-                    "skops_trusted_types": trusted,
-                    "code": None,
-                },
-                PYTHON_FUNCTION: {"loader_module": "mlflow.sklearn", "model_path": file, "predict_fn": predict_fn},
+    def read(self, path: Path) -> Any:
+        return read_estimator(path)
+
+    def write(self, model: Any, directory: Path, options: SklearnOptions, example: Payload | None = None) -> Written:
+        """Writes the estimator as model.skops or as model.pkl."""
+        function = options.predict_fn
+        if options.serialization != AUTO:
+            return _write(model, directory, options.serialization, function)
+        try:
+            written = _write(model, directory, SKOPS, function)
+            trusted = not untrusted(written.flavors[self.name]["skops_trusted_types"])
+            if trusted and self._same_as_skops(model, directory, written, function, example):
+                return written
+        except (PackagingFailed, ArtifactInvalid):
+            if not hasattr(model, function):
+                raise
+        (directory / _FILES[SKOPS]).unlink(missing_ok=True)
+        return _write(model, directory, CLOUDPICKLE, function)
+
+    def _same_as_skops(
+        self, estimator: Any, directory: Path, written: Written, function: str, example: Payload | None
+    ) -> bool:
+        """Whether the estimator that skops gives back answers the example as the one at hand does."""
+        if example is None:
+            return True
+        loaded = self.load(LoadContext(directory, Manifest({"flavors": dict(written.flavors)}), trusted=True))
+        given = to_python(example)
+        try:
+            before = getattr(estimator, function)(given)
+        except Exception:
+            return True  # the example is at fault, or the model, and not skops: both are reported later
+        try:
+            return same_answers(before, getattr(loaded.estimator, function)(given))
+        except Exception:
+            return False
+
+    def convert(self, loaded: Predictor, directory: Path, manifest: Manifest) -> Written:
+        """A pickled estimator as skops, if all its types are reviewed."""
+        assert isinstance(loaded, SklearnPredictor)
+        python = manifest.python_function
+        written = _write(loaded.estimator, directory, SKOPS, str((python or {}).get("predict_fn") or "predict"))
+        new = written.flavors[self.name]
+        if unknown := untrusted(new["skops_trusted_types"]):
+            raise PackagingFailed(
+                f"The model holds types that nobody has reviewed, so as skops it is not data-only either: "
+                f"{', '.join(unknown)}."
+            )
+        sections: dict[str, Mapping[str, Any]] = {self.name: {**manifest.flavors.get(self.name, {}), **new}}
+        if python is not None:
+            # Up to 1.9 MLflow named the pickle `data`, which would win over model_path.
+            kept = {key: value for key, value in python.items() if key != "data"}
+            sections[PYTHON_FUNCTION] = {**kept, "model_path": new["pickled_model"]}
+        return replace(written, flavors=sections)
+
+
+def _write(estimator: Any, directory: Path, serialization: str, function: str) -> Written:
+    need("sklearn", "sklearn", purpose="Packaging a scikit-learn model")
+    import sklearn
+
+    if serialization not in _FILES:
+        raise PackagingFailed(f"Estimators are stored as {SKOPS} or {CLOUDPICKLE}, not as {serialization!r}.")
+    if function not in PREDICT_FUNCTIONS or not hasattr(estimator, function):
+        raise PackagingFailed(f"A {type(estimator).__name__} has no {function}().")
+    file = _FILES[serialization]
+    trusted: list[str] | None = None
+    if serialization == SKOPS:
+        trusted = dump_skops(estimator, directory / file)
+    else:
+        dump_pickle(estimator, directory / file)
+    return Written(
+        flavors={
+            "sklearn": {
+                "pickled_model": file,
+                "sklearn_version": sklearn.__version__,
+                "serialization_format": serialization,
+                "skops_trusted_types": trusted,
+                "code": None,
             },
-            requirements=_requirements(serialization),
-            batchable=True,
-        )
+            PYTHON_FUNCTION: {"loader_module": "mlflow.sklearn", "model_path": file, "predict_fn": function},
+        },
+        requirements=_requirements(serialization),
+        batchable=True,
+    )
 
 
 def _requirements(serialization: str) -> tuple[str, ...]:
@@ -123,200 +208,6 @@ def _is_skops(manifest: Manifest, file: str) -> bool:
     """MLflow says how it serialized; files from before it did are pickles."""
     stated = (manifest.flavors.get("sklearn") or {}).get("serialization_format")
     return stated == SKOPS or (stated is None and file.endswith(".skops"))
-
-
-def _skops_types(path: Path) -> list[str]:
-    """The types in a skops file that skops itself does not trust. Reads the description alone, constructs nothing."""
-    import_lightly()
-    io = need("skops.io", "sklearn", purpose="A skops file")
-    try:
-        return list(io.get_untrusted_types(data=_without_arrays(path)))
-    except Exception as error:  # a damaged archive fails in many ways
-        raise ArtifactInvalid(f"{path.name} is damaged or not a skops file: {clipped(str(error), 200)}.") from error
-
-
-def _without_arrays(path: Path) -> bytes:
-    """A skops file with its description, and every array in it empty: skops would read hundreds of megabytes to list
-    the types, none of which are in the arrays."""
-    import zipfile
-
-    made = BytesIO()
-    with zipfile.ZipFile(path) as whole, zipfile.ZipFile(made, "w") as described:
-        for name in dict.fromkeys(whole.namelist()):
-            described.writestr(name, whole.read(name) if name == _SCHEMA else b"")
-    return made.getvalue()
-
-
-def _load_skops(path: Path, trusted: bool) -> Any:
-    """skops checks the types as it loads; what it need not be imported for is checked before it is made."""
-    import_lightly()
-    if (found := _read_quietly(path)) is not None:
-        return found
-    types = _skops_types(path) if trusted else sorted(TRUSTED_TYPES)
-    io = need("skops.io", "sklearn", purpose="A skops file")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # other scikit-learn versions are reported once, by the environment check
-            return io.load(path, trusted=types)
-    except need("skops.io.exceptions", "sklearn", purpose="A skops file").UntrustedTypesFoundException:
-        unknown = ", ".join(untrusted(_skops_types(path)))
-        raise CodeNotTrusted(f"{path.name} holds types that nobody has reviewed: {unknown}.") from None
-    except Exception as error:
-        raise ArtifactInvalid(
-            f"{path.name} cannot be loaded: {type(error).__name__}: {clipped(str(error), 200)}."
-        ) from error
-
-
-def _read_quietly(path: Path) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # other scikit-learn versions are reported once, by the environment check
-        return read_usual(path)
-
-
-def _load_pickle(path: Path, trusted: bool) -> Any:
-    if not trusted:
-        raise CodeNotTrusted(f"{path.name} is a pickle; loading it runs the code inside.")
-    import_lightly()
-    joblib = need("joblib", "sklearn", purpose="A pickled scikit-learn model")  # reads plain pickles too
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return joblib.load(path)
-    except ModuleNotFoundError as error:
-        raise ArtifactInvalid(
-            f"{path.name} needs the module {error.name!r}, which is not installed.",
-            hint="Install it in the environment that serves the model.",
-        ) from error
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # sys.exit() in a pickle must not end the server
-        raise ArtifactInvalid(
-            f"{path.name} is damaged or not a pickle: {type(error).__name__}: {clipped(str(error), 200)}."
-        ) from error
-
-
-def _dump_skops(estimator: Any, path: Path) -> list[str]:
-    """Returns the types beyond skops' defaults, for the manifest. Raises PackagingFailed."""
-    io = need("skops.io", "sklearn", purpose="Writing a skops file")
-    try:
-        io.dump(estimator, path)
-    except Exception as error:
-        raise PackagingFailed(
-            f"skops cannot store this {type(estimator).__name__}: {clipped(str(error), 200)}.",
-            hint="Package it as a pickle (format cloudpickle); serving it then needs trust_code.",
-            remedy=remedy("pickle"),
-        ) from error
-    return _skops_types(path)
-
-
-def read_estimator(path: Path) -> Any:
-    """An estimator from the user's own .joblib, .pkl or .skops file; a pickle runs its code.
-
-    Raises ArtifactInvalid, PackagingFailed.
-    """
-    if not path.is_file():
-        raise PackagingFailed(f"There is no file {path}.")
-    estimator = _load_skops(path, trusted=True) if path.suffix == ".skops" else _load_pickle(path, trusted=True)
-    if not hasattr(estimator, "get_params"):
-        raise PackagingFailed(f"{path} holds a {type(estimator).__name__}, not a scikit-learn estimator.")
-    return estimator
-
-
-def _dump_pickle(estimator: Any, path: Path) -> None:
-    """Raises PackagingFailed."""
-    cloudpickle = need("cloudpickle", "sklearn", purpose="Writing a pickle")
-    try:
-        path.write_bytes(cloudpickle.dumps(estimator))
-    except OSError:
-        raise
-    except Exception as error:
-        raise PackagingFailed(
-            f"This {type(estimator).__name__} cannot be pickled: {clipped(str(error), 200)}."
-        ) from error
-
-
-class SklearnPredictor(Predictor):
-    """One fitted estimator and the method that answers."""
-
-    quick = True
-
-    def __init__(self, estimator: Any, function: str, *, cyclic: bool = True) -> None:
-        _use_one_thread(estimator)
-        self.cyclic = cyclic
-        self.estimator = estimator
-        self._call = getattr(estimator, function)
-        self._names = _fitted_names(estimator)
-        self._reads_frames = _reads_frames(estimator)
-        # We hand over blocks whose column order is checked already.
-        warnings.filterwarnings("ignore", message="X does not have valid feature names", category=UserWarning)
-
-    def _predict(self, payload: Payload, params: Params) -> Payload:
-        """MLflow's sklearn flavor takes params and makes no use of them; so does ours."""
-        return from_python(self._call(self._input(payload)))
-
-    def close(self) -> None:
-        """Takes the estimator apart, tree by tree: to free hundreds in one go would hold the interpreter for as long as
-        that takes. What was made last goes first, so that memory goes back to the system bit by bit too. Only
-        scikit-learn's own objects: nobody else has those that a file brought."""
-        parts = _parts(self.estimator)[::-1]
-        self.estimator = self._call = None
-        while parts:
-            part = parts.pop()
-            if type(part).__module__.startswith("sklearn.") and hasattr(part, "__dict__"):
-                part.__dict__.clear()
-
-    def _input(self, payload: Payload) -> Any:
-        if not isinstance(payload, Table):
-            return to_python(payload)
-        block = payload.block
-        plain = block is not None and block.dtype.kind in "fiub" and not self._reads_frames
-        if plain and (self._names is None or self._names == payload.names):
-            return block
-        return to_frame(payload)
-
-
-def _fitted_names(estimator: Any) -> tuple[str, ...] | None:
-    names = getattr(estimator, "feature_names_in_", None)
-    return None if names is None else tuple(names)
-
-
-def _parts(estimator: Any) -> list[Any]:
-    """The estimator and every estimator in it, however deep: its parameters, and the fitted copies it made of them."""
-    parts: dict[int, Any] = {}
-    waiting = [estimator]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, (list, tuple)):
-            waiting += one
-        elif isinstance(one, np.ndarray) and one.dtype == object:
-            waiting += one.ravel().tolist()  # gradient boosting keeps its trees so
-        elif isinstance(one, dict):
-            waiting += one.values()
-        elif (hasattr(one, "fit") or hasattr(one, "predict")) and not isinstance(one, type) and id(one) not in parts:
-            parts[id(one)] = one
-            waiting += getattr(one, "__dict__", {}).values()
-    return list(parts.values())
-
-
-def _reads_frames(estimator: Any) -> bool:
-    """Whether column names or dtypes of a frame could change the answer: transformers by column, functions, output
-    settings, categories by dtype, and any code that is not scikit-learn's."""
-    for part in _parts(estimator):
-        kind = type(part)
-        if not kind.__module__.startswith("sklearn."):
-            return True
-        if kind.__name__ in ("ColumnTransformer", "FunctionTransformer", "TransformedTargetRegressor"):
-            return True
-        if getattr(part, "_sklearn_output_config", None) or getattr(part, "_preprocessor", None) is not None:
-            return True
-    return False
-
-
-def _use_one_thread(estimator: Any) -> None:
-    """Serving is parallel over requests; a pool of threads for each small batch only costs time."""
-    for part in _parts(estimator):
-        if getattr(part, "n_jobs", None) not in (None, 1):
-            part.n_jobs = 1
 
 
 def same_answers(one: Any, other: Any) -> bool:

@@ -3,9 +3,10 @@
 Its modules import scipy.stats, scipy.optimize, pandas and more at their beginning, for a function or two each, mostly
 ones that fit: that is more than half of the time that importing scikit-learn takes. Here the modules of scikit-learn,
 and no others, are given an `__import__` that for a listed few puts an `OnUse` in the place of a module or function.
-That imports the real one when it is first used. scipy and pandas are not touched: whoever else imports them gets them.
+That imports the real one when it is first used. scipy and pandas are not touched: other code gets them whole.
 
-What is listed was looked up in the sources of the versions in `sklearn_names`. What is not listed is imported as ever.
+What is listed was looked up in the sources of the versions in `estimator_names`. What is not listed is imported as
+ever.
 """
 
 from __future__ import annotations
@@ -163,7 +164,7 @@ def _import_without_pandas() -> None:
     try:
         with _absent("pandas"):
             from sklearn.utils import fixes
-    except ImportError:  # whoever needs scikit-learn says so better
+    except ImportError:  # the code that needs scikit-learn says so better
         return
     if getattr(fixes, "pd", fixes) is None:
         fixes.pd = OnUse("pandas")

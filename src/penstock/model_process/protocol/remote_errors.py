@@ -20,8 +20,9 @@ from penstock.errors import (
     SchemaViolation,
 )
 from penstock.errors import error_of as error_of_code
-from penstock.flavors.python.mlflow_stubs.exceptions import MlflowException, error_code_of
+from penstock.flavors.python.mlflow_stubs.exceptions import MlflowException
 from penstock.payload import Violation, clipped
+from penstock.wire.mlflow.error_codes import error_code_of
 
 _MOST_TEXT = 20_000
 _MOST_VIOLATIONS = 1000

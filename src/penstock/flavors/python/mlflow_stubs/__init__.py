@@ -26,7 +26,6 @@ from penstock.flavors.python.mlflow_stubs.exceptions import (
     InputRefused,
     MlflowException,
     StandinLacks,
-    error_code_of,
 )
 from penstock.flavors.python.mlflow_stubs.models import (
     CodeRun,
@@ -45,7 +44,6 @@ __all__ = [
     "StandinLacks",
     "_FunctionPythonModel",
     "code_run",
-    "error_code_of",
     "mlflow_installed",
     "pyfunc",
     "standins",
@@ -107,7 +105,7 @@ class _Standin(ModuleType):
     def __init__(self, name: str) -> None:
         super().__init__(name, "Stands in for MLflow while a package is loaded.")
         self.__path__: list[str] = []
-        # With a spec, find_spec() answers instead of raising ValueError at whoever asks in another thread.
+        # With a spec, find_spec() answers instead of raising ValueError in another thread.
         self.__spec__ = ModuleSpec(name, None, is_package=True)
 
     def __getattr__(self, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""MLflow's exception, and how its error codes are told."""
+"""MLflow's exception and its error codes."""
 
 from __future__ import annotations
 
@@ -46,14 +46,6 @@ CODES: Mapping[str, int] = {
 }
 _CODE_NAMES = {number: name for name, number in CODES.items()}
 ERROR_CODE = SimpleNamespace(Name=_CODE_NAMES.__getitem__, Value=CODES.__getitem__)
-
-
-def error_code_of(error: BaseException | None) -> str | None:
-    """The error_code of an MlflowException, MLflow's own or the stand-in; None for any other exception."""
-    if error is None or not any(kind.__name__ == "MlflowException" for kind in type(error).__mro__):
-        return None
-    code = getattr(error, "error_code", None)
-    return code if isinstance(code, str) else None
 
 
 class MlflowException(Exception):

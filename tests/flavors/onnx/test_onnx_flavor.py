@@ -13,8 +13,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from penstock.errors import ArtifactInvalid, CodeNotTrusted, PackageInvalid, PredictError
 from penstock.flavors import LoadContext
-from penstock.flavors import onnx as module
-from penstock.flavors.onnx import OnnxFlavor, OnnxPredictor, open_session
+from penstock.flavors.onnx import session as module
+from penstock.flavors.onnx.flavor import OnnxFlavor
+from penstock.flavors.onnx.predictor import OnnxPredictor
+from penstock.flavors.onnx.session import open_session
 from penstock.manifest import Manifest
 from penstock.payload import Table, Tensors, Value, as_object_array
 
@@ -143,7 +145,7 @@ def test_unknown_names_and_bare_values_are_refused(load: Any) -> None:
         made.predict(Value([[1.0, 2.0]]), {})
 
 
-def test_text(load: Any) -> None:
+def test_text_goes_through_a_graph_unchanged(load: Any) -> None:
     made = load(identity(STRING, "n", 2))
     words = [["a", "é"], ["", "long " * 100]]
     assert arrays(made.predict(Tensors.single(np.array(words, dtype=object)), {})) == {"y": words}

@@ -1,0 +1,1 @@
+"""ONNX graphs: the flavor, the session that runs one, and its predictor."""
