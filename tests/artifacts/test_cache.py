@@ -45,12 +45,12 @@ def entries(cache: PackageCache) -> list[str]:
 
 
 def test_once(cache: PackageCache, source: Source) -> None:
-    path = cache.fetch(IDENTITY, "fraud-1", source)
+    path = cache.fetch(IDENTITY, "fraud-1", source).path
     assert path.name == "fraud-1"
     assert PackagedModel.open(path).digest == PackagedModel.open(source.package).digest
-    assert cache.fetch(IDENTITY, "fraud-1", source) == path
+    assert cache.fetch(IDENTITY, "fraud-1", source).path == path
     assert source.times == 1
-    assert cache.fetch((*IDENTITY[:3], "later"), "fraud-1", source) != path
+    assert cache.fetch((*IDENTITY[:3], "later"), "fraud-1", source).path != path
 
 
 def test_a_download_that_fails_leaves_nothing(cache: PackageCache, source: Source) -> None:
@@ -61,7 +61,7 @@ def test_a_download_that_fails_leaves_nothing(cache: PackageCache, source: Sourc
     with pytest.raises(ZeroDivisionError):
         cache.fetch(IDENTITY, "fraud-1", fail)
     assert entries(cache) == []
-    assert cache.fetch(IDENTITY, "fraud-1", source).is_dir()
+    assert cache.fetch(IDENTITY, "fraud-1", source).path.is_dir()
 
 
 def test_what_is_no_package_is_not_kept(cache: PackageCache) -> None:
@@ -82,15 +82,15 @@ def test_what_breaks_its_own_seal_is_not_kept(cache: PackageCache, source: Sourc
 
 @pytest.mark.parametrize("damage", ["MLmodel", "model.onnx", "../digest"])
 def test_a_damaged_entry_is_downloaded_again(cache: PackageCache, source: Source, damage: str) -> None:
-    path = cache.fetch(IDENTITY, "fraud-1", source)
+    path = cache.fetch(IDENTITY, "fraud-1", source).path
     (path / damage).write_bytes(b"damaged")
-    assert cache.fetch(IDENTITY, "fraud-1", source) == path
+    assert cache.fetch(IDENTITY, "fraud-1", source).path == path
     assert source.times == 2
     assert PackagedModel.open(path).digest == PackagedModel.open(source.package).digest
 
 
 def test_what_a_killed_process_left_is_cleared(cache: PackageCache, source: Source) -> None:
-    entry = cache.fetch(IDENTITY, "fraud-1", source).parent
+    entry = cache.fetch(IDENTITY, "fraud-1", source).path.parent
     shutil.rmtree(entry)
     (cache.root / f".{entry.name}.abc").mkdir()
     cache.fetch(IDENTITY, "fraud-1", source)
@@ -100,7 +100,7 @@ def test_what_a_killed_process_left_is_cleared(cache: PackageCache, source: Sour
 def test_threads_wait_for_the_first(cache: PackageCache, source: Source) -> None:
     paths: list[Path] = []
     running = [
-        threading.Thread(target=lambda: paths.append(cache.fetch(IDENTITY, "fraud-1", source))) for _ in range(8)
+        threading.Thread(target=lambda: paths.append(cache.fetch(IDENTITY, "fraud-1", source).path)) for _ in range(8)
     ]
     for thread in running:
         thread.start()

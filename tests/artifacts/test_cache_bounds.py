@@ -40,8 +40,8 @@ def fetch(cache: PackageCache, identity_onnx_package: Path) -> Fetch:
     """Fetches a package under a name, as a process does that only looks at it: it is not held."""
 
     def fetch(name: str) -> Path:
-        path = cache.fetch((name,), name, lambda target: copy(identity_onnx_package, target))
-        hold(path).close()
+        with cache.fetch((name,), name, lambda target: copy(identity_onnx_package, target)) as package:
+            path = package.path
         os.utime(path.parent, (clock[0], clock[0]))
         clock[0] += 1
         return path
@@ -90,9 +90,9 @@ def test_a_load_that_fails_lets_go(cache: PackageCache, fetch: Fetch) -> None:
 
 
 def test_what_was_fetched_stays_until_it_is_loaded(cache: PackageCache, identity_onnx_package: Path) -> None:
-    path = cache.fetch(("a",), "a", lambda target: copy(identity_onnx_package, target))
-    assert cache.trim(0) > 0
-    loaded = load_path(path)
+    with cache.fetch(("a",), "a", lambda target: copy(identity_onnx_package, target)) as package:
+        assert cache.trim(0) > 0
+        loaded = load_path(package.path)
     assert cache.trim(0) > 0
     loaded.close()
     assert cache.trim(0) == 0
@@ -189,7 +189,8 @@ root, package, size, seed = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3
 cache, chance = PackageCache(root, size), random.Random(seed)
 for _ in range(25):
     name = chance.choice("abcd")
-    load_path(cache.fetch((name,), name, lambda target: shutil.copytree(package, target, dirs_exist_ok=True))).close()
+    with cache.fetch((name,), name, lambda target: shutil.copytree(package, target, dirs_exist_ok=True)) as fetched:
+        load_path(fetched.path).close()
 """
     running = [
         subprocess.Popen([sys.executable, "-c", code, cache.root, identity_onnx_package, str(cache.size), str(seed)])
@@ -212,7 +213,7 @@ def test_without_room_what_nobody_uses_makes_way(
             raise OSError(28, "No space left on device")
         copy(identity_onnx_package, target)
 
-    assert cache.fetch(("c",), "c", download).is_dir()
+    assert cache.fetch(("c",), "c", download).path.is_dir()
     assert tries == [{"a", "b"}, {"b"}]
     held.close()
 
@@ -235,19 +236,31 @@ def test_a_disk_that_is_really_full(tmp_path: Path, identity_onnx_package: Path,
             cache.fetch(("large",), "large", download)
         assert "Make room there" in caught.value.hint
         assert kept(cache) == set()
-        path = cache.fetch(("a",), "a", lambda target: copy(identity_onnx_package, target))
-        assert load_path(path).proof.repeats
-        hold(path).close()
+        with cache.fetch(("a",), "a", lambda target: copy(identity_onnx_package, target)) as package:
+            assert load_path(package.path).proof.repeats
     finally:
         subprocess.run(["umount", "--lazy", small], check=True)
 
 
-def test_what_was_only_looked_at_is_not_kept_for_ever(tmp_path: Path, identity_onnx_package: Path) -> None:
-    """A gateway lives long: of the packages that it fetched and then refused, it holds the last few."""
+def test_a_package_that_was_only_looked_at_is_not_held(tmp_path: Path, identity_onnx_package: Path) -> None:
+    """A gateway lives long: what it fetched and then refused is gone with the object that stood for it."""
     cache = PackageCache(tmp_path / "cache", 0)
-    for number in range(20):
-        cache.fetch((str(number),), "a", lambda target: copy(identity_onnx_package, target))
-    assert len([entry for entry in cache.root.iterdir() if entry.is_dir()]) == 16
+    for number in range(3):
+        path = cache.fetch((str(number),), "a", lambda target: copy(identity_onnx_package, target)).path
+        assert [entry for entry in cache.root.iterdir() if entry.is_dir()] == [path.parent]
+    assert cache.trim() == 0
+
+
+def test_each_hold_is_its_own(cache: PackageCache, fetch: Fetch, identity_onnx_package: Path) -> None:
+    """Two that fetched the same package: it stays until the second has let go, too."""
+    path = fetch("a")
+    first, second = (cache.fetch(("a",), "a", lambda target: copy(identity_onnx_package, target)) for _ in range(2))
+    assert first.path == second.path == path
+    first.close()
+    first.close()
+    assert cache.trim(0) > 0
+    second.close()
+    assert cache.trim(0) == 0
 
 
 def test_how_much_it_may_hold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from penstock.artifacts import PackageCache
+from penstock.artifacts.remote_files import RemoteFiles
 from penstock.artifacts.remote_package import RemotePackage
 from penstock.errors import (
     DependencyMissing,
@@ -27,7 +28,6 @@ from penstock.errors import (
 from penstock.loading import load_path
 from penstock.package import PackagedModel
 from penstock.package.seal import SEAL
-from penstock.storage.object_store import RemoteFiles
 from support.gcs import gcs_server, gcs_variables
 from support.http_stand_in import answering
 
@@ -69,7 +69,7 @@ def package(identity_onnx_package: Path) -> PackagedModel:
 
 
 def driver(url: str) -> Any:
-    return RemoteFiles(url)._driver
+    return RemoteFiles(url)._store.driver
 
 
 def put(package: PackagedModel, url: str, *, sealed: bool = True) -> str:
@@ -104,11 +104,11 @@ def test_it_is_copied_once(
 ) -> None:  # fmt: skip
     url = put(package, f"{request.getfixturevalue(store)}/iris{sealed}", sealed=sealed)
     seen = downloads(monkeypatch)
-    path = RemotePackage(f"{url}/", cache).fetch()
+    path = RemotePackage(f"{url}/", cache).fetch().path
     assert PackagedModel.open(path).digest == package.digest
     assert path.is_relative_to(cache.root)
     assert sorted(seen) == sorted(package.hashes)
-    assert RemotePackage(url, cache).fetch() == path
+    assert RemotePackage(url, cache).fetch().path == path
     assert len(seen) == len(package.hashes)
 
 
@@ -116,9 +116,9 @@ def test_what_another_place_has_brought_is_not_copied(
     shelf: str, package: PackagedModel, cache: PackageCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, there = put(package, f"{shelf}/a"), put(package, f"{shelf}/b")
-    path = RemotePackage(here, cache).fetch()
+    path = RemotePackage(here, cache).fetch().path
     seen = downloads(monkeypatch)
-    assert RemotePackage(there, cache).fetch() == path
+    assert RemotePackage(there, cache).fetch().path == path
     assert seen == []
 
 
@@ -126,9 +126,10 @@ def test_what_another_place_has_brought_is_not_copied(
 def test_what_is_loaded_stays_in_the_cache(
     shelf: str, package: PackagedModel, cache: PackageCache, sealed: bool
 ) -> None:
-    path = RemotePackage(put(package, f"{shelf}/m", sealed=sealed), cache).fetch()
-    cache.trim(0)  # between fetching and loading nobody has it open
-    loaded = load_path(path)
+    with RemotePackage(put(package, f"{shelf}/m", sealed=sealed), cache).fetch() as fetched:
+        path = fetched.path
+        cache.trim(0)  # between fetching and loading nobody has it open
+        loaded = load_path(path)
     cache.trim(0)
     assert path.is_dir()
     loaded.close()
@@ -141,10 +142,10 @@ def test_another_package_at_the_url_is_another_copy(
     shelf: str, package: PackagedModel, iris_onnx_package: Path, cache: PackageCache, sealed: bool
 ) -> None:
     url = put(package, f"{shelf}/m", sealed=sealed)
-    first = RemotePackage(url, cache).fetch()
+    first = RemotePackage(url, cache).fetch().path
     driver(url).rm(url, recursive=True)
     other = PackagedModel.open(iris_onnx_package)
-    second = RemotePackage(put(other, url, sealed=sealed), cache).fetch()
+    second = RemotePackage(put(other, url, sealed=sealed), cache).fetch().path
     assert first != second
     assert PackagedModel.open(second).digest == other.digest
     assert PackagedModel.open(first).digest == package.digest  # whoever serves it is not disturbed
@@ -152,9 +153,9 @@ def test_another_package_at_the_url_is_another_copy(
 
 def test_one_byte_is_enough(shelf: str, package: PackagedModel, cache: PackageCache) -> None:
     url = put(package, f"{shelf}/m", sealed=False)
-    first = PackagedModel.open(RemotePackage(url, cache).fetch())
+    first = PackagedModel.open(RemotePackage(url, cache).fetch().path)
     driver(url).pipe_file(f"{url}/requirements.txt", b"#" * (package.path / "requirements.txt").stat().st_size)
-    assert PackagedModel.open(RemotePackage(url, cache).fetch()).digest != first.digest
+    assert PackagedModel.open(RemotePackage(url, cache).fetch().path).digest != first.digest
 
 
 @pytest.mark.parametrize("sealed", [True, False])
@@ -163,12 +164,12 @@ def test_while_the_store_is_away_the_copy_is_taken(
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     url = put(package, f"{shelf}/m", sealed=sealed)
-    path = RemotePackage(url, cache).fetch_or_recall()
+    path = RemotePackage(url, cache).fetch_or_recall().path
     assert caplog.text == ""
     assert repr(RemotePackage(url, cache)) == "<RemotePackage at memory://shelf/m>"
     monkeypatch.setattr(RemoteFiles, "read", away)
     with caplog.at_level(logging.WARNING):
-        assert RemotePackage(url, cache).fetch_or_recall() == path
+        assert RemotePackage(url, cache).fetch_or_recall().path == path
     assert f"{url} cannot be asked; what was there on 20" in caplog.text
     with pytest.raises(RegistryUnavailable, match="cannot be reached"):
         RemotePackage(url, cache).fetch()
@@ -206,7 +207,7 @@ def test_what_is_damaged_on_the_way_is_not_kept(
         with pytest.raises(SealBroken if sealed else RegistryUnavailable, match="cut short"):
             RemotePackage(url, cache).fetch()
     assert [path for path in cache.root.iterdir() if path.is_dir() and path.name != "resolutions"] == []
-    assert PackagedModel.open(RemotePackage(url, cache).fetch()).digest == package.digest
+    assert PackagedModel.open(RemotePackage(url, cache).fetch().path).digest == package.digest
 
 
 def test_a_package_that_changes_while_it_is_copied_is_not_kept(

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from penstock.artifacts import PackageCache, RemoteStore, fetch_package, open_store
+from penstock.artifacts.remote_files import RemoteFiles
 from penstock.errors import (
     DependencyMissing,
     PackageInvalid,
@@ -22,7 +23,6 @@ from penstock.errors import (
 )
 from penstock.package import PackagedModel
 from penstock.package.seal import SEAL
-from penstock.storage.object_store import RemoteFiles
 from support.http_stand_in import answering
 
 fsspec: Any = pytest.importorskip("fsspec")
@@ -55,19 +55,19 @@ def test_what_is_put_can_be_fetched(store: RemoteStore, package: PackagedModel, 
     key = f"m/{package.digest}"
     store.put(package, key)
     assert objects(f"{store.url}/{key}") == sorted([*package.hashes, SEAL])
-    path = store.fetch(key, package.digest)
+    path = store.fetch(key, package.digest).path
     assert PackagedModel.open(path).hashes == package.hashes
     assert (path / SEAL).read_bytes() == (package.path / SEAL).read_bytes()
     assert path.is_relative_to(cache.root)
-    assert fetch_package(f"{store.url}/{key}", package.digest, cache) == path
+    assert fetch_package(f"{store.url}/{key}", package.digest, cache).path == path
 
 
 def test_it_is_fetched_once_whatever_it_is_called(store: RemoteStore, package: PackagedModel) -> None:
     store.put(package, f"m/{package.digest}")
-    path = store.fetch(f"m/{package.digest}", package.digest)
+    path = store.fetch(f"m/{package.digest}", package.digest).path
     fsspec.filesystem("s3").rm(store.url, recursive=True)
-    assert store.fetch(f"m/{package.digest}", package.digest) == path
-    assert store.fetch(f"another/{package.digest}", package.digest) == path
+    assert store.fetch(f"m/{package.digest}", package.digest).path == path
+    assert store.fetch(f"another/{package.digest}", package.digest).path == path
 
 
 def test_a_package_never_half_exists(
@@ -91,7 +91,7 @@ def test_a_package_never_half_exists(
             store.fetch(key, package.digest)
     monkeypatch.setattr(RemoteFiles, "upload", upload)
     store.put(package, key)
-    assert store.fetch(key, package.digest).is_dir()
+    assert store.fetch(key, package.digest).path.is_dir()
 
 
 def test_what_is_there_is_not_uploaded_again(
@@ -106,7 +106,7 @@ def test_one_that_was_cut_short_is_uploaded_again(store: RemoteStore, package: P
     store.put(package, "m/abc")
     fsspec.filesystem("s3").pipe_file(f"{store.url}/m/abc/model.onnx", b"short")
     store.put(package, "m/abc")
-    assert store.fetch("m/abc", package.digest).is_dir()
+    assert store.fetch("m/abc", package.digest).path.is_dir()
 
 
 def test_a_package_that_changes_while_it_is_uploaded_is_not_kept(
@@ -148,7 +148,7 @@ def test_damage_is_named_and_mended(
         store.fetch("m/abc", package.digest)
     assert [path for path in cache.root.iterdir() if path.is_dir()] == []
     store.put(package, "m/abc")
-    assert store.fetch("m/abc", package.digest).is_dir()
+    assert store.fetch("m/abc", package.digest).path.is_dir()
 
 
 def test_a_seal_cannot_name_a_file_outside(store: RemoteStore, cache: PackageCache) -> None:
@@ -164,7 +164,7 @@ def test_without_a_digest_it_is_copied_by_its_listing(
 ) -> None:
     for name in package.hashes:  # as somebody else would upload it, without a seal
         fsspec.filesystem("s3").put_file(str(package.path / name), f"{bucket}/theirs/{name}")
-    path = fetch_package(f"{bucket}/theirs", None, cache)
+    path = fetch_package(f"{bucket}/theirs", None, cache).path
     assert PackagedModel.open(path).digest == package.digest
     with pytest.raises(PackageNotFound, match="nothing is there"):
         fetch_package(f"{bucket}/nothing", None, cache)

@@ -29,7 +29,7 @@ def store(tmp_path: Path) -> LocalStore:
 
 def test_what_is_put_can_be_fetched(store: LocalStore, package: PackagedModel, tmp_path: Path) -> None:
     store.put(package, "m/abc")
-    path = store.fetch("m/abc", package.digest)
+    path = store.fetch("m/abc", package.digest).path
     assert path == tmp_path / "store" / "m" / "abc"
     assert PackagedModel.open(path).hashes == package.hashes
     assert (path / SEAL).read_bytes() == (package.path / SEAL).read_bytes()
@@ -40,21 +40,21 @@ def test_a_package_without_a_seal_gets_one(store: LocalStore, package: PackagedM
     bare = copied(package.path)
     (bare / SEAL).unlink()
     store.put(PackagedModel.open(bare), "m/abc")
-    assert (store.fetch("m/abc", package.digest) / SEAL).exists()
+    assert (store.fetch("m/abc", package.digest).path / SEAL).exists()
     assert not (bare / SEAL).exists()
 
 
 def test_putting_twice_keeps_the_first(store: LocalStore, package: PackagedModel) -> None:
     store.put(package, "m/abc")
-    before = os.stat(store.fetch("m/abc", None)).st_ino
+    before = os.stat(store.fetch("m/abc", None).path).st_ino
     store.put(package, "m/abc")
-    assert os.stat(store.fetch("m/abc", None)).st_ino == before
+    assert os.stat(store.fetch("m/abc", None).path).st_ino == before
 
 
 @pytest.mark.parametrize("damage", ["model.onnx", "MLmodel", SEAL, "a file too many", "no manifest"])
 def test_a_damaged_copy_is_replaced(store: LocalStore, package: PackagedModel, damage: str) -> None:
     store.put(package, "m/abc")
-    there = store.fetch("m/abc", package.digest)
+    there = store.fetch("m/abc", package.digest).path
     if damage == "no manifest":
         (there / "MLmodel").unlink()
     else:
@@ -62,7 +62,7 @@ def test_a_damaged_copy_is_replaced(store: LocalStore, package: PackagedModel, d
     with pytest.raises((SealBroken, PackageInvalid)):
         store.fetch("m/abc", package.digest)
     store.put(package, "m/abc")
-    assert store.fetch("m/abc", package.digest) == there
+    assert store.fetch("m/abc", package.digest).path == there
 
 
 def test_another_package_under_the_key_is_found_out(
@@ -118,11 +118,11 @@ def test_an_unwritable_store_is_told_from_other_trouble(
 def test_a_path_a_file_url_the_root(package: PackagedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     odd = tmp_path / "a dir" / "the model"
     shutil.copytree(package.path, odd)
-    assert fetch_package(str(odd), package.digest) == odd
-    assert fetch_package(f"{odd}/", package.digest) == odd
-    assert fetch_package(odd.as_uri(), package.digest) == odd
+    assert fetch_package(str(odd), package.digest).path == odd
+    assert fetch_package(f"{odd}/", package.digest).path == odd
+    assert fetch_package(odd.as_uri(), package.digest).path == odd
     monkeypatch.chdir(odd.parent)
-    assert fetch_package("the model", package.digest) == odd
+    assert fetch_package("the model", package.digest).path == odd
     seen: list[str] = []
     monkeypatch.setattr(LocalStore, "fetch", lambda self, key, digest: seen.append(str(self.root / key)))
     fetch_package("/packages", None)

@@ -35,6 +35,17 @@ def test_an_entry_is_made_once_and_described(tmp_path: Path) -> None:
     assert repr(store) == f"<EnvironmentStore {tmp_path}, 1 in use>"
 
 
+def test_an_entry_whose_python_has_gone_is_made_anew_by_its_own_user(tmp_path: Path) -> None:
+    """It holds the entry itself, and must not wait for that."""
+    store = EnvironmentStore(tmp_path)
+    entry = store.get(NAMES[0], filled)
+    (entry / "bin" / "python").unlink()
+    assert not store.has(NAMES[0])
+    assert store.get(NAMES[0], filled) == entry
+    assert store.has(NAMES[0])
+    assert EnvironmentStore(tmp_path).prune(lambda entry: False) == []
+
+
 def test_nothing_goes_while_somebody_uses_it(tmp_path: Path) -> None:
     using, pruning = EnvironmentStore(tmp_path), EnvironmentStore(tmp_path)
     using.get(NAMES[0], filled)
@@ -105,6 +116,6 @@ def test_the_longest_unused_go_first(
 def age() -> Callable[[Path, float], None]:
     def make_older(entry: Path, days: float) -> None:
         then = time.time() - days * 86400
-        os.utime(entry / "used", (then, then))
+        os.utime(entry, (then, then))
 
     return make_older

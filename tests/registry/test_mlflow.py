@@ -174,11 +174,11 @@ class TestFetching:
     def test_a_version_is_downloaded_once(self, registry: MlflowRegistry, replay: Replay, number: str) -> None:
         """Version 1 lies as MLflow 3 puts it, version 3 among its run's artifacts, in a folder with a space."""
         version = registry.version("fraud", number)
-        path = registry.fetch(version)
+        path = registry.fetch(version).path
         assert path.name == f"fraud-{number}"
         assert {"MLmodel", "model.onnx", "requirements.txt"} <= {p.name for p in path.iterdir()}
         replay.requests.clear()
-        assert registry.fetch(version) == path
+        assert registry.fetch(version).path == path
         assert replay.requests == []  # a restart needs no server for what it has
         loaded = load_path(path)
         loaded.close()
@@ -190,25 +190,25 @@ class TestFetching:
 
         version = registry.version("fraud", "1")  # numbers begin again when a model is deleted and made anew
         again = replace(version, created_at=version.created_at + timedelta(seconds=1))
-        assert registry.fetch(version) != registry.fetch(again)
+        assert registry.fetch(version).path != registry.fetch(again).path
 
     def test_each_uri(self, registry: MlflowRegistry, replay: Replay) -> None:
         for kind in ("logged", "run3", "run2", "artifacts", "version", "alias"):
-            path = registry.fetch_uri(replay.facts[kind])
+            path = registry.fetch_uri(replay.facts[kind]).path
             assert (path / "model.onnx").is_file(), kind
 
     def test_a_uri_is_downloaded_once(self, registry: MlflowRegistry, replay: Replay) -> None:
-        path = registry.fetch_uri(replay.facts["logged"])
+        path = registry.fetch_uri(replay.facts["logged"]).path
         replay.requests.clear()
-        assert registry.fetch_uri(replay.facts["logged"]) == path
+        assert registry.fetch_uri(replay.facts["logged"]).path == path
         assert [p.rpartition("/")[2] for _, p in replay.requests] == [path.name, "MLmodel"]
 
     @pytest.mark.parametrize("kind", ["logged", "run3", "run2", "artifacts"])
     def test_each_form_of_model(self, registry: MlflowRegistry, replay: Replay, kind: str) -> None:
         reference = parse_reference(replay.facts[kind])
-        version, path = fetch_reference(reference, registry)
+        version, package = fetch_reference(reference, registry)
         assert version == ""
-        assert path.name == reference.served_as
+        assert package.path.name == reference.served_as
         assert not reference.follows
 
     @pytest.mark.parametrize(
@@ -252,10 +252,10 @@ class TestFetching:
         replay.rules["get-download-uri"] = saying({"artifact_uri": f"{bucket}/1/model"})
         version = registry.version("fraud", "2")
         assert registry.signature(version) is not None
-        path = registry.fetch(version)
+        path = registry.fetch(version).path
         assert load_path(path).proof.repeats
         s3.rm(f"{bucket}/1", recursive=True)
-        assert registry.fetch(version) == path
+        assert registry.fetch(version).path == path
         replay.rules["get-download-uri"] = saying({"artifact_uri": f"{bucket}/2/model"})
         with pytest.raises(PackageNotFound, match=f"no package at {bucket}/2/model"):
             registry.fetch(registry.version("fraud", "1"))
@@ -265,7 +265,7 @@ class TestFetching:
     ) -> None:
         for uri in (str(identity_onnx_package), identity_onnx_package.as_uri()):
             replay.rules["get-download-uri"] = saying({"artifact_uri": uri})
-            path = registry.fetch(registry.version("fraud", "2"))
+            path = registry.fetch(registry.version("fraud", "2")).path
             assert path != identity_onnx_package
             assert load_path(path).proof.repeats
 
@@ -296,7 +296,7 @@ class TestHostileListings:
 
         def run(*files: Any) -> Path:
             replay.rules["/artifacts"] = saying({"files": list(files)})
-            return registry.fetch(version)
+            return registry.fetch(version).path
 
         yield run
         if (tmp_path / "cache").exists():  # nothing half there
@@ -411,7 +411,7 @@ def test_the_signature_is_read_from_the_manifest(registry: MlflowRegistry, repla
     version = registry.version("fraud", "1")
     signature = registry.signature(version)
     assert signature is not None
-    assert signature == Manifest.read(registry.fetch(version)).signature
+    assert signature == Manifest.read(registry.fetch(version).path).signature
     replay.rules["get-download-uri"] = saying({"artifact_uri": "dbfs:/elsewhere"})
     assert registry.signature(registry.version("elsewhere", "1")) is None
 

@@ -31,11 +31,11 @@ def put(bucket: str, iris_frame: Any) -> Callable[[str, pd.DataFrame], None]:
 
 
 def objects(url: str) -> list[str]:
-    return sorted(path.rsplit("/", 1)[-1] for path in fsspec.filesystem("s3").find(url))
+    return sorted(path.rsplit("/", 1)[-1] for path in fsspec.filesystem("s3", use_listings_cache=False).find(url))
 
 
 def ids(url: str) -> list[int]:
-    store = fsspec.filesystem("s3")
+    store = fsspec.filesystem("s3", use_listings_cache=False)
     parts = [path for path in sorted(store.find(url)) if "part-" in path]
     return [int(i) for path in parts for i in pd.read_parquet(store.open(path))["id"]]
 

@@ -19,7 +19,8 @@ from penstock.errors import ConfigError, Interrupted, JobDiffers, ScoringError
 from penstock.loading import LoadedModel
 from penstock.scoring import Shard, commit, finish
 from penstock.scoring.read.text_records import RecordReader
-from penstock.storage import files as places
+from penstock.storage import atomic
+from penstock.storage.files import LocalFileStore
 from scoring.jobs import files, score, stopped_after, waiting_package
 
 SHAPING: dict[str, Any] = {"part_rows": 75, "chunk_rows": 16, "keep": ("id",), "on_error": "skip"}
@@ -67,8 +68,8 @@ class Steps:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
         self.stop_at: tuple[int, str] | None = None
-        self._wrap(monkeypatch, places, "rename")
-        self._wrap(monkeypatch, places.LocalFiles, "append")
+        self._wrap(monkeypatch, atomic, "rename")
+        self._wrap(monkeypatch, LocalFileStore, "append")
         self._wrap(monkeypatch, commit.JobManifest, "commit")
 
     def _wrap(self, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
@@ -212,13 +213,13 @@ def test_shards_of_many_files_open_their_own_alone(
         shutil.copy(rows / "a.csv", source / f"{number}.csv")
     score(iris, source, f"{tmp_path}/whole/", output_format="csv", **SHAPING)
     opened: list[str] = []
-    real = places.LocalFiles.open
+    real = LocalFileStore.open
 
-    def noted(self: places.LocalFiles, path: str) -> Any:
+    def noted(self: LocalFileStore, path: str) -> Any:
         opened.append(Path(path).stem)
         return real(self, path)
 
-    monkeypatch.setattr(places.LocalFiles, "open", noted)
+    monkeypatch.setattr(LocalFileStore, "open", noted)
     for index in range(2):
         opened.clear()
         score(iris, source, f"{tmp_path}/shared/", output_format="csv", shard=Shard(index, 2), **SHAPING)

@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from penstock.artifacts import PackageCache
+from penstock.artifacts.remote_files import RemoteFiles
 from penstock.artifacts.remote_package import RemotePackage
 from penstock.package import PackagedModel
 from penstock.package.seal import SEAL
-from penstock.storage.object_store import RemoteFiles
 from server.conftest import Launch, ServerProcess
 from support.commands import Here, here_in
 from support.gcs import gcs_server, gcs_variables
@@ -27,7 +27,7 @@ ANSWER = {"predictions": {"y": [[1.0, 2.0, 3.0]]}}
 def put(package: Path, url: str) -> str:
     """Uploads a directory as it is; returns its digest's beginning."""
     opened = PackagedModel.open(package)
-    driver: Any = RemoteFiles(url)._driver
+    driver: Any = RemoteFiles(url)._store.driver
     for name in [*opened.hashes, SEAL]:
         driver.pipe_file(f"{url}/{name}", (package / name).read_bytes())
     return opened.digest[:12]

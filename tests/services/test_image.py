@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from penstock import __version__
+from penstock.artifacts.remote_files import RemoteFiles
 from penstock.package.seal import list_files
-from penstock.storage.object_store import RemoteFiles
 from services.containers import ROOT, build, inspect, make_base, output_of, readable, require_tools, running
 from services.make_tools import TOOLS
 from services.tools import give_up
@@ -178,7 +178,7 @@ def test_as_vertex_runs_it_with_artifacts_in_a_bucket(
     """The plain image: Vertex AI names a bucket of its own, here a stand-in on this machine."""
     with gcs_server("0.0.0.0") as endpoint:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", endpoint)
-        driver: Any = RemoteFiles("gs://models")._driver
+        driver: Any = RemoteFiles("gs://models")._store.driver
         for name in list_files(iris_onnx_package):
             driver.pipe_file(f"gs://models/artifacts/{name}", (iris_onnx_package / name).read_bytes())
         reached = endpoint.replace("127.0.0.1", "host.containers.internal")

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from penstock.errors import ConfigError, ScoringError
-from penstock.storage.files import LocalFiles, file_store_of
+from penstock.storage.files import LocalFileStore, file_store_of
 
 
 def test_the_target_appears_at_the_end_only(tmp_path: Path) -> None:
     target = tmp_path / "out"
-    with LocalFiles().written(str(target)) as path:
+    with LocalFileStore().written(str(target)) as path:
         path.write_text("done")
         assert not target.exists()
     assert target.read_text() == "done"
@@ -25,7 +25,7 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
     target.write_text("before")
 
     def fail() -> None:
-        with LocalFiles().written(f"file://{target}") as path:
+        with LocalFileStore().written(f"file://{target}") as path:
             path.write_text("half")
             raise RuntimeError("stop")
 
@@ -36,7 +36,7 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
 
 
 def test_lines_are_added(tmp_path: Path) -> None:
-    place, path = LocalFiles(), str(tmp_path / "lines")
+    place, path = LocalFileStore(), str(tmp_path / "lines")
     for line in (b"a\n", b"b\n"):
         place.append(path, line)
     assert place.read(path) == b"a\nb\n"
@@ -47,8 +47,8 @@ def test_lines_are_added(tmp_path: Path) -> None:
 
 def test_what_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ScoringError, match="There is no file"):
-        LocalFiles().read(str(tmp_path / "none"))
+        LocalFileStore().read(str(tmp_path / "none"))
     with pytest.raises(ScoringError, match="cannot be written"):
-        LocalFiles().append(str(tmp_path / "no" / "lines"), b"a\n")
+        LocalFileStore().append(str(tmp_path / "no" / "lines"), b"a\n")
     with pytest.raises(ConfigError, match="cannot be opened"):
         file_store_of("nowhere://a/b")

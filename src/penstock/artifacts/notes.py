@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
+
+from penstock.storage.atomic import replace_file
 
 log = logging.getLogger("penstock.artifacts")
 
@@ -42,14 +43,8 @@ class CacheNote:
 
     def write(self, **content: object) -> bool:
         """In one step: a kill leaves the one before. Says whether it did; the log, once, why not."""
-        beside = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex}")
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            try:
-                beside.write_bytes(orjson.dumps({**self.names, **content}))
-                beside.replace(self.path)
-            finally:
-                beside.unlink(missing_ok=True)
+            replace_file(self.path, orjson.dumps({**self.names, **content}))
         except OSError as error:
             if not self._complained:
                 self._complained = True

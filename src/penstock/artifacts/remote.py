@@ -12,10 +12,11 @@ from functools import partial
 from pathlib import Path
 
 from penstock.artifacts.cache import PackageCache
+from penstock.artifacts.cached_package import CachedPackage
+from penstock.artifacts.remote_files import RemoteFiles
 from penstock.errors import PackageNotFound, SealBroken
 from penstock.package import PackagedModel
 from penstock.package.seal import SEAL, listing
-from penstock.storage.object_store import RemoteFiles
 
 SEAL_LIMIT = 16 * 1024 * 1024
 
@@ -42,7 +43,7 @@ class RemoteStore:
                 raise SealBroken(f"The package {package.path} changed while it was copied.")
         self._files.write(listing(package.hashes), f"{url}/{SEAL}")
 
-    def fetch(self, key: str, digest: str | None) -> Path:
+    def fetch(self, key: str, digest: str | None) -> CachedPackage:
         url = f"{self.url}/{key}"
         if digest is None:
             return self._cache.fetch((url,), _NAMELESS, lambda target: self._files.copy(url, target))

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from penstock.artifacts.cache import DIGEST, PackageCache
-from penstock.artifacts.holds import ORIGIN
+from penstock.artifacts.cached_package import ORIGIN, CachedPackage
 from penstock.artifacts.notes import CacheNote
 from penstock.artifacts.remote import SEAL_LIMIT, download_sealed, identity_of
+from penstock.artifacts.remote_files import RemoteFiles
 from penstock.errors import PackageNotFound, RegistryDenied, RegistryUnavailable
 from penstock.manifest import FILE_NAME as MANIFEST
 from penstock.package.seal import SEAL
-from penstock.storage.object_store import Listed, RemoteFiles
+from penstock.storage.object_store import Listed
 
 log = logging.getLogger("penstock.artifacts")
 
@@ -54,14 +55,14 @@ class RemotePackage:
         self._cache = cache
         self._note = CacheNote(cache.root, url=self.url)
 
-    def fetch(self) -> Path:
+    def fetch(self) -> CachedPackage:
         """A local copy of what is there now, verified; nothing is copied where the cache has it."""
         kept, download = self._look()
-        path = self._cache.fetch(kept.identity, kept.name, download, digest=kept.digest)
+        package = self._cache.fetch(kept.identity, kept.name, download, digest=kept.digest)
         self._note.write(seen_at=datetime.now(UTC), identity=kept.identity, name=kept.name, digest=kept.digest)
-        return path
+        return package
 
-    def fetch_or_recall(self) -> Path:
+    def fetch_or_recall(self) -> CachedPackage:
         """The same; where the store cannot be asked, what was there the last time, if the cache still has it."""
         try:
             return self.fetch()
@@ -70,14 +71,14 @@ class RemotePackage:
             if found is None:
                 raise
             kept, seen_at = found
-            path = self._cache.fetch(kept.identity, kept.name, partial(_refuse, error), digest=kept.digest)
+            package = self._cache.fetch(kept.identity, kept.name, partial(_refuse, error), digest=kept.digest)
             log.warning(
                 "%s cannot be asked; what was there on %s UTC is taken from the cache. %s",
                 self.url,
                 f"{seen_at:%Y-%m-%d %H:%M:%S}",
                 error,
             )
-            return path
+            return package
 
     def _look(self) -> tuple[_Kept, Callable[[Path], None]]:
         """What is there, and how to copy it."""

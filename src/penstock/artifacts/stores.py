@@ -9,6 +9,7 @@ from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from penstock.artifacts.cache import PackageCache, default_cache
+from penstock.artifacts.cached_package import CachedPackage
 from penstock.artifacts.remote import RemoteStore
 from penstock.errors import (
     PackageError,
@@ -30,7 +31,7 @@ class ArtifactStore(Protocol):
     def put(self, package: PackagedModel, key: str) -> None:
         """Copies the package in and seals the copy; one that is there already is kept. Raises RegistryReadOnly."""
 
-    def fetch(self, key: str, digest: str | None) -> Path:
+    def fetch(self, key: str, digest: str | None) -> CachedPackage:
         """A local directory with the package, verified. Raises PackageNotFound, SealBroken."""
 
     def remove(self, key: str) -> None:
@@ -45,7 +46,7 @@ def open_store(url: str, cache: PackageCache | None = None) -> ArtifactStore:
     return LocalStore(url)
 
 
-def fetch_package(source: str, digest: str | None, cache: PackageCache | None = None) -> Path:
+def fetch_package(source: str, digest: str | None, cache: PackageCache | None = None) -> CachedPackage:
     """The package at a path or URL as a local directory, verified.
 
     Raises PackageNotFound, SealBroken, and for URLs CacheUnusable, DependencyMissing, Unsupported, RegistryDenied,
@@ -85,7 +86,7 @@ class LocalStore:
                 ) from error
             raise
 
-    def fetch(self, key: str, digest: str | None) -> Path:
+    def fetch(self, key: str, digest: str | None) -> CachedPackage:
         path = (self.root / key).absolute()
         if not path.exists():
             raise PackageNotFound(f"The package is gone: there is nothing at {path}.")
@@ -93,7 +94,7 @@ class LocalStore:
         package.verify()
         if digest is not None and package.digest != digest:
             raise SealBroken(f"{path} is another package ({package.digest[:12]}) than was registered ({digest[:12]}).")
-        return path
+        return CachedPackage(path)
 
     def remove(self, key: str) -> None:
         try:

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 
-from penstock.artifacts import PackageCache, default_cache
+from penstock.artifacts import CachedPackage, PackageCache, default_cache
 from penstock.artifacts.remote_package import RemotePackage
 from penstock.assembly.observers import observers_of
 from penstock.cli.environment_options import builds_environments, environments_of, interpreter_for
@@ -274,8 +274,9 @@ def _follower(
 
     def load_version(version: ModelVersion) -> Loaded:
         with timed("fetch"), background():
-            path = fetch(version)
-        return loader.load(path, version.version)
+            package = fetch(version)
+        with package:
+            return loader.load(package.path, version.version)
 
     prepare, follow = in_a_thread(load_version, busy), follow_options_of(settings)
     return Follower(stage, resolve, prepare, metrics, follow=follow, last=last, away=away, loads=loader)
@@ -300,7 +301,7 @@ def threads_of(settings: Settings) -> int:
 
 def fetch_of(
     settings: Settings, registry: Registry, current: Callable[[], str | None]
-) -> Callable[[ModelVersion], Path]:
+) -> Callable[[ModelVersion], CachedPackage]:
     """How a follower's versions become packages: guarded, where nobody compared signatures when the alias moved."""
     if registry.guards_aliases or settings.allow_breaking:
         return registry.fetch
@@ -311,12 +312,13 @@ def _load_pinned(
     settings: Settings, reference: ModelReference, registry: Registry | None, loader: VersionLoader, timed: Timed
 ) -> LoadedVersion:
     with timed("fetch"):
-        version, path = fetch_pinned(settings, reference, registry)
-    loaded = loader.load(path, version)
+        version, package = fetch_pinned(settings, reference, registry)
+    with package:
+        loaded = loader.load(package.path, version)
     return LoadedVersion(version or loaded.digest[:12], loaded)
 
 
-def fetch_pinned(settings: Settings, reference: ModelReference, registry: Registry | None) -> tuple[str, Path]:
+def fetch_pinned(settings: Settings, reference: ModelReference, registry: Registry | None) -> tuple[str, CachedPackage]:
     """The package of a model that stays as it is, as a directory, and its version's number, where it has one. While the
     registry or the store is away, what was there the last time."""
     cache = cache_of(settings)
@@ -329,7 +331,7 @@ def _resolve_pinned(reference: ModelReference, registry: Registry) -> ModelVersi
     return resolve_or_recall(partial(reference.resolve, registry), last_of(reference, registry))
 
 
-def fetch_now(settings: Settings, reference: ModelReference, registry: Registry | None) -> tuple[str, Path]:
+def fetch_now(settings: Settings, reference: ModelReference, registry: Registry | None) -> tuple[str, CachedPackage]:
     """The same for a command that ends: who is away cannot be asked, and that is an error."""
     cache = cache_of(settings)
     return fetch_reference(reference, registry, fetch_url=lambda url: RemotePackage(url, cache).fetch())

@@ -10,10 +10,9 @@ import tempfile
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
-from pathlib import Path
 from typing import Any, BinaryIO
 
-from penstock.artifacts import hold
+from penstock.artifacts import CachedPackage
 from penstock.assembly.gateway import (
     app_of,
     fetch_of,
@@ -170,19 +169,20 @@ def _plan_pinned(
 ) -> PlannedVersion:
     """Fetched once, for all workers."""
     with timed("fetch"):
-        version, path = fetch_pinned(settings, reference, registry)
-    digest = PackagedModel.open(path).digest
-    return PlannedVersion(version or digest[:12], str(path), digest, hold(path))
+        version, package = fetch_pinned(settings, reference, registry)
+    digest = PackagedModel.open(package.path).digest
+    return PlannedVersion(version or digest[:12], str(package.path), digest, package.hold)
 
 
 def _plan_version(
-    version: ModelVersion, fetch: Callable[[ModelVersion], Path], timed: Timed, serving: bool
+    version: ModelVersion, fetch: Callable[[ModelVersion], CachedPackage], timed: Timed, serving: bool
 ) -> PlannedVersion:
     """Gently and slowly while workers answer."""
     with throttled() if serving else nullcontext(), background():
         with timed("fetch"):
-            path = fetch(version)
-        return PlannedVersion(version.version, str(path), PackagedModel.open(path).digest, hold(path))
+            package = fetch(version)
+        digest = PackagedModel.open(package.path).digest
+        return PlannedVersion(version.version, str(package.path), digest, package.hold)
 
 
 async def run_worker(

@@ -17,6 +17,7 @@ from penstock.cli.setting_flags import config_option, given, settings_options
 from penstock.config import Settings, load_settings
 
 if TYPE_CHECKING:
+    from penstock.artifacts import CachedPackage
     from penstock.environments import Entry
     from penstock.registry import Registry
     from penstock.registry.references import ModelReference
@@ -75,9 +76,13 @@ def build(models: tuple[str, ...], file: Path | None, **flags: Any) -> None:
             if not wanted(name):
                 continue
             own = settings.of(name)
-            made = environments.ensure(
-                PackagedModel.open(fetch()), trust_code=own.trust_code, strict_env=own.strict_env, flavor=own.flavor
-            )
+            with fetch() as package:
+                made = environments.ensure(
+                    PackagedModel.open(package.path),
+                    trust_code=own.trust_code,
+                    strict_env=own.strict_env,
+                    flavor=own.flavor,
+                )
             click.echo(f"{name}: Python {made.version} in {made.python.parents[1]}")
             built += 1
     if not built:
@@ -86,7 +91,7 @@ def build(models: tuple[str, ...], file: Path | None, **flags: Any) -> None:
 
 def _packages(
     settings: Settings, references: list[ModelReference], registry: Registry | None
-) -> Iterator[tuple[str, Callable[[], Path]]]:
+) -> Iterator[tuple[str, Callable[[], CachedPackage]]]:
     """Each model's name, those that a pattern stands for now among them, and how its package is had."""
     from penstock.registry.names import usable_name
     from penstock.registry.references import ModelReference
@@ -101,7 +106,7 @@ def _packages(
             yield found.served_as, partial(_fetched, settings, found, registry)
 
 
-def _fetched(settings: Settings, reference: ModelReference, registry: Registry | None) -> Path:
+def _fetched(settings: Settings, reference: ModelReference, registry: Registry | None) -> CachedPackage:
     from penstock.assembly.gateway import fetch_now
 
     return fetch_now(settings, reference, registry)[1]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from penstock.artifacts import CachedPackage
     from penstock.loading import LoadedModel, LoadOptions
     from penstock.model_process.client.start import InterpreterCommand
     from penstock.package import PackagedModel
@@ -49,22 +50,29 @@ def _registry_url(context: click.Context, parameter: click.Parameter, given: str
 
 
 def fetch(model: str, registry: str | None) -> Path:
-    """The package's directory: its own, or a copy on this machine. `registry` is as given by `registry_if_needed`.
-    Raises what resolving and fetching raise."""
+    """The package's directory: its own, or a copy on this machine that stays until the command ends. `registry` is as
+    given by `registry_if_needed`. Raises what resolving and fetching raise."""
     from penstock.loading import fetch_reference
 
     with _resolvable(model, registry) as (reference, source):
-        return fetch_reference(reference, source)[1]
+        return _until_the_end(fetch_reference(reference, source)[1])
 
 
 def directory_of(package: str) -> str | Path:
-    """The directory of a package, or of the copy of one at a URL. Raises what fetching raises."""
+    """The directory of a package, or of the copy of one at a URL, which stays until the command ends. Raises what
+    fetching raises."""
     if "://" not in package:
         return package
     from penstock.loading import fetch_reference
     from penstock.registry.references import parse_reference
 
-    return fetch_reference(parse_reference(package), None)[1]
+    return _until_the_end(fetch_reference(parse_reference(package), None)[1])
+
+
+def _until_the_end(package: CachedPackage) -> Path:
+    """The package's directory; it is let go of when the command ends."""
+    click.get_current_context().call_on_close(package.close)
+    return package.path
 
 
 def load(
@@ -78,8 +86,9 @@ def load(
     from penstock.loading import fetch_reference
 
     with _resolvable(model, registry) as (reference, source):
-        version, path = fetch_reference(reference, source)
-        loaded = load_directory(path, options, environment)
+        version, package = fetch_reference(reference, source)
+        with package:
+            loaded = load_directory(package.path, options, environment)
         return reference.name or reference.served_as, version or loaded.digest[:12], loaded
 
 
@@ -92,15 +101,10 @@ def load_directory(
 
     if environment is None:
         return load_path(path, options)
-    from penstock.artifacts import hold
     from penstock.model_process.client.sync_client import load_apart
 
     package = PackagedModel.open(path)
-    held = hold(path)  # building may take minutes
-    try:
-        return load_apart(package, options, environment(package))
-    finally:
-        held.close()
+    return load_apart(package, options, environment(package))
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import platform
 import shutil
 import subprocess
@@ -27,6 +26,7 @@ from penstock.environments.uv import Uv, find_uv
 from penstock.errors import DependencyMissing, EnvironmentUnbuildable, PackageInvalid, remedy
 from penstock.package import PackagedModel
 from penstock.payload import clipped
+from penstock.storage.atomic import replace_file
 
 log = logging.getLogger("penstock.environments")
 
@@ -157,10 +157,7 @@ class Environments:
         path = self._answer_to(question)
         lock = resolve(wanted, interpreter, self.uv(), f"The requirements of {name} cannot be resolved")
         with suppress(OSError):  # kept for the next time only
-            path.parent.mkdir(exist_ok=True)
-            beside = path.with_name(f".{path.name}.{os.getpid()}")
-            beside.write_text(lock.text, encoding="utf-8")
-            beside.rename(path)
+            replace_file(path, lock.text.encode())
         return lock
 
     def _resolved_before(self, question: str) -> Lock | None:

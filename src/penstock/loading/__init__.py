@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from penstock.artifacts import PackageCache, PackageHold, default_cache, hold
+from penstock.artifacts import CachedPackage, PackageCache, PackageHold, default_cache, hold
 from penstock.flavors import Predictor
 from penstock.loading.proof import Proof, prove
 from penstock.package import PackagedModel
@@ -110,7 +110,8 @@ def load_path(path: str | Path, options: LoadOptions = _DEFAULTS, *, timed: Time
 
 
 def load_package(package: PackagedModel, options: LoadOptions = _DEFAULTS, *, timed: Timed = untimed) -> LoadedModel:
-    """Loads and proves an opened package, which stays in its cache from now on. Raises what load_path raises."""
+    """Loads and proves an opened package, which stays in its cache until the model is closed. Raises what load_path
+    raises."""
     held = hold(package.path)
     try:
         return _load(package, options, held, timed)
@@ -150,7 +151,7 @@ def load_version(
     version: ModelVersion,
     options: LoadOptions = _DEFAULTS,
     *,
-    fetch: Callable[[ModelVersion], Path] | None = None,
+    fetch: Callable[[ModelVersion], CachedPackage] | None = None,
     timed: Timed = untimed,
 ) -> LoadedModel:
     """Fetches a registered version, then loads and proves it. Raises what `fetch`, the registry's own, and load_path
@@ -158,17 +159,18 @@ def load_version(
     if fetch is None:
         from penstock.artifacts import fetch_package
 
-        path = fetch_package(version.source, version.digest)
+        package = fetch_package(version.source, version.digest)
     else:
         with timed("fetch"):
-            path = fetch(version)
-    return load_path(path, options, timed=timed)
+            package = fetch(version)
+    with package:
+        return load_path(package.path, options, timed=timed)
 
 
 Resolve: TypeAlias = "Callable[[ModelReference, Registry], ModelVersion]"
 
 
-def fetch_url(url: str) -> Path:
+def fetch_url(url: str) -> CachedPackage:
     """A local copy of the package at a URL, in the cache that PENSTOCK_CACHE names. Raises what RemotePackage does."""
     from penstock.artifacts.remote_package import RemotePackage
 
@@ -180,16 +182,16 @@ def fetch_reference(
     registry: Registry | None,
     resolve: Resolve | None = None,
     *,
-    fetch_url: Callable[[str], Path] = fetch_url,
-) -> tuple[str, Path]:
-    """What a user named as a local directory, and the number of its version, empty where it has none.
+    fetch_url: Callable[[str], CachedPackage] = fetch_url,
+) -> tuple[str, CachedPackage]:
+    """The number of the version that a user named, empty where it has none, and its package on this machine.
 
     `registry` may be None where the reference needs none. `resolve` says which version a name means, `fetch_url` brings
     a package from an object store. Raises PackageNotFound, SealBroken, ModelNotFound, AliasNotFound, VersionNotFound,
     Unsupported, RegistryUnavailable, RegistryDenied, DependencyMissing, CacheUnusable.
     """
     if reference.path is not None:
-        return "", reference.path
+        return "", CachedPackage(reference.path)
     if reference.url:
         return "", fetch_url(reference.url)
     assert registry is not None
@@ -209,8 +211,9 @@ def load_reference(
 
     Raises what fetch_reference and load_path raise.
     """
-    version, path = fetch_reference(reference, registry, resolve)
-    loaded = load_path(path, options)
+    version, package = fetch_reference(reference, registry, resolve)
+    with package:
+        loaded = load_path(package.path, options)
     return version or loaded.digest[:12], loaded
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
+from penstock.artifacts.remote_files import MAX_FILES, RemoteFiles
 from penstock.errors import (
     ModelNotFound,
     PackageError,
@@ -27,7 +28,6 @@ from penstock.errors import (
 from penstock.manifest import FILE_NAME
 from penstock.mlflow_api.client import MlflowRestClient
 from penstock.package.seal import list_files
-from penstock.storage.object_store import RemoteFiles
 
 LOGGED_MODEL = re.compile(r"models:/+(m-[0-9a-f]{32})/?")
 
@@ -35,11 +35,9 @@ _REGISTERED = re.compile(r"models:/+([^/@]+)(?:/([0-9]+)|@([^/@]+))")
 _RUN = re.compile(r"runs:/+([0-9A-Za-z]+)/+(.+?)/*")
 
 # A source that names a source that names a source … is a circle.
-_MOST_STEPS = 8
+_MAX_STEPS = 8
 
-# No package comes near; a listing without end should not fill the disk with names.
-_MOST_FILES = 10_000
-_MOST_FOLDERS_DEEP = 32
+_MAX_DEPTH = 32
 # Stores that only MLflow's own client reads, and URLs that name no files at all.
 _MLFLOWS_OWN = frozenset({"dbfs", "databricks", "http", "https", "models", "runs"})
 _MANIFEST_LIMIT = 16 * 1024 * 1024
@@ -57,7 +55,7 @@ class ArtifactSources:
         Raises PackageNotFound, PackageInvalid, ModelNotFound, Unsupported, and what the server's answers raise.
         """
         seen = uri
-        for _ in range(_MOST_STEPS):
+        for _ in range(_MAX_STEPS):
             found = self._step(uri)
             if found is None:
                 return self._place(uri)
@@ -202,7 +200,7 @@ class ArtifactSources:
                 name = _plain_name(entry, url)
                 path, below = directory / name, f"{url}/{quote(name, safe='')}"
                 files += 1
-                if files > _MOST_FILES or len(path.relative_to(target).parts) > _MOST_FOLDERS_DEEP:
+                if files > MAX_FILES or len(path.relative_to(target).parts) > _MAX_DEPTH:
                     raise PackageInvalid(f"What lies at {place} has too many files for a package.")
                 if entry.get("is_dir"):
                     path.mkdir()

@@ -1,15 +1,13 @@
-"""Directories that appear whole or not at all."""
+"""New directories of packages, which appear whole or not at all: `storage.atomic` with a package's errors."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from penstock.errors import PackageExists, PackagingFailed
+from penstock.storage import atomic
 
 
 @contextmanager
@@ -20,44 +18,20 @@ def new_directory(target: Path) -> Iterator[Path]:
     """
     if target.exists():
         raise PackageExists(f"{target} exists already.", hint="Choose another place, or remove it first.")
+    with ExitStack() as making:
+        try:
+            directory = making.enter_context(atomic.new_directory(target))
+        except OSError as error:
+            raise PackagingFailed(f"Nothing can be written at {target.parent}: {error.strerror}.") from None
+        try:
+            yield directory
+            _appear(making, target)
+        except OSError as error:
+            raise PackagingFailed(f"The package cannot be written at {target}: {error.strerror or error}.") from error
+
+
+def _appear(making: ExitStack, target: Path) -> None:
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        directory = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    except OSError as error:
-        raise PackagingFailed(f"Nothing can be written at {target.parent}: {error.strerror}.") from None
-    try:
-        yield directory
-        directory.chmod(0o755)
-        _sync(directory)
-        _rename(directory, target)
-    except OSError as error:
-        raise PackagingFailed(f"The package cannot be written at {target}: {error.strerror or error}.") from error
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-def _rename(directory: Path, target: Path) -> None:
-    try:
-        directory.rename(target)
-    except OSError:
-        if not target.exists():
-            raise
-        raise PackageExists(f"{target} was made by somebody else meanwhile.") from None
-    fsync(target.parent)
-
-
-def _sync(directory: Path) -> None:
-    """Everything on disk before the rename makes it visible."""
-    for folder, _, files in os.walk(directory):
-        for name in files:
-            fsync(Path(folder, name))
-        fsync(Path(folder))
-
-
-def fsync(path: Path) -> None:
-    """What was written to a file, or into a directory, is on disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        making.close()
+    except FileExistsError:
+        raise PackageExists(f"{target} was made by another process meanwhile.") from None

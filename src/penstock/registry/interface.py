@@ -15,11 +15,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
-from pathlib import Path
 from types import EllipsisType
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from penstock.artifacts import PackageCache, default_cache, fetch_package
+from penstock.artifacts import CachedPackage, PackageCache, default_cache, fetch_package
 from penstock.errors import (
     AliasMoved,
     AliasNotFound,
@@ -182,11 +181,11 @@ class Registry(ABC):
         """What a version takes and gives, where that is known."""
         return None if version.signature is None else Signature.from_mlflow(version.signature)
 
-    def fetch(self, version: ModelVersion) -> Path:
+    def fetch(self, version: ModelVersion) -> CachedPackage:
         """A local directory with the version's package, verified. Raises what fetch_package raises."""
         return fetch_package(version.source, version.digest, self.cache)
 
-    def fetch_uri(self, uri: str) -> Path:
+    def fetch_uri(self, uri: str) -> CachedPackage:
         """The same for a package without a name in the registry, by a URI that is MLflow's."""
         raise Unsupported(
             f"Only an MLflow tracking server knows {uri}.",

@@ -17,7 +17,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, ClassVar
 
-from penstock.artifacts import PackageCache
+from penstock.artifacts import CachedPackage, PackageCache
 from penstock.errors import (
     DependencyMissing,
     ModelNotFound,
@@ -173,7 +173,7 @@ class MlflowRegistry(Registry):
             log.warning("The signature of %s version %s is unknown. %s", version.name, version.version, error.message)
             return None
 
-    def fetch(self, version: ModelVersion) -> Path:
+    def fetch(self, version: ModelVersion) -> CachedPackage:
         """From the cache, by this server's address, name, version and creation time; downloaded where it is not there.
 
         Raises PackageNotFound, PackageInvalid, CacheUnusable, Unsupported, and what reading the registry raises.
@@ -186,7 +186,7 @@ class MlflowRegistry(Registry):
 
         return self.cache.fetch(identity, f"{usable_name(version.name)}-{version.version}", download)
 
-    def fetch_uri(self, uri: str) -> Path:
+    def fetch_uri(self, uri: str) -> CachedPackage:
         """A logged model, a run's artifact, a path on the server. Cached by its place and its manifest."""
         place = self._sources.locate(uri)
         manifest = hashlib.sha256(self._sources.manifest(place)).hexdigest()

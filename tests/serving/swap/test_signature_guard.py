@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from penstock.artifacts import CachedPackage
 from penstock.errors import SignatureIncompatible
 from penstock.loading import LoadedModel
 from penstock.registry import ModelVersion
@@ -24,9 +25,9 @@ class Guarded(World):
         self.fetched: list[str] = []
         self.guard = SignatureGuard(self.fetch, lambda: self.answering)
 
-    def fetch(self, version: ModelVersion) -> Path:
+    def fetch(self, version: ModelVersion) -> CachedPackage:
         self.fetched.append(version.version)
-        return self.other if version.version in ("2", "4") else self.package
+        return CachedPackage(self.other if version.version in ("2", "4") else self.package)
 
     def load(self, version: ModelVersion) -> LoadedModel:
         self.guard.fetch(version)
@@ -89,7 +90,7 @@ class TestFetching:
 
         def run(version: str, *, now: str | None) -> Path:
             answering[0] = now
-            return guard.fetch(world.registry.version("m", version))
+            return guard.fetch(world.registry.version("m", version)).path
 
         return run
 

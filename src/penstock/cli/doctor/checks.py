@@ -258,15 +258,25 @@ def _registry(settings: Settings, *, wanted: bool) -> tuple[Registry | None, Fin
 
 def _model(reference: ModelReference, registry: Registry | None, settings: Settings) -> Iterator[Finding]:
     from penstock.assembly.gateway import fetch_now
-    from penstock.cli.environment_options import builds_environments
-    from penstock.package import PackagedModel
 
     name = reference.served_as
     if reference.needs_registry and registry is None:
         yield Finding(FAILS, name, f"{reference} cannot be looked up: the registry does not answer")
         return
     try:
-        version, path = fetch_now(settings, reference, registry)
+        version, package = fetch_now(settings, reference, registry)
+    except PenstockError as error:
+        yield _failed(name, error)
+        return
+    with package:
+        yield from _fetched(name, version, package.path, settings)
+
+
+def _fetched(name: str, version: str, path: Path, settings: Settings) -> Iterator[Finding]:
+    from penstock.cli.environment_options import builds_environments
+    from penstock.package import PackagedModel
+
+    try:
         packaged = PackagedModel.open(path)
         packaged.verify()
         flavor = packaged.flavor().name

@@ -20,7 +20,7 @@ from penstock.flavors.interface import need
 from penstock.payload import clipped
 from penstock.scoring.plan import ScoringOptions, Source
 from penstock.scoring.read.text_records import RecordReader
-from penstock.storage.files import LocalFiles, file_store_of, is_url
+from penstock.storage.files import LocalFileStore, file_store_of, is_url
 from penstock.wire.soundness import find_fault, rows_of_parquet, why_unreadable
 
 
@@ -392,7 +392,7 @@ def _arrow_file(path: str) -> Any:
     import pyarrow as pa
 
     if _is_local(path) and path != "-":
-        if LocalFiles().describe(path) is None:
+        if LocalFileStore().describe(path) is None:
             raise ScoringError(f"There is no file {path}.")
         return pa.OSFile(path.removeprefix("file://"))
     return pa.PythonFile(_open_bytes(path), mode="r")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
+from penstock.artifacts import CachedPackage
 from penstock.errors import SignatureIncompatible
 from penstock.package import PackagedModel
 from penstock.registry.interface import ModelVersion
@@ -18,24 +18,30 @@ class SignatureGuard:
     refused: going back must always be possible. One call at a time.
     """
 
-    def __init__(self, fetch: Callable[[ModelVersion], Path], current: Callable[[], str | None]) -> None:
+    def __init__(self, fetch: Callable[[ModelVersion], CachedPackage], current: Callable[[], str | None]) -> None:
         self._fetch = fetch
         self._current = current
         # The whole mutable state: what each version takes and gives, and which have answered.
         self._signatures: dict[str, Signature | None] = {}
         self._answered: set[str] = set()
 
-    def fetch(self, version: ModelVersion) -> Path:
+    def fetch(self, version: ModelVersion) -> CachedPackage:
         """The version's package. Raises SignatureIncompatible, and what the registry's own raises."""
-        path = self._fetch(version)
-        signature = PackagedModel.open(path).manifest.signature
+        package = self._fetch(version)
+        try:
+            self._check(version, PackagedModel.open(package.path).manifest.signature)
+        except BaseException:
+            package.close()
+            raise
+        return package
+
+    def _check(self, version: ModelVersion, signature: Signature | None) -> None:
         current = self._current()
         if current is not None:
             self._answered.add(current)
             if version.version not in self._answered:
                 self._compare(current, signature)
         self._signatures[version.version] = signature
-        return path
 
     def _compare(self, current: str, signature: Signature | None) -> None:
         breaks = breaking_changes(self._signatures.get(current), signature)

@@ -1,0 +1,102 @@
+"""Files and directories that appear whole or not at all: written beside their place, synced, renamed.
+
+Raises OSError as it comes: what failed means something else to each caller.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+@contextmanager
+def new_file(target: Path) -> Iterator[Path]:
+    """A path to write to, which becomes `target` in one step if all goes well, and disappears if not."""
+    # The name is always the same: what a killed process left behind is written over by the next.
+    beside = target.with_name(f".{target.name}.part")
+    beside.touch()
+    try:
+        yield beside
+        fsync(beside)
+        rename(beside, target)
+        fsync(target.parent)
+    finally:
+        with suppress(FileNotFoundError):
+            beside.unlink()
+
+
+@contextmanager
+def new_directory(target: Path, *, sync: bool = True) -> Iterator[Path]:
+    """The same for a directory, which must not exist yet; raises FileExistsError at either end. Without `sync` a power
+    cut may leave an entry with empty files, which a reader must then be able to tell."""
+    if target.exists():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    directory = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        yield directory
+        directory.chmod(0o755)
+        if sync:
+            _sync_tree(directory)
+        _rename_directory(directory, target)
+        if sync:
+            fsync(target.parent)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Writes a small file in one step, safe against other writers; a power cut may lose it. Makes its directory."""
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        beside.write_bytes(content)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Adds a line to the end of a file, durably: after a crash it is there, or at most half of it."""
+    with path.open("ab") as file:
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def rename(source: Path, target: Path) -> None:
+    """The step by which a file appears; a function of its own so that tests can stop there."""
+    source.chmod(0o644)
+    source.replace(target)
+
+
+def fsync(path: Path) -> None:
+    """What was written to a file, or into a directory, is on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _rename_directory(directory: Path, target: Path) -> None:
+    try:
+        directory.rename(target)
+    except OSError:
+        if not target.exists():
+            raise
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
+
+
+def _sync_tree(directory: Path) -> None:
+    """Everything on disk before the rename makes it visible."""
+    for folder, _, files in os.walk(directory):
+        for name in files:
+            fsync(Path(folder, name))
+        fsync(Path(folder))
