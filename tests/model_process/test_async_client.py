@@ -26,7 +26,7 @@ class Rogue:
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.lost: list[str] = []
-        self.link = ModelProcessClient(Incoming(most_body=1 << 20), self.lost.append, time_limit=30.0)
+        self.link = ModelProcessClient(Incoming(max_body=1 << 20), self.lost.append, time_limit=30.0)
 
     async def ask(self, payload: Any = None) -> asyncio.Future[Any]:
         answer = self.link.predict(payload if payload is not None else tensors(1), None)
@@ -88,7 +88,7 @@ _short = Table(("a", "b"), columns=(np.zeros(3), np.zeros(3)))
         [b"HTTP/1.1 200 OK\r\n" * 5],
         [b"\x80\x04\x95pickled, as it were" * 5],
         answer_of(7, tensors(1)),
-        encode(Kind.HELLO, 1),
+        encode(Kind.STARTED, 1),
         encode(Kind.PREDICT, 1),
         encode(Kind.ERROR, 1, note=b"{}"),
         answer_of(1, tensors(1), body=[b"12345"]),
@@ -147,7 +147,7 @@ async def test_rows_that_no_process_can_be_handed(rogue: Rogue) -> None:
 
 
 async def test_a_question_that_is_too_large_is_its_senders_fault(rogue: Rogue, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("penstock.model_process.protocol.messages.MOST_BODY", 100)
+    monkeypatch.setattr("penstock.model_process.protocol.messages.MAX_BODY", 100)
     with pytest.raises(MalformedInput, match=r"cannot be handed .* more than one message may have"):
         await rogue.link.predict(tensors(*range(100)), None)
     assert rogue.link.load == 0

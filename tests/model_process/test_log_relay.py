@@ -17,9 +17,9 @@ def test_a_flood_is_counted_and_told_once_a_second() -> None:
     assert output.add(b"line\n" * 25, 0.0) == b"line\n" * 10
     assert output.add(b"line\n" * 100, 0.1) == b""
     assert output.due(0.5) == b""
-    assert 0 < (output.patience(0.5) or 0) <= 0.5
+    assert 0 < (output.timeout(0.5) or 0) <= 0.5
     assert output.due(1.0) == b"(115 lines left out)\n"
-    assert output.patience(1.0) is None
+    assert output.timeout(1.0) is None
     assert output.due(2.0) == b""
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.model_process.protocol.messages import HEAD_SIZE, MOST_NOTE, Frame, Incoming, Kind, Malformed, encode
+from penstock.model_process.protocol.messages import HEAD_SIZE, MAX_NOTE, Frame, Incoming, Kind, Malformed, encode
 
 
 def fed(incoming: Incoming, data: bytes, sizes: list[int]) -> list[Frame]:
@@ -74,12 +74,12 @@ def _head(**changes: Any) -> bytes:
 )
 def test_what_is_no_frame_or_too_large(data: bytes) -> None:
     with pytest.raises(Malformed):
-        fed(Incoming(most_body=1 << 20), data, [1000])
+        fed(Incoming(max_body=1 << 20), data, [1000])
 
 
 def test_nothing_too_large_is_sent() -> None:
     with pytest.raises(Malformed, match="more than one message may have"):
-        encode(Kind.ANSWER, note=bytes(MOST_NOTE + 1))
+        encode(Kind.ANSWER, note=bytes(MAX_NOTE + 1))
 
 
 def test_a_large_body_is_not_copied_into_the_message() -> None:

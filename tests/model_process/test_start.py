@@ -8,16 +8,17 @@ from pathlib import Path
 import pytest
 
 from penstock.errors import ModelProcessLost
-from penstock.model_process.client.start import InterpreterCommand, ModelProcessHandle, start
+from penstock.machine.interpreters import Interpreter
+from penstock.model_process.client.start import ModelProcessHandle, start
 from penstock.model_process.protocol.startup import StartModel
 
 
-def interpreter(place: Path, program: str) -> InterpreterCommand:
+def interpreter(place: Path, program: str) -> Interpreter:
     """One that runs this program whatever it is given; `control` is the number of its end of the socket."""
     script = place / "python"
     script.write_text(f"#!{sys.executable}\nimport os, sys, time\ncontrol = int(sys.argv[2])\n{program}\n")
     script.chmod(0o755)
-    return InterpreterCommand(script)
+    return Interpreter(script)
 
 
 @pytest.mark.parametrize(
@@ -38,10 +39,10 @@ def test_one_that_is_no_model_process(
     tmp_path: Path, program: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[ModelProcessHandle] = []
-    patience = 0.5 if "in time" in words else 60.0
-    monkeypatch.setattr("penstock.model_process.client.start.LAST_WORDS", 0.5)
+    timeout = 0.5 if "in time" in words else 60.0
+    monkeypatch.setattr("penstock.model_process.client.start.END_SECONDS", 0.5)
     with pytest.raises(ModelProcessLost, match=words):
-        start(StartModel("nowhere"), interpreter(tmp_path, program), print, patience=patience, launched=seen.append)
+        start(StartModel("nowhere"), interpreter(tmp_path, program), print, timeout=timeout, on_launched=seen.append)
     (process,) = seen
     process._process.kill()  # this one has no keeper that would end with its lifeline
     process.ended.result(timeout=30)
@@ -49,4 +50,4 @@ def test_one_that_is_no_model_process(
 
 def test_one_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ModelProcessLost, match="nothing cannot be started: No such file"):
-        start(StartModel("nowhere"), InterpreterCommand(tmp_path / "nothing"), print)
+        start(StartModel("nowhere"), Interpreter(tmp_path / "nothing"), print)

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from penstock.errors import CodeNotTrusted, ModelProcessLost, PredictError, ProofFailed
+from penstock.errors import CodeNotTrusted, ModelProcessLost, PredictError, ProofFailed, SealBroken
 from penstock.loading import LoadedModel, LoadOptions
-from penstock.model_process.client.start import InterpreterCommand
+from penstock.machine.interpreters import own_interpreter
 from penstock.model_process.client.sync_client import RemotePredictor, load_apart
 from penstock.package import PackagedModel
 from penstock.package.save import save_model
@@ -43,7 +43,7 @@ def package(tmp_path: Path) -> PackagedModel:
 
 
 def load(package: PackagedModel) -> tuple[LoadedModel, RemotePredictor]:
-    loaded = load_apart(package, LoadOptions(trust_code=True), InterpreterCommand())
+    loaded = load_apart(package, LoadOptions(trust_code=True), own_interpreter())
     assert isinstance(loaded.predictor, RemotePredictor)
     return loaded, loaded.predictor
 
@@ -98,8 +98,20 @@ def test_several_threads_have_a_process_each(package: PackagedModel) -> None:
 
 def test_what_loading_refuses_is_refused(package: PackagedModel) -> None:
     with pytest.raises(CodeNotTrusted):
-        load_apart(package, LoadOptions(), InterpreterCommand())
+        load_apart(package, LoadOptions(), own_interpreter())
     (package.path / "expected_output.json").write_text('{"predictions": [1, 1]}')
     write_seal(package.path)
     with pytest.raises(ProofFailed):
-        load_apart(PackagedModel.open(package.path), LoadOptions(trust_code=True), InterpreterCommand())
+        load_apart(PackagedModel.open(package.path), LoadOptions(trust_code=True), own_interpreter())
+
+
+def test_every_process_proves_the_package_that_was_opened(package: PackagedModel) -> None:
+    """A package that is replaced meanwhile is not the one whose answers were asked for."""
+    loaded, predictor = load(package)
+    (package.path / "model.py").write_text(MODEL + "\n")
+    write_seal(package.path)
+    with pytest.raises(ModelProcessLost):
+        process_of(predictor, -1)
+    with pytest.raises(SealBroken, match="is another package now"):
+        process_of(predictor)
+    loaded.close()

@@ -22,9 +22,9 @@ from penstock.http.events.request_event import OnRequest
 from penstock.http.run import RunOptions, port_of, serve
 from penstock.loading import LoadOptions, Timed, fetch_reference
 from penstock.machine.cores import threads_each, usable_cores
+from penstock.machine.interpreters import Interpreter
 from penstock.machine.throttle import background
 from penstock.metrics import Metrics
-from penstock.model_process.client.start import InterpreterCommand
 from penstock.package import PackagedModel
 from penstock.registry import Registry, open_registry
 from penstock.registry.interface import ModelVersion
@@ -125,7 +125,7 @@ def serving_options_of(settings: Settings) -> ServingOptions:
 def isolation_of(settings: Settings) -> Isolation:
     """Raises ConfigError where what is wanted does not go together."""
     mode = settings.isolation
-    interpreter: Callable[[PackagedModel], InterpreterCommand] = own_interpreter
+    interpreter: Callable[[PackagedModel], Interpreter] = own_interpreter
     if builds_environments(settings.env_manager):
         if mode == "none":
             raise ConfigError(

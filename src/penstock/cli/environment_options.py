@@ -14,7 +14,7 @@ from penstock.errors import ConfigError
 
 if TYPE_CHECKING:
     from penstock.environments import Environments
-    from penstock.model_process.client.start import InterpreterCommand
+    from penstock.machine.interpreters import Interpreter
     from penstock.package import PackagedModel
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -35,14 +35,14 @@ def builds_environments(manager: str | None) -> bool:
 
 def interpreter_for(
     environments: Environments, *, trust_code: bool, strict_env: bool, flavor: str | None = None
-) -> Callable[[PackagedModel], InterpreterCommand]:
+) -> Callable[[PackagedModel], Interpreter]:
     """The Python of a package's own environment, which is built if it is not there."""
 
-    def find(package: PackagedModel) -> InterpreterCommand:
-        from penstock.model_process.client.start import InterpreterCommand
+    def find(package: PackagedModel) -> Interpreter:
+        from penstock.machine.interpreters import Interpreter
 
         made = environments.ensure(package, trust_code=trust_code, strict_env=strict_env, flavor=flavor)
-        return InterpreterCommand(made.python)
+        return Interpreter(made.python, made.version)
 
     return find
 
@@ -83,7 +83,7 @@ def env_manager_option(command: F) -> F:
 
 def own_environment(
     manager: str | None, wheels: str | None, *, trust_code: bool, strict_env: bool
-) -> Callable[[PackagedModel], InterpreterCommand] | None:
+) -> Callable[[PackagedModel], Interpreter] | None:
     """How a command finds the Python for a package; None where the model runs in this process. Raises ConfigError."""
     if not builds_environments(manager):
         return None

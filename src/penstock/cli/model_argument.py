@@ -13,7 +13,7 @@ import click
 if TYPE_CHECKING:
     from penstock.artifacts import CachedPackage
     from penstock.loading import LoadedModel, LoadOptions
-    from penstock.model_process.client.start import InterpreterCommand
+    from penstock.machine.interpreters import Interpreter
     from penstock.package import PackagedModel
     from penstock.registry import Registry
     from penstock.registry.references import ModelReference
@@ -79,7 +79,7 @@ def load(
     model: str,
     registry: str | None,
     options: LoadOptions,
-    environment: Callable[[PackagedModel], InterpreterCommand] | None = None,
+    environment: Callable[[PackagedModel], Interpreter] | None = None,
 ) -> tuple[str, str, LoadedModel]:
     """Name, version and the loaded model, in a process of its own where an `environment` is given for it. Raises what
     resolving, fetching, building and loading raise."""
@@ -93,7 +93,7 @@ def load(
 
 
 def load_directory(
-    path: Path, options: LoadOptions, environment: Callable[[PackagedModel], InterpreterCommand] | None
+    path: Path, options: LoadOptions, environment: Callable[[PackagedModel], Interpreter] | None
 ) -> LoadedModel:
     """The package in a directory, loaded and proven, here or apart."""
     from penstock.loading import load_path

@@ -17,13 +17,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from penstock.environments.interpreters import Interpreter, choose, installed_interpreters, own_interpreter
+from penstock.environments.interpreters import choose, installed_interpreters
 from penstock.environments.locked import LOCK, Lock, parse_lock
 from penstock.environments.requirements import HOST_NEEDS, Wanted, read_wanted
 from penstock.environments.resolving import complete_lock, resolve
 from penstock.environments.store import Entry, EnvironmentStore, interpreter_of
 from penstock.environments.uv import Uv, find_uv
 from penstock.errors import DependencyMissing, EnvironmentUnbuildable, PackageInvalid, remedy
+from penstock.machine.interpreters import Interpreter, base_interpreter
 from penstock.package import PackagedModel
 from penstock.payload import clipped
 from penstock.storage.atomic import replace_file
@@ -139,7 +140,7 @@ class Environments:
         return Uv(program, self.root, self._wheels)
 
     def _interpreter(self, wanted: Wanted, name: str, *, strict: bool) -> Interpreter:
-        here = own_interpreter()
+        here = base_interpreter()
         found = choose(wanted.python, here, lambda: installed_interpreters(self.uv()))
         if found is not None:
             return found

@@ -4,41 +4,15 @@ at hand. Nothing is downloaded, unless uv is told so (UV_PYTHON_DOWNLOADS)."""
 from __future__ import annotations
 
 import json
-import platform
-import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from penstock.environments.uv import Uv
 from penstock.errors import EnvironmentUnbuildable, remedy
+from penstock.machine.interpreters import Interpreter, minor_of
 
 # Penstock's own code runs in a model's process.
 OLDEST = (3, 11)
-
-
-@dataclass(frozen=True, slots=True)
-class Interpreter:
-    """A Python on this machine: `version` is all of it, 3.11.7."""
-
-    path: Path
-    version: str
-
-    @property
-    def minor(self) -> tuple[int, ...]:
-        return minor_of(self.version)
-
-
-def minor_of(version: str) -> tuple[int, ...]:
-    """3.11.7 -> (3, 11). Empty where that is no version."""
-    parts = version.split(".")[:2]
-    return tuple(map(int, parts)) if len(parts) == 2 and all(p.isdecimal() and len(p) < 4 for p in parts) else ()
-
-
-def own_interpreter() -> Interpreter:
-    """The Python that runs this program, not the environment around it."""
-    base = getattr(sys, "_base_executable", None) or sys.executable
-    return Interpreter(Path(base), platform.python_version())
 
 
 def choose(wanted: str, here: Interpreter, others: Callable[[], Sequence[Interpreter]]) -> Interpreter | None:

@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from penstock.environments.building import Environments
-from penstock.environments.interpreters import check_new_enough, minor_of
+from penstock.environments.interpreters import check_new_enough
 from penstock.environments.locked import LOCK, Lock
 from penstock.environments.requirements import read_lock, read_wanted
 from penstock.environments.resolving import asked_digest, resolve_for_all
+from penstock.machine.interpreters import minor_of
 from penstock.package import PackagedModel
 from penstock.package.directory import new_directory
 from penstock.package.seal import list_files, write_seal

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from penstock.environments.interpreters import Interpreter
 from penstock.environments.locked import Lock, parse_lock
 from penstock.environments.requirements import HOST_NEEDS, Wanted
 from penstock.environments.uv import Uv
 from penstock.errors import EnvironmentUnbuildable
+from penstock.machine.interpreters import Interpreter
 
 # Neither the index nor this machine's directories are written down.
 _PLAIN = ("--generate-hashes", "--no-emit-index-url", "--no-emit-find-links", "--no-header", "--no-annotate")

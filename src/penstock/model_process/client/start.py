@@ -13,51 +13,39 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
 from penstock.errors import ModelProcessLost
 from penstock.machine.exit_status import how_it_ended
+from penstock.machine.interpreters import Interpreter
 from penstock.model_process.program import boot
 from penstock.model_process.protocol.messages import Frame, Incoming, Kind, Malformed, encode
 from penstock.model_process.protocol.remote_errors import rebuild
 from penstock.model_process.protocol.startup import ModelStarted, Opened, StartModel, dump, parse
 from penstock.payload import clipped
 
-log = logging.getLogger("penstock.host")
+log = logging.getLogger("penstock.model_process")
 
 # What a model prints, a line at a time.
-Say: TypeAlias = Callable[[str], None]
+OnLine: TypeAlias = Callable[[str], None]
 
 # A load that takes longer hangs.
 START_SECONDS = 600.0
 
-# How long one that said nothing more may take to end.
-LAST_WORDS = 5.0
+# How long a process whose connection has ended may take to end, too.
+END_SECONDS = 5.0
 _SOCKET_BUFFER = 4 << 20
-_MOST_BODY = 256 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class InterpreterCommand:
-    """The Python that a model runs in, and what its environment has beside the gateway's. The gateway's own, unless
-    another one is named, which needs the distributions of HOST_NEEDS (`environments`) and no Penstock."""
-
-    python: Path = field(default_factory=lambda: Path(sys.executable))
-    environment: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def is_own(self) -> bool:
-        return self.python == Path(sys.executable)
+_MAX_BODY = 256 << 20
 
 
 class ModelProcessHandle:
     """A started process. `ended` gives how it ended, in words, once all of it is gone."""
 
-    def __init__(self, process: subprocess.Popen[bytes], sock: socket.socket, lifeline: int, say: Say) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], sock: socket.socket, lifeline: int, on_line: OnLine) -> None:
         self.sock = sock
         self.ended: Future[str] = Future()
         self._process = process
@@ -65,7 +53,7 @@ class ModelProcessHandle:
         # The whole mutable state: the lifeline, until it is let go of, and the last that it printed.
         self._lifeline: int | None = lifeline
         self._last_line = ""
-        threading.Thread(target=self._listen, args=(say,), name="penstock-model-output", daemon=True).start()
+        threading.Thread(target=self._listen, args=(on_line,), name="penstock-model-output", daemon=True).start()
 
     @property
     def keeper(self) -> int:
@@ -83,14 +71,14 @@ class ModelProcessHandle:
         self.kill()
         self.sock.close()
 
-    def last_words(self) -> str:
+    def why_it_ended(self) -> str:
         """How it ended and what it printed last, for a process that is about to end."""
         try:
-            how = self.ended.result(timeout=LAST_WORDS)
+            how = self.ended.result(timeout=END_SECONDS)
         except TimeoutError:
             how = "went silent"
-        said = f", saying: {clipped(self._last_line)}" if self._last_line else ""
-        return f"{how} while it loaded its package{said}"
+        last = f", saying: {clipped(self._last_line)}" if self._last_line else ""
+        return f"{how} while it loaded its package{last}"
 
     def model_pid(self) -> int | None:
         """The number of the model's own process, the keeper's child."""
@@ -100,13 +88,13 @@ class ModelProcessHandle:
         except (OSError, ValueError):
             return None
 
-    def _listen(self, say: Say) -> None:
+    def _listen(self, on_line: OnLine) -> None:
         """The keeper hands lines on at a bounded rate, and ends its output when it ends."""
         assert self._process.stderr is not None
         with self._process.stderr as output:
             for line in output:
                 self._last_line = _harmless(line)
-                say(self._last_line)
+                on_line(self._last_line)
         code = self._process.wait()
         self.kill()
         self.ended.set_result(how_it_ended(code))
@@ -128,37 +116,38 @@ class Started:
     process: ModelProcessHandle
     incoming: Incoming
     digest: str
-    hello: ModelStarted
+    model: ModelStarted
     seconds: float
 
 
 def start(
     begin: StartModel,
-    interpreter: InterpreterCommand,
-    say: Say,
+    interpreter: Interpreter,
+    on_line: OnLine,
     *,
-    gently: bool = False,
-    patience: float = START_SECONDS,
-    launched: Callable[[ModelProcessHandle], None] = lambda process: None,
+    throttled: bool = False,
+    timeout: float = START_SECONDS,
+    on_launched: Callable[[ModelProcessHandle], None] = lambda process: None,
 ) -> Started:
-    """Starts a process and waits until it has proven its package; `gently` where this machine serves others meanwhile.
-    `launched` is given the process at once: killing it ends the wait. Raises what loading raises, and ModelProcessLost
-    where the process ends, hangs, or says something else."""
+    """Starts a process and waits until it has proven its package; `throttled` where this machine serves requests
+    meanwhile. `on_launched` is given the process at once: killing it ends the wait. An interpreter that is not this
+    program's own needs the distributions of HOST_NEEDS (`environments`) and no Penstock. Raises what loading raises,
+    and ModelProcessLost where the process ends, hangs, or sends something else."""
     if interpreter.is_own:
         begin = replace(begin, import_path=tuple(sys.path))
     began = time.monotonic()
-    process = _launch(interpreter, say, gently)
+    process = _launch(interpreter, on_line, throttled)
     try:
-        launched(process)
-        incoming = Incoming(most_body=_MOST_BODY)
-        digest, hello = _greet(process, begin, incoming, began + patience)
-        return Started(process, incoming, digest, hello, time.monotonic() - began)
+        on_launched(process)
+        incoming = Incoming(max_body=_MAX_BODY)
+        digest, model = _handshake(process, begin, incoming, began + timeout)
+        return Started(process, incoming, digest, model, time.monotonic() - began)
     except BaseException:
         process.close()
         raise
 
 
-def _launch(interpreter: InterpreterCommand, say: Say, gently: bool) -> ModelProcessHandle:
+def _launch(interpreter: Interpreter, on_line: OnLine, throttled: bool) -> ModelProcessHandle:
     ours, theirs = socket.socketpair()
     watched, lifeline = os.pipe()
     for end in (ours, theirs):
@@ -166,7 +155,7 @@ def _launch(interpreter: InterpreterCommand, say: Say, gently: bool) -> ModelPro
             end.setsockopt(socket.SOL_SOCKET, option, _SOCKET_BUFFER)
     try:
         process = subprocess.Popen(
-            [str(interpreter.python), boot.__file__, str(theirs.fileno()), str(watched), *([boot.GENTLY] * gently)],
+            [str(interpreter.path), boot.__file__, str(theirs.fileno()), str(watched), *([boot.THROTTLED] * throttled)],
             pass_fds=(theirs.fileno(), watched),
             env=_environment(interpreter),
             start_new_session=True,
@@ -177,42 +166,42 @@ def _launch(interpreter: InterpreterCommand, say: Say, gently: bool) -> ModelPro
     except OSError as error:
         os.close(lifeline)
         ours.close()
-        raise ModelProcessLost(f"{interpreter.python} cannot be started: {error.strerror}.") from None
+        raise ModelProcessLost(f"{interpreter.path} cannot be started: {error.strerror}.") from None
     finally:
         theirs.close()
         os.close(watched)
-    return ModelProcessHandle(process, ours, lifeline, say)
+    return ModelProcessHandle(process, ours, lifeline, on_line)
 
 
-def _environment(interpreter: InterpreterCommand) -> dict[str, str]:
+def _environment(interpreter: Interpreter) -> dict[str, str]:
     """The gateway's, without its own settings: tokens and passwords among them are no business of a model's."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("PENSTOCK_")}
-    return {**own, **interpreter.environment}
+    return {**own, **interpreter.variables}
 
 
-def _greet(
-    process: ModelProcessHandle, begin: StartModel, incoming: Incoming, until: float
+def _handshake(
+    process: ModelProcessHandle, begin: StartModel, incoming: Incoming, deadline: float
 ) -> tuple[str, ModelStarted]:
     sock = process.sock
     try:
-        for piece in encode(Kind.BEGIN, note=dump(begin)):
+        for piece in encode(Kind.START, note=dump(begin)):
             sock.sendall(piece)
-        frames = _frames(sock, incoming, until)
+        frames = _frames(sock, incoming, deadline)
         opened = parse(Opened, _expect(Kind.OPENED, frames))
-        hello = parse(ModelStarted, _expect(Kind.HELLO, frames))
+        model = parse(ModelStarted, _expect(Kind.STARTED, frames))
     except TimeoutError:
         raise ModelProcessLost("The model's process did not load its package in time.") from None
     except ValueError as error:
         raise ModelProcessLost(f"The model's process said what nobody understands: {error}.") from None
     except (EOFError, OSError):
-        raise ModelProcessLost(f"The model's process {process.last_words()}.") from None
+        raise ModelProcessLost(f"The model's process {process.why_it_ended()}.") from None
     sock.setblocking(False)
-    return opened.digest, hello
+    return opened.digest, model
 
 
-def _frames(sock: socket.socket, incoming: Incoming, until: float) -> Iterator[Frame]:
+def _frames(sock: socket.socket, incoming: Incoming, deadline: float) -> Iterator[Frame]:
     while True:
-        sock.settimeout(max(0.001, until - time.monotonic()))
+        sock.settimeout(max(0.001, deadline - time.monotonic()))
         count = sock.recv_into(incoming.room())
         if not count:
             raise EOFError

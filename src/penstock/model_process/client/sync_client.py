@@ -8,46 +8,39 @@ import threading
 from collections.abc import Callable
 
 from penstock.artifacts import hold
-from penstock.errors import ModelProcessLost, PenstockError, SealBroken
+from penstock.errors import ModelProcessLost, PenstockError
 from penstock.flavors import Predictor
-from penstock.loading import LoadedModel, LoadOptions, Proof
-from penstock.model_process.client.start import InterpreterCommand, Started, start
+from penstock.loading import LoadedModel, LoadOptions
+from penstock.machine.interpreters import Interpreter
+from penstock.model_process.client.package_process import PackageStarter, proof_of
+from penstock.model_process.client.start import Started
 from penstock.model_process.protocol.json_values import pack
 from penstock.model_process.protocol.messages import Buffer, Frame, Kind, Malformed, encode
 from penstock.model_process.protocol.payload_values import decode
 from penstock.model_process.protocol.payload_values import encode as encode_payload
 from penstock.model_process.protocol.remote_errors import rebuild
-from penstock.model_process.protocol.startup import StartModel
 from penstock.package import PackagedModel
 from penstock.payload import Params, Payload
 
 log = logging.getLogger("penstock.model")
 
 
-def load_apart(package: PackagedModel, options: LoadOptions, interpreter: InterpreterCommand) -> LoadedModel:
+def load_apart(package: PackagedModel, options: LoadOptions, interpreter: Interpreter) -> LoadedModel:
     """Loads and proves a package in a process of its own; it stays in its cache from now on, for processes that are
     started later. Raises what load_path raises, and ModelProcessLost."""
-    begin = StartModel(str(package.path), options.trust_code, options.strict_env, options.flavor or "", options.threads)
-
-    def again() -> Started:
-        started = start(begin, interpreter, lambda line: log.info("%s: %s", package.path.name, line))
-        if started.digest != package.digest:
-            started.process.close()
-            raise SealBroken(f"{package.path} is another package now than when it was opened.")
-        return started
-
+    starter = PackageStarter(package, options, interpreter, package.path.name, digest=package.digest)
     held = hold(package.path)
     try:
-        first = again()
+        first = starter.start()
     except BaseException:
         held.close()
         raise
-    hello = first.hello
-    for warning in hello.warnings:
+    model = first.model
+    for warning in model.warnings:
         log.warning("%s: %s", package.path.name, warning)
-    predictor = RemotePredictor(first, again)
-    predictor.takes_frames, predictor.joinable = hello.takes_frames, not hello.unjoined
-    return LoadedModel(package, predictor, Proof(hello.repeats, hello.unjoined, hello.warnings), options.flavor, held)
+    predictor = RemotePredictor(first, starter.start)
+    predictor.takes_frames, predictor.joinable = model.takes_frames, not model.unjoined
+    return LoadedModel(package, predictor, proof_of(model), options.flavor, held)
 
 
 class RemotePredictor(Predictor):
@@ -58,8 +51,8 @@ class RemotePredictor(Predictor):
     apart = True
     cyclic = False  # nothing of the model is in this process
 
-    def __init__(self, started: Started, again: Callable[[], Started]) -> None:
-        self._again = again
+    def __init__(self, started: Started, start: Callable[[], Started]) -> None:
+        self._start = start
         # The whole mutable state: all processes, those that wait for a question, and whether it is over.
         self._all = [started]
         self._free: queue.LifoQueue[Started] = queue.LifoQueue()
@@ -87,7 +80,7 @@ class RemotePredictor(Predictor):
         try:
             return self._free.get_nowait()
         except queue.Empty:
-            started = self._again()
+            started = self._start()
         with self._lock:
             closed = self._closed
             self._all.append(started)

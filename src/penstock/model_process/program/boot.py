@@ -1,4 +1,4 @@
-"""Where a model process begins: `python …/program/boot.py CONTROL LIFELINE [gently]`, two numbers of inherited files.
+"""Where a model process begins: `python …/program/boot.py CONTROL LIFELINE [throttled]`, two inherited files' numbers.
 
 A script and no module, since the interpreter may be one that has no Penstock: it takes the package that it lies in.
 Nothing but the standard library, and nothing newer than old Pythons read, until the version is known to do.
@@ -8,7 +8,7 @@ import os
 import sys
 
 OLDEST = (3, 11)
-GENTLY = "gently"
+THROTTLED = "throttled"
 
 
 def main():  # type: ignore[no-untyped-def]
@@ -21,7 +21,7 @@ def main():  # type: ignore[no-untyped-def]
     _take_package(os.path.dirname(os.path.dirname(here)))  # type: ignore[no-untyped-call]
     from penstock.model_process.program.keeper import keep
 
-    keep(int(sys.argv[1]), int(sys.argv[2]), gently=GENTLY in sys.argv[3:])
+    keep(int(sys.argv[1]), int(sys.argv[2]), throttled=THROTTLED in sys.argv[3:])
 
 
 def _take_package(directory):  # type: ignore[no-untyped-def]

@@ -20,45 +20,47 @@ from penstock.model_process.program.log_relay import LogRelay
 _READ = 1 << 16
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
-# A load in its own process holds up nobody by itself, and takes longer rests than one in the gateway.
+# A load in its own process holds up no request by itself, and rests longer than one in the gateway.
 _RESTS = 1.5
 
 # How long what the model left behind is looked for.
 _SWEEPS = 20
 
 
-def keep(control: int, lifeline: int, *, gently: bool) -> NoReturn:
-    """Runs the host program in a child process, and ends when that does. `gently` is for the load: its imports, too,
-    take the time of others on this machine."""
+def keep(control: int, lifeline: int, *, throttled: bool) -> NoReturn:
+    """Runs the model program in a child process, and ends when that does. `throttled` is for the load: its imports,
+    too, take processor time from what this machine serves."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     parent = os.getpid()
-    heard, said = os.pipe()
+    output_read, output_write = os.pipe()
     child = os.fork()
     if child == 0:
-        _become_host(parent, control, lifeline, heard, said, gently)
+        _become_model(parent, control, lifeline, output_read, output_write, throttled)
     os.close(control)
-    os.close(said)
-    Keeper(child, lifeline, heard).run()
+    os.close(output_write)
+    Keeper(child, lifeline, output_read).run()
 
 
-def _become_host(parent: int, control: int, lifeline: int, heard: int, said: int, gently: bool) -> NoReturn:
+def _become_model(
+    parent: int, control: int, lifeline: int, output_read: int, output_write: int, throttled: bool
+) -> NoReturn:
     os.setsid()
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
     os.close(lifeline)
-    os.close(heard)
-    os.dup2(said, 1)
-    os.dup2(said, 2)
-    os.close(said)
-    resting = ExitStack()
-    if gently:
-        from penstock.machine import throttle as pace
+    os.close(output_read)
+    os.dup2(output_write, 1)
+    os.dup2(output_write, 2)
+    os.close(output_write)
+    throttling = ExitStack()
+    if throttled:
+        from penstock.machine import throttle
 
-        resting.enter_context(pace.throttled(yielding=True, rests=_RESTS))
+        throttling.enter_context(throttle.throttled(yielding=True, rests=_RESTS))
     from penstock.model_process.program.main import main
 
-    main(control, resting)
+    main(control, throttling)
     sys.exit(0)
 
 
@@ -74,12 +76,12 @@ def _prctl(option: int, value: int) -> None:
 class Keeper:
     """Watches one child, its output, and the lifeline. All mutable state is the output's."""
 
-    def __init__(self, child: int, lifeline: int, heard: int) -> None:
+    def __init__(self, child: int, lifeline: int, output_read: int) -> None:
         self._child = child
         self._lifeline = lifeline
-        self._heard = heard
+        self._output_read = output_read
         self._output = LogRelay(time.monotonic())
-        os.set_blocking(heard, False)
+        os.set_blocking(output_read, False)
         os.set_blocking(2, False)
 
     def run(self) -> NoReturn:
@@ -88,16 +90,16 @@ class Keeper:
         os.set_blocking(wake, False)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        files = [self._lifeline, woken, self._heard]
+        files = [self._lifeline, woken, self._output_read]
         while not self._ended():
-            ready, _, _ = select.select(files, [], [], self._output.patience(time.monotonic()))
+            ready, _, _ = select.select(files, [], [], self._output.timeout(time.monotonic()))
             if self._lifeline in ready:
                 self._kill()
                 break
             if woken in ready:
                 os.read(woken, _READ)
-            if self._heard in ready and not self._hand_on():
-                files.remove(self._heard)
+            if self._output_read in ready and not self._hand_on():
+                files.remove(self._output_read)
             self._write(self._output.due(time.monotonic()))
         self._end()
 
@@ -111,14 +113,14 @@ class Keeper:
     def _hand_on(self) -> bool:
         """Reads some output; False at its end."""
         try:
-            read = os.read(self._heard, _READ)
+            read = os.read(self._output_read, _READ)
         except BlockingIOError:
             return True
         self._write(self._output.add(read, time.monotonic()))
         return bool(read)
 
     def _write(self, lines: bytes) -> None:
-        """To the gateway, or nowhere: who does not read holds nobody up."""
+        """To the gateway, or nowhere: a gateway that does not read does not hold the model up."""
         if lines:
             with suppress(OSError):
                 os.write(2, lines)
@@ -133,7 +135,7 @@ class Keeper:
         """Kills what is left, and ends as the child did."""
         with suppress(OSError):
             for _ in range(64):  # last words; a child of its own may go on talking
-                if not (read := os.read(self._heard, _READ)):
+                if not (read := os.read(self._output_read, _READ)):
                     break
                 self._write(self._output.add(read, time.monotonic()))
         self._kill()

@@ -18,8 +18,8 @@ from penstock.model_process.protocol.remote_errors import describe
 from penstock.model_process.protocol.startup import ModelStarted, Opened, StartModel, dump, parse
 
 
-def main(control: int, resting: ExitStack) -> NoReturn:
-    """`resting` is left when the package is loaded and proven."""
+def main(control: int, throttling: ExitStack) -> NoReturn:
+    """`throttling` is left when the package is loaded and proven."""
     os.set_inheritable(control, False)
     sock = socket.socket(fileno=control)
     for number, name in ((1, "stdout"), (2, "stderr")):  # anew, since the files behind them are others now
@@ -31,14 +31,14 @@ def main(control: int, resting: ExitStack) -> NoReturn:
     logging.captureWarnings(True)
     code = 1
     with suppress(OSError):  # the gateway is gone, and so is what there was to do
-        code = _live(sock, resting)
+        code = _run(sock, throttling)
     with suppress(OSError, ValueError):
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code)  # threads that the model left running hold nothing up
 
 
-def _live(sock: socket.socket, resting: ExitStack) -> int:
+def _run(sock: socket.socket, throttling: ExitStack) -> int:
     incoming = Incoming()
     begin = _first(sock, incoming)
     if begin is None:
@@ -54,7 +54,7 @@ def _live(sock: socket.socket, resting: ExitStack) -> int:
         options = LoadOptions(begin.trust_code, begin.strict_env, begin.flavor or None, begin.threads)
         loaded = load_package(package, options)
         proof, predictor = loaded.proof, loaded.predictor
-        hello = ModelStarted(
+        started = ModelStarted(
             proof.repeats, proof.unjoined, proof.warnings, predictor.takes_frames, platform.python_version()
         )
         service = Service(sock, incoming, predictor, begin.slots if proof.unjoined else 1, begin.memory_limit)
@@ -65,8 +65,8 @@ def _live(sock: socket.socket, resting: ExitStack) -> int:
     # everything is a tenth of a second's work in one piece.
     gc.collect(1 if is_throttled() else 2)
     gc.freeze()  # what is loaded stays, and is not looked through again and again
-    resting.close()
-    _send(sock, Kind.HELLO, dump(hello))
+    throttling.close()
+    _send(sock, Kind.STARTED, dump(started))
     service.run()
     predictor.close()
     return 0
@@ -79,8 +79,8 @@ def _first(sock: socket.socket, incoming: Incoming) -> StartModel | None:
         if not count:
             return None
         frames = incoming.filled(count)
-    if frames[0].kind is not Kind.BEGIN or len(frames) > 1:
-        raise Malformed("a gateway that does not begin with the beginning")
+    if frames[0].kind is not Kind.START or len(frames) > 1:
+        raise Malformed(f"{frames[0].kind.name} instead of START")
     begin = parse(StartModel, frames[0].note)
     if begin.import_path:
         sys.path[:] = begin.import_path

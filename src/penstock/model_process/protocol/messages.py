@@ -21,9 +21,9 @@ HEAD_SIZE = _HEAD.size
 _MAGIC = b"PNSK"
 VERSION = 1
 
-MOST_PLAN = 16 << 20
-MOST_NOTE = 64 << 20
-MOST_BODY = 1 << 30
+MAX_PLAN = 16 << 20
+MAX_NOTE = 64 << 20
+MAX_BODY = 1 << 30
 
 # Frames up to this size are joined into one piece before they are sent, and read many at a time.
 _SMALL = 64 * 1024
@@ -32,13 +32,13 @@ _SMALL = 64 * 1024
 class Kind(IntEnum):
     """What a frame is."""
 
-    BEGIN = 1  # to the host: what to load (note)
-    PREDICT = 2  # to the host: rows (plan, body) and params (note, empty for none)
-    OPENED = 3  # from the host, before any code of the package has run: its digest (note)
-    HELLO = 4  # from the host: loaded and proven (note)
-    FAILED = 5  # from the host: not to be served (note: the error)
-    ANSWER = 6  # from the host: rows (plan, body), and the seconds that the model took
-    ERROR = 7  # from the host: the error instead of an answer (note)
+    START = 1  # to the model process: what to load (note)
+    PREDICT = 2  # to the model process: rows (plan, body) and params (note, empty for none)
+    OPENED = 3  # from the model process, before any code of the package has run: its digest (note)
+    STARTED = 4  # from the model process: loaded and proven (note)
+    FAILED = 5  # from the model process: not to be served (note: the error)
+    ANSWER = 6  # from the model process: rows (plan, body), and the seconds that the model took
+    ERROR = 7  # from the model process: the error instead of an answer (note)
 
 
 _KINDS = {int(kind): kind for kind in Kind}
@@ -65,7 +65,7 @@ def encode(
 ) -> list[Buffer]:
     """A frame as the pieces to send, in order: one where it is small. Raises Malformed where it is too large."""
     size = sum(map(len, body)) if len(body) != 1 else len(body[0])
-    if len(plan) > MOST_PLAN or len(note) > MOST_NOTE or size > MOST_BODY:
+    if len(plan) > MAX_PLAN or len(note) > MAX_NOTE or size > MAX_BODY:
         raise Malformed(f"{size + len(note) + len(plan):,} bytes are more than one message may have")
     head = _HEAD.pack(_MAGIC, VERSION, kind, 0, id, len(plan), len(note), size, seconds)
     if size <= _SMALL:
@@ -79,8 +79,8 @@ class Incoming:
     Small frames are read many at a time; the rest of a large one goes where it will stay.
     """
 
-    def __init__(self, *, most_body: int = MOST_BODY) -> None:
-        self._most_body = most_body
+    def __init__(self, *, max_body: int = MAX_BODY) -> None:
+        self._max_body = max_body
         # The whole mutable state: the buffer with its bytes in use, and a large frame under way with how much is there.
         self._buffer = bytearray(2 * _SMALL)
         self._start = self._end = 0
@@ -100,7 +100,7 @@ class Incoming:
         if self._large is not None:
             self._done += count
             return self._finish_large()
-        buffer, start, most_body = self._buffer, self._start, self._most_body
+        buffer, start, max_body = self._buffer, self._start, self._max_body
         self._end = end = self._end + count
         frames: list[Frame] = []
         while end - start >= HEAD_SIZE:  # once for every question and answer, so all in one place
@@ -108,7 +108,7 @@ class Incoming:
             kind = _KINDS.get(number)
             if magic != _MAGIC or version != VERSION or kind is None:
                 raise Malformed("something that is no message")
-            if plan > MOST_PLAN or note > MOST_NOTE or size > most_body:
+            if plan > MAX_PLAN or note > MAX_NOTE or size > max_body:
                 raise Malformed(f"a message of {plan + note + size:,} bytes, which is more than it may have")
             at = start + HEAD_SIZE
             last = at + plan + note

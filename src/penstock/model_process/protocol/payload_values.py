@@ -23,7 +23,7 @@ from penstock.model_process.protocol.json_values import pack, unpack
 from penstock.payload import TEXT, Array, Name, Payload, Table, Tensors, Value, as_object_array
 
 _ALIGNED = 16
-_MOST_AXES = 64
+_MAX_AXES = 64
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 Form: TypeAlias = Literal["raw", "text", "objects"]
@@ -184,7 +184,7 @@ _known_plan = lru_cache(maxsize=1024)(_read_plan)
 
 
 def _place(form: Any, dtype: Any, shape: Any, size: Any, *, opaque: bool) -> _Place:
-    if not isinstance(shape, list) or len(shape) > _MOST_AXES or not all(_is_count(n) for n in (*shape, size)):
+    if not isinstance(shape, list) or len(shape) > _MAX_AXES or not all(_is_count(n) for n in (*shape, size)):
         _refuse(f"an array of shape {str(shape)[:80]}")
     if form == "raw":
         kind = dtype_of(dtype)

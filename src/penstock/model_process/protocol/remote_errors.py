@@ -24,8 +24,8 @@ from penstock.flavors.python.mlflow_stubs.exceptions import MlflowException
 from penstock.payload import Violation, clipped
 from penstock.wire.mlflow.error_codes import error_code_of
 
-_MOST_TEXT = 20_000
-_MOST_VIOLATIONS = 1000
+_MAX_TEXT = 20_000
+_MAX_VIOLATIONS = 1000
 _ALLOWED = (AnswerUnserializable, InputError, PackageError, PredictError)
 
 
@@ -46,16 +46,16 @@ def describe(error: BaseException) -> bytes:
     if error.remedy is not None:
         found["remedy"] = [error.remedy.key, dict(error.remedy.names)]
     if isinstance(error, SchemaViolation):
-        shown = error.violations[:_MOST_VIOLATIONS]
+        shown = error.violations[:_MAX_VIOLATIONS]
         found["violations"] = [[_text(v.reason), v.row, v.column, v.at_parse] for v in shown]
     if (cause := error.__cause__) is not None:
         printed = "".join(traceback.format_exception(cause))
-        found["cause"] = {"traceback": printed[-_MOST_TEXT:], "error_code": error_code_of(cause)}
+        found["cause"] = {"traceback": printed[-_MAX_TEXT:], "error_code": error_code_of(cause)}
     return json.dumps(found, default=str).encode()
 
 
 def _text(value: object) -> str:
-    return str(value)[:_MOST_TEXT]
+    return str(value)[:_MAX_TEXT]
 
 
 def rebuild(text: bytes) -> PenstockError:

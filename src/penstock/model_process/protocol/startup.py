@@ -1,4 +1,4 @@
-"""What a start is about: what the gateway asks a host to load, and what the host says when it is proven."""
+"""What a start is about: what the gateway asks a model process to load, and what that answers when it has proven it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def parse(kind: type[N], text: bytes) -> N:
         found: Any = json.loads(text)
         hints = get_type_hints(kind)
         if not isinstance(found, dict) or found.keys() - hints.keys():
-            raise ValueError(f"fields of {kind.__name__} that nobody knows")
+            raise ValueError(f"fields of {kind.__name__} that are unknown")
         values = {f.name: _checked(found[f.name], hints[f.name]) for f in fields(kind) if f.name in found}
         return kind(**values)
     except (TypeError, RecursionError) as error:

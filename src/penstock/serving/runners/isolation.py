@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from penstock.artifacts import PackageHold, hold
-from penstock.errors import SealBroken
 from penstock.loading import LoadedModel, LoadOptions, Proof, Timed, load_package, untimed
+from penstock.machine import interpreters
 from penstock.machine.cores import THREAD_VARIABLES
-from penstock.machine.throttle import is_throttled
-from penstock.model_process.client.start import InterpreterCommand, ModelProcessHandle, Started, start
-from penstock.model_process.protocol.startup import StartModel
+from penstock.machine.interpreters import Interpreter
+from penstock.model_process.client.package_process import OnLaunched, PackageStarter, ignore, proof_of
+from penstock.model_process.client.start import Started
 from penstock.package import PackagedModel
 from penstock.signature import Signature
 
@@ -25,15 +25,12 @@ log = logging.getLogger("penstock.model")
 # auto: what carries code runs apart, what is data alone in the gateway.
 IsolationMode: TypeAlias = Literal["auto", "process", "none"]
 
-# Given a process that has been launched and loads.
-Launched: TypeAlias = Callable[[ModelProcessHandle], None]
-
 # A predict that takes so many seconds longer than a request may is taken for hung.
 GRACE = 5.0
 
 
-def own_interpreter(_: PackagedModel) -> InterpreterCommand:
-    return InterpreterCommand()
+def own_interpreter(_: PackagedModel) -> Interpreter:
+    return interpreters.own_interpreter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +46,7 @@ class Isolation:
     threads: int = 0
     slots: int = 1
     time_limit: float = 60.0 + GRACE
-    interpreter: Callable[[PackagedModel], InterpreterCommand] = own_interpreter
+    interpreter: Callable[[PackagedModel], Interpreter] = own_interpreter
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +60,7 @@ class IsolatedModel:
     slots: int
     time_limit: float
     started: Sequence[Started] = field(repr=False)
-    again: Callable[[Launched], Started] = field(repr=False)
+    again: Callable[[OnLaunched], Started] = field(repr=False)
     override: str | None = None  # the flavor that was asked for, where it is not the package's own choice
     hold: PackageHold = field(
         default_factory=PackageHold, repr=False, compare=False
@@ -89,17 +86,13 @@ class IsolatedModel:
 Loaded: TypeAlias = LoadedModel | IsolatedModel
 
 
-def _nobody(process: ModelProcessHandle) -> None:
-    pass
-
-
 def load_served(
     path: str | Path,
     options: LoadOptions,
     isolation: Isolation,
     who: str = "",
     timed: Timed = untimed,
-    launched: Launched = _nobody,
+    launched: OnLaunched = ignore,
 ) -> Loaded:
     """Loads and proves the package in a directory, here or apart. `who` names it in the log, `launched` is given every
     process, once it has begun. Raises what load_path raises, and ModelProcessLost."""
@@ -126,49 +119,31 @@ def _load_apart(
     package: PackagedModel,
     options: LoadOptions,
     isolation: Isolation,
-    interpreter: InterpreterCommand,
+    interpreter: Interpreter,
     who: str,
     held: PackageHold,
-    launched: Launched,
+    launched: OnLaunched,
 ) -> IsolatedModel:
     if isolation.threads:
         shares = dict.fromkeys(THREAD_VARIABLES, str(isolation.threads))
-        interpreter = replace(interpreter, environment={**shares, **interpreter.environment})
-    begin = StartModel(
-        str(package.path),
-        options.trust_code,
-        options.strict_env,
-        options.flavor or "",
-        isolation.threads or options.threads,
-        isolation.slots,
-        isolation.memory_limit,
+        interpreter = replace(interpreter, variables={**shares, **interpreter.variables})
+        options = replace(options, threads=isolation.threads)
+    starter = PackageStarter(
+        package, options, interpreter, who, slots=isolation.slots, memory_limit=isolation.memory_limit
     )
-
-    def say(line: str) -> None:
-        log.info("%s: %s", who, line)
-
-    def again(launched: Launched, digest: str = "") -> Started:
-        # Gently where this one loads so; a process that takes another one's place is waited for.
-        started = start(begin, interpreter, say, gently=is_throttled(), launched=launched)
-        if digest and started.digest != digest:
-            started.process.close()
-            raise SealBroken(f"{package.path} is another package now ({started.digest[:12]}) than {digest[:12]}.")
-        return started
-
-    started = _start_all(lambda: again(launched), isolation.instances)
+    started = _start_all(lambda: starter.start(launched), isolation.instances)
     first = started[0]
-    hello = first.hello
-    slots = isolation.slots if hello.unjoined else 1
-    proof = Proof(hello.repeats, hello.unjoined, hello.warnings)
+    model = first.model
+    slots = isolation.slots if model.unjoined else 1
     return IsolatedModel(
         package,
         first.digest,
-        proof,
-        hello.takes_frames,
+        proof_of(model),
+        model.takes_frames,
         slots,
         isolation.time_limit,
         started,
-        lambda launched: again(launched, first.digest),
+        starter.start,
         options.flavor,
         held,
     )

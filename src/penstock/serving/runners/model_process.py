@@ -14,8 +14,8 @@ from typing import Any, Literal, Protocol, TypeAlias
 from penstock.errors import PenstockError
 from penstock.machine.memory import resident_bytes
 from penstock.model_process.client.async_client import ModelProcessClient
+from penstock.model_process.client.package_process import OnLaunched
 from penstock.model_process.client.start import ModelProcessHandle, Started
-from penstock.serving.runners.isolation import Launched
 from penstock.serving.runners.restart_policy import Next, after_end
 
 log = logging.getLogger("penstock.serving")
@@ -49,7 +49,7 @@ class ModelProcess:
         self,
         who: str,
         started: Started,
-        again: Callable[[Launched], Started],
+        again: Callable[[OnLaunched], Started],
         owner: ProcessListener,
         *,
         time_limit: float,
