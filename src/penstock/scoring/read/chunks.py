@@ -13,7 +13,7 @@ from collections.abc import Callable, Container, Generator, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from penstock.errors import ScoringError
 from penstock.flavors.interface import need
@@ -22,6 +22,10 @@ from penstock.scoring.plan import ScoringOptions, Source
 from penstock.scoring.read.text_records import RecordReader
 from penstock.storage.files import LocalFileStore, file_store_of, is_url
 from penstock.wire.soundness import find_fault, rows_of_parquet, why_unreadable
+
+if TYPE_CHECKING:
+    from pyarrow import NativeFile, RecordBatch
+    from pyarrow import Schema as ArrowSchema
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,10 @@ class Chunk:
     share: float = 1.0
 
 
+# Which parts of which source are wanted, which of the columns are, and what is told of each part.
 Wanted = Callable[[int, int], bool]
+Choose = Callable[[list[str]], list[str]]
+OnPart = Callable[[int, int], None]
 
 
 def read_sources(
@@ -62,7 +69,7 @@ def read_sources(
     files: Container[int] | None = None,
     start: Position | None = None,
     before: int = 0,
-    columns: Callable[[list[str]], list[str]] | None = None,
+    columns: Choose | None = None,
     on_part: Callable[[int, int], None] = lambda source, part: None,
 ) -> Generator[Chunk, None, None]:
     """The chunks of the wanted parts from `start` on; `before` rows were read before it, for the limit. Sources not
@@ -88,7 +95,13 @@ def read_sources(
 
 
 def _read_source(
-    source: Source, number: int, options: ScoringOptions, wanted: Wanted, start: Position, columns: Any, on_part: Any
+    source: Source,
+    number: int,
+    options: ScoringOptions,
+    wanted: Wanted,
+    start: Position,
+    columns: Choose | None,
+    on_part: OnPart,
 ) -> Generator[Chunk, None, None]:
     need("pyarrow", "parquet", purpose="Scoring files")
     import pyarrow as pa
@@ -115,7 +128,7 @@ def _why(error: Exception, source: Source) -> str:
 
 
 def _parts(
-    cutter: _Cutter, source: int, options: ScoringOptions, wanted: Wanted, start: Position, on_part: Any
+    cutter: _Cutter, source: int, options: ScoringOptions, wanted: Wanted, start: Position, on_part: OnPart
 ) -> Iterator[Chunk]:
     """The chunks part by part; parts that are not wanted are passed over."""
     part, row, left = start.part, start.row, options.limit
@@ -216,7 +229,7 @@ class _ColumnCutter(_Cutter):
     """Record batches put together or cut until they are chunks. A chunk begins where the one before it ended."""
 
     def __init__(
-        self, source: Source, options: ScoringOptions, start: Position, opened: ExitStack, columns: Any
+        self, source: Source, options: ScoringOptions, start: Position, opened: ExitStack, columns: Choose | None
     ) -> None:
         self._options = options
         self._path = source.path
@@ -224,7 +237,7 @@ class _ColumnCutter(_Cutter):
         self._batches: _Batches = kind(source, options, opened, columns)
         # The whole state: what is decoded and not given out, how many rows were given out or skipped, and how many of
         # these are still to be passed over.
-        self._pending: list[Any] = []
+        self._pending: list[RecordBatch] = []
         self._given = self._owed = 0
         self.skip(start.row)
 
@@ -234,7 +247,7 @@ class _ColumnCutter(_Cutter):
         self._pass_over(self._owed)
         self._owed = 0
         wanted = min(most, self._options.chunk_rows)
-        taken: list[Any] = []
+        taken: list[RecordBatch] = []
         rows = size = 0
         while rows < wanted and size < self._options.chunk_bytes and (batch := self._next()) is not None:
             each = max(1, batch.nbytes // max(1, batch.num_rows))
@@ -270,7 +283,7 @@ class _ColumnCutter(_Cutter):
                 break
         return done
 
-    def _next(self) -> Any:
+    def _next(self) -> RecordBatch | None:
         """Raises ScoringError for a batch that must not be touched."""
         if self._pending:
             return self._pending.pop()
@@ -279,7 +292,7 @@ class _ColumnCutter(_Cutter):
             raise ScoringError(f"{self._path} is damaged after row {self._given}: {fault}.")
         return batch
 
-    def _cut(self, batch: Any, rows: int) -> Any:
+    def _cut(self, batch: RecordBatch, rows: int) -> RecordBatch:
         """Its first rows; the others come next."""
         if batch.num_rows > rows:
             self._pending.append(batch.slice(rows))
@@ -292,12 +305,12 @@ class _ColumnCutter(_Cutter):
 class _Batches(ABC):
     """The record batches of a columnar source, in order."""
 
-    schema: Any
+    schema: ArrowSchema
     # How many there are, None where that is not known before they are read.
     rows: int | None = None
 
     @abstractmethod
-    def next(self) -> Any:
+    def next(self) -> RecordBatch | None:
         """The next batch, None at the end."""
 
     def pass_over(self, rows: int) -> int:
@@ -308,7 +321,7 @@ class _Batches(ABC):
 class _ParquetBatches(_Batches):
     """Row group by row group, pages streamed: a dataset scanner would hold whole row groups, several of them."""
 
-    def __init__(self, source: Source, options: ScoringOptions, opened: ExitStack, columns: Any) -> None:
+    def __init__(self, source: Source, options: ScoringOptions, opened: ExitStack, columns: Choose | None) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -323,9 +336,9 @@ class _ParquetBatches(_Batches):
             raise ScoringError(f"{source.path} is damaged: its row groups have other numbers of rows than it claims.")
         # The whole state: the next row group, and what is left of the one that is being read.
         self._group = 0
-        self._left: Iterator[Any] = iter(())
+        self._left: Iterator[RecordBatch] = iter(())
 
-    def next(self) -> Any:
+    def next(self) -> RecordBatch | None:
         while (batch := next(self._left, None)) is None:
             if self._group == self._file.num_row_groups:
                 return None
@@ -353,12 +366,12 @@ class _ParquetBatches(_Batches):
 class _ArrowBatches(_Batches):
     """An IPC file, or a stream, whichever it begins like."""
 
-    def __init__(self, source: Source, options: ScoringOptions, opened: ExitStack, columns: Any) -> None:
+    def __init__(self, source: Source, options: ScoringOptions, opened: ExitStack, columns: Choose | None) -> None:
         import pyarrow as pa
         from pyarrow import ipc
 
         file = opened.enter_context(_arrow_file(source.path))
-        found: Iterator[Any]
+        found: Iterator[RecordBatch]
         if source.path != "-" and file.read(6) == b"ARROW1":
             file.seek(0)
             reader = opened.enter_context(ipc.open_file(file))
@@ -372,11 +385,11 @@ class _ArrowBatches(_Batches):
         self.schema = pa.schema([reader.schema.field(name) for name in names])
         self._found = (batch.select(names) for batch in found)
 
-    def next(self) -> Any:
+    def next(self) -> RecordBatch | None:
         return next(self._found, None)
 
 
-def _chosen(source: Source, names: list[str], columns: Callable[[list[str]], list[str]] | None) -> list[str]:
+def _chosen(source: Source, names: list[str], columns: Choose | None) -> list[str]:
     """Without the column that pandas writes a frame's index as. Raises ScoringError for names that occur twice."""
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ScoringError(f"{source.path} has two columns {twice[0]!r}.")
@@ -388,7 +401,7 @@ def _is_local(path: str) -> bool:
     return not is_url(path) or path.startswith("file://")
 
 
-def _arrow_file(path: str) -> Any:
+def _arrow_file(path: str) -> NativeFile:
     import pyarrow as pa
 
     if _is_local(path) and path != "-":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
@@ -25,15 +25,18 @@ from penstock.signature.cells import MISSING_WORDS
 from penstock.wire.columnar import table_of_batch
 from penstock.wire.json_rows import table_of_records
 
+if TYPE_CHECKING:
+    from pyarrow import Table as ArrowTable
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The rows of a chunk that could be read. `places` (rows,) says where in the chunk each of them stands; `kept` is a
-    pyarrow.Table of as many rows; `rejects` are the others."""
+    """The rows of a chunk that could be read. `places` (rows,) says where in the chunk each of them stands; `kept` has
+    as many rows; `rejects` are the others."""
 
     table: Table
     casting: Casting
-    kept: Any
+    kept: ArrowTable
     places: Array
     rejects: list[Reject] = field(default_factory=list)
 
@@ -94,7 +97,7 @@ def decode(chunk: Chunk, source: Source, schema: Schema | None, keep: Sequence[s
     return quick if quick is not None else _decode_records(chunk, delimiter, source, schema, keep)
 
 
-def _renamed(batch: Any, schema: Schema | None) -> Table:
+def _renamed(batch: ArrowTable, schema: Schema | None) -> Table:
     """A table whose names are the signature's own: whole numbers where those are."""
     table = table_of_batch(batch)
     own: dict[str, Name] = {str(f.name): f.name for f in schema or () if f.name is not None}
@@ -155,7 +158,7 @@ def _decode_whole(chunk: Chunk, delimiter: str, schema: Schema | None, keep: Seq
     return Rows(table, Casting.TEXT, batch.select(kept), np.arange(chunk.rows))
 
 
-def _typed(batch: Any, numbers: dict[str, str]) -> Any:
+def _typed(batch: ArrowTable, numbers: dict[str, str]) -> ArrowTable:
     """Columns that are kept as text and fed as numbers. Raises pyarrow.ArrowInvalid for cells that are none."""
     import pyarrow as pa
 

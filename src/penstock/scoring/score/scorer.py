@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,11 @@ from penstock.signature.conform import Conformed
 from penstock.wire.answer_columns import prediction_columns
 from penstock.wire.columnar import batch_of_table
 
+if TYPE_CHECKING:
+    from pyarrow import ChunkedArray
+    from pyarrow import Schema as ArrowSchema
+    from pyarrow import Table as ArrowTable
+
 Predict = Callable[[Payload, Params], Payload]
 
 
@@ -26,7 +31,7 @@ Predict = Callable[[Payload, Params], Payload]
 class Task:
     """Everything that scoring a chunk needs besides the model, plain values that can be sent to another process.
 
-    `shape` is the pyarrow.Schema of the output, which the job's first rows decide; `lineage` are constant columns;
+    `shape` is the schema of the output, which the job's first rows decide; `lineage` are constant columns;
     `frames` says that the model is handed pandas frames.
     """
 
@@ -36,17 +41,17 @@ class Task:
     keep: tuple[str, ...] = ()
     on_error: str = "fail"
     lineage: Mapping[str, str] = field(default_factory=dict)
-    shape: Any = None
+    shape: ArrowSchema = None  # until the first rows decide it
     frames: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A chunk's output rows (a pyarrow.Table) and rejects; `chunk` without its data. Where `failure` is set the job
-    ends with it."""
+    """A chunk's output rows and rejects; `chunk` without its data. Where `failure` is set there is no table, and the
+    job ends with it."""
 
     chunk: Chunk
-    table: Any
+    table: ArrowTable
     rejects: tuple[Reject, ...] = ()
     failure: PenstockError | None = None
 
@@ -251,7 +256,7 @@ def _taken(payload: Payload, start: int, stop: int) -> Payload:
     return payload.take(slice(start, stop))
 
 
-def _output(pieces: list[dict[str, Array]], rows: Rows, answered: Array, task: Task, count: int) -> Any:
+def _output(pieces: list[dict[str, Array]], rows: Rows, answered: Array, task: Task, count: int) -> ArrowTable:
     """The kept columns, the answers and the lineage as one table, every row in its place."""
     import pyarrow as pa
 
@@ -283,7 +288,7 @@ def _refuse_clash(kept: Mapping[str, Any], added: list[str]) -> None:
         )
 
 
-def _answers(pieces: list[dict[str, Array]], task: Task) -> Any:
+def _answers(pieces: list[dict[str, Array]], task: Task) -> ArrowTable:
     import pyarrow as pa
 
     try:
@@ -295,7 +300,7 @@ def _answers(pieces: list[dict[str, Array]], task: Task) -> Any:
         raise ScoringError(f"The predictions cannot be written as columns: {clipped(str(error))}.") from error
 
 
-def _placed(table: Any, places: Array) -> Any:
+def _placed(table: ArrowTable, places: Array) -> ArrowTable:
     """The table's rows at these places, empty rows for -1."""
     import pyarrow as pa
 
@@ -304,7 +309,7 @@ def _placed(table: Any, places: Array) -> Any:
     return table.take(pa.array(places, mask=places < 0)) if table.num_columns else table
 
 
-def fitted(found: Mapping[str, Any], shape: Any) -> Any:
+def fitted(found: Mapping[str, ChunkedArray], shape: ArrowSchema) -> ArrowTable:
     """The columns in the order and types of the output, as a table. Raises ScoringError where they are others."""
     import pyarrow as pa
 

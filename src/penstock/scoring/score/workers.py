@@ -27,7 +27,7 @@ from penstock.loading import LoadedModel, LoadOptions, load_path
 from penstock.machine.cores import ProcessorWaits
 from penstock.scoring.read.chunks import Chunk
 from penstock.scoring.score.scorer import Scored, Task, decode_chunk, score_chunk, score_ready
-from penstock.scoring.score.shared_chunks import pack, parcel_directory, unpack
+from penstock.scoring.score.shared_chunks import pack, shared_directory, unpack
 
 T = TypeVar("T")
 
@@ -85,7 +85,7 @@ def score_all(
             yield from _in_order(pool, partial(score_chunk, model.predictor.predict, task), read, workers.count + 1)
         return
     with (
-        parcel_directory() as directory,
+        shared_directory() as directory,
         _ended(_process_pool(workers.count, model, task, options, directory)) as pool,
         ahead(pack(chunk, directory) for chunk in chunks) as read,
     ):
@@ -189,7 +189,8 @@ class Deferred:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
-# In a worker process: its model and task, or why there is no model; set once when it starts.
+# The state of a worker process: its model and task, or why there is no model. It is set once, when the process starts,
+# and read by each call, since a pool hands its functions nothing that belongs to the process. Elsewhere it stays None.
 _here: tuple[LoadedModel | PenstockError, Task] | None = None
 
 

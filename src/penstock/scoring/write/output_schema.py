@@ -6,28 +6,35 @@ Every run of a job, and every shard, decides from the same first rows, so all pa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from penstock.signature import Field, Scalar, Schema, TensorField
 from penstock.wire.answer_columns import PREDICTION, empty_columns
 
+if TYPE_CHECKING:
+    from pyarrow import DataType as ArrowType
+    from pyarrow import Schema as ArrowSchema
+    from pyarrow import Table as ArrowTable
 
-def decide_shape(first: Any, kept: Any, outputs: Schema | None, lineage: Mapping[str, str]) -> Any:
-    """A pyarrow.Schema from the first scored rows (a pyarrow.Table), the kept columns and the signature's outputs."""
+
+def decide_shape(
+    first: ArrowTable, kept: ArrowTable, outputs: Schema | None, lineage: Mapping[str, str]
+) -> ArrowSchema:
+    """From the first scored rows, the kept columns and the signature's outputs."""
     import pyarrow as pa
 
-    told = _told(outputs)
+    declared = _declared(outputs)
     names = [name for name in first.schema.names if name not in lineage]
     if set(names) <= set(kept.schema.names):  # no row was answered: the signature says what would have come
         names = list(dict.fromkeys([*names, *empty_columns(outputs)]))
     fields = []
     for name in dict.fromkeys([*names, *lineage]):
         found = first.schema.field(name).type if name in first.schema.names else pa.null()
-        fields.append(pa.field(name, _settled(found, told.get(name) if name not in kept.schema.names else None)))
+        fields.append(pa.field(name, _settled(found, declared.get(name) if name not in kept.schema.names else None)))
     return pa.schema(fields)
 
 
-def _settled(found: Any, told: Any) -> Any:
+def _settled(found: ArrowType, declared: ArrowType | None) -> ArrowType:
     """The type for a whole column: what the signature says where the first rows say less. Without any value so far it
     is text, in case one comes."""
     import pyarrow as pa
@@ -35,9 +42,10 @@ def _settled(found: Any, told: Any) -> Any:
     if pa.types.is_dictionary(found):
         found = found.value_type
     if pa.types.is_null(found):
-        return told if told is not None else pa.string()
+        return declared if declared is not None else pa.string()
     numbers = pa.types.is_integer(found) or pa.types.is_floating(found)
-    return told if told is not None and numbers and pa.types.is_float64(told) and found != pa.float32() else found
+    wider = declared is not None and pa.types.is_float64(declared) and found != pa.float32()
+    return declared if wider and numbers else found
 
 
 _SCALARS = {
@@ -51,11 +59,11 @@ _SCALARS = {
 }
 
 
-def _told(outputs: Schema | None) -> dict[str, Any]:
-    """The output columns whose types the signature tells."""
+def _declared(outputs: Schema | None) -> dict[str, ArrowType]:
+    """The output columns whose types the signature declares."""
     import pyarrow as pa
 
-    types: dict[str, Any] = {}
+    types: dict[str, ArrowType] = {}
     for field in outputs or ():
         name = PREDICTION if field.name is None else str(field.name)
         if isinstance(field, Field) and isinstance(field.type, Scalar) and field.type in _SCALARS:

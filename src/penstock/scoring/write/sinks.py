@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from penstock.scoring.commit import REJECTS, JobManifest, PartDone
 from penstock.scoring.plan import ScoringPlan
@@ -16,6 +16,9 @@ from penstock.scoring.rejects import Reject
 from penstock.scoring.score.scorer import Scored
 from penstock.scoring.write.writers import Writer, open_writer
 from penstock.storage.files import FileStore, file_store_of, join
+
+if TYPE_CHECKING:
+    from pyarrow import Schema as ArrowSchema
 
 Now = Callable[[], str]
 
@@ -42,7 +45,7 @@ class _RejectsFile:
         # The whole state: how many came, and the file beside its place once it is open.
         self.count = 0
         self._closing = ExitStack()
-        self._file: Any = None
+        self._file: BinaryIO | None = None
         if always:
             self._open()
 
@@ -86,7 +89,12 @@ class _OpenFile:
 
 
 def _open(
-    place: FileStore, path: str, plan: ScoringPlan, shape: Any, metadata: Mapping[str, str], rejects: _RejectsFile
+    place: FileStore,
+    path: str,
+    plan: ScoringPlan,
+    shape: ArrowSchema,
+    metadata: Mapping[str, str],
+    rejects: _RejectsFile,
 ) -> _OpenFile:
     closing = ExitStack()
     beside = closing.enter_context(place.written(path))
@@ -106,7 +114,7 @@ class PartsSink(Sink):
         directory: str,
         manifest: JobManifest,
         plan: ScoringPlan,
-        shape: Any,
+        shape: ArrowSchema,
         metadata: Mapping[str, str],
         now: Now,
     ) -> None:
@@ -174,7 +182,7 @@ class FileSink(Sink):
     """One file, which appears when it is complete, and the rejects beside it."""
 
     def __init__(
-        self, path: str, plan: ScoringPlan, shape: Any, metadata: Mapping[str, str], rejects: str | None
+        self, path: str, plan: ScoringPlan, shape: ArrowSchema, metadata: Mapping[str, str], rejects: str | None
     ) -> None:
         self._rejects = _RejectsFile(rejects)
         try:
@@ -204,7 +212,7 @@ class StreamSink(Sink):
     """Standard output: rows go out as they come, so nothing of it is atomic."""
 
     def __init__(
-        self, stream: BinaryIO, plan: ScoringPlan, shape: Any, metadata: Mapping[str, str], rejects: str | None
+        self, stream: BinaryIO, plan: ScoringPlan, shape: ArrowSchema, metadata: Mapping[str, str], rejects: str | None
     ):
         self._writer: Writer | None = open_writer(stream, plan.options.output, shape, metadata)
         self._stream = stream

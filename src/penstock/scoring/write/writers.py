@@ -8,12 +8,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import orjson
 
 from penstock.payload import shortened
 from penstock.scoring.file_formats import FileFormat
+
+if TYPE_CHECKING:
+    from pyarrow import NativeFile
+    from pyarrow import Schema as ArrowSchema
+    from pyarrow import Table as ArrowTable
 
 # Rows are gathered up to this many, or bytes, before a row group is written: readers like them larger than chunks.
 _GROUP_ROWS = 262_144
@@ -24,13 +29,15 @@ class Writer(ABC):
     """Writes tables that all have the schema it was opened with."""
 
     @abstractmethod
-    def write(self, table: Any) -> None: ...
+    def write(self, table: ArrowTable) -> None: ...
 
     @abstractmethod
     def close(self) -> None: ...
 
 
-def open_writer(target: Path | BinaryIO, format_: FileFormat, schema: Any, metadata: Mapping[str, str]) -> Writer:
+def open_writer(
+    target: Path | BinaryIO, format_: FileFormat, schema: ArrowSchema, metadata: Mapping[str, str]
+) -> Writer:
     """A writer into a new file, or into an open stream. `metadata` goes into the files that have a place for it."""
     if format_.name == "jsonl":
         return _JsonLines(_sink(target, format_.compression))
@@ -42,7 +49,7 @@ def open_writer(target: Path | BinaryIO, format_: FileFormat, schema: Any, metad
     return _Arrow(_sink(target, None), schema, stream=not isinstance(target, Path))
 
 
-def _sink(target: Path | BinaryIO, compression: str | None) -> Any:
+def _sink(target: Path | BinaryIO, compression: str | None) -> NativeFile:
     import pyarrow as pa
 
     opened = pa.OSFile(str(target), "wb") if isinstance(target, Path) else pa.PythonFile(_Unclosed(target), mode="w")
@@ -57,7 +64,7 @@ class _Unclosed:
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
 
-    def write(self, data: Any) -> int:
+    def write(self, data: bytes) -> int:
         return self._stream.write(data)
 
     def flush(self) -> None:
@@ -70,13 +77,13 @@ class _Unclosed:
 class _Csv(Writer):
     """A header, then rows; text is quoted where it must be, nested values are JSON, gaps are empty."""
 
-    def __init__(self, sink: Any, schema: Any, delimiter: str) -> None:
+    def __init__(self, sink: NativeFile, schema: ArrowSchema, delimiter: str) -> None:
         self._sink, self._delimiter = sink, delimiter
         header = StringIO(newline="")
         csv.writer(header, lineterminator="\n", delimiter=delimiter).writerow(schema.names)
         sink.write(header.getvalue().encode())
 
-    def write(self, table: Any) -> None:
+    def write(self, table: ArrowTable) -> None:
         from pyarrow.csv import WriteOptions, write_csv
 
         if not table.num_rows:
@@ -91,7 +98,7 @@ class _Csv(Writer):
         self._sink.close()
 
 
-def _needs_quotes(table: Any, delimiter: str) -> bool:
+def _needs_quotes(table: ArrowTable, delimiter: str) -> bool:
     import pyarrow as pa
 
     special = f'["{delimiter}\\r\\n]|^$'
@@ -103,7 +110,7 @@ def _needs_quotes(table: Any, delimiter: str) -> bool:
     return any(pc.any(pc.match_substring_regex(c, special)).as_py() for c in texts)
 
 
-def _flat(table: Any) -> Any:
+def _flat(table: ArrowTable) -> ArrowTable:
     """Nested cells as JSON text and bytes as base64, for formats that have neither."""
     import pyarrow as pa
 
@@ -134,10 +141,10 @@ def _other(value: Any) -> Any:
 class _JsonLines(Writer):
     """One object a line; a number that is missing or infinite is null."""
 
-    def __init__(self, sink: Any) -> None:
+    def __init__(self, sink: NativeFile) -> None:
         self._sink = sink
 
-    def write(self, table: Any) -> None:
+    def write(self, table: ArrowTable) -> None:
         names = table.schema.names
         columns = [column.to_pylist() for column in table.columns]
         rows = zip(*columns, strict=True)
@@ -154,10 +161,10 @@ class _Gathering(Writer):
 
     def __init__(self) -> None:
         # The whole state: tables that are not written yet, and their rows and bytes.
-        self._tables: list[Any] = []
+        self._tables: list[ArrowTable] = []
         self._rows = self._bytes = 0
 
-    def write(self, table: Any) -> None:
+    def write(self, table: ArrowTable) -> None:
         self._tables.append(table)
         self._rows += table.num_rows
         self._bytes += table.nbytes
@@ -176,13 +183,13 @@ class _Gathering(Writer):
         self._finish()
 
     @abstractmethod
-    def _put(self, table: Any) -> None: ...
+    def _put(self, table: ArrowTable) -> None: ...
 
     @abstractmethod
     def _finish(self) -> None: ...
 
 
-def _with_metadata(table: Any, schema: Any) -> Any:
+def _with_metadata(table: ArrowTable, schema: ArrowSchema) -> ArrowTable:
     """The table under a schema that differs in metadata alone."""
     import pyarrow as pa
 
@@ -190,14 +197,14 @@ def _with_metadata(table: Any, schema: Any) -> Any:
 
 
 class _Parquet(_Gathering):
-    def __init__(self, sink: Any, schema: Any) -> None:
+    def __init__(self, sink: NativeFile, schema: ArrowSchema) -> None:
         import pyarrow.parquet as pq
 
         super().__init__()
         self._sink, self._schema = sink, schema
         self._writer = pq.ParquetWriter(sink, schema)
 
-    def _put(self, table: Any) -> None:
+    def _put(self, table: ArrowTable) -> None:
         self._writer.write_table(_with_metadata(table, self._schema), row_group_size=max(1, table.num_rows))
 
     def _finish(self) -> None:
@@ -208,14 +215,14 @@ class _Parquet(_Gathering):
 class _Arrow(_Gathering):
     """An IPC file; the stream format where it goes to a stream."""
 
-    def __init__(self, sink: Any, schema: Any, *, stream: bool) -> None:
+    def __init__(self, sink: NativeFile, schema: ArrowSchema, *, stream: bool) -> None:
         from pyarrow import ipc
 
         super().__init__()
         self._sink, self._schema = sink, schema
         self._writer = ipc.new_stream(sink, schema) if stream else ipc.new_file(sink, schema)
 
-    def _put(self, table: Any) -> None:
+    def _put(self, table: ArrowTable) -> None:
         self._writer.write_table(_with_metadata(table, self._schema))
 
     def _finish(self) -> None:
