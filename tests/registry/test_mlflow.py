@@ -43,7 +43,7 @@ def replay() -> Iterator[Replay]:
 @pytest.fixture
 def registry(replay: Replay, tmp_path: Path) -> Iterator[MlflowRegistry]:
     opened = MlflowRegistry(
-        MlflowRestClient(replay.url, patience=CallTimeouts(retries=0)), PackageCache(tmp_path / "cache")
+        MlflowRestClient(replay.url, timeouts=CallTimeouts(retries=0)), PackageCache(tmp_path / "cache")
     )
     yield opened
     opened.close()

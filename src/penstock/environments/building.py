@@ -144,10 +144,10 @@ class Environments:
         found = choose(wanted.python, here, lambda: installed_interpreters(self.uv()))
         if found is not None:
             return found
-        said = f"{name} was made with Python {wanted.python}, which is not at hand"
+        problem = f"{name} was made with Python {wanted.python}, which is not at hand"
         if strict:
-            raise EnvironmentUnbuildable(f"{said}.", hint="Install it.", remedy=remedy("allow_other_versions"))
-        log.warning("%s. It runs on Python %s.", said, here.version)
+            raise EnvironmentUnbuildable(f"{problem}.", hint="Install it.", remedy=remedy("allow_other_versions"))
+        log.warning("%s. It runs on Python %s.", problem, here.version)
         return here
 
     def _resolved(self, wanted: Wanted, interpreter: Interpreter, name: str) -> Lock:

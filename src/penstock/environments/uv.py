@@ -101,23 +101,23 @@ class Uv:
     def _unbuildable(self, failed: str, errors: str, code: int) -> EnvironmentUnbuildable:
         if code < 0:
             return EnvironmentUnbuildable(f"{failed}: uv was ended by signal {-code}.")
-        said = summary(errors)
+        reason = summary(errors)
         for pattern, hint, helps in _HINTS:
-            if re.search(pattern, said):
-                return EnvironmentUnbuildable(f"{failed}: {said}.", hint=hint, remedy=helps)
+            if re.search(pattern, reason):
+                return EnvironmentUnbuildable(f"{failed}: {reason}.", hint=hint, remedy=helps)
         if self.wheels is None:
-            return EnvironmentUnbuildable(f"{failed}: {said}.")
-        what = _missing(said)
+            return EnvironmentUnbuildable(f"{failed}: {reason}.")
+        what = _missing(reason)
         return EnvironmentUnbuildable(
-            f"{failed}: {said}.",
+            f"{failed}: {reason}.",
             hint=f"Put {what} into {self.wheels}, or leave the setting wheels empty.",
             remedy=remedy("add_wheel", what=what, directory=str(self.wheels)),
         )
 
 
-def _missing(said: str) -> str:
+def _missing(reason: str) -> str:
     """The wheel that uv did not find, as far as it says which."""
-    found = re.search(r"no version of ([^\s,]+)|Because ([^\s,]+) was not found|only ([^\s,]+) is available", said)
+    found = re.search(r"no version of ([^\s,]+)|Because ([^\s,]+) was not found|only ([^\s,]+) is available", reason)
     name = next(filter(None, found.groups()), "") if found else ""
     return f"a wheel for {name}" if name else "what is missing"
 

@@ -96,7 +96,7 @@ class MlflowCredentials:
 class CallTimeouts:
     """Seconds to wait for a connection and for an answer's next bytes; how often to try again, after growing pauses.
 
-    Short enough that a gateway told to stop in the middle of a question ends within an orchestrator's patience.
+    Short enough that a gateway that is stopped in the middle of a call ends before an orchestrator kills it.
     """
 
     connect: float = 5.0
@@ -106,7 +106,7 @@ class CallTimeouts:
 
 
 class _Retry(Retry):
-    """Tries again after everything but silence: whoever waited in vain once would wait as long again."""
+    """Tries again after everything but silence: a second wait for a silent server would last as long again."""
 
     def increment(
         self,
@@ -125,7 +125,7 @@ class _Retry(Retry):
 class MlflowRestClient:
     """One server. `place` is its address without credentials, for messages."""
 
-    def __init__(self, url: str, access: MlflowCredentials | None = None, patience: CallTimeouts | None = None) -> None:
+    def __init__(self, url: str, access: MlflowCredentials | None = None, timeouts: CallTimeouts | None = None) -> None:
         parts = _parsed(url)
         access = access or MlflowCredentials()
         if parts.username and not (access.username and access.password):
@@ -134,7 +134,7 @@ class MlflowRestClient:
         self._scheme = parts.scheme.lower()
         self.place = f"{self._scheme}://{self._host}{parts.path.rstrip('/')}"
         self._prefix = parts.path.rstrip("/")
-        self._patience = patience or CallTimeouts()
+        self._timeouts = timeouts or CallTimeouts()
         self._headers = {"User-Agent": "penstock", "Accept": "application/json", **access.headers()}
         self._pool = _pool(self.place, self._host, access)
 
@@ -201,20 +201,20 @@ class MlflowRestClient:
     @contextmanager
     def _response(self, method: str, url: str, body: bytes | None) -> Iterator[urllib3.BaseHTTPResponse]:
         """An answer whose body is still to be read. Failures also while it is read become RegistryUnavailable."""
-        patience = self._patience
+        timeouts = self._timeouts
         headers = dict(self._headers)
         if body is not None:
             headers["Content-Type"] = "application/json"
         if urlsplit(url).netloc != self._host:
             headers.pop("Authorization", None)  # a version's source may name any host
         retries = _Retry(
-            total=patience.retries + 3,
-            connect=patience.retries,
-            read=patience.retries,
-            status=patience.retries,
+            total=timeouts.retries + 3,
+            connect=timeouts.retries,
+            read=timeouts.retries,
+            status=timeouts.retries,
             redirect=3,
             other=0,
-            backoff_factor=patience.backoff,
+            backoff_factor=timeouts.backoff,
             status_forcelist=_TRY_AGAIN,
             allowed_methods=None,
             raise_on_status=False,
@@ -228,7 +228,7 @@ class MlflowRestClient:
                 headers=headers,
                 preload_content=False,
                 retries=retries,
-                timeout=Timeout(connect=patience.connect, read=patience.read),
+                timeout=Timeout(connect=timeouts.connect, read=timeouts.read),
             )
         except (HTTPError, OSError, ValueError) as error:
             raise self._unreachable(error) from None
@@ -250,18 +250,20 @@ class MlflowRestClient:
     def _refusal(self, status: int, content: bytes) -> RegistryError:
         answer = _object(content) or {}
         code, message = answer.get("error_code"), answer.get("message")
-        said = clipped(message) if isinstance(message, str) else ""
+        explained = clipped(message) if isinstance(message, str) else ""
         if status in (401, 403):
-            text = said or clipped(content[:200].decode(errors="replace").strip())
+            text = explained or clipped(content[:200].decode(errors="replace").strip())
             return RegistryDenied(
                 f"{self.place} refuses access ({status}){f': {text}' if text else ''}.".replace("..", "."),
                 hint="Credentials are read from MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
                 "or MLFLOW_TRACKING_TOKEN.",
             )
         if status in _TRY_AGAIN:
-            return RegistryUnavailable(f"{self.place} answers with status {status}{f': {said}' if said else ''}.")
+            return RegistryUnavailable(
+                f"{self.place} answers with status {status}{f': {explained}' if explained else ''}."
+            )
         if isinstance(code, str):
-            return RegistryRefused(f"{said or code}.", error_code=code, status=status)
+            return RegistryRefused(f"{explained or code}.", error_code=code, status=status)
         if status == 404:
             return RegistryNotFound(
                 f"There is no MLflow tracking server at {self.place}: it does not know MLflow's paths.",

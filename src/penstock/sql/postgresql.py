@@ -1,7 +1,7 @@
 """PostgreSQL through psycopg 3. Reading takes SELECT alone; `migrate` is never run by itself.
 
-Nobody waits for ever: a server that is reached and says nothing is given up after ANSWER_SECONDS, whatever holds it
-up, so that a gateway's question ends before an orchestrator's patience does. Connections are kept, and tried before
+No call waits for ever: a server that is reached and does not answer is given up after ANSWER_SECONDS, whatever holds
+it up, so that a gateway that is stopped meanwhile ends in time. Connections are kept, and tried before
 they are used: one that a restarted server has forgotten is replaced unseen.
 """
 
@@ -61,7 +61,7 @@ class PostgresDatabase(Database):
 
     def migrate(self) -> str:
         self._refuse_if_read_only()
-        with self._translated(writing=True), self._engine.begin() as connection, _unhurried(connection):
+        with self._translated(writing=True), self._engine.begin() as connection, _without_timeout(connection):
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": self.MIGRATION_LOCK})
             return self._migrated(connection)
 
@@ -70,32 +70,32 @@ class PostgresDatabase(Database):
 
 
 def _connector(answer_seconds: float) -> Callable[..., Any]:
-    """Connects as SQLAlchemy would, to a connection with an end to its patience."""
+    """Connects as SQLAlchemy would, to a connection whose waits end."""
     import psycopg
 
-    class Patient(psycopg.Connection[Any]):
-        patience: float | None = answer_seconds
+    class TimedConnection(psycopg.Connection[Any]):
+        answer_timeout: float | None = answer_seconds
 
         def wait(self, *args: Any, **named: Any) -> Any:
             """Every wait for the server comes through here. The server may be stopped, or the way there cut with
             nobody saying so: no time-out of the server's own helps then."""
-            if self.patience is None:
+            if self.answer_timeout is None:
                 return super().wait(*args, **named)
             hung_up = threading.Event()
-            timer = threading.Timer(self.patience, _hang_up, (self.fileno(), hung_up))
+            timer = threading.Timer(self.answer_timeout, _hang_up, (self.fileno(), hung_up))
             timer.daemon = True
             timer.start()
             try:
                 return super().wait(*args, **named)
             except psycopg.OperationalError:
                 if hung_up.is_set():
-                    raise psycopg.OperationalError(f"it does not answer within {self.patience:g} s") from None
+                    raise psycopg.OperationalError(f"it does not answer within {self.answer_timeout:g} s") from None
                 raise
             finally:
                 timer.cancel()
 
     def connect(dialect: Any, record: Any, args: list[Any], named: dict[str, Any]) -> Any:
-        return Patient.connect(*args, **named)
+        return TimedConnection.connect(*args, **named)
 
     return connect
 
@@ -111,10 +111,10 @@ def _hang_up(descriptor: int, hung_up: threading.Event) -> None:
 
 
 @contextmanager
-def _unhurried(connection: Connection) -> Iterator[None]:
+def _without_timeout(connection: Connection) -> Iterator[None]:
     driver: Any = connection.connection.driver_connection
-    before, driver.patience = driver.patience, None
+    before, driver.answer_timeout = driver.answer_timeout, None
     try:
         yield
     finally:
-        driver.patience = before
+        driver.answer_timeout = before
