@@ -116,8 +116,10 @@ class FastPath:
         record = pipeline.open(self._protocol, held.start, head, connection.client)
         record.unread = False
         try:
-            pipeline.admit(record, head, held.target, len(held.body))
-            servable = pipeline.find(record, held.target)
+            servable = pipeline.admit(record, head, held.target, len(held.body))
+            if servable is None:
+                servable = pipeline.find(record, held.target)
+            record.bind(servable)
             pipeline.read(record, held.body)
             lease = servable.lease()
             lease.__enter__()
@@ -235,14 +237,18 @@ class FastCycle:
             error = None if self._left else too_late()
         except Exception as raised:
             error = raised
-        self._give_back(error)
         if error is not None:
             response = self._pipeline.fail(record, error)
-        if response is None:
-            record.count_left()
-            return
-        record.count(response)
-        connection.answer(response.status, record.header_lines(response), response.content, keep_alive=self.keep_alive)
+        try:
+            self._give_back(error)
+            if response is None:
+                record.count_left()
+            else:
+                record.count(response)
+        finally:  # whatever went wrong with our own books, the caller is not left waiting
+            if response is not None:
+                lines = record.header_lines(response)
+                connection.answer(response.status, lines, response.content, keep_alive=self.keep_alive)
 
     def _give_back(self, error: Exception | None) -> None:
         if self._lease is not None:

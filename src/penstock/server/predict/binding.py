@@ -20,6 +20,10 @@ class Binding:
     header_lines: bytes
     succeeded: Number
     request_seconds: Distribution
+    decode: Distribution
+    queue: Distribution
+    predict: Distribution
+    encode: Distribution
 
 
 def binding_of(servable: Servable, protocol: WireProtocol) -> Binding:
@@ -38,6 +42,7 @@ def _bind(servable: Servable, protocol: WireProtocol) -> Binding:
         b"".join(b"%b: %b\r\n" % pair for pair in headers),
         servable.metrics.outcomes[protocol.name, "ok"],
         servable.metrics.request_seconds[protocol.name],
+        **servable.metrics.stages,
     )
 
 

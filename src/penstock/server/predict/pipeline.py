@@ -60,9 +60,9 @@ class Pipeline:
             record.watch = RequestWatch(self.observe, head, client, declared_length(head))
         return record
 
-    def admit(self, record: RequestRecord, head: Scope, target: Target, length: int) -> None:
-        """What the head asks, and whether there is room for a body of this many bytes. Raises UnsupportedMedia,
-        MalformedInput, Overloaded."""
+    def admit(self, record: RequestRecord, head: Scope, target: Target, length: int) -> Servable | None:
+        """What the head asks, and whether there is room for a body of this many bytes. Returns the version that would
+        answer in this moment, None where `find` would raise. Raises UnsupportedMedia, MalformedInput, Overloaded."""
         record.media = media_type(head, record.protocol.readable)
         record.answer_media = record.protocol.answer_media(header(head, b"accept"))
         servable = self.gateway.peek(target.get("name"), target.get("version"))
@@ -74,6 +74,7 @@ class Pipeline:
             if servable is not None:
                 record.bind(servable)
             raise
+        return servable
 
     def timeout_of(self, servable: Servable | None) -> float:
         """The seconds that a caller waits who does not say."""
