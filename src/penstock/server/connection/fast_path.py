@@ -1,4 +1,4 @@
-"""The fast path: predictions straight from the HTTP connection. A small request is read at its last byte, and answered
+"""The fast path: predictions answered by the HTTP connection itself. A small request is read at its last byte, and answered
 in the moment the model has the answer. No scope, no task, no coroutine, which are half of what a request costs.
 
 The same pipeline as on the slow path decides, and this is a driver of it. What it declines takes the slow path, and is

@@ -118,12 +118,12 @@ class Pipeline:
 
     def fail(self, record: RequestRecord, error: Exception) -> PredictResponse:
         """The answer to an error. Counts a refusal; callers' mistakes are theirs to read, the model's and our own are
-        logged with the request id. Never fails: an error that cannot even be told is one of ours."""
+        logged with the request id. Never fails: an error whose own text cannot be had is one of ours."""
         try:
             return self._failure(record, error)
-        except Exception as untold:
-            log.error("Request %s failed, and its error cannot be told.", record.request_id.decode(), exc_info=untold)
-            return PredictResponse(INTERNAL.http, INTERNAL.outcome, body_of(untold, INTERNAL), JSON)
+        except Exception as broken:
+            log.error("Request %s failed, and its error has no text.", record.request_id.decode(), exc_info=broken)
+            return PredictResponse(INTERNAL.http, INTERNAL.outcome, body_of(broken, INTERNAL), JSON)
 
     def _failure(self, record: RequestRecord, error: Exception) -> PredictResponse:
         status = status_of(error)

@@ -1,4 +1,4 @@
-"""One request for predictions: what is known of it while it is answered, and what is counted and told afterwards."""
+"""One request for predictions: what is known of it while it is answered, and what is counted and reported afterwards."""
 
 from __future__ import annotations
 
@@ -88,28 +88,28 @@ class RequestRecord:
         else:
             self._count_failure(response.outcome, now)
         if self.watch is not None:
-            self._tell(self.watch, response.status, response.outcome, now, len(response.content))
+            self._report(self.watch, response.status, response.outcome, now, len(response.content))
 
     def count_left(self) -> None:
         """It is over, since the client closed the connection before its answer. Never fails."""
         now = perf_counter()
         self._count_failure("client_error", now)
         if self.watch is not None:
-            self._tell(self.watch, CLIENT_LEFT, "client_error", now, 0)
+            self._report(self.watch, CLIENT_LEFT, "client_error", now, 0)
 
     def count_shed(self, limit: str, sent: int) -> None:
         """It is refused from its head alone, in no time that is worth a place among the seconds. Never fails."""
         self.metrics.overloaded[limit].value += 1
         self.metrics.outcomes[self.protocol.name, "rejected"].value += 1
         if self.watch is not None:
-            self._tell(self.watch, 429, "rejected", self.start, sent)
+            self._report(self.watch, 429, "rejected", self.start, sent)
 
     def _count_failure(self, outcome: str, now: float) -> None:
         metrics, protocol = self.metrics, self.protocol.name
         metrics.outcomes[protocol, outcome].value += 1
         metrics.request_seconds[protocol].observe(now - self.start)
 
-    def _tell(self, watch: RequestWatch, status: int, outcome: str, now: float, sent: int) -> None:
+    def _report(self, watch: RequestWatch, status: int, outcome: str, now: float, sent: int) -> None:
         """Hands the event to the observers. One that raises must not cost the caller the answer."""
         try:
             watch.observe(self._event(watch, status, outcome, now - self.start, sent))
