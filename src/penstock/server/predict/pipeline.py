@@ -47,8 +47,8 @@ class Pipeline:
         self.observe = observe
         self._timeout = timeout
         self._unserved = gateway.metrics.version("", "")
-        # The whole mutable state: until when the gateway counts as overloaded.
-        self._overloaded_until = 0.0
+        # The whole mutable state: until when (perf_counter) the gateway counts as overloaded.
+        self.overloaded_until = 0.0
 
     def open(
         self, protocol: WireProtocol, start: float, head: Scope, client: tuple[str, int] | None = None
@@ -139,12 +139,7 @@ class Pipeline:
 
     def note_overload(self) -> None:
         """A request was refused: more may come."""
-        self._overloaded_until = perf_counter() + _OVERLOAD_SECONDS
-
-    @property
-    def overloaded(self) -> bool:
-        """Whether a request was refused a moment ago."""
-        return self._overloaded_until > perf_counter()
+        self.overloaded_until = perf_counter() + _OVERLOAD_SECONDS
 
 
 def _log(error: Exception, outcome: str, record: RequestRecord) -> None:

@@ -1,4 +1,4 @@
-"""One request for predictions: what is known of it while it is answered, and what is counted and reported afterwards."""
+"""One request for predictions: what is known while it is answered, and what is counted and reported afterwards."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from penstock.http.bodies import header
 from penstock.http.events.request_event import CLIENT_LEFT, OnRequest, RequestEvent
 from penstock.metrics import VersionMetrics
-from penstock.server.predict.binding import Binding, binding_of
+from penstock.server.predict.binding import Binding, bind
 from penstock.serving.servable import Servable
 from penstock.wire.interface import DecodedRequest, WireProtocol
 
@@ -68,7 +68,7 @@ class RequestRecord:
     def bind(self, servable: Servable) -> None:
         """This version answers, be it with an error: the answer carries its name, and it counts the request."""
         self.servable = servable
-        self.binding = binding_of(servable, self.protocol)
+        self.binding = servable.bindings.get(self.protocol) or bind(servable, self.protocol)
 
     @property
     def metrics(self) -> VersionMetrics:
