@@ -70,9 +70,9 @@ empty for requests that reached none; a closed version's series go ten minutes l
 | label | values |
 |---|---|
 | `protocol` | invocations |
-| `outcome` | of a request: ok, client_error, model_error, rejected, timeout, internal: what happened, whatever the status; of a load or a step of one: ok, failed |
+| `outcome` | of a request: ok, client_error, model_error, rejected, timeout, internal: what happened, whatever the status; of a load or a step of one: ok, failed; of a prediction at the fast path: taken, declined |
 | `stage` | of a request: decode, queue, predict, encode; of a load: fetch, environment (found or built), verify (open it, compare it with its seal), load, prove (and warm up) |
-| `reason` | why a batch went: idle (the model had nothing to do), freed (it had just finished another), full (`--max-rows` reached), alone (rows that are not joined); of a refused version: the code of the error, as `proof_failed`, `seal_broken`, `code_not_trusted` or `internal` |
+| `reason` | why a batch went: idle (the model had nothing to do), freed (it had just finished another), full (`--max-rows` reached), alone (rows that are not joined); why a prediction was declined by the fast path, empty for one that was taken: size (no body, or one over 64 KiB), headers (an encoding, `Expect`, chunks, `Upgrade`), path (percent-encoded), slow_body (not there within 50 ms), draining, token (missing or wrong), model (unknown, or not loaded yet), input (the caller's mistake), overloaded, closing (the version), library (one to be imported first), other; of a refused version: the code of the error, as `proof_failed`, `seal_broken`, `code_not_trusted` or `internal` |
 | `limit` | what a refused request met: rows (`--max-queue-rows`), wait (`--max-wait`), deadline (its own), requests (`--max-inflight`), bytes (`--max-inflight-bytes`) |
 | `kind` | load (first version), swap, revert (back to the version kept warm) |
 | `state` | of a version: current, previous (kept warm); of a worker: starting, serving, waiting (to start again); of a model process: starting, ready, waiting (to start again), failed (it keeps ending; still tried) |

@@ -10,7 +10,7 @@ import yaml
 
 from penstock.cli import _COMMANDS
 from penstock.config import Settings, per_model_settings, variable_of
-from penstock.metrics import DISPATCH_REASONS, LIMITS, LOAD_STAGES, OUTCOMES, STAGES, Metrics
+from penstock.metrics import DISPATCH_REASONS, FAST_PATH_DECLINES, LIMITS, LOAD_STAGES, OUTCOMES, STAGES, Metrics
 from penstock.server.app import make_app
 from penstock.serving.gateway import Gateway
 
@@ -31,7 +31,7 @@ def test_every_metric_and_label_value_is_documented() -> None:
     for name, kind, text in Metrics(process=False).families():
         assert f"| `{name}` | {kind} |" in page
         assert text in page
-    for value in (*OUTCOMES, *STAGES, *DISPATCH_REASONS, *LIMITS, *LOAD_STAGES):
+    for value in (*OUTCOMES, *STAGES, *DISPATCH_REASONS, *LIMITS, *LOAD_STAGES, *FAST_PATH_DECLINES):
         assert value in page
 
 

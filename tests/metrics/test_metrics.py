@@ -45,6 +45,7 @@ def test_all_the_labels_there_may_be(metrics: Metrics) -> None:
         (), ("release",), ("model",), ("model", "outcome"), ("model", "kind"), ("model", "version"),
         ("model", "stage", "outcome"),
         ("model", "version", "reason"), ("model", "version", "limit"), ("model", "version", "stage"),
+        ("outcome", "reason"),
         ("model", "version", "protocol"),
         ("model", "version", "protocol", "outcome"),
         ("model", "version", "digest", "flavor", "alias", "state"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 
 from penstock.cli.serve import platform_models
 from penstock.config import load_settings
-from server.asgi import Bench
+from penstock.http.events.request_event import RequestEvent
+from server.asgi import Bench, Exchange
 from server.conftest import Launch
 
 BODY = {"instances": [[1, 2, 3]]}
@@ -63,6 +65,47 @@ async def test_a_large_body(bench: Bench) -> None:
         assert answer.status_code == 413
         assert answer.json()["error_code"] == "BAD_REQUEST"
     assert repr(bench.gateway.intake) == "<InflightLimits 0 requests, 0 bytes>"
+
+
+async def test_refusals_are_counted_and_told_like_every_others(identity_onnx_package: Path) -> None:
+    events: list[RequestEvent] = []
+    bench = Bench(identity_onnx_package, predict_route="/v1/predict", max_body_bytes=2000, observe=events.append)
+    bench.serve()
+    async with bench.open() as http:
+        assert (await http.post("/v1/predict", content=b" " * 2001)).status_code == 413
+        bench.gateway.intake.max_requests = 0
+        refused = await http.post("/v1/predict", json=BODY, headers={"x-request-id": "mine"})
+        assert (refused.status_code, refused.headers["x-request-id"]) == (429, "mine")
+        assert int(refused.headers["retry-after"]) >= 1
+    assert bench.count("client_error", model="", version="") == 1
+    assert bench.count("rejected") == 1
+    assert bench.metrics.version("m", "1").overloaded["requests"].value == 1
+    assert [(e.protocol, e.status, e.outcome, e.model) for e in events] == [
+        ("invocations", 413, "client_error", ""),
+        ("invocations", 429, "rejected", "m"),
+    ]
+    assert events[1].request_id == "mine"
+    await bench.close()
+
+
+async def test_a_body_that_never_ends_is_timed_out_and_counted(identity_onnx_package: Path) -> None:
+    bench = Bench(identity_onnx_package, predict_route="/v1/predict", timeout=0.05)
+    bench.serve()
+    bench.open()
+    exchange = Exchange(bench.app, path="/v1/predict", headers={"content-length": "100"})
+    exchange.body(b"{", more=True)
+    assert await exchange.status() == 408
+    assert bench.count("client_error", model="", version="") == 1
+    await bench.close()
+
+
+async def test_a_packed_body_has_its_parameters_read(bench: Bench) -> None:
+    bench.serve()
+    packed = gzip.compress(json.dumps({**BODY, "parameters": {"depth": 1}}).encode())
+    async with bench.open() as http:
+        theirs = await http.post("/v1/predict", content=packed, headers={**TOKEN, "content-encoding": "gzip"})
+        ours = await http.post("/invocations", json={**BODY, "params": {"depth": 1}}, headers=TOKEN)
+        assert (theirs.status_code, theirs.content) == (ours.status_code, ours.content)
 
 
 def test_their_variables() -> None:

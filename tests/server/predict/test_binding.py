@@ -12,7 +12,8 @@ import pytest
 
 from penstock.errors import SchemaViolation
 from penstock.metrics import Metrics
-from penstock.server.predict.binding import binding_of
+from penstock.server.predict.binding import Binding
+from penstock.server.predict.request_record import RequestRecord
 from penstock.serving.servable import Servable
 from penstock.wire.formats import JSON
 from penstock.wire.mlflow.codec import MlflowProtocol
@@ -20,6 +21,14 @@ from penstock.wire.mlflow.vertex import VertexProtocol
 from serving.fakes import loaded
 
 MLFLOW = MlflowProtocol()
+
+
+def binding_of(servable: Servable, protocol: MlflowProtocol) -> Binding:
+    """As a request's record finds it."""
+    record = RequestRecord(0.0, b"", protocol, servable.metrics)
+    record.bind(servable)
+    assert record.binding is not None
+    return record.binding
 
 
 @pytest.fixture

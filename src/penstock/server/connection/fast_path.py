@@ -1,5 +1,5 @@
-"""The fast path: predictions straight from the HTTP connection. A small request is read at its last byte, and answered
-in the moment the model has the answer. No scope, no task, no coroutine, which are half of what a request costs.
+"""The fast path: predictions answered by the HTTP connection itself. A small request is read at its last byte, and
+answered in the moment the model has the answer. No scope, task or coroutine, which are half of what a request costs.
 
 The same pipeline as on the slow path decides, and this is a driver of it. What it declines takes the slow path, and is
 answered there in the same words.
@@ -105,8 +105,10 @@ class FastPath:
         record = pipeline.open(self._protocol, held.start, head, connection.client)
         record.unread = False
         try:
-            pipeline.admit(record, head, held.target, len(held.body))
-            servable = pipeline.find(record, held.target)
+            servable = pipeline.admit(record, head, held.target, len(held.body))
+            if servable is None:
+                servable = pipeline.find(record, held.target)
+            record.bind(servable)
             pipeline.read(record, held.body)
             lease = servable.lease()
             lease.__enter__()
@@ -212,7 +214,8 @@ class FastCycle:
     def _complete(self, reply: asyncio.Future[Answer]) -> None:
         record, connection = self._record, self._connection
         assert connection is not None
-        self._reply = self._connection = None
+        lease, hold = self._lease, self._hold
+        self._reply = self._connection = self._lease = self._hold = None
         self.response_complete = True
         if self._timer is not None:
             self._timer.cancel()
@@ -224,21 +227,21 @@ class FastCycle:
             error = None if self._left else too_late()
         except Exception as raised:
             error = raised
-        self._give_back(error)
         if error is not None:
             response = self._pipeline.fail(record, error)
-        if response is None:
-            record.count_left()
-            return
-        record.count(response)
-        connection.answer(response.status, record.header_lines(response), response.content, keep_alive=self.keep_alive)
-
-    def _give_back(self, error: Exception | None) -> None:
-        if self._lease is not None:
-            self._lease.__exit__(None, error, None)
-        if self._hold is not None:
-            self._hold.release()
-        self._lease = self._hold = None
+        try:
+            if lease is not None:
+                lease.__exit__(None, error, None)
+            if hold is not None:
+                hold.release()
+            if response is None:
+                record.count_left()
+            else:
+                record.count(response)
+        finally:  # whatever went wrong with our own books, the caller is not left waiting
+            if response is not None:
+                lines = record.header_lines(response)
+                connection.answer(response.status, lines, response.content, keep_alive=self.keep_alive)
 
     def __repr__(self) -> str:
         return f"<FastCycle {self._record.request_id.decode()}{', answered' if self.response_complete else ''}>"

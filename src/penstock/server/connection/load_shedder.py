@@ -54,7 +54,7 @@ class LoadShedder:
     @property
     def alerted(self) -> bool:
         """Whether it is worth asking."""
-        return self._pipeline.overloaded
+        return self._pipeline.overloaded_until > perf_counter()
 
     def refuse(self, url: bytes, headers: list[tuple[bytes, bytes]]) -> bytes | None:
         """The answer to a POST from its `content-type` line on, if there is no room for it; None for the slow path."""

@@ -20,25 +20,25 @@ class Binding:
     header_lines: bytes
     succeeded: Number
     request_seconds: Distribution
+    decode: Distribution
+    queue: Distribution
+    predict: Distribution
+    encode: Distribution
 
 
-def binding_of(servable: Servable, protocol: WireProtocol) -> Binding:
-    """The servable's binding for this protocol."""
-    found: Binding | None = servable.bindings.get(protocol)
-    if found is None:
-        found = servable.bindings[protocol] = _bind(servable, protocol)
-    return found
-
-
-def _bind(servable: Servable, protocol: WireProtocol) -> Binding:
+def bind(servable: Servable, protocol: WireProtocol) -> Binding:
+    """Makes the servable's binding for this protocol, and leaves it in `servable.bindings`, where requests find it."""
     headers = ((b"x-model-name", _printable(servable.model)), (b"x-model-version", _printable(servable.version)))
-    return Binding(
+    made = Binding(
         protocol.codec(servable.signature, frames=servable.loaded.takes_frames),
         headers,
         b"".join(b"%b: %b\r\n" % pair for pair in headers),
         servable.metrics.outcomes[protocol.name, "ok"],
         servable.metrics.request_seconds[protocol.name],
+        **servable.metrics.stages,
     )
+    servable.bindings[protocol] = made
+    return made
 
 
 def _printable(text: str) -> bytes:

@@ -50,7 +50,20 @@ class PredictEndpoint:
         except Exception as error:
             response = self._pipeline.fail(record, error)
         record.count(response)
-        await _send(record, response, scope, receive, send)
+        headers = record.headers(response)
+        if response.status == 413:  # what was too large is read away, as far as that is reasonable
+            headers.append((b"connection", b"close"))
+            record.unread = False
+        start = {"type": "http.response.start", "status": response.status, "headers": headers}
+        if record.unread:
+            await answer_unread(scope, receive, send, start, response.content)
+            return
+        try:
+            await send(start)
+            await send({"type": "http.response.body", "body": response.content})
+        except RuntimeError as error:  # uvloop's, in the moment between a client's leaving and the news of it
+            if "closed" not in str(error):
+                raise
 
     async def _respond(self, record: RequestRecord, scope: Scope, receive: Receive) -> PredictResponse:
         """The model's answer. Raises ClientLeft and every PenstockError that a request may meet."""
@@ -64,7 +77,10 @@ class PredictEndpoint:
             if header(scope, b"content-encoding") is not None:
                 body = await self._unpacker.unpack(scope, body, self._max_body_bytes, hold)
             with pipeline.find(record, target).lease():
-                await self._read(record, body)
+                while (library := self._read(record, body)) is not None:  # one after the other, where several are
+                    began = perf_counter()
+                    await asyncio.to_thread(import_module, library)
+                    record.decode += perf_counter() - began
                 answer = await deadline.watch(pipeline.predict(record))
                 return pipeline.write(record, answer)
         except asyncio.CancelledError as cancelled:
@@ -73,29 +89,10 @@ class PredictEndpoint:
             hold.release()
             deadline.end()
 
-    async def _read(self, record: RequestRecord, body: bytes) -> None:
-        while True:
-            began = perf_counter()
-            try:
-                self._pipeline.read(record, body)
-                return
-            except LibraryWanted as library:  # one after the other, where several are
-                await asyncio.to_thread(import_module, library.name)
-                record.decode += perf_counter() - began
-
-
-async def _send(record: RequestRecord, response: PredictResponse, scope: Scope, receive: Receive, send: Send) -> None:
-    headers = record.headers(response)
-    if response.status == 413:  # what was too large is read away, as far as that is reasonable
-        headers.append((b"connection", b"close"))
-        record.unread = False
-    start = {"type": "http.response.start", "status": response.status, "headers": headers}
-    if record.unread:
-        await answer_unread(scope, receive, send, start, response.content)
-        return
-    try:
-        await send(start)
-        await send({"type": "http.response.body", "body": response.content})
-    except RuntimeError as error:  # uvloop's, in the moment between a client's leaving and the news of it
-        if "closed" not in str(error):
-            raise
+    def _read(self, record: RequestRecord, body: bytes) -> str | None:
+        """Reads the body; the library that has to be imported before that can be done."""
+        try:
+            self._pipeline.read(record, body)
+        except LibraryWanted as library:
+            return library.name
+        return None

@@ -47,8 +47,8 @@ class Pipeline:
         self.observe = observe
         self._timeout = timeout
         self._unserved = gateway.metrics.version("", "")
-        # The whole mutable state: until when the gateway counts as overloaded.
-        self._overloaded_until = 0.0
+        # The whole mutable state: until when (perf_counter) the gateway counts as overloaded.
+        self.overloaded_until = 0.0
 
     def open(
         self, protocol: WireProtocol, start: float, head: Scope, client: tuple[str, int] | None = None
@@ -60,9 +60,9 @@ class Pipeline:
             record.watch = RequestWatch(self.observe, head, client, declared_length(head))
         return record
 
-    def admit(self, record: RequestRecord, head: Scope, target: Target, length: int) -> None:
-        """What the head asks, and whether there is room for a body of this many bytes. Raises UnsupportedMedia,
-        MalformedInput, Overloaded."""
+    def admit(self, record: RequestRecord, head: Scope, target: Target, length: int) -> Servable | None:
+        """What the head asks, and whether there is room for a body of this many bytes. Returns the version that would
+        answer in this moment, None where `find` would raise. Raises UnsupportedMedia, MalformedInput, Overloaded."""
         record.media = media_type(head, record.protocol.readable)
         record.answer_media = record.protocol.answer_media(header(head, b"accept"))
         servable = self.gateway.peek(target.get("name"), target.get("version"))
@@ -74,6 +74,7 @@ class Pipeline:
             if servable is not None:
                 record.bind(servable)
             raise
+        return servable
 
     def timeout_of(self, servable: Servable | None) -> float:
         """The seconds that a caller waits who does not say."""
@@ -117,12 +118,12 @@ class Pipeline:
 
     def fail(self, record: RequestRecord, error: Exception) -> PredictResponse:
         """The answer to an error. Counts a refusal; callers' mistakes are theirs to read, the model's and our own are
-        logged with the request id. Never fails: an error that cannot even be told is one of ours."""
+        logged with the request id. Never fails: an error whose own text cannot be had is one of ours."""
         try:
             return self._failure(record, error)
-        except Exception as untold:
-            log.error("Request %s failed, and its error cannot be told.", record.request_id.decode(), exc_info=untold)
-            return PredictResponse(INTERNAL.http, INTERNAL.outcome, body_of(untold, INTERNAL), JSON)
+        except Exception as broken:
+            log.error("Request %s failed, and its error has no text.", record.request_id.decode(), exc_info=broken)
+            return PredictResponse(INTERNAL.http, INTERNAL.outcome, body_of(broken, INTERNAL), JSON)
 
     def _failure(self, record: RequestRecord, error: Exception) -> PredictResponse:
         status = status_of(error)
@@ -138,12 +139,7 @@ class Pipeline:
 
     def note_overload(self) -> None:
         """A request was refused: more may come."""
-        self._overloaded_until = perf_counter() + _OVERLOAD_SECONDS
-
-    @property
-    def overloaded(self) -> bool:
-        """Whether a request was refused a moment ago."""
-        return self._overloaded_until > perf_counter()
+        self.overloaded_until = perf_counter() + _OVERLOAD_SECONDS
 
 
 def _log(error: Exception, outcome: str, record: RequestRecord) -> None:

@@ -1,0 +1,58 @@
+"""MLflow's protocol as a server asks it, and Vertex AI's words for it."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from penstock.signature import Field, Scalar, Signature
+from penstock.wire.formats import CSV, JSON
+from penstock.wire.mlflow.codec import MlflowProtocol
+from penstock.wire.mlflow.vertex import VertexProtocol, with_params
+
+SIGNATURE = Signature((Field("a", Scalar.DOUBLE),))
+CALL = b'{"dataframe_split": {"columns": ["a"], "data": [[NaN]]}, "params": {"k": 1}}'
+
+
+@pytest.mark.parametrize(
+    ("accept", "media"),
+    [
+        (None, JSON),
+        (b"*/*", JSON),
+        (b"application/json", JSON),
+        (b"text/csv", CSV),
+        (b"image/png", JSON),
+    ],
+)
+def test_the_format_of_the_answer(accept: bytes | None, media: str) -> None:
+    assert MlflowProtocol().answer_media(accept) == media
+
+
+@pytest.mark.parametrize(("words", "cell"), [(False, "null"), (True, "NaN")])
+def test_words_for_what_is_not_finite(words: bool, cell: str) -> None:
+    codec = MlflowProtocol(nan_words=words).codec(SIGNATURE, frames=False)
+    request = codec.read(JSON, CALL)
+    assert codec.write(request.payload, request, JSON) == (b'{"predictions":[{"a":%b}]}' % cell.encode(), JSON)
+
+
+def test_both_protocols_are_counted_under_one_name() -> None:
+    assert MlflowProtocol().name == VertexProtocol().name == "invocations"
+
+
+@pytest.mark.parametrize(("given", "params"), [({"k": 1}, {"k": 1}), (None, None)])
+def test_vertex_says_parameters(given: object, params: object) -> None:
+    body = orjson.dumps({"instances": [{"a": 1}], "parameters": given})
+    request = VertexProtocol().codec(SIGNATURE, frames=False).read(JSON, body)
+    assert (request.payload.rows, request.params) == (1, params)
+
+
+def test_other_formats_of_vertex_are_read_as_they_are() -> None:
+    codec = VertexProtocol().codec(Signature((Field("parameters", Scalar.STRING),)), frames=False)
+    assert codec.read(CSV, b'"parameters"\nx\n').payload.rows == 1
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b"[]", b'"parameters"', b'["parameters"]', b'{"parameters": 1, "params": 2}', b'{"a": "parameters"}']
+)
+def test_what_is_not_vertexs_stays_as_it_is(body: bytes) -> None:
+    assert with_params(body) is body
