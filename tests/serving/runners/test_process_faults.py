@@ -95,10 +95,9 @@ async def test_faults_that_end_it(package: Path, caplog: pytest.LogCaptureFixtur
         assert 'penstock_model_processes{model="faulty",state="ready",version="1"} 1.0' in text
 
 
-async def test_a_version_that_keeps_ending_is_told_of(package: Path) -> None:
-    async with apart(package) as servable:
-        told: list[str] = []
-        servable.on_failed = told.append
+async def test_a_version_that_keeps_ending_is_reported(package: Path) -> None:
+    failures: list[tuple[str, str]] = []
+    async with apart(package, on_failed=lambda version, reason: failures.append((version, reason))) as servable:
         process = servable.processes[0]
         with pytest.raises(ModelProcessLost):
             await answer(servable, faulty.exits)
@@ -110,11 +109,11 @@ async def test_a_version_that_keeps_ending_is_told_of(package: Path) -> None:
             await answer(servable)
         assert refused.value.retry_after == 1
         await until(lambda: process.state == "ready", seconds=30)
-        assert told == []
+        assert failures == []
         with pytest.raises(ModelProcessLost):
             await answer(servable, faulty.exits)
-        await until(lambda: told)
-        assert told == ["ended with code 3"]
+        await until(lambda: failures)
+        assert failures == [("1", "ended with code 3")]
         assert process.state == "failed"
         await until(lambda: process.state == "ready", seconds=30)  # tried again all the same
         assert await answer(servable) == FINE

@@ -64,8 +64,6 @@ class SwapTarget(Protocol[P_in]):
 
     name: str
     alias: str
-    # Told the version and why, when one that answers has shown that it cannot.
-    on_failed: Callable[[str, str], None]
 
     @property
     def current(self) -> str | None: ...
@@ -106,9 +104,7 @@ class LocalTarget:
     def __init__(self, served: ServedModel, metrics: Metrics, serving: ServingOptions | None = None) -> None:
         self.name = served.name
         self.alias = served.alias
-        self.on_failed: Callable[[str, str], None] = lambda version, why: None
         self._served = served
-        served.on_failed = lambda version, why: self.on_failed(version, why)
         self._metrics = metrics
         self._serving = serving or ServingOptions()
 
@@ -121,7 +117,16 @@ class LocalTarget:
         return self._served.previous.version if self._served.previous else None
 
     def swap(self, prepared: LoadedVersion) -> None:
-        self._served.swap(Servable(self.name, prepared.version, prepared.loaded, self._metrics, self._serving))
+        self._served.swap(
+            Servable(
+                self.name,
+                prepared.version,
+                prepared.loaded,
+                self._metrics,
+                self._serving,
+                on_failed=self._served.version_failed,
+            )
+        )
 
     def revert(self) -> None:
         self._served.revert()
