@@ -49,7 +49,8 @@ class Gateway:
         names = list(self._models) if names is None else names
         only = names[0] if len(names) == 1 and not patterns else None
         self.default = default if default is not None else only
-        self.readiness = Readiness(self._models, names, patterns, metrics)
+        self.readiness = Readiness(self._loaded, names, patterns)
+        metrics.ready.set_function(lambda: float(self.ready))
         self.intake = intake or InflightLimits()
         metrics.open_requests.set_function(lambda: float(self.intake.requests))
         metrics.open_limit.set(self.intake.max_requests)
@@ -91,6 +92,9 @@ class Gateway:
         if name not in self._models:
             raise ModelNotServed(f"There is no model of that name here ({self._served()}).")
         return self._models[name]
+
+    def _loaded(self, name: str) -> bool:
+        return (model := self._models.get(name)) is not None and model.ready
 
     def _served(self) -> str:
         return "served: " + (", ".join(sorted(self._models)) or "none")

@@ -3,45 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-
-from penstock.metrics import Metrics
-from penstock.serving.served_model import ServedModel
+from collections.abc import Callable, Iterable
 
 
 class Readiness:
-    """`models` are all that are served, `names` those that must be loaded first, as must what `patterns` find first.
+    """Ready means: every model of `names` is loaded, and so is what `patterns` found first, or it was tried.
 
-    Once ready, it stays so until it drains: a model that comes later has no say in it. With no name and no pattern it
-    is never ready.
+    `loaded` says whether a model is. Once ready, it stays so until it drains: a model that comes later has no say in
+    it. With no name and no pattern it is never ready.
     """
 
-    def __init__(
-        self, models: Mapping[str, ServedModel], names: Sequence[str], patterns: Iterable[str], metrics: Metrics
-    ) -> None:
-        self._models = models
+    def __init__(self, loaded: Callable[[str], bool], names: Iterable[str] = (), patterns: Iterable[str] = ()) -> None:
+        self._loaded = loaded
+        # The whole mutable state: what is expected, the patterns among it that have not started, whether it was ready
+        # once and the event of that, whether it drains.
         self._names = list(names)
-        # The whole mutable state: patterns that have not started, whether it was ready once and the event of that,
-        # whether it drains.
+        self._patterns = set(patterns)
         self._starting = set(patterns)
-        self._anything = bool(self._names or self._starting)
         self._was_ready = False
         self._became_ready = asyncio.Event()
         self._draining = False
-        metrics.ready.set_function(lambda: float(self.ready))
+
+    def expect_model(self, name: str) -> None:
+        """Before the start: a model that must be loaded first."""
+        self._names.append(name)
+
+    def expect_pattern(self, pattern: str) -> None:
+        """Before the start: a pattern that must have started first."""
+        self._patterns.add(pattern)
+        self._starting.add(pattern)
 
     @property
     def waiting_for(self) -> list[str]:
         """The models and patterns that are not loaded yet."""
         return [*(name for name in self._names if not self._loaded(name)), *sorted(self._starting)]
 
-    def _loaded(self, name: str) -> bool:
-        model = self._models.get(name)
-        return model is not None and model.ready
-
     @property
     def ready(self) -> bool:
-        self._was_ready = self._was_ready or (self._anything and not self.waiting_for)
+        expected = bool(self._names or self._patterns)
+        self._was_ready = self._was_ready or (expected and not self.waiting_for)
         return self._was_ready and not self._draining
 
     def pattern_started(self, pattern: str) -> None:
@@ -64,6 +64,5 @@ class Readiness:
         self._draining = True
 
     def __repr__(self) -> str:
-        waiting = self.waiting_for
-        state = "draining" if self._draining else "ready" if self.ready else f"waiting for {', '.join(waiting)}"
-        return f"<Readiness {state}>"
+        state = "draining" if self._draining else "ready" if self.ready else f"waiting for {self.waiting_for}"
+        return f"<Readiness: {state}>"

@@ -31,6 +31,7 @@ from penstock.serving.fleet.messages import (
     VersionsSet,
 )
 from penstock.serving.load_failure import LoadFailure
+from penstock.serving.readiness import Readiness
 
 log = logging.getLogger("penstock.serving")
 
@@ -55,13 +56,12 @@ class WorkerFleet:
         self._size = size
         self._listener = listener
         # The whole mutable state: models by name, workers by number, the digests of packages that a worker died over,
-        # patterns that have started and those that have not, and the event that what was expected is loaded.
+        # patterns that have started, and what has been loaded of all that is expected.
         self._models: dict[str, FleetModel] = {}
         self._members: dict[int, FleetMember] = {}
         self._deadly: set[str] = set()
         self._started: set[str] = set()
-        self._starting: set[str] = set()
-        self._ready = asyncio.Event()
+        self._readiness = Readiness(lambda model: self._models[model].plan.current is not None)
 
     @property
     def joined(self) -> list[int]:
@@ -73,31 +73,25 @@ class WorkerFleet:
     def expect_model(self, model: str) -> None:
         """A model that workers know by themselves. Called before the first worker has started."""
         self._models[model] = FleetModel()
+        self._readiness.expect_model(model)
 
     def expect_pattern(self, pattern: str) -> None:
         """The same for a pattern of names."""
-        self._starting.add(pattern)
+        self._readiness.expect_pattern(pattern)
 
     @property
     def waiting_for(self) -> list[str]:
         """The models and patterns expected from the start that are not loaded yet."""
-        expected = (name for name, m in self._models.items() if m.alias is None and m.plan.current is None)
-        return [*expected, *sorted(self._starting)]
+        return self._readiness.waiting_for
 
     async def until_ready(self) -> None:
         """Returns once every expected model and pattern is loaded."""
-        self._check_ready()
-        await self._ready.wait()
+        await self._readiness.until_ready()
 
     def pattern_started(self, pattern: str) -> None:
         self._started.add(pattern)
-        self._starting.discard(pattern)
         self._send_all(PatternStarted(pattern))
-        self._check_ready()
-
-    def _check_ready(self) -> None:
-        if not self.waiting_for:
-            self._ready.set()
+        self._readiness.pattern_started(pattern)
 
     # -- models that come and go ---------------------------------------------------------------------------------------
 
@@ -149,7 +143,7 @@ class WorkerFleet:
         """Orders go to all workers at once."""
         self._models[model].plan = plan
         self._pump(model)
-        self._check_ready()
+        self._readiness.check()
 
     async def prepare(self, model: str, package: PlannedVersion) -> None:
         """Makes the version the model's candidate, and returns when all workers have proven it. Raises what the first

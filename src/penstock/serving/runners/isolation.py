@@ -97,11 +97,11 @@ def load_served(
     path: str | Path,
     options: LoadOptions,
     isolation: Isolation,
-    who: str = "",
+    label: str = "",
     timed: Timed = untimed,
     launched: Launched = _nobody,
 ) -> Loaded:
-    """Loads and proves the package in a directory, here or apart. `who` names it in the log, `launched` is given every
+    """Loads and proves the package in a directory, here or apart. `label` names it in the log, `launched` is given each
     process, once it has begun. Raises what load_path raises, and ModelProcessLost."""
     package = PackagedModel.open(path)
     if not runs_apart(package, options, isolation.mode):
@@ -111,7 +111,7 @@ def load_served(
         with timed("environment") if isolation.interpreter is not own_interpreter else nullcontext():
             interpreter = isolation.interpreter(package)
         with timed("load"):  # which verifies and proves there, too
-            return _load_apart(package, options, isolation, interpreter, who or package.path.name, held, launched)
+            return _load_apart(package, options, isolation, interpreter, label or package.path.name, held, launched)
     except BaseException:
         held.close()
         raise
@@ -127,7 +127,7 @@ def _load_apart(
     options: LoadOptions,
     isolation: Isolation,
     interpreter: InterpreterCommand,
-    who: str,
+    label: str,
     held: PackageHold,
     launched: Launched,
 ) -> IsolatedModel:
@@ -145,7 +145,7 @@ def _load_apart(
     )
 
     def say(line: str) -> None:
-        log.info("%s: %s", who, line)
+        log.info("%s: %s", label, line)
 
     def again(launched: Launched, digest: str = "") -> Started:
         # Gently where this one loads so; a process that takes another one's place is waited for.

@@ -1,4 +1,4 @@
-"""Where versions appear: what a source acts on, be it one process or a crew of them."""
+"""Where versions appear: what a source acts on, be it one process or a fleet of workers."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ A = TypeVar("A")
 
 
 def load_beside(serving: bool, load: Callable[[A], Loaded], what: A) -> Loaded:
-    """Loads in the calling thread, gently where requests are answered meanwhile. Raises what loading raises."""
+    """Loads in the calling thread, throttled where requests are answered meanwhile. Raises what loading raises."""
     with throttled(yielding=True) if serving else nullcontext():
         return load(what)
 
 
 def release(loaded: Loaded) -> None:
-    """Closes a model that answers nobody, gently and in a thread: a large one takes a while. Called on the loop."""
+    """Closes a model that answers no requests, throttled and in a thread: a large one takes a while. Called on the
+    loop."""
 
     def close() -> None:
         with throttled():
@@ -36,13 +37,13 @@ def release(loaded: Loaded) -> None:
 
 
 class PreparedVersion(Protocol):
-    """A version that is loaded and proven, and answers nobody yet."""
+    """A version that is loaded and proven, and does not answer yet."""
 
     @property
     def version(self) -> str: ...
 
     def drop(self) -> None:
-        """Releases it: it is wanted no more."""
+        """Releases it: it is no longer wanted."""
 
 
 P = TypeVar("P", bound=PreparedVersion)
@@ -53,7 +54,7 @@ Prepare: TypeAlias = Callable[[ModelVersion], Awaitable[P]]
 
 
 class StoppableLoads(Protocol):
-    """Loads that can be ended before they are through."""
+    """Loads that can be ended before they are complete."""
 
     def stop(self, *, for_good: bool = False) -> None:
         """Those that are under way; `for_good`, all that come as well."""
@@ -84,7 +85,7 @@ class SwapTarget(Protocol[P_in]):
         """Notes whether what answers may be another version than the registry names by now."""
 
     def note_failure(self, failure: LoadFailure | None) -> None:
-        """What keeps the wanted version from answering, for those who ask; None where nothing does."""
+        """What keeps the wanted version from answering, to be shown; None where nothing does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,7 @@ class LocalTarget:
 def in_a_thread(
     load: Callable[[ModelVersion], Loaded], serving: Callable[[], bool] = lambda: True
 ) -> Prepare[LoadedVersion]:
-    """Loads off the event loop; gently while this process answers requests, be it with other models."""
+    """Loads off the event loop; throttled while this process answers requests, be it with other models."""
 
     async def prepare(version: ModelVersion) -> LoadedVersion:
         return LoadedVersion(version.version, await asyncio.to_thread(load_beside, serving(), load, version))
