@@ -61,7 +61,7 @@ class World:
     def report(self, number: int, dropped: int) -> None:
         """A worker's metrics, by which it has dropped so many lines of its access log."""
         metrics = Metrics(process=False)
-        metrics.access_log_dropped.inc(dropped)
+        metrics.log_dropped.inc(dropped)
         self.says(number, WorkerMetrics(to_plain(metrics.collect())))
 
 
@@ -109,7 +109,7 @@ async def test_scrapes_share_one_collection_over_all_that_are_ready(world: World
     answers = [world.sent[1][1], world.sent[2][1]]
     assert all(isinstance(answer, AllMetrics) for answer in answers)
     assert [answer.id for answer in answers] == [7, 8]  # type: ignore[attr-defined]
-    assert 'penstock_access_log_dropped_total 5.0' in answers[0].text  # type: ignore[attr-defined]
+    assert "penstock_access_log_dropped_total 5.0" in answers[0].text  # type: ignore[attr-defined]
 
 
 async def test_one_that_ends_is_not_waited_for(world: World) -> None:

@@ -115,7 +115,7 @@ class Gateway:
         return next((s for s in served.versions if s.version == version), None)
 
     def admit(self, servable: Servable | None, timeout: float, declared: int = 0) -> None:
-        """The check before a body of `declared` bytes is read: whether a caller who waits for `timeout` seconds would
+        """The check before a body of `declared` bytes is read: whether a request that may take `timeout` seconds would
         be refused whatever the body is. Raises Overloaded."""
         if (limit := self.intake.refuses(declared)) is not None:
             raise self.overloaded(limit)

@@ -1,4 +1,4 @@
-"""What happens to served models, for whoever answers for them: a gateway, or the worker of a fleet."""
+"""What happens to served models, as reported to their owner: a gateway, or a worker of a fleet."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ModelEvents(Protocol):
 
 
 class IgnoredEvents:
-    """For a model that nobody answers for."""
+    """For a model without an owner."""
 
     def on_ready(self, model: str) -> None: ...
 

@@ -1,7 +1,7 @@
 """A channel between a supervisor and one of its workers: JSON in frames over a socket pair, each one a small message.
 
 A frame is its length in four bytes, big-endian, then `{"is": "Drain", …}` with the message's fields. Plain data: no
-message can make its reader run anything. Which messages there are is a Vocabulary, given by whoever makes the channel.
+message can make its reader run anything. Which messages there are is the Vocabulary that it is given.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ class Supervisor:
         finally:
             self._drain(0.0)
             for each in bound:
-                each.close()  # once the workers have closed it too, nobody can connect
+                each.close()  # once the workers have closed it too, no client can connect
             await self._pool.close((self._drain_delay or 0.0) + self._options.drain_timeout + _CLOSE_TIMEOUT)
             await self._close([starting, stopped])
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -93,7 +93,7 @@ class Supervisor:
         """Returns when every worker answers for every model."""
         await self._all_joined
         await self._sources.start()
-        await self._pool.metrics.ask(_START_REPORT_TIMEOUT)  # who reports has carried out what was sent before
+        await self._pool.metrics.ask(_START_REPORT_TIMEOUT)  # a worker that reports has carried out all before
         self._opened = True
         if waiting := self.fleet.waiting_for:
             say_if_waiting(url, waiting)

@@ -13,7 +13,7 @@ from penstock.serving.gateway import Gateway
 
 
 class WorkerServer(Server):
-    """A server that takes connections when it is told to, from a socket that it shares with other workers.
+    """A server that takes connections only once it may, from a socket that it shares with other workers.
 
     Ctrl-C reaches every process of a terminal; only the supervisor acts on it.
     """

@@ -54,7 +54,7 @@ class Isolation:
 
 @dataclass(frozen=True, slots=True)
 class IsolatedModel:
-    """A package proven in processes of its own, which answer nobody yet. `again` starts another such process."""
+    """A package proven in processes of its own, which do not answer yet. `again` starts another such process."""
 
     package: PackagedModel
     digest: str
@@ -89,7 +89,7 @@ class IsolatedModel:
 Loaded: TypeAlias = LoadedModel | IsolatedModel
 
 
-def _nobody(process: ModelProcessHandle) -> None:
+def _ignore(process: ModelProcessHandle) -> None:
     pass
 
 
@@ -99,7 +99,7 @@ def load_served(
     isolation: Isolation,
     label: str = "",
     timed: Timed = untimed,
-    launched: Launched = _nobody,
+    launched: Launched = _ignore,
 ) -> Loaded:
     """Loads and proves the package in a directory, here or apart. `label` names it in the log, `launched` is given each
     process, once it has begun. Raises what load_path raises, and ModelProcessLost."""
@@ -148,7 +148,7 @@ def _load_apart(
         log.info("%s: %s", label, line)
 
     def again(launched: Launched, digest: str = "") -> Started:
-        # Gently where this one loads so; a process that takes another one's place is waited for.
+        # Throttled where this thread is; a process that replaces another one is waited for.
         started = start(begin, interpreter, say, gently=is_throttled(), launched=launched)
         if digest and started.digest != digest:
             started.process.close()

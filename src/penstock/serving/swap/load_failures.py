@@ -1,4 +1,4 @@
-"""What a follower knows of versions that could not be served: when to try again, and what to tell whoever asks."""
+"""What a follower knows of versions that could not be served: when to try again, and what to show."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class LoadFailures:
         self._clock = clock
         self._chance = chance
         self._now = now
-        # The whole mutable state: the last failure as decisions need it, as it is shown (None once nobody needs to
-        # know), and the version that was given up while it answered.
+        # The whole mutable state: the last failure as decisions need it, as it is shown (None once it does not
+        # matter), and the version that was given up while it answered.
         self.last: FailedLoad | None = None
         self.shown: LoadFailure | None = None
         self._given_up: str | None = None
@@ -58,8 +58,8 @@ class LoadFailures:
             self.last = self._given_up = None
 
     def forget(self, wanted: str) -> bool:
-        """Nobody needs to know what is wrong with a version that is no longer wanted; its back-off is kept. Returns
-        whether something was forgotten."""
+        """What is wrong with a version that is no longer wanted is not shown; its back-off is kept. Returns whether
+        something was forgotten."""
         if self.shown is None or self.shown.version == wanted:
             return False
         self.shown = None
