@@ -61,6 +61,18 @@ class ServedModel:
         """Whether the version that answers here answers in every process of this server."""
         return self.current is not None and self.agreed in (ALONE, self.current.version)
 
+    def mark(self, *, stale: bool) -> None:
+        """Notes whether the registry may name another version by now."""
+        self.stale = stale
+
+    def note_failure(self, failure: LoadFailure | None) -> None:
+        """What keeps the wanted version from answering, to be shown; None where nothing does."""
+        self.failure = failure
+
+    def note_agreed(self, version: str | None) -> None:
+        """The version that all processes of this server serve; None while they differ, or it is not known."""
+        self.agreed = version
+
     def version_failed(self, version: str, reason: str) -> None:
         """Called by a servable that cannot serve any more."""
         self._events.on_failed(self.name, version, reason)

@@ -33,7 +33,7 @@ class WorkerModel:
         loads: StoppableLoads | None = None,
     ) -> None:
         self.served = served
-        served.agreed = None  # until the supervisor has heard from all workers
+        served.note_agreed(None)  # until the supervisor has heard from all workers
         self._load = load
         self._metrics = metrics
         self._serving = serving

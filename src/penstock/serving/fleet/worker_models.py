@@ -67,11 +67,11 @@ class WorkerModels:
             case CancelLoad(model):
                 self._models[model].cancel_load()
             case MarkStale(model, stale):
-                self._models[model].served.stale = stale
+                self._models[model].served.mark(stale=stale)
             case NoteFailure(model, failure):
-                self._models[model].served.failure = failure
+                self._models[model].served.note_failure(failure)
             case AllServe(model, version):
-                self._models[model].served.agreed = version
+                self._models[model].served.note_agreed(version)
             case AddModel(model, alias):
                 self.add(model, alias)
             case RemoveModel(model):

@@ -136,10 +136,10 @@ class LocalTarget:
         self._served.retire_previous()
 
     def mark(self, *, stale: bool) -> None:
-        self._served.stale = stale
+        self._served.mark(stale=stale)
 
     def note_failure(self, failure: LoadFailure | None) -> None:
-        self._served.failure = failure
+        self._served.note_failure(failure)
 
     def __repr__(self) -> str:
         return f"<LocalTarget {self._served!r}>"
