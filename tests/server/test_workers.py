@@ -103,7 +103,8 @@ async def test_versions_move_in_all_workers_at_once_without_a_failed_request(
     assert samples(metrics, "penstock_requests_total") == load.answered
     assert samples(metrics, "penstock_request_seconds_count", model="moving") == load.answered
     assert samples(metrics, "penstock_loads_total", model="moving", outcome="ok") == 2
-    assert samples(metrics, "penstock_loads_total", model="moving", outcome="failed") >= 1
+    failed = samples(metrics, "penstock_loads_total", model="moving", outcome="failed")
+    assert failed >= 1
     assert samples(metrics, "penstock_swaps_total", model="moving", kind="revert") == 3
     assert samples(metrics, "penstock_model_info", version="1", state="current", alias="production") == 1
     assert samples(metrics, "penstock_swap_failing", model="moving") == 1
@@ -111,7 +112,8 @@ async def test_versions_move_in_all_workers_at_once_without_a_failed_request(
         samples(metrics, "penstock_swap_seconds_count", model="moving") == samples(metrics, "penstock_swaps_total") - 1
     )
     steps = "penstock_load_stage_seconds_count"
-    assert samples(metrics, steps, stage="fetch", outcome="ok") == 3  # once for all, by the supervisor
+    fetches = samples(metrics, steps, stage="fetch", outcome="ok")
+    assert failed <= fetches - 2 <= failed + 1  # once a load, by the supervisor, for all; one may be under way
     assert samples(metrics, steps, stage="load", outcome="ok") >= 5  # versions 1 and 2 in both, 3 in one at least
     assert samples(metrics, steps, stage="prove", outcome="ok") == 4
     assert samples(metrics, steps, stage="prove", outcome="failed") >= 1

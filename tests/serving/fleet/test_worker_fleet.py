@@ -58,14 +58,14 @@ class World:
             self.orders[number] = []
             self.fleet.add_worker(number, self.orders[number].append)
 
-    def asked(self, number: int) -> str | None:
-        """What the worker was last asked to load, if that was its last order."""
+    def preparing(self, number: int) -> str | None:
+        """The version that the worker prepares, if that was its last order."""
         last = self.orders[number][-1:]
         return last[0].version if last and isinstance(last[0], PrepareVersion) else None
 
-    def told(self, number: int) -> tuple[str | None, str | None] | None:
-        tells = [order for order in self.orders[number] if isinstance(order, SetVersions)]
-        return (tells[-1].current, tells[-1].previous) if tells else None
+    def served(self, number: int) -> tuple[str | None, str | None] | None:
+        orders = [order for order in self.orders[number] if isinstance(order, SetVersions)]
+        return (orders[-1].current, orders[-1].previous) if orders else None
 
     def proven(self, number: int, version: int | str) -> None:
         self.fleet.on_event(number, VersionProven("m", str(version)))
@@ -82,9 +82,9 @@ class World:
         await settle()
         for _ in self.orders:  # one tries first
             for number in self.orders:
-                if self.asked(number) == str(version):
+                if self.preparing(number) == str(version):
                     self.proven(number, version)
-                    self.orders[number].append(SetVersions("m", *(self.told(number) or (None, None)), str(version)))
+                    self.orders[number].append(SetVersions("m", *(self.served(number) or (None, None)), str(version)))
         self.target.swap(await preparing)
 
 
@@ -100,16 +100,16 @@ async def test_the_first_version_is_loaded_by_all_at_once_and_answers_in_all_at_
     assert world.joins == [1, 2, 3]  # there is nothing yet that they could differ in
     preparing = world.prepare(1)
     await settle()
-    assert [world.asked(n) for n in (1, 2, 3)] == ["1", "1", "1"]
+    assert [world.preparing(n) for n in (1, 2, 3)] == ["1", "1", "1"]
     world.proven(1, 1)
     world.proven(3, 1)
     await settle()
     assert not preparing.done()
     world.proven(2, 1)
     prepared = await preparing
-    assert [world.told(n) for n in (1, 2, 3)] == [None, None, None]
+    assert [world.served(n) for n in (1, 2, 3)] == [None, None, None]
     world.target.swap(prepared)
-    assert [world.told(n) for n in (1, 2, 3)] == [("1", None)] * 3
+    assert [world.served(n) for n in (1, 2, 3)] == [("1", None)] * 3
     assert (world.target.current, world.target.previous) == ("1", None)
     assert world.metrics.registry.get_sample_value("penstock_swaps_total", {"model": "m", "kind": "load"}) == 1
 
@@ -119,13 +119,13 @@ async def test_a_later_version_is_tried_by_one_first(world: World) -> None:
     await world.serve(1)
     preparing = world.prepare(2)
     await settle()
-    assert [world.asked(n) for n in (1, 2, 3)] == ["2", None, None]
+    assert [world.preparing(n) for n in (1, 2, 3)] == ["2", None, None]
     world.proven(1, 2)
-    assert [world.asked(n) for n in (2, 3)] == ["2", "2"]
+    assert [world.preparing(n) for n in (2, 3)] == ["2", "2"]
     world.proven(2, 2)
     world.proven(3, 2)
     world.target.swap(await preparing)
-    assert [world.told(n) for n in (1, 2, 3)] == [("2", "1")] * 3
+    assert [world.served(n) for n in (1, 2, 3)] == [("2", "1")] * 3
 
 
 async def test_one_that_fails_stops_it_for_all(world: World) -> None:
@@ -137,12 +137,12 @@ async def test_one_that_fails_stops_it_for_all(world: World) -> None:
     world.failed(2, 2)
     with pytest.raises(ProofFailed, match="worker 2 says no"):
         await preparing
-    assert [world.told(n) for n in (1, 2)] == [("1", None)] * 2
+    assert [world.served(n) for n in (1, 2)] == [("1", None)] * 2
     assert world.orders[1][-1] == SetVersions("m", "1", None, None)  # which drops the one that was proven
     assert world.target.current == "1"
     again = world.prepare(2)
     await settle()
-    assert world.asked(1) == "2"
+    assert world.preparing(1) == "2"
     for number in (1, 2):
         world.proven(number, 2)
     await again
@@ -156,10 +156,10 @@ async def test_a_package_that_kills_takes_one_with_it(world: World) -> None:
     assert world.fleet.remove_worker(1, "was killed by signal 9 (SIGKILL)")
     with pytest.raises(WorkerLost, match=r"Worker 1 was killed by signal 9 .* while it loaded version 2 of m"):
         await preparing
-    assert world.asked(2) is None
+    assert world.preparing(2) is None
     assert world.fleet.joined == [2]
     world.arrive(1)
-    assert world.asked(1) == "1"  # and not the one that killed it
+    assert world.preparing(1) == "1"  # and not the one that killed it
     world.proven(1, 1)
     assert world.fleet.joined == [1, 2]
 
@@ -171,18 +171,18 @@ async def test_a_package_that_killed_is_tried_again_when_all_are_back(world: Wor
     for version in (3, 4):
         preparing = world.prepare(2)
         await settle()
-        (victim,) = [number for number in (1, 2) if world.asked(number) == "2"]
+        (victim,) = [number for number in (1, 2) if world.preparing(number) == "2"]
         world.fleet.remove_worker(victim, "was killed")
         del world.orders[victim]
         with pytest.raises(WorkerLost, match="was killed"):
             await preparing
         with pytest.raises(WorkerLost, match="tried again when all serve"):
             await world.prepare(2)
-        assert world.asked(3 - victim) is None
+        assert world.preparing(3 - victim) is None
         await world.serve(version)  # others go on
         world.arrive(victim)
         for _ in range(2):
-            world.proven(victim, world.asked(victim) or "")
+            world.proven(victim, world.preparing(victim) or "")
         assert world.fleet.joined == [1, 2]
     again = world.prepare(2)
     await settle()
@@ -200,7 +200,7 @@ async def test_one_that_dies_of_something_else_holds_nothing_up(world: World) ->
     world.proven(2, 2)
     assert not world.fleet.remove_worker(2, "ended")
     world.target.swap(await preparing)
-    assert world.told(1) == ("2", "1")
+    assert world.served(1) == ("2", "1")
 
 
 async def test_the_rest_of_a_wait_ends_when_the_last_missing_one_leaves(world: World) -> None:
@@ -221,12 +221,12 @@ async def test_a_worker_that_comes_back_answers_once_it_does_what_the_others_do(
     await world.serve(2)
     world.fleet.remove_worker(2, "ended")
     world.arrive(2)
-    assert world.asked(2) == "2"
+    assert world.preparing(2) == "2"
     world.proven(2, 2)
-    assert world.asked(2) == "1"
+    assert world.preparing(2) == "1"
     assert world.fleet.joined == [1]
     world.proven(2, 1)
-    assert world.told(2) == ("2", "1")
+    assert world.served(2) == ("2", "1")
     assert world.fleet.joined == [1, 2]
     assert world.joins == [1, 2, 2]
 
@@ -244,10 +244,10 @@ async def test_one_that_catches_up_is_not_waited_for(world: World) -> None:
     world.proven(2, 1)  # at this moment: it knows what answers, and not what will
     assert world.fleet.joined == [1]
     world.target.swap(prepared)
-    assert world.told(1) == ("2", "1")
-    assert world.asked(2) == "2"
+    assert world.served(1) == ("2", "1")
+    assert world.preparing(2) == "2"
     world.proven(2, 2)
-    assert world.told(2) == ("2", "1")
+    assert world.served(2) == ("2", "1")
     assert world.fleet.joined == [1, 2]
 
 
@@ -273,7 +273,7 @@ async def test_a_warm_version_that_cannot_be_loaded_again_goes_everywhere(
     with caplog.at_level(logging.WARNING):
         world.failed(2, 1)
     assert "version 1 cannot be kept warm any more" in caplog.text
-    assert [world.told(n) for n in (1, 2)] == [("2", None)] * 2
+    assert [world.served(n) for n in (1, 2)] == [("2", None)] * 2
     assert world.fleet.joined == [1, 2]
     assert world.target.previous is None
 
@@ -288,7 +288,7 @@ async def test_a_roll_back_to_the_warm_version_is_one_message(world: World) -> N
         n: [SetVersions("m", "1", "2", None)] for n in (1, 2)
     }
     world.target.retire_previous()
-    assert [world.told(n) for n in (1, 2)] == [("1", None)] * 2
+    assert [world.served(n) for n in (1, 2)] == [("1", None)] * 2
 
 
 async def test_a_roll_back_does_not_wait_for_a_load(world: World) -> None:
@@ -297,9 +297,9 @@ async def test_a_roll_back_does_not_wait_for_a_load(world: World) -> None:
     await world.serve(2)
     preparing = world.prepare(3)
     await settle()
-    assert world.asked(1) == "3"
+    assert world.preparing(1) == "3"
     world.target.revert()
-    assert [world.told(n) for n in (1, 2)] == [("1", "2")] * 2
+    assert [world.served(n) for n in (1, 2)] == [("1", "2")] * 2
     world.proven(1, 3)
     world.proven(2, 3)
     (await preparing).drop()  # superseded
@@ -317,7 +317,7 @@ async def test_a_late_answer_for_a_version_that_was_given_up_drops_it(world: Wor
         await preparing
     other = world.prepare(3)
     await settle()
-    assert world.asked(1) == "3"
+    assert world.preparing(1) == "3"
     world.failed(1, 3)
     with pytest.raises(ProofFailed):
         await other
@@ -337,15 +337,15 @@ async def test_another_version_does_not_wait_for_one_that_loads(world: World) ->
     assert CancelLoad("m") not in world.orders[2]  # it was not asked yet
     other = world.prepare(3)
     await settle()
-    assert world.asked(1) is None  # one load at a time
-    assert world.asked(2) == "3"
+    assert world.preparing(1) is None  # one load at a time
+    assert world.preparing(2) == "3"
     world.failed(1, 2)  # the load has ended
-    assert world.asked(1) is None  # another one tries first
+    assert world.preparing(1) is None  # another one tries first
     world.proven(2, 3)
-    assert world.asked(1) == "3"
+    assert world.preparing(1) == "3"
     world.proven(1, 3)
     world.target.swap(await other)
-    assert [world.told(n) for n in (1, 2)] == [("3", "1")] * 2
+    assert [world.served(n) for n in (1, 2)] == [("3", "1")] * 2
     world.target.stop()  # nothing loads: no harm
     assert world.target.current == "3"
 
@@ -362,7 +362,7 @@ async def test_closing_ends_the_wait(world: World) -> None:
 @given(st.lists(st.tuples(st.sampled_from(["arrive", "leave", "prove", "fail", "promote", "revert", "retire"]),
                           st.integers(1, 3)), max_size=60))  # fmt: skip
 def test_workers_that_answer_never_differ(events: list[tuple[str, int]]) -> None:
-    """Whatever happens in whatever order, every worker that answers requests was told the same, which is the plan."""
+    """Whatever happens in whatever order, every worker that answers requests serves the same, which is the plan."""
 
     async def play() -> None:
         world = World(3)
@@ -399,7 +399,7 @@ def test_workers_that_answer_never_differ(events: list[tuple[str, int]]) -> None
                 preparing = None
             plan = world.fleet.plan("m")
             for joined in world.fleet.joined:
-                assert (world.told(joined) or (None, None)) == plan.served
+                assert (world.served(joined) or (None, None)) == plan.served
                 assert set(plan.served) - {None} <= world.fleet._members[joined].held["m"].proven
         world.fleet.close()
         if preparing is not None:
@@ -430,10 +430,10 @@ async def test_a_version_that_crashes_in_one_worker_is_reported_and_goes_back_in
     world.arrive(1, 2)
     await world.serve(1)
     await world.serve(2)
-    assert (world.told(1), world.told(2)) == (("2", "1"), ("2", "1"))
+    assert (world.served(1), world.served(2)) == (("2", "1"), ("2", "1"))
     world.fleet.on_event(1, VersionCrashed("m", "2", "ended with code 3"))
     assert world.crashes == [("m", "2", "ended with code 3")]
     world.target.revert()
     world.target.retire_previous()
-    assert (world.told(1), world.told(2)) == (("1", None), ("1", None))
+    assert (world.served(1), world.served(2)) == (("1", None), ("1", None))
     assert world.unfits == []

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from penstock.errors import ModelProcessLost, PredictError
+from penstock.machine import restart_policy
 from penstock.metrics import Metrics
 from penstock.payload import Tensors
-from penstock.serving.fleet import restarts
 from serving import faulty_model as faulty
 from serving.apart import FINE, answer, apart, faulty_package
 from serving.fakes import until
@@ -30,7 +30,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def forgiving(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every crash counts as the first one, after which a process starts again at once."""
-    monkeypatch.setattr(restarts, "FORGIVEN_AFTER", 0.0)
+    monkeypatch.setattr(restart_policy, "FORGIVEN_AFTER", 0.0)
 
 
 def gone(pid: int) -> bool:
