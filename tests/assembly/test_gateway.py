@@ -25,7 +25,7 @@ from penstock.assembly.gateway import (
     registry_of,
     serving_options_of,
 )
-from penstock.assembly.workers import _told
+from penstock.assembly.workers import _worker_model
 from penstock.config import ServerSettings, Settings, load_settings, per_model_settings
 from penstock.errors import CodeNotTrusted, FlavorUnknown
 from penstock.loading import LoadOptions
@@ -124,7 +124,10 @@ async def test_in_a_worker_each_model_is_loaded_by_its_own_settings(
 ) -> None:
     settings = ServerSettings(workers=2, own={"a": {"trust_code": True, "threads": 3, "timeout": 7.0}})
     metrics = Metrics(process=False)
-    models = {name: _told(ServedModel(name, metrics), settings.of(name), metrics, lambda: False) for name in ("a", "b")}
+    models = {
+        name: _worker_model(ServedModel(name, metrics), settings.of(name), metrics, lambda: False)
+        for name in ("a", "b")
+    }
     loads: dict[str, LoadOptions] = {}
 
     def load_served(

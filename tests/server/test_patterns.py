@@ -83,7 +83,7 @@ async def test_models_come_and_go_while_it_runs(
         await becomes(client, "team-new", 200, server)
         assert (await client.get("/readyz")).json()["ready"]
     assert "Traceback" not in server.stderr
-    assert "starts again" not in server.stderr
+    assert "restarting" not in server.stderr
     server.signal()
     assert await asyncio.to_thread(server.wait_exit) == 0
 

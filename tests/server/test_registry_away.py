@@ -95,7 +95,7 @@ async def test_postgresql_is_restarted_under_load(
     await load.until_answered_by("1")
     await asyncio.to_thread(postgres.stop)
     try:
-        await until(lambda: "the registry names no version, version 1 goes on answering" in server.stderr, seconds=30)
+        await until(lambda: "the registry names no version; still serving version 1" in server.stderr, seconds=30)
         while samples(await metrics_of(server), "penstock_registry_errors_total", model="moving") < 3:
             await load.until_answered_by("1")
     finally:
@@ -131,9 +131,9 @@ async def test_the_registry_is_away_at_the_start(
         waited_for = "moving" if model == "moving" else "models:/mov*@production"
         assert server.stderr.count(f"not ready yet: waiting for '{waited_for}'.") == 1
         assert server.unread == []
-        said = "the registry names no version, nothing is served yet"
+        said = "the registry names no version; nothing is served yet"
         if model == "mov*":
-            said = "the registry does not say which models there are"
+            said = "the registry does not list its models"
         await until(lambda: said in server.stderr, seconds=30)
     finally:
         await asyncio.to_thread(postgres.start)
@@ -151,7 +151,7 @@ async def test_the_registry_is_away_at_the_start(
         await load.until_answered_by("1")
         await load.stop()
         assert samples(await metrics_of(server), "penstock_registry_stale", model="moving") == 1
-        assert server.stderr.count("the registry cannot be asked; version 1, which it named on ") == 1
+        assert server.stderr.count("the registry cannot be queried; serving version 1, which it named on ") == 1
     finally:
         await asyncio.to_thread(postgres.start)
     await eventually(server, version="1", stale=False)

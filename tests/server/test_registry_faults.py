@@ -49,18 +49,18 @@ async def test_packages_in_a_bucket_that_are_damaged_deleted_and_mended(
 
         s3.pipe_file(graph(packages[1]), (packages[1].path / "model.onnx").read_bytes()[:-7])
         registry.promote("moving", "2", by="ann")
-        said = "version 2 cannot be served, version 1 goes on answering"
+        said = "version 2 cannot be served; still serving version 1"
         await until(lambda: f"{said}. {graph(packages[1])} is not as it was sealed" in server.stderr, seconds=30)
         open_store(f"{bucket}/models").put(packages[1], f"moving/{packages[1].digest}")
         await load.until_answered_by("2", seconds=40)  # tried again by itself
 
         s3.rm_file(graph(packages[2]))
         registry.promote("moving", "3", by="ann")
-        said = "version 3 cannot be served, version 2 goes on answering. The package is gone: there is nothing at"
+        said = "version 3 cannot be served; still serving version 2. The package is gone: there is nothing at"
         await until(lambda: said in server.stderr, seconds=30)
         registry.remove_alias("moving", "production", by="ann")
         withdraw(registry, "moving")  # all of it, under the gateway's feet
-        await until(lambda: "the registry names no version, version 2 goes on answering" in server.stderr, seconds=30)
+        await until(lambda: "the registry names no version; still serving version 2" in server.stderr, seconds=30)
         await load.until_answered_by("2")
         await load.stop()
         metrics = await metrics_of(server)
@@ -119,7 +119,7 @@ async def test_a_registry_that_hangs_or_talks_nonsense_disturbs_nobody(
         await asyncio.sleep(0.05)
     replay.rules.clear()
     await until(lambda: "the registry names a version again" in server.stderr, seconds=30)
-    assert server.stderr.count("the registry names no version, version 1 goes on answering") == 1  # for all of them
+    assert server.stderr.count("the registry names no version; still serving version 1") == 1  # for all of them
     assert "Traceback" not in server.stderr
 
 

@@ -15,10 +15,12 @@ import pytest
 from penstock.errors import WorkerLost
 from penstock.http.run import RunOptions, bind
 from penstock.http.workers.accepting import ConnectionCounts
+from penstock.http.workers.channel import Channel
+from penstock.http.workers.messages import StartWorker
 from penstock.http.workers.start_process import start_process
 from penstock.metrics import Metrics
-from penstock.server.workers.messages import Channel, StartWorker
 from penstock.server.workers.supervisor import Supervisor
+from penstock.server.workers.vocabulary import VOCABULARY
 from server.conftest import Launch, samples
 from server.test_swap import metrics_of
 from server.test_workers import alive, all_serve, workers_of
@@ -30,35 +32,40 @@ async def test_a_worker_that_hangs_is_noticed_and_replaced(launch: Launch, ident
     victim, other = workers_of(server)
     os.kill(victim, signal.SIGSTOP)
     async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
-        while "gives no sign of life, and is killed." not in server.stderr:  # meanwhile the other one answers
+        while "sends no heartbeat; killing it." not in server.stderr:  # meanwhile the other one answers
             answer = await client.post("/invocations", json={"inputs": [[1, 2, 3]]}, headers={"connection": "close"})
             assert answer.status_code == 200
-            assert alive(victim) or "no sign of life" in server.stderr
+            assert alive(victim) or "sends no heartbeat" in server.stderr
             await asyncio.sleep(0.05)
     await until(lambda: not alive(victim), seconds=30)
     await all_serve(server)
     assert other in workers_of(server)
     assert victim not in workers_of(server)
-    assert server.stderr.count("no sign of life") == 1
+    assert server.stderr.count("sends no heartbeat") == 1
     assert samples(await metrics_of(server), "penstock_worker_restarts_total") == 1
 
 
 async def test_a_worker_that_hangs_in_its_start_ends_the_start(tmp_path: Path) -> None:
-    """A real process that never says a word, as an interpreter on a file system that hangs."""
+    """A real process that never sends a message, as an interpreter on a file system that hangs."""
     file, command = tmp_path / "counts", [sys.executable, "-c", "import time; time.sleep(600)"]
     file.touch()
     started: list[int] = []
 
     async def launch() -> tuple[asyncio.subprocess.Process, Channel]:
-        process, channel = await start_process(command, {}, [])
+        process, channel = await start_process(command, {}, [], VOCABULARY)
         started.append(process.pid)
         return process, channel
 
     with file.open("r+b") as counts, closing(bind("127.0.0.1", 0)) as bound:
         supervisor = Supervisor(
-            launch, [StartWorker(1, {}, [])], Metrics(process=False), ConnectionCounts.prepare(counts.fileno(), 1),
-            RunOptions(), worker_timeout=0.1, start_timeout=0.5,
-        )  # fmt: skip
+            launch,
+            [StartWorker(1, {}, [])],
+            Metrics(process=False),
+            ConnectionCounts.prepare(counts.fileno(), 1),
+            RunOptions(),
+            worker_timeout=0.1,
+            start_timeout=0.5,
+        )
         with pytest.raises(WorkerLost, match=r"Worker 1 was killed .* before it could serve"):
             await asyncio.wait_for(supervisor.run([], [bound], lambda url: None), 60)
     assert len(started) == 1

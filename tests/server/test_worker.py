@@ -10,15 +10,27 @@ from typing import Any
 import pytest
 
 from penstock.errors import WorkerLost
+from penstock.http.workers.channel import Channel
+from penstock.http.workers.messages import (
+    AllMetrics,
+    CollectMetrics,
+    Heartbeat,
+    Scrape,
+    WorkerCount,
+    WorkerMetrics,
+    WorkerStarted,
+)
 from penstock.metrics import Metrics
-from penstock.server.workers.messages import Channel, Collect, Company, Exposition, Numbers, Scrape, WorkerStarted
+from penstock.server.workers.all_metrics import AllWorkersMetrics
+from penstock.server.workers.vocabulary import VOCABULARY
 from penstock.server.workers.worker import Worker
+from penstock.serving.fleet.worker_models import WorkerModels
 from penstock.serving.gateway import Gateway
 from serving.fakes import until
 
 
 class FakeServer:
-    """What a worker's server is told."""
+    """A worker's server that remembers its drains."""
 
     def __init__(self) -> None:
         self.drained: list[float] = []
@@ -30,19 +42,21 @@ class FakeServer:
 class World:
     def __init__(self, near: Channel, supervisor: Channel) -> None:
         self.supervisor = supervisor
-        self.gateway = Gateway([], Metrics(process=False))
+        all_metrics = AllWorkersMetrics(near.send)
+        self.gateway = Gateway([], Metrics(process=False), exposition=all_metrics)
         self.server = FakeServer()
-        self.worker = Worker(near, self.gateway, self.server, {}, lambda name, alias: None)  # type: ignore[arg-type, return-value]
-        self.following = asyncio.create_task(self.worker.follow_orders())
+        models = WorkerModels(self.gateway, lambda name, alias, events: None, near.send)  # type: ignore[arg-type, return-value]
+        self.worker = Worker(near, self.gateway, self.server, models, all_metrics)  # type: ignore[arg-type]
+        self.running = asyncio.create_task(self.worker.run())
 
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
-    made = World(*await asyncio.gather(*map(Channel.over, socket.socketpair())))
+    made = World(*await asyncio.gather(*(Channel.over(end, VOCABULARY) for end in socket.socketpair())))
     assert await made.supervisor.receive() == WorkerStarted()
     yield made
     await made.supervisor.close()
-    await asyncio.wait_for(made.following, 30)
+    await asyncio.wait_for(made.running, 30)
     await made.worker.close()
 
 
@@ -51,24 +65,29 @@ async def test_a_scrape_is_answered_by_the_supervisor(world: World) -> None:
     asked: list[Any] = [await world.supervisor.receive() for _ in scrapes]
     assert [type(message) for message in asked] == [Scrape, Scrape]
     for message in reversed(asked):
-        world.supervisor.send(Exposition(message.id, f"answer {message.id}"))
-    world.supervisor.send(Exposition(99, "for nobody"))
+        world.supervisor.send(AllMetrics(message.id, f"answer {message.id}"))
+    world.supervisor.send(AllMetrics(99, "for nobody"))
     assert await asyncio.gather(*scrapes) == [f"answer {message.id}".encode() for message in asked]
 
 
 async def test_without_an_answer_there_are_no_metrics(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("penstock.server.workers.worker._SCRAPE_TIMEOUT", 0.01)
+    monkeypatch.setattr("penstock.server.workers.all_metrics._SCRAPE_TIMEOUT", 0.01)
     with pytest.raises(WorkerLost, match="does not answer"):
         await world.gateway.exposition()
 
 
-async def test_it_tells_its_own_numbers_and_knows_its_company(world: World) -> None:
-    world.supervisor.send(Company(1, 2))
-    world.supervisor.send(Collect())
-    numbers = await world.supervisor.receive()
-    assert isinstance(numbers, Numbers)
-    assert "penstock_ready" in {name for name, *_ in numbers.families}
-    assert world.gateway.company == (1, 2)
+async def test_it_reports_its_own_metrics_and_knows_how_many_workers_serve(world: World) -> None:
+    world.supervisor.send(WorkerCount(1, 2))
+    world.supervisor.send(CollectMetrics())
+    report = await world.supervisor.receive()
+    assert isinstance(report, WorkerMetrics)
+    assert "penstock_ready" in {name for name, *_ in report.families}
+    assert world.gateway.worker_count == (1, 2)
+
+
+async def test_it_answers_a_heartbeat(world: World) -> None:
+    world.supervisor.send(Heartbeat())
+    assert await world.supervisor.receive() == Heartbeat()
 
 
 async def test_it_goes_when_the_supervisor_is_gone(world: World, caplog: pytest.LogCaptureFixture) -> None:

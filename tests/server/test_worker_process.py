@@ -1,4 +1,4 @@
-"""One worker's place: who is started again, who is not, and who is not listened to."""
+"""One worker process after the other: started again when it ends, killed when it hangs, drained when it is stopped."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from penstock.http.workers.channel import Channel, WorkerMessage
+from penstock.http.workers.messages import Drain, Heartbeat, StartWorker, WorkerMetrics, WorkerStarted
 from penstock.http.workers.worker_process import WorkerProcess
-from penstock.server.workers.messages import Beat, Channel, Drain, Message, Numbers, StartWorker, WorkerStarted
+from penstock.server.workers.vocabulary import VOCABULARY
 from serving.fakes import settle, until
 
 
@@ -40,43 +42,43 @@ class FakeProcess:
 
 
 class World:
-    """A slot and what it told its owner."""
+    """A worker process and what it reported."""
 
     def __init__(self) -> None:
         self.processes: list[FakeProcess] = []
-        self.heard: list[Message] = []
+        self.messages: list[WorkerMessage] = []
         self.ends: list[str] = []
         self.restarts = 0
         self.states: list[str] = []
         self.cannot_start = 0
-        self.breaks_on: type[Message] | None = None
-        self.slot = WorkerProcess(1, self.launch, StartWorker(1, {}, []), self, clock=lambda: 0.0, chance=lambda: 0.0)  # type: ignore[arg-type]
-        self.keeping = asyncio.create_task(self.slot.keep())
+        self.breaks_on: type[WorkerMessage] | None = None
+        self.worker = WorkerProcess(1, self.launch, StartWorker(1, {}, []), self, clock=lambda: 0.0, chance=lambda: 0.0)  # type: ignore[arg-type]
+        self.keeping = asyncio.create_task(self.worker.keep_running())
 
     async def launch(self) -> Any:
         if self.cannot_start:
             self.cannot_start -= 1
             raise OSError(11, "Resource temporarily unavailable")
-        near, far = await asyncio.gather(*map(Channel.over, socket.socketpair()))
+        near, far = await asyncio.gather(*(Channel.over(end, VOCABULARY) for end in socket.socketpair()))
         self.processes.append(FakeProcess(far))
         return self.processes[-1], near
 
-    def said(self, slot: WorkerProcess, message: Message) -> None:
+    def on_message(self, worker: WorkerProcess, message: WorkerMessage) -> None:
         if self.breaks_on is not None and isinstance(message, self.breaks_on):
             raise RuntimeError("a bug")
-        self.heard.append(message)
+        self.messages.append(message)
         if isinstance(message, WorkerStarted):
-            slot.up = True
+            worker.ready = True
 
-    def ended(self, slot: WorkerProcess, how: str) -> None:
+    def on_ended(self, worker: WorkerProcess, how: str) -> None:
         self.ends.append(how)
 
-    def restarting(self, slot: WorkerProcess) -> None:
+    def on_restart(self, worker: WorkerProcess) -> None:
         self.restarts += 1
 
-    def changed(self) -> None:
-        if hasattr(self, "slot"):
-            self.states.append(self.slot.state)
+    def on_state_change(self) -> None:
+        if hasattr(self, "worker"):
+            self.states.append(self.worker.state)
 
     async def started(self, count: int = 1) -> FakeProcess:
         await until(lambda: len(self.processes) == count)
@@ -84,7 +86,7 @@ class World:
         return self.processes[-1]
 
     async def close(self) -> None:
-        self.slot.stop(None)
+        self.worker.stop(None)
         for process in self.processes:
             process.end(process.returncode or 0)
             await process.far.close()
@@ -101,16 +103,16 @@ async def world() -> AsyncIterator[World]:
 async def test_one_that_ends_is_followed_by_another(world: World) -> None:
     process = await world.started()
     process.far.send(WorkerStarted())
-    await until(lambda: world.heard)
-    world.slot.serves()
-    process.far.send(Numbers([]))  # its last word
+    await until(lambda: world.messages)
+    world.worker.set_serving()
+    process.far.send(WorkerMetrics([]))  # its last message
     process.end(-11)
     await world.started(2)
     assert world.ends == ["was killed by signal 11 (SIGSEGV)"]
-    assert world.heard == [WorkerStarted(), Numbers([])]
+    assert world.messages == [WorkerStarted(), WorkerMetrics([])]
     assert world.restarts == 1
     assert world.states == ["starting", "serving", "waiting", "starting"]
-    assert not world.slot.up
+    assert not world.worker.ready
 
 
 async def test_what_cannot_be_started_is_tried_again(world: World, caplog: pytest.LogCaptureFixture) -> None:
@@ -120,14 +122,14 @@ async def test_what_cannot_be_started_is_tried_again(world: World, caplog: pytes
         process.end(1)
         await world.started(2)
     assert world.ends == ["ended with code 1", "could not be started (Resource temporarily unavailable)"]
-    assert "could not be started (Resource temporarily unavailable), crash 2 in a row; it starts again in 0.5 s" in (
+    assert "could not be started (Resource temporarily unavailable), crash 2 in a row; restarting it in 0.5 s" in (
         caplog.text
     )
 
 
 @pytest.mark.parametrize("garbage", [True, False])
-async def test_one_that_nobody_listens_to_is_started_anew(world: World, garbage: bool) -> None:
-    """Be it that it talks rubbish, or that what it said met a mistake of ours."""
+async def test_one_whose_messages_cannot_be_handled_is_started_anew(world: World, garbage: bool) -> None:
+    """Be it that they are garbage, or that handling one raises."""
     process = await world.started()
     world.breaks_on = None if garbage else WorkerStarted
     process.far.send(WorkerStarted())
@@ -140,7 +142,7 @@ async def test_one_that_nobody_listens_to_is_started_anew(world: World, garbage:
 async def test_a_process_that_closes_its_channel_and_stays_is_killed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("penstock.http.workers.worker_process._LINGER", 0.01)
+    monkeypatch.setattr("penstock.http.workers.worker_process._END_TIMEOUT", 0.01)
     process = await world.started()
     await process.far.close()
     await world.started(2)
@@ -150,8 +152,8 @@ async def test_a_process_that_closes_its_channel_and_stays_is_killed(
 async def test_stopping_drains_and_starts_no_other(world: World) -> None:
     process = await world.started()
     process.far.send(WorkerStarted())
-    await until(lambda: world.heard)
-    world.slot.stop(2.5)
+    await until(lambda: world.messages)
+    world.worker.stop(2.5)
     assert await process.far.receive() == Drain(2.5)
     process.end(0)
     await asyncio.wait_for(world.keeping, 30)
@@ -160,7 +162,7 @@ async def test_stopping_drains_and_starts_no_other(world: World) -> None:
 
 async def test_stopping_one_that_has_not_begun_ends_it(world: World) -> None:
     await world.started()
-    world.slot.stop(2.5)
+    world.worker.stop(2.5)
     await asyncio.wait_for(world.keeping, 30)
     assert world.ends == ["was killed by signal 9 (SIGKILL)"]
 
@@ -169,7 +171,7 @@ async def test_stopping_does_not_wait_for_a_restart(world: World) -> None:
     for count in (1, 2):
         (await world.started(count)).end(1)
     await until(lambda: world.states.count("waiting") == 2)  # for half a second
-    world.slot.stop(0)
+    world.worker.stop(0)
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(asyncio.shield(world.keeping), 0.3)
     assert world.keeping.done()
@@ -177,32 +179,34 @@ async def test_stopping_does_not_wait_for_a_restart(world: World) -> None:
     assert world.restarts == 1
 
 
-async def test_one_that_gives_no_sign_of_life_is_killed(world: World) -> None:
+async def test_one_that_sends_no_heartbeat_is_killed(world: World) -> None:
     process = await world.started()
     for _ in range(10):
-        world.slot.beat(2, 20)  # it is on its way, and has more patience
+        world.worker.check_heartbeat(2, 20)  # it is starting, and may take longer
     process.far.send(WorkerStarted())
-    await until(lambda: world.heard)
-    world.slot.beat(2, 20)
-    world.slot.beat(2, 20)
-    assert [await process.far.receive(), await process.far.receive()] == [Beat(), Beat()]
-    process.far.send(Beat())  # one answer is enough
-    await until(lambda: len(world.heard) == 2)
-    world.slot.beat(2, 20)
-    world.slot.beat(2, 20)
+    await until(lambda: world.messages)
+    world.worker.check_heartbeat(2, 20)
+    world.worker.check_heartbeat(2, 20)
+    assert [await process.far.receive(), await process.far.receive()] == [Heartbeat(), Heartbeat()]
+    process.far.send(Heartbeat())  # one answer is enough
+    await until(lambda: len(world.messages) == 2)
+    world.worker.check_heartbeat(2, 20)
+    world.worker.check_heartbeat(2, 20)
     assert process.returncode is None
-    world.slot.beat(2, 20)
+    world.worker.check_heartbeat(2, 20)
     assert process.returncode == -9
 
 
-async def test_one_that_hangs_before_its_first_word_is_killed(world: World, caplog: pytest.LogCaptureFixture) -> None:
+async def test_one_that_hangs_before_its_first_message_is_killed(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     process = await world.started()
     for _ in range(3):
-        world.slot.beat(1, 3)
+        world.worker.check_heartbeat(1, 3)
     assert process.returncode is None
-    world.slot.beat(1, 3)
+    world.worker.check_heartbeat(1, 3)
     assert process.returncode == -9
-    assert "Worker 1 gives no sign of life since its start, and is killed." in caplog.messages
+    assert "Worker 1 sends no heartbeat since its start; killing it." in caplog.messages
     process = await world.started(2)
-    world.slot.beat(1, 3)  # the next one begins anew
+    world.worker.check_heartbeat(1, 3)  # the next one begins anew
     assert process.returncode is None

@@ -53,8 +53,8 @@ def sockets_of(process: int) -> int:
 
 
 def moves(server: ServerProcess, worker: int, version: str) -> int:
-    """How often this worker said that it answers with this version from now on."""
-    return len(re.findall(rf"\[worker {worker}\] moving: version {version} \(\w+\) answers now", server.stderr))
+    """How often this worker has begun to serve this version."""
+    return len(re.findall(rf"\[worker {worker}\] moving: now serving version {version} \(\w+\)", server.stderr))
 
 
 async def ready_of(server: ServerProcess) -> dict[str, Any]:
@@ -103,7 +103,8 @@ async def test_versions_move_in_all_workers_at_once_without_a_failed_request(
     assert samples(metrics, "penstock_requests_total") == load.answered
     assert samples(metrics, "penstock_request_seconds_count", model="moving") == load.answered
     assert samples(metrics, "penstock_loads_total", model="moving", outcome="ok") == 2
-    assert samples(metrics, "penstock_loads_total", model="moving", outcome="failed") >= 1
+    failed = samples(metrics, "penstock_loads_total", model="moving", outcome="failed")
+    assert failed >= 1
     assert samples(metrics, "penstock_swaps_total", model="moving", kind="revert") == 3
     assert samples(metrics, "penstock_model_info", version="1", state="current", alias="production") == 1
     assert samples(metrics, "penstock_swap_failing", model="moving") == 1
@@ -111,7 +112,8 @@ async def test_versions_move_in_all_workers_at_once_without_a_failed_request(
         samples(metrics, "penstock_swap_seconds_count", model="moving") == samples(metrics, "penstock_swaps_total") - 1
     )
     steps = "penstock_load_stage_seconds_count"
-    assert samples(metrics, steps, stage="fetch", outcome="ok") == 3  # once for all, by the supervisor
+    fetches = samples(metrics, steps, stage="fetch", outcome="ok")
+    assert failed <= fetches - 2 <= failed + 1  # once a load, by the supervisor, for all; one may be under way
     assert samples(metrics, steps, stage="load", outcome="ok") >= 5  # versions 1 and 2 in both, 3 in one at least
     assert samples(metrics, steps, stage="prove", outcome="ok") == 4
     assert samples(metrics, steps, stage="prove", outcome="failed") >= 1
@@ -158,7 +160,7 @@ async def test_a_worker_killed_under_load_loses_its_own_requests_and_comes_back(
     before = await metrics_of(server)
     victim, other = workers_of(server)
     os.kill(victim, signal.SIGKILL)
-    await until(lambda: "was killed by signal 9 (SIGKILL); it starts again at once" in server.stderr, seconds=30)
+    await until(lambda: "was killed by signal 9 (SIGKILL); restarting it at once" in server.stderr, seconds=30)
     await all_serve(server)
     assert 1 <= broken <= 8  # those that it held, once each
     assert other in workers_of(server)
@@ -248,7 +250,7 @@ async def test_a_crash_loop_is_slowed_down_and_ends_when_its_cause_does(launch: 
     server = launch(package, "--trust-code", "-w", 2).wait_ready()
     crash.touch()
     os.kill(workers_of(server)[0], signal.SIGKILL)  # its successor proves the example, which kills it
-    await until(lambda: "crash 2 in a row; it starts again in " in server.stderr, seconds=30)
+    await until(lambda: "crash 2 in a row; restarting it in " in server.stderr, seconds=30)
     assert await ready_of(server) == {  # the other one serves
         "ready": True, "state": "ready", "waiting_for": [], "workers": {"serving": 1, "wanted": 2},
     }  # fmt: skip
@@ -258,7 +260,7 @@ async def test_a_crash_loop_is_slowed_down_and_ends_when_its_cause_does(launch: 
         samples(metrics, "penstock_workers", state="waiting") + samples(metrics, "penstock_workers", state="starting")
         == 1
     )
-    delays = [float(d) for d in re.findall(r"it starts again in ([\d.]+) s", server.stderr)]
+    delays = [float(d) for d in re.findall(r"restarting it in ([\d.]+) s", server.stderr)]
     assert 0.5 <= delays[0] <= 1
     crash.unlink()
     await all_serve(server)
@@ -272,7 +274,7 @@ class TestTheStart:
         assert "Traceback" not in server.stderr
         errors = [line for line in server.stderr.splitlines() if line.startswith("Error: ")]
         assert len(errors) == 1, server.stderr
-        assert "starts again" not in server.stderr
+        assert "restarting" not in server.stderr
         return errors[0]
 
     def test_a_package_that_cannot_be_loaded(
@@ -385,7 +387,7 @@ class TestTheEnd:
             await connection.close()
         assert await asyncio.to_thread(server.wait_exit) == 0
         assert time.monotonic() - signalled >= 1.4
-        assert "starts again" not in server.stderr
+        assert "restarting" not in server.stderr
         assert "Traceback" not in server.stderr
 
     def test_an_interrupt_of_the_whole_terminal_ends_it_without_the_delay(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,17 @@ def faulty_package(place: Path, *, batchable: bool = False) -> Path:
 
 
 @asynccontextmanager
-async def apart(package: Path, metrics: Metrics | None = None, **isolation: Any) -> AsyncIterator[Servable]:
+async def apart(
+    package: Path,
+    metrics: Metrics | None = None,
+    *,
+    on_failed: Callable[[str, str], None] | None = None,
+    **isolation: Any,
+) -> AsyncIterator[Servable]:
     """The package served in processes of its own."""
     how = Isolation(**{"mode": "process", "slots": 4, **isolation})
     loaded = await asyncio.to_thread(load_served, package, LoadOptions(trust_code=True), how, "faulty")
-    servable = Servable("faulty", "1", loaded, metrics or Metrics(process=False))
+    servable = Servable("faulty", "1", loaded, metrics or Metrics(process=False), on_failed=on_failed)
     try:
         yield servable
     finally:

@@ -47,7 +47,7 @@ def test_circles_that_were_frozen_need_a_thaw() -> None:
 
 
 async def test_it_waits_for_a_moment_without_requests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("penstock.serving.garbage._LOOK_EVERY", 0.0)
+    monkeypatch.setattr("penstock.serving.garbage._IDLE_CHECK_SECONDS", 0.0)
     answers = iter([True, True, False])
     await idle(lambda: next(answers))
     assert next(answers, None) is None

@@ -27,6 +27,7 @@ class Scripted:
         self.later = later
         self.running = False
         self.stopped = False
+        self.given_up: tuple[str, str, str] | None = None
 
     async def start(self) -> None:
         if self.servable is None:
@@ -41,6 +42,9 @@ class Scripted:
             await asyncio.Event().wait()
         finally:
             self.stopped = True
+
+    def give_up(self, model: str, version: str, reason: str) -> None:
+        self.given_up = (model, version, reason)
 
 
 @pytest.fixture
@@ -116,17 +120,20 @@ async def test_ready_once_every_model_is_loaded_and_from_then_on(metrics: Metric
 
 
 async def test_whoever_waits_for_it_to_be_ready_is_told_once_it_is(metrics: Metrics, servable: Any) -> None:
-    a, b = models(metrics, "a", "b")
-    gateway = Gateway([a, b], metrics, patterns=["models:/x-*@production"])
+    gateway = Gateway([], metrics, names=["a", "b"], patterns=["models:/x-*@production"])
+    a, b = (ServedModel(name, metrics, events=gateway) for name in ("a", "b"))
     waiting = asyncio.create_task(gateway.until_ready())
     for missing, step in (
         (["a", "b", "models:/x-*@production"], lambda: a.swap(servable("a"))),
-        (["b", "models:/x-*@production"], lambda: gateway.begun("models:/x-*@production")),
+        (["b", "models:/x-*@production"], lambda: gateway.pattern_started("models:/x-*@production")),
         (["b"], lambda: b.swap(servable("b"))),
     ):
         await settle()
         assert gateway.waiting_for == missing
         assert not waiting.done()
+        for model in (a, b):  # they may come later than their names
+            if not gateway.serves(model.name):
+                gateway.add(model)
         step()
     await asyncio.wait_for(waiting, 10)
     await gateway.until_ready()
@@ -176,6 +183,16 @@ async def test_a_follower_that_broke_does_not_keep_close_from_closing(
     assert [r.levelno for r in caplog.records if r.exc_info] == [logging.ERROR]
 
 
+async def test_a_version_that_fails_is_given_up_by_the_sources(metrics: Metrics, servable: Any) -> None:
+    gateway = Gateway([], metrics, names=["a"])
+    gateway.add(a := ServedModel("a", metrics, events=gateway))
+    gateway.add_source(source := Scripted(a, servable("a")))
+    await gateway.start()
+    a.version_failed("1", "ended with code 3")
+    assert source.given_up == ("a", "1", "ended with code 3")
+    await gateway.close()
+
+
 async def test_a_scrape_does_not_hold_the_loop_up(metrics: Metrics, monkeypatch: pytest.MonkeyPatch) -> None:
     gateway = Gateway(models(metrics, "m"), metrics)
     begun, go_on = threading.Event(), threading.Event()
@@ -198,11 +215,12 @@ async def test_what_a_closed_version_left_is_collected_as_thoroughly_as_it_needs
     metrics: Metrics, servable: Any, monkeypatch: pytest.MonkeyPatch, cyclic: bool
 ) -> None:
     thaws: list[bool] = []
-    monkeypatch.setattr("penstock.serving.gateway.settle", lambda *, thaw=True: thaws.append(thaw))
-    (a,) = models(metrics, "a")
+    monkeypatch.setattr("penstock.serving.garbage.settle", lambda *, thaw=True: thaws.append(thaw))
+    gateway = Gateway([], metrics, names=["a"], tidy=True)
+    gateway.add(a := ServedModel("a", metrics, events=gateway))
     first = servable("a")
     first.loaded.predictor.cyclic = cyclic
-    gateway = Gateway([a], metrics, sources=[Scripted(a, first)], tidy=True)
+    gateway.add_source(Scripted(a, first))
     await gateway.start()
     assert thaws == [True]
     a.arrange(servable("a", "2"), None)

@@ -38,9 +38,12 @@ from penstock.serving.runners.isolation import GRACE, Isolation, Loaded, own_int
 from penstock.serving.servable import ServingOptions, slots_of
 from penstock.serving.served_model import ServedModel
 from penstock.serving.swap.fixed_version import FixedVersion
-from penstock.serving.swap.follower import Follower, FollowOptions, VersionSource
+from penstock.serving.swap.follower import Follower, FollowOptions
 from penstock.serving.swap.pattern import Join, Member, Pattern
+from penstock.serving.swap.pattern_search import PatternSearch
+from penstock.serving.swap.registry_poll import RegistryPoll
 from penstock.serving.swap.signature_guard import SignatureGuard
+from penstock.serving.swap.sources import VersionSource
 from penstock.serving.swap.target import LoadedVersion, LocalTarget, in_a_thread
 from penstock.serving.swap.version_loader import VersionLoader
 
@@ -161,30 +164,25 @@ def follow_options_of(settings: Settings) -> FollowOptions:
 def make_gateway(settings: Settings, references: list[ModelReference], registry: Registry | None) -> Gateway:
     """The gateway for these models, not yet started."""
     metrics = Metrics()
-    away: set[str] = set()
+    unreachable: set[str] = set()
     named = [r for r in references if not r.is_pattern]
-    models = [ServedModel(r.served_as, metrics, alias=r.alias) for r in named]
-
-    def busy() -> bool:
-        return gateway.ready
-
-    sources = [
-        _source(settings.of(r.served_as), r, m, registry, metrics, away, busy)
-        for r, m in zip(named, models, strict=True)
-    ]
     gateway = Gateway(
-        models,
+        [],
         metrics,
+        names=[r.served_as for r in named],
         default=settings.default_model,
-        sources=sources,
         patterns=patterns_of(references),
         tidy=True,
         intake=intake_of(settings),
     )
+    for r in named:
+        gateway.add(served := ServedModel(r.served_as, metrics, alias=r.alias, events=gateway))
+        own = settings.of(r.served_as)
+        gateway.add_source(_source(own, r, served, registry, metrics, unreachable, lambda: gateway.ready))
     for reference in references:
         if reference.is_pattern:
             assert registry is not None
-            gateway.add_source(_pattern(settings, reference, registry, gateway, away))
+            gateway.add_source(_pattern(settings, reference, registry, gateway, unreachable))
     return gateway
 
 
@@ -193,17 +191,17 @@ def patterns_of(references: list[ModelReference]) -> list[str]:
 
 
 def _pattern(
-    settings: Settings, reference: ModelReference, registry: Registry, gateway: Gateway, away: set[str]
+    settings: Settings, reference: ModelReference, registry: Registry, gateway: Gateway, unreachable: set[str]
 ) -> Pattern:
     def join(name: str, served_as: str, resolve: Callable[[], ModelVersion]) -> Member:
         own = settings.of(served_as)
-        served = ServedModel(served_as, gateway.metrics, alias=reference.alias)
+        served = ServedModel(served_as, gateway.metrics, alias=reference.alias, events=gateway)
         gateway.add(served)
         last = last_of(ModelReference(served_as, name=name, alias=reference.alias), registry)
-        follower = _follower(own, served, resolve, registry, gateway.metrics, away, lambda: gateway.ready, last)
+        follower = _follower(own, served, resolve, registry, gateway.metrics, unreachable, lambda: gateway.ready, last)
         return Member(follower, partial(gateway.remove, served_as), own.keep_previous)
 
-    return pattern_of(reference, registry, join, gateway.metrics, settings, gateway.serves, gateway.begun)
+    return pattern_of(reference, registry, join, gateway.metrics, settings, gateway.serves, gateway.pattern_started)
 
 
 def pattern_of(
@@ -213,19 +211,22 @@ def pattern_of(
     metrics: Metrics,
     settings: Settings,
     serves: Callable[[str], bool],
-    begun: Callable[[str], None],
+    started: Callable[[str], None],
 ) -> Pattern:
     """The source of the models that a pattern names, in one process or in several."""
-    return Pattern(
+    search = PatternSearch(
         str(reference),
         partial(registry.search, reference.name, reference.alias),
         registry.version,
+        last=LastSearch(registry.cache.root, registry.place, str(reference)),
+    )
+    return Pattern(
+        search,
         join,
         metrics,
         taken=serves,
-        on_started=partial(begun, str(reference)),
+        on_started=partial(started, str(reference)),
         poll_interval=settings.poll_interval,
-        last=LastSearch(registry.cache.root, registry.place, str(reference)),
     )
 
 
@@ -235,15 +236,15 @@ def _source(
     served: ServedModel,
     registry: Registry | None,
     metrics: Metrics,
-    away: set[str],
+    unreachable: set[str],
     busy: Callable[[], bool],
 ) -> VersionSource:
     if not reference.follows:
         timed = metrics.load_stages(served.name)
         loader = loader_of(settings, reference.served_as, timed)
-        stage = LocalTarget(served, metrics, serving_options_of(settings))
+        target = LocalTarget(served, metrics, serving_options_of(settings))
         prepare = partial(asyncio.to_thread, _load_pinned, settings, reference, registry, loader, timed)
-        return FixedVersion(stage, prepare, metrics, loads=loader)
+        return FixedVersion(target, prepare, metrics, loads=loader)
     assert registry is not None
     return _follower(
         settings,
@@ -251,7 +252,7 @@ def _source(
         partial(reference.resolve, registry),
         registry,
         metrics,
-        away,
+        unreachable,
         busy,
         last_of(reference, registry),
     )
@@ -263,12 +264,12 @@ def _follower(
     resolve: Callable[[], ModelVersion],
     registry: Registry,
     metrics: Metrics,
-    away: set[str],
+    unreachable: set[str],
     busy: Callable[[], bool],
     last: LastResolution | None = None,
 ) -> Follower[LoadedVersion]:
-    stage = LocalTarget(served, metrics, serving_options_of(settings))
-    fetch = fetch_of(settings, registry, lambda: stage.current)
+    target = LocalTarget(served, metrics, serving_options_of(settings))
+    fetch = fetch_of(settings, registry, lambda: target.current)
     timed = metrics.load_stages(served.name)
     loader = loader_of(settings, served.name, timed)
 
@@ -278,8 +279,12 @@ def _follower(
         with package:
             return loader.load(package.path, version.version)
 
-    prepare, follow = in_a_thread(load_version, busy), follow_options_of(settings)
-    return Follower(stage, resolve, prepare, metrics, follow=follow, last=last, away=away, loads=loader)
+    follow = follow_options_of(settings)
+    poll = RegistryPoll(
+        served.name, resolve, metrics, interval=follow.poll_interval, last=last, unreachable=unreachable
+    )
+    prepare = in_a_thread(load_version, busy)
+    return Follower(target, poll, prepare, metrics, loads=loader, keep_previous=follow.keep_previous)
 
 
 def last_of(reference: ModelReference, registry: Registry) -> LastResolution:

@@ -26,20 +26,22 @@ def main(channel: int, counts: int, *listeners: int) -> None:
 
 
 async def _run(end: socket.socket, counts: int, listener: socket.socket, admin: socket.socket | None = None) -> None:
-    from penstock.server.workers.messages import Channel, StartWorker
+    from penstock.http.workers.channel import Channel
+    from penstock.http.workers.messages import StartWorker
+    from penstock.server.workers.vocabulary import VOCABULARY
 
-    channel = await Channel.over(end)
-    begin = await channel.receive()
-    if not isinstance(begin, StartWorker):
+    channel = await Channel.over(end, VOCABULARY)
+    start = await channel.receive()
+    if not isinstance(start, StartWorker):
         return  # the supervisor is gone already
-    sys.path[:] = begin.import_path
+    sys.path[:] = start.import_path
     from penstock.assembly.workers import run_worker
     from penstock.config import ServerSettings
     from penstock.logs import set_up_logging
 
-    settings = ServerSettings.model_validate(begin.settings)
-    set_up_logging(format=settings.log_format, level=settings.log_level, worker=begin.number)
-    await run_worker(channel, begin, settings, counts, listener, admin)
+    settings = ServerSettings.model_validate(start.settings)
+    set_up_logging(format=settings.log_format, level=settings.log_level, worker=start.number)
+    await run_worker(channel, start, settings, counts, listener, admin)
 
 
 if __name__ == "__main__":

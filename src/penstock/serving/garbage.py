@@ -16,8 +16,8 @@ from collections.abc import Callable
 # after so many of those: a load may make a million objects, and all of them at once would take 60 ms.
 _YOUNG, _MIDDLE, _OLD = 50_000, 4, 500
 
-_LOOK_EVERY = 0.25
-_WAIT_AT_MOST = 300.0
+_IDLE_CHECK_SECONDS = 0.25
+_MAX_WAIT_SECONDS = 300.0
 
 
 def settle(*, thaw: bool = True) -> None:
@@ -33,6 +33,43 @@ def settle(*, thaw: bool = True) -> None:
 async def idle(busy: Callable[[], bool]) -> None:
     """Waits for a moment without requests, at most five minutes."""
     loop = asyncio.get_running_loop()
-    until = loop.time() + _WAIT_AT_MOST
-    while busy() and loop.time() < until:  # noqa: ASYNC110  (idleness is a state that nobody announces)
-        await asyncio.sleep(_LOOK_EVERY)
+    deadline = loop.time() + _MAX_WAIT_SECONDS
+    while busy() and loop.time() < deadline:  # noqa: ASYNC110  (idleness is a state, not an event)
+        await asyncio.sleep(_IDLE_CHECK_SECONDS)
+
+
+class GarbageCollector:
+    """Collects what closed versions leave behind, when no request would notice. For a process that serves and does
+    nothing else."""
+
+    def __init__(self, busy: Callable[[], bool]) -> None:
+        self._busy = busy
+        # The whole mutable state: a collection to come, whether it must be thorough, whether there is no other.
+        self._collecting: asyncio.Task[None] | None = None
+        self._thaw = False
+        self._closed = False
+
+    def settle(self) -> None:
+        """What is loaded by now is here to stay."""
+        settle()
+
+    def collect_soon(self, cyclic: bool) -> None:
+        """A version has been closed; `cyclic` says that circles of objects may be left of it."""
+        self._thaw = self._thaw or cyclic
+        if not self._closed and (self._collecting is None or self._collecting.done()):
+            self._collecting = asyncio.get_running_loop().create_task(self._collect_when_idle())
+
+    async def _collect_when_idle(self) -> None:
+        await idle(self._busy)
+        settle(thaw=self._thaw)
+        self._thaw = False
+
+    def close(self) -> None:
+        """A process that ends need not collect."""
+        self._closed = True
+        if self._collecting is not None:
+            self._collecting.cancel()
+
+    def __repr__(self) -> str:
+        pending = self._collecting is not None and not self._collecting.done()
+        return f"<GarbageCollector{', a collection pending' if pending else ''}>"

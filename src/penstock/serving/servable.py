@@ -98,10 +98,18 @@ class Lease:
 
 
 class Servable:
-    """A loaded version of a model that answers requests. `model` is the name it is served under."""
+    """A loaded version of a model that answers requests. `model` is the name it is served under; `on_failed` is called
+    with version and reason when its processes end again and again."""
 
     def __init__(
-        self, model: str, version: str, loaded: Loaded, metrics: Metrics, options: ServingOptions | None = None
+        self,
+        model: str,
+        version: str,
+        loaded: Loaded,
+        metrics: Metrics,
+        options: ServingOptions | None = None,
+        *,
+        on_failed: Callable[[str, str], None] | None = None,
     ) -> None:
         options = options or ServingOptions()
         self.model = model
@@ -111,7 +119,7 @@ class Servable:
         self.metrics = metrics.version(model, version)
         unjoined = loaded.proof.unjoined
         self.joined_at_load = not unjoined
-        self.on_failed: Callable[[str], None] = lambda why: None  # told when its processes end again and again
+        self._on_failed = on_failed
         self._runner = self._make_runner(loaded, options)
         self._batcher = Batcher(
             self._runner,
@@ -133,9 +141,12 @@ class Servable:
 
     def _make_runner(self, loaded: Loaded, options: ServingOptions) -> Runner:
         if isinstance(loaded, IsolatedModel):
-            who = f"{self.model} version {self.version}"
-            return ProcessRunner(loaded, who, self.metrics, lambda why: self.on_failed(why))
+            return ProcessRunner(loaded, f"{self.model} version {self.version}", self.metrics, self._fail)
         return ThreadRunner(loaded.predictor, slots_of(options), self.model)
+
+    def _fail(self, reason: str) -> None:
+        if self._on_failed is not None:
+            self._on_failed(self.version, reason)
 
     @property
     def processes(self) -> list[ModelProcess]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from typing import Literal
 
 from penstock.errors import ModelLoading, ModelNotServed
 from penstock.metrics import Metrics
 from penstock.serving.load_failure import LoadFailure
+from penstock.serving.model_events import IgnoredEvents, ModelEvents
 from penstock.serving.servable import Servable
 
 log = logging.getLogger("penstock.serving")
@@ -17,7 +17,7 @@ log = logging.getLogger("penstock.serving")
 # A closed version's series stay this long, so that the last scrape sees its end.
 FORGET_AFTER = 600.0
 
-# No version has an empty name: there is no other process that would have to agree.
+# In place of a version where there is no other process: no version has an empty name.
 ALONE = ""
 
 
@@ -27,14 +27,23 @@ class ServedModel:
     `alias` is what the model follows, empty for a fixed version. Used on the event loop only.
     """
 
-    def __init__(self, name: str, metrics: Metrics, *, alias: str = "", forget_after: float = FORGET_AFTER) -> None:
+    def __init__(
+        self,
+        name: str,
+        metrics: Metrics,
+        *,
+        alias: str = "",
+        events: ModelEvents | None = None,
+        forget_after: float = FORGET_AFTER,
+    ) -> None:
         self.name = name
         self.alias = alias
+        self._events = events or IgnoredEvents()
         self._metrics = metrics
         self._forget_after = forget_after
         # The whole mutable state: two versions, whether the registry may name another by now, those on their way out,
         # timers that forget their series; what keeps the wanted version from answering; the version that all processes
-        # answer with, where there are several.
+        # serve, where there are several.
         self.current: Servable | None = None
         self.previous: Servable | None = None
         self.stale = False
@@ -42,12 +51,6 @@ class ServedModel:
         self._forgetting: dict[str, asyncio.TimerHandle] = {}
         self.failure: LoadFailure | None = None
         self.agreed: str | None = ALONE
-        # Told when a version is gone, and whether it may have left circles of objects behind.
-        self.on_closed: Callable[[bool], None] = lambda cyclic: None
-        # Told that the first version answers.
-        self.on_ready: Callable[[], None] = lambda: None
-        # Told which version cannot serve any more, and why.
-        self.on_failed: Callable[[str, str], None] = lambda version, why: None
 
     @property
     def ready(self) -> bool:
@@ -57,6 +60,22 @@ class ServedModel:
     def settled(self) -> bool:
         """Whether the version that answers here answers in every process of this server."""
         return self.current is not None and self.agreed in (ALONE, self.current.version)
+
+    def mark(self, *, stale: bool) -> None:
+        """Notes whether the registry may name another version by now."""
+        self.stale = stale
+
+    def note_failure(self, failure: LoadFailure | None) -> None:
+        """What keeps the wanted version from answering, to be shown; None where nothing does."""
+        self.failure = failure
+
+    def note_agreed(self, version: str | None) -> None:
+        """The version that all processes of this server serve; None while they differ, or it is not known."""
+        self.agreed = version
+
+    def version_failed(self, version: str, reason: str) -> None:
+        """Called by a servable that cannot serve any more."""
+        self._events.on_failed(self.name, version, reason)
 
     @property
     def versions(self) -> list[Servable]:
@@ -96,14 +115,13 @@ class ServedModel:
             if servable is not None and (timer := self._forgetting.pop(servable.version, None)) is not None:
                 timer.cancel()
         self.current, self.previous = current, previous
-        current.on_failed = lambda why: self.on_failed(current.version, why)
         for servable in (old, before):
             if servable is not None and servable is not current and servable is not previous:
                 self._retire(servable)
         if current is not old:
             self._announce("load" if old is None else "revert" if current is before else "swap")
         if old is None:
-            self.on_ready()
+            self._events.on_ready(self.name)
 
     def _announce(self, kind: Literal["load", "swap", "revert"]) -> None:
         assert self.current is not None
@@ -111,7 +129,8 @@ class ServedModel:
         for servable, state in ((self.current, "current"), (self.previous, "previous")):
             if servable is not None:
                 self._describe(servable, state)
-        log.info("%s: version %s (%s) answers now.", self.name, self.current.version, self.current.loaded.digest[:12])
+        digest = self.current.loaded.digest[:12]
+        log.info("%s: now serving version %s (%s).", self.name, self.current.version, digest)
 
     def _describe(self, servable: Servable, state: str) -> None:
         self._metrics.describe_version(
@@ -131,8 +150,8 @@ class ServedModel:
 
     async def _close(self, servable: Servable) -> None:
         await servable.close()
-        log.info("%s: version %s is closed.", self.name, servable.version)
-        self.on_closed(servable.loaded.cyclic)
+        log.info("%s: closed version %s.", self.name, servable.version)
+        self._events.on_closed(self.name, servable.loaded.cyclic)
         loop = asyncio.get_running_loop()
         version = servable.version
         self._forgetting[version] = loop.call_later(self._forget_after, self._forget, version)
@@ -152,7 +171,7 @@ class ServedModel:
             await asyncio.wait(self._closing)
 
     async def close(self) -> None:
-        """The same, and nothing more comes of it."""
+        """The same, and their series stay as they are."""
         await self.leave()
         for timer in self._forgetting.values():
             timer.cancel()

@@ -1,4 +1,4 @@
-"""What a crew is told beside orders: that all agree, what failed, and models that come and go."""
+"""Commands beside orders: that all serve a version, what failed, and models that come and go."""
 
 from __future__ import annotations
 
@@ -8,8 +8,19 @@ from typing import Any
 import pytest
 
 from penstock.errors import Closing
-from penstock.serving.fleet.fleet_plan import Agree, Ask, Begun, Note, Serve, Unserve
 from penstock.serving.fleet.fleet_target import FleetTarget
+from penstock.serving.fleet.messages import (
+    AddModel,
+    AllServe,
+    MarkStale,
+    ModelRemoved,
+    NoteFailure,
+    PatternStarted,
+    PrepareVersion,
+    RemoveModel,
+    VersionProven,
+    VersionsSet,
+)
 from penstock.serving.load_failure import LoadFailure
 from serving.fakes import settle
 from serving.fleet import test_worker_fleet
@@ -20,119 +31,124 @@ world = test_worker_fleet.world  # the fixture
 
 class TestWhatAllMaySay:
     def agreed(self, world: World, number: int) -> list[str]:
-        return [word.version for word in world.orders[number] if isinstance(word, Agree)]
+        return [word.version for word in world.orders[number] if isinstance(word, AllServe)]
 
     async def test_a_version_answers_everywhere_once_every_worker_has_said_so(self, world: World) -> None:
         world.arrive(1, 2)
         await world.serve(1)
-        world.crew.answers(1, "m", "1")
+        world.fleet.on_event(1, VersionsSet("m", "1"))
         assert self.agreed(world, 1) == []
-        world.crew.answers(2, "m", "1")
+        world.fleet.on_event(2, VersionsSet("m", "1"))
         assert self.agreed(world, 1) == self.agreed(world, 2) == ["1"]
         await world.serve(2)
-        world.crew.answers(2, "m", "2")
+        world.fleet.on_event(2, VersionsSet("m", "2"))
         assert self.agreed(world, 2) == ["1"]
-        world.crew.answers(1, "m", "2")
+        world.fleet.on_event(1, VersionsSet("m", "2"))
         assert self.agreed(world, 1) == self.agreed(world, 2) == ["1", "2"]
 
     async def test_one_that_is_gone_is_not_waited_for_and_one_that_comes_is_told(self, world: World) -> None:
         world.arrive(1, 2)
         await world.serve(1)
-        world.crew.answers(1, "m", "1")
-        world.crew.leave(2, "was killed")
+        world.fleet.on_event(1, VersionsSet("m", "1"))
+        world.fleet.remove_worker(2, "was killed")
         assert self.agreed(world, 1) == ["1"]
         world.arrive(2)
         world.proven(2, 1)
-        world.crew.answers(2, "m", "1")
+        world.fleet.on_event(2, VersionsSet("m", "1"))
         assert self.agreed(world, 2)[-1] == "1"
 
     async def test_a_failure_is_known_to_all_also_to_those_that_come_later(self, world: World) -> None:
         world.arrive(1, 2)
         failure = LoadFailure("2", "proof_failed", "no", 1.0, 1)
-        world.stage.note_failure(failure)
-        world.stage.note_failure(failure)
-        assert [w for w in world.orders[1] if isinstance(w, Note)] == [Note(failure)]
+        world.target.note_failure(failure)
+        world.target.note_failure(failure)
+        assert [w for w in world.orders[1] if isinstance(w, NoteFailure)] == [NoteFailure("m", failure)]
         world.arrive(3)
-        assert Note(failure) in world.orders[3]
-        world.stage.note_failure(None)
-        assert world.orders[3][-1] == Note(None)
+        assert NoteFailure("m", failure) in world.orders[3]
+        world.target.note_failure(None)
+        assert world.orders[3][-1] == NoteFailure("m", None)
 
 
 class TestModelsThatComeAndGo:
-    def words(self, world: World, number: int, model: str) -> list[Any]:
-        return [word for name, word in world.said[number] if name == model]
-
-    @pytest.fixture
-    def world(self, world: World) -> World:
-        """Which remembers for what model a word is."""
-        world.said: dict[int, list[Any]] = {}  # type: ignore[attr-defined, misc]
-
-        def arrive(*numbers: int) -> None:
-            for number in numbers:
-                world.said[number] = []  # type: ignore[attr-defined]
-                world.crew.arrive(number, lambda model, word, number=number: world.said[number].append((model, word)))  # type: ignore[attr-defined, misc]
-
-        world.arrive = arrive  # type: ignore[method-assign]
-        return world
+    def commands(self, world: World, number: int, model: str) -> list[Any]:
+        return [command for command in world.orders[number] if getattr(command, "model", None) == model]
 
     async def test_workers_are_told_also_those_that_come_later(self, world: World) -> None:
         world.arrive(1)
-        FleetTarget(world.crew, "team-a", world.metrics, alias="production", added=True)
-        world.crew.begun("team-*")
-        assert self.words(world, 1, "team-a") == [Serve("production")]
+        FleetTarget(world.fleet, "team-a", world.metrics, alias="production", added=True)
+        world.fleet.pattern_started("team-*")
+        assert world.orders[1] == [AddModel("team-a", "production"), PatternStarted("team-*")]
         world.arrive(2)
-        assert self.words(world, 2, "team-a") == [Serve("production")]
-        assert self.words(world, 2, "team-*") == self.words(world, 1, "team-*") == [Begun()]
-        assert self.words(world, 2, "m") == []  # which they know by themselves
+        assert world.orders[2] == [PatternStarted("team-*"), AddModel("team-a", "production")]
+        assert self.commands(world, 2, "m") == []  # which they know by themselves
 
     async def test_one_that_goes_and_comes_back_begins_anew_in_each_worker_once_its_first_life_is_over(
         self, world: World
     ) -> None:
         world.arrive(1, 2)
-        stage = FleetTarget(world.crew, "team-a", world.metrics, added=True)
-        preparing = asyncio.create_task(stage.prepare(v(1)))
+        target = FleetTarget(world.fleet, "team-a", world.metrics, added=True)
+        preparing = asyncio.create_task(target.prepare(v(1)))
         await settle()
-        world.crew.proven(1, "team-a", "1")
+        world.fleet.on_event(1, VersionProven("team-a", "1"))
         preparing.cancel()
         await asyncio.wait([preparing])
-        world.crew.unserve("team-a")
-        assert self.words(world, 1, "team-a")[-1] == Unserve()
-        again = FleetTarget(world.crew, "team-a", world.metrics, added=True)
+        world.fleet.remove_model("team-a")
+        assert self.commands(world, 1, "team-a")[-1] == RemoveModel("team-a")
+        again = FleetTarget(world.fleet, "team-a", world.metrics, added=True)
         preparing = asyncio.create_task(again.prepare(v(2)))
         await settle()
-        world.crew.proven(2, "team-a", "1")  # said in the first life
-        assert self.words(world, 2, "team-a")[-1] == Unserve()
+        world.fleet.on_event(2, VersionProven("team-a", "1"))  # said in the first life
+        assert self.commands(world, 2, "team-a")[-1] == RemoveModel("team-a")
         for number in (1, 2):
-            world.crew.unserved(number, "team-a")
-        assert [type(word) for word in self.words(world, 2, "team-a")[-2:]] == [Serve, Ask]
-        world.crew.proven(1, "team-a", "2")
+            world.fleet.on_event(number, ModelRemoved("team-a"))
+        assert [type(command) for command in self.commands(world, 2, "team-a")[-2:]] == [AddModel, PrepareVersion]
+        world.fleet.on_event(1, VersionProven("team-a", "2"))
         await settle()
         assert not preparing.done()
-        world.crew.proven(2, "team-a", "2")
+        world.fleet.on_event(2, VersionProven("team-a", "2"))
         again.swap(await preparing)
         assert again.current == "2"
 
+    async def test_between_two_lives_a_worker_hears_of_the_model_only_once_the_first_is_over(
+        self, world: World
+    ) -> None:
+        """It would not know what to do with it."""
+        world.arrive(1)
+        FleetTarget(world.fleet, "team-a", world.metrics, added=True)
+        world.fleet.remove_model("team-a")
+        target = FleetTarget(world.fleet, "team-a", world.metrics, added=True)
+        failure = LoadFailure("1", "proof_failed", "no", 1.0, 1)
+        target.note_failure(failure)
+        target.mark(stale=True)
+        assert world.orders[1][-1] == RemoveModel("team-a")
+        world.fleet.on_event(1, ModelRemoved("team-a"))
+        assert world.orders[1][-3:] == [
+            AddModel("team-a", ""),
+            NoteFailure("team-a", failure),
+            MarkStale("team-a", True),
+        ]
+
     async def test_the_end_does_not_wait_for_one_that_is_being_prepared(self, world: World) -> None:
         world.arrive(1)
-        stage = FleetTarget(world.crew, "team-a", world.metrics, added=True)
-        preparing = asyncio.create_task(stage.prepare(v(1)))
+        target = FleetTarget(world.fleet, "team-a", world.metrics, added=True)
+        preparing = asyncio.create_task(target.prepare(v(1)))
         await settle()
-        world.crew.close()
+        world.fleet.close()
         with pytest.raises(Closing):
             await preparing
 
 
-async def test_a_crew_is_ready_when_what_it_began_with_is_loaded(world: World) -> None:
-    crew = world.crew
-    crew.add_pattern("models:/x-*@production")
-    waiting = asyncio.create_task(crew.until_ready())
+async def test_a_fleet_is_ready_when_what_it_began_with_is_loaded(world: World) -> None:
+    fleet = world.fleet
+    fleet.expect_pattern("models:/x-*@production")
+    waiting = asyncio.create_task(fleet.until_ready())
     world.arrive(1)
-    FleetTarget(crew, "later", world.metrics, added=True)  # has no say in it
+    FleetTarget(fleet, "later", world.metrics, added=True)  # has no say in it
     await settle()
-    assert crew.waiting_for == ["m", "models:/x-*@production"]
-    crew.begun("models:/x-*@production")
+    assert fleet.waiting_for == ["m", "models:/x-*@production"]
+    fleet.pattern_started("models:/x-*@production")
     await settle()
-    assert (crew.waiting_for, waiting.done()) == (["m"], False)
+    assert (fleet.waiting_for, waiting.done()) == (["m"], False)
     await world.serve(1)
     await asyncio.wait_for(waiting, 10)
-    assert crew.waiting_for == []
+    assert fleet.waiting_for == []

@@ -9,26 +9,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.serving.fleet.fleet_plan import (
-    Ask,
-    FleetPlan,
-    Order,
-    PlannedVersion,
-    Tell,
-    WorkerVersions,
-    after,
-    caught_up,
-    next_order,
-)
+from penstock.serving.fleet.fleet_plan import FleetPlan, PlannedVersion, WorkerVersions, after, caught_up, next_order
+from penstock.serving.fleet.messages import Order, PrepareVersion, SetVersions
 
 
 def v(number: int | str) -> PlannedVersion:
     return PlannedVersion(str(number), f"/packages/{number}", "d" * 64)
 
 
-def held(*proven: int, asked: int | None = None, told: tuple[Any, Any] = (None, None)) -> WorkerVersions:
-    text = tuple(None if n is None else str(n) for n in told)
-    return WorkerVersions(frozenset(map(str, proven)), None if asked is None else str(asked), text)  # type: ignore[arg-type]
+def held(*proven: int, loading: int | None = None, served: tuple[Any, Any] = (None, None)) -> WorkerVersions:
+    text = tuple(None if n is None else str(n) for n in served)
+    return WorkerVersions(frozenset(map(str, proven)), None if loading is None else str(loading), text)  # type: ignore[arg-type]
+
+
+def prepare(number: int) -> PrepareVersion:
+    return PrepareVersion("m", str(number), f"/packages/{number}", "d" * 64)
+
+
+def set_versions(current: str | None, previous: str | None, candidate: str | None) -> SetVersions:
+    return SetVersions("m", current, previous, candidate)
 
 
 ONE = FleetPlan(v(1))
@@ -42,42 +41,42 @@ NEXT = FleetPlan(v(2), v(1), v(3))
         # Nothing is planned, nothing is to do.
         (FleetPlan(), held(), None),
         # A first version: loaded, proven, and told to answer once it is current.
-        (FleetPlan(candidate=v(1)), held(), Ask(v(1))),
-        (FleetPlan(candidate=v(1)), held(asked=1), None),
+        (FleetPlan(candidate=v(1)), held(), prepare(1)),
+        (FleetPlan(candidate=v(1)), held(loading=1), None),
         (FleetPlan(candidate=v(1)), held(1), None),
-        (ONE, held(1), Tell("1", None, None)),
-        (ONE, held(1, told=(1, None)), None),
+        (ONE, held(1), set_versions("1", None, None)),
+        (ONE, held(1, served=(1, None)), None),
         # A worker that starts anew: the answering version first, then the warm one, and only then does it answer.
-        (BOTH, held(), Ask(v(2))),
-        (BOTH, held(asked=2), None),
-        (BOTH, held(2), Ask(v(1))),
-        (BOTH, held(2, asked=1), None),
-        (BOTH, held(2, 1), Tell("2", "1", None)),
-        (NEXT, held(2, 1), Tell("2", "1", "3")),
-        (NEXT, held(2, 1, told=(2, 1)), Ask(v(3))),
+        (BOTH, held(), prepare(2)),
+        (BOTH, held(loading=2), None),
+        (BOTH, held(2), prepare(1)),
+        (BOTH, held(2, loading=1), None),
+        (BOTH, held(2, 1), set_versions("2", "1", None)),
+        (NEXT, held(2, 1), set_versions("2", "1", "3")),
+        (NEXT, held(2, 1, served=(2, 1)), prepare(3)),
         # A swap goes out at once, whatever is being loaded.
-        (FleetPlan(v(3), v(2)), held(1, 2, 3, told=(2, 1)), Tell("3", "2", None)),
-        (FleetPlan(v(1), v(2), v(3)), held(1, 2, asked=3, told=(2, 1)), Tell("1", "2", "3")),
+        (FleetPlan(v(3), v(2)), held(1, 2, 3, served=(2, 1)), set_versions("3", "2", None)),
+        (FleetPlan(v(1), v(2), v(3)), held(1, 2, loading=3, served=(2, 1)), set_versions("1", "2", "3")),
         # Keeping warm ends.
-        (FleetPlan(v(2)), held(1, 2, told=(2, 1)), Tell("2", None, None)),
+        (FleetPlan(v(2)), held(1, 2, served=(2, 1)), set_versions("2", None, None)),
         # A candidate that is given up: dropped where it is loaded, awaited where it is on its way.
-        (BOTH, held(1, 2, 3, told=(2, 1)), Tell("2", "1", None)),
-        (BOTH, held(1, 2, asked=3, told=(2, 1)), None),
-        (FleetPlan(), held(1), Tell(None, None, None)),
+        (BOTH, held(1, 2, 3, served=(2, 1)), set_versions("2", "1", None)),
+        (BOTH, held(1, 2, loading=3, served=(2, 1)), None),
+        (FleetPlan(), held(1), set_versions(None, None, None)),
         # A newer candidate waits for the load of the older one to end.
-        (FleetPlan(v(2), v(1), v(4)), held(1, 2, asked=3, told=(2, 1)), None),
-        (FleetPlan(v(2), v(1), v(4)), held(1, 2, 3, told=(2, 1)), Tell("2", "1", "4")),
-        (FleetPlan(v(2), v(1), v(4)), held(1, 2, told=(2, 1)), Ask(v(4))),
+        (FleetPlan(v(2), v(1), v(4)), held(1, 2, loading=3, served=(2, 1)), None),
+        (FleetPlan(v(2), v(1), v(4)), held(1, 2, 3, served=(2, 1)), set_versions("2", "1", "4")),
+        (FleetPlan(v(2), v(1), v(4)), held(1, 2, served=(2, 1)), prepare(4)),
     ],
 )
 def test_one_plan_one_order(plan: FleetPlan, holds: WorkerVersions, order: Order | None) -> None:
-    assert next_order(plan, holds, may_try=True) == order
+    assert next_order("m", plan, holds, may_try=True) == order
 
 
 def test_only_a_candidate_waits_for_its_turn() -> None:
-    assert next_order(NEXT, held(1, 2, told=(2, 1)), may_try=False) is None
-    assert next_order(NEXT, held(), may_try=False) == Ask(v(2))
-    assert next_order(NEXT, held(2), may_try=False) == Ask(v(1))
+    assert next_order("m", NEXT, held(1, 2, served=(2, 1)), may_try=False) is None
+    assert next_order("m", NEXT, held(), may_try=False) == prepare(2)
+    assert next_order("m", NEXT, held(2), may_try=False) == prepare(1)
 
 
 @pytest.mark.parametrize(
@@ -86,10 +85,10 @@ def test_only_a_candidate_waits_for_its_turn() -> None:
         (FleetPlan(), held(), True),
         (ONE, held(), False),
         (ONE, held(1), False),
-        (ONE, held(1, told=(1, None)), True),
-        (BOTH, held(2, told=(2, None)), False),
-        (NEXT, held(1, 2, told=(2, 1)), False),  # it could be told to answer with 3 the next moment
-        (NEXT, held(1, 2, 3, told=(2, 1)), True),
+        (ONE, held(1, served=(1, None)), True),
+        (BOTH, held(2, served=(2, None)), False),
+        (NEXT, held(1, 2, served=(2, 1)), False),  # it could be told to answer with 3 the next moment
+        (NEXT, held(1, 2, 3, served=(2, 1)), True),
     ],
 )
 def test_who_may_answer(plan: FleetPlan, holds: WorkerVersions, yes: bool) -> None:
@@ -108,17 +107,17 @@ def plans(draw: st.DrawFn) -> FleetPlan:
 
 @given(plans(), plans(), st.frozensets(st.sampled_from("12345")), VERSIONS, st.booleans())
 def test_orders_lead_to_the_plan_and_end(
-    before: FleetPlan, plan: FleetPlan, proven: frozenset[str], asked: str | None, warm: bool
+    before: FleetPlan, plan: FleetPlan, proven: frozenset[str], loading: str | None, warm: bool
 ) -> None:
     """From whatever a worker holds, orders that succeed lead to exactly what is planned, and then there are none."""
-    now = WorkerVersions(proven - {asked}, asked, before.answering if warm else (None, None))
+    now = WorkerVersions(proven - {loading}, loading, before.served if warm else (None, None))
     for _ in range(12):
-        if (order := next_order(plan, now, may_try=True)) is not None:
-            if isinstance(order, Tell):  # it can be done: all that is named is there
+        if (order := next_order("m", plan, now, may_try=True)) is not None:
+            if isinstance(order, SetVersions):  # it can be done: all that is named is there
                 assert {order.current, order.previous} - {None} <= now.proven
             now = after(plan, now, order)
-        elif now.asked is not None:
-            now = replace(now, proven=now.proven | {now.asked}, asked=None)
+        elif now.loading is not None:
+            now = replace(now, proven=now.proven | {now.loading}, loading=None)
         else:
             break
     else:

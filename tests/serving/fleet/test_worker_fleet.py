@@ -12,8 +12,18 @@ from hypothesis import strategies as st
 
 from penstock.errors import Closing, PenstockError, ProofFailed, WorkerLost
 from penstock.metrics import Metrics
-from penstock.serving.fleet.fleet_plan import Ask, Mark, PlannedVersion, Stop, Tell, Word
+from penstock.serving.fleet.fleet_plan import PlannedVersion
 from penstock.serving.fleet.fleet_target import FleetTarget, FleetVersion
+from penstock.serving.fleet.messages import (
+    CancelLoad,
+    Command,
+    MarkStale,
+    PrepareVersion,
+    SetVersions,
+    VersionCrashed,
+    VersionFailed,
+    VersionProven,
+)
 from penstock.serving.fleet.worker_fleet import WorkerFleet
 from serving.fakes import settle
 
@@ -23,44 +33,48 @@ def v(number: int | str) -> PlannedVersion:
 
 
 class World:
-    """A crew for the model `m`; workers that remember what they are told, and do nothing by themselves."""
+    """A fleet for the model `m`; workers that remember their commands, and do nothing by themselves."""
 
     def __init__(self, size: int = 2) -> None:
-        self.crew = WorkerFleet(size, self.joined, self.unfit)
+        self.fleet = WorkerFleet(size, self)
         self.metrics = Metrics(process=False)
-        self.stage = FleetTarget(self.crew, "m", self.metrics, alias="production")
-        self.orders: dict[int, list[Word]] = {}
+        self.target = FleetTarget(self.fleet, "m", self.metrics, alias="production")
+        self.orders: dict[int, list[Command]] = {}
         self.joins: list[int] = []
         self.unfits: list[tuple[int, str]] = []
+        self.crashes: list[tuple[str, str, str]] = []
 
-    def joined(self, number: int) -> None:
+    def on_joined(self, number: int) -> None:
         self.joins.append(number)
 
-    def unfit(self, number: int, error: PenstockError) -> None:
+    def on_crashed(self, model: str, version: str, reason: str) -> None:
+        self.crashes.append((model, version, reason))
+
+    def on_unfit(self, number: int, error: PenstockError) -> None:
         self.unfits.append((number, error.message))
 
     def arrive(self, *numbers: int) -> None:
         for number in numbers:
             self.orders[number] = []
-            self.crew.arrive(number, lambda model, order, number=number: self.orders[number].append(order))
+            self.fleet.add_worker(number, self.orders[number].append)
 
-    def asked(self, number: int) -> str | None:
-        """What the worker was last asked to load, if that was its last order."""
+    def preparing(self, number: int) -> str | None:
+        """The version that the worker prepares, if that was its last order."""
         last = self.orders[number][-1:]
-        return last[0].package.version if last and isinstance(last[0], Ask) else None
+        return last[0].version if last and isinstance(last[0], PrepareVersion) else None
 
-    def told(self, number: int) -> tuple[str | None, str | None] | None:
-        tells = [order for order in self.orders[number] if isinstance(order, Tell)]
-        return (tells[-1].current, tells[-1].previous) if tells else None
+    def served(self, number: int) -> tuple[str | None, str | None] | None:
+        orders = [order for order in self.orders[number] if isinstance(order, SetVersions)]
+        return (orders[-1].current, orders[-1].previous) if orders else None
 
     def proven(self, number: int, version: int | str) -> None:
-        self.crew.proven(number, "m", str(version))
+        self.fleet.on_event(number, VersionProven("m", str(version)))
 
     def failed(self, number: int, version: int | str) -> None:
-        self.crew.failed(number, "m", str(version), ProofFailed(f"worker {number} says no"))
+        self.fleet.on_event(number, VersionFailed("m", str(version), ProofFailed.code, f"worker {number} says no", ""))
 
     def prepare(self, version: int | str) -> asyncio.Task[FleetVersion]:
-        return asyncio.create_task(self.stage.prepare(v(version)))
+        return asyncio.create_task(self.target.prepare(v(version)))
 
     async def serve(self, version: int | str) -> None:
         """All that is here proves this version, and answers with it."""
@@ -68,17 +82,17 @@ class World:
         await settle()
         for _ in self.orders:  # one tries first
             for number in self.orders:
-                if self.asked(number) == str(version):
+                if self.preparing(number) == str(version):
                     self.proven(number, version)
-                    self.orders[number].append(Tell(*(self.told(number) or (None, None)), str(version)))
-        self.stage.swap(await preparing)
+                    self.orders[number].append(SetVersions("m", *(self.served(number) or (None, None)), str(version)))
+        self.target.swap(await preparing)
 
 
 @pytest.fixture
 async def world() -> Any:
     made = World()
     yield made
-    made.crew.close()
+    made.fleet.close()
 
 
 async def test_the_first_version_is_loaded_by_all_at_once_and_answers_in_all_at_once(world: World) -> None:
@@ -86,17 +100,17 @@ async def test_the_first_version_is_loaded_by_all_at_once_and_answers_in_all_at_
     assert world.joins == [1, 2, 3]  # there is nothing yet that they could differ in
     preparing = world.prepare(1)
     await settle()
-    assert [world.asked(n) for n in (1, 2, 3)] == ["1", "1", "1"]
+    assert [world.preparing(n) for n in (1, 2, 3)] == ["1", "1", "1"]
     world.proven(1, 1)
     world.proven(3, 1)
     await settle()
     assert not preparing.done()
     world.proven(2, 1)
     prepared = await preparing
-    assert [world.told(n) for n in (1, 2, 3)] == [None, None, None]
-    world.stage.swap(prepared)
-    assert [world.told(n) for n in (1, 2, 3)] == [("1", None)] * 3
-    assert (world.stage.current, world.stage.previous) == ("1", None)
+    assert [world.served(n) for n in (1, 2, 3)] == [None, None, None]
+    world.target.swap(prepared)
+    assert [world.served(n) for n in (1, 2, 3)] == [("1", None)] * 3
+    assert (world.target.current, world.target.previous) == ("1", None)
     assert world.metrics.registry.get_sample_value("penstock_swaps_total", {"model": "m", "kind": "load"}) == 1
 
 
@@ -105,13 +119,13 @@ async def test_a_later_version_is_tried_by_one_first(world: World) -> None:
     await world.serve(1)
     preparing = world.prepare(2)
     await settle()
-    assert [world.asked(n) for n in (1, 2, 3)] == ["2", None, None]
+    assert [world.preparing(n) for n in (1, 2, 3)] == ["2", None, None]
     world.proven(1, 2)
-    assert [world.asked(n) for n in (2, 3)] == ["2", "2"]
+    assert [world.preparing(n) for n in (2, 3)] == ["2", "2"]
     world.proven(2, 2)
     world.proven(3, 2)
-    world.stage.swap(await preparing)
-    assert [world.told(n) for n in (1, 2, 3)] == [("2", "1")] * 3
+    world.target.swap(await preparing)
+    assert [world.served(n) for n in (1, 2, 3)] == [("2", "1")] * 3
 
 
 async def test_one_that_fails_stops_it_for_all(world: World) -> None:
@@ -123,12 +137,12 @@ async def test_one_that_fails_stops_it_for_all(world: World) -> None:
     world.failed(2, 2)
     with pytest.raises(ProofFailed, match="worker 2 says no"):
         await preparing
-    assert [world.told(n) for n in (1, 2)] == [("1", None)] * 2
-    assert world.orders[1][-1] == Tell("1", None, None)  # which drops the one that was proven
-    assert world.stage.current == "1"
+    assert [world.served(n) for n in (1, 2)] == [("1", None)] * 2
+    assert world.orders[1][-1] == SetVersions("m", "1", None, None)  # which drops the one that was proven
+    assert world.target.current == "1"
     again = world.prepare(2)
     await settle()
-    assert world.asked(1) == "2"
+    assert world.preparing(1) == "2"
     for number in (1, 2):
         world.proven(number, 2)
     await again
@@ -139,15 +153,15 @@ async def test_a_package_that_kills_takes_one_with_it(world: World) -> None:
     await world.serve(1)
     preparing = world.prepare(2)
     await settle()
-    assert world.crew.leave(1, "was killed by signal 9 (SIGKILL)")
+    assert world.fleet.remove_worker(1, "was killed by signal 9 (SIGKILL)")
     with pytest.raises(WorkerLost, match=r"Worker 1 was killed by signal 9 .* while it loaded version 2 of m"):
         await preparing
-    assert world.asked(2) is None
-    assert world.crew.joined == [2]
+    assert world.preparing(2) is None
+    assert world.fleet.joined == [2]
     world.arrive(1)
-    assert world.asked(1) == "1"  # and not the one that killed it
+    assert world.preparing(1) == "1"  # and not the one that killed it
     world.proven(1, 1)
-    assert world.crew.joined == [1, 2]
+    assert world.fleet.joined == [1, 2]
 
 
 async def test_a_package_that_killed_is_tried_again_when_all_are_back(world: World) -> None:
@@ -157,19 +171,19 @@ async def test_a_package_that_killed_is_tried_again_when_all_are_back(world: Wor
     for version in (3, 4):
         preparing = world.prepare(2)
         await settle()
-        (victim,) = [number for number in (1, 2) if world.asked(number) == "2"]
-        world.crew.leave(victim, "was killed")
+        (victim,) = [number for number in (1, 2) if world.preparing(number) == "2"]
+        world.fleet.remove_worker(victim, "was killed")
         del world.orders[victim]
         with pytest.raises(WorkerLost, match="was killed"):
             await preparing
         with pytest.raises(WorkerLost, match="tried again when all serve"):
             await world.prepare(2)
-        assert world.asked(3 - victim) is None
+        assert world.preparing(3 - victim) is None
         await world.serve(version)  # others go on
         world.arrive(victim)
         for _ in range(2):
-            world.proven(victim, world.asked(victim) or "")
-        assert world.crew.joined == [1, 2]
+            world.proven(victim, world.preparing(victim) or "")
+        assert world.fleet.joined == [1, 2]
     again = world.prepare(2)
     await settle()
     world.proven(1, 2)
@@ -184,9 +198,9 @@ async def test_one_that_dies_of_something_else_holds_nothing_up(world: World) ->
     await settle()
     world.proven(1, 2)
     world.proven(2, 2)
-    assert not world.crew.leave(2, "ended")
-    world.stage.swap(await preparing)
-    assert world.told(1) == ("2", "1")
+    assert not world.fleet.remove_worker(2, "ended")
+    world.target.swap(await preparing)
+    assert world.served(1) == ("2", "1")
 
 
 async def test_the_rest_of_a_wait_ends_when_the_last_missing_one_leaves(world: World) -> None:
@@ -195,7 +209,7 @@ async def test_the_rest_of_a_wait_ends_when_the_last_missing_one_leaves(world: W
     await world.serve(1)
     preparing = world.prepare(2)
     await settle()
-    assert not world.crew.leave(3, "ended")
+    assert not world.fleet.remove_worker(3, "ended")
     world.proven(1, 2)
     world.proven(2, 2)
     await preparing
@@ -205,15 +219,15 @@ async def test_a_worker_that_comes_back_answers_once_it_does_what_the_others_do(
     world.arrive(1, 2)
     await world.serve(1)
     await world.serve(2)
-    world.crew.leave(2, "ended")
+    world.fleet.remove_worker(2, "ended")
     world.arrive(2)
-    assert world.asked(2) == "2"
+    assert world.preparing(2) == "2"
     world.proven(2, 2)
-    assert world.asked(2) == "1"
-    assert world.crew.joined == [1]
+    assert world.preparing(2) == "1"
+    assert world.fleet.joined == [1]
     world.proven(2, 1)
-    assert world.told(2) == ("2", "1")
-    assert world.crew.joined == [1, 2]
+    assert world.served(2) == ("2", "1")
+    assert world.fleet.joined == [1, 2]
     assert world.joins == [1, 2, 2]
 
 
@@ -221,30 +235,30 @@ async def test_one_that_catches_up_is_not_waited_for(world: World) -> None:
     """And joins with the version that became current meanwhile."""
     world.arrive(1, 2)
     await world.serve(1)
-    world.crew.leave(2, "ended")
+    world.fleet.remove_worker(2, "ended")
     world.arrive(2)
     preparing = world.prepare(2)
     await settle()
     world.proven(1, 2)
     prepared = await preparing
     world.proven(2, 1)  # at this moment: it knows what answers, and not what will
-    assert world.crew.joined == [1]
-    world.stage.swap(prepared)
-    assert world.told(1) == ("2", "1")
-    assert world.asked(2) == "2"
+    assert world.fleet.joined == [1]
+    world.target.swap(prepared)
+    assert world.served(1) == ("2", "1")
+    assert world.preparing(2) == "2"
     world.proven(2, 2)
-    assert world.told(2) == ("2", "1")
-    assert world.crew.joined == [1, 2]
+    assert world.served(2) == ("2", "1")
+    assert world.fleet.joined == [1, 2]
 
 
 async def test_one_that_cannot_load_what_the_others_serve_is_unfit(world: World) -> None:
     world.arrive(1, 2)
     await world.serve(1)
-    world.crew.leave(2, "ended")
+    world.fleet.remove_worker(2, "ended")
     world.arrive(2)
     world.failed(2, 1)
     assert world.unfits == [(2, "worker 2 says no")]
-    assert world.stage.current == "1"
+    assert world.target.current == "1"
 
 
 async def test_a_warm_version_that_cannot_be_loaded_again_goes_everywhere(
@@ -253,15 +267,15 @@ async def test_a_warm_version_that_cannot_be_loaded_again_goes_everywhere(
     world.arrive(1, 2)
     await world.serve(1)
     await world.serve(2)
-    world.crew.leave(2, "ended")
+    world.fleet.remove_worker(2, "ended")
     world.arrive(2)
     world.proven(2, 2)
     with caplog.at_level(logging.WARNING):
         world.failed(2, 1)
     assert "version 1 cannot be kept warm any more" in caplog.text
-    assert [world.told(n) for n in (1, 2)] == [("2", None)] * 2
-    assert world.crew.joined == [1, 2]
-    assert world.stage.previous is None
+    assert [world.served(n) for n in (1, 2)] == [("2", None)] * 2
+    assert world.fleet.joined == [1, 2]
+    assert world.target.previous is None
 
 
 async def test_a_roll_back_to_the_warm_version_is_one_message(world: World) -> None:
@@ -269,10 +283,12 @@ async def test_a_roll_back_to_the_warm_version_is_one_message(world: World) -> N
     await world.serve(1)
     await world.serve(2)
     before = {n: len(orders) for n, orders in world.orders.items()}
-    world.stage.revert()
-    assert {n: orders[before[n] :] for n, orders in world.orders.items()} == {n: [Tell("1", "2", None)] for n in (1, 2)}
-    world.stage.retire_previous()
-    assert [world.told(n) for n in (1, 2)] == [("1", None)] * 2
+    world.target.revert()
+    assert {n: orders[before[n] :] for n, orders in world.orders.items()} == {
+        n: [SetVersions("m", "1", "2", None)] for n in (1, 2)
+    }
+    world.target.retire_previous()
+    assert [world.served(n) for n in (1, 2)] == [("1", None)] * 2
 
 
 async def test_a_roll_back_does_not_wait_for_a_load(world: World) -> None:
@@ -281,13 +297,13 @@ async def test_a_roll_back_does_not_wait_for_a_load(world: World) -> None:
     await world.serve(2)
     preparing = world.prepare(3)
     await settle()
-    assert world.asked(1) == "3"
-    world.stage.revert()
-    assert [world.told(n) for n in (1, 2)] == [("1", "2")] * 2
+    assert world.preparing(1) == "3"
+    world.target.revert()
+    assert [world.served(n) for n in (1, 2)] == [("1", "2")] * 2
     world.proven(1, 3)
     world.proven(2, 3)
     (await preparing).drop()  # superseded
-    assert all(orders[-1] == Tell("1", "2", None) for orders in world.orders.values())
+    assert all(orders[-1] == SetVersions("m", "1", "2", None) for orders in world.orders.values())
 
 
 async def test_a_late_answer_for_a_version_that_was_given_up_drops_it(world: World) -> None:
@@ -301,12 +317,12 @@ async def test_a_late_answer_for_a_version_that_was_given_up_drops_it(world: Wor
         await preparing
     other = world.prepare(3)
     await settle()
-    assert world.asked(1) == "3"
+    assert world.preparing(1) == "3"
     world.failed(1, 3)
     with pytest.raises(ProofFailed):
         await other
     world.failed(1, 3)  # nobody asks any more: no harm
-    assert world.stage.current == "1"
+    assert world.target.current == "1"
 
 
 async def test_another_version_does_not_wait_for_one_that_loads(world: World) -> None:
@@ -314,31 +330,31 @@ async def test_another_version_does_not_wait_for_one_that_loads(world: World) ->
     await world.serve(1)
     preparing = world.prepare(2)
     await settle()
-    world.stage.stop()
+    world.target.stop()
     with pytest.raises(Closing, match="Another version is wanted"):
         await preparing
-    assert world.orders[1][-1] == Stop()
-    assert Stop() not in world.orders[2]  # it was not asked yet
+    assert world.orders[1][-1] == CancelLoad("m")
+    assert CancelLoad("m") not in world.orders[2]  # it was not asked yet
     other = world.prepare(3)
     await settle()
-    assert world.asked(1) is None  # one load at a time
-    assert world.asked(2) == "3"
+    assert world.preparing(1) is None  # one load at a time
+    assert world.preparing(2) == "3"
     world.failed(1, 2)  # the load has ended
-    assert world.asked(1) is None  # another one tries first
+    assert world.preparing(1) is None  # another one tries first
     world.proven(2, 3)
-    assert world.asked(1) == "3"
+    assert world.preparing(1) == "3"
     world.proven(1, 3)
-    world.stage.swap(await other)
-    assert [world.told(n) for n in (1, 2)] == [("3", "1")] * 2
-    world.stage.stop()  # nothing loads: no harm
-    assert world.stage.current == "3"
+    world.target.swap(await other)
+    assert [world.served(n) for n in (1, 2)] == [("3", "1")] * 2
+    world.target.stop()  # nothing loads: no harm
+    assert world.target.current == "3"
 
 
 async def test_closing_ends_the_wait(world: World) -> None:
     world.arrive(1)
     preparing = world.prepare(1)
     await settle()
-    world.crew.close()
+    world.fleet.close()
     with pytest.raises(Closing):
         await preparing
 
@@ -346,7 +362,7 @@ async def test_closing_ends_the_wait(world: World) -> None:
 @given(st.lists(st.tuples(st.sampled_from(["arrive", "leave", "prove", "fail", "promote", "revert", "retire"]),
                           st.integers(1, 3)), max_size=60))  # fmt: skip
 def test_workers_that_answer_never_differ(events: list[tuple[str, int]]) -> None:
-    """Whatever happens in whatever order, every worker that answers requests was told the same, which is the plan."""
+    """Whatever happens in whatever order, every worker that answers requests serves the same, which is the plan."""
 
     async def play() -> None:
         world = World(3)
@@ -354,11 +370,11 @@ def test_workers_that_answer_never_differ(events: list[tuple[str, int]]) -> None
         newest = 0
         for event, number in events:
             here = number in world.orders
-            asked = here and world.crew._members[number].held["m"].asked
+            asked = here and world.fleet._members[number].held["m"].loading
             if event == "arrive" and not here:
                 world.arrive(number)
             elif event == "leave" and here:
-                world.crew.leave(number, "ended")
+                world.fleet.remove_worker(number, "ended")
                 del world.orders[number]
             elif event == "prove" and asked:
                 world.proven(number, asked)
@@ -366,26 +382,26 @@ def test_workers_that_answer_never_differ(events: list[tuple[str, int]]) -> None
                 world.failed(number, asked)
                 if world.unfits:
                     world.unfits.clear()
-                    world.crew.leave(number, "was unfit")
+                    world.fleet.remove_worker(number, "was unfit")
                     del world.orders[number]
             elif event == "promote" and preparing is None:
                 newest += 1
                 preparing = world.prepare(newest)
-            elif event == "revert" and world.stage.previous is not None:
-                world.stage.revert()
+            elif event == "revert" and world.target.previous is not None:
+                world.target.revert()
             elif event == "retire":
-                world.stage.retire_previous()
+                world.target.retire_previous()
             await settle(5)
             if preparing is not None and preparing.done():
                 if preparing.exception() is None:
-                    assert world.crew.joined
-                    world.stage.swap(preparing.result())
+                    assert world.fleet.joined
+                    world.target.swap(preparing.result())
                 preparing = None
-            plan = world.crew.plan("m")
-            for joined in world.crew.joined:
-                assert (world.told(joined) or (None, None)) == plan.answering
-                assert set(plan.answering) - {None} <= world.crew._members[joined].held["m"].proven
-        world.crew.close()
+            plan = world.fleet.plan("m")
+            for joined in world.fleet.joined:
+                assert (world.served(joined) or (None, None)) == plan.served
+                assert set(plan.served) - {None} <= world.fleet._members[joined].held["m"].proven
+        world.fleet.close()
         if preparing is not None:
             await asyncio.gather(preparing, return_exceptions=True)
 
@@ -395,32 +411,29 @@ def test_workers_that_answer_never_differ(events: list[tuple[str, int]]) -> None
 async def test_every_worker_knows_what_may_be_stale() -> None:
     world = World(2)
     world.arrive(1)
-    world.stage.mark(stale=False)
-    world.stage.mark(stale=True)
-    world.stage.mark(stale=True)
+    world.target.mark(stale=False)
+    world.target.mark(stale=True)
+    world.target.mark(stale=True)
     world.arrive(2)
-    assert world.orders == {1: [Mark(True)], 2: [Mark(True)]}
-    world.stage.mark(stale=False)
+    assert world.orders == {1: [MarkStale("m", True)], 2: [MarkStale("m", True)]}
+    world.target.mark(stale=False)
     world.arrive(3)
-    assert world.orders == {1: [Mark(True), Mark(False)], 2: [Mark(True), Mark(False)], 3: []}
+    assert world.orders == {
+        1: [MarkStale("m", True), MarkStale("m", False)],
+        2: [MarkStale("m", True), MarkStale("m", False)],
+        3: [],
+    }
 
 
-async def test_what_one_worker_gives_up_is_told_to_who_follows(world: World) -> None:
-    """One worker's processes are enough to judge a version by; all go back together."""
-    told: list[tuple[str, str]] = []
-
-    def give_up(version: str, why: str) -> None:
-        told.append((version, why))
-        world.stage.revert()
-        world.stage.retire_previous()
-
-    world.stage.on_failed = give_up
+async def test_a_version_that_crashes_in_one_worker_is_reported_and_goes_back_in_all(world: World) -> None:
+    """One worker's processes are enough to judge a version by."""
     world.arrive(1, 2)
     await world.serve(1)
     await world.serve(2)
-    assert (world.told(1), world.told(2)) == (("2", "1"), ("2", "1"))
-    world.crew.gave_up("m", "2", "ended with code 3")
-    world.crew.gave_up("nobody", "2", "ended with code 3")
-    assert told == [("2", "ended with code 3")]
-    assert (world.told(1), world.told(2)) == (("1", None), ("1", None))
+    assert (world.served(1), world.served(2)) == (("2", "1"), ("2", "1"))
+    world.fleet.on_event(1, VersionCrashed("m", "2", "ended with code 3"))
+    assert world.crashes == [("m", "2", "ended with code 3")]
+    world.target.revert()
+    world.target.retire_previous()
+    assert (world.served(1), world.served(2)) == (("1", None), ("1", None))
     assert world.unfits == []

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from penstock.errors import ModelProcessLost, PredictError
+from penstock.machine import restart_policy
 from penstock.metrics import Metrics
 from penstock.payload import Tensors
-from penstock.serving.fleet import restarts
 from serving import faulty_model as faulty
 from serving.apart import FINE, answer, apart, faulty_package
 from serving.fakes import until
@@ -30,7 +30,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def forgiving(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every crash counts as the first one, after which a process starts again at once."""
-    monkeypatch.setattr(restarts, "FORGIVEN_AFTER", 0.0)
+    monkeypatch.setattr(restart_policy, "FORGIVEN_AFTER", 0.0)
 
 
 def gone(pid: int) -> bool:
@@ -95,10 +95,9 @@ async def test_faults_that_end_it(package: Path, caplog: pytest.LogCaptureFixtur
         assert 'penstock_model_processes{model="faulty",state="ready",version="1"} 1.0' in text
 
 
-async def test_a_version_that_keeps_ending_is_told_of(package: Path) -> None:
-    async with apart(package) as servable:
-        told: list[str] = []
-        servable.on_failed = told.append
+async def test_a_version_that_keeps_ending_is_reported(package: Path) -> None:
+    failures: list[tuple[str, str]] = []
+    async with apart(package, on_failed=lambda version, reason: failures.append((version, reason))) as servable:
         process = servable.processes[0]
         with pytest.raises(ModelProcessLost):
             await answer(servable, faulty.exits)
@@ -110,11 +109,11 @@ async def test_a_version_that_keeps_ending_is_told_of(package: Path) -> None:
             await answer(servable)
         assert refused.value.retry_after == 1
         await until(lambda: process.state == "ready", seconds=30)
-        assert told == []
+        assert failures == []
         with pytest.raises(ModelProcessLost):
             await answer(servable, faulty.exits)
-        await until(lambda: told)
-        assert told == ["ended with code 3"]
+        await until(lambda: failures)
+        assert failures == [("1", "ended with code 3")]
         assert process.state == "failed"
         await until(lambda: process.state == "ready", seconds=30)  # tried again all the same
         assert await answer(servable) == FINE

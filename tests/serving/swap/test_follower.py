@@ -17,14 +17,17 @@ from penstock.loading import LoadedModel
 from penstock.metrics import Metrics
 from penstock.registry import ModelVersion, NewVersion
 from penstock.registry.memory import MemoryRegistry
+from penstock.registry.resolutions import LastResolution
+from penstock.serving.model_events import IgnoredEvents
 from penstock.serving.served_model import ServedModel
 from penstock.serving.swap.fixed_version import FixedVersion
-from penstock.serving.swap.follower import Follower, FollowOptions
+from penstock.serving.swap.follower import Follower
+from penstock.serving.swap.registry_poll import RegistryPoll
 from penstock.serving.swap.target import LoadedVersion, LocalTarget, in_a_thread
 from serving.fakes import FakePredictor, loaded, until
 
 
-class World:
+class World(IgnoredEvents):
     """A registry with five versions of `m`, a follower of its production alias, a clock that is set by hand."""
 
     def __init__(self, package: Path) -> None:
@@ -34,17 +37,23 @@ class World:
             self.registry.register("m", NewVersion("m/package"))
         self.promote("1")
         self.metrics = Metrics(process=False)
-        self.served = ServedModel("m", self.metrics, alias="production")
+        self.served = ServedModel("m", self.metrics, alias="production", events=self)
         self.now = 1000.0
         self.loads: list[str] = []
         self.predictors: dict[str, list[FakePredictor]] = {}
         self.failing: dict[str, Exception] = {}
         self.held: dict[str, Event] = {}
         self.unreachable: Exception | None = None
-        self.follower = Follower(
-            LocalTarget(self.served, self.metrics), self.resolve, in_a_thread(self.load), self.metrics,
-            follow=FollowOptions(poll_interval=0.005, keep_previous=300), clock=lambda: self.now, chance=lambda: 1.0,
-        )  # fmt: skip
+        self.follower = self.make_follower(interval=0.005)
+
+    def make_follower(self, *, interval: float, last: LastResolution | None = None) -> Follower[LoadedVersion]:
+        given: Any = {"clock": lambda: self.now, "chance": lambda: 1.0}
+        poll = RegistryPoll("m", self.resolve, self.metrics, interval=interval, last=last, **given)
+        target = LocalTarget(self.served, self.metrics)
+        return Follower(target, poll, in_a_thread(self.load), self.metrics, keep_previous=300, **given)
+
+    def on_failed(self, model: str, version: str, reason: str) -> None:
+        self.follower.give_up(model, version, reason)
 
     def promote(self, version: str) -> None:
         self.registry.promote("m", version, by="test")
@@ -197,7 +206,7 @@ async def test_a_failed_load_keeps_what_answers_and_is_tried_again_later(
     await world.step()
     assert (world.answering, world.loads) == ("1", ["1", "2"])
     assert world.count("loads", outcome="failed") == 1
-    assert errors(caplog) == ["m: version 2 cannot be served, version 1 goes on answering. It answers otherwise."]
+    assert errors(caplog) == ["m: version 2 cannot be served; still serving version 1. It answers otherwise."]
     assert caplog.records[-1].exc_info is None
     tries = []
     for _ in range(40):  # seconds
@@ -328,7 +337,7 @@ async def test_an_unreachable_registry_changes_nothing_and_is_logged_once(
     assert (world.answering, world.loads) == ("1", ["1"])
     assert world.count("registry_errors") == 5
     assert errors(caplog) == [
-        "m: the registry names no version, version 1 goes on answering. It cannot be reached."
+        "m: the registry names no version; still serving version 1. It cannot be reached."
     ]  # fmt: skip
     world.unreachable = None
     world.promote("2")
@@ -366,9 +375,9 @@ async def test_following_outlives_whatever_the_registry_says(world: World, error
 
 
 async def test_a_load_that_ends_is_taken_up_before_the_next_poll(world: World) -> None:
-    follow = FollowOptions(poll_interval=60)
-    stage = LocalTarget(world.served, world.metrics)
-    follower = Follower(stage, world.resolve, in_a_thread(world.load), world.metrics, follow=follow)
+    poll = RegistryPoll("m", world.resolve, world.metrics, interval=60)
+    target = LocalTarget(world.served, world.metrics)
+    follower = Follower(target, poll, in_a_thread(world.load), world.metrics)
     await follower.start()
     world.promote("2")
     await follower.step()
@@ -403,8 +412,8 @@ class TestPinned:
         async def in_a_thread(load: Callable[[], tuple[str, LoadedModel]]) -> LoadedVersion:
             return LoadedVersion(*await asyncio.to_thread(load))
 
-        stage = LocalTarget(world.served, world.metrics)
-        return lambda load: FixedVersion(stage, partial(in_a_thread, load), world.metrics)
+        target = LocalTarget(world.served, world.metrics)
+        return lambda load: FixedVersion(target, partial(in_a_thread, load), world.metrics)
 
     async def test_it_loads_once_and_has_nothing_more_to_do(self, world: World, pinned: Any) -> None:
         source = pinned(lambda: ("abc", loaded(world.package)))
@@ -427,14 +436,11 @@ class TestAVersionThatFailsWhileItAnswers:
         await world.follower.start()
         world.promote("2")
         await world.step()
-        assert world.served.current is not None
-        world.served.current.on_failed("was killed by signal 11 (SIGSEGV)")
+        world.served.version_failed("2", "was killed by signal 11 (SIGSEGV)")
         assert (world.answering, world.kept) == ("1", None)
         assert world.count("swaps", kind="revert") == 1
-        (said,) = errors(caplog)
-        assert "version 2 has failed" in said
-        assert "version 1 answers again" in said
-        assert "SIGSEGV" in said
+        (line,) = errors(caplog)
+        assert line.startswith("m: version 2 failed; back to version 1. Its process was killed by signal 11 (SIGSEGV).")
         world.now += 1e6
         await world.step()
         assert (world.answering, world.loads) == ("1", ["1", "2"])
@@ -444,8 +450,7 @@ class TestAVersionThatFailsWhileItAnswers:
         await world.follower.start()
         world.promote("2")
         await world.step()
-        assert world.served.current is not None
-        world.served.current.on_failed("ended")
+        world.served.version_failed("2", "ended")
         world.promote("3")
         await world.step()
         assert world.answering == "3"
@@ -454,8 +459,7 @@ class TestAVersionThatFailsWhileItAnswers:
         await world.follower.start()
         world.promote("2")
         await world.step()
-        assert world.served.current is not None
-        world.served.current.on_failed("ended")
+        world.served.version_failed("2", "ended")
         world.promote("1")
         await world.step()
         world.promote("2")
@@ -464,8 +468,7 @@ class TestAVersionThatFailsWhileItAnswers:
 
     async def test_where_none_is_warm_it_goes_on(self, world: World) -> None:
         await world.follower.start()
-        assert world.served.current is not None
-        world.served.current.on_failed("ended")
+        world.served.version_failed("1", "ended")
         await world.step()
         assert (world.answering, world.loads) == ("1", ["1"])
 
@@ -473,6 +476,5 @@ class TestAVersionThatFailsWhileItAnswers:
         await world.follower.start()
         world.promote("2")
         await world.step()
-        assert world.served.previous is not None
-        world.served.previous.on_failed("ended")
+        world.served.version_failed("1", "ended")
         assert (world.answering, world.kept) == ("2", "1")

@@ -13,6 +13,7 @@ import pytest
 from penstock.errors import AliasMoved, AliasNotFound, ProofFailed, RegistryUnavailable, SignatureIncompatible
 from penstock.serving.served_model import ServedModel
 from penstock.serving.swap.follower import Follower
+from penstock.serving.swap.registry_poll import RegistryPoll
 from penstock.serving.swap.target import LocalTarget, in_a_thread
 from serving.fakes import until
 from serving.swap import test_follower
@@ -138,14 +139,13 @@ class TestARegistryThatIsAway:
 
     async def test_several_that_follow_it_say_so_once(self, world: World, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.INFO)
-        away: set[str] = set()
+        unreachable: set[str] = set()
         followers = []
         for name in ("m", "n", "o"):
             served = ServedModel(name, world.metrics, alias="production")
-            stage = LocalTarget(served, world.metrics)
-            followers.append(
-                Follower(stage, world.resolve, in_a_thread(world.load), world.metrics, away=away)
-            )  # fmt: skip
+            target = LocalTarget(served, world.metrics)
+            poll = RegistryPoll(name, world.resolve, world.metrics, unreachable=unreachable)
+            followers.append(Follower(target, poll, in_a_thread(world.load), world.metrics))
             await followers[-1].start()
         caplog.clear()
         world.unreachable = RegistryUnavailable("It cannot be reached.")

@@ -18,8 +18,11 @@ from penstock.registry.memory import MemoryRegistry
 from penstock.registry.resolutions import LastResolution, LastSearch
 from penstock.serving.gateway import Gateway
 from penstock.serving.served_model import ServedModel
-from penstock.serving.swap.follower import Follower, FollowOptions
-from penstock.serving.swap.pattern import Changes, Member, Pattern, next_changes
+from penstock.serving.swap.follower import Follower
+from penstock.serving.swap.pattern import Member, Pattern
+from penstock.serving.swap.pattern_changes import Changes, next_changes
+from penstock.serving.swap.pattern_search import PatternSearch
+from penstock.serving.swap.registry_poll import RegistryPoll
 from penstock.serving.swap.target import LocalTarget, in_a_thread
 from serving.fakes import FakePredictor, loaded, until
 
@@ -61,11 +64,16 @@ class World:
         self.questions: list[str] = []
         self.unreachable: Exception | None = None
         self.failing: set[str] = set()
+        search = PatternSearch("team-*", self.search, self.version, last=LastSearch(cache, "here", "team-*"))
         self.pattern = Pattern(
-            "team-*", self.search, self.version, self.join, self.metrics, taken=self.gateway.serves,
-            on_started=lambda: self.gateway.begun("team-*"), poll_interval=0.005, clock=lambda: self.now,
-            last=LastSearch(cache, "here", "team-*"),
-        )  # fmt: skip
+            search,
+            self.join,
+            self.metrics,
+            taken=self.gateway.serves,
+            on_started=lambda: self.gateway.pattern_started("team-*"),
+            poll_interval=0.005,
+            clock=lambda: self.now,
+        )
 
     def add(self, name: str, versions: int = 1) -> None:
         for _ in range(versions):
@@ -83,12 +91,12 @@ class World:
         return self.registry.version(name, version)
 
     def join(self, name: str, served_as: str, resolve: Callable[[], ModelVersion]) -> Member:
-        served = ServedModel(served_as, self.metrics, alias="production")
+        served = ServedModel(served_as, self.metrics, alias="production", events=self.gateway)
         self.gateway.add(served)
-        stage = LocalTarget(served, self.metrics)
-        follow = FollowOptions(poll_interval=60.0)  # they are woken
+        target = LocalTarget(served, self.metrics)
         last = LastResolution(self.cache, "here", f"models:/{name}@production")
-        follower = Follower(stage, resolve, in_a_thread(self.load), self.metrics, follow=follow, last=last)
+        poll = RegistryPoll(served_as, resolve, self.metrics, interval=60.0, last=last)  # they are woken
+        follower = Follower(target, poll, in_a_thread(self.load), self.metrics)
         return Member(follower, lambda: self.gateway.remove(served_as), 300.0)
 
     def load(self, version: ModelVersion) -> LoadedModel:
@@ -196,7 +204,7 @@ async def test_an_explicit_model_wins(world: World, caplog: pytest.LogCaptureFix
     assert world.gateway.model("team-own") is world.own
     assert world.pattern.members == {}
     await world.pattern.step()
-    assert sum("passed over" in message for message in caplog.messages) == 1
+    assert sum("ignored for team-*" in message for message in caplog.messages) == 1
 
 
 async def test_a_registry_that_is_away_at_the_start_is_waited_for(
@@ -260,7 +268,7 @@ async def test_one_that_goes_away_later_takes_nothing_with_it(world: World, capl
     for _ in range(3):
         await world.pattern.step()
     assert world.answering()["team-a"] == "1"
-    errors = [m for m in caplog.messages if "does not say which models there are" in m]
+    errors = [m for m in caplog.messages if "does not list its models" in m]
     assert len(errors) == 1
 
 

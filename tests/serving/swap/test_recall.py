@@ -17,8 +17,6 @@ from penstock.errors import (
     RegistryUnavailable,
 )
 from penstock.registry.resolutions import LastResolution
-from penstock.serving.swap.follower import Follower, FollowOptions
-from penstock.serving.swap.target import LocalTarget, in_a_thread
 from serving.swap.test_follower import World
 
 AWAY = RegistryUnavailable("It cannot be reached.")
@@ -33,11 +31,8 @@ class Restartable(World):
         self.restart()
 
     def restart(self) -> None:
-        self.follower = Follower(
-            LocalTarget(self.served, self.metrics), self.resolve, in_a_thread(self.load), self.metrics,
-            follow=FollowOptions(poll_interval=2), last=LastResolution(self.cache, "here", "models:/m@production"),
-            clock=lambda: self.now, chance=lambda: 1.0,
-        )  # fmt: skip
+        last = LastResolution(self.cache, "here", "models:/m@production")
+        self.follower = self.make_follower(interval=2, last=last)
 
     async def gone(self) -> None:
         await self.served.close()
@@ -72,9 +67,9 @@ async def test_it_serves_what_was_served_last(
     world.unreachable = error
     await world.follower.start()
     assert (world.answering, world.loads, world.stale) == ("2", ["2"], (1, True))
-    [said] = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
-    assert said.startswith("m: the registry cannot be asked; version 2, which it named on 20")
-    assert said.endswith(f"UTC, is served, and may be stale. {error}")
+    [line] = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert line.startswith("m: the registry cannot be queried; serving version 2, which it named on 20")
+    assert line.endswith(f"UTC and which may be stale. {error}")
     await world.step()
     assert len([r for r in caplog.records if r.levelno >= logging.WARNING]) == 1
 
@@ -153,7 +148,7 @@ async def test_a_store_that_is_away_at_the_start_is_waited_for(
     world.failing["1"] = RegistryUnavailable("s3://models/m/abc cannot be reached.")
     await world.follower.start()
     assert world.answering is None
-    assert "version 1 cannot be served, nothing is served. s3://models/m/abc cannot be reached." in caplog.text
+    assert "version 1 cannot be served; nothing is served. s3://models/m/abc cannot be reached." in caplog.text
     del world.failing["1"]
     world.now += 60
     await world.step()

@@ -56,9 +56,9 @@ async def test_a_breaking_version_is_refused_once_and_never_loaded(
         await world.step()
     assert (world.answering, world.loads, world.fetched) == ("1", ["1"], ["1", "2"])
     assert world.count("loads", outcome="failed") == 1
-    (said,) = errors(caplog)
-    assert said.startswith("m: version 2 cannot be served, version 1 goes on answering. It would break callers of")
-    assert "--allow-breaking" in said
+    (line,) = errors(caplog)
+    assert line.startswith("m: version 2 cannot be served; still serving version 1. It would break callers of")
+    assert "--allow-breaking" in line
     assert caplog.records[-1].exc_info is None
 
 

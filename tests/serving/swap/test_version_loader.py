@@ -13,10 +13,12 @@ from penstock.loading import LoadOptions
 from penstock.metrics import Metrics
 from penstock.registry import ModelVersion, NewVersion
 from penstock.registry.memory import MemoryRegistry
+from penstock.serving.model_events import IgnoredEvents
 from penstock.serving.runners.isolation import IsolatedModel, Isolation, Loaded
 from penstock.serving.served_model import ServedModel
 from penstock.serving.swap.fixed_version import FixedVersion
-from penstock.serving.swap.follower import Follower, FollowOptions
+from penstock.serving.swap.follower import Follower
+from penstock.serving.swap.registry_poll import RegistryPoll
 from penstock.serving.swap.target import LoadedVersion, LocalTarget, in_a_thread
 from penstock.serving.swap.version_loader import VersionLoader
 from serving import faulty_model as faulty
@@ -78,7 +80,7 @@ async def test_stopping_leaves_what_has_loaded_alone(loader: VersionLoader, good
     await until(process.ended.done, seconds=30)
 
 
-class World:
+class World(IgnoredEvents):
     """A registry whose versions are packages by number, and a follower of its production alias."""
 
     def __init__(self, loader: VersionLoader, packages: dict[str, Path]) -> None:
@@ -89,11 +91,13 @@ class World:
             self.registry.register("m", NewVersion("m/package"))
         self.promote("1")
         metrics = Metrics(process=False)
-        self.served = ServedModel("m", metrics, alias="production")
-        self.follower = Follower(
-            LocalTarget(self.served, metrics), lambda: self.registry.resolve("m"), in_a_thread(self.load), metrics,
-            follow=FollowOptions(poll_interval=0.01), chance=lambda: 0.0, loads=loader,
-        )  # fmt: skip
+        self.served = ServedModel("m", metrics, alias="production", events=self)
+        poll = RegistryPoll("m", lambda: self.registry.resolve("m"), metrics, interval=0.01, chance=lambda: 0.0)
+        target = LocalTarget(self.served, metrics)
+        self.follower = Follower(target, poll, in_a_thread(self.load), metrics, loads=loader, chance=lambda: 0.0)
+
+    def on_failed(self, model: str, version: str, reason: str) -> None:
+        self.follower.give_up(model, version, reason)
 
     def load(self, version: ModelVersion) -> Loaded:
         return self.loader.load(self.packages[version.version], version.version)
@@ -150,9 +154,9 @@ async def test_a_version_that_keeps_crashing_gives_way_to_the_one_before(
     assert await answer(world.served.current) == FINE
     assert world.served.failure is not None
     assert world.served.failure.version == "2"
-    said = [record.getMessage() for record in caplog.records if "is taken back" in record.getMessage()]
-    assert len(said) == 1
-    assert "m: version 2 has failed and is taken back, version 1 answers again." in said[0]
+    lines = [record.getMessage() for record in caplog.records if "back to version" in record.getMessage()]
+    assert len(lines) == 1
+    assert "m: version 2 failed; back to version 1." in lines[0]
     running.cancel()
     await asyncio.wait_for(asyncio.wait([running]), 60)
     await world.served.close()

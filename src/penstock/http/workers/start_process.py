@@ -6,11 +6,11 @@ import asyncio
 import socket
 from collections.abc import Mapping, Sequence
 
-from penstock.server.workers.messages import Channel
+from penstock.http.workers.channel import Channel, Vocabulary
 
 
 async def start_process(
-    command: Sequence[str], environment: Mapping[str, str], files: Sequence[int]
+    command: Sequence[str], environment: Mapping[str, str], files: Sequence[int], vocabulary: Vocabulary
 ) -> tuple[asyncio.subprocess.Process, Channel]:
     """Starts a worker in a clean interpreter: threads and sessions of model libraries do not survive a fork.
 
@@ -27,4 +27,4 @@ async def start_process(
         except BaseException:
             ours.close()
             raise
-    return process, await Channel.over(ours)
+    return process, await Channel.over(ours, vocabulary)

@@ -1,4 +1,4 @@
-"""One worker's place: a process in it, and another one when that ends."""
+"""One worker process after the other: started, watched, and started again when it ends."""
 
 from __future__ import annotations
 
@@ -10,71 +10,72 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Literal, Protocol, TypeAlias
 
+from penstock.http.workers.channel import Channel, WorkerMessage
+from penstock.http.workers.messages import Drain, Heartbeat
 from penstock.machine.exit_status import how_it_ended
-from penstock.server.workers.messages import Beat, Channel, Drain, Message, StartWorker
-from penstock.serving.fleet.restarts import crashes_in_a_row, restart_delay
+from penstock.machine.restart_policy import next_restart
 
 log = logging.getLogger("penstock.server")
 
 Launch: TypeAlias = Callable[[], Awaitable[tuple[asyncio.subprocess.Process, Channel]]]
-SlotState: TypeAlias = Literal["starting", "serving", "waiting"]
-SLOT_STATES: tuple[SlotState, ...] = ("starting", "serving", "waiting")
+WorkerState: TypeAlias = Literal["starting", "serving", "waiting"]
+WORKER_STATES: tuple[WorkerState, ...] = ("starting", "serving", "waiting")
 
-# After its channel closed, a process that does not end by itself.
-_LINGER = 5.0
+# How long a process may take to end by itself once its channel is closed.
+_END_TIMEOUT = 5.0
 
 
 class WorkerListener(Protocol):
-    """What a slot tells the supervisor."""
+    """What a worker process reports."""
 
-    def said(self, slot: WorkerProcess, message: Message) -> None: ...
+    def on_message(self, worker: WorkerProcess, message: WorkerMessage) -> None: ...
 
-    def ended(self, slot: WorkerProcess, how: str) -> None:
+    def on_ended(self, worker: WorkerProcess, how: str) -> None:
         """Its process has ended; before the next one starts."""
 
-    def restarting(self, slot: WorkerProcess) -> None: ...
+    def on_restart(self, worker: WorkerProcess) -> None: ...
 
-    def changed(self) -> None:
-        """A slot's state is another one."""
+    def on_state_change(self) -> None: ...
 
 
 class WorkerProcess:
-    """Keeps one worker running until it is told to stop. `number` counts from 1."""
+    """Keeps one worker running until it is stopped. `number` counts from 1; `start` is the first message to each new
+    process."""
 
     def __init__(
         self,
         number: int,
         launch: Launch,
-        begin: StartWorker,
-        owner: WorkerListener,
+        start: WorkerMessage,
+        listener: WorkerListener,
         *,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.number = number
         self._launch = launch
-        self._begin = begin
-        self._owner = owner
+        self._start = start
+        self._listener = listener
         self._clock = clock
         self._chance = chance
-        # The whole mutable state: the process and its channel, what it does, since when it serves, crashes in a row,
-        # whether it is the last one; whether it takes orders, and for how long it has been silent.
+        # The whole mutable state: the process and its channel, its state, since when it serves, crashes in a row,
+        # whether no other process comes; whether it is ready for commands, and the heartbeats it has missed.
         self._process: asyncio.subprocess.Process | None = None
         self._channel: Channel | None = None
-        self.state: SlotState = "starting"
-        self.up = False  # it has said hello, and takes orders
-        self.silent = 0  # signs of life asked for, or looked out for, since it last said something
+        self.state: WorkerState = "starting"
+        self.ready = False
+        self.missed = 0  # heartbeats asked for, or looked out for, since its last message
         self._serving_since: float | None = None
         self._crashes = 0
         self._stopping = asyncio.Event()
 
-    async def keep(self) -> None:
+    async def keep_running(self) -> None:
         """Runs one process after the other until `stop`."""
         while not self._stopping.is_set():
             how = await self._run()
             served = self._clock() - self._serving_since if self._serving_since is not None else 0.0
-            self._serving_since, self.up, self.silent = None, False, 0
-            self._owner.ended(self, how)
+            self._serving_since, self.ready, self.missed = None, False, 0
+            self._listener.on_ended(self, how)
             if not self._stopping.is_set():
                 await self._pause(how, served)
 
@@ -86,11 +87,11 @@ class WorkerProcess:
         except OSError as error:
             return f"could not be started ({error.strerror})"
         reading = asyncio.create_task(self._read(self._process, self._channel))
-        self._channel.send(self._begin)
+        self._channel.send(self._start)
         if self._stopping.is_set():
             self.kill()
         code = await self._process.wait()
-        await asyncio.wait([reading], timeout=1.0)  # its last words are on their way; a child of its own may hold on
+        await asyncio.wait([reading], timeout=1.0)  # its last messages are on their way; a child may hold the channel
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
         await self._channel.close()
@@ -100,66 +101,66 @@ class WorkerProcess:
     async def _read(self, process: asyncio.subprocess.Process, channel: Channel) -> None:
         try:
             async for message in channel:
-                self.silent = 0
-                self._owner.said(self, message)
-        except Exception:  # nobody would listen to it any more: it starts anew
-            log.exception("What worker %d said cannot be understood.", self.number)
+                self.missed = 0
+                self._listener.on_message(self, message)
+        except Exception:  # from here on its messages would be lost: it starts anew
+            log.exception("A message of worker %d cannot be handled; killing it.", self.number)
             self.kill()
         with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(process.wait()), _LINGER)
+            await asyncio.wait_for(asyncio.shield(process.wait()), _END_TIMEOUT)
             return
         self.kill()
 
     async def _pause(self, how: str, served: float) -> None:
-        self._crashes = crashes_in_a_row(self._crashes, served)
-        delay = restart_delay(self._crashes, self._chance())
+        restart = next_restart(self._crashes, served, self._chance())
+        self._crashes = restart.crashes
         log.error(
-            "Worker %d %s%s; it starts again %s.",
+            "Worker %d %s%s; restarting it %s.",
             self.number,
             how,
-            f", crash {self._crashes} in a row" if self._crashes > 1 else "",
-            f"in {delay:.1f} s" if delay else "at once",
+            f", crash {restart.crashes} in a row" if restart.crashes > 1 else "",
+            restart.when,
         )
         self._enter("waiting")
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), delay)
+            await asyncio.wait_for(self._stopping.wait(), restart.delay)
             return
-        self._owner.restarting(self)
+        self._listener.on_restart(self)
 
-    def _enter(self, state: SlotState) -> None:
+    def _enter(self, state: WorkerState) -> None:
         self.state = state
-        self._owner.changed()
+        self._listener.on_state_change()
 
-    def serves(self) -> None:
+    def set_serving(self) -> None:
         """It takes requests from now on."""
         self._serving_since = self._clock()
         self._enter("serving")
 
-    def send(self, message: Message) -> None:
+    def send(self, message: WorkerMessage) -> None:
         if self._channel is not None:
             self._channel.send(message)
 
-    def beat(self, most: int, most_at_start: int) -> None:
-        """Asks for a sign of life. A process that has not given one for so many times hangs, and is ended: counted and
-        not timed, since a machine that sleeps is no fault of the process. One that starts cannot be asked, and has a
-        patience of its own until it says hello."""
+    def check_heartbeat(self, max_missed: int, max_missed_at_start: int) -> None:
+        """Asks for a heartbeat. A process that has missed too many hangs, and is killed: counted and not timed, since a
+        machine that sleeps is no fault of the process. One that starts cannot be asked, and has a limit of its own
+        until it is ready."""
         if self._process is None or self._process.returncode is not None:
             return
-        if self.silent >= (most if self.up else most_at_start):
+        if self.missed >= (max_missed if self.ready else max_missed_at_start):
             log.error(
-                "Worker %d gives no sign of life%s, and is killed.", self.number, "" if self.up else " since its start"
+                "Worker %d sends no heartbeat%s; killing it.", self.number, "" if self.ready else " since its start"
             )
             self.kill()
             return
-        self.silent += 1
-        if self.up:
-            self.send(Beat())
+        self.missed += 1
+        if self.ready:
+            self.send(Heartbeat())
 
     def stop(self, delay: float | None) -> None:
         """No other process comes. The one that is there drains after `delay`; it ends at once where that is None, or it
-        has not begun."""
+        is not ready yet."""
         self._stopping.set()
-        if self.up and delay is not None:
+        if self.ready and delay is not None:
             self.send(Drain(delay))
         else:
             self.kill()

@@ -26,8 +26,8 @@ def probe_endpoints(gateway: Gateway, health_route: str | None = None) -> list[E
     async def readyz(_: Request) -> Response:
         state = "draining" if gateway.draining else "ready" if gateway.ready else "loading"
         said: dict[str, Any] = {"ready": gateway.ready, "state": state, "waiting_for": gateway.waiting_for}
-        if gateway.company is not None:
-            serving, wanted = gateway.company
+        if gateway.worker_count is not None:
+            serving, wanted = gateway.worker_count
             said["workers"] = {"serving": serving, "wanted": wanted}
         return JSONResponse(said, 200 if gateway.ready else 503)
 

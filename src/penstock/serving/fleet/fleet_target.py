@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -19,77 +18,77 @@ log = logging.getLogger("penstock.serving")
 class FleetVersion:
     """A version that all workers have proven."""
 
-    crew: WorkerFleet = field(repr=False)
+    fleet: WorkerFleet = field(repr=False)
     model: str
     version: str
 
     def drop(self) -> None:
-        self.crew.drop_candidate(self.model)
+        self.fleet.drop_candidate(self.model)
 
 
 class FleetTarget:
-    """One model, in every worker at once."""
+    """One model, in every worker at once. `added` says that it was not known when the workers started."""
 
-    def __init__(self, crew: WorkerFleet, name: str, metrics: Metrics, *, alias: str = "", added: bool = False) -> None:
+    def __init__(
+        self, fleet: WorkerFleet, name: str, metrics: Metrics, *, alias: str = "", added: bool = False
+    ) -> None:
         self.name = name
         self.alias = alias
-        self.on_failed: Callable[[str, str], None] = lambda version, why: None
-        self._crew = crew
+        self._fleet = fleet
         self._metrics = metrics
         if added:
-            crew.serve(name, alias)
+            fleet.add_model(name, alias)
         else:
-            crew.add_model(name)
-        crew.on_failed(name, lambda version, why: self.on_failed(version, why))
+            fleet.expect_model(name)
 
     @property
     def current(self) -> str | None:
-        return self._crew.plan(self.name).answering[0]
+        return self._fleet.plan(self.name).served[0]
 
     @property
     def previous(self) -> str | None:
-        return self._crew.plan(self.name).answering[1]
+        return self._fleet.plan(self.name).served[1]
 
     async def prepare(self, package: PlannedVersion) -> FleetVersion:
         """Raises what loading raises, WorkerLost."""
-        await self._crew.prepare(self.name, package)
-        return FleetVersion(self._crew, self.name, package.version)
+        await self._fleet.prepare(self.name, package)
+        return FleetVersion(self._fleet, self.name, package.version)
 
     def stop(self, *, for_good: bool = False) -> None:
         """Ends the version's loads, in all workers."""
-        self._crew.supersede(self.name)
+        self._fleet.supersede(self.name)
 
     def swap(self, prepared: FleetVersion) -> None:
-        plan = self._crew.plan(self.name)
+        plan = self._fleet.plan(self.name)
         assert plan.candidate is not None
         assert plan.candidate.version == prepared.version
         self._commit(FleetPlan(plan.candidate, plan.current), "swap" if plan.current is not None else "load")
 
     def revert(self) -> None:
-        plan = self._crew.plan(self.name)
+        plan = self._fleet.plan(self.name)
         assert plan.previous is not None
         self._commit(FleetPlan(plan.previous, plan.current, plan.candidate), "revert")
 
     def retire_previous(self) -> None:
-        self._crew.set_plan(self.name, replace(self._crew.plan(self.name), previous=None))
+        self._fleet.set_plan(self.name, replace(self._fleet.plan(self.name), previous=None))
 
     def mark(self, *, stale: bool) -> None:
-        self._crew.mark(self.name, stale=stale)
+        self._fleet.mark(self.name, stale=stale)
 
     def note_failure(self, failure: LoadFailure | None) -> None:
-        self._crew.note_failure(self.name, failure)
+        self._fleet.note_failure(self.name, failure)
 
     def _commit(self, plan: FleetPlan, kind: Literal["load", "swap", "revert"]) -> None:
-        self._crew.set_plan(self.name, plan)
+        self._fleet.set_plan(self.name, plan)
         self._metrics.swaps.labels(self.name, kind).inc()
         assert plan.current is not None
         log.info(
-            "%s: version %s (%s) answers now, in %d workers.",
+            "%s: now serving version %s (%s) in %d workers.",
             self.name,
             plan.current.version,
             plan.current.digest[:12],
-            len(self._crew.joined),
+            len(self._fleet.joined),
         )
 
     def __repr__(self) -> str:
-        return f"<FleetTarget {self.name}: {self._crew.plan(self.name)}>"
+        return f"<FleetTarget {self.name}: {self._fleet.plan(self.name)}>"

@@ -1,265 +1,256 @@
-"""The workers as one: prepare a version in all of them, and when every one has proven it, let it answer in all.
+"""All workers as one: prepare a version in all of them, and once each has proven it, let it answer in all.
 
-Knows no processes and no sockets: a worker is a number and a way to send it an order.
+Knows no processes and no sockets: a worker is a number and a way to send it a command.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Protocol
 
-from penstock.errors import Closing, PenstockError, WorkerLost
-from penstock.serving.fleet.fleet_plan import (
-    Agree,
-    Begun,
-    FleetPlan,
-    Mark,
-    Note,
-    PlannedVersion,
-    Serve,
-    Stop,
-    Unserve,
-    Word,
-    WorkerVersions,
-    after,
-    caught_up,
-    next_order,
+from penstock.errors import Closing, PenstockError, WorkerLost, error_of
+from penstock.serving.fleet.fleet_plan import FleetPlan, PlannedVersion, WorkerVersions, after, caught_up, next_order
+from penstock.serving.fleet.fleet_state import FleetMember, FleetModel, Send
+from penstock.serving.fleet.messages import (
+    AddModel,
+    AllServe,
+    CancelLoad,
+    Command,
+    Event,
+    MarkStale,
+    ModelRemoved,
+    NoteFailure,
+    PatternStarted,
+    RemoveModel,
+    VersionCrashed,
+    VersionFailed,
+    VersionProven,
+    VersionsSet,
 )
 from penstock.serving.load_failure import LoadFailure
+from penstock.serving.readiness import Readiness
 
 log = logging.getLogger("penstock.serving")
 
-Send: TypeAlias = Callable[[str, Word], None]  # model, word
 
+class FleetListener(Protocol):
+    """What a fleet reports."""
 
-@dataclass(slots=True)
-class _Member:
-    """A worker: how to tell it something, what it holds by model, the version that it said it answers with, whether it
-    takes requests."""
+    def on_joined(self, number: int) -> None:
+        """The worker may accept requests now."""
 
-    send: Send
-    held: dict[str, WorkerVersions]
-    answers: dict[str, str | None] = field(default_factory=dict)
-    leaving: set[str] = field(default_factory=set)  # models that it was told to serve no more, and did not answer for
-    joined: bool = False
+    def on_unfit(self, number: int, error: PenstockError) -> None:
+        """The worker cannot load what the others serve."""
+
+    def on_crashed(self, model: str, version: str, reason: str) -> None:
+        """A version has shown in one worker that it cannot be served."""
 
 
 class WorkerFleet:
-    """All workers and the plan for each model. Used on the event loop only.
+    """The workers and the plan for each model. Used on the event loop only."""
 
-    `on_joined` is called with the number of a worker that may accept requests now, `on_unfit` with that of one that
-    cannot load what the others serve.
-    """
-
-    def __init__(
-        self, size: int, on_joined: Callable[[int], None], on_unfit: Callable[[int, PenstockError], None]
-    ) -> None:
+    def __init__(self, size: int, listener: FleetListener) -> None:
         self._size = size
-        self._on_joined = on_joined
-        self._on_unfit = on_unfit
-        # The whole mutable state: plans by model, models that may be stale, workers by number, preparations that
-        # somebody waits for, the digests of packages that a worker died over, what keeps wanted versions from
-        # answering; models that workers do not know by themselves, with their aliases, patterns that have begun and
-        # those that have not, whoever waits for the first versions, and who is told of versions that fail.
-        self._plans: dict[str, FleetPlan] = {}
-        self._stale: set[str] = set()
-        self._members: dict[int, _Member] = {}
-        self._waiting: dict[str, asyncio.Future[None]] = {}
+        self._listener = listener
+        # The whole mutable state: models by name, workers by number, the digests of packages that a worker died over,
+        # patterns that have started, and what has been loaded of all that is expected.
+        self._models: dict[str, FleetModel] = {}
+        self._members: dict[int, FleetMember] = {}
         self._deadly: set[str] = set()
-        self._failures: dict[str, LoadFailure | None] = {}
-        self._added: dict[str, str] = {}
-        self._begun: set[str] = set()
-        self._beginning: set[str] = set()
-        self._ready = asyncio.Event()
-        self._on_failed: dict[str, Callable[[str, str], None]] = {}
+        self._started: set[str] = set()
+        self._readiness = Readiness(lambda model: self._models[model].plan.current is not None)
 
     @property
     def joined(self) -> list[int]:
         """The numbers of the workers that answer requests."""
         return sorted(number for number, member in self._members.items() if member.joined)
 
-    def add_model(self, model: str) -> None:
-        """Before the first worker arrives: models that workers know by themselves."""
-        self._plans[model] = FleetPlan()
+    # -- readiness -----------------------------------------------------------------------------------------------------
 
-    def add_pattern(self, pattern: str) -> None:
+    def expect_model(self, model: str) -> None:
+        """A model that workers know by themselves. Called before the first worker has started."""
+        self._models[model] = FleetModel()
+        self._readiness.expect_model(model)
+
+    def expect_pattern(self, pattern: str) -> None:
         """The same for a pattern of names."""
-        self._beginning.add(pattern)
+        self._readiness.expect_pattern(pattern)
 
     @property
     def waiting_for(self) -> list[str]:
-        """The models and patterns known from the start that have not been loaded yet."""
-        named = (m for m, plan in self._plans.items() if m not in self._added and plan.current is None)
-        return [*named, *sorted(self._beginning)]
+        """The models and patterns expected from the start that are not loaded yet."""
+        return self._readiness.waiting_for
 
     async def until_ready(self) -> None:
-        """Returns once every model and pattern known from the start has been loaded."""
-        self._look()
-        await self._ready.wait()
+        """Returns once every expected model and pattern is loaded."""
+        await self._readiness.until_ready()
 
-    def _look(self) -> None:
-        if not self.waiting_for:
-            self._ready.set()
+    def pattern_started(self, pattern: str) -> None:
+        self._started.add(pattern)
+        self._send_all(PatternStarted(pattern))
+        self._readiness.pattern_started(pattern)
 
-    def serve(self, model: str, alias: str) -> None:
-        """One more model from now on, which workers are told of."""
-        self._plans[model] = FleetPlan()
-        self._added[model] = alias
+    # -- models that come and go ---------------------------------------------------------------------------------------
+
+    def serves(self, model: str) -> bool:
+        return model in self._models
+
+    def add_model(self, model: str, alias: str) -> None:
+        """One more model from now on; every worker is informed."""
+        self._models[model] = FleetModel(alias=alias)
         for member in self._members.values():
             self._introduce(member, model)
 
-    def unserve(self, model: str) -> None:
-        """Every worker lets a model that was added go. Nobody prepares a version of it any more."""
-        del self._plans[model], self._added[model]
-        self._on_failed.pop(model, None)
-        self._failures.pop(model, None)
-        self._stale.discard(model)
+    def remove_model(self, model: str) -> None:
+        """Every worker stops serving a model that was added."""
+        del self._models[model]
         for member in self._members.values():
             if member.held.pop(model, None) is not None:
-                member.answers.pop(model, None)
-                member.leaving.add(model)
-                member.send(model, Unserve())
+                member.reported.pop(model, None)
+                member.removing.add(model)
+                member.send(RemoveModel(model))
         self._admit()
 
-    def unserved(self, number: int, model: str) -> None:
-        """A worker has let the model go. It may have been added again meanwhile."""
-        member = self._members[number]
-        member.leaving.discard(model)
-        if model in self._plans:
+    def _on_removed(self, member: FleetMember, model: str) -> None:
+        """The model may have been added again meanwhile."""
+        member.removing.discard(model)
+        if model in self._models:
             self._introduce(member, model)
             self._pump(model)
 
-    def _introduce(self, member: _Member, model: str) -> None:
-        """What a worker says between two lives of a model could be meant for either: the first one ends first."""
-        if model not in member.leaving:
-            member.held[model] = WorkerVersions()
-            if model in self._added:
-                member.send(model, Serve(self._added[model]))
+    def _introduce(self, member: FleetMember, model: str) -> None:
+        """A worker's events between two lives of a model could be meant for either: the first life ends first."""
+        if model in member.removing:
+            return
+        state = self._models[model]
+        member.held[model] = WorkerVersions()
+        if state.alias is not None:
+            member.send(AddModel(model, state.alias))
+        if state.failure is not None:
+            member.send(NoteFailure(model, state.failure))
+        if state.stale:
+            member.send(MarkStale(model, True))
 
-    def begun(self, pattern: str) -> None:
-        self._begun.add(pattern)
-        self._beginning.discard(pattern)
-        self._say(pattern, Begun())
-        self._look()
-
-    def serves(self, model: str) -> bool:
-        return model in self._plans
+    # -- versions ------------------------------------------------------------------------------------------------------
 
     def plan(self, model: str) -> FleetPlan:
-        return self._plans[model]
+        return self._models[model].plan
 
     def set_plan(self, model: str, plan: FleetPlan) -> None:
-        """Everybody is told at once."""
-        self._plans[model] = plan
+        """Orders go to all workers at once."""
+        self._models[model].plan = plan
         self._pump(model)
-        self._look()
-
-    def mark(self, model: str, *, stale: bool) -> None:
-        """Tells all workers whether the registry may name another version by now."""
-        if model not in self._plans or stale == (model in self._stale):
-            return
-        self._stale ^= {model}
-        for member in self._members.values():
-            if model in member.held:
-                member.send(model, Mark(stale))
+        self._readiness.check()
 
     async def prepare(self, model: str, package: PlannedVersion) -> None:
         """Makes the version the model's candidate, and returns when all workers have proven it. Raises what the first
         failing one raised, WorkerLost where one died over it; the candidate is dropped everywhere then."""
-        assert model not in self._waiting, "one version loads at a time"
+        state = self._models[model]
+        assert state.preparing is None, "one version loads at a time"
         if package.digest in self._deadly and len(self.joined) < self._size:
             raise WorkerLost(
                 f"Version {package.version} of {model} has killed a worker; it is tried again when all serve."
             )
-        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting[model] = ready
+        state.preparing = asyncio.get_running_loop().create_future()
         try:
-            self.set_plan(model, replace(self._plans[model], candidate=package))
-            await ready
+            self.set_plan(model, replace(state.plan, candidate=package))
+            await state.preparing
             self._deadly.discard(package.digest)
         except BaseException:
-            self.drop_candidate(model)
+            self.drop_candidate(model, state)
             raise
         finally:
-            del self._waiting[model]
-
-    def note_failure(self, model: str, failure: LoadFailure | None) -> None:
-        if self._failures.get(model) != failure:
-            self._failures[model] = failure
-            self._say(model, Note(failure))
+            state.preparing = None
 
     def supersede(self, model: str) -> None:
         """Another version is wanted than the one that is being prepared, if there is one."""
         self._fail(model, Closing("Another version is wanted."))
 
-    def drop_candidate(self, model: str) -> None:
-        if model not in self._plans:  # it was taken away meanwhile
+    def drop_candidate(self, model: str, state: FleetModel | None = None) -> None:
+        """Nothing is dropped where the model was removed meanwhile, or begins anew: `state` is then another one."""
+        known = self._models.get(model)
+        if known is None or (state is not None and state is not known):
             return
-        if (candidate := self._plans[model].candidate) is not None:
+        if (candidate := known.plan.candidate) is not None:
             for member in self._members.values():
-                if (held := member.held.get(model)) is not None and held.asked == candidate.version:
-                    member.send(model, Stop())
-        self.set_plan(model, replace(self._plans[model], candidate=None))
+                if (held := member.held.get(model)) is not None and held.loading == candidate.version:
+                    member.send(CancelLoad(model))
+        self.set_plan(model, replace(known.plan, candidate=None))
 
-    # -- what workers do ---------------------------------------------------------------------------------------------
+    def mark(self, model: str, *, stale: bool) -> None:
+        """Informs all workers whether the registry may name another version by now."""
+        state = self._models.get(model)
+        if state is None or state.stale == stale:
+            return
+        state.stale = stale
+        self._send_all(MarkStale(model, stale), model)
 
-    def arrive(self, number: int, send: Send) -> None:
+    def note_failure(self, model: str, failure: LoadFailure | None) -> None:
+        state = self._models.get(model)
+        if state is not None and state.failure != failure:
+            state.failure = failure
+            self._send_all(NoteFailure(model, failure), model)
+
+    # -- workers that come and go --------------------------------------------------------------------------------------
+
+    def add_worker(self, number: int, send: Send) -> None:
         """A worker has started; it joins when it holds what the others do."""
-        self._members[number] = _Member(send, {})
-        for pattern in self._begun:
-            send(pattern, Begun())
-        for model in self._plans:
-            self._introduce(self._members[number], model)
-            if (failure := self._failures.get(model)) is not None:
-                send(model, Note(failure))
-            if model in self._stale:
-                send(model, Mark(True))
+        member = self._members[number] = FleetMember(send)
+        for pattern in self._started:
+            send(PatternStarted(pattern))
+        for model in self._models:
+            self._introduce(member, model)
             self._pump(model)
         self._admit()
 
-    def leave(self, number: int, how: str) -> bool:
-        """A worker is gone. A candidate that it was loading is given up, since the package may be what killed it; says
-        whether there was one."""
+    def remove_worker(self, number: int, how: str) -> bool:
+        """A worker has ended. A candidate that it was loading is given up, since the package may be what killed it.
+        Returns whether there was one."""
         member = self._members.pop(number, None)
         gave_up = False
         for model, held in (member.held if member else {}).items():
-            candidate = self._plans[model].candidate
-            if candidate is not None and held.asked == candidate.version:
+            candidate = self._models[model].plan.candidate
+            if candidate is not None and held.loading == candidate.version:
                 self._deadly.add(candidate.digest)
-                self._fail(model, WorkerLost(f"Worker {number} {how} while it loaded version {held.asked} of {model}."))
+                lost = WorkerLost(f"Worker {number} {how} while it loaded version {held.loading} of {model}.")
+                self._fail(model, lost)
                 gave_up = True
             self._pump(model)
-            self._agree(model)
+            self._check_agreement(model)
         return gave_up
 
-    def proven(self, number: int, model: str, version: str) -> None:
-        if model not in self._members[number].held:
-            return
-        held = self._members[number].held[model]
-        self._members[number].held[model] = replace(held, proven=held.proven | {version}, asked=None)
-        self._pump(model)
-        self._admit()
+    # -- what workers report -------------------------------------------------------------------------------------------
 
-    def answers(self, number: int, model: str, version: str | None) -> None:
-        """A worker has carried out what it was told, and answers with this version."""
-        if model not in self._members[number].held:
-            return
-        self._members[number].answers[model] = version
-        self._agree(model)
+    def on_event(self, number: int, event: Event) -> None:
+        member = self._members[number]
+        if isinstance(event, ModelRemoved):
+            self._on_removed(member, event.model)
+        elif isinstance(event, VersionCrashed):  # one worker is enough to judge a version by
+            self._listener.on_crashed(event.model, event.version, event.reason)
+        elif event.model in member.held:  # or it is about an earlier life of the model
+            match event:
+                case VersionProven(model, version):
+                    held = member.held[model]
+                    member.held[model] = replace(held, proven=held.proven | {version}, loading=None)
+                    self._pump(model)
+                    self._admit()
+                case VersionsSet(model, current):
+                    member.reported[model] = current
+                    self._check_agreement(model)
+                case VersionFailed(model, version, code, message, hint):
+                    member.held[model] = replace(member.held[model], loading=None)
+                    self._on_failed(number, model, version, error_of(code, message, hint))
 
-    def failed(self, number: int, model: str, version: str, error: PenstockError) -> None:
-        """A worker could not load or prove a version that it was asked for."""
-        if model not in self._members[number].held:
-            return
-        member, plan = self._members[number], self._plans[model]
-        member.held[model] = replace(member.held[model], asked=None)
+    def _on_failed(self, number: int, model: str, version: str, error: PenstockError) -> None:
+        """A worker could not load or prove a version."""
+        plan = self._models[model].plan
         if plan.candidate is not None and plan.candidate.version == version:
             self._fail(model, error)
         elif plan.current is not None and plan.current.version == version:
-            self._on_unfit(number, error)
+            self._listener.on_unfit(number, error)
         elif plan.previous is not None and plan.previous.version == version:
             log.warning("%s: version %s cannot be kept warm any more. %s", model, version, error)
             self.set_plan(model, replace(plan, previous=None))
@@ -267,75 +258,70 @@ class WorkerFleet:
         else:
             self._pump(model)
 
-    def gave_up(self, model: str, version: str, why: str) -> None:
-        """A worker found that a version's processes end again and again: one is enough to judge it by."""
-        if (told := self._on_failed.get(model)) is not None:
-            told(version, why)
-
-    def on_failed(self, model: str, told: Callable[[str, str], None]) -> None:
-        """Whom to tell of that."""
-        self._on_failed[model] = told
-
     def close(self) -> None:
-        """Nothing is waited for any more."""
-        for waiting in self._waiting.values():
-            if not waiting.done():
-                waiting.set_exception(Closing("The server is being closed."))
-
-    def _agree(self, model: str) -> None:
-        """Once every worker has said that it answers with what is planned, all may say so of all."""
-        current = self._plans[model].answering[0]
-        answering = [member for member in self._members.values() if member.joined]
-        if current is not None and all(member.answers.get(model) == current for member in answering):
-            self._say(model, Agree(current))
-
-    def _say(self, model: str, word: Word) -> None:
-        for member in self._members.values():
-            member.send(model, word)
+        """Ends every preparation."""
+        for state in self._models.values():
+            if state.pending is not None:
+                state.pending.set_exception(Closing("The server is being closed."))
 
     # -- carrying out --------------------------------------------------------------------------------------------------
 
     def _fail(self, model: str, error: PenstockError) -> None:
-        """Gives the candidate up, at once: nobody else may be asked for it. One that all had proven is left alone."""
-        waiting = self._waiting.get(model)
-        if waiting is not None and not waiting.done():
-            waiting.set_exception(error)
+        """Gives the candidate up, at once: no other worker may be asked to load it. One that all have proven stays."""
+        state = self._models.get(model)
+        if state is not None and state.pending is not None:
+            state.pending.set_exception(error)
             self.drop_candidate(model)
 
     def _pump(self, model: str) -> None:
-        """Sends every order that is due, and ends the wait for the candidate once all have proven it."""
-        plan = self._plans[model]
+        """Sends every order that is due, and ends the preparation once all have proven the candidate."""
+        state = self._models[model]
         for member in list(self._members.values()):
             while (held := member.held.get(model)) is not None and (
-                order := next_order(plan, held, may_try=self._may_try(model))
+                order := next_order(model, state.plan, held, may_try=self._may_try(model))
             ):
-                member.held[model] = after(plan, held, order)
-                member.send(model, order)
-        waiting, candidate = self._waiting.get(model), plan.candidate
-        if waiting is None or candidate is None or waiting.done():
+                member.held[model] = after(state.plan, held, order)
+                member.send(order)
+        pending, candidate = state.pending, state.plan.candidate
+        if pending is None or candidate is None:
             return
-        answering = [member for member in self._members.values() if member.joined]
-        if answering and all(candidate.version in m.held.get(model, WorkerVersions()).proven for m in answering):
-            waiting.set_result(None)
+        joined = list(self._joined_members())
+        if joined and all(candidate.version in member.proven(model) for member in joined):
+            pending.set_result(None)
 
     def _may_try(self, model: str) -> bool:
         """While a version answers, one worker tries a new one first: a package that kills its process, or eats the
         machine's memory, takes one worker with it and not all."""
-        plan = self._plans[model]
+        plan = self._models[model].plan
         if plan.current is None or plan.candidate is None:
             return True
         version = plan.candidate.version
         helds = [member.held[model] for member in self._members.values() if model in member.held]
-        return any(version in held.proven for held in helds) or all(held.asked != version for held in helds)
+        return any(version in held.proven for held in helds) or all(held.loading != version for held in helds)
 
     def _admit(self) -> None:
         for number, member in self._members.items():
-            if not member.joined and all(caught_up(self._plans[m], held) for m, held in member.held.items()):
+            if not member.joined and all(caught_up(self._models[m].plan, held) for m, held in member.held.items()):
                 member.joined = True
-                self._on_joined(number)
-                for model in self._plans:
-                    self._agree(model)
+                self._listener.on_joined(number)
+                for model in self._models:
+                    self._check_agreement(model)
+
+    def _check_agreement(self, model: str) -> None:
+        """Once every worker has reported that it serves what is planned, each may say so of all."""
+        current = self._models[model].plan.served[0]
+        if current is not None and all(m.reported.get(model) == current for m in self._joined_members()):
+            self._send_all(AllServe(model, current), model)
+
+    def _joined_members(self) -> Iterable[FleetMember]:
+        return (member for member in self._members.values() if member.joined)
+
+    def _send_all(self, command: Command, model: str | None = None) -> None:
+        """To every worker; where it is about a model, to those that know it."""
+        for member in self._members.values():
+            if model is None or model in member.held:
+                member.send(command)
 
     def __repr__(self) -> str:
-        plans = ", ".join(f"{model} {plan.answering}" for model, plan in self._plans.items())
+        plans = ", ".join(f"{name} {model.plan.served}" for name, model in self._models.items())
         return f"<WorkerFleet of {len(self._members)}, {len(self.joined)} joined: {plans}>"

@@ -51,7 +51,7 @@ class Isolation:
 
 @dataclass(frozen=True, slots=True)
 class IsolatedModel:
-    """A package proven in processes of its own, which answer nobody yet. `again` starts another such process."""
+    """A package proven in processes of its own, which do not answer yet. `again` starts another such process."""
 
     package: PackagedModel
     digest: str
@@ -90,11 +90,11 @@ def load_served(
     path: str | Path,
     options: LoadOptions,
     isolation: Isolation,
-    who: str = "",
+    label: str = "",
     timed: Timed = untimed,
     launched: OnLaunched = ignore,
 ) -> Loaded:
-    """Loads and proves the package in a directory, here or apart. `who` names it in the log, `launched` is given every
+    """Loads and proves the package in a directory, here or apart. `label` names it in the log, `launched` is given each
     process, once it has begun. Raises what load_path raises, and ModelProcessLost."""
     package = PackagedModel.open(path)
     if not runs_apart(package, options, isolation.mode):
@@ -104,7 +104,7 @@ def load_served(
         with timed("environment") if isolation.interpreter is not own_interpreter else nullcontext():
             interpreter = isolation.interpreter(package)
         with timed("load"):  # which verifies and proves there, too
-            return _load_apart(package, options, isolation, interpreter, who or package.path.name, held, launched)
+            return _load_apart(package, options, isolation, interpreter, label or package.path.name, held, launched)
     except BaseException:
         held.close()
         raise
@@ -120,7 +120,7 @@ def _load_apart(
     options: LoadOptions,
     isolation: Isolation,
     interpreter: Interpreter,
-    who: str,
+    label: str,
     held: PackageHold,
     launched: OnLaunched,
 ) -> IsolatedModel:
@@ -129,7 +129,7 @@ def _load_apart(
         interpreter = replace(interpreter, variables={**shares, **interpreter.variables})
         options = replace(options, threads=isolation.threads)
     starter = PackageStarter(
-        package, options, interpreter, who, slots=isolation.slots, memory_limit=isolation.memory_limit
+        package, options, interpreter, label, slots=isolation.slots, memory_limit=isolation.memory_limit
     )
     started = _start_all(lambda: starter.start(launched), isolation.instances)
     first = started[0]

@@ -1,4 +1,4 @@
-"""One model process from start to start: serves, is watched, and is replaced when it ends."""
+"""One model process after the other: each serves, is watched, and is replaced when it ends."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from penstock.errors import PenstockError
 from penstock.machine.memory import resident_bytes
+from penstock.machine.restart_policy import Restart, next_restart
 from penstock.model_process.client.async_client import ModelProcessClient
 from penstock.model_process.client.package_process import OnLaunched
 from penstock.model_process.client.start import ModelProcessHandle, Started
-from penstock.serving.runners.restart_policy import Next, after_end
 
 log = logging.getLogger("penstock.serving")
 
@@ -24,21 +24,20 @@ ProcessState: TypeAlias = Literal["starting", "ready", "waiting", "failed"]
 STATES: tuple[ProcessState, ...] = ("starting", "ready", "waiting", "failed")
 
 # How long a process may take to end that was asked to.
-_LINGER = 5.0
+_END_TIMEOUT = 5.0
 
 # A process that crashes closes its files before it is gone.
-_LAST_MOMENTS = 2.0
+_CRASH_TIMEOUT = 2.0
 
 
 class ProcessListener(Protocol):
-    """What a model process tells whoever uses it."""
+    """What a model process reports to its runner."""
 
-    def changed(self) -> None:
-        """Its state is another one."""
+    def on_state_change(self) -> None: ...
 
-    def restarting(self) -> None: ...
+    def on_restart(self) -> None: ...
 
-    def failed(self, why: str) -> None:
+    def on_failed(self, why: str) -> None:
         """It has crashed too often."""
 
 
@@ -47,23 +46,23 @@ class ModelProcess:
 
     def __init__(
         self,
-        who: str,
+        label: str,
         started: Started,
         again: Callable[[OnLaunched], Started],
-        owner: ProcessListener,
+        listener: ProcessListener,
         *,
         time_limit: float,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self._who = who
+        self._label = label
         self._again = again
-        self._owner = owner
+        self._listener = listener
         self._time_limit = time_limit
         self._clock = clock
         self._chance = chance
-        # The whole mutable state: what it does, the process and the wire to it or the process that still loads, crashes
-        # in a row and restarts in all, when the next start is due, whether it is the last one.
+        # The whole mutable state: what it does, the process and the client that asks it, or the process that still
+        # loads; crashes in a row and restarts in all, when the next start is due, whether the version is being closed.
         self.state: ProcessState = "starting"
         self._started: Started | None = started
         self._loading: ModelProcessHandle | None = None
@@ -86,7 +85,7 @@ class ModelProcess:
 
     @property
     def memory_bytes(self) -> int:
-        """What it holds in memory now; 0 where there is none, or nobody can tell."""
+        """What it holds in memory now; 0 where there is no process, or the system does not say."""
         pid = self.pid
         return resident_bytes(pid) if pid is not None else 0
 
@@ -106,10 +105,10 @@ class ModelProcess:
                 served = self._clock() - began
                 self._started = None
             if not self._closing.is_set():
-                await self._pause(after_end(self._crashes, served, self._chance()), how)
+                await self._pause(next_restart(self._crashes, served, self._chance()), how)
 
     async def _restart(self) -> str:
-        """Starts a process; says why that failed, where it did."""
+        """Starts a process. Returns why that failed; empty where it did not."""
         self._enter("starting")
         try:
             self._started = await asyncio.to_thread(self._again, self._launched)
@@ -118,7 +117,7 @@ class ModelProcess:
         finally:
             self._loading = None
         self.restarts += 1
-        self._owner.restarting()
+        self._listener.on_restart()
         return ""
 
     def _launched(self, process: ModelProcessHandle) -> None:
@@ -128,7 +127,7 @@ class ModelProcess:
             process.kill()
 
     async def _serve(self, started: Started) -> str:
-        """Until the process ends, or is found wanting. Returns how it ended."""
+        """Until the process ends or does not answer in time. Returns how it ended."""
         loop = asyncio.get_running_loop()
         lost: asyncio.Future[str] = loop.create_future()
         link = ModelProcessClient(started.incoming, lost.set_result, self._time_limit)
@@ -141,39 +140,39 @@ class ModelProcess:
         await asyncio.wait(until, return_when=asyncio.FIRST_COMPLETED)
         self.link = None
         ended = asyncio.wrap_future(process.ended)
-        if not lost.done():  # told to end
+        if not lost.done():  # the version is being closed
             link.finish()
-        patience = 0.0 if lost.done() and lost.result() else _LINGER if not lost.done() else _LAST_MOMENTS
-        with suppress(TimeoutError):  # so that it ends as it would have, and that is told
-            await asyncio.wait_for(asyncio.shield(ended), patience)
+        timeout = 0.0 if lost.done() and lost.result() else _END_TIMEOUT if not lost.done() else _CRASH_TIMEOUT
+        with suppress(TimeoutError):  # so that its exit status is its own, and not that of the kill
+            await asyncio.wait_for(asyncio.shield(ended), timeout)
         closing.cancel()
         process.kill()
         how = await ended
         return (lost.result() if lost.done() else "") or how
 
-    async def _pause(self, after: Next, how: str) -> None:
-        self._crashes = after.crashes
-        self._due = self._clock() + after.delay
+    async def _pause(self, restart: Restart, how: str) -> None:
+        self._crashes = restart.crashes
+        self._due = self._clock() + restart.delay
         log.error(
             "%s: its process %s%s; another one starts %s.",
-            self._who,
+            self._label,
             how,
-            f", {after.crashes} times in a row" if after.crashes > 1 else "",
-            f"in {after.delay:.1f} s" if after.delay else "at once",
+            f", {restart.crashes} times in a row" if restart.crashes > 1 else "",
+            restart.when,
         )
-        self._enter("failed" if after.failed else "waiting")
-        if after.failed:
-            self._owner.failed(how)
+        self._enter("failed" if restart.unfit else "waiting")
+        if restart.unfit:
+            self._listener.on_failed(how)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._closing.wait(), after.delay)
+            await asyncio.wait_for(self._closing.wait(), restart.delay)
 
     def _enter(self, state: ProcessState) -> None:
         self.state = state
-        self._owner.changed()
+        self._listener.on_state_change()
 
     @property
     def retry_after(self) -> int:
-        """Whole seconds after which a caller may find it up."""
+        """Whole seconds after which a caller may find it ready."""
         return max(1, ceil(self.due_in))
 
     async def close(self) -> None:

@@ -18,12 +18,13 @@ _AHEAD = 64
 
 class ProcessRunner:
     """Spreads predictions over processes, the least loaded first. `together` is how many joined batches may run at
-    once, one in each. `on_failed` is told why, when the version has shown that it cannot be served."""
+    once, one in each. `label` names the version in the log; `on_failed` is called with the reason once the version has
+    shown that it cannot be served."""
 
     run_now = None
 
     def __init__(
-        self, model: IsolatedModel, who: str, metrics: VersionMetrics, on_failed: Callable[[str], None]
+        self, model: IsolatedModel, label: str, metrics: VersionMetrics, on_failed: Callable[[str], None]
     ) -> None:
         self._metrics = metrics
         metrics.runs_apart(lambda: float(sum(process.memory_bytes for process in self.processes)))
@@ -31,14 +32,14 @@ class ProcessRunner:
         self.together = len(model.started)
         self.slots = model.slots * self.together
         self.ahead = _AHEAD * self.together
-        # The whole mutable state: those that wait for a process, whether it is over, and the processes.
+        # The whole mutable state: the event that a process has changed, whether it is closed, and the processes.
         self._change = asyncio.Event()
         self._closed = False
         self.processes: list[ModelProcess] = []
         self.processes = [
-            ModelProcess(who, started, model.again, self, time_limit=model.time_limit) for started in model.started
+            ModelProcess(label, started, model.again, self, time_limit=model.time_limit) for started in model.started
         ]
-        self.changed()
+        self.on_state_change()
 
     def run(self, payload: Payload, params: Params) -> Awaitable[tuple[Payload, float]]:
         """The answer to come, and the seconds that the model itself took. Waits for a process that is being started;
@@ -72,18 +73,18 @@ class ProcessRunner:
         self._change.clear()
         await self._change.wait()
 
-    # -- what the processes tell -----------------------------------------------------------------------------------
+    # -- what the processes report -----------------------------------------------------------------------------------
 
-    def changed(self) -> None:
+    def on_state_change(self) -> None:
         self._change.set()
         states = [process.state for process in self.processes]
         for state in STATES:
             self._metrics.processes[state].set(states.count(state))
 
-    def restarting(self) -> None:
+    def on_restart(self) -> None:
         self._metrics.process_restarts[""].inc()
 
-    def failed(self, why: str) -> None:
+    def on_failed(self, why: str) -> None:
         self._on_failed(why)
 
     async def close(self) -> None:

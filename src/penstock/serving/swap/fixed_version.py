@@ -16,27 +16,30 @@ class FixedVersion(Generic[P]):
 
     def __init__(
         self,
-        stage: SwapTarget[P],
+        target: SwapTarget[P],
         prepare: Callable[[], Awaitable[P]],
         metrics: Metrics,
         *,
         loads: StoppableLoads | None = None,
     ) -> None:
-        self._stage = stage
+        self._target = target
         self._prepare = prepare
         self._metrics = metrics
         self._loads = loads
-        metrics.expect_model(stage.name)
+        metrics.expect_model(target.name)
 
     async def start(self) -> None:
-        with self._metrics.loading(self._stage.name, error_code):
+        with self._metrics.loading(self._target.name, error_code):
             try:
                 prepared = await self._prepare()
             except asyncio.CancelledError:
                 if self._loads is not None:
                     self._loads.stop(for_good=True)
                 raise
-        self._stage.swap(prepared)
+        self._target.swap(prepared)
 
     async def run(self) -> None:
         return
+
+    def give_up(self, model: str, version: str, reason: str) -> None:
+        """There is no other version to go back to."""

@@ -73,16 +73,3 @@ def next_action(s: Snapshot) -> Action:
     if s.failure is None or s.failure.version != s.wanted or s.failure.retry_at <= s.now:
         return Load(s.wanted)
     return Wait(s.failure.retry_at if until is None else min(until, s.failure.retry_at))
-
-
-def poll_delay(interval: float, failures: int, chance: float, *, most: float = 30.0) -> float:
-    """Seconds until the registry is asked again: the interval, doubled for each failure in a row up to `most`, a tenth
-    more or less by `chance` in [0, 1), so that gateways do not ask in step."""
-    doublings = min(failures, 30)
-    return min(max(most, interval), interval * 2.0**doublings) * (0.9 + 0.2 * chance)
-
-
-def retry_delay(attempts: int, chance: float, *, first: float = 1.0, most: float = 60.0) -> float:
-    """Seconds until the next try after `attempts` failures: doubling, at most `most`, spread by `chance` in [0, 1)."""
-    doublings = min(attempts - 1, 30)  # enough for any limit; a thousand would be more than a float holds
-    return float(min(most, first * 2**doublings) * (0.5 + chance / 2))

@@ -1,4 +1,4 @@
-"""Where versions appear: what a source acts on, be it one process or a crew of them."""
+"""Where versions appear: what a source acts on, be it one process or a fleet of workers."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ A = TypeVar("A")
 
 
 def load_beside(serving: bool, load: Callable[[A], Loaded], what: A) -> Loaded:
-    """Loads in the calling thread, gently where requests are answered meanwhile. Raises what loading raises."""
+    """Loads in the calling thread, throttled where requests are answered meanwhile. Raises what loading raises."""
     with throttled(yielding=True) if serving else nullcontext():
         return load(what)
 
 
 def release(loaded: Loaded) -> None:
-    """Closes a model that answers nobody, gently and in a thread: a large one takes a while. Called on the loop."""
+    """Closes a model that answers no requests, throttled and in a thread: a large one takes a while. Called on the
+    loop."""
 
     def close() -> None:
         with throttled():
@@ -36,13 +37,13 @@ def release(loaded: Loaded) -> None:
 
 
 class PreparedVersion(Protocol):
-    """A version that is loaded and proven, and answers nobody yet."""
+    """A version that is loaded and proven, and does not answer yet."""
 
     @property
     def version(self) -> str: ...
 
     def drop(self) -> None:
-        """Releases it: it is wanted no more."""
+        """Releases it: it is no longer wanted."""
 
 
 P = TypeVar("P", bound=PreparedVersion)
@@ -53,7 +54,7 @@ Prepare: TypeAlias = Callable[[ModelVersion], Awaitable[P]]
 
 
 class StoppableLoads(Protocol):
-    """Loads that can be ended before they are through."""
+    """Loads that can be ended before they are complete."""
 
     def stop(self, *, for_good: bool = False) -> None:
         """Those that are under way; `for_good`, all that come as well."""
@@ -64,8 +65,6 @@ class SwapTarget(Protocol[P_in]):
 
     name: str
     alias: str
-    # Told the version and why, when one that answers has shown that it cannot.
-    on_failed: Callable[[str, str], None]
 
     @property
     def current(self) -> str | None: ...
@@ -86,7 +85,7 @@ class SwapTarget(Protocol[P_in]):
         """Notes whether what answers may be another version than the registry names by now."""
 
     def note_failure(self, failure: LoadFailure | None) -> None:
-        """What keeps the wanted version from answering, for those who ask; None where nothing does."""
+        """What keeps the wanted version from answering, to be shown; None where nothing does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +105,7 @@ class LocalTarget:
     def __init__(self, served: ServedModel, metrics: Metrics, serving: ServingOptions | None = None) -> None:
         self.name = served.name
         self.alias = served.alias
-        self.on_failed: Callable[[str, str], None] = lambda version, why: None
         self._served = served
-        served.on_failed = lambda version, why: self.on_failed(version, why)
         self._metrics = metrics
         self._serving = serving or ServingOptions()
 
@@ -121,7 +118,16 @@ class LocalTarget:
         return self._served.previous.version if self._served.previous else None
 
     def swap(self, prepared: LoadedVersion) -> None:
-        self._served.swap(Servable(self.name, prepared.version, prepared.loaded, self._metrics, self._serving))
+        self._served.swap(
+            Servable(
+                self.name,
+                prepared.version,
+                prepared.loaded,
+                self._metrics,
+                self._serving,
+                on_failed=self._served.version_failed,
+            )
+        )
 
     def revert(self) -> None:
         self._served.revert()
@@ -130,10 +136,10 @@ class LocalTarget:
         self._served.retire_previous()
 
     def mark(self, *, stale: bool) -> None:
-        self._served.stale = stale
+        self._served.mark(stale=stale)
 
     def note_failure(self, failure: LoadFailure | None) -> None:
-        self._served.failure = failure
+        self._served.note_failure(failure)
 
     def __repr__(self) -> str:
         return f"<LocalTarget {self._served!r}>"
@@ -142,7 +148,7 @@ class LocalTarget:
 def in_a_thread(
     load: Callable[[ModelVersion], Loaded], serving: Callable[[], bool] = lambda: True
 ) -> Prepare[LoadedVersion]:
-    """Loads off the event loop; gently while this process answers requests, be it with other models."""
+    """Loads off the event loop; throttled while this process answers requests, be it with other models."""
 
     async def prepare(version: ModelVersion) -> LoadedVersion:
         return LoadedVersion(version.version, await asyncio.to_thread(load_beside, serving(), load, version))

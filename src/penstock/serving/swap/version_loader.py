@@ -1,4 +1,4 @@
-"""How the packages of one served model become versions, and how a load that nobody wants any more is ended."""
+"""How the packages of one served model become versions, and how a load that is no longer wanted is ended."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ class VersionLoader:
         self._isolation = isolation
         self._name = name
         self._timed = timed
-        # The whole mutable state: processes that load now, and whether none may any more.
+        # The whole mutable state: processes that load now, and whether no other may.
         self._lock = threading.Lock()
         self._loading: set[ModelProcessHandle] = set()
-        self._over = False
+        self._stopped = False
 
     def load(self, path: Path, version: str) -> Loaded:
         """Loads and proves the package in a directory. Blocks. Raises what load_path raises, and ModelProcessLost, also
         where it was stopped."""
-        who = f"{self._name} version {version}" if version else self._name
+        label = f"{self._name} version {version}" if version else self._name
         mine: set[ModelProcessHandle] = set()
 
         def launched(process: ModelProcessHandle) -> None:
             with self._lock:
                 mine.add(process)
                 self._loading.add(process)
-                stopped = self._over
+                stopped = self._stopped
             if stopped:
                 process.kill()
 
         try:
-            return load_served(path, self._options, self._isolation, who, self._timed, launched)
+            return load_served(path, self._options, self._isolation, label, self._timed, launched)
         finally:
             with self._lock:
                 self._loading -= mine
@@ -47,10 +47,10 @@ class VersionLoader:
         """Ends the processes that load now; `for_good`, also those that would. A load in this process goes on, since a
         thread cannot be stopped."""
         with self._lock:
-            self._over = self._over or for_good
+            self._stopped = self._stopped or for_good
             loading = list(self._loading)
         for process in loading:
             process.kill()
 
     def __repr__(self) -> str:
-        return f"<VersionLoader {self._name}, {len(self._loading)} loading{', over' if self._over else ''}>"
+        return f"<VersionLoader {self._name}, {len(self._loading)} loading{', stopped' if self._stopped else ''}>"

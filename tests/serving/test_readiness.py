@@ -1,0 +1,59 @@
+"""When a server is ready, and what it still waits for."""
+
+from __future__ import annotations
+
+import asyncio
+
+from penstock.serving.readiness import Readiness
+from serving.fakes import settle
+
+
+class World:
+    def __init__(self, *names: str, patterns: tuple[str, ...] = ()) -> None:
+        self.loaded: set[str] = set()
+        self.readiness = Readiness(self.loaded.__contains__, names, patterns)
+
+    def load(self, name: str) -> None:
+        self.loaded.add(name)
+        self.readiness.check()
+
+
+def test_it_waits_for_names_and_patterns_and_stays_ready() -> None:
+    world = World("a", patterns=("x-*",))
+    world.readiness.expect_model("b")
+    assert world.readiness.waiting_for == ["a", "b", "x-*"]
+    world.load("a")
+    world.load("b")
+    assert (world.readiness.ready, world.readiness.waiting_for) == (False, ["x-*"])
+    world.readiness.pattern_started("x-*")
+    assert world.readiness.ready
+    world.loaded.clear()
+    assert world.readiness.ready
+    world.readiness.drain()
+    assert not world.readiness.ready
+
+
+def test_with_nothing_expected_it_is_never_ready() -> None:
+    assert not World().readiness.ready
+
+
+async def test_whoever_waits_is_woken_by_the_last_one() -> None:
+    world = World("a")
+    world.readiness.expect_pattern("x-*")
+    waiting = asyncio.create_task(world.readiness.until_ready())
+    world.load("a")
+    await settle()
+    assert not waiting.done()
+    world.readiness.pattern_started("x-*")
+    await asyncio.wait_for(waiting, 10)
+
+
+async def test_where_it_drains_before_it_is_never_ready() -> None:
+    world = World("a")
+    waiting = asyncio.create_task(world.readiness.until_ready())
+    await settle()
+    world.readiness.drain()
+    world.load("a")
+    await settle()
+    assert not waiting.done()
+    waiting.cancel()
