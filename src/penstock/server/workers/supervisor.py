@@ -13,6 +13,7 @@ from functools import partial
 from math import ceil
 from typing import Any
 
+from penstock.defaults import WORKER_TIMEOUT
 from penstock.errors import PenstockError, WorkerLost, error_of
 from penstock.http.run import RunOptions, say_if_waiting, url_of
 from penstock.http.workers.accepting import ConnectionCounts
@@ -67,7 +68,7 @@ class Supervisor:
         counts: ConnectionCounts,
         options: RunOptions,
         *,
-        worker_timeout: float = 60.0,
+        worker_timeout: float = WORKER_TIMEOUT,
         start_timeout: float = _START_TIMEOUT,
     ) -> None:
         self.crew = WorkerFleet(len(begin), self._joined, self._unfit)

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol
 
+from penstock.defaults import KEEP_PREVIOUS, POLL_INTERVAL
 from penstock.errors import (
     ModelProcessLost,
     PenstockError,
@@ -49,8 +50,8 @@ log = logging.getLogger("penstock.serving")
 class FollowOptions:
     """Seconds between polls, and how long a replaced version is kept warm."""
 
-    poll_interval: float = 2.0
-    keep_previous: float = 300.0
+    poll_interval: float = POLL_INTERVAL
+    keep_previous: float = KEEP_PREVIOUS
 
 
 class VersionSource(Protocol):

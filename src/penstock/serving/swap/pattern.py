@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from penstock.defaults import POLL_INTERVAL
 from penstock.errors import PenstockError, RegistryNotFound, RegistryUnavailable
 from penstock.metrics import Metrics
 from penstock.payload import some
@@ -88,7 +89,7 @@ class Pattern:
         taken: Callable[[str], bool],
         on_started: Callable[[], None],
         last: LastSearch | None = None,
-        poll_interval: float = 2.0,
+        poll_interval: float = POLL_INTERVAL,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
