@@ -9,29 +9,22 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from penstock.artifacts import hold
-from penstock.assembly.gateway import (
-    app_of,
-    fetch_of,
-    fetch_pinned,
-    follow_options_of,
-    intake_of,
+from penstock.assembly.gateway import app_of, version_loader_of
+from penstock.assembly.observers import observers_of
+from penstock.assembly.options import (
+    inflight_limits_of,
     isolation_of,
-    last_of,
-    loader_of,
-    parse_models,
-    pattern_of,
-    patterns_of,
-    registry_of,
     run_options_of,
     serving_options_of,
     threads_of,
 )
-from penstock.assembly.observers import observers_of
+from penstock.assembly.references import parse_models, patterns_of, registry_of
+from penstock.assembly.sources import SourceContext, make_sources
 from penstock.config import Settings
 from penstock.http.workers.accepting import Acceptor, ConnectionCounts
 from penstock.http.workers.start_process import start_process
@@ -40,10 +33,7 @@ from penstock.machine.cores import environment_with_threads
 from penstock.machine.throttle import background, throttled
 from penstock.metrics import Metrics
 from penstock.package import PackagedModel
-from penstock.registry import Registry
-from penstock.registry.interface import ModelVersion
 from penstock.registry.references import ModelReference
-from penstock.registry.resolutions import LastResolution
 from penstock.server.workers.messages import Channel, StartWorker
 from penstock.server.workers.supervisor import Supervisor
 from penstock.server.workers.worker import work
@@ -53,9 +43,7 @@ from penstock.serving.fleet.worker_fleet import WorkerFleet
 from penstock.serving.fleet.worker_model import WorkerModel
 from penstock.serving.gateway import Gateway
 from penstock.serving.served_model import ServedModel
-from penstock.serving.swap.fixed_version import FixedVersion
-from penstock.serving.swap.follower import Follower, VersionSource
-from penstock.serving.swap.pattern import Member, Pattern
+from penstock.serving.swap.preparing import Fetch
 
 
 async def supervise(
@@ -64,7 +52,7 @@ async def supervise(
     """Serves the settings' models in several processes until a signal comes. Raises what loading raises."""
     references = parse_models(settings)
     for reference in references:
-        isolation_of(settings.of(reference.served_as))  # what does not go together is said before a worker starts
+        isolation_of(settings.of(reference.served_as))  # raises for settings that exclude each other
     begin = [StartWorker(number, _as_plain(settings), sys.path) for number in range(1, settings.workers + 1)]
     metrics = Metrics()
     with _shared_file() as file:
@@ -77,8 +65,10 @@ async def supervise(
             launch, begin, metrics, counts, run_options_of(settings), worker_timeout=settings.worker_timeout
         )
         with registry_of(settings, references) as registry:
-            away: set[str] = set()
-            sources = [_source(settings, r, supervisor.crew, registry, metrics, away) for r in references]
+            fleet = supervisor.crew
+            for pattern in patterns_of(references):
+                fleet.add_pattern(pattern)
+            sources = make_sources(SourceContext(settings, registry, metrics), references, FleetHost(fleet, metrics))
             await supervisor.run(sources, listeners, announce)
 
 
@@ -99,90 +89,52 @@ def _as_plain(settings: Settings) -> dict[str, Any]:
     return {**settings.model_dump(mode="json"), "api_token": settings.api_token.get_secret_value()}
 
 
-def _source(
-    settings: Settings,
-    reference: ModelReference,
-    crew: WorkerFleet,
-    registry: Registry | None,
-    metrics: Metrics,
-    away: set[str],
-) -> VersionSource:
-    if reference.is_pattern:
-        assert registry is not None
-        crew.add_pattern(str(reference))
-        return _pattern(settings, reference, crew, registry, metrics, away)
-    stage = FleetTarget(crew, reference.served_as, metrics, alias=reference.alias)
-    if not reference.follows:
-        timed = metrics.load_stages(reference.served_as)
-        plan = partial(_plan_pinned, settings, reference, registry, timed)
-        return FixedVersion(stage, partial(_prepare, stage, plan), metrics)
-    assert registry is not None
-    own = settings.of(reference.served_as)
-    return _follower(
-        own, stage, partial(reference.resolve, registry), registry, metrics, away, last_of(reference, registry)
-    )
+@dataclass(frozen=True, slots=True)
+class FleetHost:
+    """The workers together, as sources see them."""
+
+    fleet: WorkerFleet
+    metrics: Metrics
+
+    def installer(self, reference: ModelReference, settings: Settings, timed: Timed, *, added: bool) -> FleetInstaller:
+        return FleetInstaller(
+            FleetTarget(self.fleet, reference.served_as, self.metrics, alias=reference.alias, added=added)
+        )
+
+    def serves(self, name: str) -> bool:
+        return self.fleet.serves(name)
+
+    def begun(self, pattern: str) -> None:
+        self.fleet.begun(pattern)
+
+    def remove(self, name: str) -> None:
+        self.fleet.unserve(name)
 
 
-def _follower(
-    settings: Settings,
-    stage: FleetTarget,
-    resolve: Callable[[], ModelVersion],
-    registry: Registry,
-    metrics: Metrics,
-    away: set[str],
-    last: LastResolution | None = None,
-) -> Follower[FleetVersion]:
-    fetch = fetch_of(settings, registry, lambda: stage.current)
-    timed = metrics.load_stages(stage.name)
+@dataclass(frozen=True, slots=True)
+class FleetInstaller:
+    """Has the versions of one model loaded by every worker, from a package that is fetched once for all."""
 
-    async def prepare(version: ModelVersion) -> FleetVersion:
-        serving = stage.current is not None
-        return await _prepare(stage, partial(_plan_version, version, fetch, timed, serving))
+    target: FleetTarget
 
-    follow = follow_options_of(settings)
-    return Follower(stage, resolve, prepare, metrics, follow=follow, away=away, last=last, loads=stage)
+    @property
+    def loads(self) -> FleetTarget:
+        return self.target
+
+    @property
+    def serving(self) -> bool:
+        return self.target.current is not None
+
+    async def install(self, fetch: Fetch, *, beside_requests: bool) -> FleetVersion:
+        return await self.target.prepare(await asyncio.to_thread(_plan, fetch, throttle=beside_requests))
 
 
-def _pattern(
-    settings: Settings,
-    reference: ModelReference,
-    crew: WorkerFleet,
-    registry: Registry,
-    metrics: Metrics,
-    away: set[str],
-) -> Pattern:
-    def join(name: str, served_as: str, resolve: Callable[[], ModelVersion]) -> Member:
-        own = settings.of(served_as)
-        stage = FleetTarget(crew, served_as, metrics, alias=reference.alias, added=True)
-        last = last_of(ModelReference(served_as, name=name, alias=reference.alias), registry)
-        follower = _follower(own, stage, resolve, registry, metrics, away, last)
-        return Member(follower, partial(crew.unserve, served_as), own.keep_previous)
-
-    return pattern_of(reference, registry, join, metrics, settings, crew.serves, crew.begun)
-
-
-async def _prepare(stage: FleetTarget, find: Callable[[], PlannedVersion]) -> FleetVersion:
-    return await stage.prepare(await asyncio.to_thread(find))
-
-
-def _plan_pinned(
-    settings: Settings, reference: ModelReference, registry: Registry | None, timed: Timed
-) -> PlannedVersion:
-    """Fetched once, for all workers."""
-    with timed("fetch"):
-        version, path = fetch_pinned(settings, reference, registry)
-    digest = PackagedModel.open(path).digest
-    return PlannedVersion(version or digest[:12], str(path), digest, hold(path))
-
-
-def _plan_version(
-    version: ModelVersion, fetch: Callable[[ModelVersion], Path], timed: Timed, serving: bool
-) -> PlannedVersion:
-    """Gently and slowly while workers answer."""
-    with throttled() if serving else nullcontext(), background():
-        with timed("fetch"):
-            path = fetch(version)
-        return PlannedVersion(version.version, str(path), PackagedModel.open(path).digest, hold(path))
+def _plan(fetch: Fetch, *, throttle: bool) -> PlannedVersion:
+    """The package that all workers are to load, by its digest: they are to find the same one. Blocks."""
+    with throttled() if throttle else nullcontext(), background():
+        package = fetch()
+        digest = PackagedModel.open(package.path).digest
+        return PlannedVersion(package.version or digest[:12], str(package.path), digest, hold(package.path))
 
 
 async def run_worker(
@@ -197,17 +149,19 @@ async def run_worker(
     metrics = Metrics()
     references = parse_models(settings)
 
-    def make(name: str, alias: str) -> WorkerModel:
-        return _told(ServedModel(name, metrics, alias=alias), settings.of(name), metrics, lambda: gateway.ready)
+    def make_model(name: str, alias: str) -> WorkerModel:
+        return worker_model_of(
+            ServedModel(name, metrics, alias=alias), settings.of(name), metrics, lambda: gateway.ready
+        )
 
-    told = {r.served_as: make(r.served_as, r.alias) for r in references if not r.is_pattern}
+    models = {r.served_as: make_model(r.served_as, r.alias) for r in references if not r.is_pattern}
     gateway = Gateway(
-        [model.served for model in told.values()],
+        [model.served for model in models.values()],
         metrics,
         default=settings.default_model,
         patterns=patterns_of(references),
         tidy=True,
-        intake=intake_of(settings),
+        intake=inflight_limits_of(settings),
     )
     listeners = [listener] if admin is None else [listener, admin]
     for each in listeners:
@@ -216,9 +170,14 @@ async def run_worker(
     options = run_options_of(settings)
     with observers_of(settings, metrics, begin.number) as observe:
         app = app_of(settings, gateway, admin, observe)
-        await work(app, gateway, told, make, channel=channel, acceptor=acceptor, options=options)
+        await work(app, gateway, models, make_model, channel=channel, acceptor=acceptor, options=options)
 
 
-def _told(served: ServedModel, settings: Settings, metrics: Metrics, busy: Callable[[], bool]) -> WorkerModel:
-    loader = loader_of(settings, served.name, metrics.load_stages(served.name), threads=threads_of(settings))
-    return WorkerModel(served, loader.load, metrics, serving_options_of(settings), busy, loads=loader)
+def worker_model_of(
+    served: ServedModel, settings: Settings, metrics: Metrics, serving: Callable[[], bool]
+) -> WorkerModel:
+    """A model of a worker, which loads what the supervisor asks for. `serving` says whether requests are answered
+    meanwhile."""
+    timed = metrics.load_stages(served.name)
+    loader = version_loader_of(settings, served.name, timed, threads=threads_of(settings))
+    return WorkerModel(served, loader.load, metrics, serving_options_of(settings), serving, loads=loader)

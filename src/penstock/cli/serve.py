@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from penstock.cli.environment_options import builds_environments
+from penstock.assembly.environments import builds_environments
 from penstock.cli.setting_flags import config_option, given, settings_options
 from penstock.config import Settings, load_settings
 from penstock.errors import ConfigError

@@ -71,20 +71,17 @@ _EXTRAS = {
 def _software() -> Iterator[Finding]:
     from importlib.util import find_spec
 
-    import penstock
+    from penstock.version import __version__
 
-    yield Finding(OK, "penstock", f"{penstock.__version__}, Python {platform.python_version()}, {platform.platform()}")
+    yield Finding(OK, "penstock", f"{__version__}, Python {platform.python_version()}, {platform.platform()}")
     there = [f"{extra} ({what})" for extra, (module, what) in _EXTRAS.items() if find_spec(module) is not None]
     missing = [extra for extra, (module, _) in _EXTRAS.items() if find_spec(module) is None]
     rest = f"; not installed: {', '.join(missing)}" if missing else ""
     yield Finding(OK, "extras", (", ".join(there) or "none") + rest)
 
 
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-
 def _processor(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
-    from penstock.machine.cores import cgroup_cores, usable_cores
+    from penstock.machine.cores import THREAD_VARIABLES, cgroup_cores, usable_cores
 
     cores, quota = usable_cores(), cgroup_cores()
     workers = settings.workers or cores
@@ -102,7 +99,7 @@ def _processor(settings: Settings, environ: Mapping[str, str]) -> Iterator[Findi
         yield Finding(LOOK, "processor", said, advice)
     else:
         yield Finding(OK, "processor", said)
-    chosen = {name: environ[name] for name in _THREAD_VARIABLES if environ.get(name)}
+    chosen = {name: environ[name] for name in THREAD_VARIABLES if environ.get(name)}
     many = {n: v for n, v in chosen.items() if v.isdigit() and int(v) * workers > max(cores, 1)}
     if many:
         shown = ", ".join(f"{n}={v}" for n, v in many.items())
@@ -257,8 +254,8 @@ def _registry(settings: Settings, *, wanted: bool) -> tuple[Registry | None, Fin
 
 
 def _model(reference: ModelReference, registry: Registry | None, settings: Settings) -> Iterator[Finding]:
-    from penstock.assembly.gateway import fetch_now
-    from penstock.cli.environment_options import builds_environments
+    from penstock.assembly.environments import builds_environments
+    from penstock.assembly.packages import fetch_now
     from penstock.package import PackagedModel
 
     name = reference.served_as
@@ -266,8 +263,8 @@ def _model(reference: ModelReference, registry: Registry | None, settings: Setti
         yield Finding(FAILS, name, f"{reference} cannot be looked up: the registry does not answer")
         return
     try:
-        version, path = fetch_now(settings, reference, registry)
-        packaged = PackagedModel.open(path)
+        fetched = fetch_now(settings, reference, registry)
+        packaged = PackagedModel.open(fetched.path)
         packaged.verify()
         flavor = packaged.flavor().name
         apart = builds_environments(settings.env_manager)
@@ -278,7 +275,7 @@ def _model(reference: ModelReference, registry: Registry | None, settings: Setti
         yield _failed(name, error)
         return
     digest = f"{packaged.digest[:12]}{'' if packaged.sealed else ', not sealed'}"
-    which = f"version {version} ({digest})" if version else digest
+    which = f"version {fetched.version} ({digest})" if fetched.version else digest
     yield Finding(OK, name, f"{which}, {flavor}, {shown_size(packaged.size_bytes)}")
     yield from _trust(name, reasons, settings)
     yield from _environment(name, packaged, settings) if apart else _versions(name, packaged, settings)
@@ -325,7 +322,7 @@ def _uv(settings: Settings, references: Sequence[ModelReference]) -> Iterator[Fi
 
 
 def _environment(name: str, packaged: PackagedModel, settings: Settings) -> Iterator[Finding]:
-    from penstock.cli.environment_options import environments_of
+    from penstock.assembly.environments import environments_of
     from penstock.environments import find_uv
 
     environments = environments_of(settings.cache, settings.wheels)
