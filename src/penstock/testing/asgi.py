@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-import orjson
 from starlette.types import ASGIApp, Message, Scope
 
 
@@ -20,8 +20,8 @@ class Answer:
     body: bytes = b""
 
     def json(self) -> Any:
-        """The body's value. Raises ValueError where it is no JSON."""
-        return orjson.loads(self.body)
+        """The body's value, NaN and Infinity among them, which MLflow writes. Raises ValueError where it is no JSON."""
+        return json.loads(self.body)
 
     @property
     def text(self) -> str:

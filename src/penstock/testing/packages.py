@@ -56,5 +56,5 @@ def _check_example(loaded: LoadedModel) -> None:
         violations = conform(answer, signature.outputs, Casting.TENSOR, limit=1, side_by_side=True).violations
         if violations:
             raise AssertionError(
-                f"{package.path}: the answer to the example does not fit its signature: {violations[0]}."
+                f"{package.path}: its answer to the example does not fit its signature: {violations[0]}."
             )
