@@ -65,7 +65,7 @@ def test_a_registry_that_the_caller_opened_stays_open(place: Path) -> None:
         assert registry.resolve("adder", "production").version == "1"
     with pytest.raises(ModelNotFound):
         penstock.load_model("nothing", registry=registry)
-    assert registry.models() == ["adder"]
+    assert [found.name for found in registry.models()] == ["adder"]
     registry.close()
 
 
