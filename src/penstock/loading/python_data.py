@@ -17,16 +17,13 @@ import numpy as np
 from penstock.errors import AnswerUnserializable, MalformedInput, SchemaViolation
 from penstock.flavors.frames import from_frame, to_frame, to_python
 from penstock.package.example import json_forms
-from penstock.payload import Array, Payload, Table, Tensors, Value, shortened
+from penstock.payload import MAX_VIOLATIONS, Array, Payload, Table, Tensors, Value, shortened
 from penstock.signature import ArrayOf, Casting, Field, ObjectOf, Schema, Signature, conform, is_tensor_schema
 from penstock.wire.formats import JSON
 from penstock.wire.mlflow.answers import encode_answer, rows_of
 from penstock.wire.mlflow.body_reader import BodyReader
 from penstock.wire.mlflow.frames.frame_payloads import payload_of
 from penstock.wire.mlflow.invocations import UNWRAPPED_KEYS
-
-# How many violations of one column an error lists.
-_MAX_VIOLATIONS = 20
 
 
 class Container(Enum):
@@ -101,7 +98,7 @@ def _payload_of_frame(frame: Any, schema: Schema | None, frames: bool) -> Payloa
 def _conformed(payload: Payload, schema: Schema | None) -> Payload:
     """Raises SchemaViolation."""
     casting = Casting.FRAME if isinstance(payload, Table) else Casting.TENSOR
-    found = conform(payload, schema, casting, limit=_MAX_VIOLATIONS, side_by_side=True)
+    found = conform(payload, schema, casting, limit=MAX_VIOLATIONS, side_by_side=True)
     if found.violations:
         raise SchemaViolation(found.violations)
     return found.payload
