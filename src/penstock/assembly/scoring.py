@@ -116,14 +116,12 @@ def score_files(
     env_manager: str = "local",
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> Summary:
-    """Scores the rows of files and writes the predictions: `penstock score`, from Python. Memory stays bounded however
-    large the files are.
+    """Scores the rows of files and writes the predictions: `penstock score`, from Python. Memory stays bounded.
 
     `model` and `registry` are as for `load_model`. `inputs` is a file, a directory, a pattern (`"data/*.parquet"`) or
-    URL, or several; CSV, TSV, JSON lines (all three also as .gz or .zst), Parquet or Arrow, by their endings or
-    `input_format`. `output` is a file, which appears when it is complete, or a directory (no ending, or a `/` at the
-    end) of parts of `part_rows` rows; a job that was ended goes on there with `resume=True`, without losing or doubling
-    a row.
+    URL, or several: CSV, TSV, JSON lines (also .gz or .zst), Parquet or Arrow, by their endings or `input_format`.
+    `output` is a file, which appears when it is complete, or a directory (no ending, or a `/` at the end) of parts of
+    `part_rows` rows; a job that was ended goes on there with `resume=True`, without losing or doubling a row.
 
     `keep` names input columns to carry through, `["*"]` for all. `on_error` is what a row that cannot be scored does:
     end the job, leave no row (`"skip"`), or leave a row of gaps (`"null"`). `rejects` is a file of JSON lines for such
@@ -139,28 +137,33 @@ def score_files(
         >>> done.rows_out
         1000
     """
-    given = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
-    sources = find_sources([str(place) for place in given], input_format)
-    if not sources:
-        raise ConfigError("There is nothing to score.", hint="Give at least one input.")
-    target = output_at(str(output), sources, None if rejects is None else str(rejects))
-    check_rejects(target.rejects, target, sources)
-    if resume and not target.directory:
-        raise ConfigError("Only a directory output can be resumed.", hint="Give a directory: scored/")
+    sources = _sources_of(inputs, input_format)
+    target = _target_of(output, sources, rejects, resume=resume)
     tolerance = parse_tolerance(None if max_errors is None else str(max_errors))
-    options = ScoringOptions(
-        output_format_of(target, output_format, sources), tuple(keep), on_error, lineage, limit, part_rows, chunk_rows
-    )
+    format_ = output_format_of(target, output_format, sources)
+    options = ScoringOptions(format_, tuple(keep), on_error, lineage, limit, part_rows, chunk_rows)
     load = LoadOptions(trust_code=trust_code, strict_env=strict_env, threads=1)
     environment = own_environment(env_manager, trust_code=trust_code, strict_env=strict_env)
     with load_named(model, registry, load, environment) as loaded:
         prepared = prepare(make_plan(loaded, sources, options, params), loaded.loaded, load)
         return run(
-            prepared,
-            target,
-            resume=resume,
-            workers=workers,
-            tolerance=tolerance,
-            now=now_text,
-            on_progress=on_progress,
+            prepared, target, resume=resume, workers=workers, tolerance=tolerance, now=now_text, on_progress=on_progress
         )
+
+
+def _sources_of(inputs: PathLike | Sequence[PathLike], format_: str | None) -> tuple[Source, ...]:
+    """Raises ConfigError."""
+    given = [inputs] if isinstance(inputs, (str, Path)) else inputs
+    sources = find_sources([str(place) for place in given], format_)
+    if not sources:
+        raise ConfigError("There is nothing to score.", hint="Give at least one input.")
+    return sources
+
+
+def _target_of(output: PathLike, sources: Sequence[Source], rejects: PathLike | None, *, resume: bool) -> JobOutput:
+    """Raises ConfigError."""
+    target = output_at(str(output), sources, None if rejects is None else str(rejects))
+    check_rejects(target.rejects, target, sources)
+    if resume and not target.directory:
+        raise ConfigError("Only a directory output can be resumed.", hint="Give a directory: scored/")
+    return target
