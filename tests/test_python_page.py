@@ -12,7 +12,7 @@ import pytest
 import penstock
 
 PAGE = Path(__file__).parent.parent / "docs" / "python.md"
-README = Path(__file__).parent.parent / "README.md"
+PACKAGES = PAGE.with_name("packages.md")
 
 
 def blocks(page: Path) -> list[str]:
@@ -30,15 +30,15 @@ def test_every_block_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.Monkey
         exec(compile(block, f"{PAGE.name}, block {number}", "exec"), names)
 
 
-def test_the_readmes_python_ends_with_a_prediction(
+def test_the_page_about_packages_ends_with_a_prediction(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, iris_estimator: object, iris_frame: object
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (block,) = [block for block in blocks(README) if "penstock.save_model" in block]
+    (block,) = [block for block in blocks(PACKAGES) if "penstock.save_model" in block]
     prediction = re.compile(r"model\.predict\((.*)\)  # (.*)$", re.MULTILINE)
     shown = prediction.sub(r"assert repr(model.predict(\1)) == '\2'", block)
     assert shown.count("assert repr") == 2
-    exec(compile(shown, README.name, "exec"), {"pipeline": iris_estimator, "frame": iris_frame})
+    exec(compile(shown, PACKAGES.name, "exec"), {"pipeline": iris_estimator, "frame": iris_frame})
 
 
 @pytest.mark.parametrize("name", penstock.__all__)
