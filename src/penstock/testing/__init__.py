@@ -14,9 +14,9 @@ def test_our_service_copes_with_a_slow_model():
         assert gateway.post("/models/fraud/invocations", json={"inputs": [[1.0]]}).status == 200
 """
 
-from penstock.testing.asgi import Answer
+from penstock.testing.asgi import HttpAnswer
 from penstock.testing.client import GatewayClient, client
 from penstock.testing.fakes import FakeModel, FakePredictor
 from penstock.testing.packages import assert_package_works
 
-__all__ = ["Answer", "FakeModel", "FakePredictor", "GatewayClient", "assert_package_works", "client"]
+__all__ = ["FakeModel", "FakePredictor", "GatewayClient", "HttpAnswer", "assert_package_works", "client"]

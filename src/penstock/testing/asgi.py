@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Scope
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """What came back: the HTTP `status`, `headers` by their names in lower case, and the `body`."""
 
     status: int
@@ -28,7 +28,7 @@ class Answer:
         return self.body.decode()
 
 
-async def call(app: ASGIApp, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
+async def call(app: ASGIApp, method: str, path: str, headers: Mapping[str, str], body: bytes) -> HttpAnswer:
     """The application's whole answer to one request."""
     path, _, query = path.partition("?")
     sent = {"host": "testserver", "content-length": str(len(body)), **{k.lower(): v for k, v in headers.items()}}
@@ -61,4 +61,4 @@ async def call(app: ASGIApp, method: str, path: str, headers: Mapping[str, str],
             parts.append(message.get("body", b""))
 
     await app(scope, receive, send)
-    return Answer(status, received, b"".join(parts))
+    return HttpAnswer(status, received, b"".join(parts))

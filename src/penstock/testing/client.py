@@ -22,7 +22,7 @@ from penstock.metrics import Metrics
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import Servable
 from penstock.serving.served_model import ServedModel
-from penstock.testing.asgi import Answer, call
+from penstock.testing.asgi import HttpAnswer, call
 from penstock.testing.fakes import FakeModel
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ class GatewayClient:
         json: Any = None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Answer:
+    ) -> HttpAnswer:
         """The answer to one request, whatever its status. `json` is sent as JSON; `body` are bytes, whose Content-Type
         is the caller's to say."""
         sent = dict(headers or {})
@@ -56,12 +56,12 @@ class GatewayClient:
             sent.setdefault("Content-Type", "application/json")
         return self._run(call(self.app, method, path, sent, body or b""))
 
-    def get(self, path: str, *, headers: Mapping[str, str] | None = None) -> Answer:
+    def get(self, path: str, *, headers: Mapping[str, str] | None = None) -> HttpAnswer:
         return self.request("GET", path, headers=headers)
 
     def post(
         self, path: str, *, json: Any = None, body: bytes | None = None, headers: Mapping[str, str] | None = None
-    ) -> Answer:
+    ) -> HttpAnswer:
         """
         >>> answer = gateway.post("/invocations", json={"dataframe_records": [{"a": 1.0, "b": 2.0}]})
         >>> answer.status, answer.json(), answer.headers["x-model-version"]
