@@ -41,7 +41,7 @@ def read_release(root: Path) -> Release:
     images = (root / "docs" / "images.md").read_text(encoding="utf-8")
     changelog = (root / "CHANGELOG.md").read_text(encoding="utf-8")
     return Release(
-        version=_find(r'^__version__ = "(.+)"$', root / "src" / "penstock" / "__init__.py"),
+        version=_find(r'^__version__ = "(.+)"$', root / "src" / "penstock" / "version.py"),
         tags=frozenset(_git(root, "tag", "--points-at", "HEAD")),
         chart_version=_find(r'^version: "?([^"\s]+)"?$', chart),
         app_version=_find(r'^appVersion: "?([^"\s]+)"?$', chart),

@@ -134,9 +134,9 @@ def test_it_builds_the_same_bytes_twice(repository: Path, capsys: pytest.Capture
 
 
 def test_it_builds_nothing_from_a_tree_that_was_changed(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (repository / "src" / "penstock" / "__init__.py").write_text('__version__ = "9.0.0"\n')
+    (repository / "src" / "penstock" / "version.py").write_text('__version__ = "9.0.0"\n')
     assert release.main(["--root", str(repository)]) == 1
     assert not (repository / "dist").exists()
     printed = capsys.readouterr().err
     assert "Penstock 9.0.0 cannot be released:" in printed
-    assert "The tree is not clean: src/penstock/__init__.py" in printed
+    assert "The tree is not clean: src/penstock/version.py" in printed

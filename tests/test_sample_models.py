@@ -19,7 +19,6 @@ import pytest
 
 import penstock
 from penstock.errors import CodeNotTrusted, PredictError
-from penstock.flavors.frames import from_python, to_python
 from penstock.loading import LoadOptions, load_path
 from support.commands import Here, exit_code
 
@@ -71,11 +70,8 @@ def dataset(trained: dict[str, Path], folder: str) -> Any:
 
 
 def predict(package: Path, rows: Any, **params: Any) -> Any:
-    predictor = penstock.load_model(package, trust_code=True)
-    try:
-        return to_python(predictor.predict(from_python(rows), params))
-    finally:
-        predictor.close()
+    with penstock.load_model(package, trust_code=True) as model:
+        return model.predict(rows, params)
 
 
 def score(here: Here, package: Path, rows: Any, place: Path, ending: str, *more: str) -> Any:

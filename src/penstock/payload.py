@@ -232,6 +232,10 @@ def join(parts: Sequence[Payload]) -> Payload:
     raise ValueError(f"payloads of different kinds or names cannot be joined: {parts!r}")
 
 
+# An error lists so many violations of one column.
+MAX_VIOLATIONS = 20
+
+
 @dataclass(frozen=True, slots=True)
 class Violation:
     """Why a payload does not fit a signature: where (row from 0, column) and what was found there.

@@ -13,19 +13,12 @@ import httpx
 import pytest
 
 from config.test_settings import example
-from penstock.assembly import gateway as assembly
-from penstock.assembly.gateway import (
-    app_of,
-    fetch_of,
-    follow_options_of,
-    isolation_of,
-    load_options_of,
-    make_gateway,
-    parse_models,
-    registry_of,
-    serving_options_of,
-)
-from penstock.assembly.workers import _worker_model
+from penstock.assembly import options
+from penstock.assembly.gateway import app_of, make_gateway
+from penstock.assembly.options import follow_options_of, isolation_of, load_options_of, serving_options_of
+from penstock.assembly.packages import fetch_of
+from penstock.assembly.references import parse_models, registry_of
+from penstock.assembly.workers import worker_model_of
 from penstock.config import ServerSettings, Settings, load_settings, per_model_settings
 from penstock.errors import CodeNotTrusted, FlavorUnknown
 from penstock.loading import LoadOptions
@@ -125,7 +118,7 @@ async def test_in_a_worker_each_model_is_loaded_by_its_own_settings(
     settings = ServerSettings(workers=2, own={"a": {"trust_code": True, "threads": 3, "timeout": 7.0}})
     metrics = Metrics(process=False)
     models = {
-        name: _worker_model(ServedModel(name, metrics), settings.of(name), metrics, lambda: False)
+        name: worker_model_of(ServedModel(name, metrics), settings.of(name), metrics, lambda: False)
         for name in ("a", "b")
     }
     loads: dict[str, LoadOptions] = {}
@@ -151,5 +144,5 @@ async def test_in_a_worker_each_model_is_loaded_by_its_own_settings(
 def test_processes_of_one_version_share_the_cores(
     settings: dict[str, Any], threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(assembly, "usable_cores", lambda: 8)
+    monkeypatch.setattr(options, "usable_cores", lambda: 8)
     assert isolation_of(ServerSettings(**settings)).threads == threads

@@ -22,7 +22,7 @@ from penstock.errors import (
     SealBroken,
 )
 from penstock.flavors import Predictor
-from penstock.loading import LoadOptions, load_model, load_path, load_version
+from penstock.loading import LoadOptions, load_path, load_version
 from penstock.package import PackagedModel
 from penstock.package.seal import write_seal
 from penstock.payload import Tensors
@@ -61,13 +61,6 @@ def test_a_package_is_loaded_and_proven(identity_onnx_package: Path) -> None:
     assert isinstance(answer, Tensors)
     assert answer.mapping()["y"].tolist() == rows.tolist()
     model.close()
-
-
-def test_load_model_gives_the_predictor(identity_onnx_package: Path, python_package: Path) -> None:
-    assert isinstance(load_model(identity_onnx_package), Predictor)
-    with pytest.raises(CodeNotTrusted):
-        load_model(str(python_package))
-    assert isinstance(load_model(str(python_package), trust_code=True), Predictor)
 
 
 def test_nothing_there(tmp_path: Path) -> None:

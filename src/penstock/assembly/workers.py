@@ -9,28 +9,21 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, BinaryIO
 
-from penstock.artifacts import CachedPackage
-from penstock.assembly.gateway import (
-    app_of,
-    fetch_of,
-    fetch_pinned,
-    follow_options_of,
-    intake_of,
+from penstock.assembly.gateway import app_of, version_loader_of
+from penstock.assembly.observers import observers_of
+from penstock.assembly.options import (
+    inflight_limits_of,
     isolation_of,
-    last_of,
-    loader_of,
-    parse_models,
-    pattern_of,
-    patterns_of,
-    registry_of,
     run_options_of,
     serving_options_of,
     threads_of,
 )
-from penstock.assembly.observers import observers_of
+from penstock.assembly.references import parse_models, patterns_of, registry_of
+from penstock.assembly.sources import SourceContext, make_sources
 from penstock.config import Settings
 from penstock.http.workers.accepting import Acceptor, ConnectionCounts
 from penstock.http.workers.channel import Channel
@@ -41,10 +34,7 @@ from penstock.machine.cores import environment_with_threads
 from penstock.machine.throttle import background, throttled
 from penstock.metrics import Metrics
 from penstock.package import PackagedModel
-from penstock.registry import Registry
-from penstock.registry.interface import ModelVersion
 from penstock.registry.references import ModelReference
-from penstock.registry.resolutions import LastResolution
 from penstock.server.workers.all_metrics import AllWorkersMetrics
 from penstock.server.workers.supervisor import Supervisor
 from penstock.server.workers.vocabulary import VOCABULARY
@@ -57,11 +47,7 @@ from penstock.serving.fleet.worker_models import WorkerModels
 from penstock.serving.gateway import Gateway
 from penstock.serving.model_events import ModelEvents
 from penstock.serving.served_model import ServedModel
-from penstock.serving.swap.fixed_version import FixedVersion
-from penstock.serving.swap.follower import Follower
-from penstock.serving.swap.pattern import Member, Pattern
-from penstock.serving.swap.registry_poll import RegistryPoll
-from penstock.serving.swap.sources import VersionSource
+from penstock.serving.swap.preparing import Fetch
 
 
 async def supervise(
@@ -70,7 +56,7 @@ async def supervise(
     """Serves the settings' models in several processes until a signal comes. Raises what loading raises."""
     references = parse_models(settings)
     for reference in references:
-        isolation_of(settings.of(reference.served_as))  # what does not go together is said before a worker starts
+        isolation_of(settings.of(reference.served_as))  # raises for settings that exclude each other
     starts = [StartWorker(number, _as_plain(settings), sys.path) for number in range(1, settings.workers + 1)]
     metrics = Metrics()
     with _shared_file() as file:
@@ -83,8 +69,10 @@ async def supervise(
             launch, starts, metrics, counts, run_options_of(settings), worker_timeout=settings.worker_timeout
         )
         with registry_of(settings, references) as registry:
-            unreachable: set[str] = set()
-            sources = [_source(settings, r, supervisor.fleet, registry, metrics, unreachable) for r in references]
+            fleet = supervisor.fleet
+            for pattern in patterns_of(references):
+                fleet.expect_pattern(pattern)
+            sources = make_sources(SourceContext(settings, registry, metrics), references, FleetHost(fleet, metrics))
             await supervisor.run(sources, listeners, announce)
 
 
@@ -105,94 +93,52 @@ def _as_plain(settings: Settings) -> dict[str, Any]:
     return {**settings.model_dump(mode="json"), "api_token": settings.api_token.get_secret_value()}
 
 
-def _source(
-    settings: Settings,
-    reference: ModelReference,
-    fleet: WorkerFleet,
-    registry: Registry | None,
-    metrics: Metrics,
-    unreachable: set[str],
-) -> VersionSource:
-    if reference.is_pattern:
-        assert registry is not None
-        fleet.expect_pattern(str(reference))
-        return _pattern(settings, reference, fleet, registry, metrics, unreachable)
-    target = FleetTarget(fleet, reference.served_as, metrics, alias=reference.alias)
-    if not reference.follows:
-        timed = metrics.load_stages(reference.served_as)
-        plan = partial(_plan_pinned, settings, reference, registry, timed)
-        return FixedVersion(target, partial(_prepare, target, plan), metrics)
-    assert registry is not None
-    own = settings.of(reference.served_as)
-    return _follower(
-        own, target, partial(reference.resolve, registry), registry, metrics, unreachable, last_of(reference, registry)
-    )
+@dataclass(frozen=True, slots=True)
+class FleetHost:
+    """The workers together, as sources see them."""
+
+    fleet: WorkerFleet
+    metrics: Metrics
+
+    def installer(self, reference: ModelReference, settings: Settings, timed: Timed, *, added: bool) -> FleetInstaller:
+        return FleetInstaller(
+            FleetTarget(self.fleet, reference.served_as, self.metrics, alias=reference.alias, added=added)
+        )
+
+    def serves(self, name: str) -> bool:
+        return self.fleet.serves(name)
+
+    def pattern_started(self, pattern: str) -> None:
+        self.fleet.pattern_started(pattern)
+
+    def remove(self, name: str) -> None:
+        self.fleet.remove_model(name)
 
 
-def _follower(
-    settings: Settings,
-    target: FleetTarget,
-    resolve: Callable[[], ModelVersion],
-    registry: Registry,
-    metrics: Metrics,
-    unreachable: set[str],
-    last: LastResolution | None = None,
-) -> Follower[FleetVersion]:
-    fetch = fetch_of(settings, registry, lambda: target.current)
-    timed = metrics.load_stages(target.name)
+@dataclass(frozen=True, slots=True)
+class FleetInstaller:
+    """Has the versions of one model loaded by every worker, from a package that is fetched once for all."""
 
-    async def prepare(version: ModelVersion) -> FleetVersion:
-        serving = target.current is not None
-        return await _prepare(target, partial(_plan_version, version, fetch, timed, serving))
+    target: FleetTarget
 
-    follow = follow_options_of(settings)
-    poll = RegistryPoll(
-        target.name, resolve, metrics, interval=follow.poll_interval, last=last, unreachable=unreachable
-    )
-    return Follower(target, poll, prepare, metrics, loads=target, keep_previous=follow.keep_previous)
+    @property
+    def loads(self) -> FleetTarget:
+        return self.target
+
+    @property
+    def serving(self) -> bool:
+        return self.target.current is not None
+
+    async def install(self, fetch: Fetch, *, beside_requests: bool) -> FleetVersion:
+        return await self.target.prepare(await asyncio.to_thread(_plan, fetch, throttle=beside_requests))
 
 
-def _pattern(
-    settings: Settings,
-    reference: ModelReference,
-    fleet: WorkerFleet,
-    registry: Registry,
-    metrics: Metrics,
-    unreachable: set[str],
-) -> Pattern:
-    def join(name: str, served_as: str, resolve: Callable[[], ModelVersion]) -> Member:
-        own = settings.of(served_as)
-        target = FleetTarget(fleet, served_as, metrics, alias=reference.alias, added=True)
-        last = last_of(ModelReference(served_as, name=name, alias=reference.alias), registry)
-        follower = _follower(own, target, resolve, registry, metrics, unreachable, last)
-        return Member(follower, partial(fleet.remove_model, served_as), own.keep_previous)
-
-    return pattern_of(reference, registry, join, metrics, settings, fleet.serves, fleet.pattern_started)
-
-
-async def _prepare(target: FleetTarget, find: Callable[[], PlannedVersion]) -> FleetVersion:
-    return await target.prepare(await asyncio.to_thread(find))
-
-
-def _plan_pinned(
-    settings: Settings, reference: ModelReference, registry: Registry | None, timed: Timed
-) -> PlannedVersion:
-    """Fetched once, for all workers."""
-    with timed("fetch"):
-        version, package = fetch_pinned(settings, reference, registry)
-    digest = PackagedModel.open(package.path).digest
-    return PlannedVersion(version or digest[:12], str(package.path), digest, package.hold)
-
-
-def _plan_version(
-    version: ModelVersion, fetch: Callable[[ModelVersion], CachedPackage], timed: Timed, serving: bool
-) -> PlannedVersion:
-    """Gently and slowly while workers answer."""
-    with throttled() if serving else nullcontext(), background():
-        with timed("fetch"):
-            package = fetch(version)
-        digest = PackagedModel.open(package.path).digest
-        return PlannedVersion(version.version, str(package.path), digest, package.hold)
+def _plan(fetch: Fetch, *, throttle: bool) -> PlannedVersion:
+    """The package that all workers are to load, by its digest: they are to find the same one. Blocks."""
+    with throttled() if throttle else nullcontext(), background():
+        fetched = fetch()
+        digest = PackagedModel.open(fetched.path).digest
+        return PlannedVersion(fetched.version or digest[:12], str(fetched.path), digest, fetched.package.hold)
 
 
 async def run_worker(
@@ -215,13 +161,13 @@ async def run_worker(
         default=settings.default_model,
         patterns=patterns_of(references),
         tidy=True,
-        intake=intake_of(settings),
+        intake=inflight_limits_of(settings),
         exposition=all_metrics,
     )
 
     def make(name: str, alias: str, events: ModelEvents) -> WorkerModel:
         served = ServedModel(name, metrics, alias=alias, events=events)
-        return _worker_model(served, settings.of(name), metrics, lambda: gateway.ready)
+        return worker_model_of(served, settings.of(name), metrics, lambda: gateway.ready)
 
     models = WorkerModels(gateway, make, channel.send)
     for reference in named:
@@ -236,6 +182,8 @@ async def run_worker(
         await work(app, gateway, models, all_metrics, channel=channel, acceptor=acceptor, options=options)
 
 
-def _worker_model(served: ServedModel, settings: Settings, metrics: Metrics, busy: Callable[[], bool]) -> WorkerModel:
-    loader = loader_of(settings, served.name, metrics.load_stages(served.name), threads=threads_of(settings))
+def worker_model_of(served: ServedModel, settings: Settings, metrics: Metrics, busy: Callable[[], bool]) -> WorkerModel:
+    """A model of a worker, which loads what the supervisor asks for. `busy` says whether requests are answered
+    meanwhile."""
+    loader = version_loader_of(settings, served.name, metrics.load_stages(served.name), threads=threads_of(settings))
     return WorkerModel(served, loader.load, metrics, serving_options_of(settings), busy, loads=loader)

@@ -13,9 +13,9 @@ from typing import Any, NoReturn
 
 import click
 
-from penstock import __version__
 from penstock.cli.remedies import hint_of
 from penstock.errors import ConfigError, PenstockError, SchemaMismatch, SchemaViolation
+from penstock.version import __version__
 
 # Command -> where it lives, and its line in `penstock --help`, so that help imports none of them.
 _COMMANDS = {

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penstock.cli.environment_options import builds_environments, environments_of
+from penstock.assembly.environments import builds_environments, environments_of
 from penstock.cli.setting_flags import config_option, given, settings_options
 from penstock.config import Settings, load_settings
 
@@ -53,7 +53,7 @@ def build(models: tuple[str, ...], file: Path | None, **flags: Any) -> None:
       penstock env build fraud models:/churn@canary --trust-code
       penstock env build ./model --wheels ./wheels
     """
-    from penstock.assembly.gateway import parse_models, registry_of
+    from penstock.assembly.references import parse_models, registry_of
     from penstock.logs import set_up_logging
     from penstock.package import PackagedModel
 
@@ -107,9 +107,9 @@ def _packages(
 
 
 def _fetched(settings: Settings, reference: ModelReference, registry: Registry | None) -> CachedPackage:
-    from penstock.assembly.gateway import fetch_now
+    from penstock.assembly.packages import fetch_now
 
-    return fetch_now(settings, reference, registry)[1]
+    return fetch_now(settings, reference, registry).package
 
 
 @env.command("list")

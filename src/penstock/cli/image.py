@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-import penstock
-from penstock.cli.model_argument import registry_option
+from penstock.cli.registry_option import registry_option
+from penstock.version import __version__
 
 if TYPE_CHECKING:
     from penstock.environments.requirements import Wanted
@@ -45,7 +45,7 @@ def image(
       penstock image ./model -o build && docker build -t fraud:1 build
       penstock image models:/fraud@champion -o build --registry http://mlflow:5000
     """
-    from penstock.cli.model_argument import fetch
+    from penstock.assembly.models import fetch_model
     from penstock.errors import CodeNotTrusted, PackageExists
     from penstock.package import PackagedModel
     from penstock.package.directory import new_directory
@@ -56,7 +56,7 @@ def image(
         raise click.UsageError(
             f"In an image {served_as!r} cannot be a model's name; give --name: letters, digits, . _ -"
         )
-    packaged = PackagedModel.open(fetch(model, registry))
+    packaged = PackagedModel.open(fetch_model(model, registry))
     packaged.verify()
     reasons = packaged.code_reasons()
     if reasons and not trust_code:
@@ -69,7 +69,7 @@ def image(
     if output.exists():
         raise PackageExists(f"{output} exists already.", hint="Choose another directory, or remove it.")
     flavor = packaged.flavor().name
-    base = base or f"penstock:{penstock.__version__}{'-onnx' if flavor == 'onnx' else ''}"
+    base = base or f"penstock:{__version__}{'-onnx' if flavor == 'onnx' else ''}"
     with new_directory(output.absolute()) as directory:
         copied = Path(shutil.copytree(packaged.path, directory / "model"))
         for path in (copied, *copied.rglob("*")):  # the image's user is another one

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penstock.cli.environment_options import env_manager_option, own_environment, wheels_option
-from penstock.cli.model_argument import fetch, load_directory, registry_if_needed
+from penstock.cli.environment_options import env_manager_option, wheels_option
+from penstock.cli.registry_option import registry_if_needed
 
 if TYPE_CHECKING:
     from penstock.package import PackagedModel
@@ -27,9 +27,11 @@ def inspect(model: str, registry: str | None, as_json: bool) -> None:
       penstock inspect ./model
       penstock inspect models:/fraud@champion --registry http://mlflow:5000
     """
+    from penstock.assembly.models import fetch_model
     from penstock.package import PackagedModel
 
-    facts = _facts(PackagedModel.open(fetch(model, registry)))
+    with fetch_model(model, registry) as package:
+        facts = _facts(PackagedModel.open(package.path))
     facts["model"] = model
     if as_json:
         import orjson
@@ -208,6 +210,8 @@ def verify(
       penstock verify models:/fraud/3
       penstock verify ./model --env-manager uv
     """
+    from penstock.assembly.environments import own_environment
+    from penstock.assembly.models import fetch_model, load_directory
     from penstock.loading import LoadOptions
     from penstock.logs import set_up_logging
 
@@ -215,7 +219,8 @@ def verify(
     environment = own_environment(env_manager, wheels, trust_code=trust_code, strict_env=strict_env)
     began = time.perf_counter()
     options = LoadOptions(trust_code=trust_code, strict_env=strict_env)
-    loaded = load_directory(fetch(model, registry), options, environment)
+    with fetch_model(model, registry) as package:
+        loaded = load_directory(package.path, options, environment)
     loaded.close()
     proof = loaded.proof
     sealed = f"all {len(loaded.package.hashes)} files are as sealed" if loaded.package.sealed else "there is no seal"

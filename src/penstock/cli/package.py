@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from penstock.cli.environment_options import environments_of, wheels_option
+from penstock.assembly.environments import environments_of
+from penstock.cli.environment_options import wheels_option
 from penstock.cli.flavor_command import FlavorCommand
 
 if TYPE_CHECKING:

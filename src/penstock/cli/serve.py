@@ -15,9 +15,9 @@ from typing import Any
 
 import click
 
-from penstock.cli.environment_options import builds_environments
+from penstock.assembly.environments import builds_environments
 from penstock.cli.setting_flags import config_option, given, settings_options
-from penstock.config import Settings, load_settings
+from penstock.config import Origins, Settings, load_settings
 from penstock.errors import ConfigError
 
 log = logging.getLogger("penstock.cli")
@@ -82,10 +82,6 @@ def serve(
       curl localhost:8080/invocations -H 'Content-Type: application/json' \\
            -d '{"dataframe_split": {"columns": ["a", "b"], "data": [[1, 2]]}}'
     """
-    from penstock.assembly.observers import why_untraced
-    from penstock.http.run import bind
-    from penstock.logs import set_up_logging
-
     values = given(flags)
     _check_mlflow_flags(values, no_conda, install_mlflow, enable_mlserver)
     if models or model_uri:
@@ -95,6 +91,15 @@ def serve(
         settings = settings.model_copy(update={"models": platform_models(os.environ)})
     if not settings.models:
         raise click.UsageError("Name a model to serve: a package's directory or URL, or a name in the registry.")
+    _serve(settings, origins)
+
+
+def _serve(settings: Settings, origins: Origins) -> None:
+    from penstock.assembly.observers import why_untraced
+    from penstock.http.run import bind
+    from penstock.logs import set_up_logging
+    from penstock.machine.cores import usable_cores
+
     untraced = why_untraced(settings, origins["otlp_endpoint"])
     set_up_logging(format=settings.log_format, level=settings.log_level)
     if builds_environments(settings.env_manager) and settings.env_manager != "uv":
@@ -102,8 +107,6 @@ def serve(
     if untraced:
         logging.getLogger("penstock").warning(untraced)
         settings = settings.model_copy(update={"otlp_endpoint": None})
-    from penstock.machine.cores import usable_cores
-
     settings = settings.model_copy(update={"workers": settings.workers or usable_cores()})
     with ExitStack() as sockets:  # before anything is loaded: a busy port is known at once
         bound = sockets.enter_context(bind(settings.host, settings.port))

@@ -6,7 +6,7 @@ import platform
 
 import click
 
-from penstock import __version__
+from penstock.version import __version__
 
 
 @click.command()

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 
+from penstock import defaults
 from penstock.errors import ConfigError
 from penstock.sizes import parse_size
 
@@ -85,7 +86,7 @@ class Settings(BaseModel):
         description="A port of their own for metrics, model listings and docs; --port then has predictions and probes.",
     )
     timeout: PerModel[float] = Field(
-        60.0,
+        defaults.TIMEOUT,
         gt=0,
         description="How long a request may take; X-Request-Timeout may ask for less.",
         json_schema_extra=_mlflow("MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT"),
@@ -98,7 +99,7 @@ class Settings(BaseModel):
         json_schema_extra=_mlflow("MLFLOW_MODELS_WORKERS"),
     )
     worker_timeout: float = Field(
-        60.0,
+        defaults.WORKER_TIMEOUT,
         gt=0,
         description="A worker process that gives no sign of life for so long is killed, and another started.",
     )
@@ -131,17 +132,19 @@ class Settings(BaseModel):
     memory_limit: PerModel[Limit] = Field(
         0, description="The memory that each of these processes may use: bytes, or like 512MiB or 2GiB; 0: any."
     )
-    poll_interval: float = Field(2.0, gt=0, description="Time between questions to the registry.")
+    poll_interval: float = Field(defaults.POLL_INTERVAL, gt=0, description="Time between questions to the registry.")
     allow_breaking: PerModel[bool] = Field(
         False, description="Follow an MLflow alias also to a version that would break the callers of the current one."
     )
     keep_previous: PerModel[float] = Field(
-        300.0, ge=0, description="How long a replaced version is kept warm for a roll-back."
+        defaults.KEEP_PREVIOUS, ge=0, description="How long a replaced version is kept warm for a roll-back."
     )
-    max_rows: PerModel[int] = Field(1024, ge=1, description="The most rows that a model is given at once.")
-    max_queue_rows: PerModel[int] = Field(65_536, ge=1, description="The most rows that may wait for a model.")
+    max_rows: PerModel[int] = Field(defaults.MAX_ROWS, ge=1, description="The most rows that a model is given at once.")
+    max_queue_rows: PerModel[int] = Field(
+        defaults.MAX_QUEUE_ROWS, ge=1, description="The most rows that may wait for a model."
+    )
     max_wait: PerModel[float] = Field(
-        1.0,
+        defaults.MAX_WAIT,
         gt=0,
         description="The work that a burst of more than 256 requests may pile up for a model, by its measured rate; "
         "a queue that stays is held to a twentieth.",
@@ -171,12 +174,16 @@ class Settings(BaseModel):
         description="One more path that says whether the server is ready.",
         json_schema_extra=_mlflow("AIP_HEALTH_ROUTE"),
     )
-    max_body_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="The largest request body.")
-    keep_alive: float = Field(75.0, ge=1, description="How long an idle connection is kept.")
-    drain_delay: float = Field(0.0, ge=0, description="After SIGTERM, how long to accept while already not ready.")
-    drain_timeout: float = Field(30.0, ge=0, description="After that, how long to finish what is in flight.")
+    max_body_bytes: int = Field(defaults.MAX_BODY_BYTES, ge=1024, description="The largest request body.")
+    keep_alive: float = Field(defaults.KEEP_ALIVE, ge=1, description="How long an idle connection is kept.")
+    drain_delay: float = Field(
+        defaults.DRAIN_DELAY, ge=0, description="After SIGTERM, how long to accept while already not ready."
+    )
+    drain_timeout: float = Field(
+        defaults.DRAIN_TIMEOUT, ge=0, description="After that, how long to finish what is in flight."
+    )
     log_format: Literal["plain", "json"] = Field("plain", description="Log lines for people or for machines.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level to log.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Minimum log level.")
     access_log: bool = Field(False, description="Log a line of JSON on stderr for every request for predictions.")
     access_log_sample: float = Field(1.0, gt=0, le=1, description="The share of requests in the access log, by chance.")
     otlp_endpoint: str | None = Field(

@@ -7,10 +7,9 @@ from typing import Protocol
 
 from starlette.types import Message, Receive, Scope, Send
 
+from penstock.defaults import MAX_BODY_BYTES
 from penstock.errors import InputTooLarge
 from penstock.http.headers import declared_length, header
-
-MAX_BODY_BYTES = 64 * 1024 * 1024
 
 # After a refusal the rest of the body is read and thrown away up to this factor of the limit, since a client that is
 # cut off while it sends never sees the answer.

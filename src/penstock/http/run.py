@@ -16,6 +16,7 @@ from typing import Any
 
 import uvicorn
 
+from penstock.defaults import DRAIN_DELAY, DRAIN_TIMEOUT, KEEP_ALIVE
 from penstock.errors import ConfigError
 from penstock.http.connection.protocol import SWEEP_EVERY, BoundedProtocol, connections_of
 from penstock.http.service import Application, Service
@@ -36,9 +37,9 @@ class RunOptions:
     """Seconds: `keep_alive` for an idle connection, `drain_delay` between "not ready" and "no new connections",
     `drain_timeout` for what is in flight then."""
 
-    keep_alive: float = 75
-    drain_delay: float = 0
-    drain_timeout: float = 30
+    keep_alive: float = KEEP_ALIVE
+    drain_delay: float = DRAIN_DELAY
+    drain_timeout: float = DRAIN_TIMEOUT
 
 
 def bind(host: str, port: int, *, flag: str = "port") -> socket.socket:

@@ -29,7 +29,6 @@ __all__ = [
     "Timed",
     "fetch_reference",
     "fetch_url",
-    "load_model",
     "load_package",
     "load_path",
     "load_reference",
@@ -215,8 +214,3 @@ def load_reference(
     with package:
         loaded = load_path(package.path, options)
     return version or loaded.digest[:12], loaded
-
-
-def load_model(path: str | Path, *, trust_code: bool = False) -> Predictor:
-    """The predictor of a package, for use in Python. Raises what load_path raises."""
-    return load_path(path, LoadOptions(trust_code=trust_code)).predictor

@@ -21,11 +21,11 @@ from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from penstock import __version__
 from penstock.metrics.aggregate import Family
 from penstock.metrics.fast_path import FastPathRequests
 from penstock.metrics.numbers import Distribution
 from penstock.metrics.versions import SECONDS, VersionMetrics, Versions
+from penstock.version import __version__
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 

@@ -76,7 +76,7 @@ def _serving_body(directory: Path, manifest: Manifest) -> bytes | None:
 
 def write_example(directory: Path, payload: Payload, params: dict[str, Any]) -> dict[str, Any]:
     """Writes both input files; returns the manifest's `saved_input_example_info`."""
-    bare, body, kind = _json_forms(payload)
+    bare, body, kind = json_forms(payload)
     extra = {} if not params else params if body is bare else {"params": params}
     (directory / SERVING_INPUT).write_bytes(_json({**body, **extra}))
     (directory / INPUT).write_bytes(_json({"inputs": bare, "params": params} if params else bare))
@@ -96,7 +96,7 @@ def _json(value: Any) -> bytes:
         raise PackagingFailed(f"The example cannot be sent as JSON: it {reason}") from None
 
 
-def _json_forms(payload: Payload) -> tuple[Any, dict[str, Any], str]:
+def json_forms(payload: Payload) -> tuple[Any, dict[str, Any], str]:
     """An input as MLflow stores it bare, as a request body, and the kind it has there.
 
     Chat-shaped objects are a body as they are.

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import penstock
 from penstock.errors import (
     AnswerUnserializable,
     InputError,
@@ -33,6 +32,7 @@ from penstock.package.packaged import PackagedModel
 from penstock.package.seal import list_files, write_seal
 from penstock.payload import Payload, Table, Tensors, Value, clipped
 from penstock.signature import Casting, Signature, conform, infer_signature
+from penstock.version import __version__
 from penstock.wire.mlflow.answers import answer_value
 
 EXAMPLE_ROWS = 20
@@ -132,7 +132,7 @@ def _content(written: Written, metadata: Mapping[str, Any] | None, batchable: bo
 
 
 def own_metadata(**more: Any) -> dict[str, Any]:
-    return {"format": FORMAT, "version": penstock.__version__, **more}
+    return {"format": FORMAT, "version": __version__, **more}
 
 
 def load_written(directory: Path, content: Mapping[str, Any]) -> Predictor:

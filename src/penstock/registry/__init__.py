@@ -66,9 +66,9 @@ _Opener: TypeAlias = Callable[[str, str | None, bool, PackageCache], Registry]
 
 
 def open_registry(
-    url: str | None = None,
+    url: str | Path | None = None,
     *,
-    artifacts: str | None = None,
+    artifacts: str | Path | None = None,
     read_only: bool = False,
     cache: str | None = None,
     cache_size: int | None = None,
@@ -85,7 +85,8 @@ def open_registry(
 
     Raises ConfigError, DependencyMissing.
     """
-    url = url or DEFAULT_URL
+    url = str(url or DEFAULT_URL)
+    artifacts = None if artifacts is None else str(artifacts)
     found = _SCHEME.match(url)
     scheme = found[1].lower() if found else ""
     packages = PackageCache(Path(_absolute(cache)) if cache else default_cache(), cache_size)

@@ -9,9 +9,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from penstock.access.tokens import BearerTokens
+from penstock.defaults import MAX_BODY_BYTES, TIMEOUT
 from penstock.errors import PenstockError
 from penstock.http.authorizer import Authorizer
-from penstock.http.bodies import MAX_BODY_BYTES
 from penstock.http.connection.interface import Shortcuts
 from penstock.http.deadlines import DeadlineSweep
 from penstock.http.errors import ErrorAnswer
@@ -21,7 +21,7 @@ from penstock.server.connection.fast_path import FastPath
 from penstock.server.connection.load_shedder import LoadShedder
 from penstock.server.entry_point import EntryPoint
 from penstock.server.predict.endpoint import PredictEndpoint
-from penstock.server.predict.pipeline import TIMEOUT, Pipeline
+from penstock.server.predict.pipeline import Pipeline
 from penstock.server.routes import make_routes
 from penstock.server.statuses import answer_of, error_body
 from penstock.server.targets import DEFAULT_INVOCATIONS

@@ -12,11 +12,12 @@ from math import inf
 from time import perf_counter
 from typing import Any
 
+from penstock.defaults import MAX_QUEUE_ROWS, MAX_ROWS, MAX_WAIT
 from penstock.errors import Closing, Overloaded
 from penstock.metrics import Metrics, VersionMetrics
 from penstock.payload import Params, Payload
-from penstock.serving.batching.admission import MAX_WAIT, ConcurrencyLimit
-from penstock.serving.batching.batcher import MAX_QUEUE_ROWS, MAX_ROWS, Batcher
+from penstock.serving.batching.admission import ConcurrencyLimit
+from penstock.serving.batching.batcher import Batcher
 from penstock.serving.batching.lanes import Batch
 from penstock.serving.batching.replies import Answer
 from penstock.serving.runners.isolation import IsolatedModel, Loaded

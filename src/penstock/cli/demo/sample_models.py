@@ -12,6 +12,7 @@ from pathlib import Path
 
 import penstock
 from penstock.cli.demo.shell import DemoFailed, Shell
+from penstock.version import __version__
 
 IRIS, CANCER, DIABETES = "iris", "breast-cancer", "diabetes"
 MODELS, PACKAGES, REGISTRY = "models", "packages", "penstock-registry"
@@ -61,7 +62,7 @@ def _fingerprint(samples: Path) -> str:
     """Changes with the samples' sources and the libraries, since either makes other models."""
     from importlib.metadata import version
 
-    digest = hashlib.sha256(f"{penstock.__version__} {version('scikit-learn')}".encode())
+    digest = hashlib.sha256(f"{__version__} {version('scikit-learn')}".encode())
     for source in sorted(samples.glob("*/*.py")):
         digest.update(source.read_bytes())
     return digest.hexdigest()

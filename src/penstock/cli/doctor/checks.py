@@ -71,20 +71,17 @@ _EXTRAS = {
 def _software() -> Iterator[Finding]:
     from importlib.util import find_spec
 
-    import penstock
+    from penstock.version import __version__
 
-    yield Finding(OK, "penstock", f"{penstock.__version__}, Python {platform.python_version()}, {platform.platform()}")
+    yield Finding(OK, "penstock", f"{__version__}, Python {platform.python_version()}, {platform.platform()}")
     there = [f"{extra} ({what})" for extra, (module, what) in _EXTRAS.items() if find_spec(module) is not None]
     missing = [extra for extra, (module, _) in _EXTRAS.items() if find_spec(module) is None]
     rest = f"; not installed: {', '.join(missing)}" if missing else ""
     yield Finding(OK, "extras", (", ".join(there) or "none") + rest)
 
 
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-
 def _processor(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
-    from penstock.machine.cores import cgroup_cores, usable_cores
+    from penstock.machine.cores import THREAD_VARIABLES, cgroup_cores, usable_cores
 
     cores, quota = usable_cores(), cgroup_cores()
     workers = settings.workers or cores
@@ -102,7 +99,7 @@ def _processor(settings: Settings, environ: Mapping[str, str]) -> Iterator[Findi
         yield Finding(LOOK, "processor", said, advice)
     else:
         yield Finding(OK, "processor", said)
-    chosen = {name: environ[name] for name in _THREAD_VARIABLES if environ.get(name)}
+    chosen = {name: environ[name] for name in THREAD_VARIABLES if environ.get(name)}
     many = {n: v for n, v in chosen.items() if v.isdigit() and int(v) * workers > max(cores, 1)}
     if many:
         shown = ", ".join(f"{n}={v}" for n, v in many.items())
@@ -257,23 +254,23 @@ def _registry(settings: Settings, *, wanted: bool) -> tuple[Registry | None, Fin
 
 
 def _model(reference: ModelReference, registry: Registry | None, settings: Settings) -> Iterator[Finding]:
-    from penstock.assembly.gateway import fetch_now
+    from penstock.assembly.packages import fetch_now
 
     name = reference.served_as
     if reference.needs_registry and registry is None:
         yield Finding(FAILS, name, f"{reference} cannot be looked up: the registry does not answer")
         return
     try:
-        version, package = fetch_now(settings, reference, registry)
+        fetched = fetch_now(settings, reference, registry)
     except PenstockError as error:
         yield _failed(name, error)
         return
-    with package:
-        yield from _fetched(name, version, package.path, settings)
+    with fetched.package:
+        yield from _fetched(name, fetched.version, fetched.path, settings)
 
 
 def _fetched(name: str, version: str, path: Path, settings: Settings) -> Iterator[Finding]:
-    from penstock.cli.environment_options import builds_environments
+    from penstock.assembly.environments import builds_environments
     from penstock.package import PackagedModel
 
     try:
@@ -335,7 +332,7 @@ def _uv(settings: Settings, references: Sequence[ModelReference]) -> Iterator[Fi
 
 
 def _environment(name: str, packaged: PackagedModel, settings: Settings) -> Iterator[Finding]:
-    from penstock.cli.environment_options import environments_of
+    from penstock.assembly.environments import environments_of
     from penstock.environments import find_uv
 
     environments = environments_of(settings.cache, settings.wheels)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from penstock.cli.model_argument import registry_option
+from penstock.cli.registry_option import registry_option
 
 if TYPE_CHECKING:
     from penstock.cli.registry.wait import Gateways
@@ -103,16 +103,16 @@ def add(
       penstock registry add fraud ./fraud-model --alias production --tag git=4f2c1e
       penstock registry add fraud s3://bucket/models/fraud
     """
-    from penstock.cli.model_argument import directory_of
+    from penstock.assembly.models import fetch_directory
     from penstock.cli.registry import output
     from penstock.publishing import publish
 
     pairs = dict(_pair(tag) for tag in tags)
-    with _opened(registry, artifacts) as target:
+    with _opened(registry, artifacts) as target, fetch_directory(package) as fetched:
         version = publish(
             target,
             name,
-            directory_of(package),
+            fetched.path,
             alias=alias,
             tags=pairs,
             description=description,

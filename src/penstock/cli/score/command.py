@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penstock.cli.environment_options import env_manager_option, own_environment, wheels_option
-from penstock.cli.model_argument import load, registry_if_needed
+from penstock.cli.environment_options import env_manager_option, wheels_option
+from penstock.cli.registry_option import registry_if_needed
 from penstock.errors import ConfigError
 
 if TYPE_CHECKING:
-    from penstock.loading import LoadedModel
+    from penstock.assembly.environments import FindInterpreter
+    from penstock.loading.local_model import LocalModel
     from penstock.scoring import JobOutput, PreparedJob, ScoringPlan, Shard, Source
 
 _FORMATS = "csv, tsv, jsonl (.gz or .zst after them), parquet or arrow"
@@ -195,6 +196,7 @@ def _use_one_thread() -> None:
 
 def _score(command: ScoreCommand) -> int:
     _use_one_thread()
+    from penstock.assembly.models import load_named
     from penstock.cli.score import report as score_report
     from penstock.loading import LoadOptions
     from penstock.scoring import find_sources, parse_shard, parse_tolerance, prepare
@@ -205,13 +207,13 @@ def _score(command: ScoreCommand) -> int:
     output = None if command.dry_run and command.output is None else _output(command, sources)
     _check_usage(command, output, sources)
     options = LoadOptions(trust_code=command.trust_code, strict_env=command.strict_env, threads=1)
-    name, version, model = load(command.words[0], command.registry, options, environment_of(command))
-    try:
-        plan = _plan(command, name, version, model, sources, output, shard)
+    with load_named(command.words[0], command.registry, options, environment_of(command)) as model:
+        plan = _plan(command, model, sources, output, shard)
         score_report.print_head(plan, output.path if output else None, shard)
-        if model.proof.unjoined.startswith(("rows answered", "the order")):
-            click.echo(f"Warning: {model.proof.unjoined}; the rows are scored in pieces.", err=True)
-        prepared = prepare(plan, model, options)
+        unjoined = model.loaded.proof.unjoined
+        if unjoined.startswith(("rows answered", "the order")):
+            click.echo(f"Warning: {unjoined}; the rows are scored in pieces.", err=True)
+        prepared = prepare(plan, model.loaded, options)
         if command.verify_against is not None:
             from penstock.cli.score.verify import verify_against
 
@@ -220,19 +222,18 @@ def _score(command: ScoreCommand) -> int:
             score_report.print_first_rows(prepared, command.as_json)
             return 0
         return _run(command, prepared, output, shard, tolerance)
-    finally:
-        model.close()
 
 
-def environment_of(command: ScoreCommand) -> Any:
+def environment_of(command: ScoreCommand) -> FindInterpreter | None:
+    from penstock.assembly.environments import own_environment
+
     return own_environment(
         command.env_manager, command.wheels, trust_code=command.trust_code, strict_env=command.strict_env
     )
 
 
 def _run(command: ScoreCommand, prepared: PreparedJob, output: JobOutput, shard: Shard | None, tolerance: Any) -> int:
-    from datetime import UTC, datetime
-
+    from penstock.assembly.scoring import now_text
     from penstock.cli.score import report as score_report
     from penstock.errors import Interrupted
     from penstock.scoring import Shard, run
@@ -246,7 +247,7 @@ def _run(command: ScoreCommand, prepared: PreparedJob, output: JobOutput, shard:
                 resume=command.resume,
                 workers=_workers(command.workers),
                 tolerance=tolerance,
-                now=lambda: datetime.now(UTC).isoformat(timespec="seconds"),
+                now=now_text,
                 on_progress=advance,
                 on_start=score_report.print_start,
                 stopped=stopped,
@@ -280,37 +281,18 @@ def _finish(command: ScoreCommand) -> int:
 
 
 def _output(command: ScoreCommand, sources: tuple[Source, ...]) -> JobOutput:
-    """Where the output goes: a stream, a file, or a directory where nothing says otherwise."""
-    from penstock.scoring import JobOutput
-    from penstock.storage.files import file_store_of
+    from penstock.assembly.scoring import output_at
 
-    path = command.output
-    if path is None:
+    if command.output is None:
         raise click.UsageError("Give -o OUTPUT: a file, a directory, or - for standard output.")
-    if path == "-":
-        return JobOutput(path, stream=open(sys.stdout.fileno(), "wb", closefd=False), rejects=command.rejects)
-    bare = "." not in path.rsplit("/", 1)[-1]  # an ending that nobody knows is rather a slip than a directory's name
-    directory = path.endswith("/") or bare or file_store_of(path).is_directory(path)
-    if any(_same_place(path, source.path, directory=directory) for source in sources):
-        raise ConfigError(f"The output {path} {'holds' if directory else 'is'} the input.")
-    return JobOutput(f"{path.rstrip('/')}/" if directory else path, directory=directory, rejects=command.rejects)
-
-
-def _same_place(output: str, source: str, *, directory: bool) -> bool:
-    if "://" in output or "://" in source:
-        return source.startswith(output.rstrip("/") + "/") if directory else source == output
-    if source == "-":
-        return False
-    real, input_ = os.path.realpath(output), os.path.realpath(source)
-    return input_.startswith(real + os.sep) if directory else input_ == real
+    return output_at(command.output, sources, command.rejects)
 
 
 def _check_usage(command: ScoreCommand, output: JobOutput | None, sources: tuple[Source, ...]) -> None:
+    from penstock.assembly.scoring import check_rejects
+
+    check_rejects(command.rejects, output, sources)
     directory = output is not None and output.directory
-    if command.rejects is not None:
-        taken = [source.path for source in sources] + ([output.path] if output and not directory else [])
-        if any(_same_place(command.rejects, path, directory=False) for path in taken):
-            raise ConfigError(f"--rejects {command.rejects} is an input or the output.", hint="Give a file of its own.")
     if command.shard and not directory:
         raise ConfigError("--shard needs a directory output, which all shards share.", hint="Give one: -o scored/")
     if command.shard and command.limit:
@@ -332,38 +314,23 @@ def _workers(text: str) -> str | int:
 
 def _plan(
     command: ScoreCommand,
-    name: str,
-    version: str,
-    model: LoadedModel,
+    model: LocalModel,
     sources: tuple[Source, ...],
     output: JobOutput | None,
     shard: Shard | None,
 ) -> ScoringPlan:
-    from importlib.metadata import version as installed
+    from penstock.assembly.scoring import make_plan, output_format_of
+    from penstock.scoring import ScoringOptions
 
-    from penstock.flavors.interface import need
-    from penstock.scoring import JobLineage, ScoringOptions, ScoringPlan
-    from penstock.scoring.file_formats import needed_format
-    from penstock.signature import conform_params
-
-    need("pyarrow", "parquet", purpose="Scoring files")
-    if output is None or output.directory:
-        format_ = needed_format("", command.output_format or str(sources[0].format), "output_format")
-    else:
-        format_ = needed_format(output.path, command.output_format, "output_format")
     options = ScoringOptions(
-        output=format_,
+        output=output_format_of(output, command.output_format, sources),
         keep=tuple(command.keep.split(",")) if command.keep else (),
         on_error=command.on_error,
         lineage=command.lineage,
         limit=command.limit,
         part_rows=command.part_rows,
     )
-    params = conform_params(model.signature.params if model.signature else (), _json_params(command.params))
-    software = {name: installed(name) for name in ("penstock", "pyarrow")}
-    return ScoringPlan(
-        JobLineage(name, version, model.digest), sources, options, params, shard.count if shard else 1, software
-    )
+    return make_plan(model, sources, options, _json_params(command.params), shard.count if shard else 1)
 
 
 def _json_params(text: str | None) -> dict[str, Any]:

@@ -22,18 +22,15 @@ if TYPE_CHECKING:
 
 def predict(command: ScoreCommand) -> int:
     """The exit code. Raises what loading, reading and predicting raise."""
-    from penstock.cli.model_argument import load
+    from penstock.assembly.models import load_named
     from penstock.cli.score.command import environment_of
     from penstock.loading import LoadOptions
 
     if command.words:
         raise click.UsageError("With -m MODEL the input is given with -i FILE.")
     options = LoadOptions(trust_code=command.trust_code, strict_env=command.strict_env)
-    _, _, model = load(command.model_uri or "", command.registry, options, environment_of(command))
-    try:
-        text = answer(model, _read(command.input_path), command.content_type or "json")
-    finally:
-        model.close()
+    with load_named(command.model_uri or "", command.registry, options, environment_of(command)) as model:
+        text = answer(model.loaded, _read(command.input_path), command.content_type or "json")
     _write(command.output, text)
     return 0
 

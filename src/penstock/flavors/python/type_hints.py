@@ -16,7 +16,7 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from penstock.errors import SchemaViolation
-from penstock.payload import Violation, clipped, shortened
+from penstock.payload import MAX_VIOLATIONS, Violation, clipped, shortened
 
 # The hint that asks for the kind of value that the package's example has.
 TypeFromExample = TypeVar("TypeFromExample")
@@ -25,9 +25,6 @@ _SCALARS = (int, str, bool, float, bytes, datetime)
 
 # Hints that could not be evaluated, but are understood as text. Spaces, case and `typing.` are taken away first.
 _KNOWN_TEXTS: Mapping[str, Any] = {"list[str]": list[str], "list[dict[str,str]]": list[dict[str, str]]}
-
-# A refusal names so many rows at most.
-MAX_ROWS_NAMED = 20
 
 
 class _Mismatch(Exception):
@@ -49,7 +46,7 @@ def validate_hinted(value: Any, hint: Any) -> Any:
             rows.append(_validated(item, item_hint))
         except _Mismatch as error:
             violations.append(Violation(str(error), row))
-            if len(violations) == MAX_ROWS_NAMED:
+            if len(violations) == MAX_VIOLATIONS:
                 break
     if violations:
         raise SchemaViolation(violations)

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from penstock import __version__
 from penstock.http.events.request_event import RequestEvent
+from penstock.version import __version__
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider

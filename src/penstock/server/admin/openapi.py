@@ -13,7 +13,6 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-import penstock
 from penstock.errors import PenstockError
 from penstock.http.routes import Endpoint
 from penstock.package.example import Example
@@ -35,6 +34,7 @@ from penstock.signature import (
     is_tensor_schema,
 )
 from penstock.signature.sample import sample_request
+from penstock.version import __version__
 from penstock.wire.formats import ARROW, CSV, JSON, PARQUET
 
 _SCALARS: dict[Scalar, dict[str, Any]] = {
@@ -76,7 +76,7 @@ def describe(gateway: Gateway, endpoints: Iterable[Endpoint]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Penstock",
-            "version": penstock.__version__,
+            "version": __version__,
             "description": "Predictions from packaged models.",
         },
         "paths": paths,

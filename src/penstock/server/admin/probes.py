@@ -7,10 +7,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-import penstock
 from penstock.http.routes import Endpoint
 from penstock.metrics import CONTENT_TYPE
 from penstock.serving.gateway import Gateway
+from penstock.version import __version__
 
 
 def probe_endpoints(gateway: Gateway, health_route: str | None = None) -> list[Endpoint]:
@@ -32,7 +32,7 @@ def probe_endpoints(gateway: Gateway, health_route: str | None = None) -> list[E
         return JSONResponse(said, 200 if gateway.ready else 503)
 
     async def version(_: Request) -> Response:
-        return Response(penstock.__version__, media_type="application/json")
+        return Response(__version__, media_type="application/json")
 
     pings = ("/ping", "/health") if health_route is None else ("/ping", "/health", health_route)
     return [

@@ -14,6 +14,7 @@ from time import perf_counter
 
 from starlette.types import Scope
 
+from penstock.defaults import TIMEOUT
 from penstock.errors import ModelProcessLost, Overloaded, PenstockError, PredictError
 from penstock.http.deadlines import timeout_of
 from penstock.http.events.request_event import OnRequest
@@ -29,7 +30,6 @@ from penstock.wire.interface import WireProtocol
 
 log = logging.getLogger("penstock.server")
 
-TIMEOUT = 60.0
 
 # After a refusal, requests are looked at for shedding as soon as their head is there; always would cost all of them.
 _OVERLOAD_SECONDS = 0.25

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from penstock.defaults import WORKER_TIMEOUT
 from penstock.errors import PenstockError, WorkerLost
 from penstock.http.run import RunOptions, say_if_waiting, url_of
 from penstock.http.workers.accepting import ConnectionCounts
@@ -41,7 +42,7 @@ class Supervisor:
         counts: ConnectionCounts,
         options: RunOptions,
         *,
-        worker_timeout: float = 60.0,
+        worker_timeout: float = WORKER_TIMEOUT,
         start_timeout: float = START_TIMEOUT,
     ) -> None:
         self.fleet = WorkerFleet(len(starts), self)

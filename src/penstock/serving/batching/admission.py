@@ -11,11 +11,11 @@ from __future__ import annotations
 from math import ceil, inf
 from typing import Literal, Protocol, TypeAlias
 
+from penstock.defaults import MAX_WAIT
 from penstock.errors import Overloaded
 
 Limit: TypeAlias = Literal["rows", "wait", "deadline", "requests", "bytes"]
 
-MAX_WAIT = 1.0
 CROWD = 256
 STANDING = 0.05
 RETRY_AFTER_MOST = 60

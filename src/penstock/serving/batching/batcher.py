@@ -14,6 +14,7 @@ from math import inf
 from time import perf_counter
 from typing import Any, Protocol
 
+from penstock.defaults import MAX_QUEUE_ROWS, MAX_ROWS
 from penstock.errors import Closing, DeadlineExceeded, ModelProcessLost, Overloaded, PredictError
 from penstock.payload import Params, Payload, Value, join
 from penstock.serving.batching.admission import DrainRate, retry_after, too_late
@@ -25,8 +26,6 @@ from penstock.serving.runners.runner import Runner, RunNow
 
 log = logging.getLogger("penstock.serving")
 
-MAX_ROWS = 1024
-MAX_QUEUE_ROWS = 65_536
 
 # A model in another process is asked ahead, so that it has the next question when it has answered one: with as many as
 # it will have answered within so many seconds. What has been asked cannot be taken back.

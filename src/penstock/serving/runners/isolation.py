@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from penstock.artifacts import PackageHold, hold
+from penstock.defaults import TIMEOUT
 from penstock.loading import LoadedModel, LoadOptions, Proof, Timed, load_package, untimed
 from penstock.machine import interpreters
 from penstock.machine.cores import THREAD_VARIABLES
@@ -45,7 +46,7 @@ class Isolation:
     memory_limit: int = 0
     threads: int = 0
     slots: int = 1
-    time_limit: float = 60.0 + GRACE
+    time_limit: float = TIMEOUT + GRACE
     interpreter: Callable[[PackagedModel], Interpreter] = own_interpreter
 
 

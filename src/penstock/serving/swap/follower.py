@@ -14,19 +14,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic
 
+from penstock.defaults import KEEP_PREVIOUS, POLL_INTERVAL
 from penstock.errors import PenstockError, RegistryNotFound, RegistryUnavailable, error_code
 from penstock.metrics import Metrics
 from penstock.registry.interface import ModelVersion
 from penstock.registry.resolutions import AWAY
 from penstock.serving.swap.load_failures import LoadFailures
 from penstock.serving.swap.next_action import Action, Load, RetirePrevious, Revert, Snapshot, Wait, next_action
-from penstock.serving.swap.registry_poll import POLL_INTERVAL, RegistryPoll
+from penstock.serving.swap.registry_poll import RegistryPoll
 from penstock.serving.swap.target import P, Prepare, StoppableLoads, SwapTarget
 
 log = logging.getLogger("penstock.serving")
-
-
-KEEP_PREVIOUS = 300.0
 
 
 @dataclass(frozen=True, slots=True)

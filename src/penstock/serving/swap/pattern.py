@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from penstock.defaults import POLL_INTERVAL
 from penstock.errors import RegistryNotFound
 from penstock.machine.backoff import poll_delay
 from penstock.metrics import Metrics
@@ -25,7 +26,6 @@ from penstock.serving.served_model import FORGET_AFTER
 from penstock.serving.swap.follower import Follower
 from penstock.serving.swap.pattern_changes import next_changes
 from penstock.serving.swap.pattern_search import PatternSearch
-from penstock.serving.swap.registry_poll import POLL_INTERVAL
 
 log = logging.getLogger("penstock.serving")
 

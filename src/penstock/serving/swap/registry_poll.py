@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Callable
 
+from penstock.defaults import POLL_INTERVAL
 from penstock.errors import PenstockError, RegistryUnavailable
 from penstock.machine.backoff import poll_delay
 from penstock.metrics import Metrics
@@ -16,8 +17,6 @@ from penstock.registry.resolutions import LastResolution
 from penstock.serving.swap.freshness import Freshness
 
 log = logging.getLogger("penstock.serving")
-
-POLL_INTERVAL = 2.0
 
 
 class RegistryPoll:

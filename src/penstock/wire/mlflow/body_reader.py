@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from penstock.errors import MalformedInput, SchemaViolation
-from penstock.payload import TEXT, Array, Payload, Table, Tensors, Value
+from penstock.payload import MAX_VIOLATIONS, TEXT, Array, Payload, Table, Tensors, Value
 from penstock.signature import (
     ArrayOf,
     Casting,
@@ -41,9 +41,6 @@ from penstock.wire.mlflow.invocations import (
     read_object,
     split_unwrapped,
 )
-
-# How many violations of one column a request is told about.
-_TOLD = 20
 
 
 @dataclass(slots=True)
@@ -133,7 +130,7 @@ class BodyReader:
 
 def _conformed(decoded: Decoded, signature: Signature | None) -> PredictRequest:
     schema = signature.enforced if signature is not None else None
-    conformed = conform(decoded.payload, schema, decoded.casting, limit=_TOLD)
+    conformed = conform(decoded.payload, schema, decoded.casting, limit=MAX_VIOLATIONS)
     if conformed.violations:
         raise SchemaViolation(conformed.violations)
     return PredictRequest(conformed.payload, decoded.params, decoded.wrapped)

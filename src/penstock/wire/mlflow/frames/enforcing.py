@@ -9,15 +9,12 @@ from typing import Any
 import numpy as np
 
 from penstock.errors import SchemaViolation
-from penstock.payload import Payload, Violation, clipped, shortened, some
+from penstock.payload import MAX_VIOLATIONS, Payload, Violation, clipped, shortened, some
 from penstock.signature import ArrayOf, Field, Misfit, ObjectOf, Scalar, Schema, is_tensor_schema
 from penstock.wire.mlflow.frames.dtypes import numpy_type
 from penstock.wire.mlflow.frames.frame_cells import enforce_cell
 from penstock.wire.mlflow.frames.frame_payloads import payload_of
 from penstock.wire.mlflow.frames.frame_tensors import enforce_tensors
-
-# A request is told about so many cells of one column.
-_TOLD = 20
 
 
 def enforce(data: Any, schema: Schema | None) -> Payload:
@@ -121,7 +118,7 @@ def _column(values: Any, field: Field, label: Any, required: bool) -> Any:
             cells.append(enforce_cell(cell, type_, required=required))
         except Exception as error:
             violations.append(Violation(clipped(str(error)), row, label))
-            if len(violations) == _TOLD:
+            if len(violations) == MAX_VIOLATIONS:
                 break
     if violations:
         raise SchemaViolation(violations)

@@ -12,12 +12,10 @@ from typing import Any
 import numpy as np
 
 from penstock.errors import MalformedInput, SchemaViolation
-from penstock.payload import Name, Violation, clipped
+from penstock.payload import MAX_VIOLATIONS, Name, Violation, clipped
 from penstock.signature import AnyValue, Field, Scalar, Schema, TensorField, Type, is_tensor_schema
 from penstock.wire.mlflow.frames.corruption import as_meant, corruption, leaves
 from penstock.wire.mlflow.frames.frame_cells import enforce_cell
-
-_TOLD = 20
 
 
 def cast_frame(frame: Any, schema: Schema) -> tuple[Any, list[Violation]]:
@@ -47,7 +45,7 @@ def cast_frame(frame: Any, schema: Schema) -> tuple[Any, list[Violation]]:
 
 
 def _in_order(violations: list[Violation]) -> list[Violation]:
-    return sorted(violations, key=lambda v: v.row or 0)[:_TOLD]
+    return sorted(violations, key=lambda v: v.row or 0)[:MAX_VIOLATIONS]
 
 
 def _wanted(frame: Any, schema: Schema) -> list[tuple[Any, Field | TensorField]]:
@@ -138,7 +136,7 @@ def _corrupted(values: Any, field: Field | TensorField, label: Name) -> list[Vio
     for row, cell in enumerate(values.tolist()):
         if reason := next(filter(None, map(says, leaves(cell))), "") if isinstance(cell, list) else says(cell):
             found.append(Violation(reason, row, label, at_parse=True))
-            if len(found) == _TOLD:
+            if len(found) == MAX_VIOLATIONS:
                 break
     return found
 
@@ -147,7 +145,7 @@ def _culprits(values: Any, cast: Callable[[Any], Any], error: Exception, label: 
     """The rows that fail by themselves, by halving; the whole column where none does."""
     found: list[Violation] = []
     waiting = [(0, len(values))]
-    while waiting and len(found) < _TOLD:
+    while waiting and len(found) < MAX_VIOLATIONS:
         start, end = waiting.pop()
         try:
             cast(values.iloc[start:end])

@@ -1,0 +1,73 @@
+"""Settings to option objects: what each part of a server is given instead of the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from penstock.assembly.environments import builds_environments, environments_of, interpreter_for
+from penstock.config import Settings
+from penstock.errors import ConfigError, remedy
+from penstock.http.run import RunOptions
+from penstock.loading import LoadOptions
+from penstock.machine.cores import threads_each, usable_cores
+from penstock.machine.interpreters import Interpreter
+from penstock.package import PackagedModel
+from penstock.serving.batching.admission import InflightLimits
+from penstock.serving.runners.isolation import GRACE, Isolation, own_interpreter
+from penstock.serving.servable import ServingOptions, slots_of
+from penstock.serving.swap.follower import FollowOptions
+
+
+def run_options_of(settings: Settings) -> RunOptions:
+    return RunOptions(settings.keep_alive, settings.drain_delay, settings.drain_timeout)
+
+
+def inflight_limits_of(settings: Settings) -> InflightLimits:
+    return InflightLimits(settings.max_inflight, settings.max_inflight_bytes)
+
+
+def follow_options_of(settings: Settings) -> FollowOptions:
+    return FollowOptions(settings.poll_interval, settings.keep_previous)
+
+
+def load_options_of(settings: Settings) -> LoadOptions:
+    return LoadOptions(settings.trust_code, settings.strict_env, settings.flavor, settings.threads)
+
+
+def serving_options_of(settings: Settings) -> ServingOptions:
+    return ServingOptions(
+        settings.max_rows, settings.max_queue_rows, settings.concurrency, settings.max_wait, settings.timeout
+    )
+
+
+def threads_of(settings: Settings) -> int:
+    """How many threads the models of one server process may use: all cores, or a worker's share."""
+    return settings.threads or threads_each(usable_cores(), max(1, settings.workers))
+
+
+def isolation_of(settings: Settings) -> Isolation:
+    """Raises ConfigError for settings that exclude each other."""
+    mode = settings.isolation
+    interpreter: Callable[[PackagedModel], Interpreter] = own_interpreter
+    if builds_environments(settings.env_manager):
+        if mode == "none":
+            raise ConfigError(
+                f"A model cannot run with env_manager {settings.env_manager} in the gateway's own process.",
+                hint="Leave isolation at auto, or set it to process.",
+                remedy=remedy("isolate"),
+            )
+        environments = environments_of(settings.cache, settings.wheels)
+        options = load_options_of(settings)
+        interpreter = interpreter_for(
+            environments, trust_code=options.trust_code, strict_env=options.strict_env, flavor=options.flavor
+        )
+        mode = "process"
+    return Isolation(
+        mode=mode,
+        instances=settings.instances,
+        memory_limit=settings.memory_limit,
+        threads=settings.threads or (0 if settings.instances == 1 else threads_of(settings) // settings.instances or 1),
+        slots=slots_of(serving_options_of(settings)),
+        time_limit=settings.timeout + GRACE,
+        interpreter=interpreter,
+    )

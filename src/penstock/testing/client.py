@@ -1,0 +1,163 @@
+"""A gateway in this process for tests: the real application and the real models, spoken to without a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from starlette.types import ASGIApp
+
+from penstock.assembly.gateway import app_of, make_gateway
+from penstock.assembly.options import serving_options_of
+from penstock.assembly.references import parse_models, registry_of
+from penstock.config import Settings, registry_url
+from penstock.loading.python_data import json_body, request_document
+from penstock.metrics import Metrics
+from penstock.serving.gateway import Gateway
+from penstock.serving.servable import Servable
+from penstock.serving.served_model import ServedModel
+from penstock.testing.asgi import HttpAnswer, call
+from penstock.testing.fakes import FakeModel
+
+T = TypeVar("T")
+
+# Seconds; a test that waits for longer has hung.
+_TIMEOUT = 300.0
+
+
+class GatewayClient:
+    """Speaks to a gateway of this process. Made by `client`."""
+
+    def __init__(self, app: ASGIApp, gateway: Gateway, loop: asyncio.AbstractEventLoop) -> None:
+        self.app = app
+        self.gateway = gateway
+        self._loop = loop
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> HttpAnswer:
+        """The answer to one request, whatever its status. `json` is sent as JSON; `body` are bytes, whose Content-Type
+        is the caller's to say."""
+        sent = dict(headers or {})
+        if json is not None:
+            body = json_body(json)
+            sent.setdefault("Content-Type", "application/json")
+        return self._run(call(self.app, method, path, sent, body or b""))
+
+    def get(self, path: str, *, headers: Mapping[str, str] | None = None) -> HttpAnswer:
+        return self.request("GET", path, headers=headers)
+
+    def post(
+        self, path: str, *, json: Any = None, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> HttpAnswer:
+        """
+        >>> answer = gateway.post("/invocations", json={"dataframe_records": [{"a": 1.0, "b": 2.0}]})
+        >>> answer.status, answer.json(), answer.headers["x-model-version"]
+        (200, {"predictions": [3.0]}, "1f0c2b7a9d3e")
+        """
+        return self.request("POST", path, json=json, body=body, headers=headers)
+
+    def predict(self, data: Any, params: Mapping[str, Any] | None = None, *, model: str | None = None) -> Any:
+        """The predictions for a DataFrame, an array, a dict or records, sent to `/invocations` as JSON, or to the
+        `model` of a name. They are plain values, as a caller over HTTP gets them. Raises AssertionError where the
+        answer is an error."""
+        path = "/invocations" if model is None else f"/models/{model}/invocations"
+        servable = self.gateway.peek(model, None)
+        document = request_document(data, servable.signature if servable is not None else None)
+        answer = self.post(path, json={**document, "params": dict(params)} if params else document)
+        if answer.status != 200:
+            raise AssertionError(f"POST {path} answered {answer.status}: {answer.text}")
+        found = answer.json()
+        return found["predictions"] if isinstance(found, dict) and "predictions" in found else found
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_TIMEOUT)
+
+    def __repr__(self) -> str:
+        return f"<GatewayClient of {self.gateway!r}>"
+
+
+@contextmanager
+def client(
+    *models: str | Path,
+    fakes: Mapping[str, FakeModel] | None = None,
+    registry: str | Path | None = None,
+    **settings: Any,
+) -> Iterator[GatewayClient]:
+    """A client of a gateway that serves these models, each named as `penstock serve` takes it (`NAME=MODEL` among
+    them), and `fakes` by name. `settings` are those of `penstock serve`, by their names in penstock.toml:
+    `trust_code=True`, `timeout=2.0`, `api_token="secret"`. Variables and penstock.toml have no say, but for the
+    registry's place, which is found as `load_model` finds it.
+
+    Everything is as in a server but for the sockets. Raises what loading raises, ConfigError for settings that do not
+    go together, and pydantic's ValidationError for what is no setting.
+
+        >>> with testing.client("./model", trust_code=True) as gateway:
+        ...     gateway.predict(frame)
+        [3.0, 7.0]
+    """
+    chosen = Settings(
+        models=tuple(str(model.absolute()) if isinstance(model, Path) else model for model in models),
+        registry=registry_url(None if registry is None else str(registry), os.environ),
+        **settings,
+    )
+    with ExitStack() as stack:
+        loop = stack.enter_context(_running_loop())
+        references = parse_models(chosen)
+        opened = stack.enter_context(registry_of(chosen, references))
+        metrics = Metrics(process=False)
+        made = [
+            _served_fake(name, fake, chosen, metrics, Path(stack.enter_context(tempfile.TemporaryDirectory())))
+            for name, fake in (fakes or {}).items()
+        ]
+
+        async def start() -> Gateway:
+            gateway = make_gateway(
+                chosen, references, opened, metrics=metrics, more=[fake() for fake in made], tidy=False
+            )
+            await gateway.start()
+            return gateway
+
+        gateway = asyncio.run_coroutine_threadsafe(start(), loop).result(_TIMEOUT)
+        stack.callback(lambda: asyncio.run_coroutine_threadsafe(gateway.close(), loop).result(_TIMEOUT))
+        yield GatewayClient(app_of(chosen, gateway), gateway, loop)
+
+
+def _served_fake(
+    name: str, fake: FakeModel, settings: Settings, metrics: Metrics, directory: Path
+) -> Callable[[], ServedModel]:
+    """Makes the served model; on the gateway's loop, as all of serving."""
+
+    def make() -> ServedModel:
+        served = ServedModel(name, metrics)
+        served.swap(Servable(name, fake.version, fake.load(directory), metrics, serving_options_of(settings.of(name))))
+        return served
+
+    return make
+
+
+@contextmanager
+def _running_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """An event loop in a thread of its own, so that plain functions can wait for what happens on it."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="penstock-testing", daemon=True)
+    thread.start()
+    try:
+        yield loop
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()

@@ -1,0 +1,81 @@
+"""`penstock.score_files`: the score command, from Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import penstock
+from penstock.errors import ConfigError, JobDiffers, SchemaMismatch, ScoringError, TooManyRejects
+from penstock.scoring import Summary
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    """Ten rows with the columns id, a, b; the cell b of row 7 is no number."""
+    frame = pd.DataFrame({"id": range(10), "a": range(10), "b": [str(i) for i in range(10)]})
+    frame.loc[7, "b"] = "seven"
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    return tmp_path / "rows.csv"
+
+
+def test_a_file(python_package: Path, rows: Path, tmp_path: Path) -> None:
+    seen: list[int] = []
+    done = penstock.score_files(
+        python_package,
+        rows,
+        tmp_path / "scores.csv",
+        keep=["id"],
+        params={"offset": 0.5},
+        on_error="skip",
+        rejects=tmp_path / "bad.jsonl",
+        trust_code=True,
+        workers=1,
+        on_progress=lambda progress: seen.append(progress.rows),
+    )
+    assert (done.rows_in, done.rows_out, done.rejects, done.model) == (10, 9, 1, "adder")
+    assert done.columns[0] == "id"
+    assert seen[-1] == 10
+    scored = pd.read_csv(tmp_path / "scores.csv")
+    assert scored[done.columns[1]].tolist() == [4 * i + 0.5 for i in range(10) if i != 7]
+    assert '"row":7' in (tmp_path / "bad.jsonl").read_text()
+
+
+def test_a_directory_of_parts_that_is_gone_on_with(python_package: Path, rows: Path, tmp_path: Path) -> None:
+    def score(**options: object) -> object:
+        return penstock.score_files(
+            python_package, [rows], tmp_path / "scored", part_rows=4, on_error="null", trust_code=True, workers=1,
+            **options,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    first = score()
+    again = score(resume=True)
+    assert isinstance(first, Summary)
+    assert isinstance(again, Summary)
+    assert (first.parts, first.rows_out, again.resumed_rows) == (3, 10, 10)
+    with pytest.raises(JobDiffers):
+        score(resume=True, params={"offset": 1.0})
+
+
+def test_what_does_not_go_together(python_package: Path, rows: Path, tmp_path: Path) -> None:
+    def score(output: Path, inputs: object = rows, **options: object) -> None:
+        penstock.score_files(python_package, inputs, output, trust_code=True, **options)  # type: ignore[arg-type]
+
+    with pytest.raises(ConfigError, match="is the input"):
+        score(rows)
+    with pytest.raises(ConfigError, match="is an input or the output"):
+        score(tmp_path / "out.csv", rejects=rows)
+    with pytest.raises(ConfigError, match="Only a directory output"):
+        score(tmp_path / "out.csv", resume=True)
+    with pytest.raises(ConfigError, match="nothing to score"):
+        score(tmp_path / "out.csv", inputs=[])
+    with pytest.raises(ScoringError, match="row 7, column 'b'"):
+        score(tmp_path / "out.csv")
+    with pytest.raises(TooManyRejects):
+        score(tmp_path / "out.csv", on_error="skip", max_errors=0)
+    (tmp_path / "other.csv").write_text("x,y\n1,2\n")
+    with pytest.raises(SchemaMismatch, match="missing columns"):
+        score(tmp_path / "out.csv", inputs=tmp_path / "other.csv")
+    assert not (tmp_path / "out.csv").exists()
