@@ -46,9 +46,7 @@ def image(
       penstock image models:/fraud@champion -o build --registry http://mlflow:5000
     """
     from penstock.assembly.models import fetch_model
-    from penstock.errors import CodeNotTrusted, PackageExists
     from penstock.package import PackagedModel
-    from penstock.package.directory import new_directory
     from penstock.registry.references import parse_reference
 
     served_as = name or parse_reference(model).served_as
@@ -56,7 +54,20 @@ def image(
         raise click.UsageError(
             f"In an image {served_as!r} cannot be a model's name; give --name: letters, digits, . _ -"
         )
-    packaged = PackagedModel.open(fetch_model(model, registry))
+    with fetch_model(model, registry) as package:
+        _write_context(
+            PackagedModel.open(package.path), served_as, output, base, install=install, trust_code=trust_code
+        )
+
+
+def _write_context(
+    packaged: PackagedModel, served_as: str, output: Path, base: str | None, *, install: bool, trust_code: bool
+) -> None:
+    """The build context: the package, what it asks for, and a Dockerfile. Raises CodeNotTrusted, PackageExists,
+    PackageInvalid, SealBroken."""
+    from penstock.errors import CodeNotTrusted, PackageExists
+    from penstock.package.directory import new_directory
+
     packaged.verify()
     reasons = packaged.code_reasons()
     if reasons and not trust_code:
