@@ -87,7 +87,7 @@ def test_demo_loses_no_request_while_versions_change(shown: str) -> None:
 
 
 def test_demo_stops_its_servers_cleanly(shown: str) -> None:
-    assert shown.count("Stopped with SIGTERM: it finished what was in flight and ended with code 0.") == 2
+    assert shown.count("After SIGTERM the server finished the requests in flight and exited with code 0.") == 2
 
 
 def test_demo_prints_plain_text_to_a_pipe(shown: str) -> None:
@@ -133,12 +133,12 @@ def test_demo_leaves_a_directory_alone_that_is_not_its_own(tmp_path: Path) -> No
         [*COMMAND, "--dir", str(tmp_path), "--no-keep"], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 1
-    assert "is not empty, and not from an earlier demo" in done.stderr
+    assert "is not empty and was not made by an earlier demo" in done.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 def test_demo_asks_for_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(penstock, "__file__", str(tmp_path / "lib" / "site-packages" / "penstock" / "__init__.py"))
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DemoFailed, match="run the demo from a checkout"):
+    with pytest.raises(DemoFailed, match="Run the demo from a checkout"):
         find_samples()

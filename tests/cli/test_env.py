@@ -22,7 +22,7 @@ def test_environments_are_built_listed_and_pruned(
     package = copied(python_package)
     (package / "SHA256SUMS").unlink()
     (package / "requirements.txt").write_text("alpha==1.0\n")
-    assert "There are no environments" in penstock("env", "list").stdout
+    assert "No environments in" in penstock("env", "list").stdout
     refused = penstock("env", "build", package)
     assert refused.returncode == 1
     assert "--trust-code" in refused.stderr
@@ -58,7 +58,7 @@ def test_a_locked_package_says_so(penstock: Penstock, tmp_path: Path, identity_o
     locked = penstock("package", "lock", identity_onnx_package, "-o", "locked")
     assert locked.returncode == 0, locked.stderr
     assert "are pinned with hashes, for Python 3." in locked.stdout
-    assert "no: penstock package lock" in penstock("inspect", identity_onnx_package).stdout
+    assert "no (penstock package lock" in penstock("inspect", identity_onnx_package).stdout
     facts = json.loads(penstock("inspect", "locked", "--json").stdout)
     assert facts["sealed"]
     assert "distributions with hashes" in facts["locked"]

@@ -155,7 +155,7 @@ def test_package_inspect_verify_score(
 
     verified = here("verify", "model")
     assert verified.returncode == 0
-    assert "recorded ones are repeated" in verified.stdout
+    assert "the same as the recorded answers" in verified.stdout
 
     iris_frame.to_csv(trained / "all.csv", index=False)
     scored = here("score", "./model", "all.csv", "-o", "out.csv", "--json")
@@ -202,7 +202,7 @@ def test_onnx_and_python_packages(penstock: Penstock, trained: Path, iris_onnx_p
     assert made.returncode == 0, made.stderr
     assert "carries code" in made.stdout
     verified = penstock("verify", "f", "--trust-code")
-    assert "rows may be joined" in verified.stdout
+    assert "rows may be batched together" in verified.stdout
 
 
 def test_a_flipped_byte_is_named(here: Here, iris_package: Path, copied: Callable[[Path], Path]) -> None:

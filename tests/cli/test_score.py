@@ -95,7 +95,7 @@ def test_through_pipes(python_package: Path, tmp_path: Path) -> None:
         (["rows.csv", "-o", "out/", "--shard", "2/2"], 2, "is not i/N"),
         (["rows.csv", "-o", "out.csv", "--workers", "some"], 2, "neither a number nor auto"),
         (["rows.csv"], 2, "Give -o OUTPUT"),
-        (["rows.csv", "-o", "out.parquet.gz"], 2, "has no ending that tells its format"),
+        (["rows.csv", "-o", "out.parquet.gz"], 2, "has no file extension that tells its format"),
         (["none.csv", "-o", "out.csv"], 2, "There is no file none.csv"),
         (["rows.csv", "-o", "rows.csv"], 2, "is the input"),
         (["rows.csv", "-o", "./"], 2, "holds the input"),

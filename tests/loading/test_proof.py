@@ -1,4 +1,4 @@
-"""What is proven at load: recorded answers are repeated, and rows may be joined, or why not."""
+"""What is proven at load: recorded answers are repeated, and rows may be batched together, or why not."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ def test_a_header_without_rows_gives_a_header_without_rows(
 @pytest.mark.parametrize("name", ["rows.txt", "rows"])
 def test_the_ending_must_tell_the_format(iris: LoadedModel, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("a\n1\n")
-    with pytest.raises(ConfigError, match="no ending that tells its format"):
+    with pytest.raises(ConfigError, match="no file extension that tells its format"):
         score(iris, tmp_path / name, tmp_path / "out.csv")
 
 

@@ -146,8 +146,8 @@ def test_the_models_of_a_pattern_and_doctor(
 
     asked = run(shell, "doctor", "--json", "--registry", url, "team-a", "else")
     found = [(one["what"], one["state"], one["found"]) for one in json.loads(asked.stdout)]
-    assert ("team-a", "ok", "its environment is built") in found
-    assert ("else", "ok", "its environment is not built yet: that happens when it is loaded") in found
+    assert ("team-a", "ok", "the environment is built") in found
+    assert ("else", "ok", "the environment is not built yet; loading the model will build it") in found
     assert [state for what, state, _ in found if what == "uv"] == ["ok"]
     assert not any("made with" in said for _, _, said in found)
 

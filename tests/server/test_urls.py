@@ -93,7 +93,7 @@ def test_every_command_that_takes_a_model(bucket: str, identity_onnx_package: Pa
         return str(done.stdout)
 
     assert digest in penstock("inspect", url)
-    assert f"files are as sealed ({digest})" in penstock("verify", url)
+    assert f"files match the seal ({digest})" in penstock("verify", url)
     (tmp_path / "rows.csv").write_text("a,b,c\n1,2,3\n")
     penstock("score", f"s={url}", "rows.csv", "-o", "scores.csv")
     assert (tmp_path / "scores.csv").read_text().splitlines()[1:] == ["1,2,3"]

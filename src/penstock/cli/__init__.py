@@ -21,19 +21,19 @@ from penstock.version import __version__
 _COMMANDS = {
     "serve": ("penstock.cli.serve:serve", "Serve models over HTTP."),
     "score": ("penstock.cli.score.command:score", "Score files with a model."),
-    "package": ("penstock.cli.package:package", "Make packages: sklearn, onnx, python, convert, lock."),
+    "package": ("penstock.cli.package:package", "Make, convert and lock packages."),
     "inspect": ("penstock.cli.inspect:inspect", "Show what is in a package."),
-    "verify": ("penstock.cli.inspect:verify", "Check a package: seal, load, answers."),
+    "verify": ("penstock.cli.inspect:verify", "Check a package: its seal, that it loads, its answers."),
     "registry": ("penstock.cli.registry.commands:registry", "Register, promote and roll back versions."),
     "env": ("penstock.cli.env:env", "Build, list and remove environments for models."),
-    "image": ("penstock.cli.image:image", "Write a build context for an image with a model in it."),
+    "image": ("penstock.cli.image:image", "Write a build context for a container image of a model."),
     "doctor": (
         "penstock.cli.doctor.command:doctor",
-        "Check this machine for what a server needs, and say what to change.",
+        "Check that this machine meets the needs of a server.",
     ),
-    "ping": ("penstock.cli.ping:ping", "Ask the server of this machine whether it lives."),
+    "ping": ("penstock.cli.ping:ping", "Check that the server on this machine is alive."),
     "config": ("penstock.cli.config:config", "Show the settings and where they come from."),
-    "demo": ("penstock.cli.demo.command:demo", "See it all work, on sample models."),
+    "demo": ("penstock.cli.demo.command:demo", "Try all of Penstock on sample models."),
     "version": ("penstock.cli.version:version", "Show the version."),
 }
 

@@ -45,7 +45,7 @@ def show(models: tuple[str, ...], file: Path | None, as_json: bool, **flags: Any
 
     console().print(_table(settings, origins))
     if settings.own:
-        console().print("\nFor one model, over all of the above:\n")
+        console().print("\nSettings of single models, which override those above:\n")
         console().print(_own_table(settings))
 
 

@@ -86,7 +86,7 @@ def build(models: tuple[str, ...], file: Path | None, **flags: Any) -> None:
             click.echo(f"{name}: Python {made.version} in {made.python.parents[1]}")
             built += 1
     if not built:
-        click.echo("None of the models runs in an environment of its own: --env-manager is local.", err=True)
+        click.echo("No model uses a separate environment: --env-manager is local.", err=True)
 
 
 def _packages(
@@ -128,7 +128,7 @@ def list_(as_json: bool) -> None:
         click.echo(orjson.dumps([_facts(entry) for entry in kept.entries()], option=orjson.OPT_INDENT_2).decode())
         return
     if not kept.entries():
-        click.echo(f"There are no environments in {kept.root}.")
+        click.echo(f"No environments in {kept.root}.")
         return
     from rich.table import Table
 
@@ -151,9 +151,11 @@ def list_(as_json: bool) -> None:
     default="30d",
     show_default=True,
     metavar="TIME",
-    help="Remove those that nobody has used for so long: 30d, 12h.",
+    help="Remove environments that were not used for this long, for example 30d or 12h.",
 )
-@click.option("--all", "everything", is_flag=True, help="Remove all that are not in use, and what uv has downloaded.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Remove all environments that are not in use, and uv's downloads."
+)
 def prune(unused_for: str, everything: bool) -> None:
     """Remove environments that are not used any more. One that a running process uses stays.
 
@@ -175,7 +177,7 @@ def prune(unused_for: str, everything: bool) -> None:
 def _seconds(text: str) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([dhmw])", text.strip())
     if found is None:
-        raise click.UsageError(f"--unused-for takes a time like 30d or 12h, not {text!r}.")
+        raise click.UsageError(f"--unused-for takes a duration such as 30d or 12h, not {text!r}.")
     return float(found[1]) * _DAYS[found[2]] * 86400
 
 

@@ -17,7 +17,7 @@ def wheels_option(command: F) -> F:
         "--wheels",
         envvar="PENSTOCK_WHEELS",
         metavar="DIR",
-        help="A directory of wheels to take distributions from, offline; default: uv's index.  [PENSTOCK_WHEELS]",
+        help="Install offline, from this directory of wheels. Default: uv's package index.  [PENSTOCK_WHEELS]",
     )(command)
 
 
@@ -28,6 +28,6 @@ def env_manager_option(command: F) -> F:
         default="local",
         show_default=True,
         envvar="PENSTOCK_ENV_MANAGER",
-        help="The libraries that the model runs with: local, those beside Penstock; uv (or virtualenv), those that its "
-        "package lists.  [PENSTOCK_ENV_MANAGER]",
+        help="The libraries that the model runs with. local: those installed with Penstock. uv (or virtualenv): "
+        "those that the package lists.  [PENSTOCK_ENV_MANAGER]",
     )(command)

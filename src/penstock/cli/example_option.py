@@ -30,7 +30,9 @@ def read_example_file(path: Path) -> tuple[Payload, dict[str, object]]:
             return decoded.payload, dict(decoded.params or {})
     except MalformedInput as error:
         raise PackagingFailed(f"The example {path} cannot be read. {error.message}", hint=error.hint) from None
-    raise PackagingFailed(f"{path.name} has no ending that tells its format.", hint="Use .csv, .parquet or .json.")
+    raise PackagingFailed(
+        f"{path.name} has no file extension that tells its format.", hint="Use .csv, .parquet or .json."
+    )
 
 
 def _parquet(path: Path) -> Table:
@@ -50,7 +52,7 @@ def _parquet(path: Path) -> Table:
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise PackagingFailed(f"The example {path} is no readable Parquet file: {why_unreadable(error)}.") from None
+        raise PackagingFailed(f"The example {path} is not a readable Parquet file: {why_unreadable(error)}.") from None
     if (fault := find_fault(batch)) is not None:
         raise PackagingFailed(f"The example {path} cannot be used: {fault}.")
     return table_of_batch(batch)

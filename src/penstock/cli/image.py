@@ -21,15 +21,21 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("model")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The directory to write.")
-@click.option("--name", help="What the model is served as. Default: as penstock serve would.")
-@click.option("--base", help="The image to build on. Default: this release's, for ONNX alone where that will do.")
-@click.option("--trust-code", is_flag=True, help="The image may run the package's code; needed where it carries any.")
+@click.option("--name", help="The name that the model is served under. Default: as for penstock serve.")
+@click.option(
+    "--base", help="The base image. Default: the image of this release; for an ONNX model, the smaller one for ONNX."
+)
+@click.option(
+    "--trust-code",
+    is_flag=True,
+    help="Allow the image to run the package's code. Required if the package carries code.",
+)
 @click.option(
     "--requirements/--no-requirements",
     "install",
     default=True,
     show_default=True,
-    help="Install what the package lists, as far as an environment of its own would have it.",
+    help="Install the libraries that the package lists, as --env-manager uv would.",
 )
 @registry_option
 def image(
@@ -52,7 +58,8 @@ def image(
     served_as = name or parse_reference(model).served_as
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", served_as):
         raise click.UsageError(
-            f"In an image {served_as!r} cannot be a model's name; give --name: letters, digits, . _ -"
+            f"{served_as!r} cannot be a model's name in an image. Give --name with letters, digits, '.', '_' and '-' "
+            f"only."
         )
     with fetch_model(model, registry) as package:
         _write_context(
@@ -73,12 +80,12 @@ def _write_context(
     if reasons and not trust_code:
         raise CodeNotTrusted(
             f"The image would run code from the package: {'; '.join(map(str, reasons))}.",
-            hint="If you trust whoever made it, repeat with --trust-code.",
+            hint="If you trust its author, repeat the command with --trust-code.",
         )
     wanted = wanted_requirements(packaged, trust_code=trust_code) if install else None
     lines = wanted.listed if wanted else ()
     if output.exists():
-        raise PackageExists(f"{output} exists already.", hint="Choose another directory, or remove it.")
+        raise PackageExists(f"{output} exists already.", hint="Choose another directory, or remove this one.")
     flavor = packaged.flavor().name
     base = base or f"penstock:{__version__}{'-onnx' if flavor == 'onnx' else ''}"
     with new_directory(output.absolute()) as directory:
@@ -93,7 +100,7 @@ def _write_context(
     for reason in wanted.left_out if wanted else ():
         click.echo(f"Left out: {reason}.", err=True)
     click.echo(f"Wrote {output}: Dockerfile, model ({packaged.digest[:12]}), {len(lines)} requirements.")
-    click.echo(f"It builds on {base}, which `docker build` of Penstock's own Dockerfile makes.")
+    click.echo(f"The base image is {base}, which `docker build` of Penstock's own Dockerfile makes.")
     click.echo(f"Next: docker build -t {served_as.lower()} {output} && docker run -p 8080:8080 {served_as.lower()}")
 
 
@@ -108,7 +115,8 @@ def wanted_requirements(packaged: PackagedModel, *, trust_code: bool) -> Wanted:
     except PackageInvalid as error:
         raise PackageInvalid(
             error.message,
-            hint="Repeat with --no-requirements, and install what the package needs in a Dockerfile of your own.",
+            hint="Repeat the command with --no-requirements, and install what the package needs in your own "
+            "Dockerfile.",
         ) from None
 
 
@@ -137,7 +145,7 @@ def dockerfile(base: str, served_as: str, packaged: PackagedModel, *, trust: boo
     lines += [
         f"COPY model /models/{served_as}",
         f"ENV PENSTOCK_MODELS={served_as}=/models/{served_as}",
-        *(["# The package carries code, and whoever made this image trusts it.", "ENV PENSTOCK_TRUST_CODE=1"] * trust),
+        *(["# The package carries code; the author of this image trusts it.", "ENV PENSTOCK_TRUST_CODE=1"] * trust),
         f'RUN ["penstock", "verify", "/models/{served_as}"{trusted}]',
     ]
     return "\n".join(lines) + "\n"

@@ -144,10 +144,12 @@ def _print_facts(facts: dict[str, Any]) -> None:
         ("Flavors", ", ".join(facts["flavors"])),
         ("Answers as", facts["answers_as"] or facts["problem"]),
         ("Code", _trust(facts)),
-        ("Locked", facts["locked"] or "no: penstock package lock pins what it needs"),
+        ("Locked", facts["locked"] or "no (penstock package lock pins the requirements)"),
         (
             "Batching",
-            "rows of several callers may be joined" if facts["batchable"] else "each request apart, if not proven",
+            "rows of several callers may be batched together"
+            if facts["batchable"]
+            else "each request alone, unless batching is proven",
         ),
     ):
         head.add_row(label, escape(value))
@@ -195,7 +197,7 @@ def _table(title: str, rows: list[dict[str, Any]]) -> Any:
 @click.option(
     "--strict-env/--no-strict-env",
     envvar="PENSTOCK_STRICT_ENV",
-    help="Refuse a model made with another minor version of its library.",
+    help="Refuse a model that was made with another minor version of its library.",
 )
 @env_manager_option
 @wheels_option
@@ -223,13 +225,15 @@ def verify(
         loaded = load_directory(package.path, options, environment)
     loaded.close()
     proof = loaded.proof
-    sealed = f"all {len(loaded.package.hashes)} files are as sealed" if loaded.package.sealed else "there is no seal"
+    sealed = f"all {len(loaded.package.hashes)} files match the seal" if loaded.package.sealed else "the package has "
+    "no seal"
     click.echo(f"Seal:     {sealed} ({loaded.digest[:12]})")
     click.echo(f"Locked:   {_locked(loaded.package) or 'no'}")
     click.echo(f"Loads:    yes, in {time.perf_counter() - began:.2f} s")
     click.echo(
-        f"Answers:  {'the recorded ones are repeated' if proof.repeats else 'none are recorded to compare with'}"
+        f"Answers:  {'the same as the recorded answers' if proof.repeats else 'no recorded answers to compare with'}"
     )
     click.echo(
-        f"Batching: {'rows may be joined' if not proof.unjoined else 'each request apart, because ' + proof.unjoined}"
+        f"Batching: "
+        f"{'rows may be batched together' if not proof.unjoined else 'each request alone, because ' + proof.unjoined}"
     )

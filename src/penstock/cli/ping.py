@@ -13,7 +13,7 @@ import click
 @click.command()
 @click.option("--ready", is_flag=True, help="Ask whether every model is loaded, not only whether it lives.")
 @click.option("--port", type=int, help="The port that it listens on.  [PENSTOCK_PORT]")
-@click.option("--config", "file", type=click.Path(path_type=Path), help="A file of settings. Default: ./penstock.toml")
+@click.option("--config", "file", type=click.Path(path_type=Path), help="The settings file. Default: ./penstock.toml")
 @click.option("--wait", "seconds", type=float, default=3.0, show_default=True, help="How long to wait, in seconds.")
 def ping(ready: bool, port: int | None, file: Path | None, seconds: float) -> None:
     """Ask the server of this machine (or container) whether it lives; exit code 0 if so, else 1.

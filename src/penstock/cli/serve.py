@@ -48,7 +48,7 @@ def serve(
     enable_mlserver: bool,
     **flags: Any,
 ) -> None:
-    """Serve one or more models over HTTP until told to stop.
+    """Serve one or more models over HTTP, until SIGTERM or Ctrl-C.
 
     MODEL is a package's directory, the URL of one in an object store (s3://…, gs://…), or a name in the registry: NAME
     (its production version), models:/NAME@alias, models:/NAME/3, models:/NAME/latest. An alias is followed: promote

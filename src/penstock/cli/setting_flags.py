@@ -35,7 +35,7 @@ config_option = click.option(
     "--config",
     "file",
     type=click.Path(path_type=Path),
-    help=f"A file of settings, also for single models.  [default: ./{FILE_NAME}]  [{FILE_VARIABLE}]",
+    help=f"The settings file, for the server and for single models.  [default: ./{FILE_NAME}]  [{FILE_VARIABLE}]",
 )
 
 

@@ -61,21 +61,28 @@ def _entry(path: Path, name: str, table: Any) -> str:
     where = in_table(path, name)
     if not isinstance(table, dict):
         raise ConfigError(
-            f"{path}: models.{name} is no table.", hint=f'Write a line [models.{name}], and under it model = "…".'
+            f"{path}: models.{name} is not a table.", hint=f'Write a line [models.{name}], and under it model = "…".'
         )
     allowed = per_model_settings()
     for key in table.keys() - {"model", *allowed}:
         if key in Settings.model_fields:
-            said = f"{where}: {key} holds for the whole server, not for one model."
-            raise ConfigError(said, hint="Write it above the tables.")
-        raise ConfigError(f"{where}: there is no setting {key}.", hint=f"A model's own are {', '.join(allowed)}.")
+            said = f"{where}: {key} applies to the whole server and cannot be set for one model."
+            raise ConfigError(said, hint="Move the setting above the first table.")
+        raise ConfigError(
+            f"{where}: there is no setting {key}.", hint=f"Settings that a model may have: {', '.join(allowed)}."
+        )
     model = table.get("model", name)
     if not isinstance(model, str):
-        raise ConfigError(f"{where}: model cannot be {shortened(model)}.", hint='Write it as text: "models:/fraud@x".')
+        raise ConfigError(
+            f"{where}: model cannot be {shortened(model)}.", hint='Write the model as text: "models:/fraud@x".'
+        )
     try:
         if is_pattern(name):
             if parse_reference(text := model, patterns=True).name != name:
-                raise ConfigError(f"{model} is another pattern than {name}.", hint=f'Write model = "models:/{name}@…".')
+                raise ConfigError(
+                    f"{model} does not match the pattern of its table, {name}.",
+                    hint=f'Write model = "models:/{name}@…".',
+                )
         else:
             check_name(name)
             parse_reference(text := f"{name}={model}")

@@ -48,151 +48,174 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     models: tuple[str, ...] = Field(
-        (), description="The models to serve: paths, URLs, names, patterns of names, models:/… or NAME=MODEL."
+        (),
+        description="The models to serve: paths, URLs, registry names, name patterns, models:/… URIs, or NAME=MODEL.",
     )
-    default_model: str | None = Field(None, description="The model that /invocations means where several are served.")
+    default_model: str | None = Field(None, description="The model behind /invocations when several models are served.")
     registry: str = Field(
         "./penstock-registry",
         description="The registry: a directory, a database's URL, or an MLflow server's http://….",
         json_schema_extra=_mlflow("MLFLOW_REGISTRY_URI", "MLFLOW_TRACKING_URI"),
     )
-    artifacts: str | None = Field(None, description="Where the registry keeps packages, if not beside its database.")
+    artifacts: str | None = Field(None, description="Where the registry stores packages. Default: beside its database.")
     cache: str | None = Field(
         None,
-        description="Where packages from S3, other stores or an MLflow server are copied to, beside what the registry "
-        "last said; default ~/.cache/penstock.",
+        description="Directory for packages downloaded from object stores or an MLflow server, and for the "
+        "registry's last answers. Default: ~/.cache/penstock.",
     )
     cache_size: Size = Field(
         "10GiB",
         validate_default=True,
-        description="The most that stays there, in bytes or with a unit; what is served now is never removed.",
+        description="Maximum size of the downloaded packages, in bytes or with a unit. Packages in use are never "
+        "removed.",
     )
     host: str = Field(
         "127.0.0.1",
-        description="The address to listen on; 0.0.0.0 is every one.",
+        description="The address to listen on. 0.0.0.0 means all interfaces.",
         json_schema_extra=_mlflow("MLFLOW_HOST"),
     )
     port: int = Field(
         8080,
         ge=0,
         le=65535,
-        description="The port to listen on; 0 picks a free one.",
+        description="The port to listen on. 0 picks a free port.",
         json_schema_extra=_mlflow("MLFLOW_PORT", "AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT"),
     )
     admin_port: int | None = Field(
         None,
         ge=0,
         le=65535,
-        description="A port of their own for metrics, model listings and docs; --port then has predictions and probes.",
+        description="A separate port for metrics, model listings and docs. --port then serves only predictions and "
+        "probes.",
     )
     timeout: PerModel[float] = Field(
         defaults.TIMEOUT,
         gt=0,
-        description="How long a request may take; X-Request-Timeout may ask for less.",
+        description="Deadline for a request. The header X-Request-Timeout may shorten the deadline, not extend it.",
         json_schema_extra=_mlflow("MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT"),
     )
     workers: int = Field(
         1,
         ge=0,
         le=256,
-        description="Worker processes; 0 is one for each core.",
+        description="Number of worker processes. 0 means one per core.",
         json_schema_extra=_mlflow("MLFLOW_MODELS_WORKERS"),
     )
     worker_timeout: float = Field(
         defaults.WORKER_TIMEOUT,
         gt=0,
-        description="A worker process that gives no sign of life for so long is killed, and another started.",
+        description="Kill and restart a worker process that sends no heartbeat for this long.",
     )
     env_manager: PerModel[Literal["local", "virtualenv", "uv", "conda"]] = Field(
         "local",
-        description="The libraries that models run with: local, those beside Penstock; uv, those that each package "
-        "lists, in an environment of its own (virtualenv means the same).",
+        description="The libraries that models run with. local: those installed with Penstock. uv (or virtualenv): "
+        "those that the package lists, in a separate environment for each package.",
     )
     wheels: str | None = Field(
-        None, description="A directory of wheels that environments are built from, offline; default: uv's index."
+        None, description="Build environments offline, from this directory of wheels. Default: uv's package index."
     )
-    api_token: SecretStr = Field(SecretStr(""), description="Ask every caller for this bearer token. Use the variable.")
+    api_token: SecretStr = Field(
+        SecretStr(""),
+        description="Require this bearer token from every caller. Set the variable; a flag is visible to other users.",
+    )
     flavor: PerModel[str | None] = Field(
-        None, description="Load packages as this flavor of theirs, not as the one that they name first."
+        None, description="Load packages with this flavor instead of the package's preferred flavor."
     )
     trust_code: PerModel[bool] = Field(
-        False, description="Load packages that run code of their own: pickles, Python sources."
+        False, description="Allow packages that run their own code: pickles, Python sources."
     )
     strict_env: PerModel[bool] = Field(
-        False, description="Refuse a model made with another minor version of its library."
+        False, description="Refuse a model that was made with another minor version of its library."
     )
     isolation: PerModel[Literal["auto", "process", "none"]] = Field(
         "auto",
-        description="Where a model runs: in a process of its own, or (none) in the gateway's; auto: packages that "
-        "carry code in a process.",
+        description="Where a model runs. process: in a separate model process. none: in the gateway's process. auto: "
+        "in a model process if the package carries code.",
     )
     instances: PerModel[int] = Field(
-        1, ge=1, le=256, description="Processes of a version that runs in processes of its own."
+        1, ge=1, le=256, description="Number of model processes for each version that runs in model processes."
     )
     memory_limit: PerModel[Limit] = Field(
-        0, description="The memory that each of these processes may use: bytes, or like 512MiB or 2GiB; 0: any."
+        0, description="Memory limit of each model process: bytes, or a size such as 512MiB or 2GiB. 0: no limit."
     )
-    poll_interval: float = Field(defaults.POLL_INTERVAL, gt=0, description="Time between questions to the registry.")
+    poll_interval: float = Field(defaults.POLL_INTERVAL, gt=0, description="Time between polls of the registry.")
     allow_breaking: PerModel[bool] = Field(
-        False, description="Follow an MLflow alias also to a version that would break the callers of the current one."
+        False,
+        description="Follow an MLflow alias even to a version whose signature breaks callers of the current version.",
     )
     keep_previous: PerModel[float] = Field(
-        defaults.KEEP_PREVIOUS, ge=0, description="How long a replaced version is kept warm for a roll-back."
+        defaults.KEEP_PREVIOUS, ge=0, description="How long a replaced version stays loaded for a quick rollback."
     )
-    max_rows: PerModel[int] = Field(defaults.MAX_ROWS, ge=1, description="The most rows that a model is given at once.")
+    max_rows: PerModel[int] = Field(defaults.MAX_ROWS, ge=1, description="Maximum number of rows in a batch.")
     max_queue_rows: PerModel[int] = Field(
-        defaults.MAX_QUEUE_ROWS, ge=1, description="The most rows that may wait for a model."
+        defaults.MAX_QUEUE_ROWS, ge=1, description="Maximum number of rows that may wait for a model."
     )
     max_wait: PerModel[float] = Field(
         defaults.MAX_WAIT,
         gt=0,
-        description="The work that a burst of more than 256 requests may pile up for a model, by its measured rate; "
-        "a queue that stays is held to a twentieth.",
+        description="Maximum queued work for a model, by its measured rate, when more than 256 requests arrive in a "
+        "burst. A standing queue may hold a twentieth of that.",
     )
-    max_inflight: int = Field(8192, ge=1, description="The most requests at once, of all models.")
+    max_inflight: int = Field(8192, ge=1, description="Maximum number of requests in flight, over all models.")
     max_inflight_bytes: int = Field(
-        256 * 1024 * 1024, ge=1024, description="The most bytes of request bodies at once; a lone one may be larger."
+        256 * 1024 * 1024,
+        ge=1024,
+        description="Maximum bytes of request bodies in memory, over all requests. A single body may exceed the limit.",
     )
     concurrency: PerModel[int | None] = Field(
-        None, ge=1, description="Requests at once to a model whose rows cannot be joined; default min(32, cores + 4)."
+        None,
+        ge=1,
+        description="Concurrent requests to a model whose rows cannot be batched. Default: min(32, cores + 4).",
     )
     threads: PerModel[int] = Field(
         0,
         ge=0,
-        description="Threads a model may use for one batch; 0: its library's choice, with several workers their share.",
+        description="Threads that a model may use for one batch. 0: the library's default, or with several workers "
+        "an equal share of the cores.",
     )
-    nan_words: bool = Field(False, description="Answer NaN and Infinity as bare words, as MLflow does, not as null.")
+    nan_words: bool = Field(False, description="Write NaN and Infinity as bare words, as MLflow does, instead of null.")
     predict_route: str | None = Field(
         None,
         pattern="^/",
-        description="One more path for predictions of the default model, in Vertex AI's form.",
+        description="An additional path for predictions of the default model, in Vertex AI's format.",
         json_schema_extra=_mlflow("AIP_PREDICT_ROUTE"),
     )
     health_route: str | None = Field(
         None,
         pattern="^/",
-        description="One more path that says whether the server is ready.",
+        description="An additional path for the readiness probe.",
         json_schema_extra=_mlflow("AIP_HEALTH_ROUTE"),
     )
-    max_body_bytes: int = Field(defaults.MAX_BODY_BYTES, ge=1024, description="The largest request body.")
-    keep_alive: float = Field(defaults.KEEP_ALIVE, ge=1, description="How long an idle connection is kept.")
+    max_body_bytes: int = Field(
+        defaults.MAX_BODY_BYTES, ge=1024, description="Maximum size of a request body in bytes."
+    )
+    keep_alive: float = Field(defaults.KEEP_ALIVE, ge=1, description="How long an idle connection stays open.")
     drain_delay: float = Field(
-        defaults.DRAIN_DELAY, ge=0, description="After SIGTERM, how long to accept while already not ready."
+        defaults.DRAIN_DELAY,
+        ge=0,
+        description="After SIGTERM, how long to accept new connections while the readiness probe already fails.",
     )
     drain_timeout: float = Field(
-        defaults.DRAIN_TIMEOUT, ge=0, description="After that, how long to finish what is in flight."
+        defaults.DRAIN_TIMEOUT, ge=0, description="After the drain delay, how long to wait for requests in flight."
     )
-    log_format: Literal["plain", "json"] = Field("plain", description="Log lines for people or for machines.")
+    log_format: Literal["plain", "json"] = Field(
+        "plain", description="Format of log lines: plain for people, json for machines."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Minimum log level.")
-    access_log: bool = Field(False, description="Log a line of JSON on stderr for every request for predictions.")
-    access_log_sample: float = Field(1.0, gt=0, le=1, description="The share of requests in the access log, by chance.")
+    access_log: bool = Field(False, description="Write a JSON line to stderr for every prediction request.")
+    access_log_sample: float = Field(
+        1.0, gt=0, le=1, description="Fraction of requests in the access log, chosen at random."
+    )
     otlp_endpoint: str | None = Field(
         None,
-        description="Send OpenTelemetry traces to this collector (OTLP over HTTP), as http://collector:4318.",
+        description="Send OpenTelemetry traces to this collector (OTLP over HTTP), for example http://collector:4318.",
         json_schema_extra=_mlflow("OTEL_EXPORTER_OTLP_ENDPOINT"),  # OpenTelemetry's own, and MLflow reads it too
     )
     trace_sample: float = Field(
-        1.0, ge=0, le=1, description="The share of requests that are traced, where their traceparent does not say."
+        1.0,
+        ge=0,
+        le=1,
+        description="Fraction of requests to trace when the request's traceparent header does not decide.",
     )
 
     @field_validator("api_token")
@@ -201,7 +224,7 @@ class Settings(BaseModel):
         """Secrets come from files that end in a newline. A blank one would be a door that looks locked."""
         plain = token.get_secret_value().strip()
         if not plain and token:
-            raise ValueError("it is blank")
+            raise ValueError("the value is blank")
         return SecretStr(plain)
 
     def of(self, model: str) -> Settings:

@@ -62,7 +62,7 @@ def load_settings(
 def _cannot_be(error: ValidationError, origins: Origins) -> ConfigError:
     first = error.errors()[0]
     name = str(first["loc"][0])
-    shown = "what was given" if name in _SECRET else shortened(first["input"])
+    shown = "the value" if name in _SECRET else shortened(first["input"])
     return ConfigError(
         f"The setting {name} ({origins.get(name, 'unknown')}) cannot be {shown}: {first['msg']}.",
         hint="The documentation lists every setting.",

@@ -73,7 +73,7 @@ def _prove_without_example(predictor: Predictor, package: PackagedModel, signatu
 
 def _why_unjoined(predictor: Predictor, package: PackagedModel, payload: Payload, params: Params) -> str:
     if not predictor.joinable:
-        return "the package does not say that its rows may be joined (metadata.penstock.batchable)"
+        return "the package does not say that its rows may be batched together (metadata.penstock.batchable)"
     if not package.manifest.deterministic:
         return "its answers vary from call to call"
     if isinstance(payload, Value) or not payload.rows:

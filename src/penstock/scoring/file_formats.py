@@ -65,4 +65,4 @@ def needed_format(name: str, given: str | None, setting: str) -> FileFormat:
     if given is not None:
         raise ConfigError(f"{setting} {given} is no format that is known here.", hint=f"There are {words}.")
     what = {"-": "A stream"}.get(name, name)
-    raise ConfigError(f"{what} has no ending that tells its format.", hint=f"Name one as {setting}: {words}.")
+    raise ConfigError(f"{what} has no file extension that tells its format.", hint=f"Name one as {setting}: {words}.")

@@ -34,12 +34,16 @@ METRICS = ("penstock_requests_total", "penstock_rows_total", "penstock_swaps_tot
     "--dir",
     "directory",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Work here, and use again what an earlier demo made here. Default: a temporary directory; "
-    "with --stay ./penstock-demo.",
+    help="The directory to work in. Models that an earlier demo made there are used again. Default: a temporary "
+    "directory; with --stay, ./penstock-demo.",
 )
-@click.option("--keep/--no-keep", default=None, help="Keep the directory. Default: only one named with --dir.")
-@click.option("--stay", is_flag=True, help="Set up, then serve in the foreground until Ctrl-C; show nothing else.")
-@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="Where --stay serves.")
+@click.option(
+    "--keep/--no-keep", default=None, help="Keep the directory afterwards. Default: keep it only if --dir names it."
+)
+@click.option("--stay", is_flag=True, help="Prepare the models, then serve them in the foreground until Ctrl-C.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="The port that --stay serves on."
+)
 def demo(directory: Path | None, keep: bool | None, stay: bool, port: int) -> None:
     """Train, package, register, serve, swap, roll back and score, for real, on three sample models.
 
@@ -86,7 +90,7 @@ def _work_directory(directory: Path | None, keep: bool | None) -> Iterator[Path]
             work, keep = directory.absolute(), keep is not False
             work.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DemoFailed(f"There can be no directory to work in: {error}") from error
+        raise DemoFailed(f"Cannot create the work directory: {error}") from error
     try:
         yield work
     finally:
@@ -115,7 +119,7 @@ def _show_all(shell: Shell) -> None:
     from penstock.cli.demo.sample_models import CANCER, IRIS, prepare
     from penstock.cli.demo.server import serving
 
-    shell.say(f"Everything happens in {shell.work}, where the commands shown here are run.")
+    shell.say(f"The demo runs all commands in {shell.work}.")
     reused = prepare(shell)
     shell.step("Serve the scikit-learn and the ONNX model: neither runs code of its own")
     if reused:
@@ -135,7 +139,7 @@ def _ask(shell: Shell, url: str) -> None:
     from penstock.cli.demo.sample_models import CANCER, MODELS
     from penstock.cli.demo.server import ask
 
-    shell.step("Ask it over HTTP: MLflow's /invocations contract, columns or arrays")
+    shell.step("Send prediction requests over HTTP, in MLflow's format: columns or arrays")
     ask(shell, f"{url}/invocations", FLOWERS)
     ask(shell, f"{url}/models/{CANCER}/invocations", f"@{MODELS}/{CANCER}/request.json")
 
@@ -143,14 +147,14 @@ def _ask(shell: Shell, url: str) -> None:
 def _promote(shell: Shell, url: str) -> None:
     from penstock.cli.demo.sample_models import IRIS
 
-    shell.step("Promote version 2 of iris while requests go on")
+    shell.step("Promote version 2 of iris while requests keep coming")
     _move(shell, url, ["promote", IRIS, "2", "--reason", "better on borderline flowers"], before="1", after="2")
 
 
 def _roll_back(shell: Shell, url: str) -> None:
     from penstock.cli.demo.sample_models import IRIS
 
-    shell.step("Roll back, again while requests go on: version 1 was kept warm")
+    shell.step("Roll back while requests keep coming: version 1 is still loaded")
     _move(shell, url, ["rollback", IRIS, "--reason", "only a demo"], before="2", after="1")
     shell.run(["penstock", "registry", "history", IRIS])
 
@@ -173,7 +177,7 @@ def _move(shell: Shell, url: str, command: list[str], *, before: str, after: str
 def _metrics(shell: Shell, url: str) -> None:
     from penstock.cli.demo.server import get
 
-    shell.step("Look at its metrics")
+    shell.step("Show the server's metrics")
     shell.command(["curl", "-s", f"{url}/metrics"])
     for line in get(f"{url}/metrics").splitlines():
         if line.startswith(METRICS) and not line.endswith(" 0.0"):
@@ -203,18 +207,22 @@ def _code_carrying(shell: Shell) -> None:
     from penstock.cli.demo.sample_models import DIABETES, MODELS
     from penstock.cli.demo.server import ask, serving
 
-    shell.step("Code-carrying models: only with --trust-code")
-    shell.say("The diabetes model is a Python function. Whoever loads it runs its author's code, so it is refused:")
+    shell.step("Models that carry code are served only with --trust-code")
+    shell.say(
+        "The diabetes model is a Python function. Loading it would run its author's code, so Penstock refuses it:"
+    )
     shell.run(["penstock", "serve", DIABETES, "--port", "0"], code=1)
-    shell.say("Trusted, it answers with an interval, reasons, and whether an input is unlike those it learned from:")
+    shell.say("With --trust-code, the model answers with an interval, reasons, and a warning for unusual inputs:")
     with serving(shell, DIABETES, "--trust-code", "--port", "0") as url:
         ask(shell, f"{url}/invocations", f"@{MODELS}/{DIABETES}/request.json")
 
 
 def _what_next(shell: Shell) -> None:
     shell.step("What to try next")
-    shell.say("penstock demo --stay        the same set-up, served on port 8080 until Ctrl-C (make serve)")
-    shell.say("sample_models/README.md     how these models are made, and how to package yours")
+    shell.say(
+        "penstock demo --stay        prepare the same models and serve them on port 8080 until Ctrl-C (make serve)"
+    )
+    shell.say("sample_models/README.md     how these models are made, and how to package your own")
     shell.say("penstock --help             everything else")
 
 
@@ -226,7 +234,7 @@ def _serve_in_foreground(shell: Shell, port: int) -> None:
     url = f"http://127.0.0.1:{port}"
     registry = os.path.relpath(shell.work / REGISTRY)
     rows = os.path.relpath(shell.work / MODELS / CANCER / "request.json")
-    shell.step("Serve them until Ctrl-C. Try, in another terminal:")
+    shell.step("Serving until Ctrl-C. In another terminal, try:")
     shell.command(["curl", "-si", f"{url}/invocations", "-H", "Content-Type: application/json", "-d", FLOWERS])
     arrays = ["-H", "Content-Type: application/json", "--data-binary", f"@{rows}"]
     shell.command(["curl", "-si", f"{url}/models/{CANCER}/invocations", *arrays])

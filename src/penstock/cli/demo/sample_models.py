@@ -33,7 +33,7 @@ def find_samples() -> Path:
         samples = checkout / "sample_models"
         if all((samples / folder / "train.py").is_file() for folder in _FOLDERS.values()):
             return samples
-    raise DemoFailed("The sample models are not part of an installed Penstock: run the demo from a checkout of it.")
+    raise DemoFailed("The sample models are only in the source repository. Run the demo from a checkout of Penstock.")
 
 
 def prepare(shell: Shell) -> bool:
@@ -44,10 +44,10 @@ def prepare(shell: Shell) -> bool:
     found = marker.read_text(encoding="utf-8").strip() if marker.is_file() else ""
     if found == wanted:
         shell.step("The sample models are trained, packaged and registered already")
-        shell.say(f"in {shell.work}; delete it to start anew.")
+        shell.say(f"in {shell.work}; delete the directory to start again.")
         return True
     if not found and any(shell.work.iterdir()):
-        raise DemoFailed(f"{shell.work} is not empty, and not from an earlier demo. Give another --dir.")
+        raise DemoFailed(f"{shell.work} is not empty and was not made by an earlier demo. Choose another --dir.")
     for part in (MODELS, PACKAGES, REGISTRY):
         shutil.rmtree(shell.work / part, ignore_errors=True)
     marker.write_text(_INCOMPLETE, encoding="utf-8")

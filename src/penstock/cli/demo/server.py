@@ -78,9 +78,9 @@ def _stop(shell: Shell, process: subprocess.Popen[str], log: Path) -> None:
     code = process.wait(STOP_TIMEOUT)
     if code != 0:
         raise DemoFailed(
-            f"The server ended with code {code} after SIGTERM: {last_lines(log.read_text(encoding='utf-8'))}"
+            f"The server exited with code {code} after SIGTERM: {last_lines(log.read_text(encoding='utf-8'))}"
         )
-    shell.say("Stopped with SIGTERM: it finished what was in flight and ended with code 0.")
+    shell.say("After SIGTERM the server finished the requests in flight and exited with code 0.")
 
 
 def ask(shell: Shell, url: str, data: str) -> None:

@@ -99,4 +99,4 @@ def in_this_environment(command: Sequence[str]) -> list[str]:
 
 def last_lines(text: str, count: int = 3) -> str:
     """The end of a log in one line, for an error message."""
-    return " / ".join(line.strip() for line in text.strip().splitlines()[-count:]) or "it printed nothing"
+    return " / ".join(line.strip() for line in text.strip().splitlines()[-count:]) or "the command printed nothing"

@@ -90,11 +90,12 @@ def _processor(settings: Settings, environ: Mapping[str, str]) -> Iterator[Findi
     usable = min(cores, quota) if quota is not None else cores
     if workers > max(1.0, usable):
         yield Finding(
-            LOOK, "processor", said, f"More workers than cores only take turns: --workers {max(1, int(usable))}."
+            LOOK, "processor", said, f"More workers than cores bring no speed: set --workers {max(1, int(usable))}."
         )
     elif quota is not None and quota < cores and not settings.threads:
         advice = (
-            f"Libraries start a thread for each of {cores} cores and are throttled: --threads {max(1, int(quota))}."
+            f"Libraries would start one thread for each of {cores} cores and be throttled: set --threads "
+            f"{max(1, int(quota))}."
         )
         yield Finding(LOOK, "processor", said, advice)
     else:
@@ -103,7 +104,7 @@ def _processor(settings: Settings, environ: Mapping[str, str]) -> Iterator[Findi
     many = {n: v for n, v in chosen.items() if v.isdigit() and int(v) * workers > max(cores, 1)}
     if many:
         shown = ", ".join(f"{n}={v}" for n, v in many.items())
-        advice = "Use one thread a worker, or fewer workers."
+        advice = "Use one thread per worker, or fewer workers."
         yield Finding(LOOK, "threads", f"{shown} with {workers} workers is more than there are cores", advice)
 
 
@@ -123,7 +124,7 @@ def memory_limit() -> int | None:
 def _memory() -> Iterator[Finding]:
     limit = memory_limit()
     if limit is not None:
-        state, advice = (LOOK, "A server takes 100 to 200 MB beside its models.") if limit < 300e6 else (OK, "")
+        state, advice = (LOOK, "A server needs 100 to 200 MB in addition to its models.") if limit < 300e6 else (OK, "")
         yield Finding(state, "memory", shown_size(limit), advice)
 
 
@@ -148,11 +149,13 @@ def _address(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             LOOK,
             "address",
-            f"{what} is reached from other machines, and no token is asked for",
-            "Set PENSTOCK_API_TOKEN, unless something in front asks for credentials.",
+            f"{what} is reachable from other machines without a token",
+            "Set PENSTOCK_API_TOKEN, unless a proxy in front checks credentials.",
         )
     elif local and Path("/.dockerenv").exists():
-        yield Finding(LOOK, "address", f"{what} is reached from this container alone", "Set PENSTOCK_HOST=0.0.0.0.")
+        yield Finding(
+            LOOK, "address", f"{what} is reachable only from inside this container", "Set PENSTOCK_HOST=0.0.0.0."
+        )
     else:
         yield Finding(OK, "address", f"{what}{', with a token' if token else ''}")
     if not settings.port:
@@ -163,8 +166,8 @@ def _address(settings: Settings) -> Iterator[Finding]:
         try:
             tried.bind((settings.host, settings.port))
         except OSError as error:
-            advice = "Right, if it is the server itself; else choose another --port."
-            yield Finding(LOOK, "port", f"{settings.port} cannot be listened on now: {error.strerror}", advice)
+            advice = "Expected if the server is already running; otherwise choose another --port."
+            yield Finding(LOOK, "port", f"{settings.port} is not available now: {error.strerror}", advice)
 
 
 def _cache(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -176,13 +179,14 @@ def _cache(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding(
             FAILS if needed else LOOK,
             "cache",
-            f"{place} cannot be written to",
-            "Name a directory that can: --cache (PENSTOCK_CACHE); in a container with a read-only root, a volume.",
+            f"{place} is not writable",
+            "Choose a writable directory with --cache (PENSTOCK_CACHE). In a container with a read-only root file "
+            "system, mount a volume.",
         )
         return
     free = shutil.disk_usage(there).free
     low = free < 2_000_000_000
-    advice = "Packages from a registry are kept there: make room." if low else ""
+    advice = "Packages from a registry are stored there: free some space." if low else ""
     yield Finding(LOOK if low else OK, "cache", f"{place}, {shown_size(free)} free", advice)
 
 
@@ -224,7 +228,7 @@ def _pattern(reference: ModelReference, registry: Registry | None) -> Finding:
     """The models that a pattern stands for now; each may be looked at by its name."""
     what = str(reference)
     if registry is None:
-        return Finding(FAILS, what, "cannot be looked up: the registry does not answer")
+        return Finding(FAILS, what, "cannot be looked up, because the registry does not answer")
     from penstock.payload import some
 
     try:
@@ -232,7 +236,7 @@ def _pattern(reference: ModelReference, registry: Registry | None) -> Finding:
     except PenstockError as error:
         return _failed(what, error)
     if not found:
-        return Finding(LOOK, what, f"no model of such a name has the alias {reference.alias}")
+        return Finding(LOOK, what, f"no matching model has the alias {reference.alias}")
     return Finding(OK, what, f"{len(found)} model{'s' * (len(found) != 1)}: {some(found)}")
 
 
@@ -258,7 +262,7 @@ def _model(reference: ModelReference, registry: Registry | None, settings: Setti
 
     name = reference.served_as
     if reference.needs_registry and registry is None:
-        yield Finding(FAILS, name, f"{reference} cannot be looked up: the registry does not answer")
+        yield Finding(FAILS, name, f"{reference} cannot be looked up, because the registry does not answer")
         return
     try:
         fetched = fetch_now(settings, reference, registry)
@@ -298,8 +302,8 @@ def _trust(name: str, reasons: Sequence[object], settings: Settings) -> Iterator
             FAILS,
             name,
             f"carries code: {'; '.join(map(str, reasons))}",
-            "Serve it with --trust-code (PENSTOCK_TRUST_CODE=1) if you trust whoever made it; a pickle of "
-            "scikit-learn's can become data-only with penstock package convert.",
+            "If you trust its author, serve the model with --trust-code (PENSTOCK_TRUST_CODE=1). A scikit-learn "
+            "pickle can be made data-only with penstock package convert.",
         )
 
 
@@ -307,13 +311,13 @@ def _versions(name: str, packaged: PackagedModel, settings: Settings) -> Iterato
     for library in packaged.environment():
         if not library.differs:
             continue
-        said = f"made with {library.name} {library.packaged}, here is {library.installed or 'none'}"
+        said = f"made with {library.name} {library.packaged}, installed is {library.installed or 'none'}"
         if library.installed is None:
             yield Finding(FAILS, name, said, f"pip install '{library.name}=={library.packaged}'")
         else:
             state = FAILS if settings.strict_env else LOOK
             yield Finding(
-                state, name, said, f"pip install '{library.name}=={library.packaged}', or package the model anew."
+                state, name, said, f"pip install '{library.name}=={library.packaged}', or package the model again."
             )
 
 
@@ -327,7 +331,7 @@ def _uv(settings: Settings, references: Sequence[ModelReference]) -> Iterator[Fi
     try:
         yield Finding(OK, "uv", str(find_uv()))
     except PenstockError as error:
-        advice = f"{hint_of(error)}; Penstock's image has none: build environments before, with penstock env build."
+        advice = f"{hint_of(error)}; Penstock's image has none: build environments beforehand with penstock env build."
         yield Finding(LOOK, "uv", error.message, advice)
 
 
@@ -340,7 +344,7 @@ def _environment(name: str, packaged: PackagedModel, settings: Settings) -> Iter
         if environments.has(
             packaged, trust_code=settings.trust_code, strict_env=settings.strict_env, flavor=settings.flavor
         ):
-            yield Finding(OK, name, "its environment is built")
+            yield Finding(OK, name, "the environment is built")
             return
         find_uv()
     except PenstockError as error:
@@ -349,8 +353,8 @@ def _environment(name: str, packaged: PackagedModel, settings: Settings) -> Iter
     yield Finding(
         OK,
         name,
-        "its environment is not built yet: that happens when it is loaded",
-        "penstock env build does it before.",
+        "the environment is not built yet; loading the model will build it",
+        "To build it beforehand, run penstock env build.",
     )
 
 
@@ -362,9 +366,9 @@ def _room(name: str, packaged: PackagedModel, settings: Settings) -> Iterator[Fi
         yield Finding(
             LOOK,
             name,
-            f"two versions of it in {max(1, settings.workers)} worker(s) are {shown_size(needed)} on disk "
-            f"alone, and there is {shown_size(limit)} of memory",
-            "Give it more memory, or use fewer workers.",
+            f"two versions of the model in {max(1, settings.workers)} worker(s) are {shown_size(needed)} on disk "
+            f"alone; the memory limit is {shown_size(limit)} of memory",
+            "Raise the memory limit, or use fewer workers.",
         )
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
-@click.option("--config", "file", type=click.Path(path_type=Path), help="A file of settings. Default: ./penstock.toml")
-@click.option("--registry", metavar="URL", help="The registry.  [PENSTOCK_REGISTRY]")
+@click.option("--config", "file", type=click.Path(path_type=Path), help="The settings file. Default: ./penstock.toml")
+@click.option("--registry", metavar="URL", help="The registry to use.  [PENSTOCK_REGISTRY]")
 @click.option("--trust-code", is_flag=True, default=None, help="As for penstock serve.  [PENSTOCK_TRUST_CODE]")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def doctor(

@@ -129,7 +129,7 @@ class ScoreCommand:
 @click.option(
     "--strict-env/--no-strict-env",
     envvar="PENSTOCK_STRICT_ENV",
-    help="Refuse a model made with another minor version of its library.",
+    help="Refuse a model that was made with another minor version of its library.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option(
