@@ -171,7 +171,8 @@ _VERSIONS = (
         "Loaded versions", "Every version in memory: current answers, previous is kept warm for a roll-back.",
         ((f"max by (model, version, digest, flavor, alias, state) (penstock_model_info{{{MODEL}}})", ""),), "none", kind="table", width=12,
     ),
-    Panel("Swaps", "Changes of the version that answers.", ((f"sum by (model, kind) (increase(penstock_swaps_total{{{MODEL}}}{RATE}))", "{{model}} {{kind}}"),), "none", width=6),
+    Panel("Swaps", "Changes of the version that answers requests.", ((f"sum by (model, kind) "
+    f"(increase(penstock_swaps_total{{{MODEL}}}{RATE}))", "{{model}} {{kind}}"),), "none", width=6),
     Panel(
         "Swaps that fail", "1 while the version that the registry names cannot be served; another one answers.",
         ((f"max by (model) (penstock_swap_failing{{{MODEL}}})", "{{model}}"),), "none", (1,), runbook="penstockswapfailing", width=6,
@@ -211,7 +212,8 @@ _WORKERS = (
         stacked=True, runbook="penstockworkersmissing",
     ),
     Panel(
-        "Restarts of workers", "Worker processes started again.", ((f"sum by (instance, worker) (increase(penstock_worker_restarts_total{{{HERE}}}{RATE}))", "{{instance}} worker {{worker}}"),),
+        "Restarts of workers", "Worker processes that were restarted.", ((f"sum by (instance, worker) "
+        f"(increase(penstock_worker_restarts_total{{{HERE}}}{RATE}))", "{{instance}} worker {{worker}}"),),
         "none", (1, 3), runbook="penstockworkerrestarts",
     ),
     Panel(

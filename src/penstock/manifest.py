@@ -65,7 +65,7 @@ def read_yaml(text: bytes, what: str) -> Any:
         return yaml.load(text, Loader=_Loader)  # a subclass of the safe loader
     except Exception as error:  # explicit tags with odd values fail in PyYAML's own ways: KeyError, AttributeError
         detail = shortened(" ".join(str(error).split()), 300)
-        raise PackageInvalid(f"The {what} is not readable YAML: {detail}.") from None
+        raise PackageInvalid(f"The {what} is not valid YAML: {detail}.") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Manifest:
         flavors = self.content.get("flavors")
         if not isinstance(flavors, Mapping) or not all(isinstance(s, Mapping) for s in flavors.values()):
             raise PackageInvalid(
-                f"The {FILE_NAME} file has no 'flavors' section.", hint="Is it an MLflow model at all?"
+                f"The {FILE_NAME} file has no 'flavors' section.", hint="Is the directory an MLflow model?"
             )
         number = self.penstock.get("format", FORMAT)
         if number != FORMAT:
@@ -108,20 +108,20 @@ class Manifest:
         path = package / FILE_NAME
         try:
             if path.stat().st_size > _SIZE_LIMIT:
-                raise PackageInvalid(f"{path} is larger than any manifest ({path.stat().st_size} bytes).")
+                raise PackageInvalid(f"{path} is too large for a manifest ({path.stat().st_size} bytes).")
             text = path.read_bytes()
         except FileNotFoundError:
             if not package.exists():
                 raise PackageNotFound(f"There is nothing at {package}.") from None
             raise PackageInvalid(
-                f"{package} is no packaged model: it has no {FILE_NAME} file.",
+                f"{package} is not a packaged model: the directory has no {FILE_NAME} file.",
                 hint="Package the model first.",
                 remedy=remedy("package"),
             ) from None
         except NotADirectoryError:
             raise PackageInvalid(
                 f"{package} is a file, not a packaged model (a directory with a {FILE_NAME} file).",
-                hint="Package it first.",
+                hint="Package the model first.",
                 remedy=remedy("package"),
             ) from None
         except OSError as error:

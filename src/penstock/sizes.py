@@ -33,7 +33,7 @@ def parse_size(text: str | int) -> int:
     """The bytes that a text means. Units are those of Kubernetes too (Gi, G) and more. Raises ConfigError."""
     found = _SIZE.fullmatch(str(text))
     if found is None or found[2].lower() not in _UNITS:
-        raise ConfigError(f"{text!r} is no size.", hint="Write bytes, or a number with a unit: 500MB, 2GiB.")
+        raise ConfigError(f"{text!r} is not a size.", hint="Write bytes, or a number with a unit: 500MB, 2GiB.")
     return int(float(found[1]) * _UNITS[found[2].lower()]) if found[2] or "." in found[1] else int(found[1])
 
 

@@ -136,7 +136,7 @@ def test_a_place_that_cannot_be_written(source: Source, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(CacheUnusable, match="cannot be kept") as caught:
         PackageCache(tmp_path / "file" / "cache").fetch(IDENTITY, "fraud-1", source)
-    assert "setting cache" in caught.value.hint
+    assert "Set cache" in caught.value.hint
 
 
 def test_a_full_disk(cache: PackageCache) -> None:

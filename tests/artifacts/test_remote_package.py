@@ -170,7 +170,7 @@ def test_while_the_store_is_away_the_copy_is_taken(
     monkeypatch.setattr(RemoteFiles, "read", away)
     with caplog.at_level(logging.WARNING):
         assert RemotePackage(url, cache).fetch_or_recall().path == path
-    assert f"{url} cannot be asked; what was there on 20" in caplog.text
+    assert f"{url} cannot be reached; using the package cached on 20" in caplog.text
     with pytest.raises(RegistryUnavailable, match="cannot be reached"):
         RemotePackage(url, cache).fetch()
     with pytest.raises(RegistryUnavailable, match="cannot be reached"):  # nothing was copied from there
@@ -186,7 +186,7 @@ def test_a_package_that_is_gone_is_no_store_that_is_away(
     url = put(package, f"{shelf}/m")
     RemotePackage(url, cache).fetch()
     driver(url).rm(url, recursive=True)
-    with pytest.raises(PackageNotFound, match="nothing is there"):
+    with pytest.raises(PackageNotFound, match="the place is empty or does not exist"):
         RemotePackage(url, cache).fetch_or_recall()
 
 
@@ -204,7 +204,7 @@ def test_what_is_damaged_on_the_way_is_not_kept(
 
     with monkeypatch.context() as cut:
         cut.setattr(RemoteFiles, "_pieces", short)
-        with pytest.raises(SealBroken if sealed else RegistryUnavailable, match="cut short"):
+        with pytest.raises(SealBroken if sealed else RegistryUnavailable, match="truncated"):
             RemotePackage(url, cache).fetch()
     assert [path for path in cache.root.iterdir() if path.is_dir() and path.name != "resolutions"] == []
     assert PackagedModel.open(RemotePackage(url, cache).fetch().path).digest == package.digest
@@ -221,24 +221,24 @@ def test_a_package_that_changes_while_it_is_copied_is_not_kept(
         driver(url).pipe_file(f"{url}/more.txt", b"x")
 
     monkeypatch.setattr(RemoteFiles, "copy", changing)
-    with pytest.raises(RegistryUnavailable, match="changed while it was copied"):
+    with pytest.raises(RegistryUnavailable, match="changed while Penstock copied"):
         RemotePackage(url, cache).fetch()
 
 
 def test_a_folder_that_holds_packages_is_none(shelf: str, package: PackagedModel, cache: PackageCache) -> None:
     put(package, f"{shelf}/all/iris", sealed=False)
-    with pytest.raises(PackageNotFound, match="holds no MLmodel file") as caught:
+    with pytest.raises(PackageNotFound, match="has no MLmodel file") as caught:
         RemotePackage(f"{shelf}/all", cache).fetch()
-    assert caught.value.hint == f"There is one at {shelf}/all/iris"
+    assert caught.value.hint == f"There is a package at {shelf}/all/iris"
     driver(shelf).pipe_file(f"{shelf}/iso/{SEAL}", f"{'0' * 64}  debian.iso\n".encode())
-    with pytest.raises(PackageNotFound, match="lists no MLmodel"):
+    with pytest.raises(PackageNotFound, match="does not list an MLmodel"):
         RemotePackage(f"{shelf}/iso", cache).fetch()
 
 
 def test_names_that_lead_elsewhere_are_refused(shelf: str, package: PackagedModel, cache: PackageCache) -> None:
     url = put(package, f"{shelf}/m", sealed=False)
     driver(url).pipe_file(f"{url}/a\\b", b"x")
-    with pytest.raises(PackageInvalid, match="cannot be used"):
+    with pytest.raises(PackageInvalid, match="an invalid name"):
         RemotePackage(url, cache).fetch()
 
 
@@ -247,7 +247,7 @@ def test_a_bucket_that_does_not_exist(gcs: str, bucket: str, cache: PackageCache
         RemotePackage("s3://no-such-bucket/m", cache).fetch()
     assert "AWS_ENDPOINT_URL" in caught.value.hint
     with pytest.raises(
-        PackageNotFound, match="There is no package at gs://no-such-bucket/m: nothing is there"
+        PackageNotFound, match="There is no package at gs://no-such-bucket/m: the place is empty"
     ) as missed:
         RemotePackage("gs://no-such-bucket/m", cache).fetch()
     assert "bucket" in missed.value.hint

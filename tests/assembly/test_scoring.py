@@ -69,7 +69,7 @@ def test_what_does_not_go_together(python_package: Path, rows: Path, tmp_path: P
         score(tmp_path / "out.csv", rejects=rows)
     with pytest.raises(ConfigError, match="Only a directory output"):
         score(tmp_path / "out.csv", resume=True)
-    with pytest.raises(ConfigError, match="nothing to score"):
+    with pytest.raises(ConfigError, match="no inputs to score"):
         score(tmp_path / "out.csv", inputs=[])
     with pytest.raises(ScoringError, match="row 7, column 'b'"):
         score(tmp_path / "out.csv")

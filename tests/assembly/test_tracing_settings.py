@@ -24,9 +24,9 @@ def test_traces_that_are_asked_for_need_the_extra(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(ConfigError, match=r"--otlp-endpoint.*not installed") as caught:
         why_untraced(settings, "--otlp-endpoint")
     assert "penstock[tracing]" in caught.value.hint
-    assert "nothing is traced" in why_untraced(settings, observing._OTLP)
+    assert "tracing is off" in why_untraced(settings, observing._OTLP)
 
 
 def test_an_address_that_is_no_url_is_refused() -> None:
-    with pytest.raises(ConfigError, match="no http:// or https:// address"):
+    with pytest.raises(ConfigError, match="not an http:// or https:// address"):
         why_untraced(Settings(otlp_endpoint="collector:4317"), "variable")

@@ -49,7 +49,7 @@ def shown(place: Path) -> str:
     [
         r"\$ python .*sample_models/iris_sklearn/train\.py models/iris",
         r"\$ penstock package onnx models/breast-cancer/model\.onnx ",
-        r"It is data only",
+        r"data-only: loading",
         r"Registered version 2 of iris",
         r"\$ penstock serve iris breast-cancer ",
         r"serving on http://127\.0\.0\.1:\d+",

@@ -83,7 +83,7 @@ class TestRequirements:
         assert wanted.listed == ("onnxruntime==1.20.0",)
         assert wanted.wheels_only
         (reason,) = wanted.left_out
-        assert reason.startswith("evil would run code")
+        assert reason.startswith("evil would run unreviewed code")
 
     def test_where_things_come_from_is_not_the_packages_to_say(self, tmp_path: Path) -> None:
         packaged = self.packaged(tmp_path, "--index-url http://evil\n--extra-index-url=http://evil\nnumpy\n")
@@ -110,7 +110,7 @@ class TestRequirements:
         (copied / "requirements.txt").write_text("numpy\nevil==1\n")
         done = here("image", copied, "-o", "build")
         assert done.returncode == 0, done.stderr
-        assert "Left out: evil would run code that nobody reviewed: that needs trust_code." in done.stderr
+        assert "Left out: evil would run unreviewed code, which needs trust_code." in done.stderr
         assert (tmp_path / "build/requirements.txt").read_text() == "numpy\n"
         (copied / "requirements.txt").write_text("git+https://evil.test/x\n")
         done = here("image", copied, "-o", "other")

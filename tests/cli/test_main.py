@@ -84,12 +84,12 @@ def test_version(penstock: Penstock) -> None:
         (["inspect", "./nowhere"], 1, "There is nothing at"),
         (["inspect", "nowhere"], 1, "There is no registry at"),
         (["verify", "runs:/abc/model"], 1, "Only an MLflow tracking server knows"),
-        (["serve", "x", "--env-manager", "conda"], 2, "conda's packages are not installed"),
-        (["score", "-m", "./x", "--env-manager", "conda"], 2, "conda's packages are not installed"),
-        (["serve", "x", "--no-conda", "--env-manager", "uv"], 2, "exclude each other"),
-        (["serve", "-m", "./nowhere", "-p", "0", "--no-conda", "--install-mlflow"], 1, "needs no MLflow"),
-        (["serve", "-m", "./nowhere", "--enable-mlserver"], 2, "means nothing here"),
-        (["verify", "."], 1, "is no packaged model"),
+        (["serve", "x", "--env-manager", "conda"], 2, "conda packages are not installed"),
+        (["score", "-m", "./x", "--env-manager", "conda"], 2, "conda packages are not installed"),
+        (["serve", "x", "--no-conda", "--env-manager", "uv"], 2, "cannot be combined"),
+        (["serve", "-m", "./nowhere", "-p", "0", "--no-conda", "--install-mlflow"], 1, "has no effect"),
+        (["serve", "-m", "./nowhere", "--enable-mlserver"], 2, "not supported"),
+        (["verify", "."], 1, "is not a packaged model"),
         (["serve"], 2, "Name a model"),
         (["serve", "./nowhere", "--port", "0"], 1, "There is nothing at"),
         (["serve", "--port", "70000", "x"], 2, "port"),
@@ -113,7 +113,7 @@ def test_errors_are_one_sentence_on_stderr(here: Here, arguments: list[str], cod
         (
             ["serve", "./x", "--port", "0", "--env-manager", "virtualenv", "--isolation", "none"],
             2,
-            "gateway's own process",
+            "in the gateway's process",
         ),
         (["serve", "unknown", "--port", "0"], 1, "There is no registry at"),
         (["serve", "--port", "70000", "x"], 2, "port"),
@@ -142,7 +142,7 @@ def test_package_inspect_verify_score(
 ) -> None:
     made = penstock("package", "sklearn", "model.joblib", "--example", "rows.csv", "-o", "model")
     assert made.returncode == 0, made.stderr
-    assert "data only" in made.stdout
+    assert "data-only" in made.stdout
 
     facts = json.loads(here("inspect", "model", "--json").stdout)
     assert facts["data_only"] is True
@@ -165,7 +165,7 @@ def test_package_inspect_verify_score(
 
 def test_pickles_need_trust_and_can_be_converted(here: Here, trained: Path) -> None:
     made = here("package", "sklearn", "model.joblib", "--example", "rows.csv", "-o", "p", "--format", "cloudpickle")
-    assert "It carries code: model.pkl is a pickle" in made.stdout
+    assert "The package carries code: model.pkl is a pickle" in made.stdout
 
     refused = here("verify", "p")
     assert refused.returncode == 1

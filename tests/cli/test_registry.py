@@ -82,7 +82,7 @@ def as_json(run: Run, *words: str) -> Any:
 def test_add(run: Run, tmp_path: Path) -> None:
     first = run("add", "fraud", "./one", "--alias", "production")
     second = run("add", "fraud", "./two")
-    assert first.output == "Registered version 1 of fraud.\nfraud@production names it now.\n"
+    assert first.output == "Registered version 1 of fraud.\nfraud@production now names this version.\n"
     assert second.output == "Registered version 2 of fraud.\nTo serve it: penstock registry promote fraud 2\n"
     assert (tmp_path / "penstock-registry" / "registry.db").exists()
 
@@ -152,7 +152,7 @@ def test_promote_and_roll_back_say_what_moved(added: Run) -> None:
     )
     assert added("rollback", "fraud").output == "fraud@production moved back from version 2 to version 1.\n"
     assert added("promote", "fraud", "2", "--alias", "canary").output == (
-        "fraud@canary names version 2 now; it named none before.\n"
+        "fraud@canary now names version 2; before, the alias did not exist.\n"
     )
     assert added("promote", "fraud", "2", "--alias", "canary").output == "fraud@canary stays at version 2.\n"
     assert added("remove-alias", "fraud", "canary").output == "fraud@canary was removed; it named version 2.\n"
@@ -205,7 +205,7 @@ def test_delete(added: Run) -> None:
     assert isinstance(added("delete", "fraud", "--yes", fails=True).exception, PenstockError)
     added("remove-alias", "fraud", "production")
     assert as_json(added, "delete", "fraud", "--yes") == {"deleted": {"name": "fraud", "version": None}}
-    assert added("list").output == "No models yet. Add one with: penstock registry add NAME PACKAGE\n"
+    assert added("list").output == "The registry has no models. Add one with: penstock registry add NAME PACKAGE\n"
     assert as_json(added, "list") == []
 
 

@@ -38,7 +38,7 @@ FAILED = {
         (200, {"version": "2", "failure": {**FAILED, "version": "4"}}, "waiting", "version 2 answers"),
         (404, {"error_code": "RESOURCE_DOES_NOT_EXIST"}, "waiting", "does not serve the model"),
         (401, {"error_code": "UNAUTHENTICATED"}, "refused", "PENSTOCK_API_TOKEN"),
-        (200, "hello", "waiting", "not as a gateway"),
+        (200, "hello", "waiting", "not a gateway's answer"),
         (502, None, "waiting", "status 502"),
     ],
 )
@@ -83,13 +83,13 @@ class TestTheLoop:
 def test_an_address_is_checked_before_anything_moves() -> None:
     assert check_urls(["http://a:8080/", "https://b"]) == ["http://a:8080", "https://b"]
     for url in ("a:8080", "ftp://a", "http://"):
-        with pytest.raises(ConfigError, match="no gateway's address"):
+        with pytest.raises(ConfigError, match="not a gateway's address"):
             check_urls([url])
 
 
 def test_one_that_cannot_be_reached_is_waited_for() -> None:
     (found,) = Gateways(["http://127.0.0.1:1"], "m", "").ask("1")
-    assert (found.outcome, found.said.startswith("it cannot be reached")) == ("waiting", True)
+    assert (found.outcome, found.said.startswith("the gateway cannot be reached")) == ("waiting", True)
 
 
 def test_promoting_and_going_back_wait_for_real_gateways(
@@ -128,7 +128,7 @@ def test_promoting_and_going_back_wait_for_real_gateways(
     assert (done.exit_code, done.stdout.splitlines()[-1]) == (0, f"{crew}: version 2 answers")
     done = run("rollback", "moving", "--wait", one, "--wait-timeout", 0.1)
     assert done.exit_code == 1
-    assert f"{one}: it does not serve the model, and time is up" in done.stderr
+    assert f"{one}: the gateway does not serve the model, and the time is up" in done.stderr
     done = run("promote", "moving", 1, "--wait", crew, token="wrong")
     assert done.exit_code == 1
     assert "PENSTOCK_API_TOKEN" in done.stderr

@@ -84,5 +84,5 @@ def test_a_hint_without_a_remedy_stays_as_it_is() -> None:
 def test_a_remedy_travels_between_processes() -> None:
     error = AliasNotFound("None.", hint="Set it.", remedy=remedy("promote", model="iris", alias="production"))
     assert hint_of(rebuild(describe(error))) == (
-        "Set it with: penstock registry promote iris VERSION --alias production"
+        "Set the alias with: penstock registry promote iris VERSION --alias production"
     )

@@ -91,9 +91,9 @@ def test_through_pipes(python_package: Path, tmp_path: Path) -> None:
     [
         (["rows.csv", "-o", "out.csv", "--max-errors", "lots"], 2, "neither a number of rows nor a share"),
         (["rows.csv", "-o", "out.csv", "--resume"], 2, "Only a directory output can be resumed"),
-        (["rows.csv", "-o", "out.csv", "--shard", "0/2"], 2, "--shard needs a directory output"),
+        (["rows.csv", "-o", "out.csv", "--shard", "0/2"], 2, "--shard needs an output directory"),
         (["rows.csv", "-o", "out/", "--shard", "2/2"], 2, "is not i/N"),
-        (["rows.csv", "-o", "out.csv", "--workers", "some"], 2, "neither a number nor auto"),
+        (["rows.csv", "-o", "out.csv", "--workers", "some"], 2, "must be a number or auto"),
         (["rows.csv"], 2, "Give -o OUTPUT"),
         (["rows.csv", "-o", "out.parquet.gz"], 2, "has no file extension that tells its format"),
         (["none.csv", "-o", "out.csv"], 2, "There is no file none.csv"),
@@ -109,7 +109,7 @@ def test_through_pipes(python_package: Path, tmp_path: Path) -> None:
         (["rows.csv", "-o", "out.csv", "--keep", "colour"], 2, "The input has: sepal_length, sepal_width"),
         (["rows.csv", "-o", "out.csv", "--rejects", "./rows.csv"], 2, "is an input or the output"),
         (["rows.csv", "-o", "out.csv", "--rejects", "out.csv"], 2, "is an input or the output"),
-        (["--finish"], 2, "--finish goes with -o"),
+        (["--finish"], 2, "--finish takes only -o"),
     ],
 )
 def test_exit_codes(

@@ -129,7 +129,7 @@ def test_the_command_line_packages_a_file_by_a_plug_in(tmp_path: Path, site: Pat
     assert "--link TEXT" in explained
     made = here("package", "linear", "weights.json", "--example", "rows.csv", "-o", "model", "--link", "logistic")
     assert made.returncode == 0, made.stderr
-    assert "It is data only" in made.stdout
+    assert "data-only: loading" in made.stdout
     package = PackagedModel.open(tmp_path / "model")
     assert json.loads((package.path / "linear.json").read_text())["link"] == "logistic"
     missing = here("package", "linear", "none.json", "--example", "rows.csv", "-o", "other")

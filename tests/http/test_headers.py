@@ -46,10 +46,10 @@ def test_types_that_are_readable(value: str, media: str) -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("image/png", r"type 'image/png' are not read. Send application/json, text/csv"),
-        ("text/csv; header=absent", "parameter 'header' is not understood"),
-        ("text/csv; charset=latin-1", "Only UTF-8 is read, not 'latin-1'"),
-        ("x/" + "y" * 100, "type 'x/y{58}' are not read"),
+        ("image/png", r"type 'image/png' are not supported. Send application/json, text/csv"),
+        ("text/csv; header=absent", "parameter 'header' is not supported"),
+        ("text/csv; charset=latin-1", "Only UTF-8 is supported, not 'latin-1'"),
+        ("x/" + "y" * 100, "type 'x/y{58}' are not supported"),
     ],
 )
 def test_types_that_are_not(value: str, message: str) -> None:

@@ -69,9 +69,9 @@ async def test_a_body_that_unpacks_past_the_limit_is_refused(unpacker: Unpacker,
 
 
 async def test_other_encodings_and_damaged_bodies_are_refused(unpacker: Unpacker) -> None:
-    with pytest.raises(UnsupportedMedia, match="Content-Encoding 'br' are not read"):
+    with pytest.raises(UnsupportedMedia, match="Content-Encoding 'br' are not supported"):
         await unpacker.unpack(head("br"), b"x", LIMIT)
-    with pytest.raises(MalformedInput, match="not what its Content-Encoding says"):
+    with pytest.raises(MalformedInput, match="does not match its Content-Encoding"):
         await unpacker.unpack(head("gzip"), b"no gzip", LIMIT)
-    with pytest.raises(MalformedInput, match="ends too early"):
+    with pytest.raises(MalformedInput, match="is truncated"):
         await unpacker.unpack(head("gzip"), gzip.compress(b"abc")[:-4], LIMIT)

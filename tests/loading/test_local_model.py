@@ -220,5 +220,5 @@ def test_it_says_what_it_is_and_is_closed_once(iris_package: Path) -> None:
     model.close()
     model.close()
     assert "closed" in repr(model)
-    with pytest.raises(Closing, match="Load it again"):
+    with pytest.raises(Closing, match="Load the model again"):
         model.predict(FRAME)

@@ -72,21 +72,21 @@ HONEST: dict[str, Callable[[Batch], Any]] = {
 }
 
 DEPENDENT: dict[str, tuple[Callable[[Batch], Any], str]] = {
-    "subtracts the mean of the batch": (lambda x: x[:, 0] - x[:, 0].mean(), "alone and together differ"),
-    "divides by the largest": (lambda x: x[:, 0] / x[:, 0].max(), "alone and together differ"),
-    "sums up from the first row": (lambda x: x[:, 0].cumsum(), "alone and together differ"),
-    "counts its rows": (lambda x: np.full(len(x), len(x)), "alone and together differ"),
-    "numbers its rows": (lambda x: np.arange(len(x)), "alone and together differ"),
+    "subtracts the mean of the batch": (lambda x: x[:, 0] - x[:, 0].mean(), "and for a batch differ"),
+    "divides by the largest": (lambda x: x[:, 0] / x[:, 0].max(), "and for a batch differ"),
+    "sums up from the first row": (lambda x: x[:, 0].cumsum(), "and for a batch differ"),
+    "counts its rows": (lambda x: np.full(len(x), len(x)), "and for a batch differ"),
+    "numbers its rows": (lambda x: np.arange(len(x)), "and for a batch differ"),
     "answers the rows in order of size": (lambda x: np.sort(x[:, 0]), "order of rows"),
-    "the row before": (lambda x: np.roll(x[:, 0], 1), "alone and together differ"),
-    "marks the first as one of a kind": (lambda x: (x[:, 0] == x[0, 0]).astype(int), "alone and together differ"),
-    "one number for all rows": (lambda x: x.sum(), "not one item for each row"),
-    "one list for all rows": (lambda x: Value([1, 2]), "not one item for each row"),
-    "drops rows": (lambda x: x[1:], "not one item for each row"),
-    "a matrix of its columns": (lambda x: x.T @ x, "not one item for each row"),
-    "one output without rows": (lambda x: Tensors.named({"y": x, "loss": np.array(0.5)}), "not one item for each row"),
-    "drops single rows": (lambda x: x if len(x) > 1 else x[:0], "not one item for each row"),
-    "a shape that depends on the row": (lambda x: x if x[0, 0] in (1, 3) else x[:, :1], "do not fit together"),
+    "the row before": (lambda x: np.roll(x[:, 0], 1), "and for a batch differ"),
+    "marks the first as one of a kind": (lambda x: (x[:, 0] == x[0, 0]).astype(int), "and for a batch differ"),
+    "one number for all rows": (lambda x: x.sum(), "one item per row"),
+    "one list for all rows": (lambda x: Value([1, 2]), "one item per row"),
+    "drops rows": (lambda x: x[1:], "one item per row"),
+    "a matrix of its columns": (lambda x: x.T @ x, "one item per row"),
+    "one output without rows": (lambda x: Tensors.named({"y": x, "loss": np.array(0.5)}), "one item per row"),
+    "drops single rows": (lambda x: x if len(x) > 1 else x[:0], "one item per row"),
+    "a shape that depends on the row": (lambda x: x if x[0, 0] in (1, 3) else x[:, :1], "cannot be combined"),
 }
 
 
@@ -109,7 +109,7 @@ class TestJoining:
 
     def test_one_row_of_text_proves_nothing(self, package: Any) -> None:
         same = predictor(lambda x: x)
-        assert "all the same" in prove(same, package([["a", "b"]], signature=False)).unjoined
+        assert "are equal" in prove(same, package([["a", "b"]], signature=False)).unjoined
         assert not prove(same, package([["a", "b"], ["c", "d"]], signature=False)).unjoined
 
     def test_one_row_of_whole_numbers_is_varied(self, package: Any) -> None:
@@ -118,7 +118,7 @@ class TestJoining:
 
     def test_varied_rows_that_the_model_refuses_leave_it_unjoined(self, package: Any) -> None:
         picky = predictor(lambda x: x if (x == np.array(ROWS[:1])).all() else fails(x))
-        assert "fails on rows" in prove(picky, package(ROWS[:1])).unjoined
+        assert "fails on single rows" in prove(picky, package(ROWS[:1])).unjoined
 
     def test_no_more_than_a_few_rows_of_the_example_are_tried(self, package: Any) -> None:
         sizes: list[int] = []
@@ -132,7 +132,7 @@ class TestJoining:
 
     def test_a_model_that_varies_is_not_joined(self, package: Any) -> None:
         proof = prove(predictor(lambda x: x), package(ROWS, deterministic=False))
-        assert proof.unjoined == "its answers vary from call to call"
+        assert proof.unjoined == "the model's answers vary from call to call"
 
     def test_python_is_joined_only_where_it_says_so(self, package: Any) -> None:
         proof = prove(predictor(lambda x: x, joinable=False), package(ROWS))
@@ -141,7 +141,7 @@ class TestJoining:
     def test_an_input_without_rows_is_not_joined(self, package: Any, tmp_path: Path) -> None:
         made = package(signature=False)
         (tmp_path / SERVING).write_text(json.dumps({"messages": [{"role": "user", "content": "hello"}]}))
-        assert prove(FakePredictor(lambda p, _: Value("hi")), made).unjoined == "its input has no rows"
+        assert prove(FakePredictor(lambda p, _: Value("hi")), made).unjoined == "the example has no rows"
 
 
 class TestPackages:
@@ -192,7 +192,7 @@ class TestRecordedAnswers:
     def test_without_a_recorded_answer_that_is_a_warning(self, package: Any) -> None:
         proof = prove(predictor(fails), package(ROWS))
         assert not proof.repeats
-        assert "fails on rows" in proof.unjoined
+        assert "fails on single rows" in proof.unjoined
         assert "The model failed: ValueError" in proof.warnings[0]
 
     def test_an_example_that_does_not_fit_is_a_warning(self, package: Any) -> None:
@@ -208,11 +208,13 @@ class TestWithoutAnExample:
 
     def test_without_a_signature_there_is_nothing_to_try(self, package: Any) -> None:
         proof = prove(predictor(fails), package(signature=False))
-        assert proof == Proof(False, "it has no example to prove joining on")
+        assert proof == Proof(False, "the package has no example to prove batching with")
 
     def test_python_is_not_run_on_made_up_rows(self, package: Any) -> None:
         model = predictor(fails, joinable=False)
-        assert prove(model, package(flavor="python_function")).unjoined == "it has no example to prove joining on"
+        assert prove(model, package(flavor="python_function")).unjoined == (
+            "the package has no example to prove batching with"
+        )
 
     @pytest.mark.parametrize(
         ("fields", "made"),

@@ -109,7 +109,7 @@ async def test_what_makes_no_sense_ends_the_wire(rogue: Rogue, said: list[Any]) 
     with pytest.raises(ModelProcessLost, match=r"nobody understands.*this request is lost"):
         await asyncio.wait_for(asked, 10)
     assert len(rogue.lost) == 1
-    assert rogue.lost[0].startswith("said what nobody understands")
+    assert rogue.lost[0].startswith("sent an invalid message")
 
 
 async def test_a_late_answer_cuts_the_wire() -> None:
@@ -141,14 +141,14 @@ async def test_a_caller_that_left_harms_nobody(rogue: Rogue) -> None:
 
 
 async def test_rows_that_no_process_can_be_handed(rogue: Rogue) -> None:
-    with pytest.raises(MalformedInput, match="cannot be handed"):
+    with pytest.raises(MalformedInput, match="cannot be sent"):
         await rogue.link.predict(Value(object()), None)
     assert rogue.link.load == 0
 
 
 async def test_a_question_that_is_too_large_is_its_senders_fault(rogue: Rogue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("penstock.model_process.protocol.messages.MAX_BODY", 100)
-    with pytest.raises(MalformedInput, match=r"cannot be handed .* more than one message may have"):
+    with pytest.raises(MalformedInput, match=r"cannot be sent .* exceed the limit of one message"):
         await rogue.link.predict(tensors(*range(100)), None)
     assert rogue.link.load == 0
 

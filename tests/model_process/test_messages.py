@@ -78,7 +78,7 @@ def test_what_is_no_frame_or_too_large(data: bytes) -> None:
 
 
 def test_nothing_too_large_is_sent() -> None:
-    with pytest.raises(Malformed, match="more than one message may have"):
+    with pytest.raises(Malformed, match="exceed the limit of one message"):
         encode(Kind.ANSWER, note=bytes(MAX_NOTE + 1))
 
 

@@ -112,6 +112,6 @@ def test_every_process_proves_the_package_that_was_opened(package: PackagedModel
     write_seal(package.path)
     with pytest.raises(ModelProcessLost):
         process_of(predictor, -1)
-    with pytest.raises(SealBroken, match="is another package now"):
+    with pytest.raises(SealBroken, match="is now another package"):
         process_of(predictor)
     loaded.close()

@@ -83,7 +83,7 @@ def test_a_pickled_estimator_can_become_data_only(tmp_path: Path, iris_estimator
     package = save_model(iris_estimator, tmp_path / "m", example=iris_frame.head(), serialization="cloudpickle")
     with pytest.raises(CodeNotTrusted, match=r"model\.pkl is a pickle") as caught:
         package.load()
-    assert "a scikit-learn pickle can become data-only with: penstock package convert" in hint_of(caught.value)
+    assert "To make a scikit-learn pickle data-only: penstock package convert" in hint_of(caught.value)
     assert "a scikit-learn pickle can become data-only by converting the package." in str(caught.value)
 
 

@@ -321,7 +321,7 @@ class TestHostileListings:
             fetch({"path": "a", "is_dir": True})
 
     def test_no_package(self, fetch: Any) -> None:
-        with pytest.raises(PackageNotFound, match="nothing there"):
+        with pytest.raises(PackageNotFound, match="the place is empty"):
             fetch()
         with pytest.raises(PackageNotFound, match="no MLmodel among them"):
             fetch({"path": "model.onnx", "is_dir": False, "file_size": 88})

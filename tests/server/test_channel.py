@@ -69,7 +69,7 @@ def test_what_is_no_message_is_refused(body: bytes) -> None:
 
 
 def test_a_message_of_another_vocabulary_is_not_sent() -> None:
-    with pytest.raises(ValueError, match="no such message: Scrape"):
+    with pytest.raises(ValueError, match="unknown message: Scrape"):
         Vocabulary([WorkerStarted]).encode(Scrape(1))
 
 

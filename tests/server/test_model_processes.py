@@ -125,7 +125,7 @@ def test_a_crash_is_a_503_and_the_next_request_is_answered(serve: Callable[..., 
     assert 'penstock_requests_total{model="faulty",outcome="internal",protocol="invocations"' in metrics
     assert "penstock_model_process_memory_bytes" in metrics
     events = [json.loads(line) for line in served.end().splitlines()]
-    assert any("its process ended with code 3; another one starts at once" in event["message"] for event in events)
+    assert any("the model process ended with code 3; restarting it at once" in event["message"] for event in events)
 
 
 def test_each_worker_has_processes_of_its_own(serve: Callable[..., Served], package: Path) -> None:

@@ -151,12 +151,12 @@ class TestRefusals:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
             said = self.refused(launch, identity_onnx_package, code=2, port=port)
-        assert f"127.0.0.1:{port} cannot be listened on: Address already in use." in said
+        assert f"127.0.0.1:{port} is not available: Address already in use." in said
         assert "--port" in said
 
     def test_an_unknown_host(self, launch: Launch, identity_onnx_package: Path) -> None:
         said = self.refused(launch, identity_onnx_package, "--host", "300.1.1.1", code=2)
-        assert "no address to listen on" in said
+        assert "not an address to listen on" in said
 
     def test_no_model(self, launch: Launch) -> None:
         server = launch()
@@ -215,7 +215,7 @@ class TestRefusals:
 
     def test_two_models_of_one_name(self, launch: Launch, identity_onnx_package: Path) -> None:
         said = self.refused(launch, f"m={identity_onnx_package}", f"m={identity_onnx_package}", code=2)
-        assert "Two models would be served as 'm'" in said
+        assert "Two models would have the served name 'm'" in said
 
     def test_a_traceback_comes_with_debug_alone(self, identity_onnx_package: Path) -> None:
         import subprocess

@@ -101,7 +101,7 @@ async def test_postgresql_is_restarted_under_load(
     finally:
         await asyncio.to_thread(postgres.start)
     said = await asyncio.to_thread(command, "add", "moving", tmp_path / "adds-2", "--alias", "production")
-    assert said == "Registered version 2 of moving.\nmoving@production names it now.\n"
+    assert said == "Registered version 2 of moving.\nmoving@production now names this version.\n"
     await load.until_answered_by("2", seconds=40)
     await load.stop()
     assert load.answered > 20  # every one of them right: the clients look
@@ -133,7 +133,7 @@ async def test_the_registry_is_away_at_the_start(
         assert server.unread == []
         said = "the registry names no version; nothing is served yet"
         if model == "mov*":
-            said = "the registry does not list its models"
+            said = "the registry cannot be queried; still serving the loaded models"
         await until(lambda: said in server.stderr, seconds=30)
     finally:
         await asyncio.to_thread(postgres.start)

@@ -50,13 +50,13 @@ async def test_packages_in_a_bucket_that_are_damaged_deleted_and_mended(
         s3.pipe_file(graph(packages[1]), (packages[1].path / "model.onnx").read_bytes()[:-7])
         registry.promote("moving", "2", by="ann")
         said = "version 2 cannot be served; still serving version 1"
-        await until(lambda: f"{said}. {graph(packages[1])} is not as it was sealed" in server.stderr, seconds=30)
+        await until(lambda: f"{said}. {graph(packages[1])} does not match the seal" in server.stderr, seconds=30)
         open_store(f"{bucket}/models").put(packages[1], f"moving/{packages[1].digest}")
         await load.until_answered_by("2", seconds=40)  # tried again by itself
 
         s3.rm_file(graph(packages[2]))
         registry.promote("moving", "3", by="ann")
-        said = "version 3 cannot be served; still serving version 2. The package is gone: there is nothing at"
+        said = "version 3 cannot be served; still serving version 2. The package no longer exists at"
         await until(lambda: said in server.stderr, seconds=30)
         registry.remove_alias("moving", "production", by="ann")
         withdraw(registry, "moving")  # all of it, under the gateway's feet
@@ -109,7 +109,7 @@ async def test_a_registry_that_hangs_or_talks_nonsense_disturbs_nobody(
             assert plain.json() == zipped.json()
     assert "the registry names no version" not in server.stderr  # nobody has given up yet
     released.set()
-    await until(lambda: "answers with something that is not MLflow's (text/html)" in server.stderr, seconds=30)
+    await until(lambda: "does not answer like an MLflow server (text/html)" in server.stderr, seconds=30)
     replay.rules["registered-models/alias"] = lambda handler: handler.say(200, b'{"model_version": {"name": "fr')
     replay.rules["registered-models/get"] = lambda handler: handler.say(200, b"[1, 2")
     before = await errors_of(server)

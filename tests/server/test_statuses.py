@@ -12,11 +12,11 @@ from penstock.server.statuses import answer_of, retry_after_of
 
 
 def test_an_answer_has_the_status_and_the_body_of_its_error() -> None:
-    answer = answer_of(ModelNotServed("There is no model of that name here."))
+    answer = answer_of(ModelNotServed("This server has no model with that name."))
     assert (answer.status, answer.headers) == (404, ())
     assert json.loads(answer.content) == {
         "error_code": "RESOURCE_DOES_NOT_EXIST",
-        "message": "There is no model of that name here.",
+        "message": "This server has no model with that name.",
     }
 
 

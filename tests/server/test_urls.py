@@ -74,7 +74,7 @@ def test_a_url_is_served_also_while_its_store_is_away(
     away = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "PENSTOCK_CACHE": str(cache)}
     server = launch(f"ours={bucket}/m", **away).wait_ready()
     assert served(server) == ("ours", digest)
-    assert f"{bucket}/m cannot be asked; what was there on 20" in server.stderr
+    assert f"{bucket}/m cannot be reached; using the package cached on 20" in server.stderr
     assert "Traceback" not in server.stderr
 
 

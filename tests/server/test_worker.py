@@ -94,4 +94,4 @@ async def test_it_goes_when_the_supervisor_is_gone(world: World, caplog: pytest.
     await world.supervisor.close()
     await until(lambda: world.server.drained)
     assert world.server.drained == [0]
-    assert "The supervisor is gone." in caplog.text
+    assert "The supervisor has exited." in caplog.text

@@ -140,7 +140,7 @@ def test_promotions_are_followed_without_a_wrong_answer(server: Server, client: 
         assert traffic.wrong == []
         assert traffic.versions == ["1", "2", "1", "4"]
         assert gateway.log.count("cannot be reached") == 1
-        assert gateway.log.count("version 3 cannot be served; still serving version 2. It would break") == 1
+        assert gateway.log.count("version 3 cannot be served; still serving version 2. The version would break") == 1
         assert "Traceback" not in gateway.log
     finally:
         code = gateway.close()

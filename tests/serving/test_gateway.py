@@ -90,7 +90,7 @@ async def test_several_need_a_name_or_a_default(metrics: Metrics, servable: Any)
 
 def test_an_unknown_name_is_not_repeated(metrics: Metrics) -> None:
     gateway = Gateway(models(metrics, "a"), metrics)
-    with pytest.raises(ModelNotServed, match=r"no model of that name here \(served: a\)") as caught:
+    with pytest.raises(ModelNotServed, match=r"no model with that name \(served: a\)") as caught:
         gateway.find("<script>")
     assert "script" not in str(caught.value)
 

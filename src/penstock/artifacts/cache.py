@@ -90,7 +90,7 @@ class PackageCache:
                 break
             origin = _origin(entry) or entry.name
             if self._entries.remove(entry.name):
-                log.info("%s was removed from the cache: it was used least lately.", origin)
+                log.info("%s: removed from the cache as the least recently used package.", origin)
                 total -= sizes[entry]
         return total
 
@@ -113,10 +113,12 @@ class PackageCache:
                 self.trim(0)
 
     def _unusable(self, error: OSError) -> CacheUnusable:
-        name = "Name a directory that can be written in the setting cache."
+        name = "Set cache to a writable directory."
         return CacheUnusable(
             f"Downloaded packages cannot be kept in {self.root}: {error.strerror or error}.",
-            hint=f"Make room there; a smaller PENSTOCK_CACHE_SIZE keeps some. {name}" if error.errno in _FULL else name,
+            hint=f"Free some space; a smaller PENSTOCK_CACHE_SIZE keeps space free. {name}"
+            if error.errno in _FULL
+            else name,
         )
 
     def __repr__(self) -> str:
@@ -132,10 +134,10 @@ def _fill(
     try:
         package = PackagedModel.open(target)
     except PackageNotFound:
-        raise PackageNotFound(f"There is no package at {identity[-1]}: it holds no MLmodel file.") from None
+        raise PackageNotFound(f"There is no package at {identity[-1]}: the directory has no MLmodel file.") from None
     package.verify()
     if digest is not None and package.digest != digest:
-        raise SealBroken(f"What came is another package ({package.digest[:12]}) than was wanted ({digest[:12]}).")
+        raise SealBroken(f"The downloaded package ({package.digest[:12]}) is not the expected package ({digest[:12]}).")
     (directory / DIGEST).write_text(package.digest + "\n", encoding="ascii")
     (directory / ORIGIN).write_text(json.dumps(identity) + "\n", encoding="utf-8")
 

@@ -38,7 +38,7 @@ class CacheNote:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
-            log.warning("What was last said of %s, %s, cannot be read: %s", self, self.path, error)
+            log.warning("The saved answer about %s, %s, cannot be read: %s", self, self.path, error)
             return None
 
     def write(self, **content: object) -> bool:
@@ -49,7 +49,7 @@ class CacheNote:
             if not self._complained:
                 self._complained = True
                 log.warning(
-                    "What is said of %s cannot be kept in %s for a start without it: %s.",
+                    "The answer about %s cannot be saved in %s for a start without the registry: %s.",
                     self,
                     os.path.dirname(self.path),
                     error.strerror or error,

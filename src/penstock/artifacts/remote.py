@@ -40,7 +40,7 @@ class RemoteStore:
         self._files.remove(f"{url}/{SEAL}")
         for name, expected in package.hashes.items():
             if self._files.upload(package.path / name, f"{url}/{name}") != expected:
-                raise SealBroken(f"The package {package.path} changed while it was copied.")
+                raise SealBroken(f"The package {package.path} changed while Penstock copied the package.")
         self._files.write(listing(package.hashes), f"{url}/{SEAL}")
 
     def fetch(self, key: str, digest: str | None) -> CachedPackage:
@@ -83,12 +83,12 @@ def download_sealed(files: RemoteFiles, url: str, digest: str, target: Path) -> 
     or a file not what it lists."""
     seal = files.read(f"{url}/{SEAL}", SEAL_LIMIT)
     if hashlib.sha256(seal).hexdigest() != digest:
-        raise SealBroken(f"{url} is another package, or damaged: its {SEAL} is not that of {digest[:12]}.")
+        raise SealBroken(f"{url} is damaged or another package: its {SEAL} does not match the digest {digest[:12]}.")
     (target / SEAL).write_bytes(seal)
     for line in seal.decode("utf-8", "replace").splitlines():
         expected, _, name = line.partition("  ")
         if files.download(url, name, target) != expected:
             raise SealBroken(
-                f"{url}/{name} is not as it was sealed: it is damaged, cut short, or another file.",
-                hint="Delete it there and register the package again, which uploads it anew.",
+                f"{url}/{name} does not match the seal: the file is damaged, truncated or another file.",
+                hint="Delete the package there and register it again, which uploads it again.",
             )

@@ -39,7 +39,7 @@ class RemoteFiles:
         for piece in self._pieces(url):
             content += piece
             if len(content) > limit:
-                raise PackageInvalid(f"{url} is larger than such a file can be.")
+                raise PackageInvalid(f"{url} is larger than any such file may be.")
         return bytes(content)
 
     def files_below(self, url: str) -> dict[str, Listed]:
@@ -51,7 +51,7 @@ class RemoteFiles:
         """Copies the file of this name into a directory, below which it must lie, and returns its SHA-256."""
         parts = name.split("/")
         if {"", ".", ".."} & set(parts) or "\\" in name or "\x00" in name:
-            raise PackageInvalid(f"{url} holds a name that cannot be used: {name!r}.")
+            raise PackageInvalid(f"{url} has a file with an invalid name: {name!r}.")
         path = target.joinpath(*parts)
         path.parent.mkdir(parents=True, exist_ok=True)
         hashed = hashlib.sha256()
@@ -65,13 +65,13 @@ class RemoteFiles:
         """Copies a directory into an empty one."""
         files = self.files_below(url)
         if not files:
-            raise PackageNotFound(f"There is no package at {url}: nothing is there.")
+            raise PackageNotFound(f"There is no package at {url}: the place is empty or does not exist.")
         if len(files) > MAX_FILES:
-            raise PackageInvalid(f"What lies at {url} has too many files for a package.")
+            raise PackageInvalid(f"The directory {url} has too many files for a package.")
         for name, listed in files.items():
             self.download(url, name, target)
             if (came := (target / name).stat().st_size) < listed.size:
-                raise RegistryUnavailable(f"{url}/{name} was cut short: {came:,} of {listed.size:,} bytes came.")
+                raise RegistryUnavailable(f"{url}/{name} was truncated: {came:,} of {listed.size:,} bytes arrived.")
 
     def upload(self, source: Path, url: str) -> str:
         """Returns the SHA-256 of what was sent."""
@@ -116,4 +116,4 @@ def _present(url: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise PackageNotFound(f"The package is gone: there is nothing at {url}.") from None
+        raise PackageNotFound(f"The package no longer exists at {url}.") from None

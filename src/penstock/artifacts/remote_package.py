@@ -73,7 +73,7 @@ class RemotePackage:
             kept, seen_at = found
             package = self._cache.fetch(kept.identity, kept.name, partial(_refuse, error), digest=kept.digest)
             log.warning(
-                "%s cannot be asked; what was there on %s UTC is taken from the cache. %s",
+                "%s cannot be reached; using the package cached on %s UTC. %s",
                 self.url,
                 f"{seen_at:%Y-%m-%d %H:%M:%S}",
                 error,
@@ -87,7 +87,7 @@ class RemotePackage:
         except PackageNotFound:
             return self._look_by_listing()
         if not any(line.endswith(f"  {MANIFEST}".encode()) for line in seal.splitlines()):
-            raise PackageNotFound(f"There is no package at {self.url}: its {SEAL} lists no {MANIFEST} file.")
+            raise PackageNotFound(f"There is no package at {self.url}: its {SEAL} does not list an {MANIFEST} file.")
         digest = hashlib.sha256(seal).hexdigest()
         return (
             _Kept(identity_of(digest), digest[:12], digest),
@@ -101,13 +101,14 @@ class RemotePackage:
             files = {}
         if not files:
             raise PackageNotFound(
-                f"There is no package at {self.url}: nothing is there.", hint="Check the bucket's name and the path."
+                f"There is no package at {self.url}: the place is empty or does not exist.",
+                hint="Check the bucket's name and the path.",
             )
         if MANIFEST not in files:
             below = sorted(name.removesuffix(f"/{MANIFEST}") for name in files if name.endswith(f"/{MANIFEST}"))
             raise PackageNotFound(
-                f"There is no package at {self.url}: it holds no {MANIFEST} file.",
-                hint=f"There is one at {self.url}/{below[0]}" if below else "",
+                f"There is no package at {self.url}: the directory has no {MANIFEST} file.",
+                hint=f"There is a package at {self.url}/{below[0]}" if below else "",
             )
         marks = fingerprint(files)
         last = self.url.rpartition("/")[2]
@@ -117,7 +118,7 @@ class RemotePackage:
     def _copy(self, marks: str, target: Path) -> None:
         self._files.copy(self.url, target)
         if fingerprint(self._files.files_below(self.url)) != marks:
-            raise RegistryUnavailable(f"{self.url} changed while it was copied.", hint="Try again.")
+            raise RegistryUnavailable(f"{self.url} changed while Penstock copied the package.", hint="Try again.")
 
     def __repr__(self) -> str:
         return f"<RemotePackage at {self.url}>"

@@ -74,7 +74,7 @@ class LocalStore:
                     (directory / name).parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(package.path / name, directory / name)
                 if write_seal(directory) != package.digest:
-                    raise SealBroken(f"The package {package.path} changed while it was copied.")
+                    raise SealBroken(f"The package {package.path} changed while Penstock copied the package.")
         except PackageExists:
             if not _matches(target, package.digest):
                 raise
@@ -82,18 +82,21 @@ class LocalStore:
             cause = error if isinstance(error, OSError) else error.__cause__ or error.__context__
             if isinstance(cause, OSError) and cause.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
                 raise RegistryReadOnly(
-                    f"{self.root} is read-only.", hint="Register from where it is writable."
+                    f"{self.root} is read-only.",
+                    hint="Register the package from a machine where the directory is writable.",
                 ) from error
             raise
 
     def fetch(self, key: str, digest: str | None) -> CachedPackage:
         path = (self.root / key).absolute()
         if not path.exists():
-            raise PackageNotFound(f"The package is gone: there is nothing at {path}.")
+            raise PackageNotFound(f"The package no longer exists at {path}.")
         package = PackagedModel.open(path)
         package.verify()
         if digest is not None and package.digest != digest:
-            raise SealBroken(f"{path} is another package ({package.digest[:12]}) than was registered ({digest[:12]}).")
+            raise SealBroken(
+                f"{path} is not the registered package: its digest is {package.digest[:12]}, expected {digest[:12]}."
+            )
         return CachedPackage(path)
 
     def remove(self, key: str) -> None:

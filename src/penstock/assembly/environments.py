@@ -25,8 +25,9 @@ def builds_environments(manager: str | None) -> bool:
     """Whether models run with their own libraries. MLflow's virtualenv means just that. Raises ConfigError."""
     if manager == "conda":
         raise ConfigError(
-            "env_manager conda: environments are built by uv, and conda's packages are not installed.",
-            hint="uv installs what the package lists for pip.",
+            "env_manager conda is not supported as such: uv builds the environment, and conda packages are not "
+            "installed.",
+            hint="uv installs the package's pip requirements.",
         )
     return manager in ("uv", "virtualenv")
 

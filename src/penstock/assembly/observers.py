@@ -25,14 +25,15 @@ def why_untraced(settings: Settings, origin: str) -> str:
 
     fault, hint = "", ""
     if not endpoint.lower().startswith(("http://", "https://")):
-        fault, hint = f"{endpoint!r} is no http:// or https:// address", "Name a collector, as http://collector:4318."
+        fault = f"{endpoint!r} is not an http:// or https:// address"
+        hint = "Give a collector's address, for example http://collector:4318."
     elif not tracing_installed():
         fault, hint = "OpenTelemetry is not installed", "pip install 'penstock[tracing]'"
     if not fault:
         return ""
     if origin != _OTLP:
         raise ConfigError(f"Requests cannot be traced to {endpoint} ({origin}): {fault}.", hint=hint)
-    return f"{_OTLP} is set, but {fault}: nothing is traced. {hint}"
+    return f"{_OTLP} is set, but {fault}; tracing is off. {hint}"
 
 
 @contextmanager

@@ -46,14 +46,14 @@ def threads_of(settings: Settings) -> int:
 
 
 def isolation_of(settings: Settings) -> Isolation:
-    """Raises ConfigError for settings that exclude each other."""
+    """Raises ConfigError for settings that cannot be combined."""
     mode = settings.isolation
     interpreter: Callable[[PackagedModel], Interpreter] = own_interpreter
     if builds_environments(settings.env_manager):
         if mode == "none":
             raise ConfigError(
-                f"A model cannot run with env_manager {settings.env_manager} in the gateway's own process.",
-                hint="Leave isolation at auto, or set it to process.",
+                f"A model cannot run in the gateway's process with env_manager {settings.env_manager}.",
+                hint="Set isolation to auto or process.",
                 remedy=remedy("isolate"),
             )
         environments = environments_of(settings.cache, settings.wheels)

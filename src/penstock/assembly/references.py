@@ -18,12 +18,16 @@ def parse_models(settings: Settings) -> list[ModelReference]:
     names = [r.served_as for r in references]
     twice = sorted({n for n in names if names.count(n) > 1})
     if twice:
-        raise ConfigError(f"Two models would be served as {twice[0]!r}.", hint="Write NAME=MODEL for one of them.")
+        raise ConfigError(
+            f"Two models would have the served name {twice[0]!r}.", hint="Write NAME=MODEL for one of them."
+        )
     default = settings.default_model
     if default is not None and not any(
         fnmatchcase(default, r.name) if r.is_pattern else default == r.served_as for r in references
     ):
-        raise ConfigError(f"The default model {settings.default_model!r} is none of those served: {', '.join(names)}.")
+        raise ConfigError(
+            f"The default model {settings.default_model!r} is not one of the served models: {', '.join(names)}."
+        )
     return references
 
 

@@ -58,7 +58,7 @@ def check_rejects(rejects: str | None, output: JobOutput | None, sources: Sequen
     """Raises ConfigError where rejects would overwrite an input or the output."""
     taken = [source.path for source in sources] + ([output.path] if output and not output.directory else [])
     if rejects is not None and any(_same_place(rejects, path, directory=False) for path in taken):
-        raise ConfigError(f"The rejects file {rejects} is an input or the output.", hint="Give a file of its own.")
+        raise ConfigError(f"The rejects file {rejects} is an input or the output.", hint="Choose another file.")
 
 
 def _same_place(output: str, source: str, *, directory: bool) -> bool:
@@ -156,7 +156,7 @@ def _sources_of(inputs: PathLike | Sequence[PathLike], format_: str | None) -> t
     given = [inputs] if isinstance(inputs, (str, Path)) else inputs
     sources = find_sources([str(place) for place in given], format_)
     if not sources:
-        raise ConfigError("There is nothing to score.", hint="Give at least one input.")
+        raise ConfigError("There are no inputs to score.", hint="Give at least one input.")
     return sources
 
 

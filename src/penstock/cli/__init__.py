@@ -60,7 +60,7 @@ class _LazyGroup(click.Group):
 @click.option("--debug", is_flag=True, help="Show the whole traceback of an error.")
 @click.version_option(__version__, message="%(version)s")
 def penstock(debug: bool) -> None:
-    """Serve packaged models: MLflow's packages and protocol, batched, observable, swapped live.
+    """Serve MLflow models over MLflow's protocol, with batching, metrics and live version swaps.
 
     \b
     Start here:

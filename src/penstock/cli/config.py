@@ -24,8 +24,8 @@ def config() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @settings_options(leave_out=("models",))
 def show(models: tuple[str, ...], file: Path | None, as_json: bool, **flags: Any) -> None:
-    """Show every setting, its value and where that comes from: what penstock serve would run with, given the same
-    models and flags, the same variables and the same file. What [models.NAME] in the file says of one model comes last.
+    """Show every setting, its value and where the value comes from, as penstock serve would use them with the same
+    models, flags, variables and file. Settings of single models, from the tables [models.NAME], come last.
 
     \b
     Examples:

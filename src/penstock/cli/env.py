@@ -30,10 +30,10 @@ _DAYS = {"d": 1.0, "h": 1 / 24, "m": 1 / 1440, "w": 7.0}
 
 @click.group()
 def env() -> None:
-    """Environments for models: built ahead of time, listed, removed.
+    """Build, list and remove environments for models.
 
-    With --env-manager uv a model runs with the libraries that its package lists. Their environment is built when the
-    model is loaded for the first time, or before that with penstock env build.
+    With --env-manager uv a model runs with the libraries that its package lists. The environment is built when the
+    model is first loaded, or beforehand with penstock env build.
     """
 
 
@@ -42,10 +42,11 @@ def env() -> None:
 @config_option
 @settings_options(leave_out=_NOT_READ)
 def build(models: tuple[str, ...], file: Path | None, **flags: Any) -> None:
-    """Build the environments of models, so that serving and scoring find them. MODEL is as for penstock serve; without
-    one, those of the settings that have --env-manager uv.
+    """Build the environments of models, so that serving and scoring find them ready. MODEL is as for penstock
+    serve. Default: all models in the settings that have --env-manager uv.
 
-    What is there already is not built again, so this may run before every start: in an init container, for example.
+    Existing environments are not built again, so you may run this command before every start, for example in an init
+    container.
 
     \b
     Examples:
@@ -115,7 +116,7 @@ def _fetched(settings: Settings, reference: ModelReference, registry: Registry |
 @env.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def list_(as_json: bool) -> None:
-    """Show the environments that are kept, the last used one first.
+    """List the environments, most recently used first.
 
     \b
     Example:
@@ -157,7 +158,7 @@ def list_(as_json: bool) -> None:
     "--all", "everything", is_flag=True, help="Remove all environments that are not in use, and uv's downloads."
 )
 def prune(unused_for: str, everything: bool) -> None:
-    """Remove environments that are not used any more. One that a running process uses stays.
+    """Remove environments that are no longer used. Environments that a running process uses stay.
 
     \b
     Examples:

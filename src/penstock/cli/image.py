@@ -43,8 +43,8 @@ def image(
 ) -> None:
     """Write a build context for an image that serves MODEL: a Dockerfile, the package, and its requirements.
 
-    The image runs where Penstock's own does: Docker, Kubernetes, SageMaker and Vertex AI. MODEL is as for penstock
-    serve; its version is fixed once it is in the image.
+    The image runs wherever Penstock's own image does: Docker, Kubernetes, SageMaker and Vertex AI. MODEL is as for
+    penstock serve. The image holds one fixed version of the model.
 
     \b
     Examples:

@@ -204,7 +204,8 @@ def _table(title: str, rows: list[dict[str, Any]]) -> Any:
 def verify(
     model: str, registry: str | None, trust_code: bool, strict_env: bool, env_manager: str, wheels: str | None
 ) -> None:
-    """Check a package: its seal, that it loads, that it repeats its recorded answers. MODEL is as for penstock serve.
+    """Check a package: that it matches its seal, loads, and repeats its recorded answers. MODEL is as for penstock
+    serve.
 
     \b
     Examples:
@@ -225,8 +226,8 @@ def verify(
         loaded = load_directory(package.path, options, environment)
     loaded.close()
     proof = loaded.proof
-    sealed = f"all {len(loaded.package.hashes)} files match the seal" if loaded.package.sealed else "the package has "
-    "no seal"
+    files = len(loaded.package.hashes)
+    sealed = f"all {files} files match the seal" if loaded.package.sealed else "the package has no seal"
     click.echo(f"Seal:     {sealed} ({loaded.digest[:12]})")
     click.echo(f"Locked:   {_locked(loaded.package) or 'no'}")
     click.echo(f"Loads:    yes, in {time.perf_counter() - began:.2f} s")

@@ -40,8 +40,8 @@ class _PackageGroup(click.Group):
 def package() -> None:
     """Make packages that Penstock and MLflow both load.
 
-    A package is a directory: the MLmodel manifest, the model, examples, requirements and a seal. The example is what
-    callers will send; from it the signature is inferred and the expected answer recorded.
+    A package is a directory: the MLmodel manifest, the model, examples, requirements and a seal. The example shows what
+    callers will send: Penstock infers the signature from it and records the model's answer.
     """
 
 
@@ -52,21 +52,24 @@ def _common(command: F) -> F:
             type=click.Path(path_type=Path),
             required=True,
             metavar="FILE",
-            help="Rows as callers will send them: .csv, .parquet, or .json with a request body.",
+            help="Example rows, as callers will send them: .csv, .parquet, or .json with a request body.",
         ),
         click.option(
-            "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="DIR", help="The new package."
+            "-o",
+            "--output",
+            type=click.Path(path_type=Path),
+            required=True,
+            metavar="DIR",
+            help="The directory of the new package.",
         ),
         click.option(
             "--requirement",
             "requirements",
             multiple=True,
             metavar="SPEC",
-            help="A requirement to note besides those found. May be repeated.",
+            help="A requirement to record in addition to those found. May be repeated.",
         ),
-        click.option(
-            "--lock", is_flag=True, help="Pin all requirements with hashes, as penstock package lock does afterwards."
-        ),
+        click.option("--lock", is_flag=True, help="Pin all requirements with hashes, as penstock package lock does."),
     ):
         command = option(command)
     return command
@@ -80,7 +83,7 @@ def _common(command: F) -> F:
     default="predict",
     show_default=True,
     type=click.Choice(["predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba"]),
-    help="The method that answers.",
+    help="The estimator's method that predicts.",
 )
 @click.option(
     "--format",
@@ -88,7 +91,7 @@ def _common(command: F) -> F:
     default="auto",
     show_default=True,
     type=click.Choice(["auto", "skops", "cloudpickle"]),
-    help="auto: skops (data only) where every type is known to be safe, else cloudpickle.",
+    help="auto: skops (data only) if every type is known to be safe, otherwise cloudpickle.",
 )
 def sklearn(
     model: Path,
@@ -101,7 +104,7 @@ def sklearn(
 ) -> None:
     """Package a fitted scikit-learn estimator from a .joblib, .pkl or .skops file.
 
-    Reading a .joblib or .pkl file runs the code inside: do it with your own files.
+    Reading a .joblib or .pkl file runs the code inside. Only package files that you trust.
 
     \b
     Example:
@@ -117,7 +120,7 @@ def sklearn(
 @click.argument("model", type=click.Path(path_type=Path))
 @_common
 def onnx(model: Path, example: Path, output: Path, requirements: tuple[str, ...], lock: bool) -> None:
-    """Package an ONNX file, with the weight files beside it that it names.
+    """Package an ONNX file, together with the weight files that the ONNX file refers to.
 
     \b
     Example:
@@ -133,7 +136,7 @@ def onnx(model: Path, example: Path, output: Path, requirements: tuple[str, ...]
 @package.command()
 @click.argument("source", type=click.Path(path_type=Path))
 @_common
-@click.option("--entry", metavar="NAME", help="The function or class in it. Default: predict, else Model.")
+@click.option("--entry", metavar="NAME", help="The function or class in the file. Default: predict, or else Model.")
 @click.option(
     "--artifact",
     "artifacts",
@@ -151,7 +154,7 @@ def onnx(model: Path, example: Path, output: Path, requirements: tuple[str, ...]
 @click.option(
     "--batchable",
     is_flag=True,
-    help="Each row's answer depends on that row alone, so requests may be predicted together.",
+    help="Each row's answer depends on that row alone, so Penstock may batch requests.",
 )
 def python(
     source: Path,
@@ -194,11 +197,18 @@ def _flavor_command(name: str) -> click.Command:
 
 @package.command()
 @click.argument("source", metavar="PACKAGE", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="DIR", help="The new package.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="The directory of the new package.",
+)
 def convert(source: Path, output: Path) -> None:
     """Make a pickled scikit-learn package data-only: the same model as skops.
 
-    Runs the pickle once. Refused where the answers to the package's example would differ.
+    The conversion runs the pickle once. It fails if the answers to the package's example would differ.
 
     \b
     Example:
@@ -212,18 +222,25 @@ def convert(source: Path, output: Path) -> None:
 
 @package.command()
 @click.argument("source", metavar="PACKAGE", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="DIR", help="The new package.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="The directory of the new package.",
+)
 @wheels_option
 @click.option(
     "--trust-code/--no-trust-code",
     envvar="PENSTOCK_TRUST_CODE",
-    help="Allow distributions without wheels, whose code runs to tell what they need.",
+    help="Allow distributions without wheels. Their code runs to find out what they need.",
 )
 def lock(source: Path, output: Path, wheels: str | None, trust_code: bool) -> None:
     """Pin what a package needs: every distribution, with its version and the hashes of its files.
 
-    The lock is for all platforms, and Python versions from the package's own on. Without one, versions that the package
-    does not pin are chosen when its environment is built first.
+    The lock is valid for all platforms, and for the package's Python version and later ones. Without a lock, versions
+    that the package does not pin are chosen when the environment is first built.
 
     
     Example:
@@ -271,7 +288,7 @@ def _report(packaged: PackagedModel, more: str = "") -> None:
     if more:
         click.echo(more)
     if reasons:
-        click.echo(f"It carries code: {'; '.join(map(str, reasons))}. Serving it needs --trust-code.")
+        click.echo(f"The package carries code: {'; '.join(map(str, reasons))}. Serving the package needs --trust-code.")
     else:
-        click.echo("It is data only: loading it runs none of its code.")
+        click.echo("The package is data-only: loading the package runs no code from it.")
     click.echo(f"Next: penstock serve {packaged.path}{' --trust-code' if reasons else ''}")

@@ -11,14 +11,14 @@ import click
 
 
 @click.command()
-@click.option("--ready", is_flag=True, help="Ask whether every model is loaded, not only whether it lives.")
-@click.option("--port", type=int, help="The port that it listens on.  [PENSTOCK_PORT]")
+@click.option("--ready", is_flag=True, help="Check that every model is loaded, not only that the server is alive.")
+@click.option("--port", type=int, help="The server's port.  [PENSTOCK_PORT]")
 @click.option("--config", "file", type=click.Path(path_type=Path), help="The settings file. Default: ./penstock.toml")
 @click.option("--wait", "seconds", type=float, default=3.0, show_default=True, help="How long to wait, in seconds.")
 def ping(ready: bool, port: int | None, file: Path | None, seconds: float) -> None:
-    """Ask the server of this machine (or container) whether it lives; exit code 0 if so, else 1.
+    """Check that the server on this machine (or in this container) is alive. Exit code 0 if it is, 1 if not.
 
-    It finds the port where penstock serve finds it: in the variables and in penstock.toml.
+    The port comes from the same variables and penstock.toml as for penstock serve.
 
     \b
     Examples:

@@ -9,40 +9,43 @@ from penstock.errors import PenstockError
 
 WORDS = {
     "add_model": "Add it with: penstock registry add {model} PACKAGE",
-    "add_wheel": "Put {what} into {directory}, or leave --wheels out.",
-    "allow_breaking": "If that is meant, repeat with --allow-breaking.",
+    "add_wheel": "Put {what} into {directory}, or omit --wheels.",
+    "allow_breaking": "If the change is intended, repeat the command with --allow-breaking.",
     "allow_builds": (
-        "Only wheels are installed, unless --trust-code allows distributions to be built, which runs their code."
+        "Only wheels are installed. --trust-code also allows building distributions from source, which runs their code."
     ),
-    "allow_other_versions": "Install that version, or leave --strict-env out.",
-    "bad_rows": "With --on-error skip or null such a row does not end the job; --rejects keeps them.",
-    "compare_libraries": "Its libraries may be of other versions here; penstock inspect compares them.",
-    "create_registry": "The first model creates it: penstock registry add NAME PACKAGE",
-    "isolate": "Leave --isolation none out.",
-    "list_models": "See which there are: penstock registry list",
+    "allow_other_versions": "Install that version, or omit --strict-env.",
+    "bad_rows": "With --on-error skip or null a bad row does not stop the job; --rejects records such rows.",
+    "compare_libraries": "The installed libraries may have other versions than the package; penstock inspect "
+    "compares them.",
+    "create_registry": "Registering the first model creates the registry: penstock registry add NAME PACKAGE",
+    "isolate": "Omit --isolation none.",
+    "list_models": "List the models with: penstock registry list",
     "list_settings": "penstock config show lists every setting.",
-    "local_environment": "Package the model anew, or try it as it is with --env-manager local.",
-    "make_room": "Make room, for example with: penstock env prune",
+    "local_environment": "Package the model again, or try it with --env-manager local.",
+    "make_room": "Free some space, for example with: penstock env prune",
     "migrate": "Run: penstock registry migrate",
     "package": "Package a model with: penstock package --help",
-    "pickle": "Package it as a pickle with --format cloudpickle; serving it then needs --trust-code.",
-    "promote": "Set it with: penstock registry promote {model} VERSION --alias {alias}",
+    "pickle": "Package the model as a pickle with --format cloudpickle; serving it then needs --trust-code.",
+    "promote": "Set the alias with: penstock registry promote {model} VERSION --alias {alias}",
     "reach_index": (
-        "Is the package index reachable? UV_DEFAULT_INDEX names another one, --wheels DIR a directory to use instead."
+        "Is the package index reachable? Set UV_DEFAULT_INDEX to use another index, or --wheels DIR to use a directory."
     ),
-    "remove_alias": "Point the alias elsewhere with promote, or: penstock registry remove-alias {model} {alias}",
+    "remove_alias": "Move the alias with penstock registry promote, or remove it: penstock registry remove-alias "
+    "{model} {alias}",
     "requirement": (
-        "A requirement is a name and versions. Put a wheel of anything else on an index of yours, or into --wheels DIR."
+        "A requirement must be a name with versions. Put wheels of other distributions on your own index, or into "
+        "--wheels DIR."
     ),
-    "resume_job": "Continue it with --resume, or give another directory.",
-    "resume_shards": "Run each again with --resume.",
-    "run_shards": "Each is run with --shard i/N -o and this directory.",
-    "show_history": "See who did, and try again: penstock registry history {model}",
-    "show_model": "See which there are with: penstock registry show {model}",
-    "trust_code": "If you trust whoever made it, repeat with --trust-code (PENSTOCK_TRUST_CODE=1)",
+    "resume_job": "Continue the job with --resume, or choose another directory.",
+    "resume_shards": "Run each shard again with --resume.",
+    "run_shards": "Run each shard with --shard i/N and -o with this directory.",
+    "show_history": "See who moved the alias, and try again: penstock registry history {model}",
+    "show_model": "List the versions with: penstock registry show {model}",
+    "trust_code": "If you trust its author, repeat the command with --trust-code (PENSTOCK_TRUST_CODE=1)",
     "trust_code_or_convert": (
-        "If you trust whoever made it, repeat with --trust-code (PENSTOCK_TRUST_CODE=1); {what} can become "
-        "data-only with: penstock package convert"
+        "If you trust its author, repeat the command with --trust-code (PENSTOCK_TRUST_CODE=1). To make {what} "
+        "data-only: penstock package convert"
     ),
 }
 

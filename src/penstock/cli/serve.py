@@ -32,12 +32,18 @@ log = logging.getLogger("penstock.cli")
     "model_uri",
     multiple=True,
     metavar="MODEL",
-    help="A model, as mlflow models serve takes it, or a pattern of names; may be repeated.",
+    help="A model, as mlflow models serve takes it, or a name pattern. May be repeated.",
 )
 @config_option
-@click.option("--no-conda", is_flag=True, help="The same as --env-manager local, as in MLflow.")
-@click.option("--install-mlflow", is_flag=True, help="Accepted for MLflow's sake: Penstock needs no MLflow.")
-@click.option("--enable-mlserver", is_flag=True, help="Refused: Penstock is the server, and MLServer is not used.")
+@click.option("--no-conda", is_flag=True, help="Same as --env-manager local, as in MLflow.")
+@click.option(
+    "--install-mlflow",
+    is_flag=True,
+    help="Accepted for compatibility; has no effect, since Penstock does not need MLflow.",
+)
+@click.option(
+    "--enable-mlserver", is_flag=True, help="Not supported: Penstock is the server and does not use MLServer."
+)
 @settings_options(leave_out=("models",))
 def serve(
     models: tuple[str, ...],
@@ -51,18 +57,19 @@ def serve(
     """Serve one or more models over HTTP, until SIGTERM or Ctrl-C.
 
     MODEL is a package's directory, the URL of one in an object store (s3://…, gs://…), or a name in the registry: NAME
-    (its production version), models:/NAME@alias, models:/NAME/3, models:/NAME/latest. An alias is followed: promote
-    another version, and it answers within seconds. The rest stays as it is until a restart.
-    'team-*' serves every model whose name matches and that has the alias, also those that come later; [models."team-*"]
-    in the file are their settings. Write quotes around it, or the shell takes it for files.
+    (its production version), models:/NAME@alias, models:/NAME/3, models:/NAME/latest. The server follows an alias:
+    promote another version, and the server switches to it within seconds. Any other MODEL stays fixed until a restart.
+    A pattern such as 'team-*' serves every model with a matching name and the alias, including models registered later.
+    Their settings are in the table [models."team-*"] of the settings file. Quote the pattern, or the shell expands it.
 
-    Where the registry is an MLflow server, models:/NAME/Production, models:/m-ID, runs:/RUN/PATH and
+    If the registry is an MLflow server, models:/NAME/Production, models:/m-ID, runs:/RUN/PATH and
     mlflow-artifacts:/PATH work too. Write NAME=MODEL to serve a model under another name.
 
-    Several models with settings of their own are written into a file, a table [models.NAME] for each. What it says of
-    one model there wins over flags and variables, which are about all; penstock config show tells what holds.
+    To give single models their own settings, write a table [models.NAME] for each into the settings file. These
+    settings override flags and variables, which apply to all models. penstock config show prints the settings in
+    effect.
 
-    The flags of mlflow models serve mean the same here. The port does not: it is 8080 unless -p says otherwise.
+    The flags of mlflow models serve have the same meaning here, but the default port is 8080.
 
     \b
     Examples:
@@ -136,13 +143,13 @@ def _check_mlflow_flags(values: dict[str, Any], no_conda: bool, install_mlflow: 
     """What MLflow's flags without a setting of their own mean here. Raises ConfigError."""
     if enable_mlserver:
         raise ConfigError(
-            "--enable-mlserver means nothing here: Penstock is the server.",
-            hint="Leave it out. Batching, metrics and several workers are Penstock's own.",
+            "--enable-mlserver is not supported: Penstock is the server.",
+            hint="Omit the flag. Penstock has its own batching, metrics and workers.",
         )
     if no_conda and values.setdefault("env_manager", "local") != "local":
-        raise click.UsageError(f"--no-conda and --env-manager {values['env_manager']} exclude each other.")
+        raise click.UsageError(f"--no-conda and --env-manager {values['env_manager']} cannot be combined.")
     if install_mlflow:
-        click.echo("--install-mlflow does nothing: Penstock needs no MLflow.", err=True)
+        click.echo("--install-mlflow has no effect: Penstock does not need MLflow.", err=True)
 
 
 def platform_models(environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -83,7 +83,7 @@ class Environments:
         name = package.path.name
         wanted = read_wanted(package, trust_code=trust_code, flavor=flavor)
         for reason in wanted.left_out:
-            log.info("%s: left out of its environment: %s.", name, reason)
+            log.info("%s: not installed in its environment: %s.", name, reason)
         interpreter = self._interpreter(wanted, name, strict=strict_env)
         lock = complete_lock(wanted) or self._resolved(wanted, interpreter, name)
         digest = _digest(lock, interpreter)
@@ -127,15 +127,16 @@ class Environments:
         """Raises DependencyMissing, EnvironmentUnbuildable where its directory cannot be made, or no wheels are."""
         if self._wheels is not None and not self._wheels.is_dir():
             raise EnvironmentUnbuildable(
-                f"There is no directory {self._wheels} to take wheels from.", hint="The setting wheels names it."
+                f"The directory of wheels {self._wheels} does not exist.",
+                hint="The setting wheels names this directory.",
             )
         program = self._program()
         try:
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise EnvironmentUnbuildable(
-                f"Environments cannot be kept in {self.root}: {error.strerror}.",
-                hint="Name a directory that can be written with PENSTOCK_CACHE.",
+                f"Environments cannot be stored in {self.root}: {error.strerror}.",
+                hint="Set PENSTOCK_CACHE to a writable directory.",
             ) from None
         return Uv(program, self.root, self._wheels)
 
@@ -144,10 +145,12 @@ class Environments:
         found = choose(wanted.python, here, lambda: installed_interpreters(self.uv()))
         if found is not None:
             return found
-        problem = f"{name} was made with Python {wanted.python}, which is not at hand"
+        problem = f"{name} was made with Python {wanted.python}, which is not installed"
         if strict:
-            raise EnvironmentUnbuildable(f"{problem}.", hint="Install it.", remedy=remedy("allow_other_versions"))
-        log.warning("%s. It runs on Python %s.", problem, here.version)
+            raise EnvironmentUnbuildable(
+                f"{problem}.", hint="Install that Python version.", remedy=remedy("allow_other_versions")
+            )
+        log.warning("%s. The model runs on Python %s instead.", problem, here.version)
         return here
 
     def _resolved(self, wanted: Wanted, interpreter: Interpreter, name: str) -> Lock:
@@ -229,7 +232,7 @@ class Environments:
         """Before one is added."""
         too_many = {entry.digest for entry in self._store.entries()[max(0, self._kept - 1) :]}
         for entry in self._store.prune(lambda entry: entry.digest not in too_many) if too_many else ():
-            log.info("Removed the environment of %s, unused for longest.", entry.facts.get("for"))
+            log.info("Removed the environment of %s, the least recently used.", entry.facts.get("for"))
 
     def __repr__(self) -> str:
         return f"<Environments {self.root}>"

@@ -34,14 +34,16 @@ def check_new_enough(minor: Sequence[int]) -> None:
     if tuple(minor) < OLDEST:
         raise EnvironmentUnbuildable(
             f"The package was made with Python {_dotted(minor)}; models run on {_dotted(OLDEST)} or newer.",
-            hint="Package the model anew, or try it as it is with the libraries here.",
+            hint="Package the model again, or try it with the libraries installed here.",
             remedy=remedy("local_environment"),
         )
 
 
 def installed_interpreters(uv: Uv) -> list[Interpreter]:
     """What uv finds on this machine, on PATH and of its own. Raises EnvironmentUnbuildable."""
-    listed = uv.run(["python", "list", "--only-installed", "--output-format", "json"], "Pythons cannot be listed")
+    listed = uv.run(
+        ["python", "list", "--only-installed", "--output-format", "json"], "The installed Pythons cannot be listed"
+    )
     found = json.loads(listed or "[]")
     return [
         Interpreter(Path(entry["path"]), entry["version"])

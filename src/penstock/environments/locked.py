@@ -19,7 +19,7 @@ LOCK = "requirements.lock"
 _PIN = re.compile(r"([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)==([A-Za-z0-9.+!_-]+)\s*(?:;([\w\s.'\"<>=!~()+,*-]*))?")
 _HASH = re.compile(r"sha256:[0-9a-f]{64}")
 _LONGEST = 500
-_HEAD = "# Written by penstock package lock. Other versions: change requirements.txt, and lock again.\n"
+_HEAD = "# Written by penstock package lock. To change versions, edit requirements.txt and lock again.\n"
 _FOR_PYTHON = re.compile(r"# Python: (\d+\.\d+)\b")
 _ASKED = re.compile(r"# Asked: ([0-9a-f]{64})\b")
 
@@ -102,5 +102,5 @@ def _pin(text: str) -> Pin:
     head, *hashes = " ".join(text.split()).split(" --hash=")
     found = _PIN.fullmatch(head) if len(head) <= _LONGEST else None
     if found is None or not all(map(_HASH.fullmatch, hashes)):
-        raise PackageInvalid(f"The lock of requirements holds a line that is no pin: {shortened(text)}.")
+        raise PackageInvalid(f"The requirements lock has an invalid line: {shortened(text)}.")
     return Pin(found[1], found[2], (found[3] or "").strip(), tuple(hashes))

@@ -111,7 +111,7 @@ def read_wanted(package: PackagedModel, *, trust_code: bool, flavor: str | None 
     left_out = list(reader.left_out)
     for line in lines:
         if not mlflow and line.name in _MLFLOW:
-            left_out.append(f"{line.name} is not used: Penstock stands in for it")
+            left_out.append(f"{line.name} is not installed: Penstock replaces it")
         elif reason := _unwanted(line.name, chosen.name, package, trust_code=trust_code):
             left_out.append(f"{line.name} {reason}")
         else:
@@ -137,14 +137,14 @@ def read_wanted(package: PackagedModel, *, trust_code: bool, flavor: str | None 
 def _unwanted(name: str, flavor: str, package: PackagedModel, *, trust_code: bool) -> str:
     """Why a listed distribution is left out; empty where it is wanted."""
     if name in _TOOLS:
-        return "is for building alone"
+        return "is only needed for building"
     native = flavor != PYTHON_FUNCTION and not any(
         settings.get("code") for settings in package.manifest.flavors.values()
     )
     if name in _MLFLOW and native:
-        return "is not used: Penstock loads this kind of model itself"
+        return "is not installed: Penstock loads this kind of model itself"
     if not trust_code and name not in REVIEWED:
-        return "would run code that nobody reviewed: that needs trust_code"
+        return "would run unreviewed code, which needs trust_code"
     return ""
 
 
@@ -188,7 +188,9 @@ class _Reader:
     def _file(self, name: str, *, constraints: bool = False) -> Iterator[_Line]:
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or not (self._directory / name).is_file():
-            raise PackageInvalid(f"The package's requirements name a file that it does not hold: {shortened(name)}.")
+            raise PackageInvalid(
+                f"The package's requirements refer to a file that is not in the package: {shortened(name)}."
+            )
         if name in self._read:
             return
         self._read.add(name)
@@ -198,7 +200,7 @@ class _Reader:
         path = self._directory / name
         try:
             if path.stat().st_size > _SIZE_LIMIT:
-                raise PackageInvalid(f"The package's {name} is larger than any list of requirements.")
+                raise PackageInvalid(f"The package's {name} is too large for a requirements file.")
             return path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise PackageInvalid(f"The package's {name} cannot be read: {error}.") from None
@@ -220,18 +222,20 @@ class _Reader:
         elif option in ("-c", "--constraint"):
             yield from self._file(str(folder / value), constraints=True)
         elif option in _SOURCES:
-            self.left_out.append(f"{option} in {file}: where distributions come from is this machine's to say")
+            self.left_out.append(
+                f"{option} in {file}: ignored, since this machine decides where distributions come from"
+            )
         else:
             raise PackageInvalid(
-                f"The package's {file} asks in line {number} for what is not followed: {shortened(text)}.",
+                f"The package's {file} has an unsupported entry in line {number}: {shortened(text)}.",
                 hint=_HINT,
                 remedy=remedy("requirement"),
             )
 
 
 _HINT = (
-    "A requirement is a name and versions. Put a wheel of anything else on an index of yours, or into the directory "
-    "that the setting wheels names."
+    "A requirement must be a name with versions. Put wheels of other distributions on your own index, or into the "
+    "directory in the setting wheels."
 )
 
 
@@ -258,7 +262,7 @@ def _requirement(text: str, file: str, number: int) -> _Line:
     found = _LINE.fullmatch(head) if len(head) <= _LONGEST else None
     if found is None or not all(map(_HASH.fullmatch, hashes)):
         raise PackageInvalid(
-            f"The package's {file} holds in line {number} what is no name with versions: {shortened(text)}.",
+            f"The package's {file} has an invalid requirement in line {number}: {shortened(text)}.",
             hint=_HINT,
             remedy=remedy("requirement"),
         )
@@ -297,7 +301,7 @@ def read_lock(directory: Path) -> Lock | None:
         return None
     try:
         if path.stat().st_size > 8 * _SIZE_LIMIT:
-            raise PackageInvalid(f"The package's {LOCK} is larger than any list of requirements.")
+            raise PackageInvalid(f"The package's {LOCK} is too large for a requirements file.")
         return parse_lock(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise PackageInvalid(f"The package's {LOCK} cannot be read: {error}.") from None

@@ -110,8 +110,8 @@ class EnvironmentStore:
 
     def _unwritable(self, error: OSError) -> EnvironmentUnbuildable:
         return EnvironmentUnbuildable(
-            f"Environments cannot be kept in {self.root}: {error.strerror or error}.",
-            hint="Make room there, or name another directory with PENSTOCK_CACHE.",
+            f"Environments cannot be stored in {self.root}: {error.strerror or error}.",
+            hint="Free some space, or set PENSTOCK_CACHE to another directory.",
         )
 
     def __repr__(self) -> str:

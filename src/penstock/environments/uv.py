@@ -35,7 +35,7 @@ def find_uv(environ: Mapping[str, str] = os.environ) -> Path:
     if found := shutil.which("uv", path=environ.get("PATH")):
         return Path(found)
     raise DependencyMissing(
-        "Environments for models are built by uv, which is not installed.",
+        "Building environments for models needs uv, which is not installed.",
         hint="Install it with: pip install 'penstock[environments]'",
     )
 
@@ -85,7 +85,7 @@ class Uv:
             except BaseException as error:
                 process.kill()
                 if isinstance(error, subprocess.TimeoutExpired):
-                    raise EnvironmentUnbuildable(f"{failed}: uv was not done in {self.timeout:.0f} s.") from None
+                    raise EnvironmentUnbuildable(f"{failed}: uv did not finish within {self.timeout:.0f} s.") from None
                 raise
         if process.returncode:
             raise self._unbuildable(failed, errors, process.returncode)
@@ -100,7 +100,7 @@ class Uv:
 
     def _unbuildable(self, failed: str, errors: str, code: int) -> EnvironmentUnbuildable:
         if code < 0:
-            return EnvironmentUnbuildable(f"{failed}: uv was ended by signal {-code}.")
+            return EnvironmentUnbuildable(f"{failed}: uv was killed by signal {-code}.")
         reason = summary(errors)
         for pattern, hint, helps in _HINTS:
             if re.search(pattern, reason):
@@ -110,7 +110,7 @@ class Uv:
         what = _missing(reason)
         return EnvironmentUnbuildable(
             f"{failed}: {reason}.",
-            hint=f"Put {what} into {self.wheels}, or leave the setting wheels empty.",
+            hint=f"Put {what} into {self.wheels}, or clear the setting wheels.",
             remedy=remedy("add_wheel", what=what, directory=str(self.wheels)),
         )
 
@@ -119,27 +119,32 @@ def _missing(reason: str) -> str:
     """The wheel that uv did not find, as far as it says which."""
     found = re.search(r"no version of ([^\s,]+)|Because ([^\s,]+) was not found|only ([^\s,]+) is available", reason)
     name = next(filter(None, found.groups()), "") if found else ""
-    return f"a wheel for {name}" if name else "what is missing"
+    return f"a wheel for {name}" if name else "the missing wheels"
 
 
 # What uv says -> what to do, and the remedy, where the command line says it better.
 _HINTS = (
-    (r"\bnumpy>=2", "Penstock's own code in the model's process needs NumPy 2: package the model anew with it.", None),
+    (r"\bnumpy>=2", "Penstock's code in the model process needs NumPy 2. Package the model again with NumPy 2.", None),
     (
         r"No space left|os error (28|27|122)\b|[Qq]uota",
-        "Make room; environments that nothing uses can go.",
+        "Free some space, for example by removing unused environments.",
         remedy("make_room"),
     ),
-    (r"ermission denied|Read-only file system", "Name a directory that can be written with PENSTOCK_CACHE.", None),
-    (r"Hash mismatch", "The files are not those that the package was locked with. Do not use them unseen.", None),
+    (r"ermission denied|Read-only file system", "Set PENSTOCK_CACHE to a writable directory.", None),
+    (
+        r"Hash mismatch",
+        "The files differ from those that the package was locked with. Check the files before you use them.",
+        None,
+    ),
     (
         r"no (usable )?wheels|building from source is disabled|no-build|source distribution",
-        "Only wheels are installed, unless trust_code allows distributions to be built, which runs their code.",
+        "Only wheels are installed. trust_code also allows building distributions from source, which runs their code.",
         remedy("allow_builds"),
     ),
     (
         r"Failed to (fetch|download|extract)|error sending request|dns error|timed out|connection|Connect|Network",
-        "Is the package index reachable? UV_DEFAULT_INDEX names another one, the setting wheels a directory.",
+        "Is the package index reachable? Set UV_DEFAULT_INDEX to use another index, or the setting wheels to use a "
+        "directory.",
         remedy("reach_index"),
     ),
 )
@@ -151,7 +156,7 @@ def summary(errors: str) -> str:
     text = "\n".join(lines).strip()
     head, *causes = re.split(r"\n\s*(?:cause|Caused by):\s*", text.removeprefix("error:").strip())
     if not causes:
-        return clipped(head, 500) or "uv says nothing"
+        return clipped(head, 500) or "uv gave no reason"
     if "No solution found" in head:
         return clipped(causes[0], 500)
     return clipped(f"{head}: {causes[-1]}", 500)

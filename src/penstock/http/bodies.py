@@ -107,5 +107,5 @@ async def _discard(receive: Receive, expected: int, limit: int) -> None:
 def too_large(limit: int) -> InputTooLarge:
     """The refusal of a body of more than `limit` bytes."""
     return InputTooLarge(
-        f"The body is larger than the {limit:,} bytes that are accepted.", hint="Send fewer rows at a time."
+        f"The body is larger than the limit of {limit:,} bytes.", hint="Send fewer rows in one request."
     )

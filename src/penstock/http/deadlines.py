@@ -36,7 +36,7 @@ def timeout_of(head: Head, longest: float) -> float:
 
 def too_late() -> DeadlineExceeded:
     """The answer for a caller whose deadline has passed."""
-    return DeadlineExceeded("The answer was not ready in time.", hint="Send fewer rows, or wait longer.")
+    return DeadlineExceeded("The request's deadline has passed.", hint="Send fewer rows, or allow more time.")
 
 
 class Expiring(Protocol):
@@ -129,7 +129,7 @@ class RequestDeadline:
 
     def _give_up(self) -> None:
         if self.reading:
-            self.fate = InputTooSlow("The body was not there in time.")
+            self.fate = InputTooSlow("The request's body did not arrive before the deadline.")
         else:
             self.fate = too_late()
         waiting = self._future or self._task

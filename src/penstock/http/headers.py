@@ -43,7 +43,7 @@ def declared_length(head: Head) -> int:
 
 def media_type(head: Head, readable: Iterable[str]) -> str:
     """The body's type, JSON where none is given. Raises UnsupportedMedia for a type that is not `readable`, and for
-    parameters and charsets that are not read."""
+    parameters and charsets that are not supported."""
     given = header(head, b"content-type")
     if not given or given == b"application/json":
         return JSON
@@ -51,14 +51,14 @@ def media_type(head: Head, readable: Iterable[str]) -> str:
     kind = kind.strip().lower()
     if kind not in readable:
         raise UnsupportedMedia(
-            f"Bodies of type {shown(kind.encode())} are not read.", hint=f"Send {', '.join(readable)}."
+            f"Bodies of type {shown(kind.encode())} are not supported.", hint=f"Send {', '.join(readable)}."
         )
     for parameter in parameters:
         name, _, value = parameter.partition("=")
         if name.strip().lower() not in ("", "charset"):
-            raise UnsupportedMedia(f"The Content-Type parameter {shown(name.strip().encode())} is not understood.")
+            raise UnsupportedMedia(f"The Content-Type parameter {shown(name.strip().encode())} is not supported.")
         if name.strip() and value.strip().strip('"').lower() not in ("utf-8", "utf8"):
-            raise UnsupportedMedia(f"Only UTF-8 is read, not {shown(value.strip().encode())}.")
+            raise UnsupportedMedia(f"Only UTF-8 is supported, not {shown(value.strip().encode())}.")
     return kind
 
 

@@ -49,7 +49,7 @@ def bind(host: str, port: int, *, flag: str = "port") -> socket.socket:
             0
         ]
     except (socket.gaierror, OverflowError) as error:
-        raise ConfigError(f"{host}:{port} is no address to listen on: {error}.") from None
+        raise ConfigError(f"{host}:{port} is not an address to listen on: {error}.") from None
     bound = socket.socket(family, kind)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -58,8 +58,8 @@ def bind(host: str, port: int, *, flag: str = "port") -> socket.socket:
     except OSError as error:
         bound.close()
         raise ConfigError(
-            f"{host}:{port} cannot be listened on: {error.strerror}.",
-            hint=f"Choose another {flag}; 0 picks a free one.",
+            f"{host}:{port} is not available: {error.strerror}.",
+            hint=f"Choose another {flag}; 0 picks a free port.",
         ) from None
     return bound
 
@@ -122,7 +122,7 @@ class Server(uvicorn.Server):
         """Not ready from now on; stops after `delay` seconds. A second call changes nothing."""
         if self._service.draining:
             return
-        log.info("Draining: not ready from now on%s.", f", accepting for {delay:g} s more" if delay else "")
+        log.info("Draining: no longer ready%s.", f", accepting connections for another {delay:g} s" if delay else "")
         self._service.drain()
         asyncio.get_running_loop().call_later(delay, self.stop)
 

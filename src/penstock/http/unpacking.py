@@ -33,8 +33,9 @@ class Unpacker:
             unpack = _UNPACKERS.get(name.strip())
             if unpack is None:
                 raise UnsupportedMedia(
-                    f"Bodies with Content-Encoding {shown(name.strip().encode())} are not read.",
-                    hint=f"Send it plain, or as {', '.join(n for n in _UNPACKERS if n and n != 'identity')}.",
+                    f"Bodies with Content-Encoding {shown(name.strip().encode())} are not supported.",
+                    hint=f"Send the body uncompressed, or compressed as "
+                    f"{', '.join(n for n in _UNPACKERS if n and n != 'identity')}.",
                 )
             packed = len(body)
             if packed <= _MAX_INLINE:
@@ -56,11 +57,11 @@ def _zlib(wbits: int) -> Callable[[bytes, int], bytes]:
         try:
             plain = unpacker.decompress(body, limit + 1)
         except zlib.error as error:
-            raise MalformedInput(f"The body is not what its Content-Encoding says: {error}.") from None
+            raise MalformedInput(f"The body does not match its Content-Encoding: {error}.") from None
         if len(plain) > limit:
             raise too_large(limit)
         if not unpacker.eof:
-            raise MalformedInput("The compressed body ends too early.")
+            raise MalformedInput("The compressed body is truncated.")
         return plain
 
     return unpack
@@ -70,12 +71,12 @@ def _zstd(body: bytes, limit: int) -> bytes:
     try:
         import zstandard
     except ModuleNotFoundError:
-        raise UnsupportedMedia("Bodies with Content-Encoding zstd are not read here.", hint="Use gzip.") from None
+        raise UnsupportedMedia("This server does not support Content-Encoding zstd.", hint="Use gzip.") from None
     try:
         with zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(body) as reader:
             plain: bytes = reader.read(limit + 1)
     except zstandard.ZstdError as error:
-        raise MalformedInput(f"The body is not what its Content-Encoding says: {error}.") from None
+        raise MalformedInput(f"The body does not match its Content-Encoding: {error}.") from None
     if len(plain) > limit:
         raise too_large(limit)
     return plain

@@ -127,7 +127,7 @@ def _load(package: PackagedModel, options: LoadOptions, held: PackageHold, timed
     for library in package.environment(options.flavor):
         if library.differs:
             log.warning(
-                "%s was made with %s %s; installed is %s. Its answers may differ.",
+                "%s was made with %s %s; installed is %s. The model's answers may differ.",
                 package.path.name,
                 library.name,
                 library.packaged,

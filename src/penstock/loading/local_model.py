@@ -58,7 +58,7 @@ class LocalModel:
             [7.0, 15.0]
         """  # noqa: E501  (a table's row is one line)
         if self._closed:
-            raise Closing(f"The model {self.name} is closed.", hint="Load it again.")
+            raise Closing(f"The model {self.name} is closed.", hint="Load the model again.")
         given = read_input(data, self.signature, frames=self._loaded.takes_frames)
         wanted = params if given.params is None else {**given.params, **(params or {})}
         checked = conform_params(self.signature.params if self.signature is not None else (), wanted)

@@ -57,7 +57,7 @@ def _repeat(predictor: Predictor, example: Example) -> tuple[bool, tuple[str, ..
     if different := answers_differ(example.expected, parse_json(encode_answer(answer)), where=""):
         raise ProofFailed(
             f"The model does not repeat its recorded answer: {different}.",
-            hint="Its libraries may be of other versions here.",
+            hint="The installed libraries may have other versions than the package.",
             remedy=remedy("compare_libraries"),
         )
     return True, ()
@@ -66,7 +66,7 @@ def _repeat(predictor: Predictor, example: Example) -> tuple[bool, tuple[str, ..
 def _prove_without_example(predictor: Predictor, package: PackagedModel, signature: Signature | None) -> Proof:
     rows = None if signature is None else rows_from_signature(signature)
     if rows is None or (package.code_reasons() and not predictor.joinable):
-        return Proof(False, "it has no example to prove joining on")
+        return Proof(False, "the package has no example to prove batching with")
     params = conform_params(signature.params if signature else (), None)
     return Proof(False, _why_unjoined(predictor, package, rows, params))
 
@@ -75,13 +75,13 @@ def _why_unjoined(predictor: Predictor, package: PackagedModel, payload: Payload
     if not predictor.joinable:
         return "the package does not say that its rows may be batched together (metadata.penstock.batchable)"
     if not package.manifest.deterministic:
-        return "its answers vary from call to call"
+        return "the model's answers vary from call to call"
     if isinstance(payload, Value) or not payload.rows:
-        return "its input has no rows"
+        return "the example has no rows"
     try:
         return _joining_differs(predictor, payload, params)
     except PenstockError as error:
-        return f"it fails on rows taken apart: {error.message}"
+        return f"the model fails on single rows of the example: {error.message}"
 
 
 def _joining_differs(predictor: Predictor, payload: Table | Tensors, params: Params) -> str:
@@ -92,25 +92,25 @@ def _joining_differs(predictor: Predictor, payload: Table | Tensors, params: Par
     if _alike(rows):
         rows = _varied(rows)
         if _alike(rows):
-            return "its example's rows are all the same, which proves nothing"
+            return "all rows of the example are equal, which proves nothing"
     together = predictor.predict(rows, params)
     if isinstance(together, Value) or together.rows != count:
-        return "its answer is not one item for each row"
+        return "the model's answer does not have one item per row"
     singles = [predictor.predict(rows.take(slice(i, i + 1)), params) for i in range(count)]
     if any(isinstance(one, Value) or one.rows != 1 for one in singles):
-        return "its answer is not one item for each row"
+        return "the model's answer does not have one item per row"
     try:
         apart = join(singles)
     except ValueError:
-        return "its answers for single rows do not fit together"
+        return "the model's answers for single rows cannot be combined"
     if different := answers_differ(answer_value(together), answer_value(apart)):
-        return f"rows answered alone and together differ ({different})"
+        return f"the model's answers for single rows and for a batch differ ({different})"
     order = np.arange(count)[::-1]
     turned = predictor.predict(rows.take(order), params)
     if isinstance(turned, Value) or turned.rows != count:
-        return "its answer is not one item for each row"
+        return "the model's answer does not have one item per row"
     if different := answers_differ(answer_value(together.take(order)), answer_value(turned)):
-        return f"the order of rows changes their answers ({different})"
+        return f"the order of rows changes the model's answers ({different})"
     return ""
 
 

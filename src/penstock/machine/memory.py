@@ -25,11 +25,11 @@ def out_of_memory(error: BaseException, limit: int) -> PenstockError | None:
         return None
     kind = PredictError if isinstance(error, PredictError) or not isinstance(error, PackageError) else ArtifactInvalid
     if not limit:
-        words = kind("The model asked for more memory than there is.")
+        words = kind("The model needs more memory than is available.")
     else:
         words = kind(
-            f"The model asked for more memory than the {size_text(limit)} that its process may use.",
-            hint="Raise the setting memory_limit, or send fewer rows at a time.",
+            f"The model needs more memory than the limit of its process, {size_text(limit)}.",
+            hint="Raise the setting memory_limit, or send fewer rows in one request.",
         )
     words.__cause__ = behind
     return words

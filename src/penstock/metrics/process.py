@@ -42,7 +42,7 @@ class _Lag(Collector):
         self.seconds = Distribution(SECONDS)
 
     def collect(self) -> Iterator[Metric]:
-        text = "How late the event loop wakes, looked at ten times a second: what every request waits for nothing."
+        text = "Delay of the event loop's timers, measured ten times per second; any request may wait this long."
         family = HistogramMetricFamily("penstock_event_loop_lag_seconds", text)
         family.add_metric((), self.seconds.cumulative(), self.seconds.total)
         yield family
@@ -102,24 +102,24 @@ class Metrics:
         )
         self.load_stage_seconds = Histogram(
             "penstock_load_stage_seconds",
-            "Time by step of a load, and how it went; with several workers, in each.",
+            "Time by step of a load and its outcome. With several workers, each worker counts.",
             ("model", "stage", "outcome"),
             registry=self.registry,
             buckets=_LOAD_SECONDS,
         )
         self.swap_seconds = Histogram(
             "penstock_swap_seconds",
-            "Time from the registry's naming of another version to that version's answering.",
+            "Time from the registry naming another version until that version answers.",
             ("model",),
             registry=self.registry,
             buckets=_LOAD_SECONDS,
         )
         self.swap_failing = self._gauge(
             "swap_failing",
-            "1 while the version that the registry names cannot be served, and another one answers.",
+            "1 while the version that the registry names cannot be served and another version answers.",
             "model",
         )
-        self.swaps = self._counter("swaps", "Changes of the version that answers.", "model", "kind")
+        self.swaps = self._counter("swaps", "Changes of the version that answers requests.", "model", "kind")
         self.model_info = self._gauge(
             "model_info", "1 for each loaded version.", "model", "version", "digest", "flavor", "alias", "state"
         )
@@ -132,8 +132,8 @@ class Metrics:
         )
         self.registry_stale = self._gauge(
             "registry_stale",
-            "1 while what answers may not be what the registry names: it was away at the start, or polls have failed "
-            "for 30 s, or five poll intervals if those are more.",
+            "1 while the version that answers may not be the one that the registry names: the registry was "
+            "unreachable at the start, or polls have failed for 30 s or five poll intervals, whichever is longer.",
             "model",
         )
         self.registry_errors = self._counter("registry_errors", "Polls of the registry that failed.", "model")
@@ -146,12 +146,12 @@ class Metrics:
             "body_limit_bytes", "Bytes of request bodies that may be held: the setting max_inflight_bytes."
         )
         self.ready = self._gauge("ready", "1 while every model named at start is loaded and nothing is draining.")
-        self.workers = self._gauge("workers", "Worker processes by what they do; none where there is but one.", "state")
-        self.worker_restarts = self._counter("worker_restarts", "Worker processes started again.", "worker")
+        self.workers = self._gauge("workers", "Worker processes by state. Absent without --workers.", "state")
+        self.worker_restarts = self._counter("worker_restarts", "Worker processes that were restarted.", "worker")
         self.log_dropped = self._counter(
-            "access_log_dropped", "Lines of the access log that were dropped, since nobody took them in time."
+            "access_log_dropped", "Access log lines that were dropped because stderr was too slow."
         )
-        self._gauge("build_info", "1 for the release that runs.", "release").labels(__version__).set(1)
+        self._gauge("build_info", "1 for the running release.", "release").labels(__version__).set(1)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"penstock_{name}", text, labels, registry=self.registry)

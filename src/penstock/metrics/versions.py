@@ -99,34 +99,46 @@ FAMILIES = (
     ),
     _Family("stage_seconds", "histogram", "Time by stage of a request.", ("stage",), _each("stages")),
     _Family("rows", "counter", "Rows predicted.", (), _one("rows")),
-    _Family("batch_rows", "histogram", "Rows handed to the model at once.", (), _one("batch_rows")),
-    _Family("batches", "counter", "Batches by the reason of their dispatch.", ("reason",), _each("batches")),
+    _Family("batch_rows", "histogram", "Rows per batch.", (), _one("batch_rows")),
+    _Family("batches", "counter", "Batches by the reason for their dispatch.", ("reason",), _each("batches")),
     _Family("queue_rows", "gauge", "Rows waiting for the model.", (), _one("queue_rows")),
     _Family("queue_limit_rows", "gauge", "Rows that may wait for the model.", (), _one("queue_limit_rows")),
-    _Family("in_flight_requests", "gauge", "Requests being worked on.", (), _one("in_flight")),
+    _Family("in_flight_requests", "gauge", "Requests being processed.", (), _one("in_flight")),
     _Family(
         "in_flight_limit_requests",
         "gauge",
-        "Requests that may be worked on at once, by the setting max_wait and the rate at which they are answered.",
+        "Limit of requests being processed, from the setting max_wait and the measured answer rate.",
         (),
         _one("request_limit"),
     ),
     _Family(
-        "drain_rows_per_second", "gauge", "Rows a second that leave the model while it works.", (), _one("drain_rate")
+        "drain_rows_per_second",
+        "gauge",
+        "Rows per second that the model answers while it is busy.",
+        (),
+        _one("drain_rate"),
     ),
-    _Family("model_processes", "gauge", "Processes of a version, by what they do.", ("state",), _each("processes")),
+    _Family("model_processes", "gauge", "Model processes of a version, by state.", ("state",), _each("processes")),
     _Family(
         "model_process_restarts",
         "counter",
-        "Processes of a version that ended and were started again.",
+        "Model processes of a version that ended and were restarted.",
         (),
         _all("process_restarts"),
     ),
     _Family(
-        "model_process_memory_bytes", "gauge", "Memory that a version's processes hold.", (), _all("process_memory")
+        "model_process_memory_bytes",
+        "gauge",
+        "Memory in use by a version's model processes.",
+        (),
+        _all("process_memory"),
     ),
     _Family(
-        "overloaded", "counter", "Requests refused with 429, by the limit they met.", ("limit",), _each("overloaded")
+        "overloaded",
+        "counter",
+        "Requests refused with status 429, by the limit that they reached.",
+        ("limit",),
+        _each("overloaded"),
     ),
 )
 

@@ -60,7 +60,7 @@ class ArtifactSources:
             if found is None:
                 return self._place(uri)
             uri = found
-        raise PackageInvalid(f"{seen} names another source, and so on without end.")
+        raise PackageInvalid(f"{seen} refers to another source, in an endless chain.")
 
     def _step(self, uri: str) -> str | None:
         """What a URI stands for, or None where it is a place itself."""
@@ -80,7 +80,7 @@ class ArtifactSources:
         except RegistryRefused as error:
             raise ModelNotFound(f"Version {version} of model {name!r} has no files. {error.message}") from None
         except KeyError:
-            raise self._odd("a version's place") from None
+            raise self._odd("a version's location") from None
 
     def _version_of(self, name: str, alias: str) -> str:
         try:
@@ -95,11 +95,9 @@ class ArtifactSources:
             info = self._server.get(f"logged-models/{identifier}")["model"]["info"]
             uri, status = str(info["artifact_uri"]), str(info.get("status", "LOGGED_MODEL_READY"))
         except RegistryRefused as error:
-            raise ModelNotFound(f"There is no logged model {identifier}. {error.message}") from None
+            raise ModelNotFound(f"Logged model {identifier} does not exist. {error.message}") from None
         except RegistryNotFound:
-            raise Unsupported(
-                f"{self._server.place} knows no logged models: MLflow has them since version 3."
-            ) from None
+            raise Unsupported(f"{self._server.place} does not support logged models, which need MLflow 3.") from None
         except (KeyError, TypeError, AttributeError):
             raise self._odd("a logged model") from None
         if status not in ("LOGGED_MODEL_READY", "READY"):
@@ -112,7 +110,7 @@ class ArtifactSources:
             info = self._server.get("runs/get", run_id=run_id)["run"]["info"]
             uri, experiment = f"{info['artifact_uri'].rstrip('/')}/{quote(path)}", str(info["experiment_id"])
         except RegistryRefused as error:
-            raise ModelNotFound(f"There is no run {run_id}. {error.message}") from None
+            raise ModelNotFound(f"Run {run_id} does not exist. {error.message}") from None
         except (KeyError, TypeError, AttributeError):
             raise self._odd("a run") from None
         if self._has_manifest(uri):
@@ -152,9 +150,9 @@ class ArtifactSources:
         if Path(uri).is_absolute() or (len(scheme) > 1 and scheme not in _MLFLOWS_OWN and "://" in uri):
             return uri.rstrip("/")
         raise Unsupported(
-            f"The files are at {uri}, which Penstock does not read.",
-            hint="Let the tracking server hand them out: mlflow server --serve-artifacts --artifacts-destination "
-            "s3://…, and log models into mlflow-artifacts:/. Or download them and serve the directory.",
+            f"The files are at {uri}, which Penstock cannot read.",
+            hint="Let the tracking server serve the artifacts: mlflow server --serve-artifacts --artifacts-destination "
+            "s3://…, and log models into mlflow-artifacts:/. Or download the files and serve the directory.",
         )
 
     # -- files -------------------------------------------------------------------------------------------------------
@@ -176,7 +174,7 @@ class ArtifactSources:
             for piece in self._server.read_artifact(f"{place}/{FILE_NAME}"):
                 content += piece
                 if len(content) > _MANIFEST_LIMIT:
-                    raise PackageInvalid(f"The {FILE_NAME} file at {place} is larger than any manifest.")
+                    raise PackageInvalid(f"The {FILE_NAME} file at {place} is too large for a manifest.")
         except RegistryRefused as error:
             raise PackageNotFound(f"There is no package at {place}. {error.message}") from None
         return bytes(content)
@@ -201,14 +199,14 @@ class ArtifactSources:
                 path, below = directory / name, f"{url}/{quote(name, safe='')}"
                 files += 1
                 if files > MAX_FILES or len(path.relative_to(target).parts) > _MAX_DEPTH:
-                    raise PackageInvalid(f"What lies at {place} has too many files for a package.")
+                    raise PackageInvalid(f"The directory {place} has too many files for a package.")
                 if entry.get("is_dir"):
                     path.mkdir()
                     pending.append((below, path))
                 else:
                     self._download_file(below, path, _size(entry, below))
         if not (target / FILE_NAME).is_file():
-            what = f"{files} files, and no {FILE_NAME} among them" if files else "nothing there"
+            what = f"{files} files, and no {FILE_NAME} among them" if files else "the place is empty"
             raise PackageNotFound(f"There is no package at {place}: {what}.")
 
     def _download_file(self, url: str, path: Path, size: int) -> None:
@@ -221,14 +219,14 @@ class ArtifactSources:
                         break
                     file.write(piece)
         except RegistryRefused as error:
-            raise PackageNotFound(f"{url} was listed and is gone. {error.message}") from None
+            raise PackageNotFound(f"{url} was listed but no longer exists. {error.message}") from None
         except FileExistsError:
             raise PackageInvalid(f"{url} is listed twice.") from None
         if written != size:
             raise PackageInvalid(f"{url} has {'more' if written > size else 'fewer'} bytes than the listed {size}.")
 
     def _odd(self, what: str) -> RegistryUnavailable:
-        return RegistryUnavailable(f"{self._server.place} describes {what} in a form that is not MLflow's.")
+        return RegistryUnavailable(f"{self._server.place} describes {what} in a format that is not MLflow's.")
 
     def __repr__(self) -> str:
         return f"<ArtifactSources of {self._server.place}>"
@@ -257,8 +255,8 @@ def _copy(place: str, target: Path) -> None:
 def _nothing_local(place: str, error: OSError) -> PackageNotFound:
     return PackageNotFound(
         f"There is no package at {place} on this machine ({error.strerror}).",
-        hint="The tracking server keeps artifacts in a directory of its own. Mount it here under the same path, or let "
-        "the server hand them out: mlflow server --serve-artifacts.",
+        hint="The tracking server stores artifacts in a local directory. Mount this directory here under the "
+        "same path, or let the server serve the artifacts: mlflow server --serve-artifacts.",
     )
 
 
@@ -266,7 +264,7 @@ def _plain_name(entry: Mapping[str, Any], url: str) -> str:
     """A listed name, which must be one step down. Raises PackageInvalid."""
     name = entry.get("path")
     if not isinstance(name, str) or name in ("", ".", "..") or set(name) & set("/\\\x00"):
-        raise PackageInvalid(f"The listing of {url} holds a name that cannot be used: {name!r}.")
+        raise PackageInvalid(f"The listing of {url} has a file with an invalid name: {name!r}.")
     return name
 
 

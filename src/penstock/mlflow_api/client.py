@@ -60,7 +60,7 @@ class MlflowCredentials:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> MlflowCredentials:
-        """MLflow's own variables, and its file of credentials. Raises ConfigError for two that exclude each other."""
+        """MLflow's own variables, and its file of credentials. Raises ConfigError for two that cannot be combined."""
 
         def of(name: str) -> str:
             return environ.get(f"MLFLOW_{name}", "").strip()
@@ -68,8 +68,8 @@ class MlflowCredentials:
         insecure = of("TRACKING_INSECURE_TLS").lower() in ("true", "1")
         if insecure and of("TRACKING_SERVER_CERT_PATH"):
             raise ConfigError(
-                "MLFLOW_TRACKING_INSECURE_TLS and MLFLOW_TRACKING_SERVER_CERT_PATH exclude each other.",
-                hint="Unset one of them.",
+                "MLFLOW_TRACKING_INSECURE_TLS and MLFLOW_TRACKING_SERVER_CERT_PATH cannot be combined.",
+                hint="Unset one of these variables.",
             )
         username, password = _credentials_file(environ)
         return cls(
@@ -157,8 +157,8 @@ class MlflowRestClient:
         if answer is None:
             kind = response.headers.get("Content-Type", "no type").partition(";")[0]
             raise RegistryUnavailable(
-                f"{self.place} answers with something that is not MLflow's ({kind}).",
-                hint="Is this an MLflow tracking server, and is no login page in between?",
+                f"{self.place} does not answer like an MLflow server ({kind}).",
+                hint="Is this an MLflow tracking server, without a login page in front?",
             )
         return answer
 
@@ -172,7 +172,7 @@ class MlflowRestClient:
         parts = urlsplit(uri)
         names = [unquote(part) for part in parts.path.split("/") if part]
         if {".", ".."} & set(names):
-            raise PackageInvalid(f"{uri} is no place for a package: it climbs out of the artifacts.")
+            raise PackageInvalid(f"{uri} is not a valid location for a package: the path leads out of the artifacts.")
         path = "/".join(quote(name, safe="") for name in names)
         return f"{self._scheme}://{parts.netloc or self._host}{self._prefix}{ARTIFACTS}/{path}"
 
@@ -186,7 +186,7 @@ class MlflowRestClient:
         answer = _object(content)
         files = answer.get("files", []) if answer is not None else None
         if not isinstance(files, list) or not all(isinstance(f, dict) for f in files):
-            raise RegistryUnavailable(f"{self.place} lists artifacts in a form that is not MLflow's.")
+            raise RegistryUnavailable(f"{self.place} lists artifacts in a format that is not MLflow's.")
         return files
 
     def read_artifact(self, url: str) -> Iterator[bytes]:
@@ -255,7 +255,7 @@ class MlflowRestClient:
             text = explained or clipped(content[:200].decode(errors="replace").strip())
             return RegistryDenied(
                 f"{self.place} refuses access ({status}){f': {text}' if text else ''}.".replace("..", "."),
-                hint="Credentials are read from MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
+                hint="Penstock reads credentials from MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
                 "or MLFLOW_TRACKING_TOKEN.",
             )
         if status in _TRY_AGAIN:
@@ -266,10 +266,10 @@ class MlflowRestClient:
             return RegistryRefused(f"{explained or code}.", error_code=code, status=status)
         if status == 404:
             return RegistryNotFound(
-                f"There is no MLflow tracking server at {self.place}: it does not know MLflow's paths.",
-                hint="Give the address that MLFLOW_TRACKING_URI would have.",
+                f"There is no MLflow tracking server at {self.place}: the server does not know MLflow's paths.",
+                hint="Give the address as in MLFLOW_TRACKING_URI.",
             )
-        return RegistryUnavailable(f"{self.place} answers with status {status}, and not as MLflow does.")
+        return RegistryUnavailable(f"{self.place} answers with status {status}, unlike an MLflow server.")
 
     def _unreachable(self, error: Exception) -> RegistryUnavailable:
         reason = error.reason if isinstance(error, MaxRetryError) and error.reason else error
@@ -299,14 +299,14 @@ def _parsed(url: str) -> Any:
         port = parts.port
     except ValueError:
         raise ConfigError(
-            "The address of the MLflow server cannot be read.", hint="It looks like http://host:5000"
+            "The address of the MLflow server cannot be read.", hint="Write the address as http://host:5000"
         ) from None
     if not parts.hostname or port == 0:
-        raise ConfigError("The address of the MLflow server names no host.", hint="It looks like http://host:5000")
+        raise ConfigError("The address of the MLflow server has no host.", hint="Write the address as http://host:5000")
     if parts.query or parts.fragment:
         raise ConfigError(
-            "The address of the MLflow server holds more than scheme, host, port and path.",
-            hint="Give it as MLFLOW_TRACKING_URI would have it, not as a browser shows it.",
+            "The address of the MLflow server has more parts than scheme, host, port and path.",
+            hint="Give the address as in MLFLOW_TRACKING_URI, not as a browser shows it.",
         )
     return parts
 
@@ -355,8 +355,9 @@ def _why(error: object) -> str:
     if isinstance(error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.NameResolutionError):
         return str(error).rpartition("] ")[2].partition(": ")[2] or str(error).rpartition(": ")[2]
     if isinstance(error, urllib3.exceptions.ConnectTimeoutError | ReadTimeoutError):
-        return "it does not answer in time"
+        return "the server does not answer in time"
     if isinstance(error, urllib3.exceptions.SSLError):
-        refused = "CERTIFICATE_VERIFY_FAILED" in str(error)
-        return f"{'its certificate is not accepted' if refused else 'TLS fails'} ({str(error).rpartition('] ')[2]})"
+        untrusted = "CERTIFICATE_VERIFY_FAILED" in str(error)
+        what = "the server's certificate is not trusted" if untrusted else "TLS fails"
+        return f"{what} ({str(error).rpartition('] ')[2]})"
     return str(error) or type(error).__name__

@@ -88,11 +88,13 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
     """No such path, or not this method. `detail` is what MLflow's server says."""
     if error.status_code == 404:
         body = error_body(
-            "ENDPOINT_NOT_FOUND", f"There is nothing at this path. Predictions: POST {DEFAULT_INVOCATIONS}."
+            "ENDPOINT_NOT_FOUND", f"This path does not exist. For predictions: POST {DEFAULT_INVOCATIONS}."
         )
     else:
         allowed = (error.headers or {}).get("Allow", "")
-        body = error_body("BAD_REQUEST", f"{request.method} is not allowed here; {allowed or 'other methods'} are.")
+        body = error_body(
+            "BAD_REQUEST", f"{request.method} is not allowed here. Allowed: {allowed or 'other methods'}."
+        )
     headers = tuple((name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items())
     return ErrorAnswer(error.status_code, body, headers).response()
 

@@ -16,7 +16,7 @@ from penstock.serving.gateway import Gateway
 
 _UNAUTHENTICATED = ErrorAnswer(
     401,
-    error_body("UNAUTHENTICATED", "A valid token is needed: Authorization: Bearer TOKEN."),
+    error_body("UNAUTHENTICATED", "A valid token is required: Authorization: Bearer TOKEN."),
     ((b"www-authenticate", b"Bearer"), CLOSE),  # the body is left unread
 )
 

@@ -101,7 +101,7 @@ def error_body(error_code: str, message: str) -> bytes:
 def body_of(error: BaseException, status: Status) -> bytes:
     """The JSON body; what went wrong inside Penstock itself is for the log, not for the caller."""
     if status is INTERNAL:
-        return error_body(status.error_code, "The server failed to answer. Its log says more, by the request id.")
+        return error_body(status.error_code, "Internal error; see the server log for this request id.")
     return error_body(status.error_code, str(error))
 
 

@@ -85,12 +85,12 @@ class Gateway:
         if name is None:
             if self.default is None:
                 raise ModelNotServed(
-                    f"Several models are served here, so the path must name one: /models/NAME/invocations "
+                    f"This server serves several models, so the path must name one: /models/NAME/invocations "
                     f"({self._served()})."
                 )
             name = self.default
         if name not in self._models:
-            raise ModelNotServed(f"There is no model of that name here ({self._served()}).")
+            raise ModelNotServed(f"This server has no model with that name ({self._served()}).")
         return self._models[name]
 
     def _loaded(self, name: str) -> bool:
@@ -125,10 +125,11 @@ class Gateway:
     def overloaded(self, limit: Limit) -> Overloaded:
         """The refusal of one more request, or of more bytes. All that is inside now is to leave first."""
         if limit == "requests":
-            text = f"{self.intake.requests:,} requests are open, and no more may be."
+            text = f"{self.intake.requests:,} requests are in flight, which is the limit."
         else:
             text = (
-                f"The bodies of open requests hold {self.intake.bytes:,} bytes, and {self.intake.max_bytes:,} may be."
+                f"The bodies of requests in flight hold {self.intake.bytes:,} bytes; the limit is "
+                f"{self.intake.max_bytes:,}."
             )
         rate = sum(s.crowd.rate.value for model in self._models.values() for s in model.versions)
         return Overloaded(text, limit=limit, retry_after=retry_after(self.intake.requests, rate))

@@ -138,7 +138,7 @@ class Servable:
         self.bindings: dict[object, Any] = {}
         self.metrics.request_limit.set(self.crowd.limit)
         if unjoined:
-            log.info("%s version %s predicts each request apart: %s.", model, version, unjoined)
+            log.info("%s version %s predicts each request alone: %s.", model, version, unjoined)
 
     def _make_runner(self, loaded: Loaded, options: ServingOptions) -> Runner:
         if isinstance(loaded, IsolatedModel):
@@ -174,7 +174,7 @@ class Servable:
         crowd = self.crowd
         if crowd.inside >= crowd.limit:
             raise Overloaded(
-                f"{crowd.inside} requests are being answered, and more would have to wait for too long.",
+                f"{crowd.inside} requests are being answered; another request would wait too long.",
                 limit="wait",
                 retry_after=crowd.retry_after,
             )

@@ -109,7 +109,7 @@ class LocalFileStore(FileStore):
         try:
             os.makedirs(_bare(path), exist_ok=True)
         except OSError as error:
-            raise ScoringError(f"The directory {path} cannot be made: {error.strerror}.") from error
+            raise ScoringError(f"The directory {path} cannot be created: {error.strerror}.") from error
 
     def remove(self, path: str) -> None:
         with suppress(FileNotFoundError):

@@ -161,7 +161,7 @@ class ObjectStore:
         except ImportError as error:
             package = self._kind.install or ("fsspec" if error.name == "fsspec" else "")
             raise DependencyMissing(
-                f"{self._scheme}: URLs need a driver that is not installed.",
+                f"{self._scheme}: URLs need a storage driver that is not installed.",
                 hint=f"Install it with: pip install '{package}'" if package else clipped(str(error)),
             ) from None
         except ValueError as error:
@@ -182,10 +182,10 @@ class ObjectStore:
             raise
         except FileNotFoundError as error:
             if writing or "bucket does not exist" in str(error).lower():
-                reason = clipped(str(error) or "nothing is there").rstrip(".")
+                reason = clipped(str(error) or "the place is empty or does not exist").rstrip(".")
                 raise self._errors.no_bucket(
-                    f"There is no such place as {self.url}: {reason}.",
-                    hint=f"Make the bucket, or check the URL{self._endpoint_hint}.",
+                    f"{self.url} does not exist: {reason}.",
+                    hint=f"Create the bucket, or check the URL{self._endpoint_hint}.",
                 ) from None
             raise
         except Exception as error:
@@ -203,9 +203,10 @@ class ObjectStore:
         if _is_denial(error):
             more = f"; {self._kind.credentials}" if self._kind.credentials else ""
             return self._errors.denied(
-                f"Access to {url} is denied: {reason}.", hint=f"Credentials are those of the store's own client{more}."
+                f"Access to {url} is denied: {reason}.",
+                hint=f"Penstock uses the credentials of the store's own client{more}.",
             )
-        return self._errors.unavailable(f"{url} cannot be reached, or fails: {reason}.")
+        return self._errors.unavailable(f"{url} cannot be reached or failed: {reason}.")
 
     @property
     def _endpoint_hint(self) -> str:

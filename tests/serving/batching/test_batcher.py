@@ -167,7 +167,7 @@ class TestWrongRowCount:
         assert runner.sizes == [3, 1, 1, 1]
         assert not batcher.joined
         assert [r.levelno for r in caplog.records] == [logging.WARNING]
-        assert "no longer predicted together: 3 rows gave" in caplog.text
+        assert "Batching is now off: 3 rows gave" in caplog.text
         assert await answers(ask(batcher, 4), ask(batcher, 5)) == [[4], [5]]
         assert watching.batches[1:] == [(1, 1, "alone"), (1, 1, "alone")]
         assert repr(batcher) == "<Batcher unjoined, 0 running, <Lanes 0 jobs, 0 rows in 0 lanes>>"
@@ -232,7 +232,7 @@ class TestLargeRequests:
             return Tensors.named({f"y{values_of(payload)[0]:g}": np.zeros(payload.rows or 0)})
 
         batcher = batcher_of(FakeRunner(named_by_content), max_rows=2)
-        with pytest.raises(PredictError, match="do not fit together"):
+        with pytest.raises(PredictError, match="cannot be combined"):
             await ask(batcher, 1, 2, 3)
 
     async def test_a_value_and_an_unjoined_request_are_never_split(self) -> None:

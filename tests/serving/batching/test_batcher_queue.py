@@ -24,7 +24,7 @@ class TestAdmission:
         await settle()
         tasks += [ask(batcher, 1, 2, 3)]
         await settle()
-        with pytest.raises(Overloaded, match="3 rows are waiting, and 5 may") as caught:
+        with pytest.raises(Overloaded, match="3 rows are waiting; the limit is 5") as caught:
             await batcher.submit(tensors(1, 2, 3), {})
         assert caught.value.retry_after >= 1
         tasks += [ask(batcher, 4, 5)]  # this fits exactly

@@ -176,7 +176,7 @@ async def test_a_package_that_killed_is_tried_again_when_all_are_back(world: Wor
         del world.orders[victim]
         with pytest.raises(WorkerLost, match="was killed"):
             await preparing
-        with pytest.raises(WorkerLost, match="tried again when all serve"):
+        with pytest.raises(WorkerLost, match="tries the version again when all workers serve"):
             await world.prepare(2)
         assert world.preparing(3 - victim) is None
         await world.serve(version)  # others go on
@@ -272,7 +272,7 @@ async def test_a_warm_version_that_cannot_be_loaded_again_goes_everywhere(
     world.proven(2, 2)
     with caplog.at_level(logging.WARNING):
         world.failed(2, 1)
-    assert "version 1 cannot be kept warm any more" in caplog.text
+    assert "version 1 can no longer be kept loaded" in caplog.text
     assert [world.served(n) for n in (1, 2)] == [("2", None)] * 2
     assert world.fleet.joined == [1, 2]
     assert world.target.previous is None
@@ -331,7 +331,7 @@ async def test_another_version_does_not_wait_for_one_that_loads(world: World) ->
     preparing = world.prepare(2)
     await settle()
     world.target.stop()
-    with pytest.raises(Closing, match="Another version is wanted"):
+    with pytest.raises(Closing, match="Superseded by another version"):
         await preparing
     assert world.orders[1][-1] == CancelLoad("m")
     assert CancelLoad("m") not in world.orders[2]  # it was not asked yet

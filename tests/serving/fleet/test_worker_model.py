@@ -116,7 +116,7 @@ async def test_a_failure_is_raised_and_leaves_nothing(world: World) -> None:
 
 
 async def test_another_package_in_the_same_place_is_refused(world: World) -> None:
-    with pytest.raises(SealBroken, match="is another package now"):
+    with pytest.raises(SealBroken, match="is now another package"):
         await world.model.prepare(replace(world.version("1"), digest="0" * 64))
     assert world.predictors["1"].closed == 1
 

@@ -97,7 +97,7 @@ def test_a_restart_takes_the_same_package_or_none(tmp_path: Path) -> None:
     assert loaded.digest == PackagedModel.open(package).digest
     (package / "SHA256SUMS").unlink()
     (package / "note.txt").write_text("changed")
-    with pytest.raises(SealBroken, match="another package now"):
+    with pytest.raises(SealBroken, match="now another package"):
         loaded.again(lambda process: None)
 
 

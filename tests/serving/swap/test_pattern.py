@@ -268,7 +268,7 @@ async def test_one_that_goes_away_later_takes_nothing_with_it(world: World, capl
     for _ in range(3):
         await world.pattern.step()
     assert world.answering()["team-a"] == "1"
-    errors = [m for m in caplog.messages if "does not list its models" in m]
+    errors = [m for m in caplog.messages if "still serving the loaded models" in m]
     assert len(errors) == 1
 
 

@@ -45,7 +45,7 @@ METRICS = ("penstock_requests_total", "penstock_rows_total", "penstock_swaps_tot
     "--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="The port that --stay serves on."
 )
 def demo(directory: Path | None, keep: bool | None, stay: bool, port: int) -> None:
-    """Train, package, register, serve, swap, roll back and score, for real, on three sample models.
+    """Train, package, register, serve, promote, roll back and score three sample models.
 
     Needs a checkout of Penstock, and its sklearn, onnx and parquet extras with skl2onnx.
 

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 def doctor(
     models: tuple[str, ...], file: Path | None, registry: str | None, trust_code: bool | None, as_json: bool
 ) -> None:
-    """Check what a server with these settings needs: libraries, threads, memory, a cache to write to, the registry, and
-    of each model that it is there, whole, trusted and made by libraries like those installed.
+    """Check what a server with these settings needs: libraries, threads, memory, a writable cache, the registry,
+    and that each model exists, matches its seal, is trusted and was made with the libraries installed here.
 
-    Settings come from variables and penstock.toml, as for penstock serve; nothing is loaded and nothing changed. Exit
-    code 1 if something would keep the server from serving.
+    Settings come from variables and penstock.toml, as for penstock serve; The command loads no model and changes
+    nothing. Exit code 1 if something would prevent the server from serving.
 
     \b
     Examples:

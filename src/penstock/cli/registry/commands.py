@@ -23,7 +23,7 @@ PRODUCTION = "production"  # as in penstock.registry, which is not imported befo
 
 @click.group()
 def registry() -> None:
-    """Models, their versions and the aliases that gateways follow.
+    """Manage models, their versions, and the aliases that gateways follow.
 
     \b
     Example:
@@ -39,7 +39,8 @@ def _common(command: F) -> F:
             "--artifacts",
             envvar="PENSTOCK_ARTIFACTS",
             metavar="URL",
-            help="Where packages are kept: a directory or URL. Default: beside the database; required for PostgreSQL.",
+            help="Where the registry stores packages: a directory or URL. Default: beside the database. Required for "
+            "PostgreSQL.",
         ),
         registry_option,
     ):
@@ -48,7 +49,7 @@ def _common(command: F) -> F:
 
 
 _alias = click.option("--alias", default=PRODUCTION, show_default=True, help="The alias to move.")
-_reason = click.option("--reason", default="", help="Why; kept in the history.")
+_reason = click.option("--reason", default="", help="The reason for the change, kept in the history.")
 
 
 def _waits(command: F) -> F:
@@ -59,17 +60,19 @@ def _waits(command: F) -> F:
             default=60.0,
             show_default=True,
             metavar="SECONDS",
-            help="How long to wait at most.",
+            help="Maximum time to wait, in seconds.",
             type=click.FloatRange(min=0),
         ),
-        click.option("--wait-as", metavar="NAME", help="The name that they serve it under, where it is another one."),
+        click.option(
+            "--wait-as", metavar="NAME", help="The name that the gateways serve the model under, if it differs."
+        ),
         click.option(
             "--wait",
             "urls",
             multiple=True,
             metavar="URL",
-            help="Return only when the gateway at this address serves the version, in all its workers; exit code 1 "
-            "where it cannot. May be repeated. PENSTOCK_API_TOKEN is the token that they ask for.",
+            help="Wait until the gateway at this address serves the version in all its workers. Exit code 1 if the "
+            "gateway cannot. May be repeated. PENSTOCK_API_TOKEN holds the gateways' token.",
         ),
     ):
         command = option(command)
@@ -81,8 +84,8 @@ def _waits(command: F) -> F:
 @click.argument("package")
 @click.option("--alias", help="Point this alias at the new version, for example production.")
 @click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="Tag the version. May be repeated.")
-@click.option("--description", default="", help="What is new in this version.")
-@click.option("--reason", default="", help="Why the alias moves; kept in the history.")
+@click.option("--description", default="", help="A description of this version.")
+@click.option("--reason", default="", help="The reason for moving the alias, kept in the history.")
 @_common
 def add(
     name: str,
@@ -143,8 +146,8 @@ def list_(registry: str, artifacts: str | None, as_json: bool) -> None:
 @click.argument("version", required=False)
 @_common
 def show(name: str, version: str | None, registry: str, artifacts: str | None, as_json: bool) -> None:
-    """Show a model and its versions, or all about one VERSION: its package, who registered it and when, the run that
-    made it, and what its signature changes against the version before.
+    """Show a model and its versions, or the details of one VERSION: its package, who registered it and when, the
+    run that produced it, and how its signature differs from the previous version's.
 
     \b
     Example:
@@ -164,7 +167,11 @@ def show(name: str, version: str | None, registry: str, artifacts: str | None, a
 @click.argument("version")
 @_alias
 @_reason
-@click.option("--allow-breaking", is_flag=True, help="Promote even if callers of the current version would break.")
+@click.option(
+    "--allow-breaking",
+    is_flag=True,
+    help="Promote the version even if its signature breaks callers of the current version.",
+)
 @_waits
 @_common
 def promote(
@@ -180,7 +187,7 @@ def promote(
     artifacts: str | None,
     as_json: bool,
 ) -> None:
-    """Point an alias of NAME at VERSION. Gateways that follow the alias load it and switch over.
+    """Point an alias of NAME at VERSION. Gateways that follow the alias load the version and switch to it.
 
     \b
     Example:
@@ -210,7 +217,7 @@ def rollback(
     artifacts: str | None,
     as_json: bool,
 ) -> None:
-    """Point an alias of NAME back at the version it named before. Repeat it to go back further.
+    """Point an alias of NAME back at its previous version. Repeat the command to go back further.
 
     \b
     Example:
@@ -229,7 +236,7 @@ def rollback(
 @_reason
 @_common
 def remove_alias(name: str, alias: str, reason: str, registry: str, artifacts: str | None, as_json: bool) -> None:
-    """Take ALIAS away from NAME. Its history stays.
+    """Remove ALIAS from NAME. The history of the alias stays.
 
     \b
     Example:
@@ -244,10 +251,11 @@ def remove_alias(name: str, alias: str, reason: str, registry: str, artifacts: s
 
 @registry.command()
 @click.argument("name")
-@click.option("--alias", help="Only this alias.")
+@click.option("--alias", help="Show only this alias.")
 @_common
 def history(name: str, alias: str | None, registry: str, artifacts: str | None, as_json: bool) -> None:
-    """Show every move of the aliases of NAME, oldest first: who, when, from where to where, and why.
+    """Show every move of the aliases of NAME, oldest first: who moved which alias, when, between which versions,
+    and why.
 
     \b
     Example:
@@ -263,7 +271,7 @@ def history(name: str, alias: str | None, registry: str, artifacts: str | None, 
 @registry.command()
 @click.argument("name")
 @click.argument("tag", metavar="KEY[=VALUE]")
-@click.option("--version", help="Tag this version; without it, the model.")
+@click.option("--version", help="Tag this version. Default: tag the model.")
 @click.option("--delete", is_flag=True, help="Remove the tag KEY.")
 @_common
 def tag(
@@ -291,10 +299,10 @@ def tag(
 @registry.command()
 @click.argument("name")
 @click.argument("version", required=False)
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @_common
 def delete(name: str, version: str | None, yes: bool, registry: str, artifacts: str | None, as_json: bool) -> None:
-    """Delete one VERSION of NAME, or NAME with all its versions. Refused while an alias names what would go.
+    """Delete one VERSION of NAME, or NAME with all its versions. Refused while an alias names one of these versions.
 
     \b
     Example:
@@ -314,7 +322,7 @@ def delete(name: str, version: str | None, yes: bool, registry: str, artifacts: 
 @registry.command()
 @_common
 def migrate(registry: str, artifacts: str | None, as_json: bool) -> None:
-    """Bring the tables of the registry to the form that this release needs.
+    """Migrate the tables of the registry to the schema of this release.
 
     \b
     Example:

@@ -29,7 +29,7 @@ def added(version: ModelVersion, alias: str | None, *, as_json: bool) -> None:
         return
     click.echo(f"Registered version {version.version} of {version.name}.")
     if alias:
-        click.echo(f"{version.name}@{alias} names it now.")
+        click.echo(f"{version.name}@{alias} now names this version.")
     else:
         click.echo(f"To serve it: penstock registry promote {version.name} {version.version}")
 
@@ -39,7 +39,7 @@ def models(found: Sequence[RegisteredModel], *, as_json: bool) -> None:
         _json(found)
         return
     if not found:
-        click.echo("No models yet. Add one with: penstock registry add NAME PACKAGE")
+        click.echo("The registry has no models. Add one with: penstock registry add NAME PACKAGE")
         return
     _table(
         ("NAME", "LATEST", "VERSIONS", "ALIASES", "TAGS", "CREATED"),
@@ -58,7 +58,7 @@ def model(found: RegisteredModel, versions: Sequence[ModelVersion], *, as_json: 
         ("Created", _when(found.created_at)),
     )
     if not versions:
-        click.echo(f"No versions. Add one with: penstock registry add {found.name} PACKAGE")
+        click.echo(f"The model has no versions. Add one with: penstock registry add {found.name} PACKAGE")
         return
     _table(
         ("VERSION", "ALIASES", "FLAVORS", "SIZE", "DIGEST", "TAGS", "CREATED"),
@@ -104,7 +104,7 @@ def _difference(lineage: VersionLineage) -> None:
     """What the signature changes against the version before."""
     against = f"Against version {lineage.previous}"
     if lineage.compatible is None:
-        click.echo(f"{against}: one of the two has no signature, so nothing can be compared.")
+        click.echo(f"{against}: cannot compare, because one of the two versions has no signature.")
         return
     if not lineage.changes:
         click.echo(f"{against}: the same signature.")
@@ -126,7 +126,7 @@ def move(done: AliasMove, *, as_json: bool) -> None:
     if done.to_version is None:
         click.echo(f"{where} was removed; it named version {done.from_version}.")
     elif done.from_version is None:
-        click.echo(f"{where} names version {done.to_version} now; it named none before.")
+        click.echo(f"{where} now names version {done.to_version}; before, the alias did not exist.")
     elif done.from_version == done.to_version:
         click.echo(f"{where} stays at version {done.to_version}.")
     else:
@@ -156,7 +156,7 @@ def waited(made: AliasMove, standings: Sequence[Standing], *, as_json: bool) -> 
         _json({"move": made, "gateways": standings})
         return
     for standing in standings:
-        still = ", and time is up" if standing.outcome == "waiting" else ""
+        still = ", and the time is up" if standing.outcome == "waiting" else ""
         click.echo(f"{standing.url}: {standing.said}{still}", err=standing.outcome != "serves")
 
 
@@ -165,7 +165,7 @@ def history(name: str, moves: Sequence[AliasMove], *, as_json: bool) -> None:
         _json(moves)
         return
     if not moves:
-        click.echo(f"No alias was moved yet. Point one at a version with: penstock registry promote {name} VERSION")
+        click.echo(f"No alias was moved yet. Set one with: penstock registry promote {name} VERSION")
         return
     _table(
         ("WHEN", "ALIAS", "MOVE", "FROM", "TO", "BY", "REASON"),

@@ -38,30 +38,32 @@ def check_urls(urls: Sequence[str]) -> list[str]:
     for url in urls:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigError(f"--wait {url} is no gateway's address.", hint="Write --wait http://host:8080")
+            raise ConfigError(f"--wait {url} is not a gateway's address.", hint="Write --wait http://host:8080")
     return [url.rstrip("/") for url in urls]
 
 
 def standing(url: str, version: str, status: int, answer: Any) -> Standing:
     """What the answer to GET /models/NAME means for a wait for this version."""
     if status in (401, 403):
-        return Standing(url, "refused", "it wants another token: set PENSTOCK_API_TOKEN to its own")
+        return Standing(url, "refused", "the gateway rejects the token: set PENSTOCK_API_TOKEN to the gateway's token")
     if status == 404:
-        return Standing(url, "waiting", "it does not serve the model")
+        return Standing(url, "waiting", "the gateway does not serve the model")
     if status != 200 or not isinstance(answer, Mapping) or "version" not in answer:
-        return Standing(url, "waiting", f"it answers with status {status}, and not as a gateway")
+        return Standing(url, "waiting", f"status {status}; this is not a gateway's answer")
     current = answer["version"]
     if current == version:
         if answer.get("settled", True):
             return Standing(url, "serves", f"version {version} answers")
-        return Standing(url, "waiting", f"version {version} answers, but not yet in every worker")
+        return Standing(url, "waiting", f"version {version} is served, but not yet in every worker")
     serves = f"version {current} answers" if current else "no version answers"
     failure = answer.get("failure")
     if isinstance(failure, Mapping) and failure.get("version") == version:
         outcome: Outcome = "waiting" if failure.get("code") in _PASSING else "refused"
         tries = failure.get("attempts", 1)
         times = f" ({tries} tries since {failure.get('since')})" if tries != 1 else ""
-        return Standing(url, outcome, f"it cannot serve version {version}{times}, {serves}. {failure.get('message')}")
+        return Standing(
+            url, outcome, f"the gateway cannot serve version {version}{times}, {serves}. {failure.get('message')}"
+        )
     return Standing(url, "waiting", serves)
 
 
@@ -83,7 +85,7 @@ class Gateways:
         try:
             answer = self._pool.request("GET", url + self._path, headers=self._headers, redirect=False)
         except urllib3.exceptions.HTTPError as error:
-            return Standing(url, "waiting", f"it cannot be reached ({type(error).__name__})")
+            return Standing(url, "waiting", f"the gateway cannot be reached ({type(error).__name__})")
         try:
             body = orjson.loads(answer.data)
         except orjson.JSONDecodeError:

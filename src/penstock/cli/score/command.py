@@ -61,50 +61,56 @@ class ScoreCommand:
     "--output",
     "--output-path",
     metavar="OUTPUT",
-    help="A file, a directory (no ending, or a / at the end), a URL of either, or - for standard output.",
+    help="The output: a file, a directory (no file extension, or a / at the end), a URL of either, or - for standard "
+    "output.",
 )
 @click.option(
-    "--input-format", metavar="FORMAT", help=f"What the inputs are, where their endings do not say: {_FORMATS}."
+    "--input-format", metavar="FORMAT", help=f"Format of the inputs, if their file extensions do not tell: {_FORMATS}."
 )
 @click.option(
     "--output-format",
     metavar="FORMAT",
-    help="The same for the output. A directory's default is the first input's format.",
+    help="Format of the output, if its file extension does not tell. Default for a directory: the first input's "
+    "format.",
 )
-@click.option("--keep", metavar="NAMES", help="Input columns to carry through: id,ts or '*' for all.")
+@click.option("--keep", metavar="NAMES", help="Input columns to copy to the output: id,ts or '*' for all.")
 @click.option("--params", metavar="JSON", help="Params for the model, for example '{\"threshold\": 0.4}'.")
 @click.option(
     "--on-error",
     type=click.Choice(["fail", "skip", "null"]),
     default="fail",
     show_default=True,
-    help="What a row that cannot be scored does: end the job, leave no row, or leave a row of gaps.",
+    help="What to do with a row that cannot be scored. fail: stop the job. skip: write no row. null: write a row of "
+    "empty cells.",
 )
 @click.option(
     "--rejects",
     metavar="FILE",
     help="Where to write rows that could not be scored, as JSON lines: file, row, column, reason, value.",
 )
-@click.option("--max-errors", metavar="N|P%", help="Fail (exit code 1) beyond this many rejects: 100, or 0.1%.")
+@click.option(
+    "--max-errors", metavar="N|P%", help="Fail (exit code 1) if there are more rejects than this: 100, or 0.1%."
+)
 @click.option(
     "--lineage",
     type=click.Choice(["metadata", "columns", "none"]),
     default="metadata",
     show_default=True,
-    help="Where model, version and digest are written: the metadata of Parquet and Arrow files, or three columns.",
+    help="Where to write the model's name, version and digest: into the metadata of Parquet and Arrow files, or into "
+    "three columns.",
 )
 @click.option(
     "--workers",
     default="auto",
     show_default=True,
     metavar="N|auto",
-    help="auto: threads for ONNX; processes for other models, where the work is worth starting them.",
+    help="Number of workers. auto: threads for ONNX models; processes for other models if the job is large enough.",
 )
 @click.option(
-    "--resume", is_flag=True, help="Go on with the job that was begun in the output directory; begin it where none was."
+    "--resume", is_flag=True, help="Continue the job in the output directory, or start the job if there is none."
 )
 @click.option(
-    "--shard", metavar="I/N", help="Score only the I-th of N shares (from 0); the N runs share an output directory."
+    "--shard", metavar="I/N", help="Score only shard I of N, counted from 0. All N runs share an output directory."
 )
 @click.option("--finish", is_flag=True, help="With -o alone: check that all shards are complete, and write _SUCCESS.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Score the first N rows only.")
@@ -114,13 +120,13 @@ class ScoreCommand:
     default=1_000_000,
     show_default=True,
     metavar="N",
-    help="Rows of one file in an output directory: what is lost at most when a job is killed.",
+    help="Rows per file in an output directory. A killed job loses at most one unfinished file.",
 )
-@click.option("--dry-run", is_flag=True, help="Show the plan and the first rows scored; write nothing.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and score the first rows; write nothing.")
 @click.option(
     "--verify-against",
     metavar="URL",
-    help="Also send the first rows to this endpoint, and fail if it answers something else.",
+    help="Also send the first rows to this endpoint, and fail if its predictions differ.",
 )
 @registry_if_needed
 @click.option(
@@ -136,11 +142,13 @@ class ScoreCommand:
     "-m",
     "--model-uri",
     metavar="MODEL",
-    help="As mlflow models predict takes it: with -i, -o and -t the output is the same JSON.",
+    help="The model, as mlflow models predict takes it. With -i, -o and -t the output is the same JSON.",
 )
-@click.option("-i", "--input-path", metavar="FILE", help="With -m: the file of JSON or CSV; standard input without it.")
 @click.option(
-    "-t", "--content-type", type=click.Choice(["json", "csv"]), help="With -m: what the input is; json without it."
+    "-i", "--input-path", metavar="FILE", help="With -m: the input file, JSON or CSV. Default: standard input."
+)
+@click.option(
+    "-t", "--content-type", type=click.Choice(["json", "csv"]), help="With -m: the format of the input. Default: json."
 )
 @env_manager_option
 @wheels_option
@@ -149,13 +157,14 @@ def score(install_mlflow: bool, **given: Any) -> int:
     """Score the rows of every INPUT with MODEL and write the predictions.
 
     INPUT is a file, a directory, a pattern ('data/*.parquet'), a URL (s3://…) or - for standard input. MODEL is a
-    package's directory or URL, a name in the registry or one of MLflow's URIs, as for penstock serve. Memory stays
-    bounded however large the files are.
+    package's directory or URL, a name in the registry or one of MLflow's URIs, as for penstock serve. Memory use stays
+    bounded, whatever the size of the files.
 
-    A file output is atomic: it appears when it is complete, and cannot be resumed. A directory output is made of parts;
-    a job that is stopped or killed goes on with the same command and --resume, without losing or doubling a row.
+    A file output is atomic: the file appears when it is complete, and the job cannot be resumed. A directory output
+    consists of parts: continue a job that was stopped or killed with the same command and --resume. No row is lost or
+    written twice.
 
-    Exit codes: 0 done, 1 failed or too many rejects, 2 usage or schema, 3 interrupted and can be resumed.
+    Exit codes: 0 success; 1 failure or too many rejects; 2 wrong usage or schema; 3 interrupted, can be resumed.
 
     \b
     Examples:
@@ -181,7 +190,7 @@ def score(install_mlflow: bool, **given: Any) -> int:
 
         return predict(command)
     if command.input_path is not None or command.content_type is not None:
-        raise click.UsageError("-i and -t go with -m MODEL, as in mlflow models predict.")
+        raise click.UsageError("-i and -t require -m MODEL, as in mlflow models predict.")
     if len(command.words) < 2:
         raise click.UsageError("Give a MODEL and at least one INPUT.")
     return _score(command)
@@ -212,7 +221,7 @@ def _score(command: ScoreCommand) -> int:
         score_report.print_head(plan, output.path if output else None, shard)
         unjoined = model.loaded.proof.unjoined
         if unjoined.startswith(("rows answered", "the order")):
-            click.echo(f"Warning: {unjoined}; the rows are scored in pieces.", err=True)
+            click.echo(f"Warning: {unjoined}; the rows are scored in chunks.", err=True)
         prepared = prepare(plan, model.loaded, options)
         if command.verify_against is not None:
             from penstock.cli.score.verify import verify_against
@@ -268,7 +277,7 @@ def _finish(command: ScoreCommand) -> int:
     from penstock.scoring import finish
 
     if command.words or command.output is None:
-        raise click.UsageError("--finish goes with -o OUTPUT alone, the directory of the shards.")
+        raise click.UsageError("--finish takes only -o OUTPUT, the directory of the shards.")
     done = finish(command.output, command.rejects)
     if command.as_json:
         import orjson
@@ -294,11 +303,13 @@ def _check_usage(command: ScoreCommand, output: JobOutput | None, sources: tuple
     check_rejects(command.rejects, output, sources)
     directory = output is not None and output.directory
     if command.shard and not directory:
-        raise ConfigError("--shard needs a directory output, which all shards share.", hint="Give one: -o scored/")
+        raise ConfigError(
+            "--shard needs an output directory that all shards share.", hint="Give a directory: -o scored/"
+        )
     if command.shard and command.limit:
-        raise ConfigError("--limit counts all rows, so it does not go with --shard.")
+        raise ConfigError("--limit counts the rows of all shards and cannot be combined with --shard.")
     if command.shard and "-" in command.words[1:]:
-        raise ConfigError("Standard input cannot be shared among shards.")
+        raise ConfigError("Standard input cannot be split into shards.")
     if command.resume and not directory:
         raise ConfigError("Only a directory output can be resumed.", hint="Give a directory: -o scored/")
     _workers(command.workers)
@@ -309,7 +320,7 @@ def _workers(text: str) -> str | int:
         return text
     if text.isdigit() and 0 < int(text) <= 1024:
         return int(text)
-    raise ConfigError(f"--workers {text} is neither a number nor auto.")
+    raise ConfigError(f"--workers {text} must be a number or auto.")
 
 
 def _plan(

@@ -27,7 +27,7 @@ def predict(command: ScoreCommand) -> int:
     from penstock.loading import LoadOptions
 
     if command.words:
-        raise click.UsageError("With -m MODEL the input is given with -i FILE.")
+        raise click.UsageError("With -m MODEL, give the input with -i FILE.")
     options = LoadOptions(trust_code=command.trust_code, strict_env=command.strict_env)
     with load_named(command.model_uri or "", command.registry, options, environment_of(command)) as model:
         text = answer(model.loaded, _read(command.input_path), command.content_type or "json")

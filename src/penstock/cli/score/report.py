@@ -144,10 +144,10 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
 def print_interrupted(output: JobOutput, arguments: list[str]) -> int:
     """Says how to go on, where that is possible; the exit code."""
     if not output.directory:
-        click.echo("Stopped; nothing was written. A file output cannot be resumed, a directory can.", err=True)
+        click.echo("Stopped; nothing was written. Only a directory output can be resumed.", err=True)
         return 1
     words = [*arguments, *([] if "--resume" in arguments else ["--resume"])]
-    click.echo(f"Stopped; complete parts are kept. Go on with:\n  {shlex.join(['penstock', *words])}", err=True)
+    click.echo(f"Stopped; complete parts are kept. Continue with:\n  {shlex.join(['penstock', *words])}", err=True)
     return INTERRUPTED
 
 
@@ -176,7 +176,7 @@ def print_first_rows(prepared: PreparedJob, as_json: bool) -> None:
     console().print(shown)
     for reject in rejects[:5]:
         click.echo(f"Rejected: {reject}")
-    seconds = f"; one worker would predict for about {prepared.seconds:,.1f} s" if prepared.seconds is not None else ""
+    seconds = f"; one worker would need about {prepared.seconds:,.1f} s" if prepared.seconds is not None else ""
     click.echo(
         f"The first {prepared.first.chunk.rows:,} rows: {len(rejects):,} rejected{seconds}. Nothing was written."
     )
@@ -198,7 +198,7 @@ def print_summary(summary: Summary, as_json: bool, *, to_stderr: bool) -> None:
 
     names = summary.columns
     shown = Table(box=None, pad_edge=False, show_header=False)
-    resumed = f" ({summary.resumed_rows:,} of them before)" if summary.resumed_rows else ""
+    resumed = f" ({summary.resumed_rows:,} in earlier runs)" if summary.resumed_rows else ""
     shown.add_row(
         "rows", f"{summary.rows_in:,} read{resumed}, {summary.rows_out:,} written, {summary.rejects:,} rejected"
     )

@@ -28,18 +28,20 @@ def verify_against(url: str, prepared: PreparedJob) -> str:
     from penstock.wire.mlflow.answers import answer_value
 
     if not url.startswith(("http://", "https://")):
-        raise ConfigError(f"--verify-against {url} is no http:// or https:// URL.")
+        raise ConfigError(f"--verify-against {url} is not an http:// or https:// URL.")
     target = url if "/invocations" in url else f"{url.rstrip('/')}/invocations"
     rows = prepared.first_payload(_ROWS)
     if not rows.rows:
-        raise ScoringError("There are no good rows to ask the endpoint about.")
+        raise ScoringError("None of the first rows can be scored, so the endpoint was not checked.")
     task = prepared.task
     given = with_text(rows, task.schema) if task.frames else rows
     ours = answer_value(prepared.model.predictor.predict(given, task.params))
     body = _body(rows) | ({"params": dict(task.params)} if task.params else {})
     theirs = _ask(target, body)
     if different := answers_differ(ours, theirs, where=""):
-        raise ScoringError(f"{target} answers differently: {different}.", hint="Does it serve the same version?")
+        raise ScoringError(
+            f"{target} answers differently: {different}.", hint="Does the endpoint serve the same version?"
+        )
     return f"{target} answers the first {rows.rows} rows the same."
 
 

@@ -38,7 +38,7 @@ class Vocabulary:
         """A message as a frame. Raises ValueError for a type that is not in the vocabulary."""
         name = type(message).__name__
         if name not in self._readers:
-            raise ValueError(f"no such message: {name}")
+            raise ValueError(f"unknown message: {name}")
         body = orjson.dumps({"is": name, **asdict(message)})
         return len(body).to_bytes(4, "big") + body
 
@@ -46,7 +46,7 @@ class Vocabulary:
         """The message in a frame's body. Raises ValueError for what is none."""
         found = orjson.loads(body)
         if not isinstance(found, dict) or (read := self._readers.get(str(found.pop("is", None)))) is None:
-            raise ValueError(f"no such message: {body[:80]!r}")
+            raise ValueError(f"unknown message: {body[:80]!r}")
         try:
             return read(found)
         except TypeError as error:

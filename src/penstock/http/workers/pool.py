@@ -141,7 +141,7 @@ class WorkerPool:
         """Waits for the workers to end; kills those that hang."""
         _, late = await asyncio.wait(self._keeping, timeout=timeout)
         if late:
-            log.error("%d workers did not end in time; killing them.", len(late))
+            log.error("%d workers did not exit in time; killing them.", len(late))
             self.kill()
         await asyncio.gather(*self._keeping)
         tasks = list(self._tasks)

@@ -104,7 +104,7 @@ class WorkerProcess:
                 self.missed = 0
                 self._listener.on_message(self, message)
         except Exception:  # from here on its messages would be lost: it starts anew
-            log.exception("A message of worker %d cannot be handled; killing it.", self.number)
+            log.exception("Worker %d sent a message that cannot be handled; killing the worker.", self.number)
             self.kill()
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(process.wait()), _END_TIMEOUT)
@@ -115,7 +115,7 @@ class WorkerProcess:
         restart = next_restart(self._crashes, served, self._chance())
         self._crashes = restart.crashes
         log.error(
-            "Worker %d %s%s; restarting it %s.",
+            "Worker %d %s%s; restarting the worker %s.",
             self.number,
             how,
             f", crash {restart.crashes} in a row" if restart.crashes > 1 else "",
@@ -148,7 +148,9 @@ class WorkerProcess:
             return
         if self.missed >= (max_missed if self.ready else max_missed_at_start):
             log.error(
-                "Worker %d sends no heartbeat%s; killing it.", self.number, "" if self.ready else " since its start"
+                "Worker %d sends no heartbeat%s; killing the worker.",
+                self.number,
+                "" if self.ready else " since its start",
             )
             self.kill()
             return

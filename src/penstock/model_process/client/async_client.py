@@ -60,7 +60,7 @@ class ModelProcessClient(asyncio.BufferedProtocol):
             note = b"" if params is None else pack(dict(params))
             pieces = encode(Kind.PREDICT, number, plan=plan, note=note, body=body)
         except (AnswerUnserializable, Malformed) as error:
-            answer.set_exception(MalformedInput(f"The rows cannot be handed to the model's process: {error}"))
+            answer.set_exception(MalformedInput(f"The rows cannot be sent to the model process: {error}"))
             return answer
         self._last = number
         self._send(pieces)
@@ -125,7 +125,7 @@ class ModelProcessClient(asyncio.BufferedProtocol):
             for frame in self._incoming.filled(count):
                 self._take(frame)
         except ValueError as error:
-            self.cut(f"said what nobody understands: {error}")
+            self.cut(f"sent an invalid message: {error}")
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
@@ -150,7 +150,7 @@ class ModelProcessClient(asyncio.BufferedProtocol):
     def _take(self, frame: Frame) -> None:
         """Raises ValueError."""
         if frame.kind not in (Kind.ANSWER, Kind.ERROR) or frame.id not in self._open:
-            raise Malformed(f"{frame.kind.name} to a question that nobody asked")
+            raise Malformed(f"{frame.kind.name} to an unknown request")
         result: Any
         if frame.kind is Kind.ANSWER:
             result = decode(frame.plan, frame.body or bytearray())
@@ -169,6 +169,6 @@ class ModelProcessClient(asyncio.BufferedProtocol):
 
 
 def _lost(why: str, retry_after: int) -> ModelProcessLost:
-    error = ModelProcessLost(f"The model's process {why}; this request is lost.", hint="Try again.")
+    error = ModelProcessLost(f"The model process {why}; this request is lost.", hint="Try again.")
     error.retry_after = retry_after
     return error

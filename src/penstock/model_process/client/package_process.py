@@ -64,7 +64,7 @@ class PackageStarter:
         self._digest = self._digest or started.digest
         if started.digest != self._digest:
             started.process.close()
-            raise SealBroken(f"{self._path} is another package now ({started.digest[:12]}) than {self._digest[:12]}.")
+            raise SealBroken(f"{self._path} is now another package ({started.digest[:12]}) than {self._digest[:12]}.")
         return started
 
     def _log(self, line: str) -> None:

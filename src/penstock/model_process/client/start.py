@@ -76,8 +76,8 @@ class ModelProcessHandle:
         try:
             how = self.ended.result(timeout=END_SECONDS)
         except TimeoutError:
-            how = "went silent"
-        last = f", saying: {clipped(self._last_line)}" if self._last_line else ""
+            how = "stopped sending messages"
+        last = f"; last output: {clipped(self._last_line)}" if self._last_line else ""
         return f"{how} while it loaded its package{last}"
 
     def model_pid(self) -> int | None:
@@ -190,11 +190,11 @@ def _handshake(
         opened = parse(Opened, _expect(Kind.OPENED, frames))
         model = parse(ModelStarted, _expect(Kind.STARTED, frames))
     except TimeoutError:
-        raise ModelProcessLost("The model's process did not load its package in time.") from None
+        raise ModelProcessLost("The model process did not load the package in time.") from None
     except ValueError as error:
-        raise ModelProcessLost(f"The model's process said what nobody understands: {error}.") from None
+        raise ModelProcessLost(f"The model's process sent an invalid message: {error}.") from None
     except (EOFError, OSError):
-        raise ModelProcessLost(f"The model's process {process.why_it_ended()}.") from None
+        raise ModelProcessLost(f"The model process {process.why_it_ended()}.") from None
     sock.setblocking(False)
     return opened.digest, model
 

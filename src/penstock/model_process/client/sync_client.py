@@ -86,7 +86,7 @@ class RemotePredictor(Predictor):
             self._all.append(started)
         if closed:
             self._drop(started)
-            raise ModelProcessLost("The model's processes have been ended.")
+            raise ModelProcessLost("The model processes have been closed.")
         return started
 
     def _drop(self, started: Started) -> None:
@@ -120,14 +120,14 @@ def _ask(started: Started, question: list[Buffer]) -> Payload | PenstockError:
             frames = started.incoming.filled(count)
         return _answer(frames)
     except ValueError as error:
-        raise ModelProcessLost(f"The model's process said what nobody understands: {error}.") from None
+        raise ModelProcessLost(f"The model's process sent an invalid message: {error}.") from None
     except (EOFError, OSError):
-        raise ModelProcessLost(f"The model's process {started.process.ended.result(timeout=10)}.") from None
+        raise ModelProcessLost(f"The model process {started.process.ended.result(timeout=10)}.") from None
 
 
 def _answer(frames: list[Frame]) -> Payload | PenstockError:
     """Raises ValueError."""
     frame = frames[0]
     if len(frames) > 1 or frame.kind not in (Kind.ANSWER, Kind.ERROR):
-        raise Malformed("something that was not asked for")
+        raise Malformed("an answer to an unknown request")
     return decode(frame.plan, frame.body or bytearray()) if frame.kind is Kind.ANSWER else rebuild(frame.note)

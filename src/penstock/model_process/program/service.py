@@ -181,7 +181,7 @@ class Service:
         began = perf_counter()
         try:
             if question.payload is None:
-                raise question.error or Malformed("a question without rows")
+                raise question.error or Malformed("a request without rows")
             payload = self._predictor.predict(question.payload, question.params)
             self._took = seconds = perf_counter() - began
             answer = _Answer(question.id, payload, seconds)
@@ -221,7 +221,7 @@ class Service:
                 plan, body = encode_payload(answer.payload)
                 return encode(Kind.ANSWER, answer.id, plan=plan, body=body, seconds=answer.seconds)
             except Malformed:
-                told = AnswerUnserializable("The model's answer is larger than a model process may give.")
+                told = AnswerUnserializable("The model's answer is larger than the limit of a model process.")
             except BaseException as error:
                 told = error
         assert told is not None
@@ -232,7 +232,7 @@ def _read(frame: Frame) -> _Question:
     """What a frame asks."""
     try:
         if frame.kind is not Kind.PREDICT or frame.body is None:
-            raise Malformed(f"{frame.kind.name} where a question was expected")
+            raise Malformed(f"{frame.kind.name} where a request was expected")
         params = unpack(frame.note) if frame.note else None
         return _Question(frame.id, decode(frame.plan, frame.body, question=True), params)
     except Exception as error:

@@ -22,11 +22,11 @@ def is_plain(dtype: np.dtype[Any]) -> bool:
 def dtype_of(name: str) -> np.dtype[Any]:
     """The dtype of a name that came from elsewhere. Raises ValueError."""
     if not isinstance(name, str) or _NAME.fullmatch(name) is None:
-        raise ValueError(f"no dtype that is read here: {str(name)[:40]!r}")
+        raise ValueError(f"unsupported dtype: {str(name)[:40]!r}")
     try:
         dtype = np.dtype(name)
     except TypeError as error:
-        raise ValueError(f"no dtype: {name[:40]!r}: {error}") from None
+        raise ValueError(f"invalid dtype: {name[:40]!r}: {error}") from None
     if not dtype.itemsize:
-        raise ValueError(f"a dtype of no size: {name!r}")
+        raise ValueError(f"a dtype without a size: {name!r}")
     return dtype

@@ -17,7 +17,7 @@ from penstock.payload import as_object_array
 def frame_parts(frame: Any) -> dict[str, Any]:
     """A frame as plain values and arrays. Raises AnswerUnserializable for labels of several levels."""
     if frame.columns.nlevels > 1 or frame.index.nlevels > 1:
-        raise AnswerUnserializable("A frame with labels of several levels cannot go to a model's process.")
+        raise AnswerUnserializable("A frame with multi-level labels cannot be sent to a model process.")
     return {
         "names": _labels(frame.columns),
         "index": _labels(frame.index),

@@ -38,7 +38,7 @@ def pack(value: Any) -> bytes:
         except orjson.JSONEncodeError:  # halves of characters, deep nesting
             return json.dumps(plain, separators=(",", ":")).encode()
     except RecursionError:
-        raise AnswerUnserializable("The value is nested too deeply, or holds itself.") from None
+        raise AnswerUnserializable("The value is nested too deeply or contains itself.") from None
 
 
 def unpack(text: bytes | bytearray | memoryview) -> Any:
@@ -50,7 +50,7 @@ def unpack(text: bytes | bytearray | memoryview) -> Any:
             plain = json.loads(bytes(text))
         return plain if _is_unmarked(plain) else _untagged(plain)
     except (RecursionError, KeyError, TypeError, OverflowError, InvalidOperation) as error:
-        raise ValueError(f"no value: {type(error).__name__}: {error}") from None
+        raise ValueError(f"invalid value: {type(error).__name__}: {error}") from None
 
 
 def _is_json(value: Any) -> bool:
@@ -161,7 +161,7 @@ def _untagged(plain: Any) -> Any:
         return {key: _untagged(item) for key, item in plain.items()}
     reader = _READERS.get(mark) if isinstance(mark, str) else None
     if reader is None:
-        raise ValueError(f"no kind of value: {str(mark)[:40]!r}")
+        raise ValueError(f"unknown kind of value: {str(mark)[:40]!r}")
     return reader(plain["v"])
 
 

@@ -66,7 +66,7 @@ def encode(
     """A frame as the pieces to send, in order: one where it is small. Raises Malformed where it is too large."""
     size = sum(map(len, body)) if len(body) != 1 else len(body[0])
     if len(plan) > MAX_PLAN or len(note) > MAX_NOTE or size > MAX_BODY:
-        raise Malformed(f"{size + len(note) + len(plan):,} bytes are more than one message may have")
+        raise Malformed(f"{size + len(note) + len(plan):,} bytes exceed the limit of one message")
     head = _HEAD.pack(_MAGIC, VERSION, kind, 0, id, len(plan), len(note), size, seconds)
     if size <= _SMALL:
         return [b"".join((head, plan, note, *body))]
@@ -107,9 +107,9 @@ class Incoming:
             magic, version, number, _, id, plan, note, size, seconds = _HEAD.unpack_from(buffer, start)
             kind = _KINDS.get(number)
             if magic != _MAGIC or version != VERSION or kind is None:
-                raise Malformed("something that is no message")
+                raise Malformed("data that is not a message")
             if plan > MAX_PLAN or note > MAX_NOTE or size > max_body:
-                raise Malformed(f"a message of {plan + note + size:,} bytes, which is more than it may have")
+                raise Malformed(f"a message of {plan + note + size:,} bytes, which exceeds the limit")
             at = start + HEAD_SIZE
             last = at + plan + note
             if end < last + size:

@@ -138,7 +138,7 @@ def _frame(parts: Any) -> Any:
     try:
         return frame_of(parts)
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"no frame: {error}") from None
+        raise ValueError(f"invalid frame: {error}") from None
 
 
 def _read(place: _Place, body: bytearray, position: int) -> Any:
@@ -151,10 +151,10 @@ def _read(place: _Place, body: bytearray, position: int) -> Any:
     if place.shape == () and place.form == "objects" and place.dtype == _OPAQUE:
         return value
     if not isinstance(value, list) or len(value) != prod(place.shape):
-        raise ValueError("another number of cells than the plan has")
+        raise ValueError("a number of cells that differs from the plan")
     if place.form == "text":
         if not all(cell is None or type(cell) is str for cell in value):
-            raise ValueError("a column of text that holds something else")
+            raise ValueError("a text column with other values")
         return np.array([np.nan if cell is None else cell for cell in value], dtype=TEXT).reshape(place.shape)
     return as_object_array(value).reshape(place.shape)
 
@@ -169,9 +169,9 @@ def _read_plan(plan: bytes) -> _Plan:
         kind, names, indexed, arrays = found["kind"], found["names"], found["indexed"], found["arrays"]
         places = tuple(_place(*array, opaque=kind in ("value", "frame")) for array in arrays)
     except (KeyError, TypeError, RecursionError, OverflowError) as error:
-        raise ValueError(f"no plan of a payload: {type(error).__name__}: {error}") from None
+        raise ValueError(f"invalid payload plan: {type(error).__name__}: {error}") from None
     if names is not None:
-        names = tuple(names) if isinstance(names, list) else _refuse("names that are no list")
+        names = tuple(names) if isinstance(names, list) else _refuse("names that are not a list")
     _check(kind, names, indexed, places)
     # The last array of a body is followed by no gap only where it needs none, as everywhere.
     size = places[0].size if kind in ("value", "frame") else sum(p.size + -p.size % _ALIGNED for p in places)
@@ -189,7 +189,7 @@ def _place(form: Any, dtype: Any, shape: Any, size: Any, *, opaque: bool) -> _Pl
     if form == "raw":
         kind = dtype_of(dtype)
         if prod(shape) * kind.itemsize != size:
-            _refuse("an array of another size than its shape")
+            _refuse("an array whose size does not match its shape")
     elif form in ("text", "objects"):
         kind = _OPAQUE if opaque else TEXT if form == "text" else np.dtype(object)
     else:
@@ -213,17 +213,17 @@ def _check(kind: Any, names: tuple[Any, ...] | None, indexed: Any, places: tuple
         if names is None and len(own) != 1:
             _refuse("several arrays without names")
         if names is not None and (len(names) != len(own) or not all(type(n) is str for n in names)):
-            _refuse("names that do not fit the arrays")
+            _refuse("names that do not match the arrays")
         return
     if kind == "block" and (len(own) != 1 or len(own[0].shape) != 2):
-        _refuse("a block that is not one array of two axes")
+        _refuse("a block that is not one two-dimensional array")
     if kind == "columns" and any(len(p.shape) != 1 for p in own):
         _refuse("a column that has several axes")
     if len({p.shape[0] for p in places}) > 1 or (indexed and len(places[-1].shape) != 1):
         _refuse("columns of different lengths")
     width = own[0].shape[1] if kind == "block" else len(own)
     if names is not None and (len(names) != width or not all(type(n) in (str, int) for n in names)):
-        _refuse("names that do not fit the columns")
+        _refuse("names that do not match the columns")
 
 
 def _refuse(why: str) -> Any:

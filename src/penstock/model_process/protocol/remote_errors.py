@@ -65,13 +65,13 @@ def rebuild(text: bytes) -> PenstockError:
         code, message, hint = found["code"], found["message"], found["hint"]
         violations, cause = found.get("violations"), found.get("cause")
         if not all(isinstance(part, str) for part in (code, message, hint)):
-            raise ValueError("an error without words")
+            raise ValueError("an error without a message")
         error = _made(code, message, hint, violations)
         error.remedy = _remedy(found.get("remedy"))
         if cause is not None:
             error.__cause__ = _cause(cause["traceback"], cause["error_code"], message)
     except (KeyError, TypeError, AttributeError, RecursionError) as wrong:
-        raise ValueError(f"no error: {type(wrong).__name__}: {wrong}") from None
+        raise ValueError(f"invalid error: {type(wrong).__name__}: {wrong}") from None
     return error
 
 
@@ -87,13 +87,13 @@ def _remedy(found: Any) -> Remedy | None:
         return None
     key, names = found
     if not isinstance(key, str) or not all(isinstance(part, str) for pair in names.items() for part in pair):
-        raise ValueError("no remedy")
+        raise ValueError("invalid remedy")
     return Remedy(key, names)
 
 
 def _violation(reason: Any, row: Any, column: Any, at_parse: Any) -> Violation:
     if not isinstance(reason, str) or not isinstance(row, int | None) or not isinstance(column, str | int | None):
-        raise ValueError("no violation")
+        raise ValueError("invalid violation")
     return Violation(reason, row, column, at_parse is True)
 
 

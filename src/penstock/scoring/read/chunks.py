@@ -350,7 +350,7 @@ class _ParquetBatches(_Batches):
         return batch
 
     def pass_over(self, rows: int) -> int:
-        """Row groups that begin here and are passed over whole are not read."""
+        """Row groups that begin here and are passed over whole are not supported."""
         passed = 0
         if (batch := next(self._left, None)) is not None:
             self._left = chain([batch], self._left)

@@ -99,7 +99,7 @@ def _operation(servable: Servable) -> dict[str, Any]:
     content: dict[str, Any] = {"schema": _request_schema(signature)}
     if (body := _body(servable, signature)) is not None:
         content["example"] = body
-    error = {"description": "What is wrong.", "content": {JSON: {"schema": {"$ref": "#/components/schemas/Error"}}}}
+    error = {"description": "What went wrong.", "content": {JSON: {"schema": {"$ref": "#/components/schemas/Error"}}}}
     columnar = {media: {"schema": {"type": "string", "format": "binary"}} for media in (PARQUET, ARROW)}
     return {
         "operationId": f"invoke_{servable.model}",

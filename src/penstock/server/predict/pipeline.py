@@ -122,7 +122,7 @@ class Pipeline:
         try:
             return self._failure(record, error)
         except Exception as broken:
-            log.error("Request %s failed, and its error has no text.", record.request_id.decode(), exc_info=broken)
+            log.error("Request %s failed; its error has no message.", record.request_id.decode(), exc_info=broken)
             return PredictResponse(INTERNAL.http, INTERNAL.outcome, body_of(broken, INTERNAL), JSON)
 
     def _failure(self, record: RequestRecord, error: Exception) -> PredictResponse:

@@ -110,7 +110,7 @@ class Supervisor:
         if isinstance(message, Event):
             self.fleet.on_event(number, message)
         else:
-            log.error("Worker %d sent what only the supervisor sends: %s.", number, type(message).__name__)
+            log.error("Worker %d sent a message that only the supervisor may send: %s.", number, type(message).__name__)
 
     def on_ended(self, number: int, how: str) -> None:
         if self._drain_delay is not None:
@@ -131,10 +131,10 @@ class Supervisor:
             if not self._all_joined.done():
                 self._all_joined.set_result(None)
             if self._opened:
-                log.info("All %d workers serve.", len(self._pool.workers))
+                log.info("All %d workers are serving.", len(self._pool.workers))
 
     def on_unfit(self, number: int, error: PenstockError) -> None:
-        log.error("Worker %d cannot load what the others serve; killing it. %s", number, error)
+        log.error("Worker %d cannot load a version that the other workers serve; killing the worker. %s", number, error)
         self._pool.workers[number].kill()
 
     def on_crashed(self, model: str, version: str, reason: str) -> None:
@@ -163,7 +163,7 @@ class Supervisor:
             task.cancel()
         for ended in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(ended, Exception) and not isinstance(ended, PenstockError):
-                log.error("Starting to serve failed.", exc_info=ended)
+                log.error("The server failed to start.", exc_info=ended)
         await self._sources.close()
         self._all_joined.cancel()
         if not self._broken.cancel() and not self._broken.cancelled():

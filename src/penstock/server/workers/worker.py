@@ -54,7 +54,7 @@ class Worker:
         async for message in self._channel:
             await self._carry_out(message)
         if not self._gateway.draining:
-            log.error("The supervisor is gone.")
+            log.error("The supervisor has exited.")
         self._server.drain(0)
 
     async def _carry_out(self, message: WorkerMessage) -> None:
@@ -75,7 +75,7 @@ class Worker:
             case AllMetrics(id, text):
                 self._all_metrics.on_answer(id, text)
             case _:
-                log.error("The supervisor sent what only a worker sends: %s.", type(message).__name__)
+                log.error("The supervisor sent a message that only a worker may send: %s.", type(message).__name__)
 
     def _report(self) -> WorkerMetrics:
         return WorkerMetrics(to_plain(self._gateway.metrics.collect()))

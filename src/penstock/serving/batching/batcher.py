@@ -111,13 +111,13 @@ class Batcher:
         if not waiting:
             return None
         if waiting + rows > self._max_queue_rows:
-            said = f"{waiting} rows are waiting, and {self._max_queue_rows} may."
+            said = f"{waiting} rows are waiting; the limit is {self._max_queue_rows}."
             return Overloaded(said, limit="rows", retry_after=retry_after(waiting, self.drain.value))
         # Batches of the usual size, one for each job, are more than there will be: mostly that is soon enough.
         if not too_late(self.cost.mean * (self._lanes.jobs + 1), patience):
             return None
         if too_late(expected := self._expected(waiting + rows), patience):
-            said = f"{waiting} rows are waiting, and an answer will take {expected:.1f} s or more."
+            said = f"{waiting} rows are waiting; an answer would take {expected:.1f} s or more."
             return Overloaded(said, limit="deadline", retry_after=retry_after(waiting, self.drain.value))
         return None
 
@@ -174,7 +174,7 @@ class Batcher:
         try:
             whole = join([a.payload for a in answers])
         except ValueError as error:
-            raise PredictError("The model's answers to the parts of a large request do not fit together.") from error
+            raise PredictError("The model's answers to the parts of a large request cannot be combined.") from error
         return Answer(whole, answers[0].queue, sum(a.predict for a in answers))
 
     def _end_of_tick(self) -> None:
@@ -219,7 +219,9 @@ class Batcher:
         when the loop has too much to do, and for what was dispatched before."""
         for job in jobs:
             if now >= job.deadline and not job.reply.done():
-                job.reply.set_exception(DeadlineExceeded("The model was not free in time."))
+                job.reply.set_exception(
+                    DeadlineExceeded("The request's deadline passed while the request waited for the model.")
+                )
         return [job for job in jobs if not job.reply.done()]
 
     def _drained(self, rows: int, started: float) -> None:
@@ -335,7 +337,7 @@ class Batcher:
         if self.joined:
             self.joined = False
             got = "one value" if isinstance(answer, Value) else repr(answer)  # a value may be anything, of any size
-            log.warning("Rows of several callers are no longer predicted together: %d rows gave %s.", rows, got)
+            log.warning("Batching is now off: %d rows gave %s.", rows, got)
 
     async def close(self) -> None:
         """Refuses what still waits, and waits for what runs."""

@@ -68,7 +68,7 @@ def fail(job: Job, error: Exception) -> None:
 
 
 def _unexpected(error: Exception) -> PenstockError:
-    log.error("A prediction failed in Penstock itself.", exc_info=error)
+    log.error("A prediction failed inside Penstock.", exc_info=error)
     wrapped = PenstockError(f"The prediction failed inside the gateway ({type(error).__name__}).")
     wrapped.__cause__ = error
     return wrapped

@@ -149,10 +149,11 @@ class WorkerFleet:
         """Makes the version the model's candidate, and returns when all workers have proven it. Raises what the first
         failing one raised, WorkerLost where one died over it; the candidate is dropped everywhere then."""
         state = self._models[model]
-        assert state.preparing is None, "one version loads at a time"
+        assert state.preparing is None, "only one version loads at a time"
         if package.digest in self._deadly and len(self.joined) < self._size:
             raise WorkerLost(
-                f"Version {package.version} of {model} has killed a worker; it is tried again when all serve."
+                f"Version {package.version} of {model} has killed a worker; Penstock tries the version again when "
+                f"all workers serve."
             )
         state.preparing = asyncio.get_running_loop().create_future()
         try:
@@ -167,7 +168,7 @@ class WorkerFleet:
 
     def supersede(self, model: str) -> None:
         """Another version is wanted than the one that is being prepared, if there is one."""
-        self._fail(model, Closing("Another version is wanted."))
+        self._fail(model, Closing("Superseded by another version."))
 
     def drop_candidate(self, model: str, state: FleetModel | None = None) -> None:
         """Nothing is dropped where the model was removed meanwhile, or begins anew: `state` is then another one."""
@@ -252,7 +253,7 @@ class WorkerFleet:
         elif plan.current is not None and plan.current.version == version:
             self._listener.on_unfit(number, error)
         elif plan.previous is not None and plan.previous.version == version:
-            log.warning("%s: version %s cannot be kept warm any more. %s", model, version, error)
+            log.warning("%s: version %s can no longer be kept loaded for a rollback. %s", model, version, error)
             self.set_plan(model, replace(plan, previous=None))
             self._admit()
         else:

@@ -61,7 +61,7 @@ class WorkerModel:
         if loaded.digest != order.digest:
             loaded.close()
             raise SealBroken(
-                f"{order.path} is another package now ({loaded.digest[:12]}) than version {order.version} "
+                f"{order.path} is now another package ({loaded.digest[:12]}) than version {order.version} "
                 f"({order.digest[:12]})."
             )
         self._waiting[order.version] = loaded

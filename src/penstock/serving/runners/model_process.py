@@ -113,7 +113,7 @@ class ModelProcess:
         try:
             self._started = await asyncio.to_thread(self._again, self._launched)
         except (PenstockError, OSError) as error:
-            return f"cannot be started again: {error}"
+            return f"cannot be restarted: {error}"
         finally:
             self._loading = None
         self.restarts += 1
@@ -154,7 +154,7 @@ class ModelProcess:
         self._crashes = restart.crashes
         self._due = self._clock() + restart.delay
         log.error(
-            "%s: its process %s%s; another one starts %s.",
+            "%s: the model process %s%s; restarting it %s.",
             self._label,
             how,
             f", {restart.crashes} times in a row" if restart.crashes > 1 else "",

@@ -67,7 +67,7 @@ class ProcessRunner:
             raise Closing("This version is being closed.")
         soonest = min(self.processes, key=lambda process: process.due_in)
         if soonest.due_in > 0:
-            error = ModelProcessLost("The model's process has ended, and starts again soon.", hint="Try again.")
+            error = ModelProcessLost("The model process has ended and will restart soon.", hint="Try again.")
             error.retry_after = soonest.retry_after
             raise error
         self._change.clear()

@@ -219,13 +219,14 @@ class Follower(Generic[P]):
         previous = self.target.previous
         if model != self.target.name or version != self.target.current or previous is None:
             return
-        text = f"Its process {reason}."
+        text = f"The model process {reason}."
         self._failures.give_up(version, text)
         self.target.note_failure(self._failures.shown)
         self.target.revert()
         self.target.retire_previous()  # or the alias, which still names it, would have it back at once
         log.error(
-            "%s: version %s failed; back to version %s. %s It is tried again once %s has named another version.",
+            "%s: version %s failed; back to version %s. %s Penstock tries the version again after "
+            "%s has named another version.",
             self.target.name,
             version,
             previous,

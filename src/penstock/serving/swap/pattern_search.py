@@ -44,7 +44,7 @@ class PatternSearch:
         except Exception as error:  # whatever a backend raises, it is asked again
             if self.error is None:
                 log.error(
-                    "%s: the registry does not list its models; still serving those that are loaded. %s",
+                    "%s: the registry cannot be queried; still serving the loaded models. %s",
                     self.pattern,
                     error,
                     exc_info=None if isinstance(error, PenstockError) else error,

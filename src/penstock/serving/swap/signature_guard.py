@@ -47,8 +47,8 @@ class SignatureGuard:
         breaks = breaking_changes(self._signatures.get(current), signature)
         if breaks:
             raise SignatureIncompatible(
-                f"It would break callers of version {current}: {'; '.join(breaks)}.",
-                hint="Point the alias back, or allow breaking changes (the setting allow_breaking).",
+                f"The version would break callers of version {current}: {'; '.join(breaks)}.",
+                hint="Move the alias back, or allow breaking changes (the setting allow_breaking).",
             )
 
     def __repr__(self) -> str:

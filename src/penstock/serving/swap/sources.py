@@ -56,7 +56,7 @@ class Sources:
         self.cancel()
         for ended in await asyncio.gather(*self._tasks, return_exceptions=True):
             if isinstance(ended, Exception):
-                log.error("Following a registry ended with an error.", exc_info=ended)
+                log.error("A registry follower stopped with an error.", exc_info=ended)
         self._tasks.clear()
 
     def __repr__(self) -> str:
