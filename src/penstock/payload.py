@@ -55,7 +55,7 @@ def _side_by_side(columns: Sequence[Array]) -> Array:
             block[:, i] = column
         return block
     if any(len(column) != rows for column in columns):
-        raise ValueError("The columns are not equally long.")
+        raise ValueError("The columns have different lengths.")
     for start in range(0, rows, _CACHED_ROWS):
         piece = block[start : start + _CACHED_ROWS]
         for i, column in enumerate(columns):

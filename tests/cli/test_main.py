@@ -83,7 +83,7 @@ def test_version(penstock: Penstock) -> None:
     [
         (["inspect", "./nowhere"], 1, "There is nothing at"),
         (["inspect", "nowhere"], 1, "There is no registry at"),
-        (["verify", "runs:/abc/model"], 1, "Only an MLflow tracking server knows"),
+        (["verify", "runs:/abc/model"], 1, "Only an MLflow tracking server can resolve"),
         (["serve", "x", "--env-manager", "conda"], 2, "conda packages are not installed"),
         (["score", "-m", "./x", "--env-manager", "conda"], 2, "conda packages are not installed"),
         (["serve", "x", "--no-conda", "--env-manager", "uv"], 2, "cannot be combined"),

@@ -217,7 +217,7 @@ def test_empty_ones_say_what_to_do_next(run: Run) -> None:
 
 
 def test_migrate(run: Run, tmp_path: Path) -> None:
-    assert run("migrate").output == f"A new registry was made at {tmp_path}/penstock-registry (revision 0002).\n"
+    assert run("migrate").output == f"Created a new registry at {tmp_path}/penstock-registry (revision 0002).\n"
     assert "up to date" in as_json(run, "migrate")["message"]
 
 

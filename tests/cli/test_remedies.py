@@ -73,7 +73,7 @@ def test_the_command_line_says_the_command_and_others_do_not() -> None:
     with pytest.raises(ModelNotFound) as raised:
         registry.versions("iris")
     assert hint_of(raised.value) == "Add it with: penstock registry add iris PACKAGE"
-    assert str(raised.value) == "There is no model 'iris' in this registry. Register a version of it first."
+    assert str(raised.value) == "There is no model 'iris' in this registry. Register a version of the model first."
 
 
 def test_a_hint_without_a_remedy_stays_as_it_is() -> None:

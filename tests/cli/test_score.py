@@ -89,10 +89,10 @@ def test_through_pipes(python_package: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["rows.csv", "-o", "out.csv", "--max-errors", "lots"], 2, "neither a number of rows nor a share"),
+        (["rows.csv", "-o", "out.csv", "--max-errors", "lots"], 2, "must be a number of rows or a percentage"),
         (["rows.csv", "-o", "out.csv", "--resume"], 2, "Only a directory output can be resumed"),
         (["rows.csv", "-o", "out.csv", "--shard", "0/2"], 2, "--shard needs an output directory"),
-        (["rows.csv", "-o", "out/", "--shard", "2/2"], 2, "is not i/N"),
+        (["rows.csv", "-o", "out/", "--shard", "2/2"], 2, "must be i/N"),
         (["rows.csv", "-o", "out.csv", "--workers", "some"], 2, "must be a number or auto"),
         (["rows.csv"], 2, "Give -o OUTPUT"),
         (["rows.csv", "-o", "out.parquet.gz"], 2, "has no file extension that tells its format"),

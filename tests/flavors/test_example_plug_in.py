@@ -101,7 +101,7 @@ def test_options_of_a_plug_in_are_keywords_of_save_model(tmp_path: Path, site: P
         save_model(model, tmp_path / "n", example=FRAME, link="cubic")
     with pytest.raises(PackagingFailed, match="'linear' has no option lnik") as caught:
         save_model(model, tmp_path / "n", example=FRAME, lnik="logistic")
-    assert caught.value.hint == "Its options are: link."
+    assert caught.value.hint == "The flavor's options are: link."
 
 
 def test_a_package_of_a_plug_in_is_served_in_a_process_of_its_own(

@@ -110,7 +110,7 @@ def test_an_option_of_another_flavor_is_refused_and_the_flavors_own_are_named(
         save_model(case.model(tmp_path), tmp_path / "m", example=FRAME, **case.other)
     own = [field.name for field in dataclasses.fields(flavor.options_type)]
     assert all(option in caught.value.hint for option in own)
-    assert own or caught.value.hint == "It has no options."
+    assert own or caught.value.hint == "This flavor has no options."
     assert not (tmp_path / "m").exists()
 
 

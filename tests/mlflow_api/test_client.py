@@ -220,7 +220,7 @@ class TestFailures:
     )
     def test_garbage(self, replay: Replay, content: bytes, kind: str) -> None:
         replay.rules["get"] = lambda h: h.say(200, content, kind)
-        with pytest.raises(RegistryUnavailable, match=f"not MLflow's \\({kind}\\)"):
+        with pytest.raises(RegistryUnavailable, match=f"not answer like an MLflow server \\({kind}\\)"):
             ask(replay)
 
     def test_an_answer_that_breaks_off(self, replay: Replay) -> None:

@@ -96,11 +96,11 @@ GOOD: dict[str, Any] = {"kind": "block", "names": ["a", "b"], "indexed": False, 
         ({"indexed": True}, "block"),
         ({"indexed": 1}, "kind"),
         ({"arrays": []}, "block"),
-        ({"arrays": [["raw", "|O", [3, 2], 48]]}, "no dtype"),
-        ({"arrays": [["raw", ["<f8"], [3, 2], 48]]}, "no plan"),
-        ({"arrays": [["raw", "<f8,<f8", [3, 1], 48]]}, "no dtype"),
-        ({"arrays": [["raw", "<V8", [3, 2], 48]]}, "no dtype"),
-        ({"arrays": [["raw", "<f8", [3, 3], 48]]}, "another size"),
+        ({"arrays": [["raw", "|O", [3, 2], 48]]}, "dtype"),
+        ({"arrays": [["raw", ["<f8"], [3, 2], 48]]}, "invalid payload plan"),
+        ({"arrays": [["raw", "<f8,<f8", [3, 1], 48]]}, "dtype"),
+        ({"arrays": [["raw", "<V8", [3, 2], 48]]}, "dtype"),
+        ({"arrays": [["raw", "<f8", [3, 3], 48]]}, "does not match its shape"),
         ({"arrays": [["raw", "<f8", [-3, -2], 48]]}, "shape"),
         ({"arrays": [["raw", "<f8", [True, 6], 48]]}, "shape"),
         ({"arrays": [["raw", "<f8", [1 << 62, 0], 48]]}, "shape"),
@@ -138,7 +138,7 @@ def test_cells_are_counted_and_text_is_text() -> None:
     with pytest.raises(ValueError, match="number of cells"):
         decode(short, bytearray(text))
     as_text = plan.replace(b"objects", b"text")
-    with pytest.raises(ValueError, match="something else"):
+    with pytest.raises(ValueError, match="other values"):
         decode(as_text, bytearray(text.replace(b'"x"', b"123")))
 
 

@@ -26,10 +26,10 @@ def interpreter(place: Path, program: str) -> Interpreter:
     [
         ("os.write(control, b'HTTP/1.1 400 Bad Request' * 9); time.sleep(3600)", "sent an invalid message"),
         ("os.write(control, b'PNSK' + bytes([99]) * 99); time.sleep(3600)", "sent an invalid message"),
-        ("os.close(control); time.sleep(3600)", "went silent while it loaded"),
+        ("os.close(control); time.sleep(3600)", "stopped sending messages while it loaded"),
         (
             "sys.exit('Model processes need Python 3.11')",
-            "while it loaded .*, saying: Model processes need Python 3.11",
+            "while it loaded .*; last output: Model processes need Python 3.11",
         ),
         ("time.sleep(3600)", "did not load the package in time"),
     ],

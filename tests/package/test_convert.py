@@ -175,8 +175,8 @@ def test_without_an_example_there_is_nothing_to_compare_on(tmp_path: Path) -> No
 def test_only_code_carrying_packages_of_a_flavor_with_a_data_only_form_are_converted(
     tmp_path: Path, iris_package: Path, iris_onnx_package: Path, python_package: Path
 ) -> None:
-    refused(PackagedModel.open(iris_package), tmp_path / "new", "data-only already")
-    refused(PackagedModel.open(iris_onnx_package), tmp_path / "new", "data-only already")
+    refused(PackagedModel.open(iris_package), tmp_path / "new", "already data-only")
+    refused(PackagedModel.open(iris_onnx_package), tmp_path / "new", "already data-only")
     refused(PackagedModel.open(python_package), tmp_path / "new", "'python_function' has no data-only form")
 
 

@@ -84,7 +84,7 @@ def test_a_pickled_estimator_can_become_data_only(tmp_path: Path, iris_estimator
     with pytest.raises(CodeNotTrusted, match=r"model\.pkl is a pickle") as caught:
         package.load()
     assert "To make a scikit-learn pickle data-only: penstock package convert" in hint_of(caught.value)
-    assert "a scikit-learn pickle can become data-only by converting the package." in str(caught.value)
+    assert "converting the package makes a scikit-learn pickle data-only." in str(caught.value)
 
 
 def test_a_pickle_is_not_even_opened_without_trust(

@@ -170,5 +170,5 @@ def test_compiled_modules_that_another_program_left_are_named_as_such(directory:
     with pytest.raises(SealBroken, match="delete __pycache__"):
         check(directory)
     (directory / "code" / "other.py").write_text("")
-    with pytest.raises(SealBroken, match="Fetch or package it again"):
+    with pytest.raises(SealBroken, match="Fetch or package the model again"):
         check(directory)

@@ -161,7 +161,7 @@ class TestReading:
     )  # fmt: skip
     def test_answers_of_another_form(self, registry: MlflowRegistry, replay: Replay, answer: Any) -> None:
         replay.rules["registered-models/get"] = saying(answer)
-        with pytest.raises(RegistryUnavailable, match="not MLflow's"):
+        with pytest.raises(RegistryUnavailable, match="not answer like an MLflow server"):
             registry.model("fraud")
 
     def test_there_is_no_history(self, registry: MlflowRegistry) -> None:
@@ -229,7 +229,7 @@ class TestFetching:
     def test_a_server_before_logged_models(self, registry: MlflowRegistry, replay: Replay) -> None:
         """MLflow 2 answers with a page that says 404."""
         unknown = "0123456789abcdef" * 2
-        with pytest.raises(Unsupported, match="since version 3"):
+        with pytest.raises(Unsupported, match="need MLflow 3"):
             registry.fetch_uri(f"models:/m-{unknown}")
         replay.rules["logged-models/search"] = saying(b"<html>", 404)
         with pytest.raises(PackageNotFound):
@@ -278,7 +278,7 @@ class TestFetching:
 
     def test_a_source_that_names_itself(self, registry: MlflowRegistry, replay: Replay) -> None:
         replay.rules["get-download-uri"] = saying({"artifact_uri": "models:/fraud/2"})
-        with pytest.raises(PackageInvalid, match="without end"):
+        with pytest.raises(PackageInvalid, match="endless chain"):
             registry.fetch(registry.version("fraud", "2"))
 
     def test_a_logged_model_that_is_not_complete(self, registry: MlflowRegistry, replay: Replay) -> None:
@@ -304,7 +304,7 @@ class TestHostileListings:
 
     @pytest.mark.parametrize("name", ["..", ".", "", "../x", "/etc/x", "a/b", "a\\b", "a\x00b", None, 3])
     def test_names_that_lead_elsewhere(self, fetch: Any, name: Any) -> None:
-        with pytest.raises(PackageInvalid, match="cannot be used"):
+        with pytest.raises(PackageInvalid, match="an invalid name"):
             fetch({"path": name, "is_dir": False, "file_size": 1})
 
     @pytest.mark.parametrize(("size", "said"), [(3, "more"), (10**6, "fewer"), (None, "more")])
@@ -332,7 +332,7 @@ class TestHostileListings:
 
     def test_a_place_that_climbs_out(self, registry: MlflowRegistry) -> None:
         for path in ("/../../x", "/a/%2e%2e/x"):
-            with pytest.raises(PackageInvalid, match="climbs out"):
+            with pytest.raises(PackageInvalid, match="leads out"):
                 registry.fetch_uri(f"mlflow-artifacts:{path}")
 
 

@@ -149,7 +149,7 @@ def test_a_file_in_place_of_a_directory(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
 class TestPostgreSQL:
     def test_artifacts_must_be_given(self, scheme: str) -> None:
-        with pytest.raises(ConfigError, match="where the packages are kept"):
+        with pytest.raises(ConfigError, match="a place for the packages"):
             open_registry(f"{scheme}://u:s3cret@h/db")
 
     def test_without_psycopg(self, scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -171,7 +171,7 @@ def test_too_many_rejects(iris: LoadedModel, tmp_path: Path, tolerance: Toleranc
     if passes:
         score(iris, tmp_path / "rows.csv", tmp_path / "out.csv", chunk_rows=1, **arguments)
         return
-    with pytest.raises(TooManyRejects, match=r"of \d rows were rejected, more than .*, the limit\."):
+    with pytest.raises(TooManyRejects, match=r"of \d rows were rejected; the limit is .*\."):
         score(iris, tmp_path / "rows.csv", tmp_path / "out.csv", chunk_rows=1, **arguments)
     assert not (tmp_path / "out.csv").exists()
     assert rejected(tmp_path / "bad.jsonl"), "the rejects are there to be looked at"

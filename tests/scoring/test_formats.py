@@ -127,7 +127,7 @@ def test_directories_patterns_and_lists_in_order(iris: LoadedModel, iris_frame: 
     with pytest.raises(ConfigError, match="given twice"):
         ids([str(data), f"{data}/b.csv"])
     os.mkdir(tmp_path / "empty")
-    with pytest.raises(ConfigError, match="it is empty"):
+    with pytest.raises(ConfigError, match="the directory is empty"):
         ids([str(tmp_path / "empty")])
 
 
@@ -192,7 +192,7 @@ def test_what_is_written_as_text_is_read_back(tmp_path: Path, rows: list[tuple[A
 
 def test_a_clash_of_names_is_refused(iris: LoadedModel, iris_frame: Any, tmp_path: Path) -> None:
     rows = write(iris_frame.assign(prediction=1), tmp_path / "rows.csv")
-    with pytest.raises(ScoringError, match="column 'prediction', and so has the output"):
+    with pytest.raises(ScoringError, match="column 'prediction', and so does the output"):
         score(iris, rows, tmp_path / "out.csv", keep=("*",))
 
 

@@ -141,7 +141,7 @@ def test_what_is_not_wanted_is_not_read(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("text", ["8/8", "-1/8", "1", "1/0", "a/b", "1/2/3", ""])
 def test_shards_that_are_none(text: str) -> None:
-    with pytest.raises(ConfigError, match="is not i/N"):
+    with pytest.raises(ConfigError, match="must be i/N"):
         parse_shard(text)
 
 
@@ -189,5 +189,5 @@ def test_tolerances() -> None:
     assert half.exceeded(6, 10, of_all=True)
     assert not half.exceeded(5, 10, of_all=True)
     for text in ("-1", "x", "101%", "%", "nan%"):
-        with pytest.raises(ConfigError, match="neither a number"):
+        with pytest.raises(ConfigError, match="must be a number of rows"):
             parse_tolerance(text)

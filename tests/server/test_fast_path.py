@@ -86,7 +86,7 @@ async def test_a_small_request_is_taken(bench: Bench, model: Model) -> None:
     assert headers["x-model-version"] == "1"
     assert bench.count("ok") == 1
     assert fast_path(bench) == {("taken", ""): 1}
-    assert repr(bench.gateway.intake) == "<InflightLimits 0 requests, 0 bytes>"
+    assert repr(bench.gateway.inflight_limits) == "<InflightLimits 0 requests, 0 bytes>"
     assert bench.gateway.find("m").crowd.inside == 0
 
 
@@ -184,7 +184,7 @@ class Pair:
         assert fast == slow
         assert counts(self.benches[0]) == counts(self.benches[1])
         for bench in self.benches:
-            assert repr(bench.gateway.intake) == "<InflightLimits 0 requests, 0 bytes>"
+            assert repr(bench.gateway.inflight_limits) == "<InflightLimits 0 requests, 0 bytes>"
             assert bench.gateway.find("m").crowd.inside == 0
 
     async def close(self) -> None:
@@ -278,7 +278,7 @@ async def test_a_client_that_leaves_takes_the_job_along(bench: Bench, model: Mod
     assert bench.count("client_error") == 1
     model.free.set()
     await until(lambda: bench.gateway.find("m").crowd.inside == 0)
-    assert repr(bench.gateway.intake) == "<InflightLimits 0 requests, 0 bytes>"
+    assert repr(bench.gateway.inflight_limits) == "<InflightLimits 0 requests, 0 bytes>"
 
 
 @pytest.mark.parametrize("seconds", ["0.01", "0.2"])

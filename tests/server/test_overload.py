@@ -115,7 +115,7 @@ class TestBeforeTheBody:
     async def test_requests_of_the_whole_gateway(self, bench: Bench) -> None:
         bench.serve()
         bench.open()
-        bench.gateway.intake.max_requests = 2
+        bench.gateway.inflight_limits.max_requests = 2
         slow = [Exchange(bench.app) for _ in range(2)]
         await settle()
         late = Exchange(bench.app)
@@ -125,14 +125,14 @@ class TestBeforeTheBody:
         assert await slow[0].status() is None
         slow[1].body(BODY)
         assert await slow[1].status() == 200
-        assert repr(bench.gateway.intake) == "<InflightLimits 0 requests, 0 bytes>"
+        assert repr(bench.gateway.inflight_limits) == "<InflightLimits 0 requests, 0 bytes>"
 
 
 class TestBytes:
     async def test_a_body_that_does_not_fit_beside_the_others(self, bench: Bench) -> None:
         bench.serve()
         bench.open()
-        bench.gateway.intake = InflightLimits(max_bytes=1000)
+        bench.gateway.inflight_limits = InflightLimits(max_bytes=1000)
         one = Exchange(bench.app)
         one.body(BODY + b" " * 900, more=True)
         await settle()
@@ -146,14 +146,14 @@ class TestBytes:
         assert (refused(bench, "bytes"), refused(bench, "bytes", model="", version="")) == (1, 1)
         one.body(b" " * 2000)  # alone, it may be larger than all may be together
         assert await one.status() == 200
-        assert repr(bench.gateway.intake) == "<InflightLimits 0 requests, 0 bytes>"
+        assert repr(bench.gateway.inflight_limits) == "<InflightLimits 0 requests, 0 bytes>"
 
     async def test_what_it_unpacks_to_counts(self, bench: Bench) -> None:
         import gzip
 
         bench.serve()
         bench.open()
-        bench.gateway.intake = InflightLimits(max_bytes=1000)
+        bench.gateway.inflight_limits = InflightLimits(max_bytes=1000)
         one = Exchange(bench.app)
         one.body(b" ", more=True)
         packed = Exchange(bench.app, headers={"content-encoding": "gzip"})
@@ -192,7 +192,7 @@ class TestDeadlines:
                 slow.body(first, more=True)
             assert await slow.status() == 408
         assert bench.count("client_error", model="", version="") == 2
-        assert repr(bench.gateway.intake) == "<InflightLimits 0 requests, 0 bytes>"
+        assert repr(bench.gateway.inflight_limits) == "<InflightLimits 0 requests, 0 bytes>"
 
     async def test_it_counts_from_the_headers(self, bench: Bench) -> None:
         bench.serve("m", held := Held())

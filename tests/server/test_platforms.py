@@ -64,7 +64,7 @@ async def test_a_large_body(bench: Bench) -> None:
         answer = await http.post("/v1/predict", content=b" " * 2001, headers=TOKEN)
         assert answer.status_code == 413
         assert answer.json()["error_code"] == "BAD_REQUEST"
-    assert repr(bench.gateway.intake) == "<InflightLimits 0 requests, 0 bytes>"
+    assert repr(bench.gateway.inflight_limits) == "<InflightLimits 0 requests, 0 bytes>"
 
 
 async def test_refusals_are_counted_and_told_like_every_others(identity_onnx_package: Path) -> None:
@@ -73,7 +73,7 @@ async def test_refusals_are_counted_and_told_like_every_others(identity_onnx_pac
     bench.serve()
     async with bench.open() as http:
         assert (await http.post("/v1/predict", content=b" " * 2001)).status_code == 413
-        bench.gateway.intake.max_requests = 0
+        bench.gateway.inflight_limits.max_requests = 0
         refused = await http.post("/v1/predict", json=BODY, headers={"x-request-id": "mine"})
         assert (refused.status_code, refused.headers["x-request-id"]) == (429, "mine")
         assert int(refused.headers["retry-after"]) >= 1

@@ -101,7 +101,7 @@ def test_an_offer_changes_no_answer(identity_onnx_package: Path, asked: list[Any
         expected = await answered(bench.app, without, len(asked), [])
         assert len(expected) == len(asked)
         assert await answered(bench.app, with_offers, len(asked), cuts) == expected
-        assert repr(bench.gateway.intake) == "<InflightLimits 0 requests, 0 bytes>"
+        assert repr(bench.gateway.inflight_limits) == "<InflightLimits 0 requests, 0 bytes>"
         await bench.close()
 
     asyncio.run(compare())

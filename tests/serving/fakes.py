@@ -14,7 +14,10 @@ from penstock.flavors import Predictor
 from penstock.loading import LoadedModel, Proof
 from penstock.package import PackagedModel
 from penstock.payload import Payload, Tensors
+from penstock.registry.interface import ModelVersion
 from penstock.serving.batching.lanes import Batch
+from penstock.serving.runners.isolation import Loaded
+from penstock.serving.swap.target import LoadedVersion, Prepare, load_beside
 
 Function = Callable[[Payload, Mapping[str, Any]], Payload]
 
@@ -140,3 +143,14 @@ async def until(condition: Callable[[], Any], *, seconds: float = 30.0) -> None:
     while not condition():
         assert asyncio.get_running_loop().time() < deadline, "it did not happen in time"
         await asyncio.sleep(0.002)
+
+
+def in_a_thread(
+    load: Callable[[ModelVersion], Loaded], serving: Callable[[], bool] = lambda: True
+) -> Prepare[LoadedVersion]:
+    """Loads off the event loop; throttled while this process answers requests, also with other models."""
+
+    async def prepare(version: ModelVersion) -> LoadedVersion:
+        return LoadedVersion(version.version, await asyncio.to_thread(load_beside, serving(), load, version))
+
+    return prepare

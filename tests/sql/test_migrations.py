@@ -64,7 +64,7 @@ def test_migrating_is_silent_and_leaves_logging_alone(tmp_path: Path, capfd: pyt
 
 def test_migrating_says_what_it_did(tmp_path: Path) -> None:
     with closing(open_registry(str(tmp_path))) as registry:
-        assert registry.migrate() == f"A new registry was made at {tmp_path} (revision {HEAD})."
+        assert registry.migrate() == f"Created a new registry at {tmp_path} (revision {HEAD})."
         assert registry.migrate() == f"The registry at {tmp_path} is up to date (revision {HEAD})."
 
 

@@ -80,7 +80,7 @@ def make_gateway(
         default=settings.default_model,
         patterns=patterns_of(references),
         tidy=tidy,
-        intake=inflight_limits_of(settings),
+        inflight_limits=inflight_limits_of(settings),
     )
     for source in make_sources(SourceContext(settings, registry, metrics), references, LocalHost(gateway)):
         gateway.add_source(source)

@@ -161,7 +161,7 @@ async def run_worker(
         default=settings.default_model,
         patterns=patterns_of(references),
         tidy=True,
-        intake=inflight_limits_of(settings),
+        inflight_limits=inflight_limits_of(settings),
         exposition=all_metrics,
     )
 

@@ -86,7 +86,7 @@ class ArtifactSources:
         try:
             return str(self._server.get("registered-models/alias", name=name, alias=alias)["model_version"]["version"])
         except RegistryRefused as error:
-            raise ModelNotFound(f"models:/{name}@{alias} names no version. {error.message}") from None
+            raise ModelNotFound(f"models:/{name}@{alias} does not name a version. {error.message}") from None
         except (KeyError, TypeError):
             raise self._odd("an alias") from None
 

@@ -27,7 +27,7 @@ def convert_to_data_only(package: PackagedModel, path: str | Path) -> PackagedMo
     """
     flavor = package.flavor()
     if not package.code_reasons():
-        raise PackagingFailed(f"{package.path} is data-only already.")
+        raise PackagingFailed(f"{package.path} is already data-only.")
     if not flavor.data_only_form:
         raise PackagingFailed(
             f"{package.path} cannot be converted: the flavor {flavor.name!r} has no data-only form.",
@@ -36,7 +36,7 @@ def convert_to_data_only(package: PackagedModel, path: str | Path) -> PackagedMo
     example = package.example()
     if example is None:
         raise PackagingFailed(
-            f"{package.path} has no example to compare answers on.", hint="Package it anew, with an example."
+            f"{package.path} has no example to compare answers with.", hint="Package the model again, with an example."
         )
     before = package.load(trust_code=True)
     with new_directory(Path(path).absolute()) as directory:

@@ -17,7 +17,7 @@ def new_directory(target: Path) -> Iterator[Path]:
     Written beside the target, synced, renamed. Raises PackageExists, PackagingFailed.
     """
     if target.exists():
-        raise PackageExists(f"{target} exists already.", hint="Choose another place, or remove it first.")
+        raise PackageExists(f"{target} exists already.", hint="Choose another directory, or remove this one first.")
     with ExitStack() as making:
         try:
             directory = making.enter_context(atomic.new_directory(target))

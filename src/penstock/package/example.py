@@ -93,7 +93,7 @@ def _json(value: Any) -> bytes:
         return dump_json(value)
     except AnswerUnserializable as error:
         reason = error.message.removeprefix("The model's answer ")
-        raise PackagingFailed(f"The example cannot be sent as JSON: it {reason}") from None
+        raise PackagingFailed(f"The example cannot be sent as JSON: the example {reason}") from None
 
 
 def json_forms(payload: Payload) -> tuple[Any, dict[str, Any], str]:

@@ -22,7 +22,7 @@ def flavor_options(flavor: Flavor, given: Mapping[str, Any]) -> FlavorOptions:
     if unknown:
         raise PackagingFailed(
             f"A package of the flavor {flavor.name!r} has no option {', '.join(unknown)}.",
-            hint=f"Its options are: {', '.join(names)}." if names else "It has no options.",
+            hint=f"The flavor's options are: {', '.join(names)}." if names else "This flavor has no options.",
         )
     try:
         return flavor.options_type(**{name: value for name, value in given.items() if name in names})

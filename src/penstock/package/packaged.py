@@ -80,11 +80,11 @@ class PackagedModel:
     def check_trust(self, flavor: str | None = None) -> None:
         """Raises CodeNotTrusted, which names the files, where loading would run the package's code."""
         if reasons := self.code_reasons(flavor):
-            hint = "If you trust whoever made it, set trust_code (PENSTOCK_TRUST_CODE=1)"
+            hint = "If you trust its author, set trust_code (PENSTOCK_TRUST_CODE=1)"
             what = self.flavor(flavor).convertible(self.manifest)
             raise CodeNotTrusted(
                 f"Loading {self.path} would run code from the package: {'; '.join(map(str, reasons))}.",
-                hint=f"{hint}; {what} can become data-only by converting the package." if what else f"{hint}.",
+                hint=f"{hint}; converting the package makes {what} data-only." if what else f"{hint}.",
                 remedy=remedy("trust_code_or_convert", what=what) if what else remedy("trust_code"),
             )
 

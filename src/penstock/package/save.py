@@ -108,9 +108,9 @@ def example_payload(example: Any) -> Payload:
     """What a caller would send, as a payload. Raises PackagingFailed."""
     payload = example if isinstance(example, (Table, Tensors, Value)) else from_python(example)
     if isinstance(payload, Value) and isinstance(payload.value, (str, int, float, bool)):
-        raise PackagingFailed("The example must hold rows: a frame, an array, a dict of arrays or a list.")
+        raise PackagingFailed("The example must contain rows: a frame, an array, a dict of arrays or a list.")
     if not isinstance(payload, Value) and not payload.rows:
-        raise PackagingFailed("The example holds no rows.")
+        raise PackagingFailed("The example has no rows.")
     return payload
 
 

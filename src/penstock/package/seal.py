@@ -35,7 +35,9 @@ def list_files(directory: Path) -> list[str]:
             path = Path(folder, name)
             relative = path.relative_to(directory).as_posix()
             if path.is_symlink():
-                raise PackageInvalid(f"The package {directory} holds a link, {relative}; packages hold files alone.")
+                raise PackageInvalid(
+                    f"The package {directory} holds a link, {relative}; a package may contain only regular files."
+                )
             if not _NAME.fullmatch(relative):
                 raise PackageInvalid(f"The package {directory} holds a file with an unusable name: {relative!r}.")
             if name in files and not path.is_file():
@@ -101,8 +103,9 @@ def check_seal(directory: Path, hashes: Mapping[str, str]) -> None:
         more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
         compiled = all("__pycache__/" in problem and problem.endswith(" was added") for problem in problems)
         raise SealBroken(
-            f"The package {directory} is not as it was sealed: {', '.join(problems[:5])}{more}.",
-            hint="Programs that import from it, MLflow among them, leave compiled modules there: delete __pycache__."
+            f"The package {directory} does not match its seal: {', '.join(problems[:5])}{more}.",
+            hint="Programs that import from the package, such as MLflow, leave compiled modules there: delete "
+            "__pycache__."
             if compiled
-            else "Fetch or package it again; do not serve it.",
+            else "Fetch or package the model again; do not serve this package.",
         )

@@ -98,7 +98,7 @@ def open_registry(
         raise _mlflow_without_server(url.removeprefix(MLFLOW_STORE))
     if scheme not in _OPENERS:
         raise ConfigError(
-            f"No registry is known by the scheme {scheme!r}.",
+            f"Unknown registry scheme {scheme!r}.",
             hint="Use a directory, sqlite:///path.db, postgresql://…, or http://… for an MLflow server.",
         )
     if scheme in ("", "file"):
@@ -112,13 +112,13 @@ def _mlflow_without_server(store: str) -> ConfigError:
     """For what MLFLOW_TRACKING_URI may hold and nobody but MLflow reads. The store's URL may hold a password."""
     if store.partition(":")[0] in ("databricks", "databricks-uc", "uc"):
         return ConfigError(
-            "MLflow's variables name a Databricks workspace as the registry, which Penstock does not read.",
+            "MLflow's variables set a Databricks workspace as the registry, which Penstock does not support.",
             hint="Download the model, and serve the directory: mlflow artifacts download -u models:/…",
         )
     kind = _SCHEME.match(store)
     shown = store if kind is None or kind[1].lower() in ("sqlite", "file") else f"{kind[1]}:…"
     return ConfigError(
-        f"MLflow's variables name {shown} as the registry, and Penstock reads MLflow's registry from a server only.",
+        f"MLflow's variables set {shown} as the registry, but Penstock reads MLflow's registry only from a server.",
         hint=f"Start one: mlflow server --backend-store-uri {shown}; and set MLFLOW_TRACKING_URI to its address. For "
         "Penstock's own registry set PENSTOCK_REGISTRY.",
     )

@@ -188,8 +188,9 @@ class Registry(ABC):
     def fetch_uri(self, uri: str) -> CachedPackage:
         """The same for a package without a name in the registry, by a URI that is MLflow's."""
         raise Unsupported(
-            f"Only an MLflow tracking server knows {uri}.",
-            hint="Name its address as the registry (PENSTOCK_REGISTRY or MLFLOW_TRACKING_URI): http://host:5000",
+            f"Only an MLflow tracking server can resolve {uri}.",
+            hint="Set the registry to the server's address (PENSTOCK_REGISTRY or MLFLOW_TRACKING_URI): "
+            "http://host:5000",
         )
 
     # -- writing -----------------------------------------------------------------------------------------------------
@@ -229,7 +230,7 @@ class Registry(ABC):
                 return self._move_alias(
                     name, alias, "promote", version, expected=current, at=self._now(), by=by, reason=reason
                 )
-        raise AliasMoved(f"Alias {alias!r} of model {name!r} is moved by others all the time.", hint="Try again.")
+        raise AliasMoved(f"Alias {alias!r} of model {name!r} keeps being moved by others.", hint="Try again.")
 
     def rollback(self, name: str, alias: str = PRODUCTION, *, by: str, reason: str = "") -> AliasMove:
         """Points `alias` back at the version it named before the current one; a second roll-back goes one further.
@@ -242,7 +243,7 @@ class Registry(ABC):
         target = rollback_target(self.history(name, alias), existing)
         if target is None:
             raise NothingToRollBack(
-                f"Alias {alias!r} of model {name!r} has named no other version before {current.version}."
+                f"Alias {alias!r} of model {name!r} named no other version before {current.version}."
             )
         return self._move_alias(
             name, alias, "rollback", target, expected=current.version, at=self._now(), by=by, reason=reason
@@ -343,7 +344,7 @@ class Registry(ABC):
             raise SignatureIncompatible(
                 f"Version {new.version} of {new.name!r} would break callers of version {old.version}: "
                 f"{'; '.join(breaks)}.",
-                hint="If that is meant, allow breaking changes.",
+                hint="If the change is intended, allow breaking changes.",
                 remedy=remedy("allow_breaking"),
             )
 
@@ -351,7 +352,7 @@ class Registry(ABC):
 def no_model(name: str) -> ModelNotFound:
     return ModelNotFound(
         f"There is no model {name!r} in this registry.",
-        hint="Register a version of it first.",
+        hint="Register a version of the model first.",
         remedy=remedy("add_model", model=name),
     )
 
@@ -359,7 +360,7 @@ def no_model(name: str) -> ModelNotFound:
 def no_version(name: str, version: str) -> VersionNotFound:
     return VersionNotFound(
         f"Model {name!r} has no version {version}.",
-        hint="List its versions to see which there are.",
+        hint="List the model's versions.",
         remedy=remedy("show_model", model=name),
     )
 
@@ -367,7 +368,7 @@ def no_version(name: str, version: str) -> VersionNotFound:
 def no_alias(name: str, alias: str, known: Iterable[str]) -> AliasNotFound:
     return AliasNotFound(
         f"Model {name!r} has no alias {alias!r} (aliases: {', '.join(sorted(known)) or 'none'}).",
-        hint="Promote a version to set it.",
+        hint="Promote a version to set the alias.",
         remedy=remedy("promote", model=name, alias=alias),
     )
 
@@ -376,9 +377,9 @@ def refuse_if_moved(name: str, alias: str, found: str | None, expected: Expected
     """Raises AliasMoved."""
     if expected is not ... and found != expected:
         raise AliasMoved(
-            f"Alias {alias!r} of model {name!r} was moved meanwhile: it names "
-            f"{'nothing' if found is None else f'version {found}'} now.",
-            hint="See its history, and try again.",
+            f"Alias {alias!r} of model {name!r} was moved meanwhile: the alias now names "
+            f"{'nothing' if found is None else f'version {found}'}.",
+            hint="Check the alias's history, and try again.",
             remedy=remedy("show_history", model=name),
         )
 

@@ -160,7 +160,7 @@ class MlflowRegistry(Registry):
     def history(self, name: str, alias: str | None = None) -> list[AliasMove]:
         raise Unsupported(
             "MLflow keeps no history of aliases.",
-            hint="The model itself says what its aliases name now.",
+            hint="Show the model to see its current aliases.",
             remedy=remedy("show_model", model=name),
         )
 
@@ -199,7 +199,7 @@ class MlflowRegistry(Registry):
 
     def require_registering(self) -> None:
         raise Unsupported(
-            "Versions are registered with MLflow itself.",
+            "Register versions of an MLflow registry with MLflow itself.",
             hint="In Python: mlflow.log_artifacts(DIR, 'model') within a run, then "
             "mlflow.register_model(f'runs:/{run.info.run_id}/model', NAME).",
         )
@@ -210,8 +210,8 @@ class MlflowRegistry(Registry):
 
     def rollback(self, name: str, alias: str = PRODUCTION, *, by: str, reason: str = "") -> AliasMove:
         raise Unsupported(
-            "MLflow keeps no history of aliases, so there is nothing to go back along.",
-            hint="Promote the version that it should name.",
+            "MLflow keeps no history of aliases, so a rollback is not possible.",
+            hint="Promote the version that the alias should name.",
             remedy=remedy("promote", model=name, alias=alias),
         )
 
@@ -259,11 +259,14 @@ class MlflowRegistry(Registry):
     def _delete(self, name: str, version: str | None) -> None:
         call = "delete_registered_model(NAME)" if version is None else "delete_model_version(NAME, VERSION)"
         raise Unsupported(
-            "Models and versions are deleted with MLflow itself.", hint=f"In Python: mlflow.MlflowClient().{call}"
+            "Delete models and versions of an MLflow registry with MLflow itself.",
+            hint=f"In Python: mlflow.MlflowClient().{call}",
         )
 
     def migrate(self) -> str:
-        raise Unsupported("The tables of an MLflow server are its own.", hint="See: mlflow db upgrade --help")
+        raise Unsupported(
+            "Penstock does not migrate the tables of an MLflow server.", hint="See: mlflow db upgrade --help"
+        )
 
     def close(self) -> None:
         self._server.close()
@@ -285,7 +288,7 @@ class MlflowRegistry(Registry):
                 raise self._odd()
         raise ModelNotFound(
             f"There is no model {name!r} at {self._server.place}.",
-            hint="List the models to see which there are.",
+            hint="List the models of the registry.",
             remedy=remedy("list_models"),
         )
 
@@ -333,7 +336,7 @@ class MlflowRegistry(Registry):
             raise self._odd() from None
 
     def _odd(self) -> RegistryUnavailable:
-        return RegistryUnavailable(f"{self._server.place} describes a model in a form that is not MLflow's.")
+        return RegistryUnavailable(f"{self._server.place} describes a model in a format that is not MLflow's.")
 
     @contextmanager
     def _writing(self, name: str, version: str | None) -> Iterator[None]:
@@ -343,7 +346,7 @@ class MlflowRegistry(Registry):
             yield
         except RegistryRefused as error:
             if error.status == 404:
-                raise VersionNotFound(f"{name!r} or its version {version} is gone. {error.message}") from None
+                raise VersionNotFound(f"{name!r} or its version {version} no longer exists. {error.message}") from None
             raise NameInvalid(error.message) from None
 
     @staticmethod
@@ -351,7 +354,7 @@ class MlflowRegistry(Registry):
         if alias not in aliases_and_stages(model):
             return no_alias(name, alias, own_aliases(model))
         return Unsupported(
-            f"{alias!r} is a stage of model {name!r}, and no alias.",
+            f"{alias!r} is a stage of model {name!r}, not an alias.",
             hint="In Python: mlflow.MlflowClient().transition_model_version_stage(NAME, VERSION, 'None')",
         )
 

@@ -24,7 +24,7 @@ def open_embedded(url: str, artifacts: str | None, read_only: bool, cache: Packa
     directory = Path(url)
     if directory.is_file():
         raise ConfigError(
-            f"{directory} is a file, and an embedded registry is a directory.",
+            f"{directory} is a file, but an embedded registry is a directory.",
             hint=f"For a SQLite file, write sqlite:///{directory}",
         )
     database = SqliteDatabase(directory / DATABASE_FILE, place=str(directory), read_only=read_only)
@@ -36,7 +36,7 @@ def open_sqlite(url: str, artifacts: str | None, read_only: bool, cache: Package
     parsed = _parsed(url)
     if not parsed.database or parsed.database == ":memory:" or parsed.host or parsed.query:
         raise ConfigError(
-            "A SQLite registry needs a file and takes no options.",
+            "A SQLite registry needs a file, without URL options.",
             hint="Write sqlite:///relative.db or sqlite:////absolute.db; for a registry in memory, memory:.",
         )
     path = Path(os.path.abspath(parsed.database))
@@ -49,7 +49,7 @@ def open_postgresql(url: str, artifacts: str | None, read_only: bool, cache: Pac
     parsed = _parsed(url)
     if artifacts is None:
         raise ConfigError(
-            "A registry in PostgreSQL needs to know where the packages are kept.",
+            "A registry in PostgreSQL needs a place for the packages.",
             hint="Set artifacts (PENSTOCK_ARTIFACTS) to a directory or a URL such as s3://bucket/models.",
         )
     database = PostgresDatabase(parsed.set(drivername="postgresql+psycopg"), read_only=read_only)

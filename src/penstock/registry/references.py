@@ -80,12 +80,14 @@ def parse_reference(text: str, *, patterns: bool = False) -> ModelReference:
 
 def _check_pattern(text: str, reference: ModelReference, allowed: bool) -> None:
     if not allowed:
-        raise ConfigError(f"{text} stands for many models, and one is needed.", hint="A pattern can only be served.")
+        raise ConfigError(
+            f"{text} is a pattern for several models, but one model is needed.", hint="A pattern can only be served."
+        )
     if reference.served_as != reference.name:
-        raise ConfigError(f"{text}: a pattern stands for many models, which keep their names.", hint="Leave NAME= out.")
+        raise ConfigError(f"{text}: a pattern matches several models, which keep their own names.", hint="Omit NAME=.")
     if reference.version or reference.alias == LATEST:
         raise ConfigError(
-            f"{text} names no alias.", hint=f"A pattern is followed by an alias: models:/{reference.name}@{PRODUCTION}"
+            f"{text} has no alias.", hint=f"Add an alias to the pattern: models:/{reference.name}@{PRODUCTION}"
         )
 
 
@@ -110,22 +112,22 @@ def _url(text: str) -> ModelReference:
     scheme, _, place = text.partition("://")
     scheme = scheme.lower()
     if not _SCHEME.fullmatch(scheme):
-        raise ConfigError(f"{text} is no URL of a package.", hint="Such a URL looks like s3://bucket/models/fraud.")
+        raise ConfigError(f"{text} is not the URL of a package.", hint="Write the URL as s3://bucket/models/fraud.")
     if scheme in ("http", "https"):
         raise Unsupported(
             f"Models cannot be read from {scheme}: URLs ({text}), since a web server does not list its files.",
-            hint="Give a URL of an object store, s3://bucket/path, or download the package and give its directory. An "
-            "MLflow server is a registry: name its URL as one.",
+            hint="Give a URL of an object store, s3://bucket/path, or download the package and give its directory. "
+            "For an MLflow server, set the registry to its URL.",
         )
     user, at, _ = place.partition("/")[0].rpartition("@")
     if at and ":" in user:
         raise ConfigError(
-            f"The {scheme}: URL of a model holds a password, which logs and listings would show.",
-            hint="Leave it out: credentials are those of the store's own client.",
+            f"The {scheme}: URL of a model contains a password, which logs and listings would show.",
+            hint="Remove the password; Penstock uses the credentials of the store's own client.",
         )
     place = place.rstrip("/")
     if not place:
-        raise ConfigError(f"{text} names no place.", hint=f"Write {scheme}://bucket/path.")
+        raise ConfigError(f"{text} has no bucket.", hint=f"Write {scheme}://bucket/path.")
     return ModelReference(usable_name(unquote(place.rpartition("/")[2])), url=f"{scheme}://{place}")
 
 
@@ -141,7 +143,9 @@ def _path_of_url(url: str) -> Path:
 def _uri(text: str) -> ModelReference:
     """runs:/<run id>/<path>, mlflow-artifacts:/<path>, served under the last part of the path."""
     if text.startswith("runs:") and not _RUN.fullmatch(text):
-        raise ConfigError(f"{text} names no model of a run.", hint="Write runs:/<run id>/<path>, for example …/model.")
+        raise ConfigError(
+            f"{text} does not name a model of a run.", hint="Write runs:/<run id>/<path>, for example …/model."
+        )
     return ModelReference(usable_name(text.rstrip("/").rpartition("/")[2]), uri=text.rstrip("/"))
 
 
@@ -158,7 +162,9 @@ def _registered(text: str) -> ModelReference:
     name, _, version = body.partition("/")
     _check_any_name(name)
     if not version:
-        raise ConfigError(f"{text} names no version.", hint=f"Write models:/{name}@{PRODUCTION} or models:/{name}/1.")
+        raise ConfigError(
+            f"{text} does not name a version.", hint=f"Write models:/{name}@{PRODUCTION} or models:/{name}/1."
+        )
     if version.isascii() and version.isdigit():
         return ModelReference(_served_as(name), name=name, version=version.lstrip("0") or "0")
     stage = version.lower()

@@ -58,7 +58,8 @@ class LastResolution:
             if not self._complained:
                 self._complained = True
                 log.warning(
-                    "%s: version %s was deleted and registered anew. The one from before answers until a restart.",
+                    "%s: version %s was deleted and registered again. The earlier version keeps serving until a "
+                    "restart.",
                     version.name,
                     version.version,
                 )
@@ -119,7 +120,7 @@ def resolve_or_recall(resolve: Callable[[], ModelVersion], last: LastResolution)
         if found is None:
             raise
         log.warning(
-            "The registry cannot be asked; version %s of %s is taken as it was on %s UTC. %s",
+            "The registry cannot be reached; using version %s of %s as resolved on %s UTC. %s",
             found.version.version,
             found.version.name,
             f"{found.seen_at:%Y-%m-%d %H:%M:%S}",

@@ -93,7 +93,7 @@ class JobManifest:
             done = "is complete" if before.complete else f"has begun ({len(before.parts)} parts are done)"
             raise ScoringError(
                 f"A job {done} in {self._directory}.",
-                hint="Resume it, or give another directory.",
+                hint="Resume the job, or choose another directory.",
                 remedy=remedy("resume_job"),
             )
         if before is None:
@@ -111,8 +111,8 @@ class JobManifest:
         if different := differences(before, _as_json(now)):
             more = f", and {len(different) - 5} more" if len(different) > 5 else ""
             raise JobDiffers(
-                f"The job in {self._directory} is another one: {'; '.join(different[:5])}{more}.",
-                hint="Give another directory, or the command that began it.",
+                f"The job in {self._directory} differs from this one: {'; '.join(different[:5])}{more}.",
+                hint="Choose another directory, or repeat the command that started the job.",
             )
 
     def _check_neighbours(self, fingerprint: Mapping[str, Any]) -> None:
@@ -125,7 +125,7 @@ class JobManifest:
         if not others and (found := self._place.files(self._directory)):
             raise ConfigError(
                 f"{self._directory} holds other files, {found[0].rsplit('/', 1)[-1]} among them.",
-                hint="Give a directory of its own.",
+                hint="Choose an empty directory.",
             )
 
     def _check(self, state: JobState) -> None:

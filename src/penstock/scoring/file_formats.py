@@ -63,6 +63,6 @@ def needed_format(name: str, given: str | None, setting: str) -> FileFormat:
         return found
     words = f"{', '.join(FORMATS)}; .gz or .zst after the first three"
     if given is not None:
-        raise ConfigError(f"{setting} {given} is no format that is known here.", hint=f"There are {words}.")
+        raise ConfigError(f"{setting} {given} is not a known format.", hint=f"Known formats: {words}.")
     what = {"-": "A stream"}.get(name, name)
     raise ConfigError(f"{what} has no file extension that tells its format.", hint=f"Name one as {setting}: {words}.")

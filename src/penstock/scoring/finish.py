@@ -34,7 +34,7 @@ def finish(directory: str, rejects: str | None = None) -> Finished:
     if not found:
         raise ScoringError(
             f"No shard has begun in {directory}.",
-            hint="Run each shard with this directory as its output.",
+            hint="Run each shard with this directory as the output.",
             remedy=remedy("run_shards"),
         )
     states = {path.rsplit("/", 1)[-1]: parse_manifest(place.read(path)) for path in found}
@@ -44,7 +44,7 @@ def finish(directory: str, rejects: str | None = None) -> Finished:
         there = place.describe(join(directory, part.file))
         if there is None or there[0] != part.bytes:
             raise ScoringError(
-                f"{part.file} in {directory} is gone or was changed.", hint="Score into another directory."
+                f"{part.file} in {directory} is missing or was changed.", hint="Score into another directory."
             )
     write_rejects(directory, parts, rejects)
     with place.written(join(directory, SUCCESS)) as path:
@@ -66,12 +66,14 @@ def _all_parts(states: list[JobState | None], directory: str) -> list[PartDone]:
     whole = [state for state in states if state is not None]
     for number, state in enumerate(whole[1:], 1):
         if different := differences(whole[0].fingerprint, state.fingerprint):
-            raise ScoringError(f"Shard {number} did another job than shard 0: {'; '.join(different[:5])}.")
+            raise ScoringError(f"Shard {number} ran a different job than shard 0: {'; '.join(different[:5])}.")
     parts = sorted((part for state in whole for part in state.parts), key=lambda p: (p.source, p.part))
     there = [(part.source, part.part) for part in parts]
     wanted = [(source, part) for source, n in enumerate(_parts_of(whole)) for part in range(n)]
     if there != wanted:
-        raise ScoringError(f"{len(set(wanted) - set(there))} parts in {directory} are missing though all shards ended.")
+        raise ScoringError(
+            f"{len(set(wanted) - set(there))} parts in {directory} are missing, although all shards have finished."
+        )
     return parts
 
 
@@ -81,7 +83,7 @@ def _parts_of(states: list[JobState]) -> list[int]:
     for source, told in enumerate(zip(*(state.parts_of or () for state in states), strict=True)):
         counts = {count for count in told if count is not None}
         if len(counts) > 1:
-            raise ScoringError(f"The shards found other parts in input {source}: did it change meanwhile?")
+            raise ScoringError(f"The shards found different parts in input {source}. Did the input change meanwhile?")
         parts.append(counts.pop() if counts else 0)
     return parts
 

@@ -256,7 +256,7 @@ class _Tally:
         """Raises TooManyRejects."""
         if self.tolerance.exceeded(self.rejects, self.rows, of_all=of_all):
             raise TooManyRejects(
-                f"{self.rejects:,} of {self.rows:,} rows were rejected, more than {self.tolerance}, the limit."
+                f"{self.rejects:,} of {self.rows:,} rows were rejected; the limit is {self.tolerance}."
             )
 
     def parts_of(self, sources: int) -> list[int | None]:
@@ -364,7 +364,7 @@ def _finish_directory(
         return
     found = manifest.state()
     if found is None:
-        raise ScoringError(f"The manifest of {output.path} is gone.")
+        raise ScoringError(f"The manifest of {output.path} no longer exists.")
     write_rejects(output.path, found.parts, output.rejects)
     place = file_store_of(output.path)
     with place.written(join(output.path, SUCCESS)) as path:

@@ -74,7 +74,7 @@ def parse_shard(text: str) -> Shard:
     found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
     if found and (shard := Shard(int(found[1]), int(found[2]))).index < shard.count:
         return shard
-    raise ConfigError(f"The shard {text} is not i/N with i from 0 to N-1.", hint="The first of eight is 0/8.")
+    raise ConfigError(f"The shard {text} must be i/N, with i from 0 to N-1.", hint="The first of eight shards is 0/8.")
 
 
 @dataclass(frozen=True, slots=True)

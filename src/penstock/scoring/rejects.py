@@ -69,4 +69,6 @@ def parse_tolerance(text: str | None) -> Tolerance:
             return Tolerance(count=count)
     except ValueError:
         pass
-    raise ConfigError(f"The limit of errors {text} is neither a number of rows nor a share.", hint="Write 100 or 0.1%.")
+    raise ConfigError(
+        f"The limit of errors {text} must be a number of rows or a percentage.", hint="Write 100 or 0.1%."
+    )

@@ -22,8 +22,8 @@ class Gateway:
     `models` are there from the start; `names` are those that must be loaded before the gateway is ready, `models` where
     it is None: it may name models that are added later, which then have the gateway for their events. `patterns` must
     have found and loaded what they could. `tidy` is for a process that serves and does nothing else: its garbage
-    collector is kept out of the way. `intake` limits what all models together hold at once. `exposition` is what
-    /metrics shows, this process's own metrics where it is None.
+    collector is kept out of the way. `inflight_limits` bounds the requests and body bytes in flight, over all models.
+    `exposition` is what /metrics shows, this process's own metrics where it is None.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Gateway:
         sources: Sequence[VersionSource] = (),
         patterns: Sequence[str] = (),
         tidy: bool = False,
-        intake: InflightLimits | None = None,
+        inflight_limits: InflightLimits | None = None,
         exposition: Exposition | None = None,
     ) -> None:
         # The whole mutable state: the models, those that are leaving, whether it drains, and how many workers serve of
@@ -51,11 +51,11 @@ class Gateway:
         self.default = default if default is not None else only
         self.readiness = Readiness(self._loaded, names, patterns)
         metrics.ready.set_function(lambda: float(self.ready))
-        self.intake = intake or InflightLimits()
-        metrics.open_requests.set_function(lambda: float(self.intake.requests))
-        metrics.open_limit.set(self.intake.max_requests)
-        metrics.body_bytes.set_function(lambda: float(self.intake.bytes))
-        metrics.body_limit.set(self.intake.max_bytes)
+        self.inflight_limits = inflight_limits or InflightLimits()
+        metrics.open_requests.set_function(lambda: float(self.inflight_limits.requests))
+        metrics.open_limit.set(self.inflight_limits.max_requests)
+        metrics.body_bytes.set_function(lambda: float(self.inflight_limits.bytes))
+        metrics.body_limit.set(self.inflight_limits.max_bytes)
         self._sources = Sources(sources)
         self._garbage = GarbageCollector(self._busy) if tidy else None
         self._exposition = exposition or OwnMetrics(metrics)
@@ -117,7 +117,7 @@ class Gateway:
     def admit(self, servable: Servable | None, timeout: float, declared: int = 0) -> None:
         """The check before a body of `declared` bytes is read: whether a request that may take `timeout` seconds would
         be refused whatever the body is. Raises Overloaded."""
-        if (limit := self.intake.refuses(declared)) is not None:
+        if (limit := self.inflight_limits.refuses(declared)) is not None:
             raise self.overloaded(limit)
         if servable is not None:
             servable.admit(timeout)
@@ -125,14 +125,14 @@ class Gateway:
     def overloaded(self, limit: Limit) -> Overloaded:
         """The refusal of one more request, or of more bytes. All that is inside now is to leave first."""
         if limit == "requests":
-            text = f"{self.intake.requests:,} requests are in flight, which is the limit."
+            text = f"{self.inflight_limits.requests:,} requests are in flight, which is the limit."
         else:
             text = (
-                f"The bodies of requests in flight hold {self.intake.bytes:,} bytes; the limit is "
-                f"{self.intake.max_bytes:,}."
+                f"The bodies of requests in flight hold {self.inflight_limits.bytes:,} bytes; the limit is "
+                f"{self.inflight_limits.max_bytes:,}."
             )
         rate = sum(s.crowd.rate.value for model in self._models.values() for s in model.versions)
-        return Overloaded(text, limit=limit, retry_after=retry_after(self.intake.requests, rate))
+        return Overloaded(text, limit=limit, retry_after=retry_after(self.inflight_limits.requests, rate))
 
     # -- readiness and metrics -----------------------------------------------------------------------------------------
 

@@ -62,19 +62,20 @@ class Database(ABC):
         found = revision(connection)
         if found != HEAD:
             self._refuse_if_newer(found)
-            raise self._outdated(f"are of revision {found or 'none'}, and this release needs {HEAD}")
+            raise self._outdated(f"are at revision {found or 'none'}; this release needs {HEAD}")
 
     def _refuse_if_newer(self, found: str | None) -> None:
         if found is not None and found > HEAD:  # revisions are numbered, in four digits
             raise RegistryOutdated(
-                f"The registry at {self.place} is of a newer Penstock (revision {found}; this one knows {HEAD}).",
-                hint="Upgrade Penstock here.",
+                f"The registry at {self.place} was migrated by a newer Penstock (revision {found}; this release "
+                f"knows {HEAD}).",
+                hint="Upgrade Penstock on this machine.",
             )
 
     def _outdated(self, what: str) -> RegistryOutdated:
         return RegistryOutdated(
             f"The tables of the registry at {self.place} {what}.",
-            hint="Migrate them first.",
+            hint="Migrate the registry first.",
             remedy=remedy("migrate"),
         )
 
@@ -97,13 +98,13 @@ class Database(ABC):
             ("no such table", "no such column")
         )
         if code in ("42P01", "42703") or missing_in_sqlite:  # undefined table, undefined column
-            return self._outdated("are missing or of another release")
+            return self._outdated("are missing or belong to another release")
         # 25006: a standby or a read-only session; 42501: no privilege.
         if code.startswith("SQLITE_READONLY") or code == "25006" or (code == "42501" and writing):
             return RegistryReadOnly(f"The registry at {self.place} cannot be written: {detail}.")
         if code in ("SQLITE_CORRUPT", "SQLITE_NOTADB"):
             return RegistryUnavailable(
-                f"The registry at {self.place} is damaged or no SQLite file: {detail}.",
+                f"The registry at {self.place} is damaged or not a SQLite file: {detail}.",
                 hint="Restore it from a backup.",
             )
         if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):

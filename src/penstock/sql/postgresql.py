@@ -89,7 +89,9 @@ def _connector(answer_seconds: float) -> Callable[..., Any]:
                 return super().wait(*args, **named)
             except psycopg.OperationalError:
                 if hung_up.is_set():
-                    raise psycopg.OperationalError(f"it does not answer within {self.answer_timeout:g} s") from None
+                    raise psycopg.OperationalError(
+                        f"the server does not answer within {self.answer_timeout:g} s"
+                    ) from None
                 raise
             finally:
                 timer.cancel()

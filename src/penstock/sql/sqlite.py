@@ -42,7 +42,7 @@ class SqliteDatabase(Database):
         if not self._exists():
             raise RegistryNotFound(
                 f"There is no registry at {self.place}.",
-                hint="The first model that is registered creates it.",
+                hint="Registering the first model creates the registry.",
                 remedy=remedy("create_registry"),
             )
         before = self._frozen()
@@ -70,7 +70,7 @@ class SqliteDatabase(Database):
 
     def migrate(self) -> str:
         if self._prepare():
-            return f"A new registry was made at {self.place} (revision {HEAD})."
+            return f"Created a new registry at {self.place} (revision {HEAD})."
         with self._translated(writing=True), self._writer.begin() as connection:
             return self._migrated(connection)
 
@@ -120,7 +120,7 @@ class SqliteDatabase(Database):
             reason = error.strerror or str(error)
             if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
                 raise self._read_only_place(reason) from error
-            raise RegistryUnavailable(f"The registry at {self.place} cannot be made: {reason}.") from error
+            raise RegistryUnavailable(f"The registry at {self.place} cannot be created: {reason}.") from error
 
     def _create(self) -> bool:
         """Made beside and linked: nobody ever sees a file without its tables, and of two creators one wins."""

@@ -210,39 +210,39 @@ class TestCostAtLeast:
 
 class TestIntake:
     def test_requests(self) -> None:
-        intake = InflightLimits(max_requests=2)
+        inflight_limits = InflightLimits(max_requests=2)
         for _ in range(2):
-            assert intake.refuses() is None
-            intake.requests += 1
-        assert intake.refuses() == "requests"
+            assert inflight_limits.refuses() is None
+            inflight_limits.requests += 1
+        assert inflight_limits.refuses() == "requests"
 
     def test_bytes(self) -> None:
-        intake = InflightLimits(max_bytes=100)
-        assert intake.refuses(1000) is None, "a lone body may be larger"
-        intake.bytes = 60
-        assert intake.refuses(40) is None
-        assert intake.refuses(41) == "bytes"
-        intake.bytes = 100
-        assert intake.refuses(0) == "bytes"
+        inflight_limits = InflightLimits(max_bytes=100)
+        assert inflight_limits.refuses(1000) is None, "a lone body may be larger"
+        inflight_limits.bytes = 60
+        assert inflight_limits.refuses(40) is None
+        assert inflight_limits.refuses(41) == "bytes"
+        inflight_limits.bytes = 100
+        assert inflight_limits.refuses(0) == "bytes"
 
     @given(st.lists(st.integers(0, 120), max_size=20), st.integers(1, 100))
     def test_the_bound_holds_but_for_a_lone_body(self, chunks: list[int], most: int) -> None:
-        intake = InflightLimits(max_bytes=most)
+        inflight_limits = InflightLimits(max_bytes=most)
         own = [0, 0, 0]
         for number, chunk in enumerate(chunks):
             who = number % 3
-            if intake.fits(chunk, own[who]):
-                intake.bytes += chunk
+            if inflight_limits.fits(chunk, own[who]):
+                inflight_limits.bytes += chunk
                 own[who] += chunk
-            assert intake.bytes <= most or intake.bytes == max(own)
-            assert intake.bytes == sum(own)
+            assert inflight_limits.bytes <= most or inflight_limits.bytes == max(own)
+            assert inflight_limits.bytes == sum(own)
 
 
 class Entrance:
     """What a gateway is to the requests that it holds."""
 
-    def __init__(self, intake: InflightLimits) -> None:
-        self.intake = intake
+    def __init__(self, inflight_limits: InflightLimits) -> None:
+        self.inflight_limits = inflight_limits
 
     def overloaded(self, limit: Limit) -> Overloaded:
         return Overloaded("full", limit=limit, retry_after=1)
@@ -250,28 +250,28 @@ class Entrance:
 
 class TestInflightHold:
     def test_a_hold_is_one_request_and_its_bytes_until_it_is_released(self) -> None:
-        intake = InflightLimits(max_bytes=100)
-        first, second = InflightHold(Entrance(intake)), InflightHold(Entrance(intake))
+        inflight_limits = InflightLimits(max_bytes=100)
+        first, second = InflightHold(Entrance(inflight_limits)), InflightHold(Entrance(inflight_limits))
         first.take(40)
         first.take(20)
         second.take(40)
-        assert repr(intake) == "<InflightLimits 2 requests, 100 bytes>"
+        assert repr(inflight_limits) == "<InflightLimits 2 requests, 100 bytes>"
         first.release()
-        assert repr(intake) == "<InflightLimits 1 requests, 40 bytes>"
+        assert repr(inflight_limits) == "<InflightLimits 1 requests, 40 bytes>"
         second.release()
-        assert repr(intake) == "<InflightLimits 0 requests, 0 bytes>"
+        assert repr(inflight_limits) == "<InflightLimits 0 requests, 0 bytes>"
 
     def test_bytes_that_find_no_room_are_refused_and_not_counted(self) -> None:
-        intake = InflightLimits(max_bytes=100)
-        first, second = InflightHold(Entrance(intake)), InflightHold(Entrance(intake))
+        inflight_limits = InflightLimits(max_bytes=100)
+        first, second = InflightHold(Entrance(inflight_limits)), InflightHold(Entrance(inflight_limits))
         first.take(100)
         with pytest.raises(Overloaded, match="full") as caught:
             second.take(1)
         assert caught.value.limit == "bytes"
-        assert (intake.bytes, second.bytes) == (100, 0)
+        assert (inflight_limits.bytes, second.bytes) == (100, 0)
 
     def test_a_lone_body_may_be_larger_than_all_that_is_allowed(self) -> None:
-        intake = InflightLimits(max_bytes=100)
-        hold = InflightHold(Entrance(intake))
+        inflight_limits = InflightLimits(max_bytes=100)
+        hold = InflightHold(Entrance(inflight_limits))
         hold.take(1000)
         assert repr(hold) == "<InflightHold 1000 bytes, of <InflightLimits 1 requests, 1000 bytes>>"

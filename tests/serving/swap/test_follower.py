@@ -23,8 +23,8 @@ from penstock.serving.served_model import ServedModel
 from penstock.serving.swap.fixed_version import FixedVersion
 from penstock.serving.swap.follower import Follower
 from penstock.serving.swap.registry_poll import RegistryPoll
-from penstock.serving.swap.target import LoadedVersion, LocalTarget, in_a_thread
-from serving.fakes import FakePredictor, loaded, until
+from penstock.serving.swap.target import LoadedVersion, LocalTarget
+from serving.fakes import FakePredictor, in_a_thread, loaded, until
 
 
 class World(IgnoredEvents):
@@ -440,7 +440,9 @@ class TestAVersionThatFailsWhileItAnswers:
         assert (world.answering, world.kept) == ("1", None)
         assert world.count("swaps", kind="revert") == 1
         (line,) = errors(caplog)
-        assert line.startswith("m: version 2 failed; back to version 1. Its process was killed by signal 11 (SIGSEGV).")
+        assert line.startswith(
+            "m: version 2 failed; back to version 1. The model process was killed by signal 11 (SIGSEGV)."
+        )
         world.now += 1e6
         await world.step()
         assert (world.answering, world.loads) == ("1", ["1", "2"])

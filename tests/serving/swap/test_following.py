@@ -14,8 +14,8 @@ from penstock.errors import AliasMoved, AliasNotFound, ProofFailed, RegistryUnav
 from penstock.serving.served_model import ServedModel
 from penstock.serving.swap.follower import Follower
 from penstock.serving.swap.registry_poll import RegistryPoll
-from penstock.serving.swap.target import LocalTarget, in_a_thread
-from serving.fakes import until
+from penstock.serving.swap.target import LocalTarget
+from serving.fakes import in_a_thread, until
 from serving.swap import test_follower
 from serving.swap.test_follower import World, errors
 

@@ -23,8 +23,8 @@ from penstock.serving.swap.pattern import Member, Pattern
 from penstock.serving.swap.pattern_changes import Changes, next_changes
 from penstock.serving.swap.pattern_search import PatternSearch
 from penstock.serving.swap.registry_poll import RegistryPoll
-from penstock.serving.swap.target import LocalTarget, in_a_thread
-from serving.fakes import FakePredictor, loaded, until
+from penstock.serving.swap.target import LocalTarget
+from serving.fakes import FakePredictor, in_a_thread, loaded, until
 
 INF = float("inf")
 

@@ -19,11 +19,11 @@ from penstock.serving.served_model import ServedModel
 from penstock.serving.swap.fixed_version import FixedVersion
 from penstock.serving.swap.follower import Follower
 from penstock.serving.swap.registry_poll import RegistryPoll
-from penstock.serving.swap.target import LoadedVersion, LocalTarget, in_a_thread
+from penstock.serving.swap.target import LoadedVersion, LocalTarget
 from penstock.serving.swap.version_loader import VersionLoader
 from serving import faulty_model as faulty
 from serving.apart import FINE, answer, faulty_package
-from serving.fakes import until
+from serving.fakes import in_a_thread, until
 
 
 @pytest.fixture(scope="module")

@@ -333,7 +333,7 @@ class _ParquetBatches(_Batches):
         self.schema = pa.schema([self._file.schema_arrow.field(name) for name in self._names])
         self.rows = rows_of_parquet(self._file.metadata)
         if self.rows < 0:
-            raise ScoringError(f"{source.path} is damaged: its row groups have other numbers of rows than it claims.")
+            raise ScoringError(f"{source.path} is damaged: the row counts of its row groups do not match its metadata.")
         # The whole state: the next row group, and what is left of the one that is being read.
         self._group = 0
         self._left: Iterator[RecordBatch] = iter(())

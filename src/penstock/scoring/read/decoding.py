@@ -58,7 +58,7 @@ def kept_columns(names: Sequence[str], keep: Sequence[str]) -> list[str]:
         return list(names)
     if missing := [name for name in keep if name not in names]:
         raise SchemaMismatch(
-            f"There is no column {', '.join(map(repr, missing))} to keep.",
+            f"There is no column {', '.join(map(repr, missing))} to copy to the output.",
             hint=f"The input has: {clipped(', '.join(map(str, names)))}." if names else "",
         )
     return list(keep)
@@ -225,7 +225,7 @@ def _decode_lines(chunk: Chunk, source: Source, schema: Schema | None, keep: Seq
     present = [record for record in records if record is not None]
     table = table_of_records(present, schema)
     if keep and any(isinstance(record, list) for record in present):
-        raise ScoringError(f"The lines of {source.path} have no names, so no column can be kept.")
+        raise ScoringError(f"The lines of {source.path} have no names, so no columns can be copied to the output.")
     names = [str(n) for n in table.names] if table.names is not None else None
     if names is not None and present:
         fed = [names.index(n) for n in fed_columns(names, schema, keep)]

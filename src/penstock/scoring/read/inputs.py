@@ -36,7 +36,9 @@ def _expand(text: str, format_: str | None) -> list[Source]:
         # Other files often lie in such a directory: with no word on the format, those of known endings are meant.
         paths = [path for path in files if format_ is not None or format_of(path) is not None]
         if not paths:
-            what = f"none of its {len(files)} files has an ending that tells its format" if files else "it is empty"
+            what = "the directory is empty"
+            if files:
+                what = f"none of its {len(files)} files has a file extension that tells its format"
             raise ConfigError(f"There is nothing to score in {text}: {what}.")
     elif _PATTERN.search(text):
         hidden = text.rsplit("/", 1)[-1].startswith("_")

@@ -134,7 +134,7 @@ class RecordReader:
         if max_bytes >= LONGEST_RECORD:
             raise ScoringError(
                 f"{self._name} has a record longer than {LONGEST_RECORD >> 20} MB, from byte {self._offset:,} on.",
-                hint="Is there a quote that is never closed?" if self._quoted else "Does it have lines at all?",
+                hint="Is there a quote that is never closed?" if self._quoted else "Does the input have lines?",
             )
         return max_bytes * 2
 

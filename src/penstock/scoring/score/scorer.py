@@ -114,7 +114,7 @@ def _score(predict: Predict, task: Task, chunk: Chunk, rows: Rows) -> Scored:
 
 def _refusal(reject: Reject) -> ScoringError:
     return ScoringError(
-        f"{reject}.", hint="Bad rows can be skipped or answered with nothing instead.", remedy=remedy("bad_rows")
+        f"{reject}.", hint="Bad rows can be skipped, or written as empty rows, instead.", remedy=remedy("bad_rows")
     )
 
 
@@ -284,7 +284,8 @@ def _refuse_clash(kept: Mapping[str, Any], added: list[str]) -> None:
     """Raises ScoringError where an answer would stand in the place of a kept column."""
     if twice := [name for name in added if name in kept]:
         raise ScoringError(
-            f"The input has a column {twice[0]!r}, and so has the output.", hint="Do not keep it, or rename it."
+            f"The input has a column {twice[0]!r}, and so does the output.",
+            hint="Do not copy this column, or rename it.",
         )
 
 
@@ -314,9 +315,9 @@ def fitted(found: Mapping[str, ChunkedArray], shape: ArrowSchema) -> ArrowTable:
     import pyarrow as pa
 
     if missing := [name for name in shape.names if name not in found]:
-        raise ScoringError(f"The answers have no column {missing[0]!r}, which those of the first rows have.")
+        raise ScoringError(f"The answers have no column {missing[0]!r}, which the answers to the first rows have.")
     if extra := [name for name in found if name not in shape.names]:
-        raise ScoringError(f"The answers have a column {extra[0]!r}, which those of the first rows have not.")
+        raise ScoringError(f"The answers have a column {extra[0]!r}, which the answers to the first rows do not have.")
     columns = []
     for wanted in shape:
         column = found[wanted.name]

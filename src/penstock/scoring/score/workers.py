@@ -99,7 +99,7 @@ def _ended(pool: Executor) -> Iterator[Executor]:
         yield pool
     except BrokenExecutor as error:
         raise ScoringError(
-            "A worker process died; the system may have been out of memory.", hint="Try fewer workers."
+            "A worker process died; the system may have been out of memory.", hint="Use fewer workers."
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

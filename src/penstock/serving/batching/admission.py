@@ -159,7 +159,7 @@ class InflightLimits:
 class Admission(Protocol):
     """What admits requests for all models together: a gateway."""
 
-    intake: InflightLimits
+    inflight_limits: InflightLimits
 
     def overloaded(self, limit: Limit, /) -> Overloaded:
         """The refusal of one more request, or of more bytes."""
@@ -168,24 +168,24 @@ class Admission(Protocol):
 class InflightHold:
     """One request's place among those that a gateway holds, and the bytes of its body, until `release`."""
 
-    __slots__ = ("_gateway", "_intake", "bytes")
+    __slots__ = ("_gateway", "_inflight_limits", "bytes")
 
     def __init__(self, gateway: Admission) -> None:
         self._gateway = gateway
-        self._intake = gateway.intake
-        self._intake.requests += 1
+        self._inflight_limits = gateway.inflight_limits
+        self._inflight_limits.requests += 1
         self.bytes = 0
 
     def release(self) -> None:
-        self._intake.requests -= 1
-        self._intake.bytes -= self.bytes
+        self._inflight_limits.requests -= 1
+        self._inflight_limits.bytes -= self.bytes
 
     def take(self, more: int) -> None:
         """Holds so many bytes more. Raises Overloaded where there is no room for them."""
-        if not self._intake.fits(more, self.bytes):
+        if not self._inflight_limits.fits(more, self.bytes):
             raise self._gateway.overloaded("bytes")
-        self._intake.bytes += more
+        self._inflight_limits.bytes += more
         self.bytes += more
 
     def __repr__(self) -> str:
-        return f"<InflightHold {self.bytes} bytes, of {self._intake!r}>"
+        return f"<InflightHold {self.bytes} bytes, of {self._inflight_limits!r}>"

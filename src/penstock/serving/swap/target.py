@@ -143,14 +143,3 @@ class LocalTarget:
 
     def __repr__(self) -> str:
         return f"<LocalTarget {self._served!r}>"
-
-
-def in_a_thread(
-    load: Callable[[ModelVersion], Loaded], serving: Callable[[], bool] = lambda: True
-) -> Prepare[LoadedVersion]:
-    """Loads off the event loop; throttled while this process answers requests, be it with other models."""
-
-    async def prepare(version: ModelVersion) -> LoadedVersion:
-        return LoadedVersion(version.version, await asyncio.to_thread(load_beside, serving(), load, version))
-
-    return prepare
