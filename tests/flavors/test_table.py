@@ -283,7 +283,7 @@ def test_a_broken_plug_in_is_logged_once_where_it_is_not_needed(caplog: pytest.L
 
 def test_a_flavor_may_load_alone() -> None:
     flavor = table(echo="Echo").get("echo")
-    with pytest.raises(PackagingFailed, match="'echo' loads packages and writes none"):
+    with pytest.raises(PackagingFailed, match="'echo' loads packages but cannot write them"):
         flavor.write(Estimator(), Path(), FlavorOptions())
     with pytest.raises(PackagingFailed, match="'echo' has no data-only form"):
         flavor.convert(flavor.load(LoadContext(Path(), manifest())), Path(), manifest())

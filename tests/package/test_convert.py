@@ -139,7 +139,7 @@ def refused(package: PackagedModel, place: Path, why: str) -> None:
 def test_types_that_nobody_has_reviewed_are_refused(tmp_path: Path) -> None:
     """As skops it would still need --trust-code, so nothing would be won."""
     estimator = make_pipeline(FunctionTransformer(times_two), LinearRegression()).fit(FRAME, TARGET)
-    refused(pickled(tmp_path / "old", estimator), tmp_path / "new", "nobody has reviewed.*times_two")
+    refused(pickled(tmp_path / "old", estimator), tmp_path / "new", "unreviewed types.*times_two")
 
 
 def test_what_skops_cannot_store_is_refused(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def test_a_dangerous_type_is_refused_whatever_the_manifest_claims(
     types = skops.io.get_untrusted_types(file=place / "model.skops")
     assert types
     package = rewrite(place, lambda content: content["flavors"]["sklearn"].update(skops_trusted_types=types))
-    with pytest.raises(CodeNotTrusted, match=r"nobody has reviewed: genericpath\.getsize"):
+    with pytest.raises(CodeNotTrusted, match=r"unreviewed types: genericpath\.getsize"):
         package.load()
     # The flavor refuses on its own, too, were the package's check ever left out.
     from penstock.flavors import LoadContext

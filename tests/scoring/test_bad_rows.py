@@ -198,7 +198,7 @@ def test_lines_that_are_no_objects(iris: LoadedModel, tmp_path: Path) -> None:
 def test_a_kept_key_that_no_line_has(iris: LoadedModel, tmp_path: Path) -> None:
     good = '{"sepal_length": 5, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}'
     (tmp_path / "rows.jsonl").write_text(f"{good}\n")
-    with pytest.raises(ScoringError, match="no column 'ident' to keep"):
+    with pytest.raises(ScoringError, match="no column 'ident' to copy to the output"):
         score(iris, tmp_path / "rows.jsonl", tmp_path / "out.csv", keep=("ident",))
 
 

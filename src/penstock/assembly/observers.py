@@ -1,4 +1,4 @@
-"""Who is told of every request, by the settings."""
+"""The observers of requests (access log, tracing) that the settings ask for."""
 
 from __future__ import annotations
 

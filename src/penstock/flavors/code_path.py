@@ -92,9 +92,9 @@ def _check_free(name: str, directory: Path, digest: str) -> None:
     owner = _owners.get(name)
     if owner is not None and owner != digest:
         raise CodeConflict(
-            f"The package's code/ holds a module {name!r}, and package {owner[:12]} has put another one of that name "
-            "into this process already.",
-            hint="Serve both in processes of their own (isolation auto or process), or rename the module.",
+            f"The package's code/ has a module {name!r}, but package {owner[:12]} has already loaded another module "
+            f"with that name into this process.",
+            hint="Serve both models in model processes (isolation auto or process), or rename the module.",
         )
     module = sys.modules.get(name)
     if owner is None and module is not None:

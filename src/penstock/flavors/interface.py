@@ -121,7 +121,7 @@ class Flavor(ABC):
     def write(self, model: Any, directory: Path, options: Any, example: Payload | None = None) -> Written:
         """Writes what `accepts` accepted into a new directory. `options` is an `options_type`; `example` is what
         callers will send, where one was given. Raises PackagingFailed, ArtifactInvalid, DependencyMissing."""
-        raise PackagingFailed(f"The flavor {self.name!r} loads packages and writes none.")
+        raise PackagingFailed(f"The flavor {self.name!r} loads packages but cannot write them.")
 
     def convert(self, loaded: Predictor, directory: Path, manifest: Manifest) -> Written:
         """Writes a model that was loaded from a code-carrying package as data alone. `manifest` is the package's,

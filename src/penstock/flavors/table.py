@@ -92,7 +92,8 @@ class FlavorTable:
             flavor = self.get(override)
             if override not in manifest.flavors and loader not in flavor.loader_modules:
                 raise FlavorUnknown(
-                    f"The package has no flavor {override!r}.", hint=f"It has: {_listed(manifest.flavors)}."
+                    f"The package has no flavor {override!r}.",
+                    hint=f"The package has the flavors: {_listed(manifest.flavors)}.",
                 )
             return flavor
         if loader is not None:
@@ -101,7 +102,7 @@ class FlavorTable:
             if name in manifest.flavors:
                 return self.get(name)
         raise FlavorUnknown(
-            f"The package has only flavors that Penstock cannot load: {_listed(manifest.flavors)}.",
+            f"Penstock cannot load any flavor of the package: {_listed(manifest.flavors)}.",
             hint=f"Known flavors: {', '.join(self.names)}. A plug-in may add one.",
         )
 

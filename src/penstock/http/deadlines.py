@@ -1,4 +1,4 @@
-"""How long a request is worth working on: until its deadline, and while its client is connected."""
+"""Deadlines of requests: work on a request ends at its deadline, or when its client disconnects."""
 
 from __future__ import annotations
 

@@ -189,7 +189,7 @@ def test_code_of_another_python_is_refused(tmp_path: Path) -> None:
         ({"python_model": "../elsewhere.pkl"}, "outside the package"),
         ({"python_model_compression": "zip"}, "compressed as 'zip'"),
         ({"artifacts": {"x": {"path": "gone"}}}, "artifact 'x'"),
-        ({"artifacts": ["x"]}, "no mapping"),
+        ({"artifacts": ["x"]}, "not a mapping"),
         ({"code": "gone"}, "code directory"),
     ],
 )
@@ -240,7 +240,7 @@ def test_code_that_reads_settings_which_are_not_there(tmp_path: Path) -> None:
     ],
 )
 def test_code_that_needs_more_of_mlflow(tmp_path: Path, source: str, name: str) -> None:
-    with pytest.raises(DependencyMissing, match=rf"uses {name}, which only MLflow itself has"):
+    with pytest.raises(DependencyMissing, match=rf"uses {name}, which needs MLflow"):
         load(from_code(tmp_path, source))
 
 

@@ -215,7 +215,7 @@ def test_a_module_that_is_not_installed_is_named(tmp_path: Path) -> None:
         ({"loader_module": "penstock_loader"}, "no Python source"),
         ({"loader_module": "penstock_loader", "source": "gone.py"}, "not in the package"),
         ({"loader_module": "penstock_loader", "source": "../in.py"}, "outside the package"),
-        ({"loader_module": "penstock_loader", "source": "model.py", "config": [1]}, "config is no mapping"),
+        ({"loader_module": "penstock_loader", "source": "model.py", "config": [1]}, "config is not a mapping"),
         (
             {"loader_module": "penstock_loader", "source": "model.py", "artifacts": {"a": {"path": "../in.py"}}},
             "outside the package",
@@ -297,7 +297,7 @@ def test_a_name_taken_by_another_package_is_refused(tmp_path: Path) -> None:
     settings = mlflow_style(one, "both", factor=1)
     mlflow_style(two, "both", factor=2)
     first = load(one, settings, digest="1" * 64)
-    with pytest.raises(CodeConflict, match=r"'loader_of_both', and package 111111111111 has put another"):
+    with pytest.raises(CodeConflict, match=r"'loader_of_both', but package 111111111111 has already loaded another"):
         load(two, settings, digest="2" * 64)
     assert plain(first.predict(ROWS, {})) == ["one", 1, None]
     again = load(one, settings, digest="1" * 64)  # the same package may be loaded twice

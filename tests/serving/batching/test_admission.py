@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from penstock.errors import Overloaded
 from penstock.serving.batching.admission import (
-    CROWD,
-    RETRY_AFTER_MOST,
+    MAX_RETRY_AFTER,
+    MIN_CONCURRENCY,
     STANDING,
     ConcurrencyLimit,
     DrainRate,
@@ -32,7 +32,7 @@ class TestRetryAfter:
     def test_it_is_whole_seconds_within_bounds(self, waiting: float, rate: float) -> None:
         seconds = retry_after(waiting, rate)
         assert isinstance(seconds, int)
-        assert 1 <= seconds <= RETRY_AFTER_MOST
+        assert 1 <= seconds <= MAX_RETRY_AFTER
 
     @given(amounts, amounts, rates)
     def test_more_in_the_queue_is_never_sooner(self, one: float, other: float, rate: float) -> None:
@@ -46,7 +46,7 @@ class TestRetryAfter:
     def test_it_is_honest(self, waiting: float, rate: float) -> None:
         """Long enough for what waits to have gone, and not a second longer, where the bounds leave it alone."""
         seconds = retry_after(waiting, rate)
-        assert seconds >= min(waiting / rate, RETRY_AFTER_MOST)
+        assert seconds >= min(waiting / rate, MAX_RETRY_AFTER)
         assert seconds <= max(1.0, waiting / rate + 1)
 
     def test_some(self) -> None:
@@ -151,15 +151,15 @@ class TestCrowd:
     def test_few_may_share_a_slow_model(self) -> None:
         crowd = ConcurrencyLimit(1.0)
         now = 0.0
-        for _ in range(CROWD):
+        for _ in range(MIN_CONCURRENCY):
             crowd.enter(now)
-        for _ in range(CROWD * 3):
+        for _ in range(MIN_CONCURRENCY * 3):
             now += 1.0  # a second each
             crowd.leave(now)
             assert crowd.inside < crowd.limit
             crowd.enter(now)
         assert crowd.inside >= crowd.limit
-        assert crowd.retry_after == RETRY_AFTER_MOST
+        assert crowd.retry_after == MAX_RETRY_AFTER
 
     @given(
         st.floats(1, 20_000), st.floats(1, 40_000), st.floats(0.01, 5), st.floats(0, 1e6)
@@ -167,8 +167,8 @@ class TestCrowd:
     def test_more_than_the_limit_are_never_inside(self, rate: float, offered: float, wait: float, start: float) -> None:
         crowd = ConcurrencyLimit(wait)
         run(crowd, rate=rate, seconds=0.6, offered=offered, now=start)
-        assert crowd.limit >= CROWD
-        assert crowd.inside <= max(offered * 0.7, CROWD)
+        assert crowd.limit >= MIN_CONCURRENCY
+        assert crowd.inside <= max(offered * 0.7, MIN_CONCURRENCY)
         assert 0 <= crowd.rate.value <= max(rate, 1) * 1.2 + 20
 
     def test_those_turned_away_do_not_make_it_look_quick(self) -> None:

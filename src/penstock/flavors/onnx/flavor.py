@@ -39,17 +39,13 @@ class OnnxFlavor(Flavor):
 
     def code_reasons(self, directory: Path, manifest: Manifest) -> list[CodeReason]:
         odd = unreviewed_options(manifest.flavors.get(self.name) or {})
-        return (
-            [CodeReason("MLmodel", f"sets onnxruntime options that nobody has reviewed: {', '.join(odd)}")]
-            if odd
-            else []
-        )
+        return [CodeReason("MLmodel", f"sets unreviewed onnxruntime options: {', '.join(odd)}")] if odd else []
 
     def load(self, context: LoadContext) -> OnnxPredictor:
         path = inside(context.directory, self.artifact(context.manifest), "ONNX model")
         settings = context.manifest.flavors.get(self.name) or {}
         if not context.trusted and (odd := unreviewed_options(settings)):
-            raise CodeNotTrusted(f"The manifest sets onnxruntime options that nobody has reviewed: {', '.join(odd)}.")
+            raise CodeNotTrusted(f"The manifest sets unreviewed onnxruntime options: {', '.join(odd)}.")
         return OnnxPredictor(open_session(path, settings, context.threads))
 
     def accepts(self, model: Any) -> bool:

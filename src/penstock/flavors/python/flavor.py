@@ -70,7 +70,7 @@ class PyfuncFlavor(Flavor):
         settings = context.manifest.python_function or {}
         given = settings.get("config") or {}
         if not isinstance(given, Mapping):
-            raise PackageInvalid("The python_function flavor's config is no mapping.")
+            raise PackageInvalid("The python_function flavor's config is not a mapping.")
         try:
             model = self._load(context, settings, {**given, **context.config})
             return PyfuncPredictor(_function(model, settings), joinable=context.manifest.batchable)
@@ -126,7 +126,7 @@ def _load_with_mlflow(directory: Path, loader: str, config: Mapping[str, Any]) -
     """What MLflow gives; its `predict` calls the model's, whatever that one is called."""
     if not mlflow_installed():
         raise DependencyMissing(
-            f"The package is loaded by {loader!r}, which is for MLflow to call, and MLflow is not installed.",
+            f"The package is loaded by {loader!r}, which needs MLflow, and MLflow is not installed.",
             hint="Install it with: pip install mlflow-skinny, and what the package's requirements.txt lists.",
         )
     import mlflow.pyfunc

@@ -72,7 +72,7 @@ def load_python_model(
         except (StandinLacks, ImportError) as error:
             if missing := _lacking(error):
                 raise DependencyMissing(
-                    f"The package's model uses {missing}, which only MLflow itself has, and MLflow is not installed.",
+                    f"The package's model uses {missing}, which needs MLflow, and MLflow is not installed.",
                     hint="Install it with: pip install mlflow (and what the model needs)",
                 ) from error
             raise
@@ -83,7 +83,7 @@ def _artifacts(directory: Path, settings: Mapping[str, Any]) -> dict[str, str]:
     """Absolute paths by name."""
     artifacts = settings.get("artifacts") or {}
     if not isinstance(artifacts, Mapping) or not all(isinstance(info, Mapping) for info in artifacts.values()):
-        raise PackageInvalid("The python_function flavor's artifacts are no mapping of names to paths.")
+        raise PackageInvalid("The python_function flavor's artifacts are not a mapping of names to paths.")
     return {
         str(name): str(inside(directory, info.get("path"), f"artifact {name!r}").absolute())
         for name, info in artifacts.items()

@@ -33,7 +33,7 @@ class PythonOptions(FlavorOptions):
 def write_source(source: Path, directory: Path, options: PythonOptions) -> Written:
     """Raises PackagingFailed where something is missing or two things have one name."""
     if source.suffix != ".py" or not source.is_file():
-        raise PackagingFailed(f"{source} is no Python file.")
+        raise PackagingFailed(f"{source} is not a Python file.")
     modules = [Path(module) for module in options.code]
     sources = [source, *(file for module in modules for file in _python_files(module))]
     for file in sources:
@@ -74,9 +74,9 @@ def _check_syntax(source: Path) -> None:
 
 def _copy(source: Path, target: Path) -> None:
     if not source.exists():
-        raise PackagingFailed(f"There is nothing at {source}.")
+        raise PackagingFailed(f"{source} does not exist.")
     if target.exists():
-        raise PackagingFailed(f"Two files would be {target.name!r} in the package.")
+        raise PackagingFailed(f"Two files would have the name {target.name!r} in the package.")
     if source.is_dir():
         shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
     else:

@@ -54,7 +54,7 @@ def load_skops(path: Path, trusted: bool) -> Any:
             return io.load(path, trusted=types)
     except need("skops.io.exceptions", "sklearn", purpose="A skops file").UntrustedTypesFoundException:
         unknown = ", ".join(untrusted(skops_types(path)))
-        raise CodeNotTrusted(f"{path.name} holds types that nobody has reviewed: {unknown}.") from None
+        raise CodeNotTrusted(f"{path.name} contains unreviewed types: {unknown}.") from None
     except Exception as error:
         raise ArtifactInvalid(
             f"{path.name} cannot be loaded: {type(error).__name__}: {clipped(str(error), 200)}."
@@ -69,7 +69,7 @@ def _read_quietly(path: Path) -> Any:
 
 def load_pickle(path: Path, trusted: bool) -> Any:
     if not trusted:
-        raise CodeNotTrusted(f"{path.name} is a pickle; loading it runs the code inside.")
+        raise CodeNotTrusted(f"{path.name} is a pickle; loading a pickle runs the code inside.")
     import_lightly()
     joblib = need("joblib", "sklearn", purpose="A pickled scikit-learn model")  # reads plain pickles too
     try:

@@ -81,7 +81,7 @@ class SklearnFlavor(Flavor):
             return [CodeReason(file, "is a pickle"), *reasons]
         types = [] if holds_usual_types(path) else untrusted(skops_types(path))
         if types:
-            reasons.append(CodeReason(file, f"holds types that nobody has reviewed: {', '.join(types)}"))
+            reasons.append(CodeReason(file, f"contains unreviewed types: {', '.join(types)}"))
         return reasons
 
     def convertible(self, manifest: Manifest) -> str:
@@ -151,8 +151,7 @@ class SklearnFlavor(Flavor):
         new = written.flavors[self.name]
         if unknown := untrusted(new["skops_trusted_types"]):
             raise PackagingFailed(
-                f"The model holds types that nobody has reviewed, so as skops it is not data-only either: "
-                f"{', '.join(unknown)}."
+                f"The model contains unreviewed types, so its skops form is not data-only either: {', '.join(unknown)}."
             )
         sections: dict[str, Mapping[str, Any]] = {self.name: {**manifest.flavors.get(self.name, {}), **new}}
         if python is not None:

@@ -103,6 +103,4 @@ def _check(
 
 
 def _odd(why: str) -> ArtifactInvalid:
-    return ArtifactInvalid(
-        f"The model holds a tree that {why}.", hint="No estimator is fitted like that: the file is damaged, or forged."
-    )
+    return ArtifactInvalid(f"The model holds a tree that {why}.", hint="The file is damaged or forged.")

@@ -1,4 +1,4 @@
-"""What the access log and tracing get of a request once it is answered: a plain value, made only where one is on."""
+"""The record of an answered request for the access log and tracing. It is only made if one of them is on."""
 
 from __future__ import annotations
 

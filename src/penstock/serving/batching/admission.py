@@ -1,9 +1,10 @@
-"""Who is let in, and when somebody who was not should come back. Pure: no clock, no event loop, no model.
+"""Admission: which requests are let in, and when refused ones should retry. Pure: no clock, no event loop, no model.
 
 A queue holds what its server works off in some time, so its bound is a time: requests inside ÷ requests a second, which
 is how long the next one will stay (Little's law). A burst may take `max_wait`. A queue that does not go away any more
 only makes everybody late, hence it is held to a twentieth of that (controlled delay: Maurer, "Fail at Scale", ACM Queue
-13(8), 2015). A crowd of up to CROWD requests is never refused for its time: so many callers may share a slow model.
+13(8), 2015). Up to MIN_CONCURRENCY requests are never refused for the time they take: so many callers may share a slow
+model.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from penstock.errors import Overloaded
 
 Limit: TypeAlias = Literal["rows", "wait", "deadline", "requests", "bytes"]
 
-CROWD = 256
+MIN_CONCURRENCY = 256
 STANDING = 0.05
-RETRY_AFTER_MOST = 60
+MAX_RETRY_AFTER = 60
 
 # A refusal because of the caller's deadline leaves this much of it to the estimate's error.
 _TRUSTED = 0.8
@@ -30,11 +31,11 @@ _STANDS_AFTER = 5
 
 
 def retry_after(waiting: float, rate: float) -> int:
-    """Whole seconds until what waits has gone at this rate: at least 1, at most RETRY_AFTER_MOST, 1 while no rate is
+    """Whole seconds until what waits has gone at this rate: at least 1, at most MAX_RETRY_AFTER, 1 while no rate is
     known."""
     if rate <= 0 or waiting <= 0:
         return 1
-    return ceil(max(1.0, min(waiting / rate, RETRY_AFTER_MOST)))
+    return ceil(max(1.0, min(waiting / rate, MAX_RETRY_AFTER)))
 
 
 def too_late(expected: float, patience: float) -> bool:
@@ -116,8 +117,8 @@ class ConcurrencyLimit:
         self._most = self.inside
 
     def bound(self, seconds: float) -> float:
-        """How many requests may be inside so that the last one stays this long, and CROWD at least."""
-        return max(float(CROWD), self.rate.value * seconds)
+        """How many requests may be inside so that the last one stays this long, and MIN_CONCURRENCY at least."""
+        return max(float(MIN_CONCURRENCY), self.rate.value * seconds)
 
     @property
     def retry_after(self) -> int:

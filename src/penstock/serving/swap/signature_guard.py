@@ -1,4 +1,4 @@
-"""Stands before a registry where aliases move without anybody comparing signatures, as in MLflow's."""
+"""Refuses versions whose signature breaks callers, for registries that do not compare signatures, such as MLflow's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where versions appear: what a source acts on, be it one process or a fleet of workers."""
+"""Swap targets: where a source prepares and swaps versions, in one process or in a fleet of workers."""
 
 from __future__ import annotations
 

@@ -238,7 +238,7 @@ def read_columnar(table: Any, schema: Schema | None) -> Payload:
     except MemoryError:
         raise
     except Exception:  # what it says may quote cells
-        raise MalformedInput(f"The body is not a table that pandas can hold{_culprit(table)}.") from None
+        raise MalformedInput(f"pandas cannot represent the body as a table{_culprit(table)}.") from None
     return enforce(frame, schema)
 
 
