@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -29,13 +30,17 @@ def refused(bench: Bench, limit: str, *, model: str = "m", version: str = "1") -
     return bench.metrics.registry.get_sample_value("penstock_overloaded_total", labels) or 0
 
 
+def at_work(bench: Bench, held: Held, count: int) -> bool:
+    return bool(held.calls) and waiting(bench) == count
+
+
 async def fill(bench: Bench, held: Held, count: int) -> list[Exchange]:
     """One request at work, and so many rows in the queue."""
     exchanges = []
     for number in range(count + 1):
         exchanges.append(Exchange(bench.app))
         exchanges[-1].body(BODY)
-        await until(lambda n=number: held.calls and waiting(bench) == n)
+        await until(partial(at_work, bench, held, number))
     return exchanges
 
 

@@ -8,6 +8,7 @@ import re
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,10 @@ def moves(server: ServerProcess, worker: int, version: str) -> int:
     return len(re.findall(rf"\[worker {worker}\] moving: now serving version {version} \(\w+\)", server.stderr))
 
 
+def all_moved(server: ServerProcess, version: str, times: int) -> bool:
+    return all(moves(server, worker, version) == times for worker in (1, 2))
+
+
 async def ready_of(server: ServerProcess) -> dict[str, Any]:
     async with httpx.AsyncClient(base_url=server.url) as client:
         answer: dict[str, Any] = (await client.get("/readyz")).json()
@@ -87,7 +92,7 @@ async def test_versions_move_in_all_workers_at_once_without_a_failed_request(
         else:
             await asyncio.to_thread(registry.rollback, "moving", by="test")
         times = number // 2 + 1 + (after == "1")
-        await until(lambda after=after, times=times: all(moves(server, n, after) == times for n in (1, 2)), seconds=30)
+        await until(partial(all_moved, server, after, times), seconds=30)
         since = time.monotonic()
         await load.until_answered_by(after)
         settled.append((since, time.monotonic(), after))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -123,11 +124,12 @@ async def test_whoever_waits_for_it_to_be_ready_is_told_once_it_is(metrics: Metr
     gateway = Gateway([], metrics, names=["a", "b"], patterns=["models:/x-*@production"])
     a, b = (ServedModel(name, metrics, events=gateway) for name in ("a", "b"))
     waiting = asyncio.create_task(gateway.until_ready())
-    for missing, step in (
+    steps: list[tuple[list[str], Callable[[], object]]] = [
         (["a", "b", "models:/x-*@production"], lambda: a.swap(servable("a"))),
         (["b", "models:/x-*@production"], lambda: gateway.pattern_started("models:/x-*@production")),
         (["b"], lambda: b.swap(servable("b"))),
-    ):
+    ]
+    for missing, step in steps:
         await settle()
         assert gateway.waiting_for == missing
         assert not waiting.done()

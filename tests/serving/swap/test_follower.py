@@ -408,7 +408,7 @@ async def test_a_follower_describes_itself(world: World) -> None:
 
 class TestPinned:
     @pytest.fixture
-    def pinned(self, world: World) -> Callable[[Callable[[], tuple[str, LoadedModel]]], FixedVersion]:
+    def pinned(self, world: World) -> Callable[[Callable[[], tuple[str, LoadedModel]]], FixedVersion[LoadedVersion]]:
         async def in_a_thread(load: Callable[[], tuple[str, LoadedModel]]) -> LoadedVersion:
             return LoadedVersion(*await asyncio.to_thread(load))
 
