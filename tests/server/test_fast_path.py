@@ -310,7 +310,7 @@ async def test_a_model_that_fails_is_answered_and_counted(
     assert bench.count("model_error") == 1
 
 
-async def test_closing_down_answers_first(bench: Bench, model: Model) -> None:
+async def test_a_connection_that_shuts_down_answers_first(bench: Bench, model: Model) -> None:
     model.free.clear()
     protocol, wire = connect(bench.app)
     protocol.data_received(request(BODY))
@@ -378,7 +378,7 @@ async def test_a_request_without_the_token_is_declined(identity_onnx_package: Pa
     await bench.close()
 
 
-async def test_states_of_the_server_are_reasons_too(
+async def test_states_of_the_server_are_reasons_to_decline_too(
     bench: Bench, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def once() -> str:
@@ -412,7 +412,7 @@ async def test_states_of_the_server_are_reasons_too(
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/ping", "/models/%6d"])
-async def test_what_is_no_prediction_is_not_counted(bench: Bench, model: Model, path: str) -> None:
+async def test_a_request_that_is_no_prediction_is_not_counted(bench: Bench, model: Model, path: str) -> None:
     protocol, wire = connect(bench.app)
     protocol.data_received(request(BODY, path=path))
     await answered(wire)
@@ -445,7 +445,7 @@ async def test_a_bug_ends_as_one_500_in_the_one_shape(
     await pair.close()
 
 
-async def test_a_refusal_after_the_rows_are_known(bench: Bench, model: Model) -> None:
+async def test_a_refusal_after_the_rows_are_known_alerts_the_load_shedder(bench: Bench, model: Model) -> None:
     bench.serve("m", model, version="2", max_queue_rows=2)
     model.free.clear()
     wires = []

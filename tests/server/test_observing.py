@@ -64,7 +64,7 @@ async def test_two_workers_log_and_trace_every_request(launch: Launch, identity_
     assert [s.parent for s in spans if s.trace == last["trace_id"]] == [TRACE.split("-")[2]]
 
 
-async def test_nothing_is_said_where_nobody_asked(launch: Launch, identity_onnx_package: Path) -> None:
+async def test_without_access_log_and_tracing_nothing_is_logged(launch: Launch, identity_onnx_package: Path) -> None:
     server = launch(identity_onnx_package).wait_ready()
     connection = await Connection.open(server.address)
     assert (await connection.post(BODY))[0] == 200

@@ -191,7 +191,7 @@ async def test_a_worker_killed_under_load_loses_its_own_requests_and_comes_back(
             assert kept.status_code == 200
 
 
-async def test_while_all_restart_clients_wait_and_counts_stay_exact(
+async def test_clients_wait_while_all_workers_restart_and_counts_stay_exact(
     launch: Launch, identity_onnx_package: Path
 ) -> None:
     """A worker that is asked to go says its last numbers; connections that nobody takes wait for those that come."""
@@ -282,7 +282,7 @@ class TestTheStart:
         assert "restarting" not in server.stderr
         return errors[0]
 
-    def test_a_package_that_cannot_be_loaded(
+    def test_a_package_that_cannot_be_loaded_ends_the_start(
         self, launch: Launch, iris_onnx_package: Path, copied: Callable[[Path], Path]
     ) -> None:
         package = copied(iris_onnx_package)
@@ -290,7 +290,7 @@ class TestTheStart:
         (package / "model.onnx").write_bytes((package / "model.onnx").read_bytes()[:500])
         assert "model.onnx is damaged or not an ONNX model" in self.refused(launch, package)
 
-    def test_a_package_that_kills_its_process(self, launch: Launch, tmp_path: Path) -> None:
+    def test_a_package_that_kills_its_process_ends_the_start(self, launch: Launch, tmp_path: Path) -> None:
         crash = tmp_path / "crash"
         package = python_model(CRASHING_MODEL.format(crash=str(crash)), tmp_path)
         crash.touch()
@@ -299,7 +299,7 @@ class TestTheStart:
             r"Worker \d was killed by signal 9 \(SIGKILL\) while it loaded version [0-9a-f]{12} of made", said
         )
 
-    def test_several_models_with_settings_of_their_own(
+    def test_workers_serve_several_models_with_settings_of_their_own(
         self,
         launch: Launch,
         identity_onnx_package: Path,
@@ -366,7 +366,7 @@ class TestTheEnd:
         with pytest.raises(ConnectionRefusedError):
             await Connection.open(server.address)
 
-    async def test_it_drains(self, launch: Launch, tmp_path: Path) -> None:
+    async def test_sigterm_finishes_what_is_in_flight_in_all_workers(self, launch: Launch, tmp_path: Path) -> None:
         """As one process does: not ready at once, what is in flight is finished, new requests are still answered."""
         (tmp_path / "release").touch()
         paths = {"started": str(tmp_path / "started"), "release": str(tmp_path / "release")}
@@ -416,7 +416,7 @@ class TestTheEnd:
         assert not any(map(alive, workers))
         assert "Traceback" not in server.stderr
 
-    def test_a_signal_while_it_starts(self, launch: Launch, identity_onnx_package: Path) -> None:
+    def test_a_signal_ends_a_start_without_an_error(self, launch: Launch, identity_onnx_package: Path) -> None:
         server = launch(identity_onnx_package, "-w", 2)
         deadline = time.monotonic() + 20
         while len(workers_of(server)) < 2:
