@@ -55,7 +55,7 @@ class TestReading:
     def test_an_empty_registry_has_no_models(self, registry: Registry) -> None:
         assert registry.models() == []
 
-    def test_models_come_by_name_with_what_they_have(self, registry: Registry) -> None:
+    def test_models_come_by_name_with_versions_aliases_and_tags(self, registry: Registry) -> None:
         add(registry, "b_model", 2)
         add(registry, "B model")
         add(registry, "a-model")
@@ -93,7 +93,7 @@ class TestReading:
         assert registry.resolve("fraud").version == "2"
         assert registry.resolve("fraud", "canary").aliases == ("canary", "production")
 
-    def test_what_is_not_there_is_named(self, registry: Registry) -> None:
+    def test_an_absent_model_version_or_alias_is_named(self, registry: Registry) -> None:
         add(registry)
         for missing in ("absent", "", "a/b", "FRAUD"):
             with pytest.raises(ModelNotFound, match="no model"):
@@ -168,7 +168,7 @@ class TestRegistering:
         assert registry.model("fraud").tags == {}
         assert len(registry.history("fraud")) == 2
 
-    def test_a_model_may_have_no_versions_left(self, registry: Registry) -> None:
+    def test_a_model_without_versions_is_still_there(self, registry: Registry) -> None:
         add(registry)
         registry.delete("fraud", "1")
         found = registry.model("fraud")
@@ -202,7 +202,7 @@ class TestRegistering:
 
 
 class TestAliases:
-    def test_moves_are_kept(self, registry: Registry) -> None:
+    def test_every_move_of_an_alias_is_in_the_history(self, registry: Registry) -> None:
         add(registry, count=2)
         first = registry.promote("fraud", "1", by="ann", reason="first")
         second = registry.promote("fraud", "2", by="ben")
@@ -226,7 +226,7 @@ class TestAliases:
         again = registry.promote("fraud", "1", by="ann")
         assert (again.from_version, again.to_version) == ("1", "1")
 
-    def test_promoting_what_is_not_there(self, registry: Registry) -> None:
+    def test_an_absent_model_version_or_bad_alias_is_not_promoted(self, registry: Registry) -> None:
         with pytest.raises(ModelNotFound):
             registry.promote("fraud", "1", by="ann")
         add(registry)
@@ -292,7 +292,7 @@ class TestAliases:
             registry.promote("fraud", "3", by="ben")
         assert registry.resolve("fraud").version == "2"
 
-    def test_an_alias_that_others_take_away_meanwhile(self, registry: Registry) -> None:
+    def test_promoting_survives_others_who_remove_the_alias(self, registry: Registry) -> None:
         add(registry, count=2)
         registry.promote("fraud", "1", by="ann")
 
@@ -309,7 +309,7 @@ class TestAliases:
         moves = registry.history("fraud")
         assert [m.from_version for m in moves] == [None, *(m.to_version for m in moves[:-1])]
 
-    def test_breaking_callers_is_refused_unless_meant(self, registry: Registry) -> None:
+    def test_a_version_that_breaks_callers_is_refused_unless_allowed(self, registry: Registry) -> None:
         registry.register("fraud", NewVersion("x", signature=columns("a")))
         registry.register("fraud", NewVersion("x", signature=columns("a", "b")))
         registry.promote("fraud", "1", by="ann")
@@ -330,7 +330,7 @@ class TestAliases:
         registry.rollback("fraud", by="ann")
         assert registry.resolve("fraud").version == "1"
 
-    def test_rolling_back_step_by_step(self, registry: Registry) -> None:
+    def test_rolling_back_goes_back_step_by_step(self, registry: Registry) -> None:
         add(registry, count=3)
         for version in "123":
             registry.promote("fraud", version, by="ann")
@@ -343,7 +343,7 @@ class TestAliases:
             registry.rollback("fraud", by="ben")
         assert registry.resolve("fraud").version == "1"
 
-    def test_rolling_back_without_an_alias(self, registry: Registry) -> None:
+    def test_an_absent_alias_is_neither_rolled_back_nor_removed(self, registry: Registry) -> None:
         add(registry)
         with pytest.raises(AliasNotFound):
             registry.rollback("fraud", by="ann")
@@ -352,7 +352,7 @@ class TestAliases:
 
 
 class TestTags:
-    def test_on_the_model_and_on_a_version(self, registry: Registry) -> None:
+    def test_a_model_and_a_version_have_tags_of_their_own(self, registry: Registry) -> None:
         add(registry)
         registry.set_tag("fraud", "owner", "risk")
         registry.set_tag("fraud", "owner", "péage = 3")
@@ -367,7 +367,7 @@ class TestTags:
         assert registry.model("fraud").tags == {}
         assert registry.version("fraud", "1").tags == {}
 
-    def test_on_what_is_not_there(self, registry: Registry) -> None:
+    def test_an_absent_model_or_version_takes_no_tag(self, registry: Registry) -> None:
         with pytest.raises(ModelNotFound):
             registry.set_tag("fraud", "a", "b")
         add(registry)
@@ -378,7 +378,7 @@ class TestTags:
 
 
 class TestDeleting:
-    def test_what_an_alias_names_stays(self, registry: Registry) -> None:
+    def test_a_version_that_an_alias_names_is_not_deleted(self, registry: Registry) -> None:
         add(registry, count=2)
         registry.promote("fraud", "1", by="ann")
 
@@ -389,7 +389,7 @@ class TestDeleting:
         registry.delete("fraud", "2")
         assert [v.version for v in registry.versions("fraud")] == ["1"]
 
-    def test_what_is_not_there(self, registry: Registry) -> None:
+    def test_deleting_an_absent_model_or_version_is_an_error(self, registry: Registry) -> None:
         with pytest.raises(ModelNotFound):
             registry.delete("fraud")
         add(registry)

@@ -58,7 +58,7 @@ def asked(replay: Replay) -> list[str]:
 
 
 class TestReading:
-    def test_models(self, registry: MlflowRegistry) -> None:
+    def test_models_have_versions_and_aliases(self, registry: MlflowRegistry) -> None:
         elsewhere, fraud = registry.models()
         assert (elsewhere.name, elsewhere.latest, elsewhere.versions) == ("elsewhere", "1", 1)
         assert (fraud.name, fraud.latest, fraud.versions) == ("fraud", "3", 3)
@@ -66,7 +66,7 @@ class TestReading:
         assert registry.model("fraud") == fraud
         assert fraud.created_at.tzinfo is UTC
 
-    def test_versions(self, registry: MlflowRegistry) -> None:
+    def test_versions_have_aliases_sources_and_runs(self, registry: MlflowRegistry) -> None:
         versions = registry.versions("fraud")
         assert [v.version for v in versions] == ["1", "2", "3"]
         assert [v.aliases for v in versions] == [("production",), (), ("champion", "staging")]
@@ -83,7 +83,7 @@ class TestReading:
         assert registry.resolve("fraud", "staging").version == "3"
 
     @pytest.mark.parametrize("alias", ["archived", "absent", "Production", "None"])
-    def test_what_is_neither(self, registry: MlflowRegistry, alias: str) -> None:
+    def test_a_name_that_is_neither_alias_nor_stage_is_an_error(self, registry: MlflowRegistry, alias: str) -> None:
         with pytest.raises(AliasNotFound, match="aliases: champion, production, staging"):
             registry.resolve("fraud", alias)
 
@@ -91,7 +91,9 @@ class TestReading:
         assert registry.latest("fraud").version == "3"
         assert asked(replay) == ["registered-models/get"]
 
-    def test_what_is_not_there(self, registry: MlflowRegistry, replay: Replay) -> None:
+    def test_an_absent_model_or_version_is_named_without_a_bad_request(
+        self, registry: MlflowRegistry, replay: Replay
+    ) -> None:
         for read in (registry.model, registry.versions, registry.resolve, registry.latest):
             with pytest.raises(ModelNotFound, match="'absent'"):
                 read("absent")
@@ -104,14 +106,14 @@ class TestReading:
             with pytest.raises(VersionNotFound):
                 registry.version("fraud", version)
 
-    def test_a_version_that_is_not_ready(self, registry: MlflowRegistry, replay: Replay) -> None:
+    def test_a_version_that_is_not_ready_is_not_resolved(self, registry: MlflowRegistry, replay: Replay) -> None:
         found = replay.answer("GET", "/api/2.0/mlflow/registered-models/alias?name=fraud&alias=production", b"")
         assert found is not None
         found["json"]["model_version"]["status"] = "PENDING_REGISTRATION"
         with pytest.raises(VersionNotFound, match="not ready: PENDING_REGISTRATION"):
             registry.resolve("fraud")
 
-    def test_pages(self, registry: MlflowRegistry, replay: Replay) -> None:
+    def test_every_page_of_versions_is_read(self, registry: MlflowRegistry, replay: Replay) -> None:
         def page(handler: Handler) -> None:
             number = 2 if "page_token=next" in handler.path else 1
             more = {} if number == 2 else {"next_page_token": "next"}
@@ -125,7 +127,9 @@ class TestReading:
         replay.rules["model-versions/search"] = saying({"next_page_token": "again"})
         assert registry.versions("fraud") == []
 
-    def test_pages_without_end(self, registry: MlflowRegistry, replay: Replay, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_pages_without_end_are_an_error(
+        self, registry: MlflowRegistry, replay: Replay, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr("penstock.registry.mlflow._MAX_PAGES", 5)
         replay.rules["model-versions/search"] = lambda h: h.say(200, {"next_page_token": str(len(replay.requests))})
         with pytest.raises(RegistryUnavailable):
@@ -159,12 +163,12 @@ class TestReading:
         [{}, {"registered_model": 3}, {"registered_model": {"name": "fraud"}}, {"registered_model": {"name": "fraud",
          "creation_timestamp": 1, "latest_versions": [3]}}, {"registered_model": {"creation_timestamp": "x"}}],
     )  # fmt: skip
-    def test_answers_of_another_form(self, registry: MlflowRegistry, replay: Replay, answer: Any) -> None:
+    def test_answers_of_another_form_are_an_error(self, registry: MlflowRegistry, replay: Replay, answer: Any) -> None:
         replay.rules["registered-models/get"] = saying(answer)
         with pytest.raises(RegistryUnavailable, match="not MLflow's"):
             registry.model("fraud")
 
-    def test_there_is_no_history(self, registry: MlflowRegistry) -> None:
+    def test_reading_the_history_is_unsupported(self, registry: MlflowRegistry) -> None:
         with pytest.raises(Unsupported, match="no history"):
             registry.history("fraud")
 
@@ -192,7 +196,7 @@ class TestFetching:
         again = replace(version, created_at=version.created_at + timedelta(seconds=1))
         assert registry.fetch(version).path != registry.fetch(again).path
 
-    def test_each_uri(self, registry: MlflowRegistry, replay: Replay) -> None:
+    def test_a_model_is_fetched_by_each_kind_of_uri(self, registry: MlflowRegistry, replay: Replay) -> None:
         for kind in ("logged", "run3", "run2", "artifacts", "version", "alias"):
             path = registry.fetch_uri(replay.facts[kind]).path
             assert (path / "model.onnx").is_file(), kind
@@ -204,7 +208,7 @@ class TestFetching:
         assert [p.rpartition("/")[2] for _, p in replay.requests] == [path.name, "MLmodel"]
 
     @pytest.mark.parametrize("kind", ["logged", "run3", "run2", "artifacts"])
-    def test_each_form_of_model(self, registry: MlflowRegistry, replay: Replay, kind: str) -> None:
+    def test_each_kind_of_reference_gets_its_package(self, registry: MlflowRegistry, replay: Replay, kind: str) -> None:
         reference = parse_reference(replay.facts[kind])
         version, package = fetch_reference(reference, registry)
         assert version == ""
@@ -220,13 +224,13 @@ class TestFetching:
             ("no_artifacts", PackageNotFound),
         ],
     )
-    def test_what_is_not_there(
+    def test_an_absent_run_model_or_path_is_named(
         self, registry: MlflowRegistry, replay: Replay, kind: str, error: type[Exception]
     ) -> None:
         with pytest.raises(error):
             registry.fetch_uri(replay.facts[kind])
 
-    def test_a_server_before_logged_models(self, registry: MlflowRegistry, replay: Replay) -> None:
+    def test_a_server_before_version_3_has_no_logged_models(self, registry: MlflowRegistry, replay: Replay) -> None:
         """MLflow 2 answers with a page that says 404."""
         unknown = "0123456789abcdef" * 2
         with pytest.raises(Unsupported, match="since version 3"):
@@ -236,13 +240,15 @@ class TestFetching:
             registry.fetch_uri(replay.facts["no_path"])
 
     @pytest.mark.parametrize("uri", ["dbfs:/databricks/model", "https://elsewhere/model", "nothing"])
-    def test_other_stores_are_refused_with_a_way(self, registry: MlflowRegistry, replay: Replay, uri: str) -> None:
+    def test_other_stores_are_refused_with_a_way_to_go(
+        self, registry: MlflowRegistry, replay: Replay, uri: str
+    ) -> None:
         replay.rules["get-download-uri"] = saying({"artifact_uri": uri})
         with pytest.raises(Unsupported, match=uri) as caught:
             registry.fetch(registry.version("elsewhere", "1"))
         assert "--serve-artifacts" in hint_of(caught.value)
 
-    def test_a_bucket_that_this_machine_reaches(
+    def test_a_package_in_a_reachable_bucket_is_fetched_from_there(
         self, registry: MlflowRegistry, replay: Replay, identity_onnx_package: Path, bucket: str
     ) -> None:
         import fsspec
@@ -260,7 +266,7 @@ class TestFetching:
         with pytest.raises(PackageNotFound, match=f"no package at {bucket}/2/model"):
             registry.fetch(registry.version("fraud", "1"))
 
-    def test_a_directory_that_this_machine_sees(
+    def test_a_package_in_a_visible_directory_is_copied_from_there(
         self, registry: MlflowRegistry, replay: Replay, identity_onnx_package: Path
     ) -> None:
         for uri in (str(identity_onnx_package), identity_onnx_package.as_uri()):
@@ -269,19 +275,21 @@ class TestFetching:
             assert path != identity_onnx_package
             assert load_path(path).proof.repeats
 
-    def test_a_directory_that_is_not_here(self, registry: MlflowRegistry, replay: Replay, tmp_path: Path) -> None:
+    def test_a_directory_that_is_not_on_this_machine_names_the_remedy(
+        self, registry: MlflowRegistry, replay: Replay, tmp_path: Path
+    ) -> None:
         for place in (tmp_path / "gone", tmp_path):
             replay.rules["get-download-uri"] = saying({"artifact_uri": str(place)})
             with pytest.raises(PackageNotFound, match="on this machine") as caught:
                 registry.fetch(registry.version("fraud", "2"))
             assert "--serve-artifacts" in hint_of(caught.value)
 
-    def test_a_source_that_names_itself(self, registry: MlflowRegistry, replay: Replay) -> None:
+    def test_a_source_that_names_itself_is_refused(self, registry: MlflowRegistry, replay: Replay) -> None:
         replay.rules["get-download-uri"] = saying({"artifact_uri": "models:/fraud/2"})
         with pytest.raises(PackageInvalid, match="without end"):
             registry.fetch(registry.version("fraud", "2"))
 
-    def test_a_logged_model_that_is_not_complete(self, registry: MlflowRegistry, replay: Replay) -> None:
+    def test_a_logged_model_that_is_not_complete_is_refused(self, registry: MlflowRegistry, replay: Replay) -> None:
         identifier = replay.facts["logged"].rpartition("/")[2]
         info = {"artifact_uri": "mlflow-artifacts:/x", "status": "LOGGED_MODEL_UPLOAD_FAILED"}
         replay.rules[f"logged-models/{identifier}"] = saying({"model": {"info": info}})
@@ -303,7 +311,7 @@ class TestHostileListings:
             assert [p.suffix for p in (tmp_path / "cache").iterdir()] == [".lock"]
 
     @pytest.mark.parametrize("name", ["..", ".", "", "../x", "/etc/x", "a/b", "a\\b", "a\x00b", None, 3])
-    def test_names_that_lead_elsewhere(self, fetch: Any, name: Any) -> None:
+    def test_names_that_lead_elsewhere_are_refused(self, fetch: Any, name: Any) -> None:
         with pytest.raises(PackageInvalid, match="cannot be used"):
             fetch({"path": name, "is_dir": False, "file_size": 1})
 
@@ -312,32 +320,32 @@ class TestHostileListings:
         with pytest.raises(PackageInvalid, match=f"{said} bytes than the listed"):
             fetch({"path": "MLmodel", "is_dir": False} | ({} if size is None else {"file_size": size}))
 
-    def test_a_size_that_is_none(self, fetch: Any) -> None:
+    def test_a_size_that_is_no_number_is_refused(self, fetch: Any) -> None:
         with pytest.raises(PackageInvalid, match="no size"):
             fetch({"path": "MLmodel", "is_dir": False, "file_size": "large"})
 
-    def test_folders_without_end(self, fetch: Any) -> None:
+    def test_folders_without_end_are_refused(self, fetch: Any) -> None:
         with pytest.raises(PackageInvalid, match="too many files"):
             fetch({"path": "a", "is_dir": True})
 
-    def test_no_package(self, fetch: Any) -> None:
+    def test_a_listing_without_a_manifest_is_no_package(self, fetch: Any) -> None:
         with pytest.raises(PackageNotFound, match="nothing there"):
             fetch()
         with pytest.raises(PackageNotFound, match="no MLmodel among them"):
             fetch({"path": "model.onnx", "is_dir": False, "file_size": 88})
 
-    def test_a_listed_file_that_is_gone(self, fetch: Any) -> None:
+    def test_a_listed_file_that_is_gone_is_an_error(self, fetch: Any) -> None:
         with pytest.raises((PackageNotFound, RegistryUnavailable)):
             fetch({"path": "absent", "is_dir": False, "file_size": 1})
 
-    def test_a_place_that_climbs_out(self, registry: MlflowRegistry) -> None:
+    def test_a_place_that_climbs_out_is_refused(self, registry: MlflowRegistry) -> None:
         for path in ("/../../x", "/a/%2e%2e/x"):
             with pytest.raises(PackageInvalid, match="climbs out"):
                 registry.fetch_uri(f"mlflow-artifacts:{path}")
 
 
 class TestWriting:
-    def test_an_alias(self, registry: MlflowRegistry, replay: Replay) -> None:
+    def test_an_alias_is_set_and_removed_on_the_server(self, registry: MlflowRegistry, replay: Replay) -> None:
         def write(handler: Handler) -> None:
             if handler.command == "GET":
                 handler.say(400, {"error_code": "INVALID_PARAMETER_VALUE", "message": "Registered model alias"})
@@ -350,7 +358,9 @@ class TestWriting:
         assert replay.requests[-1][0] == "POST"
         assert replay.bodies[-1] == {"name": "fraud", "alias": "production", "version": "3"}
 
-    def test_breaking_callers_is_refused_unless_meant(self, registry: MlflowRegistry, replay: Replay) -> None:
+    def test_a_version_that_breaks_callers_is_refused_unless_allowed(
+        self, registry: MlflowRegistry, replay: Replay
+    ) -> None:
         with pytest.raises(SignatureIncompatible, match="would break callers of version 1"):
             registry.promote("fraud", "2", by="ann")
         assert all(method == "GET" for method, _ in replay.requests)
@@ -365,7 +375,7 @@ class TestWriting:
         with pytest.raises(AliasNotFound):
             registry.remove_alias("fraud", "absent", by="ann")
 
-    def test_tags(self, registry: MlflowRegistry, replay: Replay) -> None:
+    def test_tags_are_set_and_deleted_on_the_server(self, registry: MlflowRegistry, replay: Replay) -> None:
         replay.rules["set-tag"] = saying({})
         replay.rules["delete-tag"] = saying({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no"}, 404)
         registry.set_tag("fraud", "owner", "risk")
@@ -375,12 +385,14 @@ class TestWriting:
         registry.delete_tag("fraud", "owner")
         assert replay.requests[-1] == ("DELETE", "/api/2.0/mlflow/registered-models/delete-tag")
 
-    def test_what_the_server_refuses(self, registry: MlflowRegistry, replay: Replay) -> None:
+    def test_a_tag_that_the_server_refuses_is_an_error_in_its_words(
+        self, registry: MlflowRegistry, replay: Replay
+    ) -> None:
         replay.rules["set-tag"] = saying({"error_code": "INVALID_PARAMETER_VALUE", "message": "Too long."}, 400)
         with pytest.raises(NameInvalid, match="Too long"):
             registry.set_tag("fraud", "owner", "risk")
 
-    def test_opened_for_reading(self, replay: Replay, tmp_path: Path) -> None:
+    def test_a_registry_opened_for_reading_sends_no_write(self, replay: Replay, tmp_path: Path) -> None:
         reader = MlflowRegistry(MlflowRestClient(replay.url), PackageCache(tmp_path), read_only=True)
         for write in (
             lambda: reader.promote("fraud", "3", by="ann"),
@@ -392,7 +404,9 @@ class TestWriting:
         assert all(method == "GET" for method, _ in replay.requests)
         reader.close()
 
-    def test_the_rest_is_mlflows_own(self, registry: MlflowRegistry, replay: Replay, tmp_path: Path) -> None:
+    def test_other_writes_are_unsupported_and_name_mlflows_command(
+        self, registry: MlflowRegistry, replay: Replay, tmp_path: Path
+    ) -> None:
         for ask, way in (
             (lambda: publish(registry, "fraud", tmp_path), "mlflow.register_model"),
             (lambda: withdraw(registry, "fraud", "1"), "delete_model_version"),

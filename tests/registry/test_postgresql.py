@@ -33,7 +33,7 @@ def test_it_is_migrated_only_when_asked(postgres_url: str) -> None:
         assert registry.register("fraud", NewVersion("fraud/1")).source == "s3://models/fraud/1"
 
 
-def test_two_may_migrate_at_once(postgres_url: str) -> None:
+def test_migrations_at_once_make_one_schema(postgres_url: str) -> None:
     said: list[str] = []
 
     def work() -> None:
