@@ -114,7 +114,7 @@ async def test_the_first_version_is_loaded_by_all_at_once_and_answers_in_all_at_
     assert world.metrics.registry.get_sample_value("penstock_swaps_total", {"model": "m", "kind": "load"}) == 1
 
 
-async def test_a_later_version_is_tried_by_one_first(world: World) -> None:
+async def test_a_later_version_is_tried_by_one_worker_first(world: World) -> None:
     world.arrive(1, 2, 3)
     await world.serve(1)
     preparing = world.prepare(2)
@@ -128,7 +128,7 @@ async def test_a_later_version_is_tried_by_one_first(world: World) -> None:
     assert [world.served(n) for n in (1, 2, 3)] == [("2", "1")] * 3
 
 
-async def test_one_that_fails_stops_it_for_all(world: World) -> None:
+async def test_a_version_that_fails_in_one_worker_stops_for_all(world: World) -> None:
     world.arrive(1, 2)
     await world.serve(1)
     preparing = world.prepare(2)
@@ -148,7 +148,7 @@ async def test_one_that_fails_stops_it_for_all(world: World) -> None:
     await again
 
 
-async def test_a_package_that_kills_takes_one_with_it(world: World) -> None:
+async def test_a_package_that_kills_takes_one_worker_with_it(world: World) -> None:
     world.arrive(1, 2)
     await world.serve(1)
     preparing = world.prepare(2)
@@ -191,7 +191,7 @@ async def test_a_package_that_killed_is_tried_again_when_all_are_back(world: Wor
     await again
 
 
-async def test_one_that_dies_of_something_else_holds_nothing_up(world: World) -> None:
+async def test_a_worker_that_dies_of_something_else_holds_nothing_up(world: World) -> None:
     world.arrive(1, 2)
     await world.serve(1)
     preparing = world.prepare(2)
@@ -203,7 +203,7 @@ async def test_one_that_dies_of_something_else_holds_nothing_up(world: World) ->
     assert world.served(1) == ("2", "1")
 
 
-async def test_the_rest_of_a_wait_ends_when_the_last_missing_one_leaves(world: World) -> None:
+async def test_a_wait_ends_when_the_last_missing_worker_leaves(world: World) -> None:
     """Worker 3 has been asked for nothing yet, since 1 tries first."""
     world.arrive(1, 2, 3)
     await world.serve(1)
@@ -231,7 +231,7 @@ async def test_a_worker_that_comes_back_answers_once_it_does_what_the_others_do(
     assert world.joins == [1, 2, 2]
 
 
-async def test_one_that_catches_up_is_not_waited_for(world: World) -> None:
+async def test_a_worker_that_catches_up_is_not_waited_for(world: World) -> None:
     """And joins with the version that became current meanwhile."""
     world.arrive(1, 2)
     await world.serve(1)
@@ -251,7 +251,7 @@ async def test_one_that_catches_up_is_not_waited_for(world: World) -> None:
     assert world.fleet.joined == [1, 2]
 
 
-async def test_one_that_cannot_load_what_the_others_serve_is_unfit(world: World) -> None:
+async def test_a_worker_that_cannot_load_what_the_others_serve_is_unfit(world: World) -> None:
     world.arrive(1, 2)
     await world.serve(1)
     world.fleet.remove_worker(2, "ended")

@@ -107,7 +107,7 @@ async def test_a_candidate_is_kept_until_it_is_given_up(world: World) -> None:
     assert world.state == ("1", None)
 
 
-async def test_a_failure_is_raised_and_leaves_nothing(world: World) -> None:
+async def test_a_failed_load_is_raised_and_leaves_nothing(world: World) -> None:
     world.fail = ProofFailed("no")
     with pytest.raises(ProofFailed):
         await world.prepare("1")

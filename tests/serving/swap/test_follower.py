@@ -106,7 +106,7 @@ def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR]
 
 
-async def test_the_first_load(world: World) -> None:
+async def test_the_first_version_is_loaded_once_and_answers(world: World) -> None:
     await world.follower.start()
     assert (world.answering, world.kept, world.loads) == ("1", None, ["1"])
     assert world.count("loads", outcome="ok") == 1
@@ -315,7 +315,7 @@ async def test_the_previous_version_goes_when_its_time_is_over(world: World) -> 
     assert (world.answering, world.loads) == ("1", ["1", "2", "1"])
 
 
-async def test_it_goes_in_time_also_while_the_next_version_keeps_failing(world: World) -> None:
+async def test_the_previous_version_goes_in_time_while_the_next_one_keeps_failing(world: World) -> None:
     await world.follower.start()
     world.promote("2")
     await world.step()
@@ -415,14 +415,14 @@ class TestPinned:
         target = LocalTarget(world.served, world.metrics)
         return lambda load: FixedVersion(target, partial(in_a_thread, load), world.metrics)
 
-    async def test_it_loads_once_and_has_nothing_more_to_do(self, world: World, pinned: Any) -> None:
+    async def test_a_fixed_version_is_loaded_once(self, world: World, pinned: Any) -> None:
         source = pinned(lambda: ("abc", loaded(world.package)))
         await source.start()
         await source.run()
         assert world.answering == "abc"
         assert world.count("loads", outcome="ok") == 1
 
-    async def test_a_failure_is_raised_and_counted(self, world: World, pinned: Any) -> None:
+    async def test_a_failure_of_a_fixed_version_is_raised_and_counted(self, world: World, pinned: Any) -> None:
         def fail() -> tuple[str, LoadedModel]:
             raise ProofFailed("no")
 
@@ -432,7 +432,9 @@ class TestPinned:
 
 
 class TestAVersionThatFailsWhileItAnswers:
-    async def test_the_one_before_it_takes_over_and_stays(self, world: World, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_the_version_before_it_takes_over_and_stays(
+        self, world: World, caplog: pytest.LogCaptureFixture
+    ) -> None:
         await world.follower.start()
         world.promote("2")
         await world.step()
@@ -455,7 +457,7 @@ class TestAVersionThatFailsWhileItAnswers:
         await world.step()
         assert world.answering == "3"
 
-    async def test_it_is_tried_again_when_it_is_named_again(self, world: World) -> None:
+    async def test_a_failed_version_is_tried_again_when_it_is_named_again(self, world: World) -> None:
         await world.follower.start()
         world.promote("2")
         await world.step()
@@ -466,13 +468,13 @@ class TestAVersionThatFailsWhileItAnswers:
         await world.step()
         assert world.answering == "2"
 
-    async def test_where_none_is_warm_it_goes_on(self, world: World) -> None:
+    async def test_a_failed_version_goes_on_where_no_other_is_warm(self, world: World) -> None:
         await world.follower.start()
         world.served.version_failed("1", "ended")
         await world.step()
         assert (world.answering, world.loads) == ("1", ["1"])
 
-    async def test_one_that_only_waits_warm_changes_nothing(self, world: World) -> None:
+    async def test_a_failure_of_the_warm_version_changes_nothing(self, world: World) -> None:
         await world.follower.start()
         world.promote("2")
         await world.step()

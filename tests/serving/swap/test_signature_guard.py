@@ -62,7 +62,7 @@ async def test_a_breaking_version_is_refused_once_and_never_loaded(
     assert caplog.records[-1].exc_info is None
 
 
-async def test_another_version_is_taken(world: Guarded) -> None:
+async def test_a_compatible_version_after_a_refused_one_is_taken(world: Guarded) -> None:
     await world.follower.start()
     world.promote("2")
     await world.step()
