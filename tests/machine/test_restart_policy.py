@@ -29,7 +29,7 @@ def test_delays_grow_to_a_limit() -> None:
 
 
 @given(st.integers(1, 10_000), st.floats(0, 1, exclude_max=True))
-def test_it_always_comes_back_in_bounded_time(crashes: int, chance: float) -> None:
+def test_a_restart_always_comes_in_bounded_time(crashes: int, chance: float) -> None:
     assert 0 <= restart_delay(crashes, chance) <= MAX_DELAY
     assert crashes == 1 or restart_delay(crashes, chance) >= 0.5
 

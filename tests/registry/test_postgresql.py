@@ -22,7 +22,7 @@ from penstock.sql.tables import REVISION_TABLE, metadata
 from support.postgres import Postgres, reader_of
 
 
-def test_it_is_migrated_only_when_asked(postgres_url: str) -> None:
+def test_a_database_is_migrated_only_when_asked(postgres_url: str) -> None:
     with closing(open_registry(postgres_url, artifacts="s3://models")) as registry:
         for use in (registry.models, lambda: registry.register("fraud", NewVersion("x"))):
             with pytest.raises(RegistryOutdated) as caught:

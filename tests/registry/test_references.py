@@ -240,7 +240,7 @@ class TestPatterns:
             ("*", "*", "production"),
         ],
     )
-    def test_they_stand_for_the_models_that_match(self, text: str, name: str, alias: str) -> None:
+    def test_patterns_stand_for_the_models_that_match(self, text: str, name: str, alias: str) -> None:
         reference = parse_reference(text, patterns=True)
         assert (reference.name, reference.alias, reference.served_as) == (name, alias, name)
         assert reference.is_pattern

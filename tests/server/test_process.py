@@ -94,7 +94,7 @@ class TestServing:
 
 
 class TestOnnxAlone:
-    def test_it_never_imports_what_it_does_not_need_and_is_small_and_quick(
+    def test_a_server_of_onnx_models_imports_nothing_else_and_is_small_and_quick(
         self,
         launch: Launch,
         identity_onnx_package: Path,

@@ -58,7 +58,7 @@ def _holds_odd(type_: Type, inside: bool = False) -> bool:
 
 @settings(max_examples=200)
 @given(signatures())
-def test_samples_fit(signature: Signature) -> None:
+def test_samples_fit_their_signature(signature: Signature) -> None:
     if any(isinstance(f, Field) and _holds_odd(f.type) for f in signature.inputs or ()):
         return
     body = json.dumps(sample_request(signature)).encode()
