@@ -23,10 +23,7 @@ from penstock.serving.fleet.messages import (
 )
 from penstock.serving.load_failure import LoadFailure
 from serving.fakes import settle
-from serving.fleet import test_worker_fleet
-from serving.fleet.test_worker_fleet import World, v
-
-world = test_worker_fleet.world  # the fixture
+from serving.fleet.fleet_world import World, v
 
 
 class TestWhatAllMaySay:

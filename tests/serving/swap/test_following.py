@@ -16,10 +16,7 @@ from penstock.serving.swap.follower import Follower
 from penstock.serving.swap.registry_poll import RegistryPoll
 from penstock.serving.swap.target import LocalTarget, in_a_thread
 from serving.fakes import until
-from serving.swap import test_follower
-from serving.swap.test_follower import World, errors
-
-world = test_follower.world  # the fixture
+from serving.swap.follower_world import World, errors
 
 
 class TestWhatIsSaidOfAFailure:
