@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -102,3 +103,47 @@ def test_the_tour_of_the_code_names_files_and_classes_that_exist() -> None:
     assert {word for word in files if not any(f"/{word.strip('/')}/" in place for place in places)} == set()
     names = {word for word in words if re.fullmatch(r"[A-Z][a-z]+(?:[A-Z]\w*)?", word)}
     assert names - classes().keys() == set()
+
+
+def module_of(file: Path) -> str:
+    return ".".join(file.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports() -> dict[str, set[str]]:
+    """Every module of ours -> those that it imports, also inside functions, but for types alone."""
+    names = {
+        ".".join(file.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__") for file in FILES
+    }
+    found: dict[str, set[str]] = {}
+    for file in FILES:
+        wanted: set[str] = set()
+        for node in nodes_that_run(parsed(file)):
+            if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+                full = {f"{node.module}.{alias.name}" for alias in node.names}
+                wanted |= {name if name in names else node.module for name in full}
+            elif isinstance(node, ast.Import):
+                wanted |= {alias.name for alias in node.names}
+        found[module_of(file)] = (wanted & names) - {module_of(file)}
+    return found
+
+
+def nodes_that_run(tree: ast.AST) -> Iterator[ast.AST]:
+    """The tree without what stands under `if TYPE_CHECKING`."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        yield node
+        yield from nodes_that_run(node)
+
+
+def test_no_files_import_one_another_in_a_circle() -> None:
+    """Files that nothing in a circle leads to are taken away until only circles, and what leads to them, are left."""
+    left = imports()
+    while free := {module for module, wanted in left.items() if not wanted & left.keys()}:
+        left = {module: wanted for module, wanted in left.items() if module not in free}
+    assert left == {}
+
+
+def test_folders_hold_few_enough_files_to_look_through() -> None:
+    sizes = {str(folder.relative_to(SOURCE)): len(list(folder.glob("*.py"))) for folder in {f.parent for f in FILES}}
+    assert {folder: size for folder, size in sizes.items() if size > 16} == {}

@@ -38,7 +38,7 @@ def _publishing(monkeypatch: pytest.MonkeyPatch) -> None:
         by: str = "",
         reason: str = "",
     ) -> ModelVersion:
-        new = NewVersion(package, "ab" * 32, NUMBERS, ("onnx",), 12_345, description, tags=tags)
+        new = NewVersion(str(package), "ab" * 32, NUMBERS, ("onnx",), 12_345, description, tags=tags)
         version = target.register(name, new)
         if alias:
             target.promote(name, version.version, alias, by=by, reason=reason)

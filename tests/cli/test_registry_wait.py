@@ -116,7 +116,7 @@ def test_promoting_and_going_back_wait_for_real_gateways(
         f"{crew}: version 2 answers",
     ]
     for number in (1, 2):  # it is true of all workers
-        assert f"[worker {number}] moving: version 2" in started[0].stderr
+        assert f"[worker {number}] moving: now serving version 2" in started[0].stderr
     done = run("promote", "moving", 3, "--wait", crew, "--wait-timeout", 50, "--json")  # which fails its example
     assert done.exit_code == 1
     (found,) = json.loads(done.stdout)["gateways"]

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import ipc
 
-from penstock.cli.example_option import read_example_file
+from penstock.cli.package.example_option import read_example_file
 from penstock.errors import PackagingFailed, ScoringError
 from penstock.loading import LoadedModel
 from scoring.jobs import score

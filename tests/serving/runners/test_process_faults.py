@@ -46,7 +46,7 @@ async def test_a_process_survives_errors_and_memory_limits(package: Path, caplog
         for fault, words in [
             (faulty.raises, "ValueError: not these numbers"),
             (faulty.leaves, "SystemExit: 3"),
-            (faulty.grows, r"more memory than the 1\.0 GiB that its process may use\..*--memory-limit"),
+            (faulty.grows, r"more memory than the 1\.0 GiB that its process may use\..*the setting memory_limit"),
             (faulty.bombs, "more memory|can't start new thread"),
         ]:
             with pytest.raises(PredictError, match=words):
