@@ -119,12 +119,12 @@ def test_models_take_what_a_model_may_have_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("name", ["iris", "a.b-c_1", "with space", "9", "team-*", "[ab]?", "*"])
-def test_names_that_models_may_have(name: str) -> None:
+def test_names_that_models_may_have_pass_the_schema(name: str) -> None:
     assert re.search(SCHEMA["properties"]["models"]["propertyNames"]["pattern"], name)
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "a:b", ".a", " a", "a ", "-a", "ü"])
-def test_names_that_models_may_not_have(name: str) -> None:
+def test_names_that_models_may_not_have_fail_the_schema(name: str) -> None:
     assert not re.search(SCHEMA["properties"]["models"]["propertyNames"]["pattern"], name)
 
 

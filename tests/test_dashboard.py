@@ -92,7 +92,7 @@ def test_panels_have_numbers_of_their_own_and_do_not_overlap() -> None:
         taken |= cells
 
 
-def test_rows_and_variables() -> None:
+def test_the_rows_and_variables_are_the_agreed_ones() -> None:
     rows = [panel["title"] for panel in dashboard()["panels"] if panel["type"] == "row"]
     assert rows == [
         "Overview", "Traffic", "Latency", "Saturation and batching", "Versions and swaps", "Workers and processes",

@@ -16,9 +16,12 @@ SOURCE = ROOT / "src" / "penstock"
 FILES = sorted(SOURCE.rglob("*.py"))
 MAX_LINES = 400
 MAX_FUNCTION_LINES = 60
+SAYS_NO_SUBJECT = {"nor", "so", "some", "that", "those", "unless", "whose"}
 SAYS_NOTHING = {"base", "common", "helper", "helpers", "manager", "misc", "util", "utils"}
 
 RECORDED = {"mlflow_packages", "packages"}  # as their authors named their files
+TESTS = [file for file in sorted((ROOT / "tests").rglob("*.py")) if not RECORDED & set(file.parts)]
+MIN_WORDS = 3  # fewer make no sentence
 
 # Classes that bear the names of MLflow's, since pickles and model files ask for them.
 STUBS = SOURCE / "flavors" / "python" / "mlflow_stubs"
@@ -55,8 +58,21 @@ def test_file_names_say_what_is_in_them(folder: str) -> None:
 
 
 def test_files_are_short() -> None:
-    lengths = {str(file.relative_to(SOURCE)): len(file.read_text(encoding="utf-8").splitlines()) for file in FILES}
+    files = [*FILES, *TESTS]
+    lengths = {str(file.relative_to(ROOT)): len(file.read_text(encoding="utf-8").splitlines()) for file in files}
     assert {file: length for file, length in lengths.items() if length > MAX_LINES} == {}
+
+
+def test_a_tests_name_is_a_sentence() -> None:
+    """In a list of failures the name alone says which promise is broken."""
+    found = {}
+    for file in TESTS:
+        for node in ast.walk(parsed(file)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+                words = node.name.removeprefix("test_").split("_")
+                if len(words) < MIN_WORDS or words[0] in SAYS_NO_SUBJECT:
+                    found[f"{file.relative_to(ROOT)}:{node.name}"] = " ".join(words)
+    assert found == {}
 
 
 def test_functions_fit_a_screen() -> None:

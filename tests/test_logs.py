@@ -73,7 +73,7 @@ def test_setting_up_twice_writes_once(stderr: Callable[[], str], format: LogForm
 
 
 @pytest.mark.parametrize(("level", "shown"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)])
-def test_levels(stderr: Callable[[], str], level: str, shown: int) -> None:
+def test_the_level_decides_what_is_shown(stderr: Callable[[], str], level: str, shown: int) -> None:
     set_up_logging(level=level)
     for number in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
         logging.getLogger("penstock").log(number, "x")

@@ -119,7 +119,7 @@ def test_an_unknown_format_is_refused(number: object) -> None:
         Manifest({"flavors": {}, "metadata": {"penstock": {"format": number}}})
 
 
-def test_what_is_ours() -> None:
+def test_our_own_metadata_is_read() -> None:
     own = {"format": 1, "version": "0.1", "batchable": True, "deterministic": False}
     manifest = Manifest({"flavors": {}, "metadata": {"penstock": own, "team": "blue"}})
     assert manifest.batchable

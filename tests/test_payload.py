@@ -121,7 +121,7 @@ def test_columns_of_one_dtype_become_one_contiguous_block() -> None:
     assert (mixed.rows, mixed.width) == (1, 2)
 
 
-def test_sizes_of_empty_tables() -> None:
+def test_empty_tables_have_the_rows_of_their_index_or_columns() -> None:
     assert (Table((), columns=()).rows, Table((), columns=()).width) == (0, 0)
     assert Table((), columns=(), index=np.arange(3)).rows == 3
     assert Table.of(["a"], [np.empty(0)]).rows == 0
@@ -163,7 +163,7 @@ def test_tensor_layouts_differ_by_trailing_shape_and_container() -> None:
     assert Tensors.single(array).layout == Tensors.single(np.zeros((5, 3))).layout
 
 
-def test_rows_of_tensors_that_share_no_first_axis() -> None:
+def test_tensors_that_share_no_first_axis_have_no_rows() -> None:
     assert Tensors.named({"a": np.zeros(2), "b": np.zeros((2, 5))}).rows == 2
     assert Tensors.named({"a": np.zeros(2), "b": np.zeros(3)}).rows is None
     assert Tensors.single(np.array(1.0)).rows is None

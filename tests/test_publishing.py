@@ -104,17 +104,19 @@ class TestRefusals:
         assert registry.models() == []
         assert kept() == set()
 
-    def test_a_broken_seal(self, registry: Registry, identity_onnx_package: Path, copied: Copied) -> None:
+    def test_a_package_with_a_broken_seal_is_not_published(
+        self, registry: Registry, identity_onnx_package: Path, copied: Copied
+    ) -> None:
         package = copied(identity_onnx_package)
         (package / "model.onnx").write_bytes(b"")
         with pytest.raises(SealBroken):
             publish(registry, "m", package)
 
-    def test_nothing_there(self, registry: Registry, tmp_path: Path) -> None:
+    def test_an_absent_package_is_not_published(self, registry: Registry, tmp_path: Path) -> None:
         with pytest.raises(PackageNotFound):
             publish(registry, "m", tmp_path / "missing")
 
-    def test_a_flavor_that_nobody_loads(self, registry: Registry, tmp_path: Path) -> None:
+    def test_a_package_of_an_unknown_flavor_is_not_published(self, registry: Registry, tmp_path: Path) -> None:
         package = tmp_path / "odd"
         package.mkdir()
         (package / "MLmodel").write_text("flavors:\n  fastai: {}\n")
@@ -123,11 +125,15 @@ class TestRefusals:
             publish(registry, "m", package)
 
     @pytest.mark.parametrize("name", ["", "a/b", "../m", ".hidden"])
-    def test_a_bad_name(self, registry: Registry, identity_onnx_package: Path, name: str) -> None:
+    def test_nothing_is_published_under_a_bad_name(
+        self, registry: Registry, identity_onnx_package: Path, name: str
+    ) -> None:
         with pytest.raises(NameInvalid):
             publish(registry, name, identity_onnx_package)
 
-    def test_a_bad_alias_or_tag(self, registry: Registry, identity_onnx_package: Path) -> None:
+    def test_nothing_is_published_with_a_bad_alias_or_tag(
+        self, registry: Registry, identity_onnx_package: Path
+    ) -> None:
         with pytest.raises(NameInvalid):
             publish(registry, "m", identity_onnx_package, alias="latest")
         with pytest.raises(NameInvalid):
@@ -135,7 +141,7 @@ class TestRefusals:
 
 
 class TestWithdrawing:
-    def test_a_version_goes_with_its_package(
+    def test_a_withdrawn_version_takes_its_package_along(
         self, registry: Registry, identity_onnx_package: Path, iris_onnx_package: Path, kept: Callable[[], set[str]]
     ) -> None:
         publish(registry, "m", identity_onnx_package)
@@ -161,7 +167,7 @@ class TestWithdrawing:
         withdraw(registry, "m")
         assert kept() == {f"n/{other.digest}"}
 
-    def test_a_whole_model(
+    def test_a_withdrawn_model_takes_all_its_packages_along(
         self, registry: Registry, identity_onnx_package: Path, iris_onnx_package: Path, kept: Callable[[], set[str]]
     ) -> None:
         publish(registry, "m", identity_onnx_package)
@@ -171,7 +177,7 @@ class TestWithdrawing:
         assert registry.models() == []
         assert publish(registry, "m", identity_onnx_package).version == "3"
 
-    def test_what_an_alias_names_stays(
+    def test_a_version_that_an_alias_names_is_not_withdrawn(
         self, registry: Registry, identity_onnx_package: Path, kept: Callable[[], set[str]]
     ) -> None:
         version = publish(registry, "m", identity_onnx_package, alias="production")
@@ -180,7 +186,9 @@ class TestWithdrawing:
                 withdraw(registry, "m", which)
         assert kept() == {f"m/{version.digest}"}
 
-    def test_what_is_not_there(self, registry: Registry, identity_onnx_package: Path) -> None:
+    def test_withdrawing_an_absent_model_or_version_is_an_error(
+        self, registry: Registry, identity_onnx_package: Path
+    ) -> None:
         with pytest.raises(ModelNotFound):
             withdraw(registry, "m")
         publish(registry, "m", identity_onnx_package)

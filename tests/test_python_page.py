@@ -49,7 +49,7 @@ def test_every_public_name_is_there_and_says_what_it_is(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["LocalModel", "load_model", "save_model", "score_files", "open_registry", "testing"])
-def test_the_page_speaks_of(name: str) -> None:
+def test_the_page_speaks_of_every_entry_point(name: str) -> None:
     assert name in PAGE.read_text()
 
 

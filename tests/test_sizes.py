@@ -20,21 +20,21 @@ from penstock.sizes import parse_size, shown_size
         ("9007199254740993", 9007199254740993),
     ],
 )  # fmt: skip
-def test_sizes(text: str | int, size: int) -> None:
+def test_sizes_are_read_with_their_units(text: str | int, size: int) -> None:
     assert parse_size(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "much", "-1", "1e9", "5 apples", "GiB", "1,000", "0x10", "1.2.3MB", "inf"])
-def test_what_is_none(text: str) -> None:
+def test_text_that_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="no size"):
         parse_size(text)
 
 
-def test_for_people() -> None:
+def test_sizes_are_shown_to_people_with_units() -> None:
     assert [shown_size(n) for n in (0, 999, 1000, 10 * 1024**3)] == ["0 B", "999 B", "1.0 kB", "10.7 GB"]
 
 
-def test_as_a_setting() -> None:
+def test_a_setting_may_be_a_size_with_units() -> None:
     assert load_settings({}, {})[0].cache_size == 10 * 1024**3
     assert load_settings({}, {"PENSTOCK_CACHE_SIZE": "5GB"})[0].cache_size == 5 * 10**9
     assert load_settings({"cache_size": "2GiB"}, {})[0].cache_size == 2 * 1024**3
@@ -43,7 +43,7 @@ def test_as_a_setting() -> None:
             load_settings({"cache_size": wrong}, {})
 
 
-def test_as_a_flag() -> None:
+def test_a_flag_that_is_no_size_is_refused() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "penstock", "serve", "./absent/model", "--cache-size", "lots", "--port", "0"],
         capture_output=True, text=True, timeout=60,

@@ -44,7 +44,7 @@ def entries(cache: PackageCache) -> list[str]:
     return [p.name for p in cache.root.iterdir() if p.is_dir()]
 
 
-def test_once(cache: PackageCache, source: Source) -> None:
+def test_a_package_is_downloaded_once(cache: PackageCache, source: Source) -> None:
     path = cache.fetch(IDENTITY, "fraud-1", source).path
     assert path.name == "fraud-1"
     assert PackagedModel.open(path).digest == PackagedModel.open(source.package).digest
@@ -97,7 +97,7 @@ def test_what_a_killed_process_left_is_cleared(cache: PackageCache, source: Sour
     assert entries(cache) == [entry.name]
 
 
-def test_threads_wait_for_the_first(cache: PackageCache, source: Source) -> None:
+def test_threads_wait_for_the_first_download(cache: PackageCache, source: Source) -> None:
     paths: list[Path] = []
     running = [
         threading.Thread(target=lambda: paths.append(cache.fetch(IDENTITY, "fraud-1", source).path)) for _ in range(8)
@@ -120,7 +120,7 @@ def _fetch(root: Path, package: Path, log: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no locks there")
-def test_processes_wait_for_the_first(cache: PackageCache, source: Source, tmp_path: Path) -> None:
+def test_processes_wait_for_the_first_download(cache: PackageCache, source: Source, tmp_path: Path) -> None:
     context: Any = multiprocessing.get_context("forkserver" if sys.platform != "darwin" else "spawn")
     log = tmp_path / "log"
     running = [context.Process(target=_fetch, args=(cache.root, source.package, log)) for _ in range(4)]
@@ -132,14 +132,14 @@ def test_processes_wait_for_the_first(cache: PackageCache, source: Source, tmp_p
     assert log.read_text() == "once\n"
 
 
-def test_a_place_that_cannot_be_written(source: Source, tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written_names_the_setting(source: Source, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(CacheUnusable, match="cannot be kept") as caught:
         PackageCache(tmp_path / "file" / "cache").fetch(IDENTITY, "fraud-1", source)
     assert "setting cache" in caught.value.hint
 
 
-def test_a_full_disk(cache: PackageCache) -> None:
+def test_a_full_disk_leaves_no_entry(cache: PackageCache) -> None:
     def full(target: Path) -> None:
         raise OSError(28, "No space left on device")
 
@@ -148,7 +148,7 @@ def test_a_full_disk(cache: PackageCache) -> None:
     assert entries(cache) == []
 
 
-def test_where_it_is(tmp_path: Path) -> None:
+def test_the_cache_is_where_the_variables_say(tmp_path: Path) -> None:
     assert default_cache({"PENSTOCK_CACHE": str(tmp_path), "XDG_CACHE_HOME": "/x"}) == tmp_path
     assert default_cache({"XDG_CACHE_HOME": "/x"}) == Path("/x/penstock")
     assert default_cache({}) == Path("~/.cache/penstock").expanduser()

@@ -58,7 +58,7 @@ def kept(cache: PackageCache) -> set[str]:
     return {path.name for entry in cache.root.iterdir() if entry.is_dir() for path in entry.iterdir() if path.is_dir()}
 
 
-def test_the_one_used_least_lately_goes(cache: PackageCache, fetch: Fetch) -> None:
+def test_the_package_used_least_lately_goes(cache: PackageCache, fetch: Fetch) -> None:
     for name in ("a", "b", "a", "c"):
         fetch(name)
     assert kept(cache) == {"a", "c"}
@@ -67,7 +67,7 @@ def test_the_one_used_least_lately_goes(cache: PackageCache, fetch: Fetch) -> No
     assert kept(cache) == {"b", "c"}
 
 
-def test_what_is_loaded_stays(cache: PackageCache, fetch: Fetch) -> None:
+def test_a_loaded_package_stays(cache: PackageCache, fetch: Fetch) -> None:
     loaded = load_path(fetch("a"))
     for name in ("b", "c", "d"):
         fetch(name)
@@ -219,7 +219,7 @@ def test_without_room_what_nobody_uses_makes_way(
 
 
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root mounts")
-def test_a_disk_that_is_really_full(tmp_path: Path, identity_onnx_package: Path, size: int) -> None:
+def test_a_really_full_disk_is_said_and_leaves_nothing(tmp_path: Path, identity_onnx_package: Path, size: int) -> None:
     small = tmp_path / "small"
     small.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", small], capture_output=True)
@@ -263,7 +263,7 @@ def test_each_hold_is_its_own(cache: PackageCache, fetch: Fetch, identity_onnx_p
     assert cache.trim(0) == 0
 
 
-def test_how_much_it_may_hold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_size_of_the_cache_is_a_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert default_size({}) == 10 * 1024**3
     assert default_size({"PENSTOCK_CACHE_SIZE": "500MB"}) == 500_000_000
     with pytest.raises(ConfigError, match="no size"):

@@ -98,7 +98,7 @@ def away(self: RemoteFiles, url: str, limit: int) -> bytes:
 
 @pytest.mark.parametrize("sealed", [True, False])
 @pytest.mark.parametrize("store", ["bucket", "gcs"])
-def test_it_is_copied_once(
+def test_a_package_is_copied_once(
     store: str, sealed: bool, package: PackagedModel, cache: PackageCache, monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> None:  # fmt: skip
@@ -151,7 +151,7 @@ def test_another_package_at_the_url_is_another_copy(
     assert PackagedModel.open(first).digest == package.digest  # whoever serves it is not disturbed
 
 
-def test_one_byte_is_enough(shelf: str, package: PackagedModel, cache: PackageCache) -> None:
+def test_one_changed_byte_is_another_package(shelf: str, package: PackagedModel, cache: PackageCache) -> None:
     url = put(package, f"{shelf}/m", sealed=False)
     first = PackagedModel.open(RemotePackage(url, cache).fetch().path)
     driver(url).pipe_file(f"{url}/requirements.txt", b"#" * (package.path / "requirements.txt").stat().st_size)
@@ -225,7 +225,7 @@ def test_a_package_that_changes_while_it_is_copied_is_not_kept(
         RemotePackage(url, cache).fetch()
 
 
-def test_a_folder_that_holds_packages_is_none(shelf: str, package: PackagedModel, cache: PackageCache) -> None:
+def test_a_folder_that_holds_packages_is_no_package(shelf: str, package: PackagedModel, cache: PackageCache) -> None:
     put(package, f"{shelf}/all/iris", sealed=False)
     with pytest.raises(PackageNotFound, match="holds no MLmodel file") as caught:
         RemotePackage(f"{shelf}/all", cache).fetch()
@@ -242,7 +242,7 @@ def test_names_that_lead_elsewhere_are_refused(shelf: str, package: PackagedMode
         RemotePackage(url, cache).fetch()
 
 
-def test_a_bucket_that_does_not_exist(gcs: str, bucket: str, cache: PackageCache) -> None:
+def test_a_bucket_that_does_not_exist_is_named(gcs: str, bucket: str, cache: PackageCache) -> None:
     with pytest.raises(RegistryNotFound, match="no-such-bucket") as caught:
         RemotePackage("s3://no-such-bucket/m", cache).fetch()
     assert "AWS_ENDPOINT_URL" in caught.value.hint
@@ -254,7 +254,9 @@ def test_a_bucket_that_does_not_exist(gcs: str, bucket: str, cache: PackageCache
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_google_says_no(gcs: str, cache: PackageCache, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+def test_a_denial_by_google_names_the_credentials(
+    gcs: str, cache: PackageCache, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
     said = {"error": {"code": status, "message": "Caller has no storage.objects.get access."}}
     with answering(status, json.dumps(said)) as endpoint:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", endpoint)
@@ -263,7 +265,7 @@ def test_google_says_no(gcs: str, cache: PackageCache, monkeypatch: pytest.Monke
     assert "GOOGLE_APPLICATION_CREDENTIALS" in caught.value.hint
 
 
-def test_a_driver_that_is_missing(cache: PackageCache, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_driver_says_what_to_install(cache: PackageCache, monkeypatch: pytest.MonkeyPatch) -> None:
     def hint(url: str) -> str:
         with pytest.raises(DependencyMissing, match=f"^{url.partition(':')[0]}: URLs need") as caught:
             RemotePackage(url, cache).fetch()

@@ -62,7 +62,7 @@ def test_what_is_put_can_be_fetched(store: RemoteStore, package: PackagedModel, 
     assert fetch_package(f"{store.url}/{key}", package.digest, cache).path == path
 
 
-def test_it_is_fetched_once_whatever_it_is_called(store: RemoteStore, package: PackagedModel) -> None:
+def test_a_package_is_fetched_once_whatever_it_is_called(store: RemoteStore, package: PackagedModel) -> None:
     store.put(package, f"m/{package.digest}")
     path = store.fetch(f"m/{package.digest}", package.digest).path
     fsspec.filesystem("s3").rm(store.url, recursive=True)
@@ -102,7 +102,7 @@ def test_what_is_there_is_not_uploaded_again(
     store.put(package, "m/abc")
 
 
-def test_one_that_was_cut_short_is_uploaded_again(store: RemoteStore, package: PackagedModel) -> None:
+def test_an_upload_that_was_cut_short_is_done_again(store: RemoteStore, package: PackagedModel) -> None:
     store.put(package, "m/abc")
     fsspec.filesystem("s3").pipe_file(f"{store.url}/m/abc/model.onnx", b"short")
     store.put(package, "m/abc")
@@ -170,7 +170,7 @@ def test_without_a_digest_it_is_copied_by_its_listing(
         fetch_package(f"{bucket}/nothing", None, cache)
 
 
-def test_remove(store: RemoteStore, package: PackagedModel, tmp_path: Path) -> None:
+def test_removing_takes_that_package_alone(store: RemoteStore, package: PackagedModel, tmp_path: Path) -> None:
     store.put(package, "m/abc")
     store.put(package, "m/abcd")
     store.remove("m/abc")
@@ -203,7 +203,9 @@ def test_denied_access_is_named(
             assert "AWS_SECRET_ACCESS_KEY" in caught.value.hint
 
 
-def test_without_credentials(bucket: str, cache: PackageCache, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_credentials_access_is_denied(
+    bucket: str, cache: PackageCache, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
@@ -214,14 +216,16 @@ def test_without_credentials(bucket: str, cache: PackageCache, monkeypatch: pyte
         open_store(f"{bucket}/models", cache).fetch("m/a", "0" * 64)
 
 
-def test_a_store_that_is_away(package: PackagedModel, cache: PackageCache, bucket: str, monkeypatch: Any) -> None:
+def test_a_store_that_is_away_is_unavailable(
+    package: PackagedModel, cache: PackageCache, bucket: str, monkeypatch: Any
+) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     fsspec.get_filesystem_class("s3").clear_instance_cache()
     with pytest.raises(RegistryUnavailable, match="cannot be reached"):
         open_store("s3://bucket/models", cache).fetch("m/a", package.digest)
 
 
-def test_drivers_that_are_missing(cache: PackageCache, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_driver_says_what_to_install(cache: PackageCache, monkeypatch: pytest.MonkeyPatch) -> None:
     def hint(url: str) -> str:
         fsspec.get_filesystem_class("memory").clear_instance_cache()
         with pytest.raises(DependencyMissing) as caught:

@@ -84,14 +84,14 @@ def test_a_package_that_changes_while_it_is_copied_is_not_kept(
     assert list((tmp_path / "store" / "m").iterdir()) == []
 
 
-def test_nothing_there(store: LocalStore, tmp_path: Path) -> None:
+def test_an_absent_package_is_not_found(store: LocalStore, tmp_path: Path) -> None:
     with pytest.raises(PackageNotFound, match="is gone"):
         store.fetch("m/abc", None)
     with pytest.raises(PackageNotFound):
         fetch_package(str(tmp_path / "missing"), None)
 
 
-def test_remove(store: LocalStore, package: PackagedModel) -> None:
+def test_a_removed_package_is_gone(store: LocalStore, package: PackagedModel) -> None:
     store.put(package, "m/abc")
     store.remove("m/abc")
     store.remove("m/abc")
@@ -99,7 +99,7 @@ def test_remove(store: LocalStore, package: PackagedModel) -> None:
         store.fetch("m/abc", None)
 
 
-def test_a_store_that_cannot_be_written(unwritable: Path, package: PackagedModel) -> None:
+def test_a_store_that_cannot_be_written_is_read_only(unwritable: Path, package: PackagedModel) -> None:
     with pytest.raises(RegistryReadOnly):
         LocalStore(str(unwritable)).put(package, "m/abc")
 
@@ -115,7 +115,9 @@ def test_an_unwritable_store_is_told_from_other_trouble(
         store.put(package, "m/abc")
 
 
-def test_a_path_a_file_url_the_root(package: PackagedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_is_fetched_by_path_by_file_url_and_from_the_root(
+    package: PackagedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     odd = tmp_path / "a dir" / "the model"
     shutil.copytree(package.path, odd)
     assert fetch_package(str(odd), package.digest).path == odd
@@ -129,7 +131,7 @@ def test_a_path_a_file_url_the_root(package: PackagedModel, tmp_path: Path, monk
     assert seen == ["/packages"]
 
 
-def test_a_url_that_nobody_knows(tmp_path: Path, package: PackagedModel) -> None:
+def test_an_unknown_kind_of_url_is_unsupported(tmp_path: Path, package: PackagedModel) -> None:
     store = open_store("nobody://host/models", PackageCache(tmp_path / "cache"))
     for use in (lambda: store.put(package, "m/abc"), lambda: store.fetch("m/abc", package.digest)):
         with pytest.raises(Unsupported, match="nobody"):

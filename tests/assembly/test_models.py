@@ -82,7 +82,7 @@ def test_a_path_is_a_path_even_if_it_looks_like_a_name(
         penstock.load_model(Path("missing"))  # and no question to a registry
 
 
-def test_a_url_of_an_object_store(bucket: str, identity_onnx_package: Path, tmp_path: Path,
+def test_a_package_in_an_object_store_is_loaded_from_the_cache(bucket: str, identity_onnx_package: Path, tmp_path: Path,
                                   monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     import fsspec
 

@@ -21,7 +21,7 @@ def rows(tmp_path: Path) -> Path:
     return tmp_path / "rows.csv"
 
 
-def test_a_file(python_package: Path, rows: Path, tmp_path: Path) -> None:
+def test_score_files_scores_a_file_and_keeps_the_rejects(python_package: Path, rows: Path, tmp_path: Path) -> None:
     seen: list[int] = []
     done = penstock.score_files(
         python_package,
@@ -43,7 +43,7 @@ def test_a_file(python_package: Path, rows: Path, tmp_path: Path) -> None:
     assert '"row":7' in (tmp_path / "bad.jsonl").read_text()
 
 
-def test_a_directory_of_parts_that_is_gone_on_with(python_package: Path, rows: Path, tmp_path: Path) -> None:
+def test_a_directory_of_parts_is_resumed(python_package: Path, rows: Path, tmp_path: Path) -> None:
     def score(**options: object) -> object:
         return penstock.score_files(
             python_package, [rows], tmp_path / "scored", part_rows=4, on_error="null", trust_code=True, workers=1,
@@ -59,7 +59,7 @@ def test_a_directory_of_parts_that_is_gone_on_with(python_package: Path, rows: P
         score(resume=True, params={"offset": 1.0})
 
 
-def test_what_does_not_go_together(python_package: Path, rows: Path, tmp_path: Path) -> None:
+def test_options_that_do_not_go_together_are_refused(python_package: Path, rows: Path, tmp_path: Path) -> None:
     def score(output: Path, inputs: object = rows, **options: object) -> None:
         penstock.score_files(python_package, inputs, output, trust_code=True, **options)  # type: ignore[arg-type]
 

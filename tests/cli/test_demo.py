@@ -73,7 +73,7 @@ def shown(place: Path) -> str:
         r"What to try next",
     ],
 )
-def test_demo_shows(line: str, shown: str) -> None:
+def test_demo_shows_each_of_its_steps(line: str, shown: str) -> None:
     assert re.search(line, shown), shown
 
 

@@ -44,25 +44,25 @@ def findings(here: Here) -> Findings:
 
 
 class TestDoctor:
-    def test_a_model_that_is_fine(self, findings: Findings, iris_package: Path) -> None:
+    def test_a_model_that_works_is_ok(self, findings: Findings, iris_package: Path) -> None:
         code, found = findings(f"iris={iris_package}")
         assert code == 0
         assert [f["state"] for f in found["iris"]] == ["ok"]
         assert "sklearn" in found["iris"][0]["found"]
         assert "registry" not in found  # nobody needs one
 
-    def test_what_people_read(self, iris_package: Path, tmp_path: Path) -> None:
+    def test_the_report_counts_what_fails(self, iris_package: Path, tmp_path: Path) -> None:
         done = run(tmp_path, "doctor", f"iris={iris_package}", tmp_path / "nothing")
         assert done.returncode == 1
         assert "There is nothing at" in done.stdout
         assert done.stdout.rstrip().endswith("1 that fail.")
         assert not any(line.endswith(" ") for line in done.stdout.splitlines())
 
-    def test_the_model_of_a_platform(self, findings: Findings, iris_package: Path) -> None:
+    def test_the_model_of_a_platform_is_found(self, findings: Findings, iris_package: Path) -> None:
         code, found = findings(SM_MODEL_DIR=str(iris_package))
         assert (code, [f["state"] for f in found["model"]]) == (0, ["ok"])
 
-    def test_a_package_that_carries_code(self, findings: Findings, python_package: Path) -> None:
+    def test_a_package_that_carries_code_needs_trust(self, findings: Findings, python_package: Path) -> None:
         code, found = findings(f"m={python_package}")
         assert code == 1
         assert found["m"][1]["state"] == "fails"
@@ -70,7 +70,9 @@ class TestDoctor:
         code, found = findings(f"m={python_package}", "--trust-code")
         assert all("code" not in f["found"] for f in found["m"])
 
-    def test_a_library_of_another_version(self, findings: Findings, iris_package: Path, tmp_path: Path) -> None:
+    def test_a_library_of_another_version_is_named(
+        self, findings: Findings, iris_package: Path, tmp_path: Path
+    ) -> None:
         old = tmp_path / "old"
         shutil.copytree(iris_package, old)
         (old / "SHA256SUMS").unlink()
@@ -85,7 +87,9 @@ class TestDoctor:
         code, _ = findings(f"old={old}", PENSTOCK_STRICT_ENV="1")
         assert code == 1
 
-    def test_a_damaged_package(self, findings: Findings, iris_package: Path, tmp_path: Path) -> None:
+    def test_a_damaged_package_fails_with_the_file_named(
+        self, findings: Findings, iris_package: Path, tmp_path: Path
+    ) -> None:
         broken = tmp_path / "broken"
         shutil.copytree(iris_package, broken)
         with (broken / "requirements.txt").open("a") as file:
@@ -94,7 +98,7 @@ class TestDoctor:
         assert code == 1
         assert "requirements.txt" in found["broken"][0]["found"]
 
-    def test_a_registry_and_its_models(self, here: Here, findings: Findings, iris_package: Path) -> None:
+    def test_a_registry_is_asked_for_its_models(self, here: Here, findings: Findings, iris_package: Path) -> None:
         assert here("registry", "add", "iris", iris_package, "--alias", "production").returncode == 0
         code, found = findings("iris", "models:/other@production")
         assert code == 1
@@ -102,7 +106,7 @@ class TestDoctor:
         assert "version 1" in found["iris"][0]["found"]
         assert found["other"][0]["state"] == "fails"
 
-    def test_a_pattern(self, here: Here, findings: Findings, iris_package: Path) -> None:
+    def test_a_pattern_lists_the_models_it_matches(self, here: Here, findings: Findings, iris_package: Path) -> None:
         assert here("registry", "add", "team-iris", iris_package, "--alias", "production").returncode == 0
         code, found = findings("team-*", "other-*")
         assert code == 0
@@ -110,7 +114,7 @@ class TestDoctor:
         assert (one["state"], none["state"]) == ("ok", "look")
         assert "'team-iris'" in one["found"]
 
-    def test_a_registry_that_does_not_answer(self, findings: Findings) -> None:
+    def test_a_registry_that_does_not_answer_fails(self, findings: Findings) -> None:
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
             url = f"http://127.0.0.1:{taken.getsockname()[1]}"
@@ -123,16 +127,16 @@ class TestDoctor:
         done = here("doctor", PENSTOCK_REGISTRY="http://me:secret@127.0.0.1:9")
         assert "secret" not in done.stdout + done.stderr
 
-    def test_a_cache_that_cannot_be_written(self, findings: Findings, unwritable: Path) -> None:
+    def test_a_cache_that_cannot_be_written_fails(self, findings: Findings, unwritable: Path) -> None:
         code, found = findings("fraud", PENSTOCK_CACHE=str(unwritable))
         assert (code, found["cache"][0]["state"]) == (1, "fails")
 
-    def test_a_cache_that_is_a_file(self, findings: Findings, tmp_path: Path) -> None:
+    def test_a_cache_that_is_a_file_fails(self, findings: Findings, tmp_path: Path) -> None:
         (tmp_path / "cache").write_text("")
         code, found = findings("fraud", PENSTOCK_CACHE=str(tmp_path / "cache"))
         assert (code, found["cache"][0]["state"]) == (1, "fails")
 
-    def test_an_open_door(self, findings: Findings) -> None:
+    def test_an_address_for_everybody_without_a_token_is_advised_against(self, findings: Findings) -> None:
         _, found = findings(PENSTOCK_HOST="0.0.0.0")
         assert "PENSTOCK_API_TOKEN" in found["address"][0]["advice"]
         _, found = findings(PENSTOCK_HOST="0.0.0.0", PENSTOCK_API_TOKEN="x")
@@ -150,7 +154,7 @@ class TestDoctor:
         ({"workers": 3}, 16, 2.5, "--workers 2"),
     ],
 )
-def test_processors(
+def test_workers_and_threads_beyond_the_cores_are_advised_against(
     settings: dict[str, Any], cores: int, quota: float | None, advice: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("penstock.machine.cores.usable_cores", lambda: cores)
@@ -161,14 +165,19 @@ def test_processors(
 
 
 class TestPing:
-    def test_a_server(self, launch: Launch, identity_onnx_package: Path, tmp_path: Path) -> None:  # noqa: F811
+    def test_ping_finds_a_server_that_answers(
+        self,
+        launch: Launch,  # noqa: F811
+        identity_onnx_package: Path,
+        tmp_path: Path,
+    ) -> None:
         port = launch(identity_onnx_package).wait_ready().address[1]
         done = run(tmp_path, "ping", "--ready", PENSTOCK_PORT=str(port), PENSTOCK_HOST="0.0.0.0")
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["ready"] is True
         assert run(tmp_path, "ping", "--port", port).returncode == 0
 
-    def test_nobody(self, tmp_path: Path) -> None:
+    def test_ping_fails_where_nobody_answers(self, tmp_path: Path) -> None:
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
             done = run(tmp_path, "ping", "--port", taken.getsockname()[1])

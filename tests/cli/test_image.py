@@ -21,7 +21,7 @@ def image(directory: Path, *arguments: object) -> subprocess.CompletedProcess[st
     return subprocess.run(command, capture_output=True, text=True, cwd=directory, timeout=120)
 
 
-def test_a_context(here: Here, iris_package: Path, tmp_path: Path) -> None:
+def test_image_writes_a_context_for_docker_build(here: Here, iris_package: Path, tmp_path: Path) -> None:
     done = here("image", f"flowers={iris_package}", "-o", "build")
     assert done.returncode == 0, done.stderr
     assert "docker build -t flowers" in done.stdout
@@ -36,14 +36,14 @@ def test_a_context(here: Here, iris_package: Path, tmp_path: Path) -> None:
     PackagedModel.open(tmp_path / "build/model").verify()
 
 
-def test_an_onnx_model_needs_less(iris_onnx_package: Path, tmp_path: Path) -> None:
+def test_an_onnx_model_gets_the_onnx_image(iris_onnx_package: Path, tmp_path: Path) -> None:
     assert image(tmp_path, iris_onnx_package, "-o", "build", "--no-requirements").returncode == 0
     text = (tmp_path / "build/Dockerfile").read_text()
     assert f"FROM penstock:{__version__}-onnx\n" in text
     assert "pip" not in text
 
 
-def test_code_wants_trust(here: Here, python_package: Path, tmp_path: Path) -> None:
+def test_a_package_that_carries_code_needs_trust(here: Here, python_package: Path, tmp_path: Path) -> None:
     done = here("image", python_package, "-o", "build")
     assert done.returncode == 1
     assert "--trust-code" in done.stderr
@@ -54,7 +54,7 @@ def test_code_wants_trust(here: Here, python_package: Path, tmp_path: Path) -> N
     assert "--only-binary" not in text
 
 
-def test_a_place_that_is_taken(here: Here, iris_package: Path, tmp_path: Path) -> None:
+def test_a_directory_that_exists_is_left_alone(here: Here, iris_package: Path, tmp_path: Path) -> None:
     (tmp_path / "build").mkdir()
     done = here("image", iris_package, "-o", "build")
     assert done.returncode == 1
@@ -62,7 +62,7 @@ def test_a_place_that_is_taken(here: Here, iris_package: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", ["a b", "../x", "x\nRUN y"])
-def test_a_name_that_would_be_more(here: Here, iris_package: Path, tmp_path: Path, name: str) -> None:
+def test_a_name_that_is_more_than_a_name_is_refused(here: Here, iris_package: Path, tmp_path: Path, name: str) -> None:
     assert here("image", iris_package, "-o", "build", "--name", name).returncode != 0
     assert not (tmp_path / "build").exists()
 
@@ -96,14 +96,16 @@ class TestRequirements:
         ["-e .", "./x.whl", "/tmp/x", "x @ https://evil/x.whl", "git+https://evil/x.git", "numpy --index-url http://e"],
     )
     @pytest.mark.parametrize("trust_code", [False, True])
-    def test_lines_that_fetch_from_elsewhere(self, tmp_path: Path, line: str, trust_code: bool) -> None:
+    def test_requirements_that_fetch_from_elsewhere_are_refused(
+        self, tmp_path: Path, line: str, trust_code: bool
+    ) -> None:
         with pytest.raises(PackageInvalid, match=r"requirements\.txt .* in line 2 .*") as caught:
             wanted_requirements(self.packaged(tmp_path, f"numpy\n{line}\n"), trust_code=trust_code)
         assert line in str(caught.value)
         assert "--no-requirements" in caught.value.hint
         assert "--wheels" not in str(caught.value), "that is for environments"
 
-    def test_the_command_says_so(self, here: Here, iris_onnx_package: Path, tmp_path: Path) -> None:
+    def test_the_command_names_what_it_left_out(self, here: Here, iris_onnx_package: Path, tmp_path: Path) -> None:
         copied = Path(shutil.copytree(iris_onnx_package, tmp_path / "copied"))
         (copied / "SHA256SUMS").unlink(missing_ok=True)
         (copied / "python_env.yaml").unlink(missing_ok=True)

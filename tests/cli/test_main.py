@@ -71,7 +71,7 @@ def test_every_command_explains_itself_with_an_example(here: Here, command: str)
         assert "Example" in done.stdout, done.stdout
 
 
-def test_version(penstock: Penstock) -> None:
+def test_version_prints_the_release(penstock: Penstock) -> None:
     from penstock import __version__
 
     assert penstock("--version").stdout.strip() == __version__
@@ -119,7 +119,9 @@ def test_errors_are_one_sentence_on_stderr(here: Here, arguments: list[str], cod
         (["serve", "--port", "70000", "x"], 2, "port"),
     ],
 )
-def test_in_a_process_of_its_own_too(penstock: Penstock, arguments: list[str], code: int, said: str) -> None:
+def test_errors_of_a_real_process_are_one_sentence_too(
+    penstock: Penstock, arguments: list[str], code: int, said: str
+) -> None:
     test_errors_are_one_sentence_on_stderr(penstock, arguments, code, said)
 
 
@@ -137,7 +139,7 @@ def trained(tmp_path: Path, iris_frame: Any, iris_estimator: Any) -> Path:
     return tmp_path
 
 
-def test_package_inspect_verify_score(
+def test_a_packaged_estimator_is_inspected_verified_and_scored(
     penstock: Penstock, here: Here, trained: Path, iris_frame: Any, iris_estimator: Any
 ) -> None:
     made = penstock("package", "sklearn", "model.joblib", "--example", "rows.csv", "-o", "model")
@@ -177,7 +179,9 @@ def test_pickles_need_trust_and_can_be_converted(here: Here, trained: Path) -> N
     assert here("verify", "safe").returncode == 0
 
 
-def test_onnx_and_python_packages(penstock: Penstock, trained: Path, iris_onnx_package: Path) -> None:
+def test_onnx_graphs_and_python_sources_are_packaged(
+    penstock: Penstock, trained: Path, iris_onnx_package: Path
+) -> None:
     (trained / "model.onnx").write_bytes((iris_onnx_package / "model.onnx").read_bytes())
     made = penstock("package", "onnx", "model.onnx", "--example", "rows.csv", "-o", "o")
     assert made.returncode == 0, made.stderr

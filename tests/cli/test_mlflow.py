@@ -38,20 +38,20 @@ def penstock(tmp_path: Path, replay: Replay) -> Penstock:
     return run
 
 
-def test_show(penstock: Penstock) -> None:
+def test_show_lists_versions_and_aliases(penstock: Penstock) -> None:
     shown = json.loads(penstock("registry", "show", "fraud", "--json").stdout)
     assert shown["model"]["aliases"] == {"champion": "3", "production": "1", "staging": "3"}
     assert [v["version"] for v in shown["versions"]] == ["1", "2", "3"]
 
 
-def test_lineage(penstock: Penstock) -> None:
+def test_show_tells_the_run_and_the_version_before(penstock: Penstock) -> None:
     shown = json.loads(penstock("registry", "show", "fraud", "2", "--json").stdout)
     assert shown["run_id"]
     assert shown["lineage"]["previous"] == "1"
     assert shown["lineage"]["compatible"] is not None
 
 
-def test_inspect_and_verify(penstock: Penstock, replay: Replay) -> None:
+def test_inspect_and_verify_take_mlflow_uris(penstock: Penstock, replay: Replay) -> None:
     facts = json.loads(penstock("inspect", "models:/fraud/Production", "--json").stdout)
     assert (facts["data_only"], facts["answers_as"]) == (True, "onnx")
     assert facts["path"].endswith("/fraud-1")
@@ -60,7 +60,7 @@ def test_inspect_and_verify(penstock: Penstock, replay: Replay) -> None:
     assert "Loads:    yes" in done.stdout
 
 
-def test_score(penstock: Penstock, tmp_path: Path) -> None:
+def test_score_takes_a_model_of_mlflow(penstock: Penstock, tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("nothing\n1\n")
     done = penstock("score", "models:/fraud@production", str(tmp_path / "rows.csv"), "-o", "scored.csv")
     assert done.returncode == 2
@@ -68,7 +68,7 @@ def test_score(penstock: Penstock, tmp_path: Path) -> None:
     assert "rows.csv" in done.stderr
 
 
-def test_where_the_address_comes_from(penstock: Penstock, replay: Replay) -> None:
+def test_config_show_says_where_the_address_comes_from(penstock: Penstock, replay: Replay) -> None:
     shown = json.loads(penstock("config", "show", "--json").stdout)
     assert shown["registry"] == {"value": replay.url, "from": "MLFLOW_TRACKING_URI"}
     secret = replay.url.replace("//", "//ann:s3cret@")
@@ -77,7 +77,7 @@ def test_where_the_address_comes_from(penstock: Penstock, replay: Replay) -> Non
     assert "s3cret" not in done.stdout
 
 
-def test_penstocks_own_registry_wins(penstock: Penstock, replay: Replay) -> None:
+def test_penstocks_own_setting_wins_over_mlflows(penstock: Penstock, replay: Replay) -> None:
     done = penstock("registry", "show", "fraud", "--registry", "./own")
     assert "There is no registry at" in done.stderr
     done = penstock("registry", "show", "fraud", PENSTOCK_REGISTRY="./own")
@@ -85,7 +85,7 @@ def test_penstocks_own_registry_wins(penstock: Penstock, replay: Replay) -> None
     assert replay.requests == []
 
 
-def test_what_mlflow_alone_reads(penstock: Penstock) -> None:
+def test_a_store_that_mlflow_alone_reads_names_the_server_to_start(penstock: Penstock) -> None:
     done = penstock("serve", "models:/fraud/1", "--port", "0", MLFLOW_TRACKING_URI="sqlite:///mlflow.db")
     assert done.returncode == 2
     assert "mlflow server --backend-store-uri sqlite:///mlflow.db" in done.stderr
@@ -97,7 +97,7 @@ def test_a_package_in_a_directory_needs_no_registry(penstock: Penstock, identity
     assert done.returncode == 0, done.stderr
 
 
-def test_what_mlflow_does_itself(penstock: Penstock) -> None:
+def test_a_rollback_names_the_command_that_works_with_mlflow(penstock: Penstock) -> None:
     done = penstock("registry", "rollback", "fraud")
     assert done.returncode == 1
     assert "penstock registry promote fraud VERSION --alias production" in done.stderr

@@ -79,7 +79,7 @@ def as_json(run: Run, *words: str) -> Any:
     return json.loads(run(*words, "--json").stdout)
 
 
-def test_add(run: Run, tmp_path: Path) -> None:
+def test_add_registers_and_says_what_to_do_next(run: Run, tmp_path: Path) -> None:
     first = run("add", "fraud", "./one", "--alias", "production")
     second = run("add", "fraud", "./two")
     assert first.output == "Registered version 1 of fraud.\nfraud@production names it now.\n"
@@ -91,7 +91,7 @@ def test_add(run: Run, tmp_path: Path) -> None:
     assert third["created_at"].endswith("+00:00")
 
 
-def test_list(added: Run) -> None:
+def test_list_shows_models_versions_and_aliases(added: Run) -> None:
     lines = added("list").output.splitlines()
     assert lines[0].split() == ["NAME", "LATEST", "VERSIONS", "ALIASES", "TAGS", "CREATED"]
     assert "fraud" in lines[1]
@@ -106,7 +106,7 @@ def test_list(added: Run) -> None:
     )
 
 
-def test_show(added: Run) -> None:
+def test_show_describes_a_model_and_a_version(added: Run) -> None:
     shown = added("show", "fraud").output
     assert "production -> 1" in shown
     assert "abababababab" in shown
@@ -163,7 +163,7 @@ def test_promote_and_roll_back_say_what_moved(added: Run) -> None:
     assert isinstance(added("rollback", "fraud", fails=True).exception, NothingToRollBack)
 
 
-def test_promoting_what_breaks_callers(added: Run) -> None:
+def test_promoting_what_breaks_callers_needs_a_flag(added: Run) -> None:
     with open_and_close() as target:
         target.register("fraud", NewVersion("x", signature=MORE_NUMBERS))
     refused = added("promote", "fraud", "3", fails=True)
@@ -172,7 +172,7 @@ def test_promoting_what_breaks_callers(added: Run) -> None:
     assert "to version 3" in added("promote", "fraud", "3", "--allow-breaking").output
 
 
-def test_history(added: Run) -> None:
+def test_history_lists_who_moved_what_and_why(added: Run) -> None:
     added("add", "fraud", "./three", "--alias", "canary", "--reason", "to try it")
     assert [(m["by"], m["reason"]) for m in as_json(added, "history", "fraud", "--alias", "canary")] == [
         ("ann", "to try it")
@@ -186,7 +186,7 @@ def test_history(added: Run) -> None:
     assert as_json(added, "history", "fraud", "--alias", "absent") == []
 
 
-def test_tag(added: Run) -> None:
+def test_tag_sets_and_removes_tags(added: Run) -> None:
     assert added("tag", "fraud", "owner=risk").output == "Tagged fraud with owner=risk.\n"
     added("tag", "fraud", "git=5", "--version", "2")
     assert as_json(added, "show", "fraud")["model"]["tags"] == {"owner": "risk"}
@@ -197,7 +197,7 @@ def test_tag(added: Run) -> None:
         assert added("tag", "fraud", *wrong, fails=True).exit_code == 2
 
 
-def test_delete(added: Run) -> None:
+def test_delete_asks_first_and_keeps_what_an_alias_names(added: Run) -> None:
     kept = added("delete", "fraud", "2", stdin="n\n", fails=True)
     assert kept.exit_code == 1
     assert "Delete version 2 of fraud?" in kept.stderr
@@ -209,24 +209,26 @@ def test_delete(added: Run) -> None:
     assert as_json(added, "list") == []
 
 
-def test_empty_ones_say_what_to_do_next(run: Run) -> None:
+def test_an_empty_registry_and_model_say_what_to_do_next(run: Run) -> None:
     run("add", "fraud", "./one")
     assert "penstock registry promote fraud VERSION" in run("history", "fraud").output
     run("delete", "fraud", "1", "--yes")
     assert "penstock registry add fraud PACKAGE" in run("show", "fraud").output
 
 
-def test_migrate(run: Run, tmp_path: Path) -> None:
+def test_migrate_makes_a_registry_once(run: Run, tmp_path: Path) -> None:
     assert run("migrate").output == f"A new registry was made at {tmp_path}/penstock-registry (revision 0002).\n"
     assert "up to date" in as_json(run, "migrate")["message"]
 
 
-def test_without_a_registry(run: Run, tmp_path: Path) -> None:
+def test_reading_without_a_registry_is_an_error_and_creates_nothing(run: Run, tmp_path: Path) -> None:
     assert isinstance(run("list", fails=True).exception, RegistryUnavailable)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_registry_by_flag_over_variable(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_flag_of_the_registry_wins_over_the_variable(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PENSTOCK_REGISTRY", "by-variable")
     monkeypatch.setenv("PENSTOCK_ARTIFACTS", "s3://bucket")
     run("add", "fraud", "one")
@@ -243,7 +245,7 @@ def test_every_command_has_help_with_an_example_and_json(command: str, run: Run)
     assert "PENSTOCK_REGISTRY" in text
 
 
-def test_a_user_without_a_name(added: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_without_a_name_is_recorded_by_number(added: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def nobody() -> str:
         raise KeyError("uid not found")
 
@@ -252,7 +254,7 @@ def test_a_user_without_a_name(added: Run, monkeypatch: pytest.MonkeyPatch) -> N
     assert as_json(added, "promote", "fraud", "2")["by"].startswith("uid ")
 
 
-def test_importing_is_light() -> None:
+def test_importing_the_commands_imports_nothing_heavy() -> None:
     heavy = "{'sqlalchemy', 'alembic', 'numpy', 'rich', 'orjson', 'penstock.registry'}"
     code = f"import sys, penstock.cli.registry.commands; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

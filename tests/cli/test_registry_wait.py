@@ -42,7 +42,9 @@ FAILED = {
         (502, None, "waiting", "status 502"),
     ],
 )
-def test_what_an_answer_means(status: int, answer: Any, outcome: str, said: str) -> None:
+def test_an_answer_of_a_gateway_is_serving_waiting_or_refused(
+    status: int, answer: Any, outcome: str, said: str
+) -> None:
     found = standing("http://a", "3", status, answer)
     assert found.outcome == outcome
     assert said in found.said
@@ -62,21 +64,21 @@ class TestTheLoop:
         found = wait(ask, seconds, lambda standings: None, clock=lambda: time, sleep=sleep)
         return [s.outcome for s in found], time
 
-    def test_it_ends_when_all_serve(self) -> None:
+    def test_waiting_ends_when_all_serve(self) -> None:
         rounds = iter([["waiting", "serves"], ["serves", "serves"]])
         outcomes, time = self.run(rounds)
         assert outcomes == ["serves", "serves"]
         assert time == pytest.approx(0.2)
 
-    def test_it_does_not_wait_for_those_that_refused(self) -> None:
+    def test_gateways_that_refused_are_not_waited_for(self) -> None:
         assert self.run(iter([["refused", "waiting"], ["refused", "serves"]]))[0] == ["refused", "serves"]
 
-    def test_it_ends_when_time_is_up(self) -> None:
+    def test_waiting_ends_when_time_is_up(self) -> None:
         outcomes, time = self.run(iter([["waiting"]] * 100), 1.0)
         assert outcomes == ["waiting"]
         assert time == pytest.approx(1.0)
 
-    def test_without_time_it_looks_once(self) -> None:
+    def test_without_time_each_gateway_is_asked_once(self) -> None:
         assert self.run(iter([["waiting"]]), 0.0) == (["waiting"], 0.0)
 
 
@@ -87,7 +89,7 @@ def test_an_address_is_checked_before_anything_moves() -> None:
             check_urls([url])
 
 
-def test_one_that_cannot_be_reached_is_waited_for() -> None:
+def test_a_gateway_that_cannot_be_reached_is_waited_for() -> None:
     (found,) = Gateways(["http://127.0.0.1:1"], "m", "").ask("1")
     assert (found.outcome, found.said.startswith("it cannot be reached")) == ("waiting", True)
 

@@ -40,7 +40,7 @@ def rows(tmp_path: Path, iris_frame: Any) -> Path:
     return tmp_path / "rows.csv"
 
 
-def test_what_is_told(iris_package: Path, rows: Path, tmp_path: Path, here: Here) -> None:
+def test_score_tells_model_files_workers_and_counts(iris_package: Path, rows: Path, tmp_path: Path, here: Here) -> None:
     done = here("score", iris_package, "rows.csv", "-o", "out.parquet", "--keep", "id")
     assert done.returncode == 0
     told = done.stderr.splitlines()
@@ -53,7 +53,7 @@ def test_what_is_told(iris_package: Path, rows: Path, tmp_path: Path, here: Here
     assert pd.read_parquet(tmp_path / "out.parquet")["id"].astype(int).tolist() == list(range(150))
 
 
-def test_json_summary(iris_package: Path, rows: Path, tmp_path: Path, here: Here) -> None:
+def test_json_prints_the_summary(iris_package: Path, rows: Path, tmp_path: Path, here: Here) -> None:
     done = here("score", iris_package, "rows.csv", "-o", "out/", "--part-rows", "40", "--json")
     told = json.loads(done.stdout)
     assert (told["rows_in"], told["rows_out"], told["rejects"], told["parts"]) == (150, 150, 0, 4)
@@ -64,7 +64,7 @@ def test_json_summary(iris_package: Path, rows: Path, tmp_path: Path, here: Here
     ]  # fmt: skip
 
 
-def test_through_pipes(python_package: Path, tmp_path: Path) -> None:
+def test_score_reads_and_writes_pipes(python_package: Path, tmp_path: Path) -> None:
     table = pa.table({"a": [float(i) for i in range(150)], "b": [1.0] * 150, "id": list(range(150))})
     words = ("score", "--trust-code", python_package, "-")
     done = penstock(
@@ -112,7 +112,7 @@ def test_through_pipes(python_package: Path, tmp_path: Path) -> None:
         (["--finish"], 2, "--finish goes with -o"),
     ],
 )
-def test_exit_codes(
+def test_wrong_usage_exits_with_2_and_failures_with_1(
     iris_package: Path, rows: Path, tmp_path: Path, here: Here, arguments: list[str], code: int, said: str
 ) -> None:
     (tmp_path / "wrong.csv").write_text("a\n1\n")
@@ -174,7 +174,7 @@ def test_a_signal_says_how_to_go_on_and_that_works(tmp_path: Path, number: signa
     assert scored == 2000
 
 
-def test_shards_and_finish(iris_package: Path, rows: Path, tmp_path: Path, here: Here) -> None:
+def test_finish_completes_the_shards_of_a_directory(iris_package: Path, rows: Path, tmp_path: Path, here: Here) -> None:
     for index in (1, 0):
         words = ["score", iris_package, "rows.csv", "-o", "out/", "--part-rows", "40", "--shard", f"{index}/2"]
         assert here(*words).returncode == 0
@@ -185,7 +185,7 @@ def test_shards_and_finish(iris_package: Path, rows: Path, tmp_path: Path, here:
 
 
 @pytest.mark.parametrize("content_type", [None, "json", "csv"])
-def test_like_mlflow_models_predict(
+def test_score_answers_like_mlflow_models_predict(
     iris_package: Path, iris_frame: Any, tmp_path: Path, here: Here, content_type: str | None
 ) -> None:
     if content_type == "csv":
@@ -232,7 +232,7 @@ def endpoint() -> Iterator[str]:
     thread.join()
 
 
-def test_verify_against_a_live_endpoint(
+def test_verify_against_compares_the_first_rows_with_an_endpoint(
     iris_package: Path, iris_estimator: Any, iris_frame: Any, rows: Path, tmp_path: Path, here: Here, endpoint: str
 ) -> None:
     _Endpoint.answers = iris_estimator.predict(iris_frame.iloc[:64]).tolist()

@@ -54,20 +54,20 @@ def file(elsewhere: Path) -> Path:
 
 @pytest.mark.usefixtures("file")
 class TestTables:
-    def test_they_name_the_models(self) -> None:
+    def test_tables_name_the_models(self) -> None:
         settings, origins = load_settings({}, {})
         assert settings.models == ("iris=iris", "risk=models:/fraud@champion", "plain=plain")
         assert origins["models"] == FILE_NAME
         assert (settings.port, settings.max_rows) == (9000, 500)
 
-    def test_what_they_say_holds_for_their_model_alone(self) -> None:
+    def test_a_table_holds_for_its_model_alone(self) -> None:
         settings, _ = load_settings({}, {})
         assert (settings.of("iris").max_rows, settings.of("iris").timeout) == (256, 5.0)
         assert (settings.of("risk").max_rows, settings.of("risk").trust_code) == (500, True)
         assert settings.of("plain").model_dump() == settings.of("never heard of").model_dump()
         assert (settings.max_rows, settings.trust_code) == (500, False)
 
-    def test_it_wins_over_whatever_is_said_of_all(self) -> None:
+    def test_a_table_wins_over_whatever_is_said_of_all(self) -> None:
         settings, origins = load_settings({"max_rows": 7}, {"PENSTOCK_TIMEOUT": "30"})
         assert (settings.of("iris").max_rows, settings.of("iris").timeout) == (256, 5.0)
         assert (settings.of("risk").max_rows, settings.of("risk").timeout) == (7, 30.0)
@@ -82,7 +82,7 @@ class TestTables:
         assert (settings.models, origins["models"]) == (("iris",), "flag")
         assert settings.of("iris").max_rows == 256
 
-    def test_they_reach_another_process(self) -> None:
+    def test_tables_reach_another_process(self) -> None:
         settings, _ = load_settings({}, {})
         plain = json.loads(json.dumps({**settings.model_dump(mode="json"), "api_token": "s"}))
         assert ServerSettings.model_validate(plain).of("iris") == settings.model_copy(
@@ -100,7 +100,7 @@ def test_every_setting_of_one_model_is_read_from_its_table(elsewhere: Path, name
     assert origins[name] == "default"
 
 
-def test_the_agreed_ones_are_there() -> None:
+def test_settings_that_a_model_may_have_of_its_own_are_there() -> None:
     agreed = "flavor timeout trust_code strict_env threads concurrency max_rows max_queue_rows max_wait keep_previous"
     assert set(per_model_settings()) >= {*agreed.split(), "allow_breaking"}
 
@@ -132,21 +132,21 @@ def test_a_mistake_is_named_with_file_model_and_key(elsewhere: Path, content: st
 
 
 class TestTheFilesName:
-    def test_a_variable_may_name_it(self, elsewhere: Path) -> None:
+    def test_a_variable_may_name_the_file(self, elsewhere: Path) -> None:
         (elsewhere / FILE_NAME).write_text("max_rows = 1")
         (elsewhere / "other.toml").write_text("max_rows = 2")
         settings, origins = load_settings({}, {FILE_VARIABLE: "other.toml"})
         assert (settings.max_rows, origins["max_rows"]) == (2, "other.toml")
 
-    def test_the_flag_wins_over_it(self, elsewhere: Path) -> None:
+    def test_the_flag_wins_over_the_variable(self, elsewhere: Path) -> None:
         (elsewhere / "other.toml").write_text("max_rows = 2")
         assert load_settings({}, {FILE_VARIABLE: "nowhere.toml"}, Path("other.toml"))[0].max_rows == 2
 
-    def test_empty_it_counts_as_unset(self, elsewhere: Path) -> None:
+    def test_an_empty_variable_counts_as_unset(self, elsewhere: Path) -> None:
         (elsewhere / FILE_NAME).write_text("max_rows = 1")
         assert load_settings({}, {FILE_VARIABLE: ""})[0].max_rows == 1
 
-    def test_a_file_that_it_names_must_be_there(self) -> None:
+    def test_a_file_that_the_variable_names_must_be_there(self) -> None:
         with pytest.raises(ConfigError, match=r"There is no file nowhere\.toml"):
             load_settings({}, {FILE_VARIABLE: "nowhere.toml"})
 
@@ -158,14 +158,14 @@ class TestShow:
         assert result.exit_code == 0, result.output
         return result.output
 
-    def test_as_a_table(self) -> None:
+    def test_config_show_lists_settings_of_models_as_a_table(self) -> None:
         text = self.show()
         rows = [line.split() for line in text.splitlines()]
         assert ["iris", "max_rows", "256", "[models.iris]"] in rows
         assert ["risk", "trust_code", "True", "[models.risk]"] in rows
         assert ["plain", "as", "above"] in rows
 
-    def test_as_json(self) -> None:
+    def test_config_show_tells_the_origin_of_each_setting_of_a_model_as_json(self) -> None:
         shown: dict[str, Any] = json.loads(self.show("--json", "--max-wait", "3", PENSTOCK_THREADS="2"))
         assert shown.keys() == Settings.model_fields.keys()
         own = shown["models"]["own"]
@@ -176,7 +176,7 @@ class TestShow:
         assert own["iris"]["threads"] == {"value": 2, "from": "PENSTOCK_THREADS"}
         assert own["iris"]["flavor"] == {"value": None, "from": "default"}
 
-    def test_with_models_as_they_are_given_to_serve(self) -> None:
+    def test_config_show_takes_models_as_serve_does(self) -> None:
         shown = json.loads(self.show("fraud", "--json", "-w", "4"))
         assert (shown["models"]["value"], shown["models"]["from"]) == (["fraud"], "flag")
         assert shown["workers"] == {"value": 4, "from": "--workers"}
@@ -203,7 +203,7 @@ class TestPatterns:
         assert (found["max_rows"], found["threads"]) == ("[models.team-a]", "[models.team-*]")
 
     @pytest.mark.parametrize("model", ["team-*", "models:/x?/3", "x"])
-    def test_its_model_is_that_pattern(self, elsewhere: Path, model: str) -> None:
+    def test_the_model_of_a_patterns_table_is_that_pattern(self, elsewhere: Path, model: str) -> None:
         (elsewhere / FILE_NAME).write_text(f"[models.'x?']\nmodel = '{model}'")
         with pytest.raises(ConfigError, match=r"penstock.toml, \[models.x\?\]"):
             load_settings({}, {})

@@ -59,7 +59,7 @@ def test_a_file_that_is_named_must_be_there(elsewhere: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"port = ", b"\xff\xfe", b"[port]\nx = 1"])
-def test_a_file_that_cannot_be_used(elsewhere: Path, content: bytes) -> None:
+def test_a_file_that_cannot_be_read_is_named(elsewhere: Path, content: bytes) -> None:
     (elsewhere / FILE_NAME).write_bytes(content)
     with pytest.raises(ConfigError, match=FILE_NAME):
         load_settings({}, {})
@@ -94,7 +94,9 @@ class TestMlflowsVariables:
             ("MLFLOW_MODELS_WORKERS", "1", "workers", 1),
         ],
     )
-    def test_they_mean_what_they_mean_there(self, variable: str, text: str, name: str, value: Any) -> None:
+    def test_mlflows_variables_mean_what_they_mean_to_mlflow(
+        self, variable: str, text: str, name: str, value: Any
+    ) -> None:
         settings, origins = load_settings({}, {variable: text})
         assert (getattr(settings, name), origins[name]) == (value, variable)
 
@@ -103,21 +105,21 @@ class TestMlflowsVariables:
         settings, origins = load_settings({}, environ)
         assert (settings.registry, origins["registry"]) == ("http://b", "MLFLOW_REGISTRY_URI")
 
-    def test_whatever_is_said_to_penstock_wins(self, elsewhere: Path) -> None:
+    def test_penstocks_settings_win_over_mlflows(self, elsewhere: Path) -> None:
         environ = {"MLFLOW_TRACKING_URI": "http://a", "MLFLOW_PORT": "5000"}
         assert load_settings({"registry": "./r"}, environ)[0].registry == "./r"
         assert load_settings({}, {**environ, "PENSTOCK_REGISTRY": "./r"})[0].registry == "./r"
         (elsewhere / FILE_NAME).write_text("port = 1001")
         assert load_settings({}, environ)[1]["port"] == FILE_NAME
 
-    def test_what_kubernetes_sets_beside_a_service_called_mlflow(self) -> None:
+    def test_the_variable_that_kubernetes_sets_beside_mlflow_is_no_port(self) -> None:
         assert load_settings({}, {"MLFLOW_PORT": "tcp://10.96.0.12:5000"})[1]["port"] == "default"
 
-    def test_a_bad_one_is_named(self) -> None:
+    def test_a_bad_variable_of_mlflow_is_named(self) -> None:
         with pytest.raises(ConfigError, match=r"\(MLFLOW_PORT\)"):
             load_settings({}, {"MLFLOW_PORT": "five"})
 
-    def test_for_a_command_that_has_no_other_settings(self) -> None:
+    def test_registry_url_takes_flag_then_variable_then_mlflows_variable(self) -> None:
         mlflow = {"MLFLOW_TRACKING_URI": "http://a"}
         assert registry_url(None, {}) == "./penstock-registry"
         assert registry_url(None, mlflow) == "http://a"
@@ -217,21 +219,21 @@ def value_of(settings: Settings, name: str) -> Any:
 
 class TestEverySetting:
     @pytest.mark.parametrize("name", Settings.model_fields)
-    def test_it_has_a_description_and_a_default(self, name: str) -> None:
+    def test_every_setting_has_a_description_and_a_default(self, name: str) -> None:
         field = Settings.model_fields[name]
         assert field.description
         assert field.description.endswith(".") or name == "concurrency"
         assert not field.is_required()
 
     @pytest.mark.parametrize("name", Settings.model_fields)
-    def test_it_is_a_variable(self, name: str) -> None:
+    def test_every_setting_is_a_variable(self, name: str) -> None:
         text, value = example(name)
         settings, origins = load_settings({}, {variable_of(name): text})
         assert value_of(settings, name) == value
         assert origins[name] == f"PENSTOCK_{name.upper()}"
 
     @pytest.mark.parametrize("name", [n for n in Settings.model_fields if n != "models"])
-    def test_it_is_a_flag(self, name: str) -> None:
+    def test_every_setting_is_a_flag(self, name: str) -> None:
         text, value = example(name)
         seen: dict[str, Any] = {}
 
@@ -253,14 +255,14 @@ class TestEverySetting:
         option = next(p for p in serve.params if p.name == "trust_code")
         assert option.secondary_opts == ["--no-trust-code"]
 
-    def test_serve_and_its_help_know_them_all(self) -> None:
+    def test_serve_and_its_help_know_every_setting(self) -> None:
         assert Settings.model_fields.keys() <= {p.name for p in serve.params}
         text = CliRunner().invoke(serve, ["--help"], terminal_width=200).output
         for name in Settings.model_fields.keys() - {"models"}:
             for variable in (variable_of(name), *mlflow_variables_of(name)):
                 assert variable in text, name
 
-    def test_config_show_lists_them_all(self) -> None:
+    def test_config_show_lists_every_setting(self) -> None:
         output = CliRunner().invoke(show, [], env={"PENSTOCK_PORT": "9000", "PENSTOCK_API_TOKEN": "s3cret"}).output
         assert all(name in output for name in Settings.model_fields)
         assert "PENSTOCK_PORT" in output

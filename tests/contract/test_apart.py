@@ -11,7 +11,7 @@ _PACKAGES = ["answers", "hint_moments"]
 
 
 @pytest.mark.parametrize("package", _PACKAGES)
-def test_answers_from_another_process(package: str) -> None:
+def test_answers_from_another_process_are_as_recorded(package: str) -> None:
     done = run(package, apart=True)
     if done.skipped:
         pytest.skip(done.skipped)

@@ -39,18 +39,18 @@ def test_every_package_is_recorded() -> None:
 
 
 @pytest.mark.parametrize("package", recorded_packages())
-def test_package_loads(package: str) -> None:
+def test_every_package_loads(package: str) -> None:
     assert not _loaded(package).failed
 
 
 @pytest.mark.parametrize(
     ("package", "kind"), [(package, kind) for package in recorded_packages() for kind in recorded_kinds(package)]
 )
-def test_answers(package: str, kind: str) -> None:
+def test_answers_are_as_mlflow_recorded_them(package: str, kind: str) -> None:
     """All requests of one kind; a failure shows the first few and counts the others."""
     done = _loaded(package)
     if done.failed:
-        pytest.skip(f"{package} could not be loaded, see test_package_loads")
+        pytest.skip(f"{package} could not be loaded, see test_every_package_loads")
     failing = [outcome for outcome in done.outcomes if outcome.kind == kind and outcome.fails]
     more = f"\n… and {len(failing) - _TOLD} more" if len(failing) > _TOLD else ""
     assert not failing, "\n\n" + "\n".join(map(str, failing[:_TOLD])) + more

@@ -136,7 +136,7 @@ def test_a_distribution_without_wheels_needs_trust(
     assert "--trust-code" in hint_of(caught.value)
 
 
-def test_no_uv_is_said(tmp_path: Path, make_package: MakePackage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_uv_is_said(tmp_path: Path, make_package: MakePackage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uv", None)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(DependencyMissing) as caught:
@@ -153,7 +153,7 @@ def test_missing_wheels_directory_is_said(tmp_path: Path, make_package: MakePack
         Environments(tmp_path / "e", wheels=tmp_path / "nowhere").ensure(make_package("alpha"), trust_code=True)
 
 
-def test_a_python_that_is_not_at_hand(
+def test_a_python_that_is_not_at_hand_is_named(
     environments: Environments,
     make_package: MakePackage,
     caplog: pytest.LogCaptureFixture,

@@ -37,7 +37,7 @@ def test_a_package_that_nobody_trusts_gets_reviewed_libraries_from_wheels(make_p
 
 
 @pytest.mark.parametrize("end", ["\n", "\r", "\x0b", "\u2028"])
-def test_one_entry_stays_one_line(make_package: MakePackage, end: str) -> None:
+def test_an_entry_stays_on_one_line(make_package: MakePackage, end: str) -> None:
     """What comes after the end of a line would be installed unjudged."""
     entry = f"numpy ; os_name == 'posix'{end}evil==1.0"
     env = yaml.safe_dump({"dependencies": [entry]})

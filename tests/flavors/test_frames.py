@@ -111,7 +111,7 @@ def test_timestamps_keep_their_nanoseconds_zones_and_gaps() -> None:
     assert gap is pd.NaT
 
 
-def test_column_names_that_json_has_no_form_for() -> None:
+def test_column_names_without_a_form_in_json_become_text_or_are_refused() -> None:
     frame = pd.DataFrame([[2, 3]], columns=pd.Index([1.5, None], dtype=object))
     assert from_frame(frame).names == ("1.5", "None")
     levels = pd.DataFrame([[1]], columns=pd.Index([("a", "b")], dtype=object, tupleize_cols=False))
@@ -151,7 +151,7 @@ def test_series_are_frames_of_one_column() -> None:
         assert table.index is None  # labels are the model's business
 
 
-def test_what_a_model_may_return() -> None:
+def test_arrays_become_tensors_and_anything_else_a_value() -> None:
     array = np.zeros(2)
     assert from_python(array).arrays[0] is array  # type: ignore[union-attr]
     named = from_python({"a": array, 1: array})

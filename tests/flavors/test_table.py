@@ -45,7 +45,7 @@ def pyfunc(loader: Any) -> dict[str, Any]:
         ({PYFUNC: pyfunc("mlflow.lightgbm"), "lightgbm": {}}, PYFUNC),  # as long as no plug-in claims it
     ],
 )
-def test_the_flavor_that_answers(sections: dict[str, Any], chosen: str) -> None:
+def test_the_flavor_that_answers_is_that_of_python_function(sections: dict[str, Any], chosen: str) -> None:
     assert choose_flavor(manifest(**sections)).name == chosen
 
 
@@ -60,7 +60,7 @@ def test_an_override_must_be_known_and_present() -> None:
     assert "sklearn" in caught.value.hint
 
 
-def test_a_package_of_unknown_flavors_alone() -> None:
+def test_a_package_of_unknown_flavors_alone_is_refused() -> None:
     with pytest.raises(FlavorUnknown, match="keras, spark") as caught:
         choose_flavor(manifest(spark={}, keras={}))
     assert "onnx, sklearn, python_function" in caught.value.hint

@@ -38,7 +38,7 @@ def test_a_length_that_is_no_number_is_none(value: str, length: int) -> None:
         ('text/csv;charset="utf-8";', "text/csv"),
     ],
 )
-def test_types_that_are_readable(value: str, media: str) -> None:
+def test_a_readable_content_type_becomes_its_media_type(value: str, media: str) -> None:
     assert media_type(head(content_type=value), READABLE) == media
     assert media_type(head(), READABLE) == "application/json"
 
@@ -52,6 +52,6 @@ def test_types_that_are_readable(value: str, media: str) -> None:
         ("x/" + "y" * 100, "type 'x/y{58}' are not read"),
     ],
 )
-def test_types_that_are_not(value: str, message: str) -> None:
+def test_an_unreadable_content_type_is_refused(value: str, message: str) -> None:
     with pytest.raises(UnsupportedMedia, match=message):
         media_type(head(content_type=value), READABLE)

@@ -66,7 +66,7 @@ def bound() -> socket.socket:
     return bind("127.0.0.1", 0)
 
 
-async def test_it_answers_while_it_starts_and_is_closed_after_its_last_answer(bound: socket.socket) -> None:
+async def test_a_server_answers_while_it_starts_and_is_closed_after_its_last_answer(bound: socket.socket) -> None:
     library = Library()
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(

@@ -63,7 +63,7 @@ def test_a_package_is_loaded_and_proven(identity_onnx_package: Path) -> None:
     model.close()
 
 
-def test_nothing_there(tmp_path: Path) -> None:
+def test_an_absent_package_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(PackageNotFound):
         load_path(tmp_path / "missing")
 
@@ -84,7 +84,7 @@ def test_the_seal_is_checked_before_any_code_runs(python_package: Path, copied: 
     assert not (tmp_path / "ran").exists()
 
 
-def test_another_digest_than_was_registered(identity_onnx_package: Path, iris_onnx_package: Path) -> None:
+def test_another_digest_than_was_registered_is_refused(identity_onnx_package: Path, iris_onnx_package: Path) -> None:
     digest = PackagedModel.open(identity_onnx_package).digest
     assert load_version(version_at(identity_onnx_package, digest)).digest == digest
     assert load_version(version_at(identity_onnx_package, None)).digest == digest
@@ -122,7 +122,9 @@ def test_the_same_minor_version_is_silent(iris_package: Path, caplog: pytest.Log
     assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
 
 
-def test_an_answer_that_is_not_repeated(identity_onnx_package: Path, copied: Copied, monkeypatch: Any) -> None:
+def test_a_model_that_does_not_repeat_its_answer_is_refused_and_closed(
+    identity_onnx_package: Path, copied: Copied, monkeypatch: Any
+) -> None:
     closed: list[Predictor] = []
     monkeypatch.setattr(Predictor, "close", lambda self: closed.append(self))
     package = copied(identity_onnx_package)
@@ -145,7 +147,7 @@ def test_warnings_of_the_proof_are_logged(
     assert f"{package.name}: The example cannot be used" in caplog.text
 
 
-def test_a_truncated_graph(iris_onnx_package: Path, copied: Copied) -> None:
+def test_a_truncated_graph_is_an_invalid_artifact(iris_onnx_package: Path, copied: Copied) -> None:
     package = copied(iris_onnx_package)
     (package / "model.onnx").write_bytes((package / "model.onnx").read_bytes()[:100])
     write_seal(package)

@@ -173,7 +173,7 @@ def test_names_of_several_levels_are_refused(adder: penstock.LocalModel) -> None
         adder.predict(pd.DataFrame({("a", "x"): [1.0], ("b", "x"): [2.0]}))
 
 
-def test_text_and_missing_cells(tmp_path: Path) -> None:
+def test_text_categories_and_missing_cells_reach_the_model(tmp_path: Path) -> None:
     source = tmp_path / "lengths.py"
     source.write_text("def predict(inputs, params):\n    return [len(t) if t == t and t else 0 for t in inputs['t']]\n")
     example = pd.DataFrame({"t": ["ab", "c"]})
@@ -208,7 +208,7 @@ def test_the_models_own_exception_is_the_cause(tmp_path: Path) -> None:
     assert isinstance(caught.value.__cause__, ValueError)
 
 
-def test_it_says_what_it_is_and_is_closed_once(iris_package: Path) -> None:
+def test_a_local_model_describes_itself_and_is_closed_once(iris_package: Path) -> None:
     model = penstock.load_model(iris_package)
     assert repr(model) == (
         f"<LocalModel iris version {model.digest[:12]} (sklearn) takes sepal_length: double, sepal_width: double, "

@@ -97,13 +97,13 @@ class TestJoining:
         assert prove(predictor(HONEST[kind]), package(ROWS[:count])) == Proof(False)
 
     @pytest.mark.parametrize("kind", DEPENDENT)
-    def test_a_model_that_looks_at_neighbours_may_not(self, package: Any, kind: str) -> None:
+    def test_a_model_that_looks_at_neighbours_may_not_be_joined(self, package: Any, kind: str) -> None:
         function, reason = DEPENDENT[kind]
         assert reason in prove(predictor(function), package(ROWS)).unjoined
 
     @pytest.mark.parametrize("kind", DEPENDENT)
     @pytest.mark.parametrize("rows", [ROWS[:1], [ROWS[1]] * 5])
-    def test_nor_where_the_example_is_one_row(self, package: Any, kind: str, rows: Any) -> None:
+    def test_a_model_that_looks_at_neighbours_is_found_out_by_one_row(self, package: Any, kind: str, rows: Any) -> None:
         """Copies of one row would hide most of these: the copies are told apart first."""
         assert prove(predictor(DEPENDENT[kind][0]), package(rows)).unjoined
 
@@ -134,7 +134,7 @@ class TestJoining:
         proof = prove(predictor(lambda x: x), package(ROWS, deterministic=False))
         assert proof.unjoined == "its answers vary from call to call"
 
-    def test_python_is_joined_only_where_it_says_so(self, package: Any) -> None:
+    def test_python_code_is_joined_only_where_it_is_batchable(self, package: Any) -> None:
         proof = prove(predictor(lambda x: x, joinable=False), package(ROWS))
         assert "metadata.penstock.batchable" in proof.unjoined
 
@@ -152,14 +152,14 @@ class TestPackages:
             opened = PackagedModel.open(path)
             assert prove(opened.load(), opened) == Proof(True), path.name
 
-    def test_python_that_says_so_is_joined(self, python_package: Path) -> None:
+    def test_batchable_python_code_is_joined(self, python_package: Path) -> None:
         opened = PackagedModel.open(python_package)
         assert prove(opened.load(trust_code=True), opened) == Proof(True)
 
     @pytest.mark.parametrize(
         ("body", "reason"), [("inputs['a'] - inputs['a'].mean()", "differ"), ("[float(inputs['a'].sum())]", "one item")]
     )
-    def test_python_that_says_so_wrongly_is_not(self, tmp_path: Path, body: str, reason: str) -> None:
+    def test_python_code_that_is_wrongly_batchable_is_not_joined(self, tmp_path: Path, body: str, reason: str) -> None:
         import pandas as pd
 
         from penstock.package.save import save_model
@@ -189,7 +189,7 @@ class TestRecordedAnswers:
             prove(predictor(fails), package(ROWS, expected=[1]))
         assert isinstance(caught.value.__cause__, PredictError)
 
-    def test_without_a_recorded_answer_that_is_a_warning(self, package: Any) -> None:
+    def test_without_a_recorded_answer_a_failure_on_the_example_is_a_warning(self, package: Any) -> None:
         proof = prove(predictor(fails), package(ROWS))
         assert not proof.repeats
         assert "fails on rows" in proof.unjoined

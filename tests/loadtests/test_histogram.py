@@ -25,14 +25,14 @@ def test_percentiles_are_those_of_the_sorted_list(durations: list[float], share:
 
 
 @given(DURATIONS, DURATIONS)
-def test_merged_and_read_back_it_is_the_same(one: list[float], other: list[float]) -> None:
+def test_a_histogram_merged_and_read_back_is_the_same(one: list[float], other: list[float]) -> None:
     merged = Histogram(one)
     merged.merge(Histogram.from_json(Histogram(other).as_json()))
     assert merged.as_json() == Histogram(one + other).as_json()
     assert merged.total == len(one) + len(other)
 
 
-def test_an_empty_one_knows_nothing() -> None:
+def test_an_empty_histogram_has_no_percentile() -> None:
     assert math.isnan(Histogram().percentile(0.5))
     assert Histogram().curve() == []
 

@@ -62,7 +62,7 @@ def test_a_ratio_is_the_median_of_each_rounds_ratio(results: Results) -> None:
     assert paired_ratio([1, math.nan, 3], [2, 2, 2]) == 1.0
 
 
-def test_marks(results: Results) -> None:
+def test_measurements_are_marked_against_their_targets(results: Results) -> None:
     assert mark_of(results, "scikit-learn, 1 row, 64 connections: rate / MLflow's") == (42, "pass")
     assert mark_of(results, "scikit-learn, 1 row, 64 connections: p99 / the floor's") == (2.5, "FAIL")
     assert mark_of(results, "memory of a scikit-learn server, MB") == (150, "pass")
@@ -71,7 +71,7 @@ def test_marks(results: Results) -> None:
     assert mark_of(results, "scikit-learn, 1 row, 64 connections: rate / MLflow's") == (46, "stretch")
 
 
-def test_overload(results: Results) -> None:
+def test_overload_is_judged_by_goodput_and_rightly_refused_requests(results: Results) -> None:
     found = results.overloads[0]
     assert (found.capacity, found.goodput, found.refused_rightly, found.growth) == (1000, 0.95, 1, 0)
     assert mark_of(results, "forest at 2 × capacity: goodput / capacity") == (0.95, "pass")

@@ -14,12 +14,12 @@ def test_delays_double_up_to_a_limit_and_are_spread() -> None:
 
 
 class TestPollDelay:
-    def test_the_interval_a_tenth_more_or_less(self) -> None:
+    def test_a_poll_waits_the_interval_a_tenth_more_or_less(self) -> None:
         assert poll_delay(2.0, 0, 0.0) == pytest.approx(1.8)
         assert poll_delay(2.0, 0, 0.5) == pytest.approx(2.0)
         assert poll_delay(2.0, 0, 1.0) == pytest.approx(2.2)
 
-    def test_it_doubles_with_each_failure_up_to_a_bound(self) -> None:
+    def test_a_poll_delay_doubles_with_each_failure_up_to_a_bound(self) -> None:
         assert [poll_delay(2.0, n, 0.5) for n in range(7)] == [2, 4, 8, 16, 30, 30, 30]
         assert poll_delay(2.0, 100_000, 0.5) == 30
 

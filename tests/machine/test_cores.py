@@ -25,7 +25,7 @@ from penstock.machine.cores import cgroup_cores, environment_with_threads, threa
         ({"cpu/cpu.cfs_quota_us": "250000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2.5, 3),
     ],
 )
-def test_a_containers_limit(
+def test_cores_are_those_of_the_containers_limit(
     files: dict[str, str], limit: float | None, usable: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "cpu").mkdir()
@@ -37,7 +37,7 @@ def test_a_containers_limit(
     assert usable_cores() == usable
 
 
-def test_there_is_a_core() -> None:
+def test_at_least_one_core_is_usable() -> None:
     assert 1 <= usable_cores() <= (os.cpu_count() or 1)
 
 

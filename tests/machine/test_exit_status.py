@@ -16,5 +16,5 @@ from penstock.machine.exit_status import how_it_ended
         (-200, "was killed by signal 200"),
     ],
 )
-def test_how_it_ended(code: int, words: str) -> None:
+def test_an_exit_status_is_said_as_code_or_signal(code: int, words: str) -> None:
     assert how_it_ended(code) == words

@@ -13,7 +13,7 @@ from penstock.machine.interpreters import Interpreter, base_interpreter, minor_o
     ("version", "minor"),
     [("3.11.7", (3, 11)), ("3.12", (3, 12)), ("", ()), ("3", ()), ("three.two", ()), ("3.1111", ())],
 )
-def test_the_minor_version(version: str, minor: tuple[int, ...]) -> None:
+def test_the_minor_version_is_read_from_the_whole(version: str, minor: tuple[int, ...]) -> None:
     assert minor_of(version) == Interpreter(Path("python"), version).minor == minor
 
 

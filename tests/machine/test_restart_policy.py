@@ -19,7 +19,7 @@ from penstock.machine.restart_policy import (
 @pytest.mark.parametrize(
     ("before", "served", "now"), [(0, 0.0, 1), (0, 3600.0, 1), (1, 5.0, 2), (7, 59.9, 8), (7, 60.0, 1), (7, 0.0, 8)]
 )
-def test_crashes_in_a_row(before: int, served: float, now: int) -> None:
+def test_crashes_in_a_row_are_counted_from_the_last_long_life(before: int, served: float, now: int) -> None:
     assert crashes_in_a_row(before, served) == now
 
 
@@ -29,7 +29,7 @@ def test_delays_grow_to_a_limit() -> None:
 
 
 @given(st.integers(1, 10_000), st.floats(0, 1, exclude_max=True))
-def test_it_always_comes_back_in_bounded_time(crashes: int, chance: float) -> None:
+def test_a_restart_always_comes_in_bounded_time(crashes: int, chance: float) -> None:
     assert 0 <= restart_delay(crashes, chance) <= MAX_DELAY
     assert crashes == 1 or restart_delay(crashes, chance) >= 0.5
 

@@ -49,7 +49,7 @@ class World:
         self.pace.breathe()
 
 
-def test_it_rests_once_enough_work_has_come_together() -> None:
+def test_a_thread_rests_once_enough_work_has_come_together() -> None:
     world = World()
     for _ in range(10):
         world.go_on(0.00025)

@@ -63,7 +63,7 @@ REQUESTS = {"model": "m", "version": "1", "outcome": "ok"}
         ("python_info", "gauge", SUPERVISOR, "by worker"),
     ],
 )
-def test_how_each_takes_part(name: str, kind: str, who: str, rule: Rule) -> None:
+def test_each_kind_of_metric_is_added_up_by_its_rule(name: str, kind: str, who: str, rule: Rule) -> None:
     assert rule_of(Family(name, kind, "", []), who) == rule
 
 
@@ -169,7 +169,7 @@ def test_times_of_creation_are_the_earliest() -> None:
     assert value(tallies, "penstock_rows_created") == 10
 
 
-def test_numbers_survive_the_journey() -> None:
+def test_numbers_come_back_from_json_as_they_were() -> None:
     families = [
         Family("a", "gauge", "A.", [("a", (("x", "1"),), math.inf), ("a", (("x", "2"),), 2.5)]),
         *worker(ok=1, seconds=(1.0,)).collect(),

@@ -21,7 +21,7 @@ def series(metrics: Metrics) -> dict[str, set[tuple[tuple[str, str], ...]]]:
     return {f.name: {tuple(sorted(s.labels.items())) for s in f.samples} for f in metrics.registry.collect()}
 
 
-def test_names_and_help(metrics: Metrics) -> None:
+def test_names_and_help_follow_the_conventions(metrics: Metrics) -> None:
     families = metrics.families()
     assert len(families) == len({name for name, _, _ in families}) > 12
     for name, kind, text in families:
@@ -31,7 +31,7 @@ def test_names_and_help(metrics: Metrics) -> None:
         assert name.endswith("_total") == (kind == "counter")
 
 
-def test_all_the_labels_there_may_be(metrics: Metrics) -> None:
+def test_no_metric_has_a_label_beyond_the_bounded_ones(metrics: Metrics) -> None:
     metrics.version("m", "1")
     metrics.describe_version("m", "1", digest="d", flavor="onnx", alias="", state="current")
     metrics.loads.labels("m", "ok")
@@ -140,7 +140,7 @@ def test_what_may_go_wrong_is_there_before_it_does(metrics: Metrics) -> None:
     assert value("penstock_swap_failing", {"model": "m"}) == 0
 
 
-def test_the_loops_lag_and_the_release(metrics: Metrics) -> None:
+def test_the_loops_lag_and_the_release_are_exposed(metrics: Metrics) -> None:
     metrics.loop_lag.observe(0.02)
     value = metrics.registry.get_sample_value
     assert value("penstock_event_loop_lag_seconds_sum") == 0.02

@@ -66,11 +66,13 @@ class TestCredentials:
             ),
         ],
     )
-    def test_from_mlflows_variables(self, replay: Replay, environ: dict[str, str], header: str | None) -> None:
+    def test_credentials_come_from_mlflows_variables(
+        self, replay: Replay, environ: dict[str, str], header: str | None
+    ) -> None:
         ask(replay, MlflowCredentials.from_environ({"HOME": "/nowhere", **environ}))
         assert replay.headers[-1].get("Authorization") == header
 
-    def test_from_mlflows_file(self, tmp_path: Path) -> None:
+    def test_credentials_come_from_mlflows_file(self, tmp_path: Path) -> None:
         (tmp_path / ".mlflow").mkdir()
         file = tmp_path / ".mlflow" / "credentials"
         file.write_text(f"[mlflow]\nmlflow_tracking_username = ann\nmlflow_tracking_password = {SECRET}%\n")
@@ -81,7 +83,7 @@ class TestCredentials:
             file.write_text(content)
             assert MlflowCredentials.from_environ(environ) == MlflowCredentials()
 
-    def test_from_the_url(self, replay: Replay) -> None:
+    def test_credentials_come_from_the_url_and_are_not_shown(self, replay: Replay) -> None:
         url = replay.url.replace("//", f"//ann:{SECRET}%40x@")
         server = MlflowRestClient(url, None, QUICK)
         server.get("registered-models/get", name="fraud")
@@ -89,17 +91,17 @@ class TestCredentials:
         assert (server.place, SECRET in repr(server)) == (replay.url, False)
         server.close()
 
-    def test_a_workspace(self, replay: Replay) -> None:
+    def test_the_workspace_is_sent_as_a_header(self, replay: Replay) -> None:
         ask(replay, MlflowCredentials.from_environ({"MLFLOW_WORKSPACE": "risk"}))
         assert replay.headers[-1]["X-MLFLOW-WORKSPACE"] == "risk"
 
-    def test_they_are_never_shown(self) -> None:
+    def test_credentials_are_never_shown(self) -> None:
         assert SECRET not in repr(MlflowCredentials("ann", SECRET, SECRET))
         with pytest.raises(RegistryError) as caught:
             ask_unreachable(f"http://ann:{SECRET}@127.0.0.1:1")
         assert SECRET not in str(caught.value) + repr(caught.value.__cause__) + repr(caught.value.__context__)
 
-    def test_another_host_does_not_get_them_by_a_redirect(self, replay: Replay) -> None:
+    def test_a_redirect_takes_no_credentials_to_another_host(self, replay: Replay) -> None:
         elsewhere = Replay()
         try:
             replay.rules["registered-models/get"] = lambda h: h.say(302, b"", Location=elsewhere.url + h.path)
@@ -110,7 +112,7 @@ class TestCredentials:
         finally:
             elsewhere.close()
 
-    def test_nor_by_a_source_that_names_it(self, replay: Replay) -> None:
+    def test_a_source_takes_no_credentials_to_another_host(self, replay: Replay) -> None:
         elsewhere = Replay()
         server = MlflowRestClient(replay.url, MlflowCredentials("ann", SECRET), QUICK)
         for one in (replay, elsewhere):
@@ -127,7 +129,7 @@ class TestCredentials:
             elsewhere.close()
 
     @pytest.mark.parametrize("status", [401, 403])
-    def test_refused_ones(self, replay: Replay, status: int) -> None:
+    def test_refused_credentials_are_denied_without_a_retry(self, replay: Replay, status: int) -> None:
         replay.rules["get"] = lambda h: h.say(status, b"You are not\nallowed", "text/plain")
         with pytest.raises(RegistryDenied, match=f"refuses access \\({status}\\): You are not allowed") as caught:
             ask(replay, MlflowCredentials("ann", SECRET))
@@ -141,15 +143,15 @@ def ask_unreachable(url: str) -> None:
 
 
 class TestFailures:
-    def test_nobody_listens(self) -> None:
+    def test_a_closed_port_is_unreachable(self) -> None:
         with pytest.raises(RegistryUnavailable, match=r"http://127.0.0.1:1 cannot be reached: .*refused\."):
             ask_unreachable("http://127.0.0.1:1")
 
-    def test_no_such_host(self) -> None:
+    def test_an_unknown_host_is_unreachable(self) -> None:
         with pytest.raises(RegistryUnavailable, match=r"Failed to resolve 'no\.such\.invalid'"):
             ask_unreachable("http://no.such.invalid:5000")
 
-    def test_nobody_answers(self) -> None:
+    def test_a_silent_server_is_given_up_in_time(self) -> None:
         with socket.socket() as silent:
             silent.bind(("127.0.0.1", 0))
             silent.listen(1)
@@ -162,12 +164,12 @@ class TestFailures:
             assert time.monotonic() - began < 20  # it is not asked a second time
             server.close()
 
-    def test_tls_where_there_is_none(self, replay: Replay) -> None:
+    def test_tls_to_a_plain_server_fails_as_such(self, replay: Replay) -> None:
         with pytest.raises(RegistryUnavailable, match="TLS fails"):
             ask(replay, url=replay.url.replace("http:", "https:"))
 
     @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-    def test_trouble_that_passes_is_tried_again(self, replay: Replay, status: int) -> None:
+    def test_a_passing_failure_is_tried_again(self, replay: Replay, status: int) -> None:
         def recover(handler: Handler) -> None:
             if len(replay.requests) < 3:
                 handler.say(status, {"error_code": "INTERNAL_ERROR", "message": "busy"}, Retry_After="3600")
@@ -188,7 +190,7 @@ class TestFailures:
         replay.rules["registered-models/get"] = break_once
         assert ask(replay) == {"registered_model": {}}
 
-    def test_trouble_that_stays(self, replay: Replay) -> None:
+    def test_a_lasting_failure_is_given_up_after_some_tries(self, replay: Replay) -> None:
         replay.rules["registered-models/get"] = lambda h: h.say(500, {"error_code": "X", "message": "Broken."})
         with pytest.raises(RegistryUnavailable, match=r"answers with status 500: Broken\.$"):
             ask(replay)
@@ -202,7 +204,7 @@ class TestFailures:
         assert (caught.value.error_code, caught.value.status) == ("INVALID_PARAMETER_VALUE", 400)
         assert len(replay.requests) == 1
 
-    def test_no_mlflow_there(self, replay: Replay) -> None:
+    def test_an_address_without_mlflow_is_not_found(self, replay: Replay) -> None:
         with pytest.raises(RegistryNotFound, match="no MLflow tracking server"):
             ask(replay, url=f"{replay.url}/some/prefix")
         assert replay.requests[-1][1].startswith("/some/prefix/api/2.0/mlflow/")
@@ -218,12 +220,12 @@ class TestFailures:
             (b'{"a":' * 100_000, "application/json"),
         ],
     )
-    def test_garbage(self, replay: Replay, content: bytes, kind: str) -> None:
+    def test_an_answer_that_is_no_json_object_is_an_error(self, replay: Replay, content: bytes, kind: str) -> None:
         replay.rules["get"] = lambda h: h.say(200, content, kind)
         with pytest.raises(RegistryUnavailable, match=f"not MLflow's \\({kind}\\)"):
             ask(replay)
 
-    def test_an_answer_that_breaks_off(self, replay: Replay) -> None:
+    def test_an_answer_that_breaks_off_is_unreachable(self, replay: Replay) -> None:
         def break_off(handler: Handler) -> None:
             handler.send_response(200)
             handler.send_header("Content-Length", "1000")
@@ -235,20 +237,20 @@ class TestFailures:
         with pytest.raises(RegistryUnavailable, match="cannot be reached"):
             ask(replay)
 
-    def test_an_answer_without_end(self, replay: Replay, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_answer_without_end_is_cut(self, replay: Replay, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("penstock.mlflow_api.client._ANSWER_LIMIT", 10_000)
         replay.rules["get"] = lambda h: h.say(200, b" " * 5_000_000)
         with pytest.raises(RegistryUnavailable, match="more than"):
             ask(replay)
 
-    def test_redirects_without_end(self, replay: Replay) -> None:
+    def test_redirects_without_end_are_given_up(self, replay: Replay) -> None:
         replay.rules["get"] = lambda h: h.say(302, b"", Location=h.path)
         with pytest.raises(RegistryUnavailable, match="redirect"):
             ask(replay)
         assert len(replay.requests) < 10
 
     @pytest.mark.parametrize("files", [3, [3], None])
-    def test_listings_of_another_form(self, replay: Replay, files: Any) -> None:
+    def test_listings_of_another_form_are_an_error(self, replay: Replay, files: Any) -> None:
         replay.rules["artifacts"] = lambda h: h.say(200, {"files": files})
         server = MlflowRestClient(replay.url, None, QUICK)
         with pytest.raises(RegistryUnavailable, match="lists artifacts"):
@@ -296,7 +298,7 @@ class TestTls:
             ask(replay)
         assert replay.requests == []
 
-    def test_unless_it_is_named_or_nobody_cares(
+    def test_a_named_certificate_or_insecure_tls_is_accepted(
         self, replay: Replay, certificate: Path, recwarn: pytest.WarningsRecorder
     ) -> None:
         for environ in (
@@ -311,18 +313,18 @@ class TestAddresses:
     @pytest.mark.parametrize(
         "url", ["http://", "http://h:port", "http://h:5000/#/models", "http://h/?x=1", "http://h:99999", "http://[::1"]
     )
-    def test_that_cannot_be_used(self, url: str) -> None:
+    def test_an_address_that_cannot_be_used_is_refused(self, url: str) -> None:
         with pytest.raises(ConfigError):
             open_registry(url)
 
-    def test_artifact_urls(self) -> None:
+    def test_artifact_urls_are_below_the_address(self) -> None:
         server = MlflowRestClient("https://mlflow.example:8443/team/", None)
         base = "https://mlflow.example:8443/team/api/2.0/mlflow-artifacts/artifacts"
         assert server.artifact_url("mlflow-artifacts:/1/a b/c%20d") == f"{base}/1/a%20b/c%20d"
         assert server.artifact_url("mlflow-artifacts://other:80/1").startswith("https://other:80/team/api/2.0/")
         server.close()
 
-    def test_certificates(self, tmp_path: Any) -> None:
+    def test_unusable_certificate_settings_are_refused(self, tmp_path: Any) -> None:
         with pytest.raises(ConfigError, match="certificate"):
             MlflowRestClient("https://h", MlflowCredentials(server_certificate=str(tmp_path / "none.pem")))
         with pytest.raises(ConfigError, match="exclude each other"):

@@ -140,7 +140,7 @@ async def test_a_caller_that_left_harms_nobody(rogue: Rogue) -> None:
     assert rogue.lost == []
 
 
-async def test_rows_that_no_process_can_be_handed(rogue: Rogue) -> None:
+async def test_rows_that_cannot_be_handed_to_a_process_are_the_callers_fault(rogue: Rogue) -> None:
     with pytest.raises(MalformedInput, match="cannot be handed"):
         await rogue.link.predict(Value(object()), None)
     assert rogue.link.load == 0

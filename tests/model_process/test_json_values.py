@@ -23,7 +23,7 @@ def test_every_value_comes_back_as_it_was(value: Any) -> None:
     assert same(unpack(pack(value)), value)
 
 
-def test_numbers_of_thousands_of_digits() -> None:
+def test_numbers_of_thousands_of_digits_come_back() -> None:
     assert unpack(pack([-(10**5000)])) == [-(10**5000)]
 
 
@@ -52,11 +52,11 @@ class Celsius(str):
         (2**70, 2**70),
     ],
 )
-def test_what_becomes_plain(value: Any, back: Any) -> None:
+def test_other_classes_become_plain_values(value: Any, back: Any) -> None:
     assert unpack(pack(value)) == back
 
 
-def test_moments_of_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_moments_of_pandas_come_back_also_without_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
     moments = [pd.Timestamp("2024-02-03 04:05:06.123456789", tz="UTC"), pd.Timestamp("2024-02-03"), pd.NaT]
     text = pack(moments)
     assert unpack(text)[:2] == moments[:2]
@@ -100,7 +100,7 @@ def test_depth_is_an_error() -> None:
         unpack(b"[" * 200_000 + b"]" * 200_000)
 
 
-def test_what_holds_itself() -> None:
+def test_a_value_that_holds_itself_is_refused() -> None:
     ring: list[Any] = [1]
     ring.append({"again": ring})
     with pytest.raises(AnswerUnserializable, match="holds itself"):
@@ -109,7 +109,7 @@ def test_what_holds_itself() -> None:
     assert unpack(pack([shared, shared])) == [[1, 2], [1, 2]]
 
 
-def test_arrays_inside() -> None:
+def test_arrays_inside_values_keep_their_dtype() -> None:
     back = unpack(pack({"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.array([None, "x"], dtype=object)}))
     assert back["a"].dtype == np.float32
     assert back["a"].tolist() == [[0, 1, 2], [3, 4, 5]]

@@ -72,7 +72,7 @@ def _head(**changes: Any) -> bytes:
         _head(at20=(1 << 21).to_bytes(8, "little")),
     ],
 )
-def test_what_is_no_frame_or_too_large(data: bytes) -> None:
+def test_a_frame_that_is_none_or_too_large_is_refused(data: bytes) -> None:
     with pytest.raises(Malformed):
         fed(Incoming(max_body=1 << 20), data, [1000])
 

@@ -45,7 +45,7 @@ def test_every_payload_comes_back_as_it_was(payload: Any) -> None:
         pd.DataFrame({"a": [np.nan, 2]}, index=pd.RangeIndex(4, 8, 2)),
     ],
 )
-def test_frames_that_no_table_says_exactly(frame: pd.DataFrame) -> None:
+def test_frames_that_no_table_holds_exactly_come_back_as_they_were(frame: pd.DataFrame) -> None:
     plan, pieces = encode(Value(frame), question=True)
     back = decode(plan, _body(pieces), question=True)
     assert isinstance(back, Value)
@@ -73,7 +73,7 @@ def test_what_holds_pointers_goes_as_values() -> None:
     assert answer.arrays[0].tolist() == [(1, 2.5)]
 
 
-def test_a_value_without_a_form() -> None:
+def test_a_value_without_a_form_is_refused() -> None:
     with pytest.raises(AnswerUnserializable, match=r"builtins\.object"):
         encode(Value([object()]))
     ring: list[Any] = []
@@ -126,7 +126,7 @@ def test_plans_that_lie_are_refused(change: dict[str, Any], why: str) -> None:
 
 
 @pytest.mark.parametrize("plan", [b"", b"[]", b"{}", b"null", b"\xff", b"[" * 100_000, b'{"kind": "block"}'])
-def test_bytes_that_are_no_plan(plan: bytes) -> None:
+def test_bytes_that_are_no_plan_are_refused(plan: bytes) -> None:
     with pytest.raises(ValueError):
         decode(plan, bytearray())
 

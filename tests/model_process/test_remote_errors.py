@@ -40,21 +40,21 @@ def test_the_traceback_of_the_cause_is_kept() -> None:
     assert "KeyError: 'column'" in str(back.__cause__)
 
 
-def test_what_mlflow_calls_its_errors() -> None:
+def test_codes_of_mlflows_errors_come_back() -> None:
     error = PredictError("The model failed.")
     error.__cause__ = MlflowException("not here", error_code=CODES["RESOURCE_DOES_NOT_EXIST"])
     assert status_of(rebuild(describe(error))) == status_of(error)
     assert status_of(error).http == 404
 
 
-def test_violations() -> None:
+def test_violations_come_back_as_they_were() -> None:
     error = SchemaViolation([Violation("too long", 3, "a"), Violation("no", None, 7, True)])
     back = rebuild(describe(error))
     assert isinstance(back, SchemaViolation)
     assert back.violations == error.violations
 
 
-def test_an_exception_that_nobody_expected() -> None:
+def test_an_unexpected_exception_comes_back_as_an_internal_error() -> None:
     back = rebuild(describe(ZeroDivisionError("by nothing")))
     assert type(back) is PenstockError
     assert "ZeroDivisionError: by nothing" in back.message
@@ -76,6 +76,6 @@ def test_a_process_cannot_make_up_what_is_the_gateways_to_say() -> None:
         b'{"code": "schema_violation", "message": "m", "hint": "", "violations": [["no", [], null, false]]}',
     ],
 )  # fmt: skip
-def test_what_is_no_error(text: bytes) -> None:
+def test_text_that_is_no_error_is_refused(text: bytes) -> None:
     with pytest.raises(ValueError):
         rebuild(text)

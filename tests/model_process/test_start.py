@@ -35,7 +35,7 @@ def interpreter(place: Path, program: str) -> Interpreter:
     ],
     ids=["http", "another version", "closed", "too old", "silent"],
 )
-def test_one_that_is_no_model_process(
+def test_a_program_that_is_no_model_process_is_lost_with_its_reason(
     tmp_path: Path, program: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[ModelProcessHandle] = []
@@ -48,6 +48,6 @@ def test_one_that_is_no_model_process(
     process.ended.result(timeout=30)
 
 
-def test_one_that_is_not_there(tmp_path: Path) -> None:
+def test_an_absent_interpreter_is_lost_with_its_reason(tmp_path: Path) -> None:
     with pytest.raises(ModelProcessLost, match="nothing cannot be started: No such file"):
         start(StartModel("nowhere"), Interpreter(tmp_path / "nothing"), print)

@@ -75,7 +75,7 @@ def test_the_copy_is_data_only_and_answers_the_same(tmp_path: Path, estimator: A
     assert {p.name for p in tmp_path.iterdir()} == {"old", "new"}
 
 
-def test_a_package_that_mlflow_wrote_long_ago(tmp_path: Path) -> None:
+def test_a_package_that_mlflow_wrote_long_ago_is_converted(tmp_path: Path) -> None:
     """`data` instead of model_path, no serialization_format, no expectation, keys that we do not know."""
     old = pickled(tmp_path / "old")
     (old.path / "expected_output.json").unlink()
@@ -145,7 +145,7 @@ def test_types_that_nobody_has_reviewed_are_refused(tmp_path: Path) -> None:
 def test_what_skops_cannot_store_is_refused(tmp_path: Path) -> None:
     class Closure(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         def fit(self, X: Any, y: Any) -> Any:
-            self.function_ = lambda x: x["a"].to_numpy()
+            self.function_: Callable[[Any], Any] = lambda x: x["a"].to_numpy()
             return self
 
         def predict(self, X: Any) -> Any:
@@ -180,13 +180,13 @@ def test_only_code_carrying_packages_of_a_flavor_with_a_data_only_form_are_conve
     refused(PackagedModel.open(python_package), tmp_path / "new", "'python_function' has no data-only form")
 
 
-def test_a_place_that_is_taken(tmp_path: Path) -> None:
+def test_a_place_that_is_taken_is_refused(tmp_path: Path) -> None:
     (tmp_path / "new").mkdir()
     with pytest.raises(PackageExists):
         convert_to_data_only(pickled(tmp_path / "old"), tmp_path / "new")
 
 
-def test_a_pickle_that_needs_the_packages_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pickle_that_needs_the_packages_code_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It loads, with its code, and is refused as skops, since its class is nobody's but its own."""
     text = "from sklearn.linear_model import LinearRegression\nclass Special(LinearRegression):\n    pass\n"
     (tmp_path / "special_regression.py").write_text(text)

@@ -48,7 +48,7 @@ def test_minor_versions_matter(packaged: str, installed: str | None, differs: bo
     assert Comparison("x", packaged, installed).differs is differs
 
 
-def test_compared_with_what_is_installed() -> None:
+def test_requirements_are_compared_with_what_is_installed() -> None:
     here, gone = compare({"scikit-learn": "0.1.2", "no-such-library": "1.0"})
     assert (here.packaged, here.installed) == ("0.1.2", version("scikit-learn"))
     assert gone.installed is None

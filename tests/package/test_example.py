@@ -48,7 +48,7 @@ from penstock.signature import Field, Param, Scalar, Signature, infer_signature
         ({"a": [1.0], "b": "x"}, {"b": "x", "a": [1.00001]}),
     ],
 )
-def test_answers_that_are_the_same(expected: Any, actual: Any) -> None:
+def test_answers_within_the_tolerance_are_the_same(expected: Any, actual: Any) -> None:
     assert answers_differ(expected, actual) == ""
 
 
@@ -198,7 +198,7 @@ def mlflow(directory: Path, bare: str, info: dict[str, Any], signature: Signatur
         ('{"inputs": {"a": [1], "s": ["x"]}, "params": {"t": 0.1}}', {"type": "json_object"}, COLUMNS, 1),
     ],
 )
-def test_bare_examples_of_earlier_releases(
+def test_bare_examples_of_earlier_releases_are_read(
     tmp_path: Path, bare: str, info: dict[str, Any], signature: Signature | None, rows: int
 ) -> None:
     example = mlflow(tmp_path, bare, info, signature)

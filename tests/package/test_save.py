@@ -145,7 +145,7 @@ def test_what_an_estimator_cannot_have_is_refused(tmp_path: Path, how: dict[str,
         ([[1.0, 2.0], [3.0]], Table),
     ],
 )
-def test_examples_of_many_kinds(tmp_path: Path, example: Any, kind: type) -> None:
+def test_examples_of_many_kinds_are_kept_as_their_payload(tmp_path: Path, example: Any, kind: type) -> None:
     model = source(tmp_path, "def predict(inputs):\n    return type(inputs).__name__\n")
     package = save_model(model, tmp_path / "m", example=example)
     recorded = package.example()
@@ -207,7 +207,7 @@ def test_a_place_that_is_taken_is_left_alone(tmp_path: Path, make: Callable[[Pat
     assert nothing_left(tmp_path, but={"m"})
 
 
-def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(PackagingFailed, match="Nothing can be written"):
         save_model(LinearRegression().fit(X, Y), tmp_path / "file" / "m", example=X)
@@ -220,7 +220,7 @@ def test_what_is_no_model_is_refused(tmp_path: Path, model: Any) -> None:
     assert nothing_left(tmp_path)
 
 
-def test_an_unfitted_estimator_and_an_example_it_was_not_fitted_on(tmp_path: Path) -> None:
+def test_an_estimator_that_cannot_answer_the_example_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(PackagingFailed, match="NotFitted"):
         save_model(LinearRegression(), tmp_path / "m", example=X)
     with pytest.raises(PackagingFailed, match="features"):

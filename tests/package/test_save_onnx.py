@@ -42,7 +42,7 @@ def graph(*outputs: tuple[str, int], shape: tuple[Any, ...] = ("n", 2)) -> onnx.
 
 
 @pytest.mark.parametrize("form", ["proto", "bytes", "file"])
-def test_an_onnx_model_in_any_form(tmp_path: Path, form: str) -> None:
+def test_an_onnx_model_is_packaged_from_any_form(tmp_path: Path, form: str) -> None:
     model: Any = graph(("y", 1))
     if form == "bytes":
         model = model.SerializeToString()
@@ -68,7 +68,7 @@ def test_outputs_that_make_no_table_get_a_signature_of_arrays(tmp_path: Path) ->
     assert proven(package) == {"y": [1.0, 1.0, 5.0, 4.0], "z": X.tolist()}
 
 
-def test_whole_numbers_for_a_graph_of_floats(tmp_path: Path) -> None:
+def test_whole_numbers_for_a_graph_of_floats_are_doubles_in_the_signature(tmp_path: Path) -> None:
     package = save_model(graph(("y", 1)), tmp_path / "m", example=FRAME.astype(int))
     assert package.manifest.signature is not None
     assert [str(f) for f in package.manifest.signature.inputs or ()] == ["a: double", "b: double"]
@@ -119,7 +119,7 @@ def test_external_data_outside_the_models_directory_is_refused(tmp_path: Path, l
     assert nothing_left(tmp_path, but={"in", "secret"})
 
 
-def test_external_data_that_is_not_there(tmp_path: Path) -> None:
+def test_missing_external_data_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PackagingFailed, match=r"weights\.bin, which is not beside it"):
         save_model(external(tmp_path / "in", "weights.bin"), tmp_path / "m")
     model = external(tmp_path / "in", "weights.bin", WEIGHTS).read_bytes()

@@ -28,7 +28,7 @@ def test_a_function_is_packaged_with_its_source_and_loader(tmp_path: Path) -> No
     assert proven(package) == [{"0": 1.0}, {"0": 1.0}, {"0": 5.0}, {"0": 4.0}]
 
 
-def test_a_class_with_artifacts_code_config_and_params(tmp_path: Path) -> None:
+def test_a_class_is_packaged_with_artifacts_code_config_and_params(tmp_path: Path) -> None:
     (tmp_path / "weights.json").write_text("[2.0, 3.0]")
     (tmp_path / "vocabulary").mkdir()
     (tmp_path / "vocabulary" / "words.txt").write_text("one\ntwo\n")

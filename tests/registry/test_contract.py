@@ -1,52 +1,22 @@
-"""What every registry does alike: reading first, then writing."""
+"""What every registry does alike: reading, registering, tagging and deleting. Aliases: test_contract_aliases.py."""
 
 from __future__ import annotations
 
-import json
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from penstock.errors import (
-    AliasMoved,
     AliasNotFound,
     ModelNotFound,
     NameInvalid,
-    NothingToRollBack,
-    SignatureIncompatible,
     VersionInUse,
     VersionNotFound,
 )
-from penstock.registry import AliasMove, ModelVersion, NewVersion, Registry
-
-
-def columns(*names: str) -> dict[str, str]:
-    return {"inputs": json.dumps([{"name": name, "type": "double", "required": True} for name in names])}
-
-
-def add(registry: Registry, name: str = "fraud", count: int = 1) -> None:
-    for _ in range(count):
-        registry.register(name, NewVersion(f"{name}/package"))
-
-
-def move(registry: Registry, kind: Any, to: str | None, expected: Any = ...) -> AliasMove:
-    """Past what `promote` and the like look at before."""
-    return registry._move_alias(
-        "fraud", "production", kind, to, expected=expected, at=registry._clock(), by="ann", reason=""
-    )
-
-
-def at_once(*works: Callable[[], None]) -> None:
-    """Runs these in threads. What one raises is raised here."""
-    with ThreadPoolExecutor(len(works)) as pool:
-        for ended in [pool.submit(work) for work in works]:
-            ended.result(60)
+from penstock.registry import NewVersion, Registry
+from registry.registering import add, columns
 
 
 class TestReading:
@@ -55,7 +25,7 @@ class TestReading:
     def test_an_empty_registry_has_no_models(self, registry: Registry) -> None:
         assert registry.models() == []
 
-    def test_models_come_by_name_with_what_they_have(self, registry: Registry) -> None:
+    def test_models_come_by_name_with_versions_aliases_and_tags(self, registry: Registry) -> None:
         add(registry, "b_model", 2)
         add(registry, "B model")
         add(registry, "a-model")
@@ -93,7 +63,7 @@ class TestReading:
         assert registry.resolve("fraud").version == "2"
         assert registry.resolve("fraud", "canary").aliases == ("canary", "production")
 
-    def test_what_is_not_there_is_named(self, registry: Registry) -> None:
+    def test_an_absent_model_version_or_alias_is_named(self, registry: Registry) -> None:
         add(registry)
         for missing in ("absent", "", "a/b", "FRAUD"):
             with pytest.raises(ModelNotFound, match="no model"):
@@ -168,7 +138,7 @@ class TestRegistering:
         assert registry.model("fraud").tags == {}
         assert len(registry.history("fraud")) == 2
 
-    def test_a_model_may_have_no_versions_left(self, registry: Registry) -> None:
+    def test_a_model_without_versions_is_still_there(self, registry: Registry) -> None:
         add(registry)
         registry.delete("fraud", "1")
         found = registry.model("fraud")
@@ -201,158 +171,8 @@ class TestRegistering:
         assert sorted(map(int, numbers)) == list(range(1, each * threads + 1))
 
 
-class TestAliases:
-    def test_moves_are_kept(self, registry: Registry) -> None:
-        add(registry, count=2)
-        first = registry.promote("fraud", "1", by="ann", reason="first")
-        second = registry.promote("fraud", "2", by="ben")
-        other = registry.promote("fraud", "1", "canary", by="ann")
-        removed = registry.remove_alias("fraud", "canary", by="cat", reason="done")
-
-        assert (first.from_version, first.to_version, first.by, first.reason) == (None, "1", "ann", "first")
-        assert (second.kind, second.from_version, second.to_version) == ("promote", "1", "2")
-        assert (removed.kind, removed.from_version, removed.to_version) == ("remove", "1", None)
-        assert registry.history("fraud") == [first, second, other, removed]
-        assert registry.history("fraud", "production") == [first, second]
-        assert registry.history("fraud", "none") == []
-        with pytest.raises(ModelNotFound):
-            registry.history("absent")
-        assert first.at < second.at
-        assert first.at.tzinfo is UTC
-
-    def test_promoting_again_is_a_move_to_itself(self, registry: Registry) -> None:
-        add(registry)
-        registry.promote("fraud", "1", by="ann")
-        again = registry.promote("fraud", "1", by="ann")
-        assert (again.from_version, again.to_version) == ("1", "1")
-
-    def test_promoting_what_is_not_there(self, registry: Registry) -> None:
-        with pytest.raises(ModelNotFound):
-            registry.promote("fraud", "1", by="ann")
-        add(registry)
-        with pytest.raises(VersionNotFound):
-            registry.promote("fraud", "2", by="ann")
-        for alias in ("latest", "v3", "V10", "a b", "", "ü"):
-            with pytest.raises(NameInvalid):
-                registry.promote("fraud", "1", alias, by="ann")
-        assert registry.history("fraud") == []
-
-    def test_a_version_deleted_meanwhile_is_noticed_in_the_transaction(self, registry: Registry) -> None:
-        add(registry, count=2)
-        registry.delete("fraud", "2")
-        with pytest.raises(VersionNotFound):
-            move(registry, "promote", "2")
-        with pytest.raises(AliasNotFound):
-            move(registry, "remove", None)
-        assert registry.history("fraud") == []
-
-    def test_a_move_by_another_in_the_same_moment_is_noticed(self, registry: Registry) -> None:
-        add(registry, count=3)
-        for seen in ("1", "2"):
-            with pytest.raises(AliasMoved, match="names nothing now"):
-                move(registry, "promote", "2", seen)
-        registry.promote("fraud", "2", by="ann")
-        for stale in (None, "1"):
-            with pytest.raises(AliasMoved, match="names version 2 now"):
-                move(registry, "rollback", "3", stale)
-        assert [m.to_version for m in registry.history("fraud")] == ["2"]
-        assert move(registry, "promote", "3", "2").from_version == "2"
-
-    def test_promoters_at_once_make_one_chain_of_moves(self, registry: Registry) -> None:
-        add(registry, count=4)
-
-        def promoter(version: str) -> Callable[[], None]:
-            def work() -> None:
-                for _ in range(5):
-                    registry.promote("fraud", version, by=version)
-
-            return work
-
-        at_once(*map(promoter, "1234"))
-        moves = registry.history("fraud")
-        assert sorted(m.to_version or "" for m in moves) == sorted("1234" * 5)
-        assert [m.from_version for m in moves] == [None, *(m.to_version for m in moves[:-1])]
-        assert registry.resolve("fraud").version == moves[-1].to_version
-
-    def test_promoters_at_once_cannot_slip_past_the_comparison(self, registry: Registry) -> None:
-        """What breaks callers of version 2, though not of 1, is refused also where 2 arrives in between."""
-        registry.register("fraud", NewVersion("x", signature=columns("a", "b")))
-        registry.register("fraud", NewVersion("x", signature=columns("a")))
-        registry.register("fraud", NewVersion("x", signature=columns("a", "b")))
-        registry.promote("fraud", "1", by="ann")
-        compare = registry._check_compatible
-
-        def meanwhile(old: ModelVersion, new: ModelVersion) -> None:
-            compare(old, new)
-            if registry.resolve("fraud").version == "1":
-                move(registry, "promote", "2")
-
-        registry._check_compatible = meanwhile  # type: ignore[method-assign]
-        with pytest.raises(SignatureIncompatible, match="callers of version 2"):
-            registry.promote("fraud", "3", by="ben")
-        assert registry.resolve("fraud").version == "2"
-
-    def test_an_alias_that_others_take_away_meanwhile(self, registry: Registry) -> None:
-        add(registry, count=2)
-        registry.promote("fraud", "1", by="ann")
-
-        def promote() -> None:
-            for _ in range(10):
-                registry.promote("fraud", "2", by="ben")
-
-        def remove() -> None:
-            for _ in range(10):
-                with suppress(AliasNotFound):
-                    registry.remove_alias("fraud", "production", by="cat")
-
-        at_once(promote, remove)
-        moves = registry.history("fraud")
-        assert [m.from_version for m in moves] == [None, *(m.to_version for m in moves[:-1])]
-
-    def test_breaking_callers_is_refused_unless_meant(self, registry: Registry) -> None:
-        registry.register("fraud", NewVersion("x", signature=columns("a")))
-        registry.register("fraud", NewVersion("x", signature=columns("a", "b")))
-        registry.promote("fraud", "1", by="ann")
-
-        with pytest.raises(SignatureIncompatible, match="would break callers of version 1"):
-            registry.promote("fraud", "2", by="ann")
-        assert registry.resolve("fraud").version == "1"
-        registry.promote("fraud", "2", by="ann", allow_breaking=True)
-        assert registry.resolve("fraud").version == "2"
-
-    def test_going_back_is_never_refused(self, registry: Registry) -> None:
-        registry.register("fraud", NewVersion("x", signature=columns("a", "b")))
-        registry.register("fraud", NewVersion("x", signature=columns("a")))
-        registry.promote("fraud", "1", by="ann")
-        registry.promote("fraud", "2", by="ann", allow_breaking=True)
-        registry.promote("fraud", "1", by="ann")
-        registry.promote("fraud", "2", by="ann")
-        registry.rollback("fraud", by="ann")
-        assert registry.resolve("fraud").version == "1"
-
-    def test_rolling_back_step_by_step(self, registry: Registry) -> None:
-        add(registry, count=3)
-        for version in "123":
-            registry.promote("fraud", version, by="ann")
-
-        back = registry.rollback("fraud", by="ben", reason="alerts")
-
-        assert (back.kind, back.from_version, back.to_version, back.reason) == ("rollback", "3", "2", "alerts")
-        assert registry.rollback("fraud", by="ben").to_version == "1"
-        with pytest.raises(NothingToRollBack):
-            registry.rollback("fraud", by="ben")
-        assert registry.resolve("fraud").version == "1"
-
-    def test_rolling_back_without_an_alias(self, registry: Registry) -> None:
-        add(registry)
-        with pytest.raises(AliasNotFound):
-            registry.rollback("fraud", by="ann")
-        with pytest.raises(AliasNotFound):
-            registry.remove_alias("fraud", "production", by="ann")
-
-
 class TestTags:
-    def test_on_the_model_and_on_a_version(self, registry: Registry) -> None:
+    def test_a_model_and_a_version_have_tags_of_their_own(self, registry: Registry) -> None:
         add(registry)
         registry.set_tag("fraud", "owner", "risk")
         registry.set_tag("fraud", "owner", "péage = 3")
@@ -367,7 +187,7 @@ class TestTags:
         assert registry.model("fraud").tags == {}
         assert registry.version("fraud", "1").tags == {}
 
-    def test_on_what_is_not_there(self, registry: Registry) -> None:
+    def test_an_absent_model_or_version_takes_no_tag(self, registry: Registry) -> None:
         with pytest.raises(ModelNotFound):
             registry.set_tag("fraud", "a", "b")
         add(registry)
@@ -378,7 +198,7 @@ class TestTags:
 
 
 class TestDeleting:
-    def test_what_an_alias_names_stays(self, registry: Registry) -> None:
+    def test_a_version_that_an_alias_names_is_not_deleted(self, registry: Registry) -> None:
         add(registry, count=2)
         registry.promote("fraud", "1", by="ann")
 
@@ -389,7 +209,7 @@ class TestDeleting:
         registry.delete("fraud", "2")
         assert [v.version for v in registry.versions("fraud")] == ["1"]
 
-    def test_what_is_not_there(self, registry: Registry) -> None:
+    def test_deleting_an_absent_model_or_version_is_an_error(self, registry: Registry) -> None:
         with pytest.raises(ModelNotFound):
             registry.delete("fraud")
         add(registry)

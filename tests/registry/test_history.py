@@ -48,7 +48,9 @@ def moves(text: str) -> list[AliasMove]:
         ("1 2 x 2", EVERY, "1"),
     ],
 )
-def test_target(history: str, existing: set[str], target: str | None) -> None:
+def test_rolling_back_has_the_target_that_the_history_says(
+    history: str, existing: set[str], target: str | None
+) -> None:
     assert rollback_target(moves(history), existing) == target
 
 
@@ -82,7 +84,7 @@ steps = st.lists(
 
 
 @given(steps)
-def test_any_sequence_behaves_as_a_stack(taken: list[tuple[str, str]]) -> None:
+def test_any_sequence_of_moves_behaves_as_a_stack(taken: list[tuple[str, str]]) -> None:
     registry = open_registry("memory:", artifacts="/nowhere")
     for _ in EVERY:
         registry.register("m", NewVersion("x"))

@@ -40,7 +40,9 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("sqlite:///{here}/models.db", "models.db", "artifacts"),
     ],
 )
-def test_embedded(url: str | None, file: str, artifacts: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_or_file_url_is_an_embedded_registry(
+    url: str | None, file: str, artifacts: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     registry = open_registry(url and url.format(here=tmp_path))
     assert list(tmp_path.iterdir()) == []
     assert registry.artifact_root == str(tmp_path / artifacts)
@@ -54,7 +56,7 @@ def test_embedded(url: str | None, file: str, artifacts: str, tmp_path: Path, mo
 @pytest.mark.parametrize(
     ("given", "root"), [("store", "{here}/store"), ("file:{here}/s", "{here}/s"), ("s3://b/models", "s3://b/models")]
 )
-def test_artifacts_elsewhere(given: str, root: str, tmp_path: Path) -> None:
+def test_artifacts_may_be_kept_elsewhere(given: str, root: str, tmp_path: Path) -> None:
     for url in ("models", "sqlite:///models.db", "memory:"):
         registry = open_registry(url, artifacts=given.format(here=tmp_path))
         assert registry.artifact_root == root.format(here=tmp_path)
@@ -63,7 +65,7 @@ def test_artifacts_elsewhere(given: str, root: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("read_only", [False, True])
 @pytest.mark.parametrize("url", ["models", "sqlite:///models.db", "no/such/place"])
-def test_reading_creates_nothing(url: str, read_only: bool, tmp_path: Path) -> None:
+def test_reading_a_registry_creates_nothing(url: str, read_only: bool, tmp_path: Path) -> None:
     registry = open_registry(url, read_only=read_only)
     for read in (registry.models, lambda: registry.resolve("fraud"), lambda: registry.promote("fraud", "1", by="ann")):
         with pytest.raises(RegistryUnavailable, match="There is no registry at") as caught:
@@ -72,14 +74,14 @@ def test_reading_creates_nothing(url: str, read_only: bool, tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
-def test_writing_to_one_opened_for_reading(tmp_path: Path) -> None:
+def test_a_registry_opened_for_reading_refuses_writes(tmp_path: Path) -> None:
     for url in ("models", "memory:"):
         with pytest.raises(RegistryReadOnly):
             open_registry(url, read_only=True).register("fraud", NewVersion("x"))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_memory_is_a_new_one_each_time() -> None:
+def test_a_memory_registry_is_a_new_one_each_time() -> None:
     first, second = open_registry("memory:"), open_registry("memory:")
     first.register("fraud", NewVersion("x"))
     with pytest.raises(ModelNotFound):
@@ -91,7 +93,7 @@ def test_memory_is_a_new_one_each_time() -> None:
 
 
 @pytest.mark.parametrize("url", ["http://localhost:5000", "HTTPS://user:s3cret@mlflow.example/prefix/"])
-def test_an_mlflow_server(url: str, tmp_path: Path) -> None:
+def test_an_http_url_is_an_mlflow_server_without_its_password(url: str, tmp_path: Path) -> None:
     registry = open_registry(url)
     assert "s3cret" not in repr(registry) + registry.artifact_root
     assert registry.artifact_root in ("http://localhost:5000", "https://mlflow.example/prefix")
@@ -112,7 +114,7 @@ def test_the_cache_is_where_it_is_said_to_be(tmp_path: Path, monkeypatch: pytest
     ("store", "said"),
     [("sqlite:///mlflow.db", "sqlite:///mlflow.db"), ("./mlruns", "./mlruns"), ("databricks", "Databricks")],
 )
-def test_what_mlflow_alone_reads_is_refused_with_a_way(store: str, said: str) -> None:
+def test_what_mlflow_alone_reads_is_refused_with_a_way_to_go(store: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said) as caught:
         open_registry(f"mlflow+{store}")
     assert "mlflow server" in hint_of(caught.value) or "artifacts download" in hint_of(caught.value)
@@ -127,19 +129,19 @@ def test_the_password_of_mlflows_database_is_not_told() -> None:
 @pytest.mark.parametrize(
     "url", ["mysql://u:s3cret@h/db", "postgresql+psycopg2://u:s3cret@h/db", "postgresql://u:s3cret@h:port/db"]
 )
-def test_urls_that_cannot_be_used(url: str) -> None:
+def test_unusable_urls_are_refused_without_their_password(url: str) -> None:
     with pytest.raises(ConfigError) as caught:
         open_registry(url, artifacts="x")
     assert "s3cret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "sqlite:///x.db?mode=ro", "file://host/x"])
-def test_files_that_are_none(url: str) -> None:
+def test_urls_of_files_that_cannot_be_registries_are_refused(url: str) -> None:
     with pytest.raises(ConfigError):
         open_registry(url)
 
 
-def test_a_file_in_place_of_a_directory(tmp_path: Path) -> None:
+def test_a_file_in_place_of_a_directory_is_refused_with_its_url(tmp_path: Path) -> None:
     (tmp_path / "models.db").touch()
     with pytest.raises(ConfigError, match="is a directory") as caught:
         open_registry("models.db")
@@ -148,17 +150,19 @@ def test_a_file_in_place_of_a_directory(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
 class TestPostgreSQL:
-    def test_artifacts_must_be_given(self, scheme: str) -> None:
+    def test_a_database_without_an_artifact_store_is_refused(self, scheme: str) -> None:
         with pytest.raises(ConfigError, match="where the packages are kept"):
             open_registry(f"{scheme}://u:s3cret@h/db")
 
-    def test_without_psycopg(self, scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_without_psycopg_the_error_names_what_to_install(
+        self, scheme: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setitem(sys.modules, "psycopg", None)
         with pytest.raises(DependencyMissing) as caught:
             open_registry(f"{scheme}://u:s3cret@h/db", artifacts="x")
         assert "pip install 'penstock[postgres]'" in hint_of(caught.value)
 
-    def test_unreachable_without_telling_the_password(self, scheme: str) -> None:
+    def test_an_unreachable_database_is_named_without_its_password(self, scheme: str) -> None:
         pytest.importorskip("psycopg")
         registry = open_registry(f"{scheme}://u:s3cret@127.0.0.1:1/db?password=s3cret", artifacts="x")
         with pytest.raises(RegistryUnavailable, match=r"postgresql://u:\*\*\*@127.0.0.1:1/db") as caught:

@@ -22,7 +22,7 @@ from penstock.sql.tables import REVISION_TABLE, metadata
 from support.postgres import Postgres, reader_of
 
 
-def test_it_is_migrated_only_when_asked(postgres_url: str) -> None:
+def test_a_database_is_migrated_only_when_asked(postgres_url: str) -> None:
     with closing(open_registry(postgres_url, artifacts="s3://models")) as registry:
         for use in (registry.models, lambda: registry.register("fraud", NewVersion("x"))):
             with pytest.raises(RegistryOutdated) as caught:
@@ -33,7 +33,7 @@ def test_it_is_migrated_only_when_asked(postgres_url: str) -> None:
         assert registry.register("fraud", NewVersion("fraud/1")).source == "s3://models/fraud/1"
 
 
-def test_two_may_migrate_at_once(postgres_url: str) -> None:
+def test_migrations_at_once_make_one_schema(postgres_url: str) -> None:
     said: list[str] = []
 
     def work() -> None:

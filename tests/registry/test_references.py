@@ -44,7 +44,7 @@ def registered(name: str = "fraud", *, alias: str = "", version: str = "", serve
         ("models:/m-1", None),
     ],
 )
-def test_names(text: str, expected: ModelReference | None) -> None:
+def test_names_of_registered_models_are_read(text: str, expected: ModelReference | None) -> None:
     if expected is None:
         with pytest.raises(ConfigError, match="names no version"):
             parse_reference(text)
@@ -62,7 +62,7 @@ def test_names(text: str, expected: ModelReference | None) -> None:
         ("x=runs:/abc/model", ModelReference("x", uri="runs:/abc/model")),
     ],
 )
-def test_what_only_an_mlflow_server_finds(text: str, expected: ModelReference) -> None:
+def test_mlflow_uris_are_references_to_an_mlflow_server(text: str, expected: ModelReference) -> None:
     assert parse_reference(text) == expected
     assert not expected.follows
     assert str(expected) == expected.uri
@@ -70,7 +70,7 @@ def test_what_only_an_mlflow_server_finds(text: str, expected: ModelReference) -
         MemoryRegistry().fetch_uri(expected.uri)
 
 
-def test_names_that_mlflow_allows_and_urls_do_not() -> None:
+def test_a_name_that_urls_cannot_hold_is_served_under_another() -> None:
     """Such a model is found by its own name, and served under one that a path can hold."""
     found = parse_reference("models:/fraud (EU)@best")
     assert (found.name, found.served_as, found.alias) == ("fraud (EU)", "fraud-EU-", "best")
@@ -117,7 +117,7 @@ def test_file_urls_are_paths(elsewhere: Path) -> None:
         ),
     ],
 )
-def test_urls_of_object_stores(text: str, expected: ModelReference) -> None:
+def test_urls_of_object_stores_are_read(text: str, expected: ModelReference) -> None:
     assert parse_reference(text) == expected
     assert not expected.follows
     assert not expected.needs_registry
@@ -202,7 +202,7 @@ class TestResolving:
         ("text", "version", "follows"),
         [("fraud", "2", True), ("models:/fraud/1", "1", False), ("models:/fraud/latest", "3", True)],
     )
-    def test_it_names_a_version(self, registry: MemoryRegistry, text: str, version: str, follows: bool) -> None:
+    def test_resolving_gives_a_version(self, registry: MemoryRegistry, text: str, version: str, follows: bool) -> None:
         reference = parse_reference(text)
         assert reference.resolve(registry).version == version
         assert reference.follows is follows
@@ -216,7 +216,9 @@ class TestResolving:
             ("models:/fraud/9", VersionNotFound),
         ],
     )
-    def test_what_is_not_there(self, registry: MemoryRegistry, text: str, error: type[Exception]) -> None:
+    def test_resolving_an_absent_model_version_or_alias_is_an_error(
+        self, registry: MemoryRegistry, text: str, error: type[Exception]
+    ) -> None:
         with pytest.raises(error):
             parse_reference(text).resolve(registry)
 
@@ -238,7 +240,7 @@ class TestPatterns:
             ("*", "*", "production"),
         ],
     )
-    def test_they_stand_for_the_models_that_match(self, text: str, name: str, alias: str) -> None:
+    def test_patterns_stand_for_the_models_that_match(self, text: str, name: str, alias: str) -> None:
         reference = parse_reference(text, patterns=True)
         assert (reference.name, reference.alias, reference.served_as) == (name, alias, name)
         assert reference.is_pattern
@@ -247,7 +249,7 @@ class TestPatterns:
     @pytest.mark.parametrize(
         "text", ["x=team-*", "models:/team-*/3", "models:/team-*/latest", "x=models:/team-*@champion"]
     )
-    def test_some_mean_nothing(self, text: str) -> None:
+    def test_patterns_of_one_version_or_served_name_are_refused(self, text: str) -> None:
         with pytest.raises(ConfigError):
             parse_reference(text, patterns=True)
 
@@ -255,5 +257,5 @@ class TestPatterns:
         with pytest.raises(ConfigError, match="stands for many models"):
             parse_reference("models:/team-*@champion")
 
-    def test_a_name_without_wildcards_is_none(self) -> None:
+    def test_a_name_without_wildcards_is_no_pattern(self) -> None:
         assert not parse_reference("team", patterns=True).is_pattern

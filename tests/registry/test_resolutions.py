@@ -36,7 +36,7 @@ def last(
     return LastResolution(root, place, reference)
 
 
-def test_it_comes_back_as_it_was(tmp_path: Path) -> None:
+def test_a_resolution_comes_back_as_it_was(tmp_path: Path) -> None:
     assert last(tmp_path).recall() is None
     last(tmp_path).remember(VERSION)
     found = last(tmp_path).recall()
@@ -48,7 +48,7 @@ def test_it_comes_back_as_it_was(tmp_path: Path) -> None:
     assert [path.suffix for path in (tmp_path / "resolutions").iterdir()] == [".json"]
 
 
-def test_it_is_written_when_it_changes(tmp_path: Path) -> None:
+def test_a_resolution_is_written_when_it_changes(tmp_path: Path) -> None:
     kept = last(tmp_path)
     kept.remember(VERSION)
     before = os.stat(kept.path).st_ino

@@ -146,7 +146,7 @@ for _ in range(8):
 
 
 class TestFile:
-    def test_it_is_in_wal_mode_with_foreign_keys(self, directory: Path) -> None:
+    def test_the_file_is_in_wal_mode_with_foreign_keys(self, directory: Path) -> None:
         assert query(directory, "PRAGMA journal_mode") == [("wal",)]
         with closing(sqlite3.connect(directory / "registry.db")) as connection:
             connection.execute("PRAGMA foreign_keys = ON")
@@ -165,7 +165,7 @@ class TestFile:
             ("fraud/2",),
         ]
 
-    def test_a_path_with_odd_characters(self, tmp_path: Path) -> None:
+    def test_a_path_may_have_odd_characters(self, tmp_path: Path) -> None:
         odd = tmp_path / "a b?c#d%20é"
         with closing(open_registry(str(odd))) as registry:
             registry.register("fraud", NewVersion("x"))
@@ -179,7 +179,7 @@ class TestFile:
         assert registry.register("fraud", NewVersion("x")).version == "3"
 
     @pytest.mark.parametrize("content", [b"not a database at all" * 100, None])
-    def test_a_damaged_file(self, directory: Path, content: bytes | None) -> None:
+    def test_a_damaged_file_is_named(self, directory: Path, content: bytes | None) -> None:
         path = directory / "registry.db"
         whole = path.read_bytes()
         path.write_bytes(content if content is not None else whole[:4096] + b"\xff" * (len(whole) - 4096))
@@ -190,7 +190,7 @@ class TestFile:
         with pytest.raises(RegistryUnavailable, match="damaged"):
             registry.register("fraud", NewVersion("x"))
 
-    def test_a_directory_where_the_file_should_be(self, tmp_path: Path) -> None:
+    def test_a_directory_where_the_file_should_be_is_an_error(self, tmp_path: Path) -> None:
         (tmp_path / "registry.db").mkdir()
         with pytest.raises(RegistryUnavailable):
             open_registry(str(tmp_path)).models()
@@ -216,7 +216,7 @@ class TestReadingOnly:
         registry.models(), registry.versions("fraud"), registry.history("fraud")
         assert (path.read_bytes(), path.stat().st_mtime_ns) == before
 
-    def test_on_a_read_only_directory(self, directory: Path) -> None:
+    def test_a_registry_in_a_read_only_directory_is_read_and_not_written(self, directory: Path) -> None:
         directory.chmod(0o555)
 
         assert run(READ, directory, ordinary=True).stdout == "1\n"
@@ -225,24 +225,24 @@ class TestReadingOnly:
         assert str(directory) in written
         assert [p.name for p in directory.iterdir()] == ["registry.db"]
 
-    def test_on_a_read_only_directory_that_a_reader_used_before(self, directory: Path) -> None:
+    def test_a_read_only_directory_that_a_reader_used_before_is_read(self, directory: Path) -> None:
         assert open_registry(str(directory)).models()
         directory.chmod(0o555)
         assert run(READ, directory, ordinary=True).stdout == "1\n"
 
-    def test_on_a_read_only_directory_while_its_owner_writes(self, directory: Path) -> None:
+    def test_a_read_only_directory_is_read_while_its_owner_writes(self, directory: Path) -> None:
         with closing(sqlite3.connect(directory / "registry.db", isolation_level=None)) as writer:
             writer.execute("UPDATE penstock_aliases SET number = 2")
             directory.chmod(0o555)
             assert run(READ, directory, ordinary=True).stdout == "2\n"
             directory.chmod(0o755)
 
-    def test_a_read_only_file(self, directory: Path) -> None:
+    def test_a_read_only_file_is_read_and_not_written(self, directory: Path) -> None:
         (directory / "registry.db").chmod(0o444)
         assert run(READ, directory, ordinary=True).stdout == "1\n"
         assert run(WRITE, directory, ordinary=True).stdout.startswith("RegistryReadOnly")
 
-    def test_nowhere_to_create_one(self, tmp_path: Path) -> None:
+    def test_a_registry_is_not_created_where_nothing_can_be_written(self, tmp_path: Path) -> None:
         tmp_path.chmod(0o555)
         assert run(WRITE, tmp_path / "new", ordinary=True).stdout.startswith("RegistryReadOnly")
         tmp_path.chmod(0o755)
@@ -261,24 +261,24 @@ class TestReadingOnly:
 
 
 class TestRevisions:
-    def test_tables_that_are_not_there(self, directory: Path) -> None:
+    def test_missing_tables_are_an_outdated_registry(self, directory: Path) -> None:
         query(directory, "DROP TABLE penstock_revision")
         with pytest.raises(RegistryOutdated) as caught:
             open_registry(str(directory)).models()
         assert "penstock registry migrate" in hint_of(caught.value)
 
-    def test_a_column_that_is_not_there(self, directory: Path) -> None:
+    def test_a_missing_column_is_an_outdated_registry(self, directory: Path) -> None:
         query(directory, "ALTER TABLE penstock_models DROP COLUMN tags")
         with pytest.raises(RegistryOutdated):
             open_registry(str(directory)).models()
 
-    def test_an_older_revision(self, directory: Path) -> None:
+    def test_an_older_revision_names_the_migration(self, directory: Path) -> None:
         query(directory, "UPDATE penstock_revision SET version_num = '0000'")
         with pytest.raises(RegistryOutdated, match="revision 0000") as caught:
             open_registry(str(directory)).models()
         assert "penstock registry migrate" in hint_of(caught.value)
 
-    def test_a_newer_revision(self, directory: Path) -> None:
+    def test_a_newer_revision_wants_a_newer_penstock(self, directory: Path) -> None:
         query(directory, "UPDATE penstock_revision SET version_num = '9999'")
         registry = open_registry(str(directory))
         for use in (registry.models, lambda: registry.register("fraud", NewVersion("x")), registry.migrate):
@@ -294,6 +294,6 @@ class TestRevisions:
         assert len(registry.models()) == 1
 
 
-def test_it_describes_itself(directory: Path) -> None:
+def test_a_registry_describes_itself(directory: Path) -> None:
     registry: Registry = open_registry(str(directory), read_only=True)
     assert repr(registry) == f"<SqlRegistry <SqliteDatabase {directory} read-only>>"

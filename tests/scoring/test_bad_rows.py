@@ -103,7 +103,7 @@ def test_null_keeps_every_row_in_its_place(iris: LoadedModel, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("on_error", ["skip", "null"])
-def test_rows_that_are_all_bad(iris: LoadedModel, tmp_path: Path, on_error: str) -> None:
+def test_a_file_of_bad_rows_alone_gives_no_prediction(iris: LoadedModel, tmp_path: Path, on_error: str) -> None:
     (tmp_path / "rows.csv").write_text(HEADER + "x,1,1,1,a\ny,1,1,1,b\n")
     summary = score(iris, tmp_path / "rows.csv", tmp_path / "out.csv", on_error=on_error)
     assert (summary.rejects, summary.columns) == (2, ("prediction",))
@@ -142,7 +142,7 @@ def fussy(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
 
 
 @pytest.mark.parametrize("chunk_rows", [1, 7, 100])
-def test_rows_on_which_the_model_fails(fussy: LoadedModel, tmp_path: Path, chunk_rows: int) -> None:
+def test_rows_on_which_the_model_fails_are_rejected_alone(fussy: LoadedModel, tmp_path: Path, chunk_rows: int) -> None:
     pd.DataFrame({"n": [0, 2, 3, 4, 6, 7, 9, 10]}).to_parquet(tmp_path / "rows.parquet")
     score(
         fussy, tmp_path / "rows.parquet", tmp_path / "out.csv", keep=("n",), on_error="skip",
@@ -165,7 +165,9 @@ def test_rows_on_which_the_model_fails(fussy: LoadedModel, tmp_path: Path, chunk
         (Tolerance(share=0.4), False),
     ],
 )
-def test_too_many_rejects(iris: LoadedModel, tmp_path: Path, tolerance: Tolerance, passes: bool) -> None:
+def test_more_rejects_than_tolerated_fail_the_job(
+    iris: LoadedModel, tmp_path: Path, tolerance: Tolerance, passes: bool
+) -> None:
     (tmp_path / "rows.csv").write_text(BAD)
     arguments: dict[str, Any] = {"on_error": "skip", "rejects": tmp_path / "bad.jsonl", "tolerance": tolerance}
     if passes:
@@ -186,7 +188,7 @@ def test_a_missing_column_is_no_matter_of_rows(iris: LoadedModel, tmp_path: Path
         score(iris, tmp_path / "rows.csv", tmp_path / "out.csv", on_error="skip")
 
 
-def test_lines_that_are_no_objects(iris: LoadedModel, tmp_path: Path) -> None:
+def test_lines_that_are_no_objects_are_rejected(iris: LoadedModel, tmp_path: Path) -> None:
     good = '{"sepal_length": 5, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}'
     bad = ["[1", "2], [3]", "7", '{"sepal_length": "x"}', good.replace("5,", '"five",')]
     (tmp_path / "rows.jsonl").write_text("\n".join([good, *bad, good]))
@@ -195,14 +197,14 @@ def test_lines_that_are_no_objects(iris: LoadedModel, tmp_path: Path) -> None:
     assert [r["row"] for r in rejected(tmp_path / "bad.jsonl")] == [1, 2, 3, 4, 5]
 
 
-def test_a_kept_key_that_no_line_has(iris: LoadedModel, tmp_path: Path) -> None:
+def test_keeping_a_key_that_no_line_has_is_refused(iris: LoadedModel, tmp_path: Path) -> None:
     good = '{"sepal_length": 5, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}'
     (tmp_path / "rows.jsonl").write_text(f"{good}\n")
     with pytest.raises(ScoringError, match="no column 'ident' to keep"):
         score(iris, tmp_path / "rows.jsonl", tmp_path / "out.csv", keep=("ident",))
 
 
-def test_a_disk_that_is_full(iris: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_no_output(iris: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "rows.csv").write_text(HEADER + "5.1,3.5,1.4,0.2,a\n")
 
     def fail(file: object, scored: object) -> None:
@@ -215,7 +217,7 @@ def test_a_disk_that_is_full(iris: LoadedModel, tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("last", ['"5,1,1,1', '5,1,1,"1', '5,1,1,1\n"'])
-def test_a_quote_that_is_never_closed(iris: LoadedModel, tmp_path: Path, last: str) -> None:
+def test_a_quote_that_is_never_closed_is_one_reject(iris: LoadedModel, tmp_path: Path, last: str) -> None:
     header = "sepal_length,sepal_width,petal_length,petal_width\n"
     (tmp_path / "rows.csv").write_text(f"{header}5.1,3.5,1.4,0.2\n{last}\n")
     score(iris, tmp_path / "rows.csv", tmp_path / "out.csv", on_error="skip", rejects=tmp_path / "bad.jsonl")

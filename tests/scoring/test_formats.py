@@ -67,7 +67,7 @@ def read(path: Path) -> pd.DataFrame:
 
 @pytest.mark.parametrize("source", ENDINGS)
 @pytest.mark.parametrize("target", ["csv", "parquet"])
-def test_every_format_in(
+def test_every_format_is_read(
     iris: LoadedModel, iris_frame: Any, iris_estimator: Any, tmp_path: Path, source: str, target: str
 ) -> None:
     frame = iris_frame.assign(id=range(150), word=[f'w"{i}, \t' for i in range(150)])
@@ -81,7 +81,9 @@ def test_every_format_in(
 
 
 @pytest.mark.parametrize("target", ENDINGS)
-def test_every_format_out(iris: LoadedModel, iris_frame: Any, iris_estimator: Any, tmp_path: Path, target: str) -> None:
+def test_every_format_is_written_the_same_each_time(
+    iris: LoadedModel, iris_frame: Any, iris_estimator: Any, tmp_path: Path, target: str
+) -> None:
     rows = write(iris_frame, tmp_path / "rows.parquet")
     out = tmp_path / f"out.{target}"
     score(iris, rows, out, keep=("*",), chunk_rows=64)
@@ -92,7 +94,7 @@ def test_every_format_out(iris: LoadedModel, iris_frame: Any, iris_estimator: An
     assert out.read_bytes() == first, "the same rows give the same bytes"
 
 
-def test_lineage_in_metadata_and_in_columns(iris: LoadedModel, iris_frame: Any, tmp_path: Path) -> None:
+def test_lineage_is_in_the_metadata_or_in_columns(iris: LoadedModel, iris_frame: Any, tmp_path: Path) -> None:
     rows = write(iris_frame, tmp_path / "rows.csv")
     score(iris, rows, tmp_path / "out.parquet")
     told = pq.read_schema(tmp_path / "out.parquet").metadata
@@ -107,7 +109,7 @@ def test_lineage_in_metadata_and_in_columns(iris: LoadedModel, iris_frame: Any, 
     assert not pq.read_schema(tmp_path / "none.parquet").metadata
 
 
-def test_directories_patterns_and_lists_in_order(iris: LoadedModel, iris_frame: Any, tmp_path: Path) -> None:
+def test_directories_patterns_and_lists_are_read_in_order(iris: LoadedModel, iris_frame: Any, tmp_path: Path) -> None:
     data = tmp_path / "data"
     (data / "sub").mkdir(parents=True)
     for number, place in enumerate(["b.csv", "a.parquet", "sub/c.jsonl", "_hidden.csv", ".secret.csv"]):

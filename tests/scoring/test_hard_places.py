@@ -68,7 +68,7 @@ def test_a_job_whose_disk_was_full_goes_on_when_there_is_room(iris: LoadedModel,
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
-def test_a_full_disk_behind_standard_output(iris_package: Path, rows: Path) -> None:
+def test_a_full_disk_behind_standard_output_is_said(iris_package: Path, rows: Path) -> None:
     with open("/dev/full", "wb") as full:
         ended = penstock(
             iris_package, rows, "-o", "-", "--output-format", "csv", "--on-error", "skip", stdout=full.fileno()
@@ -80,7 +80,7 @@ def test_a_full_disk_behind_standard_output(iris_package: Path, rows: Path) -> N
 
 
 @pytest.mark.parametrize("output", ["out.csv", "out/"])
-def test_a_place_that_is_read_only(iris: LoadedModel, rows: Path, tmp_path: Path, output: str) -> None:
+def test_a_place_that_is_read_only_is_named(iris: LoadedModel, rows: Path, tmp_path: Path, output: str) -> None:
     place = tmp_path / "place"
     place.mkdir(mode=0o500)
     if os.geteuid() == 0:  # who may write anywhere, but not there

@@ -72,7 +72,7 @@ def test_columns_are_carried_through_and_not_fed_to_the_model(
     assert scored.iloc[:, 1].tolist() == iris_estimator.predict(iris_frame).tolist()
 
 
-def test_keep_all(iris: LoadedModel, iris_frame: Any, tmp_path: Path) -> None:
+def test_keep_all_keeps_every_column(iris: LoadedModel, iris_frame: Any, tmp_path: Path) -> None:
     rows = written(iris_frame, tmp_path / "rows.parquet")
     score(iris, rows, tmp_path / "out.parquet", keep=("*",))
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "out.parquet")[list(iris_frame)], iris_frame)
@@ -136,7 +136,7 @@ def test_unfit_files_leave_what_was_there(iris: LoadedModel, tmp_path: Path, con
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.csv", "rows.csv"], "nothing half-written stays"
 
 
-def test_a_damaged_parquet_file(iris: LoadedModel, iris_frame: Any, tmp_path: Path) -> None:
+def test_a_damaged_parquet_file_is_named(iris: LoadedModel, iris_frame: Any, tmp_path: Path) -> None:
     rows = written(iris_frame, tmp_path / "rows.parquet")
     rows.write_bytes(rows.read_bytes()[:-100])
     with pytest.raises(ScoringError, match=r"rows\.parquet cannot be read"):
@@ -161,7 +161,9 @@ def test_the_ending_must_tell_the_format(iris: LoadedModel, tmp_path: Path, name
         score(iris, tmp_path / name, tmp_path / "out.csv")
 
 
-def test_a_missing_input_and_a_missing_place(iris: LoadedModel, iris_frame: Any, tmp_path: Path) -> None:
+def test_a_missing_input_and_a_missing_directory_are_refused(
+    iris: LoadedModel, iris_frame: Any, tmp_path: Path
+) -> None:
     with pytest.raises(ConfigError, match="no file"):
         score(iris, tmp_path / "rows.csv", tmp_path / "out.csv")
     rows = written(iris_frame, tmp_path / "rows.csv")
@@ -196,7 +198,7 @@ def test_params_reach_the_model(python_package: Path, tmp_path: Path) -> None:
     assert moved[0] != plain[0]
 
 
-def test_a_file_whose_lines_end_with_returns(
+def test_lines_that_end_with_carriage_returns_are_read(
     iris: LoadedModel, iris_frame: Any, iris_estimator: Any, tmp_path: Path
 ) -> None:
     iris_frame.assign(note='two\nlines, "quoted"').to_csv(tmp_path / "rows.csv", index=False)

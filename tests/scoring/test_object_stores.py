@@ -41,7 +41,7 @@ def ids(url: str) -> list[int]:
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.parquet"])
-def test_one_object_to_another(
+def test_an_object_is_scored_to_another(
     iris: LoadedModel, iris_frame: Any, iris_estimator: Any, bucket: str, put: Any, name: str
 ) -> None:
     put(name, iris_frame.assign(id=range(150)))

@@ -63,7 +63,7 @@ def write(directory: Path, counts: list[int], kind: str, group: int) -> tuple[So
     limit=st.none() | st.integers(1, 30),
     data=st.data(),
 )
-def test_part_boundaries(
+def test_parts_hold_every_row_once_and_can_be_begun_at_any_part(
     tmp_path: Path, kind: str, counts: list[int], part_rows: int, chunk_rows: int, chunk_bytes: int, group: int,
     limit: int | None, data: Any,
 ) -> None:  # fmt: skip
@@ -117,7 +117,7 @@ def test_whole_files_are_dealt_where_that_is_even(count: int, sizes: list[int]) 
     assert max(shares) <= 1.25 * sum(shares) / count
 
 
-def test_how_files_are_dealt() -> None:
+def test_files_are_dealt_so_that_shards_are_even() -> None:
     assert deal_files([Source(f"{n}.csv", CSV, 100) for n in range(6)], 3) == (0, 1, 2, 0, 1, 2)
     assert deal_files([Source("a.csv", CSV, 10), Source("b.csv", CSV, 30), Source("c.csv", CSV, 20)], 2) == (1, 0, 1)
     assert deal_files([Source("a.csv", CSV, 100), Source("b.csv", CSV, 100)], 3) is None
@@ -140,7 +140,7 @@ def test_what_is_not_wanted_is_not_read(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("text", ["8/8", "-1/8", "1", "1/0", "a/b", "1/2/3", ""])
-def test_shards_that_are_none(text: str) -> None:
+def test_a_shard_that_is_not_i_of_n_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="is not i/N"):
         parse_shard(text)
 
@@ -175,11 +175,11 @@ def test_an_input_more_is_a_difference() -> None:
         ("a.parquet.gz", "None"), ("a.txt", "None"), ("csv.d/a", "None"), ("", "None"),
     ],
 )  # fmt: skip
-def test_formats_by_ending(name: str, found: str) -> None:
+def test_the_ending_of_a_name_tells_the_format(name: str, found: str) -> None:
     assert str(format_of(name)) == found
 
 
-def test_tolerances() -> None:
+def test_a_tolerance_is_a_count_or_a_share() -> None:
     assert parse_tolerance("100") == Tolerance(count=100)
     assert parse_tolerance("0.1%") == Tolerance(share=0.001)
     assert not parse_tolerance(None).exceeded(10**9, 10**9, of_all=True)

@@ -36,7 +36,9 @@ def rows(iris_frame: object) -> pa.Table:
 
 
 @pytest.mark.parametrize("file", [True, False])
-def test_forged_places_in_an_arrow_file(iris: LoadedModel, rows: pa.Table, tmp_path: Path, file: bool) -> None:
+def test_forged_places_in_an_arrow_file_are_refused(
+    iris: LoadedModel, rows: pa.Table, tmp_path: Path, file: bool
+) -> None:
     path = forged_text(tmp_path / "rows.arrow", rows, file)
     with pytest.raises(ScoringError) as refusal:
         score(iris, path, tmp_path / "out.csv", keep=("note",))
@@ -45,7 +47,7 @@ def test_forged_places_in_an_arrow_file(iris: LoadedModel, rows: pa.Table, tmp_p
     )
 
 
-def test_a_later_batch_says_where_it_is(iris: LoadedModel, rows: pa.Table, tmp_path: Path) -> None:
+def test_damage_in_a_later_batch_says_where_it_is(iris: LoadedModel, rows: pa.Table, tmp_path: Path) -> None:
     path, table = tmp_path / "rows.arrow", rows.append_column("note", pa.array([f"n{i:05}" for i in range(len(rows))]))
     with ipc.new_file(str(path), table.schema) as writer:
         writer.write_table(table, max_chunksize=50)
@@ -54,7 +56,7 @@ def test_a_later_batch_says_where_it_is(iris: LoadedModel, rows: pa.Table, tmp_p
         score(iris, path, tmp_path / "out.csv", keep=("note",), chunk_rows=50)
 
 
-def test_parquet_text_that_is_none(iris: LoadedModel, rows: pa.Table, tmp_path: Path) -> None:
+def test_parquet_text_that_is_not_utf8_is_refused(iris: LoadedModel, rows: pa.Table, tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
     table = rows.append_column("note", pa.array(["secret"] * len(rows)))
     pq.write_table(table, path, compression="none", write_statistics=False)
@@ -97,7 +99,7 @@ def test_cells_without_a_form_are_not_quoted(iris: LoadedModel, rows: pa.Table, 
     assert refusal.value.message.startswith(f"{path}, rows from 0 on: Column {rows.schema.names[0]!r} has cells")
 
 
-def test_an_example_that_is_damaged(tmp_path: Path) -> None:
+def test_a_damaged_example_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "example.parquet"
     pq.write_table(pa.table({"note": ["secret"]}), path, compression="none", write_statistics=False)
     path.write_bytes(path.read_bytes().replace(b"secret", b"s\xffcret"))

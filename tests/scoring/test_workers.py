@@ -92,7 +92,9 @@ def test_a_worker_that_cannot_load_the_model_says_why(tmp_path: Path, python_pac
         ("auto", False, None, Workers("processes", 8)),
     ],
 )
-def test_how_many_workers(wanted: Any, threads: bool, seconds: float | None, chosen: Workers) -> None:
+def test_the_kind_and_number_of_workers_follow_from_the_work(
+    wanted: Any, threads: bool, seconds: float | None, chosen: Workers
+) -> None:
     assert choose_workers(wanted, 8, threads=threads, seconds=seconds) == chosen
 
 
@@ -124,7 +126,7 @@ def test_ahead_makes_a_few_items_and_no_more() -> None:
     assert len(made) < 12
 
 
-def test_ahead_hands_on_errors_in_their_turn() -> None:
+def test_ahead_raises_errors_in_their_turn() -> None:
     def items() -> Iterator[int]:
         yield 1
         raise ScoringError("bad file")

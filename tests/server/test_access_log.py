@@ -29,7 +29,7 @@ async def bench(identity_onnx_package: Path) -> AsyncIterator[Bench]:
 seen: list[RequestEvent] = []
 
 
-async def test_what_is_told_of_a_request(bench: Bench) -> None:
+async def test_the_event_of_a_request_has_its_ids_rows_bytes_and_times(bench: Bench) -> None:
     bench.serve()
     async with bench.open() as client:
         headers = {"X-Request-Id": "mine", "traceparent": TRACE, "tracestate": "a=b"}
@@ -45,7 +45,7 @@ async def test_what_is_told_of_a_request(bench: Bench) -> None:
     assert told.seconds >= told.decode + told.queue + told.predict + told.encode
 
 
-async def test_what_is_told_of_failures(bench: Bench) -> None:
+async def test_the_event_of_a_failure_has_its_status_and_outcome(bench: Bench) -> None:
     def fail(payload: Payload, params: Any) -> Tensors:
         raise ValueError("no")
 
@@ -59,7 +59,7 @@ async def test_what_is_told_of_failures(bench: Bench) -> None:
     ]  # fmt: skip
 
 
-async def test_a_client_that_left_is_told_too(bench: Bench) -> None:
+async def test_a_client_that_left_makes_an_event_with_status_499(bench: Bench) -> None:
     bench.serve()
     bench.open()
     exchange = Exchange(bench.app)
@@ -68,7 +68,7 @@ async def test_a_client_that_left_is_told_too(bench: Bench) -> None:
     assert [(t.status, t.outcome) for t in seen] == [(499, "client_error")]
 
 
-async def test_so_is_a_refusal_from_the_head_alone(identity_onnx_package: Path) -> None:
+async def test_a_refusal_from_the_head_alone_makes_an_event_too(identity_onnx_package: Path) -> None:
     told: list[RequestEvent] = []
     talk = Talk(identity_onnx_package, observe=told.append)
     talk.full()
@@ -82,7 +82,7 @@ async def test_so_is_a_refusal_from_the_head_alone(identity_onnx_package: Path) 
     await talk.gateway.close()
 
 
-def test_off_means_not_even_imported() -> None:
+def test_access_log_and_tracing_are_not_imported_where_they_are_off() -> None:
     code = (
         "import sys, penstock.assembly.workers, penstock.cli.serve\n"
         "off = ('opentelemetry', 'penstock.http.events.access_log', 'penstock.http.events.tracing')\n"

@@ -42,7 +42,7 @@ class TestTheApplication:
             assert (await client.post("http://test:8081/invocations", json=ROWS)).status_code == 200
         await bench.close()
 
-    async def test_the_token_is_asked_for_on_both(self, identity_onnx_package: Path) -> None:
+    async def test_both_ports_ask_for_the_token(self, identity_onnx_package: Path) -> None:
         bench = Bench(identity_onnx_package, admin_port=8081, token="secret")
         bench.serve()
         async with bench.open() as client:
@@ -55,7 +55,9 @@ class TestTheApplication:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-async def test_two_ports_of_a_real_server(launch: Launch, identity_onnx_package: Path, workers: int) -> None:
+async def test_a_real_server_answers_and_drains_on_both_ports(
+    launch: Launch, identity_onnx_package: Path, workers: int
+) -> None:
     server = launch(identity_onnx_package, "--admin-port", 0, "-w", workers, "--drain-delay", 20).wait_ready()
     name = identity_onnx_package.name
     async with httpx.AsyncClient(timeout=60) as client:

@@ -35,7 +35,7 @@ def is_error(answer: httpx.Response, status: int, code: str) -> None:
 
 class TestRoutes:
     @pytest.mark.parametrize("path", READ)
-    async def test_get_and_head(self, client: httpx.AsyncClient, path: str) -> None:
+    async def test_every_path_to_read_answers_get_and_head(self, client: httpx.AsyncClient, path: str) -> None:
         answer = await client.get(path)
         assert answer.status_code == 200
         assert answer.content
@@ -44,12 +44,14 @@ class TestRoutes:
         assert head.headers["content-type"] == answer.headers["content-type"]
 
     @pytest.mark.parametrize("path", POST)
-    async def test_post(self, client: httpx.AsyncClient, path: str) -> None:
+    async def test_every_path_of_predictions_answers_post(self, client: httpx.AsyncClient, path: str) -> None:
         assert (await client.post(path, json=ROWS)).status_code == 200
 
     @pytest.mark.parametrize("path", ["/", "/nothing", "/models/m/nothing", "/models/m/versions", "/invocations/x"])
     @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-    async def test_no_such_path(self, client: httpx.AsyncClient, path: str, method: str) -> None:
+    async def test_an_unknown_path_is_a_404_that_names_the_right_one(
+        self, client: httpx.AsyncClient, path: str, method: str
+    ) -> None:
         answer = await client.request(method, path)
         is_error(answer, 404, "ENDPOINT_NOT_FOUND")
         assert "POST /invocations" in answer.json()["message"]
@@ -59,23 +61,25 @@ class TestRoutes:
         [("GET", p, "POST") for p in POST]
         + [("DELETE", "/invocations", "POST"), ("POST", "/ping", "GET"), ("PUT", "/models", "GET")],
     )
-    async def test_wrong_method(self, client: httpx.AsyncClient, method: str, path: str, allowed: str) -> None:
+    async def test_a_wrong_method_is_a_405_that_names_the_allowed_ones(
+        self, client: httpx.AsyncClient, method: str, path: str, allowed: str
+    ) -> None:
         answer = await client.request(method, path)
         is_error(answer, 405, "BAD_REQUEST")
         assert allowed in answer.headers["allow"]
 
-    async def test_head_of_a_prediction(self, client: httpx.AsyncClient) -> None:
+    async def test_head_of_a_prediction_is_a_405(self, client: httpx.AsyncClient) -> None:
         assert (await client.head("/invocations")).status_code == 405
 
 
 class TestProbes:
-    async def test_as_mlflow_answers(self, client: httpx.AsyncClient) -> None:
+    async def test_ping_health_and_version_answer_as_mlflow_does(self, client: httpx.AsyncClient) -> None:
         for path in ("/ping", "/health"):
             answer = await client.get(path)
             assert (answer.text, answer.headers["content-type"]) == ("\n", "application/json")
         assert (await client.get("/version")).text == penstock.__version__
 
-    async def test_not_ready_while_a_model_is_missing(self, bench: Bench) -> None:
+    async def test_the_server_is_not_ready_while_a_model_is_missing(self, bench: Bench) -> None:
         bench.serve("a")
         bench.expect("b")
         async with bench.open() as http:
@@ -88,7 +92,9 @@ class TestProbes:
             assert (await http.get("/readyz")).json() == {"ready": True, "state": "ready", "waiting_for": []}
             assert (await http.get("/ping")).status_code == 200
 
-    async def test_not_ready_while_draining_and_connections_end(self, bench: Bench, client: httpx.AsyncClient) -> None:
+    async def test_a_draining_server_is_not_ready_and_closes_connections(
+        self, bench: Bench, client: httpx.AsyncClient
+    ) -> None:
         assert "connection" not in (await client.get("/readyz")).headers
         bench.gateway.drain()
         answer = await client.get("/readyz")
@@ -99,13 +105,13 @@ class TestProbes:
         assert (await client.post("/invocations", json=ROWS)).status_code == 200
         assert (await client.get("/livez")).status_code == 200
 
-    async def test_without_models_it_is_never_ready(self, bench: Bench) -> None:
+    async def test_without_models_the_server_is_never_ready(self, bench: Bench) -> None:
         async with bench.open() as http:
             assert (await http.get("/readyz")).status_code == 503
 
 
 class TestListings:
-    async def test_models(self, bench: Bench) -> None:
+    async def test_the_list_has_served_and_expected_models(self, bench: Bench) -> None:
         bench.serve("b")
         bench.expect("a")
         async with bench.open() as http:
@@ -118,7 +124,7 @@ class TestListings:
             }
             assert (await http.get("/models/a")).json()["versions"] == []
 
-    async def test_one_model(self, bench: Bench, iris_package: Path) -> None:
+    async def test_a_models_page_has_its_versions_and_signature(self, bench: Bench, iris_package: Path) -> None:
         bench.serve(package=iris_package)
         bench.serve(package=iris_package, version="2", unjoined="for the test")
         async with bench.open() as http:
@@ -131,7 +137,7 @@ class TestListings:
         assert len(found["versions"][0]["digest"]) == 64
         assert found["signature"]["inputs"][0] == {"name": "sepal_length", "type": "double", "required": True}
 
-    async def test_an_unknown_model(self, client: httpx.AsyncClient) -> None:
+    async def test_an_unknown_model_is_a_404(self, client: httpx.AsyncClient) -> None:
         is_error(await client.get("/models/other"), 404, "RESOURCE_DOES_NOT_EXIST")
 
     async def test_tensors_and_params_are_described(self, bench: Bench, python_package: Path) -> None:
@@ -161,15 +167,15 @@ class TestToken:
         assert "s3cret" not in answer.text
 
     @pytest.mark.parametrize("path", [*GUARDED, "/nothing", "/"])
-    async def test_nothing_is_read_without_it(self, locked: httpx.AsyncClient, path: str) -> None:
+    async def test_nothing_is_read_without_the_token(self, locked: httpx.AsyncClient, path: str) -> None:
         self.refused(await locked.get(path))
 
     @pytest.mark.parametrize("path", POST)
-    async def test_nothing_is_predicted_without_it(self, locked: httpx.AsyncClient, path: str) -> None:
+    async def test_nothing_is_predicted_without_the_token(self, locked: httpx.AsyncClient, path: str) -> None:
         self.refused(await locked.post(path, json=ROWS))
 
     @pytest.mark.parametrize("path", PROBES)
-    async def test_probes_need_none(self, locked: httpx.AsyncClient, path: str) -> None:
+    async def test_probes_need_no_token(self, locked: httpx.AsyncClient, path: str) -> None:
         assert (await locked.get(path)).status_code == 200
 
     @pytest.mark.parametrize(
@@ -179,7 +185,7 @@ class TestToken:
             "/models/ping", "/models/m/../../ping", "/%2e/ping", "/readyz/metrics", "/invocations/", "/models/",
         ],
     )  # fmt: skip
-    async def test_no_other_way_of_writing_a_path_skips_it(self, identity_onnx_package: Path, path: str) -> None:
+    async def test_no_other_way_of_writing_a_path_skips_the_token(self, identity_onnx_package: Path, path: str) -> None:
         bench = Bench(identity_onnx_package, token="s3cret")
         bench.serve()
         bench.open()  # its client would tidy the path up
@@ -197,11 +203,11 @@ class TestToken:
             "Bearer S3CRET-Ü", "Token s3cret-ü", "Bearer s3cret-ü,x", "Bearer\ts3cret-ü",
         ],
     )  # fmt: skip
-    async def test_a_wrong_one_or_a_wrong_scheme(self, locked: httpx.AsyncClient, value: str) -> None:
+    async def test_a_wrong_token_or_scheme_is_refused(self, locked: httpx.AsyncClient, value: str) -> None:
         self.refused(await locked.get("/metrics", headers={b"authorization": value.encode()}))
 
     @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer "])
-    async def test_the_right_one(self, locked: httpx.AsyncClient, scheme: str) -> None:
+    async def test_the_right_token_opens_every_path(self, locked: httpx.AsyncClient, scheme: str) -> None:
         headers = {b"authorization": f"{scheme} s3cret-ü".encode()}
         for path in self.GUARDED:
             assert (await locked.get(path, headers=headers)).status_code == 200

@@ -42,7 +42,7 @@ def any_of(kind: Any) -> st.SearchStrategy[Any]:
 
 
 @given(st.one_of([any_of(kind) for kind in KINDS]))
-def test_a_message_survives(message: WorkerMessage) -> None:
+def test_every_message_comes_back_as_it_was(message: WorkerMessage) -> None:
     frame = VOCABULARY.encode(message)
     assert int.from_bytes(frame[:4], "big") == len(frame) - 4
     assert VOCABULARY.decode(frame[4:]) == message
@@ -77,7 +77,7 @@ def test_each_message_is_in_the_vocabulary_once() -> None:
     assert VOCABULARY.names == sorted(kind.__name__ for kind in KINDS)
 
 
-def test_a_failure_comes_as_what_it_was() -> None:
+def test_a_load_failure_comes_back_as_it_was() -> None:
     message = NoteFailure("m", LoadFailure("2", "proof_failed", "no", 1.0, 1))
     assert VOCABULARY.decode(VOCABULARY.encode(message)[4:]) == message
 
@@ -99,14 +99,14 @@ async def ends() -> AsyncIterator[tuple[Channel, socket.socket]]:
 
 async def test_messages_come_one_by_one_however_the_bytes_come(ends: Any) -> None:
     channel, theirs = ends
-    sent = [WorkerStarted(), VersionProven("iris", "1"), Scrape(7)]
-    for byte in b"".join(map(VOCABULARY.encode, sent)):
+    sent: list[WorkerMessage] = [WorkerStarted(), VersionProven("iris", "1"), Scrape(7)]
+    for byte in b"".join(VOCABULARY.encode(message) for message in sent):
         await asyncio.get_running_loop().sock_sendall(theirs, bytes([byte]))
     theirs.shutdown(socket.SHUT_WR)
     assert [message async for message in channel] == sent
 
 
-async def test_a_large_message_in_both_directions() -> None:
+async def test_large_messages_pass_in_both_directions_at_once() -> None:
     one, other = await pair()
     large = AllMetrics(1, "x" * 5_000_000)
     one.send(large)

@@ -130,7 +130,7 @@ def test_one_model_of_several_has_libraries_of_its_own_in_every_worker(
             assert asked.json() == {"predictions": answer}
 
 
-def test_the_models_of_a_pattern_and_doctor(
+def test_env_build_takes_the_models_of_a_pattern_and_doctor_finds_what_is_built(
     one_and_two: tuple[Path, Path], package: Package, shell: dict[str, str], tmp_path: Path
 ) -> None:
     url = str(tmp_path / "registry")

@@ -70,12 +70,12 @@ async def test_every_format_is_read(
 
 @pytest.mark.parametrize("media", [PARQUET, ARROW, ARROW_FILE])
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"PAR1", b"ARROW1\0\0"])
-async def test_damaged_columnar_bodies(client: httpx.AsyncClient, media: str, content: bytes) -> None:
+async def test_damaged_columnar_bodies_are_a_400(client: httpx.AsyncClient, media: str, content: bytes) -> None:
     answer = await client.post("/invocations", content=content, headers={"Content-Type": media})
     assert (answer.status_code, answer.json()["error_code"]) == (400, "BAD_REQUEST")
 
 
-async def test_a_truncated_parquet_body(client: httpx.AsyncClient, iris_frame: Any) -> None:
+async def test_a_truncated_parquet_body_is_a_400(client: httpx.AsyncClient, iris_frame: Any) -> None:
     content = body_of(iris_frame, PARQUET)
     for end in (len(content) // 2, len(content) - 1):
         answer = await client.post("/invocations", content=content[:end], headers={"Content-Type": PARQUET})
@@ -93,7 +93,9 @@ async def test_a_truncated_parquet_body(client: httpx.AsyncClient, iris_frame: A
         ("deflate, gzip", lambda body: gzip.compress(zlib.compress(body))),
     ],
 )
-async def test_packed_bodies(client: httpx.AsyncClient, iris_frame: Any, encoding: str, pack: Any) -> None:
+async def test_packed_bodies_answer_as_plain_ones(
+    client: httpx.AsyncClient, iris_frame: Any, encoding: str, pack: Any
+) -> None:
     plain = client.build_request("POST", "/invocations", json=split(iris_frame)).content
     headers = {"Content-Type": JSON, "Content-Encoding": encoding}
     answer = await client.post("/invocations", content=pack(plain), headers=headers)
@@ -101,7 +103,7 @@ async def test_packed_bodies(client: httpx.AsyncClient, iris_frame: Any, encodin
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd"])
-async def test_a_body_that_unpacks_past_the_limit(client: httpx.AsyncClient, encoding: str) -> None:
+async def test_a_body_that_unpacks_past_the_limit_is_a_413(client: httpx.AsyncClient, encoding: str) -> None:
     bomb = b"0" * (LIMIT * 50)
     ways: dict[str, Callable[[bytes], bytes]] = {
         "gzip": gzip.compress,
@@ -116,19 +118,23 @@ async def test_a_body_that_unpacks_past_the_limit(client: httpx.AsyncClient, enc
 @pytest.mark.parametrize(
     ("encoding", "status"), [("gzip", 400), ("zstd", 400), ("deflate", 400), ("br", 415), ("x", 415)]
 )
-async def test_bodies_that_are_not_what_they_say(client: httpx.AsyncClient, encoding: str, status: int) -> None:
+async def test_bodies_in_another_encoding_than_they_say_are_refused(
+    client: httpx.AsyncClient, encoding: str, status: int
+) -> None:
     answer = await client.post("/invocations", content=b"{}", headers={"Content-Encoding": encoding})
     assert answer.status_code == status
 
 
-async def test_a_cut_off_gzip_body(client: httpx.AsyncClient) -> None:
+async def test_a_cut_off_gzip_body_is_a_400(client: httpx.AsyncClient) -> None:
     packed = gzip.compress(b'{"inputs": [[1, 2, 3, 4]]}')[:-9]
     answer = await client.post("/invocations", content=packed, headers={"Content-Encoding": "gzip"})
     assert answer.status_code == 400
     assert "too early" in answer.json()["message"]
 
 
-async def test_answers_in_csv(client: httpx.AsyncClient, iris_frame: Any, iris_estimator: Any) -> None:
+async def test_csv_answers_equal_the_estimators(
+    client: httpx.AsyncClient, iris_frame: Any, iris_estimator: Any
+) -> None:
     answer = await client.post("/invocations", json=split(iris_frame), headers={"Accept": "text/csv"})
     assert answer.headers["content-type"] == CSV
     assert pd.read_csv(BytesIO(answer.content))["prediction"].tolist() == iris_estimator.predict(iris_frame).tolist()
@@ -160,7 +166,7 @@ async def test_columnar_answers_have_a_column_an_output(client: httpx.AsyncClien
         (";;;,,,", JSON),
     ],
 )
-def test_accept(accept: str, media: str) -> None:
+def test_the_accept_header_chooses_the_format_of_the_answer(accept: str, media: str) -> None:
     assert accepted(accept) == media
 
 

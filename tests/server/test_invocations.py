@@ -7,6 +7,7 @@ import json
 import logging
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ LIMIT = 5000
 
 
 class TestAnswers:
-    async def test_headers(self, client: httpx.AsyncClient) -> None:
+    async def test_an_answer_has_model_version_and_timing_headers(self, client: httpx.AsyncClient) -> None:
         answer = await client.post("/invocations", json=ROWS)
         assert answer.status_code == 200
         assert answer.headers["content-type"] == "application/json"
@@ -54,8 +55,8 @@ class TestAnswers:
         payload, params = seen[0]
         assert (payload.names, payload.block.tolist(), params) == (("a", "b"), [[1.0, 2.0]], {"offset": 3.0})
 
-    async def test_csv(self, bench: Bench, iris_package: Path) -> None:
-        bench.serve("m", FakePredictor(lambda p, _: Tensors.single(p.block[:, 3])), package=iris_package)  # type: ignore[union-attr]
+    async def test_csv_columns_are_found_by_name(self, bench: Bench, iris_package: Path) -> None:
+        bench.serve("m", FakePredictor(lambda p, _: Tensors.single(p.block[:, 3])), package=iris_package)  # type: ignore[index,union-attr]
         csv = "petal_width,sepal_width,petal_length,sepal_length\n1.5,2,3,4\n5.5,6,7,8\n"
         async with bench.open() as http:
             for kind in ("text/csv", "text/csv; charset=utf-8", 'TEXT/CSV;charset="UTF-8"'):
@@ -72,7 +73,7 @@ class TestAnswers:
 
 
 class TestWhichModel:
-    async def test_several_without_a_default(self, bench: Bench) -> None:
+    async def test_several_models_without_a_default_need_a_name(self, bench: Bench) -> None:
         bench.serve("a", answering(Value("a")))
         bench.serve("b", answering(Value("b")))
         async with bench.open() as http:
@@ -82,7 +83,7 @@ class TestWhichModel:
                 answer = await http.post(f"/models/{name}/invocations", json=ROWS)
                 assert (answer.json(), answer.headers["x-model-name"]) == ({"predictions": name}, name)
 
-    async def test_several_with_a_default(self, identity_onnx_package: Path) -> None:
+    async def test_of_several_models_the_default_answers(self, identity_onnx_package: Path) -> None:
         bench = Bench(identity_onnx_package, default="b")
         bench.serve("a", answering(Value("a")))
         bench.serve("b", answering(Value("b")))
@@ -90,7 +91,7 @@ class TestWhichModel:
             assert (await http.post("/invocations", json=ROWS)).json() == {"predictions": "b"}
         await bench.close()
 
-    async def test_a_version_by_number(self, bench: Bench) -> None:
+    async def test_a_loaded_version_answers_by_its_number(self, bench: Bench) -> None:
         for version in "12":
             bench.serve("m", answering(Value(version)), version=version)
         async with bench.open() as http:
@@ -127,7 +128,7 @@ class TestErrors:
             (BODY, "multipart/form-data; boundary=x", 415, "BAD_REQUEST"),
         ],
     )
-    async def test_the_callers(
+    async def test_a_callers_error_is_a_4xx_with_its_code(
         self, bench: Bench, client: httpx.AsyncClient, content: bytes, kind: str, status: int, code: str,
         caplog: pytest.LogCaptureFixture,
     ) -> None:  # fmt: skip
@@ -137,11 +138,13 @@ class TestErrors:
         assert bench.count("client_error", **({} if served else {"model": "", "version": ""})) == 1
         assert [r for r in caplog.records if r.name.startswith("penstock.server")] == []
 
-    async def test_an_encoding_that_nobody_reads(self, client: httpx.AsyncClient) -> None:
+    async def test_an_unknown_encoding_is_a_415(self, client: httpx.AsyncClient) -> None:
         answer = await client.post("/invocations", content=BODY, headers={"content-encoding": "pigeon"})
         is_error(answer, 415, "BAD_REQUEST")
 
-    async def test_the_models(self, bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_a_models_error_is_a_400_logged_with_its_traceback(
+        self, bench: Bench, caplog: pytest.LogCaptureFixture
+    ) -> None:
         bench.serve("m", raising(ValueError("could not\nconvert")))
         async with bench.open() as http:
             answer = await http.post("/invocations", json=ROWS, headers={"x-request-id": "call-7"})
@@ -154,7 +157,7 @@ class TestErrors:
         assert record.exc_info is not None
         assert isinstance(record.exc_info[1], ValueError)
 
-    async def test_an_answer_without_a_form_in_json(self, bench: Bench) -> None:
+    async def test_an_answer_without_a_form_in_json_is_a_500(self, bench: Bench) -> None:
         class Verdict:
             pass
 
@@ -181,7 +184,7 @@ class TestErrors:
             assert (await http.post("/invocations", json=ROWS)).status_code == 200
         assert not wanted
 
-    async def test_our_own_say_nothing_of_the_inside(
+    async def test_an_internal_error_tells_the_caller_nothing_of_the_inside(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         bench.serve()
@@ -198,13 +201,17 @@ class TestErrors:
                 "penstock_in_flight_requests", {"model": "m", "version": "1"}
             ) == 0  # fmt: skip
 
-    async def test_a_full_queue(self, bench: Bench) -> None:
+    async def test_a_full_queue_is_a_429_with_retry_after(self, bench: Bench) -> None:
         bench.serve("m", held := Held(), max_queue_rows=1)
+
+        def in_queue(rows: int) -> bool:
+            return bool(held.calls) and bench.gateway.find(None)._batcher._lanes.rows == rows
+
         async with bench.open() as http:
             tasks = []
             for waiting in (0, 1):
                 tasks.append(asyncio.create_task(http.post("/invocations", json=ROWS)))
-                await until(lambda n=waiting: held.calls and bench.gateway.find(None)._batcher._lanes.rows == n)
+                await until(partial(in_queue, waiting))
             answer = await http.post("/invocations", json=ROWS)
             is_error(answer, 429, "REQUEST_LIMIT_EXCEEDED")
             assert int(answer.headers["retry-after"]) >= 1
@@ -212,14 +219,14 @@ class TestErrors:
             held.free.set()
             assert [(await t).status_code for t in tasks] == [200, 200]
 
-    async def test_a_model_that_is_not_loaded(self, bench: Bench) -> None:
+    async def test_a_model_that_is_not_loaded_yet_says_so(self, bench: Bench) -> None:
         bench.expect("m")
         async with bench.open() as http:
             answer = await http.post("/invocations", json=ROWS)
         assert answer.status_code in (404, 503)
         assert "not loaded yet" in answer.json()["message"]
 
-    async def test_a_version_on_its_way_out(self, bench: Bench) -> None:
+    async def test_a_version_that_is_closed_is_a_503(self, bench: Bench) -> None:
         servable = bench.serve()
         async with bench.open() as http:
             await servable.close()
@@ -228,7 +235,7 @@ class TestErrors:
 
 
 class TestDeadlines:
-    async def test_one_that_passes_drops_the_job(self, bench: Bench) -> None:
+    async def test_a_deadline_that_passes_drops_the_job(self, bench: Bench) -> None:
         bench.serve("m", held := Held())
         async with bench.open() as http:
             working = asyncio.create_task(http.post("/invocations", json=ROWS))
@@ -241,7 +248,7 @@ class TestDeadlines:
             assert (await working).status_code == 200
             await settle()
 
-    async def test_a_model_may_have_one_of_its_own(self, bench: Bench) -> None:
+    async def test_a_model_may_have_a_timeout_of_its_own(self, bench: Bench) -> None:
         bench.serve("quick", held := Held(), timeout=0.05)
         bench.serve("patient", FakePredictor())
         async with bench.open() as http:
@@ -253,34 +260,34 @@ class TestDeadlines:
             assert len(held.calls) == 1, "dropped work reached the model"
 
     @pytest.mark.parametrize("value", ["0", "-1", "nan", "soon", ""])
-    async def test_one_that_is_none(self, client: httpx.AsyncClient, value: str) -> None:
+    async def test_a_timeout_that_is_no_number_of_seconds_is_a_400(self, client: httpx.AsyncClient, value: str) -> None:
         answer = await client.post("/invocations", json=ROWS, headers={"x-request-timeout": value})
         is_error(answer, 400, "BAD_REQUEST")
 
     @pytest.mark.parametrize("value", ["5", "0.9", "inf", "1e9"])
-    async def test_one_that_is_long_enough(self, client: httpx.AsyncClient, value: str) -> None:
+    async def test_a_timeout_that_is_long_enough_is_met(self, client: httpx.AsyncClient, value: str) -> None:
         answer = await client.post("/invocations", json=ROWS, headers={"x-request-timeout": value})
         assert answer.status_code == 200
 
 
 class TestRequestIds:
     @pytest.mark.parametrize("given", ["a", "4f2c-9", "urn:x/y=1@z+_.", "x" * 128])
-    async def test_a_harmless_one_comes_back(self, client: httpx.AsyncClient, given: str) -> None:
+    async def test_a_harmless_request_id_comes_back(self, client: httpx.AsyncClient, given: str) -> None:
         for body in (ROWS, {"rubbish": 1}):
             answer = await client.post("/invocations", json=body, headers={"x-request-id": given})
             assert answer.headers["x-request-id"] == given
 
     @pytest.mark.parametrize("given", ["", "a b", "a\tb", "<script>", "x" * 129, "a;b", 'a"b', "a%0d%0ab", "ü", "a,b"])
-    async def test_a_hostile_one_is_replaced(self, client: httpx.AsyncClient, given: str) -> None:
-        answer = await client.post("/invocations", json=ROWS, headers={"x-request-id": given.encode()})
+    async def test_a_hostile_request_id_is_replaced(self, client: httpx.AsyncClient, given: str) -> None:
+        answer = await client.post("/invocations", json=ROWS, headers={b"x-request-id": given.encode()})
         assert re.fullmatch(r"[0-9a-f]{16}", answer.headers["x-request-id"])
 
-    async def test_new_ones_differ(self, client: httpx.AsyncClient) -> None:
+    async def test_every_new_request_id_is_another(self, client: httpx.AsyncClient) -> None:
         ids = {(await client.post("/invocations", json=ROWS)).headers["x-request-id"] for _ in range(5)}
         assert len(ids) == 5
 
 
-async def test_metrics_tell_what_happened(bench: Bench, client: httpx.AsyncClient) -> None:
+async def test_metrics_count_requests_rows_and_stages(bench: Bench, client: httpx.AsyncClient) -> None:
     for _ in range(3):
         await client.post("/invocations", json={"inputs": [[1, 2, 3]] * 4})
     await client.post("/invocations", content=b"{")

@@ -73,7 +73,7 @@ async def _alerted(talk: Talk) -> None:
     assert talk.protocol._load_shedder.alerted
 
 
-async def test_both_ways_give_the_same_answer(talk: Talk) -> None:
+async def test_a_refusal_from_the_head_equals_one_of_the_slow_path(talk: Talk) -> None:
     talk.full()
     talk.send(extra=b"x-request-id: mine\r\n")
     usual = await talk.answer()
@@ -88,7 +88,7 @@ async def test_both_ways_give_the_same_answer(talk: Talk) -> None:
     assert talk.count("rejected") == 2
 
 
-async def test_the_connection_lives_on(talk: Talk) -> None:
+async def test_the_connection_of_a_refused_request_lives_on(talk: Talk) -> None:
     await _alerted(talk)
     talk.send()
     talk.send()
@@ -147,7 +147,7 @@ async def test_an_answer_under_way_is_not_overtaken(talk: Talk) -> None:
     assert [(await talk.answer())[0] for _ in range(2)] in ([200, 429], [429, 429])
 
 
-async def test_who_has_no_token_is_told_that_first(identity_onnx_package: Path) -> None:
+async def test_a_request_without_a_token_is_a_401_before_it_is_a_429(identity_onnx_package: Path) -> None:
     talk = Talk(identity_onnx_package, token="secret")
     talk.full()
     for _ in range(2):

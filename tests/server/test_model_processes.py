@@ -97,7 +97,7 @@ def _family(served: Served) -> list[int]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_no_orphan_stays(serve: Callable[..., Served], package: Path, number: int) -> None:
+def test_no_model_process_outlives_its_server(serve: Callable[..., Served], package: Path, number: int) -> None:
     served = serve(str(package))
     family = _family(served)
     assert not any(map(_gone, family))

@@ -46,7 +46,9 @@ async def test_every_example_is_answered_as_it_says(client: httpx.AsyncClient) -
         assert answer.json().keys() == expected.keys()
 
 
-async def test_an_example_is_made_up_where_none_was_kept(client: httpx.AsyncClient, iris_package: Path) -> None:
+async def test_a_package_without_an_example_gets_one_that_is_answered(
+    client: httpx.AsyncClient, iris_package: Path
+) -> None:
     bare = PackagedModel.open(iris_package)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type(bare), "example", lambda _: None)
@@ -65,7 +67,7 @@ async def test_the_columns_have_their_names_and_types(client: httpx.AsyncClient)
     assert record["properties"]["sepal_length"] == {"type": ["number", "null"], "format": "double"}
 
 
-async def test_arrays_have_their_shape(client: httpx.AsyncClient) -> None:
+async def test_schemas_of_arrays_have_their_shape(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     forms = schemas(document, "/models/graph/invocations")
     assert set(forms) == {"inputs", "instances"}
@@ -97,5 +99,5 @@ async def test_the_page_is_complete_in_itself_and_open(client: httpx.AsyncClient
 
 
 @pytest.mark.parametrize("name", ["docs.html", "..%2Fapp.py", "x.js"])
-async def test_nothing_else_is_served_there(client: httpx.AsyncClient, name: str) -> None:
+async def test_no_other_file_is_served_under_docs(client: httpx.AsyncClient, name: str) -> None:
     assert (await client.get(f"/docs/{name}")).status_code == 404

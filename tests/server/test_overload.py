@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -29,13 +30,17 @@ def refused(bench: Bench, limit: str, *, model: str = "m", version: str = "1") -
     return bench.metrics.registry.get_sample_value("penstock_overloaded_total", labels) or 0
 
 
+def at_work(bench: Bench, held: Held, count: int) -> bool:
+    return bool(held.calls) and waiting(bench) == count
+
+
 async def fill(bench: Bench, held: Held, count: int) -> list[Exchange]:
     """One request at work, and so many rows in the queue."""
     exchanges = []
     for number in range(count + 1):
         exchanges.append(Exchange(bench.app))
         exchanges[-1].body(BODY)
-        await until(lambda n=number: held.calls and waiting(bench) == n)
+        await until(partial(at_work, bench, held, number))
     return exchanges
 
 
@@ -58,7 +63,9 @@ class TestBeforeTheBody:
     @pytest.mark.parametrize(
         "headers", [{"content-length": "70000"}, {"transfer-encoding": "chunked"}], ids=["large", "of unknown length"]
     )
-    async def test_it_closes_the_connection_under_a_large_body(self, bench: Bench, headers: dict[str, str]) -> None:
+    async def test_a_refusal_closes_the_connection_under_a_large_body(
+        self, bench: Bench, headers: dict[str, str]
+    ) -> None:
         """The answer goes out at once; what comes after it is thrown away for a moment, so that the client reads it."""
         bench.serve("m", held := Held(), max_queue_rows=1)
         bench.open()
@@ -73,7 +80,7 @@ class TestBeforeTheBody:
         held.free.set()
         assert [await e.status() for e in inside] == [200, 200]
 
-    async def test_a_client_that_asks_first_is_told_at_once(self, bench: Bench) -> None:
+    async def test_a_client_that_expects_100_continue_is_refused_at_once(self, bench: Bench) -> None:
         bench.serve("m", held := Held(), max_queue_rows=1)
         bench.open()
         inside = await fill(bench, held, 1)
@@ -84,7 +91,7 @@ class TestBeforeTheBody:
         held.free.set()
         assert [await e.status() for e in inside] == [200, 200]
 
-    async def test_a_crowd(self, bench: Bench) -> None:
+    async def test_the_concurrency_limit_refuses_a_request_unread(self, bench: Bench) -> None:
         servable = bench.serve()
         bench.open()
         servable.crowd.limit = 1
@@ -96,7 +103,7 @@ class TestBeforeTheBody:
         again.body(BODY)
         assert await again.status() == 200
 
-    async def test_one_who_would_be_gone_before_the_answer(self, bench: Bench) -> None:
+    async def test_a_request_whose_deadline_comes_before_its_turn_is_refused_unread(self, bench: Bench) -> None:
         bench.serve("m", held := Held(), max_rows=1)
         bench.open()
         inside = await fill(bench, held, 3)
@@ -112,7 +119,7 @@ class TestBeforeTheBody:
         held.free.set()
         assert [await e.status() for e in (*inside, patient)] == [200] * 5
 
-    async def test_requests_of_the_whole_gateway(self, bench: Bench) -> None:
+    async def test_requests_of_the_whole_gateway_have_a_limit(self, bench: Bench) -> None:
         bench.serve()
         bench.open()
         bench.gateway.intake.max_requests = 2
@@ -129,7 +136,7 @@ class TestBeforeTheBody:
 
 
 class TestBytes:
-    async def test_a_body_that_does_not_fit_beside_the_others(self, bench: Bench) -> None:
+    async def test_a_body_that_does_not_fit_beside_the_others_is_refused(self, bench: Bench) -> None:
         bench.serve()
         bench.open()
         bench.gateway.intake = InflightLimits(max_bytes=1000)
@@ -148,7 +155,7 @@ class TestBytes:
         assert await one.status() == 200
         assert repr(bench.gateway.intake) == "<InflightLimits 0 requests, 0 bytes>"
 
-    async def test_what_it_unpacks_to_counts(self, bench: Bench) -> None:
+    async def test_unpacked_bytes_count_towards_the_limit(self, bench: Bench) -> None:
         import gzip
 
         bench.serve()
@@ -167,7 +174,7 @@ class TestBytes:
 
 
 class TestDeadlines:
-    async def test_one_that_passes_frees_its_rows_in_that_moment(self, bench: Bench) -> None:
+    async def test_a_deadline_that_passes_frees_its_rows_at_once(self, bench: Bench) -> None:
         bench.serve("m", held := Held(), max_queue_rows=1)
         async with bench.open() as http:
             working = asyncio.create_task(http.post("/invocations", json=ROWS))
@@ -183,7 +190,7 @@ class TestDeadlines:
             assert [(await t).status_code for t in (working, next_one)] == [200, 200]
         assert len(held.calls) == 2
 
-    async def test_one_that_passes_while_the_body_comes(self, bench: Bench) -> None:
+    async def test_a_deadline_that_passes_within_the_body_is_a_408(self, bench: Bench) -> None:
         bench.serve()
         bench.open()
         for first in (b"", b"{"):
@@ -194,7 +201,7 @@ class TestDeadlines:
         assert bench.count("client_error", model="", version="") == 2
         assert repr(bench.gateway.intake) == "<InflightLimits 0 requests, 0 bytes>"
 
-    async def test_it_counts_from_the_headers(self, bench: Bench) -> None:
+    async def test_a_deadline_counts_from_the_headers(self, bench: Bench) -> None:
         bench.serve("m", held := Held())
         bench.open()
         slow = Exchange(bench.app, headers={"x-request-timeout": "1"})
@@ -208,7 +215,7 @@ class TestDeadlines:
 
 
 class TestDepartures:
-    async def test_one_that_leaves_the_queue_frees_its_rows(self, bench: Bench) -> None:
+    async def test_a_client_that_leaves_the_queue_frees_its_rows(self, bench: Bench) -> None:
         bench.serve("m", held := Held(), max_queue_rows=1)
         bench.open()
         working, gone = await fill(bench, held, 1)
@@ -222,7 +229,7 @@ class TestDepartures:
         held.free.set()
         assert (await working.status(), await heir.status()) == (200, 200)
 
-    async def test_one_that_leaves_with_a_split_request(self, bench: Bench) -> None:
+    async def test_a_client_that_leaves_frees_all_parts_of_its_request(self, bench: Bench) -> None:
         bench.serve("m", held := Held(), max_rows=2)
         bench.open()
         (working,) = await fill(bench, held, 0)
@@ -277,7 +284,9 @@ async def metric(server: ServerProcess, name: str, **labels: str) -> float:
 
 
 class TestProcess:
-    async def test_twice_its_capacity(self, slow_server: ServerProcess) -> None:
+    async def test_at_twice_its_capacity_good_work_goes_on_and_the_rest_is_refused_at_once(
+        self, slow_server: ServerProcess
+    ) -> None:
         """Good work goes on, the rest hears 429 at once, on connections that live on; memory stays what it is."""
         seconds, rate = 4.0, 100
         answers: list[tuple[int, float]] = []
@@ -314,7 +323,7 @@ class TestProcess:
         for connection in free:
             await connection.close()
 
-    async def test_those_that_leave_free_their_places(self, slow_server: ServerProcess) -> None:
+    async def test_clients_that_leave_free_their_places(self, slow_server: ServerProcess) -> None:
         crowd = [await Connection.open(slow_server.address) for _ in range(40)]
         asking = [asyncio.create_task(c.post(ASK)) for c in crowd]
         async with asyncio.timeout(30):
@@ -333,7 +342,7 @@ class TestProcess:
         await connection.close()
         assert "Traceback" not in slow_server.stderr
 
-    async def test_a_deadline_in_time(self, launch: Launch, tmp_path: Path) -> None:
+    async def test_a_deadline_is_answered_in_time(self, launch: Launch, tmp_path: Path) -> None:
         import pandas as pd
 
         from penstock.package.save import save_model
@@ -357,7 +366,7 @@ class TestProcess:
             assert (await working).status_code == 200
         assert await metric(server, "penstock_rows_total") == 1, "late work reached the model"
 
-    async def test_a_refusal_is_seen_by_one_who_still_sends(self, slow_server: ServerProcess) -> None:
+    async def test_a_client_that_still_sends_sees_its_refusal(self, slow_server: ServerProcess) -> None:
         """A body larger than the socket's buffers: the answer arrives, not a reset."""
         crowd = [await Connection.open(slow_server.address) for _ in range(40)]
         asking = [asyncio.create_task(c.post(ASK)) for c in crowd]

@@ -31,7 +31,7 @@ async def bench(identity_onnx_package: Path) -> AsyncIterator[Bench]:
 TOKEN = {"authorization": "Bearer x"}
 
 
-async def test_the_routes_of_vertex(bench: Bench) -> None:
+async def test_vertex_routes_answer_and_want_the_token(bench: Bench) -> None:
     bench.serve()
     async with bench.open() as http:
         assert (await http.get("/v1/health")).status_code == 200  # without a token, as every probe
@@ -42,7 +42,7 @@ async def test_the_routes_of_vertex(bench: Bench) -> None:
         assert (await http.post("/invocations", json=BODY, headers=TOKEN)).status_code == 200
 
 
-async def test_parameters_are_params(bench: Bench) -> None:
+async def test_vertex_parameters_are_params(bench: Bench) -> None:
     """The model takes none, so naming one is the caller's mistake, in the same words as at /invocations."""
     bench.serve()
     async with bench.open() as http:
@@ -58,7 +58,7 @@ async def test_other_bodies_are_answered_as_ever(bench: Bench, body: bytes) -> N
         assert (await http.post("/v1/predict", content=body, headers=TOKEN)).status_code == 400
 
 
-async def test_a_large_body(bench: Bench) -> None:
+async def test_a_body_over_the_limit_is_a_413_on_the_vertex_route(bench: Bench) -> None:
     bench.serve()
     async with bench.open() as http:
         answer = await http.post("/v1/predict", content=b" " * 2001, headers=TOKEN)
@@ -108,7 +108,7 @@ async def test_a_packed_body_has_its_parameters_read(bench: Bench) -> None:
         assert (theirs.status_code, theirs.content) == (ours.status_code, ours.content)
 
 
-def test_their_variables() -> None:
+def test_variables_of_vertex_and_sagemaker_are_read_below_our_own() -> None:
     aip = {"AIP_HTTP_PORT": "9001", "AIP_PREDICT_ROUTE": "/p", "AIP_HEALTH_ROUTE": "/h"}
     settings, origins = load_settings({}, aip)
     assert (settings.port, settings.predict_route, settings.health_route) == (9001, "/p", "/h")
@@ -117,7 +117,7 @@ def test_their_variables() -> None:
     assert load_settings({}, {**aip, "PENSTOCK_PORT": "9003"})[0].port == 9003
 
 
-def test_where_sagemaker_unpacks_models(iris_package: Path, tmp_path: Path) -> None:
+def test_a_model_is_found_where_sagemaker_unpacks_it(iris_package: Path, tmp_path: Path) -> None:
     assert platform_models({"SM_MODEL_DIR": str(tmp_path)}) == ()
     inside = tmp_path / "anything"
     inside.mkdir()
@@ -127,13 +127,13 @@ def test_where_sagemaker_unpacks_models(iris_package: Path, tmp_path: Path) -> N
     assert platform_models({"SM_MODEL_DIR": str(tmp_path)}) == (f"model={tmp_path}",)
 
 
-def test_where_vertex_keeps_models(iris_package: Path) -> None:
+def test_the_bucket_of_vertex_wins_over_sagemakers_directory(iris_package: Path) -> None:
     both = {"SM_MODEL_DIR": str(iris_package), "AIP_STORAGE_URI": "gs://caip-tenant/artifacts"}
     assert platform_models(both) == ("model=gs://caip-tenant/artifacts",)
     assert platform_models({**both, "AIP_STORAGE_URI": ""}) == (f"model={iris_package}",)
 
 
-def test_a_server_that_sagemaker_starts(launch: Launch, iris_package: Path) -> None:
+def test_a_server_that_sagemaker_starts_serves_its_model(launch: Launch, iris_package: Path) -> None:
     server = launch(SM_MODEL_DIR=str(iris_package)).wait_ready()
     rows = json.loads((iris_package / "serving_input_example.json").read_bytes())
     assert httpx.post(f"{server.url}/invocations", json=rows).status_code == 200

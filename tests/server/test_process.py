@@ -94,7 +94,7 @@ class TestServing:
 
 
 class TestOnnxAlone:
-    def test_it_never_imports_what_it_does_not_need_and_is_small_and_quick(
+    def test_a_server_of_onnx_models_imports_nothing_else_and_is_small_and_quick(
         self,
         launch: Launch,
         identity_onnx_package: Path,
@@ -147,36 +147,38 @@ class TestRefusals:
         assert errors[0].startswith("Error: ")
         return "\n".join(errors)
 
-    def test_a_busy_port(self, launch: Launch, identity_onnx_package: Path) -> None:
+    def test_a_busy_port_is_refused_with_its_flag(self, launch: Launch, identity_onnx_package: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
             said = self.refused(launch, identity_onnx_package, code=2, port=port)
         assert f"127.0.0.1:{port} cannot be listened on: Address already in use." in said
         assert "--port" in said
 
-    def test_an_unknown_host(self, launch: Launch, identity_onnx_package: Path) -> None:
+    def test_an_unknown_host_is_refused(self, launch: Launch, identity_onnx_package: Path) -> None:
         said = self.refused(launch, identity_onnx_package, "--host", "300.1.1.1", code=2)
         assert "no address to listen on" in said
 
-    def test_no_model(self, launch: Launch) -> None:
+    def test_a_server_without_a_model_asks_for_one(self, launch: Launch) -> None:
         server = launch()
         assert server.wait_exit() == 2
         assert "Name a model" in server.stderr
 
-    def test_nothing_there(self, here: Here) -> None:
+    def test_a_path_with_nothing_there_is_refused(self, here: Here) -> None:
         assert "There is nothing at" in self.refused_here(here, "./missing/model", code=1)
 
-    def test_not_a_package(self, here: Here, tmp_path: Path) -> None:
+    def test_a_directory_that_is_no_package_is_refused(self, here: Here, tmp_path: Path) -> None:
         said = self.refused_here(here, tmp_path, code=1)
         assert "has no MLmodel file" in said
         assert "penstock package" in said
 
-    def test_code_that_nobody_trusts(self, here: Here, python_package: Path) -> None:
+    def test_code_that_nobody_trusts_is_refused(self, here: Here, python_package: Path) -> None:
         said = self.refused_here(here, python_package, code=1)
         assert "would run code" in said
         assert "--trust-code" in said
 
-    def test_a_changed_file(self, here: Here, identity_onnx_package: Path, copied: Callable[[Path], Path]) -> None:
+    def test_a_changed_file_is_refused_and_named(
+        self, here: Here, identity_onnx_package: Path, copied: Callable[[Path], Path]
+    ) -> None:
         package = copied(identity_onnx_package)
         content = bytearray((package / "model.onnx").read_bytes())
         content[len(content) // 2] ^= 1
@@ -185,7 +187,7 @@ class TestRefusals:
         assert "model.onnx has changed" in said
 
     @pytest.mark.parametrize("sealed", [True, False])
-    def test_a_truncated_onnx_file(
+    def test_a_truncated_onnx_file_is_refused_and_named(
         self, here: Here, iris_onnx_package: Path, copied: Callable[[Path], Path], sealed: bool
     ) -> None:
         package = copied(iris_onnx_package)
@@ -194,7 +196,7 @@ class TestRefusals:
         write_seal(package) if sealed else (package / SEAL).unlink()
         assert "model.onnx is damaged or not an ONNX model" in self.refused_here(here, package, code=1)
 
-    def test_a_model_that_does_not_repeat_its_answer(
+    def test_a_model_that_does_not_repeat_its_answer_is_refused(
         self, here: Here, identity_onnx_package: Path, copied: Callable[[Path], Path]
     ) -> None:
         package = copied(identity_onnx_package)
@@ -203,17 +205,17 @@ class TestRefusals:
         write_seal(package)
         assert "does not repeat its recorded answer" in self.refused_here(here, package, code=1)
 
-    def test_one_of_two_models_is_missing(self, launch: Launch, identity_onnx_package: Path) -> None:
+    def test_one_missing_model_of_two_is_refused(self, launch: Launch, identity_onnx_package: Path) -> None:
         assert "There is nothing at" in self.refused(launch, identity_onnx_package, "other=./missing/m", code=1)
 
-    def test_an_empty_registry(self, launch: Launch) -> None:
+    def test_a_name_without_a_registry_is_refused(self, launch: Launch) -> None:
         self.refused(launch, "fraud", code=1)
 
     def test_a_bad_setting_names_its_origin(self, here: Here, identity_onnx_package: Path) -> None:
         said = self.refused_here(here, identity_onnx_package, code=2, PENSTOCK_MAX_ROWS="many")
         assert "max_rows (PENSTOCK_MAX_ROWS)" in said
 
-    def test_two_models_of_one_name(self, launch: Launch, identity_onnx_package: Path) -> None:
+    def test_two_models_of_one_name_are_refused(self, launch: Launch, identity_onnx_package: Path) -> None:
         said = self.refused(launch, f"m={identity_onnx_package}", f"m={identity_onnx_package}", code=2)
         assert "Two models would be served as 'm'" in said
 
@@ -242,7 +244,7 @@ class TestSignals:
         )
         return save_model(source, tmp_path / "slow", example=pd.DataFrame({"a": [1.0, 2.0]})).path
 
-    async def test_it_drains(self, launch: Launch, slow_package: Path, tmp_path: Path) -> None:
+    async def test_sigterm_finishes_what_is_in_flight(self, launch: Launch, slow_package: Path, tmp_path: Path) -> None:
         """Not ready at once, what is in flight is finished, new requests are still answered and asked to go away."""
         server = launch(slow_package, "--trust-code", "--drain-delay", "1.5").wait_ready()
         (tmp_path / "release").unlink()
@@ -317,7 +319,7 @@ class TestSignals:
         assert server.wait_exit(30) == 0
 
 
-def test_several_models_in_one_process(
+def test_one_process_serves_several_models(
     launch: Launch, identity_onnx_package: Path, iris_onnx_package: Path, iris_frame: Any, iris_estimator: Any
 ) -> None:
     server = launch(f"a={identity_onnx_package}", f"b={iris_onnx_package}", "--default-model", "b").wait_ready()

@@ -87,7 +87,7 @@ async def eventually(server: ServerProcess, **wanted: Any) -> None:
         await asyncio.sleep(0.02)
 
 
-async def test_postgresql_is_restarted_under_load(
+async def test_a_restart_of_postgresql_under_load_fails_no_request(
     launch: Launch, reader: dict[str, str], command: Command, postgres: Postgres, tmp_path: Path
 ) -> None:
     server = launch("moving", **reader).wait_ready()
@@ -120,7 +120,7 @@ def test_a_server_that_waits_can_be_stopped(launch: Launch, workers: int) -> Non
 
 
 @pytest.mark.parametrize(("model", "workers"), [("moving", 1), ("mov*", 2)])
-async def test_the_registry_is_away_at_the_start(
+async def test_a_server_whose_registry_is_away_at_the_start_waits_or_recalls(
     launch: Launch, reader: dict[str, str], postgres: Postgres, model: str, workers: int
 ) -> None:
     arguments = (model, "--default-model", "moving", "--workers", workers)

@@ -27,7 +27,7 @@ from server.test_swap import Load, adds, metrics_of
 from serving.fakes import until
 
 
-async def test_packages_in_a_bucket_that_are_damaged_deleted_and_mended(
+async def test_damaged_and_deleted_packages_are_refused_and_mended_ones_served(
     launch: Launch, bucket: str, tmp_path: Path
 ) -> None:
     s3 = __import__("fsspec").filesystem("s3")

@@ -68,7 +68,9 @@ async def answered(app: Any, sent: bytes, count: int, cuts: list[int]) -> list[A
 @pytest.mark.parametrize("offer", OFFERS, ids=["h2c", "websocket"])
 @pytest.mark.parametrize("body", [BODY, LARGE], ids=["small", "large"])
 @pytest.mark.parametrize("framed", [request, chunked])
-async def test_the_body_is_read(bench: Bench, offer: tuple[str, ...], body: bytes, framed: Any) -> None:
+async def test_the_body_of_a_request_that_offers_an_upgrade_is_read(
+    bench: Bench, offer: tuple[str, ...], body: bytes, framed: Any
+) -> None:
     for cuts in ([], [len(framed(body, *offer)) - len(body)], [20], [1] * 300):
         sent = framed(body, *offer) + request(BODY)
         first, second = await answered(bench.app, sent, 2, cuts)
@@ -77,7 +79,7 @@ async def test_the_body_is_read(bench: Bench, offer: tuple[str, ...], body: byte
         assert "connection" not in first[1]
 
 
-async def test_a_small_one_goes_straight(bench: Bench) -> None:
+async def test_a_small_request_with_an_offer_takes_the_fast_path(bench: Bench) -> None:
     protocol, _ = connect(bench.app)
     protocol.data_received(request(BODY, *H2C))
     assert isinstance(protocol.cycle, FastCycle)
@@ -108,14 +110,14 @@ def test_an_offer_changes_no_answer(identity_onnx_package: Path, asked: list[Any
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
-async def test_one_that_is_the_last(bench: Bench, version: str) -> None:
+async def test_an_offer_in_the_last_request_still_closes_the_connection(bench: Bench, version: str) -> None:
     sent = request(BODY, "connection: close, upgrade", "upgrade: h2c").replace(b"HTTP/1.1", f"HTTP/{version}".encode())
     ((status, headers, body),) = await answered(bench.app, sent, 1, [])
     assert (status, headers["connection"]) == ("HTTP/1.1 200 OK", "close")
     assert json.loads(body) == {"predictions": [[1.0, 2.0, 3.0]]}
 
 
-async def test_one_that_waits_to_be_asked_for_its_body(bench: Bench) -> None:
+async def test_an_offer_that_expects_100_continue_is_asked_for_its_body(bench: Bench) -> None:
     protocol, wire = connect(bench.app)
     whole = request(BODY, *H2C, "expect: 100-continue")
     protocol.data_received(whole[: -len(BODY)])
@@ -143,7 +145,7 @@ async def test_a_tunnel_is_refused(bench: Bench, more: bytes) -> None:
     protocol.connection_lost(None)
 
 
-def test_by_a_real_server(launch: Launch, identity_onnx_package: Path) -> None:
+def test_a_real_server_answers_offers_and_refuses_tunnels(launch: Launch, identity_onnx_package: Path) -> None:
     server = launch(identity_onnx_package).wait_ready()
     with socket.create_connection(server.address, timeout=10) as client:
         for framed in (request, chunked):

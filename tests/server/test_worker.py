@@ -76,7 +76,7 @@ async def test_without_an_answer_there_are_no_metrics(world: World, monkeypatch:
         await world.gateway.exposition()
 
 
-async def test_it_reports_its_own_metrics_and_knows_how_many_workers_serve(world: World) -> None:
+async def test_a_worker_reports_its_own_metrics_and_knows_how_many_workers_serve(world: World) -> None:
     world.supervisor.send(WorkerCount(1, 2))
     world.supervisor.send(CollectMetrics())
     report = await world.supervisor.receive()
@@ -85,12 +85,12 @@ async def test_it_reports_its_own_metrics_and_knows_how_many_workers_serve(world
     assert world.gateway.worker_count == (1, 2)
 
 
-async def test_it_answers_a_heartbeat(world: World) -> None:
+async def test_a_worker_answers_a_heartbeat(world: World) -> None:
     world.supervisor.send(Heartbeat())
     assert await world.supervisor.receive() == Heartbeat()
 
 
-async def test_it_goes_when_the_supervisor_is_gone(world: World, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_worker_drains_when_the_supervisor_is_gone(world: World, caplog: pytest.LogCaptureFixture) -> None:
     await world.supervisor.close()
     await until(lambda: world.server.drained)
     assert world.server.drained == [0]

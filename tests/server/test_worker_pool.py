@@ -41,7 +41,7 @@ class World:
         self.pool = WorkerPool(self.launch, starts, self.metrics, counts, self, worker_timeout=60.0)
         self.sent: dict[int, list[WorkerMessage]] = {1: [], 2: []}
         for number, worker in self.pool.workers.items():
-            worker.send = self.sent[number].append  # type: ignore[method-assign]
+            worker.send = self.sent[number].append  # type: ignore[assignment,method-assign]
 
     async def launch(self) -> Any:
         await asyncio.Event().wait()
@@ -81,14 +81,14 @@ async def test_what_is_not_about_processes_is_passed_on(world: World) -> None:
     assert (world.started, world.messages) == ([1], [(1, VersionProven("m", "1"))])
 
 
-async def test_one_that_is_admitted_accepts_and_those_that_serve_know_their_number(world: World) -> None:
+async def test_a_worker_that_is_admitted_accepts_and_knows_how_many_serve(world: World) -> None:
     world.pool.admit(2)
     world.pool.announce([2])
     assert world.sent == {1: [], 2: [AcceptConnections(), WorkerCount(1, 2)]}
     assert world.pool.workers[2].state == "serving"
 
 
-async def test_one_that_ended_has_no_connections(world: World) -> None:
+async def test_a_worker_that_ended_has_no_connections(world: World) -> None:
     world.counts.set(1, 7)
     world.pool.on_ended(world.pool.workers[1], "ended with code 1")
     assert (world.counts.of(1), world.ends) == (-1, [(1, "ended with code 1")])
@@ -112,7 +112,7 @@ async def test_scrapes_share_one_collection_over_all_that_are_ready(world: World
     assert "penstock_access_log_dropped_total 5.0" in answers[0].text  # type: ignore[attr-defined]
 
 
-async def test_one_that_ends_is_not_waited_for(world: World) -> None:
+async def test_a_collection_does_not_wait_for_a_worker_that_ended(world: World) -> None:
     for number in (1, 2):
         world.says(number, WorkerStarted())
     asking = asyncio.create_task(world.pool.metrics.ask(60.0))

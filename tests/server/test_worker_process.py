@@ -52,7 +52,7 @@ class World:
         self.states: list[str] = []
         self.cannot_start = 0
         self.breaks_on: type[WorkerMessage] | None = None
-        self.worker = WorkerProcess(1, self.launch, StartWorker(1, {}, []), self, clock=lambda: 0.0, chance=lambda: 0.0)  # type: ignore[arg-type]
+        self.worker = WorkerProcess(1, self.launch, StartWorker(1, {}, []), self, clock=lambda: 0.0, chance=lambda: 0.0)
         self.keeping = asyncio.create_task(self.worker.keep_running())
 
     async def launch(self) -> Any:
@@ -100,7 +100,7 @@ async def world() -> AsyncIterator[World]:
     await made.close()
 
 
-async def test_one_that_ends_is_followed_by_another(world: World) -> None:
+async def test_a_process_that_ends_is_followed_by_another(world: World) -> None:
     process = await world.started()
     process.far.send(WorkerStarted())
     await until(lambda: world.messages)
@@ -115,7 +115,7 @@ async def test_one_that_ends_is_followed_by_another(world: World) -> None:
     assert not world.worker.ready
 
 
-async def test_what_cannot_be_started_is_tried_again(world: World, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_process_that_cannot_be_started_is_tried_again(world: World, caplog: pytest.LogCaptureFixture) -> None:
     process = await world.started()
     world.cannot_start = 1
     with caplog.at_level(logging.ERROR):
@@ -128,7 +128,7 @@ async def test_what_cannot_be_started_is_tried_again(world: World, caplog: pytes
 
 
 @pytest.mark.parametrize("garbage", [True, False])
-async def test_one_whose_messages_cannot_be_handled_is_started_anew(world: World, garbage: bool) -> None:
+async def test_a_process_whose_messages_cannot_be_handled_is_started_anew(world: World, garbage: bool) -> None:
     """Be it that they are garbage, or that handling one raises."""
     process = await world.started()
     world.breaks_on = None if garbage else WorkerStarted
@@ -160,7 +160,7 @@ async def test_stopping_drains_and_starts_no_other(world: World) -> None:
     assert (len(world.processes), world.restarts) == (1, 0)
 
 
-async def test_stopping_one_that_has_not_begun_ends_it(world: World) -> None:
+async def test_stopping_a_process_that_has_not_begun_ends_it(world: World) -> None:
     await world.started()
     world.worker.stop(2.5)
     await asyncio.wait_for(world.keeping, 30)
@@ -179,7 +179,7 @@ async def test_stopping_does_not_wait_for_a_restart(world: World) -> None:
     assert world.restarts == 1
 
 
-async def test_one_that_sends_no_heartbeat_is_killed(world: World) -> None:
+async def test_a_process_that_sends_no_heartbeat_is_killed(world: World) -> None:
     process = await world.started()
     for _ in range(10):
         world.worker.check_heartbeat(2, 20)  # it is starting, and may take longer
@@ -197,7 +197,7 @@ async def test_one_that_sends_no_heartbeat_is_killed(world: World) -> None:
     assert process.returncode == -9
 
 
-async def test_one_that_hangs_before_its_first_message_is_killed(
+async def test_a_process_that_hangs_before_its_first_message_is_killed(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     process = await world.started()

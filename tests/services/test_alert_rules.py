@@ -37,7 +37,7 @@ def test_every_alert_is_tried_both_ways() -> None:
     assert {case.alert for case in CASES if not case.firing} == names
 
 
-def test_each_fires_when_it_should_and_not_otherwise(promtool: str, tmp_path: Path) -> None:
+def test_each_alert_fires_when_it_should_and_not_otherwise(promtool: str, tmp_path: Path) -> None:
     """All cases in one run; promtool names those that are wrong."""
 
     def as_test(case: Case) -> dict[str, Any]:

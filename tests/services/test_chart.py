@@ -58,7 +58,7 @@ def pods_of(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 class TestEveryFileInCi:
     @pytest.mark.parametrize("file", CI_FILES, ids=lambda f: f.stem)
-    def test_it_renders_what_two_versions_of_kubernetes_take(self, file: Path, validator: Validator) -> None:
+    def test_the_chart_renders_what_two_versions_of_kubernetes_take(self, file: Path, validator: Validator) -> None:
         helm("lint", "--strict", CHART, "-f", file)
         for version in VERSIONS:
             objects = objects_of(render(file, version=version))
@@ -107,7 +107,7 @@ class TestEveryFileInCi:
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout) == json.loads((CHART.parent / "schema" / "kubernetes.json").read_text())
 
-    def test_it_packs(self, tmp_path: Path) -> None:
+    def test_the_chart_packs(self, tmp_path: Path) -> None:
         assert "penstock-" in helm("package", CHART, "-d", tmp_path)
 
     def test_no_secret_is_in_a_config_map(self) -> None:
@@ -179,13 +179,13 @@ UNKNOWN = [
 
 class TestRefusals:
     @pytest.mark.parametrize(("values", "said"), REFUSED, ids=[said for _, said in REFUSED])
-    def test_values_that_contradict_each_other(self, values: dict[str, Any], said: str) -> None:
+    def test_values_that_contradict_each_other_are_refused(self, values: dict[str, Any], said: str) -> None:
         with pytest.raises(Refused, match=re.escape(said)) as refused:
             render(values=values)
         assert OURS in str(refused.value)
 
     @pytest.mark.parametrize(("values", "said"), UNKNOWN, ids=[said for _, said in UNKNOWN])
-    def test_values_that_the_schema_refuses(self, values: dict[str, Any], said: str) -> None:
+    def test_values_against_the_schema_are_refused(self, values: dict[str, Any], said: str) -> None:
         with pytest.raises(Refused, match=re.escape(said)) as refused:
             render(values=values)
         assert SCHEMAS in str(refused.value)
@@ -195,7 +195,7 @@ class TestRefusals:
             render(values={"settings": {"port": 0}, "terminationGracePeriodSeconds": 1, "ingress": {"enabled": True}})
         assert str(refused.value).count("\n  - ") == 3
 
-    def test_an_older_cluster_is_told(self) -> None:
+    def test_an_older_cluster_is_refused(self) -> None:
         with pytest.raises(Refused, match="kubeVersion"):
             render(version="1.24")
 
@@ -220,7 +220,7 @@ class TestObjects:
         assert sum_of() == sum_of("replicaCount=5")
         assert len({sum_of(), sum_of("settings.max_rows=5"), sum_of("models.iris.max_rows=5")}) == 3
 
-    def test_who_scales_counts_the_pods(self) -> None:
+    def test_replicas_are_left_to_whatever_scales(self) -> None:
         assert one(ci("default"), "Deployment")["spec"]["replicas"] == 2
         for name in ("autoscaling", "keda"):
             assert "replicas" not in one(ci(name), "Deployment")["spec"]

@@ -98,7 +98,7 @@ def test_random_values_render_or_are_refused(validator: Validator, values: dict[
     assert validator.errors(ours, version) == []
 
 
-def test_every_switch_with_every_other(validator: Validator) -> None:
+def test_every_feature_renders_or_is_refused_with_every_other(validator: Validator) -> None:
     """All pairs of features, each as its file in ci has it: the later one wins where both say something."""
     files = sorted((CHART / "ci").glob("*-values.yaml"))
     for index, file in enumerate(files):

@@ -62,7 +62,7 @@ def ask(pod: Pod, port: int, path: str, rows: list[list[float]]) -> httpx.Respon
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_the_gateway_as_rendered(start: Start, identity_onnx_package: Path, workers: int) -> None:
+def test_the_rendered_gateway_answers_on_its_ports(start: Start, identity_onnx_package: Path, workers: int) -> None:
     mounts = {"packages": identity_onnx_package.parent}
     values = {"extraArgs": [f"/packages/{identity_onnx_package.name}"], "settings": {"workers": workers}}
     pod, objects = start(values, mounts=mounts)
@@ -85,7 +85,7 @@ def test_the_gateway_as_rendered(start: Start, identity_onnx_package: Path, work
     assert all(json.loads(line) for line in pod.said.splitlines() if line.startswith("{"))  # log_format: json
 
 
-def test_several_models_with_settings_of_their_own(
+def test_the_rendered_gateway_serves_models_with_settings_of_their_own(
     start: Start, identity_onnx_package: Path, iris_package: Path
 ) -> None:
     values = {
@@ -113,7 +113,7 @@ def test_several_models_with_settings_of_their_own(
     assert httpx.get(f"{admin}{endpoint['path']}", headers=bearer).status_code == 200
 
 
-def test_shards_score_every_row_once_and_then_it_is_finished(
+def test_shards_score_every_row_once_and_the_job_is_finished(
     tmp_path: Path, iris_package: Path, iris_frame: Any
 ) -> None:
     """The Indexed Job's pods, one for each index, and the finishing pod, which fails until they are done."""

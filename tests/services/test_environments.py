@@ -131,7 +131,7 @@ def test_a_locked_package_names_no_index(place: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a disk")
-def test_a_disk_that_is_full(place: Path) -> None:
+def test_a_full_disk_leaves_no_environment(place: Path) -> None:
     small = place / "small"
     small.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", small], check=False).returncode:

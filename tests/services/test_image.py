@@ -68,7 +68,7 @@ def instances(package: Path) -> list[Any]:
 
 
 @pytest.mark.parametrize("target", ["full", "onnx"])
-def test_what_it_is(target: str, request: pytest.FixtureRequest) -> None:
+def test_the_image_is_small_and_runs_as_an_ordinary_user(target: str, request: pytest.FixtureRequest) -> None:
     image = request.getfixturevalue(target)
     told = inspect(image)
     config = told["Config"]
@@ -80,7 +80,7 @@ def test_what_it_is(target: str, request: pytest.FixtureRequest) -> None:
     assert __version__ in output_of(image, "version")
 
 
-def test_nothing_in_it_that_installs_or_compiles(full: str, iris_package: Path, place: Path) -> None:
+def test_the_image_has_no_installer_no_compiler_and_no_privileges(full: str, iris_package: Path, place: Path) -> None:
     with running(full, "serve", "/models/iris", volumes={readable(iris_package, place): "/models/iris"}) as container:
         container.wait_ready()
         for program in ("gcc", "cc", "/opt/penstock/bin/pip"):
@@ -103,7 +103,7 @@ def test_the_onnx_image_has_no_scikit_learn(onnx: str, iris_onnx_package: Path, 
         assert container.exec("penstock", "doctor", "/models/iris").returncode == 0
 
 
-async def test_it_drains_without_a_failed_request(full: str, iris_package: Path, place: Path) -> None:
+async def test_a_container_drains_without_a_failed_request(full: str, iris_package: Path, place: Path) -> None:
     """Clients go on until an answer says that the connection closes; none of their requests fails."""
     volumes = {readable(iris_package, place): "/models/iris"}
     with running(full, "serve", "/models/iris", volumes=volumes, PENSTOCK_DRAIN_DELAY="2") as container:
@@ -130,7 +130,7 @@ async def test_it_drains_without_a_failed_request(full: str, iris_package: Path,
         assert set(statuses) == {200}
 
 
-def test_as_sagemaker_runs_it(full: str, iris_package: Path, place: Path) -> None:
+def test_the_image_answers_as_sagemaker_runs_it(full: str, iris_package: Path, place: Path) -> None:
     """`docker run IMAGE serve`, with the model unpacked at /opt/ml/model."""
     volumes = {readable(iris_package, place): "/opt/ml/model"}
     with running(full, "serve", port=8081, volumes=volumes, SAGEMAKER_BIND_TO_PORT="8081") as container:
@@ -148,7 +148,7 @@ def run_penstock(*arguments: object) -> None:
 
 
 @pytest.mark.parametrize("kind", ["full", "onnx"])
-def test_an_image_with_a_model_in_it_as_vertex_runs_it(
+def test_an_image_with_a_model_answers_as_vertex_runs_it(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path, iris_package: Path, iris_onnx_package: Path
 ) -> None:
     image = request.getfixturevalue(kind)
@@ -172,7 +172,7 @@ def test_an_image_with_a_model_in_it_as_vertex_runs_it(
         assert answer.headers["x-model-name"] == "flowers"
 
 
-def test_as_vertex_runs_it_with_artifacts_in_a_bucket(
+def test_the_image_loads_the_bucket_that_vertex_names(
     onnx: str, iris_onnx_package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The plain image: Vertex AI names a bucket of its own, here a stand-in on this machine."""

@@ -65,7 +65,7 @@ def flavor(place: Path, loader: str, content: bytes, **settings: Any) -> Path:
     return place
 
 
-def test_a_flavor_that_penstock_does_not_know(here: Path, tmp_path: Path) -> None:
+def test_a_flavor_that_penstock_does_not_know_answers_through_mlflow(here: Path, tmp_path: Path) -> None:
     """MLflow's lightgbm loader reads models of LightGBM's scikit-learn interface with its sklearn loader, so that any
     estimator does, and LightGBM itself is not needed."""
     estimator = LinearRegression().fit(np.array([[0.0], [1.0]]), [1.0, 3.0])

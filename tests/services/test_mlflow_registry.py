@@ -107,7 +107,7 @@ def test_a_package_of_ours_comes_back_as_it_was(client: Client, registry: Regist
     assert loaded.proof.repeats
 
 
-def test_what_we_set_mlflow_sees(client: Client, registry: Registry) -> None:
+def test_mlflow_sees_the_aliases_and_tags_that_we_set(client: Client, registry: Registry) -> None:
     client.log(name="written")
     client.log(name="written")
     registry.promote("written", "1", "champion", by="ann")
@@ -123,7 +123,7 @@ def test_what_we_set_mlflow_sees(client: Client, registry: Registry) -> None:
     assert client.tags(name="written", version="1") == [{}, {}]
 
 
-def test_a_version_deleted_under_an_alias(client: Client, registry: Registry) -> None:
+def test_a_version_deleted_under_an_alias_is_not_found(client: Client, registry: Registry) -> None:
     client.register(name="gone")
     client.alias(name="gone", alias="champion", version="1")
     client.delete(name="gone", version="1")
@@ -134,7 +134,7 @@ def test_a_version_deleted_under_an_alias(client: Client, registry: Registry) ->
         registry.version("gone", "1")
 
 
-def test_artifacts_in_a_directory_that_both_see(tmp_path: Path) -> None:
+def test_artifacts_in_a_directory_that_both_see_answer(tmp_path: Path) -> None:
     require_mlflow()
     options = ("--no-serve-artifacts", "--default-artifact-root", str(tmp_path / "root"))
     with running(tmp_path, *options) as server, client_of(server.url) as client:
@@ -145,7 +145,9 @@ def test_artifacts_in_a_directory_that_both_see(tmp_path: Path) -> None:
         registry.close()
 
 
-def test_basic_auth(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_basic_auth_opens_what_it_permits_and_is_never_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     require_mlflow()
     caplog.set_level(logging.DEBUG)
     (tmp_path / "auth.ini").write_text(
@@ -185,7 +187,7 @@ def test_basic_auth(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatc
     assert secret not in caplog.text
 
 
-def test_a_server_that_is_away(tmp_path: Path) -> None:
+def test_a_server_that_is_away_is_unavailable(tmp_path: Path) -> None:
     require_mlflow()
     server = Server(tmp_path, (), {})
     registry = open_registry(server.url)

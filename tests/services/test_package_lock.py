@@ -12,7 +12,7 @@ from environments.wheels import make_wheel
 pytestmark = pytest.mark.services
 
 
-def test_packaging_and_locking_in_one_step(penstock: Penstock, tmp_path: Path) -> None:  # noqa: F811
+def test_a_package_is_made_and_locked_in_one_step(penstock: Penstock, tmp_path: Path) -> None:  # noqa: F811
     (tmp_path / "model.py").write_text("def predict(inputs, params):\n    return [1 for _ in range(len(inputs))]\n")
     (tmp_path / "rows.csv").write_text("a,b\n1,2\n3,4\n")
     make_wheel(tmp_path / "wheels", "alpha", "1.5")

@@ -23,7 +23,7 @@ from penstock.package.save import save_model
 from penstock.registry import Registry
 from server.conftest import ServerProcess
 from server.test_swap import registry as moving_registry
-from server.test_workers import workers_of
+from server.worker_processes import workers_of
 from services.mlflow_servers import free_port
 from services.prometheus import Prometheus
 from services.tools import require_tool
@@ -255,20 +255,20 @@ EXPECTED: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("alert", EXPECTED)
-def test_it_fires_for_a_real_fault(scene: Scene, faults: None, alert: str) -> None:
+def test_each_alert_fires_for_a_real_fault(scene: Scene, faults: None, alert: str) -> None:
     calm = alert in ("PenstockLoopBlocked", "PenstockDown")
     of_calm: dict[str, Any] = {"instance": scene.calm_instance} if calm else {}
     fired = scene.prometheus.until_fired(alert, **EXPECTED[alert], **of_calm)
     _said_well(fired)
 
 
-def test_what_was_empty_is_not_after_a_fault(scene: Scene, faults: None) -> None:
+def test_panels_that_were_empty_are_filled_after_a_fault(scene: Scene, faults: None) -> None:
     asked = next(q for q in questions() if q.where == "panel Refused versions by reason")
     scene.prometheus.until_fired("PenstockSwapFailing")
     scene.prometheus.until(lambda: bool(scene.prometheus.query(asked.filled("1m"))), "the refused version shows")
 
 
-def test_the_last_one_fires_when_everything_is_gone(scene: Scene, faults: None) -> None:
+def test_the_alert_of_absence_fires_when_everything_is_gone(scene: Scene, faults: None) -> None:
     assert EXPECTED.keys() | {"PenstockAbsent"} == {rule["alert"] for rule in alerts()}
     for server in scene.launched:
         server.process.kill()

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.services
     Plan("mlflow", workers=1),
     Plan("mlflow", workers=2, kill=True),
 ], ids=["postgresql", "postgresql-workers-kill", "mlflow", "mlflow-workers-kill"])  # fmt: skip
-def test_no_caller_notices(plan: Plan, tmp_path: Path) -> None:
+def test_no_caller_notices_a_rollout(plan: Plan, tmp_path: Path) -> None:
     if plan.registry == "mlflow":
         require_mlflow()
     found = run(plan, tmp_path)

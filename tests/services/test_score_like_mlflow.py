@@ -26,7 +26,7 @@ def mlflow() -> Path:
 
 
 @pytest.mark.parametrize("case", ["records", "csv", "onnx arrays"])
-def test_the_same_bytes(
+def test_score_writes_the_same_bytes_as_mlflow(
     mlflow: Path, iris_package: Path, iris_onnx_package: Path, iris_frame: Any, tmp_path: Path, case: str
 ) -> None:
     package = iris_onnx_package if case == "onnx arrays" else iris_package

@@ -24,7 +24,7 @@ def _as_it_was() -> Iterator[None]:
     gc.set_threshold(*thresholds)
 
 
-def test_what_came_since_is_collected_and_the_rest_is_out_of_sight() -> None:
+def test_objects_made_since_are_collected_and_the_rest_is_frozen() -> None:
     settle()
     frozen = gc.get_freeze_count()
     gone = weakref.ref(Circle())
@@ -46,7 +46,7 @@ def test_circles_that_were_frozen_need_a_thaw() -> None:
     assert gone() is None
 
 
-async def test_it_waits_for_a_moment_without_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_collection_waits_for_a_moment_without_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("penstock.serving.garbage._IDLE_CHECK_SECONDS", 0.0)
     answers = iter([True, True, False])
     await idle(lambda: next(answers))

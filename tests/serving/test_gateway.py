@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def ready(metrics: Metrics) -> float | None:
     return metrics.registry.get_sample_value("penstock_ready")
 
 
-async def test_one_model_is_the_default(metrics: Metrics, servable: Any) -> None:
+async def test_a_lone_model_is_the_default(metrics: Metrics, servable: Any) -> None:
     (model,) = models(metrics, "a")
     gateway = Gateway([model], metrics)
     model.swap(one := servable("a"))
@@ -76,7 +77,7 @@ async def test_one_model_is_the_default(metrics: Metrics, servable: Any) -> None
     await gateway.close()
 
 
-async def test_several_need_a_name_or_a_default(metrics: Metrics, servable: Any) -> None:
+async def test_several_models_need_a_name_or_a_default(metrics: Metrics, servable: Any) -> None:
     a, b = models(metrics, "b", "a")
     gateway = Gateway([a, b], metrics)
     with pytest.raises(ModelNotServed, match=r"/models/NAME/invocations \(served: a, b\)"):
@@ -95,7 +96,7 @@ def test_an_unknown_name_is_not_repeated(metrics: Metrics) -> None:
     assert "script" not in str(caught.value)
 
 
-def test_no_models_are_never_ready(metrics: Metrics) -> None:
+def test_a_gateway_without_models_is_never_ready(metrics: Metrics) -> None:
     gateway = Gateway([], metrics)
     assert not gateway.ready
     assert ready(metrics) == 0
@@ -103,7 +104,7 @@ def test_no_models_are_never_ready(metrics: Metrics) -> None:
         gateway.find("a")
 
 
-async def test_ready_once_every_model_is_loaded_and_from_then_on(metrics: Metrics, servable: Any) -> None:
+async def test_a_gateway_is_ready_once_every_model_is_loaded_and_stays_so(metrics: Metrics, servable: Any) -> None:
     a, b = models(metrics, "a", "b")
     gateway = Gateway([a, b], metrics)
     assert not gateway.ready
@@ -119,15 +120,16 @@ async def test_ready_once_every_model_is_loaded_and_from_then_on(metrics: Metric
     await gateway.close()
 
 
-async def test_whoever_waits_for_it_to_be_ready_is_told_once_it_is(metrics: Metrics, servable: Any) -> None:
+async def test_waiting_until_ready_ends_when_all_names_and_patterns_are_there(metrics: Metrics, servable: Any) -> None:
     gateway = Gateway([], metrics, names=["a", "b"], patterns=["models:/x-*@production"])
     a, b = (ServedModel(name, metrics, events=gateway) for name in ("a", "b"))
     waiting = asyncio.create_task(gateway.until_ready())
-    for missing, step in (
+    steps: list[tuple[list[str], Callable[[], object]]] = [
         (["a", "b", "models:/x-*@production"], lambda: a.swap(servable("a"))),
         (["b", "models:/x-*@production"], lambda: gateway.pattern_started("models:/x-*@production")),
         (["b"], lambda: b.swap(servable("b"))),
-    ):
+    ]
+    for missing, step in steps:
         await settle()
         assert gateway.waiting_for == missing
         assert not waiting.done()
@@ -155,7 +157,7 @@ async def test_start_loads_and_follows_and_close_ends_it_all(metrics: Metrics, s
     assert not gateway.ready
 
 
-async def test_a_model_that_cannot_be_loaded_is_the_starters_to_know(metrics: Metrics, servable: Any) -> None:
+async def test_a_model_that_cannot_be_loaded_fails_the_start(metrics: Metrics, servable: Any) -> None:
     a, b = models(metrics, "a", "b")
     sources = [Scripted(a, servable("a")), Scripted(b, None)]
     gateway = Gateway([a, b], metrics, sources=sources)

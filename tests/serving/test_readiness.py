@@ -18,7 +18,7 @@ class World:
         self.readiness.check()
 
 
-def test_it_waits_for_names_and_patterns_and_stays_ready() -> None:
+def test_readiness_waits_for_names_and_patterns_and_stays() -> None:
     world = World("a", patterns=("x-*",))
     world.readiness.expect_model("b")
     assert world.readiness.waiting_for == ["a", "b", "x-*"]
@@ -37,7 +37,7 @@ def test_with_nothing_expected_it_is_never_ready() -> None:
     assert not World().readiness.ready
 
 
-async def test_whoever_waits_is_woken_by_the_last_one() -> None:
+async def test_waiting_ends_with_the_last_name_or_pattern() -> None:
     world = World("a")
     world.readiness.expect_pattern("x-*")
     waiting = asyncio.create_task(world.readiness.until_ready())
@@ -48,7 +48,7 @@ async def test_whoever_waits_is_woken_by_the_last_one() -> None:
     await asyncio.wait_for(waiting, 10)
 
 
-async def test_where_it_drains_before_it_is_never_ready() -> None:
+async def test_a_gateway_that_drains_first_is_never_ready() -> None:
     world = World("a")
     waiting = asyncio.create_task(world.readiness.until_ready())
     await settle()

@@ -38,7 +38,7 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
     return metrics.registry.get_sample_value(f"penstock_{name}", {"model": "m", "version": "1", **labels})
 
 
-async def test_it_predicts_off_the_event_loop(make: Any, metrics: Metrics) -> None:
+async def test_a_servable_predicts_off_the_event_loop(make: Any, metrics: Metrics) -> None:
     import threading
 
     seen: list[str] = []
@@ -80,7 +80,7 @@ async def test_a_model_that_calls_exit_fails_its_caller_alone(make: Any) -> None
     await servable.close()
 
 
-async def test_a_lease_keeps_it_open(make: Any) -> None:
+async def test_a_lease_keeps_a_servable_open(make: Any) -> None:
     servable = make()
     with servable.lease() as leased, servable.lease():
         assert leased is servable
@@ -94,7 +94,7 @@ async def test_a_lease_keeps_it_open(make: Any) -> None:
     assert servable.loaded.predictor.closed == 1
 
 
-async def test_no_lease_is_given_once_it_closes(make: Any) -> None:
+async def test_a_closing_servable_gives_no_lease(make: Any) -> None:
     servable = make()
     with servable.lease():
         closing = asyncio.create_task(servable.close())

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from penstock.errors import ModelLoading, ModelNotServed
+from penstock.loading import LoadedModel
 from penstock.metrics import Metrics
 from penstock.serving.servable import Servable, State
 from penstock.serving.served_model import ServedModel
@@ -33,6 +34,13 @@ def version(metrics: Metrics, identity_onnx_package: Path) -> Any:
         return Servable("m", number, loaded(identity_onnx_package), metrics)
 
     return make
+
+
+def predictor_of(servable: Servable) -> FakePredictor:
+    model = servable.loaded
+    assert isinstance(model, LoadedModel)
+    assert isinstance(model.predictor, FakePredictor)
+    return model.predictor
 
 
 def info(metrics: Metrics) -> set[tuple[str, str, str]]:
@@ -74,7 +82,7 @@ async def test_a_swap_keeps_the_one_before_warm(served: ServedModel, version: An
         served.find("3")
 
 
-async def test_one_previous_version_at_most(served: ServedModel, version: Any, metrics: Metrics) -> None:
+async def test_there_is_one_previous_version_at_most(served: ServedModel, version: Any, metrics: Metrics) -> None:
     one = version("1")
     for servable in (one, version("2"), version("3")):
         served.swap(servable)
@@ -84,7 +92,7 @@ async def test_one_previous_version_at_most(served: ServedModel, version: Any, m
     assert info(metrics) == {("3", "current", "production"), ("2", "previous", "")}
 
 
-async def test_revert_changes_places(served: ServedModel, version: Any, metrics: Metrics) -> None:
+async def test_a_revert_swaps_current_and_previous(served: ServedModel, version: Any, metrics: Metrics) -> None:
     served.swap(one := version("1"))
     served.swap(two := version("2"))
     served.revert()
@@ -125,7 +133,7 @@ async def test_a_version_that_comes_back_keeps_its_series(served: ServedModel, v
     assert metrics.registry.get_sample_value("penstock_rows_total", {"model": "m", "version": "1"}) == 7
 
 
-async def test_close_closes_all_of_them(metrics: Metrics, version: Any) -> None:
+async def test_closing_closes_every_version(metrics: Metrics, version: Any) -> None:
     served = ServedModel("m", metrics)
     one, two = version("1"), version("2")
     served.swap(one)
@@ -134,10 +142,10 @@ async def test_close_closes_all_of_them(metrics: Metrics, version: Any) -> None:
     assert (one.state, two.state) == (State.CLOSED, State.CLOSED)
     assert not served.ready
     await served.close()
-    assert [s.loaded.predictor.closed for s in (one, two)] == [1, 1]
+    assert [predictor_of(s).closed for s in (one, two)] == [1, 1]
 
 
-async def test_it_describes_itself(served: ServedModel, version: Any) -> None:
+async def test_a_served_model_describes_itself(served: ServedModel, version: Any) -> None:
     served.swap(version("1"))
     assert repr(served).startswith("<ServedModel m: current <Servable m 1 ready, 0 leases, <Batcher joined")
-    assert isinstance(served.find().loaded.predictor, FakePredictor)
+    assert predictor_of(served.find()).closed == 0

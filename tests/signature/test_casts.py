@@ -220,13 +220,15 @@ def cases(table: list[tuple[Scalar, tuple[Casting, ...], Any, Any]], *, arrays: 
 
 
 @pytest.mark.parametrize(("type_", "casting", "cell", "expected"), cases(FITS))
-def test_fits(type_: Scalar, casting: Casting, cell: Any, expected: Any) -> None:
+def test_a_cell_that_fits_is_cast(type_: Scalar, casting: Casting, cell: Any, expected: Any) -> None:
     got = read(cell, type_, casting)
     assert same(got, expected), (got, expected)
 
 
 @pytest.mark.parametrize(("type_", "casting", "cell", "why"), cases(REFUSED))
-def test_is_refused_with_a_reason(type_: Scalar, casting: Casting, cell: Any, why: str) -> None:
+def test_a_cell_that_does_not_fit_is_refused_with_a_reason(
+    type_: Scalar, casting: Casting, cell: Any, why: str
+) -> None:
     with pytest.raises(ValueError, match=why) as caught:
         read(cell, type_, casting)
     assert len(str(caught.value)) < 150
@@ -348,7 +350,7 @@ def test_text_columns_are_parsed_at_once_with_the_same_rules(casting: Casting) -
     assert bool(underscore.misfits) is (casting is TEXT)
 
 
-def test_zones_with_odd_offsets() -> None:
+def test_zones_with_odd_offsets_are_converted() -> None:
     from datetime import timedelta
 
     zone = timezone(timedelta(hours=5, minutes=45))

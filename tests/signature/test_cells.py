@@ -60,7 +60,7 @@ OBJECT = ObjectOf((Property("k", L), Property("o", S, required=False)))
         (AnyValue(), None, None),
     ],
 )
-def test_compound_cells_that_fit(type_: Type, cell: Any, expected: Any) -> None:
+def test_compound_cells_that_fit_are_cast(type_: Type, cell: Any, expected: Any) -> None:
     assert read(cell, type_) == expected
 
 
@@ -91,7 +91,7 @@ def test_compound_cells_that_fit(type_: Type, cell: Any, expected: Any) -> None:
         (OBJECT, [1], "not an object"),
     ],
 )
-def test_compound_cells_that_do_not_fit(type_: Type, cell: Any, why: str) -> None:
+def test_compound_cells_that_do_not_fit_are_refused_with_a_reason(type_: Type, cell: Any, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         read(cell, type_)
 

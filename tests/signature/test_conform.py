@@ -172,7 +172,7 @@ def test_a_bare_list_is_the_only_column() -> None:
     assert fits(Value([1, 2]), (Field(None, Scalar.LONG),)).block.tolist() == [[1], [2]]
 
 
-def test_rows_of_one_column_of_lists() -> None:
+def test_rows_fit_one_column_of_lists() -> None:
     schema = (Field(None, ArrayOf(Scalar.DOUBLE)),)
     expected = [[1.0, 2.0], [3.0, 4.0]]
     assert fits(Tensors.single(np.array(expected)), schema, TENSOR).column(0).tolist() == expected
@@ -195,7 +195,7 @@ def test_other_values_are_no_columns(value: Any) -> None:
     assert said.startswith("the model takes columns, not ")
 
 
-def test_arrays_of_the_wrong_width_or_rank() -> None:
+def test_arrays_of_the_wrong_width_or_rank_are_refused() -> None:
     schema = (Field(None, Scalar.DOUBLE),) * 3
     assert "takes 3 columns, but the input has 2" in wrong(Tensors.single(np.zeros((1, 2))), schema, TENSOR)[0]
     assert "shape [2, 2, 2]" in wrong(Tensors.single(np.zeros((2, 2, 2))), schema, TENSOR)[0]
@@ -205,7 +205,7 @@ def test_arrays_of_the_wrong_width_or_rank() -> None:
 # tensors
 
 
-def test_tensors_from_frames() -> None:
+def test_frames_fit_a_model_of_arrays() -> None:
     floats = tensor("float32", -1, 2)
     got = fits(Table(("a", "b"), block=np.array([[1.5, 2.5]])), floats)
     assert (got.names, got.arrays[0].dtype, got.arrays[0].tolist()) == (None, np.float32, [[1.5, 2.5]])
@@ -246,7 +246,7 @@ def test_named_tensors_are_found_by_name() -> None:
     assert "shape" in wrong(frame, schema)[0]
 
 
-def test_one_tensor_with_or_without_a_name() -> None:
+def test_an_array_without_a_name_fits_a_named_tensor_and_not_the_other_way_round() -> None:
     named, unnamed = tensor("float64", -1, name="x"), tensor("float64", -1)
     assert fits(Tensors.single(np.zeros(2)), named, TENSOR).names == ("x",)
     assert fits(Tensors.named({"x": np.zeros(2)}), named, TENSOR).names == ("x",)
@@ -260,7 +260,7 @@ def test_one_tensor_with_or_without_a_name() -> None:
     ("shape", "fixed"),
     [((3, 4), (-1, 4)), ((3, 4), (-1, -1)), ((3, 4), (3, 4)), ((0, 4), (-1, 4)), ((), ()), ((2, 2, 2), (-1, 2, 2))],
 )
-def test_shapes_that_fit(shape: tuple[int, ...], fixed: tuple[int, ...]) -> None:
+def test_an_array_whose_shape_fits_is_passed_through(shape: tuple[int, ...], fixed: tuple[int, ...]) -> None:
     array = np.zeros(shape)
     assert fits(Tensors.single(array), tensor("float64", *fixed), TENSOR).arrays[0] is array
 
@@ -268,7 +268,7 @@ def test_shapes_that_fit(shape: tuple[int, ...], fixed: tuple[int, ...]) -> None
 @pytest.mark.parametrize(
     ("shape", "fixed"), [((3, 5), (-1, 4)), ((4,), (-1, 4)), ((2, 4), (3, 4)), ((0,), (-1, 4)), ((1, 3, 4), (-1, 4))]
 )
-def test_shapes_that_do_not_fit(shape: tuple[int, ...], fixed: tuple[int, ...]) -> None:
+def test_an_array_of_another_shape_is_refused_with_both_shapes(shape: tuple[int, ...], fixed: tuple[int, ...]) -> None:
     (said,) = wrong(Tensors.single(np.zeros(shape)), tensor("float64", *fixed, name="x"), TENSOR)
     assert said == f"column 'x': the model takes shape {list(fixed)}, but the input has {list(shape)}"
 
@@ -292,7 +292,7 @@ def test_shapes_that_do_not_fit(shape: tuple[int, ...], fixed: tuple[int, ...]) 
         ([1.5], "float16", [1.5]),
     ],
 )
-def test_elements_that_fit(given: list[Any], dtype: str, expected: list[Any]) -> None:
+def test_elements_that_fit_are_cast(given: list[Any], dtype: str, expected: list[Any]) -> None:
     array = fits(Tensors.single(np.array(given)), tensor(dtype, -1), TENSOR).arrays[0]
     assert array.dtype.kind == np.dtype(dtype).kind
     got = [None if v != v else v for v in array.tolist()]
@@ -323,7 +323,7 @@ def test_elements_that_fit(given: list[Any], dtype: str, expected: list[Any]) ->
         ([["9999-01-01"]], "datetime64[ns]", "row 0: '9999-01-01' is out of range"),
     ],
 )
-def test_elements_that_do_not_fit(given: list[Any], dtype: str, why: str) -> None:
+def test_elements_that_do_not_fit_are_refused_with_their_place(given: list[Any], dtype: str, why: str) -> None:
     """None of them may be wrapped, truncated or read as something else, as numpy's own casts would."""
     cells = np.array(
         given, dtype=object if any(isinstance(c, (str, type(None))) for row in given for c in row) else None

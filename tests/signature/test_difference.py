@@ -8,7 +8,7 @@ from penstock.signature import Field, Param, Scalar, Signature, TensorField
 from penstock.signature.difference import Change, changes
 
 
-def test_fields_by_name() -> None:
+def test_named_fields_are_compared_by_name() -> None:
     old = Signature(
         inputs=(Field("a", Scalar.LONG), Field("b", Scalar.DOUBLE), Field("c", Scalar.STRING)),
         outputs=(Field("y", Scalar.DOUBLE),),
@@ -33,7 +33,7 @@ def test_fields_by_name() -> None:
     assert changes(new, new) == []
 
 
-def test_fields_without_names() -> None:
+def test_fields_without_names_are_compared_by_position() -> None:
     old = Signature(inputs=(TensorField(None, np.dtype("float32"), (-1, 4)),))
     new = Signature(inputs=(TensorField(None, np.dtype("float32"), (-1, 5)),))
     assert changes(old, new) == [Change("input", "tensor 1", "float32[-1, 4]", "float32[-1, 5]")]

@@ -54,7 +54,7 @@ def column(*cells: Any) -> Field:
         ("datetime64[s]", Scalar.DATETIME),
     ],
 )
-def test_by_dtype(dtype: str, scalar: Scalar) -> None:
+def test_types_of_arrays_follow_the_dtype(dtype: str, scalar: Scalar) -> None:
     array = np.zeros(2, dtype=dtype)
     assert infer_signature(Table.of(["a"], [array])).inputs == (Field("a", scalar),)
 
@@ -91,7 +91,7 @@ def test_dtypes_that_no_type_covers_are_refused(dtype: str) -> None:
         ),
     ],
 )
-def test_by_cells(cells: list[Any], expected: Field) -> None:
+def test_types_of_object_columns_follow_the_cells(cells: list[Any], expected: Field) -> None:
     assert column(*cells) == expected
 
 
@@ -106,7 +106,7 @@ def test_cells_of_foreign_classes_are_refused() -> None:
         column(object())
 
 
-def test_unnamed_and_numbered_columns() -> None:
+def test_unnamed_and_numbered_columns_stay_so() -> None:
     block = np.zeros((1, 2))
     assert [f.name for f in infer_signature(Table(None, block=block)).inputs or ()] == [None, None]
     assert [f.name for f in infer_signature(Table((0, 1), block=block)).inputs or ()] == [0, 1]
@@ -128,7 +128,7 @@ def test_the_width_of_text_is_not_part_of_the_type() -> None:
     assert Signature.from_mlflow(signature.to_mlflow()) == signature
 
 
-def test_values() -> None:
+def test_values_that_are_lists_have_one_unnamed_column() -> None:
     assert infer_signature(Value([1, 2])).inputs == (Field(None, Scalar.LONG),)
     assert infer_signature(Value([[1.5], [2.5]])).inputs == (Field(None, ArrayOf(Scalar.DOUBLE)),)
     assert infer_signature(Value({"messages": []})).inputs is None
@@ -142,7 +142,7 @@ def test_outputs_that_no_type_covers_are_left_out() -> None:
     assert infer_signature(rows, Tensors.single(np.zeros(1))).outputs is not None
 
 
-def test_params() -> None:
+def test_params_have_type_default_and_shape() -> None:
     params = infer_signature(Value(1), None, {"t": 0.5, "k": 3, "on": True, "s": "x", "l": [1, 2], "e": []}).params
     assert params == (
         Param("t", Scalar.DOUBLE, 0.5),

@@ -58,7 +58,7 @@ def test_params_must_be_an_object(given: Any) -> None:
         *((scalar, None, None) for scalar in Scalar),
     ],
 )
-def test_values_that_fit(scalar: Scalar, value: Any, expected: Any) -> None:
+def test_values_that_fit_are_cast(scalar: Scalar, value: Any, expected: Any) -> None:
     got = one(scalar, value)
     assert got == expected
     assert type(got) is type(expected)
@@ -83,7 +83,7 @@ def test_values_that_fit(scalar: Scalar, value: Any, expected: Any) -> None:
         (Scalar.DATETIME, "yesterday"),
     ],
 )
-def test_values_that_do_not_fit(scalar: Scalar, value: Any) -> None:
+def test_values_that_do_not_fit_are_refused(scalar: Scalar, value: Any) -> None:
     with pytest.raises(SchemaViolation, match="param 'p'"):
         one(scalar, value)
 

@@ -58,7 +58,7 @@ def _holds_odd(type_: Type, inside: bool = False) -> bool:
 
 @settings(max_examples=200)
 @given(signatures())
-def test_samples_fit(signature: Signature) -> None:
+def test_samples_fit_their_signature(signature: Signature) -> None:
     if any(isinstance(f, Field) and _holds_odd(f.type) for f in signature.inputs or ()):
         return
     body = json.dumps(sample_request(signature)).encode()
@@ -74,6 +74,6 @@ def test_a_hinted_model_gets_a_list() -> None:
 
 
 @pytest.mark.parametrize("name", ["x", None])
-def test_arrays(name: str | None) -> None:
+def test_a_sample_of_arrays_has_their_shape(name: str | None) -> None:
     request = sample_request(Signature(inputs=(TensorField(name, np.dtype("float32"), (-1, 2, 1)),)))
     assert request == {"inputs": [[[0.5], [0.5]]] if name is None else {"x": [[[0.5], [0.5]]]}}

@@ -37,7 +37,7 @@ def field(**spec: Any) -> Field:
 
 
 @pytest.mark.parametrize("scalar", list(Scalar))
-def test_every_scalar(scalar: Scalar) -> None:
+def test_every_scalar_type_is_read(scalar: Scalar) -> None:
     assert field(type=scalar.value, name="x", required=True) == Field("x", scalar, True)
 
 
@@ -57,7 +57,7 @@ def test_every_scalar(scalar: Scalar) -> None:
         ({"type": "any", "required": True}, True),
     ],
 )
-def test_who_is_required(spec: dict[str, Any], required: bool) -> None:
+def test_a_column_is_required_by_the_rule_of_its_release(spec: dict[str, Any], required: bool) -> None:
     assert field(name="x", **spec).required is required
 
 
@@ -67,7 +67,7 @@ def test_names_are_text_integers_or_none() -> None:
     assert field(type="double").name is None
 
 
-def test_compound_types() -> None:
+def test_compound_types_are_read() -> None:
     spec = {
         "type": "object",
         "properties": {
@@ -106,13 +106,13 @@ def test_compound_types() -> None:
         ("complex128", "complex128"),
     ],
 )
-def test_tensor_dtypes(written: str, dtype: str) -> None:
+def test_tensor_dtypes_are_read(written: str, dtype: str) -> None:
     signature = read([{"type": "tensor", "tensor-spec": {"dtype": written, "shape": [-1, 3]}}])
     assert signature.inputs == (TensorField(None, np.dtype(dtype), (-1, 3)),)
     assert json.loads(signature.to_mlflow()["inputs"] or "")[0]["tensor-spec"] == {"dtype": written, "shape": [-1, 3]}
 
 
-def test_named_tensors_and_scalars() -> None:
+def test_named_tensors_and_scalars_are_read() -> None:
     spec = [
         {"name": "image", "type": "tensor", "tensor-spec": {"dtype": "uint8", "shape": [-1, 28, 28]}},
         {"name": "scale", "type": "tensor", "tensor-spec": {"dtype": "float32", "shape": []}},
@@ -129,7 +129,7 @@ def test_inputs_may_be_columns_and_outputs_a_tensor() -> None:
 
 
 @pytest.mark.parametrize("kind", ["type", "dtype"])
-def test_params_of_every_release(kind: str) -> None:
+def test_params_of_every_release_are_read(kind: str) -> None:
     signature = read(
         params=[
             {"name": "t", kind: "float", "default": 0.5, "shape": None},
@@ -139,14 +139,14 @@ def test_params_of_every_release(kind: str) -> None:
     assert signature.params == (Param("t", Scalar.FLOAT, 0.5), Param("stop", Scalar.STRING, ["."], (-1,)))
 
 
-def test_object_params() -> None:
+def test_object_params_are_read() -> None:
     (param,) = read(
         params=[{"name": "o", "type": "object", "properties": {"k": {"type": "long"}}, "default": None, "shape": None}]
     ).params
     assert param.type == ObjectOf((Property("k", Scalar.LONG),))
 
 
-def test_absent_sides() -> None:
+def test_absent_sides_are_no_schema() -> None:
     assert read() == Signature()
     assert Signature.from_mlflow({}) == Signature()
     assert read(inputs=[]).inputs is None

@@ -92,7 +92,7 @@ def test_a_hold_counts_as_a_use_at_its_beginning_and_end(entries: Entries) -> No
     assert last_used(entry) > 0
 
 
-def test_a_hold_on_nothing(tmp_path: Path) -> None:
+def test_a_hold_on_nothing_is_closed(tmp_path: Path) -> None:
     held = hold_entry(tmp_path / "absent")
     assert repr(held) == "<EntryHold closed>"
     held.close()

@@ -35,7 +35,7 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
-def test_lines_are_added(tmp_path: Path) -> None:
+def test_lines_are_appended(tmp_path: Path) -> None:
     place, path = LocalFileStore(), str(tmp_path / "lines")
     for line in (b"a\n", b"b\n"):
         place.append(path, line)
@@ -45,7 +45,7 @@ def test_lines_are_added(tmp_path: Path) -> None:
     assert place.describe(path) is None
 
 
-def test_what_is_not_there(tmp_path: Path) -> None:
+def test_absent_files_and_unknown_urls_are_errors(tmp_path: Path) -> None:
     with pytest.raises(ScoringError, match="There is no file"):
         LocalFileStore().read(str(tmp_path / "none"))
     with pytest.raises(ScoringError, match="cannot be written"):

@@ -78,7 +78,7 @@ def test_a_fake_answers_by_its_function_and_checks_its_signature() -> None:
         assert "row 0, column 'amount'" in refused.json()["message"]
 
 
-def test_a_fake_beside_a_package(identity_onnx_package: Path) -> None:
+def test_a_fake_is_served_beside_a_package(identity_onnx_package: Path) -> None:
     def fails(data: object, params: object) -> object:
         raise RuntimeError("the lights went out")
 

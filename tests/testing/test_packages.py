@@ -21,7 +21,7 @@ def without_seal(package: Path) -> Path:
     return package
 
 
-def test_a_sound_package(iris_package: Path, iris_onnx_package: Path, python_package: Path) -> None:
+def test_a_sound_package_passes(iris_package: Path, iris_onnx_package: Path, python_package: Path) -> None:
     assert testing.assert_package_works(iris_package).unjoined == ""
     assert testing.assert_package_works(str(iris_onnx_package)).repeats
     assert testing.assert_package_works(python_package, trust_code=True).repeats
@@ -29,7 +29,7 @@ def test_a_sound_package(iris_package: Path, iris_onnx_package: Path, python_pac
         testing.assert_package_works(python_package)
 
 
-def test_a_changed_file_or_answer(iris_package: Path, copied: Copied) -> None:
+def test_a_changed_file_or_answer_fails(iris_package: Path, copied: Copied) -> None:
     package = copied(iris_package)
     expected = package / "expected_output.json"
     expected.write_text(expected.read_text().replace("0", "1", 1))

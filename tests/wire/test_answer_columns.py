@@ -23,7 +23,7 @@ from penstock.wire.answer_columns import empty_columns, prediction_columns
         (Value([{"a": 1}, None]), ["prediction"]),
     ],
 )
-def test_names(answer: Tensors | Table | Value, names: list[str]) -> None:
+def test_columns_are_named_after_the_outputs(answer: Tensors | Table | Value, names: list[str]) -> None:
     columns = prediction_columns(answer, 2)
     assert list(columns) == names
     assert all(len(column) == 2 for column in columns.values())

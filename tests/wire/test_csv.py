@@ -37,11 +37,11 @@ def violations(body: str, schema: Schema) -> list[str]:
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("bom", ["", "\ufeff"])
-def test_line_ends_and_byte_order_marks(end: str, bom: str) -> None:
+def test_every_line_end_and_a_byte_order_mark_are_read(end: str, bom: str) -> None:
     assert read(bom + end.join(["a,b", "x,y", "z,w", ""]), TEXT) == {"a": ["x", "z"], "b": ["y", "w"]}
 
 
-def test_quotes_newlines_and_commas_in_cells() -> None:
+def test_quotes_newlines_and_commas_in_cells_are_kept() -> None:
     assert read('a,b\n"x,1","line\nbreak"\n"say ""hi""",é\n', TEXT) == {
         "a": ["x,1", 'say "hi"'],
         "b": ["line\nbreak", "é"],
@@ -57,7 +57,7 @@ def test_a_header_alone_is_no_rows() -> None:
     assert read("a,b") == {"a": [], "b": []}
 
 
-def test_cells_far_longer_than_pythons_own_limit() -> None:
+def test_cells_longer_than_pythons_own_limit_are_read() -> None:
     long = "x" * 200_000
     assert read(f"a,b\n{long},y\n", TEXT)["a"] == [long]
 
@@ -106,7 +106,7 @@ def test_cells_are_cast_by_the_signature() -> None:
 
 
 @pytest.mark.parametrize("word", ["", "NA", "N/A", "null", "NULL", "None", "nan", "NaN", "<NA>", "#N/A"])
-def test_missing_words(word: str) -> None:
+def test_words_for_missing_values_are_missing(word: str) -> None:
     """In two columns, since a line with nothing on it is no row."""
     assert np.isnan(read(f"d,s\n{word},x\n", (Field("d", Scalar.DOUBLE),))["d"][0])
     assert read(f"s,x\n{word},1\n", (Field("s", Scalar.STRING),))["s"] == [None]
@@ -124,7 +124,7 @@ def test_violations_name_row_and_column() -> None:
     ]
 
 
-def test_csv_for_a_model_of_arrays() -> None:
+def test_csv_becomes_an_array_for_a_model_of_arrays() -> None:
     schema = (TensorField(None, np.dtype("float32"), (-1, 2)),)
     decoded = decode_csv(b"x,y\n1,2.5\n3,\n", schema)
     got = conform(decoded.payload, schema, decoded.casting, side_by_side=True)

@@ -103,7 +103,7 @@ def test_a_flat_list_is_one_column() -> None:
         table_of_rows(None, [1, [2]], None)
 
 
-def test_empty_rows() -> None:
+def test_no_rows_are_an_empty_table() -> None:
     empty = table_of_rows(["a", "b"], [], FLOATS)
     assert (empty.rows, empty.width, empty.names) == (0, 2, ("a", "b"))
     assert table_of_rows(None, [], None).width == 0
@@ -118,20 +118,20 @@ def test_index_labels_are_kept_or_refused() -> None:
             table_of_rows(["a"], [[1], [2]], None, index)
 
 
-def test_records_in_the_order_first_seen() -> None:
+def test_columns_of_records_come_in_the_order_first_seen() -> None:
     table = table_of_records([{"b": 1}, {"a": "x", "b": 2}, {"c": 1.5}], None)
     assert table.names == ("b", "a", "c")
     assert table.column(1).tolist() == [None, "x", None]
     assert np.array_equal(table.column(0), [1, 2, np.nan], equal_nan=True)
 
 
-def test_records_with_keys_in_another_order() -> None:
+def test_keys_of_records_may_come_in_any_order() -> None:
     table = table_of_records([{"a": 1, "b": 2}, {"b": 4, "a": 3}], FLOATS)
     assert table.block is not None
     assert table.block.tolist() == [[1.0, 2.0], [3.0, 4.0]]
 
 
-def test_columns_by_name() -> None:
+def test_columns_by_name_must_have_one_length() -> None:
     table = table_of_columns({"a": [1, 2], "l": [[1], [2, 3]]})
     assert table.column(1).tolist() == [[1], [2, 3]]
     with pytest.raises(MalformedInput, match=r"'a': 1, '\\ud800': 2"):
@@ -159,7 +159,7 @@ def test_columns_by_name() -> None:
         (None, "object", ()),
     ],
 )
-def test_arrays_as_numpy_sees_them(value: Any, dtype: str, shape: tuple[int, ...]) -> None:
+def test_arrays_have_the_dtype_and_shape_that_numpy_gives_them(value: Any, dtype: str, shape: tuple[int, ...]) -> None:
     array = array_of(value)
     assert (array.dtype, array.shape) == (np.dtype(dtype), shape)
     assert array.tolist() == value
@@ -182,7 +182,7 @@ def test_what_a_float_array_cannot_hold_is_left_for_a_closer_look() -> None:
     assert array_of([[1.0], [1.0, 2.0]], float32).shape == (2,)
 
 
-def test_arrays_nested_too_deeply_for_numpy() -> None:
+def test_arrays_nested_too_deeply_for_numpy_become_objects() -> None:
     deep: Any = 1
     for _ in range(200):
         deep = [deep]

@@ -89,7 +89,7 @@ def refused(body: bytes, media: str = ARROW) -> str:
 
 
 @pytest.mark.parametrize(("column", "true", "false"), forged_bodies())
-def test_forged_places(column: Any, true: list[int], false: list[int]) -> None:
+def test_cells_that_point_outside_of_their_data_are_refused(column: Any, true: list[int], false: list[int]) -> None:
     said = refused(forge(column, true, false))
     assert said.startswith("The Arrow stream cannot be used: column 'x' (")
     assert said.endswith(("has cells that point outside of its data.", "has fewer bytes than its cells need."))
@@ -118,7 +118,7 @@ def test_gaps_are_checked_too() -> None:
         (pa.UnionArray.from_sparse(pa.array([0], pa.int8()), [pa.array([1])]), "unions"),
     ],
 )
-def test_kinds_that_are_not_read(column: Any, why: str) -> None:
+def test_kinds_of_columns_that_are_not_read_are_named(column: Any, why: str) -> None:
     assert refused(stream_of(column)) == (
         f"The Arrow stream cannot be used: column 'x' ({'struct' if pa.types.is_struct(column.type) else NAMES[why]}) "
         f"holds {why}, which are not read here."
@@ -128,14 +128,14 @@ def test_kinds_that_are_not_read(column: Any, why: str) -> None:
 NAMES = {"views of lists": "nested", "runs of equal cells": "nested", "unions": "union"}
 
 
-def test_a_column_that_is_too_short() -> None:
+def test_a_column_that_is_too_short_is_refused() -> None:
     body = stream_of(pa.array([1.0, 2.0, 3.0]))
     shorter = body.replace(np.array([24], np.int64).tobytes(), np.array([8], np.int64).tobytes())
     assert shorter != body
     assert "column 'x' (double) has fewer bytes than its cells need" in refused(shorter)
 
 
-def test_columns_that_disagree_in_length() -> None:
+def test_columns_that_disagree_in_length_are_refused() -> None:
     batch = pa.RecordBatch.from_pydict({"x": [1, 2, 3], "y": [1, 2, 3]})
     sink = BytesIO()
     with ipc.new_stream(sink, batch.schema) as writer:
@@ -147,7 +147,7 @@ def test_columns_that_disagree_in_length() -> None:
     assert "Arrow stream" in refused(body.replace(nodes, forged))
 
 
-def test_gaps_that_are_miscounted_or_not_said() -> None:
+def test_gaps_that_are_miscounted_are_refused() -> None:
     body = stream_of(pa.array([1.0, None, 3.0]))
     node = np.array([3, 1], np.int64).tobytes()
     assert body.count(node) == 1
@@ -162,7 +162,7 @@ def test_text_that_is_not_utf8_says_so_and_not_what_it_is() -> None:
         assert "cret" not in said
 
 
-def test_cells_that_their_type_does_not_allow() -> None:
+def test_cells_that_their_type_does_not_allow_are_refused() -> None:
     body = stream_of(pa.array([86_399_999_999], pa.time64("us")))
     true, false = (np.array([cell], np.int64).tobytes() for cell in (86_399_999_999, 86_400_000_001))
     assert refused(body.replace(true, false)) == (
@@ -170,7 +170,7 @@ def test_cells_that_their_type_does_not_allow() -> None:
     )
 
 
-def test_a_name_that_is_not_text() -> None:
+def test_a_column_name_that_is_not_utf8_is_refused() -> None:
     assert "is not" in refused(stream_of(pa.array([1])).replace(b"x\0\0\0", b"\xff\0\0\0"))
 
 
@@ -213,7 +213,7 @@ def test_what_a_frame_cannot_hold_is_not_quoted() -> None:
         BodyReader(None, frames=True).read(ARROW, sink.getvalue())
 
 
-def test_two_columns_of_one_name() -> None:
+def test_two_columns_of_one_name_are_refused() -> None:
     table = pa.table([pa.array([1]), pa.array([2])], names=["x", "x"])
     sink = BytesIO()
     with ipc.new_stream(sink, table.schema) as writer:
@@ -231,7 +231,7 @@ def test_sound_columns_pass(kind: str) -> None:
     assert open_arrow(stream_of(COLUMNS[kind], file=True)).equals(table)
 
 
-def test_a_parquet_file_that_lies_about_its_rows() -> None:
+def test_a_parquet_file_that_lies_about_its_rows_is_refused() -> None:
     body = parquet_of(pa.array([1.0] * 37))
     assert open_parquet(body).num_rows == 37
     at = body.rindex(b"\x16\x4a", 0, body.rindex(b"ARROW:schema"))  # 37 as the footer writes it, once for the group

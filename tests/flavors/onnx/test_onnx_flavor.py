@@ -161,7 +161,7 @@ def test_text_goes_through_a_graph_unchanged(load: Any) -> None:
             made.predict(Tensors.single(np.array([["a", gap]], dtype=object)), {})
 
 
-def test_booleans_and_rows_of_views(load: Any) -> None:
+def test_booleans_views_and_empty_arrays_go_through_unchanged(load: Any) -> None:
     made = load(identity(BOOL))
     assert arrays(made.predict(Tensors.single(ROWS > 0), {})) == {"y": [[True, True], [True, False]]}
     wide = np.arange(12.0).reshape(2, 6)
@@ -195,7 +195,7 @@ def test_outputs_that_make_no_table_are_refused_with_their_shapes(load: Any) -> 
     assert arrays(made.predict(Tensors.single(ROWS), {})) == {"same": ROWS.tolist(), "total": [3.5, -1.0]}
 
 
-def test_classifiers_that_end_in_a_zip_map() -> None:
+def test_classifiers_that_end_in_a_zip_map_answer_as_the_estimator() -> None:
     from skl2onnx import to_onnx
     from sklearn.linear_model import LogisticRegression
 
@@ -304,7 +304,7 @@ def test_weights_outside_the_package_are_never_read(load: Any, tmp_path: Path, h
         load(external(how.format(dir=tmp_path.parent)))
 
 
-def test_weights_that_are_not_there(load: Any) -> None:
+def test_missing_weights_are_an_invalid_artifact(load: Any) -> None:
     with pytest.raises(ArtifactInvalid):
         load(external("gone.data"))
 
@@ -336,7 +336,7 @@ def test_providers_that_are_not_here_are_passed_over(load: Any, providers: Any) 
 
 
 @pytest.mark.parametrize("providers", [[5], [{"a": 1}], [[]], [["X", 5]], [["X", {}, 1]], [[None, {}]], [None]])
-def test_providers_that_cannot_be_read(load: Any, providers: Any) -> None:
+def test_providers_that_cannot_be_read_are_refused(load: Any, providers: Any) -> None:
     with pytest.raises(PackageInvalid, match="provider"):
         load(identity(), providers=providers)
 
@@ -363,7 +363,7 @@ def test_session_options_are_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "options", [{"inter_op_num_threads": "many"}, {"graph_optimization_level": "x"}, [1], {"extra_session_config": 5}]
 )
-def test_session_options_that_cannot_be_used(load: Any, options: Any) -> None:
+def test_session_options_that_cannot_be_used_are_refused(load: Any, options: Any) -> None:
     with pytest.raises(PackageInvalid, match="onnx_session_options"):
         load(identity(), onnx_session_options=options)
 

@@ -87,7 +87,7 @@ def test_an_agent_may_be_called_with_the_whole_request() -> None:
 
 
 @pytest.mark.parametrize("answer", [{"messages": [{"role": "assistant", "content": "x"}]}, "text", None])
-def test_an_answer_of_another_form(answer: Any) -> None:
+def test_an_answer_of_another_form_is_refused(answer: Any) -> None:
     class Wrong(ChatAgent):
         def predict(  # type: ignore[override]
             self, messages: Any, context: Any = None, custom_inputs: Any = None
@@ -161,7 +161,7 @@ def test_fields_that_came_later_are_written_where_they_are_set() -> None:
         ([{"role": "assistant", "id": "1"}], "'content' or 'tool_calls'"),
     ],
 )
-def test_messages_of_an_agents_answer(messages: Any, why: str) -> None:
+def test_malformed_messages_of_an_agents_answer_are_refused(messages: Any, why: str) -> None:
     with pytest.raises(ValidationError, match=why):
         ChatAgentResponse(messages=messages)
 
@@ -214,12 +214,12 @@ def test_items_keep_the_fields_that_nobody_knows() -> None:
         ResponsesAgentStreamEvent(type="response.output_item.done", item={"type": "message"})
 
 
-def test_the_text_of_an_answer() -> None:
+def test_the_text_of_an_answer_is_that_of_its_items_joined() -> None:
     items: Any = [create_text_output_item("a", "1"), create_text_output_item("b", "2")]
     assert ResponsesAgentResponse(output=items).output_text == "ab"
 
 
-def test_a_request_as_the_messages_of_a_chat_completion() -> None:
+def test_a_request_becomes_the_messages_of_a_chat_completion() -> None:
     items = [
         {"role": "user", "content": "hi"},
         {"type": "message", "role": "assistant", "content": [{"text": "a"}, {"text": "b"}]},

@@ -28,7 +28,7 @@ from penstock.flavors.code_path import lent_code
 from penstock.flavors.python.mlflow_stubs import mlflow_installed
 from penstock.manifest import Manifest
 from penstock.package import PackagedModel
-from penstock.payload import Payload, Value
+from penstock.payload import Params, Payload, Value
 from penstock.signature import conform, conform_params
 from penstock.wire.mlflow.answers import encode_answer
 from penstock.wire.mlflow.error_codes import error_code_of
@@ -75,7 +75,7 @@ def cases() -> list[Any]:
     ]
 
 
-def read(manifest: Manifest, body: dict[str, Any]) -> tuple[Payload, dict[str, Any]]:
+def read(manifest: Manifest, body: dict[str, Any]) -> tuple[Payload, Params]:
     """The request as the server hands it to the model; inputs of a type-hinted model are left alone."""
     signature = manifest.signature
     if manifest.content.get("is_signature_from_type_hint"):
@@ -193,7 +193,7 @@ def test_code_of_another_python_is_refused(tmp_path: Path) -> None:
         ({"code": "gone"}, "code directory"),
     ],
 )
-def test_a_manifest_that_names_something_wrong(tmp_path: Path, settings: dict[str, Any], why: str) -> None:
+def test_a_manifest_that_names_something_wrong_is_refused(tmp_path: Path, settings: dict[str, Any], why: str) -> None:
     with pytest.raises(PackageInvalid, match=why):
         load(changed(tmp_path, "function", **settings))
 
@@ -217,12 +217,12 @@ def test_the_path_of_the_code_may_be_of_any_system(tmp_path: Path) -> None:
     load(changed(tmp_path, "from_code_class", model_code_path=r"C:\Users\me\code_class.py"))
 
 
-def test_code_that_sets_no_model(tmp_path: Path) -> None:
+def test_code_that_sets_no_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArtifactInvalid, match=r"does not call mlflow\.models\.set_model"):
         load(from_code(tmp_path, "import mlflow\n"))
 
 
-def test_code_that_reads_settings_which_are_not_there(tmp_path: Path) -> None:
+def test_code_that_reads_missing_settings_is_refused(tmp_path: Path) -> None:
     source = "from mlflow.models import ModelConfig\nModelConfig(development_config={'a': 1})\n"
     with pytest.raises(ArtifactInvalid, match="has no model_config"):
         load(from_code(tmp_path, source, config=None))
@@ -239,12 +239,12 @@ def test_code_that_reads_settings_which_are_not_there(tmp_path: Path) -> None:
         ("import mlflow.tracking", "mlflow.tracking"),
     ],
 )
-def test_code_that_needs_more_of_mlflow(tmp_path: Path, source: str, name: str) -> None:
+def test_code_that_needs_more_of_mlflow_names_what_is_missing(tmp_path: Path, source: str, name: str) -> None:
     with pytest.raises(DependencyMissing, match=rf"uses {name}, which only MLflow itself has"):
         load(from_code(tmp_path, source))
 
 
-def test_code_that_asks_first_whether_mlflow_has_something(tmp_path: Path) -> None:
+def test_code_may_ask_first_whether_mlflow_has_something(tmp_path: Path) -> None:
     source = """
 import mlflow
 
@@ -282,7 +282,7 @@ def refuse(message):
 """
 
 
-def test_code_that_imports_mlflow_when_it_predicts(tmp_path: Path) -> None:
+def test_code_may_import_mlflow_when_it_predicts(tmp_path: Path) -> None:
     source = f"{LATE}\nimport mlflow\nmlflow.models.set_model(lambda model_input: refuse(model_input))\n"
     model = load(from_code(tmp_path, source))
     with pytest.raises(PredictError, match="no pump") as failed:
@@ -292,7 +292,7 @@ def test_code_that_imports_mlflow_when_it_predicts(tmp_path: Path) -> None:
         import mlflow  # noqa: F401
 
 
-def test_modules_of_a_package_that_import_mlflow_when_they_are_used(tmp_path: Path) -> None:
+def test_modules_of_a_package_may_import_mlflow_when_they_are_used(tmp_path: Path) -> None:
     source = "import mlflow\n\ndef model(model_input):\n    import late_one\n\n    late_one.refuse('gone')\n"
     package = from_code(tmp_path, source + "\nmlflow.models.set_model(model)\n", code="code")
     (package / "code").mkdir()
@@ -305,7 +305,7 @@ def test_modules_of_a_package_that_import_mlflow_when_they_are_used(tmp_path: Pa
     assert "late_one" not in sys.modules
 
 
-def test_pickled_functions_that_import_mlflow_when_they_are_called(tmp_path: Path) -> None:
+def test_pickled_functions_may_import_mlflow_when_they_are_called(tmp_path: Path) -> None:
     import cloudpickle
 
     package = changed(tmp_path, "function", python_version=platform.python_version())
@@ -322,7 +322,7 @@ def test_code_that_fails_while_loading_is_an_invalid_artifact(tmp_path: Path) ->
         load(from_code(tmp_path, "1 / 0"))
 
 
-def test_many_threads_load_at_once() -> None:
+def test_many_threads_may_load_at_once() -> None:
     """Each gets its own model and settings, and all are rid of the stand-ins in the end."""
     body = {"dataframe_split": {"columns": ["a", "b"], "data": [[2.0, 1.0]]}}
     manifest = Manifest.read(PACKAGES / "from_code_class")

@@ -103,7 +103,7 @@ def test_a_directory_called_mlflow_is_no_mlflow(tmp_path: Any, monkeypatch: pyte
 
 
 @without_mlflow
-def test_overlapping_blocks_of_two_threads() -> None:
+def test_stubs_stay_until_the_last_of_overlapping_blocks_ends() -> None:
     inside, leave = threading.Event(), threading.Event()
 
     def other() -> None:
@@ -149,7 +149,7 @@ def test_exceptions_carry_their_code(code: int, name: str) -> None:
         (list[dict[str, int | str | None]], [{"a": None, "b": 1.5}], [{"a": None, "b": 1.5}]),
     ],
 )
-def test_inputs_that_fit_their_hint(hint: Any, given: Any, wanted: Any) -> None:
+def test_inputs_that_fit_their_hint_are_converted(hint: Any, given: Any, wanted: Any) -> None:
     assert is_validated(hint)
     assert validate_hinted(given, hint) == wanted
 
@@ -190,7 +190,7 @@ def test_a_refusal_names_the_first_rows_alone() -> None:
     [None, str, list, List, dict[str, str], list[Optional[str]], list[Choice], list[set[int]], list[dict[int, str]],
      pd.DataFrame, TypeFromExample, Optional[list[str]]],
 )  # fmt: skip
-def test_hints_that_mlflow_does_not_check_by(hint: Any) -> None:
+def test_hints_that_mlflow_does_not_check_by_are_not_checked(hint: Any) -> None:
     assert not is_validated(hint)
 
 

@@ -248,7 +248,7 @@ def test_a_column_is_required_or_not_by_the_key_of_its_release(
     assert signature.inputs == (Field("a", Scalar.DOUBLE, required), Field("b", Scalar.DOUBLE))
 
 
-def test_a_signature_that_says_nothing(package: Path) -> None:
+def test_a_model_whose_signature_says_nothing_answers(package: Path) -> None:
     write(package, SKLEARN["no sklearn flavor"] + "signature:\n  inputs: null\n  outputs: null\n")
     pickled_sum(package, "model.pkl")
     assert answer(package, {"inputs": [[1.0, 2.0]]}) == pytest.approx([5.0])

@@ -88,7 +88,7 @@ def test_a_function_that_wants_params_gets_them(tmp_path: Path) -> None:
     assert plain(made.predict(Value({"messages": []}), {})) == [{}, "dict"]
 
 
-def test_a_class_that_is_loaded_once(tmp_path: Path) -> None:
+def test_a_class_is_loaded_once(tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_text("seven")
     text = """
 from pathlib import Path
@@ -109,7 +109,7 @@ class Model:
         assert plain(made.predict(ROWS, {})) == [1, "seven", 3, 2]
 
 
-def test_a_class_without_load_and_an_entry_by_name(tmp_path: Path) -> None:
+def test_a_class_needs_no_load_and_an_entry_may_be_named(tmp_path: Path) -> None:
     text = "class Other:\n    def predict(self, x):\n        return 'other'\ndef predict(x):\n    return 'function'\n"
     assert plain(written(tmp_path / "a", text, entry="Other").predict(ROWS, {})) == "other"
     assert plain(written(tmp_path / "b", text).predict(ROWS, {})) == "function"
@@ -196,7 +196,7 @@ def test_whatever_a_model_does_is_a_predict_error(tmp_path: Path, body: str, why
         ),
     ],
 )
-def test_code_that_fails_while_loading(tmp_path: Path, text: str, why: str) -> None:
+def test_code_that_fails_while_loading_is_an_invalid_artifact(tmp_path: Path, text: str, why: str) -> None:
     with pytest.raises(ArtifactInvalid, match=f"failed while loading: .*{why}"):
         written(tmp_path, text)
     assert not [name for name in sys.modules if name.startswith("penstock_model_") and "in.py" in name]
@@ -223,7 +223,7 @@ def test_a_module_that_is_not_installed_is_named(tmp_path: Path) -> None:
         ({"loader_module": "my_loader", "code": "gone"}, "not in the package"),
     ],
 )
-def test_manifests_that_cannot_be_followed(tmp_path: Path, settings: dict[str, Any], why: str) -> None:
+def test_manifests_that_cannot_be_followed_are_refused(tmp_path: Path, settings: dict[str, Any], why: str) -> None:
     written(tmp_path, "def predict(inputs):\n    return 1\n")
     with pytest.raises(PackageInvalid, match=why):
         load(tmp_path / "package", settings)
@@ -273,20 +273,20 @@ def mlflow_style(place: Path, n: str, *, factor: int = 1, params: bool = False, 
     return {"loader_module": f"loader_of_{n}", "code": "code", **settings}
 
 
-def test_a_loader_module_in_code(tmp_path: Path) -> None:
+def test_a_loader_module_in_code_is_imported(tmp_path: Path) -> None:
     settings = mlflow_style(tmp_path, "one", factor=7)
     made = load(tmp_path, settings)
     assert plain(made.predict(ROWS, {"t": 1})) == [tmp_path.name, 7, None]
 
 
-def test_a_loader_module_with_data_config_and_params(tmp_path: Path) -> None:
+def test_a_loader_module_gets_data_config_and_params(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     settings = mlflow_style(tmp_path, "two", params=True, data="data", config={"k": 1})
     made = load(tmp_path, settings)
     assert plain(made.predict(ROWS, {"t": 1})) == ["data", 1, {"k": 1}, {"t": 1}]
 
 
-def test_another_predict_function(tmp_path: Path) -> None:
+def test_an_absent_predict_function_is_refused(tmp_path: Path) -> None:
     settings = mlflow_style(tmp_path, "three", predict_fn="score")
     with pytest.raises(ArtifactInvalid, match="score"):
         load(tmp_path, settings)

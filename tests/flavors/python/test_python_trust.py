@@ -13,7 +13,7 @@ from penstock.flavors.python.flavor import PyfuncFlavor
 from penstock.manifest import Manifest
 
 
-def test_nothing_runs_without_trust(tmp_path: Path) -> None:
+def test_no_code_runs_without_trust(tmp_path: Path) -> None:
     (tmp_path / "model.py").write_text("raise SystemExit\n")
     settings = {"loader_module": "penstock_loader", "source": "model.py"}
     manifest = Manifest({"flavors": {"python_function": settings}})

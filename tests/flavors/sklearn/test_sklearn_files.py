@@ -101,7 +101,7 @@ class NeedsModule:
         (pickle.dumps(StandardScaler()), "holds a StandardScaler, which has no predict"),
     ],
 )
-def test_pickles_of_something_else(tmp_path: Path, content: bytes, why: str) -> None:
+def test_pickles_of_something_else_are_refused(tmp_path: Path, content: bytes, why: str) -> None:
     place, manifest = written(tmp_path, serialization="cloudpickle")
     (place / "model.pkl").write_bytes(content)
     with pytest.raises(ArtifactInvalid, match=why):
@@ -198,7 +198,7 @@ def test_what_is_not_scikit_learns_is_left_alone_when_a_model_is_closed(tmp_path
     assert shared.kept == "kept"
 
 
-class SharedByOthers(StandardScaler):
+class SharedByOthers(StandardScaler):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self.kept = "kept"

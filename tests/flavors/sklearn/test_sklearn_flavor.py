@@ -92,7 +92,12 @@ def alike(one: Any, other: Any) -> bool:
 def given(made: SklearnPredictor, payload: Payload) -> type:
     """What the estimator is handed for a payload."""
     seen: list[type] = []
-    made._call = lambda X, **_: seen.append(type(X)) or np.zeros(1)
+
+    def call(X: Any, **_: Any) -> Any:
+        seen.append(type(X))
+        return np.zeros(1)
+
+    made._call = call
     made.predict(payload, {})
     return seen[0]
 
@@ -165,7 +170,7 @@ def test_estimators_that_may_look_at_names_get_frames(estimator: Any) -> None:
     assert answer_value(predictor(model).predict(from_frame(NUMBERS), {})) == model.predict(NUMBERS).tolist()
 
 
-def test_columns_of_text_and_numbers() -> None:
+def test_columns_of_text_and_numbers_answer_as_the_estimator() -> None:
     columns = ColumnTransformer(
         [
             ("words", OneHotEncoder(handle_unknown="ignore"), ["colour", "shape"]),
@@ -200,7 +205,7 @@ def test_categories_that_are_numbers_keep_the_frame(wrap: Any) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int64", "int8", "bool"])
-def test_blocks_of_every_number_type(dtype: str) -> None:
+def test_blocks_of_every_number_type_answer_as_the_estimator(dtype: str) -> None:
     frame = (NUMBERS * 5).round().astype(dtype)
     model = LogisticRegression().fit(frame, LABELS)
     made = predictor(model, "predict_proba")
@@ -214,7 +219,7 @@ def test_columns_in_another_order_are_noticed() -> None:
         made.predict(turned, {})
 
 
-def test_arrays_and_unnamed_tables() -> None:
+def test_arrays_and_unnamed_tables_answer_as_the_estimator() -> None:
     on_array = predictor(LogisticRegression().fit(NUMBERS.to_numpy(), LABELS))
     on_frame = predictor(LogisticRegression().fit(NUMBERS, LABELS))
     expected = on_array.estimator.predict(NUMBERS.to_numpy()).tolist()

@@ -122,7 +122,7 @@ def test_other_kinds_are_left_to_skops(tmp_path: Path, make: Callable[[], Any]) 
     assert read_usual(path) is None
 
 
-def test_a_model_of_several_outputs_and_one_of_no_labels(tmp_path: Path) -> None:
+def test_models_of_several_outputs_and_of_no_labels_answer_as_the_estimator(tmp_path: Path) -> None:
     several = MultiOutputClassifier(GaussianNB()).fit(X, np.column_stack([Y, Y[::-1]]))
     clusters = KMeans(3, n_init=1, random_state=0).fit(X)
     boosted = GradientBoostingClassifier(n_estimators=2).fit(X, Y)
@@ -219,7 +219,7 @@ def test_arrays_are_never_pickles(tmp_path: Path) -> None:
         assert read_usual(path) is None
 
 
-def test_no_zip_and_no_file(tmp_path: Path) -> None:
+def test_a_file_that_is_no_zip_or_missing_is_left_to_skops(tmp_path: Path) -> None:
     (tmp_path / "model.skops").write_bytes(b"PK no zip")
     for name in ("model.skops", "missing.skops"):
         assert read_usual(tmp_path / name) is None

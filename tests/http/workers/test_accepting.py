@@ -104,7 +104,7 @@ async def test_new_connections_go_where_old_ones_left(make: Callable[[int], Worl
     assert [await world.connect() for _ in range(4)].count(1) >= 3
 
 
-async def test_what_waits_is_taken_by_another(make: Callable[[int], World]) -> None:
+async def test_a_waiting_connection_is_taken_by_another_worker(make: Callable[[int], World]) -> None:
     world = make(2)
     early = asyncio.create_task(world.connect())  # nobody accepts yet
     world.start(1)
@@ -115,7 +115,7 @@ async def test_what_waits_is_taken_by_another(make: Callable[[int], World]) -> N
     assert await late == 2
 
 
-async def test_one_that_hangs_costs_a_moment_and_no_more(make: Callable[[int], World]) -> None:
+async def test_a_worker_that_hangs_costs_a_moment_and_no_more(make: Callable[[int], World]) -> None:
     """Worker 1 claims to have none, and never opens."""
     world = make(2)
     world.counts.set(1, 0)
@@ -126,7 +126,7 @@ async def test_one_that_hangs_costs_a_moment_and_no_more(make: Callable[[int], W
     assert loop.time() - begin < 2
 
 
-async def test_the_dead_are_not_waited_for(make: Callable[[int], World]) -> None:
+async def test_dead_workers_are_not_waited_for(make: Callable[[int], World]) -> None:
     world = make(2)
     world.counts.set(1, 0)
     world.counts.set(1, -1)  # the supervisor saw its end

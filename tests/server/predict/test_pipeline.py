@@ -57,14 +57,14 @@ def opened(pipeline: Pipeline, **headers: str) -> RequestRecord:
 
 
 class TestAdmit:
-    def test_what_the_head_asks(self, pipeline: Pipeline) -> None:
+    def test_media_types_and_deadline_come_from_the_head(self, pipeline: Pipeline) -> None:
         record = opened(pipeline)
         asked = head(content_type="text/csv", accept="text/csv, application/json;q=0.5", x_request_timeout="2")
         pipeline.admit(record, asked, {}, 10)
         assert (record.media, record.answer_media, record.deadline) == (CSV, CSV, 102.0)
         assert record.servable is None, "nobody answers yet"
 
-    def test_what_it_leaves_out_has_defaults(self, pipeline: Pipeline) -> None:
+    def test_what_the_head_leaves_out_has_defaults(self, pipeline: Pipeline) -> None:
         record = opened(pipeline)
         pipeline.admit(record, head(), {}, 0)
         assert (record.media, record.answer_media, record.deadline) == (JSON, JSON, 107.0)
@@ -84,7 +84,9 @@ class TestAdmit:
         ("headers", "error"),
         [({"content_type": "image/png"}, UnsupportedMedia), ({"x_request_timeout": "soon"}, MalformedInput)],
     )
-    def test_heads_that_cannot_be_met(self, pipeline: Pipeline, headers: dict[str, str], error: type) -> None:
+    def test_heads_that_cannot_be_met_are_refused(
+        self, pipeline: Pipeline, headers: dict[str, str], error: type
+    ) -> None:
         with pytest.raises(error):
             pipeline.admit(opened(pipeline), head(**headers), {}, 0)
 
@@ -109,7 +111,7 @@ class TestFind:
         assert (headers[b"x-model-name"], headers[b"x-model-version"]) == (b"m", b"1")
         assert headers[b"x-request-id"] == b"mine"
 
-    def test_where_there_is_none_nobody_is_named(self, bench: Bench, pipeline: Pipeline) -> None:
+    def test_the_answer_for_an_unknown_model_names_no_model(self, bench: Bench, pipeline: Pipeline) -> None:
         record = opened(pipeline)
         with pytest.raises(ModelNotServed) as unknown:
             pipeline.find(record, {"name": "nobody"})
@@ -134,7 +136,7 @@ class TestRead:
         assert record.request.params == {"offset": 0.0}
         await bench.close()
 
-    def test_rows_that_do_not_fit(self, pipeline: Pipeline) -> None:
+    def test_rows_that_do_not_fit_are_answered_400(self, pipeline: Pipeline) -> None:
         record = opened(pipeline)
         pipeline.admit(record, head(), {}, 0)
         pipeline.find(record, {})
@@ -142,7 +144,7 @@ class TestRead:
             pipeline.read(record, b'{"inputs": [[1, 2, 3, 4]]}')
         assert pipeline.fail(record, violation.value).status == 400
 
-    def test_it_may_be_asked_again_once_a_library_is_there(
+    def test_a_body_may_be_read_again_once_a_library_is_imported(
         self, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         read, wanted = MlflowCodec.read, ["pandas"]
@@ -203,7 +205,7 @@ class TestFail:
 
 
 class TestCount:
-    async def test_a_request_from_its_head_to_its_event(self, bench: Bench) -> None:
+    async def test_a_request_is_answered_counted_and_observed_once(self, bench: Bench) -> None:
         events: list[RequestEvent] = []
         pipeline = Pipeline(bench.gateway, observe=events.append)
         asked = head(content_length=str(len(BODY)), traceparent="00-1-1-00")
@@ -235,7 +237,7 @@ class TestCount:
 
     @pytest.mark.parametrize("served", [True, False])
     @pytest.mark.parametrize("retry_after", [None, 3])
-    def test_lines_are_the_headers(self, pipeline: Pipeline, served: bool, retry_after: int | None) -> None:
+    def test_header_lines_equal_the_headers(self, pipeline: Pipeline, served: bool, retry_after: int | None) -> None:
         record = opened(pipeline)
         if served:
             pipeline.find(record, {})
@@ -268,7 +270,7 @@ class SpacedProtocol:
         return " ".join(map(str, payload.arrays[0][:, 0].tolist())).encode(), media
 
 
-async def test_another_protocol_takes_the_same_way(pipeline: Pipeline) -> None:
+async def test_another_protocol_goes_through_the_same_pipeline(pipeline: Pipeline) -> None:
     asked = head(content_type="text/plain")
     record = pipeline.open(SpacedProtocol(), perf_counter(), asked)
     pipeline.admit(record, asked, {}, 5)

@@ -29,27 +29,27 @@ rates = st.floats(0, 1e9)
 
 class TestRetryAfter:
     @given(amounts, rates)
-    def test_it_is_whole_seconds_within_bounds(self, waiting: float, rate: float) -> None:
+    def test_retry_after_is_whole_seconds_within_bounds(self, waiting: float, rate: float) -> None:
         seconds = retry_after(waiting, rate)
         assert isinstance(seconds, int)
         assert 1 <= seconds <= RETRY_AFTER_MOST
 
     @given(amounts, amounts, rates)
-    def test_more_in_the_queue_is_never_sooner(self, one: float, other: float, rate: float) -> None:
+    def test_more_in_the_queue_never_means_sooner(self, one: float, other: float, rate: float) -> None:
         assert retry_after(min(one, other), rate) <= retry_after(max(one, other), rate)
 
     @given(amounts, st.floats(1e-9, 1e9), st.floats(1e-9, 1e9))
-    def test_a_faster_drain_is_never_later(self, waiting: float, one: float, other: float) -> None:
+    def test_a_faster_drain_never_means_later(self, waiting: float, one: float, other: float) -> None:
         assert retry_after(waiting, max(one, other)) <= retry_after(waiting, min(one, other))
 
     @given(amounts, st.floats(1e-9, 1e9))
-    def test_it_is_honest(self, waiting: float, rate: float) -> None:
+    def test_retry_after_is_long_enough_and_not_a_second_longer(self, waiting: float, rate: float) -> None:
         """Long enough for what waits to have gone, and not a second longer, where the bounds leave it alone."""
         seconds = retry_after(waiting, rate)
         assert seconds >= min(waiting / rate, RETRY_AFTER_MOST)
         assert seconds <= max(1.0, waiting / rate + 1)
 
-    def test_some(self) -> None:
+    def test_retry_after_of_known_queues_is_as_listed(self) -> None:
         assert [retry_after(w, 10) for w in (0, 1, 10, 11, 25, 10_000)] == [1, 1, 1, 2, 3, 60]
         assert retry_after(1000, 0) == 1, "nothing is known"
 
@@ -69,14 +69,14 @@ class TestDrainRate:
         assert drain.value == pytest.approx(rate)
 
     @given(st.lists(st.tuples(st.integers(1, 1000), st.floats(0.001, 5)), min_size=1, max_size=30))
-    def test_it_stays_between_what_it_saw(self, seen: list[tuple[int, float]]) -> None:
+    def test_the_rate_stays_between_what_was_observed(self, seen: list[tuple[int, float]]) -> None:
         drain = DrainRate()
         for amount, seconds in seen:
             drain.observe(amount, seconds)
         found = [amount / seconds for amount, seconds in seen]
         assert min(found) * 0.999 <= drain.value <= max(found) * 1.001
 
-    def test_it_follows_a_change_within_some_seconds(self) -> None:
+    def test_the_rate_follows_a_change_within_some_seconds(self) -> None:
         drain = DrainRate()
         for _ in range(100):
             drain.observe(100, 0.1)
@@ -125,7 +125,7 @@ class TestCrowd:
         assert refused > 20_000
         assert crowd.inside < crowd.limit + 1
 
-    def test_once_it_is_gone_a_burst_may_come(self) -> None:
+    def test_a_burst_may_come_once_a_standing_queue_is_gone(self) -> None:
         crowd = ConcurrencyLimit(1.0)
         now, _ = run(crowd, rate=10_000, seconds=3, offered=20_000)
         now, _ = run(crowd, rate=10_000, seconds=1, offered=3_000, now=now)
@@ -134,7 +134,7 @@ class TestCrowd:
             assert crowd.inside < crowd.limit
             crowd.enter(now)
 
-    def test_so_it_is_after_a_pause(self) -> None:
+    def test_a_burst_may_come_after_a_pause(self) -> None:
         crowd = ConcurrencyLimit(1.0)
         now, _ = run(crowd, rate=10_000, seconds=3, offered=20_000)
         for _ in range(crowd.inside):
@@ -171,7 +171,7 @@ class TestCrowd:
         assert crowd.inside <= max(offered * 0.7, CROWD)
         assert 0 <= crowd.rate.value <= max(rate, 1) * 1.2 + 20
 
-    def test_those_turned_away_do_not_make_it_look_quick(self) -> None:
+    def test_refused_requests_do_not_make_a_model_look_quick(self) -> None:
         crowd = ConcurrencyLimit()
         for number in range(1000):
             crowd.enter(number * 0.001)
@@ -181,7 +181,7 @@ class TestCrowd:
 
 class TestTooLate:
     @given(st.floats(0, 1e6), st.floats(0, 1e6))
-    def test_it_leaves_a_margin(self, expected: float, patience: float) -> None:
+    def test_a_fifth_of_the_remaining_time_is_kept_as_a_margin(self, expected: float, patience: float) -> None:
         assert too_late(expected, patience) == (expected > patience * 0.8)
 
     def test_nobody_waits_for_ever_in_vain(self) -> None:
@@ -209,14 +209,14 @@ class TestCostAtLeast:
 
 
 class TestIntake:
-    def test_requests(self) -> None:
+    def test_requests_beyond_the_limit_are_refused(self) -> None:
         intake = InflightLimits(max_requests=2)
         for _ in range(2):
             assert intake.refuses() is None
             intake.requests += 1
         assert intake.refuses() == "requests"
 
-    def test_bytes(self) -> None:
+    def test_bytes_beyond_the_limit_are_refused(self) -> None:
         intake = InflightLimits(max_bytes=100)
         assert intake.refuses(1000) is None, "a lone body may be larger"
         intake.bytes = 60

@@ -155,7 +155,7 @@ class TestFailures:
 
 class TestWrongRowCount:
     @pytest.mark.parametrize("wrong", [Value([1, 2]), tensors(1.0), Tensors.single(np.array(1.0))])
-    async def test_it_ends_joining_and_the_jobs_are_answered_apart(
+    async def test_a_wrong_row_count_ends_joining_and_the_jobs_are_answered_apart(
         self, wrong: Payload, caplog: pytest.LogCaptureFixture
     ) -> None:
         def sums(payload: Payload, params: Mapping[str, Any]) -> Payload:
@@ -184,13 +184,13 @@ class TestWrongRowCount:
 
 
 class TestLargeRequests:
-    async def test_one_is_split_and_put_together_in_order(self) -> None:
+    async def test_a_large_request_is_split_and_put_together_in_order(self) -> None:
         runner = FakeRunner()
         batcher = batcher_of(runner, max_rows=4)
         assert await answers(ask(batcher, *range(10))) == [list(range(10))]
         assert runner.sizes == [4, 4, 2]
 
-    async def test_its_last_part_is_filled_up_with_other_callers(self) -> None:
+    async def test_the_last_part_is_filled_up_with_other_callers(self) -> None:
         runner = FakeRunner()
         batcher = batcher_of(runner, max_rows=4)
         assert await answers(ask(batcher, *range(6)), ask(batcher, 7), ask(batcher, 8)) == [
@@ -200,7 +200,7 @@ class TestLargeRequests:
         ]
         assert runner.sizes == [4, 4]
 
-    async def test_seconds_add_up(self) -> None:
+    async def test_seconds_of_all_parts_add_up(self) -> None:
         answer = await ask(batcher_of(FakeRunner(), max_rows=2), *range(6))
         assert answer.predict == pytest.approx(0.003)
 

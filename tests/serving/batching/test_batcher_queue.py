@@ -64,7 +64,7 @@ class TestAdmission:
 
 
 class TestClosing:
-    async def test_it_refuses_what_waits_and_finishes_what_runs(self) -> None:
+    async def test_closing_refuses_what_waits_and_finishes_what_runs(self) -> None:
         runner = FakeRunner()
         batcher = batcher_of(runner, max_rows=2)
         runner.hold()
@@ -85,7 +85,7 @@ class TestClosing:
         assert await answers(running) == [[0]]
         assert runner.sizes == [1]
 
-    async def test_it_is_quick_where_nothing_runs(self) -> None:
+    async def test_closing_is_quick_where_nothing_runs(self) -> None:
         await batcher_of(FakeRunner()).close()
 
 
@@ -116,7 +116,7 @@ class TestDepartedCallers:
         assert await answers(tasks[0], *tasks[2:]) == [[0, 0], [2, 2], [3, 3]]
         assert tasks[1].cancelled()
 
-    async def test_one_that_left_is_not_tried_again_after_a_failure(self) -> None:
+    async def test_a_caller_that_left_is_not_tried_again_after_a_failure(self) -> None:
         runner = FakeRunner(fails_on(1))
         batcher = batcher_of(runner)
         runner.hold()
@@ -206,9 +206,9 @@ class TestUnjoined:
         batcher = batcher_of(runner, joined=False)
         given_up: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         given_up.cancel()
-        runner.run = lambda payload, params: given_up  # type: ignore[assignment,method-assign]
+        runner.run = lambda payload, params: given_up  # type: ignore[assignment,method-assign,return-value]
         assert await answers(ask(batcher, 1)) == ["This version is being closed."]
 
-    async def test_a_failure_is_its_senders(self) -> None:
+    async def test_a_failure_reaches_its_sender_alone(self) -> None:
         batcher = batcher_of(FakeRunner(fails_on(1), slots=2), joined=False)
         assert await answers(*(ask(batcher, v) for v in range(3))) == [[0], "bad rows [1.0]", [2]]

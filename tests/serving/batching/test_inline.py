@@ -7,18 +7,18 @@ from math import inf
 from penstock.serving.batching.inline import Inline
 
 
-def test_nothing_runs_there_before_anything_is_known() -> None:
+def test_nothing_runs_inline_before_anything_is_known() -> None:
     assert not Inline(0.001).choose(1, inf)
 
 
-def test_what_is_cheap_there_stays_there_however_dear_it_looked_in_a_thread() -> None:
+def test_what_is_cheap_inline_stays_inline_however_dear_it_looked_in_a_thread() -> None:
     inline = Inline(0.001)
     assert inline.choose(64, 0.005), "worth a try"
     inline.observe(64, 0.0005)
     assert all(inline.choose(64, 1.0) for _ in range(100))
 
 
-def test_what_is_dear_there_is_tried_again_only_now_and_then() -> None:
+def test_what_is_dear_inline_is_tried_again_only_now_and_then() -> None:
     inline = Inline(0.001)
     tries = 0
     for _ in range(650):
@@ -28,12 +28,12 @@ def test_what_is_dear_there_is_tried_again_only_now_and_then() -> None:
     assert 5 <= tries <= 11
 
 
-def test_what_is_far_too_dear_is_never_tried() -> None:
+def test_what_is_far_too_dear_is_never_tried_inline() -> None:
     inline = Inline(0.001)
     assert not any(inline.choose(1, 0.05) for _ in range(1000))
 
 
-def test_small_batches_may_be_cheap_where_large_ones_are_not() -> None:
+def test_small_batches_may_be_cheap_inline_where_large_ones_are_not() -> None:
     inline = Inline(0.001)
     for _ in range(100):
         inline.observe(1, 0.0002)

@@ -23,10 +23,7 @@ from penstock.serving.fleet.messages import (
 )
 from penstock.serving.load_failure import LoadFailure
 from serving.fakes import settle
-from serving.fleet import test_worker_fleet
-from serving.fleet.test_worker_fleet import World, v
-
-world = test_worker_fleet.world  # the fixture
+from serving.fleet.fleet_world import World, v
 
 
 class TestWhatAllMaySay:
@@ -46,7 +43,7 @@ class TestWhatAllMaySay:
         world.fleet.on_event(1, VersionsSet("m", "2"))
         assert self.agreed(world, 1) == self.agreed(world, 2) == ["1", "2"]
 
-    async def test_one_that_is_gone_is_not_waited_for_and_one_that_comes_is_told(self, world: World) -> None:
+    async def test_a_lost_worker_is_not_waited_for_and_a_new_one_is_told(self, world: World) -> None:
         world.arrive(1, 2)
         await world.serve(1)
         world.fleet.on_event(1, VersionsSet("m", "1"))
@@ -73,7 +70,7 @@ class TestModelsThatComeAndGo:
     def commands(self, world: World, number: int, model: str) -> list[Any]:
         return [command for command in world.orders[number] if getattr(command, "model", None) == model]
 
-    async def test_workers_are_told_also_those_that_come_later(self, world: World) -> None:
+    async def test_workers_that_come_later_are_told_of_models_too(self, world: World) -> None:
         world.arrive(1)
         FleetTarget(world.fleet, "team-a", world.metrics, alias="production", added=True)
         world.fleet.pattern_started("team-*")
@@ -82,9 +79,7 @@ class TestModelsThatComeAndGo:
         assert world.orders[2] == [PatternStarted("team-*"), AddModel("team-a", "production")]
         assert self.commands(world, 2, "m") == []  # which they know by themselves
 
-    async def test_one_that_goes_and_comes_back_begins_anew_in_each_worker_once_its_first_life_is_over(
-        self, world: World
-    ) -> None:
+    async def test_a_model_that_comes_back_begins_anew_once_its_first_life_is_over(self, world: World) -> None:
         world.arrive(1, 2)
         target = FleetTarget(world.fleet, "team-a", world.metrics, added=True)
         preparing = asyncio.create_task(target.prepare(v(1)))

@@ -69,7 +69,9 @@ NEXT = FleetPlan(v(2), v(1), v(3))
         (FleetPlan(v(2), v(1), v(4)), held(1, 2, served=(2, 1)), prepare(4)),
     ],
 )
-def test_one_plan_one_order(plan: FleetPlan, holds: WorkerVersions, order: Order | None) -> None:
+def test_a_plan_and_what_a_worker_holds_give_one_order(
+    plan: FleetPlan, holds: WorkerVersions, order: Order | None
+) -> None:
     assert next_order("m", plan, holds, may_try=True) == order
 
 
@@ -91,7 +93,7 @@ def test_only_a_candidate_waits_for_its_turn() -> None:
         (NEXT, held(1, 2, 3, served=(2, 1)), True),
     ],
 )
-def test_who_may_answer(plan: FleetPlan, holds: WorkerVersions, yes: bool) -> None:
+def test_a_worker_answers_only_with_what_is_planned(plan: FleetPlan, holds: WorkerVersions, yes: bool) -> None:
     assert caught_up(plan, holds) is yes
 
 

@@ -25,7 +25,7 @@ from penstock.serving.served_model import ServedModel
 TRUST = LoadOptions(trust_code=True)
 
 
-def test_what_runs_apart(python_package: Path, iris_onnx_package: Path) -> None:
+def test_code_runs_apart_unless_the_mode_says_otherwise(python_package: Path, iris_onnx_package: Path) -> None:
     code, data = PackagedModel.open(python_package), PackagedModel.open(iris_onnx_package)
     assert [runs_apart(code, TRUST, mode) for mode in ("auto", "process", "none")] == [True, True, False]
     assert [runs_apart(data, TRUST, mode) for mode in ("auto", "process", "none")] == [False, True, False]
@@ -55,7 +55,7 @@ async def _answer(served: ServedModel) -> float:
     return float(answer.payload.arrays[0][0, 0])
 
 
-async def test_versions_whose_modules_have_one_name(tmp_path: Path) -> None:
+async def test_versions_whose_modules_share_a_name_answer_by_their_own(tmp_path: Path) -> None:
     """Each answers by its own, right before, during and after the swap; the gateway imports neither."""
     one, two = _package(tmp_path / "one", 10), _package(tmp_path / "two", 20)
     metrics = Metrics(process=False)
@@ -79,7 +79,7 @@ async def test_versions_whose_modules_have_one_name(tmp_path: Path) -> None:
     assert "rates" not in sys.modules
 
 
-def test_here_they_are_refused(tmp_path: Path) -> None:
+def test_versions_whose_modules_share_a_name_are_refused_in_one_process(tmp_path: Path) -> None:
     one, two = _package(tmp_path / "one", 10), _package(tmp_path / "two", 20)
     here = Isolation(mode="none")
     with lent_code(one):

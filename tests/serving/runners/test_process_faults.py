@@ -40,7 +40,7 @@ def gone(pid: int) -> bool:
         return True
 
 
-async def test_faults_that_the_process_survives(package: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_process_survives_errors_and_memory_limits(package: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     async with apart(package, memory_limit=1 << 30) as servable:
         for fault, words in [
@@ -64,7 +64,9 @@ async def test_faults_that_the_process_survives(package: Path, caplog: pytest.Lo
 
 
 @pytest.mark.usefixtures("forgiving")
-async def test_faults_that_end_it(package: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_process_that_ends_is_followed_by_one_that_answers(
+    package: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Each takes what is under way with it; the next process answers."""
     metrics = Metrics(process=False)
     async with apart(package, metrics, time_limit=1.0) as servable:
@@ -119,7 +121,7 @@ async def test_a_version_that_keeps_ending_is_reported(package: Path) -> None:
         assert await answer(servable) == FINE
 
 
-async def test_nothing_stays_of_a_closed_version(package: Path) -> None:
+async def test_nothing_remains_of_a_closed_version(package: Path) -> None:
     """Not even what the model has started, in a session of its own."""
     async with apart(package) as servable:
         (child,) = await answer(servable, faulty.bears)
@@ -128,7 +130,7 @@ async def test_nothing_stays_of_a_closed_version(package: Path) -> None:
     assert all(gone(int(pid)) for pid in (child, model, keeper) if pid is not None)
 
 
-async def test_what_is_under_way_is_finished_before_it_ends(package: Path) -> None:
+async def test_a_process_that_is_closed_finishes_what_is_under_way(package: Path) -> None:
     async with apart(package) as servable:
         under_way = asyncio.ensure_future(answer(servable, faulty.sleeps, 0.3))
         await asyncio.sleep(0.05)
@@ -170,7 +172,7 @@ async def test_a_joined_batch_that_kills_the_process_is_not_tried_again(tmp_path
         ("raise SystemExit('not today')\n", "SystemExit: not today"),
     ],
 )
-async def test_a_package_that_cannot_be_loaded(
+async def test_a_package_that_cannot_be_loaded_says_how_its_process_ended(
     package: Path, copied: Callable[[Path], Path], spoil: str, words: str
 ) -> None:
     broken = copied(package)
@@ -189,7 +191,7 @@ async def test_the_gateways_secrets_are_not_the_models(package: Path, monkeypatc
             assert b"PENSTOCK_" not in file.read()
 
 
-async def test_it_stands_apart_from_the_terminal(package: Path) -> None:
+async def test_a_model_process_is_out_of_reach_of_the_terminals_signals(package: Path) -> None:
     """Ctrl-C reaches the gateway's group, and no process of a model."""
     async with apart(package) as servable:
         process = servable.processes[0]
@@ -211,7 +213,7 @@ def environment_of(pid: int | None) -> list[bytes]:
     return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
 
 
-async def test_its_libraries_keep_to_their_share_of_threads(package: Path) -> None:
+async def test_libraries_of_a_model_process_keep_to_their_share_of_threads(package: Path) -> None:
     async with apart(package, threads=3) as servable:
         environment = environment_of(servable.processes[0].pid)
         assert {b"OMP_NUM_THREADS=3", b"OPENBLAS_NUM_THREADS=3", b"MKL_NUM_THREADS=3"} <= set(environment)

@@ -16,14 +16,11 @@ from penstock.serving.swap.follower import Follower
 from penstock.serving.swap.registry_poll import RegistryPoll
 from penstock.serving.swap.target import LocalTarget, in_a_thread
 from serving.fakes import until
-from serving.swap import test_follower
-from serving.swap.test_follower import World, errors
-
-world = test_follower.world  # the fixture
+from serving.swap.follower_world import World, errors
 
 
 class TestWhatIsSaidOfAFailure:
-    async def test_whoever_asks_is_told_version_reason_beginning_and_tries(self, world: World) -> None:
+    async def test_a_failure_has_version_reason_beginning_and_tries(self, world: World) -> None:
         await world.follower.start()
         world.failing["2"] = ProofFailed("It answers otherwise.", hint="Pack it anew.")
         world.promote("2")
@@ -38,7 +35,7 @@ class TestWhatIsSaidOfAFailure:
         assert world.count("load_failures", reason="proof_failed") == 2
 
     @pytest.mark.parametrize("way_out", ["1", "3"])
-    async def test_it_goes_with_the_wish(self, world: World, way_out: str) -> None:
+    async def test_a_failure_goes_when_the_alias_names_another_version(self, world: World, way_out: str) -> None:
         await world.follower.start()
         world.failing["2"] = ZeroDivisionError("oh")
         world.promote("2")
@@ -50,7 +47,7 @@ class TestWhatIsSaidOfAFailure:
         await world.step()
         assert (world.answering, world.served.failure) == (way_out, None)
 
-    async def test_it_goes_when_the_version_can_be_served_after_all(self, world: World) -> None:
+    async def test_a_failure_goes_when_the_version_can_be_served_after_all(self, world: World) -> None:
         await world.follower.start()
         world.failing["2"] = ProofFailed("no")
         world.promote("2")
@@ -105,7 +102,7 @@ class TestManyPromotions:
         await world.step()
         assert (world.answering, world.kept) == ("3", "2")
 
-    async def test_one_deleted_while_it_loads_is_not_served(self, world: World) -> None:
+    async def test_a_version_deleted_while_it_loads_is_not_served(self, world: World) -> None:
         await world.follower.start()
         world.held["2"] = Event()
         world.promote("2")
@@ -119,7 +116,7 @@ class TestManyPromotions:
 
 
 class TestARegistryThatIsAway:
-    async def test_it_is_asked_less_and_less_and_then_as_before(
+    async def test_a_registry_that_is_away_is_asked_less_and_less_and_then_as_before(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         await world.follower.start()
@@ -137,7 +134,9 @@ class TestARegistryThatIsAway:
         base = 0.005 * 1.1
         assert waits[1:] == pytest.approx([base * f for f in (2, 4, 8, 16, 1, 1, 1)])
 
-    async def test_several_that_follow_it_say_so_once(self, world: World, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_several_followers_of_an_unreachable_registry_log_it_once(
+        self, world: World, caplog: pytest.LogCaptureFixture
+    ) -> None:
         caplog.set_level(logging.INFO)
         unreachable: set[str] = set()
         followers = []

@@ -15,13 +15,13 @@ def test_failing_polls_make_it_stale_after_a_while() -> None:
     assert not freshness.stale(1029)
 
 
-def test_with_long_intervals_it_takes_five_of_them() -> None:
+def test_with_long_intervals_five_failed_polls_make_it_stale() -> None:
     freshness = Freshness(poll_interval=60)
     freshness.failed(0)
     assert [freshness.stale(now) for now in (299, 300)] == [False, True]
 
 
-def test_what_was_recalled_is_stale_at_once_until_the_registry_speaks() -> None:
+def test_a_recalled_version_is_stale_until_the_registry_answers() -> None:
     freshness = Freshness(poll_interval=2)
     freshness.failed(0)
     freshness.recalled()

@@ -65,7 +65,7 @@ def test_a_version_that_was_given_up_may_come_back_once_another_was_named(failur
     assert failures.last is None
 
 
-def test_once_the_wanted_version_answers_there_is_none(failures: LoadFailures) -> None:
+def test_once_the_wanted_version_answers_there_is_no_failure(failures: LoadFailures) -> None:
     failures.note("2", ProofFailed("no"))
     failures.clear()
     assert (failures.last, failures.shown) == (None, None)

@@ -69,7 +69,7 @@ def snapshot(**given: Any) -> Snapshot:
         ),
     ],
 )  # fmt: skip
-def test_one_snapshot_one_action(given: dict[str, Any], action: Action) -> None:
+def test_each_snapshot_has_one_next_action(given: dict[str, Any], action: Action) -> None:
     assert next_action(snapshot(**given)) == action
 
 

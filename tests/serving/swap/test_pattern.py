@@ -34,19 +34,19 @@ def nobody(name: str) -> bool:
 
 
 class TestTheDecision:
-    def test_what_is_found_joins(self) -> None:
+    def test_a_model_that_is_found_joins_in_order_of_names(self) -> None:
         assert next_changes({"b": "b", "a": "a"}, nobody, {}, 0.0) == Changes(join=("a", "b"))
 
-    def test_a_name_that_somebody_has_is_left_to_them(self) -> None:
+    def test_a_name_that_is_served_already_is_left_alone(self) -> None:
         assert next_changes({"a": "a", "b": "b"}, lambda n: n == "a", {}, 0.0).join == ("b",)
         assert next_changes({"a b": "a-b", "a-b": "a-b"}, nobody, {}, 0.0).join == ("a b",)
 
-    def test_what_is_missed_goes_when_its_grace_is_over(self) -> None:
+    def test_a_missing_model_goes_when_its_grace_is_over(self) -> None:
         assert next_changes({}, nobody, {"a": (INF, 5.0)}, 10.0) == Changes(missed=("a",))
         assert next_changes({}, nobody, {"a": (10.0, 5.0)}, 14.9) == Changes()
         assert next_changes({}, nobody, {"a": (10.0, 5.0)}, 15.0) == Changes(leave=("a",))
 
-    def test_what_comes_back_stays(self) -> None:
+    def test_a_model_that_comes_back_stays(self) -> None:
         assert next_changes({"a": "a"}, nobody, {"a": (10.0, 5.0)}, 99.0) == Changes(back=("a",))
 
 
@@ -124,7 +124,7 @@ async def world(identity_onnx_package: Path, tmp_path: Path) -> Any:
     await made.gateway.close()
 
 
-async def test_what_is_there_at_the_start_is_loaded_before_the_pattern_has_begun(world: World) -> None:
+async def test_models_of_the_start_are_loaded_before_the_pattern_has_started(world: World) -> None:
     world.add("team-a")
     world.add("team-b")
     world.add("other")
@@ -135,7 +135,9 @@ async def test_what_is_there_at_the_start_is_loaded_before_the_pattern_has_begun
     assert world.gateway.default is None
 
 
-async def test_without_a_match_it_has_begun_and_says_so(world: World, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_pattern_without_a_match_has_started_and_says_so(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
     await world.pattern.start()
     assert world.gateway.waiting_for == ["team-own"]
@@ -197,7 +199,7 @@ async def test_the_registry_is_asked_one_question_for_all_and_one_more_for_a_ver
     assert [q for q in world.questions if q != "search"] == ["team-3 2"]
 
 
-async def test_an_explicit_model_wins(world: World, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_model_named_for_itself_wins_over_the_pattern(world: World, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     world.add("team-own")
     await world.pattern.start()
@@ -221,7 +223,7 @@ async def test_a_registry_that_is_away_at_the_start_is_waited_for(
 
 
 @pytest.mark.parametrize("error", [RegistryUnavailable, RegistryNotFound, RegistryDenied])
-async def test_what_it_named_last_is_served_while_it_is_away_at_the_start(
+async def test_models_of_the_last_search_are_served_while_the_registry_is_away_at_the_start(
     world: World, error: type[Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
     before = World(world.package, world.cache)
@@ -251,7 +253,7 @@ async def test_what_it_named_last_is_served_while_it_is_away_at_the_start(
     await until(lambda: world.pattern.members["team-b"].missed_since != INF)
 
 
-async def test_what_was_named_by_nobody_is_known_too(world: World) -> None:
+async def test_an_empty_last_search_is_recalled_too(world: World) -> None:
     before = World(world.package, world.cache)
     await before.pattern.start()
     await before.gateway.close()
@@ -260,7 +262,9 @@ async def test_what_was_named_by_nobody_is_known_too(world: World) -> None:
     assert world.gateway.waiting_for == ["team-own"]
 
 
-async def test_one_that_goes_away_later_takes_nothing_with_it(world: World, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_registry_that_goes_away_later_takes_no_model_with_it(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     world.add("team-a")
     await world.pattern.start()
     world.unreachable = RegistryUnavailable("It cannot be reached.")

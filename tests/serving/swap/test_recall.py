@@ -17,7 +17,7 @@ from penstock.errors import (
     RegistryUnavailable,
 )
 from penstock.registry.resolutions import LastResolution
-from serving.swap.test_follower import World
+from serving.swap.follower_world import World
 
 AWAY = RegistryUnavailable("It cannot be reached.")
 
@@ -56,7 +56,7 @@ async def world(identity_onnx_package: Path, tmp_path: Path) -> Any:
 
 
 @pytest.mark.parametrize("error", [AWAY, RegistryNotFound("gone"), RegistryDenied("who?"), RegistryOutdated("newer")])
-async def test_it_serves_what_was_served_last(
+async def test_the_version_that_answered_last_is_recalled(
     world: Restartable, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     await world.follower.start()

@@ -13,7 +13,7 @@ from penstock.errors import SignatureIncompatible
 from penstock.loading import LoadedModel
 from penstock.registry import ModelVersion
 from penstock.serving.swap.signature_guard import SignatureGuard
-from serving.swap.test_follower import World
+from serving.swap.follower_world import World
 
 
 class Guarded(World):
@@ -62,7 +62,7 @@ async def test_a_breaking_version_is_refused_once_and_never_loaded(
     assert caplog.records[-1].exc_info is None
 
 
-async def test_another_version_is_taken(world: Guarded) -> None:
+async def test_a_compatible_version_after_a_refused_one_is_taken(world: Guarded) -> None:
     await world.follower.start()
     world.promote("2")
     await world.step()

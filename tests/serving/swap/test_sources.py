@@ -34,7 +34,7 @@ class FakeSource:
         self.calls.append(f"{self.name}: {model} {version} {reason}")
 
 
-async def test_each_starts_after_the_one_before_and_runs_until_the_end() -> None:
+async def test_sources_start_one_after_the_other_and_run_until_the_end() -> None:
     calls: list[str] = []
     sources = Sources([FakeSource(calls, "a")])
     sources.add(FakeSource(calls, "b"))

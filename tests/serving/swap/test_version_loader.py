@@ -63,7 +63,7 @@ async def test_a_load_that_hangs_can_be_stopped(loader: VersionLoader, hanging: 
     assert repr(loader) == "<VersionLoader m, 0 loading>"
 
 
-async def test_after_the_end_nothing_loads(loader: VersionLoader, good: Path) -> None:
+async def test_a_stopped_loader_loads_nothing(loader: VersionLoader, good: Path) -> None:
     loader.stop(for_good=True)
     with pytest.raises(ModelProcessLost):
         await asyncio.wait_for(asyncio.to_thread(loader.load, good, "1"), 60)
@@ -131,7 +131,7 @@ async def test_another_move_ends_a_load_that_hangs(world: World, caplog: pytest.
     assert world.served.failure is None
 
 
-async def test_the_end_does_not_wait_for_a_load_that_hangs(world: World) -> None:
+async def test_closing_does_not_wait_for_a_load_that_hangs(world: World) -> None:
     world.promote("2")
     await until(lambda: loading(world.loader), seconds=30)  # the fixture ends it, in time
 

@@ -67,7 +67,7 @@ def answer(payload: Payload) -> Any:
         (as_object_array([{"a": 0.5}, {"b": 1}]), [{"a": 0.5}, {"b": 1}]),
     ],
 )
-def test_arrays(array: Any, expected: Any) -> None:
+def test_arrays_are_written_as_lists_with_null_for_what_is_not_finite(array: Any, expected: Any) -> None:
     assert answer(Tensors.single(array)) == expected
 
 
@@ -106,11 +106,11 @@ def test_moments_in_tables_are_written_as_pandas_writes_them(unit: str) -> None:
 @pytest.mark.parametrize(
     "text", ["2026-01-02T03:04:05.1", "2026-01-02T03:04:05.000001", "2026-01-02T03:04:05.123456789"]
 )
-def test_fractions_of_seconds(text: str) -> None:
+def test_fractions_of_seconds_are_written_as_pandas_writes_them(text: str) -> None:
     assert answer(Table.of(["t"], [np.array([text], "M8[ns]")])) == [{"t": pd.Timestamp(text).isoformat()}]
 
 
-def test_moments_that_nanoseconds_do_not_reach() -> None:
+def test_moments_that_nanoseconds_do_not_reach_are_written() -> None:
     assert answer(Table.of(["t"], [np.array(["9999-12-31"], "M8[s]")])) == [{"t": "9999-12-31T00:00:00"}]
 
 
@@ -154,7 +154,7 @@ class Reply:
         ),
     ],
 )
-def test_values(value: Any, expected: Any) -> None:
+def test_plain_values_are_written_as_json_values(value: Any, expected: Any) -> None:
     assert answer(Value(value)) == expected
 
 
@@ -223,7 +223,7 @@ def test_unwrapped_answers_are_bare() -> None:
     assert encode_answer(Tensors.single(np.array([1])), wrapped=False) == b"[1]"
 
 
-def test_series_and_frames_of_a_model() -> None:
+def test_series_and_frames_are_written_as_row_objects() -> None:
     assert answer(from_python(pd.Series([1, 2]))) == [{"0": 1}, {"0": 2}]
     assert answer(from_python(pd.Series(["x", None], name="label"))) == [{"label": "x"}, {"label": None}]
     frame = pd.DataFrame({"a": [1, None], "b": ["x", "y"]})

@@ -166,7 +166,7 @@ def test_cells_that_would_be_corrupted_are_refused_with_their_place(cell: Any, t
     assert why in refused({"inputs": {"a": [0, cell], "s": ["x", "y"]}}, schema)
 
 
-def test_another_fault_is_said_first() -> None:
+def test_missing_columns_are_said_before_cells_that_do_not_fit() -> None:
     schema = (Field("a", Scalar.LONG), Field("b", Scalar.LONG))
     assert "missing columns: 'b'" in refused({"dataframe_split": {"columns": ["a"], "data": [[1.5]]}}, schema)
 
@@ -220,7 +220,7 @@ def test_csv_columns_have_the_types_of_the_signature() -> None:
     assert "not UTF-8" in refused(b"x\n\xff\n", (Field("x", Scalar.DOUBLE),), CSV)
 
 
-def test_what_is_long_in_coming_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_library_that_may_not_be_imported_here_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("pandas", "pyarrow"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     schema = (Field("x", Scalar.DOUBLE),)
@@ -249,7 +249,7 @@ TENSOR = (TensorField(None, np.dtype("float32"), (-1, 2)),)
         ({"inputs": [[1, "inf"]]}, None),
     ],
 )
-def test_floats_in_one_step(document: dict[str, Any], expected: Any) -> None:
+def test_a_plain_array_of_floats_is_read_in_one_step_or_left_alone(document: dict[str, Any], expected: Any) -> None:
     found = FloatReader(TENSOR).read(document)
     assert (None if found is None else answer_value(found)) == expected
     assert found is None or found.arrays[0].dtype == np.float32  # type: ignore[union-attr]

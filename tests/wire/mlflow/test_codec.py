@@ -24,12 +24,12 @@ CALL = b'{"dataframe_split": {"columns": ["a"], "data": [[NaN]]}, "params": {"k"
         (b"image/png", JSON),
     ],
 )
-def test_the_format_of_the_answer(accept: bytes | None, media: str) -> None:
+def test_the_accept_header_chooses_the_format_of_the_answer(accept: bytes | None, media: str) -> None:
     assert MlflowProtocol().answer_media(accept) == media
 
 
 @pytest.mark.parametrize(("words", "cell"), [(False, "null"), (True, "NaN")])
-def test_words_for_what_is_not_finite(words: bool, cell: str) -> None:
+def test_what_is_not_finite_is_null_or_a_word(words: bool, cell: str) -> None:
     codec = MlflowProtocol(nan_words=words).codec(SIGNATURE, frames=False)
     request = codec.read(JSON, CALL)
     assert codec.write(request.payload, request, JSON) == (b'{"predictions":[{"a":%b}]}' % cell.encode(), JSON)

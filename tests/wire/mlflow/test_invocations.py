@@ -53,7 +53,7 @@ def columns(payload: Payload) -> dict[Any, list[Any]]:
 # the envelopes
 
 
-def test_dataframe_split() -> None:
+def test_dataframe_split_is_a_table_in_one_block_with_its_index() -> None:
     decoded = decode({"dataframe_split": {"columns": ["a", "b"], "index": [7, 8], "data": [[1, 2.5], [3, 4]]}}, DOUBLES)
     assert decoded.casting is Casting.FRAME
     assert decoded.wrapped
@@ -64,13 +64,13 @@ def test_dataframe_split() -> None:
     assert decoded.payload.index.tolist() == [7, 8]
 
 
-def test_dataframe_split_without_columns() -> None:
+def test_dataframe_split_without_columns_has_numbered_ones() -> None:
     assert columns(decode({"dataframe_split": {"data": [[1, "x"]]}}).payload) == {0: [1], 1: ["x"]}
     assert columns(decode({"dataframe_split": {"columns": [0, 1], "data": [[1, 2]]}}).payload) == {0: [1], 1: [2]}
     assert columns(decode({"dataframe_split": {"columns": ["a"], "data": []}}).payload) == {"a": []}
 
 
-def test_dataframe_records() -> None:
+def test_dataframe_records_are_a_table_with_columns_as_first_seen() -> None:
     decoded = decode({"dataframe_records": [{"a": 1, "s": "x"}, {"n": 2, "a": 3}]}, MIXED)
     assert decoded.casting is Casting.FRAME
     assert columns(decoded.payload) == {"a": [1, 3], "s": ["x", None], "n": [None, 2]}  # in the order first seen
@@ -79,7 +79,7 @@ def test_dataframe_records() -> None:
 
 
 @pytest.mark.parametrize("envelope", ["inputs", "instances"])
-def test_lists_and_dicts_for_a_model_of_arrays(envelope: str) -> None:
+def test_lists_and_dicts_are_arrays_for_a_model_of_arrays(envelope: str) -> None:
     decoded = decode({envelope: [[1, 2], [3, 4]]}, TENSOR)
     assert decoded.casting is Casting.TENSOR
     assert isinstance(decoded.payload, Tensors)
@@ -104,7 +104,7 @@ def test_instances_of_objects_are_turned_by_column() -> None:
         ([{"a": 1, "b": 2}, {"b": 4, "a": 3}], {"a": [1.0, 3.0], "b": [2.0, 4.0]}),
     ],
 )
-def test_inputs_for_a_model_of_columns(inputs: Any, expected: Any) -> None:
+def test_inputs_are_columns_for_a_model_of_columns(inputs: Any, expected: Any) -> None:
     assert columns(conformed({"inputs": inputs}, DOUBLES)) == expected
 
 
@@ -117,7 +117,7 @@ def test_a_bare_list_is_the_only_column() -> None:
         conformed({"inputs": "7"}, one)
 
 
-def test_rows_for_unnamed_and_numbered_columns() -> None:
+def test_rows_fill_unnamed_and_numbered_columns_in_order() -> None:
     unnamed = Signature((Field(None, Scalar.DOUBLE), Field(None, Scalar.STRING)))
     assert columns(conformed({"inputs": [[1, "x"]]}, unnamed)) == {0: [1.0], 1: ["x"]}
     numbered = Signature((Field(0, Scalar.DOUBLE), Field(1, Scalar.STRING)))
@@ -131,7 +131,7 @@ def test_a_dict_for_a_model_with_compound_columns_is_one_row() -> None:
 
 
 @pytest.mark.parametrize("key", ["messages", "prompt", "input"])
-def test_the_unwrapped_form(key: str) -> None:
+def test_an_unwrapped_chat_body_is_one_value_without_its_params(key: str) -> None:
     body = {key: [{"role": "user"}], "temperature": 0.1, "params": {"x": 1}, "dataframe_split": {}}
     decoded = decode(body, Signature(None, None, (Param("temperature", Scalar.DOUBLE, 1.0),)))
     assert not decoded.wrapped
@@ -141,7 +141,7 @@ def test_the_unwrapped_form(key: str) -> None:
     assert decode(body).params == {}, "as MLflow has it"
 
 
-def test_params_and_unknown_keys() -> None:
+def test_params_are_read_and_unknown_keys_are_left_aside() -> None:
     decoded = decode({"inputs": [1], "params": {"temperature": 1}, "signature_name": "x"}, WITH_PARAMS)
     assert decoded.params == {"temperature": 1}
     assert decode({"inputs": [1], "params": 5}).params == 5  # judged where the params schema is known
@@ -224,7 +224,7 @@ def test_what_is_malformed_is_said_in_one_sentence(body: bytes, why: str) -> Non
         ({"a": [1, 2], "b": 1}, "lists, all of them"),
     ],
 )
-def test_columns_that_do_not_match(inputs: Any, why: str) -> None:
+def test_columns_of_different_lengths_are_refused(inputs: Any, why: str) -> None:
     with pytest.raises(MalformedInput, match=why):
         decode({"inputs": inputs}, DOUBLES)
 
