@@ -22,7 +22,7 @@ from penstock.server.app import make_app
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import Servable
 from penstock.serving.served_model import ServedModel
-from penstock.wire.formats import ARROW, ARROW_FILE, CSV, JSON, PARQUET, accepted
+from penstock.wire.mlflow.formats import ARROW, ARROW_FILE, CSV, JSON, PARQUET, accepted
 
 LIMIT = 200_000
 

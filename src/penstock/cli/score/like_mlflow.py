@@ -40,9 +40,9 @@ def answer(model: LoadedModel, body: bytes, content_type: str) -> str:
     Raises MalformedInput, SchemaViolation, PredictError, AnswerUnserializable.
     """
     from penstock.signature import conform_params
-    from penstock.wire.formats import CSV, JSON
     from penstock.wire.mlflow.answers import answer_text
     from penstock.wire.mlflow.body_reader import BodyReader
+    from penstock.wire.mlflow.formats import CSV, JSON
 
     predictor, signature = model.predictor, model.signature
     media = {"json": JSON, "csv": CSV}[content_type]
