@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -15,9 +16,12 @@ SOURCE = ROOT / "src" / "penstock"
 FILES = sorted(SOURCE.rglob("*.py"))
 MAX_LINES = 400
 MAX_FUNCTION_LINES = 60
+SAYS_NO_SUBJECT = {"nor", "so", "some", "that", "those", "unless", "whose"}
 SAYS_NOTHING = {"base", "common", "helper", "helpers", "manager", "misc", "util", "utils"}
 
 RECORDED = {"mlflow_packages", "packages"}  # as their authors named their files
+TESTS = [file for file in sorted((ROOT / "tests").rglob("*.py")) if not RECORDED & set(file.parts)]
+MIN_WORDS = 3  # fewer make no sentence
 
 # Classes that bear the names of MLflow's, since pickles and model files ask for them.
 STUBS = SOURCE / "flavors" / "python" / "mlflow_stubs"
@@ -54,8 +58,21 @@ def test_file_names_say_what_is_in_them(folder: str) -> None:
 
 
 def test_files_are_short() -> None:
-    lengths = {str(file.relative_to(SOURCE)): len(file.read_text(encoding="utf-8").splitlines()) for file in FILES}
+    files = [*FILES, *TESTS]
+    lengths = {str(file.relative_to(ROOT)): len(file.read_text(encoding="utf-8").splitlines()) for file in files}
     assert {file: length for file, length in lengths.items() if length > MAX_LINES} == {}
+
+
+def test_a_tests_name_is_a_sentence() -> None:
+    """In a list of failures the name alone says which promise is broken."""
+    found = {}
+    for file in TESTS:
+        for node in ast.walk(parsed(file)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+                words = node.name.removeprefix("test_").split("_")
+                if len(words) < MIN_WORDS or words[0] in SAYS_NO_SUBJECT:
+                    found[f"{file.relative_to(ROOT)}:{node.name}"] = " ".join(words)
+    assert found == {}
 
 
 def test_functions_fit_a_screen() -> None:
@@ -86,3 +103,47 @@ def test_the_tour_of_the_code_names_files_and_classes_that_exist() -> None:
     assert {word for word in files if not any(f"/{word.strip('/')}/" in place for place in places)} == set()
     names = {word for word in words if re.fullmatch(r"[A-Z][a-z]+(?:[A-Z]\w*)?", word)}
     assert names - classes().keys() == set()
+
+
+def module_of(file: Path) -> str:
+    return ".".join(file.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports() -> dict[str, set[str]]:
+    """Every module of ours -> those that it imports, also inside functions, but for types alone."""
+    names = {
+        ".".join(file.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__") for file in FILES
+    }
+    found: dict[str, set[str]] = {}
+    for file in FILES:
+        wanted: set[str] = set()
+        for node in nodes_that_run(parsed(file)):
+            if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+                full = {f"{node.module}.{alias.name}" for alias in node.names}
+                wanted |= {name if name in names else node.module for name in full}
+            elif isinstance(node, ast.Import):
+                wanted |= {alias.name for alias in node.names}
+        found[module_of(file)] = (wanted & names) - {module_of(file)}
+    return found
+
+
+def nodes_that_run(tree: ast.AST) -> Iterator[ast.AST]:
+    """The tree without what stands under `if TYPE_CHECKING`."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        yield node
+        yield from nodes_that_run(node)
+
+
+def test_no_files_import_one_another_in_a_circle() -> None:
+    """Files that nothing in a circle leads to are taken away until only circles, and what leads to them, are left."""
+    left = imports()
+    while free := {module for module, wanted in left.items() if not wanted & left.keys()}:
+        left = {module: wanted for module, wanted in left.items() if module not in free}
+    assert left == {}
+
+
+def test_folders_hold_few_enough_files_to_look_through() -> None:
+    sizes = {str(folder.relative_to(SOURCE)): len(list(folder.glob("*.py"))) for folder in {f.parent for f in FILES}}
+    assert {folder: size for folder, size in sizes.items() if size > 16} == {}

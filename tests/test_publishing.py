@@ -104,7 +104,9 @@ class TestRefusals:
         assert registry.models() == []
         assert kept() == set()
 
-    def test_a_package_with_a_broken_seal_is_not_published(self, registry: Registry, identity_onnx_package: Path, copied: Copied) -> None:
+    def test_a_package_with_a_broken_seal_is_not_published(
+        self, registry: Registry, identity_onnx_package: Path, copied: Copied
+    ) -> None:
         package = copied(identity_onnx_package)
         (package / "model.onnx").write_bytes(b"")
         with pytest.raises(SealBroken):
@@ -123,11 +125,15 @@ class TestRefusals:
             publish(registry, "m", package)
 
     @pytest.mark.parametrize("name", ["", "a/b", "../m", ".hidden"])
-    def test_nothing_is_published_under_a_bad_name(self, registry: Registry, identity_onnx_package: Path, name: str) -> None:
+    def test_nothing_is_published_under_a_bad_name(
+        self, registry: Registry, identity_onnx_package: Path, name: str
+    ) -> None:
         with pytest.raises(NameInvalid):
             publish(registry, name, identity_onnx_package)
 
-    def test_nothing_is_published_with_a_bad_alias_or_tag(self, registry: Registry, identity_onnx_package: Path) -> None:
+    def test_nothing_is_published_with_a_bad_alias_or_tag(
+        self, registry: Registry, identity_onnx_package: Path
+    ) -> None:
         with pytest.raises(NameInvalid):
             publish(registry, "m", identity_onnx_package, alias="latest")
         with pytest.raises(NameInvalid):
@@ -180,7 +186,9 @@ class TestWithdrawing:
                 withdraw(registry, "m", which)
         assert kept() == {f"m/{version.digest}"}
 
-    def test_withdrawing_an_absent_model_or_version_is_an_error(self, registry: Registry, identity_onnx_package: Path) -> None:
+    def test_withdrawing_an_absent_model_or_version_is_an_error(
+        self, registry: Registry, identity_onnx_package: Path
+    ) -> None:
         with pytest.raises(ModelNotFound):
             withdraw(registry, "m")
         publish(registry, "m", identity_onnx_package)

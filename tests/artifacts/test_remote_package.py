@@ -254,7 +254,9 @@ def test_a_bucket_that_does_not_exist_is_named(gcs: str, bucket: str, cache: Pac
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_denial_by_google_names_the_credentials(gcs: str, cache: PackageCache, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+def test_a_denial_by_google_names_the_credentials(
+    gcs: str, cache: PackageCache, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
     said = {"error": {"code": status, "message": "Caller has no storage.objects.get access."}}
     with answering(status, json.dumps(said)) as endpoint:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", endpoint)

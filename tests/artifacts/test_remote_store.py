@@ -203,7 +203,9 @@ def test_denied_access_is_named(
             assert "AWS_SECRET_ACCESS_KEY" in caught.value.hint
 
 
-def test_without_credentials_access_is_denied(bucket: str, cache: PackageCache, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_credentials_access_is_denied(
+    bucket: str, cache: PackageCache, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
@@ -214,7 +216,9 @@ def test_without_credentials_access_is_denied(bucket: str, cache: PackageCache, 
         open_store(f"{bucket}/models", cache).fetch("m/a", "0" * 64)
 
 
-def test_a_store_that_is_away_is_unavailable(package: PackagedModel, cache: PackageCache, bucket: str, monkeypatch: Any) -> None:
+def test_a_store_that_is_away_is_unavailable(
+    package: PackagedModel, cache: PackageCache, bucket: str, monkeypatch: Any
+) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     fsspec.get_filesystem_class("s3").clear_instance_cache()
     with pytest.raises(RegistryUnavailable, match="cannot be reached"):

@@ -115,7 +115,9 @@ def test_an_unwritable_store_is_told_from_other_trouble(
         store.put(package, "m/abc")
 
 
-def test_a_package_is_fetched_by_path_by_file_url_and_from_the_root(package: PackagedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_is_fetched_by_path_by_file_url_and_from_the_root(
+    package: PackagedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     odd = tmp_path / "a dir" / "the model"
     shutil.copytree(package.path, odd)
     assert fetch_package(str(odd), package.digest).path == odd

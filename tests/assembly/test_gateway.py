@@ -100,8 +100,8 @@ async def test_models_with_settings_of_their_own_in_one_gateway(
             described = (await client.get("/models/iris")).json()
             assert described["versions"][0]["flavor"] == "sklearn"
             columns = ("sepal_length", "sepal_width", "petal_length", "petal_width")
-            rows = {"inputs": [dict.fromkeys(columns, 1.0)] * 50}
-            assert len((await client.post("/invocations", json=rows)).json()["predictions"]) == 50
+            many = {"inputs": [dict.fromkeys(columns, 1.0)] * 50}
+            assert len((await client.post("/invocations", json=many)).json()["predictions"]) == 50
             above = [n for bound, n in iris.metrics.batch_rows.cumulative() if bound in ("16.0", "+Inf")]
             assert above[0] == above[1] > 0
     with pytest.raises(CodeNotTrusted):

@@ -75,7 +75,7 @@ class FakeInstaller:
 class FakeHost:
     def __init__(self) -> None:
         self.installers: dict[str, FakeInstaller] = {}
-        self.begun_patterns: list[str] = []
+        self.started_patterns: list[str] = []
 
     def installer(self, reference: ModelReference, settings: Settings, timed: Timed, *, added: bool) -> FakeInstaller:
         made = FakeInstaller(reference.served_as, reference.alias, settings, added)
@@ -85,8 +85,8 @@ class FakeHost:
     def serves(self, name: str) -> bool:
         return name in self.installers
 
-    def begun(self, pattern: str) -> None:
-        self.begun_patterns.append(pattern)
+    def pattern_started(self, pattern: str) -> None:
+        self.started_patterns.append(pattern)
 
     def remove(self, name: str) -> None:
         del self.installers[name]
@@ -118,7 +118,7 @@ async def test_each_kind_of_reference_gets_its_source(registry: Registry, identi
     }
     assert {name for name, made in host.installers.items() if made.added} == {"team-a", "team-b"}
     assert {name: made.settings.max_rows for name, made in host.installers.items()}["team-a"] == 7
-    assert host.begun_patterns == ["models:/team-*@production"]
+    assert host.started_patterns == ["models:/team-*@production"]
     assert not any(beside for made in host.installers.values() for _, beside in made.installed)
 
 

@@ -70,7 +70,9 @@ class TestDoctor:
         code, found = findings(f"m={python_package}", "--trust-code")
         assert all("code" not in f["found"] for f in found["m"])
 
-    def test_a_library_of_another_version_is_named(self, findings: Findings, iris_package: Path, tmp_path: Path) -> None:
+    def test_a_library_of_another_version_is_named(
+        self, findings: Findings, iris_package: Path, tmp_path: Path
+    ) -> None:
         old = tmp_path / "old"
         shutil.copytree(iris_package, old)
         (old / "SHA256SUMS").unlink()
@@ -85,7 +87,9 @@ class TestDoctor:
         code, _ = findings(f"old={old}", PENSTOCK_STRICT_ENV="1")
         assert code == 1
 
-    def test_a_damaged_package_fails_with_the_file_named(self, findings: Findings, iris_package: Path, tmp_path: Path) -> None:
+    def test_a_damaged_package_fails_with_the_file_named(
+        self, findings: Findings, iris_package: Path, tmp_path: Path
+    ) -> None:
         broken = tmp_path / "broken"
         shutil.copytree(iris_package, broken)
         with (broken / "requirements.txt").open("a") as file:
@@ -161,7 +165,12 @@ def test_workers_and_threads_beyond_the_cores_are_advised_against(
 
 
 class TestPing:
-    def test_ping_finds_a_server_that_answers(self, launch: Launch, identity_onnx_package: Path, tmp_path: Path) -> None:  # noqa: F811
+    def test_ping_finds_a_server_that_answers(
+        self,
+        launch: Launch,  # noqa: F811
+        identity_onnx_package: Path,
+        tmp_path: Path,
+    ) -> None:
         port = launch(identity_onnx_package).wait_ready().address[1]
         done = run(tmp_path, "ping", "--ready", PENSTOCK_PORT=str(port), PENSTOCK_HOST="0.0.0.0")
         assert done.returncode == 0, done.stderr

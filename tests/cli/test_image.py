@@ -96,7 +96,9 @@ class TestRequirements:
         ["-e .", "./x.whl", "/tmp/x", "x @ https://evil/x.whl", "git+https://evil/x.git", "numpy --index-url http://e"],
     )
     @pytest.mark.parametrize("trust_code", [False, True])
-    def test_requirements_that_fetch_from_elsewhere_are_refused(self, tmp_path: Path, line: str, trust_code: bool) -> None:
+    def test_requirements_that_fetch_from_elsewhere_are_refused(
+        self, tmp_path: Path, line: str, trust_code: bool
+    ) -> None:
         with pytest.raises(PackageInvalid, match=r"requirements\.txt .* in line 2 .*") as caught:
             wanted_requirements(self.packaged(tmp_path, f"numpy\n{line}\n"), trust_code=trust_code)
         assert line in str(caught.value)

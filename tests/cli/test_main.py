@@ -119,7 +119,9 @@ def test_errors_are_one_sentence_on_stderr(here: Here, arguments: list[str], cod
         (["serve", "--port", "70000", "x"], 2, "port"),
     ],
 )
-def test_errors_of_a_real_process_are_one_sentence_too(penstock: Penstock, arguments: list[str], code: int, said: str) -> None:
+def test_errors_of_a_real_process_are_one_sentence_too(
+    penstock: Penstock, arguments: list[str], code: int, said: str
+) -> None:
     test_errors_are_one_sentence_on_stderr(penstock, arguments, code, said)
 
 
@@ -177,7 +179,9 @@ def test_pickles_need_trust_and_can_be_converted(here: Here, trained: Path) -> N
     assert here("verify", "safe").returncode == 0
 
 
-def test_onnx_graphs_and_python_sources_are_packaged(penstock: Penstock, trained: Path, iris_onnx_package: Path) -> None:
+def test_onnx_graphs_and_python_sources_are_packaged(
+    penstock: Penstock, trained: Path, iris_onnx_package: Path
+) -> None:
     (trained / "model.onnx").write_bytes((iris_onnx_package / "model.onnx").read_bytes())
     made = penstock("package", "onnx", "model.onnx", "--example", "rows.csv", "-o", "o")
     assert made.returncode == 0, made.stderr

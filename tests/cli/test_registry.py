@@ -38,7 +38,7 @@ def _publishing(monkeypatch: pytest.MonkeyPatch) -> None:
         by: str = "",
         reason: str = "",
     ) -> ModelVersion:
-        new = NewVersion(package, "ab" * 32, NUMBERS, ("onnx",), 12_345, description, tags=tags)
+        new = NewVersion(str(package), "ab" * 32, NUMBERS, ("onnx",), 12_345, description, tags=tags)
         version = target.register(name, new)
         if alias:
             target.promote(name, version.version, alias, by=by, reason=reason)
@@ -226,7 +226,9 @@ def test_reading_without_a_registry_is_an_error_and_creates_nothing(run: Run, tm
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_flag_of_the_registry_wins_over_the_variable(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_flag_of_the_registry_wins_over_the_variable(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PENSTOCK_REGISTRY", "by-variable")
     monkeypatch.setenv("PENSTOCK_ARTIFACTS", "s3://bucket")
     run("add", "fraud", "one")

@@ -42,7 +42,9 @@ FAILED = {
         (502, None, "waiting", "status 502"),
     ],
 )
-def test_an_answer_of_a_gateway_is_serving_waiting_or_refused(status: int, answer: Any, outcome: str, said: str) -> None:
+def test_an_answer_of_a_gateway_is_serving_waiting_or_refused(
+    status: int, answer: Any, outcome: str, said: str
+) -> None:
     found = standing("http://a", "3", status, answer)
     assert found.outcome == outcome
     assert said in found.said
@@ -114,7 +116,7 @@ def test_promoting_and_going_back_wait_for_real_gateways(
         f"{crew}: version 2 answers",
     ]
     for number in (1, 2):  # it is true of all workers
-        assert f"[worker {number}] moving: version 2" in started[0].stderr
+        assert f"[worker {number}] moving: now serving version 2" in started[0].stderr
     done = run("promote", "moving", 3, "--wait", crew, "--wait-timeout", 50, "--json")  # which fails its example
     assert done.exit_code == 1
     (found,) = json.loads(done.stdout)["gateways"]

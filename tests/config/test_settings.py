@@ -94,7 +94,9 @@ class TestMlflowsVariables:
             ("MLFLOW_MODELS_WORKERS", "1", "workers", 1),
         ],
     )
-    def test_mlflows_variables_mean_what_they_mean_to_mlflow(self, variable: str, text: str, name: str, value: Any) -> None:
+    def test_mlflows_variables_mean_what_they_mean_to_mlflow(
+        self, variable: str, text: str, name: str, value: Any
+    ) -> None:
         settings, origins = load_settings({}, {variable: text})
         assert (getattr(settings, name), origins[name]) == (value, variable)
 

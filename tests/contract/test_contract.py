@@ -50,7 +50,7 @@ def test_answers_are_as_mlflow_recorded_them(package: str, kind: str) -> None:
     """All requests of one kind; a failure shows the first few and counts the others."""
     done = _loaded(package)
     if done.failed:
-        pytest.skip(f"{package} could not be loaded, see test_package_loads")
+        pytest.skip(f"{package} could not be loaded, see test_every_package_loads")
     failing = [outcome for outcome in done.outcomes if outcome.kind == kind and outcome.fails]
     more = f"\n… and {len(failing) - _TOLD} more" if len(failing) > _TOLD else ""
     assert not failing, "\n\n" + "\n".join(map(str, failing[:_TOLD])) + more

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from penstock.errors import DependencyMissing, PackageInvalid, PredictError, UnsupportedMedia
 from penstock.flavors.interface import inside, need
 from penstock.flavors.predictor import Predictor
-from penstock.payload import Payload, Value
+from penstock.payload import Params, Payload, Value
 
 
 class Failing(Predictor):
     def __init__(self, error: BaseException) -> None:
         self.error = error
 
-    def _predict(self, payload: Payload, params: Mapping[str, Any]) -> Payload:
+    def _predict(self, payload: Payload, params: Params) -> Payload:
         raise self.error
 
 

@@ -122,7 +122,9 @@ def test_the_same_minor_version_is_silent(iris_package: Path, caplog: pytest.Log
     assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
 
 
-def test_a_model_that_does_not_repeat_its_answer_is_refused_and_closed(identity_onnx_package: Path, copied: Copied, monkeypatch: Any) -> None:
+def test_a_model_that_does_not_repeat_its_answer_is_refused_and_closed(
+    identity_onnx_package: Path, copied: Copied, monkeypatch: Any
+) -> None:
     closed: list[Predictor] = []
     monkeypatch.setattr(Predictor, "close", lambda self: closed.append(self))
     package = copied(identity_onnx_package)

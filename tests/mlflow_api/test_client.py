@@ -66,7 +66,9 @@ class TestCredentials:
             ),
         ],
     )
-    def test_credentials_come_from_mlflows_variables(self, replay: Replay, environ: dict[str, str], header: str | None) -> None:
+    def test_credentials_come_from_mlflows_variables(
+        self, replay: Replay, environ: dict[str, str], header: str | None
+    ) -> None:
         ask(replay, MlflowCredentials.from_environ({"HOME": "/nowhere", **environ}))
         assert replay.headers[-1].get("Authorization") == header
 

@@ -145,7 +145,7 @@ def test_types_that_nobody_has_reviewed_are_refused(tmp_path: Path) -> None:
 def test_what_skops_cannot_store_is_refused(tmp_path: Path) -> None:
     class Closure(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         def fit(self, X: Any, y: Any) -> Any:
-            self.function_ = lambda x: x["a"].to_numpy()
+            self.function_: Callable[[Any], Any] = lambda x: x["a"].to_numpy()
             return self
 
         def predict(self, X: Any) -> Any:

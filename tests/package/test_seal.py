@@ -127,7 +127,7 @@ def test_a_directory_that_cannot_be_listed_is_no_empty_package(tmp_path: Path) -
 
 
 @pytest.mark.skipif(shutil.which("sha256sum") is None, reason="sha256sum is not installed")
-def test_sha256sum_agrees(directory: Path) -> None:
+def test_sha256sum_agrees_with_the_seal(directory: Path) -> None:
     def run() -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["sha256sum", "-c", "--strict", SEAL],

@@ -48,7 +48,9 @@ def moves(text: str) -> list[AliasMove]:
         ("1 2 x 2", EVERY, "1"),
     ],
 )
-def test_rolling_back_has_the_target_that_the_history_says(history: str, existing: set[str], target: str | None) -> None:
+def test_rolling_back_has_the_target_that_the_history_says(
+    history: str, existing: set[str], target: str | None
+) -> None:
     assert rollback_target(moves(history), existing) == target
 
 

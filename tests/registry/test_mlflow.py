@@ -1,9 +1,8 @@
-"""The MLflow backend, against what a real server answered: `fraud` with versions 1 to 3, `elsewhere` in S3."""
+"""The MLflow backend, against what a real server answered: what it reads, and what it writes."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -16,41 +15,22 @@ from penstock.errors import (
     AliasNotFound,
     ModelNotFound,
     NameInvalid,
-    PackageInvalid,
-    PackageNotFound,
     RegistryReadOnly,
     RegistryUnavailable,
     SignatureIncompatible,
     Unsupported,
     VersionNotFound,
 )
-from penstock.loading import fetch_reference, load_path
 from penstock.manifest import Manifest
-from penstock.mlflow_api.client import CallTimeouts, MlflowRestClient
+from penstock.mlflow_api.client import MlflowRestClient
 from penstock.publishing import publish, withdraw
 from penstock.registry.mlflow import MlflowRegistry
-from penstock.registry.references import parse_reference
+from registry import mlflow_stand_in
+from registry.mlflow_stand_in import saying
 from registry.replay import Handler, Replay
 
-
-@pytest.fixture
-def replay() -> Iterator[Replay]:
-    server = Replay()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def registry(replay: Replay, tmp_path: Path) -> Iterator[MlflowRegistry]:
-    opened = MlflowRegistry(
-        MlflowRestClient(replay.url, timeouts=CallTimeouts(retries=0)), PackageCache(tmp_path / "cache")
-    )
-    yield opened
-    opened.close()
-
-
-def saying(content: Any, status: int = 200) -> Any:
-    return lambda handler: handler.say(status, content)
+replay = mlflow_stand_in.replay  # the fixture
+registry = mlflow_stand_in.registry  # the fixture
 
 
 def asked(replay: Replay) -> list[str]:
@@ -91,7 +71,9 @@ class TestReading:
         assert registry.latest("fraud").version == "3"
         assert asked(replay) == ["registered-models/get"]
 
-    def test_an_absent_model_or_version_is_named_without_a_bad_request(self, registry: MlflowRegistry, replay: Replay) -> None:
+    def test_an_absent_model_or_version_is_named_without_a_bad_request(
+        self, registry: MlflowRegistry, replay: Replay
+    ) -> None:
         for read in (registry.model, registry.versions, registry.resolve, registry.latest):
             with pytest.raises(ModelNotFound, match="'absent'"):
                 read("absent")
@@ -125,7 +107,9 @@ class TestReading:
         replay.rules["model-versions/search"] = saying({"next_page_token": "again"})
         assert registry.versions("fraud") == []
 
-    def test_pages_without_end_are_an_error(self, registry: MlflowRegistry, replay: Replay, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_pages_without_end_are_an_error(
+        self, registry: MlflowRegistry, replay: Replay, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr("penstock.registry.mlflow._MAX_PAGES", 5)
         replay.rules["model-versions/search"] = lambda h: h.say(200, {"next_page_token": str(len(replay.requests))})
         with pytest.raises(RegistryUnavailable):
@@ -169,173 +153,6 @@ class TestReading:
             registry.history("fraud")
 
 
-class TestFetching:
-    @pytest.mark.parametrize("number", ["1", "3"])
-    def test_a_version_is_downloaded_once(self, registry: MlflowRegistry, replay: Replay, number: str) -> None:
-        """Version 1 lies as MLflow 3 puts it, version 3 among its run's artifacts, in a folder with a space."""
-        version = registry.version("fraud", number)
-        path = registry.fetch(version).path
-        assert path.name == f"fraud-{number}"
-        assert {"MLmodel", "model.onnx", "requirements.txt"} <= {p.name for p in path.iterdir()}
-        replay.requests.clear()
-        assert registry.fetch(version).path == path
-        assert replay.requests == []  # a restart needs no server for what it has
-        loaded = load_path(path)
-        loaded.close()
-        assert (path.parent / "digest").read_text().strip() == loaded.digest
-
-    def test_the_creation_time_tells_versions_of_one_number_apart(self, registry: MlflowRegistry) -> None:
-        from dataclasses import replace
-        from datetime import timedelta
-
-        version = registry.version("fraud", "1")  # numbers begin again when a model is deleted and made anew
-        again = replace(version, created_at=version.created_at + timedelta(seconds=1))
-        assert registry.fetch(version).path != registry.fetch(again).path
-
-    def test_a_model_is_fetched_by_each_kind_of_uri(self, registry: MlflowRegistry, replay: Replay) -> None:
-        for kind in ("logged", "run3", "run2", "artifacts", "version", "alias"):
-            path = registry.fetch_uri(replay.facts[kind]).path
-            assert (path / "model.onnx").is_file(), kind
-
-    def test_a_uri_is_downloaded_once(self, registry: MlflowRegistry, replay: Replay) -> None:
-        path = registry.fetch_uri(replay.facts["logged"]).path
-        replay.requests.clear()
-        assert registry.fetch_uri(replay.facts["logged"]).path == path
-        assert [p.rpartition("/")[2] for _, p in replay.requests] == [path.name, "MLmodel"]
-
-    @pytest.mark.parametrize("kind", ["logged", "run3", "run2", "artifacts"])
-    def test_each_kind_of_reference_gets_its_package(self, registry: MlflowRegistry, replay: Replay, kind: str) -> None:
-        reference = parse_reference(replay.facts[kind])
-        version, package = fetch_reference(reference, registry)
-        assert version == ""
-        assert package.path.name == reference.served_as
-        assert not reference.follows
-
-    @pytest.mark.parametrize(
-        ("kind", "error"),
-        [
-            ("no_logged", ModelNotFound),
-            ("no_run", ModelNotFound),
-            ("no_path", PackageNotFound),
-            ("no_artifacts", PackageNotFound),
-        ],
-    )
-    def test_an_absent_run_model_or_path_is_named(
-        self, registry: MlflowRegistry, replay: Replay, kind: str, error: type[Exception]
-    ) -> None:
-        with pytest.raises(error):
-            registry.fetch_uri(replay.facts[kind])
-
-    def test_a_server_before_version_3_has_no_logged_models(self, registry: MlflowRegistry, replay: Replay) -> None:
-        """MLflow 2 answers with a page that says 404."""
-        unknown = "0123456789abcdef" * 2
-        with pytest.raises(Unsupported, match="need MLflow 3"):
-            registry.fetch_uri(f"models:/m-{unknown}")
-        replay.rules["logged-models/search"] = saying(b"<html>", 404)
-        with pytest.raises(PackageNotFound):
-            registry.fetch_uri(replay.facts["no_path"])
-
-    @pytest.mark.parametrize("uri", ["dbfs:/databricks/model", "https://elsewhere/model", "nothing"])
-    def test_other_stores_are_refused_with_a_way_to_go(self, registry: MlflowRegistry, replay: Replay, uri: str) -> None:
-        replay.rules["get-download-uri"] = saying({"artifact_uri": uri})
-        with pytest.raises(Unsupported, match=uri) as caught:
-            registry.fetch(registry.version("elsewhere", "1"))
-        assert "--serve-artifacts" in hint_of(caught.value)
-
-    def test_a_package_in_a_reachable_bucket_is_fetched_from_there(
-        self, registry: MlflowRegistry, replay: Replay, identity_onnx_package: Path, bucket: str
-    ) -> None:
-        import fsspec
-
-        s3 = fsspec.filesystem("s3")
-        s3.put(str(identity_onnx_package), f"{bucket}/1/model", recursive=True)
-        replay.rules["get-download-uri"] = saying({"artifact_uri": f"{bucket}/1/model"})
-        version = registry.version("fraud", "2")
-        assert registry.signature(version) is not None
-        path = registry.fetch(version).path
-        assert load_path(path).proof.repeats
-        s3.rm(f"{bucket}/1", recursive=True)
-        assert registry.fetch(version).path == path
-        replay.rules["get-download-uri"] = saying({"artifact_uri": f"{bucket}/2/model"})
-        with pytest.raises(PackageNotFound, match=f"no package at {bucket}/2/model"):
-            registry.fetch(registry.version("fraud", "1"))
-
-    def test_a_package_in_a_visible_directory_is_copied_from_there(
-        self, registry: MlflowRegistry, replay: Replay, identity_onnx_package: Path
-    ) -> None:
-        for uri in (str(identity_onnx_package), identity_onnx_package.as_uri()):
-            replay.rules["get-download-uri"] = saying({"artifact_uri": uri})
-            path = registry.fetch(registry.version("fraud", "2")).path
-            assert path != identity_onnx_package
-            assert load_path(path).proof.repeats
-
-    def test_a_directory_that_is_not_on_this_machine_names_the_remedy(self, registry: MlflowRegistry, replay: Replay, tmp_path: Path) -> None:
-        for place in (tmp_path / "gone", tmp_path):
-            replay.rules["get-download-uri"] = saying({"artifact_uri": str(place)})
-            with pytest.raises(PackageNotFound, match="on this machine") as caught:
-                registry.fetch(registry.version("fraud", "2"))
-            assert "--serve-artifacts" in hint_of(caught.value)
-
-    def test_a_source_that_names_itself_is_refused(self, registry: MlflowRegistry, replay: Replay) -> None:
-        replay.rules["get-download-uri"] = saying({"artifact_uri": "models:/fraud/2"})
-        with pytest.raises(PackageInvalid, match="endless chain"):
-            registry.fetch(registry.version("fraud", "2"))
-
-    def test_a_logged_model_that_is_not_complete_is_refused(self, registry: MlflowRegistry, replay: Replay) -> None:
-        identifier = replay.facts["logged"].rpartition("/")[2]
-        info = {"artifact_uri": "mlflow-artifacts:/x", "status": "LOGGED_MODEL_UPLOAD_FAILED"}
-        replay.rules[f"logged-models/{identifier}"] = saying({"model": {"info": info}})
-        with pytest.raises(PackageNotFound, match="UPLOAD_FAILED"):
-            registry.fetch_uri(replay.facts["logged"])
-
-
-class TestHostileListings:
-    @pytest.fixture
-    def fetch(self, registry: MlflowRegistry, replay: Replay, tmp_path: Path) -> Any:
-        version = registry.version("fraud", "1")
-
-        def run(*files: Any) -> Path:
-            replay.rules["/artifacts"] = saying({"files": list(files)})
-            return registry.fetch(version).path
-
-        yield run
-        if (tmp_path / "cache").exists():  # nothing half there
-            assert [p.suffix for p in (tmp_path / "cache").iterdir()] == [".lock"]
-
-    @pytest.mark.parametrize("name", ["..", ".", "", "../x", "/etc/x", "a/b", "a\\b", "a\x00b", None, 3])
-    def test_names_that_lead_elsewhere_are_refused(self, fetch: Any, name: Any) -> None:
-        with pytest.raises(PackageInvalid, match="an invalid name"):
-            fetch({"path": name, "is_dir": False, "file_size": 1})
-
-    @pytest.mark.parametrize(("size", "said"), [(3, "more"), (10**6, "fewer"), (None, "more")])
-    def test_files_are_as_long_as_listed(self, fetch: Any, size: int | None, said: str) -> None:
-        with pytest.raises(PackageInvalid, match=f"{said} bytes than the listed"):
-            fetch({"path": "MLmodel", "is_dir": False} | ({} if size is None else {"file_size": size}))
-
-    def test_a_size_that_is_no_number_is_refused(self, fetch: Any) -> None:
-        with pytest.raises(PackageInvalid, match="no size"):
-            fetch({"path": "MLmodel", "is_dir": False, "file_size": "large"})
-
-    def test_folders_without_end_are_refused(self, fetch: Any) -> None:
-        with pytest.raises(PackageInvalid, match="too many files"):
-            fetch({"path": "a", "is_dir": True})
-
-    def test_a_listing_without_a_manifest_is_no_package(self, fetch: Any) -> None:
-        with pytest.raises(PackageNotFound, match="the place is empty"):
-            fetch()
-        with pytest.raises(PackageNotFound, match="no MLmodel among them"):
-            fetch({"path": "model.onnx", "is_dir": False, "file_size": 88})
-
-    def test_a_listed_file_that_is_gone_is_an_error(self, fetch: Any) -> None:
-        with pytest.raises((PackageNotFound, RegistryUnavailable)):
-            fetch({"path": "absent", "is_dir": False, "file_size": 1})
-
-    def test_a_place_that_climbs_out_is_refused(self, registry: MlflowRegistry) -> None:
-        for path in ("/../../x", "/a/%2e%2e/x"):
-            with pytest.raises(PackageInvalid, match="leads out"):
-                registry.fetch_uri(f"mlflow-artifacts:{path}")
-
-
 class TestWriting:
     def test_an_alias_is_set_and_removed_on_the_server(self, registry: MlflowRegistry, replay: Replay) -> None:
         def write(handler: Handler) -> None:
@@ -350,7 +167,9 @@ class TestWriting:
         assert replay.requests[-1][0] == "POST"
         assert replay.bodies[-1] == {"name": "fraud", "alias": "production", "version": "3"}
 
-    def test_a_version_that_breaks_callers_is_refused_unless_allowed(self, registry: MlflowRegistry, replay: Replay) -> None:
+    def test_a_version_that_breaks_callers_is_refused_unless_allowed(
+        self, registry: MlflowRegistry, replay: Replay
+    ) -> None:
         with pytest.raises(SignatureIncompatible, match="would break callers of version 1"):
             registry.promote("fraud", "2", by="ann")
         assert all(method == "GET" for method, _ in replay.requests)
@@ -375,7 +194,9 @@ class TestWriting:
         registry.delete_tag("fraud", "owner")
         assert replay.requests[-1] == ("DELETE", "/api/2.0/mlflow/registered-models/delete-tag")
 
-    def test_a_tag_that_the_server_refuses_is_an_error_in_its_words(self, registry: MlflowRegistry, replay: Replay) -> None:
+    def test_a_tag_that_the_server_refuses_is_an_error_in_its_words(
+        self, registry: MlflowRegistry, replay: Replay
+    ) -> None:
         replay.rules["set-tag"] = saying({"error_code": "INVALID_PARAMETER_VALUE", "message": "Too long."}, 400)
         with pytest.raises(NameInvalid, match="Too long"):
             registry.set_tag("fraud", "owner", "risk")
@@ -392,7 +213,9 @@ class TestWriting:
         assert all(method == "GET" for method, _ in replay.requests)
         reader.close()
 
-    def test_other_writes_are_unsupported_and_name_mlflows_command(self, registry: MlflowRegistry, replay: Replay, tmp_path: Path) -> None:
+    def test_other_writes_are_unsupported_and_name_mlflows_command(
+        self, registry: MlflowRegistry, replay: Replay, tmp_path: Path
+    ) -> None:
         for ask, way in (
             (lambda: publish(registry, "fraud", tmp_path), "mlflow.register_model"),
             (lambda: withdraw(registry, "fraud", "1"), "delete_model_version"),

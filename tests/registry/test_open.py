@@ -40,7 +40,9 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("sqlite:///{here}/models.db", "models.db", "artifacts"),
     ],
 )
-def test_a_path_or_file_url_is_an_embedded_registry(url: str | None, file: str, artifacts: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_or_file_url_is_an_embedded_registry(
+    url: str | None, file: str, artifacts: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     registry = open_registry(url and url.format(here=tmp_path))
     assert list(tmp_path.iterdir()) == []
     assert registry.artifact_root == str(tmp_path / artifacts)
@@ -152,7 +154,9 @@ class TestPostgreSQL:
         with pytest.raises(ConfigError, match="a place for the packages"):
             open_registry(f"{scheme}://u:s3cret@h/db")
 
-    def test_without_psycopg_the_error_names_what_to_install(self, scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_without_psycopg_the_error_names_what_to_install(
+        self, scheme: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setitem(sys.modules, "psycopg", None)
         with pytest.raises(DependencyMissing) as caught:
             open_registry(f"{scheme}://u:s3cret@h/db", artifacts="x")

@@ -216,7 +216,9 @@ class TestResolving:
             ("models:/fraud/9", VersionNotFound),
         ],
     )
-    def test_resolving_an_absent_model_version_or_alias_is_an_error(self, registry: MemoryRegistry, text: str, error: type[Exception]) -> None:
+    def test_resolving_an_absent_model_version_or_alias_is_an_error(
+        self, registry: MemoryRegistry, text: str, error: type[Exception]
+    ) -> None:
         with pytest.raises(error):
             parse_reference(text).resolve(registry)
 

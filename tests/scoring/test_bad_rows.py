@@ -165,7 +165,9 @@ def test_rows_on_which_the_model_fails_are_rejected_alone(fussy: LoadedModel, tm
         (Tolerance(share=0.4), False),
     ],
 )
-def test_more_rejects_than_tolerated_fail_the_job(iris: LoadedModel, tmp_path: Path, tolerance: Tolerance, passes: bool) -> None:
+def test_more_rejects_than_tolerated_fail_the_job(
+    iris: LoadedModel, tmp_path: Path, tolerance: Tolerance, passes: bool
+) -> None:
     (tmp_path / "rows.csv").write_text(BAD)
     arguments: dict[str, Any] = {"on_error": "skip", "rejects": tmp_path / "bad.jsonl", "tolerance": tolerance}
     if passes:

@@ -81,7 +81,9 @@ def test_every_format_is_read(
 
 
 @pytest.mark.parametrize("target", ENDINGS)
-def test_every_format_is_written_the_same_each_time(iris: LoadedModel, iris_frame: Any, iris_estimator: Any, tmp_path: Path, target: str) -> None:
+def test_every_format_is_written_the_same_each_time(
+    iris: LoadedModel, iris_frame: Any, iris_estimator: Any, tmp_path: Path, target: str
+) -> None:
     rows = write(iris_frame, tmp_path / "rows.parquet")
     out = tmp_path / f"out.{target}"
     score(iris, rows, out, keep=("*",), chunk_rows=64)

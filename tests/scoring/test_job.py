@@ -161,7 +161,9 @@ def test_the_ending_must_tell_the_format(iris: LoadedModel, tmp_path: Path, name
         score(iris, tmp_path / name, tmp_path / "out.csv")
 
 
-def test_a_missing_input_and_a_missing_directory_are_refused(iris: LoadedModel, iris_frame: Any, tmp_path: Path) -> None:
+def test_a_missing_input_and_a_missing_directory_are_refused(
+    iris: LoadedModel, iris_frame: Any, tmp_path: Path
+) -> None:
     with pytest.raises(ConfigError, match="no file"):
         score(iris, tmp_path / "rows.csv", tmp_path / "out.csv")
     rows = written(iris_frame, tmp_path / "rows.csv")

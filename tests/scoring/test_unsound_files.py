@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import ipc
 
-from penstock.cli.example_option import read_example_file
+from penstock.cli.package.example_option import read_example_file
 from penstock.errors import PackagingFailed, ScoringError
 from penstock.loading import LoadedModel
 from scoring.jobs import score
@@ -36,7 +36,9 @@ def rows(iris_frame: object) -> pa.Table:
 
 
 @pytest.mark.parametrize("file", [True, False])
-def test_forged_places_in_an_arrow_file_are_refused(iris: LoadedModel, rows: pa.Table, tmp_path: Path, file: bool) -> None:
+def test_forged_places_in_an_arrow_file_are_refused(
+    iris: LoadedModel, rows: pa.Table, tmp_path: Path, file: bool
+) -> None:
     path = forged_text(tmp_path / "rows.arrow", rows, file)
     with pytest.raises(ScoringError) as refusal:
         score(iris, path, tmp_path / "out.csv", keep=("note",))

@@ -92,7 +92,9 @@ def test_a_worker_that_cannot_load_the_model_says_why(tmp_path: Path, python_pac
         ("auto", False, None, Workers("processes", 8)),
     ],
 )
-def test_the_kind_and_number_of_workers_follow_from_the_work(wanted: Any, threads: bool, seconds: float | None, chosen: Workers) -> None:
+def test_the_kind_and_number_of_workers_follow_from_the_work(
+    wanted: Any, threads: bool, seconds: float | None, chosen: Workers
+) -> None:
     assert choose_workers(wanted, 8, threads=threads, seconds=seconds) == chosen
 
 

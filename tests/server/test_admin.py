@@ -55,7 +55,9 @@ class TestTheApplication:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-async def test_a_real_server_answers_and_drains_on_both_ports(launch: Launch, identity_onnx_package: Path, workers: int) -> None:
+async def test_a_real_server_answers_and_drains_on_both_ports(
+    launch: Launch, identity_onnx_package: Path, workers: int
+) -> None:
     server = launch(identity_onnx_package, "--admin-port", 0, "-w", workers, "--drain-delay", 20).wait_ready()
     name = identity_onnx_package.name
     async with httpx.AsyncClient(timeout=60) as client:

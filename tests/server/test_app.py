@@ -49,7 +49,9 @@ class TestRoutes:
 
     @pytest.mark.parametrize("path", ["/", "/nothing", "/models/m/nothing", "/models/m/versions", "/invocations/x"])
     @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-    async def test_an_unknown_path_is_a_404_that_names_the_right_one(self, client: httpx.AsyncClient, path: str, method: str) -> None:
+    async def test_an_unknown_path_is_a_404_that_names_the_right_one(
+        self, client: httpx.AsyncClient, path: str, method: str
+    ) -> None:
         answer = await client.request(method, path)
         is_error(answer, 404, "ENDPOINT_NOT_FOUND")
         assert "POST /invocations" in answer.json()["message"]
@@ -59,7 +61,9 @@ class TestRoutes:
         [("GET", p, "POST") for p in POST]
         + [("DELETE", "/invocations", "POST"), ("POST", "/ping", "GET"), ("PUT", "/models", "GET")],
     )
-    async def test_a_wrong_method_is_a_405_that_names_the_allowed_ones(self, client: httpx.AsyncClient, method: str, path: str, allowed: str) -> None:
+    async def test_a_wrong_method_is_a_405_that_names_the_allowed_ones(
+        self, client: httpx.AsyncClient, method: str, path: str, allowed: str
+    ) -> None:
         answer = await client.request(method, path)
         is_error(answer, 405, "BAD_REQUEST")
         assert allowed in answer.headers["allow"]
@@ -88,7 +92,9 @@ class TestProbes:
             assert (await http.get("/readyz")).json() == {"ready": True, "state": "ready", "waiting_for": []}
             assert (await http.get("/ping")).status_code == 200
 
-    async def test_a_draining_server_is_not_ready_and_closes_connections(self, bench: Bench, client: httpx.AsyncClient) -> None:
+    async def test_a_draining_server_is_not_ready_and_closes_connections(
+        self, bench: Bench, client: httpx.AsyncClient
+    ) -> None:
         assert "connection" not in (await client.get("/readyz")).headers
         bench.gateway.drain()
         answer = await client.get("/readyz")

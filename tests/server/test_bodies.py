@@ -44,7 +44,9 @@ class TestBodies:
         assert await exchange.status() == 413
         assert exchange.received == 0
 
-    async def test_a_giant_that_waits_to_be_asked_is_refused_unread(self, bench: Bench, client: httpx.AsyncClient) -> None:
+    async def test_a_giant_that_waits_to_be_asked_is_refused_unread(
+        self, bench: Bench, client: httpx.AsyncClient
+    ) -> None:
         exchange = Exchange(bench.app, headers={"content-length": str(LIMIT + 1), "expect": "100-continue"})
         assert await exchange.status() == 413
         assert exchange.received == 0
@@ -75,7 +77,9 @@ class TestBodies:
 
 
 class TestDepartures:
-    async def test_a_client_that_leaves_within_its_body_is_counted_without_an_answer(self, bench: Bench, client: httpx.AsyncClient) -> None:
+    async def test_a_client_that_leaves_within_its_body_is_counted_without_an_answer(
+        self, bench: Bench, client: httpx.AsyncClient
+    ) -> None:
         for first in (True, False):
             exchange = Exchange(bench.app)
             if not first:
@@ -84,7 +88,9 @@ class TestDepartures:
             assert await exchange.status() is None
         assert bench.count("client_error", model="", version="") == 2
 
-    async def test_a_client_that_leaves_the_queue_drops_its_job(self, bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_a_client_that_leaves_the_queue_drops_its_job(
+        self, bench: Bench, caplog: pytest.LogCaptureFixture
+    ) -> None:
         bench.serve("m", held := Held())
         bench.open()
         working, gone, waiting = (Exchange(bench.app) for _ in range(3))
@@ -103,7 +109,9 @@ class TestDepartures:
         assert bench.count("ok") == 2
         assert caplog.records == []
 
-    async def test_a_client_that_leaves_after_its_body_harms_nothing(self, bench: Bench, client: httpx.AsyncClient) -> None:
+    async def test_a_client_that_leaves_after_its_body_harms_nothing(
+        self, bench: Bench, client: httpx.AsyncClient
+    ) -> None:
         exchange = Exchange(bench.app)
         exchange.body(BODY)
         exchange.leave()

@@ -99,8 +99,8 @@ async def ends() -> AsyncIterator[tuple[Channel, socket.socket]]:
 
 async def test_messages_come_one_by_one_however_the_bytes_come(ends: Any) -> None:
     channel, theirs = ends
-    sent = [WorkerStarted(), VersionProven("iris", "1"), Scrape(7)]
-    for byte in b"".join(map(VOCABULARY.encode, sent)):
+    sent: list[WorkerMessage] = [WorkerStarted(), VersionProven("iris", "1"), Scrape(7)]
+    for byte in b"".join(VOCABULARY.encode(message) for message in sent):
         await asyncio.get_running_loop().sock_sendall(theirs, bytes([byte]))
     theirs.shutdown(socket.SHUT_WR)
     assert [message async for message in channel] == sent

@@ -22,7 +22,7 @@ from penstock.server.app import make_app
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import Servable
 from penstock.serving.served_model import ServedModel
-from penstock.wire.formats import ARROW, ARROW_FILE, CSV, JSON, PARQUET, accepted
+from penstock.wire.mlflow.formats import ARROW, ARROW_FILE, CSV, JSON, PARQUET, accepted
 
 LIMIT = 200_000
 
@@ -93,7 +93,9 @@ async def test_a_truncated_parquet_body_is_a_400(client: httpx.AsyncClient, iris
         ("deflate, gzip", lambda body: gzip.compress(zlib.compress(body))),
     ],
 )
-async def test_packed_bodies_answer_as_plain_ones(client: httpx.AsyncClient, iris_frame: Any, encoding: str, pack: Any) -> None:
+async def test_packed_bodies_answer_as_plain_ones(
+    client: httpx.AsyncClient, iris_frame: Any, encoding: str, pack: Any
+) -> None:
     plain = client.build_request("POST", "/invocations", json=split(iris_frame)).content
     headers = {"Content-Type": JSON, "Content-Encoding": encoding}
     answer = await client.post("/invocations", content=pack(plain), headers=headers)
@@ -116,7 +118,9 @@ async def test_a_body_that_unpacks_past_the_limit_is_a_413(client: httpx.AsyncCl
 @pytest.mark.parametrize(
     ("encoding", "status"), [("gzip", 400), ("zstd", 400), ("deflate", 400), ("br", 415), ("x", 415)]
 )
-async def test_bodies_in_another_encoding_than_they_say_are_refused(client: httpx.AsyncClient, encoding: str, status: int) -> None:
+async def test_bodies_in_another_encoding_than_they_say_are_refused(
+    client: httpx.AsyncClient, encoding: str, status: int
+) -> None:
     answer = await client.post("/invocations", content=b"{}", headers={"Content-Encoding": encoding})
     assert answer.status_code == status
 
@@ -128,7 +132,9 @@ async def test_a_cut_off_gzip_body_is_a_400(client: httpx.AsyncClient) -> None:
     assert "truncated" in answer.json()["message"]
 
 
-async def test_csv_answers_equal_the_estimators(client: httpx.AsyncClient, iris_frame: Any, iris_estimator: Any) -> None:
+async def test_csv_answers_equal_the_estimators(
+    client: httpx.AsyncClient, iris_frame: Any, iris_estimator: Any
+) -> None:
     answer = await client.post("/invocations", json=split(iris_frame), headers={"Accept": "text/csv"})
     assert answer.headers["content-type"] == CSV
     assert pd.read_csv(BytesIO(answer.content))["prediction"].tolist() == iris_estimator.predict(iris_frame).tolist()

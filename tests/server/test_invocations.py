@@ -7,6 +7,7 @@ import json
 import logging
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ class TestAnswers:
         assert (payload.names, payload.block.tolist(), params) == (("a", "b"), [[1.0, 2.0]], {"offset": 3.0})
 
     async def test_csv_columns_are_found_by_name(self, bench: Bench, iris_package: Path) -> None:
-        bench.serve("m", FakePredictor(lambda p, _: Tensors.single(p.block[:, 3])), package=iris_package)  # type: ignore[union-attr]
+        bench.serve("m", FakePredictor(lambda p, _: Tensors.single(p.block[:, 3])), package=iris_package)  # type: ignore[index,union-attr]
         csv = "petal_width,sepal_width,petal_length,sepal_length\n1.5,2,3,4\n5.5,6,7,8\n"
         async with bench.open() as http:
             for kind in ("text/csv", "text/csv; charset=utf-8", 'TEXT/CSV;charset="UTF-8"'):
@@ -141,7 +142,9 @@ class TestErrors:
         answer = await client.post("/invocations", content=BODY, headers={"content-encoding": "pigeon"})
         is_error(answer, 415, "BAD_REQUEST")
 
-    async def test_a_models_error_is_a_400_logged_with_its_traceback(self, bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_a_models_error_is_a_400_logged_with_its_traceback(
+        self, bench: Bench, caplog: pytest.LogCaptureFixture
+    ) -> None:
         bench.serve("m", raising(ValueError("could not\nconvert")))
         async with bench.open() as http:
             answer = await http.post("/invocations", json=ROWS, headers={"x-request-id": "call-7"})
@@ -200,11 +203,15 @@ class TestErrors:
 
     async def test_a_full_queue_is_a_429_with_retry_after(self, bench: Bench) -> None:
         bench.serve("m", held := Held(), max_queue_rows=1)
+
+        def in_queue(rows: int) -> bool:
+            return bool(held.calls) and bench.gateway.find(None)._batcher._lanes.rows == rows
+
         async with bench.open() as http:
             tasks = []
             for waiting in (0, 1):
                 tasks.append(asyncio.create_task(http.post("/invocations", json=ROWS)))
-                await until(lambda n=waiting: held.calls and bench.gateway.find(None)._batcher._lanes.rows == n)
+                await until(partial(in_queue, waiting))
             answer = await http.post("/invocations", json=ROWS)
             is_error(answer, 429, "REQUEST_LIMIT_EXCEEDED")
             assert int(answer.headers["retry-after"]) >= 1
@@ -272,7 +279,7 @@ class TestRequestIds:
 
     @pytest.mark.parametrize("given", ["", "a b", "a\tb", "<script>", "x" * 129, "a;b", 'a"b', "a%0d%0ab", "ü", "a,b"])
     async def test_a_hostile_request_id_is_replaced(self, client: httpx.AsyncClient, given: str) -> None:
-        answer = await client.post("/invocations", json=ROWS, headers={"x-request-id": given.encode()})
+        answer = await client.post("/invocations", json=ROWS, headers={b"x-request-id": given.encode()})
         assert re.fullmatch(r"[0-9a-f]{16}", answer.headers["x-request-id"])
 
     async def test_every_new_request_id_is_another(self, client: httpx.AsyncClient) -> None:

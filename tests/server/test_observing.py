@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,10 @@ BODY = {"inputs": [[1.0, 2.0, 3.0]]}
 
 def lines(server: ServerProcess) -> list[dict[str, Any]]:
     return [json.loads(line) for line in server.stderr.splitlines() if line.startswith("{")]
+
+
+def has_lines(server: ServerProcess, count: int) -> bool:
+    return len(lines(server)) == count
 
 
 async def test_two_workers_log_and_trace_every_request(launch: Launch, identity_onnx_package: Path) -> None:
@@ -32,7 +37,7 @@ async def test_two_workers_log_and_trace_every_request(launch: Launch, identity_
             assert status == 200
             await connection.close()
             answered += 1
-            await until(lambda n=answered: len(lines(server)) == n, seconds=30)
+            await until(partial(has_lines, server, answered), seconds=30)
             line = lines(server)[-1]
             assert line["request_id"] == headers["x-request-id"]
             assert line["client"] == f"{name[0]}:{name[1]}"

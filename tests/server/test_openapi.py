@@ -46,7 +46,9 @@ async def test_every_example_is_answered_as_it_says(client: httpx.AsyncClient) -
         assert answer.json().keys() == expected.keys()
 
 
-async def test_a_package_without_an_example_gets_one_that_is_answered(client: httpx.AsyncClient, iris_package: Path) -> None:
+async def test_a_package_without_an_example_gets_one_that_is_answered(
+    client: httpx.AsyncClient, iris_package: Path
+) -> None:
     bare = PackagedModel.open(iris_package)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type(bare), "example", lambda _: None)

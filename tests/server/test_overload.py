@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -29,13 +30,17 @@ def refused(bench: Bench, limit: str, *, model: str = "m", version: str = "1") -
     return bench.metrics.registry.get_sample_value("penstock_overloaded_total", labels) or 0
 
 
+def at_work(bench: Bench, held: Held, count: int) -> bool:
+    return bool(held.calls) and waiting(bench) == count
+
+
 async def fill(bench: Bench, held: Held, count: int) -> list[Exchange]:
     """One request at work, and so many rows in the queue."""
     exchanges = []
     for number in range(count + 1):
         exchanges.append(Exchange(bench.app))
         exchanges[-1].body(BODY)
-        await until(lambda n=number: held.calls and waiting(bench) == n)
+        await until(partial(at_work, bench, held, number))
     return exchanges
 
 
@@ -58,7 +63,9 @@ class TestBeforeTheBody:
     @pytest.mark.parametrize(
         "headers", [{"content-length": "70000"}, {"transfer-encoding": "chunked"}], ids=["large", "of unknown length"]
     )
-    async def test_a_refusal_closes_the_connection_under_a_large_body(self, bench: Bench, headers: dict[str, str]) -> None:
+    async def test_a_refusal_closes_the_connection_under_a_large_body(
+        self, bench: Bench, headers: dict[str, str]
+    ) -> None:
         """The answer goes out at once; what comes after it is thrown away for a moment, so that the client reads it."""
         bench.serve("m", held := Held(), max_queue_rows=1)
         bench.open()
@@ -277,7 +284,9 @@ async def metric(server: ServerProcess, name: str, **labels: str) -> float:
 
 
 class TestProcess:
-    async def test_at_twice_its_capacity_good_work_goes_on_and_the_rest_is_refused_at_once(self, slow_server: ServerProcess) -> None:
+    async def test_at_twice_its_capacity_good_work_goes_on_and_the_rest_is_refused_at_once(
+        self, slow_server: ServerProcess
+    ) -> None:
         """Good work goes on, the rest hears 429 at once, on connections that live on; memory stays what it is."""
         seconds, rate = 4.0, 100
         answers: list[tuple[int, float]] = []

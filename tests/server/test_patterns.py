@@ -88,7 +88,9 @@ async def test_models_come_and_go_while_it_runs(
     assert await asyncio.to_thread(server.wait_exit) == 0
 
 
-async def test_a_server_whose_pattern_matches_nothing_is_ready(launch: Launch, registry: Registry, tmp_path: Path) -> None:
+async def test_a_server_whose_pattern_matches_nothing_is_ready(
+    launch: Launch, registry: Registry, tmp_path: Path
+) -> None:
     server = launch("--models", "nobody-*", "--registry", tmp_path / "registry", "-w", 2).wait_ready()
     async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
         assert (await client.get("/readyz")).json()["ready"]

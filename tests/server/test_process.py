@@ -176,7 +176,9 @@ class TestRefusals:
         assert "would run code" in said
         assert "--trust-code" in said
 
-    def test_a_changed_file_is_refused_and_named(self, here: Here, identity_onnx_package: Path, copied: Callable[[Path], Path]) -> None:
+    def test_a_changed_file_is_refused_and_named(
+        self, here: Here, identity_onnx_package: Path, copied: Callable[[Path], Path]
+    ) -> None:
         package = copied(identity_onnx_package)
         content = bytearray((package / "model.onnx").read_bytes())
         content[len(content) // 2] ^= 1

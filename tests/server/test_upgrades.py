@@ -68,7 +68,9 @@ async def answered(app: Any, sent: bytes, count: int, cuts: list[int]) -> list[A
 @pytest.mark.parametrize("offer", OFFERS, ids=["h2c", "websocket"])
 @pytest.mark.parametrize("body", [BODY, LARGE], ids=["small", "large"])
 @pytest.mark.parametrize("framed", [request, chunked])
-async def test_the_body_of_a_request_that_offers_an_upgrade_is_read(bench: Bench, offer: tuple[str, ...], body: bytes, framed: Any) -> None:
+async def test_the_body_of_a_request_that_offers_an_upgrade_is_read(
+    bench: Bench, offer: tuple[str, ...], body: bytes, framed: Any
+) -> None:
     for cuts in ([], [len(framed(body, *offer)) - len(body)], [20], [1] * 300):
         sent = framed(body, *offer) + request(BODY)
         first, second = await answered(bench.app, sent, 2, cuts)

@@ -84,7 +84,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
     return lambda *words: run(*words, PENSTOCK_CACHE=str(tmp_path / "cache"))
 
 
-def test_every_command_that_takes_a_model_takes_a_url(bucket: str, identity_onnx_package: Path, tmp_path: Path, here: Here) -> None:
+def test_every_command_that_takes_a_model_takes_a_url(
+    bucket: str, identity_onnx_package: Path, tmp_path: Path, here: Here
+) -> None:
     digest = put(identity_onnx_package, url := f"{bucket}/same")
 
     def penstock(*words: str) -> str:

@@ -23,7 +23,7 @@ from penstock.server.workers.supervisor import Supervisor
 from penstock.server.workers.vocabulary import VOCABULARY
 from server.conftest import Launch, samples
 from server.test_swap import metrics_of
-from server.test_workers import alive, all_serve, workers_of
+from server.worker_processes import alive, all_serve, workers_of
 from serving.fakes import until
 
 

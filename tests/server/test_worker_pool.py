@@ -41,7 +41,7 @@ class World:
         self.pool = WorkerPool(self.launch, starts, self.metrics, counts, self, worker_timeout=60.0)
         self.sent: dict[int, list[WorkerMessage]] = {1: [], 2: []}
         for number, worker in self.pool.workers.items():
-            worker.send = self.sent[number].append  # type: ignore[method-assign]
+            worker.send = self.sent[number].append  # type: ignore[assignment,method-assign]
 
     async def launch(self) -> Any:
         await asyncio.Event().wait()

@@ -52,7 +52,7 @@ class World:
         self.states: list[str] = []
         self.cannot_start = 0
         self.breaks_on: type[WorkerMessage] | None = None
-        self.worker = WorkerProcess(1, self.launch, StartWorker(1, {}, []), self, clock=lambda: 0.0, chance=lambda: 0.0)  # type: ignore[arg-type]
+        self.worker = WorkerProcess(1, self.launch, StartWorker(1, {}, []), self, clock=lambda: 0.0, chance=lambda: 0.0)
         self.keeping = asyncio.create_task(self.worker.keep_running())
 
     async def launch(self) -> Any:

@@ -1,4 +1,4 @@
-"""Asks a real MLflow server what tests/registry/test_mlflow.py asks, and writes its answers to mlflow_answers.json.
+"""Asks a real MLflow server what tests/registry/test_mlflow*.py ask, and writes its answers to mlflow_answers.json.
 
 .venv/bin/python tests/services/record_mlflow.py     (after make mlflow-env)
 """

@@ -145,7 +145,9 @@ def test_artifacts_in_a_directory_that_both_see_answer(tmp_path: Path) -> None:
         registry.close()
 
 
-def test_basic_auth_opens_what_it_permits_and_is_never_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_basic_auth_opens_what_it_permits_and_is_never_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     require_mlflow()
     caplog.set_level(logging.DEBUG)
     (tmp_path / "auth.ini").write_text(

@@ -23,7 +23,7 @@ from penstock.package.save import save_model
 from penstock.registry import Registry
 from server.conftest import ServerProcess
 from server.test_swap import registry as moving_registry
-from server.test_workers import workers_of
+from server.worker_processes import workers_of
 from services.mlflow_servers import free_port
 from services.prometheus import Prometheus
 from services.tools import require_tool

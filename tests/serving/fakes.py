@@ -13,7 +13,7 @@ from penstock.errors import PredictError
 from penstock.flavors import Predictor
 from penstock.loading import LoadedModel, Proof
 from penstock.package import PackagedModel
-from penstock.payload import Payload, Tensors
+from penstock.payload import Params, Payload, Tensors
 from penstock.registry.interface import ModelVersion
 from penstock.serving.batching.lanes import Batch
 from penstock.serving.runners.isolation import Loaded
@@ -34,7 +34,7 @@ def tensors(*values: float, width: int = 1, dtype: Any = np.float64) -> Tensors:
 def values_of(payload: Payload) -> list[Any]:
     """The first column of a payload made by `tensors`."""
     assert isinstance(payload, Tensors)
-    return payload.arrays[0][:, 0].tolist()
+    return list(payload.arrays[0][:, 0].tolist())
 
 
 class FakeRunner:
@@ -65,7 +65,7 @@ class FakeRunner:
     def sizes(self) -> list[int | None]:
         return [call.rows for call in self.calls]
 
-    async def run(self, payload: Payload, params: Mapping[str, Any]) -> tuple[Payload, float]:
+    async def run(self, payload: Payload, params: Params) -> tuple[Payload, float]:
         assert self.running < self.slots + self.ahead, "more calls at once than there are slots"
         self.running += 1
         self.most_at_once = max(self.most_at_once, self.running)
@@ -73,7 +73,7 @@ class FakeRunner:
         try:
             await asyncio.sleep(0)
             await self._free.wait()
-            return self.function(payload, params), self.seconds
+            return self.function(payload, params or {}), self.seconds
         finally:
             self.running -= 1
 
@@ -106,9 +106,9 @@ class FakePredictor(Predictor):
         self.function = function
         self.closed = 0
 
-    def _predict(self, payload: Payload, params: Mapping[str, Any]) -> Payload:
+    def _predict(self, payload: Payload, params: Params) -> Payload:
         assert not self.closed, "a closed model was asked"
-        return self.function(payload, params)
+        return self.function(payload, params or {})
 
     def close(self) -> None:
         self.closed += 1

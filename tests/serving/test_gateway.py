@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -123,11 +124,12 @@ async def test_waiting_until_ready_ends_when_all_names_and_patterns_are_there(me
     gateway = Gateway([], metrics, names=["a", "b"], patterns=["models:/x-*@production"])
     a, b = (ServedModel(name, metrics, events=gateway) for name in ("a", "b"))
     waiting = asyncio.create_task(gateway.until_ready())
-    for missing, step in (
+    steps: list[tuple[list[str], Callable[[], object]]] = [
         (["a", "b", "models:/x-*@production"], lambda: a.swap(servable("a"))),
         (["b", "models:/x-*@production"], lambda: gateway.pattern_started("models:/x-*@production")),
         (["b"], lambda: b.swap(servable("b"))),
-    ):
+    ]
+    for missing, step in steps:
         await settle()
         assert gateway.waiting_for == missing
         assert not waiting.done()

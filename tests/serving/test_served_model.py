@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from penstock.errors import ModelLoading, ModelNotServed
+from penstock.loading import LoadedModel
 from penstock.metrics import Metrics
 from penstock.serving.servable import Servable, State
 from penstock.serving.served_model import ServedModel
@@ -33,6 +34,13 @@ def version(metrics: Metrics, identity_onnx_package: Path) -> Any:
         return Servable("m", number, loaded(identity_onnx_package), metrics)
 
     return make
+
+
+def predictor_of(servable: Servable) -> FakePredictor:
+    model = servable.loaded
+    assert isinstance(model, LoadedModel)
+    assert isinstance(model.predictor, FakePredictor)
+    return model.predictor
 
 
 def info(metrics: Metrics) -> set[tuple[str, str, str]]:
@@ -134,10 +142,10 @@ async def test_closing_closes_every_version(metrics: Metrics, version: Any) -> N
     assert (one.state, two.state) == (State.CLOSED, State.CLOSED)
     assert not served.ready
     await served.close()
-    assert [s.loaded.predictor.closed for s in (one, two)] == [1, 1]
+    assert [predictor_of(s).closed for s in (one, two)] == [1, 1]
 
 
 async def test_a_served_model_describes_itself(served: ServedModel, version: Any) -> None:
     served.swap(version("1"))
     assert repr(served).startswith("<ServedModel m: current <Servable m 1 ready, 0 leases, <Batcher joined")
-    assert isinstance(served.find().loaded.predictor, FakePredictor)
+    assert predictor_of(served.find()).closed == 0

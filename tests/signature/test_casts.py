@@ -226,7 +226,9 @@ def test_a_cell_that_fits_is_cast(type_: Scalar, casting: Casting, cell: Any, ex
 
 
 @pytest.mark.parametrize(("type_", "casting", "cell", "why"), cases(REFUSED))
-def test_a_cell_that_does_not_fit_is_refused_with_a_reason(type_: Scalar, casting: Casting, cell: Any, why: str) -> None:
+def test_a_cell_that_does_not_fit_is_refused_with_a_reason(
+    type_: Scalar, casting: Casting, cell: Any, why: str
+) -> None:
     with pytest.raises(ValueError, match=why) as caught:
         read(cell, type_, casting)
     assert len(str(caught.value)) < 150

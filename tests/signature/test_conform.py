@@ -268,7 +268,9 @@ def test_an_array_whose_shape_fits_is_passed_through(shape: tuple[int, ...], fix
 @pytest.mark.parametrize(
     ("shape", "fixed"), [((3, 5), (-1, 4)), ((4,), (-1, 4)), ((2, 4), (3, 4)), ((0,), (-1, 4)), ((1, 3, 4), (-1, 4))]
 )
-def test_an_array_whose_shape_does_not_fit_is_refused_with_both_shapes(shape: tuple[int, ...], fixed: tuple[int, ...]) -> None:
+def test_an_array_whose_shape_does_not_fit_is_refused_with_both_shapes(
+    shape: tuple[int, ...], fixed: tuple[int, ...]
+) -> None:
     (said,) = wrong(Tensors.single(np.zeros(shape)), tensor("float64", *fixed, name="x"), TENSOR)
     assert said == f"column 'x': the model takes shape {list(fixed)}, but the input has {list(shape)}"
 

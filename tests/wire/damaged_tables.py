@@ -15,8 +15,8 @@ from pyarrow import ipc
 from penstock.errors import PenstockError
 from penstock.signature import Field, Scalar, Signature
 from penstock.wire.columnar import open_arrow
-from penstock.wire.formats import ARROW
 from penstock.wire.mlflow.body_reader import BodyReader
+from penstock.wire.mlflow.formats import ARROW
 
 TEXT = ["abcdefgh" * 3, "zz", None, "long enough not to be inlined", "q"]
 BYTES = [None if cell is None else cell.encode() for cell in TEXT]

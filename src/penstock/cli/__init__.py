@@ -21,7 +21,7 @@ from penstock.version import __version__
 _COMMANDS = {
     "serve": ("penstock.cli.serve:serve", "Serve models over HTTP."),
     "score": ("penstock.cli.score.command:score", "Score files with a model."),
-    "package": ("penstock.cli.package:package", "Make, convert and lock packages."),
+    "package": ("penstock.cli.package.commands:package", "Make, convert and lock packages."),
     "inspect": ("penstock.cli.inspect:inspect", "Show what is in a package."),
     "verify": ("penstock.cli.inspect:verify", "Check a package: its seal, that it loads, its answers."),
     "registry": ("penstock.cli.registry.commands:registry", "Register, promote and roll back versions."),

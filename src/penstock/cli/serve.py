@@ -116,7 +116,7 @@ def _serve(settings: Settings, origins: Origins) -> None:
         settings = settings.model_copy(update={"otlp_endpoint": None})
     settings = settings.model_copy(update={"workers": settings.workers or usable_cores()})
     with ExitStack() as sockets:  # before anything is loaded: a busy port is known at once
-        bound = sockets.enter_context(bind(settings.host, settings.port))
+        bound = sockets.enter_context(bind(settings.host, settings.port, flag="--port"))
         admin = None
         if settings.admin_port is not None:
             admin = sockets.enter_context(bind(settings.host, settings.admin_port, flag="--admin-port"))

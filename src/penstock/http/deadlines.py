@@ -16,6 +16,11 @@ from penstock.http.headers import Head, header
 # After so many seconds a request listens for its client going away; most are answered long before.
 LISTEN_AFTER = 0.05
 
+# Seconds between two sweeps at least: a timer for the next request alone would fire for nearly each of them. A request
+# whose deadline is nearer than SWEPT_AFTER does not wait for a sweep.
+_SWEEP_EVERY = 0.01
+SWEPT_AFTER = LISTEN_AFTER + _SWEEP_EVERY
+
 T = TypeVar("T")
 
 
@@ -46,7 +51,8 @@ class Expiring(Protocol):
 
 
 class DeadlineSweep:
-    """One timer for all requests: each is woken once, LISTEN_AFTER after it began, and most are over by then."""
+    """One timer for all requests: each is woken once, between LISTEN_AFTER and SWEPT_AFTER after it began, and most are
+    over by then."""
 
     def __init__(self) -> None:
         # The whole mutable state: requests with their wake-up times, the earliest first, and the timer for that one.
@@ -54,7 +60,7 @@ class DeadlineSweep:
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, request: Expiring, now: float) -> None:
-        """Wakes the request LISTEN_AFTER after `now`."""
+        """Wakes the request by SWEPT_AFTER after `now`."""
         self._waiting.append((now + LISTEN_AFTER, request))
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(LISTEN_AFTER, self._wake_due)
@@ -66,7 +72,7 @@ class DeadlineSweep:
             waiting.popleft()[1].wake()
         self._timer = None
         if waiting:
-            self._timer = asyncio.get_running_loop().call_later(waiting[0][0] - now, self._wake_due)
+            self._timer = asyncio.get_running_loop().call_later(max(waiting[0][0] - now, _SWEEP_EVERY), self._wake_due)
 
 
 async def _nothing() -> Message:
@@ -106,7 +112,7 @@ class RequestDeadline:
         self._future: asyncio.Future[object] | None = None
         self._listener: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        if deadline - now < LISTEN_AFTER:
+        if deadline - now < SWEPT_AFTER:
             self._timer = loop.call_later(deadline - now, self.wake)
         else:
             sweep.add(self, now)

@@ -19,9 +19,9 @@ from penstock.flavors.frames import from_frame, to_frame, to_python
 from penstock.package.example import json_forms
 from penstock.payload import MAX_VIOLATIONS, Array, Payload, Table, Tensors, Value, shortened
 from penstock.signature import ArrayOf, Casting, Field, ObjectOf, Schema, Signature, conform, is_tensor_schema
-from penstock.wire.formats import JSON
 from penstock.wire.mlflow.answers import encode_answer, rows_of
 from penstock.wire.mlflow.body_reader import BodyReader
+from penstock.wire.mlflow.formats import JSON
 from penstock.wire.mlflow.frames.frame_payloads import payload_of
 from penstock.wire.mlflow.invocations import UNWRAPPED_KEYS
 

@@ -15,16 +15,8 @@ from urllib.parse import urlsplit
 
 from penstock.artifacts import PackageCache, default_cache
 from penstock.errors import ConfigError
-from penstock.registry.history import rollback_target
-from penstock.registry.interface import (
-    PRODUCTION,
-    AliasMove,
-    ModelVersion,
-    MoveKind,
-    NewVersion,
-    RegisteredModel,
-    Registry,
-)
+from penstock.registry.history import AliasMove, MoveKind, rollback_target
+from penstock.registry.interface import PRODUCTION, ModelVersion, NewVersion, RegisteredModel, Registry
 from penstock.registry.names import check_alias, check_name, check_tag
 
 __all__ = [

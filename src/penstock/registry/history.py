@@ -1,12 +1,28 @@
-"""Where a rollback goes, read from the history of an alias. Pure."""
+"""The history of an alias: its moves, and where a rollback goes, read from them. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, TypeAlias
 
-if TYPE_CHECKING:
-    from penstock.registry.interface import AliasMove
+MoveKind: TypeAlias = Literal["promote", "rollback", "remove"]
+
+
+@dataclass(frozen=True, slots=True)
+class AliasMove:
+    """One line of history: who moved which alias when, from where to where, and why. `from_version` is None for a first
+    move, `to_version` is None where the alias was removed."""
+
+    name: str
+    alias: str
+    kind: MoveKind
+    from_version: str | None
+    to_version: str | None
+    at: datetime
+    by: str
+    reason: str = ""
 
 
 def rollback_target(moves: Sequence[AliasMove], existing: set[str]) -> str | None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from types import EllipsisType
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from penstock.artifacts import CachedPackage, PackageCache, default_cache, fetch_package
 from penstock.errors import (
@@ -30,13 +30,12 @@ from penstock.errors import (
     VersionNotFound,
     remedy,
 )
-from penstock.registry.history import rollback_target
+from penstock.registry.history import AliasMove, MoveKind, rollback_target
 from penstock.registry.names import check_alias, check_name, check_tag
 from penstock.signature import Signature, breaking_changes
 
 PRODUCTION = "production"
 
-MoveKind: TypeAlias = Literal["promote", "rollback", "remove"]
 
 # What an alias is to name before it is moved: a version, none, or `...` where that does not matter.
 Expected: TypeAlias = str | EllipsisType | None
@@ -79,21 +78,6 @@ class RegisteredModel:
     versions: int = 0
     aliases: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class AliasMove:
-    """One line of history: who moved which alias when, from where to where, and why. `from_version` is None for a first
-    move, `to_version` is None where the alias was removed."""
-
-    name: str
-    alias: str
-    kind: MoveKind
-    from_version: str | None
-    to_version: str | None
-    at: datetime
-    by: str
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,10 @@ from datetime import UTC, datetime
 
 from penstock.artifacts import PackageCache
 from penstock.errors import RegistryReadOnly
+from penstock.registry.history import AliasMove, MoveKind
 from penstock.registry.interface import (
-    AliasMove,
     Expected,
     ModelVersion,
-    MoveKind,
     NewVersion,
     RegisteredModel,
     Registry,

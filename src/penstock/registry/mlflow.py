@@ -35,12 +35,11 @@ from penstock.errors import (
 from penstock.manifest import Manifest
 from penstock.mlflow_api.artifact_sources import ArtifactSources
 from penstock.mlflow_api.client import MlflowCredentials, MlflowRestClient
+from penstock.registry.history import AliasMove, MoveKind
 from penstock.registry.interface import (
     PRODUCTION,
-    AliasMove,
     Expected,
     ModelVersion,
-    MoveKind,
     NewVersion,
     RegisteredModel,
     Registry,

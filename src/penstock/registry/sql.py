@@ -16,12 +16,11 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from penstock.artifacts import PackageCache
+from penstock.registry.history import AliasMove, MoveKind
 from penstock.registry.interface import (
     PRODUCTION,
-    AliasMove,
     Expected,
     ModelVersion,
-    MoveKind,
     NewVersion,
     RegisteredModel,
     Registry,

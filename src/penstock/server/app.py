@@ -23,10 +23,11 @@ from penstock.server.entry_point import EntryPoint
 from penstock.server.predict.endpoint import PredictEndpoint
 from penstock.server.predict.pipeline import Pipeline
 from penstock.server.routes import make_routes
-from penstock.server.statuses import answer_of, error_body
+from penstock.server.statuses import answer_of
 from penstock.server.targets import DEFAULT_INVOCATIONS
 from penstock.serving.gateway import Gateway
 from penstock.wire.mlflow.codec import MlflowProtocol
+from penstock.wire.mlflow.error_codes import error_body
 from penstock.wire.mlflow.vertex import VertexProtocol
 
 

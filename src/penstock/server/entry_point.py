@@ -10,9 +10,9 @@ from penstock.http.authorizer import Authorizer
 from penstock.http.connection.interface import Shortcuts
 from penstock.http.errors import CLOSE, ErrorAnswer
 from penstock.http.routes import RouteTable
-from penstock.server.statuses import error_body
 from penstock.server.targets import invocation_target
 from penstock.serving.gateway import Gateway
+from penstock.wire.mlflow.error_codes import error_body
 
 _UNAUTHENTICATED = ErrorAnswer(
     401,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import orjson
-
 from penstock.errors import (
     AnswerUnserializable,
     Closing,
@@ -25,7 +23,7 @@ from penstock.errors import (
     WorkerLost,
 )
 from penstock.http.errors import ErrorAnswer, Header
-from penstock.wire.mlflow.error_codes import error_code_of
+from penstock.wire.mlflow.error_codes import error_body, error_code_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +92,11 @@ def status_of(error: BaseException) -> Status:
     return INTERNAL
 
 
-def error_body(error_code: str, message: str) -> bytes:
-    return orjson.dumps({"error_code": error_code, "message": message})
-
-
-def body_of(error: BaseException, status: Status) -> bytes:
-    """The JSON body; what went wrong inside Penstock itself is for the log, not for the caller."""
+def message_of(error: BaseException, status: Status) -> str:
+    """What the caller reads; what went wrong inside Penstock itself is for the log, not for the caller."""
     if status is INTERNAL:
-        return error_body(status.error_code, "Internal error; see the server log for this request id.")
-    return error_body(status.error_code, str(error))
+        return "Internal error; see the server log for this request id."
+    return str(error)
 
 
 def retry_after_of(error: BaseException) -> int | None:
@@ -115,4 +109,4 @@ def answer_of(error: BaseException, *headers: Header) -> ErrorAnswer:
     status = status_of(error)
     after = retry_after_of(error)
     own: tuple[Header, ...] = () if after is None else ((b"retry-after", str(after).encode()),)
-    return ErrorAnswer(status.http, body_of(error, status), (*headers, *own))
+    return ErrorAnswer(status.http, error_body(status.error_code, message_of(error, status)), (*headers, *own))

@@ -14,7 +14,7 @@ import numpy as np
 from penstock.errors import MalformedInput, UnsupportedMedia
 from penstock.payload import TEXT, Array, Table, as_object_array, shortened
 from penstock.signature import Casting, Field, Scalar, Schema
-from penstock.wire.mlflow.invocations import Decoded
+from penstock.wire.decoded import Decoded
 from penstock.wire.soundness import MAX_CELLS, count_cells, find_fault, rows_of_parquet, why_unreadable
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from penstock.errors import MalformedInput
 from penstock.payload import Array, Table, as_object_array
 from penstock.signature import Casting, Field, Scalar, Schema, is_missing_word
-from penstock.wire.mlflow.invocations import Decoded
+from penstock.wire.decoded import Decoded
 
 csv.field_size_limit(1 << 30)  # the limit on bodies is the server's; Python's own stops at 128 KiB a cell
 

@@ -59,5 +59,9 @@ class WireProtocol(Protocol):
     def answer_media(self, accept: bytes | None) -> str:
         """The type to answer in, for this Accept header. Never fails: a protocol has one that every caller takes."""
 
+    def error_body(self, error_code: str, message: str) -> tuple[bytes, str]:
+        """The body of an answer that is an error, and its media type. `error_code` is MLflow's word for the kind of
+        error. Never fails."""
+
     def codec(self, signature: Signature | None, *, frames: bool) -> Codec[Any]:
         """The codec for a model with this signature; `frames` is whether it is handed pandas frames."""

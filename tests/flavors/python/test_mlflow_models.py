@@ -28,7 +28,7 @@ from penstock.flavors.code_path import lent_code
 from penstock.flavors.python.mlflow_stubs import mlflow_installed
 from penstock.manifest import Manifest
 from penstock.package import PackagedModel
-from penstock.payload import Payload, Value
+from penstock.payload import Params, Payload, Value
 from penstock.signature import conform, conform_params
 from penstock.wire.mlflow.answers import encode_answer
 from penstock.wire.mlflow.error_codes import error_code_of
@@ -75,7 +75,7 @@ def cases() -> list[Any]:
     ]
 
 
-def read(manifest: Manifest, body: dict[str, Any]) -> tuple[Payload, dict[str, Any]]:
+def read(manifest: Manifest, body: dict[str, Any]) -> tuple[Payload, Params]:
     """The request as the server hands it to the model; inputs of a type-hinted model are left alone."""
     signature = manifest.signature
     if manifest.content.get("is_signature_from_type_hint"):

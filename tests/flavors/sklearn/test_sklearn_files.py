@@ -198,7 +198,7 @@ def test_what_is_not_scikit_learns_is_left_alone_when_a_model_is_closed(tmp_path
     assert shared.kept == "kept"
 
 
-class SharedByOthers(StandardScaler):
+class SharedByOthers(StandardScaler):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self.kept = "kept"

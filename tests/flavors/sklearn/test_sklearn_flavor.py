@@ -92,7 +92,12 @@ def alike(one: Any, other: Any) -> bool:
 def given(made: SklearnPredictor, payload: Payload) -> type:
     """What the estimator is handed for a payload."""
     seen: list[type] = []
-    made._call = lambda X, **_: seen.append(type(X)) or np.zeros(1)
+
+    def call(X: Any, **_: Any) -> Any:
+        seen.append(type(X))
+        return np.zeros(1)
+
+    made._call = call
     made.predict(payload, {})
     return seen[0]
 

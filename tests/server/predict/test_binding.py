@@ -15,8 +15,8 @@ from penstock.metrics import Metrics
 from penstock.server.predict.binding import Binding
 from penstock.server.predict.request_record import RequestRecord
 from penstock.serving.servable import Servable
-from penstock.wire.formats import JSON
 from penstock.wire.mlflow.codec import MlflowProtocol
+from penstock.wire.mlflow.formats import JSON
 from penstock.wire.mlflow.vertex import VertexProtocol
 from serving.fakes import loaded
 

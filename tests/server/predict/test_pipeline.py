@@ -24,9 +24,9 @@ from penstock.http.events.request_event import RequestEvent
 from penstock.payload import Payload, Tensors
 from penstock.server.predict.pipeline import Pipeline
 from penstock.server.predict.request_record import PredictResponse, RequestRecord
-from penstock.wire.formats import CSV, JSON
 from penstock.wire.interface import DecodedRequest, LibraryWanted
 from penstock.wire.mlflow.codec import MlflowCodec, MlflowProtocol
+from penstock.wire.mlflow.formats import CSV, JSON
 from server.asgi import Bench
 from serving.fakes import tensors, values_of
 
@@ -84,7 +84,9 @@ class TestAdmit:
         ("headers", "error"),
         [({"content_type": "image/png"}, UnsupportedMedia), ({"x_request_timeout": "soon"}, MalformedInput)],
     )
-    def test_heads_that_cannot_be_met_are_refused(self, pipeline: Pipeline, headers: dict[str, str], error: type) -> None:
+    def test_heads_that_cannot_be_met_are_refused(
+        self, pipeline: Pipeline, headers: dict[str, str], error: type
+    ) -> None:
         with pytest.raises(error):
             pipeline.admit(opened(pipeline), head(**headers), {}, 0)
 
@@ -257,6 +259,9 @@ class SpacedProtocol:
     def answer_media(self, accept: bytes | None) -> str:
         return "text/plain"
 
+    def error_body(self, error_code: str, message: str) -> tuple[bytes, str]:
+        return f"{error_code}: {message}".encode(), "text/plain"
+
     def codec(self, signature: Any, *, frames: bool) -> SpacedProtocol:
         return self
 
@@ -276,3 +281,9 @@ async def test_another_protocol_goes_through_the_same_pipeline(pipeline: Pipelin
     pipeline.read(record, b"1 2.5")
     response = pipeline.write(record, await pipeline.predict(record))
     assert (response.content, response.media) == (b"1.0 2.5", "text/plain")
+
+
+async def test_an_error_is_written_in_the_words_of_the_protocol_that_asked(pipeline: Pipeline) -> None:
+    record = pipeline.open(SpacedProtocol(), perf_counter(), head(content_type="text/plain"))
+    response = pipeline.fail(record, MalformedInput("It is no number."))
+    assert (response.status, response.content, response.media) == (400, b"BAD_REQUEST: It is no number.", "text/plain")

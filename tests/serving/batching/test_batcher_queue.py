@@ -206,7 +206,7 @@ class TestUnjoined:
         batcher = batcher_of(runner, joined=False)
         given_up: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         given_up.cancel()
-        runner.run = lambda payload, params: given_up  # type: ignore[assignment,method-assign]
+        runner.run = lambda payload, params: given_up  # type: ignore[assignment,method-assign,return-value]
         assert await answers(ask(batcher, 1)) == ["This version is being closed."]
 
     async def test_a_failure_reaches_its_sender_alone(self) -> None:

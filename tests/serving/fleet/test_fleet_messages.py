@@ -23,10 +23,7 @@ from penstock.serving.fleet.messages import (
 )
 from penstock.serving.load_failure import LoadFailure
 from serving.fakes import settle
-from serving.fleet import test_worker_fleet
-from serving.fleet.test_worker_fleet import World, v
-
-world = test_worker_fleet.world  # the fixture
+from serving.fleet.fleet_world import World, v
 
 
 class TestWhatAllMaySay:
@@ -82,9 +79,7 @@ class TestModelsThatComeAndGo:
         assert world.orders[2] == [PatternStarted("team-*"), AddModel("team-a", "production")]
         assert self.commands(world, 2, "m") == []  # which they know by themselves
 
-    async def test_a_model_that_comes_back_begins_anew_once_its_first_life_is_over(
-        self, world: World
-    ) -> None:
+    async def test_a_model_that_comes_back_begins_anew_once_its_first_life_is_over(self, world: World) -> None:
         world.arrive(1, 2)
         target = FleetTarget(world.fleet, "team-a", world.metrics, added=True)
         preparing = asyncio.create_task(target.prepare(v(1)))

@@ -69,7 +69,9 @@ NEXT = FleetPlan(v(2), v(1), v(3))
         (FleetPlan(v(2), v(1), v(4)), held(1, 2, served=(2, 1)), prepare(4)),
     ],
 )
-def test_a_plan_and_what_a_worker_holds_give_one_order(plan: FleetPlan, holds: WorkerVersions, order: Order | None) -> None:
+def test_a_plan_and_what_a_worker_holds_give_one_order(
+    plan: FleetPlan, holds: WorkerVersions, order: Order | None
+) -> None:
     assert next_order("m", plan, holds, may_try=True) == order
 
 

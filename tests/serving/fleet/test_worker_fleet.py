@@ -1,98 +1,22 @@
-"""The workers as one: prepared in all, then answering in all; and those that fail, die and come back."""
+"""The workers as one: a version is prepared in all, then answers in all."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.errors import Closing, PenstockError, ProofFailed, WorkerLost
-from penstock.metrics import Metrics
-from penstock.serving.fleet.fleet_plan import PlannedVersion
-from penstock.serving.fleet.fleet_target import FleetTarget, FleetVersion
+from penstock.errors import Closing, ProofFailed
+from penstock.serving.fleet.fleet_target import FleetVersion
 from penstock.serving.fleet.messages import (
     CancelLoad,
-    Command,
     MarkStale,
-    PrepareVersion,
     SetVersions,
-    VersionCrashed,
-    VersionFailed,
-    VersionProven,
 )
-from penstock.serving.fleet.worker_fleet import WorkerFleet
 from serving.fakes import settle
-
-
-def v(number: int | str) -> PlannedVersion:
-    return PlannedVersion(str(number), f"/packages/{number}", str(number) * 64)
-
-
-class World:
-    """A fleet for the model `m`; workers that remember their commands, and do nothing by themselves."""
-
-    def __init__(self, size: int = 2) -> None:
-        self.fleet = WorkerFleet(size, self)
-        self.metrics = Metrics(process=False)
-        self.target = FleetTarget(self.fleet, "m", self.metrics, alias="production")
-        self.orders: dict[int, list[Command]] = {}
-        self.joins: list[int] = []
-        self.unfits: list[tuple[int, str]] = []
-        self.crashes: list[tuple[str, str, str]] = []
-
-    def on_joined(self, number: int) -> None:
-        self.joins.append(number)
-
-    def on_crashed(self, model: str, version: str, reason: str) -> None:
-        self.crashes.append((model, version, reason))
-
-    def on_unfit(self, number: int, error: PenstockError) -> None:
-        self.unfits.append((number, error.message))
-
-    def arrive(self, *numbers: int) -> None:
-        for number in numbers:
-            self.orders[number] = []
-            self.fleet.add_worker(number, self.orders[number].append)
-
-    def preparing(self, number: int) -> str | None:
-        """The version that the worker prepares, if that was its last order."""
-        last = self.orders[number][-1:]
-        return last[0].version if last and isinstance(last[0], PrepareVersion) else None
-
-    def served(self, number: int) -> tuple[str | None, str | None] | None:
-        orders = [order for order in self.orders[number] if isinstance(order, SetVersions)]
-        return (orders[-1].current, orders[-1].previous) if orders else None
-
-    def proven(self, number: int, version: int | str) -> None:
-        self.fleet.on_event(number, VersionProven("m", str(version)))
-
-    def failed(self, number: int, version: int | str) -> None:
-        self.fleet.on_event(number, VersionFailed("m", str(version), ProofFailed.code, f"worker {number} says no", ""))
-
-    def prepare(self, version: int | str) -> asyncio.Task[FleetVersion]:
-        return asyncio.create_task(self.target.prepare(v(version)))
-
-    async def serve(self, version: int | str) -> None:
-        """All that is here proves this version, and answers with it."""
-        preparing = self.prepare(version)
-        await settle()
-        for _ in self.orders:  # one tries first
-            for number in self.orders:
-                if self.preparing(number) == str(version):
-                    self.proven(number, version)
-                    self.orders[number].append(SetVersions("m", *(self.served(number) or (None, None)), str(version)))
-        self.target.swap(await preparing)
-
-
-@pytest.fixture
-async def world() -> Any:
-    made = World()
-    yield made
-    made.fleet.close()
+from serving.fleet.fleet_world import World
 
 
 async def test_the_first_version_is_loaded_by_all_at_once_and_answers_in_all_at_once(world: World) -> None:
@@ -146,136 +70,6 @@ async def test_a_version_that_fails_in_one_worker_stops_for_all(world: World) ->
     for number in (1, 2):
         world.proven(number, 2)
     await again
-
-
-async def test_a_package_that_kills_takes_one_worker_with_it(world: World) -> None:
-    world.arrive(1, 2)
-    await world.serve(1)
-    preparing = world.prepare(2)
-    await settle()
-    assert world.fleet.remove_worker(1, "was killed by signal 9 (SIGKILL)")
-    with pytest.raises(WorkerLost, match=r"Worker 1 was killed by signal 9 .* while it loaded version 2 of m"):
-        await preparing
-    assert world.preparing(2) is None
-    assert world.fleet.joined == [2]
-    world.arrive(1)
-    assert world.preparing(1) == "1"  # and not the one that killed it
-    world.proven(1, 1)
-    assert world.fleet.joined == [1, 2]
-
-
-async def test_a_package_that_killed_is_tried_again_when_all_are_back(world: World) -> None:
-    """Else every try would take another worker, until none is left."""
-    world.arrive(1, 2)
-    await world.serve(1)
-    for version in (3, 4):
-        preparing = world.prepare(2)
-        await settle()
-        (victim,) = [number for number in (1, 2) if world.preparing(number) == "2"]
-        world.fleet.remove_worker(victim, "was killed")
-        del world.orders[victim]
-        with pytest.raises(WorkerLost, match="was killed"):
-            await preparing
-        with pytest.raises(WorkerLost, match="tries the version again when all workers serve"):
-            await world.prepare(2)
-        assert world.preparing(3 - victim) is None
-        await world.serve(version)  # others go on
-        world.arrive(victim)
-        for _ in range(2):
-            world.proven(victim, world.preparing(victim) or "")
-        assert world.fleet.joined == [1, 2]
-    again = world.prepare(2)
-    await settle()
-    world.proven(1, 2)
-    world.proven(2, 2)
-    await again
-
-
-async def test_a_worker_that_dies_of_something_else_holds_nothing_up(world: World) -> None:
-    world.arrive(1, 2)
-    await world.serve(1)
-    preparing = world.prepare(2)
-    await settle()
-    world.proven(1, 2)
-    world.proven(2, 2)
-    assert not world.fleet.remove_worker(2, "ended")
-    world.target.swap(await preparing)
-    assert world.served(1) == ("2", "1")
-
-
-async def test_a_wait_ends_when_the_last_missing_worker_leaves(world: World) -> None:
-    """Worker 3 has been asked for nothing yet, since 1 tries first."""
-    world.arrive(1, 2, 3)
-    await world.serve(1)
-    preparing = world.prepare(2)
-    await settle()
-    assert not world.fleet.remove_worker(3, "ended")
-    world.proven(1, 2)
-    world.proven(2, 2)
-    await preparing
-
-
-async def test_a_worker_that_comes_back_answers_once_it_does_what_the_others_do(world: World) -> None:
-    world.arrive(1, 2)
-    await world.serve(1)
-    await world.serve(2)
-    world.fleet.remove_worker(2, "ended")
-    world.arrive(2)
-    assert world.preparing(2) == "2"
-    world.proven(2, 2)
-    assert world.preparing(2) == "1"
-    assert world.fleet.joined == [1]
-    world.proven(2, 1)
-    assert world.served(2) == ("2", "1")
-    assert world.fleet.joined == [1, 2]
-    assert world.joins == [1, 2, 2]
-
-
-async def test_a_worker_that_catches_up_is_not_waited_for(world: World) -> None:
-    """And joins with the version that became current meanwhile."""
-    world.arrive(1, 2)
-    await world.serve(1)
-    world.fleet.remove_worker(2, "ended")
-    world.arrive(2)
-    preparing = world.prepare(2)
-    await settle()
-    world.proven(1, 2)
-    prepared = await preparing
-    world.proven(2, 1)  # at this moment: it knows what answers, and not what will
-    assert world.fleet.joined == [1]
-    world.target.swap(prepared)
-    assert world.served(1) == ("2", "1")
-    assert world.preparing(2) == "2"
-    world.proven(2, 2)
-    assert world.served(2) == ("2", "1")
-    assert world.fleet.joined == [1, 2]
-
-
-async def test_a_worker_that_cannot_load_what_the_others_serve_is_unfit(world: World) -> None:
-    world.arrive(1, 2)
-    await world.serve(1)
-    world.fleet.remove_worker(2, "ended")
-    world.arrive(2)
-    world.failed(2, 1)
-    assert world.unfits == [(2, "worker 2 says no")]
-    assert world.target.current == "1"
-
-
-async def test_a_warm_version_that_cannot_be_loaded_again_goes_everywhere(
-    world: World, caplog: pytest.LogCaptureFixture
-) -> None:
-    world.arrive(1, 2)
-    await world.serve(1)
-    await world.serve(2)
-    world.fleet.remove_worker(2, "ended")
-    world.arrive(2)
-    world.proven(2, 2)
-    with caplog.at_level(logging.WARNING):
-        world.failed(2, 1)
-    assert "version 1 can no longer be kept loaded" in caplog.text
-    assert [world.served(n) for n in (1, 2)] == [("2", None)] * 2
-    assert world.fleet.joined == [1, 2]
-    assert world.target.previous is None
 
 
 async def test_a_roll_back_to_the_warm_version_is_one_message(world: World) -> None:
@@ -423,17 +217,3 @@ async def test_every_worker_knows_what_may_be_stale() -> None:
         2: [MarkStale("m", True), MarkStale("m", False)],
         3: [],
     }
-
-
-async def test_a_version_that_crashes_in_one_worker_is_reported_and_goes_back_in_all(world: World) -> None:
-    """One worker's processes are enough to judge a version by."""
-    world.arrive(1, 2)
-    await world.serve(1)
-    await world.serve(2)
-    assert (world.served(1), world.served(2)) == (("2", "1"), ("2", "1"))
-    world.fleet.on_event(1, VersionCrashed("m", "2", "ended with code 3"))
-    assert world.crashes == [("m", "2", "ended with code 3")]
-    world.target.revert()
-    world.target.retire_previous()
-    assert (world.served(1), world.served(2)) == (("1", None), ("1", None))
-    assert world.unfits == []

@@ -123,12 +123,13 @@ async def test_another_package_in_the_same_place_is_refused(world: World) -> Non
 
 async def test_every_change_of_two_versions_can_be_set(identity_onnx_package: Path) -> None:
     """From nothing or any pair to any pair, once what is named is here: no step needs another one between."""
-    pairs = [(a, b) for a, b in itertools.product("123", (None, *"123")) if a != b]
+    pairs: list[tuple[str | None, str | None]] = [(a, b) for a, b in itertools.product("123", (None, *"123")) if a != b]
     for before, after in itertools.product([(None, None), *pairs], pairs):
         world = World(identity_onnx_package)
         for pair in (before, after):
             await world.prepare(*(version for version in pair if version))
-            world.set_versions(*pair, None)
+            current, previous = pair
+            world.set_versions(current, previous, None)
             assert world.state == pair, (before, after)
         world.model.close()
         await world.served.close()

@@ -33,7 +33,7 @@ def test_code_runs_apart_unless_the_mode_says_otherwise(python_package: Path, ir
 
 @pytest.mark.parametrize("mode", ["auto", "process", "none"])
 def test_code_needs_trust_wherever_it_runs(python_package: Path, mode: str) -> None:
-    with pytest.raises(CodeNotTrusted, match="--trust-code"):
+    with pytest.raises(CodeNotTrusted, match="set trust_code"):
         load_served(python_package, LoadOptions(), Isolation(mode=mode))  # type: ignore[arg-type]
 
 

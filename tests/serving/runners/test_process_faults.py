@@ -64,7 +64,9 @@ async def test_a_process_survives_errors_and_memory_limits(package: Path, caplog
 
 
 @pytest.mark.usefixtures("forgiving")
-async def test_a_process_that_ends_is_followed_by_one_that_answers(package: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_process_that_ends_is_followed_by_one_that_answers(
+    package: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Each takes what is under way with it; the next process answers."""
     metrics = Metrics(process=False)
     async with apart(package, metrics, time_limit=1.0) as servable:

@@ -1,109 +1,18 @@
-"""Following an alias: loads, swaps, reverts, failures, and registries that go away."""
+"""Following an alias: loads, swaps, reverts, and registries that go away."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable
-from functools import partial
-from pathlib import Path
 from threading import Event
-from typing import Any
 
 import pytest
 
-from penstock.errors import AliasNotFound, PenstockError, ProofFailed, RegistryUnavailable
-from penstock.loading import LoadedModel
-from penstock.metrics import Metrics
-from penstock.registry import ModelVersion, NewVersion
-from penstock.registry.memory import MemoryRegistry
-from penstock.registry.resolutions import LastResolution
-from penstock.serving.model_events import IgnoredEvents
-from penstock.serving.served_model import ServedModel
-from penstock.serving.swap.fixed_version import FixedVersion
+from penstock.errors import AliasNotFound, ProofFailed, RegistryUnavailable
 from penstock.serving.swap.follower import Follower
 from penstock.serving.swap.registry_poll import RegistryPoll
-from penstock.serving.swap.target import LoadedVersion, LocalTarget
-from serving.fakes import FakePredictor, in_a_thread, loaded, until
-
-
-class World(IgnoredEvents):
-    """A registry with five versions of `m`, a follower of its production alias, a clock that is set by hand."""
-
-    def __init__(self, package: Path) -> None:
-        self.package = package
-        self.registry = MemoryRegistry()
-        for _ in range(5):
-            self.registry.register("m", NewVersion("m/package"))
-        self.promote("1")
-        self.metrics = Metrics(process=False)
-        self.served = ServedModel("m", self.metrics, alias="production", events=self)
-        self.now = 1000.0
-        self.loads: list[str] = []
-        self.predictors: dict[str, list[FakePredictor]] = {}
-        self.failing: dict[str, Exception] = {}
-        self.held: dict[str, Event] = {}
-        self.unreachable: Exception | None = None
-        self.follower = self.make_follower(interval=0.005)
-
-    def make_follower(self, *, interval: float, last: LastResolution | None = None) -> Follower[LoadedVersion]:
-        given: Any = {"clock": lambda: self.now, "chance": lambda: 1.0}
-        poll = RegistryPoll("m", self.resolve, self.metrics, interval=interval, last=last, **given)
-        target = LocalTarget(self.served, self.metrics)
-        return Follower(target, poll, in_a_thread(self.load), self.metrics, keep_previous=300, **given)
-
-    def on_failed(self, model: str, version: str, reason: str) -> None:
-        self.follower.give_up(model, version, reason)
-
-    def promote(self, version: str) -> None:
-        self.registry.promote("m", version, by="test")
-
-    def resolve(self) -> ModelVersion:
-        if self.unreachable is not None:
-            raise self.unreachable
-        return self.registry.resolve("m")
-
-    def load(self, version: ModelVersion) -> LoadedModel:
-        number = version.version
-        self.loads.append(number)
-        if number in self.held:
-            assert self.held[number].wait(10)
-        if number in self.failing:
-            raise self.failing[number]
-        self.predictors.setdefault(number, []).append(predictor := FakePredictor())
-        return loaded(self.package, predictor)
-
-    @property
-    def answering(self) -> str | None:
-        return self.served.current.version if self.served.current else None
-
-    @property
-    def kept(self) -> str | None:
-        return self.served.previous.version if self.served.previous else None
-
-    async def step(self) -> None:
-        """One poll, and another one when the load that it began has ended."""
-        await self.follower.step()
-        if self.follower._loading is not None:
-            await asyncio.wait([self.follower._loading[1]])
-            await self.follower.step()
-
-    def count(self, name: str, **labels: str) -> float:
-        return self.metrics.registry.get_sample_value(f"penstock_{name}_total", {"model": "m", **labels}) or 0
-
-
-@pytest.fixture
-async def world(identity_onnx_package: Path) -> Any:
-    made = World(identity_onnx_package)
-    yield made
-    for event in made.held.values():
-        event.set()
-    await made.follower._abandon_load()
-    await made.served.close()
-
-
-def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR]
+from penstock.serving.swap.target import LocalTarget
+from serving.fakes import in_a_thread, until
+from serving.swap.follower_world import World, errors
 
 
 async def test_the_first_version_is_loaded_once_and_answers(world: World) -> None:
@@ -157,32 +66,6 @@ async def test_a_swap_is_timed_from_the_moment_that_the_registry_names_it(world:
     assert value("penstock_swap_seconds_sum", {"model": "m"}) == 7
 
 
-async def test_a_swap_that_fails_is_seen_as_long_as_it_does(world: World) -> None:
-    def failing() -> float | None:
-        return world.metrics.registry.get_sample_value("penstock_swap_failing", {"model": "m"})
-
-    await world.follower.start()
-    assert failing() == 0
-    world.failing["2"] = ProofFailed("no")
-    world.promote("2")
-    await world.step()
-    assert failing() == 1
-    world.now += 0.1  # not tried again yet
-    await world.step()
-    assert failing() == 1
-    world.promote("1")
-    await world.step()
-    assert failing() == 0
-    world.promote("2")
-    world.now += 100
-    await world.step()
-    assert failing() == 1
-    del world.failing["2"]
-    world.now += 100
-    await world.step()
-    assert (failing(), world.answering) == (0, "2")
-
-
 async def test_a_roll_back_reverts_without_a_load(world: World) -> None:
     await world.follower.start()
     world.promote("2")
@@ -195,62 +78,6 @@ async def test_a_roll_back_reverts_without_a_load(world: World) -> None:
     world.promote("2")
     await world.follower.step()
     assert (world.answering, world.kept, world.loads) == ("2", "1", ["1", "2"])
-
-
-async def test_a_failed_load_keeps_what_answers_and_is_tried_again_later(
-    world: World, caplog: pytest.LogCaptureFixture
-) -> None:
-    await world.follower.start()
-    world.failing["2"] = ProofFailed("It answers otherwise.")
-    world.promote("2")
-    await world.step()
-    assert (world.answering, world.loads) == ("1", ["1", "2"])
-    assert world.count("loads", outcome="failed") == 1
-    assert errors(caplog) == ["m: version 2 cannot be served; still serving version 1. It answers otherwise."]
-    assert caplog.records[-1].exc_info is None
-    tries = []
-    for _ in range(40):  # seconds
-        world.now += 1
-        before = len(world.loads)
-        await world.step()
-        tries += [world.now - 1000] * (len(world.loads) - before)
-    assert tries == [1, 3, 7, 15, 31]
-    del world.failing["2"]
-    world.now += 60
-    await world.step()
-    assert (world.answering, world.kept) == ("2", "1")
-
-
-async def test_a_load_that_fails_in_a_foreign_way_is_logged_with_its_traceback(
-    world: World, caplog: pytest.LogCaptureFixture
-) -> None:
-    await world.follower.start()
-    world.failing["2"] = ZeroDivisionError("oh")
-    world.promote("2")
-    await world.step()
-    assert world.answering == "1"
-    assert caplog.records[-1].exc_info is not None
-
-
-async def test_another_version_does_not_wait_for_the_back_off_of_a_failed_one(world: World) -> None:
-    await world.follower.start()
-    world.failing["2"] = ProofFailed("no")
-    world.promote("2")
-    await world.step()
-    world.promote("3")
-    await world.step()
-    assert world.answering == "3"
-
-
-async def test_a_move_back_after_a_failure_loads_nothing(world: World) -> None:
-    await world.follower.start()
-    world.failing["2"] = ProofFailed("no")
-    world.promote("2")
-    await world.step()
-    world.promote("1")
-    world.now += 1000
-    await world.step()
-    assert (world.answering, world.loads) == ("1", ["1", "2"])
 
 
 async def test_a_superseded_load_is_dropped_and_closed(world: World) -> None:
@@ -404,79 +231,3 @@ async def test_ending_waits_for_a_load_and_releases_it(world: World) -> None:
 async def test_a_follower_describes_itself(world: World) -> None:
     await world.follower.start()
     assert repr(world.follower).startswith("<Follower of 'production': Snapshot(wanted='1', current='1'")
-
-
-class TestPinned:
-    @pytest.fixture
-    def pinned(self, world: World) -> Callable[[Callable[[], tuple[str, LoadedModel]]], FixedVersion]:
-        async def in_a_thread(load: Callable[[], tuple[str, LoadedModel]]) -> LoadedVersion:
-            return LoadedVersion(*await asyncio.to_thread(load))
-
-        target = LocalTarget(world.served, world.metrics)
-        return lambda load: FixedVersion(target, partial(in_a_thread, load), world.metrics)
-
-    async def test_a_fixed_version_is_loaded_once(self, world: World, pinned: Any) -> None:
-        source = pinned(lambda: ("abc", loaded(world.package)))
-        await source.start()
-        await source.run()
-        assert world.answering == "abc"
-        assert world.count("loads", outcome="ok") == 1
-
-    async def test_a_failure_of_a_fixed_version_is_raised_and_counted(self, world: World, pinned: Any) -> None:
-        def fail() -> tuple[str, LoadedModel]:
-            raise ProofFailed("no")
-
-        with pytest.raises(PenstockError):
-            await pinned(fail).start()
-        assert world.count("loads", outcome="failed") == 1
-
-
-class TestAVersionThatFailsWhileItAnswers:
-    async def test_the_version_before_it_takes_over_and_stays(self, world: World, caplog: pytest.LogCaptureFixture) -> None:
-        await world.follower.start()
-        world.promote("2")
-        await world.step()
-        world.served.version_failed("2", "was killed by signal 11 (SIGSEGV)")
-        assert (world.answering, world.kept) == ("1", None)
-        assert world.count("swaps", kind="revert") == 1
-        (line,) = errors(caplog)
-        assert line.startswith(
-            "m: version 2 failed; back to version 1. The model process was killed by signal 11 (SIGSEGV)."
-        )
-        world.now += 1e6
-        await world.step()
-        assert (world.answering, world.loads) == ("1", ["1", "2"])
-        await until(lambda: world.predictors["2"][0].closed)
-
-    async def test_another_promotion_is_followed(self, world: World) -> None:
-        await world.follower.start()
-        world.promote("2")
-        await world.step()
-        world.served.version_failed("2", "ended")
-        world.promote("3")
-        await world.step()
-        assert world.answering == "3"
-
-    async def test_a_failed_version_is_tried_again_when_it_is_named_again(self, world: World) -> None:
-        await world.follower.start()
-        world.promote("2")
-        await world.step()
-        world.served.version_failed("2", "ended")
-        world.promote("1")
-        await world.step()
-        world.promote("2")
-        await world.step()
-        assert world.answering == "2"
-
-    async def test_a_failed_version_goes_on_where_no_other_is_warm(self, world: World) -> None:
-        await world.follower.start()
-        world.served.version_failed("1", "ended")
-        await world.step()
-        assert (world.answering, world.loads) == ("1", ["1"])
-
-    async def test_a_failure_of_the_warm_version_changes_nothing(self, world: World) -> None:
-        await world.follower.start()
-        world.promote("2")
-        await world.step()
-        world.served.version_failed("1", "ended")
-        assert (world.answering, world.kept) == ("2", "1")

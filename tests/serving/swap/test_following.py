@@ -16,10 +16,7 @@ from penstock.serving.swap.follower import Follower
 from penstock.serving.swap.registry_poll import RegistryPoll
 from penstock.serving.swap.target import LocalTarget
 from serving.fakes import in_a_thread, until
-from serving.swap import test_follower
-from serving.swap.test_follower import World, errors
-
-world = test_follower.world  # the fixture
+from serving.swap.follower_world import World, errors
 
 
 class TestWhatIsSaidOfAFailure:
@@ -137,7 +134,9 @@ class TestARegistryThatIsAway:
         base = 0.005 * 1.1
         assert waits[1:] == pytest.approx([base * f for f in (2, 4, 8, 16, 1, 1, 1)])
 
-    async def test_several_followers_of_an_absent_registry_log_it_once(self, world: World, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_several_followers_of_an_unreachable_registry_log_it_once(
+        self, world: World, caplog: pytest.LogCaptureFixture
+    ) -> None:
         caplog.set_level(logging.INFO)
         unreachable: set[str] = set()
         followers = []

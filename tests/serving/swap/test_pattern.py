@@ -135,7 +135,9 @@ async def test_models_of_the_start_are_loaded_before_the_pattern_has_started(wor
     assert world.gateway.default is None
 
 
-async def test_a_pattern_without_a_match_has_started_and_says_so(world: World, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_pattern_without_a_match_has_started_and_says_so(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
     await world.pattern.start()
     assert world.gateway.waiting_for == ["team-own"]
@@ -260,7 +262,9 @@ async def test_an_empty_last_search_is_recalled_too(world: World) -> None:
     assert world.gateway.waiting_for == ["team-own"]
 
 
-async def test_a_registry_that_goes_away_later_takes_no_model_with_it(world: World, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_registry_that_goes_away_later_takes_no_model_with_it(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     world.add("team-a")
     await world.pattern.start()
     world.unreachable = RegistryUnavailable("It cannot be reached.")

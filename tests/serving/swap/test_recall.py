@@ -17,7 +17,7 @@ from penstock.errors import (
     RegistryUnavailable,
 )
 from penstock.registry.resolutions import LastResolution
-from serving.swap.test_follower import World
+from serving.swap.follower_world import World
 
 AWAY = RegistryUnavailable("It cannot be reached.")
 

@@ -13,7 +13,7 @@ from penstock.errors import SignatureIncompatible
 from penstock.loading import LoadedModel
 from penstock.registry import ModelVersion
 from penstock.serving.swap.signature_guard import SignatureGuard
-from serving.swap.test_follower import World
+from serving.swap.follower_world import World
 
 
 class Guarded(World):

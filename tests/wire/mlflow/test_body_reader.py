@@ -16,12 +16,12 @@ from penstock.errors import MalformedInput, SchemaViolation
 from penstock.flavors.frames import to_python
 from penstock.payload import Payload, Table
 from penstock.signature import AnyValue, ArrayOf, Field, ObjectOf, Property, Scalar, Schema, Signature, TensorField
-from penstock.wire.formats import CSV, JSON, PARQUET
 from penstock.wire.interface import LibraryWanted
 from penstock.wire.mlflow import body_reader as requests
 from penstock.wire.mlflow.answers import answer_value
 from penstock.wire.mlflow.body_reader import BodyReader, PredictRequest
 from penstock.wire.mlflow.float_reader import FloatReader
+from penstock.wire.mlflow.formats import CSV, JSON, PARQUET
 
 ALL = (
     Field("d", Scalar.DOUBLE),

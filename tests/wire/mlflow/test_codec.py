@@ -6,8 +6,8 @@ import orjson
 import pytest
 
 from penstock.signature import Field, Scalar, Signature
-from penstock.wire.formats import CSV, JSON
 from penstock.wire.mlflow.codec import MlflowProtocol
+from penstock.wire.mlflow.formats import CSV, JSON
 from penstock.wire.mlflow.vertex import VertexProtocol, with_params
 
 SIGNATURE = Signature((Field("a", Scalar.DOUBLE),))

@@ -20,7 +20,8 @@ from penstock.signature import (
     TensorField,
     conform,
 )
-from penstock.wire.mlflow.invocations import Decoded, decode_json, parse_json
+from penstock.wire.decoded import Decoded
+from penstock.wire.mlflow.invocations import decode_json, parse_json
 
 DOUBLES = Signature((Field("a", Scalar.DOUBLE), Field("b", Scalar.DOUBLE)))
 MIXED = Signature((Field("a", Scalar.DOUBLE), Field("n", Scalar.LONG), Field("s", Scalar.STRING)))

@@ -4,54 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from penstock.cli.environment_options import env_manager_option, wheels_option
 from penstock.cli.registry_option import registry_if_needed
+from penstock.cli.score.options import ScoreCommand, environment_of
 from penstock.errors import ConfigError
 
 if TYPE_CHECKING:
-    from penstock.assembly.environments import FindInterpreter
     from penstock.loading.local_model import LocalModel
     from penstock.scoring import JobOutput, PreparedJob, ScoringPlan, Shard, Source
 
 _FORMATS = "csv, tsv, jsonl (.gz or .zst after them), parquet or arrow"
-
-
-@dataclass(frozen=True)
-class ScoreCommand:
-    """What was given on the command line."""
-
-    words: tuple[str, ...]
-    output: str | None
-    input_format: str | None
-    output_format: str | None
-    keep: str | None
-    params: str | None
-    on_error: str
-    rejects: str | None
-    max_errors: str | None
-    lineage: str
-    workers: str
-    resume: bool
-    shard: str | None
-    finish: bool
-    limit: int | None
-    part_rows: int
-    dry_run: bool
-    verify_against: str | None
-    registry: str | None
-    trust_code: bool
-    strict_env: bool
-    as_json: bool
-    model_uri: str | None
-    input_path: str | None
-    content_type: str | None
-    env_manager: str
-    wheels: str | None
 
 
 @click.command(context_settings={"max_content_width": 110})
@@ -231,14 +197,6 @@ def _score(command: ScoreCommand) -> int:
             score_report.print_first_rows(prepared, command.as_json)
             return 0
         return _run(command, prepared, output, shard, tolerance)
-
-
-def environment_of(command: ScoreCommand) -> FindInterpreter | None:
-    from penstock.assembly.environments import own_environment
-
-    return own_environment(
-        command.env_manager, command.wheels, trust_code=command.trust_code, strict_env=command.strict_env
-    )
 
 
 def _run(command: ScoreCommand, prepared: PreparedJob, output: JobOutput, shard: Shard | None, tolerance: Any) -> int:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from penstock.cli.score.options import ScoreCommand, environment_of
 from penstock.errors import ScoringError
 
 if TYPE_CHECKING:
-    from penstock.cli.score.command import ScoreCommand
     from penstock.loading import LoadedModel
     from penstock.wire.mlflow.body_reader import PredictRequest
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 def predict(command: ScoreCommand) -> int:
     """The exit code. Raises what loading, reading and predicting raise."""
     from penstock.assembly.models import load_named
-    from penstock.cli.score.command import environment_of
     from penstock.loading import LoadOptions
 
     if command.words:
@@ -41,9 +40,9 @@ def answer(model: LoadedModel, body: bytes, content_type: str) -> str:
     Raises MalformedInput, SchemaViolation, PredictError, AnswerUnserializable.
     """
     from penstock.signature import conform_params
-    from penstock.wire.formats import CSV, JSON
     from penstock.wire.mlflow.answers import answer_text
     from penstock.wire.mlflow.body_reader import BodyReader
+    from penstock.wire.mlflow.formats import CSV, JSON
 
     predictor, signature = model.predictor, model.signature
     media = {"json": JSON, "csv": CSV}[content_type]

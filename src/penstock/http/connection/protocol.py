@@ -92,7 +92,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
         try:
-            self._parse(data)
+            try:
+                self.parser.feed_data(data)
+            except HttpParserUpgrade as offer:
+                self._decline_upgrades(data, offer)
         except HttpParserError:
             self.logger.warning("Invalid HTTP request received.")
             self.send_400_response("Invalid HTTP request received.")
@@ -103,13 +106,17 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
                 self._refuse_head(_HEAD_TOO_LONG)
 
-    def _parse(self, data: bytes | memoryview) -> None:
-        while not self.transport.is_closing():
+    def _decline_upgrades(self, data: bytes | memoryview, offer: HttpParserUpgrade) -> None:
+        """Goes on with the data after the head that offers another protocol, and after each further one."""
+        while True:
+            self._decline_upgrade()
+            data = memoryview(data)[offer.args[0] :]
+            if self.transport.is_closing():
+                return
             try:
                 self.parser.feed_data(data)
-            except HttpParserUpgrade as offer:
-                self._decline_upgrade()
-                data = memoryview(data)[offer.args[0] :]
+            except HttpParserUpgrade as another:
+                offer = another
             else:
                 return
 

@@ -46,7 +46,7 @@ def _run(sock: socket.socket, throttling: ExitStack) -> int:
     try:
         _limit(begin)
         from penstock.loading import LoadOptions, load_package
-        from penstock.model_process.program.service import Service
+        from penstock.model_process.program.service import PredictionService
         from penstock.package import PackagedModel
 
         package = PackagedModel.open(begin.path)
@@ -57,7 +57,7 @@ def _run(sock: socket.socket, throttling: ExitStack) -> int:
         started = ModelStarted(
             proof.repeats, proof.unjoined, proof.warnings, predictor.takes_frames, platform.python_version()
         )
-        service = Service(sock, incoming, predictor, begin.slots if proof.unjoined else 1, begin.memory_limit)
+        service = PredictionService(sock, incoming, predictor, begin.slots if proof.unjoined else 1, begin.memory_limit)
     except BaseException as error:
         _send(sock, Kind.FAILED, describe(_in_words(error, begin)))
         return 1

@@ -73,7 +73,7 @@ class _Answer(NamedTuple):
     error: BaseException | None = None
 
 
-class Service:
+class PredictionService:
     """Answers on a socket, up to `slots` questions at once."""
 
     def __init__(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
+from typing import BinaryIO
 
 from penstock.errors import ConfigError
 from penstock.scoring.file_formats import format_of, needed_format
@@ -51,3 +53,10 @@ def _expand(text: str, format_: str | None) -> list[Source]:
         Source(path, needed_format(path, format_, "input_format"), *(place.describe(path) or (None, "")))
         for path in paths
     ]
+
+
+def open_bytes(path: str) -> BinaryIO:
+    """A source's bytes; `-` is standard input. Raises ScoringError."""
+    if path == "-":
+        return open(sys.stdin.fileno(), "rb", closefd=False)
+    return file_store_of(path).open(path)

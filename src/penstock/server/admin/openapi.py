@@ -35,7 +35,7 @@ from penstock.signature import (
 )
 from penstock.signature.sample import sample_request
 from penstock.version import __version__
-from penstock.wire.formats import ARROW, CSV, JSON, PARQUET
+from penstock.wire.mlflow.formats import ARROW, CSV, JSON, PARQUET
 
 _SCALARS: dict[Scalar, dict[str, Any]] = {
     Scalar.BOOLEAN: {"type": "boolean"},

@@ -14,7 +14,7 @@ from time import perf_counter
 from penstock.errors import Closing, InputError, ModelLoading, ModelNotServed, Overloaded, PenstockError
 from penstock.http.authorizer import Authorizer
 from penstock.http.connection.interface import ClientConnection
-from penstock.http.deadlines import LISTEN_AFTER, DeadlineSweep, too_late
+from penstock.http.deadlines import SWEPT_AFTER, DeadlineSweep, too_late
 from penstock.http.headers import Head, any_header, declared_length
 from penstock.server.predict.pipeline import Pipeline
 from penstock.server.predict.request_record import PredictResponse, RequestRecord
@@ -182,7 +182,7 @@ class FastCycle:
         self.keep_alive = True
         self.response_complete = False
         reply.add_done_callback(self._complete)
-        if record.deadline - record.start < LISTEN_AFTER:
+        if record.deadline - record.start < SWEPT_AFTER:
             self.wake()
         else:
             sweep.add(self, record.start)

@@ -20,12 +20,11 @@ from penstock.http.deadlines import timeout_of
 from penstock.http.events.request_event import OnRequest
 from penstock.http.headers import declared_length, header, media_type
 from penstock.server.predict.request_record import PredictResponse, RequestRecord, RequestWatch
-from penstock.server.statuses import INTERNAL, body_of, status_of
+from penstock.server.statuses import INTERNAL, Status, message_of, retry_after_of, status_of
 from penstock.server.targets import request_id
 from penstock.serving.batching.replies import Answer
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import Servable
-from penstock.wire.formats import JSON
 from penstock.wire.interface import WireProtocol
 
 log = logging.getLogger("penstock.server")
@@ -123,23 +122,27 @@ class Pipeline:
             return self._failure(record, error)
         except Exception as broken:
             log.error("Request %s failed; its error has no message.", record.request_id.decode(), exc_info=broken)
-            return PredictResponse(INTERNAL.http, INTERNAL.outcome, body_of(broken, INTERNAL), JSON)
+            return _error_response(record, INTERNAL, message_of(broken, INTERNAL))
 
     def _failure(self, record: RequestRecord, error: Exception) -> PredictResponse:
         status = status_of(error)
-        retry_after: int | None = None
-        if isinstance(error, (Overloaded, ModelProcessLost)):
-            retry_after = error.retry_after
         if isinstance(error, Overloaded):
             record.metrics.overloaded[error.limit].inc()
             self.note_overload()
         if status.outcome in ("model_error", "internal"):
             _log(error, status.outcome, record)
-        return PredictResponse(status.http, status.outcome, body_of(error, status), JSON, retry_after)
+        return _error_response(record, status, message_of(error, status), retry_after_of(error))
 
     def note_overload(self) -> None:
         """A request was refused: more may come."""
         self.overloaded_until = perf_counter() + _OVERLOAD_SECONDS
+
+
+def _error_response(
+    record: RequestRecord, status: Status, message: str, retry_after: int | None = None
+) -> PredictResponse:
+    content, media = record.protocol.error_body(status.error_code, message)
+    return PredictResponse(status.http, status.outcome, content, media, retry_after)
 
 
 def _log(error: Exception, outcome: str, record: RequestRecord) -> None:

@@ -27,11 +27,11 @@ from penstock.signature import (
     conform,
     is_tensor_schema,
 )
-from penstock.wire.formats import CSV, JSON, PARQUET, READERS
+from penstock.wire.decoded import Decoded
 from penstock.wire.interface import DecodedRequest, LibraryWanted
 from penstock.wire.mlflow.float_reader import FloatReader
+from penstock.wire.mlflow.formats import CSV, JSON, PARQUET, READERS
 from penstock.wire.mlflow.invocations import (
-    Decoded,
     decode_envelope,
     decode_hinted,
     decode_unwrapped,

@@ -7,8 +7,9 @@ from importlib.util import find_spec
 
 from penstock.payload import Payload
 from penstock.signature import Signature
-from penstock.wire.formats import JSON, READERS, accepted, encode
 from penstock.wire.mlflow.body_reader import BodyReader, PredictRequest
+from penstock.wire.mlflow.error_codes import error_body
+from penstock.wire.mlflow.formats import JSON, READERS, accepted, encode
 
 
 @cache
@@ -43,6 +44,10 @@ class MlflowProtocol:
         if accept is None or accept in (b"*/*", b"application/json"):
             return JSON
         return accepted(accept.decode("latin-1"))
+
+    def error_body(self, error_code: str, message: str) -> tuple[bytes, str]:
+        """The JSON object that MLflow's server answers with."""
+        return error_body(error_code, message), JSON
 
     def codec(self, signature: Signature | None, *, frames: bool) -> MlflowCodec:
         return MlflowCodec(signature, frames=frames, nan_words=self._nan_words)

@@ -1,6 +1,8 @@
-"""The error code by which an exception of MLflow's says what kind of answer it asks for."""
+"""MLflow's error codes: read off an exception of a model, and written into the body of an error."""
 
 from __future__ import annotations
+
+import orjson
 
 
 def error_code_of(error: BaseException | None) -> str | None:
@@ -9,3 +11,8 @@ def error_code_of(error: BaseException | None) -> str | None:
         return None
     code = getattr(error, "error_code", None)
     return code if isinstance(code, str) else None
+
+
+def error_body(error_code: str, message: str) -> bytes:
+    """The JSON body of an error, as MLflow's server writes it."""
+    return orjson.dumps({"error_code": error_code, "message": message})

@@ -9,7 +9,6 @@ import json
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -17,23 +16,11 @@ import orjson
 from penstock.errors import MalformedInput, SchemaViolation
 from penstock.payload import Payload, Table, Tensors, Value, Violation, shortened
 from penstock.signature import ArrayOf, Casting, Field, ObjectOf, Scalar, Schema, Signature, is_tensor_schema
+from penstock.wire.decoded import Decoded
 from penstock.wire.json_rows import array_of, table_of_columns, table_of_records, table_of_rows
 
 ENVELOPES = ("dataframe_split", "dataframe_records", "inputs", "instances")
 UNWRAPPED_KEYS = ("messages", "prompt", "input")
-
-
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """A body as read: the payload, not yet conformed; params as sent; how forgiving to be with its cells.
-
-    `wrapped` is whether the answer goes under a "predictions" key.
-    """
-
-    payload: Payload
-    params: Any
-    casting: Casting
-    wrapped: bool = True
 
 
 def parse_json(body: bytes) -> Any:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import orjson
 
 from penstock.signature import Signature
-from penstock.wire.formats import JSON
 from penstock.wire.mlflow.body_reader import PredictRequest
 from penstock.wire.mlflow.codec import MlflowCodec, MlflowProtocol
+from penstock.wire.mlflow.formats import JSON
 
 
 class VertexCodec(MlflowCodec):

@@ -2,9 +2,9 @@
 
 MLflow's protocol is defined by what pandas and numpy make of a body: how `DataFrame` guesses a column's dtype, what
 `astype` takes, which dates `to_datetime` understands. The quick readers of `wire` cover what nearly all callers send;
-whatever is beyond those comes here, and is parsed (`parsing`, `casts`) and enforced (`enforcing`, `tensors`) in
-MLflow's two stages with the same libraries, so that the answers follow pandas' versions as MLflow's do. Where those
-would corrupt data without a word (`corruption`), the cell is refused instead.
+whatever is beyond those comes here, and is parsed (`parsing`, `frame_casts`) and enforced (`enforcing`, and columns,
+cells and tensors beside it) in MLflow's two stages with the same libraries, so that the answers follow pandas'
+versions as MLflow's do. Where those would corrupt data without a word (`corruption`), the cell is refused instead.
 
 Source: the scoring protocol of `mlflow models serve`, 3.18.
 """

@@ -13,6 +13,7 @@ import numpy as np
 from penstock.payload import shortened
 from penstock.signature import AnyValue, ArrayOf, MapOf, Misfit, ObjectOf, Scalar, Type
 from penstock.wire.mlflow.frames.dtypes import numpy_type
+from penstock.wire.mlflow.frames.frame_columns import enforce_column
 
 
 def enforce_cell(value: Any, type_: Type, *, required: bool = True) -> Any:
@@ -33,8 +34,6 @@ def enforce_cell(value: Any, type_: Type, *, required: bool = True) -> Any:
 def _scalar(value: Any, type_: Scalar, required: bool) -> Any:
     import pandas as pd
 
-    from penstock.wire.mlflow.frames.enforcing import enforce_column
-
     if not required and (value is None or (isinstance(value, float) and np.isnan(value))):
         return None
     if not np.isscalar(value):
@@ -47,8 +46,6 @@ def _scalar(value: Any, type_: Scalar, required: bool) -> Any:
 
 def _array(value: Any, type_: ArrayOf, required: bool) -> Any:
     import pandas as pd
-
-    from penstock.wire.mlflow.frames.enforcing import enforce_column
 
     listed = isinstance(value, (list, np.ndarray))
     if (not required or isinstance(type_.items, AnyValue)) and (value is None or (listed and len(value) == 0)):

@@ -13,8 +13,9 @@ from penstock.payload import Payload, Table
 from penstock.signature import Field, Scalar, Signature
 from penstock.wire.answer_columns import prediction_columns
 from penstock.wire.csv import decode_csv
+from penstock.wire.decoded import Decoded
 from penstock.wire.mlflow.answers import encode_answer, rows_of
-from penstock.wire.mlflow.invocations import Decoded, decode_json
+from penstock.wire.mlflow.invocations import decode_json
 
 JSON = "application/json"
 CSV = "text/csv"

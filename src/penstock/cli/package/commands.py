@@ -12,7 +12,7 @@ import click
 
 from penstock.assembly.environments import environments_of
 from penstock.cli.environment_options import wheels_option
-from penstock.cli.flavor_command import FlavorCommand
+from penstock.cli.package.flavor_command import FlavorCommand
 
 if TYPE_CHECKING:
     from penstock.package import PackagedModel
@@ -268,7 +268,7 @@ def _pair(text: str) -> tuple[str, Path]:
 
 
 def _save(model: Any, output: Path, example: Path, requirements: tuple[str, ...], lock: bool, **how: Any) -> None:
-    from penstock.cli.example_option import read_example_file
+    from penstock.cli.package.example_option import read_example_file
     from penstock.package.save import save_model
 
     payload, params = read_example_file(example)

@@ -1,0 +1,187 @@
+"""What every registry does alike with aliases: moves, their history, and several who move at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC
+from typing import Any
+
+import pytest
+
+from penstock.errors import (
+    AliasMoved,
+    AliasNotFound,
+    ModelNotFound,
+    NameInvalid,
+    NothingToRollBack,
+    SignatureIncompatible,
+    VersionNotFound,
+)
+from penstock.registry import AliasMove, ModelVersion, NewVersion, Registry
+from registry.registering import add, columns
+
+
+def move(registry: Registry, kind: Any, to: str | None, expected: Any = ...) -> AliasMove:
+    """Past what `promote` and the like look at before."""
+    return registry._move_alias(
+        "fraud", "production", kind, to, expected=expected, at=registry._clock(), by="ann", reason=""
+    )
+
+
+def at_once(*works: Callable[[], None]) -> None:
+    """Runs these in threads. What one raises is raised here."""
+    with ThreadPoolExecutor(len(works)) as pool:
+        for ended in [pool.submit(work) for work in works]:
+            ended.result(60)
+
+
+class TestAliases:
+    def test_every_move_of_an_alias_is_in_the_history(self, registry: Registry) -> None:
+        add(registry, count=2)
+        first = registry.promote("fraud", "1", by="ann", reason="first")
+        second = registry.promote("fraud", "2", by="ben")
+        other = registry.promote("fraud", "1", "canary", by="ann")
+        removed = registry.remove_alias("fraud", "canary", by="cat", reason="done")
+
+        assert (first.from_version, first.to_version, first.by, first.reason) == (None, "1", "ann", "first")
+        assert (second.kind, second.from_version, second.to_version) == ("promote", "1", "2")
+        assert (removed.kind, removed.from_version, removed.to_version) == ("remove", "1", None)
+        assert registry.history("fraud") == [first, second, other, removed]
+        assert registry.history("fraud", "production") == [first, second]
+        assert registry.history("fraud", "none") == []
+        with pytest.raises(ModelNotFound):
+            registry.history("absent")
+        assert first.at < second.at
+        assert first.at.tzinfo is UTC
+
+    def test_promoting_again_is_a_move_to_itself(self, registry: Registry) -> None:
+        add(registry)
+        registry.promote("fraud", "1", by="ann")
+        again = registry.promote("fraud", "1", by="ann")
+        assert (again.from_version, again.to_version) == ("1", "1")
+
+    def test_an_absent_model_version_or_bad_alias_is_not_promoted(self, registry: Registry) -> None:
+        with pytest.raises(ModelNotFound):
+            registry.promote("fraud", "1", by="ann")
+        add(registry)
+        with pytest.raises(VersionNotFound):
+            registry.promote("fraud", "2", by="ann")
+        for alias in ("latest", "v3", "V10", "a b", "", "ü"):
+            with pytest.raises(NameInvalid):
+                registry.promote("fraud", "1", alias, by="ann")
+        assert registry.history("fraud") == []
+
+    def test_a_version_deleted_meanwhile_is_noticed_in_the_transaction(self, registry: Registry) -> None:
+        add(registry, count=2)
+        registry.delete("fraud", "2")
+        with pytest.raises(VersionNotFound):
+            move(registry, "promote", "2")
+        with pytest.raises(AliasNotFound):
+            move(registry, "remove", None)
+        assert registry.history("fraud") == []
+
+    def test_a_move_by_another_in_the_same_moment_is_noticed(self, registry: Registry) -> None:
+        add(registry, count=3)
+        for seen in ("1", "2"):
+            with pytest.raises(AliasMoved, match="names nothing now"):
+                move(registry, "promote", "2", seen)
+        registry.promote("fraud", "2", by="ann")
+        for stale in (None, "1"):
+            with pytest.raises(AliasMoved, match="names version 2 now"):
+                move(registry, "rollback", "3", stale)
+        assert [m.to_version for m in registry.history("fraud")] == ["2"]
+        assert move(registry, "promote", "3", "2").from_version == "2"
+
+    def test_promoters_at_once_make_one_chain_of_moves(self, registry: Registry) -> None:
+        add(registry, count=4)
+
+        def promoter(version: str) -> Callable[[], None]:
+            def work() -> None:
+                for _ in range(5):
+                    registry.promote("fraud", version, by=version)
+
+            return work
+
+        at_once(*map(promoter, "1234"))
+        moves = registry.history("fraud")
+        assert sorted(m.to_version or "" for m in moves) == sorted("1234" * 5)
+        assert [m.from_version for m in moves] == [None, *(m.to_version for m in moves[:-1])]
+        assert registry.resolve("fraud").version == moves[-1].to_version
+
+    def test_promoters_at_once_cannot_slip_past_the_comparison(self, registry: Registry) -> None:
+        """What breaks callers of version 2, though not of 1, is refused also where 2 arrives in between."""
+        registry.register("fraud", NewVersion("x", signature=columns("a", "b")))
+        registry.register("fraud", NewVersion("x", signature=columns("a")))
+        registry.register("fraud", NewVersion("x", signature=columns("a", "b")))
+        registry.promote("fraud", "1", by="ann")
+        compare = registry._check_compatible
+
+        def meanwhile(old: ModelVersion, new: ModelVersion) -> None:
+            compare(old, new)
+            if registry.resolve("fraud").version == "1":
+                move(registry, "promote", "2")
+
+        registry._check_compatible = meanwhile  # type: ignore[method-assign]
+        with pytest.raises(SignatureIncompatible, match="callers of version 2"):
+            registry.promote("fraud", "3", by="ben")
+        assert registry.resolve("fraud").version == "2"
+
+    def test_promoting_survives_others_who_remove_the_alias(self, registry: Registry) -> None:
+        add(registry, count=2)
+        registry.promote("fraud", "1", by="ann")
+
+        def promote() -> None:
+            for _ in range(10):
+                registry.promote("fraud", "2", by="ben")
+
+        def remove() -> None:
+            for _ in range(10):
+                with suppress(AliasNotFound):
+                    registry.remove_alias("fraud", "production", by="cat")
+
+        at_once(promote, remove)
+        moves = registry.history("fraud")
+        assert [m.from_version for m in moves] == [None, *(m.to_version for m in moves[:-1])]
+
+    def test_a_version_that_breaks_callers_is_refused_unless_allowed(self, registry: Registry) -> None:
+        registry.register("fraud", NewVersion("x", signature=columns("a")))
+        registry.register("fraud", NewVersion("x", signature=columns("a", "b")))
+        registry.promote("fraud", "1", by="ann")
+
+        with pytest.raises(SignatureIncompatible, match="would break callers of version 1"):
+            registry.promote("fraud", "2", by="ann")
+        assert registry.resolve("fraud").version == "1"
+        registry.promote("fraud", "2", by="ann", allow_breaking=True)
+        assert registry.resolve("fraud").version == "2"
+
+    def test_going_back_is_never_refused(self, registry: Registry) -> None:
+        registry.register("fraud", NewVersion("x", signature=columns("a", "b")))
+        registry.register("fraud", NewVersion("x", signature=columns("a")))
+        registry.promote("fraud", "1", by="ann")
+        registry.promote("fraud", "2", by="ann", allow_breaking=True)
+        registry.promote("fraud", "1", by="ann")
+        registry.promote("fraud", "2", by="ann")
+        registry.rollback("fraud", by="ann")
+        assert registry.resolve("fraud").version == "1"
+
+    def test_rolling_back_goes_back_step_by_step(self, registry: Registry) -> None:
+        add(registry, count=3)
+        for version in "123":
+            registry.promote("fraud", version, by="ann")
+
+        back = registry.rollback("fraud", by="ben", reason="alerts")
+
+        assert (back.kind, back.from_version, back.to_version, back.reason) == ("rollback", "3", "2", "alerts")
+        assert registry.rollback("fraud", by="ben").to_version == "1"
+        with pytest.raises(NothingToRollBack):
+            registry.rollback("fraud", by="ben")
+        assert registry.resolve("fraud").version == "1"
+
+    def test_an_absent_alias_is_neither_rolled_back_nor_removed(self, registry: Registry) -> None:
+        add(registry)
+        with pytest.raises(AliasNotFound):
+            registry.rollback("fraud", by="ann")
+        with pytest.raises(AliasNotFound):
+            registry.remove_alias("fraud", "production", by="ann")
