@@ -125,6 +125,14 @@ def test_an_index_that_is_not_there_is_said(
     assert "--wheels" in hint_of(caught.value)
 
 
+def test_a_directory_of_wheels_that_is_not_there_is_said(tmp_path: Path, make_package: MakePackage) -> None:
+    environments = Environments(tmp_path / "environments", wheels=tmp_path / "nowhere")
+    with pytest.raises(EnvironmentUnbuildable, match="nowhere does not exist") as caught:
+        environments.ensure(make_package("alpha"), trust_code=True)
+    assert caught.value.hint == "The setting wheels names this directory."
+    assert hint_of(caught.value) == "--wheels names this directory."
+
+
 def test_a_distribution_without_wheels_needs_trust(
     environments: Environments, make_package: MakePackage, wheels: Path
 ) -> None:

@@ -25,6 +25,7 @@ WORDS = {
     "local_environment": "Package the model again, or try it with --env-manager local.",
     "make_room": "Free some space, for example with: penstock env prune",
     "migrate": "Run: penstock registry migrate",
+    "name_wheels": "--wheels names this directory.",
     "package": "Package a model with: penstock package --help",
     "pickle": "Package the model as a pickle with --format cloudpickle; serving it then needs --trust-code.",
     "promote": "Set the alias with: penstock registry promote {model} VERSION --alias {alias}",

@@ -129,6 +129,7 @@ class Environments:
             raise EnvironmentUnbuildable(
                 f"The directory of wheels {self._wheels} does not exist.",
                 hint="The setting wheels names this directory.",
+                remedy=remedy("name_wheels"),
             )
         program = self._program()
         try:
