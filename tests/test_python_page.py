@@ -65,3 +65,7 @@ def test_importing_it_imports_nothing_heavy() -> None:
     ours = [name for name in loaded if name.startswith("penstock")]
     assert sorted(ours) == ["penstock", "penstock.version"]
     assert not {"numpy", "pandas", "pydantic", "click", "starlette"} & set(loaded)
+
+
+def test_dir_shows_the_public_names_alone() -> None:
+    assert dir(penstock) == sorted([*penstock.__all__, "errors", "testing"])
