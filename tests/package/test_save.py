@@ -236,3 +236,19 @@ def test_two_packages_of_one_model_are_equal_but_for_their_identity(tmp_path: Pa
     differing = {name for name in one.hashes if one.hashes[name] != two.hashes[name]}
     assert differing == {"MLmodel"}
     assert one.digest != two.digest
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"path": None}, "path must be the package's new directory, not None"),
+        ({"metadata": 3}, "metadata must be a mapping of names to values, not 3"),
+        ({"params": [1]}, r"params must be a mapping of names to values, not \[1\]"),
+        ({"requirements": "pandas"}, "requirements must be a list, not 'pandas'"),
+    ],
+)
+def test_an_argument_that_cannot_be_is_named(tmp_path: Path, arguments: dict[str, Any], said: str) -> None:
+    model = LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0])
+    with pytest.raises(PackagingFailed, match=said):
+        save_model(model, **{"path": tmp_path / "model", **arguments})
+    assert not list(tmp_path.iterdir())

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import platform
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from penstock.package.example import answers_differ, read_example, record_expect
 from penstock.package.options import flavor_options
 from penstock.package.packaged import PackagedModel
 from penstock.package.seal import list_files, write_seal
-from penstock.payload import Payload, Table, Tensors, Value, clipped
+from penstock.payload import Payload, Table, Tensors, Value, clipped, shortened
 from penstock.signature import Casting, Signature, conform, infer_signature
 from penstock.version import __version__
 from penstock.wire.mlflow.answers import answer_value
@@ -67,6 +68,7 @@ def save_model(
 
     Raises PackageExists, PackagingFailed, ArtifactInvalid, DependencyMissing, FlavorUnknown, FlavorConflict.
     """
+    _check_arguments(path, params, requirements, metadata)
     target = Path(path).absolute()
     payload = None if example is None else _first_rows(example_payload(example))
     model = _found(model)
@@ -81,6 +83,19 @@ def save_model(
         _examine(directory, content, payload, dict(params or {}), signature)
         finish(directory, content)
     return PackagedModel.open(target)
+
+
+def _check_arguments(path: Any, params: Any, requirements: Any, metadata: Any) -> None:
+    """Raises PackagingFailed."""
+    if not isinstance(path, (str, PathLike)):
+        raise PackagingFailed(f"path must be the package's new directory, not {shortened(path)}.")
+    for name, value in (("params", params), ("metadata", metadata)):
+        if value is not None and not isinstance(value, Mapping):
+            raise PackagingFailed(f"{name} must be a mapping of names to values, not {shortened(value)}.")
+    if not isinstance(requirements, Iterable) or isinstance(requirements, (str, bytes)):
+        raise PackagingFailed(
+            f"requirements must be a list, not {shortened(requirements)}.", hint='For example: ["pandas==2.2.3"]'
+        )
 
 
 def _write(writer: Flavor, model: Any, directory: Path, how: FlavorOptions, example: Payload | None) -> Written:
