@@ -222,3 +222,50 @@ def test_a_local_model_describes_itself_and_is_closed_once(iris_package: Path) -
     assert "closed" in repr(model)
     with pytest.raises(Closing, match="Load the model again"):
         model.predict(FRAME)
+
+
+def test_a_closed_model_says_so_whatever_is_asked(python_package: Path) -> None:
+    model = penstock.load_model(python_package, trust_code=True)
+    model.close()
+    with pytest.raises(Closing, match=r"The model adder is closed\. Load the model again\."):
+        model.predict(FRAME)
+    with pytest.raises(Closing, match=r"The model adder is closed\. Load the model again\."), model:
+        pass
+
+
+def test_params_that_are_no_mapping_are_refused_with_and_without_a_params_schema(
+    adder: penstock.LocalModel, identity: penstock.LocalModel
+) -> None:
+    with pytest.raises(MalformedInput, match="params must be a mapping of names to values, not 3"):
+        adder.predict(FRAME, params=3)  # type: ignore[arg-type]
+    with pytest.raises(MalformedInput, match="params must be a mapping of names to values, not 3"):
+        identity.predict(np.ones((1, 3)), params=3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("data", [None, 5, (1.0, 2.0), [[1.0, 2.0]], "x", b"x", {1, 2}])
+def test_what_has_no_columns_is_refused_in_words_that_say_what_has(adder: penstock.LocalModel, data: Any) -> None:
+    with pytest.raises(MalformedInput) as caught:
+        adder.predict(data)
+    assert caught.value.message.startswith("The model takes named columns ('a', 'b'), not ")
+    assert caught.value.hint == "Give a DataFrame, an array, a dict of columns, or a list of records."
+
+
+def test_single_values_are_rows_of_arrays_of_one_column(tmp_path: Path) -> None:
+    from onnx import TensorProto, helper
+
+    inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 1]) for name in "ab"]
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 1])
+    graph = helper.make_graph([helper.make_node("Add", ["a", "b"], ["y"])], "sum", inputs, [output])
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    one = np.ones((1, 1), dtype=np.float32)
+    package = penstock.save_model(proto, tmp_path / "sum", example={"a": one, "b": one}).path
+    with penstock.load_model(package) as model:
+        assert model.predict([{"a": 1, "b": 2}, {"b": [4], "a": np.float32(3)}]) == [{"y": [3.0]}, {"y": [7.0]}]
+        assert model.predict({"a": 1, "b": 2}) == {"y": [3.0]}
+        with pytest.raises(MalformedInput, match="takes the arrays 'a', 'b', but record 1 has 'a', 'c'"):
+            model.predict([{"a": 1, "b": 2}, {"a": 1, "c": 2}])
+
+
+def test_records_for_an_array_without_a_name_are_refused(identity: penstock.LocalModel) -> None:
+    with pytest.raises(MalformedInput, match="one array without a name, but the records have 'x'"):
+        identity.predict([{"x": [1.0, 2.0, 3.0]}])

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-from penstock.errors import Closing
+from penstock.errors import Closing, MalformedInput
 from penstock.loading import LoadedModel
 from penstock.loading.python_data import answer_in_kind, read_input
 from penstock.manifest import Manifest
+from penstock.payload import shortened
 from penstock.signature import Signature, conform_params
 
 
@@ -57,8 +58,9 @@ class LocalModel:
             >>> model.predict([{"a": 1.0, "b": 2.0}, {"a": 3.0, "b": 4.0}], params={"offset": 1.0})
             [7.0, 15.0]
         """  # noqa: E501  (a table's row is one line)
-        if self._closed:
-            raise Closing(f"The model {self.name} is closed.", hint="Load the model again.")
+        self._check_open()
+        if params is not None and not isinstance(params, Mapping):
+            raise MalformedInput(f"params must be a mapping of names to values, not {shortened(params)}.")
         given = read_input(data, self.signature, frames=self._loaded.takes_frames)
         wanted = params if given.params is None else {**given.params, **(params or {})}
         checked = conform_params(self.signature.params if self.signature is not None else (), wanted)
@@ -101,7 +103,13 @@ class LocalModel:
         if not closed:
             self._loaded.close()
 
+    def _check_open(self) -> None:
+        """Raises Closing."""
+        if self._closed:
+            raise Closing(f"The model {self.name} is closed.", hint="Load the model again.")
+
     def __enter__(self) -> LocalModel:
+        self._check_open()
         return self
 
     def __exit__(

@@ -7,7 +7,7 @@ the code that reads requests reads them: `model.predict(records)` means what the
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -17,8 +17,18 @@ import numpy as np
 from penstock.errors import AnswerUnserializable, MalformedInput, SchemaViolation
 from penstock.flavors.frames import from_frame, to_frame, to_python
 from penstock.package.example import json_forms
-from penstock.payload import MAX_VIOLATIONS, Array, Payload, Table, Tensors, Value, shortened
-from penstock.signature import ArrayOf, Casting, Field, ObjectOf, Schema, Signature, conform, is_tensor_schema
+from penstock.payload import MAX_VIOLATIONS, Array, Payload, Table, Tensors, Value, shortened, some
+from penstock.signature import (
+    ArrayOf,
+    Casting,
+    Field,
+    ObjectOf,
+    Schema,
+    Signature,
+    TensorField,
+    conform,
+    is_tensor_schema,
+)
 from penstock.wire.mlflow.answers import encode_answer, rows_of
 from penstock.wire.mlflow.body_reader import BodyReader
 from penstock.wire.mlflow.formats import JSON
@@ -134,8 +144,36 @@ def json_body(document: Any) -> bytes:
 
 def _read_plain(data: Any, signature: Signature | None, frames: bool) -> PythonInput:
     document, container = _document(data, signature)
-    request = BodyReader(signature, frames=frames).read(JSON, json_body(document))
+    try:
+        request = BodyReader(signature, frames=frames).read(JSON, json_body(document))
+    except (MalformedInput, SchemaViolation) as error:
+        names = _column_names(signature)
+        if not names or _has_names(data) or _is_about_cells(error):
+            raise
+        raise MalformedInput(
+            f"The model takes named columns ({some(names)}), not {shortened(data)}.",
+            hint="Give a DataFrame, an array, a dict of columns, or a list of records.",
+        ) from None
     return PythonInput(request.payload, container, request.params)
+
+
+def _column_names(signature: Signature | None) -> list[str | int]:
+    """The names of the columns that the model takes; none where it takes something else, or columns without names."""
+    schema = signature.inputs if signature is not None and not signature.hinted else None
+    if not schema or is_tensor_schema(schema):
+        return []
+    return [field.name for field in schema if field.name is not None]
+
+
+def _has_names(data: Any) -> bool:
+    """Whether it is columns or records, or a list that is empty: then it is what is missing that counts."""
+    if isinstance(data, (list, tuple)):
+        return not data or any(isinstance(item, Mapping) for item in data)
+    return isinstance(data, Mapping)
+
+
+def _is_about_cells(error: MalformedInput | SchemaViolation) -> bool:
+    return isinstance(error, SchemaViolation) and any(violation.row is not None for violation in error.violations)
 
 
 def _document(data: Any, signature: Signature | None) -> tuple[dict[str, Any], Container]:
@@ -148,11 +186,15 @@ def _document(data: Any, signature: Signature | None) -> tuple[dict[str, Any], C
     if isinstance(data, Mapping):
         if columns and _is_one_row(data, schema):
             return {"dataframe_records": [dict(data)]}, Container.RECORD
+        if schema is not None and is_tensor_schema(schema) and _is_one_item(data, schema):
+            return {"instances": _instances([data], schema)}, Container.RECORD
         if data.keys() & set(UNWRAPPED_KEYS):
             return dict(data), Container.RECORD
         return {"inputs": dict(data)}, Container.ARRAYS
     if isinstance(data, (list, tuple)) and data and all(isinstance(item, Mapping) for item in data):
-        return {"dataframe_records" if columns else "instances": list(data)}, Container.RECORDS
+        if schema is not None and is_tensor_schema(schema):
+            return {"instances": _instances(data, schema)}, Container.RECORDS
+        return {"dataframe_records": list(data)}, Container.RECORDS
     return {"inputs": data}, Container.RECORDS
 
 
@@ -163,6 +205,34 @@ def _is_one_row(data: Mapping[str, Any], schema: Schema | None) -> bool:
     return bool(data) and all(
         name in nests or not isinstance(value, (list, tuple, Mapping)) for name, value in data.items()
     )
+
+
+def _is_one_item(data: Mapping[str, Any], schema: tuple[TensorField, ...]) -> bool:
+    """Whether a dict is one record for a model of named arrays: single values, each one row of its array."""
+    named = [(field, data[field.name]) for field in schema if field.name is not None and field.name in data]
+    return len(named) == len(schema) and all(_is_single(value) and field.shape[:1] == (-1,) for field, value in named)
+
+
+def _is_single(value: Any) -> bool:
+    return not isinstance(value, (list, tuple, Mapping)) and not _is_array(value)
+
+
+def _instances(records: Sequence[Mapping[str, Any]], schema: tuple[TensorField, ...]) -> list[dict[str, Any]]:
+    """Records for a model of named arrays. A single value is a row of an array (-1, 1). Raises MalformedInput."""
+    names = [field.name for field in schema if field.name]
+    if not names:
+        raise MalformedInput(
+            f"The model takes one array without a name, but the records have {some(records[0])}.",
+            hint="Give an array or a list of rows.",
+        )
+    for number, record in enumerate(records):
+        if any(name not in record for name in names):
+            raise MalformedInput(f"The model takes the arrays {some(names)}, but record {number} has {some(record)}.")
+    ones = {field.name for field in schema if tuple(field.shape) == (-1, 1)}
+    return [
+        {name: [value] if name in ones and _is_single(value) else value for name, value in record.items()}
+        for record in records
+    ]
 
 
 def answer_in_kind(answer: Payload, given: PythonInput) -> Any:
