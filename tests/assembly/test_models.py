@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -114,3 +115,9 @@ def test_publishing_keeps_the_package_apart_from_where_it_was_made(place: Path) 
     """What `load_model` reads of a registry is its own copy."""
     with penstock.load_model("adder", registry=place, trust_code=True) as loaded:
         assert loaded.loaded.package.path.is_relative_to(place.resolve())
+
+
+@pytest.mark.parametrize("model", [None, 3, b"x", ["a"]])
+def test_what_names_no_model_is_refused(model: Any) -> None:
+    with pytest.raises(ConfigError, match="MODEL is a path, URL or name, not"):
+        penstock.load_model(model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -79,3 +80,44 @@ def test_options_that_do_not_go_together_are_refused(python_package: Path, rows:
     with pytest.raises(SchemaMismatch, match="missing columns"):
         score(tmp_path / "out.csv", inputs=tmp_path / "other.csv")
     assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"on_error": "explode"}, "on_error must be 'fail', 'skip' or 'null', not 'explode'"),
+        ({"lineage": "rows"}, "lineage must be 'metadata', 'columns' or 'none', not 'rows'"),
+        ({"workers": "x"}, "workers must be a number from 1 to 1024 or 'auto', not 'x'"),
+        ({"workers": 0}, "not 0"),
+        ({"keep": 3}, "keep must be a list of the input's columns, not 3"),
+        ({"model": None}, "MODEL is a path, URL or name, not None"),
+        ({"inputs": None}, "inputs must be a path or URL, not None"),
+        ({"inputs": [None]}, "inputs must be a path or URL, not None"),
+        ({"output": None}, "output must be a path or URL, not None"),
+        ({"rejects": 3}, "rejects must be a path or URL, not 3"),
+    ],
+)
+def test_an_argument_that_cannot_be_is_named(
+    python_package: Path, rows: Path, tmp_path: Path, arguments: dict[str, Any], said: str
+) -> None:
+    given = {"model": python_package, "inputs": rows, "output": tmp_path / "out.csv", **arguments}
+    with pytest.raises(ConfigError, match=said):
+        penstock.score_files(**given, trust_code=True)
+
+
+@pytest.mark.parametrize(
+    ("keep", "kept"), [("id", ["id"]), ("id,a", ["id", "a"]), ("", []), (pd.Index(["id"]), ["id"])]
+)
+def test_keep_as_text_is_what_the_command_line_takes(
+    python_package: Path, rows: Path, tmp_path: Path, keep: Any, kept: list[str]
+) -> None:
+    done = penstock.score_files(
+        python_package,
+        (path for path in [rows]),  # type: ignore[arg-type]
+        tmp_path / "out.csv",
+        keep=keep,
+        limit=3,
+        trust_code=True,
+        workers=1,
+    )
+    assert list(done.columns[:-1]) == kept

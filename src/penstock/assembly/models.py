@@ -9,13 +9,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from penstock.artifacts import CachedPackage
 from penstock.assembly.environments import FindInterpreter, own_environment
+from penstock.errors import ConfigError
 from penstock.loading import LoadedModel, LoadOptions, fetch_reference, load_path
 from penstock.loading.local_model import LocalModel
 from penstock.package import PackagedModel
+from penstock.payload import shortened
 from penstock.registry import Registry, open_registry
 from penstock.registry.references import ModelReference, parse_reference
 
@@ -62,11 +64,20 @@ def load_directory(path: Path, options: LoadOptions, environment: FindInterprete
     return load_apart(package, options, environment(package))
 
 
+def model_text(model: Any) -> str:
+    """MODEL as text; a Path is never taken for a name. Raises ConfigError for what is neither."""
+    if isinstance(model, Path):
+        return str(model.absolute())
+    if not isinstance(model, str):
+        raise ConfigError(f"MODEL is a path, URL or name, not {shortened(model)}.")
+    return model
+
+
 @contextmanager
 def looked_up(model: str | Path, registry: RegistryLike) -> Iterator[tuple[ModelReference, Registry | None]]:
     """What a user wrote, parsed, and the registry to look it up in; None where none is needed. A registry that was
     opened here is closed at the end; one that the caller opened stays open."""
-    reference = parse_reference(str(model.absolute()) if isinstance(model, Path) else model)
+    reference = parse_reference(model_text(model))
     if not reference.needs_registry:
         yield reference, None
         return

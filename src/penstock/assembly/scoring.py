@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version as installed_version
+from numbers import Integral
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from penstock.assembly.environments import own_environment
-from penstock.assembly.models import RegistryLike, load_named
+from penstock.assembly.models import RegistryLike, load_named, model_text
 from penstock.errors import ConfigError
 from penstock.flavors.interface import need
 from penstock.loading import LoadOptions
 from penstock.loading.local_model import LocalModel
+from penstock.payload import shortened
 from penstock.scoring import (
     JobLineage,
     JobOutput,
@@ -35,6 +37,10 @@ from penstock.signature import conform_params
 from penstock.storage.files import file_store_of
 
 PathLike: TypeAlias = "str | Path"
+OnError: TypeAlias = Literal["fail", "skip", "null"]
+Lineage: TypeAlias = Literal["metadata", "columns", "none"]
+
+_MAX_WORKERS = 1024
 
 
 def now_text() -> str:
@@ -99,12 +105,12 @@ def score_files(
     *,
     input_format: str | None = None,
     output_format: str | None = None,
-    keep: Sequence[str] = (),
+    keep: str | Sequence[str] = (),
     params: Mapping[str, Any] | None = None,
-    on_error: Literal["fail", "skip", "null"] = "fail",
+    on_error: OnError = "fail",
     rejects: PathLike | None = None,
     max_errors: int | str | None = None,
-    lineage: Literal["metadata", "columns", "none"] = "metadata",
+    lineage: Lineage = "metadata",
     workers: int | Literal["auto"] = "auto",
     resume: bool = False,
     limit: int | None = None,
@@ -123,7 +129,8 @@ def score_files(
     `output` is a file, which appears when it is complete, or a directory (no ending, or a `/` at the end) of parts of
     `part_rows` rows; a job that was ended goes on there with `resume=True`, without losing or doubling a row.
 
-    `keep` names input columns to carry through, `["*"]` for all. `on_error` is what a row that cannot be scored does:
+    `keep` names input columns to carry through, `["*"]` for all; as text it is what the command line takes, `"id,ts"`.
+    `on_error` is what a row that cannot be scored does:
     end the job, leave no row (`"skip"`), or leave a row of gaps (`"null"`). `rejects` is a file of JSON lines for such
     rows; beyond `max_errors` of them (a number, or a share like `"0.1%"`) the job fails. `lineage` is where model,
     version and digest are written. `workers` is how many processes or threads predict, `chunk_rows` how many rows are
@@ -137,11 +144,12 @@ def score_files(
         >>> done.rows_out
         1000
     """
+    _check_arguments(model, on_error, lineage, workers)
     sources = _sources_of(inputs, input_format)
     target = _target_of(output, sources, rejects, resume=resume)
     tolerance = parse_tolerance(None if max_errors is None else str(max_errors))
     format_ = output_format_of(target, output_format, sources)
-    options = ScoringOptions(format_, tuple(keep), on_error, lineage, limit, part_rows, chunk_rows)
+    options = ScoringOptions(format_, _columns_of(keep), on_error, lineage, limit, part_rows, chunk_rows)
     load = LoadOptions(trust_code=trust_code, strict_env=strict_env, threads=1)
     environment = own_environment(env_manager, trust_code=trust_code, strict_env=strict_env)
     with load_named(model, registry, load, environment) as loaded:
@@ -151,10 +159,45 @@ def score_files(
         )
 
 
+def _check_arguments(model: Any, on_error: Any, lineage: Any, workers: Any) -> None:
+    """Raises ConfigError."""
+    model_text(model)
+    _check_choice("on_error", on_error, get_args(OnError))
+    _check_choice("lineage", lineage, get_args(Lineage))
+    number = isinstance(workers, Integral) and not isinstance(workers, bool)
+    if workers != "auto" and not (number and 0 < workers <= _MAX_WORKERS):
+        raise ConfigError(f"workers must be a number from 1 to {_MAX_WORKERS} or 'auto', not {shortened(workers)}.")
+
+
+def _check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
+    """Raises ConfigError."""
+    if value not in choices:
+        listed = f"{', '.join(map(repr, choices[:-1]))} or {choices[-1]!r}"
+        raise ConfigError(f"{name} must be {listed}, not {shortened(value)}.")
+
+
+def _columns_of(keep: Any) -> tuple[str, ...]:
+    """Raises ConfigError."""
+    if isinstance(keep, str):
+        return tuple(keep.split(",")) if keep else ()
+    names = tuple(keep) if isinstance(keep, Iterable) else (keep,)
+    if not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"keep must be a list of the input's columns, not {shortened(keep)}.")
+    return names
+
+
+def _place_of(name: str, value: Any) -> str:
+    """Raises ConfigError."""
+    if not isinstance(value, (str, os.PathLike)) or not str(value):
+        raise ConfigError(f"{name} must be a path or URL, not {shortened(value)}.")
+    return str(value)
+
+
 def _sources_of(inputs: PathLike | Sequence[PathLike], format_: str | None) -> tuple[Source, ...]:
     """Raises ConfigError."""
-    given = [inputs] if isinstance(inputs, (str, Path)) else inputs
-    sources = find_sources([str(place) for place in given], format_)
+    if isinstance(inputs, (str, bytes, os.PathLike)) or not isinstance(inputs, Iterable):
+        inputs = [inputs]
+    sources = find_sources([_place_of("inputs", place) for place in inputs], format_)
     if not sources:
         raise ConfigError("There are no inputs to score.", hint="Give at least one input.")
     return sources
@@ -162,7 +205,7 @@ def _sources_of(inputs: PathLike | Sequence[PathLike], format_: str | None) -> t
 
 def _target_of(output: PathLike, sources: Sequence[Source], rejects: PathLike | None, *, resume: bool) -> JobOutput:
     """Raises ConfigError."""
-    target = output_at(str(output), sources, None if rejects is None else str(rejects))
+    target = output_at(_place_of("output", output), sources, None if rejects is None else _place_of("rejects", rejects))
     check_rejects(target.rejects, target, sources)
     if resume and not target.directory:
         raise ConfigError("Only a directory output can be resumed.", hint="Give a directory: scored/")
