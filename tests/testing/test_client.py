@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from pydantic import ValidationError
 
 import penstock
 from penstock import testing
-from penstock.errors import CodeNotTrusted, ConfigError
+from penstock.errors import Closing, CodeNotTrusted, ConfigError
 
 ROWS = {"dataframe_records": [{"a": 1.0, "b": 10.0}]}
 
@@ -64,8 +64,45 @@ def test_settings_are_those_of_a_server(identity_onnx_package: Path) -> None:
         allowed = {"Authorization": "Bearer secret"}
         assert gateway.post("/invocations", json={"inputs": [[1.0, 2.0, 3.0]]}, headers=allowed).status == 200
         assert gateway.post("/invocations", json={"inputs": [[1.0] * 2000]}, headers=allowed).status == 413
-    with pytest.raises(ValidationError), testing.client(identity_onnx_package, no_setting=1):
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"no_setting": 1}, r"There is no setting no_setting\."),
+        ({"timeout": -1}, r"The setting timeout \(argument\) cannot be -1"),
+        ({"workers": 2, "admin_port": 1}, r"A test gateway has no admin_port, workers: it opens no socket"),
+        ({"host": "0.0.0.0"}, "has no host"),
+        ({"fakes": {"identity": len}}, "Two models would have the served name 'identity'"),
+        ({"fakes": {"x": 3}}, "The fake 'x' must be a FakeModel or a function, not 3"),
+        ({"fakes": [len]}, "fakes must be a mapping"),
+    ],
+)
+def test_what_a_test_gateway_cannot_be_is_refused_by_name(
+    identity_onnx_package: Path, settings: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said), testing.client(identity_onnx_package, **settings):
         pass
+
+
+def test_a_gateway_without_models_is_refused() -> None:
+    with pytest.raises(ConfigError, match="no models to serve"), testing.client():
+        pass
+    with pytest.raises(ConfigError, match="MODEL is a path, URL or name, not None"), testing.client(None):  # type: ignore[arg-type]
+        pass
+
+
+def test_a_fake_may_be_the_default_model(identity_onnx_package: Path) -> None:
+    with testing.client(identity_onnx_package, fakes={"one": lambda *_: [1.0]}, default_model="one") as gateway:
+        assert gateway.predict([{"a": 1.0}]) == [1.0]
+
+
+def test_nothing_is_answered_after_the_with_statement() -> None:
+    with testing.client(fakes={"half": lambda data, params: [0.5] * len(data)}) as gateway:
+        assert gateway.predict([{"a": 1.0}]) == [0.5], "a function is a fake without a signature"
+    for ask in (lambda: gateway.get("/readyz"), lambda: gateway.predict([{"a": 1.0}])):
+        with pytest.raises(Closing, match="The test gateway is closed"):
+            ask()
 
 
 def test_a_fake_answers_by_its_function_and_checks_its_signature() -> None:
@@ -100,7 +137,7 @@ def test_what_cannot_be_loaded_leaves_no_thread(python_package: Path, iris_packa
     before = threading.active_count()
     with pytest.raises(CodeNotTrusted), testing.client(python_package):
         pass
-    with pytest.raises(ConfigError, match="served as"), testing.client(f"m={python_package}", f"m={iris_package}"):
+    with pytest.raises(ConfigError, match="served name"), testing.client(f"m={python_package}", f"m={iris_package}"):
         pass
     assert not [thread for thread in threading.enumerate() if thread.name == "penstock-testing"]
     assert threading.active_count() <= before + 1, "at most the thread that a model library keeps"

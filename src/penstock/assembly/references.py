@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 
@@ -12,18 +12,21 @@ from penstock.registry import Registry, open_registry
 from penstock.registry.references import ModelReference, parse_reference
 
 
-def parse_models(settings: Settings) -> list[ModelReference]:
-    """The models to serve. Raises ConfigError where two have one name, or the default is none of them."""
+def parse_models(settings: Settings, others: Collection[str] = ()) -> list[ModelReference]:
+    """The models to serve; `others` are the names of what is served beside them. Raises ConfigError where two have one
+    name, or the default is none of them."""
     references = [parse_reference(text, patterns=True) for text in settings.models]
-    names = [r.served_as for r in references]
+    names = [*(r.served_as for r in references), *others]
     twice = sorted({n for n in names if names.count(n) > 1})
     if twice:
         raise ConfigError(
             f"Two models would have the served name {twice[0]!r}.", hint="Write NAME=MODEL for one of them."
         )
     default = settings.default_model
-    if default is not None and not any(
-        fnmatchcase(default, r.name) if r.is_pattern else default == r.served_as for r in references
+    if (
+        default is not None
+        and default not in others
+        and not any(fnmatchcase(default, r.name) if r.is_pattern else default == r.served_as for r in references)
     ):
         raise ConfigError(
             f"The default model {settings.default_model!r} is not one of the served models: {', '.join(names)}."

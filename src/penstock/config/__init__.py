@@ -3,7 +3,7 @@ penstock.toml and the documentation."""
 
 from penstock.config.models import Origins, ServerSettings, origins_of
 from penstock.config.settings import Settings, mlflow_variables_of, per_model_settings, variable_of
-from penstock.config.sources import FILE_NAME, FILE_VARIABLE, load_settings, registry_url
+from penstock.config.sources import FILE_NAME, FILE_VARIABLE, load_settings, registry_url, settings_of
 
 __all__ = [
     "FILE_NAME",
@@ -16,5 +16,6 @@ __all__ = [
     "origins_of",
     "per_model_settings",
     "registry_url",
+    "settings_of",
     "variable_of",
 ]

@@ -59,6 +59,20 @@ def load_settings(
     return settings, origins
 
 
+def settings_of(given: Mapping[str, Any]) -> Settings:
+    """The settings that a Python program gives as arguments, and of the rest the defaults. Raises ConfigError."""
+    if unknown := sorted(given.keys() - Settings.model_fields.keys()):
+        raise ConfigError(
+            f"There is no setting {', '.join(unknown)}.",
+            hint="The documentation lists every setting.",
+            remedy=remedy("list_settings"),
+        )
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise _cannot_be(error, dict.fromkeys(given, "argument")) from None
+
+
 def _cannot_be(error: ValidationError, origins: Origins) -> ConfigError:
     first = error.errors()[0]
     name = str(first["loc"][0])

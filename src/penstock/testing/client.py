@@ -14,21 +14,41 @@ from typing import Any, TypeVar
 from starlette.types import ASGIApp
 
 from penstock.assembly.gateway import app_of, make_gateway
+from penstock.assembly.models import model_text
 from penstock.assembly.options import serving_options_of
 from penstock.assembly.references import parse_models, registry_of
-from penstock.config import Settings, registry_url
+from penstock.config import Settings, registry_url, settings_of
+from penstock.errors import Closing, ConfigError
 from penstock.loading.python_data import json_body, request_document
 from penstock.metrics import Metrics
+from penstock.payload import shortened
+from penstock.registry.names import check_name
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import Servable
 from penstock.serving.served_model import ServedModel
 from penstock.testing.asgi import HttpAnswer, call
-from penstock.testing.fakes import FakeModel
+from penstock.testing.fakes import AnswerFunction, FakeModel
 
 T = TypeVar("T")
 
 # Seconds; a test that waits for longer has hung.
 _TIMEOUT = 300.0
+
+# Settings of what is not here: sockets, worker processes, their end, and the log of a process.
+_OF_PROCESSES = frozenset(
+    {
+        "admin_port",
+        "drain_delay",
+        "drain_timeout",
+        "host",
+        "keep_alive",
+        "log_format",
+        "log_level",
+        "port",
+        "worker_timeout",
+        "workers",
+    }
+)
 
 
 class GatewayClient:
@@ -38,6 +58,8 @@ class GatewayClient:
         self.app = app
         self.gateway = gateway
         self._loop = loop
+        # The whole mutable state: whether the `with` statement has ended.
+        self._closed = False
 
     def request(
         self,
@@ -50,6 +72,7 @@ class GatewayClient:
     ) -> HttpAnswer:
         """The answer to one request, whatever its status. `json` is sent as JSON; `body` are bytes, whose Content-Type
         is the caller's to say."""
+        self._check_open()
         sent = dict(headers or {})
         if json is not None:
             body = json_body(json)
@@ -73,6 +96,7 @@ class GatewayClient:
         """The predictions for a DataFrame, an array, a dict or records, sent to `/invocations` as JSON, or to the
         `model` of a name. They are plain values, as a caller over HTTP gets them. Raises AssertionError where the
         answer is an error."""
+        self._check_open()
         path = "/invocations" if model is None else f"/models/{model}/invocations"
         servable = self.gateway.peek(model, None)
         document = request_document(data, servable.signature if servable is not None else None)
@@ -81,6 +105,15 @@ class GatewayClient:
             raise AssertionError(f"POST {path} answered {answer.status}: {answer.text}")
         found = answer.json()
         return found["predictions"] if isinstance(found, dict) and "predictions" in found else found
+
+    def close(self) -> None:
+        """Refuses further requests; the end of the `with` statement does that."""
+        self._closed = True
+
+    def _check_open(self) -> None:
+        """Raises Closing."""
+        if self._closed:
+            raise Closing("The test gateway is closed.", hint="Send requests inside its with statement.")
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(_TIMEOUT)
@@ -92,35 +125,41 @@ class GatewayClient:
 @contextmanager
 def client(
     *models: str | Path,
-    fakes: Mapping[str, FakeModel] | None = None,
+    fakes: Mapping[str, FakeModel | AnswerFunction] | None = None,
     registry: str | Path | None = None,
     **settings: Any,
 ) -> Iterator[GatewayClient]:
     """A client of a gateway that serves these models, each named as `penstock serve` takes it (`NAME=MODEL` among
-    them), and `fakes` by name. `settings` are those of `penstock serve`, by their names in penstock.toml:
-    `trust_code=True`, `timeout=2.0`, `api_token="secret"`. Variables and penstock.toml have no say, but for the
-    registry's place, which is found as `load_model` finds it.
+    them), and `fakes` by name: FakeModels, or the functions alone. `settings` are those of `penstock serve`, by their
+    names in penstock.toml: `trust_code=True`, `timeout=2.0`, `api_token="secret"`. Variables and penstock.toml have no
+    say, but for the registry's place, which is found as `load_model` finds it.
 
-    Everything is as in a server but for the sockets. Raises what loading raises, ConfigError for settings that do not
-    go together, and pydantic's ValidationError for what is no setting.
+    Everything is as in a server but for the sockets and processes, so that settings of these are refused. Raises what
+    loading raises, and ConfigError for settings that do not exist, cannot be so, or do not go together.
 
         >>> with testing.client("./model", trust_code=True) as gateway:
         ...     gateway.predict(frame)
         [3.0, 7.0]
     """
-    chosen = Settings(
-        models=tuple(str(model.absolute()) if isinstance(model, Path) else model for model in models),
-        registry=registry_url(None if registry is None else str(registry), os.environ),
-        **settings,
-    )
+    texts = tuple(model_text(model) for model in models)
+    faked = _fakes_of(fakes)
+    if not texts and not faked:
+        raise ConfigError("There are no models to serve.", hint="Give at least one model or fake.")
+    if refused := sorted(settings.keys() & _OF_PROCESSES):
+        raise ConfigError(
+            f"A test gateway has no {', '.join(refused)}: it opens no socket and starts no worker processes.",
+            hint="Omit the setting.",
+        )
+    place = registry_url(None if registry is None else str(registry), os.environ)
+    chosen = settings_of({**settings, "models": texts, "registry": place})
     with ExitStack() as stack:
         loop = stack.enter_context(_running_loop())
-        references = parse_models(chosen)
+        references = parse_models(chosen, faked)
         opened = stack.enter_context(registry_of(chosen, references))
         metrics = Metrics(process=False)
         made = [
             _served_fake(name, fake, chosen, metrics, Path(stack.enter_context(tempfile.TemporaryDirectory())))
-            for name, fake in (fakes or {}).items()
+            for name, fake in faked.items()
         ]
 
         async def start() -> Gateway:
@@ -132,7 +171,22 @@ def client(
 
         gateway = asyncio.run_coroutine_threadsafe(start(), loop).result(_TIMEOUT)
         stack.callback(lambda: asyncio.run_coroutine_threadsafe(gateway.close(), loop).result(_TIMEOUT))
-        yield GatewayClient(app_of(chosen, gateway), gateway, loop)
+        speaking = GatewayClient(app_of(chosen, gateway), gateway, loop)
+        stack.callback(speaking.close)
+        yield speaking
+
+
+def _fakes_of(fakes: Mapping[str, FakeModel | AnswerFunction] | None) -> dict[str, FakeModel]:
+    """Raises ConfigError, NameInvalid."""
+    if fakes is not None and not isinstance(fakes, Mapping):
+        raise ConfigError(f"fakes must be a mapping of names to FakeModels, not {shortened(fakes)}.")
+    made = {}
+    for name, fake in (fakes or {}).items():
+        check_name(name)
+        if not isinstance(fake, FakeModel) and (isinstance(fake, type) or not callable(fake)):
+            raise ConfigError(f"The fake {name!r} must be a FakeModel or a function, not {shortened(fake)}.")
+        made[name] = fake if isinstance(fake, FakeModel) else FakeModel(fake)
+    return made
 
 
 def _served_fake(
