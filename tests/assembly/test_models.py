@@ -100,7 +100,7 @@ def test_code_is_loaded_only_where_it_is_trusted(python_package: Path) -> None:
 
 
 def test_patterns_and_conda_are_no_single_model_here(python_package: Path) -> None:
-    with pytest.raises(ConfigError, match="many models"):
+    with pytest.raises(ConfigError, match="several models"):
         penstock.load_model("models:/team-*@production")
     with pytest.raises(ConfigError, match="conda"):
         penstock.load_model(python_package, env_manager="conda")

@@ -85,7 +85,7 @@ class TestAliases:
     def test_a_move_by_another_in_the_same_moment_is_noticed(self, registry: Registry) -> None:
         add(registry, count=3)
         for seen in ("1", "2"):
-            with pytest.raises(AliasMoved, match="names nothing now"):
+            with pytest.raises(AliasMoved, match="now names nothing"):
                 move(registry, "promote", "2", seen)
         registry.promote("fraud", "2", by="ann")
         for stale in (None, "1"):

@@ -145,7 +145,7 @@ class TestReading:
     )  # fmt: skip
     def test_answers_of_another_form_are_an_error(self, registry: MlflowRegistry, replay: Replay, answer: Any) -> None:
         replay.rules["registered-models/get"] = saying(answer)
-        with pytest.raises(RegistryUnavailable, match="not answer like an MLflow server"):
+        with pytest.raises(RegistryUnavailable, match="in a format that is not MLflow's"):
             registry.model("fraud")
 
     def test_reading_the_history_is_unsupported(self, registry: MlflowRegistry) -> None:

@@ -86,7 +86,7 @@ class TestFetching:
     def test_a_server_before_version_3_has_no_logged_models(self, registry: MlflowRegistry, replay: Replay) -> None:
         """MLflow 2 answers with a page that says 404."""
         unknown = "0123456789abcdef" * 2
-        with pytest.raises(Unsupported, match="since version 3"):
+        with pytest.raises(Unsupported, match="need MLflow 3"):
             registry.fetch_uri(f"models:/m-{unknown}")
         replay.rules["logged-models/search"] = saying(b"<html>", 404)
         with pytest.raises(PackageNotFound):
@@ -139,7 +139,7 @@ class TestFetching:
 
     def test_a_source_that_names_itself_is_refused(self, registry: MlflowRegistry, replay: Replay) -> None:
         replay.rules["get-download-uri"] = saying({"artifact_uri": "models:/fraud/2"})
-        with pytest.raises(PackageInvalid, match="without end"):
+        with pytest.raises(PackageInvalid, match="endless chain"):
             registry.fetch(registry.version("fraud", "2"))
 
     def test_a_logged_model_that_is_not_complete_is_refused(self, registry: MlflowRegistry, replay: Replay) -> None:
@@ -165,7 +165,7 @@ class TestHostileListings:
 
     @pytest.mark.parametrize("name", ["..", ".", "", "../x", "/etc/x", "a/b", "a\\b", "a\x00b", None, 3])
     def test_names_that_lead_elsewhere_are_refused(self, fetch: Any, name: Any) -> None:
-        with pytest.raises(PackageInvalid, match="cannot be used"):
+        with pytest.raises(PackageInvalid, match="invalid name"):
             fetch({"path": name, "is_dir": False, "file_size": 1})
 
     @pytest.mark.parametrize(("size", "said"), [(3, "more"), (10**6, "fewer"), (None, "more")])
@@ -182,7 +182,7 @@ class TestHostileListings:
             fetch({"path": "a", "is_dir": True})
 
     def test_a_listing_without_a_manifest_is_no_package(self, fetch: Any) -> None:
-        with pytest.raises(PackageNotFound, match="nothing there"):
+        with pytest.raises(PackageNotFound, match="the place is empty"):
             fetch()
         with pytest.raises(PackageNotFound, match="no MLmodel among them"):
             fetch({"path": "model.onnx", "is_dir": False, "file_size": 88})
@@ -193,5 +193,5 @@ class TestHostileListings:
 
     def test_a_place_that_climbs_out_is_refused(self, registry: MlflowRegistry) -> None:
         for path in ("/../../x", "/a/%2e%2e/x"):
-            with pytest.raises(PackageInvalid, match="climbs out"):
+            with pytest.raises(PackageInvalid, match="leads out of"):
                 registry.fetch_uri(f"mlflow-artifacts:{path}")

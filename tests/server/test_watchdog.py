@@ -32,7 +32,7 @@ async def test_a_worker_that_hangs_is_noticed_and_replaced(launch: Launch, ident
     victim, other = workers_of(server)
     os.kill(victim, signal.SIGSTOP)
     async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
-        while "sends no heartbeat; killing it." not in server.stderr:  # meanwhile the other one answers
+        while "sends no heartbeat; killing the worker." not in server.stderr:  # meanwhile the other one answers
             answer = await client.post("/invocations", json={"inputs": [[1, 2, 3]]}, headers={"connection": "close"})
             assert answer.status_code == 200
             assert alive(victim) or "sends no heartbeat" in server.stderr

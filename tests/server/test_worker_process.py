@@ -122,8 +122,9 @@ async def test_a_process_that_cannot_be_started_is_tried_again(world: World, cap
         process.end(1)
         await world.started(2)
     assert world.ends == ["ended with code 1", "could not be started (Resource temporarily unavailable)"]
-    assert "could not be started (Resource temporarily unavailable), crash 2 in a row; restarting it in 0.5 s" in (
-        caplog.text
+    assert (
+        "could not be started (Resource temporarily unavailable), crash 2 in a row; restarting the worker in 0.5 s"
+        in (caplog.text)
     )
 
 
@@ -206,7 +207,7 @@ async def test_a_process_that_hangs_before_its_first_message_is_killed(
     assert process.returncode is None
     world.worker.check_heartbeat(1, 3)
     assert process.returncode == -9
-    assert "Worker 1 sends no heartbeat since its start; killing it." in caplog.messages
+    assert "Worker 1 sends no heartbeat since its start; killing the worker." in caplog.messages
     process = await world.started(2)
     world.worker.check_heartbeat(1, 3)  # the next one begins anew
     assert process.returncode is None

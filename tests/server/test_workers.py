@@ -128,7 +128,7 @@ async def test_a_worker_killed_under_load_loses_its_own_requests_and_comes_back(
     before = await metrics_of(server)
     victim, other = workers_of(server)
     os.kill(victim, signal.SIGKILL)
-    await until(lambda: "was killed by signal 9 (SIGKILL); restarting it at once" in server.stderr, seconds=30)
+    await until(lambda: "was killed by signal 9 (SIGKILL); restarting the worker at once" in server.stderr, seconds=30)
     await all_serve(server)
     assert 1 <= broken <= 8  # those that it held, once each
     assert other in workers_of(server)
@@ -186,7 +186,7 @@ async def test_a_crash_loop_is_slowed_down_and_ends_when_its_cause_does(launch: 
     server = launch(package, "--trust-code", "-w", 2).wait_ready()
     crash.touch()
     os.kill(workers_of(server)[0], signal.SIGKILL)  # its successor proves the example, which kills it
-    await until(lambda: "crash 2 in a row; restarting it in " in server.stderr, seconds=30)
+    await until(lambda: "crash 2 in a row; restarting the worker in " in server.stderr, seconds=30)
     assert await ready_of(server) == {  # the other one serves
         "ready": True, "state": "ready", "waiting_for": [], "workers": {"serving": 1, "wanted": 2},
     }  # fmt: skip
@@ -196,7 +196,7 @@ async def test_a_crash_loop_is_slowed_down_and_ends_when_its_cause_does(launch: 
         samples(metrics, "penstock_workers", state="waiting") + samples(metrics, "penstock_workers", state="starting")
         == 1
     )
-    delays = [float(d) for d in re.findall(r"restarting it in ([\d.]+) s", server.stderr)]
+    delays = [float(d) for d in re.findall(r"restarting the worker in ([\d.]+) s", server.stderr)]
     assert 0.5 <= delays[0] <= 1
     crash.unlink()
     await all_serve(server)

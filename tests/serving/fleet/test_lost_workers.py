@@ -42,7 +42,7 @@ async def test_a_package_that_killed_is_tried_again_when_all_are_back(world: Wor
         del world.orders[victim]
         with pytest.raises(WorkerLost, match="was killed"):
             await preparing
-        with pytest.raises(WorkerLost, match="tried again when all serve"):
+        with pytest.raises(WorkerLost, match="tries the version again when all workers serve"):
             await world.prepare(2)
         assert world.preparing(3 - victim) is None
         await world.serve(version)  # others go on
@@ -138,7 +138,7 @@ async def test_a_warm_version_that_cannot_be_loaded_again_goes_everywhere(
     world.proven(2, 2)
     with caplog.at_level(logging.WARNING):
         world.failed(2, 1)
-    assert "version 1 cannot be kept warm any more" in caplog.text
+    assert "version 1 can no longer be kept loaded" in caplog.text
     assert [world.served(n) for n in (1, 2)] == [("2", None)] * 2
     assert world.fleet.joined == [1, 2]
     assert world.target.previous is None

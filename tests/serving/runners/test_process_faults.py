@@ -46,7 +46,7 @@ async def test_a_process_survives_errors_and_memory_limits(package: Path, caplog
         for fault, words in [
             (faulty.raises, "ValueError: not these numbers"),
             (faulty.leaves, "SystemExit: 3"),
-            (faulty.grows, r"more memory than the limit of its process, 1\.0 GiB\..*--memory-limit"),
+            (faulty.grows, r"more memory than the limit of its process, 1\.0 GiB\..*the setting memory_limit"),
             (faulty.bombs, "more memory|can't start new thread"),
         ]:
             with pytest.raises(PredictError, match=words):
@@ -107,7 +107,7 @@ async def test_a_version_that_keeps_ending_is_reported(package: Path) -> None:
         with pytest.raises(ModelProcessLost):
             await answer(servable, faulty.exits)
         await until(lambda: process.state == "waiting")
-        with pytest.raises(ModelProcessLost, match="starts again soon") as refused:
+        with pytest.raises(ModelProcessLost, match="will restart soon") as refused:
             await answer(servable)
         assert refused.value.retry_after == 1
         await until(lambda: process.state == "ready", seconds=30)

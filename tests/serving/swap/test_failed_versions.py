@@ -102,7 +102,9 @@ class TestAVersionThatFailsWhileItAnswers:
         assert (world.answering, world.kept) == ("1", None)
         assert world.count("swaps", kind="revert") == 1
         (line,) = errors(caplog)
-        assert line.startswith("m: version 2 failed; back to version 1. Its process was killed by signal 11 (SIGSEGV).")
+        assert line.startswith(
+            "m: version 2 failed; back to version 1. The model process was killed by signal 11 (SIGSEGV)."
+        )
         world.now += 1e6
         await world.step()
         assert (world.answering, world.loads) == ("1", ["1", "2"])

@@ -1,24 +1,20 @@
-"""`penstock registry …`: add, list, promote and roll back versions. What is printed is made in `registry_output`."""
+"""`penstock registry …`: add, list, promote and roll back versions. What is printed is made in `output`."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
-from penstock.cli.registry_option import registry_option
+from penstock.cli.registry.options import alias_option, common_options, reason_option, wait_options
 
 if TYPE_CHECKING:
     from penstock.cli.registry.wait import Gateways
     from penstock.registry import AliasMove, ModelVersion, Registry
     from penstock.registry.lineage import VersionLineage
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-PRODUCTION = "production"  # as in penstock.registry, which is not imported before a command runs
 
 
 @click.group()
@@ -31,54 +27,6 @@ def registry() -> None:
     """
 
 
-def _common(command: F) -> F:
-    """The options that every command takes."""
-    for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
-        click.option(
-            "--artifacts",
-            envvar="PENSTOCK_ARTIFACTS",
-            metavar="URL",
-            help="Where the registry stores packages: a directory or URL. Default: beside the database. Required for "
-            "PostgreSQL.",
-        ),
-        registry_option,
-    ):
-        command = option(command)
-    return command
-
-
-_alias = click.option("--alias", default=PRODUCTION, show_default=True, help="The alias to move.")
-_reason = click.option("--reason", default="", help="The reason for the change, kept in the history.")
-
-
-def _waits(command: F) -> F:
-    """The options of commands that move an alias and may wait for gateways to follow."""
-    for option in (
-        click.option(
-            "--wait-timeout",
-            default=60.0,
-            show_default=True,
-            metavar="SECONDS",
-            help="Maximum time to wait, in seconds.",
-            type=click.FloatRange(min=0),
-        ),
-        click.option(
-            "--wait-as", metavar="NAME", help="The name that the gateways serve the model under, if it differs."
-        ),
-        click.option(
-            "--wait",
-            "urls",
-            multiple=True,
-            metavar="URL",
-            help="Wait until the gateway at this address serves the version in all its workers. Exit code 1 if the "
-            "gateway cannot. May be repeated. PENSTOCK_API_TOKEN holds the gateways' token.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
 @registry.command()
 @click.argument("name")
 @click.argument("package")
@@ -86,7 +34,7 @@ def _waits(command: F) -> F:
 @click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="Tag the version. May be repeated.")
 @click.option("--description", default="", help="A description of this version.")
 @click.option("--reason", default="", help="The reason for moving the alias, kept in the history.")
-@_common
+@common_options
 def add(
     name: str,
     package: str,
@@ -126,7 +74,7 @@ def add(
 
 
 @registry.command("list")
-@_common
+@common_options
 def list_(registry: str, artifacts: str | None, as_json: bool) -> None:
     """List the models with their latest version and aliases.
 
@@ -144,7 +92,7 @@ def list_(registry: str, artifacts: str | None, as_json: bool) -> None:
 @registry.command()
 @click.argument("name")
 @click.argument("version", required=False)
-@_common
+@common_options
 def show(name: str, version: str | None, registry: str, artifacts: str | None, as_json: bool) -> None:
     """Show a model and its versions, or the details of one VERSION: its package, who registered it and when, the
     run that produced it, and how its signature differs from the previous version's.
@@ -165,15 +113,15 @@ def show(name: str, version: str | None, registry: str, artifacts: str | None, a
 @registry.command()
 @click.argument("name")
 @click.argument("version")
-@_alias
-@_reason
+@alias_option
+@reason_option
 @click.option(
     "--allow-breaking",
     is_flag=True,
     help="Promote the version even if its signature breaks callers of the current version.",
 )
-@_waits
-@_common
+@wait_options
+@common_options
 def promote(
     name: str,
     version: str,
@@ -202,10 +150,10 @@ def promote(
 
 @registry.command()
 @click.argument("name")
-@_alias
-@_reason
-@_waits
-@_common
+@alias_option
+@reason_option
+@wait_options
+@common_options
 def rollback(
     name: str,
     alias: str,
@@ -233,8 +181,8 @@ def rollback(
 @registry.command("remove-alias")
 @click.argument("name")
 @click.argument("alias")
-@_reason
-@_common
+@reason_option
+@common_options
 def remove_alias(name: str, alias: str, reason: str, registry: str, artifacts: str | None, as_json: bool) -> None:
     """Remove ALIAS from NAME. The history of the alias stays.
 
@@ -252,7 +200,7 @@ def remove_alias(name: str, alias: str, reason: str, registry: str, artifacts: s
 @registry.command()
 @click.argument("name")
 @click.option("--alias", help="Show only this alias.")
-@_common
+@common_options
 def history(name: str, alias: str | None, registry: str, artifacts: str | None, as_json: bool) -> None:
     """Show every move of the aliases of NAME, oldest first: who moved which alias, when, between which versions,
     and why.
@@ -273,7 +221,7 @@ def history(name: str, alias: str | None, registry: str, artifacts: str | None, 
 @click.argument("tag", metavar="KEY[=VALUE]")
 @click.option("--version", help="Tag this version. Default: tag the model.")
 @click.option("--delete", is_flag=True, help="Remove the tag KEY.")
-@_common
+@common_options
 def tag(
     name: str, tag: str, version: str | None, delete: bool, registry: str, artifacts: str | None, as_json: bool
 ) -> None:
@@ -300,7 +248,7 @@ def tag(
 @click.argument("name")
 @click.argument("version", required=False)
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-@_common
+@common_options
 def delete(name: str, version: str | None, yes: bool, registry: str, artifacts: str | None, as_json: bool) -> None:
     """Delete one VERSION of NAME, or NAME with all its versions. Refused while an alias names one of these versions.
 
@@ -320,7 +268,7 @@ def delete(name: str, version: str | None, yes: bool, registry: str, artifacts: 
 
 
 @registry.command()
-@_common
+@common_options
 def migrate(registry: str, artifacts: str | None, as_json: bool) -> None:
     """Migrate the tables of the registry to the schema of this release.
 
