@@ -200,4 +200,4 @@ async def test_a_crash_loop_is_slowed_down_and_ends_when_its_cause_does(launch: 
     assert 0.5 <= delays[0] <= 1
     crash.unlink()
     await all_serve(server)
-    assert "All 2 workers serve." in server.stderr
+    assert "All 2 workers are serving." in server.stderr
