@@ -28,17 +28,17 @@ from penstock.machine.cores import ProcessorWaits
 _WORK = 0.001
 _LONGEST = 0.02
 
-# Who yields rests so many times as long as it waited for a processor, but no more than so many times as it worked.
+# A yielding thread rests this many times as long as it waited for a processor, at most this many times as it worked.
 _PER_WAIT, _PER_WORK = 4.0, 4.0
 
-# How many times as long as work the rests are of what may take its time; where a hook keeps how long its rests are.
+# The rests of background work, in multiples of the work; the attribute in which a hook keeps its multiple.
 _SLOWLY = 8.0
 _RESTS = "rests"
 
 
 def rest_after(worked: float, waited: float = 0.0) -> float:
-    """Seconds of rest for so many seconds of work: as long again, so that at most half of a core goes to a load; longer
-    for who had to wait for the processor meanwhile. 0 while no rest is due."""
+    """Seconds of rest for `worked` seconds of work: as long again, so that a load gets at most half of a core; longer
+    if the thread had to wait for the processor. 0 while no rest is due."""
     if worked < _WORK:
         return 0.0
     return min(worked + min(_PER_WAIT * waited, _PER_WORK * worked), _LONGEST)

@@ -130,8 +130,8 @@ class Servable:
             max_queue_rows=options.max_queue_rows,
         )
         self.metrics.queue_limit_rows.set(options.max_queue_rows)
-        # The whole mutable state: how far its life has gone, the requests that hold it, and the word that none does,
-        # which is given only once somebody waits for it; what protocols keep with it, each under its own key.
+        # The whole mutable state: its state, the requests that hold a lease, the event that the last lease is back
+        # (set only once a close waits for it), and what each protocol keeps with the version.
         self.state = State.READY
         self.crowd = ConcurrencyLimit(options.max_wait)
         self.free = asyncio.Event()

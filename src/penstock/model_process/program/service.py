@@ -47,8 +47,8 @@ _SMALL = 64 * 1024
 
 
 def times_waited() -> int:
-    """How often this thread has left the processor by its own will: to sleep, to read, for a lock. A neighbour that
-    takes the processor away, and makes everything look slow, does not count."""
+    """How often this thread gave up the processor voluntarily: to sleep, to read, for a lock. Being preempted by
+    another process, which makes everything look slow, does not count."""
     return resource.getrusage(_THREAD).ru_nvcsw if _THREAD is not None else int(perf_counter() * 1e9)
 
 
@@ -127,7 +127,7 @@ class PredictionService:
         self._turn.release()
 
     def _next(self) -> _Question | None:
-        """The next question, for who has the turn; None at the end."""
+        """The next question; None when the socket has ended. The caller holds the turn."""
         while not self._ready and not self._ended:
             count = self._sock.recv_into(self._incoming.room())
             self._ended = not count
@@ -135,7 +135,7 @@ class PredictionService:
         return self._ready.popleft() if self._ready else None
 
     def _begin(self) -> int:
-        """Keeps the turn or lets it go, before a question is answered. Its number."""
+        """Before a question is answered: keeps the turn or passes it on. Returns the question's number."""
         with self._guard:
             self._busy += 1
             self._begun += 1
@@ -149,7 +149,7 @@ class PredictionService:
         return number
 
     def _pass_on(self) -> None:
-        """Lets the turn go, to a thread that waits or a new one. Under _guard."""
+        """Passes the turn to a waiting thread, or a new one. Called under _guard."""
         self._kept = 0
         if self._busy > len(self._threads) and len(self._threads) < self._slots - 1:
             thread = threading.Thread(target=self._work, name="penstock-model", daemon=True)
@@ -158,7 +158,7 @@ class PredictionService:
         self._turn.release()
 
     def _watch(self) -> None:
-        """Takes the turn from a thread that keeps it for too long. Rests while nothing comes."""
+        """Takes the turn from a thread that keeps it too long. Sleeps while no questions come."""
         while self._watching.wait():
             seen, idle = 0, 0
             while idle < _WATCH_ON:
@@ -177,7 +177,7 @@ class PredictionService:
 
     def _answer(self, question: _Question) -> None:
         alone = self._kept
-        waits = times_waited() if self._took > _LOOK_ABOVE else None  # to ask is not for nothing
+        waits = times_waited() if self._took > _LOOK_ABOVE else None  # this call has a cost of its own
         began = perf_counter()
         try:
             if question.payload is None:

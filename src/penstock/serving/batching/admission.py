@@ -39,12 +39,12 @@ def retry_after(waiting: float, rate: float) -> int:
 
 
 def too_late(expected: float, patience: float) -> bool:
-    """Whether an answer that takes `expected` seconds at least would find nobody waiting any more."""
+    """Whether a caller with `patience` seconds left would be gone before an answer that takes `expected` seconds."""
     return expected > patience * _TRUSTED
 
 
 class DrainRate:
-    """How much leaves in a second of work, measured; what is long ago fades. `value` is 0 while nothing is known."""
+    """The measured throughput of a model per second of work; old measurements count less. `value` is 0 at first."""
 
     __slots__ = ("_amount", "_seconds", "value")
 
@@ -54,7 +54,7 @@ class DrainRate:
         self.value = 0.0
 
     def observe(self, amount: float, seconds: float) -> None:
-        """So much has left in so many seconds of work."""
+        """Records that `amount` was answered in `seconds` of work."""
         keep = max(0.0, 1.0 - seconds / _MEMORY)
         self._amount = self._amount * keep + amount
         self._seconds = self._seconds * keep + seconds

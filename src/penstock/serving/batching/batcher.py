@@ -178,9 +178,9 @@ class Batcher:
         return Answer(whole, answers[0].queue, sum(a.predict for a in answers))
 
     def _end_of_tick(self) -> None:
-        """Gives an idle model what is there. While callers in a crowd go on arriving, some at every turn of the loop,
-        it is given a few turns more: those of the last batch are just sending their next requests, and would else fall
-        into two crowds that take turns."""
+        """Gives an idle model the jobs that wait. While more arrive at every turn of the loop, it waits a few turns:
+        the callers of the last batch are just sending their next requests, and would otherwise be split into two
+        batches that alternate."""
         waiting = self._lanes.jobs
         if waiting > self._seen and waiting + self._usual > 2 and self._turns < _TURNS:
             self._seen = waiting
@@ -244,8 +244,8 @@ class Batcher:
         except Exception:
             return False
         self.cost.observe(batch.rows, seconds)
-        # While another thread loads a model, a batch waits for the interpreter, and would in a thread of its own all
-        # the more: that is none of its cost.
+        # While another thread loads a model, a batch also waits for the interpreter; it would in a thread of its own,
+        # too, so that wait is not counted as a cost of running inline.
         self._inline.observe(batch.rows, min(seconds, worked))
         self._drained(batch.rows, started)
         return self._hand_out(jobs, answer, started, seconds)

@@ -35,7 +35,7 @@ class SetVersions:
 
 @dataclass(frozen=True, slots=True)
 class CancelLoad:
-    """The version that loads is no longer wanted: end its load where that can be done. It is reported as ever."""
+    """The version that loads is no longer wanted: end its load if possible. Its outcome is reported all the same."""
 
     model: str
 
