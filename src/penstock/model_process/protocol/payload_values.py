@@ -1,18 +1,20 @@
 """Payloads as a plan, which is JSON, and one body of raw bytes; and back, with every claim of the plan checked.
 
 An array's bytes stand in the body as numpy has them, each at a multiple of 16, in the plan's order; the reader makes
-arrays of the very bytes that arrived. Text and objects stand there as `values` writes them. Plans repeat from request
-to request, so both sides keep those that they have seen.
+arrays of the very bytes that arrived. Text and objects stand there as `json_values` writes them, long ones in pieces:
+who reads many of them beside other work takes a rest after each. Plans repeat from request to request, so both sides
+keep those that they have seen.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
+from mmap import mmap
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -25,18 +27,23 @@ from penstock.payload import TEXT, Array, Name, Payload, Table, Tensors, Value, 
 _ALIGNED = 16
 _MAX_AXES = 64
 
-Buffer: TypeAlias = bytes | bytearray | memoryview
+# So many cells of text or objects are one piece: about a millisecond's work.
+PIECE = 4096
+
+Buffer: TypeAlias = bytes | bytearray | memoryview | mmap
 Form: TypeAlias = Literal["raw", "text", "objects"]
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """One array of a plan: how it is written, as what, in which shape, in how many bytes."""
+    """One array of a plan: how it is written, as what, in which shape, in how many bytes; and in the pieces of which
+    sizes, where it is text or objects."""
 
     form: Form
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
     size: int
+    pieces: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +79,7 @@ def encode(payload: Payload, *, question: bool = False) -> tuple[bytes, list[Buf
     for array in arrays:
         place, data = _write(array)
         places.append(place)
-        pieces.append(data)
+        pieces += data
         if gap := -place[3] % _ALIGNED:
             pieces.append(bytes(gap))
     return _plan(kind, payload.names, index is not None, tuple(places)), pieces
@@ -83,23 +90,33 @@ def _is_frame(value: Any) -> bool:
     return pandas is not None and isinstance(value, pandas.DataFrame)
 
 
-_Written: TypeAlias = tuple[str, str, tuple[int, ...], int]
+_Written: TypeAlias = (
+    tuple[str, str, tuple[int, ...], int] | tuple[str, str, tuple[int, ...], int, tuple[int, ...]]
+)  # the last are the pieces, where there are several
 
 
-def _write(array: Array) -> tuple[_Written, Buffer]:
+def _write(array: Array) -> tuple[_Written, list[Buffer]]:
     if is_plain(array.dtype):
         if not array.size:
-            return ("raw", array.dtype.str, array.shape, 0), b""
+            return ("raw", array.dtype.str, array.shape, 0), []
         contiguous = np.ascontiguousarray(array)
-        return ("raw", array.dtype.str, array.shape, array.nbytes), contiguous.reshape(-1).view(np.uint8).data
+        return ("raw", array.dtype.str, array.shape, array.nbytes), [contiguous.reshape(-1).view(np.uint8).data]
     if array.dtype.kind == "f":  # of a width that only this machine knows
         return _write(array.astype(np.float64))
     form = "text" if array.dtype.kind == TEXT.kind else "objects"
-    cells = array.astype(object).ravel().tolist()
+    flat = array.ravel()
+    texts: list[Buffer] = [_packed(flat[start : start + PIECE], form) for start in range(0, max(len(flat), 1), PIECE)]
+    if len(texts) == 1:
+        return (form, "", array.shape, len(texts[0])), texts
+    sizes = tuple(map(len, texts))
+    return (form, "", array.shape, sum(sizes), sizes), texts
+
+
+def _packed(cells: Array, form: str) -> bytes:
+    items = cells.astype(object).tolist()
     if form == "text":
-        cells = [None if isinstance(cell, float) else cell for cell in cells]
-    text = pack(cells)
-    return (form, "", array.shape, len(text)), text
+        items = [None if isinstance(item, float) else item for item in items]
+    return pack(items)
 
 
 @lru_cache(maxsize=1024)
@@ -108,18 +125,20 @@ def _plan(kind: str, names: tuple[Name, ...] | None, indexed: bool, arrays: tupl
     return json.dumps(plan, separators=(",", ":")).encode()
 
 
-def decode(plan: bytes, body: bytearray, *, question: bool = False) -> Payload:
-    """The payload of a plan and its body; arrays are views of it. Raises ValueError where the two do not agree, or an
-    answer holds a frame."""
+def decode(
+    plan: bytes, body: bytearray | mmap, *, question: bool = False, rest: Callable[[], object] = lambda: None
+) -> Payload:
+    """The payload of a plan and its body; arrays are views of it. `rest` is called after each piece of text or objects
+    that was read. Raises ValueError where the two do not agree, or an answer holds a frame."""
     read = _known_plan(plan) if len(plan) <= _KEPT_PLAN else _read_plan(plan)
     if read.size != len(body):
         raise ValueError(f"a body of {len(body):,} bytes where the plan has {read.size:,}")
     if read.kind == "block" and not read.indexed:  # what most requests are
-        return Table(read.names, block=_read(read.arrays[0], body, 0))
+        return Table(read.names, block=_read(read.arrays[0], body, 0, rest))
     arrays = []
     position = 0
     for place in read.arrays:
-        arrays.append(_read(place, body, position))
+        arrays.append(_read(place, body, position, rest))
         position += place.size + -place.size % _ALIGNED
     match read.kind:
         case "value":
@@ -141,22 +160,37 @@ def _frame(parts: Any) -> Any:
         raise ValueError(f"invalid frame: {error}") from None
 
 
-def _read(place: _Place, body: bytearray, position: int) -> Any:
+def _read(place: _Place, body: bytearray | mmap, position: int, rest: Callable[[], object]) -> Any:
     if place.form == "raw":
         if not place.size:
             return np.empty(place.shape, dtype=place.dtype)
         count = place.size // place.dtype.itemsize
         return np.frombuffer(body, dtype=place.dtype, count=count, offset=position).reshape(place.shape)
-    value = unpack(memoryview(body)[position : position + place.size])
-    if place.shape == () and place.form == "objects" and place.dtype == _OPAQUE:
-        return value
-    if not isinstance(value, list) or len(value) != prod(place.shape):
+    if place.dtype == _OPAQUE:
+        return unpack(memoryview(body)[position : position + place.size])
+    cells = np.empty(prod(place.shape), dtype=place.dtype)
+    done = 0
+    for items in _pieces(place, body, position):
+        if not isinstance(items, list) or len(items) > len(cells) - done:
+            raise ValueError("a number of cells that differs from the plan")
+        if place.form == "text":
+            if not all(item is None or type(item) is str for item in items):
+                raise ValueError("a text column with other values")
+            cells[done : done + len(items)] = np.array([np.nan if item is None else item for item in items], TEXT)
+        else:
+            cells[done : done + len(items)] = as_object_array(items)
+        done += len(items)
+        if place.pieces:
+            rest()
+    if done != len(cells):
         raise ValueError("a number of cells that differs from the plan")
-    if place.form == "text":
-        if not all(cell is None or type(cell) is str for cell in value):
-            raise ValueError("a text column with other values")
-        return np.array([np.nan if cell is None else cell for cell in value], dtype=TEXT).reshape(place.shape)
-    return as_object_array(value).reshape(place.shape)
+    return cells.reshape(place.shape)
+
+
+def _pieces(place: _Place, body: bytearray | mmap, position: int) -> Iterator[Any]:
+    for size in place.pieces or (place.size,):
+        yield unpack(memoryview(body)[position : position + size])
+        position += size
 
 
 _OPAQUE = np.dtype(np.void)  # marks a value that is no array
@@ -183,18 +217,24 @@ _KEPT_PLAN = 8 * 1024
 _known_plan = lru_cache(maxsize=1024)(_read_plan)
 
 
-def _place(form: Any, dtype: Any, shape: Any, size: Any, *, opaque: bool) -> _Place:
+def _place(form: Any, dtype: Any, shape: Any, size: Any, pieces: Any = (), *, opaque: bool) -> _Place:
+    if not isinstance(pieces, (list, tuple)) or not all(map(_is_count, pieces)) or (pieces and sum(pieces) != size):
+        _refuse("an array whose pieces do not match its size")
     if not isinstance(shape, list) or len(shape) > _MAX_AXES or not all(_is_count(n) for n in (*shape, size)):
         _refuse(f"an array of shape {str(shape)[:80]}")
     if form == "raw":
         kind = dtype_of(dtype)
+        if pieces:
+            _refuse("numbers in pieces")
         if prod(shape) * kind.itemsize != size:
             _refuse("an array whose size does not match its shape")
     elif form in ("text", "objects"):
         kind = _OPAQUE if opaque else TEXT if form == "text" else np.dtype(object)
+        if not opaque and prod(shape) > size:  # each cell has a byte at least
+            _refuse("a number of cells that differs from the plan")
     else:
         _refuse(f"an array in the form {str(form)[:40]!r}")
-    return _Place(form, kind, tuple(shape), size)
+    return _Place(form, kind, tuple(shape), size, tuple(pieces))
 
 
 def _is_count(number: Any) -> bool:
