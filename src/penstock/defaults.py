@@ -14,3 +14,5 @@ KEEP_ALIVE = 75.0  # for an idle connection
 DRAIN_DELAY = 0.0  # between "not ready" and "no new connections"
 DRAIN_TIMEOUT = 30.0  # for what is in flight then
 WORKER_TIMEOUT = 60.0  # without a sign of life, after which a worker process is replaced
+READ_TIMEOUT = 2.0  # of processor time to read a body; each 10 MiB of it add a second
+READER_MEMORY = 2 * 1024**3  # bytes that reading one body may take

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from penstock.http.unpacking import Unpacker
 
 from penstock.errors import InputTooLarge, MalformedInput, UnsupportedMedia
-from penstock.http.unpacking import Unpacker
 
 LIMIT = 1_000_000
 LARGE = os.urandom(200_000)

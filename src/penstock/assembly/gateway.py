@@ -11,6 +11,7 @@ from penstock.assembly.options import (
     inflight_limits_of,
     isolation_of,
     load_options_of,
+    readers_of,
     run_options_of,
     serving_options_of,
 )
@@ -58,6 +59,7 @@ def app_of(
         admin_port=None if admin is None else port_of(admin),
         predict_route=settings.predict_route,
         health_route=settings.health_route,
+        readers=readers_of(settings, gateway.metrics),
     )
 
 

@@ -11,11 +11,17 @@ from penstock.http.run import RunOptions
 from penstock.loading import LoadOptions
 from penstock.machine.cores import threads_each, usable_cores
 from penstock.machine.interpreters import Interpreter
+from penstock.metrics import Metrics
 from penstock.package import PackagedModel
+from penstock.reader_process.limits import ReaderLimits
+from penstock.reader_process.pool import ReaderPool
 from penstock.serving.batching.admission import InflightLimits
 from penstock.serving.runners.isolation import GRACE, Isolation, own_interpreter
 from penstock.serving.servable import ServingOptions, slots_of
 from penstock.serving.swap.follower import FollowOptions
+
+# One reader is left to small bodies while others have large ones.
+_LEAST_READERS, _MOST_READERS = 2, 4
 
 
 def run_options_of(settings: Settings) -> RunOptions:
@@ -38,6 +44,12 @@ def serving_options_of(settings: Settings) -> ServingOptions:
     return ServingOptions(
         settings.max_rows, settings.max_queue_rows, settings.concurrency, settings.max_wait, settings.timeout
     )
+
+
+def readers_of(settings: Settings, metrics: Metrics) -> ReaderPool:
+    """The reader processes of one server process. None is started before there is something to read."""
+    readers = settings.readers or min(max(usable_cores(), _LEAST_READERS), _MOST_READERS)
+    return ReaderPool(readers, ReaderLimits(settings.read_timeout, settings.reader_memory), metrics.readers)
 
 
 def threads_of(settings: Settings) -> int:

@@ -189,6 +189,22 @@ class Settings(BaseModel):
     max_body_bytes: int = Field(
         defaults.MAX_BODY_BYTES, ge=1024, description="Maximum size of a request body in bytes."
     )
+    readers: int = Field(
+        0,
+        ge=0,
+        description="Maximum number of processes that read large bodies and write large answers, for each server "
+        "process. 0: as many as it has cores, between 2 and 4.",
+    )
+    read_timeout: float = Field(
+        defaults.READ_TIMEOUT,
+        gt=0,
+        description="Processor time that a reader process may spend on a body; each 10 MiB of it add a second.",
+    )
+    reader_memory: Size = Field(
+        defaults.READER_MEMORY,
+        ge=64 * 1024**2,
+        description="Maximum memory that a reader process may take for a body, in bytes or as 512MiB, 2GiB.",
+    )
     keep_alive: float = Field(defaults.KEEP_ALIVE, ge=1, description="How long an idle connection stays open.")
     drain_delay: float = Field(
         defaults.DRAIN_DELAY,

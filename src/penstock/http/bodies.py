@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from math import inf
 from typing import Protocol
 
 from starlette.types import Message, Receive, Scope, Send
@@ -10,6 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 from penstock.defaults import MAX_BODY_BYTES
 from penstock.errors import InputTooLarge
 from penstock.http.headers import declared_length, header
+from penstock.machine.memory_file import MemoryFile
 
 # After a refusal the rest of the body is read and thrown away up to this factor of the limit, since a client that is
 # cut off while it sends never sees the answer.
@@ -34,8 +36,11 @@ class BodyHold(Protocol):
         """Holds so many bytes more. Raises Overloaded where there is no room for them."""
 
 
-async def read_body(scope: Scope, receive: Receive, limit: int, hold: BodyHold | None = None) -> bytes:
-    """The whole body. Raises InputTooLarge beyond `limit` bytes, Overloaded where `hold` finds no room, ClientLeft."""
+async def read_body(
+    scope: Scope, receive: Receive, limit: int, hold: BodyHold | None = None, *, spool_above: float = inf
+) -> bytes | MemoryFile:
+    """The whole body; one of more than `spool_above` bytes in a file in memory, which is the caller's to close. Raises
+    InputTooLarge beyond `limit` bytes, Overloaded where `hold` finds no room, ClientLeft."""
     if (declared := declared_length(scope)) > limit:
         if header(scope, b"expect") is None:
             await _discard(receive, declared, limit)
@@ -52,24 +57,60 @@ async def read_body(scope: Scope, receive: Receive, limit: int, hold: BodyHold |
         return body
     if hold is not None:
         hold.take(len(body))
-    chunks = [body]
+    spool = _Spool(body, spool_above)
     size = len(body)
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientLeft
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            chunks.clear()
-            if message.get("more_body", False):
-                await _discard(receive, limit * _DISCARD_FACTOR - size, limit)
-            raise too_large(limit)
-        if hold is not None:
-            hold.take(len(chunk))
-        chunks.append(chunk)
-        if not message.get("more_body", False):
-            return b"".join(chunks)
+    try:
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientLeft
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > limit:
+                spool.close()
+                if message.get("more_body", False):
+                    await _discard(receive, limit * _DISCARD_FACTOR - size, limit)
+                raise too_large(limit)
+            if hold is not None:
+                hold.take(len(chunk))
+            spool.add(chunk)
+            if not message.get("more_body", False):
+                return spool.whole()
+    except BaseException:
+        spool.close()
+        raise
+
+
+class _Spool:
+    """A body that comes in chunks: kept as they are, and past so many bytes in a file, which takes no second copy."""
+
+    def __init__(self, chunk: bytes, above: float) -> None:
+        self._above = above
+        # The whole mutable state: chunks that are in no file, their length, and the file.
+        self._chunks = [chunk]
+        self._size = len(chunk)
+        self._file: MemoryFile | None = None
+
+    def add(self, chunk: bytes) -> None:
+        if self._file is not None:
+            self._file.write([chunk])
+            return
+        self._chunks.append(chunk)
+        self._size += len(chunk)
+        if self._size > self._above:
+            self._file = MemoryFile()
+            self._file.write(self._chunks)
+            self._chunks.clear()
+
+    def whole(self) -> bytes | MemoryFile:
+        if self._file is None:
+            return b"".join(self._chunks)
+        return self._file
+
+    def close(self) -> None:
+        self._chunks.clear()
+        if self._file is not None:
+            self._file.close()
 
 
 async def answer_unread(scope: Scope, receive: Receive, send: Send, start: Message, content: bytes) -> None:

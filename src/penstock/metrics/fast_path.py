@@ -21,7 +21,7 @@ FAST_PATH_DECLINES = (
     "input",
     "overloaded",
     "closing",
-    "library",
+    "reader",
     "other",
 )
 

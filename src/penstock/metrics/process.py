@@ -24,6 +24,7 @@ from prometheus_client.registry import Collector
 from penstock.metrics.aggregate import Family
 from penstock.metrics.fast_path import FastPathRequests
 from penstock.metrics.numbers import Distribution
+from penstock.metrics.readers import ReaderMetrics
 from penstock.metrics.versions import SECONDS, VersionMetrics, Versions
 from penstock.version import __version__
 
@@ -85,6 +86,8 @@ class Metrics:
         self.loop_lag = lag.seconds
         self.fast_path = FastPathRequests()
         self.registry.register(self.fast_path)
+        self.readers = ReaderMetrics()
+        self.registry.register(self.readers)
         self._declare_loads()
         self._declare_server()
 

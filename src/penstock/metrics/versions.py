@@ -16,7 +16,7 @@ PROTOCOLS = ("invocations",)
 OUTCOMES = ("ok", "client_error", "model_error", "rejected", "timeout", "internal")
 STAGES = ("decode", "queue", "predict", "encode")
 DISPATCH_REASONS = ("idle", "freed", "full", "alone")
-LIMITS = ("rows", "wait", "deadline", "requests", "bytes")
+LIMITS = ("rows", "wait", "deadline", "requests", "bytes", "readers")
 PROCESS_STATES = ("starting", "ready", "waiting", "failed")
 
 SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)

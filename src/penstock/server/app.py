@@ -16,12 +16,13 @@ from penstock.http.connection.interface import Shortcuts
 from penstock.http.deadlines import DeadlineSweep
 from penstock.http.errors import ErrorAnswer
 from penstock.http.events.request_event import OnRequest
-from penstock.http.unpacking import Unpacker
+from penstock.reader_process.pool import ReaderPool
 from penstock.server.connection.fast_path import FastPath
 from penstock.server.connection.load_shedder import LoadShedder
 from penstock.server.entry_point import EntryPoint
 from penstock.server.predict.endpoint import PredictEndpoint
 from penstock.server.predict.pipeline import Pipeline
+from penstock.server.predict.reading import Reading
 from penstock.server.routes import make_routes
 from penstock.server.statuses import answer_of
 from penstock.server.targets import DEFAULT_INVOCATIONS
@@ -42,28 +43,33 @@ def make_app(
     admin_port: int | None = None,
     predict_route: str | None = None,
     health_route: str | None = None,
+    readers: ReaderPool | None = None,
 ) -> EntryPoint:
     """The application for a gateway. The caller starts and closes the gateway, and closes the application after it.
 
     `token` empty means no token is asked for; `timeout` is the seconds that a request may take; `nan_words` writes NaN
     and Infinity as MLflow does. Where `admin_port` is set, metrics, model listings and docs are answered on connections
     to that port alone. The routes are more paths for predictions and for the question whether it is ready. `observe` is
-    told of every prediction.
+    told of every prediction. Large bodies are read by `readers`, which are closed with the application; without any,
+    everything is read on the event loop.
     """
     access = Authorizer(BearerTokens.static(token))
-    sweep, unpacker = DeadlineSweep(), Unpacker()
+    sweep = DeadlineSweep()
     pipeline = Pipeline(gateway, timeout=timeout, observe=observe)
-    mlflow, vertex = MlflowProtocol(nan_words=nan_words), VertexProtocol(nan_words=nan_words)
-    invocations = PredictEndpoint(pipeline, mlflow, sweep, unpacker, max_body_bytes=max_body_bytes)
+    reading = Reading(pipeline, readers, max_body_bytes)
+    on_loop = readers is not None
+    mlflow = MlflowProtocol(nan_words=nan_words, on_loop=on_loop)
+    vertex = VertexProtocol(nan_words=nan_words, on_loop=on_loop)
+    invocations = PredictEndpoint(pipeline, mlflow, sweep, reading, max_body_bytes=max_body_bytes)
     routes = make_routes(
         gateway,
         invocations,
         predict_route=predict_route,
-        platform_predictions=PredictEndpoint(pipeline, vertex, sweep, unpacker, max_body_bytes=max_body_bytes),
+        platform_predictions=PredictEndpoint(pipeline, vertex, sweep, reading, max_body_bytes=max_body_bytes),
         health_route=health_route,
     )
     shortcuts = Shortcuts(
-        FastPath(pipeline, mlflow, sweep, access, max_body_bytes=max_body_bytes),
+        FastPath(pipeline, mlflow, sweep, access, reading, max_body_bytes=max_body_bytes),
         LoadShedder(pipeline, mlflow, access),
         sweep,
     )
@@ -76,7 +82,7 @@ def make_app(
         public=_dispatcher(routes.routes(admin=False)),
         admin_port=admin_port,
         shortcuts=shortcuts,
-        on_close=unpacker.close,
+        on_close=reading.close,
     )
 
 

@@ -7,7 +7,7 @@ What a protocol wants to remember between reading a body and writing its answer 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Protocol, TypeVar
 
 from penstock.payload import Payload
@@ -21,13 +21,13 @@ class DecodedRequest:
     payload: Payload
     params: Any = None
 
+    def state(self) -> dict[str, Any]:
+        """What the protocol remembers beside these two: plain values by name, which the class takes again."""
+        return {field.name: getattr(self, field.name) for field in fields(self)[2:]}
 
-class LibraryWanted(Exception):
-    """The body is read by a library that is not imported yet, which takes up to a second: not on an event loop."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.name = name
+class ReadElsewhere(Exception):
+    """To read this body, or to write this answer, may take longer than an event loop has time for."""
 
 
 R = TypeVar("R", bound=DecodedRequest)
@@ -36,13 +36,17 @@ R = TypeVar("R", bound=DecodedRequest)
 class Codec(Protocol[R]):
     """One protocol's bytes to payloads and back, for one model."""
 
+    @property
+    def request_type(self) -> type[R]:
+        """What `read` returns: made of a payload, params, and what its `state` gives."""
+
     def read(self, media: str, body: bytes) -> R:
-        """A body of a media type that the protocol reads. Raises MalformedInput, SchemaViolation, UnsupportedMedia,
-        LibraryWanted."""
+        """A body of a media type that the protocol reads. Raises MalformedInput, SchemaViolation, UnsupportedMedia;
+        ReadElsewhere from a codec for an event loop."""
 
     def write(self, payload: Payload, request: R, media: str) -> tuple[bytes, str]:
         """The answer to a request that was read here, and its media type, which is another than `media` where the
-        answer has no such form. Raises AnswerUnserializable."""
+        answer has no such form. Raises AnswerUnserializable; ReadElsewhere from a codec for an event loop."""
 
 
 class WireProtocol(Protocol):
@@ -63,5 +67,18 @@ class WireProtocol(Protocol):
         """The body of an answer that is an error, and its media type. `error_code` is MLflow's word for the kind of
         error. Never fails."""
 
-    def codec(self, signature: Signature | None, *, frames: bool) -> Codec[Any]:
-        """The codec for a model with this signature; `frames` is whether it is handed pandas frames."""
+    def codec(self, signature: Signature | None, *, frames: bool, on_loop: bool | None = None) -> Codec[Any]:
+        """The codec for a model with this signature; `frames` is whether it is handed pandas frames, `on_loop` whether
+        it is for an event loop: as the protocol was made for, where nothing is said."""
+
+    def libraries(self, media: str, frames: bool) -> Collection[str]:
+        """The modules that reading a body of this type always imports."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class CodecSpec:
+    """What a codec is made of, for a process that makes it again."""
+
+    protocol: WireProtocol
+    signature: Signature | None
+    frames: bool

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
-from mmap import mmap
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -30,7 +29,7 @@ _MAX_AXES = 64
 # So many cells of text or objects are one piece: about a millisecond's work.
 PIECE = 4096
 
-Buffer: TypeAlias = bytes | bytearray | memoryview | mmap
+Buffer: TypeAlias = bytes | bytearray | memoryview
 Form: TypeAlias = Literal["raw", "text", "objects"]
 
 
@@ -126,7 +125,7 @@ def _plan(kind: str, names: tuple[Name, ...] | None, indexed: bool, arrays: tupl
 
 
 def decode(
-    plan: bytes, body: bytearray | mmap, *, question: bool = False, rest: Callable[[], object] = lambda: None
+    plan: bytes, body: bytearray | memoryview, *, question: bool = False, rest: Callable[[], object] = lambda: None
 ) -> Payload:
     """The payload of a plan and its body; arrays are views of it. `rest` is called after each piece of text or objects
     that was read. Raises ValueError where the two do not agree, or an answer holds a frame."""
@@ -160,7 +159,7 @@ def _frame(parts: Any) -> Any:
         raise ValueError(f"invalid frame: {error}") from None
 
 
-def _read(place: _Place, body: bytearray | mmap, position: int, rest: Callable[[], object]) -> Any:
+def _read(place: _Place, body: bytearray | memoryview, position: int, rest: Callable[[], object]) -> Any:
     if place.form == "raw":
         if not place.size:
             return np.empty(place.shape, dtype=place.dtype)
@@ -187,7 +186,7 @@ def _read(place: _Place, body: bytearray | mmap, position: int, rest: Callable[[
     return cells.reshape(place.shape)
 
 
-def _pieces(place: _Place, body: bytearray | mmap, position: int) -> Iterator[Any]:
+def _pieces(place: _Place, body: bytearray | memoryview, position: int) -> Iterator[Any]:
     for size in place.pieces or (place.size,):
         yield unpack(memoryview(body)[position : position + size])
         position += size

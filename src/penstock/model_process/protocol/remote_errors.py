@@ -20,7 +20,6 @@ from penstock.errors import (
     SchemaViolation,
 )
 from penstock.errors import error_of as error_of_code
-from penstock.flavors.python.mlflow_stubs.exceptions import MlflowException
 from penstock.payload import Violation, clipped
 from penstock.wire.mlflow.error_codes import error_code_of
 
@@ -100,6 +99,8 @@ def _violation(reason: Any, row: Any, column: Any, at_parse: Any) -> Violation:
 def _cause(printed: Any, error_code: Any, message: str) -> Exception:
     cause: Exception = RemoteError(str(printed))
     if isinstance(error_code, str):
+        from penstock.flavors.python.mlflow_stubs.exceptions import MlflowException
+
         raised = MlflowException(message)
         raised.error_code = error_code
         raised.__cause__ = cause

@@ -17,12 +17,13 @@ from penstock.http.connection.interface import ClientConnection
 from penstock.http.deadlines import SWEPT_AFTER, DeadlineSweep, too_late
 from penstock.http.headers import Head, any_header, declared_length
 from penstock.server.predict.pipeline import Pipeline
+from penstock.server.predict.reading import Reading
 from penstock.server.predict.request_record import PredictResponse, RequestRecord
 from penstock.server.targets import invocation_target
 from penstock.serving.batching.admission import InflightHold
 from penstock.serving.batching.replies import Answer
 from penstock.serving.servable import Lease
-from penstock.wire.interface import LibraryWanted, WireProtocol
+from penstock.wire.interface import ReadElsewhere, WireProtocol
 
 # The largest body that is taken, in bytes. Reading a larger one is work beside which a task is nothing.
 MAX_FAST_BYTES = 64 * 1024
@@ -37,7 +38,7 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (ModelNotServed, "model"),
     (ModelLoading, "model"),
     (Closing, "closing"),
-    (LibraryWanted, "library"),
+    (ReadElsewhere, "reader"),
 )
 
 
@@ -60,10 +61,12 @@ class FastPath:
         protocol: WireProtocol,
         sweep: DeadlineSweep,
         access: Authorizer,
+        reading: Reading,
         *,
         max_body_bytes: int,
     ) -> None:
         self._sweep = sweep
+        self._reading = reading
         self._pipeline = pipeline
         self._protocol = protocol
         self._gateway = pipeline.gateway
@@ -112,11 +115,11 @@ class FastPath:
             pipeline.read(record, held.body)
             lease = servable.lease()
             lease.__enter__()
-        except (PenstockError, LibraryWanted) as error:
+        except (PenstockError, ReadElsewhere) as error:
             self._decline(next((reason for kind, reason in _REASONS if isinstance(error, kind)), "other"))
             return None
         except Exception as error:
-            return FastCycle(pipeline, record, _failed(error), connection, self._sweep)
+            return FastCycle(pipeline, record, _failed(error), connection, self._sweep, self._reading)
         self._counts.taken.value += 1
         hold = InflightHold(self._gateway)
         try:
@@ -124,7 +127,7 @@ class FastPath:
             reply = pipeline.predict(record)
         except Exception as error:
             reply = _failed(error)
-        return FastCycle(pipeline, record, reply, connection, self._sweep, lease, hold)
+        return FastCycle(pipeline, record, reply, connection, self._sweep, self._reading, lease, hold)
 
 
 def _failed(error: Exception) -> asyncio.Future[Answer]:
@@ -150,6 +153,7 @@ class FastCycle:
         "_lease",
         "_left",
         "_pipeline",
+        "_reading",
         "_record",
         "_reply",
         "_timer",
@@ -166,14 +170,16 @@ class FastCycle:
         reply: asyncio.Future[Answer],
         connection: ClientConnection,
         sweep: DeadlineSweep,
+        reading: Reading,
         lease: Lease | None = None,
         hold: InflightHold | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._record = record
+        self._reading = reading
         # The whole mutable state: what is to be given back at its end, all None then; a timer for the deadline, once it
         # is worth one; whether the client has left; and what uvicorn asks for and sets.
-        self._reply: asyncio.Future[Answer] | None = reply
+        self._reply: asyncio.Future[Answer] | asyncio.Task[PredictResponse] | None = reply
         self._connection: ClientConnection | None = connection
         self._lease = lease
         self._hold = hold
@@ -212,6 +218,26 @@ class FastCycle:
             self._timer = asyncio.get_running_loop().call_later(left, self.wake)
 
     def _complete(self, reply: asyncio.Future[Answer]) -> None:
+        try:
+            response = self._pipeline.write(self._record, reply.result())
+        except ReadElsewhere:
+            client = self._connection.client if self._connection is not None else None
+            writing = self._reading.write(self._record, reply.result(), client[0] if client else "")
+            self._reply = asyncio.ensure_future(writing)
+            self._reply.add_done_callback(self._written)
+        except (asyncio.CancelledError, Exception) as error:
+            self._end(error)
+        else:
+            self._end(response)
+
+    def _written(self, writing: asyncio.Future[PredictResponse]) -> None:
+        """A reader process has written the answer."""
+        try:
+            self._end(writing.result())
+        except (asyncio.CancelledError, Exception) as error:
+            self._end(error)
+
+    def _end(self, result: PredictResponse | BaseException) -> None:
         record, connection = self._record, self._connection
         assert connection is not None
         lease, hold = self._lease, self._hold
@@ -221,12 +247,12 @@ class FastCycle:
             self._timer.cancel()
         error: Exception | None = None
         response: PredictResponse | None = None
-        try:
-            response = self._pipeline.write(record, reply.result())
-        except asyncio.CancelledError:
+        if isinstance(result, PredictResponse):
+            response = result
+        elif isinstance(result, Exception):
+            error = result
+        else:
             error = None if self._left else too_late()
-        except Exception as raised:
-            error = raised
         if error is not None:
             response = self._pipeline.fail(record, error)
         try:

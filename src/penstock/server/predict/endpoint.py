@@ -7,7 +7,6 @@ version is leased, so that a slow client never holds one; the lease spans the re
 from __future__ import annotations
 
 import asyncio
-from importlib import import_module
 from time import perf_counter
 
 from starlette.types import Receive, Scope, Send
@@ -15,11 +14,12 @@ from starlette.types import Receive, Scope, Send
 from penstock.http.bodies import ClientLeft, answer_unread, read_body
 from penstock.http.deadlines import DeadlineSweep, RequestDeadline
 from penstock.http.headers import declared_length, header
-from penstock.http.unpacking import Unpacker
 from penstock.server.predict.pipeline import Pipeline
+from penstock.server.predict.reading import Reading
 from penstock.server.predict.request_record import PredictResponse, RequestRecord
 from penstock.serving.batching.admission import InflightHold
-from penstock.wire.interface import LibraryWanted, WireProtocol
+from penstock.wire.content_encoding import encodings_of
+from penstock.wire.interface import ReadElsewhere, WireProtocol
 
 
 class PredictEndpoint:
@@ -30,14 +30,14 @@ class PredictEndpoint:
         pipeline: Pipeline,
         protocol: WireProtocol,
         sweep: DeadlineSweep,
-        unpacker: Unpacker,
+        reading: Reading,
         *,
         max_body_bytes: int,
     ) -> None:
         self._pipeline = pipeline
         self._protocol = protocol
         self._sweep = sweep
-        self._unpacker = unpacker
+        self._reading = reading
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,32 +67,25 @@ class PredictEndpoint:
 
     async def _respond(self, record: RequestRecord, scope: Scope, receive: Receive) -> PredictResponse:
         """The model's answer. Raises ClientLeft and every PenstockError that a request may meet."""
-        pipeline, target = self._pipeline, scope["path_params"]
+        pipeline, reading, target = self._pipeline, self._reading, scope["path_params"]
         pipeline.admit(record, scope, target, declared_length(scope))
         deadline = RequestDeadline(receive, record.deadline, record.start, self._sweep)
         hold = InflightHold(pipeline.gateway)
+        client = (scope.get("client") or ("",))[0]
         try:
-            body = await read_body(scope, receive, self._max_body_bytes, hold)
+            encodings = encodings_of(header(scope, b"content-encoding"))
+            body = await read_body(scope, receive, self._max_body_bytes, hold, spool_above=reading.spool_above)
             record.unread = deadline.reading = False
-            if header(scope, b"content-encoding") is not None:
-                body = await self._unpacker.unpack(scope, body, self._max_body_bytes, hold)
             with pipeline.find(record, target).lease():
-                while (library := self._read(record, body)) is not None:  # one after the other, where several are
-                    began = perf_counter()
-                    await asyncio.to_thread(import_module, library)
-                    record.decode += perf_counter() - began
+                await reading.read(record, body, encodings, hold, deadline, client)
                 answer = await deadline.watch(pipeline.predict(record))
-                return pipeline.write(record, answer)
+                try:
+                    return pipeline.write(record, answer)
+                except ReadElsewhere:
+                    writing = asyncio.ensure_future(reading.write(record, answer, client))
+                    return await deadline.watch(writing)
         except asyncio.CancelledError as cancelled:
             raise deadline.cut_short(cancelled) from None
         finally:
             hold.release()
             deadline.end()
-
-    def _read(self, record: RequestRecord, body: bytes) -> str | None:
-        """Reads the body; the library that has to be imported before that can be done."""
-        try:
-            self._pipeline.read(record, body)
-        except LibraryWanted as library:
-            return library.name
-        return None

@@ -19,13 +19,14 @@ from penstock.errors import ModelProcessLost, Overloaded, PenstockError, Predict
 from penstock.http.deadlines import timeout_of
 from penstock.http.events.request_event import OnRequest
 from penstock.http.headers import declared_length, header, media_type
+from penstock.reader_process.pool import ReadResult
 from penstock.server.predict.request_record import PredictResponse, RequestRecord, RequestWatch
 from penstock.server.statuses import INTERNAL, Status, message_of, retry_after_of, status_of
 from penstock.server.targets import request_id
 from penstock.serving.batching.replies import Answer
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import Servable
-from penstock.wire.interface import WireProtocol
+from penstock.wire.interface import DecodedRequest, WireProtocol
 
 log = logging.getLogger("penstock.server")
 
@@ -87,16 +88,27 @@ class Pipeline:
 
     def read(self, record: RequestRecord, body: bytes) -> None:
         """The body as the model takes it, params with their defaults. Needs a version. Raises MalformedInput,
-        SchemaViolation, UnsupportedMedia; LibraryWanted, after which it may be asked again."""
+        SchemaViolation, UnsupportedMedia; ReadElsewhere where the driver has somebody else read it, who gives what
+        `was_read` takes."""
         assert record.servable is not None
         assert record.binding is not None
         began = perf_counter()
         request = record.binding.codec.read(record.media, body)
         request.params = record.servable.conform_params(request.params)
+        self._take(record, request, perf_counter() - began, len(body))
+
+    def was_read(self, record: RequestRecord, result: ReadResult, seconds: float) -> None:
+        """The same body, read by a reader process in so many seconds."""
+        assert record.binding is not None
+        request = record.binding.codec.request_type(result.payload, result.params, **result.state)
+        self._take(record, request, seconds, result.size)
+
+    @staticmethod
+    def _take(record: RequestRecord, request: DecodedRequest, seconds: float, size: int) -> None:
         record.request = request
-        record.decode += perf_counter() - began
+        record.decode += seconds
         if record.watch is not None:
-            record.watch.received, record.watch.rows = len(body), request.payload.rows
+            record.watch.received, record.watch.rows = size, request.payload.rows
 
     def predict(self, record: RequestRecord) -> asyncio.Future[Answer]:
         """The model's answer to come. Raises Overloaded, Closing; the future raises PredictError, DeadlineExceeded,
@@ -106,13 +118,19 @@ class Pipeline:
         return record.servable.predict(record.request.payload, record.request.params, record.deadline)
 
     def write(self, record: RequestRecord, answer: Answer) -> PredictResponse:
-        """The model's answer as bytes. Raises AnswerUnserializable."""
+        """The model's answer as bytes. Raises AnswerUnserializable; ReadElsewhere where the driver has somebody else
+        write it, whose bytes `was_written` takes."""
         assert record.binding is not None
         assert record.request is not None
         record.queue, record.predict = answer.queue, answer.predict
         began = perf_counter()
         content, media = record.binding.codec.write(answer.payload, record.request, record.answer_media)
-        record.encode = perf_counter() - began
+        return self.was_written(record, content, media, perf_counter() - began)
+
+    @staticmethod
+    def was_written(record: RequestRecord, content: bytes, media: str, seconds: float) -> PredictResponse:
+        """The response for an answer that was written in so many seconds."""
+        record.encode = seconds
         return PredictResponse(200, "ok", content, media)
 
     def fail(self, record: RequestRecord, error: Exception) -> PredictResponse:

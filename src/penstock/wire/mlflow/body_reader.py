@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,7 @@ from penstock.signature import (
     is_tensor_schema,
 )
 from penstock.wire.decoded import Decoded
-from penstock.wire.interface import DecodedRequest, LibraryWanted
+from penstock.wire.interface import DecodedRequest, ReadElsewhere
 from penstock.wire.mlflow.float_reader import FloatReader
 from penstock.wire.mlflow.formats import CSV, JSON, PARQUET, READERS
 from penstock.wire.mlflow.invocations import (
@@ -42,6 +41,12 @@ from penstock.wire.mlflow.invocations import (
     split_unwrapped,
 )
 
+# On an event loop: the longest body that is looked at, of those that are not numbers alone, and of those that pandas
+# has to read.
+MAX_ON_LOOP = 256 * 1024
+_MAX_MIXED = 64 * 1024
+_MAX_FOR_PANDAS = 16 * 1024
+
 
 @dataclass(slots=True)
 class PredictRequest(DecodedRequest):
@@ -53,27 +58,27 @@ class PredictRequest(DecodedRequest):
 class BodyReader:
     """Reads bodies for one signature. `frames` is whether the model is handed pandas frames.
 
-    With `may_import` false, libraries that take long to import are asked for instead (LibraryWanted).
+    On an event loop (`on_loop`) nothing is imported, and nothing read that may take long: that is ReadElsewhere.
     """
 
-    def __init__(self, signature: Signature | None, *, frames: bool, may_import: bool = True) -> None:
+    def __init__(self, signature: Signature | None, *, frames: bool, on_loop: bool = False) -> None:
         self._signature = signature
         self._schema = signature.inputs if signature is not None else None
         self._hinted = signature is not None and signature.hinted
         self._frames = frames
-        self._may_import = may_import
+        self._on_loop = on_loop
         self._floats = FloatReader(None if self._hinted else self._schema)
 
     def read(self, media: str, body: bytes) -> PredictRequest:
         """A body of a media type in `READERS`. Raises MalformedInput, SchemaViolation, UnsupportedMedia,
-        LibraryWanted."""
+        ReadElsewhere."""
+        self._bound(body, MAX_ON_LOOP)
         if media == JSON:
             return self._read_json(body)
-        if media != CSV:
-            self._needs("pyarrow")
+        self._bound(body, _MAX_MIXED if media == CSV else 0)
         if not self._frames:
             return _conformed(READERS[media](body, self._signature), self._signature)
-        self._needs("pandas")
+        self._needs_pandas(body)
         from penstock.wire.mlflow import frames as pandas_reader
 
         if media == CSV:
@@ -84,17 +89,21 @@ class BodyReader:
             return PredictRequest(pandas_reader.read_columnar(columnar.open_parquet(body), self._schema))
         return PredictRequest(pandas_reader.read_columnar(columnar.open_arrow(body), self._schema))
 
-    def _needs(self, library: str) -> None:
-        if not self._may_import and library not in sys.modules and find_spec(library) is not None:
-            raise LibraryWanted(library)
+    def _bound(self, body: bytes, most: int) -> None:
+        if self._on_loop and len(body) > most:
+            raise ReadElsewhere
+
+    def _needs_pandas(self, body: bytes) -> None:
+        self._bound(body, _MAX_FOR_PANDAS if "pandas" in sys.modules else 0)
 
     def _read_json(self, body: bytes) -> PredictRequest:
         document = read_object(body)
         if (payload := self._floats.read(document)) is not None:
             params = document.get("params")
             return PredictRequest(payload, exactly(body, document)["params"] if params else params)
+        self._bound(body, _MAX_MIXED)
         if self._hinted or is_unwrapped(document):
-            return self._read_special(exactly(body, document))
+            return self._read_special(body, exactly(body, document))
         envelope, schema = envelope_of(document), self._schema
         if (settled := _settled(envelope, document[envelope], self._signature)) is not None:
             document = exactly(body, document) if document.get("params") else document
@@ -105,12 +114,12 @@ class BodyReader:
         if not self._frames and not arrays:
             return _conformed(decode_envelope(envelope, value, params, self._signature), self._signature)
         if self._frames:
-            self._needs("pandas")
+            self._needs_pandas(body)
         from penstock.wire.mlflow.frames import read_document
 
         return PredictRequest(read_document(envelope, value, schema), params)
 
-    def _read_special(self, document: dict[str, Any]) -> PredictRequest:
+    def _read_special(self, body: bytes, document: dict[str, Any]) -> PredictRequest:
         """Chat-shaped bodies, and those for a model that checks them itself by a type hint."""
         signature = self._signature
         if not is_unwrapped(document):
@@ -122,7 +131,7 @@ class BodyReader:
             return PredictRequest(Value(value), params, wrapped=False)
         if not self._frames:
             return _conformed(decode_unwrapped(value, params, schema), signature)
-        self._needs("pandas")
+        self._needs_pandas(body)
         from penstock.wire.mlflow.frames import read_unwrapped
 
         return PredictRequest(read_unwrapped(value, schema), params, wrapped=False)

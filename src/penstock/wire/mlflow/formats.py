@@ -22,6 +22,7 @@ CSV = "text/csv"
 PARQUET = "application/vnd.apache.parquet"
 ARROW = "application/vnd.apache.arrow.stream"
 ARROW_FILE = "application/vnd.apache.arrow.file"
+COLUMNAR = frozenset({PARQUET, ARROW, ARROW_FILE})
 
 
 def _parquet(body: bytes, signature: Signature | None) -> Decoded:

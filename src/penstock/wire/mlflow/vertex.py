@@ -8,7 +8,7 @@ from __future__ import annotations
 import orjson
 
 from penstock.signature import Signature
-from penstock.wire.mlflow.body_reader import PredictRequest
+from penstock.wire.mlflow.body_reader import MAX_ON_LOOP, PredictRequest
 from penstock.wire.mlflow.codec import MlflowCodec, MlflowProtocol
 from penstock.wire.mlflow.formats import JSON
 
@@ -17,14 +17,15 @@ class VertexCodec(MlflowCodec):
     """Reads `instances` with `parameters`; all else is as in MLflow's protocol."""
 
     def read(self, media: str, body: bytes) -> PredictRequest:
+        self._bound(body, MAX_ON_LOOP)
         return super().read(media, with_params(body) if media == JSON else body)
 
 
 class VertexProtocol(MlflowProtocol):
     """MLflow's protocol with another word for params. It is counted under the same name."""
 
-    def codec(self, signature: Signature | None, *, frames: bool) -> VertexCodec:
-        return VertexCodec(signature, frames=frames, nan_words=self._nan_words)
+    def codec(self, signature: Signature | None, *, frames: bool, on_loop: bool | None = None) -> VertexCodec:
+        return VertexCodec(signature, frames=frames, nan_words=self._nan_words, on_loop=self._resolved(on_loop))
 
 
 def with_params(body: bytes) -> bytes:

@@ -1,0 +1,150 @@
+"""The gateway's side of the fork server: starts it once, and asks it for readers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Collection
+
+from penstock.errors import ConfigError
+from penstock.reader_process.messages import receive_fds
+from penstock.reader_process.process import ReaderProcess
+
+log = logging.getLogger("penstock.readers")
+
+_PROGRAM = "penstock.reader_process.fork_server"
+
+# What the program's environment keeps of the gateway's: nothing that a setting, a token or a password could be in.
+_KEPT = ("LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PATH", "TZ", "TZDIR")
+_OWN = {
+    "OPENBLAS_NUM_THREADS": "1",  # a process with threads cannot be forked safely
+    "OMP_NUM_THREADS": "1",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "MALLOC_ARENA_MAX": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+
+
+class Launcher:
+    """One fork server, started at the first `launch`. `on_ended` is told the exit code of a reader that has ended."""
+
+    def __init__(self, on_ended: Callable[[int, int], None]) -> None:
+        self._on_ended = on_ended
+        # The whole mutable state: the program and its socket while there is one, whether it is being started, and who
+        # waits for a reader with which modules, the first that asked first.
+        self._program: subprocess.Popen[bytes] | None = None
+        self._sock: socket.socket | None = None
+        self._starting: asyncio.Task[socket.socket] | None = None
+        self._waiting: deque[tuple[asyncio.Future[ReaderProcess], Collection[str]]] = deque()
+
+    async def launch(self, preload: Collection[str]) -> ReaderProcess:
+        """A new reader, forked after those modules were imported. Raises ConfigError where there can be none."""
+        sock = await self._started()
+        reader: asyncio.Future[ReaderProcess] = asyncio.get_running_loop().create_future()
+        self._waiting.append((reader, preload))
+        try:
+            sock.send(json.dumps({"preload": sorted(preload)}).encode())
+        except OSError:
+            self._lost()
+        return await reader
+
+    async def _started(self) -> socket.socket:
+        if self._sock is not None:
+            return self._sock
+        if self._starting is None:
+            self._starting = asyncio.create_task(self._start())
+        try:
+            return await asyncio.shield(self._starting)
+        finally:
+            if self._starting is not None and self._starting.done():
+                self._starting = None
+
+    async def _start(self) -> socket.socket:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            self._program = await asyncio.to_thread(_spawn, theirs)
+        except OSError as error:
+            ours.close()
+            raise ConfigError(f"No process can be started that reads bodies: {error.strerror}.") from None
+        finally:
+            theirs.close()
+        ours.setblocking(False)
+        asyncio.get_running_loop().add_reader(ours.fileno(), self._heard)
+        self._sock = ours
+        return ours
+
+    def _heard(self) -> None:
+        assert self._sock is not None
+        try:
+            packet, fds = receive_fds(self._sock)
+        except BlockingIOError:
+            return
+        except OSError:
+            packet, fds = b"", []
+        if not packet:
+            self._lost()
+            return
+        message = json.loads(packet)
+        if "ended" in message:
+            self._on_ended(message["ended"], message["code"])
+            return
+        waiting, preload = self._waiting.popleft()
+        reader = ReaderProcess(socket.socket(fileno=fds[0]), message["pid"], preload)
+        if waiting.done():  # whoever asked has gone
+            reader.close()
+        else:
+            waiting.set_result(reader)
+
+    def _lost(self) -> None:
+        """The program has ended; another one is started when somebody asks."""
+        log.warning("The process that starts readers of bodies has ended; another one is started when it is needed.")
+        self._end()
+        waiting, self._waiting = self._waiting, deque()
+        for reader, _ in waiting:
+            if not reader.done():
+                reader.set_exception(ConfigError("The process that starts readers of bodies has ended."))
+
+    def _end(self) -> None:
+        sock, self._sock = self._sock, None
+        program, self._program = self._program, None
+        if sock is not None:
+            asyncio.get_running_loop().remove_reader(sock.fileno())
+            sock.close()
+        if program is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(program.pid, signal.SIGKILL)
+            program.wait()
+
+    def close(self) -> None:
+        """Ends the program and every reader. Safe to call twice."""
+        if self._starting is not None:
+            self._starting.cancel()
+        self._end()
+        for reader, _ in self._waiting:
+            reader.cancel()
+
+    def __repr__(self) -> str:
+        return f"<Launcher {'not started' if self._program is None else self._program.pid}>"
+
+
+def _spawn(sock: socket.socket) -> subprocess.Popen[bytes]:
+    environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    return subprocess.Popen(
+        [sys.executable, "-s", "-P", "-m", _PROGRAM, str(sock.fileno())],
+        pass_fds=(sock.fileno(),),
+        env={**environment, **_OWN, "PYTHONPATH": path},
+        cwd="/",
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )

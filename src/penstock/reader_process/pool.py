@@ -1,0 +1,293 @@
+"""Readers as a pool: a task waits for its turn, runs within its limits, and comes back with its result or an error.
+
+A body that ends its reader is its caller's mistake, said in one sentence; the next reader is forked at once. Nothing of
+that takes the event loop longer than a message does: payloads of text are put together in a thread that takes rests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import pickle
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, TypeAlias
+
+from penstock.errors import InputTooLarge, MalformedInput, Overloaded
+from penstock.machine.memory_file import MemoryFile
+from penstock.metrics.readers import ReaderMetrics
+from penstock.model_process.protocol.json_values import unpack
+from penstock.model_process.protocol.payload_values import decode, encode
+from penstock.model_process.protocol.remote_errors import rebuild
+from penstock.payload import Payload
+from penstock.reader_process.launcher import Launcher
+from penstock.reader_process.limits import ReaderLimits
+from penstock.reader_process.messages import Outcome, Task
+from penstock.reader_process.process import ReaderLost, ReaderProcess
+from penstock.reader_process.queue import ReaderQueue, Waiting
+from penstock.wire.interface import CodecSpec, DecodedRequest
+
+log = logging.getLogger("penstock.readers")
+
+# Results up to this size are put together on the event loop.
+_SMALL = 32 * 1024
+
+# A task of which the processor has done so little still waits for it; it is ended when so many times its limit is over.
+_PATIENCE = 4.0
+
+# The rest after a piece of a long result, in seconds.
+_REST = 0.0002
+
+# The exit code of a process that has ended comes within so many seconds.
+_CODE_WITHIN = 0.5
+
+# Codecs whose specs are kept at hand.
+_MAX_CODECS = 64
+
+OnPause: TypeAlias = Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadResult:
+    """A body that was read: payload, params as the model gets them, what the protocol remembers, and the body's bytes
+    without their encodings."""
+
+    payload: Payload
+    params: Any
+    state: dict[str, Any]
+    size: int
+
+
+class ReaderPool:
+    """Up to `readers` processes, none before the first task. Whoever made it closes it."""
+
+    def __init__(
+        self, readers: int = 2, limits: ReaderLimits | None = None, metrics: ReaderMetrics | None = None
+    ) -> None:
+        self._limits = limits or ReaderLimits()
+        self._metrics = metrics or ReaderMetrics()
+        self._launcher = Launcher(self._told_of_end)
+        # The whole mutable state: tasks that wait and run; who waits for a reader; idle readers and all of them; the
+        # codecs that were used lately, by the identity of their specs, and the last number; modules that readers need.
+        self._queue = ReaderQueue(readers)
+        self._turns: dict[Waiting, asyncio.Future[None]] = {}
+        self._idle: list[ReaderProcess] = []
+        self._readers: dict[int, ReaderProcess] = {}
+        self._specs: dict[int, tuple[int, CodecSpec, MemoryFile]] = {}
+        self._numbers = count(1)
+        self._preload: set[str] = set()
+
+    async def read(
+        self, client: str, spec: CodecSpec, media: str, body: MemoryFile, encodings: tuple[str, ...], max_bytes: int
+    ) -> ReadResult:
+        """Reads a body. Raises what `Codec.read` and unpacking raise, and Overloaded."""
+        limits = self._limits
+        task = Task("read", self._number(spec), media, limits.timeout, limits.memory, max_bytes, encodings)
+        outcome, result = await self._run(client, spec, task, body)
+        made: ReadResult = await self._finish(outcome, lambda rest: _read_result(outcome, result, rest))
+        return made
+
+    async def write(
+        self, client: str, spec: CodecSpec, media: str, payload: Payload, request: DecodedRequest
+    ) -> tuple[bytes, str]:
+        """The answer, and its media type. Raises what `Codec.write` raises, and Overloaded."""
+        given = MemoryFile()
+        plan = await asyncio.to_thread(_put, payload, given)
+        limits, number = self._limits, self._number(spec)
+        task = Task("write", number, media, limits.timeout, limits.memory, plan=plan, state=request.state())
+        outcome, result = await self._run(client, spec, task, given)
+        made: tuple[bytes, str] = await self._finish(outcome, lambda rest: _written(outcome, result))
+        return made
+
+    async def _finish(self, outcome: Outcome, make: Callable[[OnPause], Any]) -> Any:
+        if not outcome.failed and outcome.size + outcome.plan <= _SMALL:
+            return make(lambda: None)
+        return await asyncio.to_thread(make, lambda: time.sleep(_REST))
+
+    async def _run(self, client: str, spec: CodecSpec, task: Task, given: MemoryFile) -> tuple[Outcome, MemoryFile]:
+        waiting = Waiting(client, given.size, time.monotonic())
+        await self._turn(waiting)
+        began = time.monotonic()
+        self._metrics.wait[task.kind].observe(began - waiting.since)
+        seconds = 0.0
+        try:
+            reader = await self._reader(spec, task)
+            try:
+                outcome, result = await self._done(reader, spec, task, given)
+            except asyncio.CancelledError:
+                self._end(reader, "caller", "was ended, since nobody waits for its result")
+                raise
+            seconds = outcome.seconds
+            self._preload.update(outcome.imported)
+            if outcome.out_of_memory:
+                self._metrics.kills["memory"].value += 1
+            reader.preloaded.update(outcome.imported)
+            if reader.ended:
+                self._let_go(reader)
+            else:
+                self._idle.append(reader)
+            return outcome, result
+        finally:
+            given.close()
+            now = time.monotonic()
+            self._metrics.seconds[task.kind].observe(now - began)
+            self._queue.finish(waiting, max(seconds, now - began), now)
+            self._go_on()
+
+    async def _turn(self, waiting: Waiting) -> None:
+        """Waits until it is this task's turn. Raises Overloaded."""
+        if self._queue.refuses(waiting.client):
+            raise Overloaded("Too many bodies wait to be read.", limit="readers")
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._turns[waiting] = turn
+        self._queue.waiting.append(waiting)
+        self._go_on()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            self._queue.finish(waiting, 0.0, time.monotonic())
+            self._go_on()
+            raise
+        finally:
+            del self._turns[waiting]
+
+    def _go_on(self) -> None:
+        while (waiting := self._queue.take(time.monotonic())) is not None:
+            turn = self._turns[waiting]
+            if not turn.done():
+                turn.set_result(None)
+        self._metrics.waiting.value = len(self._queue.waiting)
+
+    async def _reader(self, spec: CodecSpec, task: Task) -> ReaderProcess:
+        """An idle reader that has imported what the task takes, or a new one."""
+        needs = set(spec.protocol.libraries(task.media, spec.frames))
+        self._preload |= needs
+        for reader in reversed(self._idle):
+            if needs <= reader.preloaded and not reader.ended:
+                self._idle.remove(reader)
+                return reader
+        if self._idle:
+            self._let_go(self._idle.pop(0))
+        reader = await self._launcher.launch(frozenset(self._preload))
+        self._readers[reader.pid] = reader
+        self._metrics.processes.value = len(self._readers)
+        return reader
+
+    def _let_go(self, reader: ReaderProcess) -> None:
+        reader.close()
+        self._readers.pop(reader.pid, None)
+
+    async def _done(
+        self, reader: ReaderProcess, spec: CodecSpec, task: Task, given: MemoryFile
+    ) -> tuple[Outcome, MemoryFile]:
+        """The outcome; the task ends at its limit. Raises MalformedInput where the process ended."""
+        files = [given.fd]
+        if task.codec not in reader.codecs:
+            reader.codecs.add(task.codec)
+            files.insert(0, self._specs[id(spec)][2].fd)
+        used, began = reader.processor_seconds(), time.monotonic()
+        limit = left = self._limits.seconds(task.max_bytes if task.encodings else given.size)
+        outcome = reader.start(task, files)
+        try:
+            while True:
+                done, _ = await asyncio.wait([outcome], timeout=left)
+                if done:
+                    return outcome.result()
+                left = limit - (reader.processor_seconds() - used)
+                if left <= 0 or time.monotonic() - began > limit * _PATIENCE:
+                    self._end(reader, "time", "took too long")
+                    raise _too_slow(limit)
+        except ReaderLost as lost:
+            await asyncio.wait([reader.code], timeout=_CODE_WITHIN)
+            if reader.code.done() and reader.code.result() == -signal.SIGXCPU:
+                self._end(reader, "time", "took too long")
+                raise _too_slow(time.monotonic() - began) from None
+            self._end(reader, "crash", str(lost))
+            raise MalformedInput("The body cannot be read: the process that read it crashed.") from None
+
+    def _end(self, reader: ReaderProcess, reason: str, how: str) -> None:
+        reader.kill(how)
+        if self._readers.pop(reader.pid, None) is not None:
+            self._metrics.kills[reason].value += 1
+            self._metrics.processes.value = len(self._readers)
+            log.info("Reader process %d %s.", reader.pid, how)
+
+    def _told_of_end(self, pid: int, code: int) -> None:
+        """The system says that a reader has ended; its socket says so too."""
+        reader = self._readers.get(pid)
+        if reader is not None:
+            reader.code.set_result(code)
+            if reader in self._idle:
+                self._idle.remove(reader)
+                del self._readers[pid]
+                self._metrics.processes.value = len(self._readers)
+
+    def _number(self, spec: CodecSpec) -> int:
+        """The number of a codec, and its file, kept as long as it is among those that were asked for lately."""
+        known = self._specs.pop(id(spec), None)
+        if known is None:
+            file = MemoryFile()
+            file.write([pickle.dumps(spec)])  # for our own readers, which give none back
+            file.seal()
+            known = next(self._numbers), spec, file
+            if len(self._specs) >= _MAX_CODECS:
+                del self._specs[next(iter(self._specs))]
+        self._specs[id(spec)] = known
+        return known[0]
+
+    def close(self) -> None:
+        """Ends every process."""
+        self._launcher.close()
+        for reader in list(self._readers.values()):
+            reader.kill("was closed")
+
+    def __repr__(self) -> str:
+        return f"<ReaderPool {len(self._readers)} processes, {self._queue!r}>"
+
+
+def _too_slow(seconds: float) -> InputTooLarge:
+    return InputTooLarge(
+        f"To read the body takes more than the {seconds:.1f} s of processor time that it may.",
+        hint="Send fewer rows in one request, or raise the setting read_timeout.",
+    )
+
+
+def _put(payload: Payload, file: MemoryFile) -> int:
+    """Writes a payload into a file; the length of its plan, which is the last of it."""
+    plan, pieces = encode(payload, question=True)
+    file.write([*pieces, plan])
+    file.seal()
+    return len(plan)
+
+
+def _read_result(outcome: Outcome, result: MemoryFile, rest: OnPause) -> ReadResult:
+    """Raises the error that the reader had."""
+    data = _data(outcome, result)
+    note = data[len(data) - outcome.note :]
+    if outcome.failed:
+        raise _error(note)
+    arrays = len(data) - outcome.note - outcome.plan
+    plan = bytes(data[arrays : arrays + outcome.plan])
+    params, state = unpack(note)
+    return ReadResult(decode(plan, data[:arrays], question=True, rest=rest), params, state, outcome.size)
+
+
+def _written(outcome: Outcome, result: MemoryFile) -> tuple[bytes, str]:
+    data = _data(outcome, result)
+    note = data[len(data) - outcome.note :]
+    if outcome.failed:
+        raise _error(note)
+    return bytes(data[: len(data) - outcome.note]), str(unpack(note))
+
+
+def _data(outcome: Outcome, result: MemoryFile) -> memoryview:
+    if outcome.plan + outcome.note > result.size or not result.size:
+        raise MalformedInput("The body cannot be read: the process that read it sent an invalid result.")
+    return memoryview(result.map())
+
+
+def _error(note: memoryview) -> Exception:
+    return rebuild(bytes(note))
