@@ -12,7 +12,7 @@ import pytest
 from penstock.errors import PenstockError, PredictError
 from penstock.server.connection.fast_path import MAX_FAST_BYTES, FastCycle
 from penstock.serving.servable import Lease, State
-from penstock.wire.interface import LibraryWanted
+from penstock.wire.interface import ReadElsewhere
 from penstock.wire.mlflow.codec import MlflowCodec
 from server import fast_path_bench
 from server.asgi import Bench
@@ -198,7 +198,7 @@ async def test_states_of_the_server_are_reasons_to_decline_too(
     servable.state = State.DRAINING
     assert await once() == "HTTP/1.1 503 Service Unavailable"
     servable.state = State.READY
-    read, raised = MlflowCodec.read, [PenstockError("Of no other kind."), LibraryWanted("json")]
+    read, raised = MlflowCodec.read, [PenstockError("Of no other kind."), ReadElsewhere()]
 
     def reading(codec: MlflowCodec, media: str, body: bytes) -> Any:
         if raised:
@@ -207,7 +207,7 @@ async def test_states_of_the_server_are_reasons_to_decline_too(
 
     monkeypatch.setattr(MlflowCodec, "read", reading)
     assert await once() == "HTTP/1.1 500 Internal Server Error"
-    assert not raised, "the fast path wanted a library, and the slow path met the error"
+    assert not raised, "the fast path left it to a reader, and the slow path met the error"
     raised += [PenstockError("Of no other kind.")]
     assert await once() == "HTTP/1.1 200 OK"
     servable.crowd.limit = 0
@@ -215,7 +215,7 @@ async def test_states_of_the_server_are_reasons_to_decline_too(
     servable.crowd.limit = float("inf")
     bench.gateway.drain()
     assert await once() == "HTTP/1.1 200 OK"
-    reasons = ("closing", "library", "other", "overloaded", "draining")
+    reasons = ("closing", "reader", "other", "overloaded", "draining")
     assert fast_path(bench) == {("declined", reason): 1 for reason in reasons}
 
 

@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 
 from penstock.payload import Payload, Tensors, Value
-from penstock.wire.interface import LibraryWanted
 from penstock.wire.mlflow.codec import MlflowCodec
 from server.asgi import Bench, Held, answering, is_error, raising
 from serving.fakes import FakePredictor, settle, until
@@ -167,22 +166,6 @@ class TestErrors:
         assert (answer.status_code, answer.json()["error_code"]) == (500, "INTERNAL_ERROR")
         assert "Verdict, which JSON has no form for" in answer.json()["message"]
         assert bench.count("model_error") == 1
-
-    async def test_libraries_are_imported_one_after_the_other(
-        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        bench.serve()
-        read, wanted = MlflowCodec.read, ["json", "csv"]
-
-        def reading(codec: MlflowCodec, media: str, body: bytes) -> Any:
-            if wanted:
-                raise LibraryWanted(wanted.pop())
-            return read(codec, media, body)
-
-        monkeypatch.setattr(MlflowCodec, "read", reading)
-        async with bench.open() as http:
-            assert (await http.post("/invocations", json=ROWS)).status_code == 200
-        assert not wanted
 
     async def test_an_internal_error_tells_the_caller_nothing_of_the_inside(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -22,10 +22,12 @@ from penstock.errors import (
 )
 from penstock.http.events.request_event import RequestEvent
 from penstock.payload import Payload, Tensors
+from penstock.reader_process.pool import ReadResult
 from penstock.server.predict.pipeline import Pipeline
 from penstock.server.predict.request_record import PredictResponse, RequestRecord
-from penstock.wire.interface import DecodedRequest, LibraryWanted
-from penstock.wire.mlflow.codec import MlflowCodec, MlflowProtocol
+from penstock.wire.interface import DecodedRequest
+from penstock.wire.mlflow.body_reader import PredictRequest
+from penstock.wire.mlflow.codec import MlflowProtocol
 from penstock.wire.mlflow.formats import CSV, JSON
 from server.asgi import Bench
 from serving.fakes import tensors, values_of
@@ -144,25 +146,19 @@ class TestRead:
             pipeline.read(record, b'{"inputs": [[1, 2, 3, 4]]}')
         assert pipeline.fail(record, violation.value).status == 400
 
-    def test_a_body_may_be_read_again_once_a_library_is_imported(
-        self, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        read, wanted = MlflowCodec.read, ["pandas"]
-
-        def reading(codec: MlflowCodec, media: str, body: bytes) -> Any:
-            if wanted:
-                raise LibraryWanted(wanted.pop())
-            return read(codec, media, body)
-
-        monkeypatch.setattr(MlflowCodec, "read", reading)
+    def test_a_body_that_somebody_else_has_read_is_taken_as_it_is(self, pipeline: Pipeline) -> None:
         record = opened(pipeline)
         pipeline.admit(record, head(), {}, 0)
         pipeline.find(record, {})
-        with pytest.raises(LibraryWanted, match="pandas"):
-            pipeline.read(record, BODY)
-        pipeline.read(record, BODY)
-        assert record.request is not None
-        assert values_of(record.request.payload) == [1]
+        result = ReadResult(tensors(1, width=1), {"a": 2}, {"wrapped": False}, 77)
+        pipeline.was_read(record, result, 0.5)
+        assert isinstance(record.request, PredictRequest)
+        assert (values_of(record.request.payload), record.request.params, record.request.wrapped) == (
+            [1],
+            {"a": 2},
+            False,
+        )
+        assert record.decode == 0.5
 
 
 class TestFail:
@@ -262,8 +258,13 @@ class SpacedProtocol:
     def error_body(self, error_code: str, message: str) -> tuple[bytes, str]:
         return f"{error_code}: {message}".encode(), "text/plain"
 
-    def codec(self, signature: Any, *, frames: bool) -> SpacedProtocol:
+    request_type = Spaced
+
+    def codec(self, signature: Any, *, frames: bool, on_loop: bool | None = None) -> SpacedProtocol:
         return self
+
+    def libraries(self, media: str, frames: bool) -> tuple[str, ...]:
+        return ()
 
     def read(self, media: str, body: bytes) -> Spaced:
         return Spaced(tensors(*map(float, body.split()), width=3))

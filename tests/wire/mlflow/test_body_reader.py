@@ -16,7 +16,7 @@ from penstock.errors import MalformedInput, SchemaViolation
 from penstock.flavors.frames import to_python
 from penstock.payload import Payload, Table
 from penstock.signature import AnyValue, ArrayOf, Field, ObjectOf, Property, Scalar, Schema, Signature, TensorField
-from penstock.wire.interface import LibraryWanted
+from penstock.wire.interface import ReadElsewhere
 from penstock.wire.mlflow import body_reader as requests
 from penstock.wire.mlflow.answers import answer_value
 from penstock.wire.mlflow.body_reader import BodyReader, PredictRequest
@@ -220,17 +220,37 @@ def test_csv_columns_have_the_types_of_the_signature() -> None:
     assert "not UTF-8" in refused(b"x\n\xff\n", (Field("x", Scalar.DOUBLE),), CSV)
 
 
-def test_a_library_that_may_not_be_imported_here_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_imported_on_an_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("pandas", "pyarrow"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     schema = (Field("x", Scalar.DOUBLE),)
-    with pytest.raises(LibraryWanted) as wanted:
-        read(b"x\n1\n", schema, CSV, may_import=False)
-    assert wanted.value.name == "pandas"
-    with pytest.raises(LibraryWanted) as wanted:
-        read(b"", schema, PARQUET, may_import=False, frames=False)
-    assert wanted.value.name == "pyarrow"
-    assert read({"dataframe_split": {"columns": ["x"], "data": [["1"]]}}, schema, may_import=False).payload.rows == 1
+    with pytest.raises(ReadElsewhere):
+        read(b"x\n1\n", schema, CSV, on_loop=True)
+    with pytest.raises(ReadElsewhere):
+        read(b"PAR1", schema, PARQUET, on_loop=True, frames=False)
+    assert read({"dataframe_split": {"columns": ["x"], "data": [["1"]]}}, schema, on_loop=True).payload.rows == 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "cell", "frames", "here"),
+    [
+        (10_000, 1.5, True, True),
+        (60_000, 1.5, True, False),
+        (5_000, "text", False, True),
+        (10_000, "text", False, False),
+        (500, "2020-01-01", True, True),
+        (5_000, "2020-01-01", True, False),
+    ],
+    ids=["numbers", "many numbers", "text", "much text", "for pandas", "much for pandas"],
+)
+def test_an_event_loop_reads_what_takes_next_to_no_time(rows: int, cell: Any, frames: bool, here: bool) -> None:
+    document = {"dataframe_split": {"columns": ["x"], "data": [[cell]] * rows}}
+    schema = (Field("x", {"text": Scalar.STRING, 1.5: Scalar.DOUBLE}.get(cell, Scalar.DATETIME)),)
+    if here:
+        assert read(document, schema, on_loop=True, frames=frames).payload.rows == rows
+    else:
+        with pytest.raises(ReadElsewhere):
+            read(document, schema, on_loop=True, frames=frames)
 
 
 TENSOR = (TensorField(None, np.dtype("float32"), (-1, 2)),)

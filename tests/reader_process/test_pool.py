@@ -1,0 +1,263 @@
+"""A pool of real processes: bodies come back as the event loop would have read them, and what ends a reader costs its
+sender a 400 and nobody else anything."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from penstock.errors import InputTooLarge, MalformedInput, Overloaded, SchemaViolation
+from penstock.machine.memory_file import MemoryFile
+from penstock.metrics.readers import ReaderMetrics
+from penstock.payload import TEXT, Payload, Table, Tensors, as_object_array
+from penstock.reader_process import queue
+from penstock.reader_process.limits import ReaderLimits
+from penstock.reader_process.pool import ReaderPool, ReadResult
+from penstock.signature import Field, Scalar, Signature
+from penstock.wire.interface import CodecSpec
+from penstock.wire.mlflow.body_reader import PredictRequest
+from penstock.wire.mlflow.codec import MlflowProtocol
+from penstock.wire.mlflow.formats import CSV, JSON, PARQUET
+
+LIMIT = 64 << 20
+SIGNATURE = Signature((Field("x", Scalar.DOUBLE), Field("s", Scalar.STRING)))
+SPEC = CodecSpec(MlflowProtocol(), SIGNATURE, False)
+
+
+@dataclass(eq=False, slots=True)
+class Trap:
+    """A protocol whose bodies say what befalls their reader."""
+
+    name: str = "trap"
+    readable: tuple[str, ...] = (JSON,)
+    request_type: type[PredictRequest] = PredictRequest
+
+    def answer_media(self, accept: bytes | None) -> str:
+        return JSON
+
+    def error_body(self, error_code: str, message: str) -> tuple[bytes, str]:
+        return message.encode(), JSON
+
+    def codec(self, signature: Signature | None, *, frames: bool, on_loop: bool | None = None) -> Trap:
+        return self
+
+    def libraries(self, media: str, frames: bool) -> tuple[str, ...]:
+        return ()
+
+    def read(self, media: str, body: bytes) -> PredictRequest:
+        actions: dict[bytes, Callable[[], Any]] = {
+            b"crash": lambda: os.kill(os.getpid(), signal.SIGSEGV),
+            b"spin": lambda: [None for _ in iter(int, 1)],
+            b"sleep": lambda: time.sleep(600),
+            b"grow": lambda: [bytearray(1 << 20) for _ in iter(int, 1)],
+            b"nest": lambda: self.read(media, body),
+            b"raise": lambda: 1 / 0,
+            b"environment": lambda: MalformedInput(json.dumps(dict(os.environ))),
+            b"end": lambda: os._exit(0),
+        }
+        if isinstance(result := actions.get(body, lambda: None)(), Exception):
+            raise result
+        return PredictRequest(Tensors.single(np.zeros(int(body or b"0"))))
+
+    def write(self, payload: Any, request: PredictRequest, media: str) -> tuple[bytes, str]:
+        raise NotImplementedError
+
+
+TRAP = CodecSpec(Trap(), None, False)
+
+
+@pytest.fixture
+def metrics() -> ReaderMetrics:
+    return ReaderMetrics()
+
+
+@pytest.fixture
+async def pool(metrics: ReaderMetrics) -> AsyncIterator[ReaderPool]:
+    made = ReaderPool(2, ReaderLimits(0.5, 512 << 20), metrics)
+    yield made
+    made.close()
+
+
+async def started(metrics: ReaderMetrics) -> None:
+    """Until there is a reader."""
+    while True:
+        if metrics.processes.value:
+            return
+        await asyncio.sleep(0.001)
+
+
+def file_of(body: bytes) -> MemoryFile:
+    file = MemoryFile()
+    file.write([body])
+    return file
+
+
+async def read(
+    pool: ReaderPool,
+    body: bytes,
+    spec: CodecSpec = SPEC,
+    media: str = JSON,
+    encodings: tuple[str, ...] = (),
+    client: str = "127.0.0.1",
+) -> ReadResult:
+    return await pool.read(client, spec, media, file_of(body), encodings, LIMIT)
+
+
+def split(rows: int) -> bytes:
+    data = [[float(n), f"text {n}"] for n in range(rows)]
+    return json.dumps({"dataframe_split": {"columns": ["x", "s"], "data": data}}).encode()
+
+
+async def test_a_body_is_read_as_on_the_event_loop(pool: ReaderPool) -> None:
+    for rows in (1, 20_000):
+        body = split(rows)
+        result = await read(pool, body)
+        expected = MlflowProtocol().codec(SIGNATURE, frames=False, on_loop=False).read(JSON, body)
+        assert isinstance(result.payload, Table)
+        assert isinstance(expected.payload, Table)
+        for mine, theirs in zip(result.payload.iter_columns(), expected.payload.iter_columns(), strict=True):
+            assert mine.dtype == theirs.dtype
+            assert (mine == theirs).all()
+        assert (result.state, result.params, result.size) == ({"wrapped": True}, None, len(body))
+
+
+async def test_arrays_that_come_back_may_be_written_to(pool: ReaderPool) -> None:
+    result = await read(pool, b"1000", TRAP)
+    assert isinstance(result.payload, Tensors)
+    result.payload.arrays[0][0] = 7
+
+
+async def test_packed_bodies_are_unpacked_there_within_the_limit(pool: ReaderPool) -> None:
+    body = split(100)
+    result = await read(pool, gzip.compress(body), encodings=("gzip",))
+    assert (result.payload.rows, result.size) == (100, len(body))
+    with pytest.raises(InputTooLarge, match="67,108,864 bytes"):
+        await read(pool, gzip.compress(b" " * (LIMIT + 1)), encodings=("gzip",))
+
+
+async def test_a_callers_mistakes_come_back_as_they_are(pool: ReaderPool) -> None:
+    with pytest.raises(SchemaViolation) as violation:
+        await read(pool, b'{"dataframe_split": {"columns": ["x"], "data": [[1.0]]}}')
+    assert "s" in str(violation.value)
+    with pytest.raises(MalformedInput, match="JSON"):
+        await read(pool, b"{")
+    with pytest.raises(MalformedInput, match="nested too deeply"):
+        await read(pool, b"nest", TRAP)
+
+
+async def test_csv_and_parquet_have_their_libraries_from_the_start(pool: ReaderPool) -> None:
+    frames = CodecSpec(MlflowProtocol(), SIGNATURE, True)
+    first = await read(pool, b"x,s\n1,a\n", frames, CSV)
+    assert first.payload.rows == 1
+    with pytest.raises(MalformedInput, match="Parquet"):
+        await read(pool, b"PAR1", frames, PARQUET)
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "reason"),
+    [
+        (b"crash", "crashed", "crash"),
+        (b"end", "crashed", "crash"),
+        (b"spin", "more than the 0.5 s of processor time", "time"),
+        (b"grow", "more memory than it may, 128 MiB", "memory"),
+    ],
+)
+async def test_a_body_that_ends_its_reader_is_its_senders_mistake(
+    pool: ReaderPool, metrics: ReaderMetrics, body: bytes, error: str, reason: str
+) -> None:
+    with pytest.raises((MalformedInput, InputTooLarge), match=error):
+        await read(pool, body, TRAP)
+    assert {name: count.value for name, count in metrics.kills.items() if count.value} == {reason: 1}
+    assert (await read(pool, split(3))).payload.rows == 3
+
+
+async def test_an_unforeseen_error_is_no_mistake_of_the_callers(pool: ReaderPool) -> None:
+    with pytest.raises(Exception, match="ZeroDivisionError") as raised:
+        await read(pool, b"raise", TRAP)
+    assert not isinstance(raised.value, MalformedInput)
+
+
+async def test_nothing_of_the_gateways_environment_is_there(pool: ReaderPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENSTOCK_API_TOKEN", "secret")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    with pytest.raises(MalformedInput) as told:
+        await read(pool, b"environment", TRAP)
+    assert "secret" not in str(told.value)
+
+
+async def test_a_caller_that_leaves_takes_its_reader_along(pool: ReaderPool, metrics: ReaderMetrics) -> None:
+    reading = asyncio.ensure_future(read(pool, b"sleep", TRAP))
+    await started(metrics)
+    await read(pool, b"1", TRAP, client="other")
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert metrics.kills["caller"].value == 1
+    assert (await read(pool, b"3", TRAP)).payload.rows == 3
+
+
+async def test_a_full_queue_refuses(pool: ReaderPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue, "MAX_WAITING_OF_ONE", 2)
+    readings = [asyncio.ensure_future(read(pool, b"sleep", TRAP)) for _ in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded) as refused:
+        await read(pool, b"1", TRAP)
+    assert refused.value.limit == "readers"
+    for reading in readings:
+        reading.cancel()
+    await asyncio.gather(*readings, return_exceptions=True)
+    assert (await read(pool, b"1", TRAP)).payload.rows == 1
+
+
+async def test_a_fork_server_that_has_ended_is_started_again(pool: ReaderPool) -> None:
+    await read(pool, b"1", TRAP)
+    program = pool._launcher._program
+    assert program is not None
+    os.killpg(program.pid, signal.SIGKILL)
+    program.wait()
+    while True:
+        try:
+            assert (await read(pool, b"2", TRAP)).payload.rows == 2
+            break
+        except MalformedInput:  # its reader went with it
+            continue
+
+
+async def test_answers_are_written_as_on_the_event_loop(pool: ReaderPool) -> None:
+    codec = MlflowProtocol().codec(None, frames=False, on_loop=False)
+    request = PredictRequest(Tensors.single(np.zeros(1)), wrapped=False)
+    payloads: list[Payload] = [
+        Tensors.single(np.arange(50_000) / 7),
+        Tensors.named({"a": np.arange(3), "b": np.array(["x", "é", "z"], TEXT)}),
+        Table.of(["n", "o"], [np.arange(9000.0), as_object_array([None, "s", [1]] * 3000)]),
+    ]
+    for payload in payloads:
+        for media in (JSON, CSV):
+            written = await pool.write("", SPEC, media, payload, request)
+            assert written == codec.write(payload, request, media)
+
+
+async def test_no_process_stays_when_the_pool_is_closed(metrics: ReaderMetrics) -> None:
+    pool = ReaderPool(2, ReaderLimits(), metrics)
+    reading = asyncio.ensure_future(pool.read("", TRAP, JSON, file_of(b"sleep"), (), LIMIT))
+    await started(metrics)
+    (pid,) = pool._readers
+    pool.close()
+    with pytest.raises((MalformedInput, asyncio.CancelledError)):
+        await reading
+    while True:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            break
+        await asyncio.sleep(0.005)
