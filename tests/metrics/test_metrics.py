@@ -45,7 +45,7 @@ def test_no_metric_has_a_label_beyond_the_bounded_ones(metrics: Metrics) -> None
         (), ("release",), ("model",), ("model", "outcome"), ("model", "kind"), ("model", "version"),
         ("model", "stage", "outcome"),
         ("model", "version", "reason"), ("model", "version", "limit"), ("model", "version", "stage"),
-        ("outcome", "reason"),
+        ("outcome", "reason"), ("reason",), ("task",),
         ("model", "version", "protocol"),
         ("model", "version", "protocol", "outcome"),
         ("model", "version", "digest", "flavor", "alias", "state"),

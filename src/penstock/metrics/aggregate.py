@@ -50,6 +50,8 @@ _RULES: Mapping[str, Rule] = {
             "penstock_body_limit_bytes",
             "penstock_model_processes",
             "penstock_model_process_memory_bytes",
+            "penstock_reader_processes",
+            "penstock_reader_queue_tasks",
         ),
         "sum",
     ),

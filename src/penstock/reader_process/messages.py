@@ -24,7 +24,7 @@ Kind: TypeAlias = Literal["read", "write"]
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class ReaderTask:
     """What a reader is to do with a file: read a body, or write an answer whose payload has a plan of `plan` bytes
     behind its arrays. `codec` is the number of a codec, which comes in a file of its own before its first use;
     `encodings` are those of the Content-Encoding header; `state` is what the protocol remembers of the request. What it
@@ -59,10 +59,10 @@ class Outcome:
     imported: tuple[str, ...] = ()
 
 
-M = TypeVar("M", Task, Outcome)
+M = TypeVar("M", ReaderTask, Outcome)
 
 
-def packed(message: Task | Outcome) -> bytes:
+def packed(message: ReaderTask | Outcome) -> bytes:
     return json.dumps(asdict(message)).encode()
 
 

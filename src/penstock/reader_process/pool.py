@@ -25,7 +25,7 @@ from penstock.model_process.protocol.remote_errors import rebuild
 from penstock.payload import Payload
 from penstock.reader_process.launcher import Launcher
 from penstock.reader_process.limits import ReaderLimits
-from penstock.reader_process.messages import Outcome, Task
+from penstock.reader_process.messages import Outcome, ReaderTask
 from penstock.reader_process.process import ReaderLost, ReaderProcess
 from penstock.reader_process.queue import ReaderQueue, Waiting
 from penstock.wire.interface import CodecSpec, DecodedRequest
@@ -85,7 +85,7 @@ class ReaderPool:
     ) -> ReadResult:
         """Reads a body. Raises what `Codec.read` and unpacking raise, and Overloaded."""
         limits = self._limits
-        task = Task("read", self._number(spec), media, limits.timeout, limits.memory, max_bytes, encodings)
+        task = ReaderTask("read", self._number(spec), media, limits.timeout, limits.memory, max_bytes, encodings)
         outcome, result = await self._run(client, spec, task, body)
         made: ReadResult = await self._finish(outcome, lambda rest: _read_result(outcome, result, rest))
         return made
@@ -97,7 +97,7 @@ class ReaderPool:
         given = MemoryFile()
         plan = await asyncio.to_thread(_put, payload, given)
         limits, number = self._limits, self._number(spec)
-        task = Task("write", number, media, limits.timeout, limits.memory, plan=plan, state=request.state())
+        task = ReaderTask("write", number, media, limits.timeout, limits.memory, plan=plan, state=request.state())
         outcome, result = await self._run(client, spec, task, given)
         made: tuple[bytes, str] = await self._finish(outcome, lambda rest: _written(outcome, result))
         return made
@@ -107,7 +107,9 @@ class ReaderPool:
             return make(lambda: None)
         return await asyncio.to_thread(make, lambda: time.sleep(_REST))
 
-    async def _run(self, client: str, spec: CodecSpec, task: Task, given: MemoryFile) -> tuple[Outcome, MemoryFile]:
+    async def _run(
+        self, client: str, spec: CodecSpec, task: ReaderTask, given: MemoryFile
+    ) -> tuple[Outcome, MemoryFile]:
         waiting = Waiting(client, given.size, time.monotonic())
         await self._turn(waiting)
         began = time.monotonic()
@@ -161,7 +163,7 @@ class ReaderPool:
                 turn.set_result(None)
         self._metrics.waiting.value = len(self._queue.waiting)
 
-    async def _reader(self, spec: CodecSpec, task: Task) -> ReaderProcess:
+    async def _reader(self, spec: CodecSpec, task: ReaderTask) -> ReaderProcess:
         """An idle reader that has imported what the task takes, or a new one."""
         needs = set(spec.protocol.libraries(task.media, spec.frames))
         self._preload |= needs
@@ -181,7 +183,7 @@ class ReaderPool:
         self._readers.pop(reader.pid, None)
 
     async def _done(
-        self, reader: ReaderProcess, spec: CodecSpec, task: Task, given: MemoryFile
+        self, reader: ReaderProcess, spec: CodecSpec, task: ReaderTask, given: MemoryFile
     ) -> tuple[Outcome, MemoryFile]:
         """The outcome; the task ends at its limit. Raises MalformedInput where the process ended."""
         files = [given.fd]

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 
 from penstock.machine.memory_file import MemoryFile
-from penstock.reader_process.messages import Outcome, Task, packed, parse, receive, send
+from penstock.reader_process.messages import Outcome, ReaderTask, packed, parse, receive, send
 
 
 class ReaderLost(Exception):
@@ -35,7 +35,7 @@ class ReaderProcess:
         sock.setblocking(False)
         self._loop.add_reader(sock.fileno(), self._heard)
 
-    def start(self, task: Task, files: list[int]) -> asyncio.Future[tuple[Outcome, MemoryFile]]:
+    def start(self, task: ReaderTask, files: list[int]) -> asyncio.Future[tuple[Outcome, MemoryFile]]:
         """Hands over a task and its files. The future raises ReaderLost."""
         self._outcome = outcome = self._loop.create_future()
         try:

@@ -25,7 +25,7 @@ from penstock.model_process.protocol.json_values import pack
 from penstock.model_process.protocol.payload_values import decode, encode
 from penstock.model_process.protocol.remote_errors import describe
 from penstock.reader_process.limits import ReaderLimits
-from penstock.reader_process.messages import LIBRARIES, Outcome, Task, packed, parse, receive, send
+from penstock.reader_process.messages import LIBRARIES, Outcome, ReaderTask, packed, parse, receive, send
 from penstock.signature import conform_params
 from penstock.wire.content_encoding import unpack
 from penstock.wire.interface import Codec, CodecSpec
@@ -58,7 +58,7 @@ class Reader:
         if received is None:
             return False
         packet, files = received
-        task = parse(Task, packet)
+        task = parse(ReaderTask, packet)
         *specs, given = files
         for spec in specs:
             self._learn(task.codec, spec.read())
@@ -76,7 +76,7 @@ class Reader:
         spec: CodecSpec = pickle.loads(text)  # from the gateway, which is trusted; nothing goes back this way
         self._codecs[number] = spec.protocol.codec(spec.signature, frames=spec.frames, on_loop=False), spec
 
-    def _do(self, task: Task, given: MemoryFile, result: MemoryFile) -> Outcome:
+    def _do(self, task: ReaderTask, given: MemoryFile, result: MemoryFile) -> Outcome:
         codec, spec = self._codecs[task.codec]
         limits = ReaderLimits(task.timeout, task.memory)
         size = given.size
@@ -107,7 +107,7 @@ def _libraries() -> set[str]:
     return {name for name in LIBRARIES if name in sys.modules}
 
 
-def _write(codec: Codec[Any], task: Task, given: MemoryFile, result: MemoryFile) -> Outcome:
+def _write(codec: Codec[Any], task: ReaderTask, given: MemoryFile, result: MemoryFile) -> Outcome:
     data = memoryview(given.map())
     arrays = len(data) - task.plan
     payload = decode(bytes(data[arrays:]), data[:arrays], question=True)

@@ -22,7 +22,7 @@ from penstock.server.connection.load_shedder import LoadShedder
 from penstock.server.entry_point import EntryPoint
 from penstock.server.predict.endpoint import PredictEndpoint
 from penstock.server.predict.pipeline import Pipeline
-from penstock.server.predict.reading import Reading
+from penstock.server.predict.reading import BodyReading
 from penstock.server.routes import make_routes
 from penstock.server.statuses import answer_of
 from penstock.server.targets import DEFAULT_INVOCATIONS
@@ -56,7 +56,7 @@ def make_app(
     access = Authorizer(BearerTokens.static(token))
     sweep = DeadlineSweep()
     pipeline = Pipeline(gateway, timeout=timeout, observe=observe)
-    reading = Reading(pipeline, readers, max_body_bytes)
+    reading = BodyReading(pipeline, readers, max_body_bytes)
     on_loop = readers is not None
     mlflow = MlflowProtocol(nan_words=nan_words, on_loop=on_loop)
     vertex = VertexProtocol(nan_words=nan_words, on_loop=on_loop)

@@ -17,7 +17,7 @@ from penstock.http.connection.interface import ClientConnection
 from penstock.http.deadlines import SWEPT_AFTER, DeadlineSweep, too_late
 from penstock.http.headers import Head, any_header, declared_length
 from penstock.server.predict.pipeline import Pipeline
-from penstock.server.predict.reading import Reading
+from penstock.server.predict.reading import BodyReading
 from penstock.server.predict.request_record import PredictResponse, RequestRecord
 from penstock.server.targets import invocation_target
 from penstock.serving.batching.admission import InflightHold
@@ -25,7 +25,7 @@ from penstock.serving.batching.replies import Answer
 from penstock.serving.servable import Lease
 from penstock.wire.interface import ReadElsewhere, WireProtocol
 
-# The largest body that is taken, in bytes. Reading a larger one is work beside which a task is nothing.
+# The largest body that is taken, in bytes. BodyReading a larger one is work beside which a task is nothing.
 MAX_FAST_BYTES = 64 * 1024
 
 # Headers that make a request a case for the slow path.
@@ -61,7 +61,7 @@ class FastPath:
         protocol: WireProtocol,
         sweep: DeadlineSweep,
         access: Authorizer,
-        reading: Reading,
+        reading: BodyReading,
         *,
         max_body_bytes: int,
     ) -> None:
@@ -170,7 +170,7 @@ class FastCycle:
         reply: asyncio.Future[Answer],
         connection: ClientConnection,
         sweep: DeadlineSweep,
-        reading: Reading,
+        reading: BodyReading,
         lease: Lease | None = None,
         hold: InflightHold | None = None,
     ) -> None:

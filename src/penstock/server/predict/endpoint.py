@@ -15,7 +15,7 @@ from penstock.http.bodies import ClientLeft, answer_unread, read_body
 from penstock.http.deadlines import DeadlineSweep, RequestDeadline
 from penstock.http.headers import declared_length, header
 from penstock.server.predict.pipeline import Pipeline
-from penstock.server.predict.reading import Reading
+from penstock.server.predict.reading import BodyReading
 from penstock.server.predict.request_record import PredictResponse, RequestRecord
 from penstock.serving.batching.admission import InflightHold
 from penstock.wire.content_encoding import encodings_of
@@ -30,7 +30,7 @@ class PredictEndpoint:
         pipeline: Pipeline,
         protocol: WireProtocol,
         sweep: DeadlineSweep,
-        reading: Reading,
+        reading: BodyReading,
         *,
         max_body_bytes: int,
     ) -> None:

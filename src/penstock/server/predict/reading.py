@@ -23,7 +23,7 @@ T = TypeVar("T")
 MAX_ON_LOOP = 256 * 1024
 
 
-class Reading:
+class BodyReading:
     """`pool` None reads and writes everything in this process, however long it takes. `max_body_bytes` is the most that
     a body may unpack to."""
 
