@@ -13,7 +13,7 @@ import pytest
 
 from penstock.machine import throttle as pace
 from penstock.machine.cores import ProcessorWaits
-from penstock.machine.throttle import Throttle, background, rest_after, throttled
+from penstock.machine.throttle import Throttle, background, is_throttled, rest_after, throttled, throttled_if
 
 
 @pytest.mark.parametrize(("worked", "rest"), [(0.0, 0.0), (0.0009, 0.0), (0.001, 0.001), (0.015, 0.015), (3.0, 0.02)])
@@ -173,6 +173,13 @@ def test_whoever_profiles_the_thread_goes_on_undisturbed() -> None:
     finally:
         sys.setprofile(None)
     assert seen
+
+
+@pytest.mark.parametrize("needed", [False, True])
+def test_a_load_is_throttled_only_where_that_is_needed(needed: bool) -> None:
+    with throttled_if(needed, yielding=True):
+        assert is_throttled() is needed
+    assert not is_throttled()
 
 
 def lengths(rests: list[float]) -> float:

@@ -39,9 +39,9 @@ _RESTS = "rests"
 
 
 def rest_after(worked: float, waited: float = 0.0) -> float:
-    """Seconds of rest for `worked` seconds of work: as long again, so that a load gets at most half of a core, and other
-    threads the interpreter for as long; longer if the thread had to wait for the processor, but not so long that work
-    gets less than its share of the time, in which the waits count. 0 while no rest is due."""
+    """Seconds of rest for `worked` seconds of work: as long again, so that a load gets at most half of a core, and
+    other threads the interpreter for as long; longer if the thread had to wait for the processor, but not so long that
+    work gets less than its share of the time, in which the waits count. 0 while no rest is due."""
     if worked < _WORK:
         return 0.0
     left = worked / _LEAST_SHARE - worked - waited
@@ -121,7 +121,12 @@ def throttled(*, yielding: bool = False, rests: float = 1.0) -> Iterator[None]:
             waits.close()
 
 
+def throttled_if(needed: bool, *, yielding: bool = False) -> AbstractContextManager[None]:
+    """`throttled` where requests are answered meanwhile, else at full speed."""
+    return throttled(yielding=yielding) if needed else nullcontext()
+
+
 def background() -> AbstractContextManager[None]:
-    """Inside `throttled`: for what may take its time, such as reading a package through. A ninth of a core at most goes to
-    it."""
+    """Inside `throttled`: for what may take its time, such as reading a package through. A ninth of a core at most goes
+    to it."""
     return throttled(rests=_SLOWLY) if is_throttled() else nullcontext()
