@@ -14,7 +14,7 @@ import pytest
 from penstock.http.workers.channel import Channel, WorkerMessage
 from penstock.http.workers.messages import Drain, Heartbeat, StartWorker, WorkerMetrics, WorkerStarted
 from penstock.http.workers.worker_process import WorkerProcess
-from penstock.server.workers.vocabulary import VOCABULARY
+from penstock.server.workers.worker import VOCABULARY
 from serving.fakes import settle, until
 
 
