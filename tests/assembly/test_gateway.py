@@ -28,7 +28,7 @@ from penstock.serving.gateway import Gateway
 from penstock.serving.runners.isolation import Isolation
 from penstock.serving.served_model import ServedModel
 from penstock.serving.swap import version_loader
-from penstock.serving.swap.signature_guard import SignatureGuard
+from penstock.serving.swap.preparing import SignatureGuard
 
 
 class Unguarded(MemoryRegistry):

@@ -13,7 +13,7 @@ import pytest
 
 from penstock.machine import throttle as pace
 from penstock.machine.cores import ProcessorWaits
-from penstock.machine.throttle import Throttle, background, rest_after, throttled
+from penstock.machine.throttle import Throttle, background, is_throttled, rest_after, throttled, throttled_if
 
 
 @pytest.mark.parametrize(("worked", "rest"), [(0.0, 0.0), (0.0009, 0.0), (0.001, 0.001), (0.015, 0.015), (3.0, 0.02)])
@@ -23,9 +23,17 @@ def test_a_rest_is_as_long_as_the_work_before_it_within_bounds(worked: float, re
 
 @pytest.mark.parametrize(
     ("worked", "waited", "rest"),
-    [(0.0009, 1.0, 0.0), (0.001, 0.0005, 0.003), (0.001, 0.1, 0.005), (0.004, 0.001, 0.008), (0.01, 0.1, 0.02)],
+    [(0.0009, 1.0, 0.0), (0.001, 0.0005, 0.003), (0.001, 0.0008, 0.0042), (0.004, 0.001, 0.008), (0.01, 0.008, 0.02)],
 )
 def test_who_waited_for_the_processor_rests_longer_within_bounds(worked: float, waited: float, rest: float) -> None:
+    assert rest_after(worked, waited) == pytest.approx(rest)
+
+
+@pytest.mark.parametrize(
+    ("worked", "waited", "rest"),
+    [(0.001, 0.001, 0.004), (0.001, 0.003, 0.002), (0.001, 0.004, 0.001), (0.001, 0.1, 0.001), (0.01, 0.1, 0.01)],
+)
+def test_on_a_busy_machine_waits_take_the_place_of_the_longer_rests(worked: float, waited: float, rest: float) -> None:
     assert rest_after(worked, waited) == pytest.approx(rest)
 
 
@@ -82,6 +90,23 @@ def test_a_wait_counts_once_be_it_in_the_work_or_after_a_rest() -> None:
     world.go_on(0.002)
     world.go_on(0.002)
     assert world.rests == pytest.approx([0.002, 0.004, 0.002, 0.002, 0.003, 0.002])
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.0005, 0.001, 0.002, 0.004])
+def test_a_load_makes_headway_however_often_it_waits(wait: float) -> None:
+    world = World()
+    for _ in range(1000):
+        world.waits += wait
+        world.go_on(0.001, waiting=wait)
+    assert world.work / world.clock >= 1 / 6 - 1e-9
+
+
+def test_on_a_machine_that_leaves_it_less_than_its_share_a_load_rests_no_longer_than_on_an_idle_one() -> None:
+    world = World()
+    for _ in range(1000):
+        world.waits += 0.02
+        world.go_on(0.001, waiting=0.02)
+    assert sum(world.rests) == pytest.approx(world.work, rel=0.01)
 
 
 @contextmanager
@@ -148,6 +173,13 @@ def test_whoever_profiles_the_thread_goes_on_undisturbed() -> None:
     finally:
         sys.setprofile(None)
     assert seen
+
+
+@pytest.mark.parametrize("needed", [False, True])
+def test_a_load_is_throttled_only_where_that_is_needed(needed: bool) -> None:
+    with throttled_if(needed, yielding=True):
+        assert is_throttled() is needed
+    assert not is_throttled()
 
 
 def lengths(rests: list[float]) -> float:

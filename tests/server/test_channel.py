@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from penstock.http.workers.channel import Channel, Vocabulary, WorkerMessage
 from penstock.http.workers.messages import AllMetrics, CollectMetrics, ProcessMessage, Scrape, WorkerStarted
-from penstock.server.workers.vocabulary import VOCABULARY
+from penstock.server.workers.worker import VOCABULARY
 from penstock.serving.fleet.messages import Command, Event, NoteFailure, VersionProven
-from penstock.serving.load_failure import LoadFailure
+from penstock.serving.served_model import LoadFailure
 
 KINDS = (*get_args(ProcessMessage), *get_args(Command), *get_args(Event))
 

@@ -20,7 +20,7 @@ from penstock.http.workers.messages import StartWorker
 from penstock.http.workers.start_process import start_process
 from penstock.metrics import Metrics
 from penstock.server.workers.supervisor import Supervisor
-from penstock.server.workers.vocabulary import VOCABULARY
+from penstock.server.workers.worker import VOCABULARY
 from server.conftest import Launch, samples
 from server.test_swap import metrics_of
 from server.worker_processes import alive, all_serve, workers_of

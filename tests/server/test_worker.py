@@ -22,8 +22,7 @@ from penstock.http.workers.messages import (
 )
 from penstock.metrics import Metrics
 from penstock.server.workers.all_metrics import AllWorkersMetrics
-from penstock.server.workers.vocabulary import VOCABULARY
-from penstock.server.workers.worker import Worker
+from penstock.server.workers.worker import VOCABULARY, Worker
 from penstock.serving.fleet.worker_models import WorkerModels
 from penstock.serving.gateway import Gateway
 from serving.fakes import until

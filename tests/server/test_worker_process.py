@@ -14,7 +14,7 @@ import pytest
 from penstock.http.workers.channel import Channel, WorkerMessage
 from penstock.http.workers.messages import Drain, Heartbeat, StartWorker, WorkerMetrics, WorkerStarted
 from penstock.http.workers.worker_process import WorkerProcess
-from penstock.server.workers.vocabulary import VOCABULARY
+from penstock.server.workers.worker import VOCABULARY
 from serving.fakes import settle, until
 
 
@@ -154,6 +154,7 @@ async def test_stopping_drains_and_starts_no_other(world: World) -> None:
     process = await world.started()
     process.far.send(WorkerStarted())
     await until(lambda: world.messages)
+    world.worker.set_serving()
     world.worker.stop(2.5)
     assert await process.far.receive() == Drain(2.5)
     process.end(0)
@@ -166,6 +167,16 @@ async def test_stopping_a_process_that_has_not_begun_ends_it(world: World) -> No
     world.worker.stop(2.5)
     await asyncio.wait_for(world.keeping, 30)
     assert world.ends == ["was killed by signal 9 (SIGKILL)"]
+
+
+async def test_stopping_does_not_wait_for_a_process_that_still_loads_what_the_others_serve(world: World) -> None:
+    process = await world.started()
+    process.far.send(WorkerStarted())  # ready for commands; it takes no requests before it holds every version
+    await until(lambda: world.messages)
+    world.worker.stop(2.5)
+    await asyncio.wait_for(world.keeping, 30)
+    assert world.ends == ["was killed by signal 9 (SIGKILL)"]
+    assert (len(world.processes), world.restarts) == (1, 0)
 
 
 async def test_stopping_does_not_wait_for_a_restart(world: World) -> None:

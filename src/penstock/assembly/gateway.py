@@ -28,9 +28,8 @@ from penstock.server.app import make_app
 from penstock.server.entry_point import EntryPoint
 from penstock.serving.gateway import Gateway
 from penstock.serving.served_model import ServedModel
-from penstock.serving.swap.preparing import Fetch, load_here
-from penstock.serving.swap.target import LoadedVersion, LocalTarget
-from penstock.serving.swap.version_loader import VersionLoader
+from penstock.serving.swap.target import LocalTarget
+from penstock.serving.swap.version_loader import LocalInstaller, VersionLoader
 
 
 async def serve_forever(
@@ -100,7 +99,7 @@ class LocalHost:
         served = ServedModel(reference.served_as, gateway.metrics, alias=reference.alias, events=gateway)
         gateway.add(served)
         target = LocalTarget(served, gateway.metrics, serving_options_of(settings))
-        return LocalInstaller(target, version_loader_of(settings, served.name, timed), gateway)
+        return LocalInstaller(target, version_loader_of(settings, served.name, timed), lambda: gateway.ready)
 
     def serves(self, name: str) -> bool:
         return self.gateway.serves(name)
@@ -110,22 +109,6 @@ class LocalHost:
 
     def remove(self, name: str) -> None:
         self.gateway.remove(name)
-
-
-@dataclass(frozen=True, slots=True)
-class LocalInstaller:
-    """Loads the versions of one model for this process, into it or into model processes of its own."""
-
-    target: LocalTarget
-    loads: VersionLoader
-    gateway: Gateway
-
-    @property
-    def serving(self) -> bool:
-        return self.gateway.ready
-
-    async def install(self, fetch: Fetch, *, beside_requests: bool) -> LoadedVersion:
-        return await load_here(fetch, self.loads, beside_requests=beside_requests)
 
 
 def version_loader_of(settings: Settings, name: str, timed: Timed, *, threads: int = 0) -> VersionLoader:

@@ -14,8 +14,7 @@ from penstock.registry import Registry
 from penstock.registry.interface import ModelVersion
 from penstock.registry.references import ModelReference
 from penstock.registry.resolutions import LastResolution, resolve_or_recall
-from penstock.serving.swap.preparing import FetchedPackage
-from penstock.serving.swap.signature_guard import SignatureGuard
+from penstock.serving.swap.preparing import FetchedPackage, SignatureGuard
 
 
 def cache_of(settings: Settings) -> PackageCache:

@@ -17,14 +17,13 @@ from penstock.registry import Registry
 from penstock.registry.interface import ModelVersion
 from penstock.registry.references import ModelReference
 from penstock.registry.resolutions import LastSearch
-from penstock.serving.swap.fixed_version import FixedVersion
 from penstock.serving.swap.follower import Follower
 from penstock.serving.swap.pattern import Member, Pattern
 from penstock.serving.swap.pattern_search import PatternSearch
-from penstock.serving.swap.preparing import Fetch, FetchedPackage, fetch_version
+from penstock.serving.swap.preparing import FetchedPackage, Installer, VersionPreparation
 from penstock.serving.swap.registry_poll import RegistryPoll
-from penstock.serving.swap.sources import VersionSource
-from penstock.serving.swap.target import P, StoppableLoads, SwapTarget
+from penstock.serving.swap.sources import FixedVersion, VersionSource
+from penstock.serving.swap.target import P
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +35,6 @@ class SourceContext:
     metrics: Metrics
     # Names of the models whose registry does not answer. The followers write it, so that the log has one line for all.
     unreachable: set[str] = field(default_factory=set)
-
-
-class Installer(Protocol[P]):
-    """Makes the versions of one model ready to answer, in one process or in all workers."""
-
-    @property
-    def target(self) -> SwapTarget[P]: ...
-
-    @property
-    def loads(self) -> StoppableLoads: ...
-
-    async def install(self, fetch: Fetch, *, beside_requests: bool) -> P:
-        """What `fetch` brings, loaded and proven; throttled where requests are answered meanwhile. Raises what fetching
-        and loading raise."""
-
-    @property
-    def serving(self) -> bool:
-        """Whether a load that begins now has requests beside it."""
 
 
 class Host(Protocol[P]):
@@ -115,10 +96,7 @@ class SourceMaker(Generic[P]):
         installer = self.host.installer(reference, own, timed, added=added)
         fetch = fetch_of(own, registry, lambda: installer.target.current)
 
-        async def prepare(version: ModelVersion) -> P:
-            fetch_this = partial(fetch_version, fetch, timed, version)
-            return await installer.install(fetch_this, beside_requests=installer.serving)
-
+        prepare = VersionPreparation(fetch, timed, installer)
         follow = follow_options_of(own)
         poll = RegistryPoll(
             reference.served_as,

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, BinaryIO
@@ -31,23 +29,16 @@ from penstock.http.workers.messages import StartWorker
 from penstock.http.workers.start_process import start_process
 from penstock.loading import Timed
 from penstock.machine.cores import environment_with_threads
-from penstock.machine.throttle import background, throttled
 from penstock.metrics import Metrics
-from penstock.package import PackagedModel
 from penstock.registry.references import ModelReference
 from penstock.server.workers.all_metrics import AllWorkersMetrics
 from penstock.server.workers.supervisor import Supervisor
-from penstock.server.workers.vocabulary import VOCABULARY
-from penstock.server.workers.worker import work
-from penstock.serving.fleet.fleet_plan import PlannedVersion
-from penstock.serving.fleet.fleet_target import FleetTarget, FleetVersion
+from penstock.server.workers.worker import VOCABULARY, work
+from penstock.serving.fleet.fleet_target import FleetInstaller, FleetTarget
 from penstock.serving.fleet.worker_fleet import WorkerFleet
-from penstock.serving.fleet.worker_model import WorkerModel
-from penstock.serving.fleet.worker_models import WorkerModels
+from penstock.serving.fleet.worker_models import WorkerModel, WorkerModels
 from penstock.serving.gateway import Gateway
-from penstock.serving.model_events import ModelEvents
-from penstock.serving.served_model import ServedModel
-from penstock.serving.swap.preparing import Fetch
+from penstock.serving.served_model import ModelEvents, ServedModel
 
 
 async def supervise(
@@ -113,32 +104,6 @@ class FleetHost:
 
     def remove(self, name: str) -> None:
         self.fleet.remove_model(name)
-
-
-@dataclass(frozen=True, slots=True)
-class FleetInstaller:
-    """Has the versions of one model loaded by every worker, from a package that is fetched once for all."""
-
-    target: FleetTarget
-
-    @property
-    def loads(self) -> FleetTarget:
-        return self.target
-
-    @property
-    def serving(self) -> bool:
-        return self.target.current is not None
-
-    async def install(self, fetch: Fetch, *, beside_requests: bool) -> FleetVersion:
-        return await self.target.prepare(await asyncio.to_thread(_plan, fetch, throttle=beside_requests))
-
-
-def _plan(fetch: Fetch, *, throttle: bool) -> PlannedVersion:
-    """The package that all workers are to load, by its digest: they are to find the same one. Blocks."""
-    with throttled() if throttle else nullcontext(), background():
-        fetched = fetch()
-        digest = PackagedModel.open(fetched.path).digest
-        return PlannedVersion(fetched.version or digest[:12], str(fetched.path), digest, fetched.package.hold)
 
 
 async def run_worker(

@@ -28,7 +28,7 @@ def main(channel: int, counts: int, *listeners: int) -> None:
 async def _run(end: socket.socket, counts: int, listener: socket.socket, admin: socket.socket | None = None) -> None:
     from penstock.http.workers.channel import Channel
     from penstock.http.workers.messages import StartWorker
-    from penstock.server.workers.vocabulary import VOCABULARY
+    from penstock.server.workers.worker import VOCABULARY
 
     channel = await Channel.over(end, VOCABULARY)
     start = await channel.receive()

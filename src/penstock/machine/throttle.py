@@ -7,7 +7,8 @@ the interpreter as well; and a load that gives the interpreter away and takes it
 sleeps holds nothing.
 
 A load takes processor time from others, too, be they threads or processes. It yields: while it finds that it has to
-wait for a processor, somebody else wants that as well, and its rests become longer.
+wait for a processor, somebody else wants that as well, and its rests become longer. Its waits count as rests, too, or
+a load on a busy machine would hardly go on: a sixth of the time is for work, as far as the rests decide that.
 
 The rests are put in by the interpreter's profile hook, so they come in anybody's code, also in a model's own. One call
 of C that takes long has no rest in it. What is counted is processor time: waiting for a disk or a network is a rest.
@@ -28,8 +29,9 @@ from penstock.machine.cores import ProcessorWaits
 _WORK = 0.001
 _LONGEST = 0.02
 
-# A yielding thread rests this many times as long as it waited for a processor, at most this many times as it worked.
-_PER_WAIT, _PER_WORK = 4.0, 4.0
+# A yielding thread rests this many times as long as it waited for a processor, while it works this share of the time.
+_PER_WAIT = 4.0
+_LEAST_SHARE = 1 / 6
 
 # The rests of background work, in multiples of the work; the attribute in which a hook keeps its multiple.
 _SLOWLY = 8.0
@@ -37,11 +39,13 @@ _RESTS = "rests"
 
 
 def rest_after(worked: float, waited: float = 0.0) -> float:
-    """Seconds of rest for `worked` seconds of work: as long again, so that a load gets at most half of a core; longer
-    if the thread had to wait for the processor. 0 while no rest is due."""
+    """Seconds of rest for `worked` seconds of work: as long again, so that a load gets at most half of a core, and
+    other threads the interpreter for as long; longer if the thread had to wait for the processor, but not so long that
+    work gets less than its share of the time, in which the waits count. 0 while no rest is due."""
     if worked < _WORK:
         return 0.0
-    return min(worked + min(_PER_WAIT * waited, _PER_WORK * worked), _LONGEST)
+    left = worked / _LEAST_SHARE - worked - waited
+    return min(max(worked, min(worked + _PER_WAIT * waited, left)), _LONGEST)
 
 
 def _never() -> float:
@@ -89,7 +93,7 @@ class Throttle:
 
 
 def is_throttled() -> bool:
-    """Whether this thread rests as it works: it is inside `gently`, or profiled."""
+    """Whether this thread rests as it works: it is inside `throttled`, or profiled."""
     return sys.getprofile() is not None
 
 
@@ -117,7 +121,12 @@ def throttled(*, yielding: bool = False, rests: float = 1.0) -> Iterator[None]:
             waits.close()
 
 
+def throttled_if(needed: bool, *, yielding: bool = False) -> AbstractContextManager[None]:
+    """`throttled` where requests are answered meanwhile, else at full speed."""
+    return throttled(yielding=yielding) if needed else nullcontext()
+
+
 def background() -> AbstractContextManager[None]:
-    """Inside `gently`: for what may take its time, such as reading a package through. A ninth of a core at most goes to
-    it."""
+    """Inside `throttled`: for what may take its time, such as reading a package through. A ninth of a core at most goes
+    to it."""
     return throttled(rests=_SLOWLY) if is_throttled() else nullcontext()

@@ -1,15 +1,15 @@
-"""One model name and the versions behind it: the one that answers, and the one before it, kept warm for a while."""
+"""One model name and the versions behind it: the one that answers, and the one before it, kept warm for a while; what
+keeps a newer one from answering; and what its owner, a gateway or a worker of a fleet, hears of it."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 from penstock.errors import ModelLoading, ModelNotServed
 from penstock.metrics import Metrics
-from penstock.serving.load_failure import LoadFailure
-from penstock.serving.model_events import IgnoredEvents, ModelEvents
 from penstock.serving.servable import Servable
 
 log = logging.getLogger("penstock.serving")
@@ -19,6 +19,42 @@ FORGET_AFTER = 600.0
 
 # In place of a version where there is no other process: no version has an empty name.
 ALONE = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFailure:
+    """Why the version that is wanted does not answer. `code` is that of the error's class; `since` is when it failed
+    first, in seconds since 1970; `attempts` counts the tries; `final` says that there will be no other."""
+
+    version: str
+    code: str
+    message: str
+    since: float
+    attempts: int
+    final: bool = False
+
+
+class ModelEvents(Protocol):
+    """Given to each served model when it is made. Called on the event loop; `model` is the name it is served under."""
+
+    def on_ready(self, model: str) -> None:
+        """The first version answers."""
+
+    def on_failed(self, model: str, version: str, reason: str) -> None:
+        """A version has shown that it cannot serve any more."""
+
+    def on_closed(self, model: str, cyclic: bool) -> None:
+        """A version has been closed; `cyclic` says that it may have left circles of objects behind."""
+
+
+class IgnoredEvents:
+    """For a model without an owner."""
+
+    def on_ready(self, model: str) -> None: ...
+
+    def on_failed(self, model: str, version: str, reason: str) -> None: ...
+
+    def on_closed(self, model: str, cyclic: bool) -> None: ...
 
 
 class ServedModel:

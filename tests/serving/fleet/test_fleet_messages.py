@@ -21,7 +21,7 @@ from penstock.serving.fleet.messages import (
     VersionProven,
     VersionsSet,
 )
-from penstock.serving.load_failure import LoadFailure
+from penstock.serving.served_model import LoadFailure
 from serving.fakes import settle
 from serving.fleet.fleet_world import World, v
 

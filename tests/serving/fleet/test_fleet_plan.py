@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.serving.fleet.fleet_plan import FleetPlan, PlannedVersion, WorkerVersions, after, caught_up, next_order
+from penstock.serving.fleet.fleet_plan import (
+    FleetPlan,
+    PlannedVersion,
+    WorkerVersions,
+    after,
+    caught_up,
+    may_try,
+    next_order,
+)
 from penstock.serving.fleet.messages import Order, PrepareVersion, SetVersions
 
 
@@ -126,3 +134,21 @@ def test_orders_lead_to_the_plan_and_end(
         raise AssertionError("orders without end")
     assert caught_up(plan, now)
     assert now.proven == plan.wanted
+
+
+@pytest.mark.parametrize(
+    ("plan", "holds", "may"),
+    [
+        (FleetPlan(candidate=v(1)), [held(loading=1), held()], True),  # nothing answers that could be harmed
+        (ONE, [held(1), held(1)], True),  # nothing to try
+        (NEXT, [held(1, 2), held(1, 2)], True),
+        (NEXT, [], True),
+        (NEXT, [held(1, 2, loading=3), held(1, 2)], False),
+        (NEXT, [held(1, loading=2), held(1, 2)], True),
+        (NEXT, [held(1, 2, 3), held(1, 2, loading=3), held(1, 2)], True),  # one has proven it
+    ],
+)
+def test_while_a_version_answers_one_worker_tries_the_next_one_first(
+    plan: FleetPlan, holds: list[WorkerVersions], may: bool
+) -> None:
+    assert may_try(plan, iter(holds)) is may

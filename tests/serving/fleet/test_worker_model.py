@@ -16,7 +16,7 @@ from penstock.loading import LoadedModel
 from penstock.metrics import Metrics
 from penstock.package import PackagedModel
 from penstock.serving.fleet.messages import PrepareVersion, SetVersions
-from penstock.serving.fleet.worker_model import WorkerModel
+from penstock.serving.fleet.worker_models import WorkerModel
 from penstock.serving.servable import ServingOptions
 from penstock.serving.served_model import ServedModel
 from serving.fakes import FakePredictor, loaded, until

@@ -28,13 +28,10 @@ from penstock.serving.fleet.messages import (
     VersionProven,
     VersionsSet,
 )
-from penstock.serving.fleet.worker_model import WorkerModel
-from penstock.serving.fleet.worker_models import WorkerModels
+from penstock.serving.fleet.worker_models import WorkerModel, WorkerModels
 from penstock.serving.gateway import Gateway
-from penstock.serving.load_failure import LoadFailure
-from penstock.serving.model_events import ModelEvents
 from penstock.serving.servable import ServingOptions
-from penstock.serving.served_model import ServedModel
+from penstock.serving.served_model import LoadFailure, ModelEvents, ServedModel
 from serving.fakes import loaded, until
 
 

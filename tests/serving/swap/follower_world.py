@@ -15,8 +15,7 @@ from penstock.metrics import Metrics
 from penstock.registry import ModelVersion, NewVersion
 from penstock.registry.memory import MemoryRegistry
 from penstock.registry.resolutions import LastResolution
-from penstock.serving.model_events import IgnoredEvents
-from penstock.serving.served_model import ServedModel
+from penstock.serving.served_model import IgnoredEvents, ServedModel
 from penstock.serving.swap.follower import Follower
 from penstock.serving.swap.registry_poll import RegistryPoll
 from penstock.serving.swap.target import LoadedVersion, LocalTarget

@@ -1,6 +1,6 @@
 """When what answers counts as stale."""
 
-from penstock.serving.swap.freshness import Freshness
+from penstock.serving.swap.registry_poll import Freshness
 
 
 def test_failing_polls_make_it_stale_after_a_while() -> None:

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from penstock.errors import ProofFailed, SignatureIncompatible
-from penstock.serving.load_failure import LoadFailure
+from penstock.serving.served_model import LoadFailure
 from penstock.serving.swap.load_failures import LoadFailures
 from penstock.serving.swap.next_action import FailedLoad
 

@@ -19,8 +19,7 @@ from penstock.registry.resolutions import LastResolution, LastSearch
 from penstock.serving.gateway import Gateway
 from penstock.serving.served_model import ServedModel
 from penstock.serving.swap.follower import Follower
-from penstock.serving.swap.pattern import Member, Pattern
-from penstock.serving.swap.pattern_changes import Changes, next_changes
+from penstock.serving.swap.pattern import Changes, Member, Pattern, next_changes
 from penstock.serving.swap.pattern_search import PatternSearch
 from penstock.serving.swap.registry_poll import RegistryPoll
 from penstock.serving.swap.target import LocalTarget

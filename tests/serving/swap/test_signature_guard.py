@@ -12,7 +12,7 @@ from penstock.artifacts import CachedPackage
 from penstock.errors import SignatureIncompatible
 from penstock.loading import LoadedModel
 from penstock.registry import ModelVersion
-from penstock.serving.swap.signature_guard import SignatureGuard
+from penstock.serving.swap.preparing import SignatureGuard
 from serving.swap.follower_world import World
 
 

@@ -160,9 +160,9 @@ class WorkerProcess:
 
     def stop(self, delay: float | None) -> None:
         """No other process comes. The one that is there drains after `delay`; it ends at once where that is None, or it
-        is not ready yet."""
+        takes no requests yet: it has nothing to finish, and would first wait for the load that it is in."""
         self._stopping.set()
-        if self.ready and delay is not None:
+        if self.state == "serving" and delay is not None:
             self.send(Drain(delay))
         else:
             self.kill()

@@ -1,7 +1,8 @@
 """Values of Python as JSON text that gives the same values back: cells of object columns, opaque values, params.
 
 What JSON has no form for is written as `{"$": kind, "v": …}`. Reading makes plain data of a few known kinds, and can
-run nothing. Moments of pandas become its own again where pandas is loaded, else Python's.
+run nothing. Moments of pandas become its own again where pandas is loaded, else Python's. Arrays are
+written as their bytes.
 """
 
 from __future__ import annotations
@@ -9,24 +10,29 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 import sys
 import uuid
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import orjson
 
 from penstock.errors import AnswerUnserializable
-from penstock.model_process.protocol.dtypes import dtype_of, is_plain
 from penstock.payload import as_object_array
 from penstock.wire.mlflow.answers import plain_value
 
 _MARK = "$"
 _SMALL = 1 << 63
+
+# The dtypes that cross a process boundary as raw bytes: numbers, moments and text of fixed width. Nothing that holds a
+# pointer.
+_DTYPE = re.compile(r"[<>|=]?(?:b1|[iu][1248]|f[248]|c(?:8|16)|[mM]8(?:\[[0-9]{0,9}[A-Za-zμ]{1,8}\])?|[SU][0-9]{1,9})")
 
 
 def pack(value: Any) -> bytes:
@@ -214,3 +220,23 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "array": _array,
     "timestamp": _timestamp,
 }
+
+
+@lru_cache(maxsize=1024)
+def is_plain(dtype: np.dtype[Any]) -> bool:
+    """Whether arrays of it travel as their bytes."""
+    return dtype.itemsize > 0 and _DTYPE.fullmatch(dtype.str) is not None
+
+
+@lru_cache(maxsize=1024)
+def dtype_of(name: str) -> np.dtype[Any]:
+    """The dtype of a name that came from elsewhere. Raises ValueError."""
+    if not isinstance(name, str) or _DTYPE.fullmatch(name) is None:
+        raise ValueError(f"unsupported dtype: {str(name)[:40]!r}")
+    try:
+        dtype = np.dtype(name)
+    except TypeError as error:
+        raise ValueError(f"invalid dtype: {name[:40]!r}: {error}") from None
+    if not dtype.itemsize:
+        raise ValueError(f"a dtype without a size: {name!r}")
+    return dtype

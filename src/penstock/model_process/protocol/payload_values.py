@@ -1,7 +1,7 @@
 """Payloads as a plan, which is JSON, and one body of raw bytes; and back, with every claim of the plan checked.
 
 An array's bytes stand in the body as numpy has them, each at a multiple of 16, in the plan's order; the reader makes
-arrays of the very bytes that arrived. Text and objects stand there as `json_values` writes them, long ones in pieces:
+arrays of the very bytes that arrived. Text, objects and frames stand there as `json_values` writes them, long ones in pieces:
 who reads many of them beside other work takes a rest after each. Plans repeat from request to request, so both sides
 keep those that they have seen.
 """
@@ -18,9 +18,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from penstock.model_process.protocol.dtypes import dtype_of, is_plain
-from penstock.model_process.protocol.frame_values import frame_of, frame_parts
-from penstock.model_process.protocol.json_values import pack, unpack
+from penstock.errors import AnswerUnserializable
+from penstock.model_process.protocol.json_values import dtype_of, is_plain, pack, unpack
 from penstock.payload import TEXT, Array, Name, Payload, Table, Tensors, Value, as_object_array
 
 _ALIGNED = 16
@@ -61,7 +60,7 @@ def encode(payload: Payload, *, question: bool = False) -> tuple[bytes, list[Buf
     AnswerUnserializable."""
     if isinstance(payload, Value):
         framed = question and _is_frame(payload.value)
-        text = pack(frame_parts(payload.value) if framed else payload.value)
+        text = pack(_frame_parts(payload.value) if framed else payload.value)
         return _plan("frame" if framed else "value", None, False, (("objects", "", (), len(text)),)), [text]
     arrays: Sequence[Array]
     if isinstance(payload, Tensors):
@@ -154,7 +153,7 @@ def decode(
 
 def _frame(parts: Any) -> Any:
     try:
-        return frame_of(parts)
+        return _frame_of(parts)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"invalid frame: {error}") from None
 
@@ -267,3 +266,76 @@ def _check(kind: Any, names: tuple[Any, ...] | None, indexed: Any, places: tuple
 
 def _refuse(why: str) -> Any:
     raise ValueError(why)
+
+
+# -- pandas frames that no `Table` says exactly: odd row labels, names twice, extension types --------------------------
+# Only questions hold them, from the gateway to a model: what a model answers with is never made into a frame.
+
+
+def _frame_parts(frame: Any) -> dict[str, Any]:
+    """A frame as plain values and arrays. Raises AnswerUnserializable for labels of several levels."""
+    if frame.columns.nlevels > 1 or frame.index.nlevels > 1:
+        raise AnswerUnserializable("A frame with multi-level labels cannot be sent to a model process.")
+    return {
+        "names": _labels(frame.columns),
+        "index": _labels(frame.index),
+        "columns": [_column(frame.iloc[:, i]) for i in range(frame.shape[1])],
+    }
+
+
+def _labels(labels: Any) -> Any:
+    import pandas as pd
+
+    if isinstance(labels, pd.RangeIndex):
+        return [labels.start, labels.stop, labels.step]
+    return {"name": labels.name, "values": _column(labels.to_series())}
+
+
+def _column(series: Any) -> dict[str, Any]:
+    dtype = series.dtype
+    if isinstance(dtype, np.dtype) and (is_plain(dtype) or dtype.kind == "O"):
+        return {"dtype": "", "cells": np.asarray(series)}
+    if hasattr(dtype, "categories"):
+        cells = np.asarray(series.cat.codes)
+        return {
+            "dtype": "category",
+            "ordered": bool(dtype.ordered),
+            "cells": cells,
+            "categories": _column(dtype.categories.to_series()),
+        }
+    cells = series.astype(object).to_numpy(dtype=object)
+    gone = series.isna().to_numpy(dtype=bool)
+    cells = as_object_array([None if missing else cell for cell, missing in zip(cells, gone, strict=True)])
+    return {"dtype": str(dtype), "cells": cells}
+
+
+def _frame_of(parts: Any) -> Any:
+    """The frame again. Raises ValueError, TypeError or KeyError for what `_frame_parts` never gives."""
+    import pandas as pd
+
+    index = _index(parts["index"])
+    columns = [_series(part).set_axis(index) for part in parts["columns"]]
+    frame = pd.concat(columns, axis=1) if columns else pd.DataFrame(index=index)
+    frame.columns = _index(parts["names"])
+    return frame
+
+
+def _index(part: Any) -> Any:
+    import pandas as pd
+
+    if isinstance(part, list):
+        return pd.RangeIndex(*part)
+    values = part["values"]
+    series = _series(values)
+    return pd.Index(series.array if values["dtype"] else series.to_numpy(), dtype=series.dtype, name=part["name"])
+
+
+def _series(part: Any) -> Any:
+    import pandas as pd
+
+    cells, dtype = part["cells"], part["dtype"]
+    if dtype == "category":
+        categories = _index({"name": None, "values": part["categories"]})
+        return pd.Series(pd.Categorical.from_codes(cells, categories, ordered=part["ordered"]))
+    series = pd.Series(cells, dtype=cells.dtype)
+    return series.astype(dtype) if dtype else series

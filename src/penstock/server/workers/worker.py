@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import get_args
 
 from penstock.http.run import RunOptions
 from penstock.http.service import Application
 from penstock.http.workers.accepting import Acceptor
-from penstock.http.workers.channel import Channel, WorkerMessage
+from penstock.http.workers.channel import Channel, Vocabulary, WorkerMessage
 from penstock.http.workers.messages import (
     AcceptConnections,
     AllMetrics,
     CollectMetrics,
     Drain,
     Heartbeat,
+    ProcessMessage,
     WorkerCount,
     WorkerMetrics,
     WorkerStarted,
@@ -23,11 +25,14 @@ from penstock.metrics.aggregate import to_plain
 from penstock.server.workers.all_metrics import AllWorkersMetrics
 from penstock.server.workers.worker_server import WorkerServer
 from penstock.serving.exposition import OwnMetrics
-from penstock.serving.fleet.messages import Command
+from penstock.serving.fleet.messages import Command, Event
 from penstock.serving.fleet.worker_models import WorkerModels
 from penstock.serving.gateway import Gateway
 
 log = logging.getLogger("penstock.server")
+
+# All that a supervisor and its workers say to each other: about their processes, and about models.
+VOCABULARY = Vocabulary([*get_args(ProcessMessage), *get_args(Command), *get_args(Event)])
 
 
 class Worker:

@@ -1,4 +1,5 @@
-"""Which order a worker needs next: the plan for a model and what the worker holds in, one order out.
+"""What a fleet plans and knows of each model and each worker, and which order a worker needs next: the plan for a model
+and what the worker holds in, one order out.
 
 The same rule carries out a swap, lets a restarted worker catch up, and drops a version that is no longer wanted. It is
 applied again after every event, so that no event needs an answer of its own.
@@ -6,10 +7,16 @@ applied again after every event, so that no event needs an answer of its own.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from penstock.artifacts import PackageHold
-from penstock.serving.fleet.messages import Order, PrepareVersion, SetVersions
+from penstock.serving.fleet.messages import Command, Order, PrepareVersion, SetVersions
+from penstock.serving.served_model import LoadFailure
+
+Send: TypeAlias = Callable[[Command], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,49 @@ class WorkerVersions:
     proven: frozenset[str] = field(default_factory=frozenset)
     loading: str | None = None
     served: tuple[str | None, str | None] = (None, None)
+
+
+@dataclass(slots=True)
+class FleetModel:
+    """A model in all workers: its plan, whether it is stale, what keeps the wanted version from answering, and the
+    preparation under way. `alias` is None for a model that workers know from their start."""
+
+    plan: FleetPlan = field(default_factory=FleetPlan)
+    alias: str | None = None
+    stale: bool = False
+    failure: LoadFailure | None = None
+    preparing: asyncio.Future[None] | None = None
+
+    @property
+    def pending(self) -> asyncio.Future[None] | None:
+        """The preparation whose outcome is not known yet."""
+        return self.preparing if self.preparing is not None and not self.preparing.done() else None
+
+
+@dataclass(slots=True)
+class FleetMember:
+    """A worker: how to send it a command, what it holds of each model, the versions that it reported to serve, the
+    models that it was asked to remove and has not reported as removed, and whether it takes requests."""
+
+    send: Send
+    held: dict[str, WorkerVersions] = field(default_factory=dict)
+    reported: dict[str, str | None] = field(default_factory=dict)
+    removing: set[str] = field(default_factory=set)
+    joined: bool = False
+
+    def proven(self, model: str) -> frozenset[str]:
+        return self.held[model].proven if model in self.held else frozenset()
+
+
+def may_try(plan: FleetPlan, held: Iterable[WorkerVersions]) -> bool:
+    """Whether one more worker may load the candidate; `held` is what each worker holds of the model. While a version
+    answers, one worker tries a new one first: a package that kills its process, or eats the machine's memory, takes one
+    worker with it and not all."""
+    if plan.current is None or plan.candidate is None:
+        return True
+    version = plan.candidate.version
+    workers = list(held)
+    return any(version in each.proven for each in workers) or all(each.loading != version for each in workers)
 
 
 def next_order(model: str, plan: FleetPlan, held: WorkerVersions, *, may_try: bool) -> Order | None:

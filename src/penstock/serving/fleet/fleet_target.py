@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from penstock.machine.throttle import background, throttled_if
 from penstock.metrics import Metrics
+from penstock.package import PackagedModel
 from penstock.serving.fleet.fleet_plan import FleetPlan, PlannedVersion
 from penstock.serving.fleet.worker_fleet import WorkerFleet
-from penstock.serving.load_failure import LoadFailure
+from penstock.serving.served_model import LoadFailure
+from penstock.serving.swap.preparing import Fetch
 
 log = logging.getLogger("penstock.serving")
 
@@ -92,3 +96,29 @@ class FleetTarget:
 
     def __repr__(self) -> str:
         return f"<FleetTarget {self.name}: {self._fleet.plan(self.name)}>"
+
+
+@dataclass(frozen=True, slots=True)
+class FleetInstaller:
+    """Has the versions of one model loaded by every worker, from a package that is fetched once for all."""
+
+    target: FleetTarget
+
+    @property
+    def loads(self) -> FleetTarget:
+        return self.target
+
+    @property
+    def serving(self) -> bool:
+        return self.target.current is not None
+
+    async def install(self, fetch: Fetch, *, beside_requests: bool) -> FleetVersion:
+        return await self.target.prepare(await asyncio.to_thread(_plan, fetch, throttle=beside_requests))
+
+
+def _plan(fetch: Fetch, *, throttle: bool) -> PlannedVersion:
+    """The package that all workers are to load, by its digest: they are to find the same one. Blocks."""
+    with throttled_if(throttle), background():
+        fetched = fetch()
+        digest = PackagedModel.open(fetched.path).digest
+        return PlannedVersion(fetched.version or digest[:12], str(fetched.path), digest, fetched.package.hold)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from penstock.serving.load_failure import LoadFailure
+from penstock.serving.served_model import LoadFailure
 
 # -- commands: supervisor to worker ------------------------------------------------------------------------------------
 

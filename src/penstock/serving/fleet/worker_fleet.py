@@ -12,8 +12,18 @@ from dataclasses import replace
 from typing import Protocol
 
 from penstock.errors import Closing, PenstockError, WorkerLost, error_of
-from penstock.serving.fleet.fleet_plan import FleetPlan, PlannedVersion, WorkerVersions, after, caught_up, next_order
-from penstock.serving.fleet.fleet_state import FleetMember, FleetModel, Send
+from penstock.serving.fleet.fleet_plan import (
+    FleetMember,
+    FleetModel,
+    FleetPlan,
+    PlannedVersion,
+    Send,
+    WorkerVersions,
+    after,
+    caught_up,
+    may_try,
+    next_order,
+)
 from penstock.serving.fleet.messages import (
     AddModel,
     AllServe,
@@ -30,8 +40,8 @@ from penstock.serving.fleet.messages import (
     VersionProven,
     VersionsSet,
 )
-from penstock.serving.load_failure import LoadFailure
 from penstock.serving.readiness import Readiness
+from penstock.serving.served_model import LoadFailure
 
 log = logging.getLogger("penstock.serving")
 
@@ -279,7 +289,7 @@ class WorkerFleet:
         state = self._models[model]
         for member in list(self._members.values()):
             while (held := member.held.get(model)) is not None and (
-                order := next_order(model, state.plan, held, may_try=self._may_try(model))
+                order := next_order(model, state.plan, held, may_try=may_try(state.plan, self._held(model)))
             ):
                 member.held[model] = after(state.plan, held, order)
                 member.send(order)
@@ -289,16 +299,6 @@ class WorkerFleet:
         joined = list(self._joined_members())
         if joined and all(candidate.version in member.proven(model) for member in joined):
             pending.set_result(None)
-
-    def _may_try(self, model: str) -> bool:
-        """While a version answers, one worker tries a new one first: a package that kills its process, or eats the
-        machine's memory, takes one worker with it and not all."""
-        plan = self._models[model].plan
-        if plan.current is None or plan.candidate is None:
-            return True
-        version = plan.candidate.version
-        helds = [member.held[model] for member in self._members.values() if model in member.held]
-        return any(version in held.proven for held in helds) or all(held.loading != version for held in helds)
 
     def _admit(self) -> None:
         for number, member in self._members.items():
@@ -313,6 +313,10 @@ class WorkerFleet:
         current = self._models[model].plan.served[0]
         if current is not None and all(m.reported.get(model) == current for m in self._joined_members()):
             self._send_all(AllServe(model, current), model)
+
+    def _held(self, model: str) -> list[WorkerVersions]:
+        """What each worker that knows the model holds of it."""
+        return [member.held[model] for member in self._members.values() if model in member.held]
 
     def _joined_members(self) -> Iterable[FleetMember]:
         return (member for member in self._members.values() if member.joined)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from penstock.errors import ModelProcessLost, PenstockError, SignatureIncompatible, error_code
 from penstock.machine.backoff import retry_delay
-from penstock.serving.load_failure import LoadFailure
+from penstock.serving.served_model import LoadFailure
 from penstock.serving.swap.next_action import FailedLoad
 
 

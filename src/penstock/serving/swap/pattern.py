@@ -24,12 +24,38 @@ from penstock.registry.names import usable_name
 from penstock.registry.resolutions import AWAY
 from penstock.serving.served_model import FORGET_AFTER
 from penstock.serving.swap.follower import Follower
-from penstock.serving.swap.pattern_changes import next_changes
 from penstock.serving.swap.pattern_search import PatternSearch
 
 log = logging.getLogger("penstock.serving")
 
 NEVER = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Registry names of the models to join, those that are missed from now on, that are back, and that are to leave."""
+
+    join: tuple[str, ...] = ()
+    missed: tuple[str, ...] = ()
+    back: tuple[str, ...] = ()
+    leave: tuple[str, ...] = ()
+
+
+def next_changes(
+    names: Mapping[str, str], taken: Callable[[str], bool], members: Mapping[str, tuple[float, float]], now: float
+) -> Changes:
+    """What to do about the models that the registry named: `names` has the name to serve each under, `taken` says
+    whether another model has it. `members` has, for each that is served, since when it is missed (inf: it is not), and
+    for how many seconds it is served all the same."""
+    found = names.keys()
+    joining: dict[str, str] = {}
+    for name, served_as in sorted(names.items()):
+        if name not in members and not taken(served_as) and served_as not in joining.values():
+            joining[name] = served_as
+    missed = tuple(n for n, (since, _) in members.items() if n not in found and since == float("inf"))
+    back = tuple(n for n, (since, _) in members.items() if n in found and since != float("inf"))
+    leave = tuple(n for n, (since, grace) in members.items() if n not in found and since + grace <= now)
+    return Changes(tuple(joining), missed, back, leave)
 
 
 @dataclass(slots=True)

@@ -1,11 +1,16 @@
-"""Where versions come from: the sources of a server, from their start to their end."""
+"""Where versions come from: what a source is, the plainest one, and all sources of a server, from their start to their
+end. Those that follow a registry have files of their own (`follower`, `pattern`)."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Generic, Protocol
+
+from penstock.errors import error_code
+from penstock.metrics import Metrics
+from penstock.serving.swap.target import P, StoppableLoads, SwapTarget
 
 log = logging.getLogger("penstock.serving")
 
@@ -21,6 +26,40 @@ class VersionSource(Protocol):
 
     def give_up(self, model: str, version: str, reason: str) -> None:
         """A version of a model has failed while it answered. Sources of other models ignore that."""
+
+
+class FixedVersion(Generic[P]):
+    """A source that names one version for good: a package at a path, or a version named by its number."""
+
+    def __init__(
+        self,
+        target: SwapTarget[P],
+        prepare: Callable[[], Awaitable[P]],
+        metrics: Metrics,
+        *,
+        loads: StoppableLoads | None = None,
+    ) -> None:
+        self._target = target
+        self._prepare = prepare
+        self._metrics = metrics
+        self._loads = loads
+        metrics.expect_model(target.name)
+
+    async def start(self) -> None:
+        with self._metrics.loading(self._target.name, error_code):
+            try:
+                prepared = await self._prepare()
+            except asyncio.CancelledError:
+                if self._loads is not None:
+                    self._loads.stop(for_good=True)
+                raise
+        self._target.swap(prepared)
+
+    async def run(self) -> None:
+        return
+
+    def give_up(self, model: str, version: str, reason: str) -> None:
+        """There is no other version to go back to."""
 
 
 class Sources:

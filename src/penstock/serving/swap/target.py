@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, TypeVar
 
-from penstock.machine.throttle import throttled
+from penstock.machine.throttle import throttled, throttled_if
 from penstock.metrics import Metrics
 from penstock.registry.interface import ModelVersion
-from penstock.serving.load_failure import LoadFailure
 from penstock.serving.runners.isolation import Loaded
 from penstock.serving.servable import Servable, ServingOptions
-from penstock.serving.served_model import ServedModel
+from penstock.serving.served_model import LoadFailure, ServedModel
 
 A = TypeVar("A")
+B = TypeVar("B")
 
 
-def load_beside(serving: bool, load: Callable[[A], Loaded], what: A) -> Loaded:
+def load_beside(serving: bool, load: Callable[[A], B], what: A) -> B:
     """Loads in the calling thread, throttled where requests are answered meanwhile. Raises what loading raises."""
-    with throttled(yielding=True) if serving else nullcontext():
+    with throttled_if(serving, yielding=True):
         return load(what)
 
 

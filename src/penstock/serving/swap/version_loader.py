@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from penstock.loading import LoadOptions, Timed, untimed
 from penstock.model_process.client.start import ModelProcessHandle
 from penstock.serving.runners.isolation import Isolation, Loaded, load_served
+from penstock.serving.swap.preparing import Fetch
+from penstock.serving.swap.target import LoadedVersion, LocalTarget, load_beside
 
 
 class VersionLoader:
@@ -54,3 +59,28 @@ class VersionLoader:
 
     def __repr__(self) -> str:
         return f"<VersionLoader {self._name}, {len(self._loading)} loading{', stopped' if self._stopped else ''}>"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalInstaller:
+    """Loads the versions of one model for this process, into it or into model processes of its own. `answering` says
+    whether this process answers requests, with whatever model."""
+
+    target: LocalTarget
+    loads: VersionLoader
+    answering: Callable[[], bool]
+
+    @property
+    def serving(self) -> bool:
+        return self.answering()
+
+    async def install(self, fetch: Fetch, *, beside_requests: bool) -> LoadedVersion:
+        """The fetched package, loaded off the event loop. A package without a number is known by the beginning of its
+        digest."""
+        return await asyncio.to_thread(load_beside, beside_requests, self._load, fetch)
+
+    def _load(self, fetch: Fetch) -> LoadedVersion:
+        fetched = fetch()
+        with fetched.package:
+            loaded = self.loads.load(fetched.path, fetched.version)
+        return LoadedVersion(fetched.version or loaded.digest[:12], loaded)
