@@ -12,7 +12,9 @@ import pandas as pd
 from penstock.loading import LoadedModel, LoadOptions
 from penstock.package.save import save_model
 from penstock.scoring import (
+    JobControl,
     JobLineage,
+    JobOptions,
     JobOutput,
     Progress,
     ScoringOptions,
@@ -68,13 +70,9 @@ def score(
     return run(
         prepare(plan, model, load),
         JobOutput(str(target), str(target).endswith("/"), rejects=str(rejects) if rejects else None),
-        shard=shard or Shard(),
-        resume=resume,
-        workers=workers,
-        tolerance=tolerance or Tolerance(),
+        JobOptions(shard or Shard(), resume, workers, tolerance or Tolerance()),
+        JobControl(on_progress=on_progress, stopped=stopped),
         now=lambda: "2026-01-01T00:00:00+00:00",
-        on_progress=on_progress,
-        stopped=stopped,
     )
 
 

@@ -19,7 +19,9 @@ from penstock.loading import LoadOptions
 from penstock.loading.local_model import LocalModel
 from penstock.payload import shortened
 from penstock.scoring import (
+    JobControl,
     JobLineage,
+    JobOptions,
     JobOutput,
     Progress,
     ScoringOptions,
@@ -40,7 +42,7 @@ PathLike: TypeAlias = "str | Path"
 OnError: TypeAlias = Literal["fail", "skip", "null"]
 Lineage: TypeAlias = Literal["metadata", "columns", "none"]
 
-_MAX_WORKERS = 1024
+MAX_WORKERS = 1024
 
 
 def now_text() -> str:
@@ -148,15 +150,14 @@ def score_files(
     sources = _sources_of(inputs, input_format)
     target = _target_of(output, sources, rejects, resume=resume)
     tolerance = parse_tolerance(None if max_errors is None else str(max_errors))
+    job = JobOptions(resume=resume, workers=workers, tolerance=tolerance)
     format_ = output_format_of(target, output_format, sources)
     options = ScoringOptions(format_, _columns_of(keep), on_error, lineage, limit, part_rows, chunk_rows)
     load = LoadOptions(trust_code=trust_code, strict_env=strict_env, threads=1)
     environment = own_environment(env_manager, trust_code=trust_code, strict_env=strict_env)
     with load_named(model, registry, load, environment) as loaded:
         prepared = prepare(make_plan(loaded, sources, options, params), loaded.loaded, load)
-        return run(
-            prepared, target, resume=resume, workers=workers, tolerance=tolerance, now=now_text, on_progress=on_progress
-        )
+        return run(prepared, target, job, JobControl(on_progress=on_progress), now=now_text)
 
 
 def _check_arguments(model: Any, on_error: Any, lineage: Any, workers: Any) -> None:
@@ -165,8 +166,8 @@ def _check_arguments(model: Any, on_error: Any, lineage: Any, workers: Any) -> N
     _check_choice("on_error", on_error, get_args(OnError))
     _check_choice("lineage", lineage, get_args(Lineage))
     number = isinstance(workers, Integral) and not isinstance(workers, bool)
-    if workers != "auto" and not (number and 0 < workers <= _MAX_WORKERS):
-        raise ConfigError(f"workers must be a number from 1 to {_MAX_WORKERS} or 'auto', not {shortened(workers)}.")
+    if workers != "auto" and not (number and 0 < workers <= MAX_WORKERS):
+        raise ConfigError(f"workers must be a number from 1 to {MAX_WORKERS} or 'auto', not {shortened(workers)}.")
 
 
 def _check_choice(name: str, value: Any, choices: Sequence[str]) -> None:

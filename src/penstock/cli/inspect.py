@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from penstock.cli.environment_options import env_manager_option, wheels_option
+from penstock.cli.loading_options import loading_options
 from penstock.cli.registry_option import registry_if_needed
 
 if TYPE_CHECKING:
@@ -191,14 +192,7 @@ def _table(title: str, rows: list[dict[str, Any]]) -> Any:
 @click.command()
 @click.argument("model")
 @registry_if_needed
-@click.option(
-    "--trust-code/--no-trust-code", envvar="PENSTOCK_TRUST_CODE", help="Load a package that runs code of its own."
-)
-@click.option(
-    "--strict-env/--no-strict-env",
-    envvar="PENSTOCK_STRICT_ENV",
-    help="Refuse a model that was made with another minor version of its library.",
-)
+@loading_options
 @env_manager_option
 @wheels_option
 def verify(

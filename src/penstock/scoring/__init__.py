@@ -5,14 +5,17 @@ that in parallel, `sinks` and `writing` put them away, `commit` remembers what i
 """
 
 from penstock.scoring.finish import Finished, finish
-from penstock.scoring.job import JobOutput, PreparedJob, Progress, Summary, prepare, run
+from penstock.scoring.job import PreparedJob, Summary, prepare, run
+from penstock.scoring.job_options import JobControl, JobOptions, JobOutput, Progress
 from penstock.scoring.plan import JobLineage, ScoringOptions, ScoringPlan, Shard, Source, parse_shard
 from penstock.scoring.read.inputs import find_sources
 from penstock.scoring.rejects import Reject, Tolerance, parse_tolerance
 
 __all__ = [
     "Finished",
+    "JobControl",
     "JobLineage",
+    "JobOptions",
     "JobOutput",
     "PreparedJob",
     "Progress",

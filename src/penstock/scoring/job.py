@@ -7,7 +7,7 @@ from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from time import perf_counter
-from typing import Any, BinaryIO
+from typing import Any
 
 from penstock.errors import ConfigError, Interrupted, ScoringError, TooManyRejects
 from penstock.loading import LoadedModel, LoadOptions
@@ -15,25 +15,16 @@ from penstock.machine.cores import usable_cores
 from penstock.payload import Payload
 from penstock.scoring.commit import SUCCESS, JobManifest, JobState
 from penstock.scoring.finish import write_rejects
-from penstock.scoring.plan import WHOLE, ScoringPlan, Shard, deal_files
+from penstock.scoring.job_options import JobControl, JobOptions, JobOutput, Progress
+from penstock.scoring.plan import ScoringPlan, Shard, deal_files
 from penstock.scoring.read.chunks import Chunk, Position, read_sources
 from penstock.scoring.read.decoding import decode, fed_columns, guess_fields, kept_columns
-from penstock.scoring.rejects import ANY_NUMBER, Tolerance
+from penstock.scoring.rejects import Tolerance
 from penstock.scoring.score.scorer import Scored, Task, decode_chunk, fitted, good_rows, score_ready
 from penstock.scoring.score.workers import Deferred, Workers, choose_workers, score_all, working_time
 from penstock.scoring.write.output_schema import decide_shape
 from penstock.scoring.write.sinks import FileSink, Now, PartsSink, Sink, StreamSink
 from penstock.storage.files import file_store_of, join
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a job is: rows read and rejected in this run, rows done before it, and the share of the input that is
-    read (0 to 1)."""
-
-    rows: int
-    rejects: int
-    share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +70,6 @@ class PreparedJob:
         assert self.chunk is not None
         found = decode(self.chunk, self.plan.sources[0], self.task.schema, self.task.keep)
         return good_rows(found, self.task.schema, rows)
-
-
-@dataclass(frozen=True, slots=True)
-class JobOutput:
-    """Where a job writes: a directory of parts, one file, or an open stream; and its rejects."""
-
-    path: str
-    directory: bool = False
-    stream: BinaryIO | None = None
-    rejects: str | None = None
 
 
 def prepare(
@@ -154,40 +135,28 @@ def _estimate(plan: ScoringPlan, first: Chunk, seconds: float) -> float | None:
     return whole if most is None else min(whole, most)
 
 
-def run(
-    prepared: PreparedJob,
-    output: JobOutput,
-    *,
-    shard: Shard = WHOLE,
-    resume: bool = False,
-    workers: str | int = "auto",
-    tolerance: Tolerance = ANY_NUMBER,
-    now: Now,
-    on_progress: Callable[[Progress], None] = lambda _: None,
-    on_start: Callable[[Workers, int], None] = lambda workers, parts: None,
-    stopped: Callable[[], bool] = lambda: False,
-) -> Summary:
+def run(prepared: PreparedJob, output: JobOutput, options: JobOptions, control: JobControl, *, now: Now) -> Summary:
     """Carries a prepared job out. A directory keeps every complete part whatever happens; a file appears at the end.
 
-    `stopped` is asked after every chunk. Raises ScoringError: Interrupted, TooManyRejects, JobDiffers among others.
+    Raises ScoringError: Interrupted where `control` stops it, TooManyRejects, JobDiffers among others.
     """
     began = perf_counter()
     plan, task = prepared.plan, prepared.task
     predictor = prepared.model.predictor
     chosen = choose_workers(
-        workers, usable_cores(), threads=predictor.parallel, seconds=prepared.seconds, apart=predictor.apart
+        options.workers, usable_cores(), threads=predictor.parallel, seconds=prepared.seconds, apart=predictor.apart
     )
-    manifest = JobManifest(file_store_of(output.path), output.path, shard) if output.directory else None
-    state = _begin(manifest, output, plan, resume, now)
-    on_start(chosen, len(state.parts))
-    tally = _Tally(tolerance, state)
-    chunks = prepared.stream or _chunks(plan, task, shard, state, tally)
+    manifest = JobManifest(file_store_of(output.path), output.path, options.shard) if output.directory else None
+    state = _begin(manifest, output, plan, options, now)
+    control.on_start(chosen, len(state.parts))
+    tally = _Tally(options.tolerance, state)
+    chunks = prepared.stream or _chunks(plan, task, options.shard, state, tally)
     if not state.complete:
         sink = _open_sink(manifest, output, prepared, now)
         results = _results(prepared, chunks, chosen)
-        _carry_out(results, sink, tally, plan, on_progress, stopped)
+        _carry_out(results, sink, tally, plan, control)
     if manifest is not None:
-        _finish_directory(manifest, output, plan, shard, state, tally, now)
+        _finish_directory(manifest, output, plan, options, state, tally, now)
     return Summary(
         **asdict(plan.lineage),
         output=output.path,
@@ -264,15 +233,17 @@ class _Tally:
         return [sum(1 for source, _ in self.parts if source == number) or None for number in range(sources)]
 
 
-def _begin(manifest: JobManifest | None, output: JobOutput, plan: ScoringPlan, resume: bool, now: Now) -> JobState:
+def _begin(
+    manifest: JobManifest | None, output: JobOutput, plan: ScoringPlan, options: JobOptions, now: Now
+) -> JobState:
     if manifest is None:
-        if resume:
+        if options.resume:
             raise ConfigError("Only a directory output can be resumed.", hint="Give a directory: -o scored/")
         return JobState({})
-    if resume and any(source.path == "-" for source in plan.sources):
+    if options.resume and any(source.path == "-" for source in plan.sources):
         raise ConfigError("A job that reads standard input cannot be resumed.", hint="Give it a file.")
     file_store_of(output.path).make_directory(output.path)
-    return manifest.begin(plan.fingerprint(), resume=resume, at=now())
+    return manifest.begin(plan.fingerprint(), resume=options.resume, at=now())
 
 
 def _chunks(plan: ScoringPlan, task: Task, shard: Shard, state: JobState, tally: _Tally) -> Iterator[Chunk]:
@@ -311,14 +282,7 @@ def _open_sink(manifest: JobManifest | None, output: JobOutput, prepared: Prepar
     return PartsSink(output.path, manifest, plan, shape, metadata, now)
 
 
-def _carry_out(
-    results: Iterable[Scored],
-    sink: Sink,
-    tally: _Tally,
-    plan: ScoringPlan,
-    on_progress: Callable[[Progress], None],
-    stopped: Callable[[], bool],
-) -> None:
+def _carry_out(results: Iterable[Scored], sink: Sink, tally: _Tally, plan: ScoringPlan, control: JobControl) -> None:
     """Every result into the sink, which is left complete or as far as it can be kept."""
     behind = Deferred()
     failed = True
@@ -330,8 +294,9 @@ def _carry_out(
                 tally.add(scored, perf_counter())
                 tally.check(of_all=False)
                 behind.call(sink.write, scored)
-                on_progress(Progress(tally.rows, tally.rejects, plan.share(scored.chunk.source, scored.chunk.share)))
-                if stopped():
+                share = plan.share(scored.chunk.source, scored.chunk.share)
+                control.on_progress(Progress(tally.rows, tally.rejects, share))
+                if control.stopped():
                     raise Interrupted("Stopped.")
         behind.drain()
         if not isinstance(sink, PartsSink):
@@ -339,7 +304,7 @@ def _carry_out(
         sink.finish()
         failed = False
     except ScoringError as error:
-        if stopped() and not isinstance(error, Interrupted):  # the signal reached the workers too
+        if control.stopped() and not isinstance(error, Interrupted):  # the signal reached the workers too
             raise Interrupted("Stopped.") from error
         raise
     except OSError as error:  # what is read is translated where it is read
@@ -354,13 +319,19 @@ def _carry_out(
 
 
 def _finish_directory(
-    manifest: JobManifest, output: JobOutput, plan: ScoringPlan, shard: Shard, state: JobState, tally: _Tally, now: Now
+    manifest: JobManifest,
+    output: JobOutput,
+    plan: ScoringPlan,
+    options: JobOptions,
+    state: JobState,
+    tally: _Tally,
+    now: Now,
 ) -> None:
     """Says that all parts are there; alone, also that the job is done."""
     tally.check(of_all=True)
     if not state.complete:
         manifest.end(tally.parts_of(len(plan.sources)), at=now())
-    if shard.count > 1:
+    if options.shard.count > 1:
         return
     found = manifest.state()
     if found is None:
@@ -371,4 +342,4 @@ def _finish_directory(
         path.write_bytes(b"")
 
 
-__all__ = ["JobOutput", "PreparedJob", "Progress", "Summary", "prepare", "run"]
+__all__ = ["PreparedJob", "Summary", "prepare", "run"]

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from penstock.assembly.environments import environments_of
 from penstock.cli.environment_options import wheels_option
 from penstock.cli.package.flavor_command import FlavorCommand
+from penstock.cli.package.saving_options import Saving, output_option, saving_options
 
 if TYPE_CHECKING:
     from penstock.package import PackagedModel
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _PackageGroup(click.Group):
@@ -45,39 +43,9 @@ def package() -> None:
     """
 
 
-def _common(command: F) -> F:
-    for option in (
-        click.option(
-            "--example",
-            type=click.Path(path_type=Path),
-            required=True,
-            metavar="FILE",
-            help="Example rows, as callers will send them: .csv, .parquet, or .json with a request body.",
-        ),
-        click.option(
-            "-o",
-            "--output",
-            type=click.Path(path_type=Path),
-            required=True,
-            metavar="DIR",
-            help="The directory of the new package.",
-        ),
-        click.option(
-            "--requirement",
-            "requirements",
-            multiple=True,
-            metavar="SPEC",
-            help="A requirement to record in addition to those found. May be repeated.",
-        ),
-        click.option("--lock", is_flag=True, help="Pin all requirements with hashes, as penstock package lock does."),
-    ):
-        command = option(command)
-    return command
-
-
 @package.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@_common
+@saving_options
 @click.option(
     "--predict-fn",
     default="predict",
@@ -95,10 +63,7 @@ def _common(command: F) -> F:
 )
 def sklearn(
     model: Path,
-    example: Path,
-    output: Path,
-    requirements: tuple[str, ...],
-    lock: bool,
+    saving: Saving,
     predict_fn: str,
     serialization: str,
 ) -> None:
@@ -113,13 +78,13 @@ def sklearn(
     from penstock.flavors import get_flavor
 
     estimator = get_flavor("sklearn").read(model)
-    _save(estimator, output, example, requirements, lock, predict_fn=predict_fn, serialization=serialization)
+    _save(estimator, saving, predict_fn=predict_fn, serialization=serialization)
 
 
 @package.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@_common
-def onnx(model: Path, example: Path, output: Path, requirements: tuple[str, ...], lock: bool) -> None:
+@saving_options
+def onnx(model: Path, saving: Saving) -> None:
     """Package an ONNX file, together with the weight files that the ONNX file refers to.
 
     \b
@@ -130,12 +95,12 @@ def onnx(model: Path, example: Path, output: Path, requirements: tuple[str, ...]
 
     if model.suffix != ".onnx":
         raise PackagingFailed(f"{model} is not named .onnx.")
-    _save(model, output, example, requirements, lock)
+    _save(model, saving)
 
 
 @package.command()
 @click.argument("source", type=click.Path(path_type=Path))
-@_common
+@saving_options
 @click.option("--entry", metavar="NAME", help="The function or class in the file. Default: predict, or else Model.")
 @click.option(
     "--artifact",
@@ -158,10 +123,7 @@ def onnx(model: Path, example: Path, output: Path, requirements: tuple[str, ...]
 )
 def python(
     source: Path,
-    example: Path,
-    output: Path,
-    requirements: tuple[str, ...],
-    lock: bool,
+    saving: Saving,
     entry: str | None,
     artifacts: tuple[str, ...],
     code: tuple[Path, ...],
@@ -178,33 +140,24 @@ def python(
     if source.suffix != ".py":
         raise PackagingFailed(f"{source} is not named .py.")
     places = dict(_pair(text) for text in artifacts)
-    _save(source, output, example, requirements, lock, entry=entry, artifacts=places, code=code, batchable=batchable)
+    _save(source, saving, entry=entry, artifacts=places, code=code, batchable=batchable)
 
 
 def _flavor_command(name: str) -> click.Command:
     @click.command(name, cls=FlavorCommand, help=f"Package a file by the plug-in for {name}.")
     @click.argument("model", type=click.Path(path_type=Path))
-    @_common
-    def command(
-        model: Path, example: Path, output: Path, requirements: tuple[str, ...], lock: bool, **options: Any
-    ) -> None:
+    @saving_options
+    def command(model: Path, saving: Saving, **options: Any) -> None:
         from penstock.flavors import get_flavor
 
-        _save(get_flavor(name).read(model), output, example, requirements, lock, flavor=name, **options)
+        _save(get_flavor(name).read(model), saving, flavor=name, **options)
 
     return command
 
 
 @package.command()
 @click.argument("source", metavar="PACKAGE", type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    required=True,
-    metavar="DIR",
-    help="The directory of the new package.",
-)
+@output_option
 def convert(source: Path, output: Path) -> None:
     """Make a pickled scikit-learn package data-only: the same model as skops.
 
@@ -222,14 +175,7 @@ def convert(source: Path, output: Path) -> None:
 
 @package.command()
 @click.argument("source", metavar="PACKAGE", type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    required=True,
-    metavar="DIR",
-    help="The directory of the new package.",
-)
+@output_option
 @wheels_option
 @click.option(
     "--trust-code/--no-trust-code",
@@ -242,7 +188,7 @@ def lock(source: Path, output: Path, wheels: str | None, trust_code: bool) -> No
     The lock is valid for all platforms, and for the package's Python version and later ones. Without a lock, versions
     that the package does not pin are chosen when the environment is first built.
 
-    
+    \b
     Example:
       penstock package lock ./model -o ./model-locked
     """
@@ -267,18 +213,18 @@ def _pair(text: str) -> tuple[str, Path]:
     return name, Path(path)
 
 
-def _save(model: Any, output: Path, example: Path, requirements: tuple[str, ...], lock: bool, **how: Any) -> None:
+def _save(model: Any, saving: Saving, **how: Any) -> None:
     from penstock.cli.package.example_option import read_example_file
     from penstock.package.save import save_model
 
-    payload, params = read_example_file(example)
-    how |= {"example": payload, "params": params, "requirements": requirements}
-    if not lock:
-        _report(save_model(model, output, **how))
+    payload, params = read_example_file(saving.example)
+    how |= {"example": payload, "params": params, "requirements": saving.requirements}
+    if not saving.lock:
+        _report(save_model(model, saving.output, **how))
         return
     with TemporaryDirectory(prefix="penstock-") as place:
-        made = save_model(model, Path(place) / output.name, **how)
-        _report(*_locked(made, output, os.environ.get("PENSTOCK_WHEELS"), trust_code=False))
+        made = save_model(model, Path(place) / saving.output.name, **how)
+        _report(*_locked(made, saving.output, os.environ.get("PENSTOCK_WHEELS"), trust_code=False))
 
 
 def _report(packaged: PackagedModel, more: str = "") -> None:

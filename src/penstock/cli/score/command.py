@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from penstock.cli.environment_options import env_manager_option, wheels_option
+from penstock.cli.loading_options import loading_options
 from penstock.cli.registry_option import registry_if_needed
-from penstock.cli.score.options import ScoreCommand, environment_of
+from penstock.cli.score.options import FileFlags, JobFlags, RowFlags, ScoreCommand
 from penstock.errors import ConfigError
 
 if TYPE_CHECKING:
-    from penstock.loading.local_model import LocalModel
-    from penstock.scoring import JobOutput, PreparedJob, ScoringPlan, Shard, Source
+    from penstock.scoring import JobOptions, JobOutput, PreparedJob, ScoringOptions, Source
+    from penstock.scoring.file_formats import FileFormat
 
 _FORMATS = "csv, tsv, jsonl (.gz or .zst after them), parquet or arrow"
 
@@ -95,14 +96,7 @@ _FORMATS = "csv, tsv, jsonl (.gz or .zst after them), parquet or arrow"
     help="Also send the first rows to this endpoint, and fail if its predictions differ.",
 )
 @registry_if_needed
-@click.option(
-    "--trust-code/--no-trust-code", envvar="PENSTOCK_TRUST_CODE", help="Load a package that runs code of its own."
-)
-@click.option(
-    "--strict-env/--no-strict-env",
-    envvar="PENSTOCK_STRICT_ENV",
-    help="Refuse a model that was made with another minor version of its library.",
-)
+@loading_options
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option(
     "-m",
@@ -148,14 +142,14 @@ def score(install_mlflow: bool, **given: Any) -> int:
     from penstock.logs import set_up_logging
 
     set_up_logging(level="warning")
-    command = ScoreCommand(**given)
+    command = ScoreCommand.of(given)
     if command.finish:
         return _finish(command)
-    if command.model_uri is not None:
+    if command.like_mlflow.model_uri is not None:
         from penstock.cli.score.like_mlflow import predict
 
         return predict(command)
-    if command.input_path is not None or command.content_type is not None:
+    if command.like_mlflow.input_path is not None or command.like_mlflow.content_type is not None:
         raise click.UsageError("-i and -t require -m MODEL, as in mlflow models predict.")
     if len(command.words) < 2:
         raise click.UsageError("Give a MODEL and at least one INPUT.")
@@ -172,23 +166,29 @@ def _use_one_thread() -> None:
 def _score(command: ScoreCommand) -> int:
     _use_one_thread()
     from penstock.assembly.models import load_named
+    from penstock.assembly.scoring import make_plan, output_format_of
     from penstock.cli.score import report as score_report
-    from penstock.loading import LoadOptions
-    from penstock.scoring import find_sources, parse_shard, parse_tolerance, prepare
+    from penstock.scoring import find_sources, prepare
 
-    tolerance = parse_tolerance(command.max_errors)
-    shard = parse_shard(command.shard) if command.shard else None
-    sources = find_sources(command.words[1:], command.input_format)
-    output = None if command.dry_run and command.output is None else _output(command, sources)
+    job = _job_options(command.job)
+    sources = find_sources(command.words[1:], command.files.input_format)
+    output = None if command.dry_run and command.files.output is None else _output(command.files, sources)
     _check_usage(command, output, sources)
-    options = LoadOptions(trust_code=command.trust_code, strict_env=command.strict_env, threads=1)
-    with load_named(command.words[0], command.registry, options, environment_of(command)) as model:
-        plan = _plan(command, model, sources, output, shard)
-        score_report.print_head(plan, output.path if output else None, shard)
+    flags = command.model
+    load = flags.load_options(threads=1)
+    with load_named(command.words[0], flags.registry, load, flags.environment()) as model:
+        plan = make_plan(
+            model,
+            sources,
+            _scoring_options(command.rows, output_format_of(output, command.files.output_format, sources)),
+            _json_params(command.rows.params),
+            job.shard.count,
+        )
+        score_report.print_head(plan, output.path if output else None, job.shard if command.job.shard else None)
         unjoined = model.loaded.proof.unjoined
         if unjoined.startswith(("rows answered", "the order")):
             click.echo(f"Warning: {unjoined}; the rows are scored in chunks.", err=True)
-        prepared = prepare(plan, model.loaded, options)
+        prepared = prepare(plan, model.loaded, load)
         if command.verify_against is not None:
             from penstock.cli.score.verify import verify_against
 
@@ -196,32 +196,22 @@ def _score(command: ScoreCommand) -> int:
         if command.dry_run or output is None:
             score_report.print_first_rows(prepared, command.as_json)
             return 0
-        return _run(command, prepared, output, shard, tolerance)
+        return _run(prepared, output, job, as_json=command.as_json)
 
 
-def _run(command: ScoreCommand, prepared: PreparedJob, output: JobOutput, shard: Shard | None, tolerance: Any) -> int:
+def _run(prepared: PreparedJob, output: JobOutput, job: JobOptions, *, as_json: bool) -> int:
     from penstock.assembly.scoring import now_text
     from penstock.cli.score import report as score_report
     from penstock.errors import Interrupted
-    from penstock.scoring import Shard, run
+    from penstock.scoring import JobControl, run
 
     try:
         with score_report.stop_on_signals() as stopped, score_report.bar() as advance:
-            summary = run(
-                prepared,
-                output,
-                shard=shard or Shard(),
-                resume=command.resume,
-                workers=_workers(command.workers),
-                tolerance=tolerance,
-                now=now_text,
-                on_progress=advance,
-                on_start=score_report.print_start,
-                stopped=stopped,
-            )
+            control = JobControl(score_report.print_start, advance, stopped)
+            summary = run(prepared, output, job, control, now=now_text)
     except Interrupted:
         return score_report.print_interrupted(output, _own_arguments())
-    score_report.print_summary(summary, command.as_json, to_stderr=output.path == "-")
+    score_report.print_summary(summary, as_json, to_stderr=output.path == "-")
     return 0
 
 
@@ -234,9 +224,9 @@ def _own_arguments() -> list[str]:
 def _finish(command: ScoreCommand) -> int:
     from penstock.scoring import finish
 
-    if command.words or command.output is None:
+    if command.words or command.files.output is None:
         raise click.UsageError("--finish takes only -o OUTPUT, the directory of the shards.")
-    done = finish(command.output, command.rejects)
+    done = finish(command.files.output, command.files.rejects)
     if command.as_json:
         import orjson
 
@@ -247,59 +237,61 @@ def _finish(command: ScoreCommand) -> int:
     return 0
 
 
-def _output(command: ScoreCommand, sources: tuple[Source, ...]) -> JobOutput:
+def _output(files: FileFlags, sources: tuple[Source, ...]) -> JobOutput:
     from penstock.assembly.scoring import output_at
 
-    if command.output is None:
+    if files.output is None:
         raise click.UsageError("Give -o OUTPUT: a file, a directory, or - for standard output.")
-    return output_at(command.output, sources, command.rejects)
+    return output_at(files.output, sources, files.rejects)
 
 
 def _check_usage(command: ScoreCommand, output: JobOutput | None, sources: tuple[Source, ...]) -> None:
     from penstock.assembly.scoring import check_rejects
 
-    check_rejects(command.rejects, output, sources)
+    job = command.job
+    check_rejects(command.files.rejects, output, sources)
     directory = output is not None and output.directory
-    if command.shard and not directory:
+    if job.shard and not directory:
         raise ConfigError(
             "--shard needs an output directory that all shards share.", hint="Give a directory: -o scored/"
         )
-    if command.shard and command.limit:
+    if job.shard and command.rows.limit:
         raise ConfigError("--limit counts the rows of all shards and cannot be combined with --shard.")
-    if command.shard and "-" in command.words[1:]:
+    if job.shard and "-" in command.words[1:]:
         raise ConfigError("Standard input cannot be split into shards.")
-    if command.resume and not directory:
+    if job.resume and not directory:
         raise ConfigError("Only a directory output can be resumed.", hint="Give a directory: -o scored/")
-    _workers(command.workers)
+
+
+def _job_options(flags: JobFlags) -> JobOptions:
+    from penstock.scoring import JobOptions, Shard, parse_shard, parse_tolerance
+
+    tolerance = parse_tolerance(flags.max_errors)
+    shard = parse_shard(flags.shard) if flags.shard else Shard()
+    return JobOptions(shard, flags.resume, _workers(flags.workers), tolerance)
 
 
 def _workers(text: str) -> str | int:
+    from penstock.assembly.scoring import MAX_WORKERS
+
     if text == "auto":
         return text
-    if text.isdigit() and 0 < int(text) <= 1024:
+    if text.isdigit() and 0 < int(text) <= MAX_WORKERS:
         return int(text)
     raise ConfigError(f"--workers {text} must be a number or auto.")
 
 
-def _plan(
-    command: ScoreCommand,
-    model: LocalModel,
-    sources: tuple[Source, ...],
-    output: JobOutput | None,
-    shard: Shard | None,
-) -> ScoringPlan:
-    from penstock.assembly.scoring import make_plan, output_format_of
+def _scoring_options(flags: RowFlags, output: FileFormat) -> ScoringOptions:
     from penstock.scoring import ScoringOptions
 
-    options = ScoringOptions(
-        output=output_format_of(output, command.output_format, sources),
-        keep=tuple(command.keep.split(",")) if command.keep else (),
-        on_error=command.on_error,
-        lineage=command.lineage,
-        limit=command.limit,
-        part_rows=command.part_rows,
+    return ScoringOptions(
+        output=output,
+        keep=tuple(flags.keep.split(",")) if flags.keep else (),
+        on_error=flags.on_error,
+        lineage=flags.lineage,
+        limit=flags.limit,
+        part_rows=flags.part_rows,
     )
-    return make_plan(model, sources, options, _json_params(command.params), shard.count if shard else 1)
 
 
 def _json_params(text: str | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from penstock.cli.score.options import ScoreCommand, environment_of
+from penstock.cli.score.options import ScoreCommand
 from penstock.errors import ScoringError
 
 if TYPE_CHECKING:
@@ -23,14 +23,13 @@ if TYPE_CHECKING:
 def predict(command: ScoreCommand) -> int:
     """The exit code. Raises what loading, reading and predicting raise."""
     from penstock.assembly.models import load_named
-    from penstock.loading import LoadOptions
 
     if command.words:
         raise click.UsageError("With -m MODEL, give the input with -i FILE.")
-    options = LoadOptions(trust_code=command.trust_code, strict_env=command.strict_env)
-    with load_named(command.model_uri or "", command.registry, options, environment_of(command)) as model:
-        text = answer(model.loaded, _read(command.input_path), command.content_type or "json")
-    _write(command.output, text)
+    given, flags = command.like_mlflow, command.model
+    with load_named(given.model_uri or "", flags.registry, flags.load_options(), flags.environment()) as model:
+        text = answer(model.loaded, _read(given.input_path), given.content_type or "json")
+    _write(command.files.output, text)
     return 0
 
 
