@@ -273,3 +273,22 @@ def test_a_plain_array_of_floats_is_read_in_one_step_or_left_alone(document: dic
     found = FloatReader(TENSOR).read(document)
     assert (None if found is None else answer_value(found)) == expected
     assert found is None or found.arrays[0].dtype == np.float32  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_infinities_of_both_signs_are_left_alone_and_numpy_does_not_warn(dtype: str) -> None:
+    reader = FloatReader((TensorField(None, np.dtype(dtype), (-1, 3)),))
+    assert reader.read({"inputs": [[np.inf, -np.inf, 1.0]]}) is None
+
+
+def test_numbers_whose_sum_is_too_large_for_a_double_are_read_and_numpy_does_not_warn() -> None:
+    found = FloatReader((TensorField(None, np.dtype("float64"), (-1, 2)),)).read({"inputs": [[1.7e308, 1.7e308]]})
+    assert found is not None
+    assert answer_value(found) == [[1.7e308, 1.7e308]]
+
+
+@pytest.mark.parametrize("frames", [True, False])
+def test_a_body_with_infinities_of_both_signs_is_read_without_a_warning(frames: bool) -> None:
+    schema = (TensorField(None, np.dtype("float64"), (-1, 3)),)
+    read_body = read(b'{"inputs": [[Infinity, -Infinity, 1.0]]}', schema, frames=frames).payload
+    assert frame_of(read_body).tolist() == [[np.inf, -np.inf, 1.0]]
