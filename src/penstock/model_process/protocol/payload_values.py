@@ -1,9 +1,9 @@
 """Payloads as a plan, which is JSON, and one body of raw bytes; and back, with every claim of the plan checked.
 
 An array's bytes stand in the body as numpy has them, each at a multiple of 16, in the plan's order; the reader makes
-arrays of the very bytes that arrived. Text, objects and frames stand there as `json_values` writes them, long ones in pieces:
-who reads many of them beside other work takes a rest after each. Plans repeat from request to request, so both sides
-keep those that they have seen.
+arrays of the very bytes that arrived. Text, objects and pandas frames stand there as `json_values` writes them, long
+columns in pieces: who reads many of them beside other work takes a rest after each. Plans repeat from request to
+request, so both sides keep those that they have seen.
 """
 
 from __future__ import annotations
