@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import sys
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from penstock.errors import AnswerUnserializable
 from penstock.payload import TEXT, Array, Name, Payload, Table, Tensors, Value, as_object_array, shortened
 
+if TYPE_CHECKING:
+    from pandas import DataFrame, Index, Series
+    from pandas.api.extensions import ExtensionArray
 
-def to_frame(table: Table) -> Any:
+
+def to_frame(table: Table) -> DataFrame:
     """A pandas.DataFrame of the table; one block of numbers stays one block, without a copy. Objects stay objects:
     pandas gets the dtype, or it would guess text columns of them."""
     import pandas as pd
@@ -33,14 +37,14 @@ def to_frame(table: Table) -> Any:
 
 
 @lru_cache(maxsize=256)
-def _labels(names: tuple[Name, ...]) -> Any:
+def _labels(names: tuple[Name, ...]) -> Index:
     """The pandas.Index of column names, and with it what pandas learns of it; a view of it may be given a name."""
     import pandas as pd
 
     return pd.Index(list(names))
 
 
-def _values(column: Array) -> Any:
+def _values(column: Array) -> Series | ExtensionArray | Array:
     import pandas as pd
 
     if column.dtype.kind == TEXT.kind:
@@ -79,7 +83,7 @@ def from_python(result: Any, *, rows_of_lists: bool = False) -> Payload:
     return Value(result)
 
 
-def from_frame(frame: Any) -> Table:
+def from_frame(frame: DataFrame) -> Table:
     """A table of a pandas.DataFrame. Extension types become plain numpy ones, missing values None or NaN.
 
     Raises AnswerUnserializable for names of several levels.
@@ -90,7 +94,7 @@ def from_frame(frame: Any) -> Table:
     return Table.of(names, [_column(frame.iloc[:, i]) for i in range(len(names))])
 
 
-def _name(name: Any) -> str | int:
+def _name(name: object) -> str | int:
     if isinstance(name, tuple):
         raise AnswerUnserializable(
             f"The model's answer has a column {shortened(name)}, whose name JSON has no form for."
@@ -98,7 +102,7 @@ def _name(name: Any) -> str | int:
     return name if isinstance(name, (str, int)) else str(name)
 
 
-def _column(series: Any) -> Array:
+def _column(series: Series) -> Array:
     dtype = series.dtype
     if isinstance(dtype, np.dtype):
         return np.asarray(series)

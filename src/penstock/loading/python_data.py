@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,6 +34,9 @@ from penstock.wire.mlflow.body_reader import BodyReader
 from penstock.wire.mlflow.formats import JSON
 from penstock.wire.mlflow.frames.frame_payloads import payload_of
 from penstock.wire.mlflow.invocations import UNWRAPPED_KEYS
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 class Container(Enum):
@@ -74,7 +77,7 @@ def read_input(data: Any, signature: Signature | None, *, frames: bool) -> Pytho
     return _read_plain(data, signature, frames)
 
 
-def _frame_of(data: Any) -> Any | None:
+def _frame_of(data: Any) -> DataFrame | None:
     """A frame of a DataFrame or Series; nothing is one unless somebody imported pandas."""
     pandas = sys.modules.get("pandas")
     if pandas is None:
@@ -84,11 +87,11 @@ def _frame_of(data: Any) -> Any | None:
     return data if isinstance(data, pandas.DataFrame) else None
 
 
-def _is_array(value: Any) -> bool:
+def _is_array(value: object) -> bool:
     return hasattr(value, "__array__") and not isinstance(value, np.generic)
 
 
-def _payload_of_frame(frame: Any, schema: Schema | None, frames: bool) -> Payload:
+def _payload_of_frame(frame: DataFrame, schema: Schema | None, frames: bool) -> Payload:
     """The frame's columns without its row labels, which no model is fitted on. A frame that a table cannot hold exactly
     goes to a model of frames as it is, where no signature asks for a certain form."""
     if nested := [name for name in frame.columns if isinstance(name, tuple)]:

@@ -8,10 +8,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from penstock.errors import DependencyMissing, PenstockError
 from penstock.payload import clipped
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 CHUNK = 8 * 1024 * 1024
 
@@ -149,7 +152,7 @@ class ObjectStore:
             self.driver.rm_file(url)
 
     @cached_property
-    def driver(self) -> Any:
+    def driver(self) -> AbstractFileSystem:
         """Opened on first use, which connects to nothing."""
         try:
             if self._kind is _GCS:
@@ -192,7 +195,7 @@ class ObjectStore:
             raise self._refusal(url, error) from error
 
     @contextmanager
-    def _fresh(self, url: str) -> Iterator[Any]:
+    def _fresh(self, url: str) -> Iterator[AbstractFileSystem]:
         """The driver without listings that it may have kept: they would hide what other processes write."""
         with self.translated(url):
             self.driver.invalidate_cache()
@@ -216,7 +219,7 @@ class ObjectStore:
         return f"<ObjectStore at {self.url}>"
 
 
-def _google_driver() -> Any:
+def _google_driver() -> AbstractFileSystem:
     """gcsfs' plain driver: the one that fsspec would take asks by gRPC first what kind of bucket it is, which takes one
     more permission. Raises ImportError."""
     from aiohttp import ClientTimeout

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,13 +17,19 @@ from penstock.signature import Casting, Field, Scalar, Schema
 from penstock.wire.decoded import Decoded
 from penstock.wire.soundness import MAX_CELLS, count_cells, find_fault, rows_of_parquet, why_unreadable
 
+if TYPE_CHECKING:
+    from pyarrow import Array as ArrowArray
+    from pyarrow import ChunkedArray, RecordBatch
+    from pyarrow import DataType as ArrowType
+    from pyarrow import Table as ArrowTable
+
 
 def decode_parquet(body: bytes) -> Decoded:
     """Reads a Parquet file. Its cells have types already, so they are only widened. Raises MalformedInput."""
     return Decoded(table_of_batch(_without_index(open_parquet(body))), None, Casting.TYPED)
 
 
-def open_parquet(body: bytes) -> Any:
+def open_parquet(body: bytes) -> ArrowTable:
     """The pyarrow.Table of a Parquet file, sound in every cell. Raises MalformedInput."""
     _need_pyarrow()
     import pyarrow as pa
@@ -43,7 +49,7 @@ def decode_arrow(body: bytes) -> Decoded:
     return Decoded(table_of_batch(_without_index(open_arrow(body))), None, Casting.TYPED)
 
 
-def open_arrow(body: bytes) -> Any:
+def open_arrow(body: bytes) -> ArrowTable:
     """The pyarrow.Table of an Arrow IPC stream or file, sound in every cell. Raises MalformedInput."""
     _need_pyarrow()
     from pyarrow import ipc
@@ -55,7 +61,7 @@ def open_arrow(body: bytes) -> Any:
     return _sound(table, "Arrow stream")
 
 
-def _sound(table: Any, what: str) -> Any:
+def _sound(table: ArrowTable, what: str) -> ArrowTable:
     """Raises MalformedInput for a table that must not be touched."""
     if (fault := find_fault(table)) is not None:
         raise MalformedInput(f"The {what} cannot be used: {fault}.")
@@ -111,7 +117,7 @@ def _check_size(cells: int) -> None:
         raise MalformedInput(f"The body claims {cells:,} cells, more than one request may hold.")
 
 
-def _without_index(table: Any) -> Any:
+def _without_index(table: ArrowTable) -> ArrowTable:
     """pandas writes a frame's index as a column of this name pattern; it is no input of the model."""
     names = table.schema.names
     if len(set(names)) != len(names):
@@ -119,14 +125,14 @@ def _without_index(table: Any) -> Any:
     return table.select([n for n in names if not (n.startswith("__index_level_") and n.endswith("__"))])
 
 
-def table_of_batch(batch: Any) -> Table:
+def table_of_batch(batch: ArrowTable | RecordBatch) -> Table:
     """A table of a pyarrow.RecordBatch or Table. Numbers and moments stay typed; a column with gaps in whole numbers
     or booleans, text and nested values become objects, gaps in floats NaN. Raises MalformedInput."""
     names = [str(name) for name in batch.schema.names]
     return Table.of(names, [_named_column(batch.column(i), name) for i, name in enumerate(names)])
 
 
-def _named_column(column: Any, name: str) -> Array:
+def _named_column(column: ChunkedArray | ArrowArray, name: str) -> Array:
     try:
         return _column(column)
     except MemoryError:
@@ -135,7 +141,7 @@ def _named_column(column: Any, name: str) -> Array:
         raise MalformedInput(f"Column {shortened(name)} has cells that have no form in Python.") from None
 
 
-def _column(column: Any) -> Array:
+def _column(column: ChunkedArray | ArrowArray) -> Array:
     import pyarrow as pa
 
     if isinstance(column, pa.ChunkedArray):
@@ -153,7 +159,7 @@ def _column(column: Any) -> Array:
     return as_object_array(column.to_pylist())
 
 
-def numbers_of(column: Any) -> Array:
+def numbers_of(column: ArrowArray) -> Array:
     """A pyarrow.Array of numbers, gaps as NaN, which floats alone can have. No copy where there are none.
 
     `to_numpy` gives the same; but it imports pandas first, where that is installed, just to ask.
@@ -175,7 +181,7 @@ _DTYPES = {"halffloat": "float16", "float": "float32", "double": "float64"} | {
 }
 
 
-def table_of_text_batch(batch: Any, schema: Schema | None) -> Table:
+def table_of_text_batch(batch: ArrowTable | RecordBatch, schema: Schema | None) -> Table:
     """A table of a batch whose columns are all text, as CSV is read.
 
     Columns that the model takes as numbers are parsed whole where every cell allows it; the others stay text, to be
@@ -186,12 +192,12 @@ def table_of_text_batch(batch: Any, schema: Schema | None) -> Table:
     return Table.of(names, [_parsed(batch.column(i), types.get(name)) for i, name in enumerate(names)])
 
 
-def _parsed(column: Any, type_: object) -> Array:
+def _parsed(column: ChunkedArray | ArrowArray, type_: object) -> Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
     real, whole = pa.float64(), pa.int64()
-    numbers: dict[object, Any] = {Scalar.DOUBLE: real, Scalar.FLOAT: real, Scalar.LONG: whole}
+    numbers: dict[object, ArrowType] = {Scalar.DOUBLE: real, Scalar.FLOAT: real, Scalar.LONG: whole}
     target = numbers.get(type_)
     if target is not None:
         try:
@@ -201,7 +207,7 @@ def _parsed(column: Any, type_: object) -> Array:
     return as_object_array(column.to_pylist())
 
 
-def batch_of_table(table: Table) -> Any:
+def batch_of_table(table: Table) -> ArrowTable:
     """A pyarrow.Table of a table, names as text. Raises pyarrow.ArrowInvalid for cells that Arrow has no type for."""
     import pyarrow as pa
 
@@ -209,7 +215,7 @@ def batch_of_table(table: Table) -> Any:
     return pa.table(columns, names=[str(n) for n in table.names or range(table.width)])
 
 
-def _arrow(column: Array) -> Any:
+def _arrow(column: Array) -> ArrowArray:
     import pyarrow as pa
 
     if column.dtype.kind == TEXT.kind:

@@ -7,16 +7,23 @@ cells, and what stands in a cell may be another caller's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from penstock.payload import shortened
+
+if TYPE_CHECKING:
+    from pyarrow import Array as ArrowArray
+    from pyarrow import Buffer, ChunkedArray, RecordBatch
+    from pyarrow import DataType as ArrowType
+    from pyarrow import Table as ArrowTable
+    from pyarrow.parquet import FileMetaData
 
 # Cells that one compressed body may unfold to; JSON of the largest body holds fewer.
 MAX_CELLS = 64 * 1024 * 1024
 
 
-def find_fault(table: Any) -> str | None:
+def find_fault(table: ArrowTable | RecordBatch) -> str | None:
     """Why a pyarrow.Table or RecordBatch must not be touched, as a clause; None for a sound one."""
     try:
         names = table.schema.names
@@ -31,7 +38,7 @@ def find_fault(table: Any) -> str | None:
     return None if _is_valid(table) else "its columns do not fit together"
 
 
-def _is_valid(checked: Any, *, full: bool = True) -> bool:
+def _is_valid(checked: ArrowTable | RecordBatch | ArrowArray, *, full: bool = True) -> bool:
     """Whether pyarrow finds nothing wrong with a table or an array. Its errors are of many classes, those for text that
     is not UTF-8 among them; what they say is not repeated."""
     import pyarrow as pa
@@ -43,7 +50,7 @@ def _is_valid(checked: Any, *, full: bool = True) -> bool:
     return True
 
 
-def _fault_of_column(table: Any, position: int, type_: Any) -> str | None:
+def _fault_of_column(table: ArrowTable | RecordBatch, position: int, type_: ArrowType) -> str | None:
     if (kind := _unread(type_)) is not None:
         return f"holds {kind}, which are not read here"
     column = table.column(position)
@@ -52,7 +59,7 @@ def _fault_of_column(table: Any, position: int, type_: Any) -> str | None:
     return next((fault for chunk in _chunks(column) if (fault := _fault_of_array(chunk)) is not None), None)
 
 
-def _fault_of_array(array: Any) -> str | None:
+def _fault_of_array(array: ArrowArray) -> str | None:
     import pyarrow as pa
 
     if not _is_valid(array, full=False):
@@ -66,7 +73,7 @@ def _fault_of_array(array: Any) -> str | None:
     return None
 
 
-def _is_bad_text(array: Any) -> bool:
+def _is_bad_text(array: ArrowArray) -> bool:
     """Whether nothing but the encoding is wrong, which is no attack but a writer's mistake."""
     import pyarrow as pa
 
@@ -75,26 +82,26 @@ def _is_bad_text(array: Any) -> bool:
     return kind is not None and _is_valid(_with_buffers(array, kind, array.buffers()))
 
 
-def _is_view(type_: Any) -> bool:
+def _is_view(type_: ArrowType) -> bool:
     import pyarrow as pa
 
     return type_ in (pa.string_view(), pa.binary_view())
 
 
-def _is_sound_below_gaps(array: Any) -> bool:
+def _is_sound_below_gaps(array: ArrowArray) -> bool:
     """Full validation leaves out the missing cells of views, which conversion to frames then follows."""
     import pyarrow as pa
 
     return not array.null_count or _is_valid(_with_buffers(array, pa.binary_view(), [None, *array.buffers()[1:]]))
 
 
-def _with_buffers(array: Any, type_: Any, buffers: list[Any]) -> Any:
+def _with_buffers(array: ArrowArray, type_: ArrowType, buffers: list[Buffer | None]) -> ArrowArray:
     import pyarrow as pa
 
     return pa.Array.from_buffers(type_, len(array), buffers, offset=array.offset)
 
 
-def count_cells(table: Any) -> int:
+def count_cells(table: ArrowTable) -> int:
     """The cells of a sound table, those inside of lists and structs, too: some take no byte, so that a short body can
     claim any number of them."""
     cells: int = table.num_rows * max(1, table.num_columns)
@@ -105,7 +112,7 @@ def count_cells(table: Any) -> int:
     return cells
 
 
-def parts_of(array: Any) -> Iterator[Any]:
+def parts_of(array: ArrowArray) -> Iterator[ArrowArray]:
     """An array and all those inside of it. They must be of kinds that are read here."""
     import pyarrow as pa
 
@@ -122,13 +129,13 @@ def parts_of(array: Any) -> Iterator[Any]:
         yield from parts_of(array.values)
 
 
-def _chunks(column: Any) -> list[Any]:
+def _chunks(column: ChunkedArray | ArrowArray) -> list[ArrowArray]:
     import pyarrow as pa
 
     return column.chunks if isinstance(column, pa.ChunkedArray) else [column]
 
 
-def _types_in(type_: Any) -> Iterator[Any]:
+def _types_in(type_: ArrowType) -> Iterator[ArrowType]:
     """A type and all those inside of it."""
     import pyarrow as pa
 
@@ -141,7 +148,7 @@ def _types_in(type_: Any) -> Iterator[Any]:
         yield from _types_in(type_.field(position).type)
 
 
-def _intricate(types: list[Any]) -> list[Any]:
+def _intricate(types: list[ArrowType]) -> list[ArrowType]:
     """Those that are more than a width and a name; of numbers and plain text a table may have very many columns."""
     import pyarrow as pa
 
@@ -149,11 +156,11 @@ def _intricate(types: list[Any]) -> list[Any]:
     return [t for t in types if t.num_fields or t.id in odd or isinstance(t, pa.BaseExtensionType)]
 
 
-def _holds_views(type_: Any) -> bool:
+def _holds_views(type_: ArrowType) -> bool:
     return any(_is_view(inner) for inner in _types_in(type_))
 
 
-def _unread(type_: Any) -> str | None:
+def _unread(type_: ArrowType) -> str | None:
     """The first kind inside of a type that is not read. Runs and views of lists repeat cells without end, and frames
     have no form for unions; pyarrow ends the process for some of these."""
     from pyarrow import types
@@ -168,7 +175,7 @@ def _unread(type_: Any) -> str | None:
     return None
 
 
-def _kind(type_: Any) -> str:
+def _kind(type_: ArrowType) -> str:
     """A type in one word or a few: those of structs go on for pages, and name fields that may not be text."""
     import pyarrow as pa
 
@@ -181,7 +188,7 @@ def _kind(type_: Any) -> str:
     return str(type_)
 
 
-def _nested() -> dict[str, Any]:
+def _nested() -> dict[str, Callable[[ArrowType], bool]]:
     from pyarrow import types
 
     return {
@@ -206,7 +213,7 @@ def why_unreadable(error: BaseException) -> str:
     return "it is cut short, damaged or something else"
 
 
-def rows_of_parquet(metadata: Any) -> int:
+def rows_of_parquet(metadata: FileMetaData) -> int:
     """The rows that the groups of a Parquet file claim, -1 where that is not what the file as a whole claims."""
     rows = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
     return sum(rows) if sum(rows) == metadata.num_rows and min(rows, default=0) >= 0 else -1

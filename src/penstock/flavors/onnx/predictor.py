@@ -6,13 +6,16 @@ output flattened, arrays in give arrays out by output name.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from penstock.errors import PredictError
 from penstock.flavors.predictor import Predictor
 from penstock.payload import TEXT, Array, Params, Payload, Table, Tensors, as_object_array, clipped
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 _DTYPES = {
     "tensor(float)": np.float32,
@@ -39,9 +42,9 @@ class OnnxPredictor(Predictor):
     parallel = True
     cyclic = False
 
-    def __init__(self, session: Any) -> None:
+    def __init__(self, session: InferenceSession) -> None:
         self._session = session
-        self._inputs: dict[str, Any] = {i.name: _DTYPES.get(i.type) for i in session.get_inputs()}
+        self._inputs: dict[str, type[np.generic] | None] = {i.name: _DTYPES.get(i.type) for i in session.get_inputs()}
         self._outputs = [o.name for o in session.get_outputs()]
 
     def example_form(self, payload: Payload) -> Payload:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from penstock.errors import ArtifactInvalid, PackageInvalid
 from penstock.flavors.interface import need
 from penstock.payload import clipped, shortened
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession, SessionOptions
 
 CPU = "CPUExecutionProvider"
 
@@ -36,7 +40,7 @@ _REVIEWED_OPTIONS = frozenset(
 )
 
 
-def open_session(path: Path, settings: Mapping[str, Any], threads: int) -> Any:
+def open_session(path: Path, settings: Mapping[str, Any], threads: int) -> InferenceSession:
     """An onnxruntime.InferenceSession with the providers and options that the manifest asks for, as far as they exist.
 
     From the file's path, never from bytes, so that external data is found beside it; onnxruntime refuses to read
@@ -87,7 +91,7 @@ def unreviewed_options(settings: Mapping[str, Any]) -> list[str]:
     return sorted({str(key) for key in given} - _REVIEWED_OPTIONS)
 
 
-def _options(runtime: Any, given: Mapping[str, Any], threads: int) -> Any:
+def _options(runtime: ModuleType, given: Mapping[str, Any], threads: int) -> SessionOptions:
     options = runtime.SessionOptions()
     options.log_severity_level = 3  # errors reach us as exceptions; warnings about the graph are the packager's
     options.inter_op_num_threads = int(given.get("inter_op_num_threads") or 1)
