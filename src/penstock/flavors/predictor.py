@@ -13,11 +13,11 @@ class Predictor(ABC):
     """Loaded model code: payload in, payload out. May be called from several threads at once.
 
     `joinable` says that rows of several callers may be predicted together, as far as the flavor can tell; loading
-    proves it. `quick` says that it never waits for anything but the processor, so that small batches may
-    run on the event loop itself. `takes_frames` says that tables reach it as pandas frames. `parallel` says that
-    several threads really predict at once, with the interpreter released; `apart`, that each of them does so in a
-    process of its own, which has to be started. `cyclic` says that its objects may point at each other in circles, so
-    that closing it leaves work to the garbage collector.
+    proves it. `quick` says that it never waits for anything but the processor, and works no longer than its rows are
+    large, so that small batches of rows of bounded size may run on the event loop itself. `takes_frames` says that
+    tables reach it as pandas frames. `parallel` says that several threads really predict at once, with the interpreter
+    released; `apart`, that each of them does so in a process of its own, which has to be started. `cyclic` says that
+    its objects may point at each other in circles, so that closing it leaves work to the garbage collector.
     """
 
     joinable: bool = True

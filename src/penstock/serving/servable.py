@@ -24,7 +24,7 @@ from penstock.serving.runners.isolation import IsolatedModel, Loaded
 from penstock.serving.runners.model_process import ModelProcess
 from penstock.serving.runners.process_runner import ProcessRunner
 from penstock.serving.runners.runner import Runner, ThreadRunner
-from penstock.signature import Signature, conform_params
+from penstock.signature import Signature, bounded_rows, conform_params
 
 log = logging.getLogger("penstock.serving")
 
@@ -143,7 +143,8 @@ class Servable:
     def _make_runner(self, loaded: Loaded, options: ServingOptions) -> Runner:
         if isinstance(loaded, IsolatedModel):
             return ProcessRunner(loaded, f"{self.model} version {self.version}", self.metrics, self._fail)
-        return ThreadRunner(loaded.predictor, slots_of(options), self.model)
+        bounded = bounded_rows(loaded.signature)
+        return ThreadRunner(loaded.predictor, slots_of(options), self.model, bounded=bounded)
 
     def _fail(self, reason: str) -> None:
         if self._on_failed is not None:

@@ -2,9 +2,11 @@
 
 `types` names the types, `schema` holds fields and signatures and reads MLflow's JSON form of them, `casts` turns one
 column into its type, `conform` checks a whole payload, `params` checks params, `infer` guesses a signature from
-payloads, `compatibility` compares two.
+payloads, `compatibility` compares two,
+`bounded` says whether a row's size is known.
 """
 
+from penstock.signature.bounded import bounded_rows
 from penstock.signature.cells import BOOLEAN_WORDS, Misfit, is_missing_word
 from penstock.signature.compatibility import breaking_changes
 from penstock.signature.conform import Casting, conform
@@ -29,6 +31,7 @@ __all__ = [
     "Signature",
     "TensorField",
     "Type",
+    "bounded_rows",
     "breaking_changes",
     "conform",
     "conform_params",

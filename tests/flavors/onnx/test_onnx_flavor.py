@@ -201,7 +201,8 @@ def test_classifiers_that_end_in_a_zip_map_answer_as_the_estimator() -> None:
 
     estimator = LogisticRegression().fit(ROWS, ["no", "yes"])
     made = OnnxPredictor(
-        open_session_of(to_onnx(estimator, ROWS[:1].astype(np.float32), target_opset=17).SerializeToString())
+        open_session_of(to_onnx(estimator, ROWS[:1].astype(np.float32), target_opset=17).SerializeToString()),
+        control_flow=False,
     )
     answer = made.predict(Tensors.single(ROWS), {})
     got = arrays(answer)
@@ -389,5 +390,5 @@ def test_options_that_could_load_libraries_or_write_files_need_trust(
 
 def test_a_package_of_the_shared_fixture_answers(identity_onnx_package: Path) -> None:
     session = open_session(identity_onnx_package / "model.onnx", {}, 1)
-    answer = OnnxPredictor(session).predict(Tensors.single(np.ones((2, 3), np.float32)), {})
+    answer = OnnxPredictor(session, control_flow=False).predict(Tensors.single(np.ones((2, 3), np.float32)), {})
     assert arrays(answer) == {"y": [[1.0] * 3] * 2}

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pytest
 
-from penstock.errors import PenstockError, PredictError
+from penstock.errors import DeadlineExceeded, PenstockError, PredictError
 from penstock.payload import Payload, Table, Tensors, Value
+from penstock.serving.batching.batcher import Batcher
+from penstock.serving.batching.replies import put_together
 from serving.asked import answers, ask, batcher_of
 from serving.fakes import FakeRunner, Watching, fails_on, settle, tensors, values_of
 
@@ -190,15 +193,79 @@ class TestLargeRequests:
         assert await answers(ask(batcher, *range(10))) == [list(range(10))]
         assert runner.sizes == [4, 4, 2]
 
-    async def test_the_last_part_is_filled_up_with_other_callers(self) -> None:
+    async def test_small_requests_go_between_the_parts_of_a_large_one(self) -> None:
         runner = FakeRunner()
+        runner.hold()
         batcher = batcher_of(runner, max_rows=4)
-        assert await answers(ask(batcher, *range(6)), ask(batcher, 7), ask(batcher, 8)) == [
-            [0, 1, 2, 3, 4, 5],
-            [7],
-            [8],
+        large = asyncio.ensure_future(ask(batcher, *range(20)))
+        await settle()
+        small = [asyncio.ensure_future(ask(batcher, 100 + i)) for i in range(6)]
+        await settle()
+        runner.release()
+        assert await answers(large, *small) == [list(range(20)), *([100 + i] for i in range(6))]
+        assert [values_of(call) for call in runner.calls] == [
+            [0, 1, 2, 3],
+            [100, 101, 102, 103],
+            [4, 5, 6, 7],
+            [104, 105],
+            [8, 9, 10, 11],
+            [12, 13, 14, 15],
+            [16, 17, 18, 19],
         ]
-        assert runner.sizes == [4, 4]
+
+    async def test_parts_take_no_longer_than_five_milliseconds_once_their_cost_is_known(self) -> None:
+        runner = FakeRunner()
+
+        def slow(payload: Payload, params: Mapping[str, Any]) -> Payload:
+            runner.seconds = 0.001 * (payload.rows or 0)
+            return payload
+
+        runner.function = slow
+        batcher = batcher_of(runner)
+        assert await answers(ask(batcher, *range(200))) == [list(range(200))]
+        assert runner.sizes[0] == 16
+        assert all(4 <= (size or 0) <= 5 for size in runner.sizes[1:-1])
+
+    async def test_what_waits_of_a_large_request_is_one_job_however_large_it_is(self) -> None:
+        runner = FakeRunner()
+        runner.hold()
+        batcher = batcher_of(runner, max_rows=4)
+        reply = batcher.enqueue(tensors(*range(4000)), {})
+        await settle()
+        assert repr(batcher) == "<Batcher joined, 1 running, <Lanes 1 jobs, 3996 rows in 0 lanes, 1 large>>"
+        reply.cancel()
+        assert (batcher._lanes.rows, batcher._lanes.jobs) == (0, 0)
+        runner.release()
+        await settle()
+        assert runner.sizes == [4]
+
+    async def test_a_deadline_inside_a_large_request_drops_the_rest(self) -> None:
+        now = 0.0
+        runner = FakeRunner()
+        runner.hold()
+        batcher = Batcher(runner, joined=True, max_rows=2, clock=lambda: now)
+        reply = batcher.enqueue(tensors(*range(10)), {}, 1.0)
+        await settle()
+        now = 2.0
+        runner.release()
+        with pytest.raises(DeadlineExceeded):
+            await reply
+        assert (runner.sizes, batcher._lanes.rows) == ([2], 0)
+
+    async def test_large_answers_are_put_together_off_the_loop(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        threads = []
+
+        def noting(answers: list[Any]) -> Any:
+            threads.append(threading.current_thread())
+            return put_together(answers)
+
+        monkeypatch.setattr("penstock.serving.batching.batcher.put_together", noting)
+        batcher = batcher_of(FakeRunner(), max_rows=20_000)
+        values = [float(i) for i in range(40_000)]
+        assert values_of((await batcher.submit(tensors(*values), {})).payload) == values
+        assert values_of((await batcher.submit(tensors(*values[:20_001]), {})).payload) == values[:20_001]
+        assert [thread is threading.main_thread() for thread in threads] == [False, True]
+        await batcher.close()
 
     async def test_seconds_of_all_parts_add_up(self) -> None:
         answer = await ask(batcher_of(FakeRunner(), max_rows=2), *range(6))

@@ -118,7 +118,9 @@ class BatcherMachine(RuleBasedStateMachine):
         self._do(settle())
 
     def _waiting(self) -> list[Any]:
-        return [job for lane in self.batcher._lanes._lanes.values() for job in lane.jobs.values()]
+        lanes = self.batcher._lanes
+        small = [job for lane in lanes._lanes.values() for job in lane.jobs.values()]
+        return small + list(lanes.large._requests.values())
 
     @invariant()
     def rows_are_accounted_for(self) -> None:

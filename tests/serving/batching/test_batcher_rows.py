@@ -16,7 +16,7 @@ from serving.fakes import FakeRunner, identity, settle, tensors, values_of
 
 # One request: rows, layout, whether it holds a bad row, turns of the loop before it comes, and after which it leaves.
 requests = st.tuples(
-    st.integers(0, 9), st.integers(1, 3), st.booleans(), st.integers(0, 6), st.one_of(st.none(), st.integers(0, 12))
+    st.integers(0, 40), st.integers(1, 3), st.booleans(), st.integers(0, 6), st.one_of(st.none(), st.integers(0, 12))
 )
 
 
@@ -27,11 +27,18 @@ requests = st.tuples(
     slots=st.integers(1, 3),
     joined=st.booleans(),
     wrong=st.booleans(),
+    seconds=st.sampled_from([0.001, 0.004, 0.1]),
 )
 def test_every_caller_gets_exactly_its_own_rows(
-    plan: list[tuple[int, int, bool, int, int | None]], max_rows: int, slots: int, joined: bool, wrong: bool
+    plan: list[tuple[int, int, bool, int, int | None]],
+    max_rows: int,
+    slots: int,
+    joined: bool,
+    wrong: bool,
+    seconds: float,
 ) -> None:
-    """Random sizes, layouts, failures and departures; with `wrong`, joined answers lack a row."""
+    """Random sizes (most larger than a batch), layouts, failures and departures; with `wrong`, joined answers lack a
+    row; the dearer the model, the smaller the parts."""
 
     def predict(payload: Payload, params: Mapping[str, Any]) -> Payload:
         assert isinstance(payload, Tensors)
@@ -66,7 +73,7 @@ def test_every_caller_gets_exactly_its_own_rows(
     async def scenario() -> None:
         lost: list[Any] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: lost.append(context))
-        runner = FakeRunner(predict, slots=1 if joined else slots)
+        runner = FakeRunner(predict, slots=1 if joined else slots, seconds=seconds)
         batcher = Batcher(runner, joined=joined, max_rows=max_rows)
         await asyncio.gather(*(one(batcher, n, request) for n, request in enumerate(plan, start=1)))
         await batcher.close()

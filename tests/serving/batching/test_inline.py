@@ -40,3 +40,15 @@ def test_small_batches_may_be_cheap_inline_where_large_ones_are_not() -> None:
         inline.observe(1000, 0.02)
     assert inline.choose(1, 1.0)
     assert not inline.choose(1000, 1.0)
+
+
+def test_many_more_rows_than_ever_ran_inline_are_not_believed_to_be_cheap() -> None:
+    inline = Inline(0.001)
+    for rows in (1, 2, 4):
+        assert inline.choose(rows, 0.0001)
+        inline.observe(rows, 0.0002)
+        for _ in range(64):
+            inline.choose(1024, 1.0)  # the next try is due
+    assert inline.choose(8, 1.0)
+    assert not inline.choose(1024, 1.0), "which a line through so few rows would call cheap"
+    assert inline.choose(1024, 0.008), "worth a try"

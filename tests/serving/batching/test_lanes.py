@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from penstock.payload import Payload, Table, Tensors, Value
-from penstock.serving.batching.lanes import Batch, Job, Lanes
+from penstock.serving.batching.jobs import Job
+from penstock.serving.batching.lanes import Batch, Lanes
 from serving.fakes import tensors
 
 

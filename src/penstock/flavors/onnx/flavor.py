@@ -18,6 +18,7 @@ from penstock.flavors.interface import (
     inside,
     need,
 )
+from penstock.flavors.onnx.control_flow import has_control_flow
 from penstock.flavors.onnx.external_data import copy_external_data, external_data
 from penstock.flavors.onnx.predictor import OnnxPredictor
 from penstock.flavors.onnx.session import CPU, open_session, unreviewed_options
@@ -46,7 +47,8 @@ class OnnxFlavor(Flavor):
         settings = context.manifest.flavors.get(self.name) or {}
         if not context.trusted and (odd := unreviewed_options(settings)):
             raise CodeNotTrusted(f"The manifest sets unreviewed onnxruntime options: {', '.join(odd)}.")
-        return OnnxPredictor(open_session(path, settings, context.threads))
+        session = open_session(path, settings, context.threads)
+        return OnnxPredictor(session, control_flow=has_control_flow(path))
 
     def accepts(self, model: Any) -> bool:
         """Any file but a Python one: an ONNX graph has no mark at its beginning, so only loading it tells."""

@@ -35,15 +35,16 @@ _DTYPES = {
 
 
 class OnnxPredictor(Predictor):
-    """Runs one session. onnxruntime sessions may be run from several threads."""
+    """Runs one session. onnxruntime sessions may be run from several threads. `control_flow` is whether the graph
+    repeats or branches, so that a row may take any time."""
 
-    quick = True
     takes_frames = False
     parallel = True
     cyclic = False
 
-    def __init__(self, session: InferenceSession) -> None:
+    def __init__(self, session: InferenceSession, *, control_flow: bool) -> None:
         self._session = session
+        self.quick = not control_flow
         self._inputs: dict[str, type[np.generic] | None] = {i.name: _DTYPES.get(i.type) for i in session.get_inputs()}
         self._outputs = [o.name for o in session.get_outputs()]
 

@@ -19,9 +19,11 @@ from penstock.errors import Closing, DeadlineExceeded, ModelProcessLost, Overloa
 from penstock.payload import Params, Payload, Value, join
 from penstock.serving.batching.admission import DrainRate, retry_after, too_late
 from penstock.serving.batching.cost_model import CostModel
-from penstock.serving.batching.inline import Inline
-from penstock.serving.batching.lanes import Batch, DispatchReason, Job, Lanes
-from penstock.serving.batching.replies import Answer, Reply, all_replies, drop, fail, resolve
+from penstock.serving.batching.inline import INLINE_SECONDS, Inline
+from penstock.serving.batching.jobs import Job
+from penstock.serving.batching.lanes import Batch, DispatchReason, Lanes
+from penstock.serving.batching.large_requests import LargeRequest, PartSize, joins_quickly
+from penstock.serving.batching.replies import Answer, Reply, fail, put_together, resolve
 from penstock.serving.runners.runner import Runner, RunNow
 
 log = logging.getLogger("penstock.serving")
@@ -69,15 +71,18 @@ class Batcher:
         self._max_queue_rows = max_queue_rows
         self._clock = clock
         # The whole mutable state: what waits, how many batches run; whether a tick's end is awaited, how many waited at
-        # the last one, for how many it has been put off, and how many went into the last batch; what batches cost, and
-        # on the loop; how fast rows leave and when the last did; the two switches.
+        # the last one, for how many it has been put off, and how many went into the last batch; answers that are put
+        # together in a thread; what batches cost, also on the loop, and how large a part may be; how fast rows leave
+        # and when the last did; the two switches.
         self._lanes = Lanes()
         self._running: set[asyncio.Future[Any]] = set()
         self._woken = False
         self._seen = 0
         self._usual = self._turns = 0
         self._closed = False
+        self._joining: set[asyncio.Task[None]] = set()
         self.cost = CostModel()
+        self._part_size = PartSize(self.cost, max_rows)
         self._inline = Inline()
         self.drain = DrainRate()
         self._drained_at = -inf
@@ -86,18 +91,21 @@ class Batcher:
     def enqueue(self, payload: Payload, params: Params, deadline: float = inf) -> asyncio.Future[Answer]:
         """The answer to come for one caller's payload; cancelling it takes the job out of the queue at once.
 
-        One larger than a batch is split and put together again in order. What has not begun at its `deadline`, on this
-        batcher's clock, is dropped when its turn comes; who wants it gone in that moment sets a timer and cancels.
+        A large one is given out in parts, and put together again in order. What has not begun at its `deadline`, on
+        this batcher's clock, is dropped when its turn comes; who wants it gone in that moment sets a timer and cancels.
         Raises Overloaded, Closing; the future raises PredictError, DeadlineExceeded, Closing.
         """
-        rows = payload.rows
-        if rows is not None and rows > self._max_rows and self.joined and not isinstance(payload, Value):
-            parts: list[Payload] = [payload.take(slice(a, a + self._max_rows)) for a in range(0, rows, self._max_rows)]
-            jobs = self._admit(parts, params, deadline)
-            whole = asyncio.get_running_loop().create_task(self._submit_parts(payload, params, parts, jobs))
-            whole.add_done_callback(lambda _: drop(jobs))  # also where it is cancelled before its first step
-            return whole
-        reply: asyncio.Future[Answer] = self._admit([payload], params, deadline)[0].reply
+        if self._closed:
+            raise Closing("This version is being closed.")
+        loop = asyncio.get_running_loop()
+        now = self._clock()
+        reply = Reply(loop=loop)
+        job = Job(payload, params, reply, now, deadline)
+        if job.rows > 1 and self.joined and not self._part_size.fits(job.rows):
+            job = LargeRequest(payload, params, reply, now, deadline, self._parts_answered)
+        if self._lanes.rows and (refusal := self.refusal(job.room, deadline - now)) is not None:
+            raise refusal
+        self._wait_in_lane(job)
         return reply
 
     async def submit(self, payload: Payload, params: Params, deadline: float = inf) -> Answer:
@@ -114,7 +122,7 @@ class Batcher:
             said = f"{waiting} rows are waiting; the limit is {self._max_queue_rows}."
             return Overloaded(said, limit="rows", retry_after=retry_after(waiting, self.drain.value))
         # Batches of the usual size, one for each job, are more than there will be: mostly that is soon enough.
-        if not too_late(self.cost.mean * (self._lanes.jobs + 1), patience):
+        if not self._lanes.large and not too_late(self.cost.mean * (self._lanes.jobs + 1), patience):
             return None
         if too_late(expected := self._expected(waiting + rows), patience):
             said = f"{waiting} rows are waiting; an answer would take {expected:.1f} s or more."
@@ -127,27 +135,18 @@ class Batcher:
             return self.cost.at_least(rows, self._max_rows) / self._runner.together
         return self.cost.mean * (self._lanes.jobs // self._runner.slots + 1)
 
-    def _admit(self, parts: list[Payload], params: Params, deadline: float, *, again: bool = False) -> list[Job]:
-        """Puts the parts of one payload into the queue, all or none. Raises Overloaded (not `again`), Closing."""
-        if self._closed:
-            raise Closing("This version is being closed.")
-        loop = asyncio.get_running_loop()
-        now = self._clock()
-        jobs = [Job(part, params, Reply(loop=loop), now, deadline) for part in parts]
-        if self._lanes.rows and not again:
-            refusal = self.refusal(sum(job.room for job in jobs), deadline - now)
-            if refusal is not None:
-                raise refusal
-        for job in jobs:
-            self._lanes.add(job)
-            reply = job.reply
-            reply.leave, reply.lane, reply.number = self._left, job.lane, job.number
+    def _wait_in_lane(self, job: Job) -> None:
+        self._lanes.add(job)
+        reply = job.reply
+        reply.leave, reply.lane, reply.number = self._left, job.lane, job.number
+        self._wake()
+
+    def _wake(self) -> None:
         if not self._woken and len(self._running) < self.slots:
             self._woken = True
-            loop.call_soon(self._end_of_tick)
+            asyncio.get_running_loop().call_soon(self._end_of_tick)
         elif self._observer is not None:
             self._observer.queued(self._lanes.rows)
-        return jobs
 
     def _left(self, lane: Hashable, number: int) -> None:
         """A caller has gone, or run out of time: its rows make room for others now."""
@@ -161,21 +160,31 @@ class Batcher:
             return self._runner.together
         return self._runner.slots + ahead(self._runner, self.cost.mean)
 
-    async def _submit_parts(self, payload: Payload, params: Params, parts: list[Payload], jobs: list[Job]) -> Answer:
-        answers = await all_replies(jobs)
-        wrong = next((i for i, (a, p) in enumerate(zip(answers, parts, strict=True)) if a.payload.rows != p.rows), None)
-        if wrong is None:
-            return self._put_together(answers)
-        self._stop_joining(parts[wrong].rows or 0, answers[wrong].payload)
-        return (await all_replies(self._admit([payload], params, jobs[0].deadline, again=True)))[0]
+    def _parts_answered(self, request: LargeRequest) -> None:
+        """A large request has its last answer, or one that is not one item for each row."""
+        if request.misfit is not None:
+            self._stop_joining(*request.misfit)
+            self._lanes.remove(request.lane, request.number)
+            request.restart()
+            self._wait_in_lane(request)  # no more in parts, since nothing is joined any more
+            return
+        answers: list[Answer] = request.in_order
+        if joins_quickly([answer.payload for answer in answers]):
+            try:
+                resolve(request, put_together(answers))
+            except PredictError as error:
+                fail(request, error)
+            return
+        joining = asyncio.get_running_loop().create_task(self._join_in_thread(request, answers))
+        self._joining.add(joining)
+        joining.add_done_callback(self._joining.discard)
 
     @staticmethod
-    def _put_together(answers: list[Answer]) -> Answer:
+    async def _join_in_thread(request: LargeRequest, answers: list[Answer]) -> None:
         try:
-            whole = join([a.payload for a in answers])
-        except ValueError as error:
-            raise PredictError("The model's answers to the parts of a large request cannot be combined.") from error
-        return Answer(whole, answers[0].queue, sum(a.predict for a in answers))
+            resolve(request, await asyncio.to_thread(put_together, answers))
+        except Exception as error:
+            fail(request, error)
 
     def _end_of_tick(self) -> None:
         """Gives an idle model the jobs that wait. While more arrive at every turn of the loop, it waits a few turns:
@@ -193,8 +202,10 @@ class Batcher:
 
     def _dispatch(self, trigger: DispatchReason) -> None:
         """Starts as many batches as there is room for. One that costs next to nothing is run right here."""
+        begun = self._clock()
         while len(self._running) < self.slots:
-            batch = self._lanes.take(self._max_rows, trigger, joined=self.joined)
+            most = self._part_size.rows() if self._lanes.large else self._max_rows
+            batch = self._lanes.take(most, trigger, joined=self.joined)
             if batch is None:
                 break
             if (now := self._clock()) >= batch.deadline:
@@ -206,7 +217,10 @@ class Batcher:
                 self._observer.dispatched(batch)
             here = self._run_now is not None and self._inline.choose(batch.rows, self.cost.predict(batch.rows))
             if here and self._run_inline(batch):
-                continue
+                if not self._lanes.jobs or self._clock() - begun < INLINE_SECONDS:
+                    continue
+                self._wake()  # many small batches make a long one; whoever else needs the loop has it in between
+                break
             if len(batch.jobs) == 1:
                 self._start(batch.jobs[0])
             else:
@@ -223,6 +237,10 @@ class Batcher:
                     DeadlineExceeded("The request's deadline passed while the request waited for the model.")
                 )
         return [job for job in jobs if not job.reply.done()]
+
+    def _learn(self, rows: int, seconds: float) -> None:
+        self.cost.observe(rows, seconds)
+        self._part_size.ran(rows)
 
     def _drained(self, rows: int, started: float) -> None:
         """Rows have left the model. Where batches overlap, time counts once."""
@@ -243,7 +261,7 @@ class Batcher:
             answer, seconds, worked = self._run_now(payload, jobs[0].params)
         except Exception:
             return False
-        self.cost.observe(batch.rows, seconds)
+        self._learn(batch.rows, seconds)
         # While another thread loads a model, a batch also waits for the interpreter; it would in a thread of its own,
         # too, so that wait is not counted as a cost of running inline.
         self._inline.observe(batch.rows, min(seconds, worked))
@@ -291,7 +309,7 @@ class Batcher:
         except Exception as error:
             fail(job, error)
         else:
-            self.cost.observe(job.rows, seconds)
+            self._learn(job.rows, seconds)
             resolve(job, Answer(payload, started - job.enqueued, seconds))
 
     async def _run(self, batch: Batch) -> None:
@@ -327,7 +345,7 @@ class Batcher:
             for half in (jobs[:middle], jobs[middle:]):
                 await self._answer(half, started)
             return
-        self.cost.observe(sum(job.rows for job in jobs), seconds)
+        self._learn(sum(job.rows for job in jobs), seconds)
         if not self._hand_out(jobs, payload, started, seconds):
             self._stop_joining(sum(job.rows for job in jobs), payload)
             for job in jobs:
@@ -345,8 +363,8 @@ class Batcher:
         for job in self._lanes.clear():
             if not job.reply.done():
                 job.reply.set_exception(Closing("This version is being closed."))
-        while self._running:
-            await asyncio.wait(self._running)
+        while running := self._running | self._joining:
+            await asyncio.wait(running)
 
     def __repr__(self) -> str:
         how = "joined" if self.joined else "unjoined"

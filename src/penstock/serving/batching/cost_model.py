@@ -36,6 +36,15 @@ class CostModel:
             return mean_y * max(1.0, rows / mean_x) if mean_x else mean_y
         return line[0] + line[1] * rows
 
+    @property
+    def line(self) -> tuple[float, float]:
+        """The seconds of a batch and of each of its rows, 0 while nothing is known. As long as all batches were of one
+        size, their rows are taken to be the whole cost."""
+        if not self._n or not self._x:
+            return 0.0, 0.0
+        mean_x, mean_y = self._x / self._n, self._y / self._n
+        return self._line(mean_x, mean_y) or (0.0, mean_y / mean_x)
+
     def at_least(self, rows: int, most: int) -> float:
         """Seconds that so many rows surely take, in batches of at most `most`; 0 while nothing is known. As long as all
         batches were of one size, a row is taken to add nothing, for nobody has seen it add something."""

@@ -15,20 +15,25 @@ INLINE_SECONDS = 0.001
 _WORTH_A_TRY = 8
 _TRY_EVERY = 64
 
+# What a batch costs is believed up to so many times the rows of the largest that ran on the loop.
+_FARTHER = 2
+
 
 class Inline:
     """The choice for one predictor, and what it has learnt."""
 
     def __init__(self, seconds: float = INLINE_SECONDS) -> None:
         self._seconds = seconds
-        # The whole mutable state: what batches cost on the loop, how many were sent to a thread since one was not.
+        # The whole mutable state: what batches cost on the loop, and the most rows that one had there; how many were
+        # sent to a thread since one was not.
         self._cost = CostModel()
+        self._seen = 0
         self._elsewhere = _TRY_EVERY
 
     def choose(self, rows: int, in_thread: float) -> bool:
         """Whether a batch of so many rows runs on the loop. `in_thread` is the seconds that it is expected to take in a
         thread; infinite while nobody knows."""
-        if self._cost.predict(rows) <= self._seconds:
+        if rows <= self._seen * _FARTHER and self._cost.predict(rows) <= self._seconds:
             return True
         if self._elsewhere >= _TRY_EVERY and in_thread <= self._seconds * _WORTH_A_TRY:
             self._elsewhere = 0
@@ -39,6 +44,8 @@ class Inline:
     def observe(self, rows: int, seconds: float) -> None:
         """A batch that ran on the loop took so long."""
         self._cost.observe(rows, seconds)
+        if rows > self._seen:
+            self._seen = rows
 
     def __repr__(self) -> str:
         return f"<Inline {self._cost!r}>"

@@ -2,6 +2,7 @@
 
 One lane for each layout (kind, names, dtypes, trailing shapes, params): only jobs of a lane may be joined. The lane
 whose head has waited longest goes first, so no layout starves. Lanes exist only while something waits in them.
+Requests larger than a batch wait apart: while both wait, batches and parts of large requests alternate.
 """
 
 from __future__ import annotations
@@ -10,43 +11,12 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
-from math import inf
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-from penstock.payload import Params, Payload
+from penstock.serving.batching.jobs import Alone, Job
+from penstock.serving.batching.large_requests import LargeRequest, LargeRequests
 
 DispatchReason: TypeAlias = Literal["idle", "freed", "full", "alone"]
-
-
-class _Alone:
-    """The lane of a job without rows to join: a key that equals nothing else."""
-
-
-class Job:
-    """Rows of one caller, waiting for their answer, which is of no use after `deadline`. `number` orders jobs by
-    arrival; a lane sets it."""
-
-    __slots__ = ("deadline", "enqueued", "lane", "number", "params", "payload", "reply", "room", "rows")
-
-    def __init__(self, payload: Payload, params: Params, reply: Any, enqueued: float, deadline: float = inf) -> None:
-        self.payload = payload
-        self.params = params
-        self.reply = reply
-        self.enqueued = enqueued
-        self.deadline = deadline
-        self.number = 0
-        rows = payload.rows
-        self.rows = 0 if rows is None else rows
-        self.room = self.rows or 1  # what it takes up in the queue, which would have no bound for jobs without rows
-        self.lane: Hashable = (payload.layout, _params_key(params)) if rows else _Alone()
-
-    def __repr__(self) -> str:
-        return f"<Job {self.number}: {self.rows} rows>"
-
-
-def _params_key(params: Params) -> str:
-    """Equal for equal params. Not JSON, in which NaN, infinity and none at all are one null."""
-    return "" if params is None else repr(sorted(params.items()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +56,15 @@ _STALE = 64
 
 
 class Lanes:
-    """Waiting jobs. `rows` is how many rows wait, a job without any counting as one, and `jobs` how many jobs."""
+    """Waiting jobs. `rows` is how many rows wait, a job without any counting as one, and `jobs` how many jobs, a large
+    request being one; `large` has those."""
 
     def __init__(self) -> None:
-        # The whole state: jobs by lane; the lanes' keys by the number of a head, which may be out of date; rows and
-        # jobs waiting; the last job number.
+        # The whole state: jobs by lane; the lanes' keys by the number of a head, which may be out of date; large
+        # requests; rows and jobs waiting; the last job number.
         self._lanes: dict[Hashable, _Lane] = {}
         self._heads: list[tuple[int, Hashable]] = []
+        self.large = LargeRequests()
         self.rows = 0
         self.jobs = 0
         self._last = 0
@@ -100,16 +72,24 @@ class Lanes:
     def add(self, job: Job) -> None:
         self._last = number = self._last + 1
         job.number = number
+        self.rows += job.room
+        self.jobs += 1
+        if job.large:
+            assert isinstance(job, LargeRequest)
+            self.large.add(job)
+            return
         lane = self._lanes.get(job.lane)
         if lane is None:
             lane = self._lanes[job.lane] = _Lane(number)
             heappush(self._heads, (number, job.lane))
         lane.jobs[number] = job
-        self.rows += job.room
-        self.jobs += 1
 
     def remove(self, key: Hashable, number: int) -> bool:
         """Takes out a job whose caller has left, by its lane and number; False where it does not wait any more."""
+        if self.large and (request := self.large.remove(number)) is not None:
+            self.rows -= request.room
+            self.jobs -= 1
+            return True
         lane = self._lanes.get(key)
         job = lane.jobs.pop(number, None) if lane is not None else None
         if lane is None or job is None:
@@ -128,6 +108,8 @@ class Lanes:
 
         Its reason is "full" where more could have come along, "alone" where joining is not possible, else `trigger`.
         """
+        if self.large and self.large.has_turn(others=self.jobs > len(self.large)):
+            return self._take_part(max_rows, trigger, joined)
         while self._heads:
             number, key = heappop(self._heads)
             lane = self._lanes.get(key)
@@ -139,13 +121,26 @@ class Lanes:
             heappush(self._heads, (head, key))
         return None
 
+    def _take_part(self, max_rows: int, trigger: DispatchReason, joined: bool) -> Batch:
+        """The next part of a large request; all of one where joining has turned out not to be possible."""
+        if not joined:
+            request = self.large.take_whole()
+            self.rows -= request.room
+            self.jobs -= 1
+            request.restart()
+            return Batch([request], request.rows, "alone")
+        request, part = self.large.take(max_rows)
+        self.rows -= part.rows
+        self.jobs -= not request.room
+        return Batch([part], part.rows, "full" if request.room or part.rows >= max_rows else trigger)
+
     def _take_from(self, key: Hashable, lane: _Lane, max_rows: int, trigger: DispatchReason, joined: bool) -> Batch:
         """A batch from the head of this lane, whose entry in `_heads` is gone already."""
         waiting = lane.jobs
         jobs = [waiting.popitem(last=False)[1]]
         rows = jobs[0].rows
         room = jobs[0].room
-        alone = not joined or isinstance(key, _Alone)
+        alone = not joined or isinstance(key, Alone)
         while waiting and not alone:
             number, job = waiting.popitem(last=False)
             if rows + job.rows > max_rows:
@@ -167,10 +162,12 @@ class Lanes:
     def clear(self) -> list[Job]:
         """Takes everything out, and returns it."""
         jobs = [job for lane in self._lanes.values() for job in lane.jobs.values()]
+        jobs += self.large.clear()
         self._lanes.clear()
         self._heads.clear()
         self.rows = self.jobs = 0
         return jobs
 
     def __repr__(self) -> str:
-        return f"<Lanes {self.jobs} jobs, {self.rows} rows in {len(self._lanes)} lanes>"
+        large = f", {len(self.large)} large" if self.large else ""
+        return f"<Lanes {self.jobs} jobs, {self.rows} rows in {len(self._lanes)} lanes{large}>"

@@ -8,9 +8,9 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
-from penstock.errors import PenstockError
-from penstock.payload import Payload
-from penstock.serving.batching.lanes import Job
+from penstock.errors import PenstockError, PredictError
+from penstock.payload import Payload, join
+from penstock.serving.batching.jobs import Job
 
 log = logging.getLogger("penstock.serving")
 
@@ -41,22 +41,6 @@ class Reply(asyncio.Future[Answer]):
         return True
 
 
-async def all_replies(jobs: list[Job]) -> list[Answer]:
-    """The answers to the parts of one request. Where one fails, or the caller leaves, the rest is dropped."""
-    try:
-        return [await job.reply for job in jobs]
-    finally:
-        drop(jobs)
-
-
-def drop(jobs: list[Job]) -> None:
-    for job in jobs:
-        if not job.reply.done():
-            job.reply.cancel()
-        elif not job.reply.cancelled():
-            job.reply.exception()  # looked at, so that asyncio does not report it as lost
-
-
 def resolve(job: Job, answer: Answer) -> None:
     if not job.reply.done():
         job.reply.set_result(answer)
@@ -72,3 +56,12 @@ def _unexpected(error: Exception) -> PenstockError:
     wrapped = PenstockError(f"The prediction failed inside the gateway ({type(error).__name__}).")
     wrapped.__cause__ = error
     return wrapped
+
+
+def put_together(answers: list[Answer]) -> Answer:
+    """The answers to the parts of one request, in order, as one. Raises PredictError."""
+    try:
+        whole = join([a.payload for a in answers])
+    except ValueError as error:
+        raise PredictError("The model's answers to the parts of a large request cannot be combined.") from error
+    return Answer(whole, answers[0].queue, sum(a.predict for a in answers))

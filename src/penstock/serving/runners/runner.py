@@ -32,16 +32,17 @@ class Runner(Protocol):
 
 
 class ThreadRunner:
-    """Runs a predictor in threads of its own; `run_now` on the caller's, for predictors that promise to be quick."""
+    """Runs a predictor in threads of its own; `run_now` on the caller's, for predictors that promise to be quick where
+    the size of a row is `bounded`."""
 
     run_now: RunNow | None
     together = 1
     ahead = 0
 
-    def __init__(self, predictor: Predictor, slots: int, name: str = "model") -> None:
+    def __init__(self, predictor: Predictor, slots: int, name: str = "model", *, bounded: bool = False) -> None:
         self.slots = slots
         self._predictor = predictor
-        self.run_now = self._now if predictor.quick else None
+        self.run_now = self._now if bounded and predictor.quick else None
         self._pool = ThreadPoolExecutor(max_workers=slots, thread_name_prefix=f"penstock-{name}")
 
     def run(self, payload: Payload, params: Params) -> asyncio.Future[tuple[Payload, float]]:
