@@ -53,7 +53,8 @@ def make_app(
     access = Authorizer(BearerTokens.static(token))
     sweep, unpacker = DeadlineSweep(), Unpacker()
     pipeline = Pipeline(gateway, timeout=timeout, observe=observe)
-    mlflow, vertex = MlflowProtocol(nan_words=nan_words), VertexProtocol(nan_words=nan_words)
+    mlflow = MlflowProtocol(nan_words=nan_words, max_body_bytes=max_body_bytes)
+    vertex = VertexProtocol(nan_words=nan_words, max_body_bytes=max_body_bytes)
     invocations = PredictEndpoint(pipeline, mlflow, sweep, unpacker, max_body_bytes=max_body_bytes)
     routes = make_routes(
         gateway,

@@ -5,7 +5,7 @@ column into its type, `conform` checks a whole payload, `params` checks params, 
 payloads, `compatibility` compares two.
 """
 
-from penstock.signature.cells import BOOLEAN_WORDS, Misfit, is_missing_word
+from penstock.signature.cells import BOOLEAN_WORDS, Misfit, check_moments, is_missing_word
 from penstock.signature.compatibility import breaking_changes
 from penstock.signature.conform import Casting, conform
 from penstock.signature.infer import infer_signature
@@ -30,6 +30,7 @@ __all__ = [
     "TensorField",
     "Type",
     "breaking_changes",
+    "check_moments",
     "conform",
     "conform_params",
     "infer_signature",

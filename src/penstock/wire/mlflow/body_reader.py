@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from penstock.errors import MalformedInput, SchemaViolation
-from penstock.payload import MAX_VIOLATIONS, TEXT, Array, Payload, Table, Tensors, Value
+from penstock.payload import MAX_VIOLATIONS, TEXT, Array, Payload, Table, Tensors, Value, Violation
 from penstock.signature import (
     ArrayOf,
     Casting,
@@ -27,8 +27,10 @@ from penstock.signature import (
     conform,
     is_tensor_schema,
 )
+from penstock.wire.budget import Budget, check_columns
 from penstock.wire.decoded import Decoded
 from penstock.wire.interface import DecodedRequest, LibraryWanted
+from penstock.wire.json_sizes import MAX_NESTING, check_frame, check_rows, is_too_nested
 from penstock.wire.mlflow.float_reader import FloatReader
 from penstock.wire.mlflow.formats import CSV, JSON, PARQUET, READERS
 from penstock.wire.mlflow.invocations import (
@@ -53,10 +55,19 @@ class PredictRequest(DecodedRequest):
 class BodyReader:
     """Reads bodies for one signature. `frames` is whether the model is handed pandas frames.
 
-    With `may_import` false, libraries that take long to import are asked for instead (LibraryWanted).
+    With `may_import` false, libraries that take long to import are asked for instead (LibraryWanted). Without
+    `max_body_bytes` a body may unfold to anything: those of files, and of the caller's own values.
     """
 
-    def __init__(self, signature: Signature | None, *, frames: bool, may_import: bool = True) -> None:
+    def __init__(
+        self,
+        signature: Signature | None,
+        *,
+        frames: bool,
+        may_import: bool = True,
+        max_body_bytes: int | None = None,
+    ) -> None:
+        self._max_body_bytes = max_body_bytes
         self._signature = signature
         self._schema = signature.inputs if signature is not None else None
         self._hinted = signature is not None and signature.hinted
@@ -65,24 +76,35 @@ class BodyReader:
         self._floats = FloatReader(None if self._hinted else self._schema)
 
     def read(self, media: str, body: bytes) -> PredictRequest:
-        """A body of a media type in `READERS`. Raises MalformedInput, SchemaViolation, UnsupportedMedia,
+        """A body of a media type in `READERS`. Raises MalformedInput, InputTooLarge, SchemaViolation, UnsupportedMedia,
         LibraryWanted."""
         if media == JSON:
             return self._read_json(body)
         if media != CSV:
             self._needs("pyarrow")
         if not self._frames:
-            return _conformed(READERS[media](body, self._signature), self._signature)
+            return _conformed(READERS[media](body, self._signature, self._budget(media, body)), self._signature)
         self._needs("pandas")
         from penstock.wire.mlflow import frames as pandas_reader
 
         if media == CSV:
-            return PredictRequest(pandas_reader.read_csv(body, self._schema))
+            return PredictRequest(pandas_reader.read_csv(body, self._schema, self._budget(media, body)))
         from penstock.wire import columnar
 
         if media == PARQUET:
-            return PredictRequest(pandas_reader.read_columnar(columnar.open_parquet(body), self._schema))
-        return PredictRequest(pandas_reader.read_columnar(columnar.open_arrow(body), self._schema))
+            table = columnar.open_parquet(body, self._budget(media, body))
+        else:
+            table = columnar.open_arrow(body, self._budget(media, body))
+        if self._max_body_bytes is not None:
+            check_columns(table.num_columns, len(self._schema or ()))
+        return PredictRequest(pandas_reader.read_columnar(table, self._schema))
+
+    def _budget(self, media: str, body: bytes) -> Budget:
+        if self._max_body_bytes is None:
+            return Budget.unlimited()
+        if media == JSON:
+            return Budget.of_json(len(body))
+        return Budget.of_csv(len(body)) if media == CSV else Budget.of_columnar(self._max_body_bytes)
 
     def _needs(self, library: str) -> None:
         if not self._may_import and library not in sys.modules and find_spec(library) is not None:
@@ -93,9 +115,16 @@ class BodyReader:
         if (payload := self._floats.read(document)) is not None:
             params = document.get("params")
             return PredictRequest(payload, exactly(body, document)["params"] if params else params)
+        if is_too_nested(body, document):
+            why = f"lists or objects are more than {MAX_NESTING} deep inside of each other"
+            if self._hinted:
+                raise SchemaViolation([Violation(why)])
+            raise MalformedInput(f"The body cannot be read: {why}.")
         if self._hinted or is_unwrapped(document):
             return self._read_special(exactly(body, document))
         envelope, schema = envelope_of(document), self._schema
+        budget = self._budget(JSON, body)
+        check_rows(_rows_under(envelope, document[envelope]), budget)
         if (settled := _settled(envelope, document[envelope], self._signature)) is not None:
             document = exactly(body, document) if document.get("params") else document
             return PredictRequest(settled, document.get("params"))
@@ -105,6 +134,8 @@ class BodyReader:
         if not self._frames and not arrays:
             return _conformed(decode_envelope(envelope, value, params, self._signature), self._signature)
         if self._frames:
+            if self._max_body_bytes is not None:
+                check_frame(envelope, value, len(schema or ()), budget)
             self._needs("pandas")
         from penstock.wire.mlflow.frames import read_document
 
@@ -126,6 +157,10 @@ class BodyReader:
         from penstock.wire.mlflow.frames import read_unwrapped
 
         return PredictRequest(read_unwrapped(value, schema), params, wrapped=False)
+
+
+def _rows_under(envelope: str, value: Any) -> Any:
+    return value.get("data") if envelope == "dataframe_split" and isinstance(value, dict) else value
 
 
 def _conformed(decoded: Decoded, signature: Signature | None) -> PredictRequest:

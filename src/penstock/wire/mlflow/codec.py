@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from importlib.util import find_spec
 
+from penstock.defaults import MAX_BODY_BYTES
 from penstock.payload import Payload
 from penstock.signature import Signature
 from penstock.wire.mlflow.body_reader import BodyReader, PredictRequest
@@ -21,8 +22,17 @@ class MlflowCodec(BodyReader):
     """Reads bodies and writes answers for one signature, on an event loop: libraries that take long to import are asked
     for (LibraryWanted). `nan_words` writes what is not finite as MLflow does, NaN and Infinity."""
 
-    def __init__(self, signature: Signature | None, *, frames: bool, nan_words: bool = False) -> None:
-        super().__init__(signature, frames=frames and _pandas_installed(), may_import=False)
+    def __init__(
+        self,
+        signature: Signature | None,
+        *,
+        frames: bool,
+        nan_words: bool = False,
+        max_body_bytes: int = MAX_BODY_BYTES,
+    ) -> None:
+        super().__init__(
+            signature, frames=frames and _pandas_installed(), may_import=False, max_body_bytes=max_body_bytes
+        )
         self._nan_words = nan_words
 
     def write(self, payload: Payload, request: PredictRequest, media: str) -> tuple[bytes, str]:
@@ -36,8 +46,8 @@ class MlflowProtocol:
     name = "invocations"
     readable = tuple(READERS)
 
-    def __init__(self, *, nan_words: bool = False) -> None:
-        self._nan_words = nan_words
+    def __init__(self, *, nan_words: bool = False, max_body_bytes: int = MAX_BODY_BYTES) -> None:
+        self._nan_words, self._max_body_bytes = nan_words, max_body_bytes
 
     def answer_media(self, accept: bytes | None) -> str:
         """The best format that is written here, JSON where none is."""
@@ -50,4 +60,4 @@ class MlflowProtocol:
         return error_body(error_code, message), JSON
 
     def codec(self, signature: Signature | None, *, frames: bool) -> MlflowCodec:
-        return MlflowCodec(signature, frames=frames, nan_words=self._nan_words)
+        return MlflowCodec(signature, frames=frames, nan_words=self._nan_words, max_body_bytes=self._max_body_bytes)

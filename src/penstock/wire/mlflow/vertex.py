@@ -24,7 +24,7 @@ class VertexProtocol(MlflowProtocol):
     """MLflow's protocol with another word for params. It is counted under the same name."""
 
     def codec(self, signature: Signature | None, *, frames: bool) -> VertexCodec:
-        return VertexCodec(signature, frames=frames, nan_words=self._nan_words)
+        return VertexCodec(signature, frames=frames, nan_words=self._nan_words, max_body_bytes=self._max_body_bytes)
 
 
 def with_params(body: bytes) -> bytes:
