@@ -62,7 +62,7 @@ def quick_cell(value: Any, type_: Scalar) -> Any:
 def quick_list(values: list[Any], items: Scalar) -> Any:
     """The same for a list of single values."""
     kinds = set(map(type, values))
-    if str in kinds and items in _NUMBERS:
+    if kinds == {str} and items in _NUMBERS:  # beside numbers, text may count as one
         raise Misfit("")
     if items is Scalar.DOUBLE:
         if kinds == {float}:
