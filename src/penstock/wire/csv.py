@@ -54,20 +54,29 @@ def decode_csv(body: bytes, schema: Schema | None, budget: Budget | None = None)
     return Decoded(Table.of(header, columns), None, Casting.TEXT)
 
 
+_HEAD = 1 << 14  # characters in which the header usually ends
+
+
+def _first_rows(text: str) -> list[list[str]]:
+    lines = csv.reader(StringIO(text, newline=""))
+    try:
+        return list(islice((row for row in lines if row), 3))
+    except csv.Error as error:
+        raise MalformedInput(f"Line {lines.line_num} of the CSV cannot be read: {error}.") from None
+
+
 def check_text(text: str, known: int, budget: Budget) -> None:
     """For a CSV that pandas is to read; `known` is the number of the signature's columns. Raises InputTooLarge,
     MalformedInput."""
-    lines = csv.reader(StringIO(text, newline=""))
-    try:
-        head = list(islice((row for row in lines if row), 2))  # of a longer first row pandas makes an index
-    except csv.Error as error:
-        raise MalformedInput(f"Line {lines.line_num} of the CSV cannot be read: {error}.") from None
+    head = _first_rows(text[:_HEAD])
+    if len(head) < 3 and len(text) > _HEAD:  # the last one may be cut
+        head = _first_rows(text)
     if not head:
         return
-    width = max(map(len, head))
+    width = max(map(len, head[:2]))  # of a first row that is longer than the header, pandas makes an index
     check_columns(width, known)
     check_twins(head[0])
-    if width * (text.count("\n") + text.count("\r") + 1) > budget.cells:
+    if width * (text.count("\n") + (text.count("\r") if "\r" in text else 0) + 1) > budget.cells:
         try:
             budget.check_cells(width * sum(1 for row in csv.reader(StringIO(text, newline="")) if row))
         except csv.Error as error:
