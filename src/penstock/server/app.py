@@ -58,8 +58,8 @@ def make_app(
     pipeline = Pipeline(gateway, timeout=timeout, observe=observe)
     reading = BodyReading(pipeline, readers, max_body_bytes)
     on_loop = readers is not None
-    mlflow = MlflowProtocol(nan_words=nan_words, on_loop=on_loop)
-    vertex = VertexProtocol(nan_words=nan_words, on_loop=on_loop)
+    mlflow = MlflowProtocol(nan_words=nan_words, max_body_bytes=max_body_bytes, on_loop=on_loop)
+    vertex = VertexProtocol(nan_words=nan_words, max_body_bytes=max_body_bytes, on_loop=on_loop)
     invocations = PredictEndpoint(pipeline, mlflow, sweep, reading, max_body_bytes=max_body_bytes)
     routes = make_routes(
         gateway,

@@ -7,7 +7,7 @@ payloads, `compatibility` compares two,
 """
 
 from penstock.signature.bounded import bounded_rows
-from penstock.signature.cells import BOOLEAN_WORDS, Misfit, is_missing_word
+from penstock.signature.cells import BOOLEAN_WORDS, Misfit, check_moments, is_missing_word
 from penstock.signature.compatibility import breaking_changes
 from penstock.signature.conform import Casting, conform
 from penstock.signature.infer import infer_signature
@@ -33,6 +33,7 @@ __all__ = [
     "Type",
     "bounded_rows",
     "breaking_changes",
+    "check_moments",
     "conform",
     "conform_params",
     "infer_signature",

@@ -9,10 +9,10 @@ from __future__ import annotations
 import base64
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -82,6 +82,11 @@ def _is_missing(cell: Any) -> bool:
     return cell is None or (isinstance(cell, (float, np.floating, datetime)) and bool(cell != cell))
 
 
+@cache
+def _largest(dtype: np.dtype[Any]) -> float:
+    return float(np.finfo(dtype).max)
+
+
 def _float(dtype: np.dtype[Any], name: str, cell: Any, *, casting: str) -> float:
     if cell is None:
         return math.nan
@@ -96,7 +101,7 @@ def _float(dtype: np.dtype[Any], name: str, cell: Any, *, casting: str) -> float
     if math.isinf(value):
         grown = not isinstance(cell, (float, np.floating)) and "inf" not in str(cell).lower()  # "1e400"
     else:
-        grown = abs(value) > float(np.finfo(dtype).max)
+        grown = abs(value) > _largest(dtype)
     if grown:
         raise Misfit(f"{shortened(cell)} is out of range for {name}")
     return value
@@ -178,12 +183,24 @@ def _datetime(cell: Any, *, casting: str) -> Any:
         if abs(cell) >= 2**63:
             raise Misfit(f"{shortened(cell)} is out of range for datetime")
         return np.datetime64(cell, "ns")
+    check_moments((cell,))
     if not isinstance(cell, (str, date)):
         raise Misfit(f"{shortened(cell)} is not a datetime")
     moment, beyond = _parse_moment(cell) if isinstance(cell, str) else (cell, getattr(cell, "nanosecond", 0))
     if isinstance(moment, datetime):
         moment = _without_zone(moment, cell, casting)
     return _nanoseconds(np.datetime64(moment, "us"), cell) + np.timedelta64(beyond, "ns")
+
+
+# The longest moment that anybody writes has its zone's name in it.
+_LONGEST_MOMENT = 64
+
+
+def check_moments(cells: Iterable[Any]) -> None:
+    """Raises Misfit for text that no parser of moments should see: they take its length squared."""
+    for cell in cells:
+        if isinstance(cell, str) and len(cell) > _LONGEST_MOMENT:
+            raise Misfit(f"{shortened(cell, 30)} has {len(cell):,} characters, which no datetime has")
 
 
 def _without_zone(moment: datetime, cell: Any, casting: str) -> datetime:

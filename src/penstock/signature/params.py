@@ -10,7 +10,7 @@ import numpy as np
 
 from penstock.errors import SchemaViolation
 from penstock.payload import Violation, shortened
-from penstock.signature.cells import Misfit, cell_reader
+from penstock.signature.cells import Misfit, cell_reader, check_moments
 from penstock.signature.schema import Param
 from penstock.signature.types import Scalar
 
@@ -85,6 +85,7 @@ def _read_one(param: Param, value: Any) -> Any:
 
 def _moment(text: str) -> Any:
     """A datetime, a date where the text has no time, None where it is empty."""
+    check_moments((text,))
     try:
         moment = np.datetime64(text).item()
     except ValueError:

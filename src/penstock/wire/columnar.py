@@ -5,8 +5,10 @@ pyarrow is an extra, imported when a body or a file of that kind comes along.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +16,9 @@ import numpy as np
 from penstock.errors import MalformedInput, UnsupportedMedia
 from penstock.payload import TEXT, Array, Table, as_object_array, shortened
 from penstock.signature import Casting, Field, Scalar, Schema
+from penstock.wire.arrow_claims import check_claims, stream_of
+from penstock.wire.budget import Budget
+from penstock.wire.columnar_sizes import check_parquet_claims, check_table, widest_row
 from penstock.wire.decoded import Decoded
 from penstock.wire.soundness import MAX_CELLS, count_cells, find_fault, rows_of_parquet, why_unreadable
 
@@ -21,16 +26,23 @@ if TYPE_CHECKING:
     from pyarrow import Array as ArrowArray
     from pyarrow import ChunkedArray, RecordBatch
     from pyarrow import DataType as ArrowType
+    from pyarrow import Schema as ArrowSchema
     from pyarrow import Table as ArrowTable
+    from pyarrow.parquet import ParquetFile
 
 
-def decode_parquet(body: bytes) -> Decoded:
-    """Reads a Parquet file. Its cells have types already, so they are only widened. Raises MalformedInput."""
-    return Decoded(table_of_batch(_without_index(open_parquet(body))), None, Casting.TYPED)
+_BATCH_ROWS = 65_536
 
 
-def open_parquet(body: bytes) -> ArrowTable:
-    """The pyarrow.Table of a Parquet file, sound in every cell. Raises MalformedInput."""
+def decode_parquet(body: bytes, budget: Budget | None = None) -> Decoded:
+    """Reads a Parquet file. Its cells have types already, so they are only widened. Raises MalformedInput,
+    InputTooLarge."""
+    return Decoded(table_of_batch(_without_index(open_parquet(body, budget))), None, Casting.TYPED)
+
+
+def open_parquet(body: bytes, budget: Budget | None = None) -> ArrowTable:
+    """The pyarrow.Table of a Parquet file, sound in every cell. Raises MalformedInput, InputTooLarge."""
+    budget = budget or Budget.unlimited()
     _need_pyarrow()
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -40,32 +52,54 @@ def open_parquet(body: bytes) -> ArrowTable:
         if rows < 0:
             raise MalformedInput("The parts of the Parquet file have other numbers of rows than it claims.")
         _check_size(rows * max(file.metadata.num_columns, 1))
-        table = file.read()
-    return _sound(table, "Parquet file")
+        check_parquet_claims(file.metadata, replace(budget))
+        table = _counted(file.schema_arrow, _batches_of_parquet(file, budget), budget)
+    return _sound(table, "Parquet file", budget)
 
 
-def decode_arrow(body: bytes) -> Decoded:
-    """Reads an Arrow IPC stream or file. Raises MalformedInput."""
-    return Decoded(table_of_batch(_without_index(open_arrow(body))), None, Casting.TYPED)
+def _batches_of_parquet(file: ParquetFile, budget: Budget) -> Iterator[RecordBatch]:
+    for number in range(file.metadata.num_row_groups):
+        most = budget.decoded // max(1, widest_row(file.metadata.row_group(number)))
+        yield from file.iter_batches(batch_size=max(1, min(_BATCH_ROWS, most)), row_groups=[number], use_threads=False)
 
 
-def open_arrow(body: bytes) -> ArrowTable:
-    """The pyarrow.Table of an Arrow IPC stream or file, sound in every cell. Raises MalformedInput."""
+def _counted(schema: ArrowSchema, batches: Iterable[RecordBatch], budget: Budget) -> ArrowTable:
+    """The pyarrow.Table of batches, each counted before the next is read. Raises InputTooLarge."""
+    import pyarrow as pa
+
+    found = []
+    for batch in batches:
+        budget.spend_bytes(batch.nbytes)
+        found.append(batch)
+    return pa.Table.from_batches(found, schema)
+
+
+def decode_arrow(body: bytes, budget: Budget | None = None) -> Decoded:
+    """Reads an Arrow IPC stream or file. Raises MalformedInput, InputTooLarge."""
+    return Decoded(table_of_batch(_without_index(open_arrow(body, budget))), None, Casting.TYPED)
+
+
+def open_arrow(body: bytes, budget: Budget | None = None) -> ArrowTable:
+    """The pyarrow.Table of an Arrow IPC stream or file, sound in every cell. Raises MalformedInput, InputTooLarge."""
+    budget = budget or Budget.unlimited()
     _need_pyarrow()
     from pyarrow import ipc
 
     with _arrow_errors("Arrow stream"):
-        opened = ipc.open_file(body) if body.startswith(b"ARROW1") else ipc.open_stream(body)
-        with opened as reader:
+        stream = stream_of(body)
+        check_claims(body, budget)  # all of it: the sizes of batches that are not proven sound must not be asked
+        # A file is read as the stream that it is around: its footer may name one batch any number of times.
+        with ipc.open_stream(stream, options=ipc.IpcReadOptions(use_threads=False)) as reader:
             table = reader.read_all()
-    return _sound(table, "Arrow stream")
+    return _sound(table, "Arrow stream", budget)
 
 
-def _sound(table: ArrowTable, what: str) -> ArrowTable:
-    """Raises MalformedInput for a table that must not be touched."""
+def _sound(table: ArrowTable, what: str, budget: Budget) -> ArrowTable:
+    """Raises MalformedInput for a table that must not be touched, InputTooLarge for one that unfolds to too much."""
     if (fault := find_fault(table)) is not None:
         raise MalformedInput(f"The {what} cannot be used: {fault}.")
     _check_size(count_cells(table))
+    check_table(table, budget)
     return table
 
 
@@ -75,7 +109,7 @@ def _arrow_errors(what: str) -> Iterator[None]:
 
     try:
         yield
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, ValueError, struct.error) as error:
         raise MalformedInput(f"The body is not a readable {what}: {why_unreadable(error)}.") from None
 
 

@@ -8,19 +8,21 @@ from __future__ import annotations
 import csv
 import re
 from io import StringIO
+from itertools import islice
 
 import numpy as np
 
 from penstock.errors import MalformedInput
 from penstock.payload import Array, Table, as_object_array
 from penstock.signature import Casting, Field, Scalar, Schema, is_missing_word
+from penstock.wire.budget import Budget, check_columns, check_twins
 from penstock.wire.decoded import Decoded
 
 csv.field_size_limit(1 << 30)  # the limit on bodies is the server's; Python's own stops at 128 KiB a cell
 
 
-def decode_csv(body: bytes, schema: Schema | None) -> Decoded:
-    """Reads a CSV body (UTF-8, a byte order mark is allowed). Raises MalformedInput."""
+def decode_csv(body: bytes, schema: Schema | None, budget: Budget | None = None) -> Decoded:
+    """Reads a CSV body (UTF-8, a byte order mark is allowed). Raises MalformedInput, InputTooLarge."""
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -39,6 +41,8 @@ def decode_csv(body: bytes, schema: Schema | None) -> Decoded:
     for number, row in enumerate(data):
         if len(row) > len(header):
             raise MalformedInput(f"Row {number} of the CSV has {len(row)} cells, but the header has {len(header)}.")
+    if budget is not None:
+        budget.check_cells(len(header) * len(rows))
     data = [row + [""] * (len(header) - len(row)) for row in data]
     columns = (
         [as_object_array(cells) for cells in zip(*data, strict=True)]
@@ -48,6 +52,35 @@ def decode_csv(body: bytes, schema: Schema | None) -> Decoded:
     if schema is None:
         columns = [guess_column(column) for column in columns]
     return Decoded(Table.of(header, columns), None, Casting.TEXT)
+
+
+_HEAD = 1 << 14  # characters in which the header usually ends
+
+
+def _first_rows(text: str) -> list[list[str]]:
+    lines = csv.reader(StringIO(text, newline=""))
+    try:
+        return list(islice((row for row in lines if row), 3))
+    except csv.Error as error:
+        raise MalformedInput(f"Line {lines.line_num} of the CSV cannot be read: {error}.") from None
+
+
+def check_text(text: str, known: int, budget: Budget) -> None:
+    """For a CSV that pandas is to read; `known` is the number of the signature's columns. Raises InputTooLarge,
+    MalformedInput."""
+    head = _first_rows(text[:_HEAD])
+    if len(head) < 3 and len(text) > _HEAD:  # the last one may be cut
+        head = _first_rows(text)
+    if not head:
+        return
+    width = max(map(len, head[:2]))  # of a first row that is longer than the header, pandas makes an index
+    check_columns(width, known)
+    check_twins(head[0])
+    if width * (text.count("\n") + (text.count("\r") if "\r" in text else 0) + 1) > budget.cells:
+        try:
+            budget.check_cells(width * sum(1 for row in csv.reader(StringIO(text, newline="")) if row))
+        except csv.Error as error:
+            raise MalformedInput(f"The CSV cannot be read: {error}.") from None
 
 
 # What a row of short numbers is written with: 0 for what is in a cell, 1 for what ends it, 2 for all else.

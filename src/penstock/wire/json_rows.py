@@ -14,6 +14,7 @@ import numpy as np
 from penstock.errors import MalformedInput
 from penstock.payload import Array, Name, Table, as_object_array, shortened
 from penstock.signature import Field, Scalar, Schema, TensorField
+from penstock.wire.json_sizes import pads_texts
 
 _FLOATING = (Scalar.DOUBLE, Scalar.FLOAT)
 
@@ -141,7 +142,7 @@ def array_of(value: Any, dtype: np.dtype[Any] | None = None, *, exact: bool = Fa
         if dtype is not None and dtype.kind == "f":
             floats = np.array(value, dtype=np.float64)
             return floats if not np.isinf(floats).any() else np.array(value, dtype=object)
-        if dtype is not None and dtype.kind == "O":
+        if (dtype is not None and dtype.kind == "O") or pads_texts(value):
             return np.array(value, dtype=object)
         array = np.array(value)
     except (ValueError, TypeError, OverflowError):

@@ -73,7 +73,8 @@ class PredictEndpoint:
         hold = InflightHold(pipeline.gateway)
         client = (scope.get("client") or ("",))[0]
         try:
-            encodings = encodings_of(header(scope, b"content-encoding"))
+            encoding = header(scope, b"content-encoding")
+            encodings = () if encoding is None else encodings_of(encoding.decode("latin-1"))
             body = await read_body(scope, receive, self._max_body_bytes, hold, spool_above=reading.spool_above)
             record.unread = deadline.reading = False
             with pipeline.find(record, target).lease():

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from penstock.errors import MalformedInput, SchemaViolation
-from penstock.payload import MAX_VIOLATIONS, TEXT, Array, Payload, Table, Tensors, Value
+from penstock.payload import MAX_VIOLATIONS, TEXT, Array, Payload, Table, Tensors, Value, Violation
 from penstock.signature import (
     ArrayOf,
     Casting,
@@ -26,8 +26,11 @@ from penstock.signature import (
     conform,
     is_tensor_schema,
 )
+from penstock.wire.arrow_claims import is_plain_numbers
+from penstock.wire.budget import Budget, check_columns
 from penstock.wire.decoded import Decoded
 from penstock.wire.interface import DecodedRequest, ReadElsewhere
+from penstock.wire.json_sizes import MAX_NESTING, check_frame, check_rows, is_too_nested
 from penstock.wire.mlflow.float_reader import FloatReader
 from penstock.wire.mlflow.formats import CSV, JSON, PARQUET, READERS
 from penstock.wire.mlflow.invocations import (
@@ -59,9 +62,18 @@ class BodyReader:
     """Reads bodies for one signature. `frames` is whether the model is handed pandas frames.
 
     On an event loop (`on_loop`) nothing is imported, and nothing read that may take long: that is ReadElsewhere.
+    Without `max_body_bytes` a body may unfold to anything: those of files, and of the caller's own values.
     """
 
-    def __init__(self, signature: Signature | None, *, frames: bool, on_loop: bool = False) -> None:
+    def __init__(
+        self,
+        signature: Signature | None,
+        *,
+        frames: bool,
+        on_loop: bool = False,
+        max_body_bytes: int | None = None,
+    ) -> None:
+        self._max_body_bytes = max_body_bytes
         self._signature = signature
         self._schema = signature.inputs if signature is not None else None
         self._hinted = signature is not None and signature.hinted
@@ -70,24 +82,40 @@ class BodyReader:
         self._floats = FloatReader(None if self._hinted else self._schema)
 
     def read(self, media: str, body: bytes) -> PredictRequest:
-        """A body of a media type in `READERS`. Raises MalformedInput, SchemaViolation, UnsupportedMedia,
+        """A body of a media type in `READERS`. Raises MalformedInput, InputTooLarge, SchemaViolation, UnsupportedMedia,
         ReadElsewhere."""
         self._bound(body, MAX_ON_LOOP)
         if media == JSON:
             return self._read_json(body)
-        self._bound(body, _MAX_MIXED if media == CSV else 0)
+        self._bound(body, _MAX_MIXED if media == CSV or self._is_plain(media, body) else 0)
         if not self._frames:
-            return _conformed(READERS[media](body, self._signature), self._signature)
+            return _conformed(READERS[media](body, self._signature, self._budget(media, body)), self._signature)
         self._needs_pandas(body)
         from penstock.wire.mlflow import frames as pandas_reader
 
         if media == CSV:
-            return PredictRequest(pandas_reader.read_csv(body, self._schema))
+            return PredictRequest(pandas_reader.read_csv(body, self._schema, self._budget(media, body)))
         from penstock.wire import columnar
 
         if media == PARQUET:
-            return PredictRequest(pandas_reader.read_columnar(columnar.open_parquet(body), self._schema))
-        return PredictRequest(pandas_reader.read_columnar(columnar.open_arrow(body), self._schema))
+            table = columnar.open_parquet(body, self._budget(media, body))
+        else:
+            table = columnar.open_arrow(body, self._budget(media, body))
+        if self._max_body_bytes is not None:
+            check_columns(table.num_columns, len(self._schema or ()))
+        return PredictRequest(pandas_reader.read_columnar(table, self._schema))
+
+    def _budget(self, media: str, body: bytes) -> Budget:
+        if self._max_body_bytes is None:
+            return Budget.unlimited()
+        if media == JSON:
+            return Budget.of_json(len(body))
+        return Budget.of_csv(len(body)) if media == CSV else Budget.of_columnar(self._max_body_bytes)
+
+    @staticmethod
+    def _is_plain(media: str, body: bytes) -> bool:
+        """Whether it is Arrow that can be read in no time."""
+        return media != PARQUET and "pyarrow" in sys.modules and is_plain_numbers(body)
 
     def _bound(self, body: bytes, most: int) -> None:
         if self._on_loop and len(body) > most:
@@ -102,9 +130,16 @@ class BodyReader:
             params = document.get("params")
             return PredictRequest(payload, exactly(body, document)["params"] if params else params)
         self._bound(body, _MAX_MIXED)
+        if is_too_nested(body, document):
+            why = f"lists or objects are more than {MAX_NESTING} deep inside of each other"
+            if self._hinted:
+                raise SchemaViolation([Violation(why)])
+            raise MalformedInput(f"The body cannot be read: {why}.")
         if self._hinted or is_unwrapped(document):
             return self._read_special(body, exactly(body, document))
         envelope, schema = envelope_of(document), self._schema
+        budget = self._budget(JSON, body)
+        check_rows(_rows_under(envelope, document[envelope]), budget)
         if (settled := _settled(envelope, document[envelope], self._signature)) is not None:
             document = exactly(body, document) if document.get("params") else document
             return PredictRequest(settled, document.get("params"))
@@ -114,6 +149,8 @@ class BodyReader:
         if not self._frames and not arrays:
             return _conformed(decode_envelope(envelope, value, params, self._signature), self._signature)
         if self._frames:
+            if self._max_body_bytes is not None:
+                check_frame(envelope, value, len(schema or ()), budget)
             self._needs_pandas(body)
         from penstock.wire.mlflow.frames import read_document
 
@@ -135,6 +172,10 @@ class BodyReader:
         from penstock.wire.mlflow.frames import read_unwrapped
 
         return PredictRequest(read_unwrapped(value, schema), params, wrapped=False)
+
+
+def _rows_under(envelope: str, value: Any) -> Any:
+    return value.get("data") if envelope == "dataframe_split" and isinstance(value, dict) else value
 
 
 def _conformed(decoded: Decoded, signature: Signature | None) -> PredictRequest:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from functools import cache
 from importlib.util import find_spec
+from typing import Any
 
+from penstock.defaults import MAX_BODY_BYTES
 from penstock.payload import Payload, Table, Tensors, Value
 from penstock.signature import Signature
 from penstock.wire.interface import ReadElsewhere
@@ -32,9 +34,17 @@ class MlflowCodec(BodyReader):
     request_type = PredictRequest
 
     def __init__(
-        self, signature: Signature | None, *, frames: bool, nan_words: bool = False, on_loop: bool = True
+        self,
+        signature: Signature | None,
+        *,
+        frames: bool,
+        nan_words: bool = False,
+        max_body_bytes: int = MAX_BODY_BYTES,
+        on_loop: bool = True,
     ) -> None:
-        super().__init__(signature, frames=frames and _pandas_installed(), on_loop=on_loop)
+        super().__init__(
+            signature, frames=frames and _pandas_installed(), on_loop=on_loop, max_body_bytes=max_body_bytes
+        )
         self._nan_words = nan_words
 
     def write(self, payload: Payload, request: PredictRequest, media: str) -> tuple[bytes, str]:
@@ -51,8 +61,8 @@ class MlflowProtocol:
     name = "invocations"
     readable = tuple(READERS)
 
-    def __init__(self, *, nan_words: bool = False, on_loop: bool = True) -> None:
-        self._nan_words = nan_words
+    def __init__(self, *, nan_words: bool = False, max_body_bytes: int = MAX_BODY_BYTES, on_loop: bool = True) -> None:
+        self._nan_words, self._max_body_bytes = nan_words, max_body_bytes
         self._on_loop = on_loop
 
     def answer_media(self, accept: bytes | None) -> str:
@@ -66,10 +76,15 @@ class MlflowProtocol:
         return error_body(error_code, message), JSON
 
     def codec(self, signature: Signature | None, *, frames: bool, on_loop: bool | None = None) -> MlflowCodec:
-        return MlflowCodec(signature, frames=frames, nan_words=self._nan_words, on_loop=self._resolved(on_loop))
+        return MlflowCodec(signature, frames=frames, **self._options(on_loop))
 
-    def _resolved(self, on_loop: bool | None) -> bool:
-        return self._on_loop if on_loop is None else on_loop
+    def _options(self, on_loop: bool | None) -> dict[str, Any]:
+        """What every codec of this protocol is made with."""
+        return {
+            "nan_words": self._nan_words,
+            "max_body_bytes": self._max_body_bytes,
+            "on_loop": self._on_loop if on_loop is None else on_loop,
+        }
 
     def libraries(self, media: str, frames: bool) -> tuple[str, ...]:
         """The modules that reading a body of this type always imports."""

@@ -12,6 +12,7 @@ from penstock.errors import AnswerHasNoColumns, AnswerUnserializable, MalformedI
 from penstock.payload import Payload, Table
 from penstock.signature import Field, Scalar, Signature
 from penstock.wire.answer_columns import prediction_columns
+from penstock.wire.budget import Budget
 from penstock.wire.csv import decode_csv
 from penstock.wire.decoded import Decoded
 from penstock.wire.mlflow.answers import encode_answer, rows_of
@@ -25,28 +26,32 @@ ARROW_FILE = "application/vnd.apache.arrow.file"
 COLUMNAR = frozenset({PARQUET, ARROW, ARROW_FILE})
 
 
-def _parquet(body: bytes, signature: Signature | None) -> Decoded:
+def _json(body: bytes, signature: Signature | None, budget: Budget) -> Decoded:
+    return decode_json(body, signature)
+
+
+def _parquet(body: bytes, signature: Signature | None, budget: Budget) -> Decoded:
     from penstock.wire.columnar import decode_parquet
 
-    return decode_parquet(body)
+    return decode_parquet(body, budget)
 
 
-def _arrow(body: bytes, signature: Signature | None) -> Decoded:
+def _arrow(body: bytes, signature: Signature | None, budget: Budget) -> Decoded:
     from penstock.wire.columnar import decode_arrow
 
-    return decode_arrow(body)
+    return decode_arrow(body, budget)
 
 
-def _csv(body: bytes, signature: Signature | None) -> Decoded:
+def _csv(body: bytes, signature: Signature | None, budget: Budget) -> Decoded:
     schema = signature.inputs if signature is not None else None
     if schema and not all(isinstance(f, Field) and isinstance(f.type, Scalar) for f in schema):
         raise MalformedInput("CSV has no form for what this model takes.", hint="Send JSON, Parquet or Arrow.")
-    return decode_csv(body, schema)
+    return decode_csv(body, schema, budget)
 
 
 # Media type -> how a body is read. Raises MalformedInput.
-READERS: dict[str, Callable[[bytes, Signature | None], Decoded]] = {
-    JSON: decode_json,
+READERS: dict[str, Callable[[bytes, Signature | None, Budget], Decoded]] = {
+    JSON: _json,
     CSV: _csv,
     PARQUET: _parquet,
     ARROW: _arrow,

@@ -25,7 +25,7 @@ class VertexProtocol(MlflowProtocol):
     """MLflow's protocol with another word for params. It is counted under the same name."""
 
     def codec(self, signature: Signature | None, *, frames: bool, on_loop: bool | None = None) -> VertexCodec:
-        return VertexCodec(signature, frames=frames, nan_words=self._nan_words, on_loop=self._resolved(on_loop))
+        return VertexCodec(signature, frames=frames, **self._options(on_loop))
 
 
 def with_params(body: bytes) -> bytes:

@@ -107,11 +107,15 @@ def unchecked(data: Any, dtype: np.dtype[Any]) -> Any:
 
 def leaves(data: Any) -> Iterator[Any]:
     """The single values in lists of any depth."""
-    if isinstance(data, list):
-        for item in data:
-            yield from leaves(item)
-    else:
-        yield data
+    waiting = [iter((data,))]
+    while waiting:  # one generator, however deep the lists
+        for item in waiting[-1]:
+            if isinstance(item, list):
+                waiting.append(iter(item))
+                break
+            yield item
+        else:
+            waiting.pop()
 
 
 def _mapped(data: Any) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 
 from penstock.errors import MalformedInput, SchemaViolation
 from penstock.payload import MAX_VIOLATIONS, Name, Violation, clipped
-from penstock.signature import AnyValue, Field, Scalar, Schema, TensorField, Type, is_tensor_schema
+from penstock.signature import AnyValue, Field, Scalar, Schema, TensorField, Type, check_moments, is_tensor_schema
 from penstock.wire.mlflow.frames.corruption import as_meant, corruption, leaves
 from penstock.wire.mlflow.frames.frame_cells import enforce_cell
 
@@ -96,6 +96,8 @@ def _boolean(values: Any) -> Any:
 def _moment(values: Any) -> Any:
     import pandas as pd
 
+    if values.dtype.kind not in "Miuf":
+        check_moments(values)
     found = pd.to_datetime(values)
     if pd.api.types.is_datetime64_any_dtype(found) and getattr(found.dt, "unit", "ns") != "ns":
         found = found.dt.as_unit("ns")
@@ -114,6 +116,8 @@ def _plain(dtype: np.dtype[Any], values: Any) -> Any:
 
     if dtype.kind in "OU" and isinstance(values.dtype, pd.StringDtype):
         return values
+    if dtype.kind == "M" and values.dtype.kind not in "Miuf":
+        check_moments(values)
     return values.astype(dtype)
 
 

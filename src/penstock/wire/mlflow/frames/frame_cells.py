@@ -14,6 +14,7 @@ from penstock.payload import shortened
 from penstock.signature import AnyValue, ArrayOf, MapOf, Misfit, ObjectOf, Scalar, Type
 from penstock.wire.mlflow.frames.dtypes import numpy_type
 from penstock.wire.mlflow.frames.frame_columns import enforce_column
+from penstock.wire.mlflow.frames.quick_cells import UNSETTLED, quick_cell, quick_list
 
 
 def enforce_cell(value: Any, type_: Type, *, required: bool = True) -> Any:
@@ -39,6 +40,8 @@ def _scalar(value: Any, type_: Scalar, required: bool) -> Any:
     if not np.isscalar(value):
         raise Misfit(f"{shortened(value)} is not {type_}")
     try:
+        if (found := quick_cell(value, type_)) is not UNSETTLED:
+            return found
         return enforce_column(pd.Series(value), type_)[0]
     except Misfit:
         raise Misfit(f"{shortened(value)} is not {type_}") from None
@@ -59,6 +62,8 @@ def _array(value: Any, type_: ArrayOf, required: bool) -> Any:
     if not len(value):
         return value
     try:
+        if isinstance(value, list) and (quick := quick_list(value, items)) is not UNSETTLED:
+            return quick
         array = enforce_column(pd.Series(value), items).to_numpy(dtype=numpy_type(items))
     except Misfit:
         raise Misfit(f"{shortened(value)} is not {type_}") from None

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from penstock.payload import shortened
-from penstock.signature import Misfit, Scalar
+from penstock.signature import Misfit, Scalar, check_moments
 from penstock.wire.mlflow.frames.dtypes import numpy_type
 
 
@@ -34,6 +34,8 @@ def enforce_column(values: Any, type_: Scalar) -> Any:
 
 def _moments(values: Any) -> Any:
     if values.dtype.kind == "M" or values.dtype == object:
+        if values.dtype == object:
+            check_moments(values)
         return values.astype(np.dtype("datetime64[ns]"))
     return None
 

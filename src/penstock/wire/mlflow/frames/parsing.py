@@ -20,8 +20,12 @@ from penstock.signature import (
     Scalar,
     Schema,
     TensorField,
+    check_moments,
 )
-from penstock.wire.mlflow.frames.corruption import Check, Corrupted, checked, unchecked
+from penstock.wire.budget import Budget
+from penstock.wire.csv import check_text as check_csv
+from penstock.wire.json_sizes import pads_texts
+from penstock.wire.mlflow.frames.corruption import Check, Corrupted, checked, leaves, unchecked
 from penstock.wire.mlflow.frames.dtypes import numpy_type
 from penstock.wire.mlflow.frames.enforcing import enforce
 from penstock.wire.mlflow.frames.frame_casts import cast_frame, check_text
@@ -145,7 +149,7 @@ def _instances(value: Any, schema: Schema | None, check: Check) -> Any:
             for name, cell in item.items():
                 with _at(name, row):
                     lists[name].append(_convert(cell, known.get(name), check))
-        data = {name: np.array(cells) for name, cells in lists.items()}
+        data = {name: np.array(cells, dtype=object if pads_texts(cells) else None) for name, cells in lists.items()}
     else:
         data = _inputs(value, schema, check)
     if isinstance(data, dict):
@@ -174,8 +178,10 @@ def _by_name(schema: Schema | None) -> dict[Any, Field | TensorField]:
 def _convert(value: Any, field: Field | TensorField | None, check: Check) -> Any:
     """One value or list as numpy casts it for its field. Raises Misfit, and what numpy raises."""
     if field is None:
-        return np.array(value)
+        return np.array(value, dtype=object if pads_texts(value) else None)
     if isinstance(field, TensorField):
+        if field.dtype.kind == "U" and pads_texts(value):
+            raise Misfit("one text is so much longer than the others that an array of them would be mostly empty")
         return np.array(check(value, field.dtype), dtype=field.dtype)
     if isinstance(field.type, Scalar):
         return _convert_plain(value, field.type, check)
@@ -200,17 +206,23 @@ def _convert_plain(value: Any, type_: Scalar, check: Check) -> Any:
                 [cell if cell is None else _convert_plain(cell, type_, check) for cell in value], dtype=object
             )
     value = check(value, dtype)
+    if dtype.kind in "US" and pads_texts(value):
+        dtype = np.dtype(object)
+    if dtype.kind == "M":
+        check_moments(leaves(value))
     return np.array(value, dtype) if isinstance(value, list) else np.array([value], dtype)[0]
 
 
-def read_csv(body: bytes, schema: Schema | None) -> Payload:
-    """What the model gets for a CSV body. Raises MalformedInput, SchemaViolation."""
+def read_csv(body: bytes, schema: Schema | None, budget: Budget | None = None) -> Payload:
+    """What the model gets for a CSV body. Raises MalformedInput, InputTooLarge, SchemaViolation."""
     import pandas as pd
 
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
         raise MalformedInput(f"The CSV is not UTF-8 (byte {error.start}).") from None
+    if budget is not None:
+        check_csv(text, len(schema or ()), budget)
     dtypes: dict[Any, Any] = {}
     moments: list[Any] = []
     fields: tuple[Field | TensorField, ...] = schema or ()
@@ -224,6 +236,7 @@ def read_csv(body: bytes, schema: Schema | None) -> Payload:
         frame = pd.read_csv(StringIO(text), dtype=dtypes) if schema else pd.read_csv(StringIO(text))
         for name in moments:
             if name in frame:
+                check_moments(frame[name])
                 frame[name] = pd.to_datetime(frame[name]).dt.as_unit("ns")
     except Exception as error:
         raise MalformedInput(f"The CSV cannot be read: {clipped(str(error))}.") from None
