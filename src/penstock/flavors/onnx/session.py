@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from penstock.error_text import text_of
 from penstock.errors import ArtifactInvalid, PackageInvalid
 from penstock.flavors.interface import need
 from penstock.payload import clipped, shortened
@@ -47,7 +48,7 @@ def open_session(path: Path, settings: Mapping[str, Any], threads: int) -> Any:
         options = _options(runtime, settings.get("onnx_session_options") or {}, threads)
     except Exception as error:
         raise PackageInvalid(
-            f"The manifest's onnx_session_options cannot be used: {clipped(str(error), 200)}."
+            f"The manifest's onnx_session_options cannot be used: {clipped(text_of(error), 200)}."
         ) from None
     available = set(runtime.get_available_providers())
     providers = [given if given[1] else given[0] for given in _providers(settings) if given[0] in available] or [CPU]

@@ -11,6 +11,7 @@ import asyncio
 from dataclasses import dataclass
 from time import perf_counter
 
+from penstock.error_text import kind_of
 from penstock.errors import Closing, InputError, ModelLoading, ModelNotServed, Overloaded, PenstockError
 from penstock.http.authorizer import Authorizer
 from penstock.http.connection.interface import ClientConnection
@@ -115,22 +116,29 @@ class FastPath:
         except (PenstockError, LibraryWanted) as error:
             self._decline(next((reason for kind, reason in _REASONS if isinstance(error, kind)), "other"))
             return None
-        except Exception as error:
+        except BaseException as error:  # a panic of a library in Rust is no Exception
             return FastCycle(pipeline, record, _failed(error), connection, self._sweep)
         self._counts.taken.value += 1
         hold = InflightHold(self._gateway)
         try:
             hold.take(len(held.body))
             reply = pipeline.predict(record)
-        except Exception as error:
+        except BaseException as error:
             reply = _failed(error)
         return FastCycle(pipeline, record, reply, connection, self._sweep, lease, hold)
 
 
-def _failed(error: Exception) -> asyncio.Future[Answer]:
+def _failed(error: BaseException) -> asyncio.Future[Answer]:
     reply: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-    reply.set_exception(error)
+    reply.set_exception(error if isinstance(error, PenstockError) else _unforeseen(error))
     return reply
+
+
+def _unforeseen(error: BaseException) -> PenstockError:
+    """The error as one that a future takes, which a StopIteration is not, nor one that ends the program."""
+    wrapped = PenstockError(f"The request failed inside the gateway ({kind_of(error)}).")
+    wrapped.__cause__ = error
+    return wrapped
 
 
 class _NoEvent:
@@ -219,13 +227,13 @@ class FastCycle:
         self.response_complete = True
         if self._timer is not None:
             self._timer.cancel()
-        error: Exception | None = None
+        error: BaseException | None = None
         response: PredictResponse | None = None
         try:
             response = self._pipeline.write(record, reply.result())
         except asyncio.CancelledError:
             error = None if self._left else too_late()
-        except Exception as raised:
+        except BaseException as raised:  # writing an answer may run code of the model's
             error = raised
         if error is not None:
             response = self._pipeline.fail(record, error)
@@ -234,11 +242,8 @@ class FastCycle:
                 lease.__exit__(None, error, None)
             if hold is not None:
                 hold.release()
-            if response is None:
-                record.count_left()
-            else:
-                record.count(response)
         finally:  # whatever went wrong with our own books, the caller is not left waiting
+            self._pipeline.count(record, response)
             if response is not None:
                 lines = record.header_lines(response)
                 connection.answer(response.status, lines, response.content, keep_alive=self.keep_alive)

@@ -115,7 +115,7 @@ class Pipeline:
         record.encode = perf_counter() - began
         return PredictResponse(200, "ok", content, media)
 
-    def fail(self, record: RequestRecord, error: Exception) -> PredictResponse:
+    def fail(self, record: RequestRecord, error: BaseException) -> PredictResponse:
         """The answer to an error. Counts a refusal; callers' mistakes are theirs to read, the model's and our own are
         logged with the request id. Never fails: an error whose own text cannot be had is one of ours."""
         try:
@@ -124,7 +124,18 @@ class Pipeline:
             log.error("Request %s failed; its error has no message.", record.request_id.decode(), exc_info=broken)
             return _error_response(record, INTERNAL, message_of(broken, INTERNAL))
 
-    def _failure(self, record: RequestRecord, error: Exception) -> PredictResponse:
+    def count(self, record: RequestRecord, response: PredictResponse | None) -> None:
+        """Counts a request that is over, with this answer; None where its client has left. Never fails: whatever is
+        wrong with our own books, the caller is not left waiting."""
+        try:
+            if response is None:
+                record.count_left()
+            else:
+                record.count(response)
+        except Exception:
+            log.exception("Request %s cannot be counted.", record.request_id.decode())
+
+    def _failure(self, record: RequestRecord, error: BaseException) -> PredictResponse:
         status = status_of(error)
         if isinstance(error, Overloaded):
             record.metrics.overloaded[error.limit].inc()
@@ -145,7 +156,7 @@ def _error_response(
     return PredictResponse(status.http, status.outcome, content, media, retry_after)
 
 
-def _log(error: Exception, outcome: str, record: RequestRecord) -> None:
+def _log(error: BaseException, outcome: str, record: RequestRecord) -> None:
     what = f"{record.servable.model} version {record.servable.version}" if record.servable else "no model"
     cause = error.__cause__ if isinstance(error, PredictError) and error.__cause__ else error
     level = logging.WARNING if isinstance(error, PenstockError) and outcome == "model_error" else logging.ERROR

@@ -201,18 +201,25 @@ class Batcher:
                 batch = batch.of(self._in_time(batch.jobs, now))
                 if not batch.jobs:
                     continue
-            self._usual = len(batch.jobs)
-            if self._observer is not None:
-                self._observer.dispatched(batch)
-            here = self._run_now is not None and self._inline.choose(batch.rows, self.cost.predict(batch.rows))
-            if here and self._run_inline(batch):
-                continue
-            if len(batch.jobs) == 1:
-                self._start(batch.jobs[0])
-            else:
-                self._running.add(asyncio.get_running_loop().create_task(self._run(batch)))
+            try:
+                self._begin(batch)
+            except Exception as error:  # a mistake of ours: nobody is left waiting for it
+                for job in batch.jobs:
+                    fail(job, error)
         if self._observer is not None:
             self._observer.queued(self._lanes.rows)
+
+    def _begin(self, batch: Batch) -> None:
+        self._usual = len(batch.jobs)
+        if self._observer is not None:
+            self._observer.dispatched(batch)
+        here = self._run_now is not None and self._inline.choose(batch.rows, self.cost.predict(batch.rows))
+        if here and self._run_inline(batch):
+            return
+        if len(batch.jobs) == 1:
+            self._start(batch.jobs[0])
+        else:
+            self._running.add(asyncio.get_running_loop().create_task(self._run(batch)))
 
     def _in_time(self, jobs: list[Job], now: float) -> list[Job]:
         """Those that still wait for an answer. A timer drops what is late; this is for those that are late themselves,
@@ -288,16 +295,19 @@ class Batcher:
             payload, seconds = answering.result()
         except asyncio.CancelledError:
             fail(job, Closing("This version is being closed."))
-        except Exception as error:
+        except BaseException as error:
             fail(job, error)
         else:
-            self.cost.observe(job.rows, seconds)
             resolve(job, Answer(payload, started - job.enqueued, seconds))
+            self.cost.observe(job.rows, seconds)
 
     async def _run(self, batch: Batch) -> None:
         started = self._clock()
         try:
             await self._answer(batch.jobs, started)
+        except Exception as error:  # a mistake of ours: nobody is left waiting for it
+            for job in batch.jobs:
+                fail(job, error)
         finally:
             self._drained(batch.rows, started)
             task = asyncio.current_task()

@@ -8,8 +8,11 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, TypeVar
 
+from penstock.error_text import kind_of, text_of
+from penstock.errors import ArtifactInvalid
 from penstock.machine.throttle import throttled
 from penstock.metrics import Metrics
+from penstock.payload import clipped
 from penstock.registry.interface import ModelVersion
 from penstock.serving.load_failure import LoadFailure
 from penstock.serving.runners.isolation import Loaded
@@ -20,9 +23,15 @@ A = TypeVar("A")
 
 
 def load_beside(serving: bool, load: Callable[[A], Loaded], what: A) -> Loaded:
-    """Loads in the calling thread, throttled where requests are answered meanwhile. Raises what loading raises."""
-    with throttled(yielding=True) if serving else nullcontext():
-        return load(what)
+    """Loads in the calling thread, throttled where requests are answered meanwhile. Raises what loading raises; that
+    code of the package wants to end the program is a package that cannot be loaded."""
+    try:
+        with throttled(yielding=True) if serving else nullcontext():
+            return load(what)
+    except Exception:
+        raise
+    except BaseException as error:
+        raise ArtifactInvalid(f"Loading the package ended with {kind_of(error)}: {clipped(text_of(error))}.") from error
 
 
 def release(loaded: Loaded) -> None:
