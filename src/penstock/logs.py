@@ -19,7 +19,7 @@ class _TotalFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         try:
             return encodable(self._line(record))
-        except Exception as error:
+        except BaseException as error:  # code of whatever is logged, which may even say that the program is to end
             said = f"A line by {record.module}:{record.lineno} cannot be written: {kind_of(error)}."
             plain = logging.makeLogRecord({"name": record.name, "levelno": record.levelno, "msg": said})
             plain.levelname, plain.created = logging.getLevelName(record.levelno), record.created
