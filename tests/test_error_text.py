@@ -56,9 +56,10 @@ def test_half_characters_are_shown_as_escapes() -> None:
 def test_every_error_is_logged(formatter: logging.Formatter, number: int) -> None:
     error = zoo()[number]
     info: Any = (type(error), error, error.__traceback__) if number else (ValueError, error, None)
+    level = {"levelname": "ERROR", "levelno": 40}
     for record in (
-        logging.makeLogRecord({"msg": "It failed. %s", "args": (error,), "levelname": "ERROR", "exc_info": info}),
-        logging.makeLogRecord({"msg": HALF, "levelname": "ERROR", "extra": error}),
+        logging.makeLogRecord({"msg": "It failed. %s", "args": (error,), **level, "exc_info": info}),
+        logging.makeLogRecord({"msg": HALF, **level, "extra": error}),
     ):
         line = formatter.format(record)
         line.encode()

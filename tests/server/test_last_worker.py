@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from server.conftest import Launch
-from server.worker_processes import all_serve, alive, workers_of
+from server.worker_processes import alive, all_serve, workers_of
 from serving.fakes import until
 
 

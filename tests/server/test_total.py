@@ -18,11 +18,12 @@ from penstock.http.events.request_event import RequestEvent
 from penstock.payload import Value
 from penstock.serving.load_failure import LoadFailure
 from penstock.wire.mlflow.codec import MlflowCodec
+from penstock.wire.mlflow.error_codes import error_code_of
 from server.asgi import Bench, answering, raising
 from server.fast_path_bench import BODY
 from server.test_both_paths import SlowPathOnly
 from serving.fakes import FakePredictor, until
-from support.error_zoo import HALF, NAMES, Quitting, zoo
+from support.error_zoo import HALF, NAMES, Quitting, logged_as_in_a_server, zoo
 from support.wire import answers, connect, request
 
 VERTEX = "/vertex"
@@ -44,8 +45,8 @@ async def twice(bench: Bench, way: str, body: bytes = BODY) -> list[tuple[str, d
         protocol.data_received(sent)
         await until(lambda count=count: wire.closed or len(answers(wire.written)) == count)  # type: ignore[misc]
     found = answers(wire.written)
-    protocol.connection_lost(None)
     assert not wire.closed
+    protocol.connection_lost(None)
     for status, headers, content in found:
         assert headers["content-type"] == "application/json"
         assert "connection" not in headers
@@ -60,8 +61,9 @@ async def test_whatever_a_model_raises_is_answered_and_counted(
 ) -> None:
     error = zoo()[number]
     bench = opened(identity_onnx_package, raising(error))
-    found = await twice(bench, way)
-    expected = "500" if "MlflowException" in NAMES[number] else "400"
+    with logged_as_in_a_server():
+        found = await twice(bench, way)
+    expected = "500" if error_code_of(error) else "400"  # of an MlflowException, by its code
     assert [status.split()[1] for status, _, _ in found] == [expected] * 2
     assert bench.count("model_error") == 2
     assert repr(bench.gateway.inflight_limits) == "<InflightLimits 0 requests, 0 bytes>"
@@ -95,7 +97,8 @@ class Refusing:
 @pytest.mark.parametrize("number", range(len(NAMES)), ids=NAMES)
 async def test_an_answer_that_cannot_be_written_is_one_500(identity_onnx_package: Path, number: int, way: str) -> None:
     bench = opened(identity_onnx_package, answering(Value([Refusing(zoo()[number])])))
-    found = await twice(bench, way)
+    with logged_as_in_a_server():
+        found = await twice(bench, way)
     assert [status for status, _, _ in found] == ["HTTP/1.1 500 Internal Server Error"] * 2
     assert bench.count("model_error") + bench.count("internal") == 2
     await bench.close()
@@ -140,7 +143,7 @@ async def test_a_batcher_whose_observer_raises_answers_its_jobs(
         raise KeyError("metrics")
 
     bench = opened(identity_onnx_package, None)
-    monkeypatch.setattr(type(bench.gateway.find("m").batcher._observer), "dispatched", fail)
+    monkeypatch.setattr(type(bench.gateway.find("m")._batcher._observer), "dispatched", fail)
     found = await twice(bench, "fast")
     assert [status for status, _, _ in found] == ["HTTP/1.1 500 Internal Server Error"] * 2
     await bench.close()

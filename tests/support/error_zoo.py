@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from penstock.flavors.python.mlflow_stubs.exceptions import MlflowException
+from penstock.logs import PlainFormatter
 
 HALF = b"caf\xe9.txt".decode("utf-8", "surrogateescape")
 
@@ -86,7 +90,7 @@ class CodeRaises(MlflowException):
     """An error code that raises."""
 
     @property
-    def error_code(self) -> str:  # type: ignore[override]
+    def error_code(self) -> str:
         raise KeyError("no code")
 
     @error_code.setter
@@ -148,3 +152,14 @@ def zoo() -> list[BaseException]:
 
 
 NAMES = [f"{number}-{type(error).__qualname__}" for number, error in enumerate(zoo())]
+
+
+@contextmanager
+def logged_as_in_a_server() -> Iterator[None]:
+    """pytest's own handlers let the formatting of these errors fail the test; a server's formatter takes them."""
+    before = [(handler, handler.formatter) for handler in logging.getLogger().handlers]
+    for handler, _ in before:
+        handler.setFormatter(PlainFormatter())
+    yield
+    for handler, formatter in before:
+        handler.setFormatter(formatter)

@@ -12,6 +12,7 @@ from penstock.errors import ProofFailed
 from penstock.loading import LoadedModel
 from penstock.metrics import Metrics
 from penstock.package import PackagedModel
+from penstock.server.workers.vocabulary import VOCABULARY
 from penstock.serving.fleet.messages import (
     AddModel,
     AllServe,
@@ -35,9 +36,8 @@ from penstock.serving.load_failure import LoadFailure
 from penstock.serving.model_events import ModelEvents
 from penstock.serving.servable import ServingOptions
 from penstock.serving.served_model import ServedModel
-from penstock.server.workers.vocabulary import VOCABULARY
 from serving.fakes import loaded, until
-from support.error_zoo import NAMES, zoo
+from support.error_zoo import NAMES, logged_as_in_a_server, zoo
 
 
 class World:
@@ -130,7 +130,8 @@ async def test_models_come_and_go(world: World) -> None:
 @pytest.mark.parametrize("number", range(len(NAMES)), ids=NAMES)
 async def test_whatever_a_load_raises_is_reported(world: World, number: int) -> None:
     world.fail = zoo()[number]
-    event = await world.prepare("m", "1")
+    with logged_as_in_a_server():
+        event = await world.prepare("m", "1")
     assert isinstance(event, VersionFailed)
     assert VOCABULARY.decode(VOCABULARY.encode(event)[4:]) == event
     world.fail = None

@@ -9,7 +9,7 @@ import pytest
 from penstock.errors import ProofFailed
 from serving.fakes import until
 from serving.swap.follower_world import World, errors
-from support.error_zoo import NAMES, zoo
+from support.error_zoo import NAMES, logged_as_in_a_server, zoo
 
 
 async def test_a_swap_that_fails_is_seen_as_long_as_it_does(world: World) -> None:
@@ -152,7 +152,8 @@ async def test_whatever_a_load_raises_is_shown_and_following_goes_on(world: Worl
     await world.follower.start()
     world.failing["2"] = zoo()[number]  # type: ignore[assignment]
     world.promote("2")
-    await world.step()
+    with logged_as_in_a_server():
+        await world.step()
     assert world.answering == "1"
     shown = world.served.failure
     assert shown is not None

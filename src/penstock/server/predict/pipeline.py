@@ -15,7 +15,8 @@ from time import perf_counter
 from starlette.types import Scope
 
 from penstock.defaults import TIMEOUT
-from penstock.errors import ModelProcessLost, Overloaded, PenstockError, PredictError
+from penstock.error_text import kind_of
+from penstock.errors import AnswerUnserializable, ModelProcessLost, Overloaded, PenstockError, PredictError
 from penstock.http.deadlines import timeout_of
 from penstock.http.events.request_event import OnRequest
 from penstock.http.headers import declared_length, header, media_type
@@ -111,7 +112,10 @@ class Pipeline:
         assert record.request is not None
         record.queue, record.predict = answer.queue, answer.predict
         began = perf_counter()
-        content, media = record.binding.codec.write(answer.payload, record.request, record.answer_media)
+        try:
+            content, media = record.binding.codec.write(answer.payload, record.request, record.answer_media)
+        except asyncio.CancelledError as error:  # nothing here waits: an object in the answer has raised it
+            raise AnswerUnserializable("The model's answer cannot be written: it raises CancelledError.") from error
         record.encode = perf_counter() - began
         return PredictResponse(200, "ok", content, media)
 
@@ -141,7 +145,10 @@ class Pipeline:
             record.metrics.overloaded[error.limit].inc()
             self.note_overload()
         if status.outcome in ("model_error", "internal"):
-            _log(error, status.outcome, record)
+            try:
+                _log(error, status.outcome, record)
+            except Exception as broken:  # of a log handler that is not ours: the caller's answer stays what it is
+                log.error("Request %s failed; its error cannot be logged (%s).", record.request_id, kind_of(broken))
         return _error_response(record, status, message_of(error, status), retry_after_of(error))
 
     def note_overload(self) -> None:

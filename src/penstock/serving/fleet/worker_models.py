@@ -93,9 +93,9 @@ class WorkerModels:
         except PenstockError as error:
             self._send(VersionFailed(model, version, error.code, error.message, error.hint))
         except Exception as error:
-            log.exception("%s: version %s cannot be loaded.", model, version)
             message = f"{kind_of(error)}: {text_of(error)}"
             self._send(VersionFailed(model, version, PenstockError.code, message, ""))
+            log.exception("%s: version %s cannot be loaded.", model, version)
         else:
             self._send(VersionProven(model, version))
 
@@ -103,9 +103,9 @@ class WorkerModels:
         """A load whose outcome could not be reported has failed: the supervisor waits for a word on it."""
         self._loads.discard(load)
         if not load.cancelled() and (error := load.exception()) is not None:
-            log.error("%s: the load of version %s cannot be reported.", order.model, order.version, exc_info=error)
             said = f"The worker failed to report its load: {kind_of(error)}."
             self._send(VersionFailed(order.model, order.version, PenstockError.code, said, ""))
+            log.error("%s: the load of version %s cannot be reported.", order.model, order.version, exc_info=error)
 
     def _settle_once(self) -> None:
         if self._gateway.ready and not self._settled:

@@ -13,7 +13,7 @@ from penstock.artifacts import CachedPackage
 from penstock.loading import Timed
 from penstock.machine.throttle import background, throttled
 from penstock.registry.interface import ModelVersion
-from penstock.serving.swap.target import LoadedVersion
+from penstock.serving.swap.target import LoadedVersion, run_load
 from penstock.serving.swap.version_loader import VersionLoader
 
 
@@ -53,4 +53,4 @@ async def load_here(fetch: Fetch, loader: VersionLoader, *, beside_requests: boo
                 loaded = loader.load(fetched.path, fetched.version)
             return LoadedVersion(fetched.version or loaded.digest[:12], loaded)
 
-    return await asyncio.to_thread(load)
+    return await asyncio.to_thread(run_load, load)

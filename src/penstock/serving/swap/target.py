@@ -22,16 +22,21 @@ from penstock.serving.served_model import ServedModel
 A = TypeVar("A")
 
 
-def load_beside(serving: bool, load: Callable[[A], Loaded], what: A) -> Loaded:
-    """Loads in the calling thread, throttled where requests are answered meanwhile. Raises what loading raises; that
-    code of the package wants to end the program is a package that cannot be loaded."""
+def run_load(load: Callable[[], A]) -> A:
+    """Loads in the calling thread. Raises what loading raises; what would end the program, or what no future takes
+    (StopIteration: whoever awaits it would wait for ever), comes as ArtifactInvalid."""
     try:
-        with throttled(yielding=True) if serving else nullcontext():
-            return load(what)
-    except Exception:
-        raise
+        return load()
     except BaseException as error:
+        if isinstance(error, Exception) and not isinstance(error, StopIteration):
+            raise
         raise ArtifactInvalid(f"Loading the package ended with {kind_of(error)}: {clipped(text_of(error))}.") from error
+
+
+def load_beside(serving: bool, load: Callable[[A], Loaded], what: A) -> Loaded:
+    """Loads in the calling thread, throttled where requests are answered meanwhile. Raises what run_load raises."""
+    with throttled(yielding=True) if serving else nullcontext():
+        return run_load(lambda: load(what))
 
 
 def release(loaded: Loaded) -> None:
