@@ -106,7 +106,11 @@ async def test_an_answer_that_cannot_be_written_is_one_500(identity_onnx_package
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("step", ["read", "write"])
-@pytest.mark.parametrize("error", [Quitting(), SystemExit(1), KeyboardInterrupt(), StopIteration(), BaseException("x")])
+@pytest.mark.parametrize(
+    "error",
+    [Quitting(), SystemExit(1), KeyboardInterrupt(), StopIteration(), BaseException("x")],
+    ids=["q", "s", "k", "i", "b"],
+)
 async def test_a_step_that_raises_anything_is_one_500(
     identity_onnx_package: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException, way: str
 ) -> None:
@@ -115,7 +119,8 @@ async def test_a_step_that_raises_anything_is_one_500(
 
     monkeypatch.setattr(MlflowCodec, step, fail)
     bench = opened(identity_onnx_package, None)
-    found = await twice(bench, way)
+    with logged_as_in_a_server():
+        found = await twice(bench, way)
     assert [status for status, _, _ in found] == ["HTTP/1.1 500 Internal Server Error"] * 2
     assert bench.count("internal") == 2
     await bench.close()

@@ -15,7 +15,7 @@ from time import perf_counter
 from starlette.types import Scope
 
 from penstock.defaults import TIMEOUT
-from penstock.error_text import kind_of
+from penstock.error_text import kind_of, text_of
 from penstock.errors import AnswerUnserializable, ModelProcessLost, Overloaded, PenstockError, PredictError
 from penstock.http.deadlines import timeout_of
 from penstock.http.events.request_event import OnRequest
@@ -147,8 +147,10 @@ class Pipeline:
         if status.outcome in ("model_error", "internal"):
             try:
                 _log(error, status.outcome, record)
-            except Exception as broken:  # of a log handler that is not ours: the caller's answer stays what it is
-                log.error("Request %s failed; its error cannot be logged (%s).", record.request_id, kind_of(broken))
+            except BaseException as broken:  # of a log handler that is not ours: the caller's answer stays what it is
+                log.error(
+                    "Request %s failed; its error cannot be logged (%s).", record.request_id.decode(), kind_of(broken)
+                )
         return _error_response(record, status, message_of(error, status), retry_after_of(error))
 
     def note_overload(self) -> None:
@@ -168,4 +170,4 @@ def _log(error: BaseException, outcome: str, record: RequestRecord) -> None:
     cause = error.__cause__ if isinstance(error, PredictError) and error.__cause__ else error
     level = logging.WARNING if isinstance(error, PenstockError) and outcome == "model_error" else logging.ERROR
     trace = None if isinstance(error, ModelProcessLost) else cause
-    log.log(level, "Request %s to %s failed. %s", record.request_id.decode(), what, error, exc_info=trace)
+    log.log(level, "Request %s to %s failed. %s", record.request_id.decode(), what, text_of(error), exc_info=trace)
