@@ -69,6 +69,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+from penstock.error_text import encodable
+
 if TYPE_CHECKING:
     from penstock.payload import Violation
 
@@ -88,14 +90,14 @@ def remedy(key: str, **names: str) -> Remedy:
 
 class PenstockError(Exception):
     """Root of the tree. `message` is one sentence for a person; `hint`, where there is one, says what to do next, and
-    `remedy` which of a surface's own words say it better there."""
+    `remedy` which of a surface's own words say it better there. Both texts can be encoded, whatever they repeat."""
 
     code: ClassVar[str] = "internal"
 
     def __init__(self, message: str, *, hint: str = "", remedy: Remedy | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = encodable(message)
+        self.hint = encodable(hint)
+        super().__init__(self.message)
         self.remedy = remedy
 
     def __str__(self) -> str:

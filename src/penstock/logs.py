@@ -6,12 +6,33 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
+
+from penstock.error_text import encodable, kind_of, traceback_of
 
 LogFormat: TypeAlias = Literal["plain", "json"]
 
 
-class PlainFormatter(logging.Formatter):
+class _TotalFormatter(logging.Formatter):
+    """Formats any record: one whose parts raise when they are asked for their text, too. No line is endless."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        try:
+            return encodable(self._line(record))
+        except BaseException as error:  # code of whatever is logged, which may even say that the program is to end
+            said = f"A line by {record.module}:{record.lineno} cannot be written: {kind_of(error)}."
+            plain = logging.makeLogRecord({"name": record.name, "levelno": record.levelno, "msg": said})
+            plain.levelname, plain.created = logging.getLevelName(record.levelno), record.created
+            return encodable(self._line(plain))
+
+    def _line(self, record: logging.LogRecord) -> str:
+        return super().format(record)
+
+    def formatException(self, ei: Any) -> str:
+        return traceback_of(ei[1]) if ei[1] is not None else super().formatException(ei)
+
+
+class PlainFormatter(_TotalFormatter):
     """`12:00:00 INFO    message`, with `[worker 1]` before the message where there are several; a traceback follows
     where there is one."""
 
@@ -20,7 +41,7 @@ class PlainFormatter(logging.Formatter):
         super().__init__(f"%(asctime)s %(levelname)-7s {who}%(message)s", datefmt="%H:%M:%S")
 
 
-class JsonFormatter(logging.Formatter):
+class JsonFormatter(_TotalFormatter):
     """One JSON object a line: time (UTC, ISO 8601), level, logger, message, the worker's number where there are
     several, and whatever `extra` brought."""
 
@@ -30,7 +51,7 @@ class JsonFormatter(logging.Formatter):
         super().__init__()
         self._who = {} if worker is None else {"worker": worker}
 
-    def format(self, record: logging.LogRecord) -> str:
+    def _line(self, record: logging.LogRecord) -> str:
         event = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -41,7 +62,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             event["exception"] = self.formatException(record.exc_info)
-        return json.dumps(event, default=str)
+        return json.dumps(event, default=encodable)
 
 
 def set_up_logging(*, format: LogFormat = "plain", level: str = "info", worker: int | None = None) -> None:

@@ -277,5 +277,5 @@ def some(names: Any, shown: int = 8) -> str:
 
 def clipped(text: str, limit: int = 300) -> str:
     """A foreign message for one line of ours: white space folded, no closing stop, not endless."""
-    folded = " ".join(text.split()).rstrip(".")
+    folded = " ".join(text[: 8 * limit].split()).rstrip(".")
     return folded if len(folded) <= limit else f"{folded[: limit - 1]}…"

@@ -49,3 +49,9 @@ def test_crashes_in_a_row_wait_longer_and_end_as_unfit(served: float) -> None:
     assert [round(r.delay) for r in found] == [1, 2, 4, 8, 16]
     assert [r.unfit for r in found] == [r.crashes >= MAX_CRASHES for r in found]
     assert found[1].when == "in 2.0 s"
+
+
+@pytest.mark.parametrize(("served", "at_once"), [(0.0, False), (0.1, True)])
+def test_the_last_one_that_answered_starts_again_at_once(served: float, at_once: bool) -> None:
+    restart = next_restart(5, served, 0.5, alone=True)
+    assert (restart.delay == 0, restart.crashes) == (at_once, 6)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from penstock.errors import (
     ArtifactInvalid,
@@ -19,6 +21,7 @@ from penstock.flavors.python.mlflow_stubs.exceptions import CODES, MlflowExcepti
 from penstock.model_process.protocol.remote_errors import RemoteError, describe, rebuild
 from penstock.payload import Violation
 from penstock.server.statuses import status_of
+from support.error_zoo import NAMES, zoo
 
 
 @pytest.mark.parametrize("kind", [ArtifactInvalid, CodeNotTrusted, ProofFailed, PredictError, PenstockError])
@@ -79,3 +82,23 @@ def test_a_process_cannot_make_up_what_is_the_gateways_to_say() -> None:
 def test_text_that_is_no_error_is_refused(text: bytes) -> None:
     with pytest.raises(ValueError):
         rebuild(text)
+
+
+@pytest.mark.parametrize("number", range(len(NAMES)), ids=NAMES)
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_every_error_of_a_model_travels_and_can_be_encoded(number: int, wrapped: bool) -> None:
+    error = zoo()[number]
+    told: BaseException = error
+    if wrapped:
+        told = PredictError("The model failed.")
+        told.__cause__ = error
+    back = rebuild(describe(told))
+    str(back).encode()
+    for text in (back.message, back.hint, str(back.__cause__)):
+        assert len(text.encode()) < 100_000
+
+
+@given(st.text(st.characters()), st.text(st.characters()))
+def test_texts_of_any_process_are_made_encodable(message: str, hint: str) -> None:
+    sent = json.dumps({"code": "predict", "message": message, "hint": hint, "cause": None}).encode()
+    str(rebuild(sent)).encode()

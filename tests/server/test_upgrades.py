@@ -155,6 +155,6 @@ def test_a_real_server_answers_offers_and_refuses_tunnels(launch: Launch, identi
                 got += part
             assert got.startswith(b"HTTP/1.1 200 OK")
     with socket.create_connection(server.address, timeout=10) as client:
-        client.sendall(b"CONNECT x:443 HTTP/1.1\r\n\r\n")
+        client.sendall(b"CONNECT x:443 HTTP/1.1\r\nHost: x:443\r\n\r\n")
         assert b"".join(iter(lambda: client.recv(65536), b"")).startswith(b"HTTP/1.1 501 ")
     assert "Traceback" not in server.stderr

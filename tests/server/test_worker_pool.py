@@ -122,3 +122,11 @@ async def test_a_collection_does_not_wait_for_a_worker_that_ended(world: World) 
     assert not asking.done()
     world.pool.on_ended(world.pool.workers[2], "ended")
     await asyncio.wait_for(asking, 10)
+
+
+async def test_a_worker_is_needed_where_no_other_serves_or_starts(world: World) -> None:
+    one, other = world.pool.workers.values()
+    assert not world.pool.is_needed(one)
+    other.state = "waiting"
+    assert world.pool.is_needed(one)
+    assert not world.pool.is_needed(other)

@@ -49,6 +49,7 @@ class World:
         self.messages: list[WorkerMessage] = []
         self.ends: list[str] = []
         self.restarts = 0
+        self.needed = False
         self.states: list[str] = []
         self.cannot_start = 0
         self.breaks_on: type[WorkerMessage] | None = None
@@ -72,6 +73,9 @@ class World:
 
     def on_ended(self, worker: WorkerProcess, how: str) -> None:
         self.ends.append(how)
+
+    def is_needed(self, worker: WorkerProcess) -> bool:
+        return self.needed
 
     def on_restart(self, worker: WorkerProcess) -> None:
         self.restarts += 1

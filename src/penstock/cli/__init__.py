@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import io
 import sys
 from importlib import import_module
 from typing import Any, NoReturn
@@ -14,6 +15,7 @@ from typing import Any, NoReturn
 import click
 
 from penstock.cli.remedies import hint_of
+from penstock.error_text import encodable
 from penstock.errors import ConfigError, PenstockError, SchemaMismatch, SchemaViolation
 from penstock.version import __version__
 
@@ -75,6 +77,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     # An interpreter that ends looks for circles among all objects once more. With a model's libraries that takes longer
     # than many a command, and the memory goes back to the system anyway.
     atexit.register(gc.freeze)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that is no text is shown with escapes, and ends nothing
+        sys.stdout.reconfigure(errors="backslashreplace")
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         result: Any = penstock.main(args=arguments, prog_name="penstock", standalone_mode=False)
@@ -87,9 +91,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except PenstockError as error:
         if "--debug" in arguments:
             raise
-        click.echo(f"Error: {error.message}", err=True)
+        click.echo(f"Error: {encodable(error.message)}", err=True)
         if hint := hint_of(error):
-            click.echo(f"       {hint}", err=True)
+            click.echo(f"       {encodable(hint)}", err=True)
         sys.exit(2 if isinstance(error, (ConfigError, SchemaMismatch, SchemaViolation)) else 1)
     except BrokenPipeError:
         sys.exit(141)

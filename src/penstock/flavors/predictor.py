@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import final
 
+from penstock.error_text import kind_of, text_of
 from penstock.errors import PenstockError, PredictError
 from penstock.payload import Params, Payload, clipped
 
@@ -37,7 +38,7 @@ class Predictor(ABC):
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # sys.exit() in a model must not end the server
-            raise PredictError(f"The model failed: {type(error).__name__}: {clipped(str(error), 500)}.") from error
+            raise failed(error) from error
 
     @abstractmethod
     def _predict(self, payload: Payload, params: Params) -> Payload: ...
@@ -52,3 +53,8 @@ class Predictor(ABC):
 
     def close(self) -> None:  # noqa: B027  (most hold nothing)
         """Releases what the model holds. It is not called again."""
+
+
+def failed(error: BaseException) -> PredictError:
+    """What to say of an exception that a model's own code raised."""
+    return PredictError(f"The model failed: {kind_of(error)}: {clipped(text_of(error), 500)}.")

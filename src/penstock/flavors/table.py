@@ -23,6 +23,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from penstock.error_text import text_of
 from penstock.errors import FlavorConflict, FlavorUnknown, PackageError, PackagingFailed
 from penstock.flavors.entry import FlavorEntry
 from penstock.flavors.interface import Flavor
@@ -185,7 +186,7 @@ def _accepts(flavor: Flavor, model: Any) -> bool:
             flavor.name,
             _described(model),
             type(error).__name__,
-            clipped(str(error), 200),
+            clipped(text_of(error), 200),
         )
         return False
 

@@ -34,11 +34,13 @@ class Restart:
         return f"in {self.delay:.1f} s" if self.delay else "at once"
 
 
-def next_restart(crashes: int, served: float, chance: float) -> Restart:
-    """A process has ended that nobody asked to end, or could not be started (`served` 0). `crashes` counts those in a
-    row before, `served` is how many seconds this one served, `chance` is in [0, 1)."""
+def next_restart(crashes: int, served: float, chance: float, *, alone: bool = False) -> Restart:
+    """A process has ended that nobody asked to end, or could not be started. `crashes` counts those in a row before,
+    `served` is how many seconds this one served, 0 if it never did, `chance` is in [0, 1). `alone` says that no other
+    one answers or is about to: one that has served is then started again at once, since nobody would be answered
+    meanwhile. One that has not would only end again, and waits."""
     now = crashes_in_a_row(crashes, served)
-    return Restart(now, restart_delay(now, chance))
+    return Restart(now, 0.0 if alone and served > 0 else restart_delay(now, chance))
 
 
 def crashes_in_a_row(before: int, served: float) -> int:

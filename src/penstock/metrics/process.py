@@ -21,6 +21,7 @@ from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from penstock.error_text import encodable
 from penstock.metrics.aggregate import Family
 from penstock.metrics.fast_path import FastPathRequests
 from penstock.metrics.numbers import Distribution
@@ -67,7 +68,30 @@ def render(families: Iterable[Family]) -> bytes:
     """Metrics given as plain values, in Prometheus' text format."""
     registry = CollectorRegistry()
     registry.register(_Plain(families))
-    return generate_latest(registry)
+    return _text_of(registry)
+
+
+class _Encodable:
+    """The same metrics, with the half characters in their labels as escapes."""
+
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in self._metrics:
+            samples, metric.samples = metric.samples, []
+            for sample in samples:
+                labels = {name: encodable(value) for name, value in sample.labels.items()}
+                metric.samples.append(sample._replace(labels=labels))
+            yield metric
+
+
+def _text_of(registry: CollectorRegistry) -> bytes:
+    """Prometheus' text format. One name of a model that is no text must not cost the numbers of all others."""
+    try:
+        return generate_latest(registry)
+    except UnicodeEncodeError:
+        return generate_latest(_Encodable(registry.collect()))
 
 
 class Metrics:
@@ -165,7 +189,7 @@ class Metrics:
     def render(self) -> bytes:
         """All metrics in Prometheus' text format. May be called in any thread: numbers that move meanwhile are shown as
         they are when their turn comes."""
-        return generate_latest(self.registry)
+        return _text_of(self.registry)
 
     def collect(self) -> list[Family]:
         """All metrics as plain values."""

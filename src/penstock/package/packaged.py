@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from penstock.error_text import kind_of, text_of
 from penstock.errors import ArtifactInvalid, CodeNotTrusted, EnvironmentMismatch, PenstockError, remedy
 from penstock.flavors import CodeReason, Flavor, LoadContext, Predictor, choose_flavor
 from penstock.manifest import Manifest
@@ -101,5 +102,5 @@ class PackagedModel:
         except Exception as error:  # a plug-in may have left its library's exceptions as they were
             raise ArtifactInvalid(
                 f"The flavor {chosen.name!r} cannot load {chosen.artifact(self.manifest)}: "
-                f"{type(error).__name__}: {clipped(str(error), 300)}."
+                f"{kind_of(error)}: {clipped(text_of(error), 300)}."
             ) from error

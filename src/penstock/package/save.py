@@ -13,6 +13,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from penstock.error_text import kind_of, text_of
 from penstock.errors import (
     AnswerUnserializable,
     InputError,
@@ -105,7 +106,7 @@ def _write(writer: Flavor, model: Any, directory: Path, how: FlavorOptions, exam
         raise
     except Exception as error:  # a plug-in may have left its library's exceptions as they were
         raise PackagingFailed(
-            f"The flavor {writer.name!r} cannot package the model: {type(error).__name__}: {clipped(str(error), 300)}."
+            f"The flavor {writer.name!r} cannot package the model: {kind_of(error)}: {clipped(text_of(error), 300)}."
         ) from error
 
 

@@ -87,7 +87,7 @@ def make_app(
 
 
 def _dispatcher(routes: list[Route]) -> Starlette:
-    handlers = {HTTPException: _http_error, PenstockError: _penstock_error}
+    handlers = {HTTPException: _http_error, PenstockError: _answer_error, Exception: _answer_error}
     return Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
 
 
@@ -106,5 +106,5 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
     return ErrorAnswer(error.status_code, body, headers).response()
 
 
-async def _penstock_error(_: Request, error: PenstockError) -> Response:
+async def _answer_error(_: Request, error: Exception) -> Response:
     return answer_of(error).response()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -13,6 +14,8 @@ from penstock.http.routes import RouteTable
 from penstock.server.targets import invocation_target
 from penstock.serving.gateway import Gateway
 from penstock.wire.mlflow.error_codes import error_body
+
+log = logging.getLogger("penstock.server")
 
 _UNAUTHENTICATED = ErrorAnswer(
     401,
@@ -72,7 +75,10 @@ class EntryPoint:
             await _UNAUTHENTICATED.send(send)
             return
         app = self._app if self._admin_port in (None, (scope["server"] or ("", 0))[1]) else self._public
-        await app(scope, receive, send)
+        try:
+            await app(scope, receive, send)
+        except Exception:  # it is answered by now, as far as that can be done
+            log.exception("%s %s failed.", scope["method"], ascii(scope["path"][:200]))
 
     def _admits(self, scope: Scope) -> bool:
         found = self.routes.find(scope["method"], scope["path"])

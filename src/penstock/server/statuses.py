@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from penstock.error_text import text_of
 from penstock.errors import (
     AnswerUnserializable,
     Closing,
@@ -96,7 +97,7 @@ def message_of(error: BaseException, status: Status) -> str:
     """What the caller reads; what went wrong inside Penstock itself is for the log, not for the caller."""
     if status is INTERNAL:
         return "Internal error; see the server log for this request id."
-    return str(error)
+    return text_of(error)
 
 
 def retry_after_of(error: BaseException) -> int | None:

@@ -25,7 +25,7 @@ async def test_a_head_without_an_end_is_refused(start: bytes) -> None:
 async def test_large_bodies_do_not_count_as_heads() -> None:
     talk = Talk()
     talk.answer.set()
-    talk.protocol.data_received(b"POST /x HTTP/1.1\r\nContent-Length: 300000\r\n\r\n" + b"x" * 200_000)
+    talk.protocol.data_received(b"POST /x HTTP/1.1\r\nHost: t\r\nContent-Length: 300000\r\n\r\n" + b"x" * 200_000)
     talk.protocol.data_received(b"x" * 100_000)
     talk.protocol.data_received(REQUEST)
     await settle()

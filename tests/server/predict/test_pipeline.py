@@ -187,14 +187,20 @@ class TestFail:
         assert b"secret" not in response.content
         assert [line.levelno for line in caplog.records] == [logging.ERROR]
 
-    def test_an_error_that_cannot_be_told_is_a_500_as_well(
-        self, pipeline: Pipeline, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_an_error_that_cannot_be_told_keeps_its_status(self, pipeline: Pipeline) -> None:
         class Untellable(MalformedInput):
             def __str__(self) -> str:
                 raise RuntimeError("no words")
 
         response = pipeline.fail(opened(pipeline, x_request_id="mine"), Untellable("x"))
+        assert (response.status, response.outcome) == (400, "client_error")
+        assert orjson.loads(response.content)["message"] == "(Untellable without a text)"
+
+    def test_a_failure_of_the_table_itself_is_a_500(
+        self, pipeline: Pipeline, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("penstock.server.predict.pipeline.status_of", lambda _: 1 / 0)
+        response = pipeline.fail(opened(pipeline, x_request_id="mine"), MalformedInput("x"))
         assert (response.status, response.outcome) == (500, "internal")
         assert orjson.loads(response.content).keys() == {"error_code", "message"}
         assert "mine" in caplog.text

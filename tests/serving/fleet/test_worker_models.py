@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from penstock.server.workers.vocabulary import VOCABULARY
 
 from penstock.errors import ProofFailed
 from penstock.loading import LoadedModel
@@ -33,6 +34,7 @@ from penstock.serving.gateway import Gateway
 from penstock.serving.servable import ServingOptions
 from penstock.serving.served_model import LoadFailure, ModelEvents, ServedModel
 from serving.fakes import loaded, until
+from support.error_zoo import NAMES, logged_as_in_a_server, zoo
 
 
 class World:
@@ -43,7 +45,7 @@ class World:
         self.digest = PackagedModel.open(package).digest
         self.metrics = Metrics(process=False)
         self.events: list[Event] = []
-        self.fail: Exception | None = None
+        self.fail: BaseException | None = None
         self.gateway = Gateway([], self.metrics, names=["m"], patterns=["team-*"])
         self.models = WorkerModels(self.gateway, self.make, self.events.append)
         self.models.add("m", "production")
@@ -120,3 +122,27 @@ async def test_models_come_and_go(world: World) -> None:
     assert not world.gateway.serves("team-a")
     await world.models.close()
     assert world.events == [ModelRemoved("team-a")]  # nothing is reported of the load that was under way
+
+
+@pytest.mark.parametrize("number", range(len(NAMES)), ids=NAMES)
+async def test_whatever_a_load_raises_is_reported(world: World, number: int) -> None:
+    world.fail = zoo()[number]
+    with logged_as_in_a_server():
+        event = await world.prepare("m", "1")
+    assert isinstance(event, VersionFailed)
+    assert VOCABULARY.decode(VOCABULARY.encode(event)[4:]) == event
+    world.fail = None
+    assert await world.prepare("m", "2") == VersionProven("m", "2")
+
+
+async def test_a_load_whose_outcome_cannot_be_reported_has_failed(world: World) -> None:
+    send = world.models._send
+
+    def fail_once(event: Event) -> None:
+        world.models._send = send
+        raise TypeError("no words")
+
+    world.models._send = fail_once
+    event = await world.prepare("m", "1")
+    assert isinstance(event, VersionFailed)
+    assert event.message == "The worker failed to report its load: TypeError."

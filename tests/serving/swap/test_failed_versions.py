@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from penstock.errors import ProofFailed
 from serving.fakes import until
 from serving.swap.follower_world import World, errors
+from support.error_zoo import NAMES, logged_as_in_a_server, zoo
 
 
 async def test_a_swap_that_fails_is_seen_as_long_as_it_does(world: World) -> None:
@@ -142,3 +145,35 @@ class TestAVersionThatFailsWhileItAnswers:
         await world.step()
         world.served.version_failed("1", "ended")
         assert (world.answering, world.kept) == ("2", "1")
+
+
+@pytest.mark.parametrize("number", range(len(NAMES)), ids=NAMES)
+async def test_whatever_a_load_raises_is_shown_and_following_goes_on(world: World, number: int) -> None:
+    await world.follower.start()
+    world.failing["2"] = zoo()[number]  # type: ignore[assignment]
+    world.promote("2")
+    with logged_as_in_a_server():
+        await world.step()
+    assert world.answering == "1"
+    shown = world.served.failure
+    assert shown is not None
+    shown.message.encode()
+    world.promote("3")
+    await world.step()
+    assert world.answering == "3"
+
+
+async def test_a_step_that_fails_does_not_end_following(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await world.follower.start()
+    steps: list[None] = []
+
+    async def fail() -> None:
+        steps.append(None)
+        raise KeyError("a mistake of ours")
+
+    monkeypatch.setattr(world.follower, "step", fail)
+    monkeypatch.setattr(world.follower.poll, "next_delay", lambda: 0.0)
+    following = asyncio.create_task(world.follower.run(at_once=True))
+    await until(lambda: len(steps) > 2)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from penstock.error_text import text_of
 from penstock.errors import PredictError
 from penstock.flavors.predictor import Predictor
 from penstock.payload import TEXT, Array, Params, Payload, Table, Tensors, as_object_array, clipped
@@ -59,7 +60,7 @@ class OnnxPredictor(Predictor):
         try:
             results = [_as_array(r) for r in self._session.run(self._outputs, self._from_table(table))]
         except Exception as error:
-            raise PredictError(f"The ONNX graph cannot take the rows: {clipped(str(error), 300)}.") from error
+            raise PredictError(f"The ONNX graph cannot take the rows: {clipped(text_of(error), 300)}.") from error
         if all(r.size == table.rows for r in results):
             return table
         feeds = self._from_table(table)

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from penstock.error_text import text_of
 from penstock.errors import ArtifactInvalid, PackageInvalid
 from penstock.flavors.interface import need
 from penstock.payload import clipped, shortened
@@ -51,7 +52,7 @@ def open_session(path: Path, settings: Mapping[str, Any], threads: int) -> Infer
         options = _options(runtime, settings.get("onnx_session_options") or {}, threads)
     except Exception as error:
         raise PackageInvalid(
-            f"The manifest's onnx_session_options cannot be used: {clipped(str(error), 200)}."
+            f"The manifest's onnx_session_options cannot be used: {clipped(text_of(error), 200)}."
         ) from None
     available = set(runtime.get_available_providers())
     providers = [given if given[1] else given[0] for given in _providers(settings) if given[0] in available] or [CPU]

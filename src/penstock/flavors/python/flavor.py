@@ -15,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from penstock.error_text import kind_of, text_of
 from penstock.errors import (
     ArtifactInvalid,
     CodeNotTrusted,
@@ -84,7 +85,7 @@ class PyfuncFlavor(Flavor):
         except BaseException as error:
             raise ArtifactInvalid(
                 f"The package's code ({self.artifact(context.manifest)}) failed while loading: "
-                f"{type(error).__name__}: {clipped(str(error), 300)}."
+                f"{kind_of(error)}: {clipped(text_of(error), 300)}."
             ) from error
 
     def _load(self, context: LoadContext, settings: Mapping[str, Any], config: Mapping[str, Any]) -> Any:

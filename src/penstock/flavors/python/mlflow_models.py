@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, cast, get_args, get_origin
 
+from penstock.error_text import text_of
 from penstock.errors import ArtifactInvalid, DependencyMissing, PackageInvalid
 from penstock.flavors.code_path import add_code_directory
 from penstock.flavors.interface import LoadContext, inside, need
@@ -127,7 +128,7 @@ def _unpickle(directory: Path, settings: Mapping[str, Any]) -> Any:
         try:
             return _Unpickler(cast(BinaryIO, file), path.name, str(settings.get("python_version") or "")).load()
         except (pickle.UnpicklingError, EOFError, OSError, lzma.LZMAError) as error:
-            raise ArtifactInvalid(f"{path.name} is damaged or not a pickle: {clipped(str(error), 200)}.") from error
+            raise ArtifactInvalid(f"{path.name} is damaged or not a pickle: {clipped(text_of(error), 200)}.") from error
 
 
 class _Unpickler(pickle.Unpickler):

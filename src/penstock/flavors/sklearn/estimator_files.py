@@ -9,6 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from penstock.error_text import kind_of, text_of
 from penstock.errors import ArtifactInvalid, CodeNotTrusted, PackagingFailed, remedy
 from penstock.flavors.interface import need
 from penstock.flavors.sklearn.light_import import import_lightly
@@ -26,7 +27,7 @@ def skops_types(path: Path) -> list[str]:
     try:
         return list(io.get_untrusted_types(data=without_arrays(path)))
     except Exception as error:  # a damaged archive fails in many ways
-        raise ArtifactInvalid(f"{path.name} is damaged or not a skops file: {clipped(str(error), 200)}.") from error
+        raise ArtifactInvalid(f"{path.name} is damaged or not a skops file: {clipped(text_of(error), 200)}.") from error
 
 
 def without_arrays(path: Path) -> bytes:
@@ -57,7 +58,7 @@ def load_skops(path: Path, trusted: bool) -> Any:
         raise CodeNotTrusted(f"{path.name} contains unreviewed types: {unknown}.") from None
     except Exception as error:
         raise ArtifactInvalid(
-            f"{path.name} cannot be loaded: {type(error).__name__}: {clipped(str(error), 200)}."
+            f"{path.name} cannot be loaded: {kind_of(error)}: {clipped(text_of(error), 200)}."
         ) from error
 
 
@@ -85,7 +86,7 @@ def load_pickle(path: Path, trusted: bool) -> Any:
         raise
     except BaseException as error:  # sys.exit() in a pickle must not end the server
         raise ArtifactInvalid(
-            f"{path.name} is damaged or not a pickle: {type(error).__name__}: {clipped(str(error), 200)}."
+            f"{path.name} is damaged or not a pickle: {kind_of(error)}: {clipped(text_of(error), 200)}."
         ) from error
 
 
@@ -96,7 +97,7 @@ def dump_skops(estimator: Any, path: Path) -> list[str]:
         io.dump(estimator, path)
     except Exception as error:
         raise PackagingFailed(
-            f"skops cannot store this {type(estimator).__name__}: {clipped(str(error), 200)}.",
+            f"skops cannot store this {type(estimator).__name__}: {clipped(text_of(error), 200)}.",
             hint="Package it as a pickle (format cloudpickle); serving it then needs trust_code.",
             remedy=remedy("pickle"),
         ) from error
@@ -125,5 +126,5 @@ def dump_pickle(estimator: Any, path: Path) -> None:
         raise
     except Exception as error:
         raise PackagingFailed(
-            f"This {type(estimator).__name__} cannot be pickled: {clipped(str(error), 200)}."
+            f"This {type(estimator).__name__} cannot be pickled: {clipped(text_of(error), 200)}."
         ) from error

@@ -1,22 +1,25 @@
 """uvicorn's HTTP protocol, with bounds on what a client may send before it is a request.
 
 The bodies of requests, and how long they take, are bounded where they are read. Bounded here are heads without an end,
-heads that never come, requests sent ahead by the thousand, and connections on which nothing happens.
+heads that never come, requests sent ahead by the thousand, and connections on which nothing happens. What a head must
+not say is refused by the rules in `head_rules`.
 
 Where a client offers another protocol, as HTTP/2 (`Upgrade: h2c`), the parser stops; it continues in HTTP/1.1.
 """
 
 from __future__ import annotations
 
+from asyncio import TimerHandle
 from collections.abc import Callable
 from enum import IntEnum
 from functools import partial
 from time import perf_counter
-from typing import Any
+from typing import Any, NoReturn
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from penstock.http.connection.head_rules import refusal_of
 from penstock.http.connection.interface import OpenCycle, PendingBody, Shedder, Shortcuts
 from penstock.http.errors import CLOSE, ErrorAnswer, header_lines
 
@@ -30,6 +33,10 @@ MAX_AHEAD = 64
 SWEEP_EVERY = 5.0
 HEAD_SECONDS = 15.0
 REST_SECONDS = 30.0
+
+# A client that shuts its sending side may still wait for its answer. One that has left altogether looks the same, and
+# must not cost much: both are given so many seconds more.
+HALF_CLOSED_SECONDS = 2.0
 
 _HEAD_TOO_LONG = ErrorAnswer(431, b"Request headers may have 65536 bytes.", (CLOSE,), b"text/plain")
 _NO_TUNNEL = ErrorAnswer(501, b"This server opens no tunnels; send requests to it directly.", (CLOSE,), b"text/plain")
@@ -70,9 +77,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._lines = lines
         # The mutable state beside uvicorn's: what is coming, the bytes of its head, sweeps since anything began;
         # whether the rest of a body is discarded, since its answer is sent; the request whose body decides its path,
-        # and the one that is on the fast path.
+        # and the one that is on the fast path; the bytes that came last, and the end of a half-closed connection.
         self.stage = ConnectionStage.NOTHING
         self._head_bytes = 0
+        self._arrived = 0
+        self._half_closed: TimerHandle | None = None
         self._sweeps = 0
         self._discarding = False
         self._pending: PendingBody | None = None
@@ -80,6 +89,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        if self._half_closed is not None:
+            self._half_closed.cancel()
         self._pending = None
         self.abandon()
 
@@ -89,14 +100,25 @@ class BoundedProtocol(HttpToolsProtocol):
         if cycle is not None:
             cycle.leave()
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """The client has shut its sending side: a request that came whole is answered, if that is soon."""
+        if self.cycle is None or self.cycle.response_complete or self.stage is not _NOTHING:
+            return False
+        self.cycle.keep_alive = False
+        self._half_closed = self.loop.call_later(HALF_CLOSED_SECONDS, self.transport.close)
+        return True
+
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
+        self._arrived = len(data)
         try:
             try:
                 self.parser.feed_data(data)
             except HttpParserUpgrade as offer:
                 self._decline_upgrades(data, offer)
         except HttpParserError:
+            if self.transport.is_closing():
+                return
             self.logger.warning("Invalid HTTP request received.")
             self.send_400_response("Invalid HTTP request received.")
         if self._pending is not None:
@@ -148,6 +170,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self.stage = _BODY
+        if self._head_bytes + self._arrived > MAX_HEAD_BYTES and self._head_length() > MAX_HEAD_BYTES:
+            self._refuse_and_stop(_HEAD_TOO_LONG)
+        if (refusal := refusal_of(self.headers, self.parser.get_http_version())) is not None:
+            self._refuse_and_stop(refusal)
         if self._load_shedder is not None and self._load_shedder.alerted and self._shed(self._load_shedder):
             return
         if self._fast_path is not None and self._is_next_post():
@@ -155,6 +181,14 @@ class BoundedProtocol(HttpToolsProtocol):
         # One that offers another protocol is never held, and comes again without the offer.
         if self._pending is None and not self.parser.should_upgrade():
             self._take_slow_path()
+
+    def _head_length(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    def _refuse_and_stop(self, answer: ErrorAnswer) -> NoReturn:
+        """Refuses a head that is complete. The parser stops, so that nothing that follows is taken for its body."""
+        self._refuse_head(answer)
+        raise ValueError("the request is refused")
 
     def _is_next_post(self) -> bool:
         """Whether this is a POST with nothing before it on a connection that lives on."""

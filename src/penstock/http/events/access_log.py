@@ -6,6 +6,7 @@ and no request: once the queue is full, lines are dropped and counted.
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 from collections import deque
@@ -15,6 +16,7 @@ from typing import Any
 
 import orjson
 
+from penstock.error_text import encodable
 from penstock.http.events.request_event import RequestEvent, trace_id_of
 
 # Lines that may wait for the writer.
@@ -78,14 +80,14 @@ class AccessLog:
             self._wake.clear()
             self._ending.wait(_GATHER_SECONDS)
             self._woken = False  # before the events are taken, so that a later one wakes this thread again
-            lines = [self._line(self._waiting.popleft()) for _ in range(len(self._waiting))]
+            lines = [_dump(self._line(self._waiting.popleft())) for _ in range(len(self._waiting))]
             try:
                 self._write(b"".join(lines))
             except (OSError, ValueError):  # the other end is closed
                 for _ in lines:
                     self._dropped()
 
-    def _line(self, a: RequestEvent) -> bytes:
+    def _line(self, a: RequestEvent) -> dict[str, Any]:
         event: dict[str, Any] = {
             "time": datetime.fromtimestamp(a.ended, UTC).isoformat(timespec="milliseconds"),
             "level": "info",
@@ -109,7 +111,15 @@ class AccessLog:
         }
         if trace := trace_id_of(a.trace):
             event["trace_id"] = trace
-        return orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
+        return event
 
     def __repr__(self) -> str:
         return f"<AccessLog of {self._sample:g} of all, {len(self._waiting)} lines wait>"
+
+
+def _dump(event: dict[str, Any]) -> bytes:
+    """A line of JSON. Never fails: what orjson refuses, as half a character in a name, is written as escapes."""
+    try:
+        return orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
+    except orjson.JSONEncodeError:
+        return json.dumps(event, default=encodable).encode() + b"\n"

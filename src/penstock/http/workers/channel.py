@@ -7,12 +7,15 @@ message can make its reader run anything. Which messages there are is the Vocabu
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any, ClassVar, Protocol, get_args, get_type_hints
 
 import orjson
+
+from penstock.error_text import encodable
 
 # Metrics of thousands of versions fit; more is a broken peer.
 MAX_BYTES = 256 * 1024 * 1024
@@ -39,12 +42,12 @@ class Vocabulary:
         name = type(message).__name__
         if name not in self._readers:
             raise ValueError(f"unknown message: {name}")
-        body = orjson.dumps({"is": name, **asdict(message)})
+        body = _dump({"is": name, **asdict(message)})
         return len(body).to_bytes(4, "big") + body
 
     def decode(self, body: bytes) -> WorkerMessage:
         """The message in a frame's body. Raises ValueError for what is none."""
-        found = orjson.loads(body)
+        found = _load(body)
         if not isinstance(found, dict) or (read := self._readers.get(str(found.pop("is", None)))) is None:
             raise ValueError(f"unknown message: {body[:80]!r}")
         try:
@@ -54,6 +57,21 @@ class Vocabulary:
 
     def __repr__(self) -> str:
         return f"<Vocabulary {', '.join(self.names)}>"
+
+
+def _dump(plain: dict[str, Any]) -> bytes:
+    """JSON; where orjson refuses, for a whole number past 64 bits or half a character, as escapes by Python's own."""
+    try:
+        return orjson.dumps(plain)
+    except orjson.JSONEncodeError:
+        return json.dumps(plain, default=encodable).encode()
+
+
+def _load(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return json.loads(body)
 
 
 def _reader_of(kind: type[WorkerMessage]) -> Callable[[dict[str, Any]], WorkerMessage]:

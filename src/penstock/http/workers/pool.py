@@ -114,6 +114,10 @@ class WorkerPool:
         self.metrics.on_ended(worker.number)
         self._listener.on_ended(worker.number, how)
 
+    def is_needed(self, worker: WorkerProcess) -> bool:
+        others = (other for other in self.workers.values() if other is not worker)
+        return all(other.state == "waiting" for other in others)
+
     def on_restart(self, worker: WorkerProcess) -> None:
         self._own_metrics.worker_restarts.labels(str(worker.number)).inc()
 

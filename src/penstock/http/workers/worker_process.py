@@ -33,6 +33,9 @@ class WorkerListener(Protocol):
     def on_ended(self, worker: WorkerProcess, how: str) -> None:
         """Its process has ended; before the next one starts."""
 
+    def is_needed(self, worker: WorkerProcess) -> bool:
+        """Whether no other one serves, or is being started."""
+
     def on_restart(self, worker: WorkerProcess) -> None: ...
 
     def on_state_change(self) -> None: ...
@@ -112,7 +115,8 @@ class WorkerProcess:
         self.kill()
 
     async def _pause(self, how: str, served: float) -> None:
-        restart = next_restart(self._crashes, served, self._chance())
+        alone = self._listener.is_needed(self)
+        restart = next_restart(self._crashes, served, self._chance(), alone=alone)
         self._crashes = restart.crashes
         log.error(
             "Worker %d %s%s; restarting the worker %s.",

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any, cast
 
+from penstock.error_text import text_of
 from penstock.errors import AnswerUnserializable, MalformedInput, ModelProcessLost
 from penstock.model_process.protocol.json_values import pack
 from penstock.model_process.protocol.messages import Buffer, Frame, Incoming, Kind, Malformed, encode
@@ -59,8 +60,8 @@ class ModelProcessClient(asyncio.BufferedProtocol):
             plan, body = encode_payload(payload, question=True)
             note = b"" if params is None else pack(dict(params))
             pieces = encode(Kind.PREDICT, number, plan=plan, note=note, body=body)
-        except (AnswerUnserializable, Malformed) as error:
-            answer.set_exception(MalformedInput(f"The rows cannot be sent to the model process: {error}"))
+        except (AnswerUnserializable, ValueError) as error:  # text that cannot be encoded is a ValueError, too
+            answer.set_exception(MalformedInput(f"The rows cannot be sent to the model process: {text_of(error)}"))
             return answer
         self._last = number
         self._send(pieces)

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from penstock.errors import AnswerUnserializable
 from penstock.flavors import Predictor
+from penstock.flavors.predictor import failed
 from penstock.machine.memory import out_of_memory
 from penstock.model_process.protocol.json_values import unpack
 from penstock.model_process.protocol.messages import Buffer, Frame, Incoming, Kind, Malformed, encode
@@ -188,8 +189,10 @@ class PredictionService:
             if alone and alone == self._begun:  # beside others it would wait for the interpreter
                 slow = seconds > _SLOW or (seconds > _WAITING and waits is not None and times_waited() > waits)
                 self._slow += (slow - self._slow) / 4
-        except BaseException as error:
+        except Exception as error:
             answer = _Answer(question.id, None, perf_counter() - began, error)
+        except BaseException as error:  # nobody interrupts this process: it is the model's own
+            answer = _Answer(question.id, None, perf_counter() - began, failed(error))
         if self._ready and self._kept:  # the question that follows is here and takes no time
             with self._writing:
                 self._unsent.append(answer)

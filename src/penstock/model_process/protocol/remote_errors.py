@@ -7,9 +7,9 @@ up, the root class is made. A foreign cause becomes text: its traceback, as it w
 from __future__ import annotations
 
 import json
-import traceback
 from typing import Any
 
+from penstock.error_text import MAX_TEXT, encodable, kind_of, text_of, traceback_of
 from penstock.errors import (
     AnswerUnserializable,
     InputError,
@@ -23,7 +23,6 @@ from penstock.errors import error_of as error_of_code
 from penstock.payload import Violation, clipped
 from penstock.wire.mlflow.error_codes import error_code_of
 
-_MAX_TEXT = 20_000
 _MAX_VIOLATIONS = 1000
 _ALLOWED = (AnswerUnserializable, InputError, PackageError, PredictError)
 
@@ -36,9 +35,20 @@ class RemoteError(Exception):
 
 
 def describe(error: BaseException) -> bytes:
-    """An error as JSON."""
+    """An error as JSON. Never fails: one that cannot be told in full is told by its kind."""
+    try:
+        return json.dumps(_described(error), default=encodable).encode()
+    except Exception:
+        return json.dumps({"code": PenstockError.code, "message": _summary(error), "hint": ""}).encode()
+
+
+def _summary(error: BaseException) -> str:
+    return f"{kind_of(error)}: {clipped(text_of(error), 500)}."
+
+
+def _described(error: BaseException) -> dict[str, Any]:
     if not isinstance(error, PenstockError):
-        wrapped = PenstockError(f"{type(error).__name__}: {clipped(str(error), 500)}.")
+        wrapped = PenstockError(_summary(error))
         wrapped.__cause__ = error
         error = wrapped
     found: dict[str, Any] = {"code": error.code, "message": _text(error.message), "hint": _text(error.hint)}
@@ -48,13 +58,12 @@ def describe(error: BaseException) -> bytes:
         shown = error.violations[:_MAX_VIOLATIONS]
         found["violations"] = [[_text(v.reason), v.row, v.column, v.at_parse] for v in shown]
     if (cause := error.__cause__) is not None:
-        printed = "".join(traceback.format_exception(cause))
-        found["cause"] = {"traceback": printed[-_MAX_TEXT:], "error_code": error_code_of(cause)}
-    return json.dumps(found, default=str).encode()
+        found["cause"] = {"traceback": traceback_of(cause), "error_code": error_code_of(cause)}
+    return found
 
 
 def _text(value: object) -> str:
-    return str(value)[:_MAX_TEXT]
+    return encodable(value)[:MAX_TEXT]
 
 
 def rebuild(text: bytes) -> PenstockError:
@@ -97,7 +106,7 @@ def _violation(reason: Any, row: Any, column: Any, at_parse: Any) -> Violation:
 
 
 def _cause(printed: Any, error_code: Any, message: str) -> Exception:
-    cause: Exception = RemoteError(str(printed))
+    cause: Exception = RemoteError(encodable(printed))
     if isinstance(error_code, str):
         from penstock.flavors.python.mlflow_stubs.exceptions import MlflowException
 

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from penstock.http.routes import Endpoint
+from penstock.server.admin.json_response import json_response
 from penstock.serving.gateway import Gateway
 from penstock.serving.served_model import ServedModel
 from penstock.signature import Schema, Signature, is_tensor_schema
@@ -18,10 +19,10 @@ from penstock.signature.schema import Field, TensorField, dtype_name
 
 def model_endpoints(gateway: Gateway) -> list[Endpoint]:
     async def list_models(_: Request) -> Response:
-        return JSONResponse({"models": [_summary(m) for m in gateway.models], "default": gateway.default})
+        return json_response({"models": [_summary(m) for m in gateway.models], "default": gateway.default})
 
     async def show_model(request: Request) -> Response:
-        return JSONResponse(_details(gateway.model(request.path_params["name"])))
+        return json_response(_details(gateway.model(request.path_params["name"])))
 
     return [
         Endpoint("/models", ("GET",), "models:read", list_models, "The models served here.", admin_only=True),

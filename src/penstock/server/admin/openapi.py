@@ -11,11 +11,12 @@ from typing import Any
 
 import orjson
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from penstock.errors import PenstockError
 from penstock.http.routes import Endpoint
 from penstock.package.example import Example
+from penstock.server.admin.json_response import json_response
 from penstock.server.targets import DEFAULT_INVOCATIONS, MODEL_INVOCATIONS
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import Servable
@@ -55,7 +56,7 @@ def openapi_endpoint(gateway: Gateway, others: Iterable[Endpoint]) -> Endpoint:
     described = [endpoint for endpoint in others if endpoint.summary]
 
     async def openapi(_: Request) -> Response:
-        return JSONResponse(describe(gateway, described))
+        return json_response(describe(gateway, described))
 
     return Endpoint("/openapi.json", ("GET",), "models:read", openapi, admin_only=True)
 

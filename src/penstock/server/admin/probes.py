@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from penstock.http.routes import Endpoint
 from penstock.metrics import CONTENT_TYPE
+from penstock.server.admin.json_response import json_response
 from penstock.serving.gateway import Gateway
 from penstock.version import __version__
 
@@ -21,7 +22,7 @@ def probe_endpoints(gateway: Gateway, health_route: str | None = None) -> list[E
         return Response("\n", 200 if gateway.ready else 503, media_type="application/json")
 
     async def livez(_: Request) -> Response:
-        return JSONResponse({"live": True})  # that this runs at all is the proof: the event loop turns
+        return json_response({"live": True})  # that this runs at all is the proof: the event loop turns
 
     async def readyz(_: Request) -> Response:
         state = "draining" if gateway.draining else "ready" if gateway.ready else "loading"
@@ -29,7 +30,7 @@ def probe_endpoints(gateway: Gateway, health_route: str | None = None) -> list[E
         if gateway.worker_count is not None:
             serving, wanted = gateway.worker_count
             said["workers"] = {"serving": serving, "wanted": wanted}
-        return JSONResponse(said, 200 if gateway.ready else 503)
+        return json_response(said, 200 if gateway.ready else 503)
 
     async def version(_: Request) -> Response:
         return Response(__version__, media_type="application/json")

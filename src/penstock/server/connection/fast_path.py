@@ -11,6 +11,7 @@ import asyncio
 from dataclasses import dataclass
 from time import perf_counter
 
+from penstock.error_text import kind_of
 from penstock.errors import Closing, InputError, ModelLoading, ModelNotServed, Overloaded, PenstockError
 from penstock.http.authorizer import Authorizer
 from penstock.http.connection.interface import ClientConnection
@@ -118,22 +119,29 @@ class FastPath:
         except (PenstockError, ReadElsewhere) as error:
             self._decline(next((reason for kind, reason in _REASONS if isinstance(error, kind)), "other"))
             return None
-        except Exception as error:
+        except BaseException as error:  # a panic of a library in Rust is no Exception
             return FastCycle(pipeline, record, _failed(error), connection, self._sweep, self._reading)
         self._counts.taken.value += 1
         hold = InflightHold(self._gateway)
         try:
             hold.take(len(held.body))
             reply = pipeline.predict(record)
-        except Exception as error:
+        except BaseException as error:
             reply = _failed(error)
         return FastCycle(pipeline, record, reply, connection, self._sweep, self._reading, lease, hold)
 
 
-def _failed(error: Exception) -> asyncio.Future[Answer]:
+def _failed(error: BaseException) -> asyncio.Future[Answer]:
     reply: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-    reply.set_exception(error)
+    reply.set_exception(error if isinstance(error, PenstockError) else _unforeseen(error))
     return reply
+
+
+def _unforeseen(error: BaseException) -> PenstockError:
+    """The error as one that a future takes, which a StopIteration is not, nor one that ends the program."""
+    wrapped = PenstockError(f"The request failed inside the gateway ({kind_of(error)}).")
+    wrapped.__cause__ = error
+    return wrapped
 
 
 class _NoEvent:
@@ -219,25 +227,31 @@ class FastCycle:
 
     def _complete(self, reply: asyncio.Future[Answer]) -> None:
         try:
-            response = self._pipeline.write(self._record, reply.result())
+            answer = reply.result()
+        except BaseException as error:
+            self._end(error, cancelled=isinstance(error, asyncio.CancelledError))
+            return
+        try:
+            self._end(self._pipeline.write(self._record, answer))
         except ReadElsewhere:
             client = self._connection.client if self._connection is not None else None
-            writing = self._reading.write(self._record, reply.result(), client[0] if client else "")
+            writing = self._reading.write(self._record, answer, client[0] if client else "")
             self._reply = asyncio.ensure_future(writing)
             self._reply.add_done_callback(self._written)
-        except (asyncio.CancelledError, Exception) as error:
+        except BaseException as error:  # writing an answer may run code of the model's
             self._end(error)
-        else:
-            self._end(response)
 
     def _written(self, writing: asyncio.Future[PredictResponse]) -> None:
         """A reader process has written the answer."""
         try:
-            self._end(writing.result())
-        except (asyncio.CancelledError, Exception) as error:
-            self._end(error)
+            response = writing.result()
+        except BaseException as error:
+            self._end(error, cancelled=isinstance(error, asyncio.CancelledError))
+        else:
+            self._end(response)
 
-    def _end(self, result: PredictResponse | BaseException) -> None:
+    def _end(self, result: PredictResponse | BaseException, *, cancelled: bool = False) -> None:
+        """It is over: answered, failed, or `cancelled`, since the client has left or its deadline has passed."""
         record, connection = self._record, self._connection
         assert connection is not None
         lease, hold = self._lease, self._hold
@@ -245,14 +259,14 @@ class FastCycle:
         self.response_complete = True
         if self._timer is not None:
             self._timer.cancel()
-        error: Exception | None = None
+        error: BaseException | None = None
         response: PredictResponse | None = None
         if isinstance(result, PredictResponse):
             response = result
-        elif isinstance(result, Exception):
-            error = result
-        else:
+        elif cancelled:
             error = None if self._left else too_late()
+        else:
+            error = result
         if error is not None:
             response = self._pipeline.fail(record, error)
         try:
@@ -260,11 +274,8 @@ class FastCycle:
                 lease.__exit__(None, error, None)
             if hold is not None:
                 hold.release()
-            if response is None:
-                record.count_left()
-            else:
-                record.count(response)
         finally:  # whatever went wrong with our own books, the caller is not left waiting
+            self._pipeline.count(record, response)
             if response is not None:
                 lines = record.header_lines(response)
                 connection.answer(response.status, lines, response.content, keep_alive=self.keep_alive)

@@ -45,11 +45,13 @@ class PredictEndpoint:
         try:
             response = await self._respond(record, scope, receive)
         except ClientLeft:
-            record.count_left()
+            self._pipeline.count(record, None)
             return
-        except Exception as error:
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # a panic of a library in Rust is no Exception
             response = self._pipeline.fail(record, error)
-        record.count(response)
+        self._pipeline.count(record, response)
         headers = record.headers(response)
         if response.status == 413:  # what was too large is read away, as far as that is reasonable
             headers.append((b"connection", b"close"))

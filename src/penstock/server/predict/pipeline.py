@@ -15,7 +15,8 @@ from time import perf_counter
 from starlette.types import Scope
 
 from penstock.defaults import TIMEOUT
-from penstock.errors import ModelProcessLost, Overloaded, PenstockError, PredictError
+from penstock.error_text import kind_of, text_of
+from penstock.errors import AnswerUnserializable, ModelProcessLost, Overloaded, PenstockError, PredictError
 from penstock.http.deadlines import timeout_of
 from penstock.http.events.request_event import OnRequest
 from penstock.http.headers import declared_length, header, media_type
@@ -124,7 +125,10 @@ class Pipeline:
         assert record.request is not None
         record.queue, record.predict = answer.queue, answer.predict
         began = perf_counter()
-        content, media = record.binding.codec.write(answer.payload, record.request, record.answer_media)
+        try:
+            content, media = record.binding.codec.write(answer.payload, record.request, record.answer_media)
+        except asyncio.CancelledError as error:  # nothing here waits: an object in the answer has raised it
+            raise AnswerUnserializable("The model's answer cannot be written: it raises CancelledError.") from error
         return self.was_written(record, content, media, perf_counter() - began)
 
     @staticmethod
@@ -133,7 +137,7 @@ class Pipeline:
         record.encode = seconds
         return PredictResponse(200, "ok", content, media)
 
-    def fail(self, record: RequestRecord, error: Exception) -> PredictResponse:
+    def fail(self, record: RequestRecord, error: BaseException) -> PredictResponse:
         """The answer to an error. Counts a refusal; callers' mistakes are theirs to read, the model's and our own are
         logged with the request id. Never fails: an error whose own text cannot be had is one of ours."""
         try:
@@ -142,13 +146,29 @@ class Pipeline:
             log.error("Request %s failed; its error has no message.", record.request_id.decode(), exc_info=broken)
             return _error_response(record, INTERNAL, message_of(broken, INTERNAL))
 
-    def _failure(self, record: RequestRecord, error: Exception) -> PredictResponse:
+    def count(self, record: RequestRecord, response: PredictResponse | None) -> None:
+        """Counts a request that is over, with this answer; None where its client has left. Never fails: whatever is
+        wrong with our own books, the caller is not left waiting."""
+        try:
+            if response is None:
+                record.count_left()
+            else:
+                record.count(response)
+        except Exception:
+            log.exception("Request %s cannot be counted.", record.request_id.decode())
+
+    def _failure(self, record: RequestRecord, error: BaseException) -> PredictResponse:
         status = status_of(error)
         if isinstance(error, Overloaded):
             record.metrics.overloaded[error.limit].inc()
             self.note_overload()
         if status.outcome in ("model_error", "internal"):
-            _log(error, status.outcome, record)
+            try:
+                _log(error, status.outcome, record)
+            except BaseException as broken:  # of a log handler that is not ours: the caller's answer stays what it is
+                log.error(
+                    "Request %s failed; its error cannot be logged (%s).", record.request_id.decode(), kind_of(broken)
+                )
         return _error_response(record, status, message_of(error, status), retry_after_of(error))
 
     def note_overload(self) -> None:
@@ -163,9 +183,9 @@ def _error_response(
     return PredictResponse(status.http, status.outcome, content, media, retry_after)
 
 
-def _log(error: Exception, outcome: str, record: RequestRecord) -> None:
+def _log(error: BaseException, outcome: str, record: RequestRecord) -> None:
     what = f"{record.servable.model} version {record.servable.version}" if record.servable else "no model"
     cause = error.__cause__ if isinstance(error, PredictError) and error.__cause__ else error
     level = logging.WARNING if isinstance(error, PenstockError) and outcome == "model_error" else logging.ERROR
     trace = None if isinstance(error, ModelProcessLost) else cause
-    log.log(level, "Request %s to %s failed. %s", record.request_id.decode(), what, error, exc_info=trace)
+    log.log(level, "Request %s to %s failed. %s", record.request_id.decode(), what, text_of(error), exc_info=trace)

@@ -8,6 +8,7 @@ from math import inf
 from time import perf_counter, time
 from typing import Any
 
+from penstock.error_text import encodable
 from penstock.http.events.request_event import CLIENT_LEFT, OnRequest, RequestEvent
 from penstock.http.headers import header
 from penstock.metrics import VersionMetrics
@@ -120,8 +121,8 @@ class RequestRecord:
         servable, client = self.servable, watch.client
         return RequestEvent(
             request_id=self.request_id.decode("latin-1"),
-            model="" if servable is None else servable.model,
-            version="" if servable is None else servable.version,
+            model="" if servable is None else encodable(servable.model),
+            version="" if servable is None else encodable(servable.version),
             protocol=self.protocol.name,
             status=status,
             outcome=outcome,

@@ -212,21 +212,31 @@ class Batcher:
                 batch = batch.of(self._in_time(batch.jobs, now))
                 if not batch.jobs:
                     continue
-            self._usual = len(batch.jobs)
-            if self._observer is not None:
-                self._observer.dispatched(batch)
-            here = self._run_now is not None and self._inline.choose(batch.rows, self.cost.predict(batch.rows))
-            if here and self._run_inline(batch):
-                if not self._lanes.jobs or self._clock() - begun < INLINE_SECONDS:
-                    continue
+            try:
+                here = self._begin(batch)
+            except Exception as error:  # a mistake of ours: nobody is left waiting for it
+                for job in batch.jobs:
+                    fail(job, error)
+                continue
+            if here and self._lanes.jobs and self._clock() - begun >= INLINE_SECONDS:
                 self._wake()  # many small batches make a long one; whoever else needs the loop has it in between
                 break
-            if len(batch.jobs) == 1:
-                self._start(batch.jobs[0])
-            else:
-                self._running.add(asyncio.get_running_loop().create_task(self._run(batch)))
         if self._observer is not None:
             self._observer.queued(self._lanes.rows)
+
+    def _begin(self, batch: Batch) -> bool:
+        """Gives a batch to the model. True where it has been answered right here."""
+        self._usual = len(batch.jobs)
+        if self._observer is not None:
+            self._observer.dispatched(batch)
+        here = self._run_now is not None and self._inline.choose(batch.rows, self.cost.predict(batch.rows))
+        if here and self._run_inline(batch):
+            return True
+        if len(batch.jobs) == 1:
+            self._start(batch.jobs[0])
+        else:
+            self._running.add(asyncio.get_running_loop().create_task(self._run(batch)))
+        return False
 
     def _in_time(self, jobs: list[Job], now: float) -> list[Job]:
         """Those that still wait for an answer. A timer drops what is late; this is for those that are late themselves,
@@ -306,16 +316,19 @@ class Batcher:
             payload, seconds = answering.result()
         except asyncio.CancelledError:
             fail(job, Closing("This version is being closed."))
-        except Exception as error:
+        except BaseException as error:
             fail(job, error)
         else:
-            self._learn(job.rows, seconds)
             resolve(job, Answer(payload, started - job.enqueued, seconds))
+            self._learn(job.rows, seconds)
 
     async def _run(self, batch: Batch) -> None:
         started = self._clock()
         try:
             await self._answer(batch.jobs, started)
+        except Exception as error:  # a mistake of ours: nobody is left waiting for it
+            for job in batch.jobs:
+                fail(job, error)
         finally:
             self._drained(batch.rows, started)
             task = asyncio.current_task()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
+from penstock.error_text import kind_of
 from penstock.errors import PenstockError, PredictError
 from penstock.payload import Payload, join
 from penstock.serving.batching.jobs import Job
@@ -46,14 +47,14 @@ def resolve(job: Job, answer: Answer) -> None:
         job.reply.set_result(answer)
 
 
-def fail(job: Job, error: Exception) -> None:
+def fail(job: Job, error: BaseException) -> None:
     if not job.reply.done():
         job.reply.set_exception(error if isinstance(error, PenstockError) else _unexpected(error))
 
 
-def _unexpected(error: Exception) -> PenstockError:
+def _unexpected(error: BaseException) -> PenstockError:
     log.error("A prediction failed inside Penstock.", exc_info=error)
-    wrapped = PenstockError(f"The prediction failed inside the gateway ({type(error).__name__}).")
+    wrapped = PenstockError(f"The prediction failed inside the gateway ({kind_of(error)}).")
     wrapped.__cause__ = error
     return wrapped
 

@@ -6,9 +6,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
+from penstock.error_text import kind_of, text_of
 from penstock.errors import Closing, PenstockError, SealBroken
 from penstock.metrics import Metrics
 from penstock.serving.fleet.messages import (
@@ -154,7 +156,7 @@ class WorkerModels:
             case PrepareVersion():
                 load = asyncio.get_running_loop().create_task(self._prepare(self._models[command.model], command))
                 self._loads.add(load)
-                load.add_done_callback(self._loads.discard)
+                load.add_done_callback(partial(self._load_ended, command))
             case SetVersions(model, current):
                 self._models[model].set_versions(command)
                 self._send(VersionsSet(model, current))
@@ -186,10 +188,19 @@ class WorkerModels:
         except PenstockError as error:
             self._send(VersionFailed(model, version, error.code, error.message, error.hint))
         except Exception as error:
+            message = f"{kind_of(error)}: {text_of(error)}"
+            self._send(VersionFailed(model, version, PenstockError.code, message, ""))
             log.exception("%s: version %s cannot be loaded.", model, version)
-            self._send(VersionFailed(model, version, PenstockError.code, f"{type(error).__name__}: {error}", ""))
         else:
             self._send(VersionProven(model, version))
+
+    def _load_ended(self, order: PrepareVersion, load: asyncio.Task[None]) -> None:
+        """A load whose outcome could not be reported has failed: the supervisor waits for a word on it."""
+        self._loads.discard(load)
+        if not load.cancelled() and (error := load.exception()) is not None:
+            said = f"The worker failed to report its load: {kind_of(error)}."
+            self._send(VersionFailed(order.model, order.version, PenstockError.code, said, ""))
+            log.error("%s: the load of version %s cannot be reported.", order.model, order.version, exc_info=error)
 
     def _settle_once(self) -> None:
         if self._gateway.ready and not self._settled:

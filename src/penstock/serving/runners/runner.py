@@ -9,6 +9,7 @@ from time import perf_counter, thread_time
 from typing import Protocol, TypeAlias
 
 from penstock.flavors import Predictor
+from penstock.flavors.predictor import failed
 from penstock.machine.throttle import throttled
 from penstock.payload import Params, Payload
 
@@ -50,7 +51,12 @@ class ThreadRunner:
 
     def _timed(self, payload: Payload, params: Params) -> tuple[Payload, float]:
         start = perf_counter()
-        answer = self._predictor.predict(payload, params)
+        try:
+            answer = self._predictor.predict(payload, params)
+        except Exception:
+            raise
+        except BaseException as error:  # a server's signals come another way: this one is the model's
+            raise failed(error) from error
         return answer, perf_counter() - start
 
     def _now(self, payload: Payload, params: Params) -> tuple[Payload, float, float]:

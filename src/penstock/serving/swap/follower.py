@@ -100,7 +100,10 @@ class Follower(Generic[P]):
             if not at_once:
                 await self._sleep(self.poll.first_delay())
             while True:
-                await self.step()
+                try:
+                    await self.step()
+                except Exception:  # a mistake of ours, in whatever it does: the next version must still come in
+                    log.exception("%s: a step of following its alias failed; following goes on.", self.target.name)
                 await self._sleep(self.poll.next_delay())
         finally:
             await self._abandon_load()

@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable
 
+from penstock.error_text import kind_of, text_of
 from penstock.errors import ModelProcessLost, PenstockError, SignatureIncompatible, error_code
 from penstock.machine.backoff import retry_delay
 from penstock.serving.served_model import LoadFailure
@@ -39,7 +40,7 @@ class LoadFailures:
         delay = math.inf if isinstance(error, SignatureIncompatible) else retry_delay(attempts, self._chance())
         self.last = FailedLoad(version, attempts, self._clock() + delay)
         since = self.shown.since if self.shown is not None and self.shown.version == version else self._now()
-        text = str(error) if isinstance(error, PenstockError) else f"{type(error).__name__}: {error}"
+        text = text_of(error) if isinstance(error, PenstockError) else f"{kind_of(error)}: {text_of(error)}"
         self.shown = LoadFailure(version, error_code(error), text, since, attempts, final=math.isinf(delay))
 
     def give_up(self, version: str, text: str) -> None:

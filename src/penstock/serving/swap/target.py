@@ -7,8 +7,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, TypeVar
 
+from penstock.error_text import kind_of, text_of
+from penstock.errors import ArtifactInvalid
 from penstock.machine.throttle import throttled, throttled_if
 from penstock.metrics import Metrics
+from penstock.payload import clipped
 from penstock.registry.interface import ModelVersion
 from penstock.serving.runners.isolation import Loaded
 from penstock.serving.servable import Servable, ServingOptions
@@ -18,10 +21,21 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
+def run_load(load: Callable[[], A]) -> A:
+    """Loads in the calling thread. Raises what loading raises; what would end the program, or what no future takes
+    (StopIteration: whoever awaits it would wait for ever), comes as ArtifactInvalid."""
+    try:
+        return load()
+    except BaseException as error:
+        if isinstance(error, Exception) and not isinstance(error, StopIteration):
+            raise
+        raise ArtifactInvalid(f"Loading the package ended with {kind_of(error)}: {clipped(text_of(error))}.") from error
+
+
 def load_beside(serving: bool, load: Callable[[A], B], what: A) -> B:
-    """Loads in the calling thread, throttled where requests are answered meanwhile. Raises what loading raises."""
+    """Loads in the calling thread, throttled where requests are answered meanwhile. Raises what run_load raises."""
     with throttled_if(serving, yielding=True):
-        return load(what)
+        return run_load(lambda: load(what))
 
 
 def release(loaded: Loaded) -> None:

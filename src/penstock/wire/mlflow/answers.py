@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import orjson
 
+from penstock.error_text import kind_of, text_of
 from penstock.errors import AnswerUnserializable
-from penstock.payload import Array, Payload, Table, Tensors
+from penstock.payload import Array, Payload, Table, Tensors, clipped
 
 _KEYS = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
 # Only for plain arrays of numbers: left to itself orjson prints a narrow float with fewer digits than MLflow does.
@@ -56,8 +57,11 @@ def _dump_plain(value: Any, *, nan_words: bool, separators: tuple[str, str] = ("
     """By Python's own writer, which is slower and takes more. Raises AnswerUnserializable."""
     try:
         return json.dumps(_plain(value, nan_words), separators=separators)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise AnswerUnserializable(f"The model's answer cannot be written as JSON: {error}.") from None
+    except AnswerUnserializable:
+        raise
+    except Exception as error:  # objects of the model's own classes run their code when they are read
+        reason = clipped(text_of(error)) or kind_of(error)
+        raise AnswerUnserializable(f"The model's answer cannot be written as JSON: {reason}.") from None
 
 
 def _plain(value: Any, nan_words: bool) -> Any:
