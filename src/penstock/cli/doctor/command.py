@@ -69,8 +69,8 @@ def _print(findings: list[Finding]) -> None:
     table.add_column(no_wrap=True, style="bold")
     table.add_column(overflow="fold")
     for found in findings:
-        said = escape(found.found) + (f"\n[dim]{escape(found.advice)}[/dim]" if found.advice else "")
-        table.add_row(f"[{_STYLES[found.state]}]{found.state}[/]", escape(found.what), said)
+        text = escape(found.found) + (f"\n[dim]{escape(found.advice)}[/dim]" if found.advice else "")
+        table.add_row(f"[{_STYLES[found.state]}]{found.state}[/]", escape(found.what), text)
     screen = console()
     print_table(screen, table)
     counts = {state: sum(f.state == state for f in findings) for state in _STYLES}

@@ -54,7 +54,7 @@ def add(
       penstock registry add fraud ./fraud-model --alias production --tag git=4f2c1e
       penstock registry add fraud s3://bucket/models/fraud
     """
-    from penstock.assembly.models import fetch_directory
+    from penstock.assembly.named_models import fetch_directory
     from penstock.cli.registry import output
     from penstock.publishing import publish
 

@@ -14,7 +14,7 @@ from time import perf_counter
 from penstock.errors import Closing, InputError, ModelLoading, ModelNotServed, Overloaded, PenstockError
 from penstock.http.authorizer import Authorizer
 from penstock.http.connection.interface import ClientConnection
-from penstock.http.deadlines import SWEPT_AFTER, DeadlineSweep, too_late
+from penstock.http.deadlines import SWEPT_AFTER, DeadlineSweep, deadline_exceeded
 from penstock.http.headers import Head, any_header, declared_length
 from penstock.server.predict.pipeline import Pipeline
 from penstock.server.predict.request_record import PredictResponse, RequestRecord
@@ -224,7 +224,7 @@ class FastCycle:
         try:
             response = self._pipeline.write(record, reply.result())
         except asyncio.CancelledError:
-            error = None if self._left else too_late()
+            error = None if self._left else deadline_exceeded()
         except Exception as raised:
             error = raised
         if error is not None:
