@@ -25,7 +25,7 @@ def doctor(
     """Check what a server with these settings needs: libraries, threads, memory, a writable cache, the registry,
     and that each model exists, matches its seal, is trusted and was made with the libraries installed here.
 
-    Settings come from variables and penstock.toml, as for penstock serve; The command loads no model and changes
+    Settings come from variables and penstock.toml, as for penstock serve. The command loads no model and changes
     nothing. Exit code 1 if something would prevent the server from serving.
 
     \b
