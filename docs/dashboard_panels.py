@@ -61,21 +61,21 @@ _REQUESTS, _SECONDS, _STAGES = "penstock_requests_total", "penstock_request_seco
 
 _OVERVIEW = (
     _stat(
-        "Gateways ready", "Gateways whose models are all loaded and proven, and that do not drain.",
+        "Gateways ready", "Gateways whose models are all loaded and proven, and that are not draining.",
         f"sum(penstock_ready{{{HERE}}})", "none", (1,), worse="low", runbook="penstocknoneready",
     ),
     _stat(
-        "Not ready", "Gateways that answer a scrape and are not ready: loading, waiting for a registry, draining.",
+        "Not ready", "Gateways that Prometheus scrapes and that are not ready: loading, waiting for a registry, draining.",
         f"count(penstock_ready{{{HERE}}}) - sum(penstock_ready{{{HERE}}})", "none", (1, 2), runbook="penstockgatewaynotready",
     ),
     _stat("Requests", "Requests for predictions a second.", rate(_REQUESTS, VERSION), "reqps"),
     _stat(
-        "Failed", "Share of requests that failed by the model's fault or ours: model_error, timeout, internal.",
+        "Failed", "Share of requests that failed through a fault of the model or the gateway: model_error, timeout, internal.",
         f"({rate(_REQUESTS, f'{VERSION}, {FAILED}')} or vector(0)) / {rate(_REQUESTS, VERSION)}", "percentunit", (0.001, 0.01),
         runbook="penstockerrorsfast",
     ),
     _stat(
-        "Refused", "Share of requests that were refused, for lack of room or since nothing was loaded.",
+        "Refused", "Share of requests that were refused, because a limit was reached or no model was loaded.",
         f"({rate(_REQUESTS, f'{VERSION}, {REFUSED}')} or vector(0)) / {rate(_REQUESTS, VERSION)}",
         "percentunit", (0.01, 0.05), runbook="penstockrefusing",
     ),
@@ -91,18 +91,18 @@ _TRAFFIC = (
         ((rate(_REQUESTS, VERSION, "model, version"), BY_VERSION),), "reqps", stacked=True, width=12,
     ),
     Panel(
-        "Requests by outcome", "What became of requests: client_error is the caller's, model_error, timeout and internal are the model's or ours, "
-        "rejected was refused.",
+        "Requests by outcome", "The outcome of requests. client_error: a fault of the caller. model_error, timeout, internal: a fault of the model or the gateway. "
+        "rejected: refused.",
         ((rate(_REQUESTS, VERSION, "outcome"), "{{outcome}}"),), "reqps", stacked=True, width=12,
     ),
     Panel("Rows by model and version", "Rows predicted a second.", ((rate("penstock_rows_total", SERVED, "model, version"), BY_VERSION),), "suffix: rows/s"),
     Panel(
-        "Failed by model and version", "Share of each version's requests that failed by the model's fault or ours. The lines are the alerts' bounds, "
+        "Failed by model and version", "Share of each version's requests that failed through a fault of the model or the gateway. The lines are the alerts' thresholds, "
         "14.4 and 6 times what a goal of 99.9 % allows.",
         ((f"{rate(_REQUESTS, f'{VERSION}, {FAILED}', 'model, version')} / {rate(_REQUESTS, VERSION, 'model, version')}", BY_VERSION),),
         "percentunit", (0.006, 0.0144), runbook="penstockerrorsfast",
     ),
-    Panel("Requests by protocol", "Requests a second, by the protocol they speak.", ((rate(_REQUESTS, VERSION, "protocol"), "{{protocol}}"),), "reqps"),
+    Panel("Requests by protocol", "Requests a second, by protocol.", ((rate(_REQUESTS, VERSION, "protocol"), "{{protocol}}"),), "reqps"),
 )  # fmt: skip
 
 _LATENCY = (
@@ -117,7 +117,7 @@ _LATENCY = (
     ),
     Panel("p99 by stage", "The slow tail of each stage.", ((quantile(0.99, _STAGES, VERSION, "stage"), "{{stage}}"),), "s", (0.5, 1), runbook="penstockslow"),
     Panel(
-        "How requests spread", "Requests by their time. Two bands are two kinds of requests, or a model that stalls now and then.",
+        "How requests spread", "The distribution of request times. Two bands mean two kinds of requests, or a model that stalls now and then.",
         ((f"sum by (le) (increase({_SECONDS}_bucket{{{VERSION}}}{RATE}))", "{{le}}"),), "s", kind="heatmap", width=16,
     ),
 )  # fmt: skip
@@ -137,38 +137,38 @@ _SATURATION = (
         "percentunit", (0.5, 0.8), runbook="penstockqueuefull",
     ),
     Panel(
-        "Refused by limit", "Requests refused with 429 a second, by the limit that they met.",
+        "Refused by limit", "Requests refused with 429 a second, by the limit that was reached.",
         ((rate("penstock_overloaded_total", VERSION, "model, limit"), "{{model}} {{limit}}"),), "reqps", (1, 10), stacked=True, runbook="penstockrefusing",
     ),
     Panel(
-        "In flight", "Requests from their headers to their answer (open, slow bodies included), and those that a model works on or that wait for it.",
+        "In flight", "Open: requests from their headers to their answer, slow bodies included. At work: requests that a model works on or that wait for a model.",
         ((f"sum(penstock_open_requests{{{HERE}}})", "open"), (f"sum(penstock_in_flight_requests{{{SERVED}}})", "at work")), "none", width=6,
     ),
     Panel("Bodies in memory", "Bytes of request bodies that are held.", ((f"sum(penstock_body_bytes{{{HERE}}})", "held"),), "bytes", width=6),
     Panel(
-        "Rows a batch", "How many rows the model is given at once. More under load is what batching is for.",
+        "Rows a batch", "Rows in one batch. Batches grow with the load.",
         (*((quantile(q, "penstock_batch_rows", VERSION), f"p{int(q * 100)}") for q in (0.5, 0.99)),
          (f"{rate('penstock_rows_total', VERSION)} / {rate('penstock_batches_total', VERSION)}", "mean")),
         "suffix: rows", width=6,
     ),
     Panel(
-        "Batches by reason", "Why batches went: idle (the model had nothing to do), freed (it had just finished another), full (--max-rows), alone (not joined).",
+        "Batches by reason", "Why batches were sent to the model: idle (the model had nothing to do), freed (it had just finished another), full (--max-rows), alone (requests that are not batched).",
         ((rate("penstock_batches_total", VERSION, "reason"), "{{reason}}"),), "suffix: batches/s", stacked=True, width=6,
     ),
     Panel(
-        "Rows and what the model could take", "Rows predicted a second, against the rate at which rows leave the model while it works. The gap is what is left.",
+        "Rows and what the model could take", "Rows predicted a second, against the rate at which the model answers rows while it works. The gap is spare capacity.",
         ((rate("penstock_rows_total", SERVED, "model"), "{{model}} predicted"), (f"sum by (model) (penstock_drain_rows_per_second{{{SERVED}}})", "{{model}} could take")),
         "suffix: rows/s", width=12,
     ),
     Panel(
-        "Event-loop lag", "How late the event loop wakes: what every request waits for nothing, since something keeps the processor.",
+        "Event-loop lag", "How late the event loop wakes up. Every request waits this much longer, because something else keeps the processor busy.",
         ((quantile(0.99, "penstock_event_loop_lag_seconds", HERE, "instance"), "{{instance}}"),), "s", (0.05, 0.25), runbook="penstockloopblocked", width=12,
     ),
 )  # fmt: skip
 
 _VERSIONS = (
     Panel(
-        "Loaded versions", "Every version in memory: current answers, previous is kept warm for a roll-back.",
+        "Loaded versions", "Every version in memory: current answers, previous is kept warm for a rollback.",
         ((f"max by (model, version, digest, flavor, alias, state) (penstock_model_info{{{MODEL}}})", ""),), "none", kind="table", width=12,
     ),
     Panel("Swaps", "Changes of the version that answers requests.", ((f"sum by (model, kind) "
@@ -189,26 +189,26 @@ _VERSIONS = (
         "s", (60, 300), width=6,
     ),
     Panel(
-        "Time from promotion to answer", "Mean of the last hour: from the registry's naming of another version to that version's answering.",
+        "Time from promotion to answer", "Mean of the last hour: from when the registry names another version until that version answers.",
         ((f"sum by (model) (increase(penstock_swap_seconds_sum{{{MODEL}}}[1h])) / sum by (model) (increase(penstock_swap_seconds_count{{{MODEL}}}[1h]))", "{{model}}"),),
         "s", (60, 300), width=6,
     ),
     Panel(
-        "Age of the registry's word", "Time since the registry last answered. It should stay about --poll-interval.",
+        "Time since the registry answered", "Time since the registry last answered. Normally this is about --poll-interval.",
         ((f"time() - max by (instance, model) (penstock_registry_last_success_timestamp_seconds{{{MODEL}}})", "{{model}} {{instance}}"),),
         "s", (30, 120), runbook="penstockregistrystale", width=6,
     ),
     Panel(
-        "Stale", "1 while what answers may not be what the registry names.",
+        "Stale", "1 while the version that answers may not be the version that the registry names.",
         ((f"max by (instance, model) (penstock_registry_stale{{{MODEL}}})", "{{model}} {{instance}}"),), "none", (1,),
         runbook="penstockregistrystale", width=6,
     ),
-    Panel("Registry errors", "Polls that failed.", ((rate("penstock_registry_errors_total", MODEL, "model"), "{{model}}"),), "suffix: errors/s", (0.1,), runbook="penstockregistrystale", width=6),
+    Panel("Registry errors", "Polls of the registry that failed.", ((rate("penstock_registry_errors_total", MODEL, "model"), "{{model}}"),), "suffix: errors/s", (0.1,), runbook="penstockregistrystale", width=6),
 )  # fmt: skip
 
 _WORKERS = (
     Panel(
-        "Workers by state", "Processes of --workers N; empty where there is but one.", ((f"sum by (state) (penstock_workers{{{HERE}}})", "{{state}}"),), "none",
+        "Workers by state", "Worker processes of --workers N; empty for a single worker.", ((f"sum by (state) (penstock_workers{{{HERE}}})", "{{state}}"),), "none",
         stacked=True, runbook="penstockworkersmissing",
     ),
     Panel(
@@ -227,7 +227,7 @@ _WORKERS = (
         runbook="penstockmodelprocessrestarts",
     ),
     Panel(
-        "Memory of model processes", "What a version's processes hold; --memory-limit bounds each.",
+        "Memory of model processes", "Memory of each version's processes; --memory-limit bounds each process.",
         ((f"sum by (model, version) (penstock_model_process_memory_bytes{{{VERSION}}})", BY_VERSION),), "bytes",
         runbook="penstockmodelprocessrestarts",
     ),
@@ -244,7 +244,7 @@ _PROCESS = (
     Panel("Garbage collections", "Full collections (generation 2) a second; each stops everything for a moment.", ((f'sum by (instance) (rate(python_gc_collections_total{{{HERE}, generation="2"}}{RATE}) and on (instance) penstock_ready)', "{{instance}}"),), "suffix: collections/s", width=6),
     Panel("Age of processes", "Time since the process started.", ((f"time() - max by (instance) (process_start_time_seconds{{{HERE}}} and on (instance) penstock_ready)", "{{instance}}"),), "s", width=6),
     Panel("Releases", "Gateways by the release that they run.", ((f"count by (release) (penstock_build_info{{{HERE}}})", "{{release}}"),), "none", stacked=True, width=6),
-    Panel("Access log lines dropped", "Lines that nobody took in time; zero where the log is off.", ((f"sum by (instance) (rate(penstock_access_log_dropped_total{{{HERE}}}{RATE}))", "{{instance}}"),), "suffix: lines/s", (1,), width=6),
+    Panel("Access log lines dropped", "Lines that were dropped because stderr was too slow; zero if the access log is off.", ((f"sum by (instance) (rate(penstock_access_log_dropped_total{{{HERE}}}{RATE}))", "{{instance}}"),), "suffix: lines/s", (1,), width=6),
 )  # fmt: skip
 
 ROWS: dict[str, tuple[Panel, ...]] = {

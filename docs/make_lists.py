@@ -11,9 +11,9 @@ HERE = Path(__file__).parent
 
 SETTINGS = """# Settings
 
-Every setting of `penstock serve`. The key in `penstock.toml` is the flag's name with underscores. A flag wins over a variable,
-a variable over the file, and all of them over a variable of MLflow's or OpenTelemetry's, which means what it means there. `penstock config show`
-prints the values in force and where each comes from; given models and flags, those that `penstock serve` would run with.
+Every setting of `penstock serve`. The key in `penstock.toml` is the flag's name with underscores. A flag overrides a variable,
+a variable overrides the file, and each of them overrides a variable of MLflow's or OpenTelemetry's, which has the same meaning here as there.
+`penstock config show` prints each setting in effect and where it comes from; with models and flags, as `penstock serve` would use them.
 
 The file is `penstock.toml` in the working directory, or the one that `--config` or `PENSTOCK_CONFIG` names.
 
@@ -41,27 +41,27 @@ max_rows = 512
 [models.iris]                     # without a line `model`: the production version of iris
 
 [models.fraud]
-model = "models:/fraud@champion"  # as on the command line; a path is seen from the working directory
+model = "models:/fraud@champion"  # as on the command line; a path is relative to the working directory
 max_rows = 256
 timeout = 5.0
 trust_code = true
 ```
 
-What a table says of its model wins over what is said of all models, be it in the file, by a variable or by a flag: the narrower
-statement counts. So `penstock serve --max-rows 100` changes iris here, and not fraud. Which models are served is a setting as
-others are: with `penstock serve fraud`, or `PENSTOCK_MODELS=fraud`, it is fraud alone, still with the settings of its table.
+The table of a model overrides settings for all models, whether these come from the file, a variable or a flag.
+So `penstock serve --max-rows 100` changes iris here, and not fraud. Which models are served is a setting like any
+other: with `penstock serve fraud`, or `PENSTOCK_MODELS=fraud`, it is fraud alone, still with the settings of its table.
 
-The name may be a pattern, `[models."team-*"]`: it serves every model that matches, and its settings hold for all of them; the
-table of a single name wins over that of a pattern.
+The name may be a pattern, `[models."team-*"]`: it serves every model that matches, and its settings apply to all of them; the
+table of a single name overrides that of a pattern.
 
-A model may have its own {own}. The others hold for the whole server, and are refused in a table.
+A model may have its own {own}. The other settings apply to the whole server, and are refused in a table.
 """
 
 METRICS = """# Metrics
 
 `GET /metrics`, in Prometheus' text format. Durations are histograms in seconds. `model` and `version` are those of loaded versions,
-empty for requests that reached none; a closed version's series go ten minutes later. Beside these come the process's own
-(`process_*`, `python_*`). Several workers are shown as one: [serving.md](serving.md#several-workers) says how.
+empty for requests that reached none; the series of a closed version are removed ten minutes later. The server also exports the metrics of
+the process (`process_*`, `python_*`). Several workers are shown as one: [serving.md](serving.md#several-workers) says how.
 
 | metric | type | labels | meaning |
 |---|---|---|---|
@@ -72,8 +72,8 @@ empty for requests that reached none; a closed version's series go ten minutes l
 | `protocol` | invocations |
 | `outcome` | of a request: ok, client_error, model_error, rejected, timeout, internal: what happened, whatever the status; of a load or a step of one: ok, failed; of a prediction at the fast path: taken, declined |
 | `stage` | of a request: decode, queue, predict, encode; of a load: fetch, environment (found or built), verify (open it, compare it with its seal), load, prove (and warm up) |
-| `reason` | why a batch went: idle (the model had nothing to do), freed (it had just finished another), full (`--max-rows` reached), alone (rows that are not joined); why a prediction was declined by the fast path, empty for one that was taken: size (no body, or one over 64 KiB), headers (an encoding, `Expect`, chunks, `Upgrade`), path (percent-encoded), slow_body (not there within 50 ms), draining, token (missing or wrong), model (unknown, or not loaded yet), input (the caller's mistake), overloaded, closing (the version), library (one to be imported first), other; of a refused version: the code of the error, as `proof_failed`, `seal_broken`, `code_not_trusted` or `internal` |
-| `limit` | what a refused request met: rows (`--max-queue-rows`), wait (`--max-wait`), deadline (its own), requests (`--max-inflight`), bytes (`--max-inflight-bytes`) |
+| `reason` | why a batch was sent to the model: idle (the model had nothing to do), freed (it had just finished another), full (`--max-rows` reached), alone (requests that are not batched); why a prediction was declined by the fast path, empty for one that was taken: size (no body, or one over 64 KiB), headers (an encoding, `Expect`, chunks, `Upgrade`), path (percent-encoded), slow_body (not there within 50 ms), draining, token (missing or wrong), model (unknown, or not loaded yet), input (the caller's mistake), overloaded, closing (the version), library (one to be imported first), other; of a refused version: the code of the error, such as `proof_failed`, `seal_broken`, `code_not_trusted` or `internal` |
+| `limit` | the limit that a refused request reached: rows (`--max-queue-rows`), wait (`--max-wait`), deadline (its own), requests (`--max-inflight`), bytes (`--max-inflight-bytes`) |
 | `kind` | load (first version), swap, revert (back to the version kept warm) |
 | `state` | of a version: current, previous (kept warm); of a worker: starting, serving, waiting (to start again); of a model process: starting, ready, waiting (to start again), failed (it keeps ending; still tried) |
 | `worker` | the number of a worker process, from 1, or supervisor |

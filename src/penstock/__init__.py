@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from penstock.assembly.models import load_model as load_model
+    from penstock.assembly.named_models import load_model as load_model
     from penstock.assembly.scoring import score_files as score_files
     from penstock.errors import PenstockError as PenstockError
     from penstock.errors import SchemaViolation as SchemaViolation
@@ -42,7 +42,7 @@ _HOMES = {
     "Table": "penstock.payload",
     "Tensors": "penstock.payload",
     "Value": "penstock.payload",
-    "load_model": "penstock.assembly.models",
+    "load_model": "penstock.assembly.named_models",
     "open_registry": "penstock.registry",
     "publish": "penstock.publishing",
     "save_model": "penstock.package.save",

@@ -53,5 +53,5 @@ def test_the_static_token_is_the_operators() -> None:
 
 
 def test_an_empty_token_is_refused() -> None:
-    with pytest.raises(ValueError, match="empty token"):
+    with pytest.raises(ValueError, match="must not be empty"):
         BearerTokens({"": CALLER})

@@ -47,7 +47,7 @@ def test_an_answer_of_a_gateway_is_serving_waiting_or_refused(
 ) -> None:
     found = standing("http://a", "3", status, answer)
     assert found.outcome == outcome
-    assert said in found.said
+    assert said in found.detail
 
 
 class TestTheLoop:
@@ -91,7 +91,7 @@ def test_an_address_is_checked_before_anything_moves() -> None:
 
 def test_a_gateway_that_cannot_be_reached_is_waited_for() -> None:
     (found,) = Gateways(["http://127.0.0.1:1"], "m", "").ask("1")
-    assert (found.outcome, found.said.startswith("the gateway cannot be reached")) == ("waiting", True)
+    assert (found.outcome, found.detail.startswith("the gateway cannot be reached")) == ("waiting", True)
 
 
 def test_promoting_and_going_back_wait_for_real_gateways(

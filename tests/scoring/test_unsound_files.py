@@ -43,7 +43,7 @@ def test_forged_places_in_an_arrow_file_are_refused(
     with pytest.raises(ScoringError) as refusal:
         score(iris, path, tmp_path / "out.csv", keep=("note",))
     assert refusal.value.message == (
-        f"{path} is damaged after row 0: column 'note' (string) has cells that point outside of its data."
+        f"{path} is damaged after row 0: column 'note' (string) has cells that point outside its data."
     )
 
 
@@ -86,7 +86,7 @@ def test_a_file_that_is_cut_short_is_told_of_in_our_words(iris: LoadedModel, row
         path.write_bytes(path.read_bytes()[:-100])
         with pytest.raises(ScoringError) as refusal:
             score(iris, path, tmp_path / "out.csv")
-        said = "cannot be read after row 0: it is cut short, damaged or something else."
+        said = "cannot be read after row 0: it is truncated, damaged or in another format."
         assert refusal.value.message == f"{path} {said}"
 
 
@@ -96,7 +96,7 @@ def test_cells_without_a_form_are_not_quoted(iris: LoadedModel, rows: pa.Table, 
     pq.write_table(broken, path)
     with pytest.raises(ScoringError) as refusal:
         score(iris, path, tmp_path / "out.csv")
-    assert refusal.value.message.startswith(f"{path}, rows from 0 on: Column {rows.schema.names[0]!r} has cells")
+    assert refusal.value.message.startswith(f"{path}, rows from 0 on: Column {rows.schema.names[0]!r} has values")
 
 
 def test_a_damaged_example_is_refused(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ class Pair:
         assert counts(self.benches[0]) == counts(self.benches[1])
         for bench in self.benches:
             assert repr(bench.gateway.inflight_limits) == "<InflightLimits 0 requests, 0 bytes>"
-            assert bench.gateway.find("m").crowd.inside == 0
+            assert bench.gateway.find("m").concurrency_limit.inside == 0
 
     async def close(self) -> None:
         for bench in self.benches:

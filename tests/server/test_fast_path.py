@@ -35,7 +35,7 @@ async def test_a_small_request_is_taken(bench: Bench, model: Model) -> None:
     assert bench.count("ok") == 1
     assert fast_path(bench) == {("taken", ""): 1}
     assert repr(bench.gateway.inflight_limits) == "<InflightLimits 0 requests, 0 bytes>"
-    assert bench.gateway.find("m").crowd.inside == 0
+    assert bench.gateway.find("m").concurrency_limit.inside == 0
 
 
 async def test_answers_come_in_the_order_of_the_requests(bench: Bench, model: Model) -> None:
@@ -84,7 +84,7 @@ async def test_a_client_that_leaves_takes_the_job_along(bench: Bench, model: Mod
     assert not wire.written
     assert bench.count("client_error") == 1
     model.free.set()
-    await until(lambda: bench.gateway.find("m").crowd.inside == 0)
+    await until(lambda: bench.gateway.find("m").concurrency_limit.inside == 0)
     assert repr(bench.gateway.inflight_limits) == "<InflightLimits 0 requests, 0 bytes>"
 
 
@@ -145,7 +145,7 @@ async def test_what_is_given_up_frees_its_place(bench: Bench, model: Model) -> N
     protocol.data_received(request(BODY))
     protocol.abandon()
     await settle()
-    assert bench.gateway.find("m").crowd.inside == 0
+    assert bench.gateway.find("m").concurrency_limit.inside == 0
     assert not wire.written
     model.free.set()
 
@@ -210,9 +210,9 @@ async def test_states_of_the_server_are_reasons_to_decline_too(
     assert not raised, "the fast path left it to a reader, and the slow path met the error"
     raised += [PenstockError("Of no other kind.")]
     assert await once() == "HTTP/1.1 200 OK"
-    servable.crowd.limit = 0
+    servable.concurrency_limit.limit = 0
     assert await once() == "HTTP/1.1 429 Too Many Requests"
-    servable.crowd.limit = float("inf")
+    servable.concurrency_limit.limit = float("inf")
     bench.gateway.drain()
     assert await once() == "HTTP/1.1 200 OK"
     reasons = ("closing", "reader", "other", "overloaded", "draining")

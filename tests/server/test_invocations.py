@@ -164,7 +164,7 @@ class TestErrors:
         async with bench.open() as http:
             answer = await http.post("/invocations", json=ROWS)
         assert (answer.status_code, answer.json()["error_code"]) == (500, "INTERNAL_ERROR")
-        assert "Verdict, which JSON has no form for" in answer.json()["message"]
+        assert "Verdict, which cannot be written as JSON" in answer.json()["message"]
         assert bench.count("model_error") == 1
 
     async def test_an_internal_error_tells_the_caller_nothing_of_the_inside(

@@ -34,7 +34,7 @@ class Talk:
         self.protocol, self.wire = connect(app)
 
     def full(self, full: bool = True) -> None:
-        self.servable.crowd.limit = 0 if full else float("inf")
+        self.servable.concurrency_limit.limit = 0 if full else float("inf")
 
     def send(self, path: bytes = b"/invocations", extra: bytes = b"", body: bytes = BODY) -> None:
         head = b"POST %b HTTP/1.1\r\nhost: t\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%b\r\n"
@@ -162,9 +162,9 @@ async def test_a_request_without_a_token_is_a_401_before_it_is_a_429(identity_on
 async def test_a_models_own_timeout_is_what_its_callers_wait(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
     await _alerted(talk)
     talk.servable.timeout = 7.0
-    patience = []
-    monkeypatch.setattr(talk.gateway, "admit", lambda servable, seconds, declared=0: patience.append(seconds))
+    time_left = []
+    monkeypatch.setattr(talk.gateway, "admit", lambda servable, seconds, declared=0: time_left.append(seconds))
     talk.full(False)
     talk.send()
     assert (await talk.answer())[0] == 200
-    assert patience == [7.0, 7.0]  # on the short cut, and on the usual way
+    assert time_left == [7.0, 7.0]  # on the short cut, and on the usual way

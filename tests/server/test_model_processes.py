@@ -89,7 +89,7 @@ def _until(condition: Callable[[], bool], what: str) -> None:
 
 
 def _family(served: Served) -> list[int]:
-    """The model's process, its keeper, and a child that the model has put into a session of its own."""
+    """The model process, its keeper, and a child that the model has put into a session of its own."""
     (process,) = served.get("/models/faulty")["versions"][0]["processes"]
     keeper = int(Path(f"/proc/{process['pid']}/stat").read_text().rpartition(")")[2].split()[1])
     _, answer, _ = served.fault(faulty.bears)

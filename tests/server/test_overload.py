@@ -94,7 +94,7 @@ class TestBeforeTheBody:
     async def test_the_concurrency_limit_refuses_a_request_unread(self, bench: Bench) -> None:
         servable = bench.serve()
         bench.open()
-        servable.crowd.limit = 1
+        servable.concurrency_limit.limit = 1
         with servable.lease():
             late = Exchange(bench.app)
             assert await late.status() == 429

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from penstock.serving.load_failure import LoadFailure
 
 from penstock.http.events.access_log import AccessLog
 from penstock.http.events.request_event import RequestEvent
 from penstock.payload import Value
+from penstock.serving.served_model import LoadFailure
 from penstock.wire.mlflow.codec import MlflowCodec
 from penstock.wire.mlflow.error_codes import error_code_of
 from server.asgi import Bench, answering, raising

@@ -58,7 +58,7 @@ def test_an_array_without_a_name_fits_a_named_tensor_and_not_the_other_way_round
     assert fits(Tensors.single(np.zeros(2)), named, TENSOR).names == ("x",)
     assert fits(Tensors.named({"x": np.zeros(2)}), named, TENSOR).names == ("x",)
     assert wrong(Tensors.named({"x": np.zeros(2)}), unnamed, TENSOR) == [
-        "the model takes one array without a name, but the input has names"
+        "the model takes one array without a name, but the arrays of the input have names"
     ]
     assert wrong(Value(3), unnamed, TENSOR) == ["the model takes arrays, not 3"]
 

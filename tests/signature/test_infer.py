@@ -97,7 +97,7 @@ def test_types_of_object_columns_follow_the_cells(cells: list[Any], expected: Fi
 
 @pytest.mark.parametrize("cells", [[None], [None, float("nan")], []])
 def test_a_column_without_values_has_no_type(cells: list[Any]) -> None:
-    with pytest.raises(PackagingFailed, match="no value"):
+    with pytest.raises(PackagingFailed, match="only missing values"):
         column(*cells)
 
 

@@ -68,9 +68,9 @@ def test_cells_longer_than_pythons_own_limit_are_read() -> None:
         (b"", "empty"),
         (b"\n\n", "empty"),
         (b"\xef\xbb\xbf", "empty"),
-        (b"a,b\n\xff\xfe,1\n", r"not UTF-8 \(byte 4\)"),
-        ("a,b\n1,2".encode("utf-16"), "not UTF-8"),
-        (b"a,a\n1,2\n", "twice"),
+        (b"a,b\n\xff\xfe,1\n", r"not valid UTF-8 at byte 4"),
+        ("a,b\n1,2".encode("utf-16"), "not valid UTF-8"),
+        (b"a,a\n1,2\n", "two columns with the same name"),
         (b"a,b\n1,2,3\n", "Row 0 of the CSV has 3 cells"),
         (b'a,b\n1,"2\n3,4\n', "cannot be read"),  # a quote that is never closed
         (b'a,b\n1,"2"x\n', "Line 2 of the CSV cannot be read"),

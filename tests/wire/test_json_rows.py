@@ -99,7 +99,7 @@ def test_mixed_schemas_never_push_whole_numbers_through_floats() -> None:
 
 def test_a_flat_list_is_one_column() -> None:
     assert table_of_rows(None, [1, 2, 3], None).column(0).tolist() == [1, 2, 3]
-    with pytest.raises(MalformedInput, match="all of them"):
+    with pytest.raises(MalformedInput, match="Every row must be a list"):
         table_of_rows(None, [1, [2]], None)
 
 

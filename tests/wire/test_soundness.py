@@ -92,7 +92,7 @@ def refused(body: bytes, media: str = ARROW) -> str:
 def test_cells_that_point_outside_of_their_data_are_refused(column: Any, true: list[int], false: list[int]) -> None:
     said = refused(forge(column, true, false))
     assert said.startswith("The Arrow stream cannot be used: column 'x' (")
-    assert said.endswith(("has cells that point outside of its data.", "has fewer bytes than its cells need."))
+    assert said.endswith(("has cells that point outside its data.", "has fewer bytes than its cells need."))
     assert not any(str(number) in said for number in false if abs(number) > 10)
 
 
@@ -104,28 +104,28 @@ def test_gaps_are_checked_too() -> None:
     cells[4:8] = [2**30, 0, 7, 2**30]
     forged = pa.Array.from_buffers(column.type, 3, [validity, pa.py_buffer(cells), data])
     forged.validate(full=True)
-    assert "gaps that point outside" in refused(stream_of(forged))
+    assert "missing cells that point outside" in refused(stream_of(forged))
     inside = pa.StructArray.from_arrays([forged], names=["s"])
-    assert "gaps that point outside" in refused(stream_of(inside))
+    assert "missing cells that point outside" in refused(stream_of(inside))
 
 
 @pytest.mark.parametrize(
     ("column", "why"),
     [
-        (pa.array([[1]], pa.list_view(pa.int32())), "views of lists"),
-        (pa.array([{"a": [1]}], pa.struct([("a", pa.large_list_view(pa.int32()))])), "views of lists"),
-        (pa.RunEndEncodedArray.from_arrays(pa.array([1], pa.int32()), pa.array(["a"])), "runs of equal cells"),
+        (pa.array([[1]], pa.list_view(pa.int32())), "list views"),
+        (pa.array([{"a": [1]}], pa.struct([("a", pa.large_list_view(pa.int32()))])), "list views"),
+        (pa.RunEndEncodedArray.from_arrays(pa.array([1], pa.int32()), pa.array(["a"])), "run-end encoded cells"),
         (pa.UnionArray.from_sparse(pa.array([0], pa.int8()), [pa.array([1])]), "unions"),
     ],
 )
 def test_kinds_of_columns_that_are_not_read_are_named(column: Any, why: str) -> None:
     assert refused(stream_of(column)) == (
         f"The Arrow stream cannot be used: column 'x' ({'struct' if pa.types.is_struct(column.type) else NAMES[why]}) "
-        f"holds {why}, which are not read here."
+        f"holds {why}, which are not supported."
     )
 
 
-NAMES = {"views of lists": "nested", "runs of equal cells": "nested", "unions": "union"}
+NAMES = {"list views": "nested", "run-end encoded cells": "nested", "unions": "union"}
 
 
 def test_a_column_that_is_too_short_is_refused() -> None:
@@ -185,13 +185,13 @@ def test_cells_that_take_no_bytes_are_counted() -> None:
     node = np.array([3, 3], np.int64).tobytes()
     forged = body.replace(node, np.array([2**40, 2**40], np.int64).tobytes())
     forged = forged.replace(np.array([3], np.int64).tobytes(), np.array([2**40], np.int64).tobytes())
-    assert "claims 1,099,511,627,776 cells" in refused(forged)
+    assert "declares 1,099,511,627,776 cells" in refused(forged)
     claimed = pa.array([[None] * 7], pa.list_(pa.null()))
     body = stream_of(claimed)
     many = np.array([2**30], np.int64).tobytes()
     forged = body.replace(np.array([7], np.int64).tobytes(), many)
     forged = forged.replace(np.array([0, 7], np.int32).tobytes(), np.array([0, 2**30], np.int32).tobytes())
-    assert "cells, more than one request may hold" in refused(forged)
+    assert "cells; the limit for one body is" in refused(forged)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_cells_that_take_no_bytes_are_counted() -> None:
     ids=["past the year 9999", "a zone that is none"],
 )
 def test_cells_without_a_form_are_not_quoted(column: Any) -> None:
-    with pytest.raises(MalformedInput, match=r"^Column 'x' has cells that have no form in Python\.$"):
+    with pytest.raises(MalformedInput, match=r"^Column 'x' has values that Python cannot represent\.$"):
         BodyReader(None, frames=False).read(ARROW, stream_of(column))
 
 
@@ -209,7 +209,7 @@ def test_what_a_frame_cannot_hold_is_not_quoted() -> None:
     sink = BytesIO()
     with ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
-    with pytest.raises(MalformedInput, match="what it says of its index or its columns is wrong"):
+    with pytest.raises(MalformedInput, match="its metadata about the index or the columns is wrong"):
         BodyReader(None, frames=True).read(ARROW, sink.getvalue())
 
 
@@ -218,7 +218,7 @@ def test_two_columns_of_one_name_are_refused() -> None:
     sink = BytesIO()
     with ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
-    with pytest.raises(MalformedInput, match="names a column twice"):
+    with pytest.raises(MalformedInput, match="two columns with the same name"):
         BodyReader(None, frames=False).read(ARROW, sink.getvalue())
 
 

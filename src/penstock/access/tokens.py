@@ -14,7 +14,7 @@ class BearerTokens:
 
     def __init__(self, principals: Mapping[str, Principal]) -> None:
         if "" in principals:
-            raise ValueError("An empty token would let everybody in.")
+            raise ValueError("A bearer token must not be empty; leave the token out to ask callers for none.")
         self._known = [(f"Bearer {token}".encode(), principal) for token, principal in principals.items()]
 
     @classmethod

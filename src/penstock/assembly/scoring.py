@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from penstock.assembly.environments import own_environment
-from penstock.assembly.models import RegistryLike, load_named, model_text
+from penstock.assembly.named_models import RegistryLike, load_named, model_text
 from penstock.errors import ConfigError
 from penstock.flavors.interface import need
 from penstock.loading import LoadOptions

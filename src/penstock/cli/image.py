@@ -51,7 +51,7 @@ def image(
       penstock image ./model -o build && docker build -t fraud:1 build
       penstock image models:/fraud@champion -o build --registry http://mlflow:5000
     """
-    from penstock.assembly.models import fetch_model
+    from penstock.assembly.named_models import fetch_model
     from penstock.package import PackagedModel
     from penstock.registry.references import parse_reference
 

@@ -28,7 +28,7 @@ def inspect(model: str, registry: str | None, as_json: bool) -> None:
       penstock inspect ./model
       penstock inspect models:/fraud@champion --registry http://mlflow:5000
     """
-    from penstock.assembly.models import fetch_model
+    from penstock.assembly.named_models import fetch_model
     from penstock.package import PackagedModel
 
     with fetch_model(model, registry) as package:
@@ -208,7 +208,7 @@ def verify(
       penstock verify ./model --env-manager uv
     """
     from penstock.assembly.environments import own_environment
-    from penstock.assembly.models import fetch_model, load_directory
+    from penstock.assembly.named_models import fetch_model, load_directory
     from penstock.loading import LoadOptions
     from penstock.logs import set_up_logging
 

@@ -35,13 +35,13 @@ def ping(ready: bool, port: int | None, file: Path | None, seconds: float) -> No
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
-        said = answer.read(2000).decode("utf-8", "replace")
+        text = answer.read(2000).decode("utf-8", "replace")
     except (OSError, http.client.HTTPException) as error:
         click.echo(f"{asked} does not answer: {error}.", err=True)
         sys.exit(1)
     finally:
         connection.close()
-    click.echo(said.strip())
+    click.echo(text.strip())
     if answer.status != 200:
         click.echo(f"{asked} answers {answer.status}.", err=True)
         sys.exit(1)

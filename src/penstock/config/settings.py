@@ -91,7 +91,8 @@ class Settings(BaseModel):
     timeout: PerModel[float] = Field(
         defaults.TIMEOUT,
         gt=0,
-        description="Deadline for a request. The header X-Request-Timeout may shorten the deadline, not extend it.",
+        description="Deadline for a request, in seconds. The header X-Request-Timeout may shorten the deadline, not "
+        "extend it.",
         json_schema_extra=_mlflow("MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT"),
     )
     workers: int = Field(
@@ -104,7 +105,7 @@ class Settings(BaseModel):
     worker_timeout: float = Field(
         defaults.WORKER_TIMEOUT,
         gt=0,
-        description="Kill and restart a worker process that sends no heartbeat for this long.",
+        description="Kill and restart a worker process that sends no heartbeat for this many seconds.",
     )
     env_manager: PerModel[Literal["local", "virtualenv", "uv", "conda"]] = Field(
         "local",
@@ -138,13 +139,13 @@ class Settings(BaseModel):
     memory_limit: PerModel[Limit] = Field(
         0, description="Memory limit of each model process: bytes, or a size such as 512MiB or 2GiB. 0: no limit."
     )
-    poll_interval: float = Field(defaults.POLL_INTERVAL, gt=0, description="Time between polls of the registry.")
+    poll_interval: float = Field(defaults.POLL_INTERVAL, gt=0, description="Seconds between polls of the registry.")
     allow_breaking: PerModel[bool] = Field(
         False,
         description="Follow an MLflow alias even to a version whose signature breaks callers of the current version.",
     )
     keep_previous: PerModel[float] = Field(
-        defaults.KEEP_PREVIOUS, ge=0, description="How long a replaced version stays loaded for a quick rollback."
+        defaults.KEEP_PREVIOUS, ge=0, description="Seconds that a replaced version stays loaded for a quick rollback."
     )
     max_rows: PerModel[int] = Field(defaults.MAX_ROWS, ge=1, description="Maximum number of rows in a batch.")
     max_queue_rows: PerModel[int] = Field(
@@ -153,8 +154,8 @@ class Settings(BaseModel):
     max_wait: PerModel[float] = Field(
         defaults.MAX_WAIT,
         gt=0,
-        description="Maximum queued work for a model, by its measured rate, when more than 256 requests arrive in a "
-        "burst. A standing queue may hold a twentieth of that.",
+        description="Maximum queued work for a model, in seconds at its measured rate, when more than 256 requests "
+        "arrive in a burst. A standing queue may hold a twentieth of it.",
     )
     max_inflight: int = Field(8192, ge=1, description="Maximum number of requests in flight, over all models.")
     max_inflight_bytes: int = Field(
@@ -205,14 +206,14 @@ class Settings(BaseModel):
         ge=64 * 1024**2,
         description="Maximum memory that a reader process may take for a body, in bytes or as 512MiB, 2GiB.",
     )
-    keep_alive: float = Field(defaults.KEEP_ALIVE, ge=1, description="How long an idle connection stays open.")
+    keep_alive: float = Field(defaults.KEEP_ALIVE, ge=1, description="Seconds that an idle connection stays open.")
     drain_delay: float = Field(
         defaults.DRAIN_DELAY,
         ge=0,
-        description="After SIGTERM, how long to accept new connections while the readiness probe already fails.",
+        description="Seconds after SIGTERM in which the server accepts connections while its readiness probe fails.",
     )
     drain_timeout: float = Field(
-        defaults.DRAIN_TIMEOUT, ge=0, description="After the drain delay, how long to wait for requests in flight."
+        defaults.DRAIN_TIMEOUT, ge=0, description="Seconds after the drain delay to wait for requests in flight."
     )
     log_format: Literal["plain", "json"] = Field(
         "plain", description="Format of log lines: plain for people, json for machines."

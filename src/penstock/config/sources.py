@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from penstock.config.models import Origins, ServerSettings, in_table, take_tables
+from penstock.config.model_tables import Origins, ServerSettings, in_table, take_tables
 from penstock.config.settings import PREFIX, Settings, mlflow_variables_of, variable_of
 from penstock.errors import ConfigError, remedy
 from penstock.payload import shortened

@@ -253,7 +253,7 @@ def _named(content: object) -> str:
 
 
 def _check(python: Path, failed: str) -> None:
-    """The new Python starts, and what the model's process imports first is there."""
+    """The new Python starts, and what the model process imports first is there."""
     modules = [_MODULES.get(name, name) for name in HOST_NEEDS]
     try:
         done = subprocess.run(

@@ -11,7 +11,7 @@ from penstock.environments.uv import Uv
 from penstock.errors import EnvironmentUnbuildable, remedy
 from penstock.machine.interpreters import Interpreter, minor_of
 
-# Penstock's own code runs in a model's process.
+# Penstock's own code runs in a model process.
 OLDEST = (3, 11)
 
 

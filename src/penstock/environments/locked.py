@@ -78,7 +78,7 @@ class Lock:
 def parse_lock(text: str) -> Lock:
     """Raises PackageInvalid, which names the line that is no pin."""
     head = text[:_LONGEST]
-    python, asked = (found[1] if (found := said.search(head)) else "" for said in (_FOR_PYTHON, _ASKED))
+    python, asked = (found[1] if (found := pattern.search(head)) else "" for pattern in (_FOR_PYTHON, _ASKED))
     pins = sorted(_pins(text.splitlines()), key=lambda pin: (pin.name, pin.version, pin.marker))
     return Lock(tuple(pins), python, asked)
 

@@ -39,7 +39,7 @@ def timeout_of(head: Head, longest: float) -> float:
     return min(seconds, longest)
 
 
-def too_late() -> DeadlineExceeded:
+def deadline_exceeded() -> DeadlineExceeded:
     """The answer for a caller whose deadline has passed."""
     return DeadlineExceeded("The request's deadline has passed.", hint="Send fewer rows, or allow more time.")
 
@@ -137,7 +137,7 @@ class RequestDeadline:
         if self.reading:
             self.fate = InputTooSlow("The request's body did not arrive before the deadline.")
         else:
-            self.fate = too_late()
+            self.fate = deadline_exceeded()
         waiting = self._future or self._task
         assert waiting is not None
         waiting.cancel()

@@ -19,8 +19,8 @@ from penstock.registry.interface import ModelVersion
 
 log = logging.getLogger("penstock.registry")
 
-# What is no answer: the registry, or the way to it, is at fault, and what it last said is better than nothing.
-AWAY = (RegistryUnavailable, RegistryDenied, RegistryOutdated)
+# The registry cannot be reached, rejects the token or is of another release: its last answer is better than none.
+UNREACHABLE = (RegistryUnavailable, RegistryDenied, RegistryOutdated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def resolve_or_recall(resolve: Callable[[], ModelVersion], last: LastResolution)
     that is an answer or there is nothing to recall."""
     try:
         version = resolve()
-    except AWAY as error:
+    except UNREACHABLE as error:
         found = last.recall()
         if found is None:
             raise

@@ -80,8 +80,8 @@ def _all_parts(states: list[JobState | None], directory: str) -> list[PartDone]:
 def _parts_of(states: list[JobState]) -> list[int]:
     """How many parts each source has, as the shards that read it found. Raises ScoringError where they differ."""
     parts = []
-    for source, told in enumerate(zip(*(state.parts_of or () for state in states), strict=True)):
-        counts = {count for count in told if count is not None}
+    for source, parts_seen in enumerate(zip(*(state.parts_of or () for state in states), strict=True)):
+        counts = {count for count in parts_seen if count is not None}
         if len(counts) > 1:
             raise ScoringError(f"The shards found different parts in input {source}. Did the input change meanwhile?")
         parts.append(counts.pop() if counts else 0)

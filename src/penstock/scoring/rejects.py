@@ -1,4 +1,4 @@
-"""Rows that were not scored: what is told of each, and how many a job bears. Pure."""
+"""Rows that were not scored: what is entry of each, and how many a job bears. Pure."""
 
 from __future__ import annotations
 
@@ -23,9 +23,15 @@ class Reject:
     value: Any
 
     def line(self) -> bytes:
-        told = {"file": self.file, "row": self.row, "column": self.column, "reason": self.reason, "value": self.value}
+        entry = {
+            "file": self.file,
+            "row": self.row,
+            "column": self.column,
+            "reason": self.reason,
+            "value": self.value,
+        }
         return (
-            orjson.dumps(told, default=shortened, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS) + b"\n"
+            orjson.dumps(entry, default=shortened, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS) + b"\n"
         )
 
     def __str__(self) -> str:

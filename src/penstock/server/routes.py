@@ -6,7 +6,7 @@ from starlette.types import ASGIApp
 
 from penstock.http.routes import Endpoint, RouteTable
 from penstock.server.admin.docs import docs_endpoints
-from penstock.server.admin.models import model_endpoints
+from penstock.server.admin.model_endpoints import model_endpoints
 from penstock.server.admin.openapi import openapi_endpoint
 from penstock.server.admin.probes import metrics_endpoints, probe_endpoints
 from penstock.server.targets import INVOCATION_PATHS

@@ -131,7 +131,7 @@ class Gateway:
                 f"The bodies of requests in flight hold {self.inflight_limits.bytes:,} bytes; the limit is "
                 f"{self.inflight_limits.max_bytes:,}."
             )
-        rate = sum(s.crowd.rate.value for model in self._models.values() for s in model.versions)
+        rate = sum(s.concurrency_limit.rate.value for model in self._models.values() for s in model.versions)
         return Overloaded(text, limit=limit, retry_after=retry_after(self.inflight_limits.requests, rate))
 
     # -- readiness and metrics -----------------------------------------------------------------------------------------

@@ -85,16 +85,16 @@ class Lease:
         servable = self._servable
         if servable.state is not State.READY:
             raise Closing(f"Version {servable.version} of model {servable.model!r} is being closed.")
-        servable.crowd.enter(perf_counter())
+        servable.concurrency_limit.enter(perf_counter())
         servable.metrics.in_flight.value += 1
         return servable
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         servable = self._servable
-        servable.crowd.leave(perf_counter(), served=not isinstance(error, Overloaded))
+        servable.concurrency_limit.leave(perf_counter(), served=not isinstance(error, Overloaded))
         servable.metrics.in_flight.value -= 1
-        servable.metrics.request_limit.value = servable.crowd.limit
-        if not servable.crowd.inside:
+        servable.metrics.request_limit.value = servable.concurrency_limit.limit
+        if not servable.concurrency_limit.inside:
             servable.free.set()
 
 
@@ -133,10 +133,10 @@ class Servable:
         # The whole mutable state: its state, the requests that hold a lease, the event that the last lease is back
         # (set only once a close waits for it), and what each protocol keeps with the version.
         self.state = State.READY
-        self.crowd = ConcurrencyLimit(options.max_wait)
+        self.concurrency_limit = ConcurrencyLimit(options.max_wait)
         self.free = asyncio.Event()
         self.bindings: dict[object, Any] = {}
-        self.metrics.request_limit.set(self.crowd.limit)
+        self.metrics.request_limit.set(self.concurrency_limit.limit)
         if unjoined:
             log.info("%s version %s predicts each request alone: %s.", model, version, unjoined)
 
@@ -169,17 +169,17 @@ class Servable:
         Closing once the version is on its way out."""
         return Lease(self)
 
-    def admit(self, patience: float) -> None:
-        """The first of two checks, before the body is read: is there room for one row of a caller who waits for so many
-        seconds? Raises Overloaded."""
-        crowd = self.crowd
-        if crowd.inside >= crowd.limit:
+    def admit(self, time_left: float) -> None:
+        """The first of two checks, before the body is read: is there room for one row of a caller that has
+        `time_left` seconds? Raises Overloaded."""
+        limit = self.concurrency_limit
+        if limit.inside >= limit.limit:
             raise Overloaded(
-                f"{crowd.inside} requests are being answered; another request would wait too long.",
+                f"{limit.inside} requests are being answered; another request would wait too long.",
                 limit="wait",
-                retry_after=crowd.retry_after,
+                retry_after=limit.retry_after,
             )
-        refusal = self._batcher.refusal(1, patience)
+        refusal = self._batcher.refusal(1, time_left)
         if refusal is not None:
             raise refusal
 
@@ -198,7 +198,7 @@ class Servable:
         if self.state is not State.READY:
             return
         self.state = State.DRAINING
-        while self.crowd.inside:
+        while self.concurrency_limit.inside:
             self.free.clear()
             await self.free.wait()
         await self._batcher.close()
@@ -206,6 +206,5 @@ class Servable:
         self.state = State.CLOSED
 
     def __repr__(self) -> str:
-        return (
-            f"<Servable {self.model} {self.version} {self.state.value}, {self.crowd.inside} leases, {self._batcher!r}>"
-        )
+        leases = self.concurrency_limit.inside
+        return f"<Servable {self.model} {self.version} {self.state.value}, {leases} leases, {self._batcher!r}>"

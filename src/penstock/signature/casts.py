@@ -200,4 +200,4 @@ def _refuse_narrowing(column: Array, type_: Scalar) -> str:
     if type_ is Scalar.DOUBLE and kind == "i" and ((column == 0) | (column == 1)).all():
         return ""  # MLflow's exception: a column of zeros and ones may have lost its decimal points
     example = shortened(column[0].item()) if len(column) else "no rows"
-    return f"{column.dtype} cannot become {type_} without a chance of loss ({example})"
+    return f"{column.dtype} cannot be converted to {type_} without possible loss of data ({example})"

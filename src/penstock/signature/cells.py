@@ -207,7 +207,7 @@ def _without_zone(moment: datetime, cell: Any, casting: str) -> datetime:
     if moment.tzinfo is None:
         return datetime(*moment.timetuple()[:6], moment.microsecond)  # a plain one, also of pandas' Timestamp
     if casting != "tensor":
-        raise Misfit(f"{shortened(cell)} has a time zone; give it without one, in UTC")
+        raise Misfit(f"{shortened(cell)} has a time zone; send the time in UTC without a time zone")
     try:
         return moment.astimezone(UTC).replace(tzinfo=None)
     except OverflowError:

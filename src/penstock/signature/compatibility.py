@@ -34,7 +34,7 @@ def _params(old: Signature, new: Signature) -> list[str]:
     for a in old.params:
         b = after.get(a.name)
         if b is None:
-            breaks.append(f"param {a.name!r} is gone")
+            breaks.append(f"param {a.name!r} is removed")
         elif not _fits(a.type, b.type, outgoing=False):
             breaks.append(f"param {a.name!r} changes from {a.type} to {b.type}")
         elif (a.shape is None) != (b.shape is None):
@@ -76,7 +76,7 @@ def _columns(old: tuple[Field, ...], new: tuple[Field, ...], side: str, outgoing
         f"{side} {_label(a)} changes from {a.type} to {b.type}" for a, b in pairs if not _fits(a.type, b.type, outgoing)
     ]
     if outgoing:
-        return breaks + [f"output {_label(f)} is gone" for f in gone]
+        return breaks + [f"output {_label(f)} is removed" for f in gone]
     breaks += [f"input {_label(b)} becomes required" for a, b in pairs if b.required and not a.required]
     return breaks + [f"new required input {_label(f)}" for f in added if f.required]
 
@@ -90,7 +90,7 @@ def _fits(old: Type, new: Type, outgoing: bool) -> bool:
 def _tensors(old: tuple[TensorField, ...], new: tuple[TensorField, ...], side: str) -> list[str]:
     before = {f.name: f for f in old}
     after = {f.name: f for f in new}
-    breaks = [f"{side} {_label(f)} is gone" for n, f in before.items() if n not in after]
+    breaks = [f"{side} {_label(f)} is removed" for n, f in before.items() if n not in after]
     if side == "input":
         breaks += [f"new required input {_label(f)}" for n, f in after.items() if n not in before]
     for name in before.keys() & after.keys():

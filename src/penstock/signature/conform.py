@@ -91,7 +91,9 @@ def _as_table(payload: Payload, fields: tuple[Field, ...]) -> Table | Violation:
         if array.ndim == 2 and all(isinstance(f.name, int) for f in fields):
             return Table(tuple(range(array.shape[1])), block=array)
         if names is not None:
-            return Violation(f"the model takes named columns ({some(names)}), but the input has no names")
+            return Violation(
+                f"the model takes named columns ({some(names)}), but the columns of the input have no names"
+            )
         return Violation(f"the model takes {len(fields)} columns, but the input has shape {list(array.shape)}")
     if isinstance(payload.value, list) and len(fields) == 1:
         return Table(names_of(fields), block=as_object_array(payload.value).reshape(-1, 1))
@@ -146,15 +148,17 @@ def _positions(table: Table, fields: tuple[Field, ...]) -> list[int | None] | Vi
     if names is None and all(isinstance(f.name, int) for f in fields):
         names = tuple(range(table.width))  # as pandas numbers the columns of a frame without names
     if names is None:
-        return Violation(f"the model takes named columns ({some(names_of(fields))}), but the input has no names")
+        return Violation(
+            f"the model takes named columns ({some(names_of(fields))}), but the columns of the input have no names"
+        )
     found = {name: i for i, name in enumerate(names)}
     if len(found) < len(names) and (twice := [f.name for f in fields if names.count(f.name) > 1]):
-        return Violation(f"columns that occur more than once: {some(twice)}")
+        return Violation(f"duplicate columns: {some(twice)}")
     positions = [found.get(f.name) for f in fields]  # type: ignore[arg-type]
     missing = [f.name for f, position in zip(fields, positions, strict=True) if position is None and f.required]
     if missing:
         known = {f.name for f in fields}
         extra = [n for n in names if n not in known]
-        note = f"; there are columns that the model does not know: {some(extra)}" if extra else ""
+        note = f"; unknown columns: {some(extra)}" if extra else ""
         return Violation(f"missing columns: {some(missing)}{note}")
     return positions

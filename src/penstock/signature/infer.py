@@ -83,13 +83,14 @@ def _infer_field(name: Any, column: Array) -> Field:
         key = f"{column.dtype.kind}{column.dtype.itemsize}"
         if key not in _BY_DTYPE:
             raise PackagingFailed(
-                f"Column {name!r} of the example has dtype {column.dtype}, which no signature type covers."
+                f"Column {name!r} of the example has dtype {column.dtype}, and no signature type covers it."
             )
         return Field(name, _BY_DTYPE[key])
     present = [cell for cell in column if not _is_missing(cell)]
     if not present:
         raise PackagingFailed(
-            f"Column {name!r} of the example holds no value, so its type cannot be told.", hint="Add a row."
+            f"Column {name!r} of the example has only missing values, so its type is unknown.",
+            hint="Add a row with a value in this column.",
         )
     return Field(name, _common([_infer_cell(cell) for cell in present]), required=len(present) == len(column))
 
@@ -112,7 +113,7 @@ def _infer_cell(cell: Any) -> Type:
         return ArrayOf(_common([_infer_cell(item) for item in cell]) if len(cell) else AnyValue())
     if cell is None:
         return AnyValue()
-    raise PackagingFailed(f"The example holds {shortened(cell)}, which no signature type covers.")
+    raise PackagingFailed(f"The example holds {shortened(cell)}, and no signature type covers it.")
 
 
 def _common(types: list[Type]) -> Type:

@@ -91,7 +91,7 @@ def _moment(text: str) -> Any:
     except ValueError:
         raise Misfit(f"{shortened(text)} is not a datetime (ISO 8601)") from None
     if isinstance(moment, int):  # what Python's datetime cannot hold
-        raise Misfit(f"{shortened(text)} is finer than a microsecond, or out of range")
+        raise Misfit(f"{shortened(text)} is out of range, or more precise than a microsecond")
     return moment
 
 

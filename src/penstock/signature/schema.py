@@ -118,13 +118,13 @@ def _read_side(mapping: Mapping[str, Any], side: str) -> Schema | None:
     if all(tensors):
         arrays = tuple(_read_tensor(spec, side) for spec in specs)
         if len(arrays) > 1 and len({f.name for f in arrays} - {None}) < len(arrays):
-            raise PackageInvalid(f"The signature's {side} are several tensors, so each needs a name of its own.")
+            raise PackageInvalid(f"The signature's {side} are several tensors, and each tensor needs a unique name.")
         return arrays
     if any(tensors):
         raise PackageInvalid(f"The signature's {side} mix columns and tensors.")
     fields = tuple(_read_field(spec, i, side) for i, spec in enumerate(specs))
     if len({f.name is None for f in fields}) > 1:
-        raise PackageInvalid(f"The signature names some of its {side} and not others.")
+        raise PackageInvalid(f"The signature must name all of its {side} or none of them; only some have names.")
     return fields
 
 
@@ -161,7 +161,7 @@ def _read_param(spec: Mapping[str, Any]) -> Param:
     kind = spec.get("type", spec.get("dtype"))  # 2.6 wrote `dtype`
     shape = spec.get("shape")
     if shape is not None and not isinstance(shape, list):
-        raise PackageInvalid(f"The signature gives param {name} the shape {shortened(shape)}, which is none.")
+        raise PackageInvalid(f"The signature gives param {name} the shape {shortened(shape)}; a shape is a list.")
     return Param(
         name,
         read_type({**spec, "type": kind}, f"param {name}"),

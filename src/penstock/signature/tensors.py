@@ -111,7 +111,7 @@ def _reshaped(column: Array, field: TensorField, casting: Casting, limit: int | 
         raise Misfit(f"{shortened(first)} is neither a value nor a flat list of values")
     array = np.vstack(column.tolist()).reshape(shape)
     if len(array) != len(column):
-        raise Misfit(f"the rows do not have the shape {list(shape[1:])} each")
+        raise Misfit(f"each row must have the shape {list(shape[1:])}")
     if casting is Casting.TYPED or array.dtype == field.dtype:
         return array
     cast = _cast_array(array, field, casting, limit)
@@ -131,12 +131,12 @@ def _as_arrays(payload: Payload, schema: tuple[TensorField, ...]) -> list[Array]
         if len(schema) == 1:
             return list(payload.arrays)
         return Violation(
-            f"the model takes {len(schema)} named arrays ({some(names)}), but the input is one without a name"
+            f"the model takes {len(schema)} named arrays ({some(names)}), but the input is one array without a name"
         )
     else:
         given = payload.mapping()
         if len(schema) == 1 and names[0] is None:
-            return Violation("the model takes one array without a name, but the input has names")
+            return Violation("the model takes one array without a name, but the arrays of the input have names")
     if missing := [n for n in names if n not in given]:
         return Violation(f"missing arrays: {some(missing)}")
     return [given[str(n)] for n in names]

@@ -115,7 +115,7 @@ def read_type(spec: Mapping[str, Any], where: str, depth: int = 0) -> Type:
         case "object":
             properties = _inner(spec, "properties", where)
             if not all(isinstance(p, Mapping) for p in properties.values()):
-                raise PackageInvalid(f"The signature's {where} has properties that are no descriptions.")
+                raise PackageInvalid(f"The signature's {where} has properties that are not JSON objects.")
             return ObjectOf(
                 tuple(
                     Property(str(k), read_type(p, f"{where}.{k}", depth), is_required(p, default=True))

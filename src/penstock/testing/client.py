@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from starlette.types import ASGIApp
 
 from penstock.assembly.gateway import app_of, make_gateway
-from penstock.assembly.models import model_text
+from penstock.assembly.named_models import model_text
 from penstock.assembly.options import serving_options_of
 from penstock.assembly.references import parse_models, registry_of
 from penstock.config import Settings, registry_url, settings_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from penstock.assembly.environments import own_environment
-from penstock.assembly.models import RegistryLike, fetch_model, load_directory
+from penstock.assembly.named_models import RegistryLike, fetch_model, load_directory
 from penstock.loading import LoadedModel, LoadOptions, Proof
 from penstock.signature import Casting, conform
 

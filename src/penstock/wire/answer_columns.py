@@ -15,11 +15,13 @@ def prediction_columns(answer: Payload, rows: int) -> dict[str, Array]:
     if isinstance(answer, Value):
         if not isinstance(answer.value, (list, tuple)) or len(answer.value) != rows:
             raise AnswerHasNoColumns(
-                "The model's answer is not one item for each row, so it cannot be written beside them."
+                "The model's answer does not have one item for each input row, so it cannot become a column."
             )
         return {PREDICTION: as_object_array(list(answer.value))}
     if answer.rows != rows:
-        raise AnswerHasNoColumns(f"The model answered {rows} rows with {answer!r}.")
+        raise AnswerHasNoColumns(
+            f"The model was given {rows} rows and answered {answer!r}; it must answer one row for each."
+        )
     if isinstance(answer, Table):
         names = answer.names if answer.names is not None else range(answer.width)
         return {str(n): column for n, column in zip(names, answer.iter_columns(), strict=True)}

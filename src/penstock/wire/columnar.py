@@ -50,7 +50,9 @@ def open_parquet(body: bytes, budget: Budget | None = None) -> ArrowTable:
     with _arrow_errors("Parquet file"), pq.ParquetFile(pa.BufferReader(body)) as file:
         rows = rows_of_parquet(file.metadata)
         if rows < 0:
-            raise MalformedInput("The parts of the Parquet file have other numbers of rows than it claims.")
+            raise MalformedInput(
+                "The row groups of the Parquet file do not add up to the number of rows in its footer."
+            )
         _check_size(rows * max(file.metadata.num_columns, 1))
         check_parquet_claims(file.metadata, replace(budget))
         table = _counted(file.schema_arrow, _batches_of_parquet(file, budget), budget)
@@ -140,22 +142,22 @@ def _need_pyarrow() -> None:
         import pyarrow  # noqa: F401
     except ModuleNotFoundError:
         raise UnsupportedMedia(
-            "Parquet and Arrow bodies are not read here: the server has no pyarrow.",
-            hint="Send JSON or CSV, or install penstock[parquet] there.",
+            "This server cannot read Parquet and Arrow bodies: pyarrow is not installed.",
+            hint="Send JSON or CSV, or install penstock[parquet] on the server.",
         ) from None
 
 
 def _check_size(cells: int) -> None:
     """A few bytes can claim billions of equal cells."""
     if cells > MAX_CELLS:
-        raise MalformedInput(f"The body claims {cells:,} cells, more than one request may hold.")
+        raise MalformedInput(f"The body declares {cells:,} cells; the limit for one body is {MAX_CELLS:,}.")
 
 
 def _without_index(table: ArrowTable) -> ArrowTable:
     """pandas writes a frame's index as a column of this name pattern; it is no input of the model."""
     names = table.schema.names
     if len(set(names)) != len(names):
-        raise MalformedInput("The body names a column twice.")
+        raise MalformedInput("The body has two columns with the same name.")
     return table.select([n for n in names if not (n.startswith("__index_level_") and n.endswith("__"))])
 
 
@@ -172,7 +174,7 @@ def _named_column(column: ChunkedArray | ArrowArray, name: str) -> Array:
     except MemoryError:
         raise
     except Exception:  # moments past the year 9999, time zones that nobody knows: their texts quote the cells
-        raise MalformedInput(f"Column {shortened(name)} has cells that have no form in Python.") from None
+        raise MalformedInput(f"Column {shortened(name)} has values that Python cannot represent.") from None
 
 
 def _column(column: ChunkedArray | ArrowArray) -> Array:

@@ -26,7 +26,7 @@ def decode_csv(body: bytes, schema: Schema | None, budget: Budget | None = None)
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise MalformedInput(f"The CSV is not UTF-8 (byte {error.start}).") from None
+        raise MalformedInput(f"The CSV is not valid UTF-8 at byte {error.start}.") from None
     # Strict, since a quote that is never closed would otherwise swallow the rows after it without a word.
     lines = csv.reader(StringIO(text, newline=""), strict=True)
     try:
@@ -37,7 +37,7 @@ def decode_csv(body: bytes, schema: Schema | None, budget: Budget | None = None)
         raise MalformedInput("The CSV is empty.", hint="The first row names the columns.")
     header, data = rows[0], rows[1:]
     if len(set(header)) != len(header):
-        raise MalformedInput("The CSV names a column twice.")
+        raise MalformedInput("The CSV has two columns with the same name.")
     for number, row in enumerate(data):
         if len(row) > len(header):
             raise MalformedInput(f"Row {number} of the CSV has {len(row)} cells, but the header has {len(header)}.")

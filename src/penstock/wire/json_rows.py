@@ -26,7 +26,7 @@ def table_of_rows(names: Sequence[Name] | None, rows: Any, schema: Schema | None
     labels = _index(index, len(rows))
     if rows and not isinstance(rows[0], list):
         if any(isinstance(row, (list, dict)) for row in rows):
-            raise MalformedInput("The rows must be lists of cells, all of them.")
+            raise MalformedInput("Every row must be a list of cells.")
         rows = [[cell] for cell in rows]  # pandas reads a flat list as one column
     block = _float_block(rows, schema)
     if block is None:

@@ -35,7 +35,7 @@ def find_fault(table: ArrowTable | RecordBatch) -> str | None:
     for position, (type_, name) in enumerate(zip(types, names, strict=True)):
         if (fault := _fault_of_column(table, position, type_)) is not None:
             return f"column {shortened(name)} ({_kind(type_)}) {fault}"
-    return None if _is_valid(table) else "its columns do not fit together"
+    return None if _is_valid(table) else "its columns are inconsistent with each other"
 
 
 def _is_valid(checked: ArrowTable | RecordBatch | ArrowArray, *, full: bool = True) -> bool:
@@ -52,10 +52,10 @@ def _is_valid(checked: ArrowTable | RecordBatch | ArrowArray, *, full: bool = Tr
 
 def _fault_of_column(table: ArrowTable | RecordBatch, position: int, type_: ArrowType) -> str | None:
     if (kind := _unread(type_)) is not None:
-        return f"holds {kind}, which are not read here"
+        return f"holds {kind}, which are not supported"
     column = table.column(position)
     if len(column) != table.num_rows:
-        return f"has {len(column):,} cells where the table has {table.num_rows:,} rows"
+        return f"has {len(column):,} cells, but the table has {table.num_rows:,} rows"
     return next((fault for chunk in _chunks(column) if (fault := _fault_of_array(chunk)) is not None), None)
 
 
@@ -67,9 +67,9 @@ def _fault_of_array(array: ArrowArray) -> str | None:
     if not _is_valid(array):
         if pa.types.is_primitive(array.type) or pa.types.is_decimal(array.type):
             return "has cells that its type does not allow"
-        return "holds text that is not UTF-8" if _is_bad_text(array) else "has cells that point outside of its data"
+        return "holds text that is not UTF-8" if _is_bad_text(array) else "has cells that point outside its data"
     if any(_is_view(part.type) and not _is_sound_below_gaps(part) for part in parts_of(array)):
-        return "has gaps that point outside of its data"
+        return "has missing cells that point outside its data"
     return None
 
 
@@ -169,9 +169,9 @@ def _unread(type_: ArrowType) -> str | None:
         if types.is_union(inner):
             return "unions"
         if types.is_run_end_encoded(inner):
-            return "runs of equal cells"
+            return "run-end encoded cells"
         if types.is_list_view(inner) or types.is_large_list_view(inner):
-            return "views of lists"
+            return "list views"
     return None
 
 
@@ -207,10 +207,10 @@ def why_unreadable(error: BaseException) -> str:
     import pyarrow as pa
 
     if isinstance(error, MemoryError):
-        return "it claims more memory than there is"
+        return "it declares more data than fits in memory"
     if isinstance(error, pa.ArrowNotImplementedError):
         return f"it uses something that pyarrow {pa.__version__} does not read"
-    return "it is cut short, damaged or something else"
+    return "it is truncated, damaged or in another format"
 
 
 def rows_of_parquet(metadata: FileMetaData) -> int:

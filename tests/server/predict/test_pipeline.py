@@ -93,7 +93,7 @@ class TestAdmit:
             pipeline.admit(opened(pipeline), head(**headers), {}, 0)
 
     def test_a_refusal_is_counted_for_the_version_that_had_no_room(self, bench: Bench, pipeline: Pipeline) -> None:
-        bench.gateway.find("m").crowd.limit = 0
+        bench.gateway.find("m").concurrency_limit.limit = 0
         record = opened(pipeline)
         assert pipeline.overloaded_until < perf_counter()
         with pytest.raises(Overloaded) as refusal:

@@ -18,8 +18,8 @@ from penstock.serving.batching.admission import (
     InflightHold,
     InflightLimits,
     Limit,
+    misses_deadline,
     retry_after,
-    too_late,
 )
 from penstock.serving.batching.cost_model import CostModel
 
@@ -181,11 +181,11 @@ class TestCrowd:
 
 class TestTooLate:
     @given(st.floats(0, 1e6), st.floats(0, 1e6))
-    def test_a_fifth_of_the_patience_is_left_as_a_margin(self, expected: float, patience: float) -> None:
-        assert too_late(expected, patience) == (expected > patience * 0.8)
+    def test_a_fifth_of_the_patience_is_left_as_a_margin(self, expected: float, time_left: float) -> None:
+        assert misses_deadline(expected, time_left) == (expected > time_left * 0.8)
 
     def test_nobody_waits_for_ever_in_vain(self) -> None:
-        assert not too_late(1e9, inf)
+        assert not misses_deadline(1e9, inf)
 
 
 class TestCostAtLeast:

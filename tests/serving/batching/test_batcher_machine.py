@@ -55,9 +55,9 @@ class BatcherMachine(RuleBasedStateMachine):
         self._do(make())
 
     @rule(
-        rows=st.integers(1, 30), width=st.integers(1, 2), patience=st.sampled_from([inf, 1.0, 3.0]), soon=st.booleans()
+        rows=st.integers(1, 30), width=st.integers(1, 2), time_left=st.sampled_from([inf, 1.0, 3.0]), soon=st.booleans()
     )
-    def arrive(self, rows: int, width: int, patience: float, soon: bool) -> None:
+    def arrive(self, rows: int, width: int, time_left: float, soon: bool) -> None:
         values = [float(len(self.callers) * APART + i) for i in range(rows)]
 
         async def ask() -> None:
@@ -66,13 +66,13 @@ class BatcherMachine(RuleBasedStateMachine):
             payload = tensors(*values, width=width)
             if not fits:
                 with pytest.raises(Overloaded) as refusal:
-                    self.batcher.enqueue(payload, {}, self.now + patience)
+                    self.batcher.enqueue(payload, {}, self.now + time_left)
                 assert (refusal.value.limit, self.batcher._lanes.rows) == ("rows", waiting)
                 assert refusal.value.retry_after >= 1
                 return
-            answer = self.batcher.enqueue(payload, {}, self.now + patience)
+            answer = self.batcher.enqueue(payload, {}, self.now + time_left)
             assert self.batcher._lanes.rows == waiting + rows
-            self.callers.append(Caller(values, self.now + patience, answer))
+            self.callers.append(Caller(values, self.now + time_left, answer))
             if not soon:
                 await settle()
 

@@ -149,7 +149,7 @@ class Stopped:
 
     def load(self, place: Path, version: str) -> LoadedModel:
         assert self.stopped.wait(10)
-        raise ModelProcessLost("The model's process was ended.")
+        raise ModelProcessLost("The model process was ended.")
 
 
 @pytest.mark.parametrize(

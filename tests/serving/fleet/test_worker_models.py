@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from penstock.server.workers.vocabulary import VOCABULARY
 
 from penstock.errors import ProofFailed
 from penstock.loading import LoadedModel
 from penstock.metrics import Metrics
 from penstock.package import PackagedModel
+from penstock.server.workers.worker import VOCABULARY
 from penstock.serving.fleet.messages import (
     AddModel,
     AllServe,

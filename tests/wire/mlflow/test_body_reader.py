@@ -216,8 +216,8 @@ def test_csv_columns_have_the_types_of_the_signature() -> None:
     assert frame.dtypes.tolist() == [np.dtype("datetime64[ns]"), np.dtype(object), np.dtype("int64")]
     assert frame["s"].tolist() == ["7"]
     assert "Row 1, column 'x'" in refused(b"x\n1\n1e999\n", (Field("x", Scalar.DOUBLE),), CSV)
-    assert "no form" in refused(b"x\n1\n", (Field("x", ArrayOf(Scalar.LONG)),), CSV)
-    assert "not UTF-8" in refused(b"x\n\xff\n", (Field("x", Scalar.DOUBLE),), CSV)
+    assert "cannot be sent as CSV" in refused(b"x\n1\n", (Field("x", ArrayOf(Scalar.LONG)),), CSV)
+    assert "not valid UTF-8" in refused(b"x\n\xff\n", (Field("x", Scalar.DOUBLE),), CSV)
 
 
 def test_nothing_is_imported_on_an_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:

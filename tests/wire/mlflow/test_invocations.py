@@ -202,7 +202,7 @@ def test_a_number_past_the_range_is_no_infinity() -> None:
         (b'{"dataframe_split": {"columns": ["a"], "data": [[1, 2]]}}', "1 column names, but the rows have 2"),
         (b'{"dataframe_split": {"columns": ["a"], "data": [[1, 2], [3]]}}', "1 column names, but the rows have 2"),
         (b'{"dataframe_split": {"columns": ["a"], "data": [[1], 2]}}', "Row 1"),
-        (b'{"dataframe_split": {"columns": ["a"], "data": [1, [2]]}}', "all of them"),
+        (b'{"dataframe_split": {"columns": ["a"], "data": [1, [2]]}}', "Every row must be a list"),
         (b'{"dataframe_split": {"data": [[1]], "index": [1, 2]}}', "index must be a list of 1"),
         (b'{"dataframe_split": {"data": [[1]], "index": 5}}', "index must be a list of 1"),
         (b'{"dataframe_records": {"a": 1}}', "list of objects"),
@@ -222,7 +222,7 @@ def test_what_is_malformed_is_said_in_one_sentence(body: bytes, why: str) -> Non
     ("inputs", "why"),
     [
         ({"a": [1, 2], "b": [1]}, r"same length \('a': 2, 'b': 1\)"),
-        ({"a": [1, 2], "b": 1}, "lists, all of them"),
+        ({"a": [1, 2], "b": 1}, r"all lists \(columns\)"),
     ],
 )
 def test_columns_of_different_lengths_are_refused(inputs: Any, why: str) -> None:

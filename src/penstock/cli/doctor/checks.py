@@ -86,20 +86,20 @@ def _processor(settings: Settings, environ: Mapping[str, str]) -> Iterator[Findi
     cores, quota = usable_cores(), cgroup_cores()
     workers = settings.workers or cores
     limit = f", of which the container may use {quota:g}" if quota is not None and quota < cores else ""
-    said = f"{cores} cores{limit}; {workers} worker{'s' * (workers != 1)}"
+    summary = f"{cores} cores{limit}; {workers} worker{'s' * (workers != 1)}"
     usable = min(cores, quota) if quota is not None else cores
     if workers > max(1.0, usable):
         yield Finding(
-            LOOK, "processor", said, f"More workers than cores bring no speed: set --workers {max(1, int(usable))}."
+            LOOK, "processor", summary, f"More workers than cores bring no speed: set --workers {max(1, int(usable))}."
         )
     elif quota is not None and quota < cores and not settings.threads:
         advice = (
             f"Libraries would start one thread for each of {cores} cores and be throttled: set --threads "
             f"{max(1, int(quota))}."
         )
-        yield Finding(LOOK, "processor", said, advice)
+        yield Finding(LOOK, "processor", summary, advice)
     else:
-        yield Finding(OK, "processor", said)
+        yield Finding(OK, "processor", summary)
     chosen = {name: environ[name] for name in THREAD_VARIABLES if environ.get(name)}
     many = {n: v for n, v in chosen.items() if v.isdigit() and int(v) * workers > max(cores, 1)}
     if many:
@@ -311,13 +311,13 @@ def _versions(name: str, packaged: PackagedModel, settings: Settings) -> Iterato
     for library in packaged.environment():
         if not library.differs:
             continue
-        said = f"made with {library.name} {library.packaged}, installed is {library.installed or 'none'}"
+        versions = f"made with {library.name} {library.packaged}, installed is {library.installed or 'none'}"
         if library.installed is None:
-            yield Finding(FAILS, name, said, f"pip install '{library.name}=={library.packaged}'")
+            yield Finding(FAILS, name, versions, f"pip install '{library.name}=={library.packaged}'")
         else:
             state = FAILS if settings.strict_env else LOOK
             yield Finding(
-                state, name, said, f"pip install '{library.name}=={library.packaged}', or package the model again."
+                state, name, versions, f"pip install '{library.name}=={library.packaged}', or package the model again."
             )
 
 

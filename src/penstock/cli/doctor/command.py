@@ -25,7 +25,7 @@ def doctor(
     """Check what a server with these settings needs: libraries, threads, memory, a writable cache, the registry,
     and that each model exists, matches its seal, is trusted and was made with the libraries installed here.
 
-    Settings come from variables and penstock.toml, as for penstock serve; The command loads no model and changes
+    Settings come from variables and penstock.toml, as for penstock serve. The command loads no model and changes
     nothing. Exit code 1 if something would prevent the server from serving.
 
     \b
@@ -69,8 +69,8 @@ def _print(findings: list[Finding]) -> None:
     table.add_column(no_wrap=True, style="bold")
     table.add_column(overflow="fold")
     for found in findings:
-        said = escape(found.found) + (f"\n[dim]{escape(found.advice)}[/dim]" if found.advice else "")
-        table.add_row(f"[{_STYLES[found.state]}]{found.state}[/]", escape(found.what), said)
+        text = escape(found.found) + (f"\n[dim]{escape(found.advice)}[/dim]" if found.advice else "")
+        table.add_row(f"[{_STYLES[found.state]}]{found.state}[/]", escape(found.what), text)
     screen = console()
     print_table(screen, table)
     counts = {state: sum(f.state == state for f in findings) for state in _STYLES}

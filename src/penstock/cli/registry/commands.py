@@ -54,7 +54,7 @@ def add(
       penstock registry add fraud ./fraud-model --alias production --tag git=4f2c1e
       penstock registry add fraud s3://bucket/models/fraud
     """
-    from penstock.assembly.models import fetch_directory
+    from penstock.assembly.named_models import fetch_directory
     from penstock.cli.registry import output
     from penstock.publishing import publish
 
@@ -138,7 +138,7 @@ def promote(
     """Point an alias of NAME at VERSION. Gateways that follow the alias load the version and switch to it.
 
     \b
-    Example:
+    Examples:
       penstock registry promote fraud 3 --reason "AUC 0.91 on the May data"
       penstock registry promote fraud 3 --wait http://gateway-1:8080 --wait http://gateway-2:8080
     """
@@ -168,7 +168,7 @@ def rollback(
     """Point an alias of NAME back at its previous version. Repeat the command to go back further.
 
     \b
-    Example:
+    Examples:
       penstock registry rollback fraud --reason "too many alerts"
       penstock registry rollback fraud --wait http://gateway:8080 --wait-timeout 10
     """

@@ -145,7 +145,7 @@ def waiting(version: str) -> Iterator[Callable[[Sequence[Standing]], None]]:
 
         def show(standings: Sequence[Standing]) -> None:
             done = sum(s.outcome == "serves" for s in standings)
-            others = "".join(f"\n  {escape(s.url)}: {escape(s.said)}" for s in standings if s.outcome != "serves")
+            others = "".join(f"\n  {escape(s.url)}: {escape(s.detail)}" for s in standings if s.outcome != "serves")
             status.update(f"{done} of {len(standings)} gateways serve version {version}{others}")
 
         yield show
@@ -153,11 +153,12 @@ def waiting(version: str) -> Iterator[Callable[[Sequence[Standing]], None]]:
 
 def waited(made: AliasMove, standings: Sequence[Standing], *, as_json: bool) -> None:
     if as_json:
-        _json({"move": made, "gateways": standings})
+        gateways = [{"url": s.url, "outcome": s.outcome, "said": s.detail} for s in standings]
+        _json({"move": made, "gateways": gateways})
         return
     for standing in standings:
         still = ", and the time is up" if standing.outcome == "waiting" else ""
-        click.echo(f"{standing.url}: {standing.said}{still}", err=standing.outcome != "serves")
+        click.echo(f"{standing.url}: {standing.detail}{still}", err=standing.outcome != "serves")
 
 
 def history(name: str, moves: Sequence[AliasMove], *, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""`--wait`: asks gateways until they serve a version, refuse it, or time is up."""
+"""`--wait`: asks gateways until each serves a version or refuses it, or the time is up."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from penstock.errors import ConfigError
 
 # How long between two rounds of questions, and how long one may take.
 _PAUSE = 0.2
-_PATIENCE = 5.0
+_TIMEOUT = 5.0
 
 # What may be otherwise at the gateway's next try: it is waited for.
 _PASSING = frozenset({"registry_unavailable", "worker_lost", "cache_unusable", "closing"})
@@ -26,11 +26,11 @@ Outcome: TypeAlias = Literal["serves", "refused", "waiting"]
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where one gateway stands, and what it says in words for a person."""
+    """Where one gateway stands: `detail` says it in a sentence."""
 
     url: str
     outcome: Outcome
-    said: str
+    detail: str
 
 
 def check_urls(urls: Sequence[str]) -> list[str]:
@@ -74,7 +74,7 @@ class Gateways:
         self.urls = urls
         self._path = f"/models/{quote(model, safe='')}"
         self._headers = {"authorization": f"Bearer {token}"} if token else {}
-        self._pool = urllib3.PoolManager(maxsize=2, retries=False, timeout=_PATIENCE)
+        self._pool = urllib3.PoolManager(maxsize=2, retries=False, timeout=_TIMEOUT)
 
     def ask(self, version: str) -> list[Standing]:
         """Where each stands now; those that cannot be reached are waited for."""

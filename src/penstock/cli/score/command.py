@@ -165,7 +165,7 @@ def _use_one_thread() -> None:
 
 def _score(command: ScoreCommand) -> int:
     _use_one_thread()
-    from penstock.assembly.models import load_named
+    from penstock.assembly.named_models import load_named
     from penstock.assembly.scoring import make_plan, output_format_of
     from penstock.cli.score import report as score_report
     from penstock.scoring import find_sources, prepare
@@ -232,8 +232,8 @@ def _finish(command: ScoreCommand) -> int:
 
         click.echo(orjson.dumps(done).decode())
     else:
-        told = f"{done.parts} parts, {done.rows_out:,} rows, {done.rejects:,} rejects"
-        click.echo(f"All {done.shards} shards are complete: {told}.")
+        totals = f"{done.parts} parts, {done.rows_out:,} rows, {done.rejects:,} rejects"
+        click.echo(f"All {done.shards} shards are complete: {totals}.")
     return 0
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def predict(command: ScoreCommand) -> int:
     """The exit code. Raises what loading, reading and predicting raise."""
-    from penstock.assembly.models import load_named
+    from penstock.assembly.named_models import load_named
 
     if command.words:
         raise click.UsageError("With -m MODEL, give the input with -i FILE.")

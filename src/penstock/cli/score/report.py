@@ -79,11 +79,11 @@ def bar() -> Iterator[Callable[[Progress], None]]:
         SpinnerColumn(),
         BarColumn(),
         TaskProgressColumn(),
-        TextColumn("{task.fields[told]}"),
+        TextColumn("{task.fields[counts]}"),
         TimeRemainingColumn(),
     )
     shown = Bar(*columns, console=console(stderr=True), transient=True)
-    task = shown.add_task("", total=1.0, told="")
+    task = shown.add_task("", total=1.0, counts="")
     first: list[tuple[int, float]] = []
 
     def advance(progress: Progress) -> None:
@@ -92,8 +92,8 @@ def bar() -> Iterator[Callable[[Progress], None]]:
             shown.start()
         done, elapsed = progress.rows - first[0][0], monotonic() - first[0][1]
         rate = f"{done / elapsed:,.0f} rows/s" if elapsed > 0.5 else ""
-        told = f"{progress.rows:,} rows  {rate}  {progress.rejects:,} rejects  {shown_size(memory())}"
-        shown.update(task, completed=progress.share, told=told)
+        counts = f"{progress.rows:,} rows  {rate}  {progress.rejects:,} rejects  {shown_size(memory())}"
+        shown.update(task, completed=progress.share, counts=counts)
 
     try:
         yield advance
@@ -157,14 +157,14 @@ def print_first_rows(prepared: PreparedJob, as_json: bool) -> None:
     if as_json:
         import orjson
 
-        told = {
+        document = {
             "plan": prepared.plan.fingerprint(),
             "columns": {f.name: str(f.type) for f in prepared.task.shape},
             "seconds": prepared.seconds,
             "first_rows": table.slice(0, 5).to_pylist(),
             "rejects": [str(reject) for reject in rejects[:5]],
         }
-        click.echo(orjson.dumps(told, default=str).decode())
+        click.echo(orjson.dumps(document, default=str).decode())
         return
     from rich.table import Table
 
@@ -188,11 +188,11 @@ def print_summary(summary: Summary, as_json: bool, *, to_stderr: bool) -> None:
     if as_json:
         import orjson
 
-        told = summary.as_dict() | {
+        document = summary.as_dict() | {
             "rows_per_second": round(rate, 1),
             "peak_memory_bytes": peak_memory(summary.workers),
         }
-        click.echo(orjson.dumps(told).decode(), err=to_stderr)
+        click.echo(orjson.dumps(document).decode(), err=to_stderr)
         return
     from rich.table import Table
 

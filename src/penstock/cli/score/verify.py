@@ -65,8 +65,8 @@ def _ask(url: str, body: dict[str, Any]) -> Any:
         with urlopen(Request(url, dump_json(body), headers), timeout=_SECONDS) as answer:  # the user's URL
             return json.loads(answer.read())["predictions"]
     except HTTPError as error:
-        said = clipped(error.read(500).decode(errors="replace"))
-        raise ScoringError(f"{url} answered {error.code}: {said}.") from None
+        text = clipped(error.read(500).decode(errors="replace"))
+        raise ScoringError(f"{url} answered {error.code}: {text}.") from None
     except (URLError, OSError) as error:
         raise ScoringError(f"{url} cannot be reached: {getattr(error, 'reason', error)}.") from None
     except (ValueError, KeyError, TypeError):

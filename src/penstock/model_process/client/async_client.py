@@ -24,7 +24,7 @@ _IDS = 1 << 32
 
 
 class ModelProcessClient(asyncio.BufferedProtocol):
-    """One connection. `on_lost` is called once, with why in words that follow "The model's process"; empty where the
+    """One connection. `on_lost` is called once, with why in words that follow "The model process"; empty where the
     process itself ended it. `time_limit` is how many seconds a question may take before the process counts as hung."""
 
     def __init__(self, incoming: Incoming, on_lost: Callable[[str], None], time_limit: float) -> None:

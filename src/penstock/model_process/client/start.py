@@ -1,6 +1,6 @@
 """The gateway's side of a start: an interpreter, a process in it, and the socket to speak over.
 
-Blocking, for a thread. What is started is a `keeper` with the model's process inside; ending is letting go of its
+Blocking, for a thread. What is started is a `keeper` with the model process inside; ending is letting go of its
 lifeline, and then nothing of it stays.
 """
 
@@ -81,7 +81,7 @@ class ModelProcessHandle:
         return f"{how} while it loaded its package{last}"
 
     def model_pid(self) -> int | None:
-        """The number of the model's own process, the keeper's child."""
+        """The process id of the model process, the keeper's child."""
         try:
             children = Path(f"/proc/{self.keeper}/task/{self.keeper}/children").read_text(encoding="ascii").split()
             return int(children[0]) if children else None
@@ -192,7 +192,7 @@ def _handshake(
     except TimeoutError:
         raise ModelProcessLost("The model process did not load the package in time.") from None
     except ValueError as error:
-        raise ModelProcessLost(f"The model's process sent an invalid message: {error}.") from None
+        raise ModelProcessLost(f"The model process sent an invalid message: {error}.") from None
     except (EOFError, OSError):
         raise ModelProcessLost(f"The model process {process.why_it_ended()}.") from None
     sock.setblocking(False)

@@ -120,7 +120,7 @@ def _ask(started: Started, question: list[Buffer]) -> Payload | PenstockError:
             frames = started.incoming.filled(count)
         return _answer(frames)
     except ValueError as error:
-        raise ModelProcessLost(f"The model's process sent an invalid message: {error}.") from None
+        raise ModelProcessLost(f"The model process sent an invalid message: {error}.") from None
     except (EOFError, OSError):
         raise ModelProcessLost(f"The model process {started.process.ended.result(timeout=10)}.") from None
 

@@ -1,4 +1,4 @@
-"""The process around a model's process: it runs none of the model's code, and outlives whatever that does.
+"""The process around a model process: it runs none of the model's code, and outlives whatever that does.
 
 It starts the model in a session of its own, hands its output on at a bounded rate, and ends when the model ends, as the
 model ended. When the gateway lets go of the lifeline, dies, or is killed, it kills the model and all that the model has

@@ -1,4 +1,4 @@
-"""The program in a model's process: loads and proves one package, then answers until the socket ends."""
+"""The program in a model process: loads and proves one package, then answers until the socket ends."""
 
 from __future__ import annotations
 

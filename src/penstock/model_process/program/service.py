@@ -218,17 +218,17 @@ class PredictionService:
 
     def _write(self, answer: _Answer) -> list[Buffer]:
         """The answer's frame."""
-        told = answer.error
+        error_sent = answer.error
         if answer.payload is not None:
             try:
                 plan, body = encode_payload(answer.payload)
                 return encode(Kind.ANSWER, answer.id, plan=plan, body=body, seconds=answer.seconds)
             except Malformed:
-                told = AnswerUnserializable("The model's answer is larger than the limit of a model process.")
+                error_sent = AnswerUnserializable("The model's answer is larger than the limit of a model process.")
             except BaseException as error:
-                told = error
-        assert told is not None
-        return encode(Kind.ERROR, answer.id, note=describe(out_of_memory(told, self._memory_limit) or told))
+                error_sent = error
+        assert error_sent is not None
+        return encode(Kind.ERROR, answer.id, note=describe(out_of_memory(error_sent, self._memory_limit) or error_sent))
 
 
 def _read(frame: Frame) -> _Question:

@@ -31,7 +31,7 @@ class RemoteError(Exception):
     """An exception that was raised in a model process; its text is the traceback from there."""
 
     def __str__(self) -> str:
-        return f"in the model's process:\n{self.args[0]}" if self.args else ""
+        return f"in the model process:\n{self.args[0]}" if self.args else ""
 
 
 def describe(error: BaseException) -> bytes:

@@ -26,11 +26,11 @@ def probe_endpoints(gateway: Gateway, health_route: str | None = None) -> list[E
 
     async def readyz(_: Request) -> Response:
         state = "draining" if gateway.draining else "ready" if gateway.ready else "loading"
-        said: dict[str, Any] = {"ready": gateway.ready, "state": state, "waiting_for": gateway.waiting_for}
+        body: dict[str, Any] = {"ready": gateway.ready, "state": state, "waiting_for": gateway.waiting_for}
         if gateway.worker_count is not None:
             serving, wanted = gateway.worker_count
-            said["workers"] = {"serving": serving, "wanted": wanted}
-        return json_response(said, 200 if gateway.ready else 503)
+            body["workers"] = {"serving": serving, "wanted": wanted}
+        return json_response(body, 200 if gateway.ready else 503)
 
     async def version(_: Request) -> Response:
         return Response(__version__, media_type="application/json")

@@ -15,7 +15,7 @@ from penstock.error_text import kind_of
 from penstock.errors import Closing, InputError, ModelLoading, ModelNotServed, Overloaded, PenstockError
 from penstock.http.authorizer import Authorizer
 from penstock.http.connection.interface import ClientConnection
-from penstock.http.deadlines import SWEPT_AFTER, DeadlineSweep, too_late
+from penstock.http.deadlines import SWEPT_AFTER, DeadlineSweep, deadline_exceeded
 from penstock.http.headers import Head, any_header, declared_length
 from penstock.server.predict.pipeline import Pipeline
 from penstock.server.predict.reading import BodyReading
@@ -264,7 +264,7 @@ class FastCycle:
         if isinstance(result, PredictResponse):
             response = result
         elif cancelled:
-            error = None if self._left else too_late()
+            error = None if self._left else deadline_exceeded()
         else:
             error = result
         if error is not None:

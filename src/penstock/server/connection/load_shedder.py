@@ -83,7 +83,7 @@ class LoadShedder:
         """Why there is no room, if there is none. It is made anew only now and then: a crowd gets the same one."""
         now = perf_counter()
         last = self._last
-        full = servable.crowd.inside >= servable.crowd.limit
+        full = servable.concurrency_limit.inside >= servable.concurrency_limit.limit
         if full and last is not None and last.servable is servable and now < last.until:
             return last
         try:

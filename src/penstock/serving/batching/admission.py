@@ -38,9 +38,9 @@ def retry_after(waiting: float, rate: float) -> int:
     return ceil(max(1.0, min(waiting / rate, MAX_RETRY_AFTER)))
 
 
-def too_late(expected: float, patience: float) -> bool:
-    """Whether a caller with `patience` seconds left would be gone before an answer that takes `expected` seconds."""
-    return expected > patience * _TRUSTED
+def misses_deadline(expected: float, time_left: float) -> bool:
+    """Whether a caller with `time_left` seconds left would be gone before an answer that takes `expected` seconds."""
+    return expected > time_left * _TRUSTED
 
 
 class DrainRate:

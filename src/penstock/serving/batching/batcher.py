@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from penstock.defaults import MAX_QUEUE_ROWS, MAX_ROWS
 from penstock.errors import Closing, DeadlineExceeded, ModelProcessLost, Overloaded, PredictError
 from penstock.payload import Params, Payload, Value, join
-from penstock.serving.batching.admission import DrainRate, retry_after, too_late
+from penstock.serving.batching.admission import DrainRate, misses_deadline, retry_after
 from penstock.serving.batching.cost_model import CostModel
 from penstock.serving.batching.inline import INLINE_SECONDS, Inline
 from penstock.serving.batching.jobs import Job
@@ -112,21 +112,21 @@ class Batcher:
         """Enqueues and waits. Raises PredictError, Overloaded, DeadlineExceeded, Closing."""
         return await self.enqueue(payload, params, deadline)
 
-    def refusal(self, rows: int, patience: float) -> Overloaded | None:
-        """Why so many rows more, whose caller waits for so many seconds, do not come in now; None if they do. An empty
+    def refusal(self, rows: int, time_left: float) -> Overloaded | None:
+        """Why `rows` more rows, whose caller has `time_left` seconds, are not admitted now; None if they are. An empty
         queue takes any request."""
         waiting = self._lanes.rows
         if not waiting:
             return None
         if waiting + rows > self._max_queue_rows:
-            said = f"{waiting} rows are waiting; the limit is {self._max_queue_rows}."
-            return Overloaded(said, limit="rows", retry_after=retry_after(waiting, self.drain.value))
+            message = f"{waiting} rows are waiting; the limit is {self._max_queue_rows}."
+            return Overloaded(message, limit="rows", retry_after=retry_after(waiting, self.drain.value))
         # Batches of the usual size, one for each job, are more than there will be: mostly that is soon enough.
-        if not self._lanes.large and not too_late(self.cost.mean * (self._lanes.jobs + 1), patience):
+        if not self._lanes.large and not misses_deadline(self.cost.mean * (self._lanes.jobs + 1), time_left):
             return None
-        if too_late(expected := self._expected(waiting + rows), patience):
-            said = f"{waiting} rows are waiting; an answer would take {expected:.1f} s or more."
-            return Overloaded(said, limit="deadline", retry_after=retry_after(waiting, self.drain.value))
+        if misses_deadline(expected := self._expected(waiting + rows), time_left):
+            message = f"{waiting} rows are waiting; an answer would take {expected:.1f} s or more."
+            return Overloaded(message, limit="deadline", retry_after=retry_after(waiting, self.drain.value))
         return None
 
     def _expected(self, rows: int) -> float:

@@ -75,7 +75,7 @@ class ModelProcess:
 
     @property
     def pid(self) -> int | None:
-        """The model's own process, where there is one."""
+        """The model process, where there is one."""
         return self._started.process.model_pid() if self._started is not None else None
 
     @property

@@ -18,7 +18,7 @@ from penstock.defaults import KEEP_PREVIOUS, POLL_INTERVAL
 from penstock.errors import PenstockError, RegistryNotFound, RegistryUnavailable, error_code
 from penstock.metrics import Metrics
 from penstock.registry.interface import ModelVersion
-from penstock.registry.resolutions import AWAY
+from penstock.registry.resolutions import UNREACHABLE
 from penstock.serving.swap.load_failures import LoadFailures
 from penstock.serving.swap.next_action import Action, Load, RetirePrevious, Revert, Snapshot, Wait, next_action
 from penstock.serving.swap.registry_poll import RegistryPoll
@@ -74,7 +74,7 @@ class Follower(Generic[P]):
         does not answer: what the registry last said is served then, or it is waited for, and the model is not ready."""
         try:
             await self._ask()
-        except AWAY as error:
+        except UNREACHABLE as error:
             if await self.poll.recall(error):
                 self.target.mark(stale=self.poll.stale)
             elif _is_temporary(error):

@@ -21,7 +21,7 @@ from penstock.machine.backoff import poll_delay
 from penstock.metrics import Metrics
 from penstock.registry.interface import ModelVersion
 from penstock.registry.names import usable_name
-from penstock.registry.resolutions import AWAY
+from penstock.registry.resolutions import UNREACHABLE
 from penstock.serving.served_model import FORGET_AFTER
 from penstock.serving.swap.follower import Follower
 from penstock.serving.swap.pattern_search import PatternSearch
@@ -112,7 +112,7 @@ class Pattern:
         A model that cannot be loaded is not waited for, nor is a registry of which nothing is known. Raises
         RegistryNotFound."""
         await self.step()
-        if isinstance(self._search.error, AWAY) and (recalled := await self._search.recall()) is not None:
+        if isinstance(self._search.error, UNREACHABLE) and (recalled := await self._search.recall()) is not None:
             await self._adjust(recalled)
             return
         if isinstance(self._search.error, RegistryNotFound):

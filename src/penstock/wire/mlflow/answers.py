@@ -158,9 +158,11 @@ def plain_value(value: Any) -> Any:
     if callable(dump := getattr(value, "model_dump", None)):
         return dump()
     if hasattr(value, "to_dict") and hasattr(value, "dtypes"):
-        raise AnswerUnserializable("The model's answer holds a frame inside another value; JSON has no form for that.")
+        raise AnswerUnserializable(
+            "The model's answer holds a DataFrame inside another value; it cannot be written as JSON."
+        )
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
-    raise AnswerUnserializable(f"The model's answer holds a {kind}, which JSON has no form for.")
+    raise AnswerUnserializable(f"The model's answer holds a {kind}, which cannot be written as JSON.")
 
 
 def answer_value(payload: Payload) -> Any:

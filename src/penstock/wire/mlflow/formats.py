@@ -45,7 +45,7 @@ def _arrow(body: bytes, signature: Signature | None, budget: Budget) -> Decoded:
 def _csv(body: bytes, signature: Signature | None, budget: Budget) -> Decoded:
     schema = signature.inputs if signature is not None else None
     if schema and not all(isinstance(f, Field) and isinstance(f.type, Scalar) for f in schema):
-        raise MalformedInput("CSV has no form for what this model takes.", hint="Send JSON, Parquet or Arrow.")
+        raise MalformedInput("The inputs of this model cannot be sent as CSV.", hint="Send JSON, Parquet or Arrow.")
     return decode_csv(body, schema, budget)
 
 
@@ -77,7 +77,7 @@ def _as_table(payload: Payload) -> Table:
     if rows is None and isinstance(getattr(payload, "value", None), list):
         rows = len(payload.value)  # type: ignore[union-attr]
     if rows is None:
-        raise AnswerHasNoColumns("The answer is not rows.")
+        raise AnswerHasNoColumns("The answer is not a list of rows, so it cannot be written as a table.")
     columns = prediction_columns(payload, rows)
     return Table.of(list(columns), list(columns.values()))
 
@@ -103,12 +103,14 @@ def _write_columnar(name: str) -> Callable[[Table], bytes]:
         try:
             import pyarrow as pa
         except ModuleNotFoundError:
-            raise AnswerHasNoColumns("The server has no pyarrow.") from None
+            raise AnswerHasNoColumns(
+                "The answer cannot be written as Parquet or Arrow: pyarrow is not installed on the server."
+            ) from None
         try:
             return getattr(columnar, name)(table)  # type: ignore[no-any-return]
         except pa.ArrowException:  # whose text quotes cells
             raise AnswerUnserializable(
-                "The answer has no form in Arrow: a column mixes types, or has unknown ones."
+                "The answer cannot be written as Arrow: a column mixes types, or has a type that Arrow does not know."
             ) from None
 
     return write

@@ -99,7 +99,7 @@ def envelope_of(document: dict[str, Any]) -> str:
     if len(found) == 1:
         return found[0]
     names = ", ".join(map(shortened, list(document)[:5]))
-    problem = f"has {' and '.join(found)}" if found else f"has none of them ({names})"
+    problem = f"has {' and '.join(found)}" if found else f"has only other keys ({names})"
     raise MalformedInput(f"The body must have exactly one of {', '.join(ENVELOPES)}, but {problem}.", hint=_hint())
 
 
@@ -140,7 +140,7 @@ def _rows_of_object(value: dict[str, Any], schema: Schema) -> Table:
     if nested or all(_is_cell(v) for v in value.values()):
         return table_of_records([value], schema)
     if not all(isinstance(v, list) for v in value.values()):
-        raise SchemaViolation([Violation("a mixture of lists and single values is neither one row nor columns")])
+        raise SchemaViolation([Violation("the values must be all single values (one row) or all lists (columns)")])
     return table_of_columns(value)
 
 
@@ -152,7 +152,7 @@ def _is_cell(value: Any) -> bool:
 
 def _split(value: Any, schema: Schema | None) -> tuple[Payload, Casting]:
     if not isinstance(value, dict) or "data" not in value:
-        raise MalformedInput("dataframe_split must be an object with 'data', and 'columns' where they have names.")
+        raise MalformedInput("dataframe_split must be an object with 'data' and, for named columns, 'columns'.")
     if unknown := value.keys() - {"data", "columns", "index"}:
         raise MalformedInput(f"dataframe_split has unknown keys: {', '.join(map(shortened, sorted(unknown)[:5]))}.")
     columns = value.get("columns")
@@ -205,7 +205,7 @@ def _column_inputs(value: Any, schema: Schema) -> Payload:
         if compound or not any(isinstance(cells, list) for cells in value.values()):
             return table_of_records([value], schema)
         if not all(isinstance(cells, list) for cells in value.values()):
-            raise MalformedInput("The columns under inputs must be lists, all of them, or single values, all of them.")
+            raise MalformedInput("The values under inputs must be all lists (columns) or all single values (one row).")
         return table_of_columns(value)
     if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
         return table_of_records(value, schema)

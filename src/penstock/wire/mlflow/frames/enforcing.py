@@ -81,7 +81,7 @@ def _check_missing(frame: Any, fields: tuple[Field, ...]) -> None:
     if missing:
         known = {f.name for f in fields}
         extra = [name for name in frame.columns if name not in known]
-        note = f"; there are columns that the model does not know: {some(extra)}" if extra else ""
+        note = f"; unknown columns: {some(extra)}" if extra else ""
         raise SchemaViolation([Violation(f"missing columns: {some(missing)}{note}")])
 
 

@@ -28,7 +28,7 @@ def cast_frame(frame: Any, schema: Schema) -> tuple[Any, list[Violation]]:
     try:
         present = set(frame.columns)
     except TypeError:
-        raise MalformedInput("The names of the columns must be text or numbers.") from None
+        raise MalformedInput("Column names must be text or numbers.") from None
     for name, field in _wanted(frame, schema):
         if name not in present:
             continue

@@ -68,7 +68,7 @@ def _widened(values: Any, type_: Scalar, wanted: np.dtype[Any]) -> Any:
     if wider or _lost_its_points(values, wanted):
         return values.astype(wanted)
     example = shortened(values.iloc[0]) if len(values) else "no rows"
-    raise Misfit(f"{values.dtype} cannot become {type_} without a chance of loss ({example})")
+    raise Misfit(f"{values.dtype} cannot be converted to {type_} without possible loss of data ({example})")
 
 
 def _lost_its_points(values: Any, wanted: np.dtype[Any]) -> bool:

@@ -66,7 +66,7 @@ def _of_column(values: Any, field: TensorField) -> Array:
     else:
         raise Misfit(f"{shortened(first)} is neither a value, a flat list nor an array")
     if len(array) != len(values):
-        raise Misfit(f"the rows do not have the shape {list(shape[1:])} each")
+        raise Misfit(f"each row must have the shape {list(shape[1:])}")
     return array
 
 

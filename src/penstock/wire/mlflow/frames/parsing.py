@@ -83,7 +83,7 @@ def _frame_of_split(value: Any) -> Any:
     import pandas as pd
 
     if not isinstance(value, dict) or "data" not in value:
-        raise MalformedInput("dataframe_split must be an object with 'data', and 'columns' where they have names.")
+        raise MalformedInput("dataframe_split must be an object with 'data' and, for named columns, 'columns'.")
     if unknown := value.keys() - {"data", "columns", "index"}:
         raise MalformedInput(f"dataframe_split has unknown keys: {', '.join(map(shortened, sorted(unknown)[:5]))}.")
     try:
@@ -110,7 +110,7 @@ def _inputs(value: Any, schema: Schema | None, check: Check) -> Any:
         if len(known) == 1 and isinstance(value, list) and not any(isinstance(item, dict) for item in value):
             value = {next(iter(known)): value}
         elif not known and isinstance(value, dict):
-            raise MalformedInput(f"The model takes an array or a single value without a name, not {shortened(value)}.")
+            raise MalformedInput(f"The model takes one array without a name or a single value, not {shortened(value)}.")
         elif not known and value is None:
             raise MalformedInput("The model takes an array or a single value, not null.")
     if isinstance(value, dict):
@@ -220,7 +220,7 @@ def read_csv(body: bytes, schema: Schema | None, budget: Budget | None = None) -
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
-        raise MalformedInput(f"The CSV is not UTF-8 (byte {error.start}).") from None
+        raise MalformedInput(f"The CSV is not valid UTF-8 at byte {error.start}.") from None
     if budget is not None:
         check_csv(text, len(schema or ()), budget)
     dtypes: dict[Any, Any] = {}
@@ -228,7 +228,7 @@ def read_csv(body: bytes, schema: Schema | None, budget: Budget | None = None) -
     fields: tuple[Field | TensorField, ...] = schema or ()
     for position, field in enumerate(fields):
         if isinstance(field, TensorField) or not isinstance(field.type, Scalar):
-            raise MalformedInput("CSV has no form for what this model takes.", hint="Send JSON, Parquet or Arrow.")
+            raise MalformedInput("The inputs of this model cannot be sent as CSV.", hint="Send JSON, Parquet or Arrow.")
         name = field.name if field.name is not None else position
         dtypes[name] = object if field.type is Scalar.DATETIME else field.type.dtype
         moments += [name] if field.type is Scalar.DATETIME else []
@@ -251,7 +251,7 @@ def read_columnar(table: Any, schema: Schema | None) -> Payload:
     except MemoryError:
         raise
     except Exception:  # what it says may quote cells
-        raise MalformedInput(f"pandas cannot represent the body as a table{_culprit(table)}.") from None
+        raise MalformedInput(f"The body cannot be converted to a DataFrame{_culprit(table)}.") from None
     return enforce(frame, schema)
 
 
@@ -261,5 +261,5 @@ def _culprit(table: Any) -> str:
         try:
             column.to_pandas()
         except Exception:
-            return f": column {shortened(field.name)} has cells that have no form there"
-    return ": what it says of its index or its columns is wrong"
+            return f": column {shortened(field.name)} has values that pandas cannot represent"
+    return ": its metadata about the index or the columns is wrong"

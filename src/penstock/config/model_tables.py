@@ -66,8 +66,8 @@ def _entry(path: Path, name: str, table: Any) -> str:
     allowed = per_model_settings()
     for key in table.keys() - {"model", *allowed}:
         if key in Settings.model_fields:
-            said = f"{where}: {key} applies to the whole server and cannot be set for one model."
-            raise ConfigError(said, hint="Move the setting above the first table.")
+            message = f"{where}: {key} applies to the whole server and cannot be set for one model."
+            raise ConfigError(message, hint="Move the setting above the first table.")
         raise ConfigError(
             f"{where}: there is no setting {key}.", hint=f"Settings that a model may have: {', '.join(allowed)}."
         )
