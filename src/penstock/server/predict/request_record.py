@@ -1,4 +1,8 @@
-"""One request for predictions: what is known while it is answered, and what is counted and reported afterwards."""
+"""One request for predictions: what is known while it is answered, and what is counted and reported afterwards.
+
+What is the same for every request to a version in one protocol (codec, headers, metrics) is its `Binding`: made at the
+first request, found by all others with one look into a dict.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +14,9 @@ from typing import Any
 
 from penstock.http.events.request_event import CLIENT_LEFT, OnRequest, RequestEvent
 from penstock.http.headers import header
-from penstock.metrics import VersionMetrics
-from penstock.server.predict.binding import Binding, bind
+from penstock.metrics import Distribution, Number, VersionMetrics
 from penstock.serving.servable import Servable
-from penstock.wire.interface import DecodedRequest, WireProtocol
+from penstock.wire.interface import Codec, DecodedRequest, WireProtocol
 
 log = logging.getLogger("penstock.server")
 
@@ -42,6 +45,22 @@ class RequestWatch:
     rows: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """The codec, the headers that name the version, also as the bytes that they become, and the metrics that every
+    answered request counts in. Nothing of it leads back to the servable, which keeps it: a ring would outlive both."""
+
+    codec: Codec[Any]
+    headers: tuple[tuple[bytes, bytes], ...]
+    header_lines: bytes
+    succeeded: Number
+    request_seconds: Distribution
+    decode: Distribution
+    queue: Distribution
+    predict: Distribution
+    encode: Distribution
+
+
 @dataclass(slots=True)
 class RequestRecord:
     """When it began (perf_counter), its id, and its protocol; what its head and its body turned out to ask; the version
@@ -68,7 +87,7 @@ class RequestRecord:
     def bind(self, servable: Servable) -> None:
         """This version answers, be it with an error: the answer carries its name, and it counts the request."""
         self.servable = servable
-        self.binding = servable.bindings.get(self.protocol) or bind(servable, self.protocol)
+        self.binding = servable.bindings.get(self.protocol) or _bind(servable, self.protocol)
 
     @property
     def metrics(self) -> VersionMetrics:
@@ -173,3 +192,23 @@ class RequestRecord:
                 self.timing(),
             )
         )
+
+
+def _bind(servable: Servable, protocol: WireProtocol) -> Binding:
+    """Makes the servable's binding for this protocol, and leaves it in `servable.bindings`, where requests find it."""
+    headers = ((b"x-model-name", _printable(servable.model)), (b"x-model-version", _printable(servable.version)))
+    made = Binding(
+        protocol.codec(servable.signature, frames=servable.loaded.takes_frames),
+        headers,
+        b"".join(b"%b: %b\r\n" % pair for pair in headers),
+        servable.metrics.outcomes[protocol.name, "ok"],
+        servable.metrics.request_seconds[protocol.name],
+        **servable.metrics.stages,
+    )
+    servable.bindings[protocol] = made
+    return made
+
+
+def _printable(text: str) -> bytes:
+    """Text as a header may hold it: names come from directories and registries, which may allow more."""
+    return "".join(c if c.isprintable() and ord(c) < 128 else "?" for c in text).encode()
