@@ -18,8 +18,7 @@ from penstock.defaults import MAX_QUEUE_ROWS, MAX_ROWS
 from penstock.errors import Closing, DeadlineExceeded, ModelProcessLost, Overloaded, PredictError
 from penstock.payload import Params, Payload, Value, join
 from penstock.serving.batching.admission import DrainRate, retry_after, too_late
-from penstock.serving.batching.cost_model import CostModel
-from penstock.serving.batching.inline import Inline
+from penstock.serving.batching.cost_model import CostModel, Inline
 from penstock.serving.batching.lanes import Batch, DispatchReason, Job, Lanes
 from penstock.serving.batching.replies import Answer, Reply, all_replies, drop, fail, resolve
 from penstock.serving.runners.runner import Runner, RunNow
