@@ -5,11 +5,13 @@ from __future__ import annotations
 from functools import cache
 from importlib.util import find_spec
 
+from penstock.errors import AnswerHasNoColumns
 from penstock.payload import Payload
 from penstock.signature import Signature
+from penstock.wire.mlflow.answers import encode_answer
 from penstock.wire.mlflow.body_reader import BodyReader, PredictRequest
 from penstock.wire.mlflow.error_codes import error_body
-from penstock.wire.mlflow.formats import JSON, READERS, accepted, encode
+from penstock.wire.mlflow.formats import JSON, READERS, accepted, encode_columns
 
 
 @cache
@@ -27,7 +29,12 @@ class MlflowCodec(BodyReader):
 
     def write(self, payload: Payload, request: PredictRequest, media: str) -> tuple[bytes, str]:
         """The answer, and its media type: JSON where it has no columns. Raises AnswerUnserializable."""
-        return encode(payload, media, wrapped=request.wrapped, nan_words=self._nan_words)
+        if media != JSON:
+            try:
+                return encode_columns(payload, media), media
+            except AnswerHasNoColumns:
+                pass  # the caller asked for a table, and there is none: what there is, is better than a refusal
+        return encode_answer(payload, wrapped=request.wrapped, nan_words=self._nan_words), JSON
 
 
 class MlflowProtocol:
