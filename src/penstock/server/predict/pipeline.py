@@ -3,6 +3,9 @@
 A driver moves bytes, and asks in this order: `open`, `admit`, (it reads the body), `find`, `read`, `predict`, (it waits
 for the answer), `write`; where anything raises, `fail`. Then it gives back what it holds, counts the request by its
 record, and sends the response. Nothing here waits.
+
+The version is looked up once by a driver that has the body already, as the fast path: `admit` returns it. One that
+waits for the body asks `find` afterwards, since another version may answer by then, and the first be closed.
 """
 
 from __future__ import annotations
