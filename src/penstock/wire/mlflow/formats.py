@@ -54,7 +54,7 @@ READERS: dict[str, Callable[[bytes, Signature | None], Decoded]] = {
 
 
 def encode_columns(payload: Payload, media: str) -> bytes:
-    """An answer in a format that is a table. Raises AnswerHasNoColumns where the answer is none; AnswerUnserializable."""
+    """An answer in a format that is a table. Raises AnswerHasNoColumns where it is none, AnswerUnserializable."""
     return _WRITERS[media](_as_table(payload))
 
 
