@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from time import perf_counter
 
 from starlette.types import Scope
@@ -22,9 +21,9 @@ from penstock.errors import ModelProcessLost, Overloaded, PenstockError, Predict
 from penstock.http.deadlines import timeout_of
 from penstock.http.events.request_event import OnRequest
 from penstock.http.headers import declared_length, header, media_type
-from penstock.server.predict.request_record import PredictResponse, RequestRecord, RequestWatch
+from penstock.server.predict.request_record import PredictResponse, RequestRecord, RequestWatch, request_id
 from penstock.server.statuses import INTERNAL, Status, message_of, retry_after_of, status_of
-from penstock.server.targets import request_id
+from penstock.server.targets import Target
 from penstock.serving.batching.replies import Answer
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import Servable
@@ -35,9 +34,6 @@ log = logging.getLogger("penstock.server")
 
 # After a refusal, requests are looked at for shedding as soon as their head is there; always would cost all of them.
 _OVERLOAD_SECONDS = 0.25
-
-# What a path names of model and version; both where they are left out mean the default.
-Target = Mapping[str, str]
 
 
 class Pipeline:

@@ -7,7 +7,9 @@ first request, found by all others with one look into a dict.
 from __future__ import annotations
 
 import logging
+import secrets
 from dataclasses import dataclass
+from itertools import count
 from math import inf
 from time import perf_counter, time
 from typing import Any
@@ -19,6 +21,12 @@ from penstock.serving.servable import Servable
 from penstock.wire.interface import Codec, DecodedRequest, WireProtocol
 
 log = logging.getLogger("penstock.server")
+
+_ALLOWED_IN_ID = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/+=@")
+
+# Ids of our own: a random beginning for the process, then a count.
+_PROCESS_ID = secrets.token_hex(4).encode()
+_numbers = count()
 
 
 @dataclass(slots=True)
@@ -192,6 +200,13 @@ class RequestRecord:
                 self.timing(),
             )
         )
+
+
+def request_id(given: bytes | None) -> bytes:
+    """The caller's X-Request-Id where it is harmless, else a new one."""
+    if given and len(given) <= 128 and _ALLOWED_IN_ID.issuperset(given):
+        return given
+    return b"%s%08x" % (_PROCESS_ID, next(_numbers))
 
 
 def _bind(servable: Servable, protocol: WireProtocol) -> Binding:
