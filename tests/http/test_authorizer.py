@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from penstock.access.principal import Principal
-from penstock.access.tokens import BearerTokens
+from penstock.access import ANONYMOUS, OPERATOR, BearerTokens, Principal
 from penstock.http.authorizer import Authorizer
 
 
@@ -24,5 +23,15 @@ def test_the_token_of_a_head_decides() -> None:
     assert access.admits(head(), "probe")
 
 
+def test_the_caller_of_a_head_is_the_tokens_or_nobody() -> None:
+    caller = Principal("caller", frozenset({"predict"}))
+    access = Authorizer(BearerTokens({"secret": caller}))
+    assert access.identify(head((b"authorization", b"Bearer secret"))) is caller
+    assert access.identify(head((b"authorization", b"Bearer other"))) is ANONYMOUS
+    assert access.identify(head()) is ANONYMOUS
+
+
 def test_a_server_without_tokens_looks_at_no_header() -> None:
-    assert Authorizer(BearerTokens({})).admits({}, "metrics")
+    access = Authorizer(BearerTokens({}))
+    assert access.admits({}, "metrics")
+    assert access.identify({}) is OPERATOR

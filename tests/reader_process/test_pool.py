@@ -25,8 +25,7 @@ from penstock.reader_process.limits import ReaderLimits
 from penstock.reader_process.pool import ReaderPool, ReadResult
 from penstock.signature import Field, Scalar, Signature
 from penstock.wire.interface import CodecSpec
-from penstock.wire.mlflow.body_reader import PredictRequest
-from penstock.wire.mlflow.codec import MlflowProtocol
+from penstock.wire.mlflow.codec import MlflowProtocol, PredictRequest
 from penstock.wire.mlflow.formats import CSV, JSON, PARQUET
 
 LIMIT = 64 << 20

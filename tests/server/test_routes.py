@@ -8,7 +8,7 @@ from typing import get_args
 import httpx
 import pytest
 
-from penstock.access.policy import OPEN_ACTIONS, Action
+from penstock.access import OPEN_ACTIONS, Action
 from penstock.metrics import Metrics
 from penstock.server.app import make_app
 from penstock.server.targets import INVOCATION_PATHS

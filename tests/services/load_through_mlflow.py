@@ -19,7 +19,7 @@ from penstock.flavors.python.mlflow_stubs import mlflow_installed
 from penstock.loading import LoadOptions, load_path
 from penstock.signature import conform_params
 from penstock.wire.mlflow.answers import answer_value
-from penstock.wire.mlflow.body_reader import BodyReader
+from penstock.wire.mlflow.codec import BodyReader
 from penstock.wire.mlflow.error_codes import error_code_of
 from penstock.wire.mlflow.formats import JSON
 

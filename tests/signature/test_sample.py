@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from penstock.signature import AnyValue, ArrayOf, Field, MapOf, ObjectOf, Property, Scalar, Signature, TensorField, Type
 from penstock.signature.sample import sample_request
-from penstock.wire.mlflow.body_reader import BodyReader
+from penstock.wire.mlflow.codec import BodyReader
 from penstock.wire.mlflow.formats import JSON
 
 DTYPES = ["float32", "float64", "int64", "uint8", "bool", "U"]

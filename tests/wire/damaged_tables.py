@@ -15,7 +15,7 @@ from pyarrow import ipc
 from penstock.errors import PenstockError
 from penstock.signature import Field, Scalar, Signature
 from penstock.wire.columnar import open_arrow
-from penstock.wire.mlflow.body_reader import BodyReader
+from penstock.wire.mlflow.codec import BodyReader
 from penstock.wire.mlflow.formats import ARROW
 
 TEXT = ["abcdefgh" * 3, "zz", None, "long enough not to be inlined", "q"]

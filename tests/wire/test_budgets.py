@@ -19,8 +19,7 @@ from penstock.errors import InputError, InputTooLarge, MalformedInput, SchemaVio
 from penstock.signature import ArrayOf, Field, ObjectOf, Property, Scalar, Schema, Signature
 from penstock.wire.arrow_claims import is_plain_numbers
 from penstock.wire.budget import Budget
-from penstock.wire.mlflow.body_reader import PredictRequest
-from penstock.wire.mlflow.codec import MlflowCodec
+from penstock.wire.mlflow.codec import MlflowCodec, PredictRequest
 from penstock.wire.mlflow.formats import ARROW, CSV, JSON, PARQUET
 
 AB: Schema = (Field("a", Scalar.DOUBLE), Field("b", Scalar.DOUBLE))

@@ -18,7 +18,7 @@ from pyarrow import ipc
 from penstock.errors import MalformedInput
 from penstock.signature import Field, Scalar, Signature
 from penstock.wire.columnar import open_arrow, open_parquet
-from penstock.wire.mlflow.body_reader import BodyReader
+from penstock.wire.mlflow.codec import BodyReader
 from penstock.wire.mlflow.formats import ARROW, PARQUET
 from penstock.wire.soundness import find_fault
 from wire import damaged_tables

@@ -13,7 +13,7 @@ from typing import Any
 
 from starlette.routing import Route
 
-from penstock.access.policy import Action
+from penstock.access import Action
 
 
 class PathMatcher:

@@ -30,7 +30,7 @@ from penstock.signature import (
     is_tensor_schema,
 )
 from penstock.wire.mlflow.answers import encode_answer, rows_of
-from penstock.wire.mlflow.body_reader import BodyReader
+from penstock.wire.mlflow.codec import BodyReader
 from penstock.wire.mlflow.formats import JSON
 from penstock.wire.mlflow.frames.frame_payloads import payload_of
 from penstock.wire.mlflow.invocations import UNWRAPPED_KEYS

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from penstock.access.tokens import BearerTokens
+from penstock.access import BearerTokens
 from penstock.defaults import MAX_BODY_BYTES, TIMEOUT
 from penstock.errors import PenstockError
 from penstock.http.authorizer import Authorizer

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from penstock.access import ANONYMOUS, allowed
 from penstock.http.authorizer import Authorizer
 from penstock.http.connection.interface import Shortcuts
 from penstock.http.errors import CLOSE, ErrorAnswer
@@ -21,6 +22,11 @@ _UNAUTHENTICATED = ErrorAnswer(
     401,
     error_body("UNAUTHENTICATED", "A valid token is required: Authorization: Bearer TOKEN."),
     ((b"www-authenticate", b"Bearer"), CLOSE),  # the body is left unread
+)
+_FORBIDDEN = ErrorAnswer(
+    403,
+    error_body("PERMISSION_DENIED", "This token does not allow that request; use one whose roles do."),
+    (CLOSE,),
 )
 
 
@@ -71,8 +77,8 @@ class EntryPoint:
             return
         if self._gateway.draining:
             send = _closing(send)
-        if not self._admits(scope):
-            await _UNAUTHENTICATED.send(send)
+        if (refusal := self._refusal(scope)) is not None:
+            await refusal.send(send)
             return
         app = self._app if self._admin_port in (None, (scope["server"] or ("", 0))[1]) else self._public
         try:
@@ -80,12 +86,18 @@ class EntryPoint:
         except Exception:  # it is answered by now, as far as that can be done
             log.exception("%s %s failed.", scope["method"], ascii(scope["path"][:200]))
 
-    def _admits(self, scope: Scope) -> bool:
+    def _refusal(self, scope: Scope) -> ErrorAnswer | None:
+        """The answer to a caller who may not do what the route is for; None to one who may."""
+        caller = self._access.identify(scope)
         found = self.routes.find(scope["method"], scope["path"])
         if found is None:
-            return self._access.admits(scope, "unknown")
-        endpoint, parameters = found
-        return self._access.admits(scope, endpoint.action, parameters.get("name"))
+            admitted = allowed(caller, "unknown")
+        else:
+            endpoint, parameters = found
+            admitted = allowed(caller, endpoint.action, parameters.get("name"))
+        if admitted:
+            return None
+        return _UNAUTHENTICATED if caller is ANONYMOUS else _FORBIDDEN
 
     def close(self) -> None:
         """Releases what the application opened."""

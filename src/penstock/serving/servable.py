@@ -117,6 +117,8 @@ class Servable:
         self.version = version
         self.loaded = loaded
         self.timeout = options.timeout
+        self.signature: Signature | None = loaded.signature
+        self._params = self.signature.params if self.signature is not None else ()
         self.metrics = metrics.version(model, version)
         unjoined = loaded.proof.unjoined
         self.joined_at_load = not unjoined
@@ -156,10 +158,6 @@ class Servable:
         return self._runner.processes if isinstance(self._runner, ProcessRunner) else []
 
     @property
-    def signature(self) -> Signature | None:
-        return self.loaded.signature
-
-    @property
     def joined(self) -> bool:
         """Whether rows of several callers are predicted together."""
         return self._batcher.joined
@@ -185,7 +183,7 @@ class Servable:
 
     def conform_params(self, params: Any) -> Params:
         """The params with their defaults. Raises SchemaViolation."""
-        return conform_params(self.signature.params if self.signature else (), params)
+        return conform_params(self._params, params)
 
     def predict(self, payload: Payload, params: Params, deadline: float = inf) -> asyncio.Future[Answer]:
         """The answer to conformed rows, to come; cancelling it drops the job at once. What has not begun at `deadline`

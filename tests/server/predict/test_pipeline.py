@@ -26,8 +26,7 @@ from penstock.reader_process.pool import ReadResult
 from penstock.server.predict.pipeline import Pipeline
 from penstock.server.predict.request_record import PredictResponse, RequestRecord
 from penstock.wire.interface import DecodedRequest
-from penstock.wire.mlflow.body_reader import PredictRequest
-from penstock.wire.mlflow.codec import MlflowProtocol
+from penstock.wire.mlflow.codec import MlflowProtocol, PredictRequest
 from penstock.wire.mlflow.formats import CSV, JSON
 from server.asgi import Bench
 from serving.fakes import tensors, values_of

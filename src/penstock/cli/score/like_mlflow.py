@@ -17,7 +17,7 @@ from penstock.errors import ScoringError
 
 if TYPE_CHECKING:
     from penstock.loading import LoadedModel
-    from penstock.wire.mlflow.body_reader import PredictRequest
+    from penstock.wire.mlflow.codec import PredictRequest
 
 
 def predict(command: ScoreCommand) -> int:
@@ -40,7 +40,7 @@ def answer(model: LoadedModel, body: bytes, content_type: str) -> str:
     """
     from penstock.signature import conform_params
     from penstock.wire.mlflow.answers import answer_text
-    from penstock.wire.mlflow.body_reader import BodyReader
+    from penstock.wire.mlflow.codec import BodyReader
     from penstock.wire.mlflow.formats import CSV, JSON
 
     predictor, signature = model.predictor, model.signature
@@ -58,7 +58,7 @@ def _plain_request(model: LoadedModel, body: bytes) -> PredictRequest | None:
     from importlib.util import find_spec
 
     from penstock.wire.csv import decode_plain
-    from penstock.wire.mlflow.body_reader import PredictRequest
+    from penstock.wire.mlflow.codec import PredictRequest
 
     signature = model.signature
     if signature is None or signature.hinted or not model.takes_frames or find_spec("pyarrow") is None:

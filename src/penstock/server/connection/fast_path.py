@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from penstock.error_text import kind_of
-from penstock.errors import Closing, InputError, ModelLoading, ModelNotServed, Overloaded, PenstockError
+from penstock.errors import Closing, InputError, Overloaded, PenstockError
 from penstock.http.authorizer import Authorizer
 from penstock.http.connection.interface import ClientConnection
 from penstock.http.deadlines import SWEPT_AFTER, DeadlineSweep, deadline_exceeded
@@ -32,12 +32,10 @@ MAX_FAST_BYTES = 64 * 1024
 # Headers that make a request a case for the slow path.
 _UNUSUAL = frozenset({b"content-encoding", b"expect", b"transfer-encoding", b"upgrade"})
 
-# Why a whole request is declined: some of metrics.FAST_PATH_DECLINES.
+# Why a whole request is declined, by the error that it would end with: some of metrics.FAST_PATH_DECLINES.
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (InputError, "input"),
     (Overloaded, "overloaded"),
-    (ModelNotServed, "model"),
-    (ModelLoading, "model"),
     (Closing, "closing"),
     (ReadElsewhere, "reader"),
 )
@@ -111,7 +109,8 @@ class FastPath:
         try:
             servable = pipeline.admit(record, head, held.target, len(held.body))
             if servable is None:
-                servable = pipeline.find(record, held.target)
+                self._decline("model")
+                return None
             record.bind(servable)
             pipeline.read(record, held.body)
             lease = servable.lease()

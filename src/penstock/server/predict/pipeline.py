@@ -3,13 +3,15 @@
 A driver moves bytes, and asks in this order: `open`, `admit`, (it reads the body), `find`, `read`, `predict`, (it waits
 for the answer), `write`; where anything raises, `fail`. Then it gives back what it holds, counts the request by its
 record, and sends the response. Nothing here waits.
+
+The version is looked up once by a driver that has the body already, as the fast path: `admit` returns it. One that
+waits for the body asks `find` afterwards, since another version may answer by then, and the first be closed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from time import perf_counter
 
 from starlette.types import Scope
@@ -21,9 +23,9 @@ from penstock.http.deadlines import timeout_of
 from penstock.http.events.request_event import OnRequest
 from penstock.http.headers import declared_length, header, media_type
 from penstock.reader_process.pool import ReadResult
-from penstock.server.predict.request_record import PredictResponse, RequestRecord, RequestWatch
+from penstock.server.predict.request_record import PredictResponse, RequestRecord, RequestWatch, request_id
 from penstock.server.statuses import INTERNAL, Status, message_of, retry_after_of, status_of
-from penstock.server.targets import request_id
+from penstock.server.targets import Target
 from penstock.serving.batching.replies import Answer
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import Servable
@@ -34,9 +36,6 @@ log = logging.getLogger("penstock.server")
 
 # After a refusal, requests are looked at for shedding as soon as their head is there; always would cost all of them.
 _OVERLOAD_SECONDS = 0.25
-
-# What a path names of model and version; both where they are left out mean the default.
-Target = Mapping[str, str]
 
 
 class Pipeline:

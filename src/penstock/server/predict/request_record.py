@@ -1,9 +1,15 @@
-"""One request for predictions: what is known while it is answered, and what is counted and reported afterwards."""
+"""One request for predictions: what is known while it is answered, and what is counted and reported afterwards.
+
+What is the same for every request to a version in one protocol (codec, headers, metrics) is its `Binding`: made at the
+first request, found by all others with one look into a dict.
+"""
 
 from __future__ import annotations
 
 import logging
+import secrets
 from dataclasses import dataclass
+from itertools import count
 from math import inf
 from time import perf_counter, time
 from typing import Any
@@ -11,12 +17,17 @@ from typing import Any
 from penstock.error_text import encodable
 from penstock.http.events.request_event import CLIENT_LEFT, OnRequest, RequestEvent
 from penstock.http.headers import header
-from penstock.metrics import VersionMetrics
-from penstock.server.predict.binding import Binding, bind
+from penstock.metrics import Distribution, Number, VersionMetrics
 from penstock.serving.servable import Servable
-from penstock.wire.interface import DecodedRequest, WireProtocol
+from penstock.wire.interface import Codec, CodecSpec, DecodedRequest, WireProtocol
 
 log = logging.getLogger("penstock.server")
+
+_ALLOWED_IN_ID = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/+=@")
+
+# Ids of our own: a random beginning for the process, then a count.
+_PROCESS_ID = secrets.token_hex(4).encode()
+_numbers = count()
 
 
 @dataclass(slots=True)
@@ -41,6 +52,24 @@ class RequestWatch:
     client: tuple[str, int] | None
     received: int
     rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """The codec and what it is made of, the headers that name the version, also as the bytes that they become, and the
+    metrics that every answered request counts in. Nothing of it leads back to the servable, which keeps it: a ring
+    would outlive both."""
+
+    codec: Codec[Any]
+    spec: CodecSpec
+    headers: tuple[tuple[bytes, bytes], ...]
+    header_lines: bytes
+    succeeded: Number
+    request_seconds: Distribution
+    decode: Distribution
+    queue: Distribution
+    predict: Distribution
+    encode: Distribution
 
 
 @dataclass(slots=True)
@@ -69,7 +98,7 @@ class RequestRecord:
     def bind(self, servable: Servable) -> None:
         """This version answers, be it with an error: the answer carries its name, and it counts the request."""
         self.servable = servable
-        self.binding = servable.bindings.get(self.protocol) or bind(servable, self.protocol)
+        self.binding = servable.bindings.get(self.protocol) or _bind(servable, self.protocol)
 
     @property
     def metrics(self) -> VersionMetrics:
@@ -174,3 +203,32 @@ class RequestRecord:
                 self.timing(),
             )
         )
+
+
+def request_id(given: bytes | None) -> bytes:
+    """The caller's X-Request-Id where it is harmless, else a new one."""
+    if given and len(given) <= 128 and _ALLOWED_IN_ID.issuperset(given):
+        return given
+    return b"%s%08x" % (_PROCESS_ID, next(_numbers))
+
+
+def _bind(servable: Servable, protocol: WireProtocol) -> Binding:
+    """Makes the servable's binding for this protocol, and leaves it in `servable.bindings`, where requests find it."""
+    headers = ((b"x-model-name", _printable(servable.model)), (b"x-model-version", _printable(servable.version)))
+    spec = CodecSpec(protocol, servable.signature, servable.loaded.takes_frames)
+    made = Binding(
+        protocol.codec(spec.signature, frames=spec.frames),
+        spec,
+        headers,
+        b"".join(b"%b: %b\r\n" % pair for pair in headers),
+        servable.metrics.outcomes[protocol.name, "ok"],
+        servable.metrics.request_seconds[protocol.name],
+        **servable.metrics.stages,
+    )
+    servable.bindings[protocol] = made
+    return made
+
+
+def _printable(text: str) -> bytes:
+    """Text as a header may hold it: names come from directories and registries, which may allow more."""
+    return "".join(c if c.isprintable() and ord(c) < 128 else "?" for c in text).encode()

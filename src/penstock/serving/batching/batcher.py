@@ -18,8 +18,7 @@ from penstock.defaults import MAX_QUEUE_ROWS, MAX_ROWS
 from penstock.errors import Closing, DeadlineExceeded, ModelProcessLost, Overloaded, PredictError
 from penstock.payload import Params, Payload, Value, join
 from penstock.serving.batching.admission import DrainRate, misses_deadline, retry_after
-from penstock.serving.batching.cost_model import CostModel
-from penstock.serving.batching.inline import INLINE_SECONDS, Inline
+from penstock.serving.batching.cost_model import INLINE_SECONDS, CostModel, Inline
 from penstock.serving.batching.jobs import Job
 from penstock.serving.batching.lanes import Batch, DispatchReason, Lanes
 from penstock.serving.batching.large_requests import LargeRequest, PartSize, joins_quickly

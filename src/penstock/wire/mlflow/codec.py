@@ -1,19 +1,183 @@
-"""MLflow's scoring protocol, as a server speaks it at /invocations."""
+"""MLflow's scoring protocol, as a server speaks it at /invocations: a body to the payload that the model gets, read and
+conformed, params beside it; and the payload that the model answers to bytes.
+
+The quick readers make arrays of the body without pandas; `conform` puts them into the signature's form. A model that is
+handed pandas frames has pandas anyway: what is not settled beyond doubt so far, it has read by pandas (`frames`), which
+is what MLflow's protocol means.
+"""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
 from penstock.defaults import MAX_BODY_BYTES
-from penstock.payload import Payload, Table, Tensors, Value
-from penstock.signature import Signature
-from penstock.wire.interface import ReadElsewhere
-from penstock.wire.mlflow.body_reader import BodyReader, PredictRequest
+from penstock.errors import AnswerHasNoColumns, MalformedInput, SchemaViolation
+from penstock.payload import MAX_VIOLATIONS, Payload, Table, Tensors, Value, Violation
+from penstock.signature import Signature, conform, is_tensor_schema
+from penstock.wire.arrow_claims import is_plain_numbers
+from penstock.wire.budget import Budget, check_columns
+from penstock.wire.decoded import Decoded
+from penstock.wire.interface import DecodedRequest, ReadElsewhere
+from penstock.wire.json_sizes import MAX_NESTING, check_frame, check_rows, is_too_nested
+from penstock.wire.mlflow.answers import encode_answer
 from penstock.wire.mlflow.error_codes import error_body
-from penstock.wire.mlflow.formats import COLUMNAR, JSON, READERS, accepted, encode
+from penstock.wire.mlflow.formats import COLUMNAR, CSV, JSON, PARQUET, READERS, accepted, encode_columns
+from penstock.wire.mlflow.invocations import (
+    decode_envelope,
+    decode_hinted,
+    decode_unwrapped,
+    envelope_of,
+    exactly,
+    is_unwrapped,
+    read_object,
+    split_unwrapped,
+)
+from penstock.wire.mlflow.quick_readers import FloatReader, settle
+
+# On an event loop: the longest body that is looked at, of those that are not numbers alone, and of those that pandas
+# has to read.
+MAX_ON_LOOP = 256 * 1024
+_MAX_MIXED = 64 * 1024
+_MAX_FOR_PANDAS = 16 * 1024
+
+
+@dataclass(slots=True)
+class PredictRequest(DecodedRequest):
+    """One of MLflow's. `wrapped` is whether the answer goes under a "predictions" key."""
+
+    wrapped: bool = True
+
+
+class BodyReader:
+    """Reads bodies for one signature. `frames` is whether the model is handed pandas frames.
+
+    On an event loop (`on_loop`) nothing is imported, and nothing read that may take long: that is ReadElsewhere.
+    Without `max_body_bytes` a body may unfold to anything: those of files, and of the caller's own values.
+    """
+
+    def __init__(
+        self,
+        signature: Signature | None,
+        *,
+        frames: bool,
+        on_loop: bool = False,
+        max_body_bytes: int | None = None,
+    ) -> None:
+        self._max_body_bytes = max_body_bytes
+        self._signature = signature
+        self._schema = signature.inputs if signature is not None else None
+        self._hinted = signature is not None and signature.hinted
+        self._frames = frames
+        self._on_loop = on_loop
+        self._floats = FloatReader(None if self._hinted else self._schema)
+
+    def read(self, media: str, body: bytes) -> PredictRequest:
+        """A body of a media type in `READERS`. Raises MalformedInput, InputTooLarge, SchemaViolation, UnsupportedMedia,
+        ReadElsewhere."""
+        self._bound(body, MAX_ON_LOOP)
+        if media == JSON:
+            return self._read_json(body)
+        self._bound(body, _MAX_MIXED if media == CSV or self._is_plain(media, body) else 0)
+        if not self._frames:
+            return _conformed(READERS[media](body, self._signature, self._budget(media, body)), self._signature)
+        self._needs_pandas(body)
+        from penstock.wire.mlflow import frames as pandas_reader
+
+        if media == CSV:
+            return PredictRequest(pandas_reader.read_csv(body, self._schema, self._budget(media, body)))
+        from penstock.wire import columnar
+
+        if media == PARQUET:
+            table = columnar.open_parquet(body, self._budget(media, body))
+        else:
+            table = columnar.open_arrow(body, self._budget(media, body))
+        if self._max_body_bytes is not None:
+            check_columns(table.num_columns, len(self._schema or ()))
+        return PredictRequest(pandas_reader.read_columnar(table, self._schema))
+
+    def _budget(self, media: str, body: bytes) -> Budget:
+        if self._max_body_bytes is None:
+            return Budget.unlimited()
+        if media == JSON:
+            return Budget.of_json(len(body))
+        return Budget.of_csv(len(body)) if media == CSV else Budget.of_columnar(self._max_body_bytes)
+
+    @staticmethod
+    def _is_plain(media: str, body: bytes) -> bool:
+        """Whether it is Arrow that can be read in no time."""
+        return media != PARQUET and "pyarrow" in sys.modules and is_plain_numbers(body)
+
+    def _bound(self, body: bytes, most: int) -> None:
+        if self._on_loop and len(body) > most:
+            raise ReadElsewhere
+
+    def _needs_pandas(self, body: bytes) -> None:
+        self._bound(body, _MAX_FOR_PANDAS if "pandas" in sys.modules else 0)
+
+    def _read_json(self, body: bytes) -> PredictRequest:
+        document = read_object(body)
+        if (payload := self._floats.read(document)) is not None:
+            params = document.get("params")
+            return PredictRequest(payload, exactly(body, document)["params"] if params else params)
+        self._bound(body, _MAX_MIXED)
+        if is_too_nested(body, document):
+            why = f"lists or objects are more than {MAX_NESTING} deep inside of each other"
+            if self._hinted:
+                raise SchemaViolation([Violation(why)])
+            raise MalformedInput(f"The body cannot be read: {why}.")
+        if self._hinted or is_unwrapped(document):
+            return self._read_special(body, exactly(body, document))
+        envelope, schema = envelope_of(document), self._schema
+        budget = self._budget(JSON, body)
+        check_rows(_rows_under(envelope, document[envelope]), budget)
+        if (settled := settle(envelope, document[envelope], self._signature)) is not None:
+            document = exactly(body, document) if document.get("params") else document
+            return PredictRequest(settled, document.get("params"))
+        document = exactly(body, document)
+        value, params = document[envelope], document.get("params")
+        arrays = envelope in ("inputs", "instances") and (not schema or is_tensor_schema(schema))
+        if not self._frames and not arrays:
+            return _conformed(decode_envelope(envelope, value, params, self._signature), self._signature)
+        if self._frames:
+            if self._max_body_bytes is not None:
+                check_frame(envelope, value, len(schema or ()), budget)
+            self._needs_pandas(body)
+        from penstock.wire.mlflow.frames import read_document
+
+        return PredictRequest(read_document(envelope, value, schema), params)
+
+    def _read_special(self, body: bytes, document: dict[str, Any]) -> PredictRequest:
+        """Chat-shaped bodies, and those for a model that checks them itself by a type hint."""
+        signature = self._signature
+        if not is_unwrapped(document):
+            decoded = decode_hinted(document)
+            return PredictRequest(decoded.payload, decoded.params)
+        value, params = split_unwrapped(document, signature)
+        schema = signature.enforced if signature is not None else None
+        if not schema:
+            return PredictRequest(Value(value), params, wrapped=False)
+        if not self._frames:
+            return _conformed(decode_unwrapped(value, params, schema), signature)
+        self._needs_pandas(body)
+        from penstock.wire.mlflow.frames import read_unwrapped
+
+        return PredictRequest(read_unwrapped(value, schema), params, wrapped=False)
+
+
+def _rows_under(envelope: str, value: Any) -> Any:
+    return value.get("data") if envelope == "dataframe_split" and isinstance(value, dict) else value
+
+
+def _conformed(decoded: Decoded, signature: Signature | None) -> PredictRequest:
+    schema = signature.enforced if signature is not None else None
+    conformed = conform(decoded.payload, schema, decoded.casting, limit=MAX_VIOLATIONS)
+    if conformed.violations:
+        raise SchemaViolation(conformed.violations)
+    return PredictRequest(conformed.payload, decoded.params, decoded.wrapped)
 
 
 @cache
@@ -51,7 +215,12 @@ class MlflowCodec(BodyReader):
         """The answer, and its media type: JSON where it has no columns. Raises AnswerUnserializable, ReadElsewhere."""
         if self._on_loop and _takes_long(payload, media, self._nan_words):
             raise ReadElsewhere
-        return encode(payload, media, wrapped=request.wrapped, nan_words=self._nan_words)
+        if media != JSON:
+            try:
+                return encode_columns(payload, media), media
+            except AnswerHasNoColumns:
+                pass  # the caller asked for a table, and there is none: what there is, is better than a refusal
+        return encode_answer(payload, wrapped=request.wrapped, nan_words=self._nan_words), JSON
 
 
 class MlflowProtocol:

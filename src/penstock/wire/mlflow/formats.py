@@ -15,7 +15,7 @@ from penstock.wire.answer_columns import prediction_columns
 from penstock.wire.budget import Budget
 from penstock.wire.csv import decode_csv
 from penstock.wire.decoded import Decoded
-from penstock.wire.mlflow.answers import encode_answer, rows_of
+from penstock.wire.mlflow.answers import rows_of
 from penstock.wire.mlflow.invocations import decode_json
 
 JSON = "application/json"
@@ -59,17 +59,9 @@ READERS: dict[str, Callable[[bytes, Signature | None, Budget], Decoded]] = {
 }
 
 
-def encode(payload: Payload, media: str, *, wrapped: bool, nan_words: bool = False) -> tuple[bytes, str]:
-    """An answer in the format that was asked for, and its media type: JSON where it has no columns.
-
-    Raises AnswerUnserializable.
-    """
-    if media != JSON:
-        try:
-            return _WRITERS[media](_as_table(payload)), media
-        except AnswerHasNoColumns:
-            pass  # the caller asked for a table, and there is none: what there is, is better than a refusal
-    return encode_answer(payload, wrapped=wrapped, nan_words=nan_words), JSON
+def encode_columns(payload: Payload, media: str) -> bytes:
+    """An answer in a format that is a table. Raises AnswerHasNoColumns where it is none, AnswerUnserializable."""
+    return _WRITERS[media](_as_table(payload))
 
 
 def _as_table(payload: Payload) -> Table:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import orjson
 
 from penstock.signature import Signature
-from penstock.wire.mlflow.body_reader import MAX_ON_LOOP, PredictRequest
-from penstock.wire.mlflow.codec import MlflowCodec, MlflowProtocol
+from penstock.wire.mlflow.codec import MAX_ON_LOOP, MlflowCodec, MlflowProtocol, PredictRequest
 from penstock.wire.mlflow.formats import JSON
 
 

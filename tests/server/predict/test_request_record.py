@@ -12,8 +12,7 @@ import pytest
 
 from penstock.errors import SchemaViolation
 from penstock.metrics import Metrics
-from penstock.server.predict.binding import Binding
-from penstock.server.predict.request_record import RequestRecord
+from penstock.server.predict.request_record import Binding, RequestRecord
 from penstock.serving.servable import Servable
 from penstock.wire.mlflow.codec import MlflowProtocol
 from penstock.wire.mlflow.formats import JSON

@@ -17,11 +17,11 @@ from penstock.flavors.frames import to_python
 from penstock.payload import Payload, Table
 from penstock.signature import AnyValue, ArrayOf, Field, ObjectOf, Property, Scalar, Schema, Signature, TensorField
 from penstock.wire.interface import ReadElsewhere
-from penstock.wire.mlflow import body_reader as requests
+from penstock.wire.mlflow import codec
 from penstock.wire.mlflow.answers import answer_value
-from penstock.wire.mlflow.body_reader import BodyReader, PredictRequest
-from penstock.wire.mlflow.float_reader import FloatReader
+from penstock.wire.mlflow.codec import BodyReader, PredictRequest
 from penstock.wire.mlflow.formats import CSV, JSON, PARQUET
+from penstock.wire.mlflow.quick_readers import FloatReader
 
 ALL = (
     Field("d", Scalar.DOUBLE),
@@ -94,7 +94,7 @@ def test_the_quick_reader_settles_only_what_pandas_reads_the_same(case: tuple[di
     with pytest.MonkeyPatch.context() as patch:
         for quick in (True, False):
             if not quick:
-                patch.setattr(requests, "_settled", lambda *_: None)
+                patch.setattr(codec, "settle", lambda *_: None)
                 patch.setattr(FloatReader, "read", lambda *_: None)
             try:
                 answers.append(frame_of(read(document, schema).payload))

@@ -1,10 +1,34 @@
-"""Which batches run on the event loop."""
+"""What batches are expected to cost, and which of them run on the event loop."""
 
 from __future__ import annotations
 
 from math import inf
 
-from penstock.serving.batching.inline import Inline
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.serving.batching.cost_model import CostModel, Inline
+
+
+class TestCostAtLeast:
+    def test_nothing_known_takes_no_time(self) -> None:
+        assert CostModel().at_least(1000, 10) == 0
+
+    def test_sizes_never_seen_are_not_taken_to_be_dear(self) -> None:
+        cost = CostModel()
+        for _ in range(10):
+            cost.observe(1, 0.006)
+        assert cost.at_least(100, 1024) == pytest.approx(0.006)
+        assert cost.at_least(2048, 1024) == pytest.approx(0.012)
+
+    @given(st.floats(0, 1), st.floats(1e-5, 1), st.integers(1, 5000), st.integers(1, 1024))
+    def test_a_straight_line_is_found(self, fixed: float, row: float, rows: int, most: int) -> None:
+        cost = CostModel()
+        for n in (1, 5, 9, 2, 30):
+            cost.observe(n, fixed + n * row)
+        expected = -(-rows // most) * fixed + rows * row
+        assert cost.at_least(rows, most) == pytest.approx(expected, rel=1e-3, abs=1e-6)
 
 
 def test_nothing_runs_inline_before_anything_is_known() -> None:

@@ -1,1 +1,0 @@
-"""Access: which caller asks (tokens), and what that caller may do (policy)."""
