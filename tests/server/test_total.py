@@ -185,7 +185,7 @@ async def test_a_route_that_fails_answers_in_the_one_shape(
     def fail(*_: Any) -> None:
         raise Quitting()
 
-    monkeypatch.setattr("penstock.server.admin.models._details", fail)
+    monkeypatch.setattr("penstock.server.admin.model_endpoints._details", fail)
     bench = opened(identity_onnx_package, None)
     protocol, wire = connect(bench.app)
     for count in (1, 2):

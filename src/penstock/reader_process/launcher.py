@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Collection
+from concurrent.futures import Executor
 
 from penstock.errors import ConfigError
 from penstock.reader_process.messages import receive_fds
@@ -34,10 +35,12 @@ _OWN = {
 
 
 class Launcher:
-    """One fork server, started at the first `launch`. `on_ended` is told the exit code of a reader that has ended."""
+    """One fork server, started at the first `launch`, in one of `threads`. `on_ended` is told the process number and
+    exit code of a reader that has ended."""
 
-    def __init__(self, on_ended: Callable[[int, int], None]) -> None:
+    def __init__(self, on_ended: Callable[[int, int], None], threads: Executor) -> None:
         self._on_ended = on_ended
+        self._threads = threads
         # The whole mutable state: the program and its socket while there is one, whether it is being started, and who
         # waits for a reader with which modules, the first that asked first.
         self._program: subprocess.Popen[bytes] | None = None
@@ -70,7 +73,7 @@ class Launcher:
     async def _start(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            self._program = await asyncio.to_thread(_spawn, theirs)
+            self._program = await asyncio.get_running_loop().run_in_executor(self._threads, _spawn, theirs)
         except OSError as error:
             ours.close()
             raise ConfigError(f"No process can be started that reads bodies: {error.strerror}.") from None

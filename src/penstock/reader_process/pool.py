@@ -12,6 +12,7 @@ import pickle
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, TypeAlias
@@ -44,6 +45,8 @@ _REST = 0.0002
 # The exit code of a process that has ended comes within so many seconds.
 _CODE_WITHIN = 0.5
 
+_THREADS = 2
+
 # Codecs whose specs are kept at hand.
 _MAX_CODECS = 64
 
@@ -69,7 +72,9 @@ class ReaderPool:
     ) -> None:
         self._limits = limits or ReaderLimits()
         self._metrics = metrics or ReaderMetrics()
-        self._launcher = Launcher(self._told_of_end)
+        # Of its own: the threads that everything shares may be waiting for a registry that does not answer.
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="penstock-readers")
+        self._launcher = Launcher(self._told_of_end, self._threads)
         # The whole mutable state: tasks that wait and run; who waits for a reader; idle readers and all of them; the
         # codecs that were used lately, by the identity of their specs, and the last number; modules that readers need.
         self._queue = ReaderQueue(readers)
@@ -95,7 +100,7 @@ class ReaderPool:
     ) -> tuple[bytes, str]:
         """The answer, and its media type. Raises what `Codec.write` raises, and Overloaded."""
         given = MemoryFile()
-        plan = await asyncio.to_thread(_put, payload, given)
+        plan = await asyncio.get_running_loop().run_in_executor(self._threads, _put, payload, given)
         limits, number = self._limits, self._number(spec)
         task = ReaderTask("write", number, media, limits.timeout, limits.memory, plan=plan, state=request.state())
         outcome, result = await self._run(client, spec, task, given)
@@ -105,7 +110,7 @@ class ReaderPool:
     async def _finish(self, outcome: Outcome, make: Callable[[OnPause], Any]) -> Any:
         if not outcome.failed and outcome.size + outcome.plan <= _SMALL:
             return make(lambda: None)
-        return await asyncio.to_thread(make, lambda: time.sleep(_REST))
+        return await asyncio.get_running_loop().run_in_executor(self._threads, make, lambda: time.sleep(_REST))
 
     async def _run(
         self, client: str, spec: CodecSpec, task: ReaderTask, given: MemoryFile
@@ -245,6 +250,7 @@ class ReaderPool:
         self._launcher.close()
         for reader in list(self._readers.values()):
             reader.kill("was closed")
+        self._threads.shutdown(wait=False)
 
     def __repr__(self) -> str:
         return f"<ReaderPool {len(self._readers)} processes, {self._queue!r}>"

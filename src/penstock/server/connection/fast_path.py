@@ -231,7 +231,7 @@ class FastCycle:
             self._end(error, cancelled=isinstance(error, asyncio.CancelledError))
             return
         try:
-            self._end(self._pipeline.write(self._record, answer))
+            response = self._pipeline.write(self._record, answer)
         except ReadElsewhere:
             client = self._connection.client if self._connection is not None else None
             writing = self._reading.write(self._record, answer, client[0] if client else "")
@@ -239,6 +239,8 @@ class FastCycle:
             self._reply.add_done_callback(self._written)
         except BaseException as error:  # writing an answer may run code of the model's
             self._end(error)
+        else:
+            self._end(response)
 
     def _written(self, writing: asyncio.Future[PredictResponse]) -> None:
         """A reader process has written the answer."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from math import inf
 from time import perf_counter
@@ -69,6 +70,8 @@ class Batcher:
         self._max_rows = max_rows
         self._max_queue_rows = max_queue_rows
         self._clock = clock
+        # Of its own: the threads that everything shares may be waiting for a registry. It starts none until used.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="penstock-join")
         # The whole mutable state: what waits, how many batches run; whether a tick's end is awaited, how many waited at
         # the last one, for how many it has been put off, and how many went into the last batch; answers that are put
         # together in a thread; what batches cost, also on the loop, and how large a part may be; how fast rows leave
@@ -178,10 +181,10 @@ class Batcher:
         self._joining.add(joining)
         joining.add_done_callback(self._joining.discard)
 
-    @staticmethod
-    async def _join_in_thread(request: LargeRequest, answers: list[Answer]) -> None:
+    async def _join_in_thread(self, request: LargeRequest, answers: list[Answer]) -> None:
         try:
-            resolve(request, await asyncio.to_thread(put_together, answers))
+            loop = asyncio.get_running_loop()
+            resolve(request, await loop.run_in_executor(self._thread, put_together, answers))
         except Exception as error:
             fail(request, error)
 
