@@ -125,6 +125,9 @@ class WorkerPool:
         states = [worker.state for worker in self.workers.values()]
         for state in WORKER_STATES:
             self._own_metrics.workers.labels(state).set(states.count(state))
+        if states.count("waiting") == len(states):
+            for worker in self.workers.values():
+                worker.hurry()
 
     async def _answer(self, worker: WorkerProcess, id: int) -> None:
         worker.send(AllMetrics(id, await self.metrics.exposition()))

@@ -62,7 +62,8 @@ class WorkerProcess:
         self._clock = clock
         self._chance = chance
         # The whole mutable state: the process and its channel, its state, since when it serves, crashes in a row,
-        # whether no other process comes; whether it is ready for commands, and the heartbeats it has missed.
+        # whether no other process comes, whether the last one served and whether this is the last worker there was;
+        # whether it is ready for commands, and the heartbeats it has missed.
         self._process: asyncio.subprocess.Process | None = None
         self._channel: Channel | None = None
         self.state: WorkerState = "starting"
@@ -71,6 +72,8 @@ class WorkerProcess:
         self._serving_since: float | None = None
         self._crashes = 0
         self._stopping = asyncio.Event()
+        self._is_last = asyncio.Event()
+        self._has_served = False
 
     async def keep_running(self) -> None:
         """Runs one process after the other until `stop`."""
@@ -125,11 +128,25 @@ class WorkerProcess:
             f", crash {restart.crashes} in a row" if restart.crashes > 1 else "",
             restart.when,
         )
+        self._has_served = served > 0
         self._enter("waiting")
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), restart.delay)
-            return
-        self._listener.on_restart(self)
+        if not self._is_last.is_set():
+            await self._rest(restart.delay)
+        self._is_last.clear()
+        if not self._stopping.is_set():
+            self._listener.on_restart(self)
+
+    async def _rest(self, delay: float) -> None:
+        """For so long, unless it is to end, or is the last that could answer."""
+        events = [asyncio.create_task(event.wait()) for event in (self._stopping, self._is_last)]
+        await asyncio.wait(events, timeout=delay, return_when=asyncio.FIRST_COMPLETED)
+        for event in events:
+            event.cancel()
+
+    def hurry(self) -> None:
+        """All others have ended, too: one that has served starts again at once, since nobody is answered meanwhile."""
+        if self.state == "waiting" and self._has_served:
+            self._is_last.set()
 
     def _enter(self, state: WorkerState) -> None:
         self.state = state

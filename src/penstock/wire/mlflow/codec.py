@@ -78,6 +78,15 @@ class BodyReader:
     def read(self, media: str, body: bytes) -> PredictRequest:
         """A body of a media type in `READERS`. Raises MalformedInput, InputTooLarge, SchemaViolation, UnsupportedMedia,
         ReadElsewhere."""
+        try:
+            return self._read(media, body)
+        except UnicodeEncodeError:
+            raise MalformedInput(
+                "The body has a text with half a character (half of a UTF-16 pair).",
+                hint="Texts were cut in the middle of a character, as of an emoji, before they were sent.",
+            ) from None
+
+    def _read(self, media: str, body: bytes) -> PredictRequest:
         self._bound(body, MAX_ON_LOOP)
         if media == JSON:
             return self._read_json(body)

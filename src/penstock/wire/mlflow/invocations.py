@@ -29,23 +29,12 @@ def parse_json(body: bytes) -> Any:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         try:
-            document = json.loads(body, parse_float=finite)
-            if _HALF.search(body) is not None:
-                json.dumps(document, ensure_ascii=False).encode()
-            return document
-        except UnicodeEncodeError:
-            raise MalformedInput(
-                "The body has a text with half a character (half of a UTF-16 pair).",
-                hint="Texts were cut in the middle of a character, as of an emoji, before they were sent.",
-            ) from None
+            return json.loads(body, parse_float=finite)
         except (ValueError, RecursionError):
             if not body.strip():
                 raise MalformedInput("The body is empty.", hint=_hint()) from None
             raise MalformedInput(f"The body is not valid JSON: {error}.") from None
 
-
-# Where half a character may stand, which Python's json lets through: as an escape, in bytes, and in UTF-16 or UTF-32.
-_HALF = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]|\x00")
 
 _LONG_NUMBER = re.compile(rb"(?<![.\d])\d{19}")
 
