@@ -268,3 +268,10 @@ class TestEverySetting:
         assert all(name in output for name in Settings.model_fields)
         assert "PENSTOCK_PORT" in output
         assert "s3cret" not in output
+
+
+def test_a_size_that_is_none_is_refused_in_our_own_words() -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_settings({"reader_memory": "lots"}, {})
+    assert "'lots' is not a size. Write bytes, or a number with a unit: 500MB, 2GiB." in str(refused.value)
+    assert "Value error" not in str(refused.value)

@@ -219,3 +219,15 @@ async def test_no_process_stays_when_the_pool_is_closed(metrics: ReaderMetrics) 
         except ProcessLookupError:
             break
         await asyncio.sleep(0.005)
+
+
+async def test_readers_that_were_let_go_are_not_counted(pool: ReaderPool, metrics: ReaderMetrics) -> None:
+    await read(pool, b"1", TRAP)
+    (pid,) = pool._readers
+    os.kill(pid, signal.SIGKILL)
+    async with asyncio.timeout(10):
+        while True:
+            if not metrics.processes.value:
+                break
+            await asyncio.sleep(0.001)
+    assert (await read(pool, b"2", TRAP)).payload.rows == 2

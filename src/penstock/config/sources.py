@@ -76,9 +76,10 @@ def settings_of(given: Mapping[str, Any]) -> Settings:
 def _cannot_be(error: ValidationError, origins: Origins) -> ConfigError:
     first = error.errors()[0]
     name = str(first["loc"][0])
+    why = first["msg"].removeprefix("Value error, ").rstrip(".")  # pydantic's words for an error of ours
     shown = "the value" if name in _SECRET else shortened(first["input"])
     return ConfigError(
-        f"The setting {name} ({origins.get(name, 'unknown')}) cannot be {shown}: {first['msg']}.",
+        f"The setting {name} ({origins.get(name, 'unknown')}) cannot be {shown}: {why}.",
         hint="The documentation lists every setting.",
         remedy=remedy("list_settings"),
     )

@@ -29,6 +29,7 @@ class MemoryFile:
         """A new one, or the one behind a descriptor that another process has sent, which is this object's from now
         on. Raises OSError where there is no memory for it."""
         # The whole mutable state: the descriptor, -1 once closed; what was written; whether that is final.
+        self.fd = -1
         self.fd = os.memfd_create("penstock", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING) if fd is None else fd
         self.size = 0 if fd is None else os.fstat(fd).st_size
         self._sealed = fd is not None

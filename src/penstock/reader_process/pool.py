@@ -186,6 +186,7 @@ class ReaderPool:
     def _let_go(self, reader: ReaderProcess) -> None:
         reader.close()
         self._readers.pop(reader.pid, None)
+        self._metrics.processes.value = len(self._readers)
 
     async def _done(
         self, reader: ReaderProcess, spec: CodecSpec, task: ReaderTask, given: MemoryFile
@@ -226,11 +227,11 @@ class ReaderPool:
         """The system says that a reader has ended; its socket says so too."""
         reader = self._readers.get(pid)
         if reader is not None:
-            reader.code.set_result(code)
+            if not reader.code.done():
+                reader.code.set_result(code)
             if reader in self._idle:
                 self._idle.remove(reader)
-                del self._readers[pid]
-                self._metrics.processes.value = len(self._readers)
+                self._let_go(reader)
 
     def _number(self, spec: CodecSpec) -> int:
         """The number of a codec, and its file, kept as long as it is among those that were asked for lately."""
