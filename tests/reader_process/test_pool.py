@@ -4,21 +4,26 @@ sender a 400 and nobody else anything."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
 import os
 import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from penstock.errors import InputTooLarge, MalformedInput, Overloaded, SchemaViolation
+from penstock.errors import AnswerUnserializable, InputTooLarge, MalformedInput, Overloaded, SchemaViolation
 from penstock.machine.memory_file import MemoryFile
 from penstock.metrics.readers import ReaderMetrics
 from penstock.payload import TEXT, Payload, Table, Tensors, as_object_array
+from penstock.reader_process import pool as pool_module
 from penstock.reader_process import queue
 from penstock.reader_process.limits import ReaderLimits
+from penstock.reader_process.messages import Outcome, parse
 from penstock.reader_process.pool import ReaderPool, ReadResult
 from penstock.signature import Field, Scalar, Signature
 from penstock.wire.interface import CodecSpec
@@ -52,6 +57,10 @@ async def started(metrics: ReaderMetrics) -> None:
         if metrics.processes.value:
             return
         await asyncio.sleep(0.001)
+
+
+def children_of(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
 def file_of(body: bytes) -> MemoryFile:
@@ -126,8 +135,8 @@ async def test_csv_and_parquet_have_their_libraries_from_the_start(pool: ReaderP
     [
         (b"crash", "crashed", "crash"),
         (b"end", "crashed", "crash"),
-        (b"spin", "more than the 0.5 s of processor time", "time"),
-        (b"grow", "more memory than it may, 128 MiB", "memory"),
+        (b"spin", "cannot be read within 0.5 s of processor time", "time"),
+        (b"grow", "cannot be read within 128 MiB of memory", "memory"),
     ],
 )
 async def test_a_body_that_ends_its_reader_is_its_senders_mistake(
@@ -187,8 +196,62 @@ async def test_a_fork_server_that_has_ended_is_started_again(pool: ReaderPool) -
         try:
             assert (await read(pool, b"2", TRAP)).payload.rows == 2
             break
-        except MalformedInput:  # its reader went with it
+        except Overloaded:  # its reader went with it, which is no mistake of the caller's
             continue
+
+
+async def test_a_body_whose_reader_ends_with_the_fork_server_may_be_sent_again(pool: ReaderPool) -> None:
+    with pytest.raises(Overloaded, match="at the moment"):
+        await read(pool, b"kill the fork server", TRAP)
+    assert (await read(pool, b"2", TRAP)).payload.rows == 2
+
+
+async def test_more_codecs_than_are_kept_lose_no_reader(pool: ReaderPool) -> None:
+    specs = [CodecSpec(Trap(), None, False) for _ in range(60 + pool_module._MAX_CODECS)]
+    results = await asyncio.gather(*(read(pool, b"1", spec, client=f"{n}") for n, spec in enumerate(specs)))
+    assert [result.payload.rows for result in results] == [1] * len(specs)
+    assert len(pool._readers) <= 2
+    assert len(pool._idle) == len(pool._readers)
+
+
+@pytest.mark.parametrize(("media", "error"), [("crash", "crashed"), ("spin", "within 0.5 s"), ("grow", "128 MiB")])
+async def test_an_answer_that_ends_its_reader_is_no_mistake_of_the_callers(
+    pool: ReaderPool, media: str, error: str
+) -> None:
+    request = PredictRequest(Tensors.single(np.zeros(1)))
+    with pytest.raises(AnswerUnserializable, match=error):
+        await pool.write("", TRAP, media, Tensors.single(np.zeros(1)), request)
+    assert (await read(pool, b"2", TRAP)).payload.rows == 2
+
+
+async def test_a_caller_that_leaves_while_its_reader_is_forked_leaves_none_behind(pool: ReaderPool) -> None:
+    await read(pool, b"1", TRAP)
+    for turns in range(12):
+        launching = asyncio.ensure_future(pool._launcher.launch(()))
+        for _ in range(turns):
+            await asyncio.sleep(0.001)
+        launching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            (await launching).close()
+    await read(pool, b"1", TRAP)
+    program = pool._launcher._program
+    assert program is not None
+    async with asyncio.timeout(10):
+        while True:
+            if len(children_of(program.pid)) <= 2:
+                break
+            await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"seconds": float("inf")}, {"seconds": -1.0}, {"imported": 5}, {"imported": [[]]}, {"size": -1}, {"failed": 1}],
+)
+def test_an_outcome_that_lies_is_refused(change: dict[str, Any]) -> None:
+    good = {"failed": False, "plan": 1, "note": 1, "size": 1, "seconds": 0.5}
+    parse(Outcome, json.dumps(good).encode())
+    with pytest.raises(ValueError, match="invalid message"):
+        parse(Outcome, json.dumps({**good, **change}).encode())
 
 
 async def test_answers_are_written_as_on_the_event_loop(pool: ReaderPool) -> None:
@@ -211,7 +274,7 @@ async def test_no_process_stays_when_the_pool_is_closed(metrics: ReaderMetrics) 
     await started(metrics)
     (pid,) = pool._readers
     pool.close()
-    with pytest.raises((MalformedInput, asyncio.CancelledError)):
+    with pytest.raises((Overloaded, asyncio.CancelledError)):  # it is no mistake of the caller's
         await reading
     while True:
         try:

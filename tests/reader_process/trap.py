@@ -49,10 +49,12 @@ class Trap:
             b"raise": lambda: 1 / 0,
             b"environment": lambda: MalformedInput(json.dumps(dict(os.environ))),
             b"end": lambda: os._exit(0),
+            b"kill the fork server": lambda: os.kill(os.getppid(), signal.SIGKILL),
         }
         if isinstance(result := actions.get(body, lambda: None)(), Exception):
             raise result
         return PredictRequest(Tensors.single(np.zeros(int(body or b"0"))))
 
     def write(self, payload: Any, request: PredictRequest, media: str) -> tuple[bytes, str]:
-        raise NotImplementedError
+        self.read(media, media.encode())
+        return b"", JSON

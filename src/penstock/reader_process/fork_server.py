@@ -43,7 +43,7 @@ def main(sock: socket.socket) -> NoReturn:
         if not packet:
             os.killpg(0, signal.SIGKILL)
         for name in json.loads(packet)["preload"]:
-            with contextlib.suppress(ImportError):
+            with contextlib.suppress(Exception):  # whoever needs it meets the error, and has words for it
                 import_module(name)
         gc.collect()
         gc.freeze()  # pages that nobody writes to stay shared
@@ -60,9 +60,15 @@ def _step_back() -> None:
 
 
 def _fork(sock: socket.socket) -> None:
-    theirs, own = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])  # its end is told after its beginning
-    pid = os.fork()
+    try:
+        theirs, own = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pid = os.fork()
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            send(sock, json.dumps({"failed": str(error)}).encode(), [])
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
+        return
     if pid == 0:
         _be_reader(sock, theirs, own)
     own.close()

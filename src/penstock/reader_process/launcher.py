@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 from concurrent.futures import Executor
 
-from penstock.errors import ConfigError
+from penstock.errors import Overloaded
 from penstock.reader_process.messages import receive_fds
 from penstock.reader_process.process import ReaderProcess
 
@@ -49,7 +49,7 @@ class Launcher:
         self._waiting: deque[tuple[asyncio.Future[ReaderProcess], Collection[str]]] = deque()
 
     async def launch(self, preload: Collection[str]) -> ReaderProcess:
-        """A new reader, forked after those modules were imported. Raises ConfigError where there can be none."""
+        """A new reader, forked after those modules were imported. Raises Overloaded where there can be none now."""
         sock = await self._started()
         reader: asyncio.Future[ReaderProcess] = asyncio.get_running_loop().create_future()
         self._waiting.append((reader, preload))
@@ -57,28 +57,40 @@ class Launcher:
             sock.send(json.dumps({"preload": sorted(preload)}).encode())
         except OSError:
             self._lost()
-        return await reader
+        try:
+            return await reader
+        except asyncio.CancelledError:
+            if reader.done() and not reader.cancelled() and reader.exception() is None:
+                reader.result().close()  # it came in the moment in which nobody wanted it any more
+            raise
+
+    def started(self, reader: ReaderProcess) -> bool:
+        """Whether the program that has forked this reader still runs, as far as anybody knows."""
+        return self._program is not None and self._program.pid == reader.parent
 
     async def _started(self) -> socket.socket:
         if self._sock is not None:
             return self._sock
         if self._starting is None:
             self._starting = asyncio.create_task(self._start())
-        try:
-            return await asyncio.shield(self._starting)
-        finally:
-            if self._starting is not None and self._starting.done():
-                self._starting = None
+            self._starting.add_done_callback(self._start_is_over)
+        return await asyncio.shield(self._starting)
+
+    def _start_is_over(self, starting: asyncio.Task[socket.socket]) -> None:
+        self._starting = None
+        if not starting.cancelled():
+            starting.exception()  # seen: whoever waited may have gone
 
     async def _start(self) -> socket.socket:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        spawning = asyncio.get_running_loop().run_in_executor(self._threads, _spawn)
         try:
-            self._program = await asyncio.get_running_loop().run_in_executor(self._threads, _spawn, theirs)
+            self._program, ours = await asyncio.shield(spawning)
         except OSError as error:
-            ours.close()
-            raise ConfigError(f"No process can be started that reads bodies: {error.strerror}.") from None
-        finally:
-            theirs.close()
+            log.error("No process can be started that reads bodies: %s.", error)
+            raise lost_readers() from None
+        except asyncio.CancelledError:
+            spawning.add_done_callback(_discard)
+            raise
         ours.setblocking(False)
         asyncio.get_running_loop().add_reader(ours.fileno(), self._heard)
         self._sock = ours
@@ -100,7 +112,13 @@ class Launcher:
             self._on_ended(message["ended"], message["code"])
             return
         waiting, preload = self._waiting.popleft()
-        reader = ReaderProcess(socket.socket(fileno=fds[0]), message["pid"], preload)
+        if "failed" in message or not fds:
+            log.error("No process can be forked that reads bodies: %s.", message.get("failed", "too many open files"))
+            if not waiting.done():
+                waiting.set_exception(lost_readers())
+            return
+        assert self._program is not None
+        reader = ReaderProcess(socket.socket(fileno=fds[0]), message["pid"], preload, self._program.pid)
         if waiting.done():  # whoever asked has gone
             reader.close()
         else:
@@ -113,7 +131,7 @@ class Launcher:
         waiting, self._waiting = self._waiting, deque()
         for reader, _ in waiting:
             if not reader.done():
-                reader.set_exception(ConfigError("The process that starts readers of bodies has ended."))
+                reader.set_exception(lost_readers())
 
     def _end(self) -> None:
         sock, self._sock = self._sock, None
@@ -138,7 +156,32 @@ class Launcher:
         return f"<Launcher {'not started' if self._program is None else self._program.pid}>"
 
 
-def _spawn(sock: socket.socket) -> subprocess.Popen[bytes]:
+def lost_readers() -> Overloaded:
+    """The error of a caller whose body nobody can read at the moment."""
+    return Overloaded("No process can read the body at the moment.", limit="readers")
+
+
+def _discard(spawning: asyncio.Future[tuple[subprocess.Popen[bytes], socket.socket]]) -> None:
+    """Ends a program that was started for nobody: it ends with its socket."""
+    if not spawning.cancelled() and spawning.exception() is None:
+        program, sock = spawning.result()
+        sock.close()
+        program.wait()
+
+
+def _spawn() -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """The program, and the socket to it. Raises OSError."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        return _popen(theirs), ours
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+
+
+def _popen(sock: socket.socket) -> subprocess.Popen[bytes]:
     environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
     path = os.pathsep.join(entry for entry in sys.path if entry)
     return subprocess.Popen(

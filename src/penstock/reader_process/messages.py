@@ -9,6 +9,7 @@ import json
 import os
 import socket
 from dataclasses import asdict, dataclass, field
+from math import inf
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from penstock.machine.memory_file import MemoryFile
@@ -70,18 +71,27 @@ def parse(kind: type[M], packet: bytes) -> M:
     """The message in a packet. Raises ValueError."""
     try:
         message = kind(**json.loads(packet))
+        if isinstance(message, Outcome):
+            _check(message)
     except (TypeError, RecursionError) as error:
         raise ValueError(f"invalid message: {error}") from None
-    if isinstance(message, Outcome):
-        counts = (message.plan, message.note, message.size)
-        if not all(type(count) is int and 0 <= count < 1 << 40 for count in counts):
-            raise ValueError("invalid message: lengths that are none")
-        flags = (message.failed, message.retiring, message.out_of_memory)
-        if type(message.seconds) is not float or not all(isinstance(flag, bool) for flag in flags):
-            raise ValueError("invalid message: values of another kind")
-        if not set(message.imported) <= set(LIBRARIES):
-            raise ValueError("invalid message: unknown libraries")
     return message
+
+
+def _check(message: Outcome) -> None:
+    """Raises ValueError or TypeError for what no reader of ours says."""
+    counts = (message.plan, message.note, message.size)
+    if not all(type(count) is int and 0 <= count < 1 << 40 for count in counts):
+        raise ValueError("invalid message: lengths that are none")
+    flags = (message.failed, message.retiring, message.out_of_memory)
+    if (
+        type(message.seconds) is not float
+        or not 0 <= message.seconds < inf
+        or not all(isinstance(flag, bool) for flag in flags)
+    ):
+        raise ValueError("invalid message: values of another kind")
+    if not set(message.imported) <= set(LIBRARIES):
+        raise ValueError("invalid message: unknown libraries")
 
 
 def send(sock: socket.socket, packet: bytes, files: list[int]) -> None:
@@ -99,10 +109,10 @@ def receive(sock: socket.socket) -> tuple[bytes, list[MemoryFile]] | None:
 
 def receive_fds(sock: socket.socket) -> tuple[bytes, list[int]]:
     """The next packet and the descriptors beside it, not inherited by programs that are started; an empty packet when
-    the other side has ended. Raises OSError."""
+    the other side has ended. Where this process may open no more files, some are missing. Raises OSError."""
     packet, fds, flags, _ = socket.recv_fds(sock, _MAX_PACKET, _MAX_FILES, socket.MSG_CMSG_CLOEXEC)
-    if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+    if flags & socket.MSG_TRUNC:
         for fd in fds:
             os.close(fd)
         raise OSError("a message that is too long")
-    return packet, fds
+    return packet, list(fds)

@@ -17,16 +17,17 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, TypeAlias
 
-from penstock.errors import InputTooLarge, MalformedInput, Overloaded
+from penstock.errors import AnswerUnserializable, InputTooLarge, MalformedInput, Overloaded, PenstockError
+from penstock.machine.memory import size_text
 from penstock.machine.memory_file import MemoryFile
 from penstock.metrics.readers import ReaderMetrics
 from penstock.model_process.protocol.json_values import unpack
 from penstock.model_process.protocol.payload_values import decode, encode
 from penstock.model_process.protocol.remote_errors import rebuild
 from penstock.payload import Payload
-from penstock.reader_process.launcher import Launcher
+from penstock.reader_process.launcher import Launcher, lost_readers
 from penstock.reader_process.limits import ReaderLimits
-from penstock.reader_process.messages import Outcome, ReaderTask
+from penstock.reader_process.messages import LIBRARIES, Outcome, ReaderTask
 from penstock.reader_process.process import ReaderLost, ReaderProcess
 from penstock.reader_process.queue import ReaderQueue, Waiting
 from penstock.wire.interface import CodecSpec, DecodedRequest
@@ -64,6 +65,15 @@ class ReadResult:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Codec:
+    """What readers know a codec by, and the file that tells it to them."""
+
+    number: int
+    spec: CodecSpec
+    file: MemoryFile
+
+
 class ReaderPool:
     """Up to `readers` processes, none before the first task. Whoever made it closes it."""
 
@@ -81,7 +91,7 @@ class ReaderPool:
         self._turns: dict[Waiting, asyncio.Future[None]] = {}
         self._idle: list[ReaderProcess] = []
         self._readers: dict[int, ReaderProcess] = {}
-        self._specs: dict[int, tuple[int, CodecSpec, MemoryFile]] = {}
+        self._specs: dict[int, _Codec] = {}
         self._numbers = count(1)
         self._preload: set[str] = set()
 
@@ -89,10 +99,10 @@ class ReaderPool:
         self, client: str, spec: CodecSpec, media: str, body: MemoryFile, encodings: tuple[str, ...], max_bytes: int
     ) -> ReadResult:
         """Reads a body. Raises what `Codec.read` and unpacking raise, and Overloaded."""
-        limits = self._limits
-        task = ReaderTask("read", self._number(spec), media, limits.timeout, limits.memory, max_bytes, encodings)
-        outcome, result = await self._run(client, spec, task, body)
-        made: ReadResult = await self._finish(outcome, lambda rest: _read_result(outcome, result, rest))
+        limits, codec = self._limits, self._codec(spec)
+        task = ReaderTask("read", codec.number, media, limits.timeout, limits.memory, max_bytes, encodings)
+        outcome, result = await self._run(client, codec, task, body)
+        made: ReadResult = await self._finish(task, outcome, lambda rest: _read_result(outcome, result, rest))
         return made
 
     async def write(
@@ -101,31 +111,41 @@ class ReaderPool:
         """The answer, and its media type. Raises what `Codec.write` raises, and Overloaded."""
         given = MemoryFile()
         plan = await asyncio.get_running_loop().run_in_executor(self._threads, _put, payload, given)
-        limits, number = self._limits, self._number(spec)
-        task = ReaderTask("write", number, media, limits.timeout, limits.memory, plan=plan, state=request.state())
-        outcome, result = await self._run(client, spec, task, given)
-        made: tuple[bytes, str] = await self._finish(outcome, lambda rest: _written(outcome, result))
+        limits, codec = self._limits, self._codec(spec)
+        task = ReaderTask("write", codec.number, media, limits.timeout, limits.memory, plan=plan, state=request.state())
+        outcome, result = await self._run(client, codec, task, given)
+        made: tuple[bytes, str] = await self._finish(task, outcome, lambda rest: _written(outcome, result))
         return made
 
-    async def _finish(self, outcome: Outcome, make: Callable[[OnPause], Any]) -> Any:
-        if not outcome.failed and outcome.size + outcome.plan <= _SMALL:
-            return make(lambda: None)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, make, lambda: time.sleep(_REST))
+    async def _finish(self, task: ReaderTask, outcome: Outcome, make: Callable[[OnPause], Any]) -> Any:
+        if outcome.out_of_memory:
+            raise _too_much(task, self._limits.bytes(outcome.size))
+        try:
+            if not outcome.failed and outcome.size + outcome.plan <= _SMALL:
+                return make(lambda: None)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, make, lambda: time.sleep(_REST))
+        except (ValueError, TypeError):
+            raise _unusable(task, "sent an invalid result") from None
 
-    async def _run(
-        self, client: str, spec: CodecSpec, task: ReaderTask, given: MemoryFile
-    ) -> tuple[Outcome, MemoryFile]:
+    async def _run(self, client: str, codec: _Codec, task: ReaderTask, given: MemoryFile) -> tuple[Outcome, MemoryFile]:
         waiting = Waiting(client, given.size, time.monotonic())
-        await self._turn(waiting)
+        try:
+            await self._turn(waiting)
+        except BaseException:
+            given.close()
+            raise
         began = time.monotonic()
         self._metrics.wait[task.kind].observe(began - waiting.since)
         seconds = 0.0
         try:
-            reader = await self._reader(spec, task)
+            reader = await self._reader(codec.spec, task)
             try:
-                outcome, result = await self._done(reader, spec, task, given)
+                outcome, result = await self._done(reader, codec, task, given)
             except asyncio.CancelledError:
                 self._end(reader, "caller", "was ended, since nobody waits for its result")
+                raise
+            except BaseException:  # whatever it is: a reader is idle, or gone
+                self._end(reader, "crash", "was ended")
                 raise
             seconds = outcome.seconds
             self._preload.update(outcome.imported)
@@ -151,10 +171,10 @@ class ReaderPool:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._turns[waiting] = turn
         self._queue.waiting.append(waiting)
-        self._go_on()
         try:
+            self._go_on()
             await turn
-        except asyncio.CancelledError:
+        except BaseException:
             self._queue.finish(waiting, 0.0, time.monotonic())
             self._go_on()
             raise
@@ -170,8 +190,9 @@ class ReaderPool:
 
     async def _reader(self, spec: CodecSpec, task: ReaderTask) -> ReaderProcess:
         """An idle reader that has imported what the task takes, or a new one."""
-        needs = set(spec.protocol.libraries(task.media, spec.frames))
-        self._preload |= needs
+        modules = set(spec.protocol.libraries(task.media, spec.frames))
+        self._preload |= modules
+        needs = modules & set(LIBRARIES)  # all else is quickly imported
         for reader in reversed(self._idle):
             if needs <= reader.preloaded and not reader.ended:
                 self._idle.remove(reader)
@@ -189,13 +210,14 @@ class ReaderPool:
         self._metrics.processes.value = len(self._readers)
 
     async def _done(
-        self, reader: ReaderProcess, spec: CodecSpec, task: ReaderTask, given: MemoryFile
+        self, reader: ReaderProcess, codec: _Codec, task: ReaderTask, given: MemoryFile
     ) -> tuple[Outcome, MemoryFile]:
-        """The outcome; the task ends at its limit. Raises MalformedInput where the process ended."""
+        """The outcome; the task ends at its limit. Raises the error of a task whose process ended, and Overloaded where
+        that is no fault of the task."""
         files = [given.fd]
         if task.codec not in reader.codecs:
             reader.codecs.add(task.codec)
-            files.insert(0, self._specs[id(spec)][2].fd)
+            files.insert(0, codec.file.fd)
         used, began = reader.processor_seconds(), time.monotonic()
         limit = left = self._limits.seconds(task.max_bytes if task.encodings else given.size)
         outcome = reader.start(task, files)
@@ -207,14 +229,16 @@ class ReaderPool:
                 left = limit - (reader.processor_seconds() - used)
                 if left <= 0 or time.monotonic() - began > limit * _PATIENCE:
                     self._end(reader, "time", "took too long")
-                    raise _too_slow(limit)
+                    raise _too_slow(task, limit)
         except ReaderLost as lost:
             await asyncio.wait([reader.code], timeout=_CODE_WITHIN)
             if reader.code.done() and reader.code.result() == -signal.SIGXCPU:
                 self._end(reader, "time", "took too long")
-                raise _too_slow(time.monotonic() - began) from None
+                raise _too_slow(task, limit) from None
             self._end(reader, "crash", str(lost))
-            raise MalformedInput("The body cannot be read: the process that read it crashed.") from None
+            if not reader.code.done() and not self._launcher.started(reader):
+                raise lost_readers() from None  # they end with the process that has started them
+            raise _unusable(task, "crashed") from None
 
     def _end(self, reader: ReaderProcess, reason: str, how: str) -> None:
         reader.kill(how)
@@ -233,18 +257,18 @@ class ReaderPool:
                 self._idle.remove(reader)
                 self._let_go(reader)
 
-    def _number(self, spec: CodecSpec) -> int:
-        """The number of a codec, and its file, kept as long as it is among those that were asked for lately."""
+    def _codec(self, spec: CodecSpec) -> _Codec:
+        """A codec's number and file, kept as long as it is among those that were asked for lately."""
         known = self._specs.pop(id(spec), None)
         if known is None:
             file = MemoryFile()
             file.write([pickle.dumps(spec)])  # for our own readers, which give none back
             file.seal()
-            known = next(self._numbers), spec, file
+            known = _Codec(next(self._numbers), spec, file)
             if len(self._specs) >= _MAX_CODECS:
                 del self._specs[next(iter(self._specs))]
         self._specs[id(spec)] = known
-        return known[0]
+        return known
 
     def close(self) -> None:
         """Ends every process."""
@@ -257,11 +281,28 @@ class ReaderPool:
         return f"<ReaderPool {len(self._readers)} processes, {self._queue!r}>"
 
 
-def _too_slow(seconds: float) -> InputTooLarge:
-    return InputTooLarge(
-        f"To read the body takes more than the {seconds:.1f} s of processor time that it may.",
-        hint="Send fewer rows in one request, or raise the setting read_timeout.",
-    )
+# What each task does, in words, and the error of a task that cannot be done: a body is its sender's, an answer is the
+# model's.
+_WORDS = {"read": "The body cannot be read", "write": "The model's answer cannot be written"}
+
+
+def _too_slow(task: ReaderTask, seconds: float) -> PenstockError:
+    why = f"{_WORDS[task.kind]} within {seconds:.1f} s of processor time."
+    return _refused(task, why, "read_timeout")
+
+
+def _too_much(task: ReaderTask, memory: int) -> PenstockError:
+    return _refused(task, f"{_WORDS[task.kind]} within {size_text(memory)} of memory.", "reader_memory")
+
+
+def _refused(task: ReaderTask, why: str, setting: str) -> PenstockError:
+    hint = f"Send fewer rows in one request, or raise the setting {setting}."
+    return InputTooLarge(why, hint=hint) if task.kind == "read" else AnswerUnserializable(why, hint=hint)
+
+
+def _unusable(task: ReaderTask, how: str) -> PenstockError:
+    why = f"{_WORDS[task.kind]}: the process that did it {how}."
+    return MalformedInput(why) if task.kind == "read" else AnswerUnserializable(why)
 
 
 def _put(payload: Payload, file: MemoryFile) -> int:
@@ -293,8 +334,9 @@ def _written(outcome: Outcome, result: MemoryFile) -> tuple[bytes, str]:
 
 
 def _data(outcome: Outcome, result: MemoryFile) -> memoryview:
+    """Raises ValueError where there is less than the outcome says."""
     if outcome.plan + outcome.note > result.size or not result.size:
-        raise MalformedInput("The body cannot be read: the process that read it sent an invalid result.")
+        raise ValueError("a result that is too short")
     return memoryview(result.map())
 
 

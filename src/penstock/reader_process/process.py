@@ -19,11 +19,13 @@ class ReaderLost(Exception):
 
 
 class ReaderProcess:
-    """A reader with at most one task at a time. `preloaded` are modules that it has imported, `codecs` the numbers of
-    those that it has been told; `code` is the exit code to come, negative for a signal."""
+    """A reader with at most one task at a time, forked by the process `parent`. `preloaded` are modules that it has
+    imported, `codecs` the numbers of those that it has been told; `code` is the exit code to come, negative for a
+    signal."""
 
-    def __init__(self, sock: socket.socket, pid: int, preloaded: Iterable[str] = ()) -> None:
+    def __init__(self, sock: socket.socket, pid: int, preloaded: Iterable[str] = (), parent: int = 0) -> None:
         self.pid = pid
+        self.parent = parent
         self.preloaded = set(preloaded)
         self.codecs: set[int] = set()
         self._sock = sock
@@ -73,15 +75,15 @@ class ReaderProcess:
             self._lose("crashed")
             return
         packet, files = received
-        outcome, self._outcome = self._outcome, None
+        outcome = self._outcome
         try:
             message = parse(Outcome, packet)
             if outcome is None or len(files) != 1 or not files[0].is_sealed:
                 raise ValueError("not what was asked for")
-        except ValueError:
-            self._outcome = outcome
+        except (ValueError, OSError):
             self.kill("sent an invalid message")
             return
+        self._outcome = None
         if not outcome.done():
             outcome.set_result((message, files[0]))
         if message.retiring:
@@ -96,6 +98,7 @@ class ReaderProcess:
         outcome, self._outcome = self._outcome, None
         if outcome is not None and not outcome.done():
             outcome.set_exception(ReaderLost(how))
+            outcome.exception()  # seen: nobody may be waiting for it any more
 
     def __repr__(self) -> str:
         state = "ended" if self.ended else "busy" if self._outcome is not None else "idle"

@@ -18,8 +18,7 @@ from pathlib import Path
 from time import process_time
 from typing import Any, NoReturn
 
-from penstock.errors import InputError, InputTooLarge, MalformedInput
-from penstock.machine.memory import size_text
+from penstock.errors import MalformedInput
 from penstock.machine.memory_file import Buffer, MemoryFile
 from penstock.model_process.protocol.json_values import pack
 from penstock.model_process.protocol.payload_values import decode, encode
@@ -95,8 +94,7 @@ class Reader:
             plan, pieces = encode(request.payload, question=True)
             return _hand_over(result, pieces, plan, pack([request.params, request.state()]), size)
         except MemoryError:
-            error = _too_much(limits.bytes(size))
-            return replace(_failed(result, error, size), out_of_memory=True)
+            return replace(_failed(result, MemoryError(), size), out_of_memory=True)  # the gateway has words for it
         except RecursionError:
             return _failed(result, MalformedInput("The body is nested too deeply."), size)
         except Exception as error:
@@ -125,13 +123,6 @@ def _failed(result: MemoryFile, error: Exception, size: int) -> Outcome:
     note = describe(error)
     result.write([note])
     return Outcome(True, 0, len(note), size)
-
-
-def _too_much(memory: int) -> InputError:
-    return InputTooLarge(
-        f"To read the body takes more memory than it may, {size_text(memory)}.",
-        hint="Send fewer rows in one request, or raise the setting reader_memory.",
-    )
 
 
 def _limit(limits: ReaderLimits, size: int) -> None:

@@ -1,4 +1,4 @@
-"""Rows that were not scored: what is entry of each, and how many a job bears. Pure."""
+"""Rows that were not scored: what is told of each, and how many a job bears. Pure."""
 
 from __future__ import annotations
 

@@ -26,6 +26,10 @@ class DecodedRequest:
         return {field.name: getattr(self, field.name) for field in fields(self)[2:]}
 
 
+# The longest body, in bytes, that an event loop looks at.
+MAX_ON_LOOP = 256 * 1024
+
+
 class ReadElsewhere(Exception):
     """To read this body, or to write this answer, may take longer than an event loop has time for."""
 

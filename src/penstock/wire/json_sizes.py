@@ -35,6 +35,10 @@ def _inside(outer: Any) -> Any:
     return outer.values() if isinstance(outer, dict) else outer
 
 
+# Names of all objects together, up to which there cannot be too many columns, whether or not the names are the same.
+_FEW_NAMES = 8192
+
+
 def check_rows(rows: Any, budget: Budget) -> int:
     """The width of the table that a list of lists or objects makes with its gaps filled.
 
@@ -46,7 +50,7 @@ def check_rows(rows: Any, budget: Budget) -> int:
     objects = [row for row in rows if isinstance(row, dict)] if len(lists) < len(rows) else []
     if objects:
         names = sum(map(len, objects))
-        if names * len(rows) > budget.cells or names > len(objects) * len(objects[0]):
+        if names * len(rows) > budget.cells or names > _FEW_NAMES:
             names = len(set().union(*objects))
         else:
             names = max(map(len, objects))

@@ -26,7 +26,7 @@ from penstock.serving.batching.replies import Answer
 from penstock.serving.servable import Lease
 from penstock.wire.interface import ReadElsewhere, WireProtocol
 
-# The largest body that is taken, in bytes. BodyReading a larger one is work beside which a task is nothing.
+# The largest body that is taken, in bytes. Reading a larger one is work beside which a task is nothing.
 MAX_FAST_BYTES = 64 * 1024
 
 # Headers that make a request a case for the slow path.

@@ -7,6 +7,8 @@ version is leased, so that a slow client never holds one; the lease spans the re
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import perf_counter
 
 from starlette.types import Receive, Scope, Send
@@ -14,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from penstock.http.bodies import ClientLeft, answer_unread, read_body
 from penstock.http.deadlines import DeadlineSweep, RequestDeadline
 from penstock.http.headers import declared_length, header
+from penstock.machine.memory_file import MemoryFile
 from penstock.server.predict.pipeline import Pipeline
 from penstock.server.predict.reading import BodyReading
 from penstock.server.predict.request_record import PredictResponse, RequestRecord
@@ -79,7 +82,7 @@ class PredictEndpoint:
             encodings = () if encoding is None else encodings_of(encoding.decode("latin-1"))
             body = await read_body(scope, receive, self._max_body_bytes, hold, spool_above=reading.spool_above)
             record.unread = deadline.reading = False
-            with pipeline.find(record, target).lease():
+            with _kept(body), pipeline.find(record, target).lease():
                 await reading.read(record, body, encodings, hold, deadline, client)
                 answer = await deadline.watch(pipeline.predict(record))
                 try:
@@ -92,3 +95,13 @@ class PredictEndpoint:
         finally:
             hold.release()
             deadline.end()
+
+
+@contextmanager
+def _kept(body: bytes | MemoryFile) -> Iterator[None]:
+    """A body in a file is there as long as its request."""
+    try:
+        yield
+    finally:
+        if isinstance(body, MemoryFile):
+            body.close()

@@ -15,12 +15,9 @@ from penstock.server.predict.pipeline import Pipeline
 from penstock.server.predict.request_record import PredictResponse, RequestRecord
 from penstock.serving.batching.replies import Answer
 from penstock.wire.content_encoding import unpack
-from penstock.wire.interface import ReadElsewhere
+from penstock.wire.interface import MAX_ON_LOOP, ReadElsewhere
 
 T = TypeVar("T")
-
-# Bodies of more bytes are read by reader processes, whatever is in them.
-MAX_ON_LOOP = 256 * 1024
 
 
 class BodyReading:
@@ -64,6 +61,8 @@ class BodyReading:
     def _on_loop(self, record: RequestRecord, body: bytes, encodings: tuple[str, ...], hold: BodyHold) -> bool:
         """Reads what takes next to no time. False where that is not so."""
         packed = len(body)
+        if packed > self._max_on_loop:
+            return False
         if encodings:
             try:
                 body = unpack(body, encodings, self._max_on_loop)

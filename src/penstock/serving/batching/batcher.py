@@ -380,6 +380,7 @@ class Batcher:
                 job.reply.set_exception(Closing("This version is being closed."))
         while running := self._running | self._joining:
             await asyncio.wait(running)
+        self._thread.shutdown(wait=False)
 
     def __repr__(self) -> str:
         how = "joined" if self.joined else "unjoined"

@@ -21,7 +21,7 @@ from penstock.signature import Signature, conform, is_tensor_schema
 from penstock.wire.arrow_claims import is_plain_numbers
 from penstock.wire.budget import Budget, check_columns
 from penstock.wire.decoded import Decoded
-from penstock.wire.interface import DecodedRequest, ReadElsewhere
+from penstock.wire.interface import MAX_ON_LOOP, DecodedRequest, ReadElsewhere
 from penstock.wire.json_sizes import MAX_NESTING, check_frame, check_rows, is_too_nested
 from penstock.wire.mlflow.answers import encode_answer
 from penstock.wire.mlflow.error_codes import error_body
@@ -38,9 +38,7 @@ from penstock.wire.mlflow.invocations import (
 )
 from penstock.wire.mlflow.quick_readers import FloatReader, settle
 
-# On an event loop: the longest body that is looked at, of those that are not numbers alone, and of those that pandas
-# has to read.
-MAX_ON_LOOP = 256 * 1024
+# On an event loop: the longest body, in bytes, that is not numbers alone, and that pandas has to read.
 _MAX_MIXED = 64 * 1024
 _MAX_FOR_PANDAS = 16 * 1024
 

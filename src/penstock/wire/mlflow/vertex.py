@@ -8,7 +8,8 @@ from __future__ import annotations
 import orjson
 
 from penstock.signature import Signature
-from penstock.wire.mlflow.codec import MAX_ON_LOOP, MlflowCodec, MlflowProtocol, PredictRequest
+from penstock.wire.interface import MAX_ON_LOOP
+from penstock.wire.mlflow.codec import MlflowCodec, MlflowProtocol, PredictRequest
 from penstock.wire.mlflow.formats import JSON
 
 
