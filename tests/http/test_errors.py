@@ -7,7 +7,8 @@ from typing import Any
 import h11
 import pytest
 
-from penstock.http.errors import CLOSE, ErrorAnswer, header_lines
+from penstock.http.errors import CLOSE, ErrorAnswer
+from penstock.http.headers import header_lines
 
 ANSWER = ErrorAnswer(429, b'{"message": "full"}', ((b"retry-after", b"2"), CLOSE))
 

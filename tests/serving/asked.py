@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from penstock.serving.batching.batcher import Batcher
-from penstock.serving.batching.replies import Answer
+from penstock.serving.batching.jobs import Answer
 from serving.fakes import FakeRunner, tensors, values_of
 
 

@@ -9,22 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TypeAlias
 
 from starlette.responses import Response
 from starlette.types import Message, Send
 
-Header: TypeAlias = tuple[bytes, bytes]
+from penstock.http.headers import Header, header_lines
 
 JSON = b"application/json"
 
 # For an answer whose request has a body that nobody reads: what comes after the answer would be taken for a request.
 CLOSE: Header = (b"connection", b"close")
-
-
-def header_lines(headers: list[Header]) -> bytes:
-    """Headers as the lines that they become."""
-    return b"".join(b"%b: %b\r\n" % pair for pair in headers)
 
 
 @dataclass(frozen=True, slots=True)

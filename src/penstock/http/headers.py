@@ -1,4 +1,4 @@
-"""Request headers: looked up by name, and what some of them say.
+"""Headers: those of a request looked up by name, what some of them say and what they must not say together.
 
 No format of bodies is known here; callers name those that they read. A *head* is an ASGI scope, or the part of one
 that a look-up needs: a dictionary with `headers`.
@@ -7,13 +7,14 @@ that a look-up needs: a dictionary with `headers`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from starlette.types import Scope
 
 from penstock.errors import UnsupportedMedia
 
 Head: TypeAlias = Scope
+Header: TypeAlias = tuple[bytes, bytes]
 
 # Where a head keeps its headers by name: several are looked up for each request.
 NAMED = "penstock.headers"
@@ -65,3 +66,43 @@ def media_type(head: Head, readable: Iterable[str]) -> str:
 def shown(raw: bytes) -> str:
     """A caller's own bytes as an error message may repeat them: quoted, and cut short."""
     return repr(raw.decode("latin-1")[:60])
+
+
+def header_lines(headers: list[Header]) -> bytes:
+    """Headers as the lines that they become."""
+    return b"".join(b"%b: %b\r\n" % pair for pair in headers)
+
+
+class HeadFault(NamedTuple):
+    """Why a request is refused by its head: the status of the answer, and its text."""
+
+    status: int
+    text: bytes
+
+
+NO_HOST = HeadFault(400, b"A request in HTTP/1.1 must have exactly one Host header.")
+OLD_CHUNKS = HeadFault(400, b"A request in HTTP/1.0 has no Transfer-Encoding.")
+NO_SUCH_CODING = HeadFault(501, b"The only Transfer-Encoding read here is chunked.")
+NO_SUCH_EXPECTATION = HeadFault(417, b"The only Expect that is met here is 100-continue.")
+
+_RULED = frozenset({b"host", b"transfer-encoding", b"expect"})
+
+
+def head_fault(headers: list[Header], version: str) -> HeadFault | None:
+    """What is wrong with a head of these headers, their names in lower case, by RFC 9112 and RFC 9110; None where
+    nothing is. Only what the parser does not refuse itself: that is doubtful framing, obsolete folding, bare line
+    feeds, spaces before colons."""
+    hosts = 0
+    for name, value in headers:
+        if name not in _RULED:
+            continue
+        if name == b"host":
+            hosts += 1
+        elif name == b"transfer-encoding":
+            if version == "1.0":
+                return OLD_CHUNKS
+            if value.strip().lower() != b"chunked":
+                return NO_SUCH_CODING
+        elif version != "1.0" and value.strip().lower() != b"100-continue":
+            return NO_SUCH_EXPECTATION
+    return NO_HOST if hosts > 1 or (not hosts and version != "1.0") else None

@@ -23,7 +23,8 @@ from penstock.errors import (
     UnsupportedMedia,
     WorkerLost,
 )
-from penstock.http.errors import ErrorAnswer, Header
+from penstock.http.errors import ErrorAnswer
+from penstock.http.headers import Header
 from penstock.wire.mlflow.error_codes import error_body, error_code_of
 
 

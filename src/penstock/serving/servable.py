@@ -18,8 +18,8 @@ from penstock.metrics import Metrics, VersionMetrics
 from penstock.payload import Params, Payload
 from penstock.serving.batching.admission import ConcurrencyLimit
 from penstock.serving.batching.batcher import Batcher
+from penstock.serving.batching.jobs import Answer
 from penstock.serving.batching.lanes import Batch
-from penstock.serving.batching.replies import Answer
 from penstock.serving.runners.isolation import IsolatedModel, Loaded
 from penstock.serving.runners.model_process import ModelProcess
 from penstock.serving.runners.process_runner import ProcessRunner
@@ -183,6 +183,8 @@ class Servable:
 
     def conform_params(self, params: Any) -> Params:
         """The params with their defaults. Raises SchemaViolation."""
+        if params is None and not self._params:
+            return None  # as most requests have it
         return conform_params(self._params, params)
 
     def predict(self, payload: Payload, params: Params, deadline: float = inf) -> asyncio.Future[Answer]:

@@ -14,7 +14,7 @@ import pytest
 from penstock.errors import DeadlineExceeded, PenstockError, PredictError
 from penstock.payload import Payload, Table, Tensors, Value
 from penstock.serving.batching.batcher import Batcher
-from penstock.serving.batching.replies import put_together
+from penstock.serving.batching.jobs import put_together
 from serving.asked import answers, ask, batcher_of
 from serving.fakes import FakeRunner, Watching, fails_on, settle, tensors, values_of
 

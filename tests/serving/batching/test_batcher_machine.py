@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from penstock.errors import DeadlineExceeded, Overloaded
 from penstock.serving.batching.batcher import Batcher
-from penstock.serving.batching.replies import Answer
+from penstock.serving.batching.jobs import Answer
 from serving.fakes import FakeRunner, settle, tensors, values_of
 
 MAX_ROWS, MAX_QUEUE_ROWS = 8, 20
@@ -120,7 +120,7 @@ class BatcherMachine(RuleBasedStateMachine):
     def _waiting(self) -> list[Any]:
         lanes = self.batcher._lanes
         small = [job for lane in lanes._lanes.values() for job in lane.jobs.values()]
-        return small + list(lanes.large._requests.values())
+        return small + list(lanes.large.waiting.values())
 
     @invariant()
     def rows_are_accounted_for(self) -> None:

@@ -1,4 +1,4 @@
-"""What batches are expected to cost, and which of them run on the event loop."""
+"""What batches are expected to cost, how large a part is by that, and which of them run on the event loop."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.serving.batching.cost_model import CostModel, Inline
+from penstock.serving.batching.cost_model import CostModel, Inline, PartSize
 
 
 class TestCostAtLeast:
@@ -76,3 +76,43 @@ def test_many_more_rows_than_ever_ran_inline_are_not_believed_to_be_cheap() -> N
     assert inline.choose(8, 1.0)
     assert not inline.choose(1024, 1.0), "which a line through so few rows would call cheap"
     assert inline.choose(1024, 0.008), "worth a try"
+
+
+def learnt(fixed: float, each: float, max_rows: int = 1024) -> PartSize:
+    """The size where batches of all sizes have been seen."""
+    cost = CostModel()
+    size = PartSize(cost, max_rows)
+    for rows in (1, 10, 100, max_rows):
+        cost.observe(rows, fixed + each * rows)
+        size.ran(rows)
+    return size
+
+
+@pytest.mark.parametrize(
+    ("fixed", "each", "rows"),
+    [
+        (0.0, 0.001, 5),
+        (0.001, 0.0001, 40),
+        (0.0001, 0.000001, 1024),
+        (0.0, 1.0, 1),
+        (0.02, 0.0001, 200),  # as long again as one row takes anyway
+    ],
+)
+def test_a_part_takes_five_milliseconds_at_most_where_rows_allow_it(fixed: float, each: float, rows: int) -> None:
+    assert learnt(fixed, each).rows() == pytest.approx(rows, abs=1)
+
+
+def test_no_part_has_more_than_twice_the_rows_that_ever_ran() -> None:
+    size = PartSize(CostModel(), 1024)
+    sizes = []
+    for _ in range(9):
+        sizes.append(size.rows())
+        size.ran(sizes[-1])
+    assert sizes == [16, 32, 64, 128, 256, 512, 1024, 1024, 1024]
+    assert size.fits(1024)
+    assert not size.fits(1025)
+
+
+def test_one_row_is_never_a_large_request() -> None:
+    assert learnt(0.0, 1.0).fits(1)
+    assert not learnt(0.0, 1.0).fits(2)

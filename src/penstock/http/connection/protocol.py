@@ -2,7 +2,7 @@
 
 The bodies of requests, and how long they take, are bounded where they are read. Bounded here are heads without an end,
 heads that never come, requests sent ahead by the thousand, and connections on which nothing happens. What a head must
-not say is refused by the rules in `head_rules`.
+not say is refused by `http.headers.head_fault`.
 
 Where a client offers another protocol, as HTTP/2 (`Upgrade: h2c`), the parser stops; it continues in HTTP/1.1.
 """
@@ -19,9 +19,9 @@ from typing import Any, NoReturn
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from penstock.http.connection.head_rules import refusal_of
 from penstock.http.connection.interface import OpenCycle, PendingBody, Shedder, Shortcuts
-from penstock.http.errors import CLOSE, ErrorAnswer, header_lines
+from penstock.http.errors import CLOSE, ErrorAnswer
+from penstock.http.headers import head_fault, header_lines
 
 # Bytes of a request's line and headers; more than one chunk of the socket's beyond it is never held.
 MAX_HEAD_BYTES = 64 * 1024
@@ -172,8 +172,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self.stage = _BODY
         if self._head_bytes + self._arrived > MAX_HEAD_BYTES and self._head_length() > MAX_HEAD_BYTES:
             self._refuse_and_stop(_HEAD_TOO_LONG)
-        if (refusal := refusal_of(self.headers, self.parser.get_http_version())) is not None:
-            self._refuse_and_stop(refusal)
+        if (fault := head_fault(self.headers, self.parser.get_http_version())) is not None:
+            self._refuse_and_stop(ErrorAnswer(fault.status, fault.text, (CLOSE,), b"text/plain"))
         if self._load_shedder is not None and self._load_shedder.alerted and self._shed(self._load_shedder):
             return
         if self._fast_path is not None and self._is_next_post():

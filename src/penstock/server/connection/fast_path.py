@@ -22,7 +22,7 @@ from penstock.server.predict.reading import BodyReading
 from penstock.server.predict.request_record import PredictResponse, RequestRecord
 from penstock.server.targets import invocation_target
 from penstock.serving.batching.admission import InflightHold
-from penstock.serving.batching.replies import Answer
+from penstock.serving.batching.jobs import Answer
 from penstock.serving.servable import Lease
 from penstock.wire.interface import ReadElsewhere, WireProtocol
 

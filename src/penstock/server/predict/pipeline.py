@@ -26,7 +26,7 @@ from penstock.reader_process.pool import ReadResult
 from penstock.server.predict.request_record import PredictResponse, RequestRecord, RequestWatch, request_id
 from penstock.server.statuses import INTERNAL, Status, message_of, retry_after_of, status_of
 from penstock.server.targets import Target
-from penstock.serving.batching.replies import Answer
+from penstock.serving.batching.jobs import Answer
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import Servable
 from penstock.wire.interface import DecodedRequest, WireProtocol

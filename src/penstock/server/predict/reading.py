@@ -13,7 +13,7 @@ from penstock.machine.memory_file import MemoryFile
 from penstock.reader_process.pool import ReaderPool
 from penstock.server.predict.pipeline import Pipeline
 from penstock.server.predict.request_record import PredictResponse, RequestRecord
-from penstock.serving.batching.replies import Answer
+from penstock.serving.batching.jobs import Answer
 from penstock.wire.content_encoding import unpack
 from penstock.wire.interface import MAX_ON_LOOP, ReadElsewhere
 

@@ -19,11 +19,10 @@ from penstock.defaults import MAX_QUEUE_ROWS, MAX_ROWS
 from penstock.errors import Closing, DeadlineExceeded, ModelProcessLost, Overloaded, PredictError
 from penstock.payload import Params, Payload, Value, join
 from penstock.serving.batching.admission import DrainRate, misses_deadline, retry_after
-from penstock.serving.batching.cost_model import INLINE_SECONDS, CostModel, Inline
-from penstock.serving.batching.jobs import Job
+from penstock.serving.batching.cost_model import INLINE_SECONDS, CostModel, Inline, PartSize
+from penstock.serving.batching.jobs import Answer, Job, Reply, fail, put_together, resolve
 from penstock.serving.batching.lanes import Batch, DispatchReason, Lanes
-from penstock.serving.batching.large_requests import LargeRequest, PartSize, joins_quickly
-from penstock.serving.batching.replies import Answer, Reply, fail, put_together, resolve
+from penstock.serving.batching.large_requests import LargeRequest, joins_quickly
 from penstock.serving.runners.runner import Runner, RunNow
 
 log = logging.getLogger("penstock.serving")
@@ -124,7 +123,7 @@ class Batcher:
             message = f"{waiting} rows are waiting; the limit is {self._max_queue_rows}."
             return Overloaded(message, limit="rows", retry_after=retry_after(waiting, self.drain.value))
         # Batches of the usual size, one for each job, are more than there will be: mostly that is soon enough.
-        if not self._lanes.large and not misses_deadline(self.cost.mean * (self._lanes.jobs + 1), time_left):
+        if not self._lanes.large.waiting and not misses_deadline(self.cost.mean * (self._lanes.jobs + 1), time_left):
             return None
         if misses_deadline(expected := self._expected(waiting + rows), time_left):
             message = f"{waiting} rows are waiting; an answer would take {expected:.1f} s or more."
@@ -206,7 +205,7 @@ class Batcher:
         """Starts as many batches as there is room for. One that costs next to nothing is run right here."""
         begun = self._clock()
         while len(self._running) < self.slots:
-            most = self._part_size.rows() if self._lanes.large else self._max_rows
+            most = self._part_size.rows() if self._lanes.large.waiting else self._max_rows
             batch = self._lanes.take(most, trigger, joined=self.joined)
             if batch is None:
                 break

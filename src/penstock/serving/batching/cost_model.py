@@ -1,5 +1,6 @@
-"""What a batch will cost, learnt from the batches that ran, and whether it costs so little that it runs on the event
-loop itself: where it holds that up for less than the two hops between threads cost.
+"""What a batch will cost, learnt from the batches that ran; how many rows a part of a large request may have by that;
+and whether a batch costs so little that it runs on the event loop itself: where it holds that up for less than the two
+hops between threads cost.
 
 Pure: no clock, no loop, no model. What a batch costs on the loop is learnt there, since in a thread it waits for the
 interpreter and looks dearer than it is.
@@ -18,6 +19,12 @@ INLINE_SECONDS = 0.001
 # One that looks up to so many times dearer in a thread is tried on the loop: at first, and then now and then.
 _WORTH_A_TRY = 8
 _TRY_EVERY = 64
+
+# The longest that a part of a large request may hold the model, by what is known: so long waits a small request.
+PART_SECONDS = 0.005
+
+# The rows of a first part, from which its cost is learnt; no later one has more than twice the most that ran at once.
+FIRST_ROWS = 16
 
 # What a batch costs is believed up to so many times the rows of the largest that ran on the loop.
 _FARTHER = 2
@@ -114,3 +121,35 @@ class Inline:
 
     def __repr__(self) -> str:
         return f"<Inline {self._cost!r}>"
+
+
+class PartSize:
+    """How many rows a part may have. A model that takes long for even one row gets as many as double that time, since
+    smaller parts would cost much and spare the others little."""
+
+    __slots__ = ("_cost", "_seen", "max_rows")
+
+    def __init__(self, cost: CostModel, max_rows: int) -> None:
+        self._cost = cost
+        self.max_rows = max_rows
+        self._seen = FIRST_ROWS // 2  # the mutable state: the most rows that ran at once
+
+    def fits(self, rows: int) -> bool:
+        """Whether a request of so many rows is predicted at once."""
+        return rows <= 1 or rows <= self.rows()
+
+    def rows(self) -> int:
+        """The rows of the next part: from 1 to `max_rows`."""
+        most = min(self._seen * 2, self.max_rows)
+        fixed, each = self._cost.line
+        budget = max(PART_SECONDS, 2 * fixed)
+        if fixed + each * most <= budget:
+            return most
+        return max(1, int((budget - fixed) / each))
+
+    def ran(self, rows: int) -> None:
+        """So many rows were predicted at once."""
+        self._seen = max(self._seen, min(rows, self.max_rows))
+
+    def __repr__(self) -> str:
+        return f"<PartSize {self.rows()} of {self.max_rows} rows>"

@@ -86,7 +86,7 @@ class Lanes:
 
     def remove(self, key: Hashable, number: int) -> bool:
         """Takes out a job whose caller has left, by its lane and number; False where it does not wait any more."""
-        if self.large and (request := self.large.remove(number)) is not None:
+        if self.large.waiting and (request := self.large.remove(number)) is not None:
             self.rows -= request.room
             self.jobs -= 1
             return True
@@ -108,7 +108,7 @@ class Lanes:
 
         Its reason is "full" where more could have come along, "alone" where joining is not possible, else `trigger`.
         """
-        if self.large and self.large.has_turn(others=self.jobs > len(self.large)):
+        if self.large.waiting and self.large.has_turn(others=self.jobs > len(self.large.waiting)):
             return self._take_part(max_rows, trigger, joined)
         while self._heads:
             number, key = heappop(self._heads)
@@ -169,5 +169,5 @@ class Lanes:
         return jobs
 
     def __repr__(self) -> str:
-        large = f", {len(self.large)} large" if self.large else ""
+        large = f", {len(self.large.waiting)} large" if self.large.waiting else ""
         return f"<Lanes {self.jobs} jobs, {self.rows} rows in {len(self._lanes)} lanes{large}>"

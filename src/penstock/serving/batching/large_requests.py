@@ -1,4 +1,4 @@
-"""Requests of more rows than one batch may have: how many rows their next part has, and how their answers are kept.
+"""Requests of more rows than one batch may have: what their parts are, and how their answers are kept.
 
 Pure: no clock, no event loop, no model. A large request is one job in the queue, whatever its size; a part is made when
 its turn comes, so that what waits costs nothing and what is cancelled leaves nothing behind.
@@ -11,49 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 from penstock.payload import Params, Payload, Tensors, Value
-from penstock.serving.batching.cost_model import CostModel
 from penstock.serving.batching.jobs import Job
-
-# The longest that a part of a large request may hold the model, by what is known: so long waits a small request.
-PART_SECONDS = 0.005
-
-# The rows of a first part, from which its cost is learnt; no later one has more than twice the most that ran at once.
-FIRST_ROWS = 16
 
 # Answers of so many bytes are put together on the event loop; larger ones, and text of any size, in a thread.
 JOIN_ON_LOOP = 256 * 1024
-
-
-class PartSize:
-    """How many rows a part may have. A model that takes long for even one row gets as many as double that time, since
-    smaller parts would cost much and spare the others little."""
-
-    __slots__ = ("_cost", "_seen", "max_rows")
-
-    def __init__(self, cost: CostModel, max_rows: int) -> None:
-        self._cost = cost
-        self.max_rows = max_rows
-        self._seen = FIRST_ROWS // 2  # the mutable state: the most rows that ran at once
-
-    def fits(self, rows: int) -> bool:
-        """Whether a request of so many rows is predicted at once."""
-        return rows <= 1 or rows <= self.rows()
-
-    def rows(self) -> int:
-        """The rows of the next part: from 1 to `max_rows`."""
-        most = min(self._seen * 2, self.max_rows)
-        fixed, each = self._cost.line
-        budget = max(PART_SECONDS, 2 * fixed)
-        if fixed + each * most <= budget:
-            return most
-        return max(1, int((budget - fixed) / each))
-
-    def ran(self, rows: int) -> None:
-        """So many rows were predicted at once."""
-        self._seen = max(self._seen, min(rows, self.max_rows))
-
-    def __repr__(self) -> str:
-        return f"<PartSize {self.rows()} of {self.max_rows} rows>"
 
 
 class LargeRequest(Job):
@@ -150,44 +111,42 @@ class LargeRequests:
     """Large requests with rows that wait. They take turns, so that none waits for all of another."""
 
     def __init__(self) -> None:
-        # The whole state: requests by number, in the order of their turns; whether the next turn is a large request's.
-        self._requests: OrderedDict[int, LargeRequest] = OrderedDict()
+        # The whole state: requests by number, in the order of their turns, which others look at
+        # for every batch, since mostly there are none; whether the next turn is a large request's.
+        self.waiting: OrderedDict[int, LargeRequest] = OrderedDict()
         self._next = False
 
-    def __len__(self) -> int:
-        return len(self._requests)
-
     def add(self, request: LargeRequest) -> None:
-        self._requests[request.number] = request
+        self.waiting[request.number] = request
 
     def remove(self, number: int) -> LargeRequest | None:
-        return self._requests.pop(number, None)
+        return self.waiting.pop(number, None)
 
     def has_turn(self, others: bool) -> bool:
         """Whether the next batch is a part of a large request: every second one, where `others` wait."""
-        mine = bool(self._requests) and (self._next or not others)
-        self._next = bool(self._requests) and not mine
+        mine = bool(self.waiting) and (self._next or not others)
+        self._next = bool(self.waiting) and not mine
         return mine
 
     def take(self, rows: int) -> tuple[LargeRequest, Job]:
         """The request whose turn it is, and its next part; its turn after that comes after the others'."""
-        number, request = self._requests.popitem(last=False)
+        number, request = self.waiting.popitem(last=False)
         part = request.part(rows)
         if request.room:
-            self._requests[number] = request
+            self.waiting[number] = request
         return request, part
 
     def take_whole(self) -> LargeRequest:
         """The request whose turn it is, with all its rows as one job."""
-        return self._requests.popitem(last=False)[1]
+        return self.waiting.popitem(last=False)[1]
 
     def clear(self) -> list[LargeRequest]:
-        requests = list(self._requests.values())
-        self._requests.clear()
+        requests = list(self.waiting.values())
+        self.waiting.clear()
         return requests
 
     def __repr__(self) -> str:
-        return f"<LargeRequests {len(self._requests)}>"
+        return f"<LargeRequests {len(self.waiting)}>"
 
 
 def joins_quickly(payloads: list[Payload]) -> bool:
