@@ -106,7 +106,7 @@ def test_settings_that_a_model_may_have_of_its_own_are_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("[models.iris]\nmax_rows = 0", "The setting max_rows (penstock.toml, [models.iris]) cannot be 0"),
         ("[models.iris]\ntimeout = 'soon'", "The setting timeout (penstock.toml, [models.iris]) cannot be 'soon'"),
@@ -121,11 +121,11 @@ def test_settings_that_a_model_may_have_of_its_own_are_there() -> None:
         ("[model.iris]\nmax_rows = 1", "penstock.toml holds unknown settings: model."),
     ],
 )
-def test_a_mistake_is_named_with_file_model_and_key(elsewhere: Path, content: str, said: str) -> None:
+def test_a_mistake_is_named_with_file_model_and_key(elsewhere: Path, content: str, message: str) -> None:
     (elsewhere / FILE_NAME).write_text(content)
     with pytest.raises(ConfigError) as caught:
         load_settings({}, {})
-    assert said in caught.value.message
+    assert message in caught.value.message
     assert hint_of(caught.value)
     result = CliRunner().invoke(serve, [])
     assert (result.exit_code, result.exception) != (0, None)

@@ -149,7 +149,7 @@ def test_env_build_takes_the_models_of_a_pattern_and_doctor_finds_what_is_built(
     assert ("team-a", "ok", "the environment is built") in found
     assert ("else", "ok", "the environment is not built yet; loading the model will build it") in found
     assert [state for what, state, _ in found if what == "uv"] == ["ok"]
-    assert not any("made with" in said for _, _, said in found)
+    assert not any("made with" in message for _, _, message in found)
 
 
 def test_an_environment_that_cannot_be_built_leaves_the_current_version_answering(

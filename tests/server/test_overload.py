@@ -324,14 +324,14 @@ class TestProcess:
             await connection.close()
 
     async def test_clients_that_leave_free_their_places(self, slow_server: ServerProcess) -> None:
-        crowd = [await Connection.open(slow_server.address) for _ in range(40)]
-        asking = [asyncio.create_task(c.post(ASK)) for c in crowd]
+        clients = [await Connection.open(slow_server.address) for _ in range(40)]
+        asking = [asyncio.create_task(c.post(ASK)) for c in clients]
         async with asyncio.timeout(30):
             while await metric(slow_server, "penstock_queue_rows") < 5:
                 pass
         for task in asking:
             task.cancel()
-        for connection in crowd:
+        for connection in clients:
             connection.writer.transport.abort()
         async with asyncio.timeout(30):
             while await metric(slow_server, "penstock_open_requests"):
@@ -368,8 +368,8 @@ class TestProcess:
 
     async def test_a_client_that_still_sends_sees_its_refusal(self, slow_server: ServerProcess) -> None:
         """A body larger than the socket's buffers: the answer arrives, not a reset."""
-        crowd = [await Connection.open(slow_server.address) for _ in range(40)]
-        asking = [asyncio.create_task(c.post(ASK)) for c in crowd]
+        clients = [await Connection.open(slow_server.address) for _ in range(40)]
+        asking = [asyncio.create_task(c.post(ASK)) for c in clients]
         seen = set()
         async with httpx.AsyncClient(base_url=slow_server.url, timeout=30) as client:
             while not all(t.done() for t in asking):
@@ -380,5 +380,5 @@ class TestProcess:
                     break
         assert seen <= {400, 429}
         await asyncio.gather(*asking)
-        for connection in crowd:
+        for connection in clients:
             await connection.close()

@@ -132,15 +132,15 @@ class TestRefusals:
     def refused(self, launch: Launch, *arguments: object, code: int, port: int | None = 0, **variables: str) -> str:
         server = launch(*arguments, port=port, **variables)
         assert server.wait_exit(60) == code, server.stderr
-        return self.said(server.stderr)
+        return self.one_message(server.stderr)
 
     def refused_here(self, here: Here, *arguments: object, code: int, **variables: str) -> str:
         """The same in this process, without the start of another."""
         done = here("serve", *arguments, "--port", "0", **variables)
         assert (done.returncode, done.stdout) == (code, ""), done.stderr
-        return self.said(done.stderr)
+        return self.one_message(done.stderr)
 
-    def said(self, stderr: str) -> str:
+    def one_message(self, stderr: str) -> str:
         assert "Traceback" not in stderr
         errors = [line for line in stderr.splitlines() if line.startswith(("Error:", "       "))]
         assert 1 <= len(errors) <= 2, stderr
@@ -150,13 +150,13 @@ class TestRefusals:
     def test_a_busy_port_is_refused_with_its_flag(self, launch: Launch, identity_onnx_package: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
-            said = self.refused(launch, identity_onnx_package, code=2, port=port)
-        assert f"127.0.0.1:{port} is not available: Address already in use." in said
-        assert "--port" in said
+            message = self.refused(launch, identity_onnx_package, code=2, port=port)
+        assert f"127.0.0.1:{port} is not available: Address already in use." in message
+        assert "--port" in message
 
     def test_an_unknown_host_is_refused(self, launch: Launch, identity_onnx_package: Path) -> None:
-        said = self.refused(launch, identity_onnx_package, "--host", "300.1.1.1", code=2)
-        assert "not an address to listen on" in said
+        message = self.refused(launch, identity_onnx_package, "--host", "300.1.1.1", code=2)
+        assert "not an address to listen on" in message
 
     def test_a_server_without_a_model_asks_for_one(self, launch: Launch) -> None:
         server = launch()
@@ -167,14 +167,14 @@ class TestRefusals:
         assert "There is nothing at" in self.refused_here(here, "./missing/model", code=1)
 
     def test_a_directory_that_is_no_package_is_refused(self, here: Here, tmp_path: Path) -> None:
-        said = self.refused_here(here, tmp_path, code=1)
-        assert "has no MLmodel file" in said
-        assert "penstock package" in said
+        message = self.refused_here(here, tmp_path, code=1)
+        assert "has no MLmodel file" in message
+        assert "penstock package" in message
 
     def test_code_that_nobody_trusts_is_refused(self, here: Here, python_package: Path) -> None:
-        said = self.refused_here(here, python_package, code=1)
-        assert "would run code" in said
-        assert "--trust-code" in said
+        message = self.refused_here(here, python_package, code=1)
+        assert "would run code" in message
+        assert "--trust-code" in message
 
     def test_a_changed_file_is_refused_and_named(
         self, here: Here, identity_onnx_package: Path, copied: Callable[[Path], Path]
@@ -183,8 +183,8 @@ class TestRefusals:
         content = bytearray((package / "model.onnx").read_bytes())
         content[len(content) // 2] ^= 1
         (package / "model.onnx").write_bytes(content)
-        said = self.refused_here(here, package, code=1)
-        assert "model.onnx has changed" in said
+        message = self.refused_here(here, package, code=1)
+        assert "model.onnx has changed" in message
 
     @pytest.mark.parametrize("sealed", [True, False])
     def test_a_truncated_onnx_file_is_refused_and_named(
@@ -212,12 +212,12 @@ class TestRefusals:
         self.refused(launch, "fraud", code=1)
 
     def test_a_bad_setting_names_its_origin(self, here: Here, identity_onnx_package: Path) -> None:
-        said = self.refused_here(here, identity_onnx_package, code=2, PENSTOCK_MAX_ROWS="many")
-        assert "max_rows (PENSTOCK_MAX_ROWS)" in said
+        message = self.refused_here(here, identity_onnx_package, code=2, PENSTOCK_MAX_ROWS="many")
+        assert "max_rows (PENSTOCK_MAX_ROWS)" in message
 
     def test_two_models_of_one_name_are_refused(self, launch: Launch, identity_onnx_package: Path) -> None:
-        said = self.refused(launch, f"m={identity_onnx_package}", f"m={identity_onnx_package}", code=2)
-        assert "Two models would have the served name 'm'" in said
+        message = self.refused(launch, f"m={identity_onnx_package}", f"m={identity_onnx_package}", code=2)
+        assert "Two models would have the served name 'm'" in message
 
     def test_a_traceback_comes_with_debug_alone(self, identity_onnx_package: Path) -> None:
         import subprocess

@@ -100,8 +100,8 @@ async def test_a_restart_of_postgresql_under_load_fails_no_request(
             await load.until_answered_by("1")
     finally:
         await asyncio.to_thread(postgres.start)
-    said = await asyncio.to_thread(command, "add", "moving", tmp_path / "adds-2", "--alias", "production")
-    assert said == "Registered version 2 of moving.\nmoving@production now names this version.\n"
+    message = await asyncio.to_thread(command, "add", "moving", tmp_path / "adds-2", "--alias", "production")
+    assert message == "Registered version 2 of moving.\nmoving@production now names this version.\n"
     await load.until_answered_by("2", seconds=40)
     await load.stop()
     assert load.answered > 20  # every one of them right: the clients look
@@ -131,10 +131,10 @@ async def test_a_server_whose_registry_is_away_at_the_start_waits_or_recalls(
         waited_for = "moving" if model == "moving" else "models:/mov*@production"
         assert server.stderr.count(f"not ready yet: waiting for '{waited_for}'.") == 1
         assert server.unread == []
-        said = "the registry names no version; nothing is served yet"
+        message = "the registry names no version; nothing is served yet"
         if model == "mov*":
-            said = "the registry cannot be queried; still serving the loaded models"
-        await until(lambda: said in server.stderr, seconds=30)
+            message = "the registry cannot be queried; still serving the loaded models"
+        await until(lambda: message in server.stderr, seconds=30)
     finally:
         await asyncio.to_thread(postgres.start)
     await asyncio.to_thread(server.wait_ready)

@@ -49,15 +49,15 @@ async def test_damaged_and_deleted_packages_are_refused_and_mended_ones_served(
 
         s3.pipe_file(graph(packages[1]), (packages[1].path / "model.onnx").read_bytes()[:-7])
         registry.promote("moving", "2", by="ann")
-        said = "version 2 cannot be served; still serving version 1"
-        await until(lambda: f"{said}. {graph(packages[1])} does not match the seal" in server.stderr, seconds=30)
+        message = "version 2 cannot be served; still serving version 1"
+        await until(lambda: f"{message}. {graph(packages[1])} does not match the seal" in server.stderr, seconds=30)
         open_store(f"{bucket}/models").put(packages[1], f"moving/{packages[1].digest}")
         await load.until_answered_by("2", seconds=40)  # tried again by itself
 
         s3.rm_file(graph(packages[2]))
         registry.promote("moving", "3", by="ann")
-        said = "version 3 cannot be served; still serving version 2. The package no longer exists at"
-        await until(lambda: said in server.stderr, seconds=30)
+        message = "version 3 cannot be served; still serving version 2. The package no longer exists at"
+        await until(lambda: message in server.stderr, seconds=30)
         registry.remove_alias("moving", "production", by="ann")
         withdraw(registry, "moving")  # all of it, under the gateway's feet
         await until(lambda: "the registry names no version; still serving version 2" in server.stderr, seconds=30)

@@ -50,9 +50,9 @@ class TestTheStart:
         crash = tmp_path / "crash"
         package = python_model(CRASHING_MODEL.format(crash=str(crash)), tmp_path)
         crash.touch()
-        said = self.refused(launch, package, "--trust-code", "--isolation", "none")
+        message = self.refused(launch, package, "--trust-code", "--isolation", "none")
         assert re.search(
-            r"Worker \d was killed by signal 9 \(SIGKILL\) while it loaded version [0-9a-f]{12} of made", said
+            r"Worker \d was killed by signal 9 \(SIGKILL\) while it loaded version [0-9a-f]{12} of made", message
         )
 
     def test_workers_serve_several_models_with_settings_of_their_own(

@@ -32,18 +32,18 @@ QUANTITY = {
 }
 
 
-def plain(said: Any, *, names: bool = False) -> Any:
+def plain(schema: Any, *, names: bool = False) -> Any:
     """As draft-07 without descriptions, and without null, which Helm takes as "not given"."""
-    if isinstance(said, dict):
-        kept = {k: v for k, v in said.items() if names or (k != "description" and not k.startswith("x-kubernetes"))}
+    if isinstance(schema, dict):
+        kept = {k: v for k, v in schema.items() if names or (k != "description" and not k.startswith("x-kubernetes"))}
         return {
             k: plain(v, names=k == "properties") if k != "$ref" else v.replace("$defs", "definitions")
             for k, v in kept.items()
         }
-    if isinstance(said, list):
-        found = [plain(value) for value in said if value != "null"]
-        return found[0] if len(found) == 1 and "null" in said else found
-    return said
+    if isinstance(schema, list):
+        found = [plain(value) for value in schema if value != "null"]
+        return found[0] if len(found) == 1 and "null" in schema else found
+    return schema
 
 
 def extract() -> dict[str, Any]:
@@ -65,18 +65,18 @@ def extract() -> dict[str, Any]:
     return dict(sorted(found.items()))
 
 
-def wanted(said: Any) -> set[str]:
-    if isinstance(said, dict):
-        here = {PREFIX + said["kubernetes"]} if "kubernetes" in said else set()
-        return here.union(*map(wanted, said.values()))
-    return set().union(*map(wanted, said)) if isinstance(said, list) else set()
+def wanted(schema: Any) -> set[str]:
+    if isinstance(schema, dict):
+        here = {PREFIX + schema["kubernetes"]} if "kubernetes" in schema else set()
+        return here.union(*map(wanted, schema.values()))
+    return set().union(*map(wanted, schema)) if isinstance(schema, list) else set()
 
 
-def references(said: Any) -> list[str]:
-    if isinstance(said, dict):
-        here = [said["$ref"].removeprefix("#/definitions/")] if isinstance(said.get("$ref"), str) else []
-        return here + [name for value in said.values() for name in references(value)]
-    return [name for value in said for name in references(value)] if isinstance(said, list) else []
+def references(schema: Any) -> list[str]:
+    if isinstance(schema, dict):
+        here = [schema["$ref"].removeprefix("#/definitions/")] if isinstance(schema.get("$ref"), str) else []
+        return here + [name for value in schema.values() for name in references(value)]
+    return [name for value in schema for name in references(value)] if isinstance(schema, list) else []
 
 
 if __name__ == "__main__":

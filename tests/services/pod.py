@@ -114,12 +114,12 @@ class Pod:
         probe = self.container["startupProbe"]
         deadline = time.monotonic() + probe["periodSeconds"] * probe["failureThreshold"]
         while not self.probe("startupProbe"):
-            assert self.process.poll() is None, self.said
-            assert time.monotonic() < deadline, self.said
+            assert self.process.poll() is None, self.stderr
+            assert time.monotonic() < deadline, self.stderr
             time.sleep(0.05)
 
     @property
-    def said(self) -> str:
+    def stderr(self) -> str:
         return (self._place / "log").read_text()
 
     def stop(self) -> None:

@@ -178,15 +178,15 @@ UNKNOWN = [
 
 
 class TestRefusals:
-    @pytest.mark.parametrize(("values", "said"), REFUSED, ids=[said for _, said in REFUSED])
-    def test_values_that_contradict_each_other_are_refused(self, values: dict[str, Any], said: str) -> None:
-        with pytest.raises(Refused, match=re.escape(said)) as refused:
+    @pytest.mark.parametrize(("values", "message"), REFUSED, ids=[message for _, message in REFUSED])
+    def test_values_that_contradict_each_other_are_refused(self, values: dict[str, Any], message: str) -> None:
+        with pytest.raises(Refused, match=re.escape(message)) as refused:
             render(values=values)
         assert OURS in str(refused.value)
 
-    @pytest.mark.parametrize(("values", "said"), UNKNOWN, ids=[said for _, said in UNKNOWN])
-    def test_values_against_the_schema_are_refused(self, values: dict[str, Any], said: str) -> None:
-        with pytest.raises(Refused, match=re.escape(said)) as refused:
+    @pytest.mark.parametrize(("values", "message"), UNKNOWN, ids=[message for _, message in UNKNOWN])
+    def test_values_against_the_schema_are_refused(self, values: dict[str, Any], message: str) -> None:
+        with pytest.raises(Refused, match=re.escape(message)) as refused:
             render(values=values)
         assert SCHEMAS in str(refused.value)
 
@@ -331,11 +331,11 @@ class TestObjects:
     def test_notes_say_what_is_there(self) -> None:
         """`helm template` leaves them out, but they are a template like any other."""
         text = '{{ include "penstock/templates/NOTES.txt" . | toJson }}'
-        extra = f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: notes}}\ndata:\n  said: {text}"
+        extra = f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: notes}}\ndata:\n  message: {text}"
 
         def notes(name: str) -> str:
             objects = objects_of(render(CHART / "ci" / f"{name}-values.yaml", values={"extraObjects": [extra]}))
-            return str(one(objects, "ConfigMap", "notes")["data"]["said"])
+            return str(one(objects, "ConfigMap", "notes")["data"]["message"])
 
         assert "No models are named" in notes("default")
         assert "Served: fraud, iris." in notes("models")

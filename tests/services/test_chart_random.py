@@ -41,13 +41,13 @@ SENSIBLE: dict[str, dict[str, Any]] = {
 def groups() -> dict[str, st.SearchStrategy[Any]]:
     """A strategy for each value at the top. What values.yaml has need not be said again: nothing there is required."""
 
-    def eased(said: dict[str, Any]) -> dict[str, Any]:
-        if "properties" not in said:
-            return said
-        bare = {key: value for key, value in said.items() if key != "required"}
-        return {**bare, "properties": {name: eased(value) for name, value in said["properties"].items()}}
+    def eased(schema: dict[str, Any]) -> dict[str, Any]:
+        if "properties" not in schema:
+            return schema
+        bare = {key: value for key, value in schema.items() if key != "required"}
+        return {**bare, "properties": {name: eased(value) for name, value in schema["properties"].items()}}
 
-    return {name: strategy(eased(said), SCHEMA["definitions"]) for name, said in SCHEMA["properties"].items()}
+    return {name: strategy(eased(schema), SCHEMA["definitions"]) for name, schema in SCHEMA["properties"].items()}
 
 
 GROUPS = groups()
@@ -91,9 +91,9 @@ def test_random_values_render_or_are_refused(validator: Validator, values: dict[
     event("rendered")
     everything = objects_of(text)
     (file,) = [o["data"]["penstock.toml"] for o in everything if "penstock.toml" in (o.get("data") or ())]
-    said = tomllib.loads(file)
-    assert {**said, **values.get("settings", {})} == said  # every value comes through as it was given
-    assert said.get("models", {}) == values.get("models", {})
+    file_values = tomllib.loads(file)
+    assert {**file_values, **values.get("settings", {})} == file_values  # every value comes through as it was given
+    assert file_values.get("models", {}) == values.get("models", {})
     ours = [each for each in everything if "helm.sh/chart" in each["metadata"].get("labels", {})]  # no extra ones
     assert validator.errors(ours, version) == []
 

@@ -80,9 +80,9 @@ def test_the_rendered_gateway_answers_on_its_ports(start: Start, identity_onnx_p
         time.sleep(0.01)
     # Endpoints go only now: the Service may still send requests for drain_delay.
     assert ask(pod, predictions, "/invocations", [[4, 5, 6]]).status_code == 200
-    assert pod.process.wait(pod.grace) == 0, pod.said
+    assert pod.process.wait(pod.grace) == 0, pod.stderr
     assert time.monotonic() - begin < pod.grace
-    assert all(json.loads(line) for line in pod.said.splitlines() if line.startswith("{"))  # log_format: json
+    assert all(json.loads(line) for line in pod.stderr.splitlines() if line.startswith("{"))  # log_format: json
 
 
 def test_the_rendered_gateway_serves_models_with_settings_of_their_own(
@@ -136,12 +136,12 @@ def test_shards_score_every_row_once_and_the_job_is_finished(
         return Pod(jobs[job]["template"]["spec"], tmp_path / name, mounts=mounts, index=index)
 
     early = pod("finish", "early")
-    assert early.run() == 1, early.said
+    assert early.run() == 1, early.stderr
     for index in range(jobs["score"]["completions"]):
         shard = pod("score", f"shard{index}", index)
-        assert shard.run() == 0, shard.said
+        assert shard.run() == 0, shard.stderr
     late = pod("finish", "late")
-    assert late.run() == 0, late.said
+    assert late.run() == 0, late.stderr
     assert (tmp_path / "out" / "_SUCCESS").exists()
     rows = [line for file in (tmp_path / "out").glob("part-*") for line in file.read_text().splitlines()[1:]]
     assert len(rows) == len(iris_frame)
@@ -170,6 +170,6 @@ def test_the_migration_makes_the_tables(tmp_path: Path, postgres: str) -> None:
     for number in range(2):  # the second time there is nothing to do
         place = tmp_path / f"pod{number}"
         migrate = Pod(job["template"]["spec"], place, secrets={"registry": {"url": postgres}})
-        assert migrate.run() == 0, migrate.said
+        assert migrate.run() == 0, migrate.stderr
     with closing(open_registry(postgres, artifacts=str(tmp_path), read_only=True)) as registry:
         assert registry.models() == []

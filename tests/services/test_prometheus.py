@@ -181,8 +181,8 @@ def test_nothing_fires_while_all_is_well(scene: Scene) -> None:
     scene.prometheus.until_evaluated()
     scene.prometheus.until(lambda: not scene.prometheus.firing(), "nothing fires")
     # Before there was anything to scrape, it rightly said so; and a busy machine is late for real, for a moment.
-    said = {name for name, seen in scene.prometheus.fired.items() if seen}
-    assert said <= {"PenstockAbsent", "PenstockLoopBlocked", "PenstockSlow"}
+    alerts = {name for name, seen in scene.prometheus.fired.items() if seen}
+    assert alerts <= {"PenstockAbsent", "PenstockLoopBlocked", "PenstockSlow"}
     scene.prometheus.fired.clear()
 
 

@@ -264,10 +264,10 @@ def test_one_wrong_byte_never_raises_anything_else(load: Any, byte: int) -> None
         made = load(bytes(content))
         made.predict(Tensors.single(ROWS), {})
     except (ArtifactInvalid, PredictError) as error:
-        said = error.message
+        reason = error.message
     else:
-        said = "a byte that does not matter"
-    assert said
+        reason = "a byte that does not matter"
+    assert reason
 
 
 WEIGHTS = np.array([10.0, 20.0], np.float32).tobytes()
