@@ -35,6 +35,35 @@ class TestAdmission:
     async def test_an_empty_queue_takes_any_request(self) -> None:
         assert await answers(ask(batcher_of(FakeRunner(), max_queue_rows=2, max_rows=4), *range(9))) == [list(range(9))]
 
+    async def test_rows_of_a_large_request_take_no_room_from_small_ones(self) -> None:
+        runner = FakeRunner()
+        batcher = batcher_of(runner, max_queue_rows=5, max_rows=4)
+        runner.hold()
+        tasks = [ask(batcher, *range(40))]
+        await settle()
+        assert batcher.refusal(5, 1.0) is None
+        tasks += [ask(batcher, 100, 101), ask(batcher, 102, 103, 104)]
+        await settle()
+        with pytest.raises(Overloaded, match="5 rows are waiting; the limit is 5"):
+            await batcher.submit(tensors(105), {})
+        with pytest.raises(Overloaded, match="36 rows are waiting; the limit is 5"):
+            await batcher.submit(tensors(*range(40)), {})
+        runner.release()
+        assert await answers(*tasks) == [list(range(40)), [100, 101], [102, 103, 104]]
+
+    async def test_a_large_request_is_taken_beside_small_ones_that_wait(self) -> None:
+        runner = FakeRunner()
+        batcher = batcher_of(runner, max_queue_rows=5, max_rows=4)
+        runner.hold()
+        tasks = [ask(batcher, 0)]
+        await settle()
+        tasks += [ask(batcher, 1)]
+        await settle()
+        tasks += [ask(batcher, *range(40))]
+        await settle()
+        runner.release()
+        assert await answers(*tasks) == [[0], [1], list(range(40))]
+
     async def test_values_have_a_bound_too(self) -> None:
         runner = FakeRunner()
         batcher = batcher_of(runner, max_queue_rows=2)

@@ -27,7 +27,22 @@ def test_large_requests_take_turns() -> None:
     requests.add(request(1, *range(5)))
     requests.add(request(2, 10, 11, 12))
     assert [taken(requests, 2) for _ in range(5)] == [[0, 1], [10, 11], [2, 3], [12], [4]]
-    assert not requests.waiting
+    assert (len(requests.waiting), requests.rows) == (0, 0)
+
+
+def test_the_rows_of_large_requests_are_those_that_were_not_given_out() -> None:
+    requests = LargeRequests()
+    for number in (1, 2, 3):
+        requests.add(request(number, *range(5)))
+    requests.take(2)
+    assert requests.rows == 13
+    requests.remove(2)
+    assert requests.remove(2) is None
+    assert requests.rows == 8
+    requests.take_whole()  # the third, since the first has had its turn
+    assert requests.rows == 3
+    requests.clear()
+    assert requests.rows == 0
 
 
 def test_parts_and_other_batches_alternate() -> None:

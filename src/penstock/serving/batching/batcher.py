@@ -104,7 +104,7 @@ class Batcher:
         job = Job(payload, params, reply, now, deadline)
         if job.rows > 1 and self.joined and not self._part_size.fits(job.rows):
             job = LargeRequest(payload, params, reply, now, deadline, self._parts_answered)
-        if self._lanes.rows and (refusal := self.refusal(job.room, deadline - now)) is not None:
+        if self._lanes.rows and (refusal := self.refusal(job.room, deadline - now, large=job.large)) is not None:
             raise refusal
         self._wait_in_lane(job)
         return reply
@@ -113,10 +113,10 @@ class Batcher:
         """Enqueues and waits. Raises PredictError, Overloaded, DeadlineExceeded, Closing."""
         return await self.enqueue(payload, params, deadline)
 
-    def refusal(self, rows: int, time_left: float) -> Overloaded | None:
+    def refusal(self, rows: int, time_left: float, *, large: bool = False) -> Overloaded | None:
         """Why `rows` more rows, whose caller has `time_left` seconds, are not admitted now; None if they are. An empty
-        queue takes any request."""
-        waiting = self._lanes.rows
+        queue takes any request; `large` ones have a queue of their own, since the others do not wait for them."""
+        waiting = self._lanes.large.rows if large else self._lanes.rows - self._lanes.large.rows
         if not waiting:
             return None
         if waiting + rows > self._max_queue_rows:

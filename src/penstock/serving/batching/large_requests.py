@@ -108,19 +108,24 @@ class PartReply:
 
 
 class LargeRequests:
-    """Large requests with rows that wait. They take turns, so that none waits for all of another."""
+    """Large requests with rows that wait, `rows` in all. They take turns, so that none waits for all of another."""
 
     def __init__(self) -> None:
-        # The whole state: requests by number, in the order of their turns, which others look at
-        # for every batch, since mostly there are none; whether the next turn is a large request's.
+        # The whole state: requests by number, in the order of their turns, which others look at for every batch, since
+        # mostly there are none; the rows that they have not given out; whether the next turn is a large request's.
         self.waiting: OrderedDict[int, LargeRequest] = OrderedDict()
+        self.rows = 0
         self._next = False
 
     def add(self, request: LargeRequest) -> None:
         self.waiting[request.number] = request
+        self.rows += request.room
 
     def remove(self, number: int) -> LargeRequest | None:
-        return self.waiting.pop(number, None)
+        request = self.waiting.pop(number, None)
+        if request is not None:
+            self.rows -= request.room
+        return request
 
     def has_turn(self, others: bool) -> bool:
         """Whether the next batch is a part of a large request: every second one, where `others` wait."""
@@ -132,17 +137,21 @@ class LargeRequests:
         """The request whose turn it is, and its next part; its turn after that comes after the others'."""
         number, request = self.waiting.popitem(last=False)
         part = request.part(rows)
+        self.rows -= part.rows
         if request.room:
             self.waiting[number] = request
         return request, part
 
     def take_whole(self) -> LargeRequest:
         """The request whose turn it is, with all its rows as one job."""
-        return self.waiting.popitem(last=False)[1]
+        request = self.waiting.popitem(last=False)[1]
+        self.rows -= request.room
+        return request
 
     def clear(self) -> list[LargeRequest]:
         requests = list(self.waiting.values())
         self.waiting.clear()
+        self.rows = 0
         return requests
 
     def __repr__(self) -> str:
