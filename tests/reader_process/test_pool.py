@@ -162,6 +162,15 @@ async def test_nothing_of_the_gateways_environment_is_there(pool: ReaderPool, mo
     assert "secret" not in str(told.value)
 
 
+async def test_readers_yield_the_processor_to_their_gateway(pool: ReaderPool) -> None:
+    """Linux shares it out among sessions first, and looks at `nice` only within one."""
+    await read(pool, b'{"inputs": [[1]]}', CodecSpec(MlflowProtocol(), None, False))
+    (reader,) = pool._readers
+    assert os.getsid(reader) == os.getsid(0)
+    assert os.getpgid(reader) == pool._readers[reader].parent
+    assert os.getpriority(os.PRIO_PROCESS, reader) > os.getpriority(os.PRIO_PROCESS, 0)
+
+
 async def test_a_caller_that_leaves_takes_its_reader_along(pool: ReaderPool, metrics: ReaderMetrics) -> None:
     reading = asyncio.ensure_future(read(pool, b"sleep", TRAP))
     await started(metrics)

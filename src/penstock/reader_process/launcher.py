@@ -189,7 +189,7 @@ def _popen(sock: socket.socket) -> subprocess.Popen[bytes]:
         pass_fds=(sock.fileno(),),
         env={**environment, **_OWN, "PYTHONPATH": path},
         cwd="/",
-        start_new_session=True,
+        process_group=0,  # a session of its own would have a share of the processor of its own, whatever its `nice`
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
