@@ -64,6 +64,9 @@ prove-bodies: $(STAMP)  ## hundreds of hostile request bodies against a real ser
 bench-loading: $(STAMP)  ## what callers notice while a forest of 250 MB loads: make bench-loading LOADING='--runs 1 --workers 2'
 	$(BIN)/python loadtests/loading.py $(LOADING)
 
+bench-beside: $(STAMP)  ## what callers of one row notice of a client that sends 20 MB without pause: make bench-beside BESIDE='--model iris --rounds 3'
+	$(BIN)/python loadtests/beside.py $(BESIDE)
+
 prove-rollout: $(STAMP) mlflow-env  ## 10,000 requests over 20 promotions and roll-backs, with PostgreSQL and MLflow, and a killed worker
 	$(BIN)/python loadtests/prove_rollout.py --kill $(PROVE)
 

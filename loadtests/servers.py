@@ -79,10 +79,16 @@ def floor() -> Iterator[Server]:
 
 
 @contextmanager
-def penstock(*models: Path | str, arguments: tuple[str, ...] = (), cores: str = SERVER_CORE) -> Iterator[Server]:
+def penstock(
+    *models: Path | str,
+    arguments: tuple[str, ...] = (),
+    cores: str = SERVER_CORE,
+    command: tuple[str, ...] = (sys.executable, "-m", "penstock"),
+) -> Iterator[Server]:
+    """`command` is this version's, unless another one is to be compared."""
     port = free_port()
-    command = [sys.executable, "-m", "penstock", "serve", *map(str, models), "--port", str(port)]
-    with running([*command, "--log-level", "warning", *arguments], port, "/readyz", cores=cores) as server:
+    serve = [*command, "serve", *map(str, models), "--port", str(port), "--log-level", "warning", *arguments]
+    with running(serve, port, "/readyz", cores=cores) as server:
         yield server
 
 
