@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock import manifest as module
 from penstock.cli.remedies import hint_of
 from penstock.errors import PackageInvalid, PackageNotFound
 from penstock.manifest import FILE_NAME, Manifest
+from penstock.package_file import TEXT_LIMIT
 
 MLFLOW_318 = b"""\
 artifact_path: file:///tmp/mlruns/0/models/m-1/artifacts
@@ -211,13 +212,39 @@ def test_read_names_the_place(tmp_path: Path) -> None:
 
 def test_a_directory_named_mlmodel_is_refused(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).mkdir()
-    with pytest.raises(PackageInvalid, match="cannot be read"):
+    with pytest.raises(PackageInvalid, match="not a regular file"):
         Manifest.read(tmp_path)
 
 
 def test_a_huge_file_is_not_even_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with (tmp_path / FILE_NAME).open("wb") as file:
-        file.truncate(module._SIZE_LIMIT + 1)  # sparse: takes no room
-    monkeypatch.setattr(Path, "read_bytes", lambda self: pytest.fail("was read"))
-    with pytest.raises(PackageInvalid, match="too large for a manifest"):
+        file.truncate(TEXT_LIMIT + 1)  # sparse: takes no room
+    monkeypatch.setattr(Manifest, "parse", lambda text: pytest.fail("was read"))
+    with pytest.raises(PackageInvalid, match="too large: 1,048,577 bytes, where 1,048,576 are allowed"):
         Manifest.read(tmp_path)
+
+
+def test_a_manifest_that_could_not_be_read_again_is_not_written() -> None:
+    with pytest.raises(PackageInvalid, match="where 1,048,576 are allowed"):
+        Manifest({"flavors": {}, "metadata": {"notes": "x" * (TEXT_LIMIT + 1)}}).dump()
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (b"[" * 1_000_000, "within each other"),
+        (b"{a: " * 200_000, "within each other"),
+        (b"- " * 500_000, "within each other"),
+        (b"junk:\n" + b"- {a: 1}\n" * 100_000, "more than 20,000 values"),
+        (b"[" + b"[]," * 300_000 + b"]", "more than 20,000 values"),
+        (b"a: &a [x]\nb: &b [*a, *a]\nflavors: {}\n", "aliases"),
+        (b"a: &a {x: 1}\nb: {<<: *a}\nflavors: {}\n", "aliases"),
+        (b"x: !!int " + b"1:" * 400_000 + b"1\n", "100 digits"),
+    ],
+    ids=["lists", "mappings", "dashes", "records", "empty lists", "alias", "merge", "base 60"],
+)
+def test_what_would_hold_up_the_reader_is_refused_in_time(text: bytes, why: str) -> None:
+    began = time.process_time()
+    with pytest.raises(PackageInvalid, match=why):
+        Manifest.parse(text)
+    assert time.process_time() - began < 2.0

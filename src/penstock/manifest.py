@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from penstock.errors import PackageInvalid, PackageNotFound, remedy
+from penstock.package_file import TEXT_LIMIT, read_package_file
 from penstock.payload import shortened
 from penstock.signature import Signature
 
@@ -21,26 +22,42 @@ FILE_NAME = "MLmodel"
 FORMAT = 1
 PYTHON_FUNCTION = "python_function"
 
-# No manifest that a tool writes comes near; a hostile one should not fill the memory.
-_SIZE_LIMIT = 16 * 1024 * 1024
+# No manifest that a tool writes comes near; a hostile one should not hold up whoever looks at it.
+_MOST_VALUES = 20_000
+_DEEPEST = 100
 
 
-class _Loader(yaml.SafeLoader):
-    """A safe loader that refuses aliases: MLflow writes none, and nested ones blow up to gigabytes."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.events.AliasEvent):
-            raise yaml.YAMLError("aliases (*name) are not allowed in a manifest")
-        return super().compose_node(parent, index)
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # PyYAML may lack its C library
+    """The safe loader in C. What could hold up Python afterwards is refused."""
 
     def construct_whole(self, node: yaml.ScalarNode) -> int:
         """YAML 1.1 reads 1:2:3 in base 60, in a time that grows with the square of the length."""
         if len(node.value) > 100:
             raise yaml.YAMLError("a whole number of more than 100 digits")
-        return self.construct_yaml_int(node)
+        return self.construct_yaml_int(node)  # type: ignore[no-any-return]
 
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_whole)
+
+
+def _check_events(text: bytes) -> None:
+    """Refuses aliases, which MLflow writes none of, and nested ones of which blow up to gigabytes; and values within
+    values beyond what C can follow on its stack. Raises YAMLError."""
+    depth = values = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        kind = type(event)
+        if kind is yaml.ScalarEvent:
+            values += 1
+        elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
+            values, depth = values + 1, depth + 1
+        elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
+            depth -= 1
+        elif kind is yaml.AliasEvent:
+            raise yaml.YAMLError("aliases (*name) are not allowed in a manifest")
+        if depth > _DEEPEST:
+            raise yaml.YAMLError(f"more than {_DEEPEST} values within each other")
+        if values > _MOST_VALUES:
+            raise yaml.YAMLError(f"more than {_MOST_VALUES:,} values")
 
 
 class _Dumper(yaml.SafeDumper):
@@ -62,6 +79,7 @@ _Dumper.add_representer(str, _Dumper.represent_str)
 def read_yaml(text: bytes, what: str) -> Any:
     """YAML from a package, as plain values; what would blow up is refused. Raises PackageInvalid."""
     try:
+        _check_events(text)
         return yaml.load(text, Loader=_Loader)  # a subclass of the safe loader
     except Exception as error:  # explicit tags with odd values fail in PyYAML's own ways: KeyError, AttributeError
         detail = shortened(" ".join(str(error).split()), 300)
@@ -107,9 +125,7 @@ class Manifest:
         """Reads the manifest of the package at this directory. Raises PackageNotFound, PackageInvalid."""
         path = package / FILE_NAME
         try:
-            if path.stat().st_size > _SIZE_LIMIT:
-                raise PackageInvalid(f"{path} is too large for a manifest ({path.stat().st_size} bytes).")
-            text = path.read_bytes()
+            text = read_package_file(path)
         except FileNotFoundError:
             if not package.exists():
                 raise PackageNotFound(f"There is nothing at {package}.") from None
@@ -124,8 +140,6 @@ class Manifest:
                 hint="Package the model first.",
                 remedy=remedy("package"),
             ) from None
-        except OSError as error:
-            raise PackageInvalid(f"{path} cannot be read: {error.strerror}.") from None
         try:
             return cls.parse(text)
         except PackageInvalid as error:
@@ -140,10 +154,16 @@ class Manifest:
             text: str = yaml.dump(
                 dict(self.content), Dumper=_Dumper, default_flow_style=False, sort_keys=True, allow_unicode=True
             )
-            return text.encode()
+            content = text.encode()
         except (yaml.YAMLError, RecursionError, TypeError, ValueError) as error:
             detail = shortened(" ".join(str(error).split()), 300)
             raise PackageInvalid(f"The manifest cannot be written as YAML: {detail}.") from None
+        if len(content) > TEXT_LIMIT:
+            raise PackageInvalid(
+                f"The manifest takes {len(content):,} bytes, where {TEXT_LIMIT:,} are allowed.",
+                hint="Leave large values out of the metadata and the model's config.",
+            )
+        return content
 
     @property
     def flavors(self) -> Mapping[str, Mapping[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,9 @@ def test_a_file_that_a_manifest_names_must_lie_in_the_package(tmp_path: Path) ->
     (package / "link").symlink_to(tmp_path / "secret")
     assert inside(package, "sub/model.bin", "model") == package / "sub" / "model.bin"
     assert inside(package, "sub/../sub/model.bin", "model").is_file()
-    for bad in ("../secret", str(tmp_path / "secret"), "link", "sub/../../secret"):
+    assert inside(package, r"sub\model.bin", "model") == package / "sub" / "model.bin"
+    outside = ("../secret", str(tmp_path / "secret"), "link", "sub/../../secret")
+    for bad in (*outside, r"..\secret", r"C:\work\model.bin", "c:model.bin", r"\\server\share\model.bin"):
         with pytest.raises(PackageInvalid, match="lies outside"):
             inside(package, bad, "model")
     for missing in ("gone", "a\0b", "n" * 5000):
@@ -61,6 +64,9 @@ def test_a_file_that_a_manifest_names_must_lie_in_the_package(tmp_path: Path) ->
     for nothing in (None, "", 5, ["sub"]):
         with pytest.raises(PackageInvalid, match="names no model"):
             inside(package, nothing, "model")
+    os.mkfifo(package / "pipe")
+    with pytest.raises(PackageInvalid, match="is not a regular file"):
+        inside(package, "pipe", "model")
 
 
 def test_need_says_what_to_install() -> None:

@@ -25,6 +25,7 @@ from penstock.package.example import (
     record_expected,
     write_example,
 )
+from penstock.package_file import EXAMPLE_LIMIT
 from penstock.payload import Payload, Table, Tensors, Value, as_object_array
 from penstock.signature import Field, Param, Scalar, Signature, infer_signature
 
@@ -237,4 +238,27 @@ def test_an_unusable_expectation_is_the_packages_fault(tmp_path: Path) -> None:
     (tmp_path / SERVING_INPUT).write_text('{"inputs": [1]}')
     (tmp_path / EXPECTED).write_text("{")
     with pytest.raises(PackageInvalid, match="example cannot be used"):
+        read_example(tmp_path, Manifest({"flavors": {}}))
+
+
+# what others wrote
+
+
+def test_an_example_is_read_within_the_budget_of_a_body(tmp_path: Path) -> None:
+    """Each record has a key of its own: 20,000 rows and as many columns."""
+    records = [{f"a{i}": 1} for i in range(20_000)]
+    (tmp_path / SERVING_INPUT).write_bytes(orjson.dumps({"dataframe_records": records}))
+    with pytest.raises(PackageInvalid, match="stands for"):
+        read_example(tmp_path, Manifest({"flavors": {}}))
+
+
+@pytest.mark.parametrize("name", [SERVING_INPUT, INPUT])
+def test_an_example_that_is_too_large_or_no_file_is_refused_unread(tmp_path: Path, name: str) -> None:
+    with (tmp_path / name).open("wb") as file:
+        file.truncate(EXAMPLE_LIMIT + 1)
+    with pytest.raises(PackageInvalid, match="too large"):
+        read_example(tmp_path, Manifest({"flavors": {}}))
+    (tmp_path / name).unlink()
+    (tmp_path / name).mkdir()
+    with pytest.raises(PackageInvalid, match="not a regular file"):
         read_example(tmp_path, Manifest({"flavors": {}}))

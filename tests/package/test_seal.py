@@ -13,6 +13,7 @@ import pytest
 from penstock.errors import PackageInvalid, SealBroken
 from penstock.package import PackagedModel
 from penstock.package.seal import SEAL, check_seal, digest_of, hash_files, list_files, write_seal
+from penstock.package_file import SEAL_LIMIT
 
 
 @pytest.fixture
@@ -50,8 +51,8 @@ def test_one_flipped_byte_names_the_file(directory: Path, name: str) -> None:
 def test_missing_and_added_files_are_named(directory: Path) -> None:
     (directory / "model.bin").unlink()
     (directory / "code" / "__pycache__").mkdir()
-    (directory / "code" / "__pycache__" / "x.pyc").write_bytes(b"")
-    with pytest.raises(SealBroken, match=r"model\.bin is missing, code/__pycache__/x\.pyc was added"):
+    (directory / "code" / "__pycache__" / "x.txt").write_bytes(b"")
+    with pytest.raises(SealBroken, match=r"model\.bin is missing, code/__pycache__/x\.txt was added"):
         check(directory)
 
 
@@ -164,11 +165,42 @@ def test_verify_reads_the_package_it_was_given(iris_package: Path, copied: Calla
         PackagedModel.open(place).verify()
 
 
-def test_compiled_modules_that_another_program_left_are_named_as_such(directory: Path) -> None:
+def test_compiled_modules_that_another_program_left_are_named_and_no_part_of_the_package(
+    directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = digest_of(hash_files(directory))
     (directory / "code" / "__pycache__").mkdir()
     (directory / "code" / "__pycache__" / "x.pyc").write_bytes(b"compiled")
-    with pytest.raises(SealBroken, match="delete __pycache__"):
-        check(directory)
+    check(directory)
+    assert "not in its seal: 'code/__pycache__/x.pyc'" in caplog.text
+    assert digest_of(hash_files(directory)) == before
+    assert "code/__pycache__/x.pyc" not in list_files(directory)
     (directory / "code" / "other.py").write_text("")
     with pytest.raises(SealBroken, match="Fetch or package the model again"):
+        check(directory)
+
+
+def test_a_compiled_module_that_was_sealed_is_part_of_the_package(directory: Path) -> None:
+    (directory / SEAL).unlink()
+    (directory / "code" / "__pycache__").mkdir()
+    (directory / "code" / "__pycache__" / "x.pyc").write_bytes(b"compiled")
+    write_seal(directory)
+    check(directory)
+    (directory / "code" / "__pycache__" / "x.pyc").write_bytes(b"other")
+    with pytest.raises(SealBroken, match=r"x\.pyc has changed"):
+        check(directory)
+
+
+@pytest.mark.parametrize("name", ["__pycache__/x.py", "x.pyc", "code/x.pyc", "__pycache__/deep/x.pyc"])
+def test_what_only_looks_like_a_left_over_breaks_the_seal(directory: Path, name: str) -> None:
+    (directory / name).parent.mkdir(parents=True, exist_ok=True)
+    (directory / name).write_bytes(b"")
+    with pytest.raises(SealBroken, match="was added"):
+        check(directory)
+
+
+def test_a_seal_of_a_length_that_no_package_has_is_not_read(directory: Path) -> None:
+    with (directory / SEAL).open("wb") as file:
+        file.truncate(SEAL_LIMIT + 1)
+    with pytest.raises(SealBroken, match="too large"):
         check(directory)

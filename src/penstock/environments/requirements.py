@@ -21,6 +21,7 @@ from penstock.errors import PackageInvalid, remedy
 from penstock.manifest import PYTHON_FUNCTION, read_yaml
 from penstock.package import PackagedModel
 from penstock.package.environment import REQUIREMENTS
+from penstock.package_file import MIB, read_package_file
 from penstock.payload import shortened
 
 PYTHON_ENV = "python_env.yaml"
@@ -53,7 +54,9 @@ REVIEWED = frozenset(
 _MLFLOW = frozenset({"mlflow", "mlflow-skinny", "mlflow-tracing"})
 _TOOLS = frozenset({"pip", "setuptools", "wheel"})
 
-_SIZE_LIMIT = 1024 * 1024
+# Hashes take room: a line for each file of each distribution.
+_LOCK_LIMIT = 8 * MIB
+_MOST_FILES = 20
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _VERSIONS = r"\(?(?:\s*(?:===|==|~=|!=|<=|>=|<|>)\s*[A-Za-z0-9.*+_-]+\s*,?)*\s*\)?"
 _LINE = re.compile(rf"({_NAME.pattern})\s*(?:\[[A-Za-z0-9._,\s-]*\])?({_VERSIONS})\s*(;[\w\s.'\"<>=!~()+,*-]*)?")
@@ -167,12 +170,12 @@ class _Reader:
         python = python or _text((package.manifest.python_function or {}).get("python_version"))
         if isinstance(listed := env.get("dependencies"), list):
             return list(self._lines(map(str, listed), PYTHON_ENV)), python
-        if (self._directory / REQUIREMENTS).is_file():
+        if (self._directory / REQUIREMENTS).exists():
             return list(self._file(REQUIREMENTS)), python
         return list(self._lines(self._pip_part(conda), CONDA)), python
 
     def _yaml(self, name: str) -> Mapping[str, Any]:
-        if not (self._directory / name).is_file():
+        if not (self._directory / name).exists():
             return {}
         content = read_yaml(self._content(name).encode(), f"package's {name}")
         return content if isinstance(content, Mapping) else {}
@@ -193,15 +196,14 @@ class _Reader:
             )
         if name in self._read:
             return
+        if len(self._read) >= _MOST_FILES:
+            raise PackageInvalid(f"The package's requirements refer to more than {_MOST_FILES} files.")
         self._read.add(name)
         yield from self._lines(self._content(name).splitlines(), name, constraints=constraints)
 
     def _content(self, name: str) -> str:
-        path = self._directory / name
         try:
-            if path.stat().st_size > _SIZE_LIMIT:
-                raise PackageInvalid(f"The package's {name} is too large for a requirements file.")
-            return path.read_text(encoding="utf-8-sig")
+            return read_package_file(self._directory / name).decode("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise PackageInvalid(f"The package's {name} cannot be read: {error}.") from None
 
@@ -297,11 +299,9 @@ def _conda_python(conda: Mapping[str, Any]) -> str:
 def read_lock(directory: Path) -> Lock | None:
     """The lock in a package; None where it has none. Raises PackageInvalid."""
     path = directory / LOCK
-    if not path.is_file():
+    if not path.exists():
         return None
     try:
-        if path.stat().st_size > 8 * _SIZE_LIMIT:
-            raise PackageInvalid(f"The package's {LOCK} is too large for a requirements file.")
-        return parse_lock(path.read_text(encoding="utf-8"))
+        return parse_lock(read_package_file(path, _LOCK_LIMIT).decode())
     except (OSError, UnicodeDecodeError) as error:
         raise PackageInvalid(f"The package's {LOCK} cannot be read: {error}.") from None

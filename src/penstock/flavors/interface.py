@@ -6,6 +6,7 @@ a server of ONNX models never pays for scikit-learn. `docs/flavors.md` says how 
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -130,19 +131,32 @@ class Flavor(ABC):
 
 
 def inside(directory: Path, relative: object, what: str) -> Path:
-    """The path of a file that a manifest names, which must lie in the package. Raises PackageInvalid."""
+    """The path of a file or directory that a manifest names, which must lie in the package. Raises PackageInvalid."""
     if not isinstance(relative, str) or not relative:
         raise PackageInvalid(f"The manifest names no {what}.")
-    path = directory / relative
+    path = directory / posix(relative)
     try:
-        if not path.resolve().is_relative_to(directory.resolve()):
+        if _DRIVE.match(relative) or not path.resolve().is_relative_to(directory.resolve()):
             raise PackageInvalid(f"The manifest's {what}, {shortened(relative)}, lies outside the package.")
         found = path.exists()
+        regular = path.is_file() or path.is_dir()
     except (OSError, ValueError):  # too long for a name, or with a NUL in it
-        found = False
+        found = regular = False
     if not found:
         raise PackageInvalid(f"The {what} that the manifest names, {shortened(relative)}, is not in the package.")
+    if not regular:
+        raise PackageInvalid(f"The {what} that the manifest names, {shortened(relative)}, is not a regular file.")
     return path
+
+
+# A path of Windows that begins at a drive names a place there, and none in a package.
+_DRIVE = re.compile(r"[A-Za-z]:")
+
+
+def posix(relative: str) -> str:
+    """A path in a package as it is written here: MLflow on Windows writes `artifacts\\file`. No file of a package has a
+    backslash in its name."""
+    return relative.replace("\\", "/")
 
 
 def need(module: str, extra: str, *, purpose: str) -> ModuleType:

@@ -11,7 +11,7 @@ from penstock.flavors import Written, get_flavor
 from penstock.flavors.table import BUILT_IN
 from penstock.manifest import Manifest
 from penstock.package.directory import new_directory
-from penstock.package.environment import REQUIREMENTS, write_environment
+from penstock.package.environment import read_requirement_lines, write_environment
 from penstock.package.example import answers_differ, record_expected
 from penstock.package.packaged import PackagedModel
 from penstock.package.save import finish, load_written, own_metadata
@@ -86,8 +86,7 @@ def _without_code(package: PackagedModel) -> dict[str, Any]:
 
 def _update_requirements(directory: Path, written: Written) -> None:
     """The new artifact was written by the libraries installed here; what else the package asked for stays."""
-    path = directory / REQUIREMENTS
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+    lines = read_requirement_lines(directory)
     pinned = {line.partition("==")[0] for line in written.requirements}
     kept = [line for line in lines if line and line.partition("==")[0].strip() not in pinned]
     write_environment(directory, [*kept, *written.requirements])

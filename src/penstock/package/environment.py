@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from penstock.package_file import read_package_file
+
 REQUIREMENTS = "requirements.txt"
 
 _PIN = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*==\s*([^\s;#]+)")
@@ -48,12 +50,15 @@ def compare(packaged: Mapping[str, str]) -> list[Comparison]:
 
 
 def read_pins(directory: Path) -> dict[str, str]:
-    """The `name==version` lines of the package's requirements.txt, other lines left aside."""
-    path = directory / REQUIREMENTS
-    if not path.is_file():
-        return {}
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    """The `name==version` lines of the package's requirements.txt, other lines left aside. Raises PackageInvalid."""
+    lines = read_requirement_lines(directory)
     return {found[1]: found[2] for line in lines if (found := _PIN.match(line))}
+
+
+def read_requirement_lines(directory: Path) -> list[str]:
+    """The package's requirements.txt, line by line; empty where it has none. Raises PackageInvalid."""
+    path = directory / REQUIREMENTS
+    return read_package_file(path).decode(errors="replace").splitlines() if path.exists() else []
 
 
 def write_environment(directory: Path, requirements: Sequence[str]) -> dict[str, Any]:

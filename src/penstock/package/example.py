@@ -10,8 +10,10 @@ from typing import Any
 
 from penstock.errors import AnswerUnserializable, InputError, PackageInvalid, PackagingFailed
 from penstock.manifest import Manifest
+from penstock.package_file import EXAMPLE_LIMIT, read_package_file
 from penstock.payload import Params, Payload, Table, Tensors, Value
 from penstock.signature import conform, conform_params
+from penstock.wire.budget import Budget
 from penstock.wire.mlflow.answers import as_json_value, dump_json, encode_answer, rows_of
 from penstock.wire.mlflow.invocations import UNWRAPPED_KEYS, decode_json, parse_json
 
@@ -45,24 +47,25 @@ def read_example(directory: Path, manifest: Manifest) -> Example | None:
 
 def _read(body: bytes, directory: Path, manifest: Manifest) -> Example:
     signature = manifest.signature
-    decoded = decode_json(body, signature)
+    decoded = decode_json(body, signature, Budget.of_json(len(body)))
     conformed = conform(decoded.payload, signature.enforced if signature else None, decoded.casting)
     if conformed.violations:
         raise PackageInvalid(f"The package's example does not fit its signature: {conformed.violations[0]}.")
     params = conform_params(signature.params if signature else (), decoded.params)
     expected = directory / EXPECTED
-    if not expected.is_file():
+    if not expected.exists():
         return Example(conformed.payload, body, params)
-    return Example(conformed.payload, body, params, parse_json(expected.read_bytes()), has_expected=True)
+    recorded = parse_json(read_package_file(expected, EXAMPLE_LIMIT))
+    return Example(conformed.payload, body, params, recorded, has_expected=True)
 
 
 def _serving_body(directory: Path, manifest: Manifest) -> bytes | None:
     """The request body; packages of MLflow before 2.17 have the bare input alone."""
-    if (path := directory / SERVING_INPUT).is_file():
-        return path.read_bytes()
-    if not (path := directory / INPUT).is_file():
+    if (path := directory / SERVING_INPUT).exists():
+        return read_package_file(path, EXAMPLE_LIMIT)
+    if not (path := directory / INPUT).exists():
         return None
-    bare = parse_json(path.read_bytes())
+    bare = parse_json(read_package_file(path, EXAMPLE_LIMIT))
     info = manifest.content.get("saved_input_example_info")
     kind = info.get("type") if isinstance(info, Mapping) else None
     if str(kind).startswith("sparse"):

@@ -7,18 +7,25 @@ left out). It is computed in the same way where no seal is present, so packages 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from penstock.errors import PackageInvalid, SealBroken
+from penstock.package_file import SEAL_LIMIT, read_package_file
+from penstock.payload import some
 
 SEAL = "SHA256SUMS"
+
+log = logging.getLogger("penstock.package")
 
 # Written into a downloaded copy by MLflow 2.x clients, not part of what was packaged.
 _NOT_CONTENT = frozenset({SEAL, "registered_model_meta"})
 
+
+_COMPILED = re.compile(r"(?:.*/)?__pycache__/[^/]+\.pyc")
 
 # Names that sha256sum would escape, that would break the listing's lines, or that are not UTF-8, cannot be sealed.
 _NAME = re.compile(r"[^\\\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]+")
@@ -27,9 +34,11 @@ _NAME = re.compile(r"[^\\\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]+")
 def list_files(directory: Path) -> list[str]:
     """Relative POSIX paths of a package's files, sorted. Raises PackageInvalid for links and odd names.
 
-    Links are refused: what they point to is not sealed, and may lie anywhere.
+    Links are refused: what they point to is not sealed, and may lie anywhere. Of a sealed package, compiled modules
+    that are not in the seal are left out.
     """
     found: list[str] = []
+    compiled: list[str] = []
     for folder, folders, files in os.walk(directory, onerror=_unreadable):
         for name in (*folders, *files):
             path = Path(folder, name)
@@ -43,8 +52,36 @@ def list_files(directory: Path) -> list[str]:
             if name in files and not path.is_file():
                 raise PackageInvalid(f"The package {directory} holds {relative}, which is not a regular file.")
             if name in files and relative not in _NOT_CONTENT:
-                found.append(relative)
+                (compiled if _COMPILED.fullmatch(relative) else found).append(relative)
+    if compiled:
+        sealed = read_seal(directory)
+        found += compiled if sealed is None else [name for name in compiled if name in sealed]
     return sorted(found)
+
+
+def compiled_since(directory: Path) -> list[str]:
+    """The compiled modules that another program has left in a sealed package, by relative path, sorted.
+
+    MLflow imports from packages without care for their seal. The files are no part of the package: they are not
+    copied, and Penstock runs modules of packages from their source alone.
+    """
+    sealed = read_seal(directory)
+    if sealed is None:
+        return []
+    found = (path.relative_to(directory).as_posix() for path in directory.rglob("__pycache__/*.pyc"))
+    return sorted(name for name in found if name not in sealed)
+
+
+def read_seal(directory: Path) -> dict[str, str] | None:
+    """The hashes that the seal lists, by relative path; None where there is no seal. Raises SealBroken."""
+    path = directory / SEAL
+    if not path.exists():
+        return None
+    try:
+        lines = read_package_file(path, SEAL_LIMIT).decode().splitlines()
+        return {name: value for value, name in (line.split("  ", 1) for line in lines if line)}
+    except (PackageInvalid, ValueError) as error:
+        raise SealBroken(f"The seal {path} cannot be read: {error}.") from None
 
 
 def _unreadable(error: OSError) -> None:
@@ -86,14 +123,9 @@ def check_seal(directory: Path, hashes: Mapping[str, str]) -> None:
 
     Raises SealBroken, which names every file that differs, is missing or was added.
     """
-    path = directory / SEAL
-    if not path.exists():
+    sealed = read_seal(directory)
+    if sealed is None:
         return
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        sealed = {name: value for value, name in (line.split("  ", 1) for line in lines if line)}
-    except (OSError, ValueError) as error:
-        raise SealBroken(f"The seal {path} cannot be read: {error}.") from None
     problems = [
         *(f"{name} has changed" for name in sorted(sealed.keys() & hashes.keys()) if sealed[name] != hashes[name]),
         *(f"{name} is missing" for name in sorted(sealed.keys() - hashes.keys())),
@@ -101,11 +133,14 @@ def check_seal(directory: Path, hashes: Mapping[str, str]) -> None:
     ]
     if problems:
         more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
-        compiled = all("__pycache__/" in problem and problem.endswith(" was added") for problem in problems)
         raise SealBroken(
             f"The package {directory} does not match its seal: {', '.join(problems[:5])}{more}.",
-            hint="Programs that import from the package, such as MLflow, leave compiled modules there: delete "
-            "__pycache__."
-            if compiled
-            else "Fetch or package the model again; do not serve this package.",
+            hint="Fetch or package the model again; do not serve this package.",
+        )
+    if compiled := compiled_since(directory):
+        log.warning(
+            "The package %s holds compiled modules that are not in its seal: %s. Programs that import from it, such as "
+            "MLflow, leave them there. They are not used; delete __pycache__.",
+            directory,
+            some(compiled),
         )

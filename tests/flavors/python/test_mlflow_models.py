@@ -25,6 +25,7 @@ from penstock.errors import (
 )
 from penstock.flavors import LoadContext, Predictor, get_flavor
 from penstock.flavors.code_path import lent_code
+from penstock.flavors.python import mlflow_models
 from penstock.flavors.python.mlflow_stubs import mlflow_installed
 from penstock.manifest import Manifest
 from penstock.package import PackagedModel
@@ -340,3 +341,19 @@ def test_many_threads_may_load_at_once() -> None:
     for thread in threads:
         thread.join()
     assert found == {factor: [2.0 * factor * factor] for factor in range(1, 9)}
+
+
+def test_artifacts_and_pickles_that_were_logged_on_windows_are_found(tmp_path: Path) -> None:
+    artifacts = {"w": {"path": r"artifacts\thing.txt", "uri": r"C:\work\thing.txt"}, "d": {"path": r"artifacts\Up\sub"}}
+    package = changed(tmp_path, "function", artifacts=artifacts, python_model=r".\python_model.pkl")
+    (package / "artifacts" / "Up" / "sub").mkdir(parents=True)
+    (package / "artifacts" / "thing.txt").write_text("thing")
+    load(package)
+    found = mlflow_models._artifacts(package, {"artifacts": artifacts})
+    assert found == {"w": str(package / "artifacts/thing.txt"), "d": str(package / "artifacts/Up/sub")}
+
+
+@pytest.mark.parametrize("path", [r"C:\work\words.txt", r"..\words.txt", r"\\server\words.txt"])
+def test_a_place_on_the_disk_of_another_machine_is_no_artifact(tmp_path: Path, path: str) -> None:
+    with pytest.raises(PackageInvalid, match="lies outside the package"):
+        load(changed(tmp_path, "everything", artifacts={"words": {"path": path}}))

@@ -17,6 +17,7 @@ from penstock.flavors.interface import (
     Written,
     inside,
     need,
+    posix,
 )
 from penstock.flavors.onnx.control_flow import has_control_flow
 from penstock.flavors.onnx.external_data import copy_external_data, external_data
@@ -36,7 +37,7 @@ class OnnxFlavor(Flavor):
 
     def artifact(self, manifest: Manifest) -> str:
         settings = manifest.flavors.get(self.name) or manifest.python_function or {}
-        return str(settings.get("data") or _FILE)
+        return posix(str(settings.get("data") or _FILE))
 
     def code_reasons(self, directory: Path, manifest: Manifest) -> list[CodeReason]:
         odd = unreviewed_options(manifest.flavors.get(self.name) or {})

@@ -24,7 +24,7 @@ from penstock.errors import (
     PenstockError,
 )
 from penstock.flavors.code_path import add_code_directory
-from penstock.flavors.interface import INTERFACE_VERSION, CodeReason, Flavor, LoadContext, Written, inside
+from penstock.flavors.interface import INTERFACE_VERSION, CodeReason, Flavor, LoadContext, Written, inside, posix
 from penstock.flavors.python import mlflow_models, source_file
 from penstock.flavors.python.mlflow_stubs import mlflow_installed, standins
 from penstock.flavors.python.predictor import PyfuncPredictor
@@ -46,8 +46,8 @@ class PyfuncFlavor(Flavor):
             return mlflow_models.code_file(settings)
         for key in ("source", "python_model", "data", "model_path"):
             if settings.get(key):
-                return str(settings[key])
-        return str(settings.get("code") or ".")
+                return posix(str(settings[key]))
+        return posix(str(settings.get("code") or "."))
 
     def code_reasons(self, directory: Path, manifest: Manifest) -> list[CodeReason]:
         settings = manifest.python_function or {}
@@ -58,8 +58,9 @@ class PyfuncFlavor(Flavor):
             reasons = [CodeReason(self.artifact(manifest), "is a pickle")]
         else:
             reasons = [CodeReason(FILE_NAME, f"names the loader module {shortened(loader)}, which is run")]
-        code = str(settings.get("code") or "code")
-        extra = _modules(directory / code) - {f"{OWN_LOADER}.py"}
+        code = posix(str(settings.get("code") or "code"))
+        there = (directory / code).exists()
+        extra = _modules(inside(directory, code, "code directory")) - {f"{OWN_LOADER}.py"} if there else set()
         if extra:
             reasons.append(CodeReason(f"{code}/", f"holds modules: {', '.join(sorted(extra))}"))
         return reasons
@@ -95,11 +96,10 @@ class PyfuncFlavor(Flavor):
         if loader == OWN_LOADER:
             if _modules(directory / "code") - {f"{OWN_LOADER}.py"}:
                 add_code_directory(directory / "code", context.digest, unused=OWN_LOADER)
-            inside(directory, settings.get("source"), "Python source")
-            for name, artifact in (settings.get("artifacts") or {}).items():
-                inside(directory, artifact.get("path"), f"artifact {name!r}")
             module_name = f"penstock_model_{context.digest[:16] or 'local'}"
-            return source_file.load_source(str(directory), dict(settings), dict(config), module_name)
+            return source_file.load_source(
+                str(directory), _own_settings(directory, settings), dict(config), module_name
+            )
         if loader in mlflow_models.LOADERS and not mlflow_installed():
             return mlflow_models.load_python_model(context, settings, config)
         if code := settings.get("code"):
@@ -117,6 +117,19 @@ class PyfuncFlavor(Flavor):
 
     def write(self, model: Path, directory: Path, options: PythonOptions, example: Payload | None = None) -> Written:
         return write_source(model, directory, options)
+
+
+def _own_settings(directory: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The flavor's section with the paths of files that are in the package. Raises PackageInvalid."""
+    artifacts = settings.get("artifacts") or {}
+    if not isinstance(artifacts, Mapping) or not all(isinstance(info, Mapping) for info in artifacts.values()):
+        raise PackageInvalid("The python_function flavor's artifacts are not a mapping of names to paths.")
+    found = {name: inside(directory, info.get("path"), f"artifact {name!r}") for name, info in artifacts.items()}
+    return {
+        **settings,
+        "source": str(inside(directory, settings.get("source"), "Python source").relative_to(directory)),
+        "artifacts": {name: {"path": str(path.relative_to(directory))} for name, path in found.items()},
+    }
 
 
 def _modules(code: Path) -> set[str]:

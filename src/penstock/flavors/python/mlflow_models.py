@@ -34,6 +34,7 @@ from penstock.flavors.python.mlflow_stubs import (
 from penstock.flavors.python.mlflow_stubs.imports import CodeLoader, make_function
 from penstock.flavors.python.type_hints import frame_for_example, takes_context
 from penstock.manifest import Manifest
+from penstock.package_file import EXAMPLE_LIMIT, read_package_file
 from penstock.payload import clipped
 from penstock.signature import Field
 
@@ -224,5 +225,5 @@ def _example(directory: Path, manifest: Manifest) -> Any:
     info = manifest.content.get("saved_input_example_info")
     if not isinstance(info, Mapping) or info.get("type") != "json_object" or not (directory / _EXAMPLE).is_file():
         return None
-    value = json.loads((directory / _EXAMPLE).read_bytes())
+    value = json.loads(read_package_file(directory / _EXAMPLE, EXAMPLE_LIMIT))
     return value.get("inputs") if info.get("params") and isinstance(value, dict) else value

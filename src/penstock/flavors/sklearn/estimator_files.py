@@ -13,11 +13,10 @@ from penstock.error_text import kind_of, text_of
 from penstock.errors import ArtifactInvalid, CodeNotTrusted, PackagingFailed, remedy
 from penstock.flavors.interface import need
 from penstock.flavors.sklearn.light_import import import_lightly
+from penstock.flavors.sklearn.skops_archive import SCHEMA, for_skops, open_archive, read_schema
 from penstock.flavors.sklearn.skops_reader import read_usual
 from penstock.flavors.sklearn.trusted_types import TRUSTED_TYPES, untrusted
 from penstock.payload import clipped
-
-_SCHEMA = "schema.json"  # in a skops file
 
 
 def skops_types(path: Path) -> list[str]:
@@ -26,6 +25,8 @@ def skops_types(path: Path) -> list[str]:
     io = need("skops.io", "sklearn", purpose="A skops file")
     try:
         return list(io.get_untrusted_types(data=without_arrays(path)))
+    except ArtifactInvalid:
+        raise
     except Exception as error:  # a damaged archive fails in many ways
         raise ArtifactInvalid(f"{path.name} is damaged or not a skops file: {clipped(text_of(error), 200)}.") from error
 
@@ -36,9 +37,9 @@ def without_arrays(path: Path) -> bytes:
     import zipfile
 
     made = BytesIO()
-    with zipfile.ZipFile(path) as whole, zipfile.ZipFile(made, "w") as described:
+    with open_archive(path) as whole, zipfile.ZipFile(made, "w") as described:
         for name in dict.fromkeys(whole.namelist()):
-            described.writestr(name, whole.read(name) if name == _SCHEMA else b"")
+            described.writestr(name, read_schema(whole) if name == SCHEMA else b"")
     return made.getvalue()
 
 
@@ -52,7 +53,9 @@ def load_skops(path: Path, trusted: bool) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # other scikit-learn versions are reported once, by the environment check
-            return io.load(path, trusted=types)
+            return io.load(for_skops(path), trusted=types)
+    except ArtifactInvalid:
+        raise
     except need("skops.io.exceptions", "sklearn", purpose="A skops file").UntrustedTypesFoundException:
         unknown = ", ".join(untrusted(skops_types(path)))
         raise CodeNotTrusted(f"{path.name} contains unreviewed types: {unknown}.") from None

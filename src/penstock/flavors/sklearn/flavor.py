@@ -23,6 +23,7 @@ from penstock.flavors.interface import (
     Written,
     inside,
     need,
+    posix,
 )
 from penstock.flavors.predictor import Predictor
 from penstock.flavors.sklearn.estimator_files import (
@@ -67,7 +68,9 @@ class SklearnFlavor(Flavor):
     def artifact(self, manifest: Manifest) -> str:
         settings = manifest.flavors.get(self.name) or {}
         python = manifest.python_function or {}
-        return str(settings.get("pickled_model") or python.get("model_path") or python.get("data") or "model.pkl")
+        return posix(
+            str(settings.get("pickled_model") or python.get("model_path") or python.get("data") or "model.pkl")
+        )
 
     def libraries(self, manifest: Manifest) -> Mapping[str, str]:
         version = (manifest.flavors.get(self.name) or {}).get("sklearn_version")
@@ -200,7 +203,7 @@ def _requirements(serialization: str) -> tuple[str, ...]:
 
 def _code_directory(manifest: Manifest) -> str | None:
     code = (manifest.python_function or {}).get("code") or (manifest.flavors.get("sklearn") or {}).get("code")
-    return str(code) if code else None
+    return posix(str(code)) if code else None
 
 
 def _is_skops(manifest: Manifest, file: str) -> bool:

@@ -20,13 +20,14 @@ from zipfile import ZipFile
 
 import numpy as np
 
+from penstock.errors import ArtifactInvalid
 from penstock.flavors.sklearn.estimator_names import installed_estimators
+from penstock.flavors.sklearn.skops_archive import open_archive, read_member, read_schema
 from penstock.flavors.sklearn.trusted_types import TRUSTED_TYPES
 
 # One object of a file's description.
 Node: TypeAlias = dict[str, Any]
 
-_SCHEMA = "schema.json"
 _PROTOCOL = 2
 
 _PRIMITIVES = {"builtins.int": int, "builtins.float": float, "builtins.str": str, "builtins.bool": bool}
@@ -57,20 +58,26 @@ class _Unusual(Exception):
 
 
 def holds_usual_types(path: Path) -> bool:
-    """Whether the file holds nothing but what is read here, which is all trusted. Constructs nothing."""
+    """Whether the file holds nothing but what is read here, which is all trusted. Constructs nothing. Raises
+    ArtifactInvalid for an archive that unpacks to too much."""
     try:
-        with ZipFile(path) as archive:
+        with open_archive(path) as archive:
             _described(archive)
+    except ArtifactInvalid:
+        raise
     except Exception:  # a damaged archive fails in many ways; skops will name them
         return False
     return True
 
 
 def read_usual(path: Path) -> Any:
-    """What the file holds; None where that is for skops to read, or to refuse."""
+    """What the file holds; None where that is for skops to read, or to refuse. Raises ArtifactInvalid for an archive
+    that unpacks to too much."""
     try:
-        with ZipFile(path) as archive:
+        with open_archive(path) as archive:
             return _Builder(archive).build(_described(archive))
+    except ArtifactInvalid:
+        raise
     except Exception:
         return None
 
@@ -80,7 +87,7 @@ def _described(archive: ZipFile) -> Node:
     estimators = installed_estimators()
     if estimators is None:
         raise _Unusual
-    schema: Node = json.loads(archive.read(_SCHEMA))
+    schema: Node = json.loads(read_schema(archive))
     if type(schema.get("protocol")) is not int or schema["protocol"] != _PROTOCOL:
         raise _Unusual
     _Check(estimators | TRUSTED_TYPES).check(schema)
@@ -206,7 +213,7 @@ class _Builder:
 
     def array(self, node: Node) -> Any:
         if node["type"] == "numpy":
-            stored = BytesIO(self._archive.read(node["file"]))
+            stored = BytesIO(read_member(self._archive, node["file"]))
             array = np.lib.format.read_array(stored, allow_pickle=False)
             return array if node["__class__"] == "ndarray" else _SCALARS[_name(node)](array)
         cells = [self.build(inner) for inner in node["content"]]

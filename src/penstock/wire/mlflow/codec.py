@@ -34,6 +34,7 @@ from penstock.wire.mlflow.invocations import (
     exactly,
     is_unwrapped,
     read_object,
+    rows_under,
     split_unwrapped,
 )
 from penstock.wire.mlflow.quick_readers import FloatReader, settle
@@ -140,7 +141,7 @@ class BodyReader:
             return self._read_special(body, exactly(body, document))
         envelope, schema = envelope_of(document), self._schema
         budget = self._budget(JSON, body)
-        check_rows(_rows_under(envelope, document[envelope]), budget)
+        check_rows(rows_under(envelope, document[envelope]), budget)
         if (settled := settle(envelope, document[envelope], self._signature)) is not None:
             document = exactly(body, document) if document.get("params") else document
             return PredictRequest(settled, document.get("params"))
@@ -173,10 +174,6 @@ class BodyReader:
         from penstock.wire.mlflow.frames import read_unwrapped
 
         return PredictRequest(read_unwrapped(value, schema), params, wrapped=False)
-
-
-def _rows_under(envelope: str, value: Any) -> Any:
-    return value.get("data") if envelope == "dataframe_split" and isinstance(value, dict) else value
 
 
 def _conformed(decoded: Decoded, signature: Signature | None) -> PredictRequest:

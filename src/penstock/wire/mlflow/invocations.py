@@ -16,8 +16,10 @@ import orjson
 from penstock.errors import MalformedInput, SchemaViolation
 from penstock.payload import Payload, Table, Tensors, Value, Violation, shortened
 from penstock.signature import ArrayOf, Casting, Field, ObjectOf, Scalar, Schema, Signature, is_tensor_schema
+from penstock.wire.budget import Budget
 from penstock.wire.decoded import Decoded
 from penstock.wire.json_rows import array_of, table_of_columns, table_of_records, table_of_rows
+from penstock.wire.json_sizes import MAX_NESTING, check_rows, is_too_nested
 
 ENVELOPES = ("dataframe_split", "dataframe_records", "inputs", "instances")
 UNWRAPPED_KEYS = ("messages", "prompt", "input")
@@ -57,9 +59,12 @@ def finite(text: str) -> float:
     return value
 
 
-def decode_json(body: bytes, signature: Signature | None) -> Decoded:
-    """Reads a request body for a model with this signature. Raises MalformedInput."""
+def decode_json(body: bytes, signature: Signature | None, budget: Budget | None = None) -> Decoded:
+    """Reads a request body for a model with this signature; one that a stranger wrote within a budget. Raises
+    MalformedInput, InputTooLarge."""
     document = read_object(body)
+    if budget is not None:
+        _check_sizes(body, document, budget)
     if is_unwrapped(document):
         value, params = split_unwrapped(document, signature)
         return decode_unwrapped(value, params, signature.enforced if signature is not None else None)
@@ -67,6 +72,19 @@ def decode_json(body: bytes, signature: Signature | None) -> Decoded:
         return decode_hinted(document)
     envelope = envelope_of(document)
     return decode_envelope(envelope, document[envelope], document.get("params"), signature)
+
+
+def _check_sizes(body: bytes, document: dict[str, Any], budget: Budget) -> None:
+    """Raises MalformedInput, InputTooLarge."""
+    if is_too_nested(body, document):
+        raise MalformedInput(f"Lists or objects are more than {MAX_NESTING} deep inside of each other.")
+    for envelope in document.keys() & ENVELOPES:
+        check_rows(rows_under(envelope, document[envelope]), budget)
+
+
+def rows_under(envelope: str, value: Any) -> Any:
+    """The rows in an envelope, where it has any."""
+    return value.get("data") if envelope == "dataframe_split" and isinstance(value, dict) else value
 
 
 def read_object(body: bytes) -> dict[str, Any]:

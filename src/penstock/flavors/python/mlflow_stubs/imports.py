@@ -29,7 +29,11 @@ BUILTINS: dict[str, Any] = {**vars(builtins), "__import__": _import}
 
 
 class CodeLoader(SourceFileLoader):
-    """Runs a module of a package's own."""
+    """Runs a module of a package's own, from its source alone: nobody has sealed what was compiled beside it."""
+
+    def path_stats(self, path: str) -> Mapping[str, Any]:
+        """Without them Python looks for no compiled file."""
+        raise OSError
 
     def exec_module(self, module: ModuleType) -> None:
         module.__dict__["__builtins__"] = BUILTINS
