@@ -51,6 +51,7 @@ PenstockError
 ├── PredictError                the model's own code failed on these rows
 ├── AnswerUnserializable        the model answered something that the protocol has no form for
 │   └── AnswerHasNoColumns      it is not one item for each row, and columns were asked for
+│       └── CellHasNoForm       one of its cells is of a kind that tables have no form for
 └── ScoringError                a file could not be scored
     ├── SchemaMismatch          it lacks columns that the model takes or that are to be kept
     ├── JobDiffers              a job of another fingerprint has begun in the output
@@ -343,6 +344,16 @@ class AnswerUnserializable(PenstockError):
 
 class AnswerHasNoColumns(AnswerUnserializable):
     code = "answer_has_no_columns"
+
+
+class CellHasNoForm(AnswerHasNoColumns):
+    """`row` from 0, among those that the model was given."""
+
+    code = "cell_has_no_form"
+
+    def __init__(self, row: int, column: str, found: str) -> None:
+        super().__init__(f"The model's answer holds, in row {row}, column {column!r}, {found}.")
+        self.row, self.column, self.found = row, column, found
 
 
 class ScoringError(PenstockError):

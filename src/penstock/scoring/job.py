@@ -20,7 +20,8 @@ from penstock.scoring.plan import ScoringPlan, Shard, deal_files
 from penstock.scoring.read.chunks import Chunk, Position, read_sources
 from penstock.scoring.read.decoding import decode, fed_columns, guess_fields, kept_columns
 from penstock.scoring.rejects import Tolerance
-from penstock.scoring.score.scorer import Scored, Task, decode_chunk, fitted, good_rows, score_ready
+from penstock.scoring.score.output_table import fitted
+from penstock.scoring.score.scorer import Scored, Task, decode_chunk, good_rows, score_ready
 from penstock.scoring.score.workers import Deferred, Workers, choose_workers, score_all, working_time
 from penstock.scoring.write.output_schema import decide_shape
 from penstock.scoring.write.sinks import FileSink, Now, PartsSink, Sink, StreamSink

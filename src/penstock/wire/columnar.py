@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from penstock.errors import MalformedInput, UnsupportedMedia
-from penstock.payload import TEXT, Array, Table, as_object_array, shortened
+from penstock.payload import Array, Table, as_object_array, shortened
 from penstock.signature import Casting, Field, Scalar, Schema
 from penstock.wire.arrow_claims import check_claims, stream_of
 from penstock.wire.budget import Budget
@@ -115,25 +115,24 @@ def _arrow_errors(what: str) -> Iterator[None]:
         raise MalformedInput(f"The body is not a readable {what}: {why_unreadable(error)}.") from None
 
 
-def encode_parquet(table: Table) -> bytes:
-    """A table as a Parquet file. Raises pyarrow.ArrowException for cells that Arrow has no type for."""
+def encode_parquet(table: ArrowTable) -> bytes:
+    """A pyarrow.Table as a Parquet file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     sink = pa.BufferOutputStream()
-    pq.write_table(batch_of_table(table), sink)
+    pq.write_table(table, sink)
     return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
 
 
-def encode_arrow(table: Table) -> bytes:
-    """A table as an Arrow IPC stream. Raises pyarrow.ArrowException for cells that Arrow has no type for."""
+def encode_arrow(table: ArrowTable) -> bytes:
+    """A pyarrow.Table as an Arrow IPC stream."""
     import pyarrow as pa
     from pyarrow import ipc
 
-    batch = batch_of_table(table)
     sink = pa.BufferOutputStream()
-    with ipc.new_stream(sink, batch.schema) as writer:
-        writer.write_table(batch)
+    with ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
     return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
 
 
@@ -241,25 +240,3 @@ def _parsed(column: ChunkedArray | ArrowArray, type_: object) -> Array:
         except pa.ArrowInvalid:
             pass  # some cell is no such number: conform says which
     return as_object_array(column.to_pylist())
-
-
-def batch_of_table(table: Table) -> ArrowTable:
-    """A pyarrow.Table of a table, names as text. Raises pyarrow.ArrowInvalid for cells that Arrow has no type for."""
-    import pyarrow as pa
-
-    columns = [_arrow(column) for column in table.iter_columns()]
-    return pa.table(columns, names=[str(n) for n in table.names or range(table.width)])
-
-
-def _arrow(column: Array) -> ArrowArray:
-    import pyarrow as pa
-
-    if column.dtype.kind == TEXT.kind:
-        return pa.array(column.astype(object), pa.string(), from_pandas=True)
-    if column.dtype == object or column.dtype.kind in "US":
-        return pa.array(column.tolist())
-    column = np.ascontiguousarray(column)
-    if column.dtype.kind in "iuf" and column.dtype.isnative:
-        # What pa.array makes of it as well; but that imports pandas first, where it is installed, just to ask.
-        return pa.Array.from_buffers(pa.from_numpy_dtype(column.dtype), len(column), [None, pa.py_buffer(column)])
-    return pa.array(column)

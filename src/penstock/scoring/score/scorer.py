@@ -8,19 +8,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from penstock.errors import AnswerHasNoColumns, PenstockError, PredictError, SchemaMismatch, ScoringError, remedy
-from penstock.payload import TEXT, Array, Params, Payload, Table, Tensors, Violation, clipped
+from penstock.errors import (
+    AnswerHasNoColumns,
+    AnswerUnserializable,
+    CellHasNoForm,
+    PenstockError,
+    PredictError,
+    SchemaMismatch,
+    ScoringError,
+    remedy,
+)
+from penstock.payload import TEXT, Array, Params, Payload, Table, Tensors, Violation
 from penstock.scoring.plan import Source
 from penstock.scoring.read.chunks import Chunk
 from penstock.scoring.read.decoding import Rows, column_fields, decode
 from penstock.scoring.rejects import Reject
+from penstock.scoring.score.output_table import output_table
 from penstock.signature import Field, Scalar, Schema, conform, is_tensor_schema
 from penstock.signature.conform import Conformed
-from penstock.wire.answer_columns import prediction_columns
-from penstock.wire.columnar import batch_of_table
+from penstock.wire.answers.columns import prediction_columns
 
 if TYPE_CHECKING:
-    from pyarrow import ChunkedArray
     from pyarrow import Schema as ArrowSchema
     from pyarrow import Table as ArrowTable
 
@@ -108,7 +116,7 @@ def _score(predict: Predict, task: Task, chunk: Chunk, rows: Rows) -> Scored:
     if failed and not careful:
         return Scored(chunk, None, failure=_refusal(rejects[0]))
     answered = good[_others(len(good), [place for place, _ in failed])]
-    table = _output(pieces, rows, answered, task, chunk.rows)
+    table = output_table(pieces, rows, answered, task, chunk.rows)
     return Scored(chunk, table, tuple(sorted(rejects, key=lambda r: r.row)))
 
 
@@ -238,11 +246,11 @@ def bisect(
         part = payload if stop - start == rows else _taken(payload, start, stop)
         try:
             pieces.append(prediction_columns(predict(part, params), stop - start))
-        except AnswerHasNoColumns as error:
-            raise ScoringError(error.message) from None
-        except PredictError as error:
+        except (PredictError, AnswerUnserializable) as error:
+            if isinstance(error, AnswerHasNoColumns) and not isinstance(error, CellHasNoForm):
+                raise ScoringError(error.message) from None
             if stop - start == 1:
-                failed.append((start, error.message.rstrip(".")))
+                failed.append((start, _reason(error)))
                 if first_only:
                     break
                 continue
@@ -251,79 +259,12 @@ def bisect(
     return pieces, failed
 
 
+def _reason(error: PenstockError) -> str:
+    if isinstance(error, CellHasNoForm):  # its row is one of the part
+        return f"the model's answer holds, in column {error.column!r}, {error.found}"
+    return error.message.rstrip(".")
+
+
 def _taken(payload: Payload, start: int, stop: int) -> Payload:
     assert isinstance(payload, (Table, Tensors))
     return payload.take(slice(start, stop))
-
-
-def _output(pieces: list[dict[str, Array]], rows: Rows, answered: Array, task: Task, count: int) -> ArrowTable:
-    """The kept columns, the answers and the lineage as one table, every row in its place."""
-    import pyarrow as pa
-
-    answers = _answers(pieces, task)
-    # For each row of the chunk its row among the kept ones and among the answers, -1 where it has none.
-    kept_at, answer_at = np.full(count, -1), np.full(count, -1)
-    kept_at[rows.places] = np.arange(len(rows.places))
-    answer_at[rows.places[answered]] = np.arange(len(answered))
-    if task.on_error == "skip":
-        kept_at, answer_at = kept_at[answer_at >= 0], answer_at[answer_at >= 0]
-    columns = dict(zip(rows.kept.schema.names, _placed(rows.kept, kept_at).columns, strict=True))
-    given = _placed(answers, answer_at)
-    if task.shape is None:
-        _refuse_clash(columns, [*given.schema.names, *task.lineage])
-    columns |= dict(zip(given.schema.names, given.columns, strict=True))
-    columns |= {name: pa.repeat(pa.scalar(value), len(answer_at)) for name, value in task.lineage.items()}
-    if task.shape is None:
-        return pa.table(columns)
-    if not pieces:  # no row was answered, so no answer says which columns there are
-        columns |= {f.name: pa.nulls(len(answer_at), f.type) for f in task.shape if f.name not in columns}
-    return fitted(columns, task.shape)
-
-
-def _refuse_clash(kept: Mapping[str, Any], added: list[str]) -> None:
-    """Raises ScoringError where an answer would stand in the place of a kept column."""
-    if twice := [name for name in added if name in kept]:
-        raise ScoringError(
-            f"The input has a column {twice[0]!r}, and so does the output.",
-            hint="Do not copy this column, or rename it.",
-        )
-
-
-def _answers(pieces: list[dict[str, Array]], task: Task) -> ArrowTable:
-    import pyarrow as pa
-
-    try:
-        tables = [batch_of_table(Table.of(list(p), list(p.values()))) for p in pieces]
-        if not tables:
-            return pa.table({})
-        return pa.concat_tables(tables, promote_options="permissive")
-    except (pa.ArrowException, OverflowError) as error:
-        raise ScoringError(f"The predictions cannot be written as columns: {clipped(str(error))}.") from error
-
-
-def _placed(table: ArrowTable, places: Array) -> ArrowTable:
-    """The table's rows at these places, empty rows for -1."""
-    import pyarrow as pa
-
-    if len(places) == table.num_rows and (not len(places) or (places == np.arange(len(places))).all()):
-        return table
-    return table.take(pa.array(places, mask=places < 0)) if table.num_columns else table
-
-
-def fitted(found: Mapping[str, ChunkedArray], shape: ArrowSchema) -> ArrowTable:
-    """The columns in the order and types of the output, as a table. Raises ScoringError where they are others."""
-    import pyarrow as pa
-
-    if missing := [name for name in shape.names if name not in found]:
-        raise ScoringError(f"The answers have no column {missing[0]!r}, which the answers to the first rows have.")
-    if extra := [name for name in found if name not in shape.names]:
-        raise ScoringError(f"The answers have a column {extra[0]!r}, which the answers to the first rows do not have.")
-    columns = []
-    for wanted in shape:
-        column = found[wanted.name]
-        try:
-            columns.append(column if column.type == wanted.type else column.cast(wanted.type))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            why = f"is {wanted.type} in the first rows and {column.type} later, which does not fit"
-            raise ScoringError(f"Column {wanted.name!r} {why}.") from None
-    return pa.table(columns, schema=shape)

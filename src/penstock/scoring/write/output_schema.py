@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from penstock.signature import Field, Scalar, Schema, TensorField
-from penstock.wire.answer_columns import PREDICTION, empty_columns
+from penstock.wire.answers.arrow import JSON_CELLS, is_json
+from penstock.wire.answers.columns import PREDICTION, empty_columns
 
 if TYPE_CHECKING:
     from pyarrow import DataType as ArrowType
@@ -29,8 +30,9 @@ def decide_shape(
         names = list(dict.fromkeys([*names, *empty_columns(outputs)]))
     fields = []
     for name in dict.fromkeys([*names, *lineage]):
-        found = first.schema.field(name).type if name in first.schema.names else pa.null()
-        fields.append(pa.field(name, _settled(found, declared.get(name) if name not in kept.schema.names else None)))
+        found = first.schema.field(name) if name in first.schema.names else pa.field(name, pa.null())
+        type_ = _settled(found.type, declared.get(name) if name not in kept.schema.names else None)
+        fields.append(pa.field(name, type_, metadata=JSON_CELLS if is_json(found) else None))
     return pa.schema(fields)
 
 

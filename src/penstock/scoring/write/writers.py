@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import orjson
 
-from penstock.payload import shortened
 from penstock.scoring.file_formats import FileFormat
+from penstock.scoring.write.column_texts import csv_column, json_column
 
 if TYPE_CHECKING:
     from pyarrow import NativeFile
@@ -84,11 +83,15 @@ class _Csv(Writer):
         sink.write(header.getvalue().encode())
 
     def write(self, table: ArrowTable) -> None:
-        from pyarrow.csv import WriteOptions, write_csv
-
         if not table.num_rows:
             return
-        table = _flat(table)
+        import pyarrow as pa
+        from pyarrow.csv import WriteOptions, write_csv
+
+        columns = [csv_column(c, field) for c, field in zip(table.columns, table.schema, strict=True)]
+        table = pa.table(columns, names=table.schema.names)
+        if table.num_columns == 1 and table.column(0).null_count:  # an empty line would be no row
+            table = pa.table([table.column(0).cast(pa.string()).fill_null("")], names=table.schema.names)
         # pyarrow quotes every text cell or none: rows without anything to quote are left plain.
         style = "needed" if _needs_quotes(table, self._delimiter) else "none"
         options = WriteOptions(include_header=False, quoting_style=style, delimiter=self._delimiter, batch_size=65_536)
@@ -110,34 +113,6 @@ def _needs_quotes(table: ArrowTable, delimiter: str) -> bool:
     return any(pc.any(pc.match_substring_regex(c, special)).as_py() for c in texts)
 
 
-def _flat(table: ArrowTable) -> ArrowTable:
-    """Nested cells as JSON text and bytes as base64, for formats that have neither."""
-    import pyarrow as pa
-
-    for position, field in enumerate(table.schema):
-        if pa.types.is_nested(field.type):
-            write = _json
-        elif pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
-            write = _base64
-        else:
-            continue
-        cells = [None if cell is None else write(cell) for cell in table.column(position).to_pylist()]
-        table = table.set_column(position, field.name, pa.array(cells, pa.string()))
-    return table
-
-
-def _json(value: Any) -> str:
-    return orjson.dumps(value, default=_other).decode()
-
-
-def _base64(value: bytes) -> str:
-    return base64.b64encode(value).decode()
-
-
-def _other(value: Any) -> Any:
-    return _base64(value) if isinstance(value, bytes) else shortened(value)
-
-
 class _JsonLines(Writer):
     """One object a line; a number that is missing or infinite is null."""
 
@@ -146,9 +121,9 @@ class _JsonLines(Writer):
 
     def write(self, table: ArrowTable) -> None:
         names = table.schema.names
-        columns = [column.to_pylist() for column in table.columns]
+        columns = [json_column(c, field) for c, field in zip(table.columns, table.schema, strict=True)]
         rows = zip(*columns, strict=True)
-        lines = (orjson.dumps(dict(zip(names, row, strict=True)), default=_other) for row in rows)
+        lines = (orjson.dumps(dict(zip(names, row, strict=True))) for row in rows)
         if text := b"\n".join(lines):
             self._sink.write(text + b"\n")
 

@@ -125,11 +125,11 @@ def rows_of(table: Table) -> list[tuple[Any, ...]]:
 
 def _cells(column: Array) -> list[Any]:
     if column.dtype.kind == "M":
-        return ["NaT" if np.isnat(cell) else _moment(cell) for cell in column]
+        return ["NaT" if np.isnat(cell) else moment_text(cell) for cell in column]
     return list(column.tolist())
 
 
-def _moment(cell: np.datetime64) -> str:
+def moment_text(cell: np.datetime64) -> str:
     """ISO 8601 as pandas' Timestamp.isoformat: nanoseconds only where there are any."""
     text = str(
         cell.astype("datetime64[s]") if np.datetime_data(cell.dtype)[0] in ("Y", "M", "W", "D", "h", "m") else cell

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from penstock.defaults import MAX_BODY_BYTES
-from penstock.errors import AnswerHasNoColumns, MalformedInput, SchemaViolation
+from penstock.errors import AnswerHasNoColumns, AnswerUnserializable, MalformedInput, SchemaViolation
 from penstock.payload import MAX_VIOLATIONS, Payload, Table, Tensors, Value, Violation
 from penstock.signature import Signature, conform, is_tensor_schema
 from penstock.wire.arrow_claims import is_plain_numbers
@@ -46,9 +46,14 @@ _MAX_FOR_PANDAS = 16 * 1024
 
 @dataclass(slots=True)
 class PredictRequest(DecodedRequest):
-    """One of MLflow's. `wrapped` is whether the answer goes under a "predictions" key."""
+    """One of MLflow's. `wrapped` is whether the answer goes under a "predictions" key; `rows` is how many rows were
+    sent, where the payload is not at hand any more."""
 
     wrapped: bool = True
+    rows: int | None = None
+
+    def state(self) -> dict[str, Any]:
+        return {"wrapped": self.wrapped, "rows": self.payload.rows if self.rows is None else self.rows}
 
 
 class BodyReader:
@@ -219,12 +224,17 @@ class MlflowCodec(BodyReader):
         """The answer, and its media type: JSON where it has no columns. Raises AnswerUnserializable, ReadElsewhere."""
         if self._on_loop and _takes_long(payload, media, self._nan_words):
             raise ReadElsewhere
-        if media != JSON:
+        if media == JSON:
+            return encode_answer(payload, wrapped=request.wrapped, nan_words=self._nan_words), JSON
+        given = request.payload.rows if request.rows is None else request.rows
+        try:
+            return encode_columns(payload, media, given), media
+        except AnswerHasNoColumns as no_table:
+            # The caller asked for a table, and there is none: what there is, is better than a refusal.
             try:
-                return encode_columns(payload, media), media
-            except AnswerHasNoColumns:
-                pass  # the caller asked for a table, and there is none: what there is, is better than a refusal
-        return encode_answer(payload, wrapped=request.wrapped, nan_words=self._nan_words), JSON
+                return encode_answer(payload, wrapped=request.wrapped, nan_words=self._nan_words), JSON
+            except AnswerUnserializable:
+                raise no_table from None
 
 
 class MlflowProtocol:

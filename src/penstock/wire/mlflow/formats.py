@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable
-from io import StringIO
+from collections.abc import Callable, Mapping
 
-import orjson
-
-from penstock.errors import AnswerHasNoColumns, AnswerUnserializable, MalformedInput
-from penstock.payload import Payload, Table
+from penstock.errors import AnswerHasNoColumns, MalformedInput
+from penstock.payload import Array, Payload
 from penstock.signature import Field, Scalar, Signature
-from penstock.wire.answer_columns import prediction_columns
+from penstock.wire.answers.columns import prediction_columns, rows_answered
+from penstock.wire.answers.texts import column_texts, quoted
 from penstock.wire.budget import Budget
 from penstock.wire.csv import decode_csv
 from penstock.wire.decoded import Decoded
-from penstock.wire.mlflow.answers import rows_of
 from penstock.wire.mlflow.invocations import decode_json
 
 JSON = "application/json"
@@ -59,37 +55,25 @@ READERS: dict[str, Callable[[bytes, Signature | None, Budget], Decoded]] = {
 }
 
 
-def encode_columns(payload: Payload, media: str) -> bytes:
-    """An answer in a format that is a table. Raises AnswerHasNoColumns where it is none, AnswerUnserializable."""
-    return _WRITERS[media](_as_table(payload))
-
-
-def _as_table(payload: Payload) -> Table:
-    rows = payload.rows
-    if rows is None and isinstance(getattr(payload, "value", None), list):
-        rows = len(payload.value)  # type: ignore[union-attr]
+def encode_columns(payload: Payload, media: str, given: int | None) -> bytes:
+    """An answer in a format that is a table, `given` being the rows of the request, where it has rows. Raises
+    AnswerHasNoColumns where it is none, or a cell has no form there."""
+    rows = rows_answered(payload, given)
     if rows is None:
         raise AnswerHasNoColumns("The answer is not a list of rows, so it cannot be written as a table.")
-    columns = prediction_columns(payload, rows)
-    return Table.of(list(columns), list(columns.values()))
+    return _WRITERS[media](prediction_columns(payload, rows))
 
 
-def _write_csv(table: Table) -> bytes:
-    text = StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table.names or ())
-    writer.writerows([_csv_cell(cell) for cell in row] for row in rows_of(table))
-    return text.getvalue().encode()
+def _write_csv(columns: Mapping[str, Array]) -> bytes:
+    texts = [column_texts(column) for column in columns.values()]
+    if len(texts) == 1:  # an empty line would be no row
+        texts = [["" if text is None else text for text in texts[0]]]
+    lines = [",".join(map(quoted, row)) for row in (columns, *zip(*texts, strict=True))]
+    return "\n".join([*lines, ""]).encode()
 
 
-def _csv_cell(cell: object) -> object:
-    if isinstance(cell, (list, dict, tuple)):
-        return orjson.dumps(cell, option=orjson.OPT_SERIALIZE_NUMPY).decode()
-    return "" if cell is None or cell != cell else cell
-
-
-def _write_columnar(name: str) -> Callable[[Table], bytes]:
-    def write(table: Table) -> bytes:
+def _write_columnar(name: str) -> Callable[[Mapping[str, Array]], bytes]:
+    def write(columns: Mapping[str, Array]) -> bytes:
         from penstock.wire import columnar
 
         try:
@@ -98,17 +82,19 @@ def _write_columnar(name: str) -> Callable[[Table], bytes]:
             raise AnswerHasNoColumns(
                 "The answer cannot be written as Parquet or Arrow: pyarrow is not installed on the server."
             ) from None
+        from penstock.wire.answers.arrow import arrow_table
+
         try:
-            return getattr(columnar, name)(table)  # type: ignore[no-any-return]
-        except pa.ArrowException:  # whose text quotes cells
-            raise AnswerUnserializable(
+            return getattr(columnar, name)(arrow_table(columns))  # type: ignore[no-any-return]
+        except (pa.ArrowException, OverflowError):  # whose text quotes cells
+            raise AnswerHasNoColumns(
                 "The answer cannot be written as Arrow: a column mixes types, or has a type that Arrow does not know."
             ) from None
 
     return write
 
 
-_WRITERS: dict[str, Callable[[Table], bytes]] = {
+_WRITERS: dict[str, Callable[[Mapping[str, Array]], bytes]] = {
     CSV: _write_csv,
     PARQUET: _write_columnar("encode_parquet"),
     ARROW: _write_columnar("encode_arrow"),

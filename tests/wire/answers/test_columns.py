@@ -8,7 +8,7 @@ import pytest
 from penstock.errors import AnswerHasNoColumns
 from penstock.payload import Table, Tensors, Value
 from penstock.signature import Field, Scalar, TensorField
-from penstock.wire.answer_columns import empty_columns, prediction_columns
+from penstock.wire.answers.columns import empty_columns, prediction_columns
 
 
 @pytest.mark.parametrize(
