@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -49,8 +50,13 @@ async def call(app: ASGIApp, method: str, path: str, headers: Mapping[str, str],
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
     status, received, parts = 500, {}, list[bytes]()
 
+    answered = asyncio.Event()
+
     async def receive() -> Message:
-        return messages.pop() if messages else {"type": "http.disconnect"}
+        if messages:
+            return messages.pop()
+        await answered.wait()  # a client that left before would get no answer
+        return {"type": "http.disconnect"}
 
     async def send(message: Message) -> None:
         nonlocal status, received
@@ -59,6 +65,8 @@ async def call(app: ASGIApp, method: str, path: str, headers: Mapping[str, str],
             received = {name.decode().lower(): value.decode("latin-1") for name, value in message.get("headers", ())}
         elif message["type"] == "http.response.body":
             parts.append(message.get("body", b""))
+            if not message.get("more_body", False):
+                answered.set()
 
     await app(scope, receive, send)
     return HttpAnswer(status, received, b"".join(parts))
