@@ -234,6 +234,30 @@ _WORKERS = (
     Panel("Memory by process", "Resident memory of each worker and the supervisor; models are in every worker.", ((f"process_resident_memory_bytes{{{HERE}}} and on (instance) penstock_ready", "{{instance}} {{worker}}"),), "bytes"),
 )  # fmt: skip
 
+_READERS = (
+    Panel(
+        "Large bodies and long answers", "Bodies that reader processes read a second, and answers that they write.",
+        ((rate("penstock_reader_task_seconds_count", HERE, "task"), "{{task}}"),), "suffix: tasks/s", stacked=True, width=6,
+    ),
+    Panel(
+        "Wait for a reader process", "How long bodies and answers wait for their turn. Small bodies go before large ones, and clients that have used readers least go first.",
+        tuple((quantile(q, "penstock_reader_wait_seconds", HERE, "task"), f"{{{{task}}}} p{int(q * 100)}") for q in (0.5, 0.99)), "s", (1, 5), width=6,
+        runbook="penstockreaderkills",
+    ),
+    Panel(
+        "Time in a reader process", "How long a reader process takes for a body or an answer.",
+        tuple((quantile(q, "penstock_reader_task_seconds", HERE, "task"), f"{{{{task}}}} p{int(q * 100)}") for q in (0.5, 0.99)), "s", (2, 10), width=6,
+        runbook="penstockreaderkills",
+    ),
+    Panel(
+        "Reader processes ended early", "Why reader processes ended before their task: time (--read-timeout), memory (--reader-memory), crash, caller (who left, or whose deadline passed).",
+        ((rate("penstock_reader_kills_total", HERE, "reason"), "{{reason}}"),), "suffix: kills/s", (0.02, 0.1), stacked=True, width=6, runbook="penstockreaderkills",
+    ),
+    Panel("Reader processes", "How many there are, and how many bodies and answers wait for one.",
+        ((f"sum(penstock_reader_processes{{{HERE}}})", "processes"), (f"sum(penstock_reader_queue_tasks{{{HERE}}})", "tasks that wait")), "none", width=12,
+    ),
+)  # fmt: skip
+
 _PROCESS = (
     Panel("Processor", "Cores used, of all processes of a gateway.", ((f"sum by (instance) (rate(process_cpu_seconds_total{{{HERE}}}{RATE}) and on (instance) penstock_ready)", "{{instance}}"),), "suffix: cores", width=6),
     Panel("Memory", "Resident memory of all processes of a gateway.", ((f"sum by (instance) (process_resident_memory_bytes{{{HERE}}} and on (instance) penstock_ready)", "{{instance}}"),), "bytes", width=6),
@@ -253,6 +277,6 @@ ROWS: dict[str, tuple[Panel, ...]] = {
     "Latency": _LATENCY,
     "Saturation and batching": _SATURATION,
     "Versions and swaps": _VERSIONS,
-    "Workers and processes": _WORKERS,
+    "Workers and processes": (*_WORKERS, *_READERS),
     "Process": _PROCESS,
 }

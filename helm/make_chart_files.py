@@ -21,7 +21,7 @@ BEGIN, END = "<!-- values -->\n", "<!-- /values -->\n"
 # Not among the chart's settings: models have a table of their own, the token is a Secret.
 LEFT_OUT = frozenset({"models", "api_token"})
 # Settings that people write as 512MiB or 2GiB, or as bytes; pydantic declares what they become.
-SIZES = frozenset({"cache_size", "memory_limit"})
+SIZES = frozenset({"cache_size", "memory_limit", "reader_memory"})
 SIZE = {"oneOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^([0-9]+ ?([KMGT]i?)?B?)?$"}]}
 # Of the settings, those that templates compute with; all others may be left out.
 NEEDED = ("host", "port", "drain_delay", "drain_timeout")
@@ -69,7 +69,9 @@ def models_schema() -> dict[str, Any]:
 def _setting(name: str, declared: dict[str, Any]) -> dict[str, Any]:
     """Without what only pydantic says, and without null, which Helm takes as "not given" before any check."""
     if name in SIZES:
-        declared = {**SIZE, "description": declared["description"]}
+        number, text = SIZE["oneOf"]
+        number = {**number, "minimum": declared.get("minimum", 0)}
+        declared = {"oneOf": [number, text], "description": declared["description"]}
     elif "anyOf" in declared:
         kinds = [kind for kind in declared["anyOf"] if kind != {"type": "null"}]
         alone = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from penstock.cli.doctor import checks
+from penstock.cli.doctor.readers import readers
 from penstock.config import Settings
 from server.conftest import Launch, launch  # noqa: F401
 from support.commands import Here
@@ -141,6 +143,37 @@ class TestDoctor:
         assert "PENSTOCK_API_TOKEN" in found["address"][0]["advice"]
         _, found = findings(PENSTOCK_HOST="0.0.0.0", PENSTOCK_API_TOKEN="x")
         assert found["address"][0]["state"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("settings", "memory", "found", "advice"),
+    [
+        ({"readers": 2}, 16 << 30, "up to 2 processes", ""),
+        ({"readers": 2, "workers": 3}, None, "up to 6 processes", ""),
+        ({"readers": 2, "reader_memory": "100MiB"}, 400 << 20, "of 104.9 MB each", ""),
+        ({"readers": 2, "max_body_bytes": 1 << 20}, 1 << 30, "up to 2", ""),  # no body of 1 MiB takes more than 152 MiB
+        ({"readers": 2}, 1 << 30, "there are 1.1 GB", "--reader-memory 256MiB"),
+        ({"readers": 2, "workers": 2}, 1 << 30, "up to 4 processes", "--reader-memory 128MiB"),
+        ({"readers": 4}, 256 << 20, "up to 4 processes", "--reader-memory 64MiB"),
+    ],
+)
+def test_readers_that_may_take_more_memory_than_there_is_are_advised_against(
+    settings: dict[str, Any], memory: int | None, found: str, advice: str
+) -> None:
+    seen = readers(Settings(**settings), memory)
+    assert found in seen.found
+    assert advice in seen.advice
+    assert (seen.state == "ok") == (not advice)
+
+
+def test_a_system_without_files_in_memory_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> int:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "memfd_create", refused)
+    seen = readers(Settings(), None)
+    assert seen.state == "look"
+    assert "no files in memory here (Operation not permitted)" in seen.found
 
 
 @pytest.mark.parametrize(

@@ -104,12 +104,14 @@ class Scene:
             f"raises={told}", f"sleeps={told}", "--trust-code", "--concurrency", 1, "--max-queue-rows", 8
         )
         self.calm = self.launch(identity)
-        for server in (self.moving, self.faulty, self.calm):
+        self.reading = self.launch(identity, "--reader-memory", "64MiB")
+        for server in (self.moving, self.faulty, self.calm, self.reading):
             server.wait_ready()
         self.calm_instance = self.calm.url.removeprefix("http://")
         prometheus.watch(self.moving.url)
         prometheus.watch(self.faulty.url, namespace="ml")
         prometheus.watch(self.calm.url, namespace="ml")
+        prometheus.watch(self.reading.url, namespace="large")
         rows = {"inputs": [[1.0, 2.0], [3.0, 4.0]]}
         self._ask(f"{self.moving.url}/invocations", lambda _: rows)
         self._ask(f"{self.calm.url}/invocations", lambda _: {"inputs": [[1.0, 2.0, 3.0]]})
@@ -213,6 +215,11 @@ def faults(scene: Scene) -> Iterator[None]:
                     child.kill()
             time.sleep(2)
 
+    def send_more_than_readers_may_hold() -> None:
+        texts = {"inputs": ["some text"] * 2_000_000}
+        while not prometheus.seen("PenstockReaderKills"):
+            assert httpx.post(f"{scene.reading.url}/invocations", json=texts, timeout=30).status_code == 413
+
     def break_the_process() -> None:
         process = scene.calm.process.pid
         while not prometheus.seen("PenstockLoopBlocked", instance=scene.calm_instance):
@@ -228,8 +235,9 @@ def faults(scene: Scene) -> Iterator[None]:
         scene.launch("models:/any@champion", "--registry", nowhere, port=port)
         prometheus.watch(f"http://127.0.0.1:{port}", namespace="new")
 
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(5) as pool:
         done = [pool.submit(f) for f in (break_the_models, break_the_versions, break_the_process, wait_for_a_registry)]
+        done += [pool.submit(send_more_than_readers_may_hold)]
         done += [pool.submit(kill_a_model_process)]  # once a place is free: the models' own faults come first
         yield
         for fault in done:
@@ -242,6 +250,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
     "PenstockSlow": {"namespace": "ml", "model": "sleeps"},
     "PenstockRefusing": {"namespace": "ml", "model": "sleeps"},
     "PenstockQueueFull": {"namespace": "ml", "model": "sleeps"},
+    "PenstockReaderKills": {"namespace": "large", "reason": "memory"},
     "PenstockSwapFailing": {"model": "moving"},
     "PenstockRegistryStale": {"job": "penstock", "model": "moving"},
     "PenstockWorkerRestarts": {"job": "penstock"},

@@ -48,8 +48,14 @@ def serving_options_of(settings: Settings) -> ServingOptions:
 
 def readers_of(settings: Settings, metrics: Metrics) -> ReaderPool:
     """The reader processes of one server process. None is started before there is something to read."""
-    readers = settings.readers or min(max(usable_cores(), _LEAST_READERS), _MOST_READERS)
-    return ReaderPool(readers, ReaderLimits(settings.read_timeout, settings.reader_memory), metrics.readers)
+    return ReaderPool(
+        reader_count(settings), ReaderLimits(settings.read_timeout, settings.reader_memory), metrics.readers
+    )
+
+
+def reader_count(settings: Settings) -> int:
+    """The most reader processes of one server process."""
+    return settings.readers or min(max(usable_cores(), _LEAST_READERS), _MOST_READERS)
 
 
 def threads_of(settings: Settings) -> int:

@@ -10,10 +10,11 @@ import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from penstock.cli.doctor.finding import FAILS, LOOK, OK, Finding
+from penstock.cli.doctor.readers import readers
 from penstock.cli.remedies import hint_of
 from penstock.errors import DependencyMissing, PenstockError
 from penstock.sizes import shown_size
@@ -24,24 +25,6 @@ if TYPE_CHECKING:
     from penstock.registry import Registry
     from penstock.registry.references import ModelReference
 
-State = Literal["ok", "look", "fails"]
-OK: State = "ok"
-LOOK: State = "look"
-FAILS: State = "fails"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """`what` was looked at and what was `found`; `advice` says what to change, where something should be."""
-
-    state: State
-    what: str
-    found: str
-    advice: str = ""
-
-    def plain(self) -> dict[str, str]:
-        return asdict(self)
-
 
 def examine(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
     """All findings for a server with these settings."""
@@ -49,6 +32,7 @@ def examine(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
         *_software(),
         *_processor(settings, environ),
         *_memory(),
+        readers(settings, memory_limit()),
         *_files(settings),
         *_address(settings),
         *_cache(settings, environ),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from penstock.cli.doctor.checks import Finding
+    from penstock.cli.doctor.finding import Finding
 
 
 @click.command()
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 def doctor(
     models: tuple[str, ...], file: Path | None, registry: str | None, trust_code: bool | None, as_json: bool
 ) -> None:
-    """Check what a server with these settings needs: libraries, threads, memory, a writable cache, the registry,
-    and that each model exists, matches its seal, is trusted and was made with the libraries installed here.
+    """Check what a server with these settings needs: libraries, threads, memory, reader processes, a writable cache,
+    the registry, and that each model exists, matches its seal, is trusted and was made with the libraries installed
+    here.
 
     Settings come from variables and penstock.toml, as for penstock serve. The command loads no model and changes
     nothing. Exit code 1 if something would prevent the server from serving.
@@ -34,7 +35,8 @@ def doctor(
       penstock doctor fraud models:/churn@canary --registry postgresql://db/penstock
       kubectl exec deploy/penstock -- penstock doctor
     """
-    from penstock.cli.doctor.checks import FAILS, examine
+    from penstock.cli.doctor.checks import examine
+    from penstock.cli.doctor.finding import FAILS
     from penstock.cli.serve import platform_models
     from penstock.config import load_settings
 
