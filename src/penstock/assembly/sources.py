@@ -86,7 +86,7 @@ class SourceMaker(Generic[P]):
     def _follower(
         self,
         reference: ModelReference,
-        resolve: Callable[[], ModelVersion],
+        resolve: Callable[[], ModelVersion | None],
         registry: Registry,
         *,
         added: bool = False,
@@ -119,7 +119,7 @@ class SourceMaker(Generic[P]):
         """The source of every model whose name matches."""
         context, host = self.context, self.host
 
-        def join(name: str, served_as: str, resolve: Callable[[], ModelVersion]) -> Member:
+        def join(name: str, served_as: str, resolve: Callable[[], ModelVersion | None]) -> Member:
             found = ModelReference(served_as, name=name, alias=reference.alias)
             follower = self._follower(found, resolve, registry, added=True)
             return Member(follower, partial(host.remove, served_as), context.settings.of(served_as).keep_previous)

@@ -125,7 +125,7 @@ async def test_another_version_does_not_wait_for_one_that_loads(world: World) ->
     preparing = world.prepare(2)
     await settle()
     world.target.stop()
-    with pytest.raises(Closing, match="Superseded by another version"):
+    with pytest.raises(Closing, match="no longer names this version"):
         await preparing
     assert world.orders[1][-1] == CancelLoad("m")
     assert CancelLoad("m") not in world.orders[2]  # it was not asked yet

@@ -7,7 +7,7 @@ from threading import Event
 
 import pytest
 
-from penstock.errors import AliasNotFound, ProofFailed, RegistryUnavailable
+from penstock.errors import AliasNotFound, ModelNotFound, ProofFailed, RegistryUnavailable, VersionNotFound
 from penstock.serving.swap.follower import Follower
 from penstock.serving.swap.registry_poll import RegistryPoll
 from penstock.serving.swap.target import LocalTarget
@@ -95,6 +95,52 @@ async def test_a_superseded_load_is_dropped_and_closed(world: World) -> None:
     await world.step()
     assert (world.answering, world.kept, world.loads) == ("3", "1", ["1", "2", "3"])
     assert world.count("swaps", kind="swap") == 1
+
+
+@pytest.mark.parametrize("gone", [AliasNotFound("no alias"), VersionNotFound("deleted"), ModelNotFound("deleted")])
+async def test_a_load_is_dropped_when_the_registry_names_nothing_any_more(
+    world: World, gone: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    await world.follower.start()
+    world.held["2"] = Event()
+    world.promote("2")
+    await world.follower.step()
+    await until(lambda: "2" in world.loads)
+    world.unreachable = gone
+    await world.follower.step()
+    world.held["2"].set()
+    await world.step()
+    assert (world.answering, world.kept) == ("1", None)
+    await until(lambda: world.predictors["2"][0].closed == 1)
+    assert "m: version 2 was no longer named while it loaded; it does not answer." in caplog.messages
+    world.unreachable = None  # named once more: it is loaded again
+    await world.step()
+    assert (world.answering, world.loads) == ("2", ["1", "2", "2"])
+
+
+async def test_a_load_goes_on_while_the_registry_does_not_answer(world: World) -> None:
+    await world.follower.start()
+    world.held["2"] = Event()
+    world.promote("2")
+    await world.follower.step()
+    world.unreachable = RegistryUnavailable("It cannot be reached.")
+    await world.follower.step()
+    world.held["2"].set()
+    await world.step()
+    assert world.answering == "2"
+
+
+async def test_a_failure_of_a_version_that_is_no_longer_named_is_not_shown(world: World) -> None:
+    await world.follower.start()
+    world.failing["2"] = ProofFailed("no")
+    world.promote("2")
+    await world.step()
+    assert world.served.failure is not None
+    world.registry.remove_alias("m", "production", by="test")
+    await world.follower.step()
+    assert world.served.failure is None
+    assert world.answering == "1"
 
 
 async def test_a_load_for_a_move_that_was_taken_back_is_dropped(world: World) -> None:

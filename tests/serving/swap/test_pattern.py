@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -63,6 +64,7 @@ class World:
         self.questions: list[str] = []
         self.unreachable: Exception | None = None
         self.failing: set[str] = set()
+        self.held: dict[str, Event] = {}
         search = PatternSearch("team-*", self.search, self.version, last=LastSearch(cache, "here", "team-*"))
         self.pattern = Pattern(
             search,
@@ -89,7 +91,7 @@ class World:
         self.questions.append(f"{name} {version}")
         return self.registry.version(name, version)
 
-    def join(self, name: str, served_as: str, resolve: Callable[[], ModelVersion]) -> Member:
+    def join(self, name: str, served_as: str, resolve: Callable[[], ModelVersion | None]) -> Member:
         served = ServedModel(served_as, self.metrics, alias="production", events=self.gateway)
         self.gateway.add(served)
         target = LocalTarget(served, self.metrics)
@@ -101,6 +103,8 @@ class World:
     def load(self, version: ModelVersion) -> LoadedModel:
         if version.name in self.failing:
             raise ProofFailed("no")
+        if (held := self.held.get(f"{version.name} {version.version}")) is not None:
+            assert held.wait(10)
         return loaded(self.package, FakePredictor())
 
     def answering(self) -> dict[str, str | None]:
@@ -182,6 +186,21 @@ async def test_models_come_move_and_go_while_it_runs(world: World) -> None:
     again = world.registry.register("team-b", NewVersion("team-b/package"))  # a new life, under a new number
     world.registry.promote("team-b", again.version, by="test")
     await until(lambda: world.answering().get("team-b") == again.version == "2")
+
+
+async def test_a_version_that_loads_when_its_alias_goes_away_does_not_answer(world: World) -> None:
+    world.add("team-a", 2)
+    await world.pattern.start()
+    world.running = asyncio.create_task(world.pattern.run())  # type: ignore[attr-defined]
+    world.held["team-a 2"] = held = Event()
+    world.registry.promote("team-a", "2", by="test")
+    follower = world.pattern.members["team-a"].follower
+    await until(lambda: "loading='2'" in repr(follower))
+    world.registry.remove_alias("team-a", "production", by="test")
+    await until(lambda: follower.poll.wanted is None)
+    held.set()
+    await until(lambda: "loading=None" in repr(follower))
+    assert world.answering()["team-a"] == "1"
 
 
 async def test_the_registry_is_asked_one_question_for_all_and_one_more_for_a_version_that_is_new(world: World) -> None:

@@ -177,8 +177,8 @@ class WorkerFleet:
             state.preparing = None
 
     def supersede(self, model: str) -> None:
-        """Another version is wanted than the one that is being prepared, if there is one."""
-        self._fail(model, Closing("Superseded by another version."))
+        """The version that is being prepared, if there is one, is no longer wanted."""
+        self._fail(model, Closing("The registry no longer names this version."))
 
     def drop_candidate(self, model: str, state: FleetModel | None = None) -> None:
         """Nothing is dropped where the model was removed meanwhile, or begins anew: `state` is then another one."""

@@ -116,7 +116,7 @@ class Follower(Generic[P]):
             self.poll.count_failure()
             self.poll.log_failure(error, self.target.current)
         wanted = self.poll.wanted.version if self.poll.wanted else None
-        if wanted is not None and self._failures.forget(wanted):
+        if self._failures.forget(wanted):
             self.target.note_failure(None)
         while await self._carry_out(next_action(self._snapshot())):
             pass
@@ -151,7 +151,8 @@ class Follower(Generic[P]):
             wanted = await self.poll.ask()
         finally:
             self.target.mark(stale=self.poll.stale)
-        self._failures.on_named(wanted.version)
+        if wanted is not None:
+            self._failures.on_named(wanted.version)
 
     def _snapshot(self) -> Snapshot:
         return Snapshot(
@@ -172,7 +173,7 @@ class Follower(Generic[P]):
             if task.done():
                 self._finish_load()
                 return True
-            if self._loads is not None and wanted is not None and wanted.version != version:
+            if self._loads is not None and (wanted is None or wanted.version != version):
                 self._loads.stop()
         match action:
             case Load(version):
@@ -202,7 +203,8 @@ class Follower(Generic[P]):
         self._loading = None
         error = task.exception()
         if self.poll.wanted is None or self.poll.wanted.version != version:
-            log.info("%s: version %s was superseded while it loaded.", self.target.name, version)
+            why = "no longer named" if self.poll.wanted is None else "superseded"
+            log.info("%s: version %s was %s while it loaded; it does not answer.", self.target.name, version, why)
             if error is None:
                 task.result().drop()
         elif error is not None:

@@ -58,7 +58,7 @@ class LoadFailures:
         if self._given_up is not None and self._given_up != version:
             self.last = self._given_up = None
 
-    def forget(self, wanted: str) -> bool:
+    def forget(self, wanted: str | None) -> bool:
         """What is wrong with a version that is no longer wanted is not shown; its back-off is kept. Returns whether
         something was forgotten."""
         if self.shown is None or self.shown.version == wanted:

@@ -59,7 +59,8 @@ def next_action(s: Snapshot) -> Action:
     """The next step towards serving what is wanted.
 
     Instant steps come first. One version loads at a time: a move that comes meanwhile is taken up when that load ends,
-    and the version it loaded is dropped unseen. A registry that says nothing (`wanted` None) changes nothing.
+    and the version it loaded is dropped unseen. Where the registry names nothing (`wanted` None), what answers goes on,
+    and nothing else begins to.
     """
     settled = s.wanted is None or s.wanted == s.current
     if not settled and s.wanted == s.previous:

@@ -71,7 +71,7 @@ class Member:
 
 
 # Makes a member of a name in the registry, the name to serve it under, and how to ask for its version; it blocks.
-Join = Callable[[str, str, Callable[[], ModelVersion]], Member]
+Join = Callable[[str, str, Callable[[], ModelVersion | None]], Member]
 
 
 class Pattern:

@@ -30,8 +30,8 @@ class PatternSearch:
         self._search = search
         self._version = version
         self._last = last
-        # The whole mutable state: the version of each model in the last answer that named it, and the error where there
-        # was no answer; failed searches in a row; the versions that were asked for.
+        # The whole mutable state: the version of each model that the last answer named, or what was recalled; the error
+        # where there was no answer; failed searches in a row; the versions that were asked for.
         self._found: dict[str, str] = {}
         self.error: Exception | None = None
         self.failures = 0
@@ -56,7 +56,7 @@ class PatternSearch:
             log.info("%s: the registry answers again.", self.pattern)
         self.error = None
         self.failures = 0
-        self._found.update(found)  # those that are missed keep their last version, for as long as they are served
+        self._found = dict(found)
         return found
 
     async def recall(self) -> Mapping[str, str] | None:
@@ -79,12 +79,14 @@ class PatternSearch:
             names = {name: number for name, number in found.items() if name in served}
             await asyncio.to_thread(self._last.remember, names)
 
-    def resolve(self, name: str) -> ModelVersion:
-        """The version that a model is to serve, in the last answer. Only a version that is new is asked for. Blocks.
-        Raises RegistryUnavailable where there was no answer."""
+    def resolve(self, name: str) -> ModelVersion | None:
+        """The version that a model is to serve, in the last answer; None where that did not name the model, which then
+        goes on as it is until it leaves. Only a version that is new is asked for. Blocks. Raises RegistryUnavailable
+        where there was no answer."""
         if self.error is not None:
             raise RegistryUnavailable(str(self.error)) from self.error
-        number = self._found[name]
+        if (number := self._found.get(name)) is None:
+            return None
         known = self._versions.get(name)
         if known is None or known.version != number:
             known = self._versions[name] = self._version(name, number)

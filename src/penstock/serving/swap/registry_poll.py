@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from penstock.defaults import POLL_INTERVAL
-from penstock.errors import PenstockError, RegistryUnavailable
+from penstock.errors import AliasNotFound, ModelNotFound, PenstockError, RegistryUnavailable, VersionNotFound
 from penstock.machine.backoff import poll_delay
 from penstock.metrics import Metrics
 from penstock.registry.interface import ModelVersion
@@ -22,6 +22,10 @@ log = logging.getLogger("penstock.serving")
 # How long polls may fail before what answers counts as stale, in seconds, or in poll intervals if those are more.
 STALE_SECONDS = 30.0
 STALE_INTERVALS = 5
+
+# The registry has answered, and names nothing: the alias was removed, the version or the model deleted. A registry that
+# does not answer has said no such thing.
+_NOTHING_NAMED = (AliasNotFound, ModelNotFound, VersionNotFound)
 
 
 class Freshness:
@@ -56,7 +60,8 @@ class Freshness:
 class RegistryPoll:
     """Asks for the version that a model is to serve. `model` is the name it is served under.
 
-    `resolve` asks the registry; it blocks and is run in a thread. `last` keeps what was served, for a start without the
+    `resolve` asks the registry; it blocks and is run in a thread. It gives None where the registry is known to name
+    nothing any more and somebody else says so. `last` keeps what was served, for a start without the
     registry. `unreachable` has the models whose registry does not answer: those that follow one registry share it, so
     that the log has one line for all.
     """
@@ -64,7 +69,7 @@ class RegistryPoll:
     def __init__(
         self,
         model: str,
-        resolve: Callable[[], ModelVersion],
+        resolve: Callable[[], ModelVersion | None],
         metrics: Metrics,
         *,
         interval: float = POLL_INTERVAL,
@@ -102,15 +107,18 @@ class RegistryPoll:
         """Seconds before the next poll."""
         return poll_delay(self.interval, self._failed_polls, self._chance())
 
-    async def ask(self) -> ModelVersion:
-        """The version that the registry names now. Raises what it raises."""
+    async def ask(self) -> ModelVersion | None:
+        """The version that the registry names now. Raises what it raises: after AliasNotFound, ModelNotFound and
+        VersionNotFound no version is wanted, after anything else the one before still is."""
         try:
             found = await asyncio.to_thread(self._resolve)
-        except Exception:
+        except Exception as error:
+            if isinstance(error, _NOTHING_NAMED):
+                self.wanted = None
             self._freshness.failed(self._clock())
             self._show_freshness()
             raise
-        if self.wanted is None or self.wanted.version != found.version:
+        if found is not None and (self.wanted is None or self.wanted.version != found.version):
             self.wanted_since = self._clock()
         self.wanted = found
         self._freshness.succeeded()
@@ -120,7 +128,7 @@ class RegistryPoll:
         if self._silent:
             self._silent = False
             self._unreachable.discard(self.model)
-            if not self._unreachable:
+            if not self._unreachable and found is not None:
                 log.info("%s: the registry names a version again.", self.model)
         return found
 
