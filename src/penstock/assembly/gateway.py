@@ -21,6 +21,7 @@ from penstock.config import Settings
 from penstock.http.events.request_event import OnRequest
 from penstock.http.run import port_of, serve
 from penstock.loading import LoadOptions, Timed
+from penstock.machine.exit_limit import ExitLimit
 from penstock.metrics import Metrics
 from penstock.registry import Registry
 from penstock.registry.references import ModelReference
@@ -33,7 +34,12 @@ from penstock.serving.swap.version_loader import LocalInstaller, VersionLoader
 
 
 async def serve_forever(
-    settings: Settings, bound: socket.socket, announce: Callable[[str], None], admin: socket.socket | None = None
+    settings: Settings,
+    bound: socket.socket,
+    announce: Callable[[str], None],
+    admin: socket.socket | None = None,
+    *,
+    limit: ExitLimit | None = None,
 ) -> None:
     """Serves the settings' models on a bound socket, and what `admin_port` moves on a second one, until a signal comes.
     Raises what loading raises."""
@@ -42,7 +48,8 @@ async def serve_forever(
         gateway = make_gateway(settings, references, registry)
         with observers_of(settings, gateway.metrics) as observe:
             app = app_of(settings, gateway, admin, observe)
-            await serve(app, gateway, bound, run_options_of(settings), on_ready=announce, admin=admin)
+            options = run_options_of(settings)
+            await serve(app, gateway, bound, options, on_ready=announce, admin=admin, limit=limit)
 
 
 def app_of(

@@ -29,6 +29,7 @@ from penstock.http.workers.messages import StartWorker
 from penstock.http.workers.start_process import start_process
 from penstock.loading import Timed
 from penstock.machine.cores import environment_with_threads
+from penstock.machine.exit_limit import ExitLimit
 from penstock.metrics import Metrics
 from penstock.registry.references import ModelReference
 from penstock.server.workers.all_metrics import AllWorkersMetrics
@@ -42,7 +43,12 @@ from penstock.serving.served_model import ModelEvents, ServedModel
 
 
 async def supervise(
-    settings: Settings, bound: socket.socket, announce: Callable[[str], None], admin: socket.socket | None = None
+    settings: Settings,
+    bound: socket.socket,
+    announce: Callable[[str], None],
+    admin: socket.socket | None = None,
+    *,
+    limit: ExitLimit | None = None,
 ) -> None:
     """Serves the settings' models in several processes until a signal comes. Raises what loading raises."""
     references = parse_models(settings)
@@ -57,7 +63,13 @@ async def supervise(
         environment = environment_with_threads(os.environ, threads_of(settings))
         launch = partial(start_process, _worker_command(), environment, files, VOCABULARY)
         supervisor = Supervisor(
-            launch, starts, metrics, counts, run_options_of(settings), worker_timeout=settings.worker_timeout
+            launch,
+            starts,
+            metrics,
+            counts,
+            run_options_of(settings),
+            worker_timeout=settings.worker_timeout,
+            limit=limit,
         )
         with registry_of(settings, references) as registry:
             fleet = supervisor.fleet
@@ -113,6 +125,7 @@ async def run_worker(
     file: int,
     listener: socket.socket,
     admin: socket.socket | None,
+    limit: ExitLimit | None = None,
 ) -> None:
     """A worker's life, from the supervisor's first message on."""
     metrics = Metrics()
@@ -144,7 +157,7 @@ async def run_worker(
     options = run_options_of(settings)
     with observers_of(settings, metrics, start.number) as observe:
         app = app_of(settings, gateway, admin, observe)
-        await work(app, gateway, models, all_metrics, channel=channel, acceptor=acceptor, options=options)
+        await work(app, gateway, models, all_metrics, channel=channel, acceptor=acceptor, options=options, limit=limit)
 
 
 def worker_model_of(served: ServedModel, settings: Settings, metrics: Metrics, busy: Callable[[], bool]) -> WorkerModel:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +19,9 @@ from penstock.assembly.environments import builds_environments
 from penstock.cli.setting_flags import config_option, given, settings_options
 from penstock.config import Origins, Settings, load_settings
 from penstock.errors import ConfigError
+
+if TYPE_CHECKING:
+    from penstock.machine.exit_limit import ExitLimit
 
 log = logging.getLogger("penstock.cli")
 
@@ -103,9 +106,11 @@ def serve(
 
 def _serve(settings: Settings, origins: Origins) -> None:
     from penstock.assembly.observers import why_untraced
+    from penstock.assembly.options import run_options_of
     from penstock.http.run import bind
     from penstock.logs import set_up_logging
     from penstock.machine.cores import usable_cores
+    from penstock.machine.exit_limit import ExitLimit, ended_in_time
 
     untraced = why_untraced(settings, origins["otlp_endpoint"])
     set_up_logging(format=settings.log_format, level=settings.log_level)
@@ -122,21 +127,24 @@ def _serve(settings: Settings, origins: Origins) -> None:
             admin = sockets.enter_context(bind(settings.host, settings.admin_port, flag="--admin-port"))
         keep_memory_together()
         use_uvloop()
-        asyncio.run(_run(settings, bound, admin))
+        limit = ExitLimit(run_options_of(settings).exit_seconds)
+        with ended_in_time(limit):
+            asyncio.run(_run(settings, bound, admin, limit))
 
 
-async def _run(settings: Settings, bound: socket.socket, admin: socket.socket | None) -> None:
+async def _run(settings: Settings, bound: socket.socket, admin: socket.socket | None, limit: ExitLimit) -> None:
     from penstock.http.run import url_of
 
     say = partial(announce, admin=None if admin is None else url_of(admin))
-    if settings.workers == 1:
-        from penstock.assembly.gateway import serve_forever
+    with limit.after():
+        if settings.workers == 1:
+            from penstock.assembly.gateway import serve_forever
 
-        await serve_forever(settings, bound, say, admin)
-    else:
-        from penstock.assembly.workers import supervise
+            await serve_forever(settings, bound, say, admin, limit=limit)
+        else:
+            from penstock.assembly.workers import supervise
 
-        await supervise(settings, bound, say, admin)
+            await supervise(settings, bound, say, admin, limit=limit)
 
 
 def _check_mlflow_flags(values: dict[str, Any], no_conda: bool, install_mlflow: bool, enable_mlserver: bool) -> None:

@@ -8,24 +8,35 @@ from __future__ import annotations
 import signal
 import socket
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from penstock.machine.exit_limit import ExitLimit
 
 
 def main(channel: int, counts: int, *listeners: int) -> None:
     # Ctrl-C reaches every process of a terminal, and is the supervisor's to answer: before anything slow.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     import asyncio
+    import math
     import os
 
     from penstock.cli.serve import keep_memory_together, use_uvloop
+    from penstock.machine.exit_limit import ExitLimit, ended_in_time
 
     for file in (channel, counts, *listeners):
         os.set_inheritable(file, False)
     keep_memory_together()
     use_uvloop()
-    asyncio.run(_run(socket.socket(fileno=channel), counts, *(socket.socket(fileno=file) for file in listeners)))
+    limit = ExitLimit(math.inf)  # until the settings are there
+    with ended_in_time(limit):
+        sockets = [socket.socket(fileno=file) for file in listeners]
+        asyncio.run(_run(limit, socket.socket(fileno=channel), counts, *sockets))
 
 
-async def _run(end: socket.socket, counts: int, listener: socket.socket, admin: socket.socket | None = None) -> None:
+async def _run(
+    limit: ExitLimit, end: socket.socket, counts: int, listener: socket.socket, admin: socket.socket | None = None
+) -> None:
     from penstock.http.workers.channel import Channel
     from penstock.http.workers.messages import StartWorker
     from penstock.server.workers.worker import VOCABULARY
@@ -35,13 +46,16 @@ async def _run(end: socket.socket, counts: int, listener: socket.socket, admin: 
     if not isinstance(start, StartWorker):
         return  # the supervisor is gone already
     sys.path[:] = start.import_path
+    from penstock.assembly.options import run_options_of
     from penstock.assembly.workers import run_worker
     from penstock.config import ServerSettings
     from penstock.logs import set_up_logging
 
     settings = ServerSettings.model_validate(start.settings)
     set_up_logging(format=settings.log_format, level=settings.log_level, worker=start.number)
-    await run_worker(channel, start, settings, counts, listener, admin)
+    limit.seconds = run_options_of(settings).exit_seconds
+    with limit.after():
+        await run_worker(channel, start, settings, counts, listener, admin, limit)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from math import ceil
 from time import perf_counter
@@ -20,6 +20,7 @@ from penstock.defaults import DRAIN_DELAY, DRAIN_TIMEOUT, KEEP_ALIVE
 from penstock.errors import ConfigError
 from penstock.http.connection.protocol import SWEEP_EVERY, BoundedProtocol, connections_of
 from penstock.http.service import Application, Service
+from penstock.machine.exit_limit import ExitLimit
 from penstock.payload import some
 
 log = logging.getLogger("penstock.server")
@@ -27,6 +28,13 @@ log = logging.getLogger("penstock.server")
 # How long a thread may keep the interpreter while another one waits for it. A forest takes and releases it a hundred
 # times a batch; with Python's 5 ms each time, an event loop that is busy refusing requests would starve the model.
 _SWITCH_SECONDS = 0.0001
+
+# How long a server may take after `drain_timeout` to close what it has, and then to end, if something in it hangs.
+CLOSE_SECONDS = 0.8
+LEAVE_SECONDS = 1.2
+
+# How long after a second signal, which asks for the end at once.
+_AT_ONCE_SECONDS = 1.0
 
 # How long uvicorn sleeps between two ticks.
 _TICK_SECONDS = 0.1
@@ -40,6 +48,11 @@ class RunOptions:
     keep_alive: float = KEEP_ALIVE
     drain_delay: float = DRAIN_DELAY
     drain_timeout: float = DRAIN_TIMEOUT
+
+    @property
+    def exit_seconds(self) -> float:
+        """How long after a signal the process may be there, whatever hangs."""
+        return self.drain_delay + self.drain_timeout + LEAVE_SECONDS
 
 
 def bind(host: str, port: int, *, flag: str = "port") -> socket.socket:
@@ -78,7 +91,7 @@ class Server(uvicorn.Server):
 
     signals: tuple[signal.Signals, ...] = (signal.SIGTERM, signal.SIGINT)
 
-    def __init__(self, app: Application, service: Service, options: RunOptions) -> None:
+    def __init__(self, app: Application, service: Service, options: RunOptions, limit: ExitLimit | None = None) -> None:
         config = uvicorn.Config(
             app,
             http=connections_of(app.shortcuts),  # type: ignore[arg-type]  # called as a class would be
@@ -95,7 +108,8 @@ class Server(uvicorn.Server):
         super().__init__(config)
         sys.setswitchinterval(_SWITCH_SECONDS)
         self._service = service
-        self._drain_delay = options.drain_delay
+        self._options = options
+        self._limit = limit
         self._signals = 0
         self._ticked = 0.0
 
@@ -105,7 +119,8 @@ class Server(uvicorn.Server):
         for number in self.signals:
             loop.add_signal_handler(number, self._on_signal, number)
         try:
-            yield
+            with nullcontext() if self._limit is None else self._limit.watching():
+                yield
         finally:
             for number in self.signals:
                 loop.remove_signal_handler(number)
@@ -114,9 +129,10 @@ class Server(uvicorn.Server):
         self._signals += 1
         if self._signals > 1:
             self.force_exit = self.should_exit = True
+            self._end_within(_AT_ONCE_SECONDS)
             return
         # Ctrl-C is a person at a terminal; SIGTERM is an orchestrator, whose routers need time to notice.
-        self.drain(self._drain_delay if number == signal.SIGTERM else 0.0)
+        self.drain(self._options.drain_delay if number == signal.SIGTERM else 0.0)
 
     def drain(self, delay: float) -> None:
         """Not ready from now on; stops after `delay` seconds. A second call changes nothing."""
@@ -124,7 +140,12 @@ class Server(uvicorn.Server):
             return
         log.info("Draining: no longer ready%s.", f", accepting connections for another {delay:g} s" if delay else "")
         self._service.drain()
+        self._end_within(delay + self._options.drain_timeout + LEAVE_SECONDS)
         asyncio.get_running_loop().call_later(delay, self.stop)
+
+    def _end_within(self, seconds: float) -> None:
+        if self._limit is not None:
+            self._limit.within(seconds)
 
     async def on_tick(self, counter: int) -> bool:
         """uvicorn calls this ten times a second, as far as the loop lets it."""
@@ -160,15 +181,16 @@ async def serve(
     on_ready: Callable[[str], Any],
     start: Callable[[], Awaitable[None]] | None = None,
     admin: socket.socket | None = None,
+    limit: ExitLimit | None = None,
 ) -> None:
     """Serves until a signal comes, then drains. Listens while the models load, so that probes get their answer. `admin`
     is a second socket to listen on; the application knows it by its port. `start` is called in place of the service's
-    own.
+    own. With a `limit`, what hangs is left behind when it is time to end; the caller has to end the process then.
 
     `on_ready` is called with the URL once every model is loaded, which may be long after the start where a registry is
     unreachable; the log says so then. Raises what loading raises, with the sockets closed.
     """
-    server = Server(app, service, options)
+    server = Server(app, service, options, limit)
     sockets = [bound] if admin is None else [bound, admin]
     serving = asyncio.create_task(server.serve(sockets=sockets))
     starting = asyncio.ensure_future(_start(service, start or service.start, url_of(bound)))
@@ -184,10 +206,18 @@ async def serve(
         await serving
         starting.cancel()
         await asyncio.gather(starting, return_exceptions=True)
-        await service.close()
+        await close_in_time(service.close(), limit)
         app.close()
         for each in sockets:
             each.close()
+
+
+async def close_in_time(closing: Coroutine[Any, Any, None], limit: ExitLimit | None) -> None:
+    """Closes what has been served. Where the process is about to end, what hangs is not waited for."""
+    task = asyncio.ensure_future(closing)
+    await asyncio.wait([task], timeout=None if limit is None else CLOSE_SECONDS)
+    if task.done():
+        task.result()
 
 
 async def _start(service: Service, start: Callable[[], Awaitable[None]], url: str) -> None:

@@ -7,16 +7,18 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from penstock.defaults import WORKER_TIMEOUT
 from penstock.errors import PenstockError, WorkerLost
-from penstock.http.run import RunOptions, say_if_waiting, url_of
+from penstock.http.run import LEAVE_SECONDS, RunOptions, close_in_time, say_if_waiting, url_of
 from penstock.http.workers.accepting import ConnectionCounts
 from penstock.http.workers.channel import WorkerMessage
 from penstock.http.workers.messages import StartWorker
 from penstock.http.workers.pool import START_TIMEOUT, WorkerPool
 from penstock.http.workers.worker_process import Launch
+from penstock.machine.exit_limit import ExitLimit
 from penstock.metrics import Metrics
 from penstock.serving.fleet.messages import Event
 from penstock.serving.fleet.worker_fleet import WorkerFleet
@@ -25,7 +27,7 @@ from penstock.serving.swap.sources import Sources, VersionSource
 log = logging.getLogger("penstock.server")
 
 _START_REPORT_TIMEOUT = 60.0
-_CLOSE_TIMEOUT = 5.0  # after drain_timeout, for closing models
+_KILL_SECONDS = 1.0  # after drain_timeout, in which workers close what they have; then they are killed
 
 
 class Supervisor:
@@ -44,12 +46,14 @@ class Supervisor:
         *,
         worker_timeout: float = WORKER_TIMEOUT,
         start_timeout: float = START_TIMEOUT,
+        limit: ExitLimit | None = None,
     ) -> None:
         self.fleet = WorkerFleet(len(starts), self)
         self._pool = WorkerPool(
             launch, starts, metrics, counts, self, worker_timeout=worker_timeout, start_timeout=start_timeout
         )
         self._options = options
+        self._limit = limit
         # The whole mutable state: the sources; whether all workers serve, have started, or cannot; the delay of the
         # drain once it has begun, and the signal for it.
         self._sources = Sources()
@@ -71,6 +75,11 @@ class Supervisor:
             loop.add_signal_handler(number, self._on_signal, number)
         for source in sources:
             self._sources.add(source)
+        with nullcontext() if self._limit is None else self._limit.watching():
+            await self._serve(bound, on_ready)
+
+    async def _serve(self, bound: Sequence[socket.socket], on_ready: Callable[[str], Any]) -> None:
+        loop = asyncio.get_running_loop()
         self._pool.start()
         starting = asyncio.create_task(self._start(url_of(bound[0])))
         stopped = asyncio.create_task(self._stop_signal.wait())
@@ -85,8 +94,8 @@ class Supervisor:
             self._drain(0.0)
             for each in bound:
                 each.close()  # once the workers have closed it too, no client can connect
-            await self._pool.close((self._drain_delay or 0.0) + self._options.drain_timeout + _CLOSE_TIMEOUT)
-            await self._close([starting, stopped])
+            await self._pool.close((self._drain_delay or 0.0) + self._options.drain_timeout + _KILL_SECONDS)
+            await close_in_time(self._close([starting, stopped]), self._limit)
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
 
@@ -146,6 +155,8 @@ class Supervisor:
         if self._drain_delay is not None:
             log.info("Stopping at once.")
             self._pool.kill()
+            if self._limit is not None:
+                self._limit.within(LEAVE_SECONDS)
             return
         self._drain(self._options.drain_delay if number == signal.SIGTERM else 0.0)
         self._stop_signal.set()
@@ -154,6 +165,8 @@ class Supervisor:
         """The first call counts. Before the start is over there is nothing in flight that could be finished."""
         if self._drain_delay is None:
             self._drain_delay = delay
+            if self._limit is not None:
+                self._limit.within(delay + self._options.drain_timeout + LEAVE_SECONDS)
             self.fleet.close()
             self._sources.cancel()
             self._pool.stop(delay if self._opened else None)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import get_args
 
-from penstock.http.run import RunOptions
+from penstock.http.run import RunOptions, close_in_time
 from penstock.http.service import Application
 from penstock.http.workers.accepting import Acceptor
 from penstock.http.workers.channel import Channel, Vocabulary, WorkerMessage
@@ -21,6 +21,7 @@ from penstock.http.workers.messages import (
     WorkerMetrics,
     WorkerStarted,
 )
+from penstock.machine.exit_limit import ExitLimit
 from penstock.metrics.aggregate import to_plain
 from penstock.server.workers.all_metrics import AllWorkersMetrics
 from penstock.server.workers.worker_server import WorkerServer
@@ -102,9 +103,10 @@ async def work(
     channel: Channel,
     acceptor: Acceptor,
     options: RunOptions,
+    limit: ExitLimit | None = None,
 ) -> None:
     """Serves as the supervisor commands, until it says to end, a signal does, or it is gone."""
-    server = WorkerServer(app, gateway, options, acceptor)
+    server = WorkerServer(app, gateway, options, acceptor, limit)
     worker = Worker(channel, gateway, server, models, all_metrics)
     serving = asyncio.create_task(server.serve(sockets=[]))
     await server.ready.wait()
@@ -117,8 +119,8 @@ async def work(
     finally:
         server.stop()
         await serving
-        await worker.close()
+        await close_in_time(worker.close(), limit)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        await gateway.close()
+        await close_in_time(gateway.close(), limit)
         app.close()

@@ -9,6 +9,7 @@ import socket
 from penstock.http.run import RunOptions, Server
 from penstock.http.service import Application
 from penstock.http.workers.accepting import Acceptor
+from penstock.machine.exit_limit import ExitLimit
 from penstock.serving.gateway import Gateway
 
 
@@ -20,8 +21,15 @@ class WorkerServer(Server):
 
     signals = (signal.SIGTERM,)
 
-    def __init__(self, app: Application, gateway: Gateway, options: RunOptions, acceptor: Acceptor) -> None:
-        super().__init__(app, gateway, options)
+    def __init__(
+        self,
+        app: Application,
+        gateway: Gateway,
+        options: RunOptions,
+        acceptor: Acceptor,
+        limit: ExitLimit | None = None,
+    ) -> None:
+        super().__init__(app, gateway, options, limit)
         self._acceptor = acceptor
         self.ready = asyncio.Event()
 
