@@ -15,4 +15,4 @@ DRAIN_DELAY = 0.0  # between "not ready" and "no new connections"
 DRAIN_TIMEOUT = 30.0  # for what is in flight then
 WORKER_TIMEOUT = 60.0  # without a sign of life, after which a worker process is replaced
 READ_TIMEOUT = 2.0  # of processor time to read a body; each 10 MiB of it add a second
-READER_MEMORY = 2 * 1024**3  # bytes that reading one body may take
+READER_MEMORY = 10 * MAX_BODY_BYTES  # bytes that reading the largest body may take; a smaller one, its share

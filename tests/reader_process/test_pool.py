@@ -136,7 +136,7 @@ async def test_csv_and_parquet_have_their_libraries_from_the_start(pool: ReaderP
         (b"crash", "crashed", "crash"),
         (b"end", "crashed", "crash"),
         (b"spin", "cannot be read within 0.5 s of processor time", "time"),
-        (b"grow", "cannot be read within 128 MiB of memory", "memory"),
+        (b"grow", "cannot be read within 96 MiB of memory", "memory"),
     ],
 )
 async def test_a_body_that_ends_its_reader_is_its_senders_mistake(
@@ -223,7 +223,7 @@ async def test_more_codecs_than_are_kept_lose_no_reader(pool: ReaderPool) -> Non
     assert len(pool._idle) == len(pool._readers)
 
 
-@pytest.mark.parametrize(("media", "error"), [("crash", "crashed"), ("spin", "within 0.5 s"), ("grow", "128 MiB")])
+@pytest.mark.parametrize(("media", "error"), [("crash", "crashed"), ("spin", "within 0.5 s"), ("grow", "96 MiB")])
 async def test_an_answer_that_ends_its_reader_is_no_mistake_of_the_callers(
     pool: ReaderPool, media: str, error: str
 ) -> None:

@@ -204,7 +204,8 @@ class Settings(BaseModel):
     reader_memory: Size = Field(
         defaults.READER_MEMORY,
         ge=64 * 1024**2,
-        description="Maximum memory that a reader process may take for a body, in bytes or as 512MiB, 2GiB.",
+        description="Maximum memory that a reader process may take for a body of 64 MiB or more, in bytes or as 512MiB "
+        "or 2GiB. A smaller body may take its share of that, and 96 MiB.",
     )
     keep_alive: float = Field(defaults.KEEP_ALIVE, ge=1, description="Seconds that an idle connection stays open.")
     drain_delay: float = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from pathlib import Path
 
 from penstock.errors import ArtifactInvalid, PackageError, PenstockError, PredictError
@@ -44,3 +45,18 @@ def resident_bytes(pid: int) -> int:
     import resource
 
     return pages * resource.getpagesize()
+
+
+def memory_left() -> float:
+    """Bytes of data that this process may still take by its own limit; infinite where it has none."""
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    return inf if limit == resource.RLIM_INFINITY else max(0, limit - data_bytes())
+
+
+def data_bytes() -> int:
+    """What the limit on data counts in this process: memory that is its own and may be written."""
+    import resource
+
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5]) * resource.getpagesize()

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from penstock.defaults import READ_TIMEOUT, READER_MEMORY
+from penstock.defaults import MAX_BODY_BYTES, READ_TIMEOUT, READER_MEMORY
 
 _TEN_MEBIBYTES = 10 << 20
 
-# What any task may take, and for each byte that it reads: a list of short lists takes some twenty times its text.
-_MEMORY = 128 << 20
-_MEMORY_PER_BYTE = 24
+# What any task may take, however small.
+_MEMORY = 96 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class ReaderLimits:
     """`timeout` is the seconds for a small body; each 10 MiB of a larger one add a second. `memory` is the most bytes
-    that any task may take."""
+    that any task may take: all of it for a body as large as bodies are by default, less for a smaller one."""
 
     timeout: float = READ_TIMEOUT
     memory: int = READER_MEMORY
@@ -27,4 +26,4 @@ class ReaderLimits:
 
     def bytes(self, size: int) -> int:
         """For so many bytes, without their encodings."""
-        return min(_MEMORY + _MEMORY_PER_BYTE * size, self.memory)
+        return min(_MEMORY + size * self.memory // MAX_BODY_BYTES, self.memory)

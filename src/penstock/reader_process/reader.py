@@ -6,6 +6,7 @@ refused it. The gateway watches the time as well, and is not trusted with more t
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import pickle
@@ -14,11 +15,11 @@ import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from time import process_time
 from typing import Any, NoReturn
 
 from penstock.errors import MalformedInput
+from penstock.machine.memory import data_bytes, resident_bytes
 from penstock.machine.memory_file import Buffer, MemoryFile
 from penstock.model_process.protocol.json_values import pack
 from penstock.model_process.protocol.payload_values import decode, encode
@@ -36,6 +37,7 @@ _MAX_CODECS = 256
 
 def read_forever(sock: socket.socket) -> NoReturn:
     """Until the gateway closes the socket, or this process has grown."""
+    gc.disable()  # which would look at millions of cells again and again; a reader that has grown ends anyway
     reader = Reader(sock)
     while reader.take_task():
         pass
@@ -47,7 +49,7 @@ class Reader:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._began = _resident()
+        self._began = resident_bytes(os.getpid())
         # The whole mutable state.
         self._codecs: dict[int, tuple[Codec[Any], CodecSpec]] = {}
 
@@ -64,7 +66,7 @@ class Reader:
         result = MemoryFile()
         began, known = process_time(), _libraries()
         outcome = self._do(task, given, result)
-        retiring = _resident() > self._began + _GROWN or len(self._codecs) > _MAX_CODECS
+        retiring = resident_bytes(os.getpid()) > self._began + _GROWN or len(self._codecs) > _MAX_CODECS
         seconds, imported = process_time() - began, tuple(_libraries() - known)
         outcome = replace(outcome, seconds=seconds, retiring=retiring, imported=imported)
         result.seal()
@@ -130,18 +132,4 @@ def _limit(limits: ReaderLimits, size: int) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(process_time() + limits.seconds(size)) + 1, most))
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (_data() + limits.bytes(size), most))
-
-
-def _resident() -> int:
-    return _statm()[1]
-
-
-def _data() -> int:
-    return _statm()[5]
-
-
-def _statm() -> list[int]:
-    """/proc/self/statm in bytes."""
-    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()
-    return [int(count) * resource.getpagesize() for count in pages]
+    resource.setrlimit(resource.RLIMIT_DATA, (data_bytes() + limits.bytes(size), most))

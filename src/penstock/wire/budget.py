@@ -17,11 +17,14 @@ from penstock.errors import InputTooLarge, MalformedInput
 # A short body may leave gaps.
 _FREE_CELLS = 1024
 # Texts in numpy's own arrays are all as wide as the longest; so wide they may be beyond four times the body's size.
-_FREE_BYTES = 16 * 1024 * 1024
+FREE_BYTES = 16 * 1024 * 1024
 # A Python object and the pointer to it: what a cell takes that is neither a number nor a moment.
 OBJECT_BYTES = 64
 # Of what columnar bodies unfold to, in the largest size of a body.
 _UNFOLDED = 4
+# A cell becomes eight bytes, and several processes have them for a moment: the largest bodies may have one cell for
+# each four bytes, and numbers are seldom written shorter.
+_LEAST_CELL = 4
 # pandas takes up to 0.1 ms for each column, however short, and far more for names that are the same.
 _FREE_COLUMNS = 8192
 _FREE_TWINS = 64
@@ -40,14 +43,21 @@ class Budget:
     limit: str = "its size"
 
     @classmethod
-    def of_json(cls, size: int) -> Budget:
-        """For a JSON body of so many bytes."""
-        return cls(size, size // 2 + _FREE_CELLS, 4 * size + _FREE_BYTES)
+    def of_json(cls, size: int, max_body_bytes: int = sys.maxsize) -> Budget:
+        """For a JSON body of so many bytes, of which bodies may have so many."""
+        return cls._of_text(size, size // 2 + _FREE_CELLS, max_body_bytes)
 
     @classmethod
-    def of_csv(cls, size: int) -> Budget:
+    def of_csv(cls, size: int, max_body_bytes: int = sys.maxsize) -> Budget:
         """For a CSV body of so many bytes, where an empty cell takes one."""
-        return cls(size, size + _FREE_CELLS, 4 * size + _FREE_BYTES)
+        return cls._of_text(size, size + _FREE_CELLS, max_body_bytes)
+
+    @classmethod
+    def _of_text(cls, size: int, cells: int, max_body_bytes: int) -> Budget:
+        decoded = 4 * size + FREE_BYTES
+        if cells <= (most := max_body_bytes // _LEAST_CELL + _FREE_CELLS):
+            return cls(size, cells, decoded)
+        return cls(max_body_bytes, most, decoded, "the limit max_body_bytes")
 
     @classmethod
     def of_columnar(cls, max_body_bytes: int) -> Budget:

@@ -5,7 +5,6 @@ pyarrow is an extra, imported when a body or a file of that kind comes along.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -111,7 +110,9 @@ def _arrow_errors(what: str) -> Iterator[None]:
 
     try:
         yield
-    except (pa.ArrowException, OSError, ValueError, struct.error) as error:
+    except MemoryError:  # pyarrow's own, too
+        raise
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise MalformedInput(f"The body is not a readable {what}: {why_unreadable(error)}.") from None
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import re
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 from itertools import islice
 
 import numpy as np
@@ -24,11 +24,11 @@ csv.field_size_limit(1 << 30)  # the limit on bodies is the server's; Python's o
 def decode_csv(body: bytes, schema: Schema | None, budget: Budget | None = None) -> Decoded:
     """Reads a CSV body (UTF-8, a byte order mark is allowed). Raises MalformedInput, InputTooLarge."""
     try:
-        text = body.decode("utf-8-sig")
+        body.decode("utf-8-sig")  # all of it at once, so that the error says where
     except UnicodeDecodeError as error:
         raise MalformedInput(f"The CSV is not valid UTF-8 at byte {error.start}.") from None
     # Strict, since a quote that is never closed would otherwise swallow the rows after it without a word.
-    lines = csv.reader(StringIO(text, newline=""), strict=True)
+    lines = csv.reader(TextIOWrapper(BytesIO(body), "utf-8-sig", newline=""), strict=True)
     try:
         rows = [row for row in lines if row]
     except csv.Error as error:
@@ -43,7 +43,7 @@ def decode_csv(body: bytes, schema: Schema | None, budget: Budget | None = None)
             raise MalformedInput(f"Row {number} of the CSV has {len(row)} cells, but the header has {len(header)}.")
     if budget is not None:
         budget.check_cells(len(header) * len(rows))
-    data = [row + [""] * (len(header) - len(row)) for row in data]
+    data = [row if len(row) == len(header) else row + [""] * (len(header) - len(row)) for row in data]
     columns = (
         [as_object_array(cells) for cells in zip(*data, strict=True)]
         if data

@@ -7,13 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from penstock.wire.budget import Budget, check_columns
+from penstock.wire.budget import FREE_BYTES, Budget, check_columns
 
 # Lists and objects inside of each other, the body itself among them: numpy's arrays have no more axes.
 MAX_NESTING = 64
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-# Beyond four times its characters, what a text array may take: it is as wide as its longest text, for every one.
-_FREE_BYTES = 16 * 1024 * 1024
 
 
 def is_too_nested(body: bytes, document: Any) -> bool:
@@ -81,4 +79,4 @@ def pads_texts(value: Any) -> bool:
         count += len(level)
         longest, total = max(longest, max(texts, default=0)), total + sum(texts)
         level = list(chain.from_iterable(item for item in level if isinstance(item, list)))
-    return 4 * longest * count > 4 * total + _FREE_BYTES
+    return 4 * longest * count > 4 * total + FREE_BYTES

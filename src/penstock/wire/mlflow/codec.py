@@ -38,6 +38,7 @@ from penstock.wire.mlflow.invocations import (
     split_unwrapped,
 )
 from penstock.wire.mlflow.quick_readers import FloatReader, settle
+from penstock.wire.mlflow.row_pieces import LARGE, RowPieces, read_in_pieces
 
 # On an event loop: the longest body, in bytes, that is not numbers alone, and that pandas has to read.
 _MAX_MIXED = 64 * 1024
@@ -116,8 +117,10 @@ class BodyReader:
         if self._max_body_bytes is None:
             return Budget.unlimited()
         if media == JSON:
-            return Budget.of_json(len(body))
-        return Budget.of_csv(len(body)) if media == CSV else Budget.of_columnar(self._max_body_bytes)
+            return Budget.of_json(len(body), self._max_body_bytes)
+        return (
+            Budget.of_csv(len(body), self._max_body_bytes) if media == CSV else Budget.of_columnar(self._max_body_bytes)
+        )
 
     @staticmethod
     def _is_plain(media: str, body: bytes) -> bool:
@@ -132,6 +135,8 @@ class BodyReader:
         self._bound(body, _MAX_FOR_PANDAS if "pandas" in sys.modules else 0)
 
     def _read_json(self, body: bytes) -> PredictRequest:
+        if not self._on_loop and len(body) >= LARGE and (request := self._read_rows(body)) is not None:
+            return request
         document = read_object(body)
         if (payload := self._floats.read(document)) is not None:
             params = document.get("params")
@@ -162,6 +167,27 @@ class BodyReader:
         from penstock.wire.mlflow.frames import read_document
 
         return PredictRequest(read_document(envelope, value, schema), params)
+
+    def _read_rows(self, body: bytes) -> PredictRequest | None:
+        """A large body of plain rows, a piece at a time; None for any other."""
+        pieces = None if self._hinted else RowPieces.of(body)
+        if pieces is None:
+            return None
+
+        def read(value: Any) -> Payload | None:
+            if (payload := self._floats.read({pieces.envelope: value})) is not None:
+                return payload
+            rows = _rows_under(pieces.envelope, value)
+            if is_too_nested(b"[", rows):
+                return None
+            check_rows(rows, Budget.of_json(LARGE))
+            return settle(pieces.envelope, value, self._signature)
+
+        payload = read_in_pieces(pieces, read, mixed=not self._schema)
+        if payload is None or isinstance(payload, Value):
+            return None
+        self._budget(JSON, body).check_cells(_cells(payload))
+        return PredictRequest(payload, pieces.document.get("params"))
 
     def _read_special(self, body: bytes, document: dict[str, Any]) -> PredictRequest:
         """Chat-shaped bodies, and those for a model that checks them itself by a type hint."""

@@ -18,6 +18,7 @@ from penstock.payload import Payload, Table, Tensors, Value, Violation, shortene
 from penstock.signature import ArrayOf, Casting, Field, ObjectOf, Scalar, Schema, Signature, is_tensor_schema
 from penstock.wire.budget import Budget
 from penstock.wire.decoded import Decoded
+from penstock.wire.json_memory import check_memory
 from penstock.wire.json_rows import array_of, table_of_columns, table_of_records, table_of_rows
 from penstock.wire.json_sizes import MAX_NESTING, check_rows, is_too_nested
 
@@ -26,7 +27,9 @@ UNWRAPPED_KEYS = ("messages", "prompt", "input")
 
 
 def parse_json(body: bytes) -> Any:
-    """orjson; where it refuses, Python's json decides (NaN words, byte order marks, UTF-16). Raises MalformedInput."""
+    """orjson; where it refuses, Python's json decides (NaN words, byte order marks, UTF-16). Raises MalformedInput,
+    MemoryError where this process has less left than the body takes."""
+    check_memory(body)
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -45,6 +48,7 @@ def exactly(body: bytes, document: dict[str, Any]) -> dict[str, Any]:
     """The document with whole numbers past 64 bits as they are; orjson makes floats of them. Raises MalformedInput."""
     if _LONG_NUMBER.search(body) is None:
         return document
+    check_memory(body)
     try:
         return json.loads(body, parse_float=finite)  # type: ignore[no-any-return]
     except (ValueError, RecursionError) as error:

@@ -21,7 +21,7 @@ def enforce(data: Any, schema: Schema | None) -> Payload:
         return payload_of(data)
     try:
         return payload_of(enforce_tensors(data, schema) if is_tensor_schema(schema) else _enforce_columns(data, schema))
-    except SchemaViolation:
+    except (SchemaViolation, MemoryError):
         raise
     except Exception as error:  # whatever pandas finds wrong is the caller's
         raise SchemaViolation([Violation(clipped(str(error)))]) from None
@@ -114,6 +114,8 @@ def _column(values: Any, field: Field, label: Any, required: bool) -> Any:
     for row, cell in enumerate(values):
         try:
             cells.append(enforce_cell(cell, type_, required=required))
+        except MemoryError:
+            raise
         except Exception as error:
             violations.append(Violation(clipped(str(error)), row, label))
             if len(violations) == MAX_VIOLATIONS:

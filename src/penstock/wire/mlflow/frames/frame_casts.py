@@ -37,6 +37,8 @@ def cast_frame(frame: Any, schema: Schema) -> tuple[Any, list[Violation]]:
             corrupted += _corrupted(frame[name], field, name)
             with np.errstate(over="ignore", invalid="ignore"):
                 frame[name] = cast(frame[name])
+        except MemoryError:
+            raise
         except Exception as error:
             violations += _culprits(frame[name], cast, error, name)
     if violations:

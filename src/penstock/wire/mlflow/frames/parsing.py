@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import StringIO
+from io import BytesIO, TextIOWrapper
 from typing import Any
 
 import numpy as np
@@ -66,7 +66,7 @@ def _arrays(envelope: str, value: Any, schema: Schema | None, check: Check) -> A
     try:
         with np.errstate(over="ignore", invalid="ignore"):
             return _instances(value, schema, check) if envelope == "instances" else _inputs(value, schema, check)
-    except (MalformedInput, SchemaViolation, Corrupted):
+    except (MalformedInput, SchemaViolation, Corrupted, MemoryError):
         raise
     except Misfit as misfit:
         raise SchemaViolation([Violation(str(misfit), at_parse=True)]) from None
@@ -88,6 +88,8 @@ def _frame_of_split(value: Any) -> Any:
         raise MalformedInput(f"dataframe_split has unknown keys: {', '.join(map(shortened, sorted(unknown)[:5]))}.")
     try:
         return pd.DataFrame(index=value.get("index"), columns=value.get("columns"), data=value["data"])
+    except MemoryError:
+        raise
     except Exception as error:
         raise MalformedInput(f"dataframe_split is not a table: {clipped(str(error))}.") from None
 
@@ -99,6 +101,8 @@ def _frame_of_records(value: Any) -> Any:
         raise MalformedInput(f"dataframe_records must be a list of objects, not {shortened(value)}.")
     try:
         return pd.DataFrame(data=value)
+    except MemoryError:
+        raise
     except Exception as error:
         raise MalformedInput(f"dataframe_records is not a table: {clipped(str(error))}.") from None
 
@@ -135,6 +139,8 @@ def _at(name: str, row: int | None) -> Iterator[None]:
         yield
     except Corrupted as error:
         raise Corrupted(error.reason, error.row if row is None else row, name) from None
+    except MemoryError:
+        raise
     except Exception as error:
         raise SchemaViolation([Violation(clipped(str(error)), row, name, at_parse=True)]) from None
 
@@ -232,13 +238,18 @@ def read_csv(body: bytes, schema: Schema | None, budget: Budget | None = None) -
         name = field.name if field.name is not None else position
         dtypes[name] = object if field.type is Scalar.DATETIME else field.type.dtype
         moments += [name] if field.type is Scalar.DATETIME else []
+    lines = TextIOWrapper(BytesIO(body), "utf-8", newline="")  # where StringIO would take four bytes a character
     try:
-        frame = pd.read_csv(StringIO(text), dtype=dtypes) if schema else pd.read_csv(StringIO(text))
+        frame = pd.read_csv(lines, dtype=dtypes) if schema else pd.read_csv(lines)
         for name in moments:
             if name in frame:
                 check_moments(frame[name])
                 frame[name] = pd.to_datetime(frame[name]).dt.as_unit("ns")
+    except MemoryError:
+        raise
     except Exception as error:
+        if "out of memory" in str(error):  # the words of the parser in C
+            raise MemoryError from None
         raise MalformedInput(f"The CSV cannot be read: {clipped(str(error))}.") from None
     check_text(frame, text)
     return enforce(frame, schema)

@@ -1,0 +1,64 @@
+"""What memory a JSON body takes while it is read, counted by its characters before anything is made of it.
+
+A list of one cell is 4 bytes of text and some 120 of memory. Where a process has a limit, what will not fit is not
+begun: libraries that are refused memory in the middle of their work take the process with them.
+"""
+
+from __future__ import annotations
+
+import re
+from math import inf
+
+import numpy as np
+
+from penstock.machine.memory import memory_left
+
+# A smaller body fits wherever a process may run at all.
+_SMALL = 1 << 20
+_PIECE = 1 << 20  # counted at a time
+
+# Bytes of CPython's objects, with what the allocator rounds up: a list, an object and the table in it that has room for
+# a few keys, a key of larger tables, a text without its characters, a number, a place in whatever holds it.
+_LIST, _OBJECT, _TABLE, _KEY, _TEXT, _NUMBER, _PLACE = 80, 192, 128, 48, 64, 32, 8
+_FEW_KEYS = 5
+# Python keeps one of each small number; whatever it makes has a point, an exponent, or so many digits.
+_KEPT_DIGITS = 3
+# A value in the tree that orjson builds first, of which the body is copied beside it.
+_NODE = 16
+
+_TEXTS = re.compile(rb'"(?:[^"\\]+|\\.)*"', re.DOTALL)
+# Looking for the texts takes a third of a microsecond for each.
+_MANY_TEXTS = 2_000_000
+
+
+def check_memory(body: bytes) -> None:
+    """Raises MemoryError where this process may not take what the body would need as Python objects."""
+    if len(body) <= _SMALL or (left := memory_left()) == inf or memory_of(body) <= left:
+        return
+    marks = body.count(b'"')
+    if not 0 < marks <= 2 * _MANY_TEXTS or memory_of(_TEXTS.sub(b'""', body)) + _texts_of(body) > left:
+        raise MemoryError
+
+
+def memory_of(body: bytes) -> int:
+    """The most bytes that a JSON body takes as Python objects and while these are made. Brackets and commas in texts
+    count as well."""
+    counts = np.zeros(256, np.int64)
+    data = np.frombuffer(body, np.uint8)
+    for start in range(0, len(data), _PIECE):
+        counts += np.bincount(data[start : start + _PIECE], minlength=256)
+    lists, objects, commas, keys, marks, points, ends = (int(counts[ord(character)]) for character in '[{,:".e')
+    empty_lists, empty_objects = body.count(b"[]"), body.count(b"{}")
+    values = 1 + lists + objects + commas - empty_lists - empty_objects
+    texts = max(marks // 2 - keys, 0)
+    numbers = max(values - lists - objects - texts, 0)
+    numbers = min(numbers, points + ends + int(counts[48:58].sum()) // _KEPT_DIGITS)
+    tree = _NODE * (values + keys) + len(body)
+    made = _LIST * lists + _OBJECT * objects + _KEY * max(keys - _FEW_KEYS * objects, 0) + _TEXT * texts
+    made += _NUMBER * numbers + _PLACE * values - _TABLE * empty_objects
+    return tree + made + (_texts_of(body) if marks else 0)
+
+
+def _texts_of(body: bytes) -> int:
+    """What the characters of its texts take at most, but for those that are wide for the sake of a single one."""
+    return len(body)
