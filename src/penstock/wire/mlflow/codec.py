@@ -177,7 +177,7 @@ class BodyReader:
         def read(value: Any) -> Payload | None:
             if (payload := self._floats.read({pieces.envelope: value})) is not None:
                 return payload
-            rows = _rows_under(pieces.envelope, value)
+            rows = rows_under(pieces.envelope, value)
             if is_too_nested(b"[", rows):
                 return None
             check_rows(rows, Budget.of_json(LARGE))
