@@ -70,8 +70,8 @@ the process (`process_*`, `python_*`). Several workers are shown as one: [servin
 | label | values |
 |---|---|
 | `protocol` | invocations |
-| `outcome` | of a request: ok, client_error, model_error, rejected, timeout, internal: what happened, whatever the status; of a load or a step of one: ok, failed; of a prediction at the fast path: taken, declined |
-| `stage` | of a request: decode, queue, predict, encode; of a load: fetch, environment (found or built), verify (open it, compare it with its seal), load, prove (and warm up) |
+| `outcome` | of a request: ok, client_error, model_error, rejected, timeout, internal: what happened, whatever the status; of a load or a step of one: ok, failed; of a trial: proven, known (proven before, with the same libraries), refused (by an error), lost (the process ended or hung); of a prediction at the fast path: taken, declined |
+| `stage` | of a request: decode, queue, predict, encode; of a load: fetch, environment (found or built), trial (in a process of its own), verify (open it, compare it with its seal), load, prove (and warm up) |
 | `reason` | why a batch was sent to the model: idle (the model had nothing to do), freed (it had just finished another), full (`--max-rows` reached), alone (requests that are not batched); why a prediction was declined by the fast path, empty for one that was taken: size (no body, or one over 64 KiB), headers (an encoding, `Expect`, chunks, `Upgrade`), path (percent-encoded), slow_body (not there within 50 ms), draining, token (missing or wrong), model (unknown, or not loaded yet), input (the caller's mistake), overloaded, closing (the version), library (one to be imported first), other; of a refused version: the code of the error, such as `proof_failed`, `seal_broken`, `code_not_trusted` or `internal` |
 | `limit` | the limit that a refused request reached: rows (`--max-queue-rows`), wait (`--max-wait`), deadline (its own), requests (`--max-inflight`), bytes (`--max-inflight-bytes`), readers (too many bodies wait for a reader process) |
 | `task` | what a reader process does: read (a body), write (an answer) |
@@ -118,6 +118,7 @@ def metrics_rows() -> list[str]:
     metrics.loads.labels("m", "ok")
     metrics.load_failures.labels("m", "proof_failed")
     metrics.load_seconds.labels("m")
+    metrics.load_trials.labels("m", "proven")
     metrics.swaps.labels("m", "load")
     metrics.registry_success.labels("m")
     metrics.registry_errors.labels("m")

@@ -16,3 +16,4 @@ DRAIN_TIMEOUT = 30.0  # for what is in flight then
 WORKER_TIMEOUT = 60.0  # without a sign of life, after which a worker process is replaced
 READ_TIMEOUT = 2.0  # of processor time to read a body; each 10 MiB of it add a second
 READER_MEMORY = 10 * MAX_BODY_BYTES  # bytes that reading the largest body may take; a smaller one, its share
+LOAD_TIMEOUT = 300.0  # to load and prove a package in a process of its own

@@ -124,7 +124,7 @@ async def test_in_a_worker_each_model_is_loaded_by_its_own_settings(
     loads: dict[str, LoadOptions] = {}
 
     def load_served(
-        path: Path, options: LoadOptions, isolation: Isolation, who: str, timed: object, launched: object
+        path: Path, options: LoadOptions, isolation: Isolation, who: str, timed: object, launched: object, digest: str
     ) -> None:
         loads[path.name] = options
 

@@ -44,7 +44,7 @@ def test_a_program_that_is_no_model_process_is_lost_with_its_reason(
     with pytest.raises(ModelProcessLost, match=words):
         start(StartModel("nowhere"), interpreter(tmp_path, program), print, timeout=timeout, on_launched=seen.append)
     (process,) = seen
-    process._process.kill()  # this one has no keeper that would end with its lifeline
+    process._process.kill()  # type: ignore[attr-defined]  # this one has no keeper that would end with its lifeline
     process.ended.result(timeout=30)
 
 

@@ -46,9 +46,11 @@ class TestTheStart:
         (package / "model.onnx").write_bytes((package / "model.onnx").read_bytes()[:500])
         assert "model.onnx is damaged or not an ONNX model" in self.refused(launch, package)
 
-    def test_a_package_that_kills_its_process_ends_the_start(self, launch: Launch, tmp_path: Path) -> None:
+    def test_a_package_that_kills_a_worker_ends_the_start(self, launch: Launch, tmp_path: Path) -> None:
         crash = tmp_path / "crash"
-        package = python_model(CRASHING_MODEL.format(crash=str(crash)), tmp_path)
+        in_workers = "'penstock.cli.worker' in sys.orig_argv and os.path.exists("  # the trial sees nothing of it
+        source = CRASHING_MODEL.replace("os.path.exists(", in_workers).replace("import os\n", "import os\nimport sys\n")
+        package = python_model(source.format(crash=str(crash)), tmp_path)
         crash.touch()
         message = self.refused(launch, package, "--trust-code", "--isolation", "none")
         assert re.search(

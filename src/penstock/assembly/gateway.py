@@ -17,6 +17,7 @@ from penstock.assembly.options import (
 )
 from penstock.assembly.references import parse_models, patterns_of, registry_of
 from penstock.assembly.sources import SourceContext, make_sources
+from penstock.assembly.trials import announced, trials_of
 from penstock.config import Settings
 from penstock.http.events.request_event import OnRequest
 from penstock.http.run import port_of, serve
@@ -28,6 +29,7 @@ from penstock.registry.references import ModelReference
 from penstock.server.app import make_app
 from penstock.server.entry_point import EntryPoint
 from penstock.serving.gateway import Gateway
+from penstock.serving.runners.trial import Trials
 from penstock.serving.served_model import ServedModel
 from penstock.serving.swap.target import LocalTarget
 from penstock.serving.swap.version_loader import LocalInstaller, VersionLoader
@@ -45,11 +47,13 @@ async def serve_forever(
     Raises what loading raises."""
     references = parse_models(settings)
     with registry_of(settings, references) as registry:
-        gateway = make_gateway(settings, references, registry)
-        with observers_of(settings, gateway.metrics) as observe:
+        metrics = Metrics()
+        with trials_of(settings, metrics) as trials, observers_of(settings, metrics) as observe:
+            gateway = make_gateway(settings, references, registry, metrics=metrics, trials=trials)
             app = app_of(settings, gateway, admin, observe)
+            ready = announced(announce, trials, references)
             options = run_options_of(settings)
-            await serve(app, gateway, bound, options, on_ready=announce, admin=admin, limit=limit)
+            await serve(app, gateway, bound, options, on_ready=ready, admin=admin, limit=limit)
 
 
 def app_of(
@@ -77,9 +81,11 @@ def make_gateway(
     metrics: Metrics | None = None,
     more: Sequence[ServedModel] = (),
     tidy: bool = True,
+    trials: Trials | None = None,
 ) -> Gateway:
     """The gateway for these models, not yet started. `more` are models that have their versions already, with the same
-    `metrics`; `tidy` is for a process that does nothing but serve."""
+    `metrics`; `tidy` is for a process that does nothing but serve. With `trials`, what is to be loaded here is tried in
+    a process of its own first."""
     metrics = metrics or Metrics()
     gateway = Gateway(
         more,
@@ -90,7 +96,7 @@ def make_gateway(
         tidy=tidy,
         inflight_limits=inflight_limits_of(settings),
     )
-    for source in make_sources(SourceContext(settings, registry, metrics), references, LocalHost(gateway)):
+    for source in make_sources(SourceContext(settings, registry, metrics), references, LocalHost(gateway, trials)):
         gateway.add_source(source)
     return gateway
 
@@ -100,13 +106,15 @@ class LocalHost:
     """The gateway of this process, as sources see it."""
 
     gateway: Gateway
+    trials: Trials | None = None
 
     def installer(self, reference: ModelReference, settings: Settings, timed: Timed, *, added: bool) -> LocalInstaller:
         gateway = self.gateway
         served = ServedModel(reference.served_as, gateway.metrics, alias=reference.alias, events=gateway)
         gateway.add(served)
         target = LocalTarget(served, gateway.metrics, serving_options_of(settings))
-        return LocalInstaller(target, version_loader_of(settings, served.name, timed), lambda: gateway.ready)
+        loader = version_loader_of(settings, served.name, timed, trials=self.trials)
+        return LocalInstaller(target, loader, lambda: gateway.ready)
 
     def serves(self, name: str) -> bool:
         return self.gateway.serves(name)
@@ -118,9 +126,13 @@ class LocalHost:
         self.gateway.remove(name)
 
 
-def version_loader_of(settings: Settings, name: str, timed: Timed, *, threads: int = 0) -> VersionLoader:
-    """How packages become versions of the model of this name, here or in processes of their own. `threads` are a
-    model's where the settings say nothing."""
+def version_loader_of(
+    settings: Settings, name: str, timed: Timed, *, threads: int = 0, trials: Trials | None = None
+) -> VersionLoader:
+    """How packages become versions of the model of this name, here or in processes of their own, and with `trials` not
+    before one in a process of its own. `threads` are a model's where the settings say nothing."""
     given = load_options_of(settings)
     options = LoadOptions(given.trust_code, given.strict_env, given.flavor, given.threads or threads)
-    return VersionLoader(options, isolation_of(settings), name, timed)
+    isolation = isolation_of(settings)
+    trial = None if trials is None else trials.of(name, options, isolation)
+    return VersionLoader(options, isolation, name, timed, trial=trial)

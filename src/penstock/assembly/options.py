@@ -87,5 +87,6 @@ def isolation_of(settings: Settings) -> Isolation:
         threads=settings.threads or (0 if settings.instances == 1 else threads_of(settings) // settings.instances or 1),
         slots=slots_of(serving_options_of(settings)),
         time_limit=settings.timeout + GRACE,
+        load_timeout=settings.load_timeout,
         interpreter=interpreter,
     )

@@ -22,6 +22,7 @@ from penstock.assembly.options import (
 )
 from penstock.assembly.references import parse_models, patterns_of, registry_of
 from penstock.assembly.sources import SourceContext, make_sources
+from penstock.assembly.trials import announced, trials_of
 from penstock.config import Settings
 from penstock.http.workers.accepting import Acceptor, ConnectionCounts
 from penstock.http.workers.channel import Channel
@@ -39,6 +40,7 @@ from penstock.serving.fleet.fleet_target import FleetInstaller, FleetTarget
 from penstock.serving.fleet.worker_fleet import WorkerFleet
 from penstock.serving.fleet.worker_models import WorkerModel, WorkerModels
 from penstock.serving.gateway import Gateway
+from penstock.serving.runners.trial import Trials
 from penstock.serving.served_model import ModelEvents, ServedModel
 
 
@@ -71,12 +73,13 @@ async def supervise(
             worker_timeout=settings.worker_timeout,
             limit=limit,
         )
-        with registry_of(settings, references) as registry:
+        with registry_of(settings, references) as registry, trials_of(settings, metrics) as trials:
             fleet = supervisor.fleet
             for pattern in patterns_of(references):
                 fleet.expect_pattern(pattern)
-            sources = make_sources(SourceContext(settings, registry, metrics), references, FleetHost(fleet, metrics))
-            await supervisor.run(sources, listeners, announce)
+            host = FleetHost(fleet, metrics, trials)
+            sources = make_sources(SourceContext(settings, registry, metrics), references, host)
+            await supervisor.run(sources, listeners, announced(announce, trials, references))
 
 
 def _shared_file() -> BinaryIO:
@@ -102,11 +105,12 @@ class FleetHost:
 
     fleet: WorkerFleet
     metrics: Metrics
+    trials: Trials
 
     def installer(self, reference: ModelReference, settings: Settings, timed: Timed, *, added: bool) -> FleetInstaller:
-        return FleetInstaller(
-            FleetTarget(self.fleet, reference.served_as, self.metrics, alias=reference.alias, added=added)
-        )
+        name = reference.served_as
+        target = FleetTarget(self.fleet, name, self.metrics, alias=reference.alias, added=added)
+        return FleetInstaller(target, version_loader_of(settings, name, timed, trials=self.trials))
 
     def serves(self, name: str) -> bool:
         return self.fleet.serves(name)

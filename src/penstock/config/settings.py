@@ -139,6 +139,12 @@ class Settings(BaseModel):
     memory_limit: PerModel[Limit] = Field(
         0, description="Memory limit of each model process: bytes, or a size such as 512MiB or 2GiB. 0: no limit."
     )
+    load_timeout: PerModel[float] = Field(
+        defaults.LOAD_TIMEOUT,
+        gt=0,
+        description="Maximum seconds to load and prove a version in a separate process, which comes before the version "
+        "is loaded to serve. A version that takes longer is refused.",
+    )
     poll_interval: float = Field(defaults.POLL_INTERVAL, gt=0, description="Seconds between polls of the registry.")
     allow_breaking: PerModel[bool] = Field(
         False,

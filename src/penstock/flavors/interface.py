@@ -101,6 +101,11 @@ class Flavor(ABC):
     def load(self, context: LoadContext) -> Predictor:
         """Raises ArtifactInvalid, CodeNotTrusted, CodeConflict, DependencyMissing, PackageInvalid."""
 
+    def preload(self) -> None:
+        """Imports what loading most packages imports, and starts no thread: for a process from which others are forked
+        that load one."""
+        return
+
     def libraries(self, manifest: Manifest) -> Mapping[str, str]:
         """Distributions whose minor version matters for the artifact, and the version it was written with."""
         return {}

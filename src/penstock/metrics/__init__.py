@@ -6,7 +6,7 @@ carry empty ones. What changes with every request is counted in plain objects (`
 
 from penstock.metrics.fast_path import FAST_PATH_DECLINES
 from penstock.metrics.numbers import Distribution, Number, Reading
-from penstock.metrics.process import CONTENT_TYPE, LOAD_STAGES, SWAPS, Metrics, render
+from penstock.metrics.process import CONTENT_TYPE, LOAD_STAGES, SWAPS, TRIAL_OUTCOMES, Metrics, render
 from penstock.metrics.versions import (
     DISPATCH_REASONS,
     FAMILIES,
@@ -30,6 +30,7 @@ __all__ = [
     "PROTOCOLS",
     "STAGES",
     "SWAPS",
+    "TRIAL_OUTCOMES",
     "Distribution",
     "Metrics",
     "Number",

@@ -64,6 +64,7 @@ _SUPERVISORS = frozenset(
         "loads",
         "load_failures",
         "load_seconds",
+        "load_trials",
         "swaps",
         "swap_seconds",
         "swap_failing",
@@ -75,7 +76,7 @@ _SUPERVISORS = frozenset(
     )
 )
 
-# What both know: a package is fetched by the supervisor, and verified, loaded and proven by every worker.
+# What both know: a package is fetched and tried by the supervisor, and verified, loaded and proven by every worker.
 _BOTHS = frozenset({"penstock_load_stage_seconds"})
 
 

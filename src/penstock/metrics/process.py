@@ -32,7 +32,8 @@ from penstock.version import __version__
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 SWAPS = ("load", "swap", "revert")
-LOAD_STAGES = ("fetch", "environment", "verify", "load", "prove")
+LOAD_STAGES = ("fetch", "environment", "trial", "verify", "load", "prove")
+TRIAL_OUTCOMES = ("proven", "known", "refused", "lost")
 
 _LOAD_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
@@ -119,6 +120,13 @@ class Metrics:
         self.loads = self._counter("loads", "Versions loaded or refused.", "model", "outcome")
         self.load_failures = self._counter(
             "load_failures", "Versions refused, by the code of the error.", "model", "reason"
+        )
+        self.load_trials = self._counter(
+            "load_trials",
+            "Versions tried in a process of their own before they are loaded: proven now (proven) or before (known), "
+            "refused with an error (refused), or the process ended or hung (lost).",
+            "model",
+            "outcome",
         )
         self.load_seconds = Histogram(
             "penstock_load_seconds",
@@ -214,6 +222,7 @@ class Metrics:
             self.load_failures,
             self.load_seconds,
             self.load_stage_seconds,
+            self.load_trials,
             self.swaps,
             self.swap_seconds,
             self.swap_failing,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from penstock.flavors.sklearn.estimator_files import (
     read_estimator,
     skops_types,
 )
+from penstock.flavors.sklearn.light_import import import_lightly
 from penstock.flavors.sklearn.predictor import SklearnPredictor
 from penstock.flavors.sklearn.skops_reader import holds_usual_types
 from penstock.flavors.sklearn.tree_nodes import check_trees
@@ -45,6 +47,8 @@ AUTO = "auto"
 SKOPS = "skops"
 CLOUDPICKLE = "cloudpickle"
 PREDICT_FUNCTIONS = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba", "score")
+# Where most estimators are, with all that they import in turn.
+_USUAL_MODULES = ("sklearn.pipeline", "sklearn.compose", "sklearn.impute", "sklearn.linear_model", "sklearn.ensemble")
 _FILES = {SKOPS: "model.skops", CLOUDPICKLE: "model.pkl"}
 
 
@@ -71,6 +75,11 @@ class SklearnFlavor(Flavor):
         return posix(
             str(settings.get("pickled_model") or python.get("model_path") or python.get("data") or "model.pkl")
         )
+
+    def preload(self) -> None:
+        import_lightly()
+        for module in _USUAL_MODULES:
+            import_module(module)
 
     def libraries(self, manifest: Manifest) -> Mapping[str, str]:
         version = (manifest.flavors.get(self.name) or {}).get("sklearn_version")

@@ -6,11 +6,12 @@ import logging
 from collections.abc import Callable
 from typing import TypeAlias
 
+from penstock.defaults import LOAD_TIMEOUT
 from penstock.errors import SealBroken
 from penstock.loading import LoadOptions, Proof
 from penstock.machine.interpreters import Interpreter
 from penstock.machine.throttle import is_throttled
-from penstock.model_process.client.start import ModelProcessHandle, Started, start
+from penstock.model_process.client.start import Launch, ModelProcessHandle, Started, start
 from penstock.model_process.protocol.startup import ModelStarted, StartModel
 from penstock.package import PackagedModel
 
@@ -26,8 +27,9 @@ def ignore(process: ModelProcessHandle) -> None:
 
 class PackageStarter:
     """Starts processes that all prove the same package. `name` names it in the log; `slots` is how many unjoined
-    requests one predicts at once, `memory_limit` the bytes that it may use (0: any). Every process must find the
-    package of `digest`, or, where that is empty, of the first process."""
+    requests one predicts at once, `memory_limit` the bytes that it may use (0: any), `timeout` the seconds that a load
+    may take. Every process must find the package of `digest`, or, where that is empty, of the first process. `launch`
+    is `start`'s."""
 
     def __init__(
         self,
@@ -38,11 +40,15 @@ class PackageStarter:
         *,
         slots: int = 1,
         memory_limit: int = 0,
+        timeout: float = LOAD_TIMEOUT,
         digest: str = "",
+        launch: Launch | None = None,
     ) -> None:
         self._path = package.path
         self._interpreter = interpreter
         self._name = name
+        self._timeout = timeout
+        self._launch = launch
         self._start_model = StartModel(
             str(package.path),
             options.trust_code,
@@ -59,7 +65,13 @@ class PackageStarter:
         """Another process, throttled where this thread is. Raises what loading raises, ModelProcessLost, and SealBroken
         where the package is another one now."""
         started = start(
-            self._start_model, self._interpreter, self._log, throttled=is_throttled(), on_launched=on_launched
+            self._start_model,
+            self._interpreter,
+            self._log,
+            throttled=is_throttled(),
+            timeout=self._timeout,
+            on_launched=on_launched,
+            launch=self._launch,
         )
         self._digest = self._digest or started.digest
         if started.digest != self._digest:

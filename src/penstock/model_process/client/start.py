@@ -17,8 +17,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import IO, Protocol, TypeAlias
 
+from penstock.defaults import LOAD_TIMEOUT
 from penstock.errors import ModelProcessLost
 from penstock.machine.exit_status import how_it_ended
 from penstock.machine.interpreters import Interpreter
@@ -33,8 +34,9 @@ log = logging.getLogger("penstock.model_process")
 # What a model prints, a line at a time.
 OnLine: TypeAlias = Callable[[str], None]
 
-# A load that takes longer hangs.
-START_SECONDS = 600.0
+# Begins a process: its interpreter, where its output goes, whether it is throttled while it loads. Raises
+# ModelProcessLost.
+Launch: TypeAlias = "Callable[[Interpreter, OnLine, bool], ModelProcessHandle]"
 
 # How long a process whose connection has ended may take to end, too.
 END_SECONDS = 5.0
@@ -42,10 +44,24 @@ _SOCKET_BUFFER = 4 << 20
 _MAX_BODY = 256 << 20
 
 
+class KeeperProcess(Protocol):
+    """The process around a model process, a child of this one or not. `pid` is 0 where it is not to be known."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def stderr(self) -> IO[bytes] | None:
+        """Its output, and that of the model process."""
+
+    def wait(self) -> int:
+        """Its return code, once it has ended."""
+
+
 class ModelProcessHandle:
     """A started process. `ended` gives how it ended, in words, once all of it is gone."""
 
-    def __init__(self, process: subprocess.Popen[bytes], sock: socket.socket, lifeline: int, on_line: OnLine) -> None:
+    def __init__(self, process: KeeperProcess, sock: socket.socket, lifeline: int, on_line: OnLine) -> None:
         self.sock = sock
         self.ended: Future[str] = Future()
         self._process = process
@@ -126,21 +142,23 @@ def start(
     on_line: OnLine,
     *,
     throttled: bool = False,
-    timeout: float = START_SECONDS,
+    timeout: float = LOAD_TIMEOUT,
     on_launched: Callable[[ModelProcessHandle], None] = lambda process: None,
+    launch: Launch | None = None,
 ) -> Started:
-    """Starts a process and waits until it has proven its package; `throttled` where this machine serves requests
-    meanwhile. `on_launched` is given the process at once: killing it ends the wait. An interpreter that is not this
-    program's own needs the distributions of HOST_NEEDS (`environments`) and no Penstock. Raises what loading raises,
-    and ModelProcessLost where the process ends, hangs, or sends something else."""
+    """Starts a process and waits until it has proven its package, for `timeout` seconds at most; `throttled` where this
+    machine serves requests meanwhile. `on_launched` is given the process at once: killing it ends the wait. `launch`
+    begins the process, where that is not to be done from nothing. An interpreter that is not this program's own needs
+    the distributions of HOST_NEEDS (`environments`) and no Penstock. Raises what loading raises, and ModelProcessLost
+    where the process ends, hangs, or sends something else."""
     if interpreter.is_own:
         begin = replace(begin, import_path=tuple(sys.path))
     began = time.monotonic()
-    process = _launch(interpreter, on_line, throttled)
+    process = (launch or _launch)(interpreter, on_line, throttled)
     try:
         on_launched(process)
         incoming = Incoming(max_body=_MAX_BODY)
-        digest, model = _handshake(process, begin, incoming, began + timeout)
+        digest, model = _handshake(process, begin, incoming, began, timeout)
         return Started(process, incoming, digest, model, time.monotonic() - began)
     except BaseException:
         process.close()
@@ -157,7 +175,7 @@ def _launch(interpreter: Interpreter, on_line: OnLine, throttled: bool) -> Model
         process = subprocess.Popen(
             [str(interpreter.path), boot.__file__, str(theirs.fileno()), str(watched), *([boot.THROTTLED] * throttled)],
             pass_fds=(theirs.fileno(), watched),
-            env=_environment(interpreter),
+            env=environment_of(interpreter),
             start_new_session=True,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -173,24 +191,27 @@ def _launch(interpreter: Interpreter, on_line: OnLine, throttled: bool) -> Model
     return ModelProcessHandle(process, ours, lifeline, on_line)
 
 
-def _environment(interpreter: Interpreter) -> dict[str, str]:
+def environment_of(interpreter: Interpreter) -> dict[str, str]:
     """The gateway's, without its own settings: tokens and passwords among them are no business of a model's."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("PENSTOCK_")}
     return {**own, **interpreter.variables}
 
 
 def _handshake(
-    process: ModelProcessHandle, begin: StartModel, incoming: Incoming, deadline: float
+    process: ModelProcessHandle, begin: StartModel, incoming: Incoming, began: float, timeout: float
 ) -> tuple[str, ModelStarted]:
     sock = process.sock
     try:
         for piece in encode(Kind.START, note=dump(begin)):
             sock.sendall(piece)
-        frames = _frames(sock, incoming, deadline)
+        frames = _frames(sock, incoming, began + timeout)
         opened = parse(Opened, _expect(Kind.OPENED, frames))
         model = parse(ModelStarted, _expect(Kind.STARTED, frames))
     except TimeoutError:
-        raise ModelProcessLost("The model process did not load the package in time.") from None
+        raise ModelProcessLost(
+            f"The model process did not load the package in time: it was ended after {timeout:g} seconds.",
+            hint="Raise the setting load_timeout if the package needs longer.",
+        ) from None
     except ValueError as error:
         raise ModelProcessLost(f"The model process sent an invalid message: {error}.") from None
     except (EOFError, OSError):

@@ -1,4 +1,5 @@
-"""Where a model process begins: `python …/program/boot.py CONTROL LIFELINE [throttled]`, two inherited files' numbers.
+"""Where a model process begins: `python …/program/boot.py CONTROL LIFELINE [throttled]`, two inherited files' numbers;
+and the process that others are forked from: `python …/program/boot.py forks SOCKET`.
 
 A script and no module, since the interpreter may be one that has no Penstock: it takes the package that it lies in.
 Nothing but the standard library, and nothing newer than old Pythons read, until the version is known to do.
@@ -9,6 +10,7 @@ import sys
 
 OLDEST = (3, 11)
 THROTTLED = "throttled"
+FORKS = "forks"
 
 
 def main():  # type: ignore[no-untyped-def]
@@ -19,6 +21,10 @@ def main():  # type: ignore[no-untyped-def]
         this = sys.version.split()[0]
         sys.exit("Model processes need Python {}.{} or newer, this is {}.".format(*OLDEST, this))
     _take_package(os.path.dirname(os.path.dirname(here)))  # type: ignore[no-untyped-call]
+    if sys.argv[1] == FORKS:
+        from penstock.model_process.program.fork_server import serve_forks
+
+        serve_forks(int(sys.argv[2]))
     from penstock.model_process.program.keeper import keep
 
     keep(int(sys.argv[1]), int(sys.argv[2]), throttled=THROTTLED in sys.argv[3:])

@@ -21,7 +21,7 @@ _READ = 1 << 16
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 # A load in its own process holds up no request by itself, and rests longer than one in the gateway.
-_RESTS = 1.5
+RESTS = 1.5
 
 # How long what the model left behind is looked for.
 _SWEEPS = 20
@@ -57,7 +57,7 @@ def _become_model(
     if throttled:
         from penstock.machine import throttle
 
-        throttling.enter_context(throttle.throttled(yielding=True, rests=_RESTS))
+        throttling.enter_context(throttle.throttled(yielding=True, rests=RESTS))
     from penstock.model_process.program.main import main
 
     main(control, throttling)

@@ -14,6 +14,8 @@ from penstock.serving.fleet.fleet_plan import FleetPlan, PlannedVersion
 from penstock.serving.fleet.worker_fleet import WorkerFleet
 from penstock.serving.served_model import LoadFailure
 from penstock.serving.swap.preparing import Fetch
+from penstock.serving.swap.target import StoppableLoads
+from penstock.serving.swap.version_loader import VersionLoader
 
 log = logging.getLogger("penstock.serving")
 
@@ -99,26 +101,47 @@ class FleetTarget:
 
 
 @dataclass(frozen=True, slots=True)
-class FleetInstaller:
-    """Has the versions of one model loaded by every worker, from a package that is fetched once for all."""
+class FleetLoads:
+    """The loads of one model: the trial in the supervisor, and those in the workers."""
 
     target: FleetTarget
+    trials: StoppableLoads | None
+
+    def stop(self, *, for_good: bool = False) -> None:
+        if self.trials is not None:
+            self.trials.stop(for_good=for_good)
+        self.target.stop(for_good=for_good)
+
+
+@dataclass(frozen=True, slots=True)
+class FleetInstaller:
+    """Has the versions of one model loaded by every worker, from a package that is fetched, and tried by `loader`, once
+    for all."""
+
+    target: FleetTarget
+    loader: VersionLoader | None = None
 
     @property
-    def loads(self) -> FleetTarget:
-        return self.target
+    def loads(self) -> FleetLoads:
+        return FleetLoads(self.target, self.loader)
 
     @property
     def serving(self) -> bool:
         return self.target.current is not None
 
     async def install(self, fetch: Fetch, *, beside_requests: bool) -> FleetVersion:
-        return await self.target.prepare(await asyncio.to_thread(_plan, fetch, throttle=beside_requests))
+        return await self.target.prepare(await asyncio.to_thread(self._plan, fetch, throttle=beside_requests))
 
-
-def _plan(fetch: Fetch, *, throttle: bool) -> PlannedVersion:
-    """The package that all workers are to load, by its digest: they are to find the same one. Blocks."""
-    with throttled_if(throttle), background():
-        fetched = fetch()
-        digest = PackagedModel.open(fetched.path).digest
-        return PlannedVersion(fetched.version or digest[:12], str(fetched.path), digest, fetched.package.hold)
+    def _plan(self, fetch: Fetch, *, throttle: bool) -> PlannedVersion:
+        """The package that all workers are to load, by its digest: they are to find the same one. Blocks."""
+        with throttled_if(throttle, yielding=True):
+            with background():
+                fetched = fetch()
+                digest = PackagedModel.open(fetched.path).digest
+            try:
+                if self.loader is not None:
+                    self.loader.try_out(fetched.path, fetched.version)
+            except BaseException:
+                fetched.package.close()
+                raise
+            return PlannedVersion(fetched.version or digest[:12], str(fetched.path), digest, fetched.package.hold)

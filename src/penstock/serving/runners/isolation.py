@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from penstock.artifacts import PackageHold, hold
-from penstock.defaults import TIMEOUT
+from penstock.defaults import LOAD_TIMEOUT, TIMEOUT
+from penstock.errors import SealBroken
 from penstock.loading import LoadedModel, LoadOptions, Proof, Timed, load_package, untimed
 from penstock.machine import interpreters
 from penstock.machine.cores import THREAD_VARIABLES
@@ -38,8 +39,9 @@ def own_interpreter(_: PackagedModel) -> Interpreter:
 class Isolation:
     """Where packages run. `instances` is how many processes a version has, `memory_limit` the bytes that each may
     use (0: any), `threads` how many its libraries may compute with (0: as they like), `slots` how many unjoined
-    requests one predicts at once, `time_limit` the seconds after which one that does not answer is replaced.
-    `interpreter` gives the Python for a package; it may take its time."""
+    requests one predicts at once, `time_limit` the seconds after which one that does not answer is replaced,
+    `load_timeout` the seconds in which one must have proven its package. `interpreter` gives the Python for a package;
+    it may take its time."""
 
     mode: IsolationMode = "auto"
     instances: int = 1
@@ -47,6 +49,7 @@ class Isolation:
     threads: int = 0
     slots: int = 1
     time_limit: float = TIMEOUT + GRACE
+    load_timeout: float = LOAD_TIMEOUT
     interpreter: Callable[[PackagedModel], Interpreter] = own_interpreter
 
 
@@ -94,10 +97,14 @@ def load_served(
     label: str = "",
     timed: Timed = untimed,
     launched: OnLaunched = ignore,
+    digest: str = "",
 ) -> Loaded:
     """Loads and proves the package in a directory, here or apart. `label` names it in the log, `launched` is given each
-    process, once it has begun. Raises what load_path raises, and ModelProcessLost."""
+    process, once it has begun; `digest` is that of the package that was tried before, where one was. Raises what
+    load_path raises, ModelProcessLost, and SealBroken where another package lies there by now."""
     package = PackagedModel.open(path)
+    if digest and package.digest != digest:
+        raise SealBroken(f"{path} is now another package ({package.digest[:12]}) than {digest[:12]}.")
     if not runs_apart(package, options, isolation.mode):
         return load_package(package, options, timed=timed)
     held = hold(package.path)
@@ -130,7 +137,13 @@ def _load_apart(
         interpreter = replace(interpreter, variables={**shares, **interpreter.variables})
         options = replace(options, threads=isolation.threads)
     starter = PackageStarter(
-        package, options, interpreter, label, slots=isolation.slots, memory_limit=isolation.memory_limit
+        package,
+        options,
+        interpreter,
+        label,
+        slots=isolation.slots,
+        memory_limit=isolation.memory_limit,
+        timeout=isolation.load_timeout,
     )
     started = _start_all(lambda: starter.start(launched), isolation.instances)
     first = started[0]

@@ -4,25 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from penstock.loading import LoadOptions, Timed, untimed
+from penstock.model_process.client.package_process import OnLaunched
 from penstock.model_process.client.start import ModelProcessHandle
+from penstock.package import PackagedModel
 from penstock.serving.runners.isolation import Isolation, Loaded, load_served
+from penstock.serving.runners.trial import Trial
 from penstock.serving.swap.preparing import Fetch
 from penstock.serving.swap.target import LoadedVersion, LocalTarget, load_beside
 
 
 class VersionLoader:
-    """Loads packages, here or in processes of their own. `name` is the model's, for the log. Used from any thread."""
+    """Loads packages, here or in processes of their own. `name` is the model's, for the log; `trial` is what comes
+    first, for what is to be loaded here. Used from any thread."""
 
-    def __init__(self, options: LoadOptions, isolation: Isolation, name: str, timed: Timed = untimed) -> None:
+    def __init__(
+        self,
+        options: LoadOptions,
+        isolation: Isolation,
+        name: str,
+        timed: Timed = untimed,
+        *,
+        trial: Trial | None = None,
+    ) -> None:
         self._options = options
         self._isolation = isolation
         self._name = name
         self._timed = timed
+        self._trial = trial
         # The whole mutable state: processes that load now, and whether no other may.
         self._lock = threading.Lock()
         self._loading: set[ModelProcessHandle] = set()
@@ -31,7 +45,30 @@ class VersionLoader:
     def load(self, path: Path, version: str) -> Loaded:
         """Loads and proves the package in a directory. Blocks. Raises what load_path raises, and ModelProcessLost, also
         where it was stopped."""
-        label = f"{self._name} version {version}" if version else self._name
+        label = self._label(version)
+        with self._stoppable() as launched:
+            digest = self._try(path, label, launched, loads_next=True)
+            return load_served(path, self._options, self._isolation, label, self._timed, launched, digest)
+
+    def try_out(self, path: Path, version: str) -> None:
+        """The trial alone, for those who load the package after it. Blocks. Raises as `load` does."""
+        with self._stoppable() as launched:
+            self._try(path, self._label(version), launched, loads_next=False)
+
+    def _try(self, path: Path, label: str, launched: OnLaunched, *, loads_next: bool) -> str:
+        """The digest of the package that was tried; empty where none was."""
+        if self._trial is None:
+            return ""
+        package = PackagedModel.open(path)
+        self._trial.run(package, label, self._timed, launched, loads_next=loads_next)
+        return package.digest
+
+    def _label(self, version: str) -> str:
+        return f"{self._name} version {version}" if version else self._name
+
+    @contextmanager
+    def _stoppable(self) -> Iterator[OnLaunched]:
+        """What is launched inside can be stopped until it has loaded."""
         mine: set[ModelProcessHandle] = set()
 
         def launched(process: ModelProcessHandle) -> None:
@@ -43,7 +80,7 @@ class VersionLoader:
                 process.kill()
 
         try:
-            return load_served(path, self._options, self._isolation, label, self._timed, launched)
+            yield launched
         finally:
             with self._lock:
                 self._loading -= mine
