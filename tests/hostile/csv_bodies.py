@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from hostile.body import CSV, HostileBody
+from hostile.shapes import CSV_SHAPES
 
 _HEADER = b"sepal_length,sepal_width,petal_length,petal_width\n"
 _ROW = b"5.1,3.5,1.4,0.2\n"
@@ -22,14 +24,20 @@ def distinct(count: int) -> bytes:
 _BODIES: dict[str, tuple[Callable[[], bytes], str]] = {
     "a header of two million equal names": (lambda: b",".join([b"c"] * 2_000_000), "iris"),
     "a header of two million equal names, python": (lambda: b",".join([b"c"] * 2_000_000), "echo"),
-    "a header of two million empty names": (lambda: b"," * 2_000_000 + b"\n1", "iris"),
+    "a header of two million empty names": (partial(CSV_SHAPES["empty names"], 2_000_000), "iris"),
     "a header of 500k names": (lambda: distinct(500_000), "iris"),
     "a header of 500k names and a row": (lambda: distinct(500_000) + b"1," * 499_999 + b"1\n", "iris"),
     "a header of 500k names and a row, python": (lambda: distinct(500_000) + b"1," * 499_999 + b"1\n", "echo"),
-    "a header of 6,000 names, rows of one cell": (lambda: distinct(6000) + b"1\n" * 6000, "iris"),
-    "a header of 6,000 names, rows of one cell, python": (lambda: distinct(6000) + b"1\n" * 6000, "echo"),
-    "a header of 20,000 names, 20,000 rows of one cell": (lambda: distinct(20_000) + b"1\n" * 20_000, "bare"),
-    "four million empty lines": (lambda: b"\n" * 4_000_000, "iris"),
+    "a header of 6,000 names, rows of one cell": (partial(CSV_SHAPES["names and rows of one cell"], 6000), "iris"),
+    "a header of 6,000 names, rows of one cell, python": (
+        partial(CSV_SHAPES["names and rows of one cell"], 6000),
+        "echo",
+    ),
+    "a header of 20,000 names, 20,000 rows of one cell": (
+        partial(CSV_SHAPES["names and rows of one cell"], 20_000),
+        "bare",
+    ),
+    "four million empty lines": (partial(CSV_SHAPES["empty lines"], 4_000_000), "iris"),
     "four million empty lines after a header": (lambda: _HEADER + b"\n" * 4_000_000, "iris"),
     "a name and two million empty lines": (lambda: b"a\n" + b"\n" * 2_000_000, "echo"),
     "rows of nothing but commas": (lambda: _HEADER + b",,,\n" * 500_000, "iris"),

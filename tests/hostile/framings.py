@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from hostile.body import ARROW, CSV, JSON, PARQUET, HostileBody, Steps
-from hostile.json_tables import CELLS, compact, names, split
+from hostile.json_tables import CELLS
+from hostile.shapes import compact, names, split
 
 _GOOD = split([[5.1, 3.5, 1.4, 0.2]])
 _ROWS = split([[5.1, 3.5, 1.4, 0.2]] * 10_000)

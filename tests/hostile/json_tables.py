@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import partial
 
 from hostile.body import JSON, HostileBody
+from hostile.shapes import JSON_SHAPES, compact, names, own_keys, split
 
 CELLS = 8000
-
-
-def compact(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
-
-
-def split(data: Any, **more: Any) -> bytes:
-    return compact({"dataframe_split": {**more, "data": data}})
-
-
-def names(count: int) -> list[str]:
-    return [f"c{i}" for i in range(count)]
-
-
-def own_keys(count: int) -> list[dict[str, int]]:
-    return [{f"a{i}": 1} for i in range(count)]
 
 
 def json_tables() -> Iterator[HostileBody]:
@@ -36,29 +20,29 @@ def json_tables() -> Iterator[HostileBody]:
 _Bodies = dict[str, tuple[Callable[[], bytes], str]]
 
 _RAGGED: _Bodies = {
-    "a long row first": (lambda: split([[1] * CELLS, *[[1]] * CELLS]), "iris"),
-    "a long row last": (lambda: split([*[[1]] * CELLS, [1] * CELLS]), "iris"),
-    "a long row first, no signature": (lambda: split([[1] * CELLS, *[[1]] * CELLS]), "bare"),
-    "a long row first, python": (lambda: split([[1] * CELLS, *[[1]] * CELLS]), "echo"),
+    "a long row first": (partial(JSON_SHAPES["a long row first"], CELLS), "iris"),
+    "a long row last": (partial(JSON_SHAPES["a long row last"], CELLS), "iris"),
+    "a long row first, no signature": (partial(JSON_SHAPES["a long row first"], CELLS), "bare"),
+    "a long row first, python": (partial(JSON_SHAPES["a long row first"], CELLS), "echo"),
     "rows of 1 to 1500": (lambda: split([[1] * i for i in range(1, 1501)]), "iris"),
     "one longer row behind 100k": (lambda: split([*[[1, 2, 3, 4]] * 100_000, [1] * 5]), "iris"),
     "one short row in 100k": (lambda: split([*[[1, 2, 3, 4]] * 99_999, [1]], columns=["a"] * 4), "iris"),
     "empty rows and a long one": (lambda: split([*[[]] * 300_000, [1] * CELLS]), "iris"),
-    "inputs with a long row": (lambda: compact({"inputs": [[1] * CELLS, *[[1]] * CELLS]}), "tensor"),
-    "instances with a long row": (lambda: compact({"instances": [[1] * CELLS, *[[1]] * CELLS]}), "tensor"),
-    "named columns of unequal length": (lambda: compact({"inputs": {"a": [1] * 300_000, "b": [1]}}), "iris"),
+    "inputs with a long row": (partial(JSON_SHAPES["inputs with a long row"], CELLS), "tensor"),
+    "instances with a long row": (partial(JSON_SHAPES["instances with a long row"], CELLS), "tensor"),
+    "named columns of unequal length": (partial(JSON_SHAPES["named lists of unequal length"], 300_000), "iris"),
     "cells that are lists of unequal length": (lambda: split([[[1] * (i % 7)] * 4 for i in range(40_000)]), "iris"),
 }
 
 _KEYS: _Bodies = {
-    "records of own keys": (lambda: compact({"dataframe_records": own_keys(CELLS)}), "iris"),
-    "records of own keys, no signature": (lambda: compact({"dataframe_records": own_keys(CELLS)}), "bare"),
-    "records of own keys, python": (lambda: compact({"dataframe_records": own_keys(CELLS)}), "echo"),
-    "instances of own keys": (lambda: compact({"instances": own_keys(CELLS)}), "iris"),
+    "records of own keys": (partial(JSON_SHAPES["records of own keys"], CELLS), "iris"),
+    "records of own keys, no signature": (partial(JSON_SHAPES["records of own keys"], CELLS), "bare"),
+    "records of own keys, python": (partial(JSON_SHAPES["records of own keys"], CELLS), "echo"),
+    "instances of own keys": (partial(JSON_SHAPES["instances of own keys"], CELLS), "iris"),
     "inputs of own keys": (lambda: compact({"inputs": own_keys(CELLS)}), "tensor"),
     "own keys by the 100k": (lambda: compact({"dataframe_records": own_keys(100_000)}), "iris"),
     "a wide record and empty ones": (
-        lambda: compact({"dataframe_records": [dict.fromkeys(names(20_000), 1), *[{}] * 20_000]}),
+        partial(JSON_SHAPES["a wide record and empty ones"], 20_000),
         "iris",
     ),
     "duplicate keys in a record": (
@@ -75,17 +59,17 @@ _KEYS: _Bodies = {
 }
 
 _WIDE: _Bodies = {
-    "500k columns, one row": (lambda: split([[1] * 500_000], columns=names(500_000)), "iris"),
-    "500k columns, no signature": (lambda: split([[1] * 500_000], columns=names(500_000)), "bare"),
-    "500k columns, python": (lambda: split([[1] * 500_000], columns=names(500_000)), "echo"),
-    "500k columns of one name": (lambda: split([[1] * 500_000], columns=["c"] * 500_000), "iris"),
-    "500k columns of one name, python": (lambda: split([[1] * 500_000], columns=["c"] * 500_000), "echo"),
+    "500k columns, one row": (partial(JSON_SHAPES["names and a row"], 500_000), "iris"),
+    "500k columns, no signature": (partial(JSON_SHAPES["names and a row"], 500_000), "bare"),
+    "500k columns, python": (partial(JSON_SHAPES["names and a row"], 500_000), "echo"),
+    "500k columns of one name": (partial(JSON_SHAPES["equal names and a row"], 500_000), "iris"),
+    "500k columns of one name, python": (partial(JSON_SHAPES["equal names and a row"], 500_000), "echo"),
     "500k columns without data": (lambda: compact({"dataframe_split": {"columns": names(500_000)}}), "iris"),
     "500k columns, no rows": (lambda: split([], columns=names(500_000)), "iris"),
     "500k columns, empty rows": (lambda: split([[]] * 100_000, columns=names(200_000)), "iris"),
     "a record of 300k keys": (lambda: compact({"dataframe_records": [dict.fromkeys(names(300_000), 1)]}), "iris"),
     "inputs of 300k names": (lambda: compact({"inputs": dict.fromkeys(names(300_000), 1)}), "iris"),
-    "inputs of 200k named lists": (lambda: compact({"inputs": {name: [1] for name in names(200_000)}}), "tensor"),
+    "inputs of 200k named lists": (partial(JSON_SHAPES["a named list each"], 200_000), "tensor"),
     "a row of two million": (lambda: split([[1] * 2_000_000]), "iris"),
     "a tensor row of two million": (lambda: compact({"inputs": [[1] * 2_000_000]}), "tensor"),
     "columns that are numbers": (lambda: split([[1] * 200_000], columns=[*range(200_000)]), "echo"),

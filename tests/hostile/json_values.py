@@ -6,7 +6,7 @@ import base64
 from collections.abc import Callable, Iterator
 
 from hostile.body import JSON, HostileBody
-from hostile.json_tables import compact, names, split
+from hostile.shapes import compact, names, split
 
 _Bodies = dict[str, tuple[Callable[[], bytes], str]]
 _ROW = b'"dataframe_split":{"data":[[1,2,3,4]]}'

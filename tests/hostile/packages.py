@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from hostile.json_tables import compact, split
+from hostile.shapes import compact, split
 from penstock.package.save import save_model
 from penstock.signature import ArrayOf, Field, ObjectOf, Param, Property, Scalar, Signature
 
