@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.cli import main
-from penstock.error_text import MAX_TEXT, encodable, kind_of, text_of, traceback_of
+from penstock.error_text import (
+    MAX_TEXT,
+    encodable,
+    kind_of,
+    printable,
+    printable_lines,
+    text_of,
+    traceback_of,
+    without_passwords,
+)
 from penstock.errors import PackageError, PenstockError
 from penstock.logs import JsonFormatter, PlainFormatter
 from penstock.wire.mlflow.error_codes import error_body, error_code_of
@@ -88,3 +97,42 @@ def test_the_command_line_prints_an_error_whose_text_is_none(
         main([])
     assert ended.value.code == 1
     assert capfd.readouterr().err == "Error: caf\\udce9.txt\n       caf\\udce9.txt\n"
+
+
+@given(ANY_TEXT)
+def test_printable_text_is_one_line_that_a_terminal_shows(text: str) -> None:
+    made = printable(text)
+    made.encode()
+    assert len(made.splitlines()) <= 1
+    assert not any(c < " " or "\x7f" <= c <= "\x9f" for c in made)
+    assert set(printable_lines(text)) - set(made) <= {"\n", "\t"}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain, \u00fcber \u65e5\u672c", "plain, \u00fcber \u65e5\u672c"),
+        ("\x1b]0;title\x07", "\\x1b]0;title\\x07"),
+        ("\u202egnp.exe", "\\u202egnp.exe"),
+        ("a\nb\r", "a\\nb\\r"),
+    ],
+)
+def test_what_a_terminal_obeys_is_shown_as_escapes(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("postgresql://me:pw@host/db", "postgresql://me:***@host/db"),
+        ("m=http://me:p:w@host:1/x and https://o:x@h", "m=http://me:***@host:1/x and https://o:***@h"),
+        ("http://:secret@host", "http://:***@host"),
+        ("http://host/x?token=abc&a=1", "http://host/x?token=***&a=1"),
+        ("postgresql://host/db?user=me&password=pw", "postgresql://host/db?user=me&password=***"),
+        ("http://host:8080/a@b", "http://host:8080/a@b"),
+        ("s3://bucket/a:b@c", "s3://bucket/a:b@c"),
+        ("me:pw@host", "me:pw@host"),
+    ],
+)
+def test_passwords_in_urls_are_masked(text: str, masked: str) -> None:
+    assert without_passwords(text) == masked

@@ -108,3 +108,24 @@ def test_a_worker_says_which_one_it_is(stderr: Callable[[], str]) -> None:
     logging.getLogger("penstock").info("here")
     (event,) = lines(stderr)
     assert (event["worker"], event["message"]) == (3, "here")
+
+
+def test_what_is_logged_cannot_look_like_a_line_of_ours_nor_move_a_terminal(stderr: Callable[[], str]) -> None:
+    set_up_logging()
+    try:
+        raise ValueError("x\n01:02:03 INFO    forged \x1b[31m")
+    except ValueError as error:
+        logging.getLogger("penstock").exception("It failed: %s", error)
+    first, *rest = stderr().splitlines()
+    assert first.endswith(r"ERROR   It failed: x\n01:02:03 INFO    forged \x1b[31m")
+    assert rest
+    assert all(line.startswith("    ") for line in rest)
+    assert "\x1b" not in "".join(rest)
+
+
+@pytest.mark.parametrize("format", ["plain", "json"])
+def test_no_password_of_a_url_is_logged(stderr: Callable[[], str], format: LogFormat) -> None:
+    set_up_logging(format=format)
+    logging.getLogger("penstock").warning("%s does not answer", "http://me:s3cret@mlflow:5000")
+    assert "http://me:***@mlflow:5000" in (logged := stderr())
+    assert "s3cret" not in logged

@@ -6,6 +6,7 @@ be endless; asking for it runs their code, which may raise anything.
 
 from __future__ import annotations
 
+import re
 import traceback
 
 # A message, a traceback: what is longer is cut.
@@ -26,6 +27,41 @@ def encodable(text: object) -> str:
         return str.encode(plain, "utf-8", "backslashreplace").decode()
     except BaseException:  # code of a foreign class, which may even say that the program is to end
         return f"({kind_of(text)} without a text)"
+
+
+# What a terminal obeys rather than shows: C0 and C1, among them ESC; Unicode's own ends of lines; marks that turn the
+# direction of text; half characters.
+_OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_OBEYED_IN_LINES = re.compile(_OBEYED.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
+
+# A password in a URL: what stands before the last @ of its host part, after the first colon.
+_PASSWORD = re.compile(r"(://[^:/?#@\s'\"]*):[^/?#\s'\"]*@")
+_QUERY_SECRET = re.compile(
+    r"([?&](?:[\w-]*password|passwd|pwd|[\w.-]*token|[\w-]*secret[\w-]*|sig|signature|[\w-]*api_?key)=)[^&#\s'\"]+",
+    re.IGNORECASE,
+)
+
+
+def printable(text: object) -> str:
+    """The text on one line, for a terminal or a log: what a terminal obeys is written as escapes, `\\x1b`, `\\n`. Never
+    fails."""
+    return _OBEYED.sub(_escape, encodable(text))
+
+
+def printable_lines(text: object) -> str:
+    """The same of a text whose lines and tabs are ours."""
+    return _OBEYED_IN_LINES.sub(_escape, encodable(text))
+
+
+def _escape(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode("ascii")
+
+
+def without_passwords(text: str) -> str:
+    """The text with the passwords in its URLs masked: `postgresql://me:***@host/db`, `?token=***`."""
+    if "://" not in text:
+        return text
+    return _QUERY_SECRET.sub(r"\1***", _PASSWORD.sub(r"\1:***@", text))
 
 
 def kind_of(thing: object) -> str:

@@ -6,9 +6,10 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from textwrap import indent
 from typing import Any, Literal, TypeAlias
 
-from penstock.error_text import encodable, kind_of, traceback_of
+from penstock.error_text import encodable, kind_of, printable, printable_lines, traceback_of, without_passwords
 
 LogFormat: TypeAlias = Literal["plain", "json"]
 
@@ -18,7 +19,7 @@ class _TotalFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         try:
-            return encodable(self._line(record))
+            return encodable(without_passwords(self._line(record)))
         except BaseException as error:  # code of whatever is logged, which may even say that the program is to end
             said = f"A line by {record.module}:{record.lineno} cannot be written: {kind_of(error)}."
             plain = logging.makeLogRecord({"name": record.name, "levelno": record.levelno, "msg": said})
@@ -34,11 +35,21 @@ class _TotalFormatter(logging.Formatter):
 
 class PlainFormatter(_TotalFormatter):
     """`12:00:00 INFO    message`, with `[worker 1]` before the message where there are several; a traceback follows
-    where there is one."""
+    where there is one. What comes from outside cannot look like a line of ours, nor do anything to a terminal: a
+    message is one line, those of a traceback are set in, and what a terminal would obey is escaped."""
 
     def __init__(self, worker: int | None = None) -> None:
         who = "" if worker is None else f"[worker {worker}] "
         super().__init__(f"%(asctime)s %(levelname)-7s {who}%(message)s", datefmt="%H:%M:%S")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return printable(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:
+        return indent(printable_lines(super().formatException(ei)), "    ", lambda line: True)
+
+    def formatStack(self, stack_info: str) -> str:
+        return indent(printable_lines(stack_info), "    ", lambda line: True)
 
 
 class JsonFormatter(_TotalFormatter):

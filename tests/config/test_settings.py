@@ -185,6 +185,19 @@ def test_a_blank_token_is_a_mistake_and_not_an_open_door() -> None:
         load_settings({}, {"PENSTOCK_API_TOKEN": " \n"})
 
 
+def test_an_empty_token_is_a_mistake_wherever_it_is_said(elsewhere: Path) -> None:
+    """A secret that was not filled in: whoever sets it believes that callers are asked for it."""
+    with pytest.raises(ConfigError, match="PENSTOCK_API_TOKEN is empty, so no caller would be asked"):
+        load_settings({}, {"PENSTOCK_API_TOKEN": ""})
+    with pytest.raises(ConfigError, match="--api-token is empty"):
+        load_settings({"api_token": ""}, {})
+    settings, _ = load_settings({"api_token": "given"}, {"PENSTOCK_API_TOKEN": ""})
+    assert settings.api_token.get_secret_value() == "given"
+    (elsewhere / FILE_NAME).write_text('api_token = ""')
+    with pytest.raises(ConfigError, match="setting api_token is empty"):
+        load_settings({}, {})
+
+
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError):
         Settings().port = 1  # type: ignore[misc]

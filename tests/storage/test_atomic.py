@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,3 +42,24 @@ def test_a_directory_never_replaces_another(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.rglob("*")] == ["made", "theirs"]
     with pytest.raises(FileExistsError), atomic.new_directory(target):
         pytest.fail("begun")
+
+
+@pytest.fixture
+def no_mask() -> Iterator[None]:
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def test_nobody_else_may_write_to_what_is_made_whatever_the_mask(tmp_path: Path, no_mask: None) -> None:
+    with atomic.new_directory(tmp_path / "package") as directory:
+        (directory / "code").mkdir()
+        (directory / "code" / "model.py").write_text("")
+        (directory / "MLmodel").write_text("")
+    with atomic.new_file(tmp_path / "file") as beside:
+        beside.write_text("")
+    atomic.replace_file(tmp_path / "note", b"")
+    atomic.append_line(tmp_path / "lines", b"\n")
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*")}
+    assert len(modes) == 7
+    assert {name for name, mode in modes.items() if mode & 0o022} == set()

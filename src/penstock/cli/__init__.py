@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import atexit
 import gc
-import io
+import os
 import sys
 from importlib import import_module
 from typing import Any, NoReturn
@@ -15,7 +15,8 @@ from typing import Any, NoReturn
 import click
 
 from penstock.cli.remedies import hint_of
-from penstock.error_text import encodable
+from penstock.cli.streams import set_up_streams
+from penstock.error_text import kind_of, printable, text_of, without_passwords
 from penstock.errors import ConfigError, PenstockError, SchemaMismatch, SchemaViolation
 from penstock.version import __version__
 
@@ -72,14 +73,24 @@ def penstock(debug: bool) -> None:
     """
 
 
+_REPORT = "Repeat the command as penstock --debug … for the traceback, and report it."
+
+
+def _say(message: str, hint: str) -> None:
+    click.echo(f"Error: {without_passwords(printable(message))}", err=True)
+    if hint:
+        click.echo(f"       {without_passwords(printable(hint))}", err=True)
+
+
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Runs a command line and exits."""
     # An interpreter that ends looks for circles among all objects once more. With a model's libraries that takes longer
     # than many a command, and the memory goes back to the system anyway.
     atexit.register(gc.freeze)
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that is no text is shown with escapes, and ends nothing
-        sys.stdout.reconfigure(errors="backslashreplace")
-    arguments = sys.argv[1:] if arguments is None else arguments
+    os.umask(os.umask(0o077) | 0o022)  # whatever the shell says: nobody else may write to what is made here
+    if arguments is None:
+        set_up_streams()
+        arguments = sys.argv[1:]
     try:
         result: Any = penstock.main(args=arguments, prog_name="penstock", standalone_mode=False)
     except click.ClickException as error:
@@ -91,10 +102,13 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except PenstockError as error:
         if "--debug" in arguments:
             raise
-        click.echo(f"Error: {encodable(error.message)}", err=True)
-        if hint := hint_of(error):
-            click.echo(f"       {encodable(hint)}", err=True)
+        _say(error.message, hint_of(error))
         sys.exit(2 if isinstance(error, (ConfigError, SchemaMismatch, SchemaViolation)) else 1)
     except BrokenPipeError:
         sys.exit(141)
+    except Exception as error:
+        if "--debug" in arguments:
+            raise
+        _say(f"An error that was not expected: {kind_of(error)}: {text_of(error, 300)}.", _REPORT)
+        sys.exit(1)
     sys.exit(result if isinstance(result, int) else 0)

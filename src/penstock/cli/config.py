@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import Any
 
 import click
 
+from penstock.cli.console import cell, console, json_text
 from penstock.cli.setting_flags import config_option, given, settings_options
 from penstock.config import Origins, ServerSettings, Settings, load_settings, origins_of, variable_of
+from penstock.error_text import without_passwords
 
 
 @click.group()
@@ -37,12 +38,8 @@ def show(models: tuple[str, ...], file: Path | None, as_json: bool, **flags: Any
         values["models"] = models
     settings, origins = load_settings(values, os.environ, file)
     if as_json:
-        import orjson
-
-        click.echo(orjson.dumps(_as_json(settings, origins), option=orjson.OPT_INDENT_2).decode())
+        click.echo(json_text(_as_json(settings, origins)))
         return
-    from penstock.cli.console import console
-
     console().print(_table(settings, origins))
     if settings.own:
         console().print("\nSettings of single models, which override those above:\n")
@@ -92,14 +89,15 @@ def _own_table(settings: ServerSettings) -> Any:
 
 def _values(settings: Settings) -> dict[str, Any]:
     values = settings.model_dump(mode="json", include=set(Settings.model_fields))
-    values["registry"] = _without_password(values["registry"])
-    return values
+    return {name: _masked(value) for name, value in values.items()}
+
+
+def _masked(value: Any) -> Any:
+    """A value without the passwords in its URLs: a registry, a place for packages, a model, a collector of traces."""
+    if isinstance(value, list):
+        return [_masked(item) for item in value]
+    return without_passwords(value) if isinstance(value, str) else value
 
 
 def _shown(value: Any) -> str:
-    return "" if value is None else str(value)
-
-
-def _without_password(url: str) -> str:
-    """A registry's URL for a screen."""
-    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url)
+    return "" if value is None else cell(value)

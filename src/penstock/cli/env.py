@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from penstock.assembly.environments import builds_environments, environments_of
+from penstock.cli.console import json_text
 from penstock.cli.setting_flags import config_option, given, settings_options
 from penstock.config import Settings, load_settings
 
@@ -124,9 +125,7 @@ def list_(as_json: bool) -> None:
     """
     kept = environments_of()
     if as_json:
-        import orjson
-
-        click.echo(orjson.dumps([_facts(entry) for entry in kept.entries()], option=orjson.OPT_INDENT_2).decode())
+        click.echo(json_text([_facts(entry) for entry in kept.entries()]))
         return
     if not kept.entries():
         click.echo(f"No environments in {kept.root}.")

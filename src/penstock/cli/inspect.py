@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from penstock.cli.console import json_text
 from penstock.cli.environment_options import env_manager_option, wheels_option
 from penstock.cli.loading_options import loading_options
 from penstock.cli.registry_option import registry_if_needed
+from penstock.error_text import printable
 
 if TYPE_CHECKING:
     from penstock.package import PackagedModel
@@ -35,9 +37,7 @@ def inspect(model: str, registry: str | None, as_json: bool) -> None:
         facts = _facts(PackagedModel.open(package.path))
     facts["model"] = model
     if as_json:
-        import orjson
-
-        click.echo(orjson.dumps(facts, option=orjson.OPT_INDENT_2).decode())
+        click.echo(json_text(facts))
         return
     _print_facts(facts)
 
@@ -54,7 +54,10 @@ def _facts(packaged: PackagedModel) -> dict[str, Any]:
         problem = ""
     except PenstockError as error:
         flavor, reasons, problem = "", [], str(error)
-    libraries = {**packaged.flavor().libraries(manifest), **read_pins(packaged.path)} if flavor else {}
+    try:
+        libraries = {**packaged.flavor().libraries(manifest), **read_pins(packaged.path)} if flavor else {}
+    except PenstockError as error:
+        libraries, problem = {}, problem or str(error)
     signature = manifest.signature
     example = _curl(packaged)
     return {
@@ -110,15 +113,18 @@ def _curl(packaged: PackagedModel) -> str:
     """A line to paste, with the package's own example cut to one row where that is simple."""
     import orjson
 
+    from penstock.errors import PackageInvalid
     from penstock.package.example import SERVING_INPUT
+    from penstock.package_file import EXAMPLE_LIMIT, read_package_file
 
     path = packaged.path / SERVING_INPUT
-    if not path.is_file():
+    try:
+        body = orjson.loads(read_package_file(path, EXAMPLE_LIMIT))
+    except (FileNotFoundError, PackageInvalid, ValueError):
         return ""
-    body = orjson.loads(path.read_bytes())
     if isinstance(body, dict):
         split = body.get("dataframe_split")
-        if isinstance(split, dict):
+        if isinstance(split, dict) and isinstance(split.get("data"), list):
             body = {**body, "dataframe_split": {**split, "data": split["data"][:1]}}
         elif isinstance(body.get("inputs"), list):
             body = {**body, "inputs": body["inputs"][:1]}
@@ -127,10 +133,9 @@ def _curl(packaged: PackagedModel) -> str:
 
 
 def _print_facts(facts: dict[str, Any]) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
-    from penstock.cli.console import console, print_table
+    from penstock.cli.console import cell, console, print_table
     from penstock.sizes import shown_size
 
     screen = console()
@@ -153,7 +158,7 @@ def _print_facts(facts: dict[str, Any]) -> None:
             else "each request alone, unless batching is proven",
         ),
     ):
-        head.add_row(label, escape(value))
+        head.add_row(label, cell(value))
     print_table(screen, head)
     for side in ("inputs", "outputs", "params"):
         if facts[side]:
@@ -161,8 +166,9 @@ def _print_facts(facts: dict[str, Any]) -> None:
     if facts["libraries"]:
         print_table(screen, _table("libraries", facts["libraries"]))
     if facts["curl"]:
-        click.echo(f"\nTry it: penstock serve {facts['model']}{'' if facts['data_only'] else ' --trust-code'}, then")
-        click.echo(facts["curl"])
+        trust = "" if facts["data_only"] else " --trust-code"
+        click.echo(f"\nTry it: penstock serve {printable(facts['model'])}{trust}, then")
+        click.echo(printable(facts["curl"]))
 
 
 def _trust(facts: dict[str, Any]) -> str:
@@ -178,14 +184,15 @@ def _cell(key: str, value: Any) -> str:
 
 
 def _table(title: str, rows: list[dict[str, Any]]) -> Any:
-    from rich.markup import escape
     from rich.table import Table
+
+    from penstock.cli.console import cell
 
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
     for key in rows[0]:
         table.add_column(key, overflow="fold")
     for row in rows:
-        table.add_row(*(escape(_cell(key, value)) for key, value in row.items()))
+        table.add_row(*(cell(_cell(key, value)) for key, value in row.items()))
     return table
 
 

@@ -21,6 +21,9 @@ def main(channel: int, counts: int, *listeners: int) -> None:
     import math
     import os
 
+    from penstock.cli.streams import set_up_streams
+
+    set_up_streams()
     from penstock.cli.serve import keep_memory_together, use_uvloop
     from penstock.machine.exit_limit import ExitLimit, ended_in_time
 

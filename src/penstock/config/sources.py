@@ -42,6 +42,7 @@ def load_settings(
     path = file or Path(FILE_NAME)
     content = _read_file(file)
     tables = take_tables(path, content)
+    _check_token(flags, environ, content)
     layers = [(str(path), content), ("variable", _read_variables(environ)), ("flag", dict(flags))]
     for origin, layer in layers:
         for name, value in layer.items():
@@ -57,6 +58,23 @@ def load_settings(
         except ValidationError as error:
             raise _cannot_be(error, dict.fromkeys(table, in_table(path, model))) from None
     return settings, origins
+
+
+def _check_token(flags: Mapping[str, Any], environ: Mapping[str, str], content: Mapping[str, Any]) -> None:
+    """Whoever sets a token wants the door locked. A secret that was not filled in would leave it open. Raises
+    ConfigError."""
+    variable = variable_of("api_token")
+    given = {
+        "--api-token": flags.get("api_token"),
+        variable: environ.get(variable),
+        "The setting api_token": content.get("api_token"),
+    }
+    name, token = next(((name, token) for name, token in given.items() if token is not None), ("", None))
+    if token == "":
+        raise ConfigError(
+            f"{name} is empty, so no caller would be asked for a token.",
+            hint="Set it to the token, or remove it altogether to serve without one.",
+        )
 
 
 def settings_of(given: Mapping[str, Any]) -> Settings:

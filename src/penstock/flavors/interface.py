@@ -97,6 +97,11 @@ class Flavor(ABC):
         nothing."""
         return ""
 
+    def unconvertible(self, directory: Path, manifest: Manifest) -> str:
+        """Why `convert` could not make this package data-only, as far as can be said without loading it, as "it holds
+        'mine.Scaler'"; empty where it may."""
+        return ""
+
     @abstractmethod
     def load(self, context: LoadContext) -> Predictor:
         """Raises ArtifactInvalid, CodeNotTrusted, CodeConflict, DependencyMissing, PackageInvalid."""

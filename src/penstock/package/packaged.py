@@ -78,11 +78,17 @@ class PackagedModel:
                 remedy=remedy("allow_other_versions"),
             )
 
+    def convertible(self, flavor: str | None = None) -> str:
+        """What of it `convert` may make data-only, as "a scikit-learn pickle"; empty where that cannot help."""
+        chosen = self.flavor(flavor)
+        what = chosen.convertible(self.manifest)
+        return "" if not what or chosen.unconvertible(self.path, self.manifest) else what
+
     def check_trust(self, flavor: str | None = None) -> None:
         """Raises CodeNotTrusted, which names the files, where loading would run the package's code."""
         if reasons := self.code_reasons(flavor):
             hint = "If you trust its author, set trust_code (PENSTOCK_TRUST_CODE=1)"
-            what = self.flavor(flavor).convertible(self.manifest)
+            what = self.convertible(flavor)
             raise CodeNotTrusted(
                 f"Loading {self.path} would run code from the package: {'; '.join(map(str, reasons))}.",
                 hint=f"{hint}; converting the package makes {what} data-only." if what else f"{hint}.",

@@ -1,6 +1,6 @@
 """Files and directories that appear whole or not at all: written beside their place, synced, renamed.
 
-Raises OSError as it comes: what failed means something else to each caller.
+Nobody but their owner may write to them. Raises OSError as it comes: what failed means something else to each caller.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ def new_file(target: Path) -> Iterator[Path]:
     """A path to write to, which becomes `target` in one step if all goes well, and disappears if not."""
     # The name is always the same: what a killed process left behind is written over by the next.
     beside = target.with_name(f".{target.name}.part")
-    beside.touch()
+    beside.touch(mode=0o644)
     try:
         yield beside
         fsync(beside)
@@ -41,7 +42,7 @@ def new_directory(target: Path, *, sync: bool = True) -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         yield directory
-        directory.chmod(0o755)
+        _protect(directory)
         if sync:
             _sync_tree(directory)
         _rename_directory(directory, target)
@@ -56,6 +57,7 @@ def replace_file(path: Path, content: bytes) -> None:
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
+        beside.touch(mode=0o644)
         beside.write_bytes(content)
         beside.replace(path)
     finally:
@@ -64,6 +66,7 @@ def replace_file(path: Path, content: bytes) -> None:
 
 def append_line(path: Path, line: bytes) -> None:
     """Adds a line to the end of a file, durably: after a crash it is there, or at most half of it."""
+    path.touch(mode=0o644)
     with path.open("ab") as file:
         file.write(line)
         file.flush()
@@ -92,6 +95,18 @@ def _rename_directory(directory: Path, target: Path) -> None:
         if not target.exists():
             raise
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
+
+
+def _protect(directory: Path) -> None:
+    """Takes away the right to write for everybody but the owner, whatever the shell's mask is: who may write to a
+    package decides what runs here. The directory itself is anybody's to read."""
+    directory.chmod(0o755)
+    for folder, folders, files in os.walk(directory):
+        for name in (*folders, *files):
+            path = os.path.join(folder, name)
+            mode = stat.S_IMODE(os.lstat(path).st_mode)
+            if mode & 0o022 and not os.path.islink(path):
+                os.chmod(path, mode & ~0o022)
 
 
 def _sync_tree(directory: Path) -> None:

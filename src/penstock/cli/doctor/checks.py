@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from penstock.cli.doctor.finding import FAILS, LOOK, OK, Finding
 from penstock.cli.doctor.readers import readers
 from penstock.cli.remedies import hint_of
+from penstock.error_text import without_passwords
 from penstock.errors import DependencyMissing, PenstockError
 from penstock.sizes import shown_size
 
@@ -225,10 +226,9 @@ def _pattern(reference: ModelReference, registry: Registry | None) -> Finding:
 
 
 def _registry(settings: Settings, *, wanted: bool) -> tuple[Registry | None, Finding]:
-    from penstock.cli.config import _without_password
     from penstock.registry import open_registry
 
-    shown = _without_password(settings.registry)
+    shown = without_passwords(settings.registry)
     try:
         registry = open_registry(settings.registry, artifacts=settings.artifacts, read_only=True, cache=settings.cache)
     except PenstockError as error:
@@ -275,19 +275,19 @@ def _fetched(name: str, version: str, path: Path, settings: Settings) -> Iterato
     digest = f"{packaged.digest[:12]}{'' if packaged.sealed else ', not sealed'}"
     which = f"version {version} ({digest})" if version else digest
     yield Finding(OK, name, f"{which}, {flavor}, {shown_size(packaged.size_bytes)}")
-    yield from _trust(name, reasons, settings)
+    yield from _trust(name, reasons, packaged, settings)
     yield from _environment(name, packaged, settings) if apart else _versions(name, packaged, settings)
     yield from _room(name, packaged, settings)
 
 
-def _trust(name: str, reasons: Sequence[object], settings: Settings) -> Iterator[Finding]:
+def _trust(name: str, reasons: Sequence[object], packaged: PackagedModel, settings: Settings) -> Iterator[Finding]:
     if reasons and not settings.trust_code:
         yield Finding(
             FAILS,
             name,
             f"carries code: {'; '.join(map(str, reasons))}",
-            "If you trust its author, serve the model with --trust-code (PENSTOCK_TRUST_CODE=1). A scikit-learn "
-            "pickle can be made data-only with penstock package convert.",
+            "If you trust its author, serve the model with --trust-code (PENSTOCK_TRUST_CODE=1)."
+            + (f" penstock package convert makes {what} data-only." if (what := packaged.convertible()) else ""),
         )
 
 

@@ -35,6 +35,7 @@ def doctor(
       penstock doctor fraud models:/churn@canary --registry postgresql://db/penstock
       kubectl exec deploy/penstock -- penstock doctor
     """
+    from penstock.cli.console import json_text
     from penstock.cli.doctor.checks import examine
     from penstock.cli.doctor.finding import FAILS
     from penstock.cli.serve import platform_models
@@ -49,9 +50,7 @@ def doctor(
         settings = settings.model_copy(update={"models": platform_models(os.environ)})
     findings = examine(settings, os.environ)
     if as_json:
-        import orjson
-
-        click.echo(orjson.dumps([found.plain() for found in findings], option=orjson.OPT_INDENT_2).decode())
+        click.echo(json_text([found.plain() for found in findings]))
     else:
         _print(findings)
     sys.exit(1 if any(found.state == FAILS for found in findings) else 0)
@@ -61,18 +60,17 @@ _STYLES = {"ok": "green", "look": "yellow", "fails": "bold red"}
 
 
 def _print(findings: list[Finding]) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
-    from penstock.cli.console import console, print_table
+    from penstock.cli.console import cell, console, print_table
 
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True, style="bold")
     table.add_column(overflow="fold")
     for found in findings:
-        text = escape(found.found) + (f"\n[dim]{escape(found.advice)}[/dim]" if found.advice else "")
-        table.add_row(f"[{_STYLES[found.state]}]{found.state}[/]", escape(found.what), text)
+        text = cell(found.found) + (f"\n[dim]{cell(found.advice)}[/dim]" if found.advice else "")
+        table.add_row(f"[{_STYLES[found.state]}]{found.state}[/]", cell(found.what), text)
     screen = console()
     print_table(screen, table)
     counts = {state: sum(f.state == state for f in findings) for state in _STYLES}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -10,12 +9,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
-import orjson
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from penstock.cli.console import console
+from penstock.cli.console import console, json_text, print_table
+from penstock.error_text import printable, printable_lines
 from penstock.registry import AliasMove, ModelVersion, RegisteredModel
 from penstock.registry.lineage import VersionLineage
 
@@ -197,13 +195,13 @@ def migrated(done: str, *, as_json: bool) -> None:
 
 
 def _json(value: Any) -> None:
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode())
+    click.echo(json_text(value, sort_keys=True))
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        table.add_row(*map(str, row))
+        table.add_row(*map(printable, row))
     _print(table)
 
 
@@ -211,19 +209,13 @@ def _fields(*pairs: tuple[str, str]) -> None:
     table = Table(box=None, pad_edge=False, show_header=False)
     for name, value in pairs:
         if value:
-            table.add_row(f"{name}:", value)
+            table.add_row(f"{name}:", printable_lines(value))
     _print(table)
 
 
 def _print(table: Table) -> None:
     """Names and tags are printed as they are, never read as markup. A pipe gets no colours and no wrapped cells."""
-    terminal = sys.stdout.isatty()
-    width = None if terminal else 10_000
-    console = Console(markup=False, emoji=False, highlight=False, force_terminal=terminal, width=width)
-    with console.capture() as capture:
-        console.print(table)
-    for line in capture.get().splitlines():
-        click.echo(line.rstrip())
+    print_table(console(markup=False, piped_width=10_000), table)
 
 
 def _aliases(found: RegisteredModel) -> str:

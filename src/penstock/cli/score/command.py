@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from penstock.cli.console import json_text
 from penstock.cli.environment_options import env_manager_option, wheels_option
 from penstock.cli.loading_options import loading_options
 from penstock.cli.registry_option import registry_if_needed
@@ -228,9 +229,7 @@ def _finish(command: ScoreCommand) -> int:
         raise click.UsageError("--finish takes only -o OUTPUT, the directory of the shards.")
     done = finish(command.files.output, command.files.rejects)
     if command.as_json:
-        import orjson
-
-        click.echo(orjson.dumps(done).decode())
+        click.echo(json_text(done, indent=False))
     else:
         totals = f"{done.parts} parts, {done.rows_out:,} rows, {done.rejects:,} rejects"
         click.echo(f"All {done.shards} shards are complete: {totals}.")

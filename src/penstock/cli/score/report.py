@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penstock.cli.console import console
+from penstock.cli.console import cell, console, json_text
 from penstock.sizes import shown_size
 
 if TYPE_CHECKING:
@@ -155,8 +155,6 @@ def print_first_rows(prepared: PreparedJob, as_json: bool) -> None:
     """A dry run's result: what the output will look like."""
     table, rejects = prepared.first.table, prepared.first.rejects
     if as_json:
-        import orjson
-
         document = {
             "plan": prepared.plan.fingerprint(),
             "columns": {f.name: str(f.type) for f in prepared.task.shape},
@@ -164,15 +162,15 @@ def print_first_rows(prepared: PreparedJob, as_json: bool) -> None:
             "first_rows": table.slice(0, 5).to_pylist(),
             "rejects": [str(reject) for reject in rejects[:5]],
         }
-        click.echo(orjson.dumps(document, default=str).decode())
+        click.echo(json_text(document, indent=False))
         return
     from rich.table import Table
 
     shown = Table(box=None, pad_edge=False)
     for field in prepared.task.shape:
-        shown.add_column(f"{field.name}\n{field.type}")
+        shown.add_column(f"{cell(field.name)}\n{field.type}")
     for row in table.slice(0, 5).to_pylist():
-        shown.add_row(*("" if cell is None else str(cell) for cell in row.values()))
+        shown.add_row(*("" if value is None else cell(value) for value in row.values()))
     console().print(shown)
     for reject in rejects[:5]:
         click.echo(f"Rejected: {reject}")
@@ -186,13 +184,11 @@ def print_summary(summary: Summary, as_json: bool, *, to_stderr: bool) -> None:
     new = summary.rows_in - summary.resumed_rows
     rate = new / summary.seconds if summary.seconds else 0.0
     if as_json:
-        import orjson
-
         document = summary.as_dict() | {
             "rows_per_second": round(rate, 1),
             "peak_memory_bytes": peak_memory(summary.workers),
         }
-        click.echo(orjson.dumps(document).decode(), err=to_stderr)
+        click.echo(json_text(document, indent=False), err=to_stderr)
         return
     from rich.table import Table
 

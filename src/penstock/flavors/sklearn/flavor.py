@@ -5,6 +5,7 @@ Answers as MLflow's sklearn flavor does: `predict_fn` of the python_function fla
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -36,12 +37,15 @@ from penstock.flavors.sklearn.estimator_files import (
     skops_types,
 )
 from penstock.flavors.sklearn.light_import import import_lightly
+from penstock.flavors.sklearn.pickle_types import foreign_types
 from penstock.flavors.sklearn.predictor import SklearnPredictor
 from penstock.flavors.sklearn.skops_reader import holds_usual_types
 from penstock.flavors.sklearn.tree_nodes import check_trees
 from penstock.flavors.sklearn.trusted_types import untrusted
 from penstock.manifest import PYTHON_FUNCTION, Manifest
-from penstock.payload import Payload
+from penstock.payload import Payload, some
+
+log = logging.getLogger("penstock.flavors")
 
 AUTO = "auto"
 SKOPS = "skops"
@@ -99,6 +103,10 @@ class SklearnFlavor(Flavor):
     def convertible(self, manifest: Manifest) -> str:
         return "" if _is_skops(manifest, self.artifact(manifest)) else "a scikit-learn pickle"
 
+    def unconvertible(self, directory: Path, manifest: Manifest) -> str:
+        types = foreign_types(inside(directory, self.artifact(manifest), "scikit-learn model"))
+        return f"it holds {some(types)}" if types else ""
+
     def load(self, context: LoadContext) -> SklearnPredictor:
         manifest = context.manifest
         file = self.artifact(manifest)
@@ -129,12 +137,15 @@ class SklearnFlavor(Flavor):
             return _write(model, directory, options.serialization, function)
         try:
             written = _write(model, directory, SKOPS, function)
-            trusted = not untrusted(written.flavors[self.name]["skops_trusted_types"])
-            if trusted and self._same_as_skops(model, directory, written, function, example):
+            unreviewed = untrusted(written.flavors[self.name]["skops_trusted_types"])
+            if not unreviewed and self._same_as_skops(model, directory, written, function, example):
                 return written
-        except (PackagingFailed, ArtifactInvalid):
+            why = f"it holds {some(unreviewed)}" if unreviewed else "it would answer the example otherwise as skops"
+        except (PackagingFailed, ArtifactInvalid) as error:
             if not hasattr(model, function):
                 raise
+            why = error.message.rstrip(".")
+        log.warning("The model is stored as a pickle, which carries code: %s.", why)
         (directory / _FILES[SKOPS]).unlink(missing_ok=True)
         return _write(model, directory, CLOUDPICKLE, function)
 

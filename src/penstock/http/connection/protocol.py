@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from penstock.http.connection.file_limit import NO_ROOM, FileLimit
 from penstock.http.connection.interface import OpenCycle, PendingBody, Shedder, Shortcuts
 from penstock.http.errors import CLOSE, ErrorAnswer
 from penstock.http.headers import head_fault, header_lines
@@ -37,6 +38,9 @@ REST_SECONDS = 30.0
 # A client that shuts its sending side may still wait for its answer. One that has left altogether looks the same, and
 # must not cost much: both are given so many seconds more.
 HALF_CLOSED_SECONDS = 2.0
+
+# How long a connection that is refused stays open.
+REFUSED_SECONDS = 0.5
 
 _HEAD_TOO_LONG = ErrorAnswer(431, b"Request headers may have 65536 bytes.", (CLOSE,), b"text/plain")
 _NO_TUNNEL = ErrorAnswer(501, b"This server opens no tunnels; send requests to it directly.", (CLOSE,), b"text/plain")
@@ -69,15 +73,19 @@ class ConnectionStage(IntEnum):
 class BoundedProtocol(HttpToolsProtocol):
     """One connection. Those of a server share its shortcuts and the lines that it adds to answers."""
 
-    def __init__(self, *args: Any, shortcuts: Shortcuts, lines: ServerLines, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, shortcuts: Shortcuts, lines: ServerLines, files: FileLimit | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
+        self._files = files
         self._load_shedder = shortcuts.load_shedder
         self._fast_path = shortcuts.fast_path
         self._sweep = shortcuts.sweep
         self._lines = lines
         # The mutable state beside uvicorn's: what is coming, the bytes of its head, sweeps since anything began;
         # whether the rest of a body is discarded, since its answer is sent; the request whose body decides its path,
-        # and the one that is on the fast path; the bytes that came last, and the end of a half-closed connection.
+        # and the one that is on the fast path; the bytes that came last, and the end of a half-closed connection;
+        # whether there was no room for it.
         self.stage = ConnectionStage.NOTHING
         self._head_bytes = 0
         self._arrived = 0
@@ -86,6 +94,15 @@ class BoundedProtocol(HttpToolsProtocol):
         self._discarding = False
         self._pending: PendingBody | None = None
         self._fast_cycle: OpenCycle | None = None
+        self._refused = False
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        if self._files is not None and self._files.refuses(transport.get_extra_info("socket").fileno()):
+            self._refused = True
+            self.transport.write(NO_ROOM.raw())
+            # A moment for the client to have sent what it wants: what nobody reads would take the answer with it.
+            self.loop.call_later(REFUSED_SECONDS, self.transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -109,6 +126,9 @@ class BoundedProtocol(HttpToolsProtocol):
         return True
 
     def data_received(self, data: bytes) -> None:
+        if self._refused:
+            self.transport.close()
+            return
         self._unset_keepalive_if_required()
         self._arrived = len(data)
         try:
@@ -292,7 +312,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
 def connections_of(shortcuts: Shortcuts) -> Callable[..., BoundedProtocol]:
     """What makes a server's connections, as uvicorn asks for them."""
-    return partial(BoundedProtocol, shortcuts=shortcuts, lines=ServerLines())
+    return partial(BoundedProtocol, shortcuts=shortcuts, lines=ServerLines(), files=FileLimit())
 
 
 # An enum's member is looked up by name at every use; these are found at once.

@@ -16,6 +16,8 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from penstock.http.connection.file_limit import FileLimit
+
 _STEP_BACK = 0.001
 _NO_FILE_DESCRIPTORS = 1.0  # seconds to wait for one
 _BYTES = 8  # of a count
@@ -80,6 +82,7 @@ class Acceptor:
         self._number = number
         self._counts = counts
         self._loop = asyncio.get_running_loop()
+        self._files = FileLimit()
         # The whole mutable state: open connections, those accepted and not yet open, the pause before the next attempt,
         # whether it accepts any.
         self.connections = Connections(self._publish)
@@ -143,7 +146,8 @@ class Acceptor:
             connection, _ = listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return  # another worker was quicker, or the client left
-        except OSError:  # no file descriptor is free: the client waits in the queue, perhaps for another worker
+        except OSError as error:  # no file is free: the client waits in the queue, perhaps for another worker
+            self._files.tell(f"Connections wait to be accepted: {error.strerror or error}")
             self._retry_later(_NO_FILE_DESCRIPTORS)
             return
         connection.setblocking(False)

@@ -24,7 +24,7 @@ from penstock.errors import ModelProcessLost
 from penstock.machine.exit_status import how_it_ended
 from penstock.machine.interpreters import Interpreter
 from penstock.model_process.program import boot
-from penstock.model_process.protocol.messages import Frame, Incoming, Kind, Malformed, encode
+from penstock.model_process.protocol.messages import MAX_ANSWER, Frame, Incoming, Kind, Malformed, encode
 from penstock.model_process.protocol.remote_errors import rebuild
 from penstock.model_process.protocol.startup import ModelStarted, Opened, StartModel, dump, parse
 from penstock.payload import clipped
@@ -41,7 +41,6 @@ Launch: TypeAlias = "Callable[[Interpreter, OnLine, bool], ModelProcessHandle]"
 # How long a process whose connection has ended may take to end, too.
 END_SECONDS = 5.0
 _SOCKET_BUFFER = 4 << 20
-_MAX_BODY = 256 << 20
 
 
 class KeeperProcess(Protocol):
@@ -157,7 +156,7 @@ def start(
     process = (launch or _launch)(interpreter, on_line, throttled)
     try:
         on_launched(process)
-        incoming = Incoming(max_body=_MAX_BODY)
+        incoming = Incoming(max_body=MAX_ANSWER)
         digest, model = _handshake(process, begin, incoming, began, timeout)
         return Started(process, incoming, digest, model, time.monotonic() - began)
     except BaseException:

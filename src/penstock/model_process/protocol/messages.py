@@ -24,6 +24,8 @@ VERSION = 1
 MAX_PLAN = 16 << 20
 MAX_NOTE = 64 << 20
 MAX_BODY = 1 << 30
+# Of an answer. A process that sends a longer one is taken for broken, so it does not send one.
+MAX_ANSWER = 256 << 20
 
 # Frames up to this size are joined into one piece before they are sent, and read many at a time.
 _SMALL = 64 * 1024
@@ -61,11 +63,17 @@ class Frame:
 
 
 def encode(
-    kind: Kind, id: int = 0, *, plan: bytes = b"", note: bytes = b"", body: Sequence[Buffer] = (), seconds: float = 0.0
+    kind: Kind,
+    id: int = 0,
+    *,
+    plan: bytes = b"",
+    note: bytes = b"",
+    body: Sequence[Buffer] = (),
+    seconds: float = 0.0,
 ) -> list[Buffer]:
     """A frame as the pieces to send, in order: one where it is small. Raises Malformed where it is too large."""
     size = sum(map(len, body)) if len(body) != 1 else len(body[0])
-    if len(plan) > MAX_PLAN or len(note) > MAX_NOTE or size > MAX_BODY:
+    if len(plan) > MAX_PLAN or len(note) > MAX_NOTE or size > (MAX_ANSWER if kind is Kind.ANSWER else MAX_BODY):
         raise Malformed(f"{size + len(note) + len(plan):,} bytes exceed the limit of one message")
     head = _HEAD.pack(_MAGIC, VERSION, kind, 0, id, len(plan), len(note), size, seconds)
     if size <= _SMALL:
