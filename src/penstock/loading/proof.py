@@ -1,7 +1,8 @@
 """Proofs made at load: that the model repeats its recorded answers, and that rows may be predicted together.
 
 A model may only be batched across callers if a row's answer does not depend on the rows beside it. That is tried, on
-the example's rows or on rows made from the signature: joined, one by one, and in another order they must agree.
+the example's rows or on rows made from the signature: joined, one by one, in another order and with gaps
+(`gap_proof`) they must agree.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 
 from penstock.errors import PenstockError, PredictError, ProofFailed, remedy
 from penstock.flavors import Predictor
+from penstock.loading.gap_proof import gaps_differ
 from penstock.package import Example, PackagedModel, answers_differ
 from penstock.payload import Array, Params, Payload, Table, Tensors, Value, join
 from penstock.signature import Field, Scalar, Signature, conform_params, is_tensor_schema
@@ -79,12 +81,14 @@ def _why_unjoined(predictor: Predictor, package: PackagedModel, payload: Payload
     if isinstance(payload, Value) or not payload.rows:
         return "the example has no rows"
     try:
-        return _joining_differs(predictor, payload, params)
+        return _joining_differs(predictor, payload, params, package.manifest.signature)
     except PenstockError as error:
         return f"the model fails on single rows of the example: {error.message}"
 
 
-def _joining_differs(predictor: Predictor, payload: Table | Tensors, params: Params) -> str:
+def _joining_differs(
+    predictor: Predictor, payload: Table | Tensors, params: Params, signature: Signature | None
+) -> str:
     """Why the answers for rows joined, apart and reordered are not the same; empty where they are."""
     rows = payload.take(slice(0, _PROOF_ROWS))
     while (count := rows.rows or 0) < 3:
@@ -111,7 +115,7 @@ def _joining_differs(predictor: Predictor, payload: Table | Tensors, params: Par
         return "the model's answer does not have one item per row"
     if different := answers_differ(answer_value(together.take(order)), answer_value(turned)):
         return f"the order of rows changes the model's answers ({different})"
-    return ""
+    return gaps_differ(predictor, rows, params, signature)
 
 
 def _alike(rows: Table | Tensors) -> bool:
