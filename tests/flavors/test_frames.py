@@ -33,6 +33,13 @@ def test_a_block_stays_one_block_without_a_copy() -> None:
     assert back.block.tolist() == block.tolist()
 
 
+def test_row_labels_stand_beside_cells_of_every_kind() -> None:
+    columns = [np.array([1.0, 2.0]), as_object_array([[1], None]), np.array(["x", "y"], dtype=TEXT)]
+    frame = to_frame(Table.of(["a", "b", "c"], columns, as_object_array(["r", "s"])))
+    assert frame.loc["r"].tolist() == [1.0, [1], "x"]
+    assert [str(dtype) for dtype in frame.dtypes] == ["float64", "object", "str"]
+
+
 @pytest.mark.parametrize("names", [None, (0, 1), ("a", "b"), ("a", 1), ("a", "a")])
 def test_a_frame_has_the_tables_column_names_or_numbers(names: Any) -> None:
     frame = to_frame(Table(names, block=np.zeros((2, 2))))

@@ -16,7 +16,6 @@ from penstock.payload import TEXT, Array, Name, Payload, Table, Tensors, Value, 
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Index, Series
-    from pandas.api.extensions import ExtensionArray
 
 
 def to_frame(table: Table) -> DataFrame:
@@ -29,7 +28,7 @@ def to_frame(table: Table) -> DataFrame:
         dtype = object if table.block.dtype == object else None
         return pd.DataFrame(table.block, columns=names, index=table.index, dtype=dtype, copy=False)
     index = table.index if table.index is not None else pd.RangeIndex(table.rows)
-    data = {i: pd.Series(_values(column), index=index, copy=False) for i, column in enumerate(table.iter_columns())}
+    data = {i: _series(column, index) for i, column in enumerate(table.iter_columns())}
     frame = pd.DataFrame(data, index=index, copy=False)
     if names is not None:
         frame.columns = names
@@ -44,12 +43,12 @@ def _labels(names: tuple[Name, ...]) -> Index:
     return pd.Index(list(names))
 
 
-def _values(column: Array) -> Series | ExtensionArray | Array:
+def _series(column: Array, index: Any) -> Series:
     import pandas as pd
 
     if column.dtype.kind == TEXT.kind:
-        return pd.array(column.astype(object), dtype="str")
-    return pd.Series(column, dtype=object) if column.dtype == object else column
+        return pd.Series(pd.array(column.astype(object), dtype="str"), index=index, copy=False)
+    return pd.Series(column, index=index, dtype=object if column.dtype == object else None, copy=False)
 
 
 def to_python(payload: Payload) -> Any:
@@ -69,7 +68,8 @@ def from_python(result: Any, *, rows_of_lists: bool = False) -> Payload:
     if isinstance(result, np.ma.MaskedArray):
         return Value(result.tolist())  # what is masked is null
     if isinstance(result, np.ndarray):
-        return Tensors.single(result)
+        fields = result.dtype.names is not None and result.dtype.hasobject and result.ndim == 1
+        return Tensors.single(as_object_array(result.tolist()) if fields else result)
     pandas = sys.modules.get("pandas")  # nothing is a frame unless somebody imported pandas
     if pandas is not None:
         if isinstance(result, pandas.DataFrame):

@@ -58,6 +58,8 @@ def _index(index: Any, rows: int) -> Array | None:
         return None
     if not isinstance(index, list) or len(index) != rows:
         raise MalformedInput(f"The index must be a list of {rows} labels, one for each row.")
+    if any(isinstance(label, (list, dict)) for label in index):
+        return None  # labels of several levels, which only frames have
     return column_of(index, known=False)
 
 

@@ -19,12 +19,13 @@ from decimal import Decimal, InvalidOperation
 from enum import Enum
 from functools import lru_cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import orjson
 
 from penstock.errors import AnswerUnserializable
-from penstock.payload import as_object_array
+from penstock.payload import Array, as_object_array
 from penstock.wire.mlflow.answers import plain_value
 
 _MARK = "$"
@@ -123,16 +124,20 @@ def _tagged(value: Any) -> Any:
 
 def _tagged_other(value: Any) -> Any:
     if isinstance(value, np.generic) and is_plain(value.dtype):
-        return {_MARK: "scalar", "v": [value.dtype.str, value.tobytes().hex()]}
+        return {_MARK: "scalar", "v": [name_of(value.dtype), packed(np.array(value)).tobytes().hex()]}
     if type(value) is np.ndarray:
         if is_plain(value.dtype):
-            data = base64.b64encode(np.ascontiguousarray(value).tobytes()).decode()
-            return {_MARK: "array", "v": [value.dtype.str, list(value.shape), data]}
+            data = base64.b64encode(packed(value).tobytes()).decode()
+            return {_MARK: "array", "v": [name_of(value.dtype), list(value.shape), data]}
         if value.dtype == object:
             return {_MARK: "array", "v": ["O", list(value.shape), [_tagged(item) for item in value.ravel()]]}
     pandas = sys.modules.get("pandas")
+    if pandas is not None and value is pandas.NA:
+        return {_MARK: "missing", "v": None}
+    if pandas is not None and isinstance(value, pandas.Timedelta):
+        return {_MARK: "duration", "v": [value.unit, value.to_timedelta64().astype(np.int64).item()]}
     if pandas is not None and (value is pandas.NaT or isinstance(value, pandas.Timestamp)):
-        return {_MARK: "timestamp", "v": "NaT" if value is pandas.NaT else value.isoformat()}
+        return {_MARK: "timestamp", "v": "NaT" if value is pandas.NaT else _moment(value)}
     if isinstance(value, Enum):
         return _tagged(value.value)
     plain: Any
@@ -142,11 +147,17 @@ def _tagged_other(value: Any) -> Any:
     return _tagged(plain_value(value))
 
 
+def _moment(value: datetime) -> Any:
+    """ISO 8601; and the name of the zone where it has one, since its offset is not the same all year."""
+    zone = getattr(value.tzinfo, "key", None) or getattr(value.tzinfo, "zone", None)
+    return [value.isoformat(), zone] if isinstance(zone, str) else value.isoformat()
+
+
 _WRITERS: dict[type, tuple[str, Callable[[Any], Any]]] = {
     bytes: ("bytes", lambda v: base64.b64encode(v).decode()),
     bytearray: ("bytes", lambda v: base64.b64encode(v).decode()),
     tuple: ("tuple", lambda v: [_tagged(item) for item in v]),
-    datetime: ("datetime", datetime.isoformat),
+    datetime: ("datetime", lambda v: _moment(v)),
     date: ("date", date.isoformat),
     time: ("time", time.isoformat),
     timedelta: ("timedelta", lambda v: [v.days, v.seconds, v.microseconds]),
@@ -190,16 +201,45 @@ def _array(value: Any) -> Any:
     return np.frombuffer(raw, dtype=dtype_of(name)).reshape(shape)
 
 
+def _datetime(value: Any) -> datetime:
+    text, zone = value if isinstance(value, list) else (value, None)
+    found = datetime.fromisoformat(_text(text))
+    return found if zone is None or (known := _zone(zone)) is None else found.astimezone(known)
+
+
+@lru_cache(maxsize=64)
+def _zone(name: Any) -> ZoneInfo | None:
+    """None where this machine does not know the zone: the offset is what is left of it."""
+    try:
+        return ZoneInfo(_text(name))
+    except (KeyError, ValueError, OSError):
+        return None
+
+
 def _timestamp(value: Any) -> Any:
     """What pandas calls a moment; without it Python's, or the text where that has too few digits."""
-    text = _text(value)
+    text, zone = value if isinstance(value, list) else (value, None)
     pandas = sys.modules.get("pandas")
     if pandas is not None:
-        return pandas.NaT if text == "NaT" else pandas.Timestamp(text)
+        found = pandas.NaT if _text(text) == "NaT" else pandas.Timestamp(text)
+        return found if zone is None or (known := _zone(zone)) is None else found.tz_convert(known)
     try:
-        return text if text == "NaT" or len(text.partition(".")[2]) > 12 else datetime.fromisoformat(text)
+        return text if text == "NaT" or len(_text(text).partition(".")[2]) > 12 else _datetime(value)
     except ValueError:
         return text
+
+
+def _duration(value: Any) -> Any:
+    """As pandas has it; without it Python's, which ends at microseconds."""
+    unit, count = value
+    found = np.array(int(count)).astype(f"timedelta64[{_text(unit)}]")[()]
+    pandas = sys.modules.get("pandas")
+    return found.astype("timedelta64[us]").item() if pandas is None else pandas.Timedelta(found)
+
+
+def _missing(value: Any) -> Any:
+    pandas = sys.modules.get("pandas")
+    return None if pandas is None else pandas.NA
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {
@@ -208,7 +248,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "dict": lambda v: {_untagged(key): _untagged(item) for key, item in v},
     "bytes": lambda v: base64.b64decode(_text(v), validate=True),
     "tuple": lambda v: tuple(_untagged(item) for item in v),
-    "datetime": lambda v: datetime.fromisoformat(_text(v)),
+    "datetime": _datetime,
     "date": lambda v: date.fromisoformat(_text(v)),
     "time": lambda v: time.fromisoformat(_text(v)),
     "timedelta": lambda v: timedelta(*v),
@@ -219,18 +259,45 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "scalar": _scalar,
     "array": _array,
     "timestamp": _timestamp,
+    "duration": _duration,
+    "missing": _missing,
 }
 
 
 @lru_cache(maxsize=1024)
 def is_plain(dtype: np.dtype[Any]) -> bool:
     """Whether arrays of it travel as their bytes."""
-    return dtype.itemsize > 0 and _DTYPE.fullmatch(dtype.str) is not None
+    return dtype.itemsize > 0 and (_DTYPE.fullmatch(dtype.str) is not None or _fields(dtype) is not None)
+
+
+@lru_cache(maxsize=1024)
+def name_of(dtype: np.dtype[Any]) -> str:
+    """What `dtype_of` makes this dtype of, without gaps between fields. Only for plain dtypes."""
+    return dtype.str if dtype.names is None else json.dumps(_fields(dtype))
+
+
+def packed(array: Array) -> Array:
+    """The array without gaps between the fields of its items."""
+    return array if array.dtype.names is None else array.astype(dtype_of(name_of(array.dtype)))
+
+
+def _fields(dtype: np.dtype[Any]) -> list[Any] | None:
+    """Names, dtypes and shapes of a structured dtype's fields; None where one is not plain."""
+    found: list[Any] = []
+    for name in dtype.names or ():
+        base, shape = dtype[name].subdtype or (dtype[name], ())
+        inner = _fields(base) if base.names else base.str if _DTYPE.fullmatch(base.str) else None
+        if inner is None:
+            return None
+        found.append([name, inner, list(shape)])
+    return found or None
 
 
 @lru_cache(maxsize=1024)
 def dtype_of(name: str) -> np.dtype[Any]:
     """The dtype of a name that came from elsewhere. Raises ValueError."""
+    if isinstance(name, str) and name.startswith("["):
+        return _structured(json.loads(name))
     if not isinstance(name, str) or _DTYPE.fullmatch(name) is None:
         raise ValueError(f"unsupported dtype: {str(name)[:40]!r}")
     try:
@@ -239,4 +306,19 @@ def dtype_of(name: str) -> np.dtype[Any]:
         raise ValueError(f"invalid dtype: {name[:40]!r}: {error}") from None
     if not dtype.itemsize:
         raise ValueError(f"a dtype without a size: {name!r}")
+    return dtype
+
+
+def _structured(fields: Any) -> np.dtype[Any]:
+    """Raises ValueError."""
+    try:
+        parts = [
+            (_text(name), _structured(inner) if isinstance(inner, list) else dtype_of(inner), tuple(map(int, shape)))
+            for name, inner, shape in fields
+        ]
+        dtype = np.dtype(parts)
+    except (TypeError, OverflowError, RecursionError) as error:
+        raise ValueError(f"invalid fields: {error}") from None
+    if not dtype.itemsize:
+        raise ValueError("fields without a size")
     return dtype

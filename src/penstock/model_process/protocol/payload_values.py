@@ -18,8 +18,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from penstock.errors import AnswerUnserializable
-from penstock.model_process.protocol.json_values import dtype_of, is_plain, pack, unpack
+from penstock.model_process.protocol.json_values import dtype_of, is_plain, name_of, pack, packed, unpack
 from penstock.payload import TEXT, Array, Name, Payload, Table, Tensors, Value, as_object_array
 
 _ALIGNED = 16
@@ -96,9 +95,10 @@ _Written: TypeAlias = (
 def _write(array: Array) -> tuple[_Written, list[Buffer]]:
     if is_plain(array.dtype):
         if not array.size:
-            return ("raw", array.dtype.str, array.shape, 0), []
-        contiguous = np.ascontiguousarray(array)
-        return ("raw", array.dtype.str, array.shape, array.nbytes), [contiguous.reshape(-1).view(np.uint8).data]
+            return ("raw", name_of(array.dtype), array.shape, 0), []
+        contiguous = np.ascontiguousarray(packed(array))
+        data = contiguous.reshape(-1).view(np.uint8).data
+        return ("raw", name_of(array.dtype), array.shape, len(data)), [data]
     if array.dtype.kind == "f":  # of a width that only this machine knows
         return _write(array.astype(np.float64))
     form = "text" if array.dtype.kind == TEXT.kind else "objects"
@@ -273,9 +273,7 @@ def _refuse(why: str) -> Any:
 
 
 def _frame_parts(frame: Any) -> dict[str, Any]:
-    """A frame as plain values and arrays. Raises AnswerUnserializable for labels of several levels."""
-    if frame.columns.nlevels > 1 or frame.index.nlevels > 1:
-        raise AnswerUnserializable("A frame with multi-level labels cannot be sent to a model process.")
+    """A frame as plain values and arrays."""
     return {
         "names": _labels(frame.columns),
         "index": _labels(frame.index),
@@ -286,8 +284,10 @@ def _frame_parts(frame: Any) -> dict[str, Any]:
 def _labels(labels: Any) -> Any:
     import pandas as pd
 
-    if isinstance(labels, pd.RangeIndex):
+    if isinstance(labels, pd.RangeIndex) and labels.name is None:
         return [labels.start, labels.stop, labels.step]
+    if labels.nlevels > 1:
+        return {"levels": [_labels(labels.get_level_values(level)) for level in range(labels.nlevels)]}
     return {"name": labels.name, "values": _column(labels.to_series())}
 
 
@@ -303,6 +303,11 @@ def _column(series: Any) -> dict[str, Any]:
             "cells": cells,
             "categories": _column(dtype.categories.to_series()),
         }
+    if dtype.kind == "O" and hasattr(dtype, "freq"):  # periods, as numpy would have them
+        return {"dtype": str(dtype), "cells": np.asarray(series.array.asi8)}
+    if hasattr(dtype, "closed"):
+        ends = {side: _column(getattr(series.array, side).to_series()) for side in ("left", "right")}
+        return {"dtype": "interval", "closed": dtype.closed, "cells": None, **ends}
     cells = series.astype(object).to_numpy(dtype=object)
     gone = series.isna().to_numpy(dtype=bool)
     cells = as_object_array([None if missing else cell for cell, missing in zip(cells, gone, strict=True)])
@@ -325,6 +330,9 @@ def _index(part: Any) -> Any:
 
     if isinstance(part, list):
         return pd.RangeIndex(*part)
+    if "levels" in part:
+        levels = [_index(level) for level in part["levels"]]
+        return pd.MultiIndex.from_arrays(levels, names=[level.name for level in levels])
     values = part["values"]
     series = _series(values)
     return pd.Index(series.array if values["dtype"] else series.to_numpy(), dtype=series.dtype, name=part["name"])
@@ -337,5 +345,12 @@ def _series(part: Any) -> Any:
     if dtype == "category":
         categories = _index({"name": None, "values": part["categories"]})
         return pd.Series(pd.Categorical.from_codes(cells, categories, ordered=part["ordered"]))
+    if dtype.startswith("period["):
+        return pd.Series(
+            pd.arrays.PeriodArray(cells, dtype=pd.PeriodDtype(dtype.removeprefix("period[").removesuffix("]")))
+        )
+    if dtype == "interval":
+        ends = [_index({"name": None, "values": part[side]}) for side in ("left", "right")]
+        return pd.Series(pd.arrays.IntervalArray.from_arrays(*ends, closed=part["closed"]))
     series = pd.Series(cells, dtype=cells.dtype)
     return series.astype(dtype) if dtype else series

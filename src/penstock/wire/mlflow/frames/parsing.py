@@ -263,7 +263,15 @@ def read_columnar(table: Any, schema: Schema | None) -> Payload:
         raise
     except Exception:  # what it says may quote cells
         raise MalformedInput(f"The body cannot be converted to a DataFrame{_culprit(table)}.") from None
-    return enforce(frame, schema)
+    return enforce(_without_labels(frame, schema) if schema else frame, schema)
+
+
+def _without_labels(frame: Any, schema: Schema) -> Any:
+    """Row labels are no input of a model that says what it takes; a column that pandas wrote as labels is."""
+    named = {field.name for field in schema}
+    wanted = [name for name in frame.index.names if name in named and name not in frame.columns]
+    kept = frame.reset_index(level=wanted) if wanted else frame
+    return kept.reset_index(drop=True)
 
 
 def _culprit(table: Any) -> str:
