@@ -7,10 +7,12 @@ caller's data and the whole schema.
 
 from __future__ import annotations
 
+import csv
 import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import StringIO
 from typing import Any
 
 import numpy as np
@@ -153,6 +155,34 @@ def _csv_moments(package: str, request: Request, theirs: Answer, ours: Answer) -
     return moments and theirs["status"] == 400 and (ours["status"] == 200 or _is_error(ours))
 
 
+def _csv_ragged_rows(package: str, request: Request, theirs: Answer, ours: Answer) -> bool:
+    """pandas shifts columns, pads rows, or refuses the body, with or without MLflow's look at the signature."""
+    if content_type(request) != "text/csv" or not _refused(theirs, ours):
+        return False
+    rows = [row for row in csv.reader(StringIO(body_of(request).decode(errors="replace"))) if row]
+    return any(len(row) != len(rows[0]) for row in rows)
+
+
+def _csv_whole_names(package: str, request: Request, theirs: Answer, ours: Answer) -> bool:
+    """Names of columns that are whole numbers are text in a CSV's header, which MLflow does not find."""
+    fields = about(package).inputs or []
+    numbered = content_type(request) == "text/csv" and any(type(field.get("name")) is int for field in fields)
+    return numbered and theirs["status"] == 400 and (ours["status"] == 200 or _is_error(ours))
+
+
+def _csv_binary(package: str, request: Request, theirs: Answer, ours: Answer) -> bool:
+    """MLflow decodes base64 in JSON alone."""
+    fields = about(package).inputs or []
+    binary = content_type(request) == "text/csv" and any(field["type"] == "binary" for field in fields)
+    return binary and theirs["status"] == 200 and ours["status"] in (200, 400)
+
+
+def _csv_cells(package: str, request: Request, theirs: Answer, ours: Answer) -> bool:
+    """pandas judges a column as a whole: a gap or a 1 among true and false makes it text."""
+    refused = theirs["status"] == 400 and "Failed to parse input" in str(theirs.get("json"))
+    return content_type(request) == "text/csv" and refused and ours["status"] == 200
+
+
 def _crash(package: str, request: Request, theirs: Answer, ours: Answer) -> bool:
     """Of a request that is at fault. What is beyond JSON in an answer stays a 500, what a model raises too."""
     crashed = theirs["status"] == 500 and (theirs.get("text") == "Internal Server Error" or package.startswith("hint"))
@@ -207,6 +237,20 @@ DIFFERENCES = [
     Difference("head", "Probes use HEAD.", _head),
     Difference("version", "Our own version is told.", _version),
     Difference("csv moments", "CSV and JSON agree on columns of datetimes.", _csv_moments),
+    Difference(
+        "csv ragged rows",
+        "Of rows with a cell too many or too few pandas shifts or pads columns, silently; they are refused.",
+        _csv_ragged_rows,
+    ),
+    Difference(
+        "csv whole names", "Columns whose names are whole numbers are found in a CSV as in JSON.", _csv_whole_names
+    ),
+    Difference("csv binary", "Base64 in a binary column is decoded in CSV as in JSON.", _csv_binary),
+    Difference(
+        "csv cells",
+        "A column that pandas refuses is read cell by cell: CSV and JSON agree, and so do requests and files.",
+        _csv_cells,
+    ),
     Difference("crash", "MLflow's server breaks (500) over a request that is at fault; it is told why (400).", _crash),
     Difference("past doubles", "1e999 is infinity to MLflow; a number that is no double is refused.", _past_doubles),
     Difference("more formats", "Bodies may be Arrow.", _more_formats),

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from penstock.errors import ScoringError
 from penstock.scoring.read import text_records as records
-from penstock.scoring.read.text_records import RecordReader, split
+from penstock.scoring.read.text_records import RecordReader, split_lines
+from penstock.wire.csv.records import split_records
 
 cells = st.text(st.sampled_from('ab1,"\n\r é'), max_size=6)
 tables = st.lists(st.lists(cells, min_size=2, max_size=3), max_size=12)
@@ -57,13 +58,13 @@ def test_records_are_whole_and_all_there(
     table: list[list[str]], rows: int, size: int, most: int, last_newline: bool
 ) -> None:
     data = written(table, last_newline=last_newline)
-    pieces = taken(RecordReader(Dribble(data, most), quoted=True), rows, size)
+    pieces = taken(RecordReader(Dribble(data, most), delimiter=","), rows, size)
 
     assert b"".join(piece.data for piece in pieces) == data
     assert all(0 < piece.rows <= rows for piece in pieces)
-    found = [next(csv.reader(io.StringIO(r.decode(), newline=""))) for p in pieces for r in split(p.data, quoted=True)]
+    found = [next(csv.reader(io.StringIO(r.decode(), newline=""))) for p in pieces for r in split_records(p.data)]
     assert found == table
-    assert [piece.rows for piece in pieces] == [len(split(piece.data, quoted=True)) for piece in pieces]
+    assert [piece.rows for piece in pieces] == [len(split_records(piece.data)) for piece in pieces]
 
 
 @shared
@@ -72,8 +73,8 @@ def test_pieces_do_not_depend_on_how_the_stream_is_read(
     table: list[list[str]], rows: int, size: int, one: int, other: int
 ) -> None:
     data = written(table)
-    assert taken(RecordReader(Dribble(data, one), quoted=True), rows, size) == taken(
-        RecordReader(Dribble(data, other), quoted=True), rows, size
+    assert taken(RecordReader(Dribble(data, one), delimiter=","), rows, size) == taken(
+        RecordReader(Dribble(data, other), delimiter=","), rows, size
     )
 
 
@@ -83,14 +84,14 @@ def test_a_reader_that_begins_after_a_piece_goes_on_as_the_first_one_did(
     table: list[list[str]], rows: int, size: int, data: st.DataObject
 ) -> None:
     text = written(table)
-    pieces = taken(RecordReader(io.BytesIO(text), quoted=True), rows, size)
+    pieces = taken(RecordReader(io.BytesIO(text), delimiter=","), rows, size)
     done = data.draw(st.integers(0, len(pieces)))
     start = pieces[done - 1].end if done else 0
     stream = io.BytesIO(text)
     stream.seek(start)
 
-    assert taken(RecordReader(stream, quoted=True, start=start), rows, size) == pieces[done:]
-    skipping = RecordReader(io.BytesIO(text), quoted=True)
+    assert taken(RecordReader(stream, delimiter=",", start=start), rows, size) == pieces[done:]
+    skipping = RecordReader(io.BytesIO(text), delimiter=",")
     assert skipping.skip(sum(p.rows for p in pieces[:done]), 64) == sum(p.rows for p in pieces[:done])
     assert taken(skipping, rows, size) == pieces[done:]
 
@@ -98,38 +99,70 @@ def test_a_reader_that_begins_after_a_piece_goes_on_as_the_first_one_did(
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_empty_lines_are_no_records(end: str) -> None:
     text = end.join(["", "a", "", "", "b", "c", "", ""]).encode()
-    (piece,) = taken(RecordReader(io.BytesIO(text), quoted=False), 100, 1000)
-    assert (split(piece.data, quoted=False), piece.rows, piece.end) == ([b"a", b"b", b"c"], 3, len(text))
+    (piece,) = taken(RecordReader(io.BytesIO(text), delimiter=None), 100, 1000)
+    assert (split_lines(piece.data), piece.rows, piece.end) == ([b"a", b"b", b"c"], 3, len(text))
 
 
 def test_a_quote_that_is_never_closed_ends_with_the_file() -> None:
-    (piece,) = taken(RecordReader(io.BytesIO(b'a,b\n"c,d\ne,f\n'), quoted=True), 10, 1000)
-    assert split(piece.data, quoted=True) == [b"a,b", b'"c,d\ne,f\n']
+    (piece,) = taken(RecordReader(io.BytesIO(b'a,b\n"c,d\ne,f\n'), delimiter=","), 10, 1000)
+    assert split_records(piece.data) == [b"a,b", b'"c,d\ne,f\n']
 
 
 def test_an_endless_record_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "LONGEST_RECORD", 64)
     text = io.BytesIO(b'a\n"' + b"x" * 1000)
-    reader = RecordReader(text, quoted=True, name="rows.csv")
+    reader = RecordReader(text, delimiter=",", name="rows.csv")
     assert reader.take(1, 8) is not None
     with pytest.raises(ScoringError, match=r"^rows\.csv has a record longer than 0 MB, from byte 2 on"):
         reader.take(1, 8)
 
 
-def test_carriage_returns_alone_end_records_where_the_first_line_ends_so() -> None:
-    text = b'a,"b\rb"\r1,2\r\r3,4\r'
-    reader = RecordReader(Dribble(text, 3), quoted=True)
-    assert reader.find_returns()
-    (piece,) = taken(reader, 100, 1000)
-    assert split(piece.data, quoted=True) == [b'a,"b\nb"', b"1,2", b"3,4"]
+def test_carriage_returns_alone_end_records_but_inside_quotes() -> None:
+    text = b'a,"b\rb"\r1,2\r\r3,4\r\n5,6\n7,8\r'
+    (piece,) = taken(RecordReader(Dribble(text, 3), delimiter=","), 100, 1000)
+    assert split_records(piece.data) == [b'a,"b\rb"', b"1,2", b"3,4", b"5,6", b"7,8"]
     again = io.BytesIO(text)
     again.seek(8)
-    (piece,) = taken(RecordReader(again, quoted=True, start=8, returns=True), 100, 1000)
-    assert (split(piece.data, quoted=True), piece.end) == ([b"1,2", b"3,4"], len(text))
+    (piece,) = taken(RecordReader(again, delimiter=",", start=8), 100, 1000)
+    assert (split_records(piece.data), piece.end) == ([b"1,2", b"3,4", b"5,6", b"7,8"], len(text))
 
 
-@pytest.mark.parametrize("text", [b"a,b\r\n1,2\r", b'"a\r",b\n1\r,2\n', b"a,b", b""])
-def test_other_carriage_returns_stay(text: bytes) -> None:
-    reader = RecordReader(io.BytesIO(text), quoted=True)
-    assert not reader.find_returns()
-    assert b"".join(piece.data for piece in taken(reader, 100, 1000)) == text
+def test_a_byte_order_mark_is_passed_over_and_counted() -> None:
+    text = b'\xef\xbb\xbf"a\nb",c\n1,2\n'
+    (piece,) = taken(RecordReader(Dribble(text, 1), delimiter=","), 100, 1000)
+    assert (split_records(piece.data), piece.end) == ([b'"a\nb",c', b"1,2"], len(text))
+
+
+def test_lines_of_blanks_are_no_records() -> None:
+    (piece,) = taken(RecordReader(io.BytesIO(b' \na\t\n \t \r\n b\n""\n\t'), delimiter=","), 100, 1000)
+    assert split_records(piece.data) == [b"a\t", b" b", b'""']
+    (piece,) = taken(RecordReader(io.BytesIO(b"a\tb\n\t\n \n"), delimiter="\t"), 100, 1000)
+    assert split_records(piece.data) == [b"a\tb", b"\t"]
+
+
+# What quotes can be: around cells, doubled, in the middle, after a quoted cell, never closed.
+texts = st.text(st.sampled_from('"",a\n\r '), max_size=14).map(str.encode)
+
+
+@shared
+@given(texts, st.integers(1, 3), st.integers(1, 9), st.integers(1, 9))
+def test_any_text_is_cut_where_pythons_csv_ends_its_rows(text: bytes, rows: int, size: int, most: int) -> None:
+    """Which reads quotes, doubled ones and mere characters as pandas does."""
+    pieces = taken(RecordReader(Dribble(text, most), delimiter=","), rows, size)
+    got = [record for piece in pieces for record in split_records(piece.data)]
+    wanted = [row for row in csv.reader(io.StringIO(text.decode(), newline="")) if row]
+    read = [next(csv.reader(io.StringIO(record.decode(), newline=""))) for record in got]
+    assert read == [row for row, blank in zip(wanted, _blank_rows(text), strict=True) if not blank]
+    assert sum(piece.rows for piece in pieces) == len(got)
+
+
+def _blank_rows(text: bytes) -> list[bool]:
+    """Whether a row that is not empty was written with blanks alone; those are never quoted, nor over several lines."""
+    lines = io.StringIO(text.decode(), newline="")
+    reader, taken_lines, found = csv.reader(lines), list(io.StringIO(text.decode(), newline="")), []
+    last = 0
+    for row in reader:
+        if row:
+            found.append(not "".join(taken_lines[last : reader.line_num]).strip())
+        last = reader.line_num
+    return found

@@ -36,6 +36,11 @@ class FileFormat:
         return self.name in TEXT_FORMATS
 
     @property
+    def delimiter(self) -> str | None:
+        """What parts the cells of a record; None where records have no cells."""
+        return {"csv": ",", "tsv": "\t"}.get(self.name)
+
+    @property
     def ending(self) -> str:
         packed = {"gzip": ".gz", "zstd": ".zst", None: ""}[self.compression]
         return f".{self.name}{packed}"

@@ -8,6 +8,7 @@ Where MLflow's casts corrupt data silently (wrapped integers, truncated floats, 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -57,9 +58,11 @@ def cast(column: Array, type_: Type, casting: Casting, *, optional: bool = False
     if (
         type_ in (Scalar.DOUBLE, Scalar.LONG)
         and column.dtype.kind == "O"
-        and (quick := _parse_text(column, type_)) is not None
+        and (quick := _parse_numbers(column, type_, casting)) is not None
     ):
         return Cast(quick)
+    if type_ is Scalar.DATETIME and casting is Casting.TEXT and (moments := _parse_moments(column)) is not None:
+        return Cast(moments)
     return _cast_cells(column, cell_reader(type_, casting.value), limit, type_.dtype)
 
 
@@ -82,17 +85,33 @@ def _or_none(read: CellReader, cell: Any) -> Any:
     return None if cell is None or (isinstance(cell, float) and math.isnan(cell)) else read(cell)
 
 
-def _parse_text(column: Array, type_: Scalar) -> Array | None:
+def _parse_numbers(column: Array, type_: Scalar, casting: Casting) -> Array | None:
     """All cells text that numpy parses in one go: the common CSV column. None where a cell needs a closer look."""
     if not len(column) or type(column[0]) is not str:
         return None
     try:
         if not all(type(cell) is str and "_" not in cell for cell in column):
             return None
+        if casting is Casting.TEXT and not all(map(str.isascii, column)):
+            return None  # other scripts have digits as well, and blanks
         result = column.astype(type_.dtype)
     except (ValueError, OverflowError):
         return None
-    return None if np.isinf(result).any() else result
+    return None if not np.isfinite(result).all() else result
+
+
+# What numpy reads as `cell_reader` does, and all of whose years it has nanoseconds for.
+_PLAIN_MOMENT = re.compile(r"(?:19|20)[0-9]{2}-[0-9]{2}-[0-9]{2}(?:[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?)?")
+
+
+def _parse_moments(column: Array) -> Array | None:
+    """The same for moments in ISO 8601."""
+    try:
+        if column.dtype.kind == "O" and all(map(_PLAIN_MOMENT.fullmatch, column.tolist())):
+            return column.astype(str).astype("datetime64[ns]")
+    except (ValueError, TypeError):
+        pass
+    return None
 
 
 def _cast_cells(column: Array, read: CellReader, limit: int | None, dtype: np.dtype[Any] | None = None) -> Cast:

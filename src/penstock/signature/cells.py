@@ -53,6 +53,16 @@ def is_missing_word(cell: Any) -> bool:
     return isinstance(cell, str) and cell in MISSING_WORDS
 
 
+# As pandas reads numbers in CSV: in ASCII digits, with blanks around them at most.
+_NUMBER = re.compile(r"\s*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:e[+-]?[0-9]+)?\s*", re.ASCII | re.IGNORECASE)
+_INFINITY = re.compile(r"[+-]?inf(?:inity)?", re.ASCII | re.IGNORECASE)
+
+
+def is_number_text(cell: str) -> bool:
+    """Whether a cell of a text file is a number. 1_000, NAN and digits of other scripts are such to Python alone."""
+    return _NUMBER.fullmatch(cell) is not None or _INFINITY.fullmatch(cell) is not None
+
+
 class Misfit(Exception):
     """This cell is not of this type; the text says why."""
 
@@ -90,7 +100,7 @@ def _largest(dtype: np.dtype[Any]) -> float:
 def _float(dtype: np.dtype[Any], name: str, cell: Any, *, casting: str) -> float:
     if cell is None:
         return math.nan
-    if not isinstance(cell, (int, float, str, Decimal, np.number)) or _is_python_literal(cell, casting):
+    if not isinstance(cell, (int, float, str, Decimal, np.number)) or _is_no_number(cell, casting):
         raise Misfit(f"{shortened(cell)} is not a number ({name})")
     try:
         value = float(cell)
@@ -110,10 +120,10 @@ def _float(dtype: np.dtype[Any], name: str, cell: Any, *, casting: str) -> float
 def _int(dtype: np.dtype[Any], name: str, cell: Any, *, casting: str) -> int:
     if _is_missing(cell):
         raise Misfit(f"a missing value cannot be {name}")
-    if isinstance(cell, str) and not _is_python_literal(cell, casting):
+    if isinstance(cell, str) and not _is_no_number(cell, casting):
         try:
-            cell = int(cell)
-        except ValueError:
+            cell = _whole(cell) if casting == "text" else int(cell)
+        except (ValueError, ArithmeticError):
             raise Misfit(f"{shortened(cell)} is not a whole number ({name})") from None
     if isinstance(cell, (float, np.floating)):
         if not float(cell).is_integer():
@@ -127,10 +137,28 @@ def _int(dtype: np.dtype[Any], name: str, cell: Any, *, casting: str) -> int:
     return int(cell)
 
 
-def _is_python_literal(cell: Any, casting: str) -> bool:
-    """1_000 is a number to Python, and so to MLflow's JSON casts; in a CSV file it is text."""
-    return casting == "text" and isinstance(cell, str) and "_" in cell
+def _is_no_number(cell: Any, casting: str) -> bool:
+    """Where text is read. JSON is read as MLflow casts it, so with Python's own idea of numbers."""
+    return casting == "text" and isinstance(cell, str) and not is_number_text(cell)
 
+
+def _whole(cell: str) -> int:
+    """A whole number in any form, 1.0 and 1e3 among them, without passing through a float. Raises ValueError,
+    ArithmeticError."""
+    try:
+        return int(cell)
+    except ValueError:
+        number = Decimal(cell.strip())
+    if number.adjusted() > _MOST_DIGITS:
+        raise ValueError
+    whole = int(number)
+    if whole != number:
+        raise ValueError
+    return whole
+
+
+# Of a whole number that may have a type.
+_MOST_DIGITS = 40
 
 BOOLEAN_WORDS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
 
@@ -143,6 +171,8 @@ def _boolean(cell: Any, *, casting: str) -> bool | None:
     if casting != "typed":
         if isinstance(cell, str) and cell.strip().lower() in BOOLEAN_WORDS:
             return BOOLEAN_WORDS[cell.strip().lower()]
+        if casting == "text" and isinstance(cell, str) and is_number_text(cell):
+            cell = float(cell)
         if isinstance(cell, (int, float)) and cell in (0, 1):
             return bool(cell)
     raise Misfit(f"{shortened(cell)} is not a boolean")
@@ -167,6 +197,8 @@ def _binary(cell: Any, *, casting: str) -> Any:
             return base64.b64decode(cell)
         except ValueError as error:  # binascii's own error is one; text beyond ASCII gives the plain one
             raise Misfit(f"{shortened(cell)} is not base64 ({error})") from None
+    if casting == "text" and _is_missing(cell):
+        return None
     raise Misfit(f"{'a missing value' if _is_missing(cell) else shortened(cell)} is not binary (base64 text)")
 
 

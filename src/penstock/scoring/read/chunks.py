@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Generator, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from io import StringIO
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from penstock.errors import ScoringError
@@ -20,6 +21,8 @@ from penstock.scoring.plan import ScoringOptions, Source
 from penstock.scoring.read.inputs import open_bytes
 from penstock.scoring.read.record_batches import ArrowBatches, Batches, Choose, ParquetBatches
 from penstock.scoring.read.text_records import RecordReader
+from penstock.wire.csv import header_names
+from penstock.wire.csv.records import is_open
 from penstock.wire.soundness import find_fault, why_unreadable
 
 if TYPE_CHECKING:
@@ -168,16 +171,13 @@ class _TextCutter(_Cutter):
         raw = opened.enter_context(open_bytes(source.path))
         self._raw, self._size = raw, source.size or 0
         stream = opened.enter_context(_unpacked(raw, source.format.compression))
-        quoted = source.format.name != "jsonl"
-        self._records = RecordReader(stream, quoted=quoted, name=source.path)
-        self._header, returns = None, False
-        if quoted:
-            returns = self._records.find_returns()
-            self._header = _header(self._records, source, "\t" if source.format.name == "tsv" else ",")
+        delimiter = source.format.delimiter
+        self._records = RecordReader(stream, delimiter=delimiter, name=source.path)
+        self._header = None if delimiter is None else _header(self._records, source, delimiter)
         self._plain = source.format.compression is None
         if start.offset is not None and self._plain and source.path != "-":
             raw.seek(start.offset)
-            self._records = RecordReader(raw, quoted=quoted, start=start.offset, returns=returns, name=source.path)
+            self._records = RecordReader(raw, delimiter=delimiter, start=start.offset, name=source.path)
         elif start.row:
             self.skip(start.row)
 
@@ -202,11 +202,13 @@ def _header(records: RecordReader, source: Source, delimiter: str) -> tuple[str,
     first = records.take(1, 1 << 20)
     if first is None:
         raise ScoringError(f"{source.path} is empty.", hint="The first row names the columns.")
-    text = first.data.decode("utf-8-sig").rstrip("\r\n")
-    names = tuple(next(csv.reader([text], delimiter=delimiter)))
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ScoringError(f"{source.path} has two columns {twice[0]!r}.")
-    return names
+    try:
+        text = first.data.decode().rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise ScoringError(f"The header of {source.path} is not UTF-8 (byte {error.start}).") from None
+    if is_open(first.data, delimiter):
+        raise ScoringError(f"The header of {source.path} has a quote that is never closed.")
+    return tuple(header_names(next(csv.reader(StringIO(text, newline=""), delimiter=delimiter))))
 
 
 def _unpacked(raw: BinaryIO, compression: str | None) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,11 +19,13 @@ from penstock.errors import MalformedInput, SchemaMismatch, ScoringError
 from penstock.payload import Array, Name, Table, as_object_array, clipped, shortened
 from penstock.scoring.plan import Source
 from penstock.scoring.read.chunks import Chunk
-from penstock.scoring.read.text_records import split
+from penstock.scoring.read.text_records import split_lines
 from penstock.scoring.rejects import Reject
-from penstock.signature import Casting, Field, Scalar, Schema, is_missing_word, is_tensor_schema
+from penstock.signature import Casting, Field, Scalar, Schema, is_tensor_schema
 from penstock.signature.cells import MISSING_WORDS
 from penstock.wire.columnar import table_of_batch
+from penstock.wire.csv import guess_column, own_names
+from penstock.wire.csv.records import is_open, split_records
 from penstock.wire.json_rows import table_of_records
 
 if TYPE_CHECKING:
@@ -92,7 +95,7 @@ def decode(chunk: Chunk, source: Source, schema: Schema | None, keep: Sequence[s
             raise ScoringError(f"{source.path}, rows from {chunk.row} on: {error.message}", hint=error.hint) from None
         kept = chunk.data.select(kept_columns(chunk.data.schema.names, keep))
         return Rows(fed, Casting.FRAME, kept, np.arange(chunk.rows))
-    delimiter = "\t" if source.format.name == "tsv" else ","
+    delimiter = source.format.delimiter or ","
     quick = _decode_whole(chunk, delimiter, schema, keep)
     return quick if quick is not None else _decode_records(chunk, delimiter, source, schema, keep)
 
@@ -100,8 +103,7 @@ def decode(chunk: Chunk, source: Source, schema: Schema | None, keep: Sequence[s
 def _renamed(batch: ArrowTable, schema: Schema | None) -> Table:
     """A table whose names are the signature's own: whole numbers where those are."""
     table = table_of_batch(batch)
-    own: dict[str, Name] = {str(f.name): f.name for f in schema or () if f.name is not None}
-    names = tuple(own.get(str(n), n) for n in table.names or ())
+    names = tuple(own_names(table.names or (), schema))
     return table if names == table.names else Table(names, block=table.block, columns=table.columns)
 
 
@@ -130,8 +132,8 @@ def _decode_whole(chunk: Chunk, delimiter: str, schema: Schema | None, keep: Seq
     header = chunk.header or ()
     fed, kept = fed_columns(header, schema, keep), kept_columns(header, keep)
     numbers = _number_types(fed, schema)
-    if b'"' in chunk.data and chunk.data.count(b'"') % 2:
-        return None  # one is never closed
+    if is_open(chunk.data, delimiter):
+        return None
     if not chunk.rows or ("int64" in numbers.values() and (b"0x" in chunk.data or b"0X" in chunk.data)):
         return None  # pyarrow reads hexadecimal, nobody else does
     read_as = {n: numbers.get(n, "string") if n not in kept else "string" for n in (*fed, *kept)}
@@ -183,7 +185,7 @@ def _decode_records(chunk: Chunk, delimiter: str, source: Source, schema: Schema
     rejects: list[Reject] = []
     good: list[list[str]] = []
     places: list[int] = []
-    for place, record in enumerate(split(chunk.data, quoted=True) if chunk.rows else ()):
+    for place, record in enumerate(split_records(chunk.data, delimiter) if chunk.rows else ()):
         cells, why = _cells(record, delimiter, len(header))
         if why:
             rejects.append(Reject(source.path, chunk.row + place, None, why, record.decode(errors="replace")))
@@ -192,19 +194,18 @@ def _decode_records(chunk: Chunk, delimiter: str, source: Source, schema: Schema
             places.append(place)
     columns = dict(zip(header, zip(*good, strict=True) if good else [()] * len(header), strict=True))
     fed = fed_columns(header, schema, keep)
-    own: dict[str, Name] = {str(f.name): f.name for f in schema or () if f.name is not None}
-    table = Table.of([own.get(n, n) for n in fed], [as_object_array(columns[n]) for n in fed])
+    table = Table.of(own_names(fed, schema), [as_object_array(columns[n]) for n in fed])
     kept = pa.table({n: pa.array(columns[n], pa.string()) for n in kept_columns(header, keep)})
     return Rows(table, Casting.TEXT, kept, np.array(places, dtype=np.int64), rejects)
 
 
 def _cells(record: bytes, delimiter: str, width: int) -> tuple[list[str], str]:
     """The cells of one record, or why it is none."""
-    if record.count(b'"') % 2:
+    if is_open(record, delimiter):
         return [], "has a quote that is never closed"
     try:
         text = record.decode()
-        rows = list(csv.reader([text] if "\n" not in text else text.splitlines(keepends=True), delimiter=delimiter))
+        rows = list(csv.reader(StringIO(text, newline=""), delimiter=delimiter))
     except UnicodeDecodeError as error:
         return [], f"is not UTF-8 (byte {error.start})"
     except csv.Error as error:
@@ -219,7 +220,7 @@ def _decode_lines(chunk: Chunk, source: Source, schema: Schema | None, keep: Seq
     """JSON objects, one a line; lists of cells for a model whose inputs have no names."""
     import pyarrow as pa
 
-    lines = split(chunk.data, quoted=False) if chunk.rows else []
+    lines = split_lines(chunk.data) if chunk.rows else []
     records, rejects = _parsed_lines(lines, chunk, source)
     places = [place for place, record in enumerate(records) if record is not None]
     present = [record for record in records if record is not None]
@@ -229,8 +230,7 @@ def _decode_lines(chunk: Chunk, source: Source, schema: Schema | None, keep: Seq
     names = [str(n) for n in table.names] if table.names is not None else None
     if names is not None and present:
         fed = [names.index(n) for n in fed_columns(names, schema, keep)]
-        own: dict[str, Name] = {str(f.name): f.name for f in schema or () if f.name is not None}
-        table = Table.of([own.get(names[i], names[i]) for i in fed], [table.column(i) for i in fed])
+        table = Table.of(own_names((names[i] for i in fed), schema), [table.column(i) for i in fed])
     # A later chunk may lack a key in every line; if a file's first lines do, it is rather misspelt.
     strict = list(keep) == ["*"] or (chunk.row == 0 and bool(present))
     kept_names = kept_columns(names or [], keep) if strict else list(keep)
@@ -265,19 +265,13 @@ def _parsed_lines(lines: list[bytes], chunk: Chunk, source: Source) -> tuple[lis
 
 
 def guess_fields(table: Table) -> tuple[Field, ...] | None:
-    """For a model without a signature, from the first rows of a text file: numbers where all cells are, else text."""
+    """For a model without a signature, from the first rows of a text file, by the rules of every CSV."""
     if table.names is None or not table.rows:
         return None
     return tuple(
-        Field(name, Scalar.DOUBLE if _all_numbers(column) else Scalar.STRING)
+        Field(name, _GUESSED.get(guess_column(column).dtype.name, Scalar.STRING))
         for name, column in zip(table.names, table.iter_columns(), strict=True)
     )
 
 
-def _all_numbers(column: Array) -> bool:
-    try:
-        return any([bool(cell) and not is_missing_word(cell) and float(cell) is not None for cell in column]) and all(
-            is_missing_word(cell) or float(cell) is not None for cell in column
-        )
-    except (TypeError, ValueError):
-        return False
+_GUESSED = {"int64": Scalar.LONG, "float64": Scalar.DOUBLE, "bool": Scalar.BOOLEAN}

@@ -6,7 +6,6 @@ that begins again at a part's first record cuts the rest as the first run did.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -14,17 +13,15 @@ import numpy as np
 
 from penstock.errors import ScoringError
 from penstock.payload import Array
+from penstock.wire.csv.records import BOM, Before, find_ends, without_blanks
 
 # A record longer than this is rather a quote that is never closed.
 LONGEST_RECORD = 64 << 20
 
 # What is read at once, or more.
 _STEP = 2 << 20
-# Where the first line end is looked for.
-_FIRST_LINE = 1 << 20
-_LINE_END = re.compile(rb"\r\n|\r|\n")
 
-_NEWLINE, _RETURN, _QUOTE = 10, 13, 34
+_NEWLINE, _RETURN = 10, 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,29 +34,23 @@ class Records:
 
 
 class RecordReader:
-    """Records of CSV-like text (`quoted`: a newline inside quotes is part of a cell) or of lines.
+    """Records of CSV text, or lines where there is no `delimiter`. `name` is the stream's in errors."""
 
-    `returns` says that records end with carriage returns alone, as some spreadsheets write them. They are read as
-    newlines, byte for byte, so that places in the file stay what they are. `name` is the stream's in errors.
-    """
-
-    def __init__(
-        self, stream: BinaryIO, *, quoted: bool, start: int = 0, returns: bool = False, name: str = "The input"
-    ) -> None:
+    def __init__(self, stream: BinaryIO, *, delimiter: str | None, start: int = 0, name: str = "The input") -> None:
         self._stream = stream
-        self._quoted = quoted
-        self._returns = returns
+        self._delimiter = delimiter
         self._name = name
-        # The whole state: bytes that are read and not yet given out, from `_at` on; the newlines among them that end
-        # records, from the one numbered `_next` on; whether the last byte is inside quotes; where `_at` is in the
-        # stream; whether that has ended.
+        # The whole state: bytes that are read and not yet given out, from `_at` on; the places among them that end
+        # records, from the one numbered `_next` on; what the byte after them comes after; where `_at` is in the stream;
+        # whether that has ended.
         self._buffer = b""
         self._at = 0
         self._ends = np.empty(0, dtype=np.intp)
         self._next = 0
-        self._inside = False
+        self._before = Before.START
         self._offset = start
         self._ended = False
+        self._begun = start > 0
 
     def take(self, max_rows: int, max_bytes: int) -> Records | None:
         """The next records, at least one and no more than these; None at the end. Raises ScoringError."""
@@ -73,7 +64,7 @@ class RecordReader:
                 max_bytes = self._longer(max_bytes)
                 continue
             stop = min(int(ends[-1]) + 1, window)
-            data, rows = _without_blanks(self._buffer[self._at : self._at + stop], ends)
+            data, rows = without_blanks(self._buffer[self._at : self._at + stop], ends, self._delimiter or ",")
             self._at += stop
             self._offset += stop
             if rows:
@@ -87,21 +78,11 @@ class RecordReader:
             left -= records.rows
         return rows - left
 
-    def find_returns(self) -> bool:
-        """Whether carriage returns alone end the records, as the first line end tells; asked before anything is taken.
-        If so they do from now on."""
-        size = self._window(_FIRST_LINE, 1)
-        window = self._buffer[:size]
-        match = _LINE_END.search(re.sub(rb'"[^"]*"?', b"", window) if self._quoted else window)
-        if match is not None and match[0] == b"\r" and (match.end() < len(window) or self._ended):
-            self._returns = True
-            self._buffer = self._buffer.replace(b"\r", b"\n")
-            self._ends, self._inside = _record_ends(self._buffer, self._quoted)
-        return self._returns
-
     def _window(self, size: int, rows: int) -> int:
         """How many of the next `size` bytes there are, 0 at the end. They are in the buffer then, or so many records
         are, and nothing behind them matters."""
+        if not self._begun:
+            self._begin()
         # One byte more than asked for tells whether these are the last, however the stream hands out its bytes.
         while (
             (left := len(self._buffer) - self._at) <= size and not self._ended and len(self._ends) - self._next < rows
@@ -110,22 +91,35 @@ class RecordReader:
             self._add(self._read(min(max(left, _STEP), size + 1 - left)))
         return min(size, left)
 
+    def _begin(self) -> None:
+        """Passes over a byte order mark."""
+        self._begun = True
+        head = self._read(len(BOM))
+        if head == BOM:
+            self._offset += len(BOM)
+        else:
+            self._add(head)
+
     def _read(self, wanted: int) -> bytes:
-        """So many bytes of the stream, fewer at its end."""
+        """So many bytes of the stream, fewer at its end; more where a carriage return may have its newline yet to
+        come."""
         pieces = []
         while wanted > 0:
             piece = self._stream.read(wanted)
             if not piece:
                 self._ended = True
                 break
-            pieces.append(piece.replace(b"\r", b"\n") if self._returns else piece)
-            wanted -= len(piece)
+            pieces.append(piece)
+            wanted = max(wanted - len(piece), int(piece[-1] == _RETURN))
         return b"".join(pieces)
 
     def _add(self, fresh: bytes) -> None:
         """Behind what is left in the buffer, where each byte is looked at once."""
         left = len(self._buffer) - self._at
-        ends, self._inside = _record_ends(fresh, self._quoted, self._inside)
+        if self._delimiter is None:
+            ends = np.flatnonzero(np.frombuffer(fresh, dtype=np.uint8) == _NEWLINE)
+        else:
+            ends, self._before = find_ends(fresh, self._delimiter, self._before)
         self._ends = np.concatenate((self._ends[self._next :] - self._at, ends + left))
         self._buffer = self._buffer[self._at :] + fresh
         self._at = self._next = 0
@@ -134,7 +128,7 @@ class RecordReader:
         if max_bytes >= LONGEST_RECORD:
             raise ScoringError(
                 f"{self._name} has a record longer than {LONGEST_RECORD >> 20} MB, from byte {self._offset:,} on.",
-                hint="Is there a quote that is never closed?" if self._quoted else "Does the input have lines?",
+                hint="Is there a quote that is never closed?" if self._delimiter else "Does the input have lines?",
             )
         return max_bytes * 2
 
@@ -145,37 +139,6 @@ class RecordReader:
         return np.append(ends, window) if last < window else ends
 
 
-def _record_ends(text: bytes, quoted: bool, inside: bool = False) -> tuple[Array, bool]:
-    """Where the newlines are that end a record, and whether the last byte is inside quotes, as the first one is where
-    `inside` says so."""
-    cells = np.frombuffer(text, dtype=np.uint8)
-    newlines = np.flatnonzero(cells == _NEWLINE)
-    if not quoted or not (inside or b'"' in text):
-        return newlines, False
-    # A newline with an odd number of quotes before it stands inside a cell; a doubled quote changes nothing.
-    quotes = np.flatnonzero(cells == _QUOTE)
-    odd = (np.searchsorted(quotes, newlines) + inside) % 2
-    return newlines[odd == 0], bool((len(quotes) + inside) % 2)
-
-
-def split(data: bytes, *, quoted: bool) -> list[bytes]:
-    """The records of a chunk, one by one, without their line ends."""
-    ends = _record_ends(data, quoted)[0].tolist()
-    if not ends or ends[-1] != len(data) - 1:
-        ends.append(len(data))
-    starts = [0, *(end + 1 for end in ends[:-1])]
-    return [data[start:end].removesuffix(b"\r") for start, end in zip(starts, ends, strict=True)]
-
-
-def _without_blanks(data: bytes, ends: Array) -> tuple[bytes, int]:
-    """Whole records as they stand, without lines that have nothing in them, and how many there are."""
-    lengths = np.diff(ends, prepend=-1) - 1
-    if lengths.min() > 1:
-        return data, len(ends)
-    starts = ends - lengths
-    first = np.frombuffer(data, dtype=np.uint8)[np.minimum(starts, len(data) - 1)]
-    blank = (lengths == 0) | ((lengths == 1) & (first == _RETURN))
-    if not blank.any():
-        return data, len(ends)
-    kept = [data[s : e + 1] for s, e, gone in zip(starts, ends, blank, strict=True) if not gone]
-    return b"".join(kept), len(kept)
+def split_lines(data: bytes) -> list[bytes]:
+    """The lines of a chunk, one by one, without their ends."""
+    return [line.removesuffix(b"\r") for line in data.removesuffix(b"\n").split(b"\n")]

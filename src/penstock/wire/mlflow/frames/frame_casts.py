@@ -6,7 +6,6 @@ import base64
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from io import StringIO
 from typing import Any
 
 import numpy as np
@@ -162,20 +161,3 @@ def _culprits(values: Any, cast: Callable[[Any], Any], error: Exception, label: 
                 middle = (start + end) // 2
                 waiting += [(middle, end), (start, middle)]
     return found or [Violation(clipped(str(error)), column=label, at_parse=True)]
-
-
-def check_text(frame: Any, text: str) -> None:
-    """A number in a CSV that grew past its type is no infinity that anybody meant. Raises MalformedInput."""
-    import pandas as pd
-
-    grown = [i for i, dtype in enumerate(frame.dtypes) if getattr(dtype, "kind", "") == "f"]
-    grown = [i for i in grown if np.isinf(frame.iloc[:, i].to_numpy()).any()]
-    if not grown:
-        return
-    cells = pd.read_csv(StringIO(text), dtype=str, keep_default_na=False)
-    for column in grown:
-        infinite = np.isinf(frame.iloc[:, column].to_numpy())
-        for row in np.flatnonzero(infinite):
-            if "inf" not in str(cells.iloc[row, column]).lower():
-                name = frame.columns[column]
-                raise MalformedInput(f"Row {row}, column {name!r}: {cells.iloc[row, column]} is out of range.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO, TextIOWrapper
 from typing import Any
 
 import numpy as np
@@ -22,13 +21,11 @@ from penstock.signature import (
     TensorField,
     check_moments,
 )
-from penstock.wire.budget import Budget
-from penstock.wire.csv import check_text as check_csv
 from penstock.wire.json_sizes import pads_texts
 from penstock.wire.mlflow.frames.corruption import Check, Corrupted, checked, leaves, unchecked
 from penstock.wire.mlflow.frames.dtypes import numpy_type
 from penstock.wire.mlflow.frames.enforcing import enforce
-from penstock.wire.mlflow.frames.frame_casts import cast_frame, check_text
+from penstock.wire.mlflow.frames.frame_casts import cast_frame
 from penstock.wire.mlflow.frames.frame_cells import enforce_cell
 
 
@@ -217,42 +214,6 @@ def _convert_plain(value: Any, type_: Scalar, check: Check) -> Any:
     if dtype.kind == "M":
         check_moments(leaves(value))
     return np.array(value, dtype) if isinstance(value, list) else np.array([value], dtype)[0]
-
-
-def read_csv(body: bytes, schema: Schema | None, budget: Budget | None = None) -> Payload:
-    """What the model gets for a CSV body. Raises MalformedInput, InputTooLarge, SchemaViolation."""
-    import pandas as pd
-
-    try:
-        text = body.decode()
-    except UnicodeDecodeError as error:
-        raise MalformedInput(f"The CSV is not valid UTF-8 at byte {error.start}.") from None
-    if budget is not None:
-        check_csv(text, len(schema or ()), budget)
-    dtypes: dict[Any, Any] = {}
-    moments: list[Any] = []
-    fields: tuple[Field | TensorField, ...] = schema or ()
-    for position, field in enumerate(fields):
-        if isinstance(field, TensorField) or not isinstance(field.type, Scalar):
-            raise MalformedInput("The inputs of this model cannot be sent as CSV.", hint="Send JSON, Parquet or Arrow.")
-        name = field.name if field.name is not None else position
-        dtypes[name] = object if field.type is Scalar.DATETIME else field.type.dtype
-        moments += [name] if field.type is Scalar.DATETIME else []
-    lines = TextIOWrapper(BytesIO(body), "utf-8", newline="")  # where StringIO would take four bytes a character
-    try:
-        frame = pd.read_csv(lines, dtype=dtypes) if schema else pd.read_csv(lines)
-        for name in moments:
-            if name in frame:
-                check_moments(frame[name])
-                frame[name] = pd.to_datetime(frame[name]).dt.as_unit("ns")
-    except MemoryError:
-        raise
-    except Exception as error:
-        if "out of memory" in str(error):  # the words of the parser in C
-            raise MemoryError from None
-        raise MalformedInput(f"The CSV cannot be read: {clipped(str(error))}.") from None
-    check_text(frame, text)
-    return enforce(frame, schema)
 
 
 def read_columnar(table: Any, schema: Schema | None) -> Payload:

@@ -1,0 +1,22 @@
+"""CSV: one definition of the format for HTTP bodies and for files, written down in docs/csv.md.
+
+`records` says where records end, `rows` what their cells are, `guessing` what columns become where no signature says
+it; with one, `signature.conform` reads the cells. `tables` and `plain` read whole bodies.
+"""
+
+from penstock.wire.csv.guessing import guess_column
+from penstock.wire.csv.plain import decode_plain
+from penstock.wire.csv.rows import check_shape, check_utf8, header_names, open_text
+from penstock.wire.csv.tables import decode_csv, own_names, text_columns
+
+__all__ = [
+    "check_shape",
+    "check_utf8",
+    "decode_csv",
+    "decode_plain",
+    "guess_column",
+    "header_names",
+    "open_text",
+    "own_names",
+    "text_columns",
+]

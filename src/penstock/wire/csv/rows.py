@@ -1,0 +1,126 @@
+"""CSV text to a header and rows of cells: one width for all of them, or a refusal that says which row has another."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from io import BytesIO, TextIOWrapper
+
+from penstock.errors import MalformedInput
+from penstock.wire.budget import Budget, check_columns, check_twins
+from penstock.wire.csv.records import BOM, all_ends, count_delimiters, without_blanks
+
+csv.field_size_limit(1 << 30)  # the limit on bodies is the server's; Python's own stops at 128 KiB a cell
+
+_HEAD = 1 << 14  # bytes in which the header and a row usually end
+_MAY_BE_BLANK = (b"\n ", b"\n\t", b"\r ", b"\r\t")
+
+
+def read_rows(body: bytes, budget: Budget | None = None) -> tuple[list[str], list[list[str]]]:
+    """The names of the columns, and the cells of each row. Raises MalformedInput, InputTooLarge."""
+    check_utf8(body)
+    rows = _cells(body.removeprefix(BOM))
+    if not rows:
+        raise MalformedInput("The CSV is empty.", hint="The first row names the columns.")
+    header, data = rows[0], rows[1:]
+    check_twins(header)
+    if budget is not None:
+        budget.check_cells(len(header) * len(rows))
+    _check_closed(body, data)
+    _check_widths(header, data)
+    return header_names(header), data
+
+
+def check_utf8(body: bytes) -> None:
+    """Raises MalformedInput."""
+    try:
+        body.decode()  # all of it at once, so that the error says where
+    except UnicodeDecodeError as error:
+        utf16 = body[:2] in (b"\xff\xfe", b"\xfe\xff")
+        raise MalformedInput(
+            f"The CSV is not valid UTF-8 at byte {error.start}{', but UTF-16' if utf16 else ''}.",
+            hint="Save it as UTF-8.",
+        ) from None
+
+
+def open_text(body: bytes) -> TextIOWrapper:
+    """A body as a file of text. StringIO would take four bytes a character."""
+    return TextIOWrapper(BytesIO(body), "utf-8", errors="replace", newline="")
+
+
+def _cells(body: bytes) -> list[list[str]]:
+    """The cells of every record that is not blank."""
+    if body[:1] in (b" ", b"\t") or any(mark in body for mark in _MAY_BE_BLANK):
+        body = without_blanks(body, all_ends(body)[0])[0]
+    return [row for row in csv.reader(open_text(body)) if row]
+
+
+def _check_closed(body: bytes, data: Sequence[Sequence[str]]) -> None:
+    if b'"' in body and all_ends(body.removeprefix(BOM))[1]:
+        where = f"Row {len(data) - 1}" if data else "The header"
+        raise MalformedInput(f"{where} of the CSV has a quote that is never closed.")
+
+
+def _check_widths(header: Sequence[str], data: Sequence[Sequence[str]]) -> None:
+    width = len(header)
+    for number, row in enumerate(data):
+        if len(row) != width:
+            ends = len(row) == width + 1 and not row[-1].strip()
+            raise MalformedInput(
+                f"Row {number} of the CSV has {len(row)} cells, but the header has {width}.",
+                hint="The row ends with a comma: leave it out, or end the header with one as well." if ends else "",
+            )
+
+
+def header_names(cells: Sequence[str]) -> list[str]:
+    """The names of columns as pandas makes them of a header's cells: `Unnamed: 2` where there is none, `a.1` for a
+    second `a`. Source: pandas' own parser."""
+    unnamed = [i for i, cell in enumerate(cells) if not cell]
+    names = [cell or f"Unnamed: {i}" for i, cell in enumerate(cells)]
+    if len(set(names)) == len(names):
+        return names
+    seen, taken = Counter[str](), set(names)
+    for i in [*(i for i, cell in enumerate(cells) if cell), *unnamed]:
+        name = old = names[i]
+        count = seen[name]
+        while count > 0:
+            seen[old] = count + 1
+            name = f"{old}.{count}"
+            count = count + 1 if name in taken else seen[name]
+        names[i] = name
+        taken.add(name)
+        seen[name] = count + 1
+    return names
+
+
+def check_shape(body: bytes, known: int, budget: Budget | None) -> None:
+    """For a CSV that pandas is to read, which shifts and pads rows of another width than the header's without a word;
+    `known` is the number of the signature's columns. Raises MalformedInput, InputTooLarge.
+
+    One count settles nearly every body: pandas itself refuses a row that is longer than the one before it, so if the
+    first row is as wide as the header, and there are as many delimiters as rows of that width have, all have it.
+    """
+    head = _cells(body[:_HEAD].removeprefix(BOM))[:3]
+    if len(head) < 3 and len(body) > _HEAD:  # the last one may be cut
+        head = _cells(body.removeprefix(BOM))
+    if not head:
+        raise MalformedInput("The CSV is empty.", hint="The first row names the columns.")
+    if budget is not None:
+        check_columns(len(head[0]), known)
+        check_twins(head[0])
+    first = len(head[1]) if len(head) > 1 else len(head[0])
+    if first != len(head[0]) or not _is_even(body.removeprefix(BOM), len(head[0])):
+        read_rows(body, budget)
+
+
+def _is_even(body: bytes, width: int) -> bool:
+    """Whether the rows have so many delimiters as if all had `width` cells."""
+    found = count_delimiters(body)
+    if b'"' not in body:
+        returns = body.count(b"\r")
+        lines = body.count(b"\n") + (returns - body.count(b"\r\n") if returns else 0)
+        if found == (width - 1) * (lines + (body[-1:] not in (b"\n", b"\r"))):
+            return True
+    ends, is_open = all_ends(body)
+    return not is_open and found == (width - 1) * without_blanks(body, ends)[1]
