@@ -28,6 +28,7 @@ from penstock.errors import (
 from penstock.loading import load_path
 from penstock.package import PackagedModel
 from penstock.package.seal import SEAL
+from penstock.storage.download import Download
 from support.gcs import gcs_server, gcs_variables
 from support.http_stand_in import answering
 
@@ -84,9 +85,9 @@ def downloads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     download = RemoteFiles.download
 
-    def counting(self: RemoteFiles, url: str, name: str, target: Path) -> str:
+    def counting(self: RemoteFiles, url: str, name: str, target: Path, budget: Download) -> str:
         seen.append(name)
-        return download(self, url, name, target)
+        return download(self, url, name, target, budget)
 
     monkeypatch.setattr(RemoteFiles, "download", counting)
     return seen
@@ -198,8 +199,8 @@ def test_what_is_damaged_on_the_way_is_not_kept(
     url = put(package, f"{shelf}/m", sealed=sealed)
     pieces = RemoteFiles._pieces
 
-    def short(self: RemoteFiles, of: str) -> Iterator[bytes]:
-        for piece in pieces(self, of):
+    def short(self: RemoteFiles, of: str, budget: Download) -> Iterator[bytes]:
+        for piece in pieces(self, of, budget):
             yield piece[:-1] if of.endswith("model.onnx") else piece
 
     with monkeypatch.context() as cut:
@@ -216,8 +217,8 @@ def test_a_package_that_changes_while_it_is_copied_is_not_kept(
     url = put(package, f"{shelf}/m", sealed=False)
     copy = RemoteFiles.copy
 
-    def changing(self: RemoteFiles, of: str, target: Path) -> None:
-        copy(self, of, target)
+    def changing(self: RemoteFiles, of: str, target: Path, budget: Download) -> None:
+        copy(self, of, target, budget)
         driver(url).pipe_file(f"{url}/more.txt", b"x")
 
     monkeypatch.setattr(RemoteFiles, "copy", changing)
@@ -272,7 +273,7 @@ def test_a_missing_driver_says_what_to_install(cache: PackageCache, monkeypatch:
         return caught.value.hint
 
     assert hint("az://container/m") == "Install it with: pip install 'adlfs'"
-    assert "dropboxdrivefs" in hint("dropbox://m")
+    assert "ocifs" in hint("oci://bucket/m")
     monkeypatch.setitem(sys.modules, "gcsfs.core", None)
     assert hint("gs://bucket/m") == "Install it with: pip install 'penstock[gcs]'"
     monkeypatch.setitem(sys.modules, "s3fs", None)

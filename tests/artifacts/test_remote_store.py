@@ -6,6 +6,7 @@ import hashlib
 import sys
 from importlib import import_module
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from penstock.errors import (
 )
 from penstock.package import PackagedModel
 from penstock.package.seal import SEAL
+from penstock.storage.object_store import ObjectStore
 from support.http_stand_in import answering
 
 fsspec: Any = pytest.importorskip("fsspec")
@@ -238,3 +240,17 @@ def test_a_missing_driver_says_what_to_install(cache: PackageCache, monkeypatch:
     assert hint("s3://bucket/models") == "Install it with: pip install 'penstock[s3]'"
     monkeypatch.setitem(sys.modules, "fsspec", None)
     assert hint("s3://bucket/models") == "Install it with: pip install 'penstock[s3]'"
+
+
+def test_a_store_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    release = Event()
+    monkeypatch.setattr("penstock.artifacts.remote_files._LIST_SECONDS", 0.05)
+    monkeypatch.setattr("penstock.artifacts.remote_files._OPEN_SECONDS", 0.05)
+    monkeypatch.setattr(ObjectStore, "files_below", lambda self, url: release.wait(30))
+    monkeypatch.setattr(ObjectStore, "open", lambda self, url: release.wait(30))
+    files = RemoteFiles("memory://bucket/m")
+    with pytest.raises(RegistryUnavailable, match="does not answer within"):
+        files.files_below("memory://bucket/m")
+    with pytest.raises(RegistryUnavailable, match="does not answer within"):
+        files.read("memory://bucket/m/SHA256SUMS", 100)
+    release.set()

@@ -21,7 +21,8 @@ from penstock.errors import (
     RegistryRefused,
     RegistryUnavailable,
 )
-from penstock.mlflow_api.client import CallTimeouts, MlflowCredentials, MlflowRestClient
+from penstock.mlflow_api.client import CallTimeouts, MlflowRestClient
+from penstock.mlflow_api.credentials import MlflowCredentials
 from penstock.registry import open_registry
 from registry.replay import Handler, Replay
 
@@ -101,16 +102,34 @@ class TestCredentials:
             ask_unreachable(f"http://ann:{SECRET}@127.0.0.1:1")
         assert SECRET not in str(caught.value) + repr(caught.value.__cause__) + repr(caught.value.__context__)
 
-    def test_a_redirect_takes_no_credentials_to_another_host(self, replay: Replay) -> None:
+    @pytest.mark.parametrize("status", [301, 302, 307])
+    def test_a_redirect_to_another_place_is_not_followed(self, replay: Replay, status: int) -> None:
         elsewhere = Replay()
         try:
-            replay.rules["registered-models/get"] = lambda h: h.say(302, b"", Location=elsewhere.url + h.path)
-            ask(replay, MlflowCredentials("ann", SECRET))
-            assert elsewhere.requests
-            assert "Authorization" not in elsewhere.headers[-1]
-            assert "Authorization" in replay.headers[-1]
+            replay.rules["registered-models/get"] = lambda h: h.say(status, b"", Location=elsewhere.url + h.path)
+            with pytest.raises(RegistryUnavailable, match="redirects to another place") as caught:
+                ask(replay, MlflowCredentials("ann", SECRET))
+            assert elsewhere.requests == []
+            assert elsewhere.url in str(caught.value)
         finally:
             elsewhere.close()
+
+    @pytest.mark.parametrize("to", ["https://x\x1b[2J/", "http://[", "ftp://x/", "http://x:99999/", "gopher://x"])
+    def test_an_odd_redirect_is_refused_in_one_sentence(self, replay: Replay, to: str) -> None:
+        replay.rules["registered-models/get"] = lambda h: h.say(302, b"", Location=to)
+        with pytest.raises(RegistryUnavailable):
+            ask(replay)
+
+    def test_a_redirect_on_the_same_server_is_followed_with_the_credentials(self, replay: Replay) -> None:
+        replay.rules["registered-models/get"] = lambda h: h.say(302, b"", Location="/there")
+        replay.rules["/there"] = lambda h: h.say(200, {"registered_model": {}})
+        assert ask(replay, MlflowCredentials("ann", SECRET)) == {"registered_model": {}}
+        assert "Authorization" in replay.headers[-1]
+
+    def test_redirects_in_a_circle_end(self, replay: Replay) -> None:
+        replay.rules["registered-models/get"] = lambda h: h.say(302, b"", Location=h.path)
+        with pytest.raises(RegistryUnavailable, match="again and again"):
+            ask(replay)
 
     def test_a_source_takes_no_credentials_to_another_host(self, replay: Replay) -> None:
         elsewhere = Replay()

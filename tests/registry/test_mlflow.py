@@ -115,6 +115,23 @@ class TestReading:
         with pytest.raises(RegistryUnavailable):
             registry.versions("fraud")
 
+    def test_tokens_in_a_circle_are_an_error(self, registry: MlflowRegistry, replay: Replay) -> None:
+        replay.rules["model-versions/search"] = lambda h: h.say(200, {"next_page_token": f"{len(replay.requests) % 3}"})
+        with pytest.raises(RegistryUnavailable, match="without an end"):
+            registry.versions("fraud")
+        assert len(replay.requests) < 8
+
+    def test_a_listing_has_a_budget_of_bytes_over_all_its_pages(
+        self, registry: MlflowRegistry, replay: Replay, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("penstock.registry.mlflow.LISTING_LIMIT", 5000)
+        replay.rules["model-versions/search"] = lambda h: h.say(
+            200, {"model_versions": [], "next_page_token": str(len(replay.requests)), "padding": "x" * 2000}
+        )
+        with pytest.raises(RegistryUnavailable, match="without an end"):
+            registry.versions("fraud")
+        assert len(replay.requests) < 6
+
     def test_a_search_is_one_question_that_the_server_narrows_down(
         self, registry: MlflowRegistry, replay: Replay
     ) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from penstock.artifacts import PackageCache
 from penstock.cli.remedies import hint_of
 from penstock.errors import (
     ModelNotFound,
@@ -16,14 +18,18 @@ from penstock.errors import (
     Unsupported,
 )
 from penstock.loading import fetch_reference, load_path
+from penstock.mlflow_api.client import MlflowRestClient
 from penstock.registry.mlflow import MlflowRegistry
 from penstock.registry.references import parse_reference
 from registry import mlflow_stand_in
 from registry.mlflow_stand_in import saying
-from registry.replay import Replay
+from registry.replay import Handler, Replay
 
 replay = mlflow_stand_in.replay  # the fixture
 registry = mlflow_stand_in.registry  # the fixture
+
+
+MANIFEST = {"path": "MLmodel", "is_dir": False, "file_size": 1}
 
 
 class TestFetching:
@@ -163,7 +169,9 @@ class TestHostileListings:
         if (tmp_path / "cache").exists():  # nothing half there
             assert [p.suffix for p in (tmp_path / "cache").iterdir()] == [".lock"]
 
-    @pytest.mark.parametrize("name", ["..", ".", "", "../x", "/etc/x", "a/b", "a\\b", "a\x00b", None, 3])
+    @pytest.mark.parametrize(
+        "name", ["..", ".", "", "../x", "/etc/x", "a/b", "a\\b", "a\x00b", "a\x1b[2J", "x" * 256, None, 3]
+    )
     def test_names_that_lead_elsewhere_are_refused(self, fetch: Any, name: Any) -> None:
         with pytest.raises(PackageInvalid, match="invalid name"):
             fetch({"path": name, "is_dir": False, "file_size": 1})
@@ -180,6 +188,50 @@ class TestHostileListings:
     def test_folders_without_end_are_refused(self, fetch: Any) -> None:
         with pytest.raises(PackageInvalid, match="too many files"):
             fetch({"path": "a", "is_dir": True})
+
+    def test_a_name_that_is_a_file_and_a_directory_is_refused(self, registry: MlflowRegistry, replay: Replay) -> None:
+        def listing(handler: Handler) -> None:
+            below = handler.path.endswith("x")
+            files = [{"path": "MLmodel" if below else "x", "is_dir": False, "file_size": 0}]
+            handler.say(200, {"files": [*files, *([] if below else [{"path": "x", "is_dir": True}, MANIFEST])]})
+
+        replay.rules["/artifacts"] = listing
+        replay.rules["/x"] = lambda handler: handler.say(200, b"")
+        replay.rules["/MLmodel"] = lambda handler: handler.say(200, b"x")
+        with pytest.raises(PackageInvalid, match="as a file and as a directory"):
+            registry.fetch(registry.version("fraud", "1"))
+
+    def test_a_package_that_is_larger_than_it_may_be_is_not_begun(self, replay: Replay, tmp_path: Path) -> None:
+        small = MlflowRegistry(MlflowRestClient(replay.url), PackageCache(tmp_path / "cache", max_package_size=1000))
+        replay.rules["/artifacts"] = saying({"files": [MANIFEST, {"path": "x", "is_dir": False, "file_size": 1000}]})
+        with pytest.raises(PackageInvalid, match=r"larger than 1\.0 kB"):
+            small.fetch(small.version("fraud", "1"))
+        assert not [path for _, path in replay.requests if path.endswith(("/x", "/MLmodel"))]
+        small.close()
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "ftp://host/m",
+            "zip://m::http://127.0.0.1:1/m.zip",
+            "github://org:repo@main/m",
+            "https://host/m",
+            "local://x",
+        ],
+    )
+    def test_a_version_whose_files_are_at_an_odd_place_is_refused_in_one_sentence(
+        self, registry: MlflowRegistry, replay: Replay, source: str
+    ) -> None:
+        replay.rules["get-download-uri"] = saying({"artifact_uri": source})
+        with pytest.raises(Unsupported) as caught:
+            registry.fetch(registry.version("fraud", "1"))
+        assert caught.value.message.count(". ") == 0
+
+    def test_a_manifest_that_is_a_pipe_is_not_read(self, registry: MlflowRegistry, tmp_path: Path) -> None:
+        (tmp_path / "package").mkdir()
+        os.mkfifo(tmp_path / "package" / "MLmodel")
+        with pytest.raises(PackageInvalid, match="not a regular file"):
+            registry.fetch_uri(f"file://{tmp_path}/package")
 
     def test_a_listing_without_a_manifest_is_no_package(self, fetch: Any) -> None:
         with pytest.raises(PackageNotFound, match="the place is empty"):

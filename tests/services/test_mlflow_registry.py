@@ -15,7 +15,8 @@ import pytest
 from penstock.artifacts import PackageCache
 from penstock.errors import RegistryDenied, RegistryRefused, RegistryUnavailable, VersionNotFound
 from penstock.loading import load_reference
-from penstock.mlflow_api.client import MlflowCredentials, MlflowRestClient
+from penstock.mlflow_api.client import MlflowRestClient
+from penstock.mlflow_api.credentials import MlflowCredentials
 from penstock.package import PackagedModel
 from penstock.payload import Tensors
 from penstock.registry import ModelVersion, NewVersion, Registry, open_registry

@@ -18,6 +18,7 @@ from penstock.artifacts.cached_package import ORIGIN, CachedPackage
 from penstock.errors import CacheUnusable, PackageError, PackageNotFound, SealBroken
 from penstock.package import PackagedModel
 from penstock.sizes import parse_size, shown_size
+from penstock.storage.download import MAX_PACKAGE_SIZE
 from penstock.storage.entries import Entries, hold_entry, last_used, size_of
 
 log = logging.getLogger("penstock.artifacts")
@@ -40,11 +41,18 @@ def default_size(environ: Mapping[str, str] = os.environ) -> int:
     return parse_size(environ.get("PENSTOCK_CACHE_SIZE") or DEFAULT_SIZE)
 
 
-class PackageCache:
-    """Packages under a directory, up to `size` bytes. Safe to use from several threads and processes."""
+def default_max_package_size(environ: Mapping[str, str] = os.environ) -> int:
+    """PENSTOCK_MAX_PACKAGE_SIZE, or 64 GiB. Raises ConfigError."""
+    return parse_size(environ.get("PENSTOCK_MAX_PACKAGE_SIZE") or MAX_PACKAGE_SIZE)
 
-    def __init__(self, root: Path, size: int | None = None) -> None:
+
+class PackageCache:
+    """Packages under a directory, up to `size` bytes, each up to `max_package_size`. Safe to use from several threads
+    and processes."""
+
+    def __init__(self, root: Path, size: int | None = None, max_package_size: int | None = None) -> None:
         self.root = root
+        self.max_package_size = default_max_package_size() if max_package_size is None else max_package_size
         self.size = default_size() if size is None else size
         self._entries = Entries(root)
 

@@ -8,7 +8,6 @@ taken from it that was not registered.
 from __future__ import annotations
 
 import hashlib
-from functools import partial
 from pathlib import Path
 
 from penstock.artifacts.cache import PackageCache
@@ -17,6 +16,7 @@ from penstock.artifacts.remote_files import RemoteFiles
 from penstock.errors import PackageNotFound, SealBroken
 from penstock.package import PackagedModel
 from penstock.package.seal import SEAL, listing
+from penstock.storage.download import Download
 
 SEAL_LIMIT = 16 * 1024 * 1024
 
@@ -46,11 +46,19 @@ class RemoteStore:
     def fetch(self, key: str, digest: str | None) -> CachedPackage:
         url = f"{self.url}/{key}"
         if digest is None:
-            return self._cache.fetch((url,), _NAMELESS, lambda target: self._files.copy(url, target))
+            return self._cache.fetch(
+                (url,), _NAMELESS, lambda target: self._files.copy(url, target, self._download(url))
+            )
         # By content alone: what two registries have both, or one under two names, is kept once.
         return self._cache.fetch(
-            identity_of(digest), digest[:12], partial(download_sealed, self._files, url, digest), digest=digest
+            identity_of(digest),
+            digest[:12],
+            lambda target: download_sealed(self._files, url, digest, target, self._download(url)),
+            digest=digest,
         )
+
+    def _download(self, url: str) -> Download:
+        return Download(url, self._cache.max_package_size)
 
     def remove(self, key: str) -> None:
         url = f"{self.url}/{key}"
@@ -78,7 +86,7 @@ def identity_of(digest: str) -> tuple[str, str]:
     return ("package", digest)
 
 
-def download_sealed(files: RemoteFiles, url: str, digest: str, target: Path) -> None:
+def download_sealed(files: RemoteFiles, url: str, digest: str, target: Path, download: Download) -> None:
     """Copies what the seal at a URL lists, and nothing else. Raises SealBroken where it is not the one of that digest,
     or a file not what it lists."""
     seal = files.read(f"{url}/{SEAL}", SEAL_LIMIT)
@@ -87,7 +95,7 @@ def download_sealed(files: RemoteFiles, url: str, digest: str, target: Path) -> 
     (target / SEAL).write_bytes(seal)
     for line in seal.decode("utf-8", "replace").splitlines():
         expected, _, name = line.partition("  ")
-        if files.download(url, name, target) != expected:
+        if files.download(url, name, target, download) != expected:
             raise SealBroken(
                 f"{url}/{name} does not match the seal: the file is damaged, truncated or another file.",
                 hint="Delete the package there and register it again, which uploads it again.",

@@ -24,6 +24,7 @@ from penstock.artifacts.remote_files import RemoteFiles
 from penstock.errors import PackageNotFound, RegistryDenied, RegistryUnavailable
 from penstock.manifest import FILE_NAME as MANIFEST
 from penstock.package.seal import SEAL
+from penstock.storage.download import Download
 from penstock.storage.object_store import Listed
 
 log = logging.getLogger("penstock.artifacts")
@@ -91,7 +92,7 @@ class RemotePackage:
         digest = hashlib.sha256(seal).hexdigest()
         return (
             _Kept(identity_of(digest), digest[:12], digest),
-            partial(download_sealed, self._files, self.url, digest),
+            lambda target: download_sealed(self._files, self.url, digest, target, self._download()),
         )
 
     def _look_by_listing(self) -> tuple[_Kept, Callable[[Path], None]]:
@@ -116,9 +117,12 @@ class RemotePackage:
         return _Kept(("listing", marks, self.url), name, None), partial(self._copy, marks)
 
     def _copy(self, marks: str, target: Path) -> None:
-        self._files.copy(self.url, target)
+        self._files.copy(self.url, target, self._download())
         if fingerprint(self._files.files_below(self.url)) != marks:
             raise RegistryUnavailable(f"{self.url} changed while Penstock copied the package.", hint="Try again.")
+
+    def _download(self) -> Download:
+        return Download(self.url, self._cache.max_package_size)
 
     def __repr__(self) -> str:
         return f"<RemotePackage at {self.url}>"

@@ -20,7 +20,7 @@ from penstock.serving.swap.preparing import FetchedPackage, SignatureGuard
 def cache_of(settings: Settings) -> PackageCache:
     """Where packages from elsewhere are kept."""
     root = Path(settings.cache).expanduser().absolute() if settings.cache else default_cache()
-    return PackageCache(root, settings.cache_size)
+    return PackageCache(root, settings.cache_size, settings.max_package_size)
 
 
 def last_of(reference: ModelReference, registry: Registry) -> LastResolution:

@@ -50,6 +50,7 @@ def registry_of(settings: Settings, references: list[ModelReference]) -> Iterato
         read_only=True,
         cache=settings.cache,
         cache_size=settings.cache_size,
+        max_package_size=settings.max_package_size,
     )
     try:
         yield registry

@@ -69,6 +69,12 @@ class Settings(BaseModel):
         description="Maximum size of the downloaded packages, in bytes or with a unit. Packages in use are never "
         "removed.",
     )
+    max_package_size: Size = Field(
+        "64GiB",
+        validate_default=True,
+        description="Maximum size of one downloaded package, in bytes or with a unit. A larger one is refused before "
+        "it fills the disk.",
+    )
     host: str = Field(
         "127.0.0.1",
         description="The address to listen on. 0.0.0.0 means all interfaces.",

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 import shutil
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
-from penstock.artifacts.remote_files import MAX_FILES, RemoteFiles
+from penstock.artifacts.remote_files import RemoteFiles
 from penstock.errors import (
     ModelNotFound,
     PackageError,
@@ -28,6 +29,9 @@ from penstock.errors import (
 from penstock.manifest import FILE_NAME
 from penstock.mlflow_api.client import MlflowRestClient
 from penstock.package.seal import list_files
+from penstock.payload import clipped, shortened
+from penstock.storage.download import MAX_FILES, Download, plain_file_name
+from penstock.storage.schemes import require_store
 
 LOGGED_MODEL = re.compile(r"models:/+(m-[0-9a-f]{32})/?")
 
@@ -147,10 +151,13 @@ class ArtifactSources:
             return self._server.artifact_url(uri)
         if scheme == "file":
             return url2pathname(urlsplit(uri).path)
-        if Path(uri).is_absolute() or (len(scheme) > 1 and scheme not in _MLFLOWS_OWN and "://" in uri):
+        if Path(uri).is_absolute():
+            return uri.rstrip("/")
+        if len(scheme) > 1 and scheme not in _MLFLOWS_OWN and "://" in uri:
+            require_store(uri)
             return uri.rstrip("/")
         raise Unsupported(
-            f"The files are at {uri}, which Penstock cannot read.",
+            f"The files are at {clipped(uri)}, which Penstock cannot read.",
             hint="Let the tracking server serve the artifacts: mlflow server --serve-artifacts --artifacts-destination "
             "s3://…, and log models into mlflow-artifacts:/. Or download the files and serve the directory.",
         )
@@ -161,7 +168,7 @@ class ArtifactSources:
         """The MLmodel file at a place. Raises PackageNotFound, PackageInvalid."""
         if _is_local(place):
             try:
-                return Path(place, FILE_NAME).read_bytes()
+                return _read_regular(Path(place, FILE_NAME))
             except OSError as error:
                 raise _nothing_local(place, error) from None
         if _is_remote(place):
@@ -171,7 +178,9 @@ class ArtifactSources:
                 raise PackageNotFound(f"There is no package at {place}. {error.message}") from None
         content = bytearray()
         try:
-            for piece in self._server.read_artifact(f"{place}/{FILE_NAME}"):
+            reading = Download(place)
+            for piece in self._server.read_artifact(f"{place}/{FILE_NAME}", reading.time_left):
+                reading.came(len(piece))
                 content += piece
                 if len(content) > _MANIFEST_LIMIT:
                     raise PackageInvalid(f"The {FILE_NAME} file at {place} is too large for a manifest.")
@@ -179,44 +188,62 @@ class ArtifactSources:
             raise PackageNotFound(f"There is no package at {place}. {error.message}") from None
         return bytes(content)
 
-    def download(self, place: str, target: Path) -> None:
-        """Copies every file at a place into an empty directory. Raises PackageNotFound, PackageInvalid."""
+    def download(self, place: str, target: Path, download: Download | None = None) -> None:
+        """Copies every file at a place into an empty directory, within what a download may take. Raises
+        PackageNotFound, PackageInvalid, RegistryUnavailable."""
+        download = download or Download(place)
         if _is_local(place):
-            _copy(place, target)
+            _copy(place, target, download)
         elif _is_remote(place):
-            RemoteFiles(place).copy(place, target)
+            RemoteFiles(place).copy(place, target, download)
         else:
-            self._download(place, target)
+            self._download(place, target, download)
 
-    def _download(self, place: str, target: Path) -> None:
+    def _download(self, place: str, target: Path, download: Download) -> None:
         """Names come from the server: only plain ones are used. No file may be longer than its listing says."""
+        listed = self._list(place, target, download)
+        if target / FILE_NAME not in {path for _, path, _ in listed}:
+            what = f"{len(listed)} files, and no {FILE_NAME} among them" if listed else "the place is empty"
+            raise PackageNotFound(f"There is no package at {place}: {what}.")
+        download.expect([size for _, _, size in listed], target)
+        for url, path, size in listed:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except (FileExistsError, NotADirectoryError):
+                raise PackageInvalid(f"{place} lists a name both as a file and as a directory.") from None
+            self._download_file(url, path, size, download)
+            download.file_came()
+
+    def _list(self, place: str, target: Path, download: Download) -> list[tuple[str, Path, int]]:
+        """Every file below a place: its URL, where it is to be, its size. Directories count, too: a server may list
+        one below the other without end."""
         pending = [(place, target)]
-        files = 0
+        files: list[tuple[str, Path, int]] = []
+        entries = 0
         while pending:
             url, directory = pending.pop()
+            download.check_time()
             for entry in self._server.list_artifacts(url):
                 name = _plain_name(entry, url)
                 path, below = directory / name, f"{url}/{quote(name, safe='')}"
-                files += 1
-                if files > MAX_FILES or len(path.relative_to(target).parts) > _MAX_DEPTH:
+                entries += 1
+                if entries > MAX_FILES or len(path.relative_to(target).parts) > _MAX_DEPTH:
                     raise PackageInvalid(f"The directory {place} has too many files for a package.")
                 if entry.get("is_dir"):
-                    path.mkdir()
                     pending.append((below, path))
                 else:
-                    self._download_file(below, path, _size(entry, below))
-        if not (target / FILE_NAME).is_file():
-            what = f"{files} files, and no {FILE_NAME} among them" if files else "the place is empty"
-            raise PackageNotFound(f"There is no package at {place}: {what}.")
+                    files.append((below, path, _size(entry, below)))
+        return files
 
-    def _download_file(self, url: str, path: Path, size: int) -> None:
+    def _download_file(self, url: str, path: Path, size: int, download: Download) -> None:
         written = 0
         try:
             with path.open("xb") as file:
-                for piece in self._server.read_artifact(url):
+                for piece in self._server.read_artifact(url, download.time_left):
                     written += len(piece)
                     if written > size:
                         break
+                    download.came(len(piece))
                     file.write(piece)
         except RegistryRefused as error:
             raise PackageNotFound(f"{url} was listed but no longer exists. {error.message}") from None
@@ -241,11 +268,21 @@ def _is_remote(place: str) -> bool:
     return "://" in place and not place.startswith(("http://", "https://"))
 
 
-def _copy(place: str, target: Path) -> None:
+def _read_regular(path: Path) -> bytes:
+    """A small file. Raises OSError, PackageInvalid for one that is large, or no file: a pipe never ends."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode) or found.st_size > _MANIFEST_LIMIT:
+        raise PackageInvalid(f"{path} is not a regular file of a manifest's size.")
+    return path.read_bytes()
+
+
+def _copy(place: str, target: Path, download: Download) -> None:
     """A copy, since MLflow's directories are not sealed, and may be written to while they are served."""
     try:
         Path(place, FILE_NAME).stat()
-        for name in list_files(Path(place)):
+        names = list_files(Path(place))
+        download.expect([Path(place, name).stat().st_size for name in names], target)
+        for name in names:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(Path(place, name), target / name)
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -263,13 +300,16 @@ def _nothing_local(place: str, error: OSError) -> PackageNotFound:
 def _plain_name(entry: Mapping[str, Any], url: str) -> str:
     """A listed name, which must be one step down. Raises PackageInvalid."""
     name = entry.get("path")
-    if not isinstance(name, str) or name in ("", ".", "..") or set(name) & set("/\\\x00"):
-        raise PackageInvalid(f"The listing of {url} has a file with an invalid name: {name!r}.")
+    if not isinstance(name, str) or not plain_file_name(name):
+        raise PackageInvalid(f"The listing of {url} has a file with an invalid name: {shortened(name)}.")
     return name
 
 
 def _size(entry: Mapping[str, Any], url: str) -> int:
     try:
-        return int(entry.get("file_size", 0))
-    except (TypeError, ValueError):
-        raise PackageInvalid(f"The listing of {url} gives no size.") from None
+        size = int(entry.get("file_size", 0))
+    except (TypeError, ValueError, OverflowError):
+        size = -1
+    if size < 0:
+        raise PackageInvalid(f"The listing of {url} gives no size.")
+    return size

@@ -6,19 +6,16 @@ Connections are pooled and kept alive; everything may be called from several thr
 
 from __future__ import annotations
 
-import base64
 import json
-import os
 import ssl
+import time
 import warnings
-from collections.abc import Iterator, Mapping
-from configparser import ConfigParser
-from configparser import Error as ConfigParserError
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from os.path import isdir
 from typing import Any, Self
-from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
@@ -34,73 +31,36 @@ from penstock.errors import (
     RegistryRefused,
     RegistryUnavailable,
 )
+from penstock.mlflow_api.connections import POOLS, TimeLeft, calling
+from penstock.mlflow_api.credentials import MlflowCredentials
 from penstock.payload import clipped
 
 API = "/api/2.0/mlflow"
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 
-# An answer in JSON that is larger than this is not read on: a page of versions has a few megabytes.
-_ANSWER_LIMIT = 64 * 1024 * 1024
+# An answer in JSON that is larger than this is not read on: a page of versions has a few megabytes. All pages of a
+# listing together may be as large as the second number.
+_ANSWER_LIMIT = 16 * 1024 * 1024
+LISTING_LIMIT = 64 * 1024 * 1024
 _CHUNK = 1024 * 1024
+
+_MAX_REDIRECTS = 3
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 _TRY_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
-class MlflowCredentials:
-    """How to get in. A username and a password win over a token, as in MLflow; neither is ever printed."""
-
-    username: str = ""
-    password: str = field(default="", repr=False)
-    token: str = field(default="", repr=False)
-    workspace: str = ""
-    insecure_tls: bool = False
-    server_certificate: str = ""
-    client_certificate: str = ""
-
-    @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> MlflowCredentials:
-        """MLflow's own variables, and its file of credentials. Raises ConfigError for two that cannot be combined."""
-
-        def of(name: str) -> str:
-            return environ.get(f"MLFLOW_{name}", "").strip()
-
-        insecure = of("TRACKING_INSECURE_TLS").lower() in ("true", "1")
-        if insecure and of("TRACKING_SERVER_CERT_PATH"):
-            raise ConfigError(
-                "MLFLOW_TRACKING_INSECURE_TLS and MLFLOW_TRACKING_SERVER_CERT_PATH cannot be combined.",
-                hint="Unset one of these variables.",
-            )
-        username, password = _credentials_file(environ)
-        return cls(
-            of("TRACKING_USERNAME") or username,
-            of("TRACKING_PASSWORD") or password,
-            of("TRACKING_TOKEN"),
-            of("WORKSPACE"),
-            insecure,
-            of("TRACKING_SERVER_CERT_PATH"),
-            of("TRACKING_CLIENT_CERT_PATH"),
-        )
-
-    def headers(self) -> dict[str, str]:
-        headers = {"X-MLFLOW-WORKSPACE": self.workspace} if self.workspace else {}
-        if self.username and self.password:
-            pair = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
-            headers["Authorization"] = f"Basic {pair}"
-        elif self.token:
-            headers["Authorization"] = f"Bearer {self.token}"
-        return headers
-
-
-@dataclass(frozen=True, slots=True)
 class CallTimeouts:
-    """Seconds to wait for a connection and for an answer's next bytes; how often to try again, after growing pauses.
+    """Seconds to wait for a connection, for an answer's next bytes and for a whole answer in JSON; how often to try
+    again, after growing pauses.
 
     Short enough that a gateway that is stopped in the middle of a call ends before an orchestrator kills it.
     """
 
     connect: float = 5.0
     read: float = 12.0
+    total: float = 20.0
     retries: int = 1
     backoff: float = 0.2
 
@@ -142,13 +102,17 @@ class MlflowRestClient:
 
     def get(self, path: str, **fields: Any) -> dict[str, Any]:
         """Raises RegistryRefused, RegistryDenied, RegistryNotFound, RegistryUnavailable; so do all the others."""
+        return self._json("GET", f"{API}/{path}?{urlencode(fields, doseq=True)}".rstrip("?"), None)[0]
+
+    def get_sized(self, path: str, **fields: Any) -> tuple[dict[str, Any], int]:
+        """The same, with the bytes that the answer had."""
         return self._json("GET", f"{API}/{path}?{urlencode(fields, doseq=True)}".rstrip("?"), None)
 
     def send(self, method: str, path: str, **fields: Any) -> dict[str, Any]:
         """POST or DELETE with a JSON body. Sent again after a failure: send only what may be done twice."""
-        return self._json(method, f"{API}/{path}", json.dumps(fields).encode())
+        return self._json(method, f"{API}/{path}", json.dumps(fields).encode())[0]
 
-    def _json(self, method: str, path: str, body: bytes | None) -> dict[str, Any]:
+    def _json(self, method: str, path: str, body: bytes | None) -> tuple[dict[str, Any], int]:
         with self._response(method, self.place + path, body) as response:
             content = self._read(response)
         if response.status >= 400:
@@ -160,7 +124,7 @@ class MlflowRestClient:
                 f"{self.place} does not answer like an MLflow server ({kind}).",
                 hint="Is this an MLflow tracking server, without a login page in front?",
             )
-        return answer
+        return answer, len(content)
 
     # -- files -------------------------------------------------------------------------------------------------------
 
@@ -189,30 +153,37 @@ class MlflowRestClient:
             raise RegistryUnavailable(f"{self.place} lists artifacts in a format that is not MLflow's.")
         return files
 
-    def read_artifact(self, url: str) -> Iterator[bytes]:
-        """The bytes of a file, piece by piece. A failure on the way is RegistryUnavailable."""
-        with self._response("GET", url, None) as response:
+    def read_artifact(self, url: str, time_left: TimeLeft) -> Iterator[bytes]:
+        """The bytes of a file as they are stored, piece by piece, while time is left. A failure on the way is
+        RegistryUnavailable."""
+        with self._response("GET", url, None, time_left) as response:
             if response.status >= 400:
                 raise self._refusal(response.status, self._read(response))
-            yield from response.stream(_CHUNK)
+            yield from _pieces(response, decode=False)
 
     # -- shared ------------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _response(self, method: str, url: str, body: bytes | None) -> Iterator[urllib3.BaseHTTPResponse]:
-        """An answer whose body is still to be read. Failures also while it is read become RegistryUnavailable."""
+    def _response(
+        self, method: str, url: str, body: bytes | None, time_left: TimeLeft | None = None
+    ) -> Iterator[urllib3.BaseHTTPResponse]:
+        """An answer whose body is still to be read, in the time that is left. Failures also while it is read become
+        RegistryUnavailable."""
         timeouts = self._timeouts
-        headers = dict(self._headers)
+        headers = {**self._headers, "Accept-Encoding": "identity"}
+        if time_left is None:
+            ends = time.monotonic() + timeouts.total
+            time_left = lambda: ends - time.monotonic()  # noqa: E731  (one line, used once)
         if body is not None:
             headers["Content-Type"] = "application/json"
         if urlsplit(url).netloc != self._host:
             headers.pop("Authorization", None)  # a version's source may name any host
         retries = _Retry(
-            total=timeouts.retries + 3,
+            total=timeouts.retries,
             connect=timeouts.retries,
             read=timeouts.retries,
             status=timeouts.retries,
-            redirect=3,
+            redirect=0,
             other=0,
             backoff_factor=timeouts.backoff,
             status_forcelist=_TRY_AGAIN,
@@ -220,16 +191,16 @@ class MlflowRestClient:
             raise_on_status=False,
             respect_retry_after_header=False,
         )
+        options: dict[str, Any] = {
+            "body": body,
+            "headers": headers,
+            "preload_content": False,
+            "retries": retries,
+            "timeout": Timeout(connect=timeouts.connect, read=timeouts.read),
+        }
         try:
-            response = self._pool.request(
-                method,
-                url,
-                body=body,
-                headers=headers,
-                preload_content=False,
-                retries=retries,
-                timeout=Timeout(connect=timeouts.connect, read=timeouts.read),
-            )
+            with calling(time_left, urlsplit(self.place).hostname or ""):
+                response = self._follow(method, url, options)
         except (HTTPError, OSError, ValueError) as error:
             raise self._unreachable(error) from None
         try:
@@ -239,9 +210,26 @@ class MlflowRestClient:
         finally:
             response.close()  # read to its end, it has given its connection back already
 
+    def _follow(self, method: str, url: str, options: dict[str, Any]) -> urllib3.BaseHTTPResponse:
+        """The answer, after redirects on the same server: another place would be the server's choice, not that of
+        whoever gave its address. Raises RegistryUnavailable."""
+        for _ in range(_MAX_REDIRECTS + 1):
+            response = self._pool.request(method, url, redirect=False, **options)
+            if response.status not in _REDIRECTS:
+                return response
+            to = urljoin(url, response.headers.get("Location", ""))
+            response.close()
+            if method != "GET" or _origin(to) != _origin(url):
+                raise RegistryUnavailable(
+                    f"{self.place} redirects to another place, {clipped(repr(to))}, which Penstock does not follow.",
+                    hint="Give the address of the MLflow server itself, with the right scheme and port.",
+                )
+            url = to
+        raise RegistryUnavailable(f"{self.place} redirects again and again.")
+
     def _read(self, response: urllib3.BaseHTTPResponse) -> bytes:
         content = bytearray()
-        for piece in response.stream(_CHUNK):
+        for piece in _pieces(response, decode=True):
             content += piece
             if len(content) > _ANSWER_LIMIT:
                 raise RegistryUnavailable(f"{self.place} answers with more than {_ANSWER_LIMIT >> 20} MiB.")
@@ -282,17 +270,6 @@ class MlflowRestClient:
         return f"<MlflowRestClient {self.place}>"
 
 
-def _credentials_file(environ: Mapping[str, str]) -> tuple[str, str]:
-    """What `~/.mlflow/credentials` holds: a username and a password, or nothing."""
-    parser = ConfigParser(interpolation=None)
-    try:
-        parser.read(os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".mlflow", "credentials"), "utf-8")
-        section = parser["mlflow"]
-    except (KeyError, OSError, UnicodeDecodeError, ConfigParserError):
-        return "", ""
-    return section.get("mlflow_tracking_username", ""), section.get("mlflow_tracking_password", "")
-
-
 def _parsed(url: str) -> Any:
     try:
         parts = urlsplit(url)
@@ -318,8 +295,11 @@ def _pool(place: str, host: str, access: MlflowCredentials) -> urllib3.PoolManag
         options["ssl_context"] = _tls(access)
     proxy = getproxies().get(place.partition(":")[0])
     if proxy and not proxy_bypass(host):
-        return urllib3.ProxyManager(proxy if "://" in proxy else f"http://{proxy}", **options)
-    return urllib3.PoolManager(**options)
+        pool: urllib3.PoolManager = urllib3.ProxyManager(proxy if "://" in proxy else f"http://{proxy}", **options)
+    else:
+        pool = urllib3.PoolManager(**options)
+    pool.pool_classes_by_scheme = POOLS  # their connections keep deadlines
+    return pool
 
 
 def _tls(access: MlflowCredentials) -> ssl.SSLContext:
@@ -340,6 +320,31 @@ def _tls(access: MlflowCredentials) -> ssl.SSLContext:
         context.verify_mode = ssl.CERT_NONE
         warnings.simplefilter("ignore", InsecureRequestWarning)  # it was asked for
     return context
+
+
+def _pieces(response: urllib3.BaseHTTPResponse, *, decode: bool) -> Iterator[bytes]:
+    """What has come so far, again and again, until the end: a whole piece may never come. Asked for plain bytes, a
+    server that compresses all the same may have packed any number of them into a few."""
+    if decode and response.headers.get("Content-Encoding", "identity") != "identity":
+        raise HTTPError("the answer is compressed, which it may not be")
+    if response.chunked:
+        yield from response.stream(_CHUNK, decode_content=False)
+        return
+    assert isinstance(response, urllib3.HTTPResponse)
+    while piece := response.read1(_CHUNK, decode_content=False):
+        yield piece
+    if response.length_remaining:
+        raise HTTPError("the answer ends too early")
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    scheme = parts.scheme.lower()
+    return scheme, (parts.hostname or "").lower(), port or {"http": 80, "https": 443}.get(scheme)
 
 
 def _object(content: bytes) -> dict[str, Any] | None:

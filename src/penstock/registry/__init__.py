@@ -64,14 +64,16 @@ def open_registry(
     read_only: bool = False,
     cache: str | None = None,
     cache_size: int | None = None,
+    max_package_size: int | None = None,
 ) -> Registry:
     """The registry at `url`, which the caller closes.
 
     `url` is a directory (or `file:` URL) with an embedded registry, `sqlite:///path.db`, `postgresql://…`, `memory:`,
     or `http://…` or `https://…`, an MLflow tracking server; None is `./penstock-registry`. `artifacts` is the directory
     or URL where packages are kept; where it is None they lie beside the database file, and for PostgreSQL it must be
-    given. `cache` is where packages from an MLflow server or an object store are copied to, up to `cache_size` bytes;
-    None is PENSTOCK_CACHE or a directory among the user's caches, and PENSTOCK_CACHE_SIZE or 10 GiB. Opening connects
+    given. `cache` is where packages from an MLflow server or an object store are copied to, up to `cache_size` bytes,
+    and up to `max_package_size` each; None is PENSTOCK_CACHE or a directory among the user's caches,
+    PENSTOCK_CACHE_SIZE or 10 GiB, and PENSTOCK_MAX_PACKAGE_SIZE or 64 GiB. Opening connects
     to nothing and creates nothing; an embedded registry is created by its first write. `read_only` refuses every write
     with RegistryReadOnly.
 
@@ -81,7 +83,7 @@ def open_registry(
     artifacts = None if artifacts is None else str(artifacts)
     found = _SCHEME.match(url)
     scheme = found[1].lower() if found else ""
-    packages = PackageCache(Path(_absolute(cache)) if cache else default_cache(), cache_size)
+    packages = PackageCache(Path(_absolute(cache)) if cache else default_cache(), cache_size, max_package_size)
     if scheme in ("http", "https"):
         from penstock.registry.mlflow import open_mlflow
 

@@ -10,6 +10,7 @@ import hashlib
 import logging
 import os
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -34,7 +35,8 @@ from penstock.errors import (
 )
 from penstock.manifest import Manifest
 from penstock.mlflow_api.artifact_sources import ArtifactSources
-from penstock.mlflow_api.client import MlflowCredentials, MlflowRestClient
+from penstock.mlflow_api.client import LISTING_LIMIT, MlflowRestClient
+from penstock.mlflow_api.credentials import MlflowCredentials
 from penstock.registry.history import AliasMove, MoveKind
 from penstock.registry.interface import (
     PRODUCTION,
@@ -57,6 +59,7 @@ from penstock.registry.mlflow_answers import (
 )
 from penstock.registry.names import usable_name
 from penstock.signature import Signature
+from penstock.storage.download import Download
 
 log = logging.getLogger("penstock.registry")
 
@@ -64,7 +67,11 @@ log = logging.getLogger("penstock.registry")
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 _PAGE = 1000
+
+# What all pages of a listing may have and take, together.
+_MAX_ENTRIES = 200_000
 _MAX_PAGES = 1000
+_LISTING_SECONDS = 60.0
 
 
 class MlflowRegistry(Registry):
@@ -79,11 +86,13 @@ class MlflowRegistry(Registry):
         *,
         read_only: bool = False,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(artifact_root=server.place, cache=cache, clock=clock)
         self._server = server
         self._sources = ArtifactSources(server)
         self._read_only = read_only
+        self._monotonic = monotonic
 
     def __repr__(self) -> str:
         return f"<MlflowRegistry {self._server.place}>"
@@ -181,7 +190,7 @@ class MlflowRegistry(Registry):
 
         def download(target: Path) -> None:
             place = self._sources.locate(self._sources.download_uri(version.name, version.version))
-            self._sources.download(place, target)
+            self._sources.download(place, target, Download(place, self.cache.max_package_size))
 
         return self.cache.fetch(identity, f"{usable_name(version.name)}-{version.version}", download)
 
@@ -191,7 +200,9 @@ class MlflowRegistry(Registry):
         manifest = hashlib.sha256(self._sources.manifest(place)).hexdigest()
         name = usable_name(uri.rstrip("/").rpartition("/")[2])
         return self.cache.fetch(
-            (self._server.place, place, manifest), name, lambda target: self._sources.download(place, target)
+            (self._server.place, place, manifest),
+            name,
+            lambda target: self._sources.download(place, target, Download(place, self.cache.max_package_size)),
         )
 
     # -- writing -----------------------------------------------------------------------------------------------------
@@ -315,14 +326,24 @@ class MlflowRegistry(Registry):
             raise no_version(str(model["name"]), number) from None
 
     def _pages(self, path: str, key: str, **fields: str) -> Iterator[Mapping[str, Any]]:
-        for _ in range(_MAX_PAGES):
-            answer = self._server.get(path, max_results=_PAGE, **fields)
-            yield from answer.get(key, ())
-            token = answer.get("next_page_token")
+        """The entries of a listing. Raises RegistryUnavailable for one without an end."""
+        ends = self._monotonic() + _LISTING_SECONDS
+        entries, received, tokens = 0, 0, list[str]()
+        while True:
+            answer, size = self._server.get_sized(path, max_results=_PAGE, **fields)
+            found = answer.get(key, ())
+            yield from found
+            token = str(answer.get("next_page_token") or "")
             if not token or token == fields.get("page_token"):
                 return
-            fields["page_token"] = str(token)
-        raise self._odd()
+            entries, received = entries + len(found), received + size
+            tokens.append(token)
+            too_much = entries > _MAX_ENTRIES or received > LISTING_LIMIT or len(tokens) > _MAX_PAGES
+            if too_much or token in tokens[:-1] or self._monotonic() > ends:
+                raise RegistryUnavailable(
+                    f"{self._server.place} lists models without an end: {entries:,} came, and there is always more."
+                )
+            fields["page_token"] = token
 
     @contextmanager
     def _expected(self) -> Iterator[None]:
