@@ -14,6 +14,7 @@ KEEP_ALIVE = 75.0  # for an idle connection
 DRAIN_DELAY = 0.0  # between "not ready" and "no new connections"
 DRAIN_TIMEOUT = 30.0  # for what is in flight then
 WORKER_TIMEOUT = 60.0  # without a sign of life, after which a worker process is replaced
+MAX_TEXT_CELL = 1024  # bytes of a text for a model in the gateway, which only looks it up
 READ_TIMEOUT = 2.0  # of processor time to read a body; each 10 MiB of it add a second
 READER_MEMORY = 10 * MAX_BODY_BYTES  # bytes that reading the largest body may take; a smaller one, its share
 LOAD_TIMEOUT = 300.0  # to load and prove a package in a process of its own

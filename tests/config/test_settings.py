@@ -209,6 +209,7 @@ def example(name: str) -> tuple[str, Any]:
     special["max_inflight_bytes"] = special["max_body_bytes"]
     special["access_log_sample"] = special["trace_sample"] = ("0.25", 0.25)
     special["memory_limit"] = ("2GiB", 2 * 1024**3)
+    special["max_text_cell"] = ("4KiB", 4096)
     special["reader_memory"] = ("512MiB", 512 * 1024**2)
     special["predict_route"] = special["health_route"] = ("/other", "/other")
     if name in special:

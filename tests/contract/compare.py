@@ -25,10 +25,11 @@ from contract.differences import DIFFERENCES
 from contract.requests import Request, body_of, headers_of, method_of, name_of, path_of
 from penstock.errors import PenstockError
 from penstock.loading import LoadOptions
+from penstock.loading.placement import IsolationMode
 from penstock.metrics import Metrics
 from penstock.server.app import make_app
 from penstock.serving.gateway import Gateway
-from penstock.serving.runners.isolation import Isolation, IsolationMode, load_served
+from penstock.serving.runners.isolation import Isolation, load_served
 from penstock.serving.servable import Servable
 from penstock.serving.served_model import ServedModel
 

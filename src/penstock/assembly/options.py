@@ -11,6 +11,7 @@ from penstock.http.run import RunOptions
 from penstock.loading import LoadOptions
 from penstock.machine.cores import threads_each, usable_cores
 from penstock.machine.interpreters import Interpreter
+from penstock.machine.memory import machine_memory, process_memory
 from penstock.metrics import Metrics
 from penstock.package import PackagedModel
 from penstock.reader_process.limits import ReaderLimits
@@ -42,7 +43,12 @@ def load_options_of(settings: Settings) -> LoadOptions:
 
 def serving_options_of(settings: Settings) -> ServingOptions:
     return ServingOptions(
-        settings.max_rows, settings.max_queue_rows, settings.concurrency, settings.max_wait, settings.timeout
+        settings.max_rows,
+        settings.max_queue_rows,
+        settings.concurrency,
+        settings.max_wait,
+        settings.timeout,
+        settings.max_text_cell,
     )
 
 
@@ -83,7 +89,7 @@ def isolation_of(settings: Settings) -> Isolation:
     return Isolation(
         mode=mode,
         instances=settings.instances,
-        memory_limit=settings.memory_limit,
+        memory_limit=process_memory(machine_memory()) if settings.memory_limit is None else settings.memory_limit,
         threads=settings.threads or (0 if settings.instances == 1 else threads_of(settings) // settings.instances or 1),
         slots=slots_of(serving_options_of(settings)),
         time_limit=settings.timeout + GRACE,

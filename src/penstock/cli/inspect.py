@@ -45,15 +45,16 @@ def inspect(model: str, registry: str | None, as_json: bool) -> None:
 def _facts(packaged: PackagedModel) -> dict[str, Any]:
     """Everything there is to know, as plain values."""
     from penstock.errors import PenstockError
+    from penstock.loading.placement import place
     from penstock.package.environment import compare, read_pins
 
     manifest = packaged.manifest
     try:
         flavor = packaged.flavor().name
         reasons = [str(reason) for reason in packaged.code_reasons()]
-        problem = ""
+        placement, problem = str(place(packaged)), ""
     except PenstockError as error:
-        flavor, reasons, problem = "", [], str(error)
+        flavor, reasons, placement, problem = "", [], "", str(error)
     try:
         libraries = {**packaged.flavor().libraries(manifest), **read_pins(packaged.path)} if flavor else {}
     except PenstockError as error:
@@ -71,6 +72,7 @@ def _facts(packaged: PackagedModel) -> dict[str, Any]:
         "answers_as": flavor,
         "data_only": bool(flavor) and not reasons,
         "code_reasons": reasons,
+        "runs": placement,
         "problem": problem,
         "batchable": manifest.batchable,
         "deterministic": manifest.deterministic,
@@ -150,6 +152,7 @@ def _print_facts(facts: dict[str, Any]) -> None:
         ("Flavors", ", ".join(facts["flavors"])),
         ("Answers as", facts["answers_as"] or facts["problem"]),
         ("Code", _trust(facts)),
+        ("Runs", facts["runs"] or "nowhere"),
         ("Locked", facts["locked"] or "no (penstock package lock pins the requirements)"),
         (
             "Batching",

@@ -137,13 +137,15 @@ class Settings(BaseModel):
     isolation: PerModel[Literal["auto", "process", "none"]] = Field(
         "auto",
         description="Where a model runs. process: in a separate model process. none: in the gateway's process. auto: "
-        "in a model process if the package carries code.",
+        "in the gateway if it is data-only and the cost of a row is bounded, else in a model process.",
     )
     instances: PerModel[int] = Field(
         1, ge=1, le=256, description="Number of model processes for each version that runs in model processes."
     )
-    memory_limit: PerModel[Limit] = Field(
-        0, description="Memory limit of each model process: bytes, or a size such as 512MiB or 2GiB. 0: no limit."
+    memory_limit: PerModel[Limit | None] = Field(
+        None,
+        description="Memory limit of each model process: bytes, or a size such as 512MiB or 2GiB. 0: no limit. "
+        "Default: half of the memory of the machine or container, at least 1 GiB.",
     )
     load_timeout: PerModel[float] = Field(
         defaults.LOAD_TIMEOUT,
@@ -168,6 +170,12 @@ class Settings(BaseModel):
         gt=0,
         description="Maximum queued work for a model, in seconds at its measured rate, when more than 256 requests "
         "arrive in a burst. A standing queue may hold a twentieth of it.",
+    )
+    max_text_cell: PerModel[Size] = Field(
+        defaults.MAX_TEXT_CELL,
+        ge=1,
+        description="Maximum bytes of a text in a request to a model that runs in the gateway. Such a model only looks "
+        "texts up; models that work through texts run in model processes, and take any.",
     )
     max_inflight: int = Field(8192, ge=1, description="Maximum number of requests in flight, over all models.")
     max_inflight_bytes: int = Field(

@@ -92,6 +92,11 @@ class Flavor(ABC):
     def code_reasons(self, directory: Path, manifest: Manifest) -> list[CodeReason]:
         """Why loading this package would run code of its own; empty for a data-only package."""
 
+    def process_reasons(self, directory: Path, manifest: Manifest) -> list[str]:
+        """Why a data-only package should run in a process of its own all the same; empty where a row's cost is bounded
+        and the arrays are checked, so that it may run in the gateway. A flavor that says nothing promises neither."""
+        return [f"the flavor {self.name!r} states no bound of what a row costs"]
+
     def convertible(self, manifest: Manifest) -> str:
         """What in a code-carrying package `convert` could make data-only, as "a scikit-learn pickle"; empty where
         nothing."""

@@ -59,6 +59,7 @@ class LoadedModel:
     predictor: Predictor
     proof: Proof
     override: str | None = None  # the flavor that was asked for, where it is not the package's own choice
+    bounded: bool = False  # whether a row's cost is bounded, as long as its texts are
     hold: PackageHold = field(default_factory=PackageHold, repr=False, compare=False)
 
     @property
@@ -143,7 +144,7 @@ def _load(package: PackagedModel, options: LoadOptions, held: PackageHold, timed
         raise
     for warning in proof.warnings:
         log.warning("%s: %s", package.path.name, warning)
-    return LoadedModel(package, predictor, proof, options.flavor, held)
+    return LoadedModel(package, predictor, proof, options.flavor, hold=held)
 
 
 def load_version(

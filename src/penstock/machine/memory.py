@@ -1,11 +1,34 @@
-"""Running out of the memory that a model process may use, in words; and how much it uses."""
+"""The memory of this machine, how much of it a model process may use, and running out of that, in words."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from contextlib import suppress
 from math import inf
 from pathlib import Path
 
 from penstock.errors import ArtifactInvalid, PackageError, PenstockError, PredictError
+
+_LEAST = 1024**3
+_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+
+
+def machine_memory(limits: Sequence[Path] = _LIMITS) -> int | None:
+    """The bytes that this container or machine has; None where nobody says. Source: cgroups 2 and 1."""
+    found = []
+    for path in limits:
+        with suppress(OSError, ValueError):
+            found.append(int(path.read_text(encoding="ascii")))
+    with suppress(OSError, ValueError):
+        found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return min(found, default=None)
+
+
+def process_memory(machine: int | None) -> int:
+    """The bytes that a model process may use unless a setting says otherwise: half, so that one which fills it leaves
+    room for the gateway. No less than libraries need. 0, any, where nobody knows the machine's."""
+    return 0 if machine is None else max(machine // 2, _LEAST)
 
 
 def size_text(count: float) -> str:

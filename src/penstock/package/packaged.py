@@ -59,6 +59,10 @@ class PackagedModel:
         """Why loading would run the package's code; empty where it is data alone."""
         return self.flavor(flavor).code_reasons(self.path, self.manifest)
 
+    def process_reasons(self, flavor: str | None = None) -> list[str]:
+        """Why a data-only package should run in a process of its own; empty where it may run in the gateway."""
+        return self.flavor(flavor).process_reasons(self.path, self.manifest)
+
     def example(self) -> Example | None:
         """The recorded example, conformed. Raises PackageInvalid where it does not fit the signature."""
         return read_example(self.path, self.manifest)

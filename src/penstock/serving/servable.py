@@ -6,14 +6,15 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from math import inf
 from time import perf_counter
 from typing import Any
 
-from penstock.defaults import MAX_QUEUE_ROWS, MAX_ROWS, MAX_WAIT
+from penstock.defaults import MAX_QUEUE_ROWS, MAX_ROWS, MAX_TEXT_CELL, MAX_WAIT
 from penstock.errors import Closing, Overloaded
+from penstock.loading import LoadedModel
 from penstock.metrics import Metrics, VersionMetrics
 from penstock.payload import Params, Payload
 from penstock.serving.batching.admission import ConcurrencyLimit
@@ -41,13 +42,24 @@ class State(Enum):
 class ServingOptions:
     """`concurrency` is how many unjoined requests run at once; None is MLflow's number, min(32, cores + 4). `max_wait`
     is how many seconds of work a burst of requests may pile up. `timeout` is how many seconds a request may take; None
-    is the server's number."""
+    is the server's number. `max_text_cell` is the most bytes of a text for a model that runs in the gateway because the
+    cost of its rows is bounded."""
 
     max_rows: int = MAX_ROWS
     max_queue_rows: int = MAX_QUEUE_ROWS
     concurrency: int | None = None
     max_wait: float = MAX_WAIT
     timeout: float | None = None
+    max_text_cell: int = MAX_TEXT_CELL
+
+
+def _bounded(loaded: Loaded, max_text: int) -> Signature | None:
+    """The signature, with the limit on texts that makes the cost of a row bounded, where that is what lets the model
+    run here."""
+    signature = loaded.signature
+    if signature is None or bounded_rows(signature) or not (isinstance(loaded, LoadedModel) and loaded.bounded):
+        return signature
+    return replace(signature, max_text=max_text)
 
 
 def slots_of(options: ServingOptions) -> int:
@@ -117,7 +129,7 @@ class Servable:
         self.version = version
         self.loaded = loaded
         self.timeout = options.timeout
-        self.signature: Signature | None = loaded.signature
+        self.signature = _bounded(loaded, options.max_text_cell)
         self._params = self.signature.params if self.signature is not None else ()
         self.metrics = metrics.version(model, version)
         unjoined = loaded.proof.unjoined

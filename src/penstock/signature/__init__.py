@@ -6,7 +6,7 @@ payloads, `compatibility` compares two,
 `bounded` says whether a row's size is known.
 """
 
-from penstock.signature.bounded import bounded_rows
+from penstock.signature.bounded import bounded_rows, long_texts, unbounded_column
 from penstock.signature.cells import BOOLEAN_WORDS, Misfit, check_moments, is_missing_word
 from penstock.signature.compatibility import breaking_changes
 from penstock.signature.conform import Casting, conform
@@ -39,4 +39,6 @@ __all__ = [
     "infer_signature",
     "is_missing_word",
     "is_tensor_schema",
+    "long_texts",
+    "unbounded_column",
 ]

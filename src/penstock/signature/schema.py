@@ -64,12 +64,15 @@ class Param:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """`inputs` or `outputs` is None where the package does not say. `hinted` is whether they come from a type hint."""
+    """`inputs` or `outputs` is None where the package does not say. `hinted` is whether they come from a type hint.
+    `max_text` is the most bytes of a text that whoever serves the model lets through, 0 where that is any; no package
+    says it."""
 
     inputs: Schema | None = None
     outputs: Schema | None = None
     params: tuple[Param, ...] = ()
     hinted: bool = False
+    max_text: int = 0
 
     @property
     def enforced(self) -> Schema | None:

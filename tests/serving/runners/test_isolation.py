@@ -13,12 +13,13 @@ import pytest
 from penstock.errors import CodeConflict, CodeNotTrusted, SealBroken
 from penstock.flavors.code_path import lent_code
 from penstock.loading import LoadedModel, LoadOptions
+from penstock.loading.placement import IsolationMode
 from penstock.machine.throttle import throttled
 from penstock.metrics import Metrics
 from penstock.package import PackagedModel
 from penstock.package.save import save_model
 from penstock.payload import Tensors
-from penstock.serving.runners.isolation import IsolatedModel, Isolation, load_served, runs_apart
+from penstock.serving.runners.isolation import IsolatedModel, Isolation, load_served, placement_of
 from penstock.serving.servable import Servable
 from penstock.serving.served_model import ServedModel
 
@@ -27,8 +28,9 @@ TRUST = LoadOptions(trust_code=True)
 
 def test_code_runs_apart_unless_the_mode_says_otherwise(python_package: Path, iris_onnx_package: Path) -> None:
     code, data = PackagedModel.open(python_package), PackagedModel.open(iris_onnx_package)
-    assert [runs_apart(code, TRUST, mode) for mode in ("auto", "process", "none")] == [True, True, False]
-    assert [runs_apart(data, TRUST, mode) for mode in ("auto", "process", "none")] == [False, True, False]
+    modes: tuple[IsolationMode, ...] = ("auto", "process", "none")
+    assert [placement_of(code, TRUST, mode).apart for mode in modes] == [True, True, False]
+    assert [placement_of(data, TRUST, mode).apart for mode in modes] == [False, True, False]
 
 
 @pytest.mark.parametrize("mode", ["auto", "process", "none"])

@@ -29,11 +29,13 @@ if TYPE_CHECKING:
 
 def examine(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
     """All findings for a server with these settings."""
+    from penstock.machine.memory import machine_memory
+
     return [
         *_software(),
         *_processor(settings, environ),
         *_memory(),
-        readers(settings, memory_limit()),
+        readers(settings, machine_memory()),
         *_files(settings),
         *_address(settings),
         *_cache(settings, environ),
@@ -93,21 +95,10 @@ def _processor(settings: Settings, environ: Mapping[str, str]) -> Iterator[Findi
         yield Finding(LOOK, "threads", f"{shown} with {workers} workers is more than there are cores", advice)
 
 
-def memory_limit() -> int | None:
-    """The bytes that this container or machine has; None where nobody says."""
-    found = []
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            found.append(int(Path(path).read_text()))
-        except (OSError, ValueError):
-            continue
-    with suppress(OSError, ValueError):
-        found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    return min(found, default=None)
-
-
 def _memory() -> Iterator[Finding]:
-    limit = memory_limit()
+    from penstock.machine.memory import machine_memory
+
+    limit = machine_memory()
     if limit is not None:
         state, advice = (LOOK, "A server needs 100 to 200 MB in addition to its models.") if limit < 300e6 else (OK, "")
         yield Finding(state, "memory", shown_size(limit), advice)
@@ -344,7 +335,9 @@ def _environment(name: str, packaged: PackagedModel, settings: Settings) -> Iter
 
 def _room(name: str, packaged: PackagedModel, settings: Settings) -> Iterator[Finding]:
     """Two versions are in memory around a swap, in every worker."""
-    limit = memory_limit()
+    from penstock.machine.memory import machine_memory
+
+    limit = machine_memory()
     needed = packaged.size_bytes * 2 * max(1, settings.workers)
     if limit is not None and needed > 0.7 * limit:
         yield Finding(

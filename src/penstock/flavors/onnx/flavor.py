@@ -43,6 +43,10 @@ class OnnxFlavor(Flavor):
         odd = unreviewed_options(manifest.flavors.get(self.name) or {})
         return [CodeReason("MLmodel", f"sets unreviewed onnxruntime options: {', '.join(odd)}")] if odd else []
 
+    def process_reasons(self, directory: Path, manifest: Manifest) -> list[str]:
+        path = inside(directory, self.artifact(manifest), "ONNX model")
+        return ["its graph repeats or branches (Loop, If, Scan, sequences)"] if has_control_flow(path) else []
+
     def load(self, context: LoadContext) -> OnnxPredictor:
         path = inside(context.directory, self.artifact(context.manifest), "ONNX model")
         settings = context.manifest.flavors.get(self.name) or {}

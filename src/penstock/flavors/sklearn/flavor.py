@@ -28,22 +28,20 @@ from penstock.flavors.interface import (
     posix,
 )
 from penstock.flavors.predictor import Predictor
+from penstock.flavors.sklearn.array_checks import check_arrays
 from penstock.flavors.sklearn.estimator_files import (
     dump_pickle,
     dump_skops,
     load_pickle,
     load_skops,
     read_estimator,
-    skops_types,
 )
+from penstock.flavors.sklearn.judgement import judge
 from penstock.flavors.sklearn.light_import import import_lightly
 from penstock.flavors.sklearn.pickle_types import foreign_types
 from penstock.flavors.sklearn.predictor import SklearnPredictor
-from penstock.flavors.sklearn.skops_reader import holds_usual_types
-from penstock.flavors.sklearn.tree_nodes import check_trees
-from penstock.flavors.sklearn.trusted_types import untrusted
 from penstock.manifest import PYTHON_FUNCTION, Manifest
-from penstock.payload import Payload, some
+from penstock.payload import Payload, clipped
 
 log = logging.getLogger("penstock.flavors")
 
@@ -95,10 +93,13 @@ class SklearnFlavor(Flavor):
         reasons = [CodeReason(f"{code}/", "holds Python modules")] if (code := _code_directory(manifest)) else []
         if not _is_skops(manifest, file):
             return [CodeReason(file, "is a pickle"), *reasons]
-        types = [] if holds_usual_types(path) else untrusted(skops_types(path))
-        if types:
-            reasons.append(CodeReason(file, f"contains unreviewed types: {', '.join(types)}"))
-        return reasons
+        return [*(CodeReason(file, reason) for reason in judge(path).code), *reasons]
+
+    def process_reasons(self, directory: Path, manifest: Manifest) -> list[str]:
+        file = self.artifact(manifest)
+        if not _is_skops(manifest, file):
+            return [f"{file} is a pickle"]
+        return list(judge(inside(directory, file, "scikit-learn model")).apart)
 
     def convertible(self, manifest: Manifest) -> str:
         return "" if _is_skops(manifest, self.artifact(manifest)) else "a scikit-learn pickle"
@@ -118,7 +119,7 @@ class SklearnFlavor(Flavor):
         data_only = _is_skops(manifest, file)
         estimator = load_skops(path, context.trusted) if data_only else load_pickle(path, context.trusted)
         if data_only:
-            check_trees(estimator)
+            check_arrays(estimator)
         function = str((manifest.python_function or {}).get("predict_fn") or "predict")
         if function not in PREDICT_FUNCTIONS or not hasattr(estimator, function):
             raise ArtifactInvalid(f"{file} holds a {type(estimator).__name__}, which has no {function}().")
@@ -137,10 +138,14 @@ class SklearnFlavor(Flavor):
             return _write(model, directory, options.serialization, function)
         try:
             written = _write(model, directory, SKOPS, function)
-            unreviewed = untrusted(written.flavors[self.name]["skops_trusted_types"])
-            if not unreviewed and self._same_as_skops(model, directory, written, function, example):
+            code = judge(directory / _FILES[SKOPS]).code
+            if not code and self._same_as_skops(model, directory, written, function, example):
                 return written
-            why = f"it holds {some(unreviewed)}" if unreviewed else "it would answer the example otherwise as skops"
+            why = (
+                f"as skops it {clipped('; it '.join(code), 300)}"
+                if code
+                else "it would answer the example otherwise as skops"
+            )
         except (PackagingFailed, ArtifactInvalid) as error:
             if not hasattr(model, function):
                 raise
@@ -172,10 +177,8 @@ class SklearnFlavor(Flavor):
         python = manifest.python_function
         written = _write(loaded.estimator, directory, SKOPS, str((python or {}).get("predict_fn") or "predict"))
         new = written.flavors[self.name]
-        if unknown := untrusted(new["skops_trusted_types"]):
-            raise PackagingFailed(
-                f"The model contains unreviewed types, so its skops form is not data-only either: {', '.join(unknown)}."
-            )
+        if reasons := judge(directory / _FILES[SKOPS]).code:
+            raise PackagingFailed(f"The model's skops form is not data-only either: it {'; it '.join(reasons)}.")
         sections: dict[str, Mapping[str, Any]] = {self.name: {**manifest.flavors.get(self.name, {}), **new}}
         if python is not None:
             # Up to 1.9 MLflow named the pickle `data`, which would win over model_path.

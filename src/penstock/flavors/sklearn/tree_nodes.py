@@ -16,6 +16,9 @@ from penstock.errors import ArtifactInvalid
 _TREE = ("sklearn.tree._tree", "Tree")
 _PREDICTOR = ("sklearn.ensemble._hist_gradient_boosting.predictor", "TreePredictor")
 
+# Estimators that hand the rows to trees of their own.
+_ASKED_DIRECTLY = ("sklearn.tree.", "sklearn.ensemble._forest", "sklearn.ensemble._gb", "sklearn.ensemble._hist")
+
 # Ensembles that look at the rows' width themselves, and then ask the trees of their members directly.
 _ASK_TREES = frozenset({"sklearn.ensemble._forest", "sklearn.ensemble._gb"})
 
@@ -57,7 +60,9 @@ def check_trees(model: Any) -> None:
 def _within(holder: Any, inside: dict[str, Any], around: _Around) -> _Around:
     columns = inside.get("n_features_in_")
     if not isinstance(columns, (int, np.integer)):
-        return around
+        # scikit-learn does not look at the width of rows for an estimator that states none.
+        asks = not around.for_all and type(holder).__module__.startswith(_ASKED_DIRECTLY)
+        return around._replace(columns=0) if asks else around
     most = min(int(columns), around.columns) if around.for_all else int(columns)
     return _Around(most, around.for_all or type(holder).__module__ in _ASK_TREES, holder)
 

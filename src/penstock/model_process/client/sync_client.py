@@ -40,7 +40,7 @@ def load_apart(package: PackagedModel, options: LoadOptions, interpreter: Interp
         log.warning("%s: %s", package.path.name, warning)
     predictor = RemotePredictor(first, starter.start)
     predictor.takes_frames, predictor.joinable = model.takes_frames, not model.unjoined
-    return LoadedModel(package, predictor, proof_of(model), options.flavor, held)
+    return LoadedModel(package, predictor, proof_of(model), options.flavor, hold=held)
 
 
 class RemotePredictor(Predictor):

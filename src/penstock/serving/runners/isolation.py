@@ -8,12 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from penstock.artifacts import PackageHold, hold
 from penstock.defaults import LOAD_TIMEOUT, TIMEOUT
 from penstock.errors import SealBroken
 from penstock.loading import LoadedModel, LoadOptions, Proof, Timed, load_package, untimed
+from penstock.loading.placement import IsolationMode, Placement, place
 from penstock.machine import interpreters
 from penstock.machine.cores import THREAD_VARIABLES
 from penstock.machine.interpreters import Interpreter
@@ -23,9 +24,6 @@ from penstock.package import PackagedModel
 from penstock.signature import Signature
 
 log = logging.getLogger("penstock.model")
-
-# auto: what carries code runs apart, what is data alone in the gateway.
-IsolationMode: TypeAlias = Literal["auto", "process", "none"]
 
 # A predict that takes so many seconds longer than a request may is taken for hung.
 GRACE = 5.0
@@ -105,8 +103,10 @@ def load_served(
     package = PackagedModel.open(path)
     if digest and package.digest != digest:
         raise SealBroken(f"{path} is now another package ({package.digest[:12]}) than {digest[:12]}.")
-    if not runs_apart(package, options, isolation.mode):
-        return load_package(package, options, timed=timed)
+    placement = placement_of(package, options, isolation.mode)
+    if not placement.apart:
+        return replace(load_package(package, options, timed=timed), bounded=placement.bounded)
+    log.info("%s runs %s.", label or package.path.name, placement)
     held = hold(package.path)
     try:
         with timed("environment") if isolation.interpreter is not own_interpreter else nullcontext():
@@ -118,9 +118,17 @@ def load_served(
         raise
 
 
+def placement_of(package: PackagedModel, options: LoadOptions, mode: IsolationMode) -> Placement:
+    """Where a package runs. Code that is not trusted is refused before it runs anywhere. Raises FlavorUnknown,
+    PackageInvalid, ArtifactInvalid, CodeNotTrusted."""
+    if not options.trust_code:
+        package.check_trust(options.flavor)
+    return place(package, mode, options.flavor)
+
+
 def runs_apart(package: PackagedModel, options: LoadOptions, mode: IsolationMode) -> bool:
-    """Whether a package gets a process of its own. Raises FlavorUnknown."""
-    return mode == "process" or (mode == "auto" and options.trust_code and bool(package.code_reasons(options.flavor)))
+    """Whether a package gets a process of its own. Raises what placement_of does."""
+    return placement_of(package, options, mode).apart
 
 
 def _load_apart(

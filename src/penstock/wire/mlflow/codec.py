@@ -17,7 +17,7 @@ from typing import Any
 from penstock.defaults import MAX_BODY_BYTES
 from penstock.errors import AnswerHasNoColumns, AnswerUnserializable, MalformedInput, SchemaViolation
 from penstock.payload import MAX_VIOLATIONS, Payload, Table, Tensors, Value, Violation
-from penstock.signature import Signature, conform, is_tensor_schema
+from penstock.signature import Signature, conform, is_tensor_schema, long_texts
 from penstock.wire.arrow_claims import is_plain_numbers
 from penstock.wire.budget import Budget, check_columns
 from penstock.wire.decoded import Decoded
@@ -78,18 +78,22 @@ class BodyReader:
         self._hinted = signature is not None and signature.hinted
         self._frames = frames
         self._on_loop = on_loop
+        self._max_text = signature.max_text if signature is not None else 0
         self._floats = FloatReader(None if self._hinted else self._schema)
 
     def read(self, media: str, body: bytes) -> PredictRequest:
         """A body of a media type in `READERS`. Raises MalformedInput, InputTooLarge, SchemaViolation, UnsupportedMedia,
         ReadElsewhere."""
         try:
-            return self._read(media, body)
+            request = self._read(media, body)
         except UnicodeEncodeError:
             raise MalformedInput(
                 "The body has a text with half a character (half of a UTF-16 pair).",
                 hint="Texts were cut in the middle of a character, as of an emoji, before they were sent.",
             ) from None
+        if self._max_text and (violations := long_texts(request.payload, self._max_text, MAX_VIOLATIONS)):
+            raise SchemaViolation(violations)
+        return request
 
     def _read(self, media: str, body: bytes) -> PredictRequest:
         self._bound(body, MAX_ON_LOOP)

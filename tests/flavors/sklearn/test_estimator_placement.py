@@ -1,0 +1,89 @@
+"""Every reviewed type is decided, and what a few estimators say in their attributes decides for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.cluster import KMeans
+from sklearn.compose import make_column_transformer
+from sklearn.decomposition import PCA
+from sklearn.ensemble import GradientBoostingRegressor, HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression, SGDClassifier
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, PolynomialFeatures, StandardScaler
+from sklearn.svm import SVC, LinearSVC
+
+from flavors.sklearn.skops_files import written
+from penstock.flavors.sklearn import estimator_placement
+from penstock.flavors.sklearn.estimator_names import installed_estimators
+from penstock.flavors.sklearn.judgement import judge
+from penstock.flavors.sklearn.placement_table import APART, GATEWAY
+from penstock.flavors.sklearn.trusted_types import TRUSTED_TYPES
+
+X = np.random.default_rng(0).random((60, 3))
+Y = (X[:, 0] > 0.5).astype(int)
+
+
+def test_every_reviewed_type_is_decided_once_and_for_a_reason() -> None:
+    reviewed = TRUSTED_TYPES | (installed_estimators() or frozenset())
+    assert sorted(reviewed - GATEWAY.keys() - APART.keys()) == []
+    assert GATEWAY.keys() & APART.keys() == set()
+    assert all([*GATEWAY.values(), *APART.values()])
+    of_skops = {n for n in GATEWAY if n.startswith(("sklearn._loss._loss.", "sklearn.linear_model._sgd_fast."))}
+    assert sorted((GATEWAY.keys() | APART.keys()) - reviewed - of_skops) == []
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda: make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression()).fit(X, Y),
+        lambda: make_column_transformer((OneHotEncoder(), [0]), (StandardScaler(), [1, 2])).fit(np.round(X, 1)),
+        lambda: make_pipeline(FunctionTransformer(np.log1p), PCA(2), LinearSVC()).fit(X, Y),
+        lambda: make_pipeline(PolynomialFeatures(3), SGDClassifier()).fit(X, Y),
+        lambda: RandomForestClassifier(3).fit(X, Y),
+        lambda: HistGradientBoostingClassifier(max_iter=3).fit(X, Y),
+        lambda: GradientBoostingRegressor(n_estimators=3).fit(X, Y),
+        lambda: MLPClassifier([200, 200], max_iter=1).fit(X, Y),
+        lambda: KMeans(3, n_init=1).fit(np.tile(X, (300, 1))),  # as many labels as rows, which no request meets
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_models_whose_rows_have_a_bounded_cost_may_run_in_the_gateway(tmp_path: Path, model: Any) -> None:
+    assert judge(written(tmp_path, model())) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("model", "why"),
+    [
+        (lambda: KNeighborsClassifier(3).fit(X, Y), "KNeighborsClassifier searches stored neighbours"),
+        (lambda: SVC().fit(X, Y), "SVC computes a kernel"),
+        (lambda: GaussianProcessRegressor(optimizer=None).fit(X, Y), "GaussianProcessRegressor computes a kernel"),
+        (lambda: make_pipeline(FunctionTransformer(np.log1p, kw_args={"where": True})).fit(X), "passes arguments"),
+        (lambda: make_pipeline(FunctionTransformer(np.matmul)), "calls numpy.matmul"),
+        (lambda: PolynomialFeatures(9).fit(np.ones((2, 12))), "PolynomialFeatures makes more than 16,384 features"),
+        (lambda: GradientBoostingRegressor(n_estimators=2, init=LinearRegression()).fit(X, Y), "begins with"),
+        (lambda: LinearRegression().fit(X[:2], np.ones((2, 20_000))), "makes a row 20,000 numbers"),
+        (lambda: OneHotEncoder(sparse_output=False).fit(np.arange(17_000).reshape(-1, 1)), "17,000 numbers wide"),
+    ],
+)  # fmt: skip
+def test_others_run_apart_and_it_says_why(tmp_path: Path, model: Any, why: str) -> None:
+    found = judge(written(tmp_path, model()))
+    assert found.code == ()
+    assert any(why in reason for reason in found.apart)
+
+
+def test_a_scikit_learn_that_nobody_reviewed_runs_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path, LogisticRegression().fit(X, Y))
+    monkeypatch.setattr("penstock.flavors.sklearn.judgement.installed_estimators", lambda: None)
+    assert judge(path).apart == ("the installed version of scikit-learn was not reviewed for the gateway",)
+
+
+def test_the_bound_of_a_batch_is_stated() -> None:
+    assert estimator_placement.CELLS_PER_ROW * 1024 * 8 == 128 * 1024**2
