@@ -40,8 +40,9 @@ from penstock.flavors.sklearn.judgement import judge
 from penstock.flavors.sklearn.light_import import import_lightly
 from penstock.flavors.sklearn.pickle_types import foreign_types
 from penstock.flavors.sklearn.predictor import SklearnPredictor
+from penstock.flavors.sklearn.trusted_types import untrusted
 from penstock.manifest import PYTHON_FUNCTION, Manifest
-from penstock.payload import Payload, clipped
+from penstock.payload import Payload, some
 
 log = logging.getLogger("penstock.flavors")
 
@@ -141,11 +142,9 @@ class SklearnFlavor(Flavor):
             code = judge(directory / _FILES[SKOPS]).code
             if not code and self._same_as_skops(model, directory, written, function, example):
                 return written
-            why = (
-                f"as skops it {clipped('; it '.join(code), 300)}"
-                if code
-                else "it would answer the example otherwise as skops"
-            )
+            why = f"it {'; it '.join(code)}" if code else "it would answer the example otherwise as skops"
+            if unreviewed := untrusted(written.flavors[self.name]["skops_trusted_types"]):
+                why = f"it holds {some(unreviewed)}"
         except (PackagingFailed, ArtifactInvalid) as error:
             if not hasattr(model, function):
                 raise
