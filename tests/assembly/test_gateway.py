@@ -15,12 +15,18 @@ import pytest
 from config.test_settings import example
 from penstock.assembly import options
 from penstock.assembly.gateway import app_of, make_gateway
-from penstock.assembly.options import follow_options_of, isolation_of, load_options_of, serving_options_of
+from penstock.assembly.options import (
+    follow_options_of,
+    isolation_of,
+    load_options_of,
+    mlflow_exact_of,
+    serving_options_of,
+)
 from penstock.assembly.packages import fetch_of
 from penstock.assembly.references import parse_models, registry_of
 from penstock.assembly.workers import worker_model_of
 from penstock.config import ServerSettings, Settings, load_settings, per_model_settings
-from penstock.errors import CodeNotTrusted, FlavorUnknown
+from penstock.errors import CodeNotTrusted, ConfigError, FlavorUnknown
 from penstock.loading import LoadOptions
 from penstock.metrics import Metrics
 from penstock.registry.memory import MemoryRegistry
@@ -43,6 +49,7 @@ def options_of(settings: Settings) -> dict[str, Any]:
         "serving": serving_options_of(settings),
         "isolation": isolation_of(settings),
         "follow": follow_options_of(settings),
+        "exact": mlflow_exact_of(settings),
         "guarded": isinstance(getattr(fetch, "__self__", None), SignatureGuard),
     }
 
@@ -52,6 +59,30 @@ def test_every_setting_of_one_model_becomes_an_option_of_that_model(name: str) -
     settings = ServerSettings(own={"iris": {name: example(name)[1]}})
     assert options_of(settings.of("iris")) != options_of(settings.of("other"))
     assert options_of(settings.of("other")) == options_of(Settings())
+
+
+@pytest.mark.parametrize(
+    ("everybody", "own", "exact"),
+    [
+        (False, {}, (False, False)),
+        (True, {}, (True, True)),
+        (False, {"iris": True}, (True, False)),
+        (True, {"iris": False}, (False, True)),
+    ],
+)
+def test_answers_are_mlflows_for_the_models_that_the_settings_say(
+    everybody: bool, own: dict[str, bool], exact: tuple[bool, bool]
+) -> None:
+    tables = {name: {"mlflow_exact": value} for name, value in own.items()}
+    of = mlflow_exact_of(ServerSettings(mlflow_exact=everybody, own=tables))
+    assert tuple(of if isinstance(of, bool) else of(name) for name in ("iris", "other")) == exact
+
+
+def test_exact_answers_are_refused_where_pandas_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(options, "pandas_installed", lambda: False)
+    with pytest.raises(ConfigError, match="needs pandas"):
+        mlflow_exact_of(Settings(mlflow_exact=True))
+    assert mlflow_exact_of(Settings()) is False
 
 
 def written(place: Path, content: str) -> Path:

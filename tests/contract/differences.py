@@ -29,11 +29,13 @@ _READ = ("application/json", "text/csv", "application/vnd.apache.parquet")
 
 @dataclass(frozen=True)
 class Difference:
-    """`accounts_for` is given the package's name, the request, MLflow's answer and ours."""
+    """`accounts_for` is given the package's name, the request, MLflow's answer and ours. `ends_when_exact` says that
+    there is no such difference where every answer is to be MLflow's."""
 
     name: str
     reason: str
     accounts_for: Predicate
+    ends_when_exact: bool = False
 
 
 def _header(request: Request, name: str) -> str:
@@ -224,12 +226,23 @@ DIFFERENCES = [
     Difference(
         "content encoding", "Packed bodies are read, and an encoding that is not one is told.", _content_encoding
     ),
-    Difference("overflow", "MLflow wraps numbers that are too large, or makes them infinite, silently.", _overflow),
-    Difference("truncation", "MLflow drops the fraction of a number meant for a whole one, silently.", _truncation),
+    Difference(
+        "overflow",
+        "MLflow wraps numbers that are too large, or makes them infinite, silently.",
+        _overflow,
+        ends_when_exact=True,
+    ),
+    Difference(
+        "truncation",
+        "MLflow drops the fraction of a number meant for a whole one, silently.",
+        _truncation,
+        ends_when_exact=True,
+    ),
     Difference(
         "boolean words",
         'MLflow takes whatever is not empty for true, "false" also; we read it as meant.',
         _boolean_words,
+        ends_when_exact=True,
     ),
     Difference("one error shape", "Every error is a JSON object with error_code and message.", _one_error_shape),
     Difference("accept", "An answer in another format is given to who asks for it.", _accept),
@@ -241,18 +254,30 @@ DIFFERENCES = [
         "csv ragged rows",
         "Of rows with a cell too many or too few pandas shifts or pads columns, silently; they are refused.",
         _csv_ragged_rows,
+        ends_when_exact=True,
     ),
     Difference(
-        "csv whole names", "Columns whose names are whole numbers are found in a CSV as in JSON.", _csv_whole_names
+        "csv whole names",
+        "Columns whose names are whole numbers are found in a CSV as in JSON.",
+        _csv_whole_names,
+        ends_when_exact=True,
     ),
-    Difference("csv binary", "Base64 in a binary column is decoded in CSV as in JSON.", _csv_binary),
+    Difference(
+        "csv binary", "Base64 in a binary column is decoded in CSV as in JSON.", _csv_binary, ends_when_exact=True
+    ),
     Difference(
         "csv cells",
         "A column that pandas refuses is read cell by cell: CSV and JSON agree, and so do requests and files.",
         _csv_cells,
+        ends_when_exact=True,
     ),
     Difference("crash", "MLflow's server breaks (500) over a request that is at fault; it is told why (400).", _crash),
-    Difference("past doubles", "1e999 is infinity to MLflow; a number that is no double is refused.", _past_doubles),
+    Difference(
+        "past doubles",
+        "1e999 is infinity to MLflow; a number that is no double is refused.",
+        _past_doubles,
+        ends_when_exact=True,
+    ),
     Difference("more formats", "Bodies may be Arrow.", _more_formats),
     Difference(
         "missing text for ONNX",

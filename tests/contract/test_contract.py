@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,26 @@ def test_answers_are_as_mlflow_recorded_them(package: str, kind: str) -> None:
     failing = [outcome for outcome in done.outcomes if outcome.kind == kind and outcome.fails]
     more = f"\n… and {len(failing) - _TOLD} more" if len(failing) > _TOLD else ""
     assert not failing, "\n\n" + "\n".join(map(str, failing[:_TOLD])) + more
+
+
+# The requests whose answer is another in the exact mode are all sent; of the others one in so many.
+_SAMPLE = 16
+
+
+@pytest.mark.parametrize("package", recorded_packages())
+@pytest.mark.parametrize("every", [_SAMPLE, pytest.param(1, marks=pytest.mark.services)])
+def test_exact_answers_are_as_mlflow_recorded_them(package: str, every: int) -> None:
+    done = run(package, exact=True, every=every)
+    if done.skipped:
+        pytest.skip(f"{package}: {done.skipped}")
+    assert not done.failed
+    failing = [outcome for outcome in done.outcomes if outcome.fails]
+    more = f"\n… and {len(failing) - _TOLD} more" if len(failing) > _TOLD else ""
+    assert not failing, "\n\n" + "\n".join(map(str, failing[:_TOLD])) + more
+
+
+def test_the_differences_that_end_when_exact_are_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "mlflow.md").read_text(encoding="utf-8")
+    ended = {difference.name for difference in DIFFERENCES if difference.ends_when_exact} | {"nan words"}
+    (line,) = (line for line in text.splitlines() if line.startswith("With `--mlflow-exact`"))
+    assert set(re.findall(r"\*([a-z ]+)\*", line)) == ended

@@ -39,6 +39,9 @@ class Trap:
     def error_body(self, error_code: str, message: str) -> tuple[bytes, str]:
         return message.encode(), JSON
 
+    def of_model(self, name: str) -> Trap:
+        return self
+
     def codec(self, signature: Signature | None, *, frames: bool, on_loop: bool | None = None) -> Trap:
         return self
 

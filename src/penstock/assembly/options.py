@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from penstock.assembly.environments import builds_environments, environments_of, interpreter_for
-from penstock.config import Settings
+from penstock.config import ServerSettings, Settings
 from penstock.errors import ConfigError, remedy
 from penstock.http.run import RunOptions
 from penstock.loading import LoadOptions
@@ -20,6 +20,7 @@ from penstock.serving.batching.admission import InflightLimits
 from penstock.serving.runners.isolation import GRACE, Isolation, own_interpreter
 from penstock.serving.servable import ServingOptions, slots_of
 from penstock.serving.swap.follower import FollowOptions
+from penstock.wire.mlflow.codec import pandas_installed
 
 # One reader is left to small bodies while others have large ones.
 _LEAST_READERS, _MOST_READERS = 2, 4
@@ -50,6 +51,19 @@ def serving_options_of(settings: Settings) -> ServingOptions:
         settings.timeout,
         settings.max_text_cell,
     )
+
+
+def mlflow_exact_of(settings: Settings) -> bool | Callable[[str], bool]:
+    """For which models of a server every answer is MLflow's. Raises ConfigError where pandas is missing, which decides
+    what those are."""
+    own = settings.own.values() if isinstance(settings, ServerSettings) else ()
+    if not settings.mlflow_exact and not any(table.get("mlflow_exact") for table in own):
+        return False
+    if not pandas_installed():
+        raise ConfigError("mlflow_exact needs pandas, which is not installed.", hint="Install it: pip install pandas.")
+    if not any("mlflow_exact" in table for table in own):
+        return True
+    return lambda name: settings.of(name).mlflow_exact
 
 
 def readers_of(settings: Settings, metrics: Metrics) -> ReaderPool:

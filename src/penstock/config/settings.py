@@ -195,6 +195,11 @@ class Settings(BaseModel):
         "an equal share of the cores.",
     )
     nan_words: bool = Field(False, description="Write NaN and Infinity as bare words, as MLflow does, instead of null.")
+    mlflow_exact: PerModel[bool] = Field(
+        False,
+        description="Answer bit for bit as MLflow does, also where MLflow changes numbers without a word (truncation, "
+        "overflow, boolean words, NaN words). For migrations in which no answer may change. Needs pandas.",
+    )
     predict_route: str | None = Field(
         None,
         pattern="^/",

@@ -5,6 +5,7 @@ The only place where a payload becomes a frame. pandas is imported when a frame 
 
 from __future__ import annotations
 
+import math
 import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -111,9 +112,10 @@ def _column(series: Series) -> Array:
         return np.asarray(series.to_numpy(plain))
     if getattr(dtype, "subtype", None) is not None and dtype.kind in "biuf":
         return np.asarray(series)  # sparse
-    # None for missing, so that whole numbers stay whole; NaT stays, since it is what a missing moment is called.
+    # What is missing is None, so that whole numbers stay whole, or what the type itself calls it: NaN, or NaT.
+    gap = math.nan if getattr(dtype, "na_value", None) is np.nan else None
     cells = series.astype(object).to_numpy(dtype=object)
     gone = series.isna().to_numpy(dtype=bool)
     return as_object_array(
-        [None if missing and dtype.kind != "M" else cell for cell, missing in zip(cells, gone, strict=True)]
+        [gap if missing and dtype.kind != "M" else cell for cell, missing in zip(cells, gone, strict=True)]
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -39,6 +41,7 @@ def make_app(
     max_body_bytes: int = MAX_BODY_BYTES,
     timeout: float = TIMEOUT,
     nan_words: bool = False,
+    mlflow_exact: bool | Callable[[str], bool] = False,
     observe: OnRequest | None = None,
     admin_port: int | None = None,
     predict_route: str | None = None,
@@ -47,19 +50,20 @@ def make_app(
 ) -> EntryPoint:
     """The application for a gateway. The caller starts and closes the gateway, and closes the application after it.
 
-    `token` empty means no token is asked for; `timeout` is the seconds that a request may take; `nan_words` writes NaN
-    and Infinity as MLflow does. Where `admin_port` is set, metrics, model listings and docs are answered on connections
-    to that port alone. The routes are more paths for predictions and for the question whether it is ready. `observe` is
-    told of every prediction. Large bodies are read by `readers`, which are closed with the application; without any,
-    everything is read on the event loop.
+    `token` empty means no token is asked for; `timeout` is the seconds that a request may take; `nan_words` writes
+    NaN and Infinity as MLflow does; `mlflow_exact` says for which models every answer is MLflow's, bit for bit.
+    Where `admin_port` is set, metrics, model listings and docs are answered on connections to that port alone. The
+    routes are more paths for predictions and for the question whether it is ready. `observe` is told of every
+    prediction. Large bodies are read by `readers`, which are closed with the application; without any, everything
+    is read on the event loop.
     """
     access = Authorizer(BearerTokens.static(token))
     sweep = DeadlineSweep()
     pipeline = Pipeline(gateway, timeout=timeout, observe=observe)
     reading = BodyReading(pipeline, readers, max_body_bytes)
     on_loop = readers is not None
-    mlflow = MlflowProtocol(nan_words=nan_words, max_body_bytes=max_body_bytes, on_loop=on_loop)
-    vertex = VertexProtocol(nan_words=nan_words, max_body_bytes=max_body_bytes, on_loop=on_loop)
+    mlflow = MlflowProtocol(nan_words=nan_words, max_body_bytes=max_body_bytes, on_loop=on_loop, exact=mlflow_exact)
+    vertex = VertexProtocol(nan_words=nan_words, max_body_bytes=max_body_bytes, on_loop=on_loop, exact=mlflow_exact)
     invocations = PredictEndpoint(pipeline, mlflow, sweep, reading, max_body_bytes=max_body_bytes)
     routes = make_routes(
         gateway,

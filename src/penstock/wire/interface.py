@@ -71,6 +71,9 @@ class WireProtocol(Protocol):
         """The body of an answer that is an error, and its media type. `error_code` is MLflow's word for the kind of
         error. Never fails."""
 
+    def of_model(self, name: str) -> WireProtocol:
+        """The protocol as it is for one model: itself, unless its options differ by model."""
+
     def codec(self, signature: Signature | None, *, frames: bool, on_loop: bool | None = None) -> Codec[Any]:
         """The codec for a model with this signature; `frames` is whether it is handed pandas frames, `on_loop` whether
         it is for an event loop: as the protocol was made for, where nothing is said."""

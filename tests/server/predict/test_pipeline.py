@@ -265,6 +265,9 @@ class SpacedProtocol:
 
     request_type = Spaced
 
+    def of_model(self, name: str) -> SpacedProtocol:
+        return self
+
     def codec(self, signature: Any, *, frames: bool, on_loop: bool | None = None) -> SpacedProtocol:
         return self
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
+
 import orjson
 import pytest
 
+from penstock.errors import SchemaViolation
 from penstock.signature import Field, Scalar, Signature
 from penstock.wire.mlflow.codec import MlflowProtocol
 from penstock.wire.mlflow.formats import CSV, JSON
@@ -56,3 +59,26 @@ def test_other_formats_of_vertex_are_read_as_they_are() -> None:
 )
 def test_what_is_not_vertexs_stays_as_it_is(body: bytes) -> None:
     assert with_params(body) is body
+
+
+LONGS = Signature((Field("n", Scalar.INTEGER), Field("b", Scalar.BOOLEAN)))
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_one_model_may_be_answered_exactly_as_mlflow_does(exact: bool) -> None:
+    protocol = MlflowProtocol(on_loop=False, exact=lambda name: name == "migrated")
+    of_model = protocol.of_model("migrated" if exact else "other")
+    codec = pickle.loads(pickle.dumps(of_model)).codec(LONGS, frames=False)
+    body = orjson.dumps({"dataframe_split": {"columns": ["n", "b"], "data": [[2**32 + 7, "false"], [2, ""]]}})
+    if not exact:
+        with pytest.raises(SchemaViolation, match="out of range"):
+            codec.read(JSON, body)
+        return
+    table = codec.read(JSON, body).payload
+    assert [table.column(0).tolist(), table.column(1).tolist()] == [[7, 2], [True, False]]
+
+
+def test_a_protocol_that_is_the_same_for_all_models_is_not_made_anew() -> None:
+    for protocol in (MlflowProtocol(exact=True), MlflowProtocol(), VertexProtocol()):
+        assert protocol.of_model("any") is protocol
+    assert type(VertexProtocol(exact=lambda _: True).of_model("any")) is VertexProtocol

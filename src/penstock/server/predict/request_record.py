@@ -215,9 +215,9 @@ def request_id(given: bytes | None) -> bytes:
 def _bind(servable: Servable, protocol: WireProtocol) -> Binding:
     """Makes the servable's binding for this protocol, and leaves it in `servable.bindings`, where requests find it."""
     headers = ((b"x-model-name", _printable(servable.model)), (b"x-model-version", _printable(servable.version)))
-    spec = CodecSpec(protocol, servable.signature, servable.loaded.takes_frames)
+    spec = CodecSpec(protocol.of_model(servable.model), servable.signature, servable.loaded.takes_frames)
     made = Binding(
-        protocol.codec(spec.signature, frames=spec.frames),
+        spec.protocol.codec(spec.signature, frames=spec.frames),
         spec,
         headers,
         b"".join(b"%b: %b\r\n" % pair for pair in headers),

@@ -6,10 +6,11 @@ it; with one, `signature.conform` reads the cells. `tables` and `plain` read who
 
 from penstock.wire.csv.guessing import guess_column
 from penstock.wire.csv.plain import decode_plain
-from penstock.wire.csv.rows import check_shape, check_utf8, header_names, open_text
+from penstock.wire.csv.rows import check_header, check_shape, check_utf8, header_names, open_text
 from penstock.wire.csv.tables import decode_csv, own_names, text_columns
 
 __all__ = [
+    "check_header",
     "check_shape",
     "check_utf8",
     "decode_csv",

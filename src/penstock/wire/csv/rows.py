@@ -101,6 +101,14 @@ def check_shape(body: bytes, known: int, budget: Budget | None) -> None:
     One count settles nearly every body: pandas itself refuses a row that is longer than the one before it, so if the
     first row is as wide as the header, and there are as many delimiters as rows of that width have, all have it.
     """
+    head = check_header(body, known, budget)
+    first = len(head[1]) if len(head) > 1 else len(head[0])
+    if first != len(head[0]) or not _is_even(body.removeprefix(BOM), len(head[0])):
+        read_rows(body, budget)
+
+
+def check_header(body: bytes, known: int, budget: Budget | None) -> list[list[str]]:
+    """The header and up to two rows after it; `known` as in `check_shape`. Raises MalformedInput, InputTooLarge."""
     head = _cells(body[:_HEAD].removeprefix(BOM))[:3]
     if len(head) < 3 and len(body) > _HEAD:  # the last one may be cut
         head = _cells(body.removeprefix(BOM))
@@ -109,9 +117,7 @@ def check_shape(body: bytes, known: int, budget: Budget | None) -> None:
     if budget is not None:
         check_columns(len(head[0]), known)
         check_twins(head[0])
-    first = len(head[1]) if len(head) > 1 else len(head[0])
-    if first != len(head[0]) or not _is_even(body.removeprefix(BOM), len(head[0])):
-        read_rows(body, budget)
+    return head
 
 
 def _is_even(body: bytes, width: int) -> bool:

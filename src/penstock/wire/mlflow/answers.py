@@ -9,7 +9,7 @@ import base64
 import json
 import math
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Any
 
 import numpy as np
@@ -149,7 +149,7 @@ def plain_value(value: Any) -> Any:
         return value.item()
     if isinstance(value, (bytes, bytearray)):
         return base64.encodebytes(value).decode()
-    if isinstance(value, (datetime, date)):
+    if isinstance(value, (datetime, date, time)):
         return value.isoformat()
     if isinstance(value, Mapping):
         return dict(value)

@@ -9,6 +9,7 @@ is what MLflow's protocol means.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -31,11 +32,11 @@ from penstock.wire.mlflow.invocations import (
     decode_hinted,
     decode_unwrapped,
     envelope_of,
-    exactly,
     is_unwrapped,
     read_object,
     rows_under,
     split_unwrapped,
+    with_long_numbers,
 )
 from penstock.wire.mlflow.quick_readers import FloatReader, settle
 from penstock.wire.mlflow.row_pieces import LARGE, RowPieces, read_in_pieces
@@ -61,7 +62,8 @@ class BodyReader:
     """Reads bodies for one signature. `frames` is whether the model is handed pandas frames.
 
     On an event loop (`on_loop`) nothing is imported, and nothing read that may take long: that is ReadElsewhere.
-    Without `max_body_bytes` a body may unfold to anything: those of files, and of the caller's own values.
+    Without `max_body_bytes` a body may unfold to anything: those of files, and of the caller's own values. With `exact`
+    pandas, which MLflow reads with, has the last word for every model, also where it changes a number without a word.
     """
 
     def __init__(
@@ -71,12 +73,15 @@ class BodyReader:
         frames: bool,
         on_loop: bool = False,
         max_body_bytes: int | None = None,
+        exact: bool = False,
     ) -> None:
+        self._exact = exact
         self._max_body_bytes = max_body_bytes
         self._signature = signature
         self._schema = signature.inputs if signature is not None else None
         self._hinted = signature is not None and signature.hinted
-        self._frames = frames
+        self._frames = frames or exact
+        self._labels = frames
         self._on_loop = on_loop
         self._max_text = signature.max_text if signature is not None else 0
         self._floats = FloatReader(None if self._hinted else self._schema)
@@ -106,7 +111,8 @@ class BodyReader:
         from penstock.wire.mlflow import frames as pandas_reader
 
         if media == CSV:
-            return PredictRequest(pandas_reader.read_csv(body, self._schema, self._budget(media, body)))
+            read_csv = pandas_reader.read_csv_exactly if self._exact else pandas_reader.read_csv
+            return PredictRequest(read_csv(body, self._schema, self._budget(media, body)))
         from penstock.wire import columnar
 
         if media == PARQUET:
@@ -141,10 +147,10 @@ class BodyReader:
     def _read_json(self, body: bytes) -> PredictRequest:
         if not self._on_loop and len(body) >= LARGE and (request := self._read_rows(body)) is not None:
             return request
-        document = read_object(body)
+        document = read_object(body, exact=self._exact)
         if (payload := self._floats.read(document)) is not None:
             params = document.get("params")
-            return PredictRequest(payload, exactly(body, document)["params"] if params else params)
+            return PredictRequest(payload, self._as_sent(body, document)["params"] if params else params)
         self._bound(body, _MAX_MIXED)
         if is_too_nested(body, document):
             why = f"lists or objects are more than {MAX_NESTING} deep inside of each other"
@@ -152,14 +158,14 @@ class BodyReader:
                 raise SchemaViolation([Violation(why)])
             raise MalformedInput(f"The body cannot be read: {why}.")
         if self._hinted or is_unwrapped(document):
-            return self._read_special(body, exactly(body, document))
+            return self._read_special(body, self._as_sent(body, document))
         envelope, schema = envelope_of(document), self._schema
         budget = self._budget(JSON, body)
         check_rows(rows_under(envelope, document[envelope]), budget)
         if (settled := settle(envelope, document[envelope], self._signature)) is not None:
-            document = exactly(body, document) if document.get("params") else document
+            document = self._as_sent(body, document) if document.get("params") else document
             return PredictRequest(settled, document.get("params"))
-        document = exactly(body, document)
+        document = self._as_sent(body, document)
         value, params = document[envelope], document.get("params")
         arrays = envelope in ("inputs", "instances") and (not schema or is_tensor_schema(schema))
         if not self._frames and not arrays:
@@ -168,9 +174,13 @@ class BodyReader:
             if self._max_body_bytes is not None:
                 check_frame(envelope, value, len(schema or ()), budget)
             self._needs_pandas(body)
-        from penstock.wire.mlflow.frames import read_document
+        from penstock.wire.mlflow.frames import read_document, without_row_labels
 
-        return PredictRequest(read_document(envelope, value, schema), params)
+        payload = read_document(envelope, value, schema, exact=self._exact)
+        return PredictRequest(payload if self._labels else without_row_labels(payload), params)
+
+    def _as_sent(self, body: bytes, document: dict[str, Any]) -> dict[str, Any]:
+        return with_long_numbers(body, document, exact=self._exact)
 
     def _read_rows(self, body: bytes) -> PredictRequest | None:
         """A large body of plain rows, a piece at a time; None for any other."""
@@ -220,7 +230,7 @@ def _conformed(decoded: Decoded, signature: Signature | None) -> PredictRequest:
 
 
 @cache
-def _pandas_installed() -> bool:
+def pandas_installed() -> bool:
     return find_spec("pandas") is not None
 
 
@@ -232,7 +242,7 @@ _MAX_OTHERS = 8 * 1024
 
 class MlflowCodec(BodyReader):
     """Reads bodies and writes answers for one signature; `on_loop` as in `BodyReader`. `nan_words` writes what is not
-    finite as MLflow does, NaN and Infinity."""
+    finite as MLflow does, NaN and Infinity; so does `exact`, which is as in `BodyReader`."""
 
     request_type = PredictRequest
 
@@ -244,11 +254,16 @@ class MlflowCodec(BodyReader):
         nan_words: bool = False,
         max_body_bytes: int = MAX_BODY_BYTES,
         on_loop: bool = True,
+        exact: bool = False,
     ) -> None:
         super().__init__(
-            signature, frames=frames and _pandas_installed(), on_loop=on_loop, max_body_bytes=max_body_bytes
+            signature,
+            frames=frames and pandas_installed(),
+            on_loop=on_loop,
+            max_body_bytes=max_body_bytes,
+            exact=exact,
         )
-        self._nan_words = nan_words
+        self._nan_words = nan_words or exact
 
     def write(self, payload: Payload, request: PredictRequest, media: str) -> tuple[bytes, str]:
         """The answer, and its media type: JSON where it has no columns. Raises AnswerUnserializable, ReadElsewhere."""
@@ -269,14 +284,30 @@ class MlflowCodec(BodyReader):
 
 class MlflowProtocol:
     """The scoring protocol of `mlflow models serve`, 2.0 to 3.x. `on_loop` is whether its codecs are for event loops,
-    where nobody says it."""
+    where nobody says it. `exact` is for which models it answers bit for bit as MLflow does: for all, for none, or for
+    those that a function says; it needs pandas."""
 
     name = "invocations"
     readable = tuple(READERS)
 
-    def __init__(self, *, nan_words: bool = False, max_body_bytes: int = MAX_BODY_BYTES, on_loop: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        nan_words: bool = False,
+        max_body_bytes: int = MAX_BODY_BYTES,
+        on_loop: bool = True,
+        exact: bool | Callable[[str], bool] = False,
+    ) -> None:
         self._nan_words, self._max_body_bytes = nan_words, max_body_bytes
         self._on_loop = on_loop
+        self._exact = exact
+
+    def of_model(self, name: str) -> MlflowProtocol:
+        """The protocol as it is for one model: plain values, which another process can be sent."""
+        if isinstance(self._exact, bool):
+            return self
+        options = {**self._options(None), "exact": self._exact(name)}
+        return type(self)(**options)
 
     def answer_media(self, accept: bytes | None) -> str:
         """The best format that is written here, JSON where none is."""
@@ -297,12 +328,14 @@ class MlflowProtocol:
             "nan_words": self._nan_words,
             "max_body_bytes": self._max_body_bytes,
             "on_loop": self._on_loop if on_loop is None else on_loop,
+            "exact": self._exact is True,
         }
 
     def libraries(self, media: str, frames: bool) -> tuple[str, ...]:
         """The modules that reading a body of this type always imports."""
         own = (type(self).__module__, "penstock.wire.content_encoding")
         columnar = ("penstock.wire.columnar", "pyarrow.ipc", "pyarrow.parquet") if media in COLUMNAR else ()
+        frames = frames or self._exact is True
         by_pandas = ("pandas", "penstock.wire.mlflow.frames") if frames and media != JSON else ()
         return (*own, *columnar, *by_pandas)
 

@@ -26,15 +26,16 @@ ENVELOPES = ("dataframe_split", "dataframe_records", "inputs", "instances")
 UNWRAPPED_KEYS = ("messages", "prompt", "input")
 
 
-def parse_json(body: bytes) -> Any:
-    """orjson; where it refuses, Python's json decides (NaN words, byte order marks, UTF-16). Raises MalformedInput,
-    MemoryError where this process has less left than the body takes."""
+def parse_json(body: bytes, *, exact: bool = False) -> Any:
+    """orjson; where it refuses, Python's json decides (NaN words, byte order marks, UTF-16). With `exact` a number past
+    the range of doubles is infinite. Raises MalformedInput, MemoryError where this process has less left than the body
+    takes."""
     check_memory(body)
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         try:
-            return json.loads(body, parse_float=finite)
+            return json.loads(body, parse_float=float if exact else finite)
         except (ValueError, RecursionError):
             if not body.strip():
                 raise MalformedInput("The body is empty.", hint=_hint()) from None
@@ -44,13 +45,14 @@ def parse_json(body: bytes) -> Any:
 _LONG_NUMBER = re.compile(rb"(?<![.\d])\d{19}")
 
 
-def exactly(body: bytes, document: dict[str, Any]) -> dict[str, Any]:
-    """The document with whole numbers past 64 bits as they are; orjson makes floats of them. Raises MalformedInput."""
+def with_long_numbers(body: bytes, document: dict[str, Any], *, exact: bool = False) -> dict[str, Any]:
+    """The document with whole numbers past 64 bits as they are, of which orjson makes floats; `exact` as in
+    `parse_json`. Raises MalformedInput."""
     if _LONG_NUMBER.search(body) is None:
         return document
     check_memory(body)
     try:
-        return json.loads(body, parse_float=finite)  # type: ignore[no-any-return]
+        return json.loads(body, parse_float=float if exact else finite)  # type: ignore[no-any-return]
     except (ValueError, RecursionError) as error:
         raise MalformedInput(f"The body is not valid JSON: {error}.") from None
 
@@ -91,9 +93,9 @@ def rows_under(envelope: str, value: Any) -> Any:
     return value.get("data") if envelope == "dataframe_split" and isinstance(value, dict) else value
 
 
-def read_object(body: bytes) -> dict[str, Any]:
-    """The JSON object that a body is. Raises MalformedInput."""
-    document = parse_json(body)
+def read_object(body: bytes, *, exact: bool = False) -> dict[str, Any]:
+    """The JSON object that a body is; `exact` as in `parse_json`. Raises MalformedInput."""
+    document = parse_json(body, exact=exact)
     if not isinstance(document, dict):
         raise MalformedInput(f"The body must be a JSON object, not {shortened(document)}.", hint=_hint())
     return document

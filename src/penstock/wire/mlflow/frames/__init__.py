@@ -9,7 +9,16 @@ versions as MLflow's do. Where those would corrupt data without a word (`corrupt
 Source: the scoring protocol of `mlflow models serve`, 3.18.
 """
 
+from penstock.wire.mlflow.frames.csv_exact import read_csv_exactly
 from penstock.wire.mlflow.frames.csv_frames import read_csv
+from penstock.wire.mlflow.frames.frame_payloads import without_row_labels
 from penstock.wire.mlflow.frames.parsing import read_columnar, read_document, read_unwrapped
 
-__all__ = ["read_columnar", "read_csv", "read_document", "read_unwrapped"]
+__all__ = [
+    "read_columnar",
+    "read_csv",
+    "read_csv_exactly",
+    "read_document",
+    "read_unwrapped",
+    "without_row_labels",
+]

@@ -17,8 +17,9 @@ from penstock.wire.mlflow.frames.corruption import as_meant, corruption, leaves
 from penstock.wire.mlflow.frames.frame_cells import enforce_cell
 
 
-def cast_frame(frame: Any, schema: Schema) -> tuple[Any, list[Violation]]:
-    """The frame with every column that the schema knows cast, and the cells that did not survive it.
+def cast_frame(frame: Any, schema: Schema, *, exact: bool) -> tuple[Any, list[Violation]]:
+    """The frame with every column that the schema knows cast, and the cells that did not survive it. With `exact`
+    whatever `astype` makes of a cell has survived.
 
     Raises SchemaViolation, which names rows and columns that cannot be cast.
     """
@@ -31,9 +32,9 @@ def cast_frame(frame: Any, schema: Schema) -> tuple[Any, list[Violation]]:
     for name, field in _wanted(frame, schema):
         if name not in present:
             continue
-        cast = _tensor_cast(field) if isinstance(field, TensorField) else _column_cast(field)
+        cast = _tensor_cast(field) if isinstance(field, TensorField) else _column_cast(field, exact)
         try:
-            corrupted += _corrupted(frame[name], field, name)
+            corrupted += [] if exact else _corrupted(frame[name], field, name)
             with np.errstate(over="ignore", invalid="ignore"):
                 frame[name] = cast(frame[name])
         except MemoryError:
@@ -63,12 +64,14 @@ def _wanted(frame: Any, schema: Schema) -> list[tuple[Any, Field | TensorField]]
     ]
 
 
-def _column_cast(field: Field) -> Callable[[Any], Any]:
+def _column_cast(field: Field, exact: bool) -> Callable[[Any], Any]:
     type_: Type = field.type
     if isinstance(type_, AnyValue):
         return _unchanged
     if not isinstance(type_, Scalar):
         return partial(_cells, type_, field.required)
+    if type_ is Scalar.BOOLEAN:
+        return _truth if exact else _boolean
     return _SCALARS.get(type_, partial(_plain, type_.dtype))
 
 
@@ -89,9 +92,13 @@ def _binary(values: Any) -> Any:
 
 
 def _boolean(values: Any) -> Any:
-    meant = values.map(as_meant) if values.dtype.kind not in "biuf" else values
-    gone = meant.isna()
-    return meant.where(gone, meant.astype(bool)) if gone.any() else meant.astype(bool)
+    return _truth(values.map(as_meant) if values.dtype.kind not in "biuf" else values)
+
+
+def _truth(values: Any) -> Any:
+    """Whatever is not empty is true."""
+    gone = values.isna()
+    return values.where(gone, values.astype(bool)) if gone.any() else values.astype(bool)
 
 
 def _moment(values: Any) -> Any:
@@ -107,7 +114,6 @@ def _moment(values: Any) -> Any:
 
 _SCALARS: dict[Scalar, Callable[[Any], Any]] = {
     Scalar.BINARY: _binary,
-    Scalar.BOOLEAN: _boolean,
     Scalar.DATETIME: _moment,
 }
 

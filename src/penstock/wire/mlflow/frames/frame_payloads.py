@@ -27,6 +27,13 @@ def payload_of(data: Any) -> Payload:
     return Value(data)
 
 
+def without_row_labels(payload: Payload) -> Payload:
+    """The same for a model that knows no rows by their labels."""
+    if isinstance(payload, Value) and is_frame(payload.value):
+        return payload_of(payload.value.reset_index(drop=True))
+    return payload
+
+
 def _table_of(frame: Any) -> Table | None:
     """None for row labels, names or dtypes that would not come back the same."""
     import pandas as pd

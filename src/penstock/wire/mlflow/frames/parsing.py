@@ -29,19 +29,20 @@ from penstock.wire.mlflow.frames.frame_casts import cast_frame
 from penstock.wire.mlflow.frames.frame_cells import enforce_cell
 
 
-def read_document(envelope: str, value: Any, schema: Schema | None) -> Payload:
-    """What the model gets for `{envelope: value}`. Raises MalformedInput, SchemaViolation."""
+def read_document(envelope: str, value: Any, schema: Schema | None, *, exact: bool = False) -> Payload:
+    """What the model gets for `{envelope: value}`. With `exact` that is what MLflow would hand it, also where pandas or
+    numpy change a cell without a word. Raises MalformedInput, SchemaViolation."""
     if envelope in ("dataframe_split", "dataframe_records"):
         frame = _frame_of_split(value) if envelope == "dataframe_split" else _frame_of_records(value)
         if not schema:
             return enforce(frame, schema)
-        frame, corrupted = cast_frame(frame, schema)
+        frame, corrupted = cast_frame(frame, schema, exact=exact)
         payload = enforce(frame, schema)
         if corrupted:
             raise SchemaViolation(corrupted)
         return payload
     try:
-        return enforce(_arrays(envelope, value, schema, checked), schema)
+        return enforce(_arrays(envelope, value, schema, unchecked if exact else checked), schema)
     except Corrupted as corruption:
         _refused_for_its_form(envelope, value, schema)
         raise SchemaViolation([corruption.violation]) from None
