@@ -231,7 +231,7 @@ def read_columnar(table: Any, schema: Schema | None) -> Payload:
 def _without_labels(frame: Any, schema: Schema) -> Any:
     """Row labels are no input of a model that says what it takes; a column that pandas wrote as labels is."""
     named = {field.name for field in schema}
-    wanted = [name for name in frame.index.names if name in named and name not in frame.columns]
+    wanted = [n for n in frame.index.names if n is not None and n in named and n not in frame.columns]
     kept = frame.reset_index(level=wanted) if wanted else frame
     return kept.reset_index(drop=True)
 
