@@ -19,8 +19,10 @@ from penstock.flavors.interface import (
     need,
     posix,
 )
+from penstock.flavors.onnx.bounded_graph import graph_reasons
 from penstock.flavors.onnx.control_flow import has_control_flow
 from penstock.flavors.onnx.external_data import copy_external_data, external_data
+from penstock.flavors.onnx.graph import check_stored, read_graph
 from penstock.flavors.onnx.predictor import OnnxPredictor
 from penstock.flavors.onnx.session import CPU, open_session, unreviewed_options
 from penstock.manifest import PYTHON_FUNCTION, Manifest
@@ -45,13 +47,19 @@ class OnnxFlavor(Flavor):
 
     def process_reasons(self, directory: Path, manifest: Manifest) -> list[str]:
         path = inside(directory, self.artifact(manifest), "ONNX model")
-        return ["its graph repeats or branches (Loop, If, Scan, sequences)"] if has_control_flow(path) else []
+        if has_control_flow(path):
+            return ["its graph repeats or branches (Loop, If, Scan, sequences)"]
+        try:
+            return graph_reasons(read_graph(path))
+        except (OSError, ValueError):
+            return ["its graph cannot be read"]
 
     def load(self, context: LoadContext) -> OnnxPredictor:
         path = inside(context.directory, self.artifact(context.manifest), "ONNX model")
         settings = context.manifest.flavors.get(self.name) or {}
         if not context.trusted and (odd := unreviewed_options(settings)):
             raise CodeNotTrusted(f"The manifest sets unreviewed onnxruntime options: {', '.join(odd)}.")
+        check_stored(path)
         session = open_session(path, settings, context.threads)
         return OnnxPredictor(session, control_flow=has_control_flow(path))
 
