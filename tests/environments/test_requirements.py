@@ -138,3 +138,24 @@ def test_long_spaces_cost_no_time(make_package: MakePackage) -> None:
 
 def test_lines_are_put_together_and_counted() -> None:
     assert list(joined(["a \\", "  b", "", "# c", "d # e", "f \\"])) == [(1, "a b"), (5, "d"), (6, "f")]
+
+
+@pytest.mark.parametrize("line", ["pandas>=2", "pandas~=2.2", "pandas", "pandas==2.*", "pandas===2.2", "pandas!=1.0"])
+def test_of_a_package_that_nobody_trusts_plain_pins_are_installed_alone(make_package: MakePackage, line: str) -> None:
+    package = make_package("numpy[all]==2.1.0 ; python_version >= '3.8'", line, flavors=ONNX)
+    wanted = read_wanted(package, trust_code=False)
+    assert wanted.listed == ("numpy[all]==2.1.0 ; python_version >= '3.8'",)
+    assert any(left.startswith("pandas is listed as") for left in wanted.left_out)
+    assert line in read_wanted(package, trust_code=True).listed
+
+
+def test_constraints_of_a_package_that_nobody_trusts_are_pins_too(make_package: MakePackage) -> None:
+    files = {"limits.txt": "scipy==1.14.0\nnumpy<3\n"}
+    package = make_package("-c limits.txt", files=files, flavors=ONNX)
+    assert read_wanted(package, trust_code=False).constraints == ("numpy>=2", "scipy==1.14.0")
+    assert read_wanted(package, trust_code=True).constraints == ("numpy>=2", "scipy==1.14.0", "numpy<3")
+
+
+def test_an_option_after_a_marker_is_no_marker(make_package: MakePackage) -> None:
+    with pytest.raises(PackageInvalid, match="invalid requirement"):
+        read_wanted(make_package("numpy==2.1.0 ; python_version >= '3' --config-settings=x=y"), trust_code=True)

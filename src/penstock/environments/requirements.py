@@ -5,7 +5,8 @@ name an index, a directory or an address are not followed.
 
 What may be installed depends on trust. The code of a trusted package runs anyway, so all that it lists is installed. A
 data-only package runs no code of its own, but a distribution that it names would: a wheel runs code as soon as Python
-starts with it. So of those only libraries that the flavors of Penstock themselves use are installed, from wheels.
+starts with it. So of those only libraries that the flavors of Penstock themselves use are installed, in the one version
+that the package names, from wheels.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ _MOST_FILES = 20
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _VERSIONS = r"\(?(?:\s*(?:===|==|~=|!=|<=|>=|<|>)\s*[A-Za-z0-9.*+_-]+\s*,?)*\s*\)?"
 _LINE = re.compile(rf"({_NAME.pattern})\s*(?:\[[A-Za-z0-9._,\s-]*\])?({_VERSIONS})\s*(;[\w\s.'\"<>=!~()+,*-]*)?")
+_PLAIN_PIN = re.compile(rf"{_NAME.pattern}\s*(?:\[[^\]]*\])?\s*\(?\s*==\s*[A-Za-z0-9.!+_-]+\s*\)?\s*(?:;|--hash|$)")
 _HASH = re.compile(r"sha256:[0-9a-f]{64}")
 _LONGEST = 500
 # Options that say where distributions come from or which of them to prefer, with a value or without.
@@ -103,6 +105,11 @@ class _Line:
     name: str
     text: str
 
+    @property
+    def is_pin(self) -> bool:
+        """Whether it names one version, so that nobody who adds a newer one to an index decides what is installed."""
+        return _PLAIN_PIN.match(self.text) is not None
+
 
 def read_wanted(package: PackagedModel, *, trust_code: bool, flavor: str | None = None, mlflow: bool = True) -> Wanted:
     """What a package's files ask for, as far as they may. `mlflow` is whether MLflow itself is of use, where the model
@@ -115,7 +122,7 @@ def read_wanted(package: PackagedModel, *, trust_code: bool, flavor: str | None 
     for line in lines:
         if not mlflow and line.name in _MLFLOW:
             left_out.append(f"{line.name} is not installed: Penstock replaces it")
-        elif reason := _unwanted(line.name, chosen.name, package, trust_code=trust_code):
+        elif reason := _unwanted(line, chosen.name, package, trust_code=trust_code):
             left_out.append(f"{line.name} {reason}")
         else:
             kept.append(line)
@@ -129,7 +136,7 @@ def read_wanted(package: PackagedModel, *, trust_code: bool, flavor: str | None 
     return Wanted(
         requirements=(*(line.text for line in kept), *needs),
         listed=listed,
-        constraints=(*LEAST, *(line.text for line in reader.constraints)),
+        constraints=(*LEAST, *(line.text for line in reader.constraints if trust_code or line.is_pin)),
         python=python,
         lock=read_lock(package.path),
         wheels_only=not trust_code,
@@ -137,8 +144,9 @@ def read_wanted(package: PackagedModel, *, trust_code: bool, flavor: str | None 
     )
 
 
-def _unwanted(name: str, flavor: str, package: PackagedModel, *, trust_code: bool) -> str:
+def _unwanted(line: _Line, flavor: str, package: PackagedModel, *, trust_code: bool) -> str:
     """Why a listed distribution is left out; empty where it is wanted."""
+    name = line.name
     if name in _TOOLS:
         return "is only needed for building"
     native = flavor != PYTHON_FUNCTION and not any(
@@ -148,6 +156,8 @@ def _unwanted(name: str, flavor: str, package: PackagedModel, *, trust_code: boo
         return "is not installed: Penstock loads this kind of model itself"
     if not trust_code and name not in REVIEWED:
         return "would run unreviewed code, which needs trust_code"
+    if not trust_code and not line.is_pin:
+        return f"is listed as {shortened(line.text)}, not as {name}==VERSION, which needs trust_code"
     return ""
 
 
@@ -262,7 +272,7 @@ def _requirement(text: str, file: str, number: int) -> _Line:
     text = " ".join(text.split())  # an entry of YAML may hold ends of lines, and what is installed is read by lines
     head, *hashes = text.replace(" --hash ", " --hash=").split(" --hash=")
     found = _LINE.fullmatch(head) if len(head) <= _LONGEST else None
-    if found is None or not all(map(_HASH.fullmatch, hashes)):
+    if found is None or " -" in (found[3] or "") or not all(map(_HASH.fullmatch, hashes)):  # an option after a marker
         raise PackageInvalid(
             f"The package's {file} has an invalid requirement in line {number}: {shortened(text)}.",
             hint=_HINT,
