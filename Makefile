@@ -6,7 +6,7 @@ STAMP := $(VENV)/installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-services check mlflow-env services-tools record-contract bench bench-all bench-score bench-processes prove-resume prove-bodies load docs dashboards format lock clean bench-loading prove-rollout release
+.PHONY: help install demo serve test test-services check mlflow-env services-tools record-contract bench bench-all bench-score bench-processes prove-resume prove-bodies prove-packages load docs dashboards format lock clean bench-loading prove-rollout release
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ prove-resume: $(STAMP)  ## scoring jobs killed at 30 random moments and resumed:
 
 prove-bodies: $(STAMP)  ## hundreds of hostile request bodies against a real server: make prove-bodies PROVE='--kind csv'
 	PYTHONPATH=tests $(BIN)/python loadtests/prove_bodies.py --out build/prove-bodies $(PROVE)
+
+prove-packages: $(STAMP)  ## a hundred hostile packages and some faults, on one worker and on two: make prove-packages PROVE='--kind onnx'
+	PYTHONPATH=tests $(BIN)/python loadtests/prove_packages.py $(PROVE)
 
 bench-loading: $(STAMP)  ## what callers notice while a forest of 250 MB loads: make bench-loading LOADING='--runs 1 --workers 2'
 	$(BIN)/python loadtests/loading.py $(LOADING)

@@ -109,11 +109,11 @@ class TestRequirements:
         copied = Path(shutil.copytree(iris_onnx_package, tmp_path / "copied"))
         (copied / "SHA256SUMS").unlink(missing_ok=True)
         (copied / "python_env.yaml").unlink(missing_ok=True)
-        (copied / "requirements.txt").write_text("numpy\nevil==1\n")
+        (copied / "requirements.txt").write_text("numpy==2.1.0\nevil==1\n")
         done = here("image", copied, "-o", "build")
         assert done.returncode == 0, done.stderr
         assert "Left out: evil would run unreviewed code, which needs trust_code." in done.stderr
-        assert (tmp_path / "build/requirements.txt").read_text() == "numpy\n"
+        assert (tmp_path / "build/requirements.txt").read_text() == "numpy==2.1.0\n"
         (copied / "requirements.txt").write_text("git+https://evil.test/x\n")
         done = here("image", copied, "-o", "other")
         assert done.returncode == 1
