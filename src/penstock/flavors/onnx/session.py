@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession, SessionOptions
 
 CPU = "CPUExecutionProvider"
+
+# A manifest may have been written on a larger machine, or by somebody who wants this one to start a million.
+_MOST_THREADS = max(64, os.cpu_count() or 1)
 
 # Options that set numbers and switches, and nothing else.
 _REVIEWED_OPTIONS = frozenset(
@@ -94,9 +98,10 @@ def unreviewed_options(settings: Mapping[str, Any]) -> list[str]:
 
 def _options(runtime: ModuleType, given: Mapping[str, Any], threads: int) -> SessionOptions:
     options = runtime.SessionOptions()
-    options.log_severity_level = 3  # errors reach us as exceptions; warnings about the graph are the packager's
+    # Errors reach us as exceptions. What onnxruntime writes to standard error itself holds the graph's names as they are.
+    options.log_severity_level = 4
     options.inter_op_num_threads = int(given.get("inter_op_num_threads") or 1)
-    options.intra_op_num_threads = int(given.get("intra_op_num_threads") or threads)
+    options.intra_op_num_threads = min(int(given.get("intra_op_num_threads") or 0), _MOST_THREADS) or threads
     # A spinning pool steals the core that the event loop needs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if str(given.get("execution_mode", "")).lower() == "parallel":
