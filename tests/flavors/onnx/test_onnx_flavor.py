@@ -361,14 +361,6 @@ def test_session_options_are_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
     assert module._options(onnxruntime, {}, threads=7).intra_op_num_threads == 7
 
 
-def test_a_manifest_starts_no_million_threads_and_onnxruntime_prints_nothing_of_its_own() -> None:
-    import onnxruntime
-
-    options = module._options(onnxruntime, {"intra_op_num_threads": 1_000_000}, threads=0)
-    assert options.intra_op_num_threads == module._MOST_THREADS
-    assert options.log_severity_level == 4
-
-
 @pytest.mark.parametrize(
     "options", [{"inter_op_num_threads": "many"}, {"graph_optimization_level": "x"}, [1], {"extra_session_config": 5}]
 )

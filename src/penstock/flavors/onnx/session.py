@@ -98,7 +98,7 @@ def unreviewed_options(settings: Mapping[str, Any]) -> list[str]:
 
 def _options(runtime: ModuleType, given: Mapping[str, Any], threads: int) -> SessionOptions:
     options = runtime.SessionOptions()
-    # Errors reach us as exceptions. What onnxruntime writes to standard error itself holds the graph's names as they are.
+    # Errors reach us as exceptions; what onnxruntime writes to standard error itself holds names of the graph.
     options.log_severity_level = 4
     options.inter_op_num_threads = int(given.get("inter_op_num_threads") or 1)
     options.intra_op_num_threads = min(int(given.get("intra_op_num_threads") or 0), _MOST_THREADS) or threads
