@@ -21,7 +21,7 @@ BEGIN, END = "<!-- values -->\n", "<!-- /values -->\n"
 # Not among the chart's settings: models have a table of their own, the token is a Secret.
 LEFT_OUT = frozenset({"models", "api_token"})
 # Settings that people write as 512MiB or 2GiB, or as bytes; pydantic declares what they become.
-SIZES = frozenset({"cache_size", "memory_limit", "reader_memory"})
+SIZES = frozenset({"cache_size", "max_package_size", "memory_limit", "reader_memory"})
 SIZE = {"oneOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^([0-9]+ ?([KMGT]i?)?B?)?$"}]}
 # Of the settings, those that templates compute with; all others may be left out.
 NEEDED = ("host", "port", "drain_delay", "drain_timeout")
