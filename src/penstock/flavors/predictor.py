@@ -51,6 +51,9 @@ class Predictor(ABC):
         """
         return payload
 
+    def interrupt(self) -> None:  # noqa: B027  (most cannot)
+        """Ends what it predicts now, where that can be done, from another thread. It is not asked again."""
+
     def close(self) -> None:  # noqa: B027  (most hold nothing)
         """Releases what the model holds. It is not called again."""
 

@@ -9,8 +9,9 @@ import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from penstock.artifacts import CachedPackage, PackageCache, PackageHold, default_cache, hold
 from penstock.flavors import Predictor
@@ -61,6 +62,9 @@ class LoadedModel:
     override: str | None = None  # the flavor that was asked for, where it is not the package's own choice
     bounded: bool = False  # whether a row's cost is bounded, as long as its texts are
     hold: PackageHold = field(default_factory=PackageHold, repr=False, compare=False)
+    # Given by who serves it: loads the same package into a process of its own, once a prediction has taken so long.
+    apart: Callable[[], Any] | None = field(default=None, repr=False, compare=False)
+    time_limit: float = inf
 
     @property
     def flavor(self) -> str:

@@ -49,6 +49,7 @@ class VersionMetrics:
     overloaded: dict[str, Number] = field(default_factory=lambda: {limit: Number() for limit in LIMITS})
     request_limit: Number = field(default_factory=Number)
     drain_rate: Number = field(default_factory=Number)
+    stuck_threads: Number = field(default_factory=Number)
     # Empty where the version runs in this process.
     processes: dict[str, Number] = field(default_factory=dict)
     process_restarts: dict[str, Number] = field(default_factory=dict)
@@ -117,6 +118,13 @@ FAMILIES = (
         "Rows per second that the model answers while it is busy.",
         (),
         _one("drain_rate"),
+    ),
+    _Family(
+        "stuck_threads",
+        "counter",
+        "Threads that were left because a prediction in them hung; a model process took the version's place.",
+        (),
+        _one("stuck_threads"),
     ),
     _Family("model_processes", "gauge", "Model processes of a version, by state.", ("state",), _each("processes")),
     _Family(

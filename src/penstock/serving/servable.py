@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import partial
 from math import inf
 from time import perf_counter
 from typing import Any
@@ -15,6 +17,7 @@ from typing import Any
 from penstock.defaults import MAX_QUEUE_ROWS, MAX_ROWS, MAX_TEXT_CELL, MAX_WAIT
 from penstock.errors import Closing, Overloaded
 from penstock.loading import LoadedModel
+from penstock.machine.backoff import retry_delay
 from penstock.metrics import Metrics, VersionMetrics
 from penstock.payload import Params, Payload
 from penstock.serving.batching.admission import ConcurrencyLimit
@@ -25,6 +28,7 @@ from penstock.serving.runners.isolation import IsolatedModel, Loaded
 from penstock.serving.runners.model_process import ModelProcess
 from penstock.serving.runners.process_runner import ProcessRunner
 from penstock.serving.runners.runner import Runner, ThreadRunner
+from penstock.serving.runners.thread_watch import ReplacedRunner, ThreadWatch, hangs
 from penstock.signature import Signature, bounded_rows, conform_params
 
 log = logging.getLogger("penstock.serving")
@@ -127,7 +131,7 @@ class Servable:
         options = options or ServingOptions()
         self.model = model
         self.version = version
-        self.loaded = loaded
+        self.loaded: Loaded = loaded
         self.timeout = options.timeout
         self.signature = _bounded(loaded, options.max_text_cell)
         self._params = self.signature.params if self.signature is not None else ()
@@ -135,14 +139,11 @@ class Servable:
         unjoined = loaded.proof.unjoined
         self.joined_at_load = not unjoined
         self._on_failed = on_failed
+        # Part of the mutable state: what predicts, who looks whether it hangs, and what replaces it then.
+        self._watch: ThreadWatch | None = None
+        self._replacing: asyncio.Task[None] | None = None
         self._runner = self._make_runner(loaded, options)
-        self._batcher = Batcher(
-            self._runner,
-            joined=self.joined_at_load,
-            observer=_Observer(self.metrics),
-            max_rows=options.max_rows,
-            max_queue_rows=options.max_queue_rows,
-        )
+        self._batcher = self._make_batcher(options)
         self.metrics.queue_limit_rows.set(options.max_queue_rows)
         # The whole mutable state: its state, the requests that hold a lease, the event that the last lease is back
         # (set only once a close waits for it), and what each protocol keeps with the version.
@@ -158,7 +159,58 @@ class Servable:
         if isinstance(loaded, IsolatedModel):
             return ProcessRunner(loaded, f"{self.model} version {self.version}", self.metrics, self._fail)
         bounded = bounded_rows(loaded.signature)
-        return ThreadRunner(loaded.predictor, slots_of(options), self.model, bounded=bounded)
+        runner = ThreadRunner(loaded.predictor, slots_of(options), self.model, bounded=bounded)
+        if loaded.apart is not None:
+            stuck = partial(self._on_stuck, runner, loaded.apart, options)
+            self._watch = ThreadWatch(runner, loaded.time_limit, stuck)
+        return runner
+
+    def _make_batcher(self, options: ServingOptions) -> Batcher:
+        return Batcher(
+            self._runner,
+            joined=self.joined_at_load,
+            observer=_Observer(self.metrics),
+            max_rows=options.max_rows,
+            max_queue_rows=options.max_queue_rows,
+        )
+
+    def _on_stuck(self, runner: ThreadRunner, apart: Callable[[], IsolatedModel], options: ServingOptions) -> None:
+        """A thread that predicts hangs: it is left, and a process of the same package takes its place."""
+        log.error(
+            "%s version %s: a prediction hangs. The thread is left; a process of its own takes the model's place.",
+            self.model,
+            self.version,
+        )
+        self.metrics.stuck_threads.inc()
+        left, self._runner = self._batcher, ReplacedRunner()
+        self._batcher = self._make_batcher(options)
+        left.abandon(hangs())
+        runner.abandon()
+        self._replacing = asyncio.get_running_loop().create_task(self._replace(apart, options))
+
+    async def _replace(self, apart: Callable[[], IsolatedModel], options: ServingOptions) -> None:
+        """Starts the process, and tries again while that fails and the version is wanted."""
+        attempts = 0
+        while True:
+            try:
+                loaded = await asyncio.to_thread(apart)
+                break
+            except Exception as error:
+                attempts += 1
+                log.error("%s version %s cannot be started in a process: %s", self.model, self.version, error)
+                self._fail("hangs, and could not be replaced")
+                await asyncio.sleep(retry_delay(attempts, random.random()))
+                if self.state is not State.READY:
+                    return
+        if self.state is not State.READY:
+            loaded.close()
+            return
+        left = self._batcher
+        self.loaded = loaded
+        self._runner = ProcessRunner(loaded, f"{self.model} version {self.version}", self.metrics, self._fail)
+        self._batcher = self._make_batcher(options)
+        await left.close()
+        log.info("%s version %s answers from a process of its own.", self.model, self.version)
 
     def _fail(self, reason: str) -> None:
         if self._on_failed is not None:
@@ -210,6 +262,8 @@ class Servable:
         if self.state is not State.READY:
             return
         self.state = State.DRAINING
+        if self._watch is not None:
+            self._watch.close()
         while self.concurrency_limit.inside:
             self.free.clear()
             await self.free.wait()

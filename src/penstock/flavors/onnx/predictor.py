@@ -44,10 +44,20 @@ class OnnxPredictor(Predictor):
     cyclic = False
 
     def __init__(self, session: InferenceSession, *, control_flow: bool) -> None:
+        from onnxruntime import RunOptions  # here, since it is heavy
+
         self._session = session
+        self._options = RunOptions()
         self.quick = not control_flow
         self._inputs: dict[str, type[np.generic] | None] = {i.name: _DTYPES.get(i.type) for i in session.get_inputs()}
         self._outputs = [o.name for o in session.get_outputs()]
+
+    def _run(self, feeds: dict[str, Array]) -> list[Any]:
+        return self._session.run(self._outputs, feeds, self._options)  # type: ignore[no-any-return]
+
+    def interrupt(self) -> None:
+        """onnxruntime looks at this between the nodes of a graph, and at every turn of a loop."""
+        self._options.terminate = True
 
     def example_form(self, payload: Payload) -> Payload:
         """A table as callers should send it: in the graph's number type; as an array where the graph's outputs make
@@ -58,7 +68,7 @@ class OnnxPredictor(Predictor):
         if len(self._inputs) == 1 and table.block is not None and table.block.dtype.kind in "iu":
             table = Table(table.names, block=table.block.astype(np.float64), index=table.index)
         try:
-            results = [_as_array(r) for r in self._session.run(self._outputs, self._from_table(table))]
+            results = [_as_array(r) for r in self._run(self._from_table(table))]
         except Exception as error:
             raise PredictError(f"The ONNX graph cannot take the rows: {clipped(text_of(error), 300)}.") from error
         if all(r.size == table.rows for r in results):
@@ -68,11 +78,11 @@ class OnnxPredictor(Predictor):
 
     def _predict(self, payload: Payload, params: Params) -> Payload:
         if isinstance(payload, Table):
-            results = self._session.run(self._outputs, self._from_table(payload))
+            results = self._run(self._from_table(payload))
             return self._as_table(results)
         if not isinstance(payload, Tensors):
             raise PredictError("An ONNX model takes columns or arrays, not a bare JSON value.")
-        results = self._session.run(self._outputs, self._from_tensors(payload))
+        results = self._run(self._from_tensors(payload))
         return Tensors(tuple(self._outputs), tuple(_as_array(r) for r in results))
 
     def _from_table(self, table: Table) -> dict[str, Array]:

@@ -16,7 +16,7 @@ from time import perf_counter
 from typing import Any, Protocol
 
 from penstock.defaults import MAX_QUEUE_ROWS, MAX_ROWS
-from penstock.errors import Closing, DeadlineExceeded, ModelProcessLost, Overloaded, PredictError
+from penstock.errors import Closing, DeadlineExceeded, ModelProcessLost, Overloaded, PenstockError, PredictError
 from penstock.payload import Params, Payload, Value, join
 from penstock.serving.batching.admission import DrainRate, misses_deadline, retry_after
 from penstock.serving.batching.cost_model import INLINE_SECONDS, CostModel, Inline, PartSize
@@ -27,13 +27,14 @@ from penstock.serving.runners.runner import Runner, RunNow
 
 log = logging.getLogger("penstock.serving")
 
-
 # A model in another process is asked ahead, so that it has the next question when it has answered one: with as many as
 # it will have answered within so many seconds. What has been asked cannot be taken back.
 _ASK_AHEAD = 0.004
 
 # How many turns of the event loop an idle model waits at most while every one of them brings more.
 _TURNS = 8
+
+_CLOSING = "This version is being closed."
 
 
 class Observer(Protocol):
@@ -97,7 +98,7 @@ class Batcher:
         Raises Overloaded, Closing; the future raises PredictError, DeadlineExceeded, Closing.
         """
         if self._closed:
-            raise Closing("This version is being closed.")
+            raise Closing(_CLOSING)
         loop = asyncio.get_running_loop()
         now = self._clock()
         reply = Reply(loop=loop)
@@ -316,7 +317,7 @@ class Batcher:
         try:
             payload, seconds = answering.result()
         except asyncio.CancelledError:
-            fail(job, Closing("This version is being closed."))
+            fail(job, Closing(_CLOSING))
         except BaseException as error:
             fail(job, error)
         else:
@@ -327,9 +328,9 @@ class Batcher:
         started = self._clock()
         try:
             await self._answer(batch.jobs, started)
-        except Exception as error:  # a mistake of ours: nobody is left waiting for it
+        except (Exception, asyncio.CancelledError) as error:  # a mistake of ours, or given up: nobody is left waiting
             for job in batch.jobs:
-                fail(job, error)
+                fail(job, error if isinstance(error, Exception) else Closing(_CLOSING))
         finally:
             self._drained(batch.rows, started)
             task = asyncio.current_task()
@@ -371,15 +372,23 @@ class Batcher:
             got = "one value" if isinstance(answer, Value) else repr(answer)  # a value may be anything, of any size
             log.warning("Batching is now off: %d rows gave %s.", rows, got)
 
+    def abandon(self, error: PenstockError) -> None:
+        """Refuses what still waits, and waits for nothing that runs."""
+        self._refuse(error)
+        for running in list(self._running):
+            running.cancel()
+
     async def close(self) -> None:
         """Refuses what still waits, and waits for what runs."""
-        self._closed = True
-        for job in self._lanes.clear():
-            if not job.reply.done():
-                job.reply.set_exception(Closing("This version is being closed."))
+        self._refuse(Closing(_CLOSING))
         while running := self._running | self._joining:
             await asyncio.wait(running)
         self._thread.shutdown(wait=False)
+
+    def _refuse(self, error: PenstockError) -> None:
+        self._closed = True
+        for job in self._lanes.clear():
+            fail(job, error)
 
     def __repr__(self) -> str:
         how = "joined" if self.joined else "unjoined"

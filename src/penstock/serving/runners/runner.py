@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from threading import get_ident
 from time import perf_counter, thread_time
 from typing import Protocol, TypeAlias
 
@@ -44,10 +45,20 @@ class ThreadRunner:
         self.slots = slots
         self._predictor = predictor
         self.run_now = self._now if bounded and predictor.quick else None
+        # When each thread that predicts now has begun, by its number. Written by that thread alone.
+        self.working_since: dict[int, float] = {}
         self._pool = ThreadPoolExecutor(max_workers=slots, thread_name_prefix=f"penstock-{name}")
 
     def run(self, payload: Payload, params: Params) -> asyncio.Future[tuple[Payload, float]]:
-        return asyncio.get_running_loop().run_in_executor(self._pool, self._timed, payload, params)
+        return asyncio.get_running_loop().run_in_executor(self._pool, self._watched, payload, params)
+
+    def _watched(self, payload: Payload, params: Params) -> tuple[Payload, float]:
+        thread = get_ident()
+        self.working_since[thread] = perf_counter()
+        try:
+            return self._timed(payload, params)
+        finally:
+            del self.working_since[thread]
 
     def _timed(self, payload: Payload, params: Params) -> tuple[Payload, float]:
         start = perf_counter()
@@ -63,6 +74,11 @@ class ThreadRunner:
         work = thread_time()
         answer, seconds = self._timed(payload, params)
         return answer, seconds, thread_time() - work
+
+    def abandon(self) -> None:
+        """Waits for nothing: a thread that hangs is left, with the predictor that it uses."""
+        self._predictor.interrupt()
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def close(self) -> None:
         await asyncio.to_thread(self._close)

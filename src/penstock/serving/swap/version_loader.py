@@ -6,14 +6,15 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from penstock.loading import LoadOptions, Timed, untimed
 from penstock.model_process.client.package_process import OnLaunched
 from penstock.model_process.client.start import ModelProcessHandle
 from penstock.package import PackagedModel
-from penstock.serving.runners.isolation import Isolation, Loaded, load_served
+from penstock.serving.runners.isolation import IsolatedModel, Isolation, Loaded, load_served
 from penstock.serving.runners.trial import Trial
 from penstock.serving.swap.preparing import Fetch
 from penstock.serving.swap.target import LoadedVersion, LocalTarget, load_beside
@@ -48,7 +49,17 @@ class VersionLoader:
         label = self._label(version)
         with self._stoppable() as launched:
             digest = self._try(path, label, launched, loads_next=True)
-            return load_served(path, self._options, self._isolation, label, self._timed, launched, digest)
+            loaded = load_served(path, self._options, self._isolation, label, self._timed, launched, digest)
+        if isinstance(loaded, IsolatedModel):
+            return loaded
+        again = partial(self._load_apart, path, label, loaded.digest)
+        return replace(loaded, apart=again, time_limit=self._isolation.time_limit)
+
+    def _load_apart(self, path: Path, label: str, digest: str) -> Loaded:
+        """The same package in a process of its own, in place of one that hangs here. Blocks. Raises as `load` does."""
+        isolation = replace(self._isolation, mode="process")
+        with self._stoppable() as launched:
+            return load_served(path, self._options, isolation, label, launched=launched, digest=digest)
 
     def try_out(self, path: Path, version: str) -> None:
         """The trial alone, for those who load the package after it. Blocks. Raises as `load` does."""
