@@ -8,7 +8,7 @@ No pandas, no HTTP, no model library here: flavors and codecs turn these into wh
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from reprlib import Repr
 from typing import Any, TypeAlias
@@ -207,6 +207,25 @@ class Value:
     @property
     def layout(self) -> Hashable:
         return ("value",)
+
+
+class PackedValue(Value):
+    """A large value as another process has written it: handed on as it is, read only where somebody asks for it."""
+
+    __slots__ = ("framed", "packed", "unpack")
+
+    def __init__(self, packed: memoryview, framed: bool, unpack: Callable[[memoryview], Any]) -> None:
+        self.packed = packed
+        self.framed = framed
+        self.unpack = unpack
+
+    @property
+    def value(self) -> Any:
+        """Read anew each time. Raises ValueError."""
+        return self.unpack(self.packed)
+
+    def __repr__(self) -> str:
+        return f"<PackedValue {len(self.packed)} bytes>"
 
 
 Rows: TypeAlias = Table | Tensors

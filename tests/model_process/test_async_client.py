@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
@@ -12,11 +13,12 @@ import numpy as np
 import pytest
 
 from penstock.errors import MalformedInput, ModelProcessLost, PredictError
+from penstock.model_process.client import async_client
 from penstock.model_process.client.async_client import ModelProcessClient
 from penstock.model_process.protocol.messages import Incoming, Kind, encode
 from penstock.model_process.protocol.payload_values import encode as encode_payload
 from penstock.model_process.protocol.remote_errors import describe
-from penstock.payload import Table, Value
+from penstock.payload import Table, Tensors, Value, as_object_array
 from serving.fakes import tensors, values_of
 
 
@@ -63,6 +65,37 @@ async def test_answers_find_their_questions_in_any_order(rogue: Rogue) -> None:
     assert [values_of((await answer)[0]) for answer in (first, second)] == [[10], [20]]
     assert (await first)[1] == 0.25
     assert rogue.link.load == 0
+
+
+async def test_long_texts_are_written_and_read_beside_the_loop(rogue: Rogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = set()
+    for name in ("encode_payload", "decode"):
+        plain = getattr(async_client, name)
+
+        def noted(*args: Any, plain: Any = plain, **more: Any) -> Any:
+            threads.add(threading.current_thread().name.rpartition("_")[0])
+            return plain(*args, **more)
+
+        monkeypatch.setattr(async_client, name, noted)
+    texts = Tensors.single(as_object_array(["x" * 50_000, "y"] * 8))
+    asked = await rogue.ask(texts)
+    sent = await asyncio.get_running_loop().sock_recv(rogue.sock, 1 << 20)
+    assert sent[:4] == b"PNSK"
+    await rogue.say(*answer_of(1, texts))
+    payload, seconds = await asked
+    assert payload.arrays[0].tolist() == texts.arrays[0].tolist()
+    assert seconds == 0.25
+    assert threads == {"penstock-model-client"}
+
+
+async def test_a_long_answer_that_is_none_ends_the_wire(rogue: Rogue) -> None:
+    asked = await rogue.ask()
+    plan, body = encode_payload(Tensors.single(as_object_array(["x" * 50_000] * 8)))
+    broken = b"{" + b"".join(body)[1:]
+    await rogue.say(*encode(Kind.ANSWER, 1, plan=plan, body=[broken]))
+    with pytest.raises(ModelProcessLost, match="invalid message"):
+        await asked
+    assert "invalid message" in rogue.lost[0]
 
 
 async def test_an_error_is_an_answer_too(rogue: Rogue) -> None:

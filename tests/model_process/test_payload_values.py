@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from model_process.payload_strategies import payloads, same_payload
 from penstock.errors import AnswerUnserializable
 from penstock.model_process.protocol.payload_values import decode, encode
-from penstock.payload import Table, Tensors, Value, as_object_array
+from penstock.model_process.protocol.payload_weight import reads_long, takes_long
+from penstock.payload import TEXT, PackedValue, Table, Tensors, Value, as_object_array
 
 
 def _body(pieces: list[Any]) -> bytearray:
@@ -26,6 +27,62 @@ def _body(pieces: list[Any]) -> bytearray:
 def test_every_payload_comes_back_as_it_was(payload: Any) -> None:
     plan, pieces = encode(payload)
     assert same_payload(decode(plan, _body(pieces)), payload)
+
+
+@given(payloads)
+def test_pieces_with_rests_say_the_same(payload: Any) -> None:
+    plan, pieces = encode(payload, rest=lambda: None)
+    assert same_payload(decode(plan, _body(pieces)), payload)
+
+
+@pytest.mark.parametrize("kind", [object, TEXT])
+def test_a_piece_is_no_longer_than_a_moments_work(kind: Any) -> None:
+    cells = ["x" * 100_000, "y"] * 30 + ["z"] * 9000
+    rests: list[int] = []
+    plan, pieces = encode(Tensors.single(np.array(cells, dtype=kind)), rest=lambda: rests.append(1))
+    assert max(map(len, pieces)) < 450_000
+    assert len(rests) == len(pieces) - (len(pieces[-1]) < 16)
+    back = decode(plan, _body(pieces))
+    assert isinstance(back, Tensors)
+    assert back.arrays[0].tolist() == cells
+
+
+def test_a_large_value_is_handed_on_unread() -> None:
+    for value in ({"a": ["x" * 100_000, {"$": 1}]}, ["y"] * 50_000):
+        plan, pieces = encode(Value(value))
+        handed = decode(plan, _body(pieces), packed=True)
+        assert isinstance(handed, PackedValue)
+        assert encode(handed)[0] == plan
+        assert _body(encode(handed)[1]) == _body(pieces)
+        assert handed.value == value
+    small = decode(*_small(Value([1])), packed=True)
+    assert not isinstance(small, PackedValue)
+    plan, pieces = encode(Value(pd.DataFrame({"a": [1, "x"] * 50_000}, index=[7] * 100_000)), question=True)
+    assert len(decode(plan, _body(pieces), question=True, packed=True).value) == 100_000
+    with pytest.raises(ValueError, match="a frame for an answer"):
+        decode(plan, _body(pieces), packed=True)
+
+
+def _small(payload: Any) -> tuple[bytes, bytearray]:
+    plan, pieces = encode(payload)
+    return plan, _body(pieces)
+
+
+@pytest.mark.parametrize(
+    ("payload", "long"),
+    [
+        (Table(None, block=np.zeros((100_000, 4))), False),
+        (Tensors.single(as_object_array(["x"] * 10)), False),
+        (Tensors.single(as_object_array(["x"] * 5000)), True),
+        (Tensors.single(np.array(["x" * 70_000], TEXT)), True),
+        (Tensors.single(as_object_array([[{"a": "x" * 70_000}]])), True),
+        (Table(("a", "b"), columns=(np.zeros(2), as_object_array(["y", "x" * 70_000]))), True),
+    ],
+)
+def test_what_an_event_loop_has_no_time_to_encode(payload: Any, long: bool) -> None:
+    assert takes_long(payload) is long
+    plan, body = _small(payload)
+    assert reads_long(plan, body) is (long and len(body) > 64 * 1024)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ import pytest
 from penstock.errors import AnswerUnserializable, InputTooLarge, MalformedInput, Overloaded, SchemaViolation
 from penstock.machine.memory_file import MemoryFile
 from penstock.metrics.readers import ReaderMetrics
-from penstock.payload import TEXT, Payload, Table, Tensors, as_object_array
+from penstock.payload import TEXT, PackedValue, Payload, Table, Tensors, as_object_array
 from penstock.reader_process import pool as pool_module
 from penstock.reader_process import queue
 from penstock.reader_process.limits import ReaderLimits
@@ -95,7 +95,19 @@ async def test_a_body_is_read_as_on_the_event_loop(pool: ReaderPool) -> None:
         for mine, theirs in zip(result.payload.iter_columns(), expected.payload.iter_columns(), strict=True):
             assert mine.dtype == theirs.dtype
             assert (mine == theirs).all()
-        assert (result.state, result.params, result.size) == ({"wrapped": True}, None, len(body))
+        assert (result.state, result.params, result.size) == ({"wrapped": True, "rows": rows}, None, len(body))
+
+
+async def test_a_large_value_comes_and_goes_unread(pool: ReaderPool) -> None:
+    body = json.dumps({"messages": [{"role": "user", "content": "é" * 100_000}]}).encode()
+    result = await read(pool, body, CodecSpec(MlflowProtocol(), None, False))
+    assert isinstance(result.payload, PackedValue)
+    assert result.payload.value == json.loads(body)
+    request = PredictRequest(result.payload, None, wrapped=False)
+    content, media = await pool.write(
+        "127.0.0.1", CodecSpec(MlflowProtocol(), None, False), JSON, result.payload, request
+    )
+    assert (json.loads(content), media) == (json.loads(body), JSON)
 
 
 async def test_arrays_that_come_back_may_be_written_to(pool: ReaderPool) -> None:

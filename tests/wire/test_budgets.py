@@ -20,6 +20,8 @@ from penstock.errors import InputError, InputTooLarge, MalformedInput, SchemaVio
 from penstock.signature import ArrayOf, Field, ObjectOf, Property, Scalar, Schema, Signature
 from penstock.wire.arrow_claims import is_plain_numbers
 from penstock.wire.budget import Budget
+from penstock.wire.interface import ReadElsewhere
+from penstock.wire.mlflow import codec
 from penstock.wire.mlflow.codec import MlflowCodec, PredictRequest
 from penstock.wire.mlflow.formats import ARROW, CSV, JSON, PARQUET
 
@@ -122,6 +124,37 @@ def test_one_long_text_does_not_widen_the_others() -> None:
         (array,) = read(body, None).payload.arrays  # type: ignore[union-attr]
         assert array.dtype == object
         assert array.tolist() == texts
+
+
+@pytest.mark.parametrize("frames", [True, False])
+def test_a_single_text_has_a_limit(frames: bool) -> None:
+    schema: Schema = (Field("s", Scalar.STRING),)
+    for length, refused in ((1_100_000, True), (1_000_000, False)):
+        text = "x" * length
+        for body, known, media in (
+            ({"inputs": {"s": ["", text]}}, schema, JSON),
+            ({"inputs": ["", text]}, None, JSON),
+            ({"dataframe_split": {"columns": ["s"], "data": [[text], ["y"]]}}, schema, JSON),
+            (f"s\n{text}\ny\n".encode(), schema, CSV),
+        ):
+            with pytest.raises(InputTooLarge, match="max_body_bytes") if refused else contextlib.nullcontext():
+                read(body, known, media, frames=frames)
+
+
+def test_a_body_for_pandas_is_parsed_once_on_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = json.dumps({"dataframe_split": {"data": [["x", None, 2**70]] * 1500}}).encode()
+    parsed: list[int] = []
+    for module, name in ((codec, "read_object"), (codec, "exactly")):
+        plain = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *args, plain=plain: parsed.append(1) or plain(*args))
+    reader = MlflowCodec(None, frames=True)
+    for _ in range(2):  # by the fast path and by the slow one
+        with pytest.raises(ReadElsewhere):
+            reader.read(JSON, body)
+    assert len(parsed) == 1
+    with pytest.raises(ReadElsewhere):
+        reader.read(JSON, body)
+    assert len(parsed) == 2
 
 
 @pytest.mark.parametrize("frames", [True, False])

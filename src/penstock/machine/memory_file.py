@@ -57,12 +57,12 @@ class MemoryFile:
         ValueError for an empty file."""
         return mmap(self.fd, self.size, access=ACCESS_COPY)
 
-    def read(self) -> bytes:
-        """A copy of all bytes."""
+    def read(self, size: int | None = None) -> bytes:
+        """A copy of the first `size` bytes, of all where that is not said."""
         pieces = []
-        position = 0
-        while position < self.size:
-            piece = os.pread(self.fd, self.size - position, position)
+        position, size = 0, self.size if size is None else min(size, self.size)
+        while position < size:
+            piece = os.pread(self.fd, size - position, position)
             if not piece:
                 raise OSError("a file in memory ends too early")
             pieces.append(piece)

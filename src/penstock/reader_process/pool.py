@@ -110,7 +110,7 @@ class ReaderPool:
     ) -> tuple[bytes, str]:
         """The answer, and its media type. Raises what `Codec.write` raises, and Overloaded."""
         given = MemoryFile()
-        plan = await asyncio.get_running_loop().run_in_executor(self._threads, _put, payload, given)
+        plan = await asyncio.get_running_loop().run_in_executor(self._threads, _put, payload, given, _sleep)
         limits, codec = self._limits, self._codec(spec)
         task = ReaderTask("write", codec.number, media, limits.timeout, limits.memory, plan=plan, state=request.state())
         outcome, result = await self._run(client, codec, task, given)
@@ -123,7 +123,7 @@ class ReaderPool:
         try:
             if not outcome.failed and outcome.size + outcome.plan <= _SMALL:
                 return make(lambda: None)
-            return await asyncio.get_running_loop().run_in_executor(self._threads, make, lambda: time.sleep(_REST))
+            return await asyncio.get_running_loop().run_in_executor(self._threads, make, _sleep)
         except (ValueError, TypeError):
             raise _unusable(task, "sent an invalid result") from None
 
@@ -305,9 +305,13 @@ def _unusable(task: ReaderTask, how: str) -> PenstockError:
     return MalformedInput(why) if task.kind == "read" else AnswerUnserializable(why)
 
 
-def _put(payload: Payload, file: MemoryFile) -> int:
+def _sleep() -> None:
+    time.sleep(_REST)
+
+
+def _put(payload: Payload, file: MemoryFile, rest: OnPause) -> int:
     """Writes a payload into a file; the length of its plan, which is the last of it."""
-    plan, pieces = encode(payload, question=True)
+    plan, pieces = encode(payload, question=True, rest=rest)
     file.write([*pieces, plan])
     file.seal()
     return len(plan)
@@ -322,7 +326,7 @@ def _read_result(outcome: Outcome, result: MemoryFile, rest: OnPause) -> ReadRes
     arrays = len(data) - outcome.note - outcome.plan
     plan = bytes(data[arrays : arrays + outcome.plan])
     params, state = unpack(note)
-    return ReadResult(decode(plan, data[:arrays], question=True, rest=rest), params, state, outcome.size)
+    return ReadResult(decode(plan, data[:arrays], question=True, packed=True, rest=rest), params, state, outcome.size)
 
 
 def _written(outcome: Outcome, result: MemoryFile) -> tuple[bytes, str]:
@@ -330,7 +334,8 @@ def _written(outcome: Outcome, result: MemoryFile) -> tuple[bytes, str]:
     note = data[len(data) - outcome.note :]
     if outcome.failed:
         raise _error(note)
-    return bytes(data[: len(data) - outcome.note]), str(unpack(note))
+    # Read by the system, beside which other threads go on: to copy a hundred megabytes here would hold them up.
+    return result.read(len(data) - outcome.note), str(unpack(note))
 
 
 def _data(outcome: Outcome, result: MemoryFile) -> memoryview:

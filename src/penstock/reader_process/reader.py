@@ -93,7 +93,7 @@ class Reader:
                 _limit(limits, size)
             request = codec.read(task.media, body)
             request.params = conform_params(spec.signature.params if spec.signature else (), request.params)
-            plan, pieces = encode(request.payload, question=True)
+            plan, pieces = encode(request.payload, question=True, rest=lambda: None)
             return _hand_over(result, pieces, plan, pack([request.params, request.state()]), size)
         except MemoryError:
             return replace(_failed(result, MemoryError(), size), out_of_memory=True)  # the gateway has words for it

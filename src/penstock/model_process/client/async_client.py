@@ -7,7 +7,10 @@ ends the wire: no further word of that process would be believed either.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from time import perf_counter
 from typing import Any, cast
 
@@ -17,10 +20,14 @@ from penstock.model_process.protocol.json_values import pack
 from penstock.model_process.protocol.messages import Buffer, Frame, Incoming, Kind, Malformed, encode
 from penstock.model_process.protocol.payload_values import decode
 from penstock.model_process.protocol.payload_values import encode as encode_payload
+from penstock.model_process.protocol.payload_weight import reads_long, takes_long
 from penstock.model_process.protocol.remote_errors import rebuild
 from penstock.payload import Params, Payload
 
 _IDS = 1 << 32
+
+# The rest after a piece of a long question or answer, in seconds.
+_REST = 0.0002
 
 
 class ModelProcessClient(asyncio.BufferedProtocol):
@@ -33,7 +40,7 @@ class ModelProcessClient(asyncio.BufferedProtocol):
         self._time_limit = time_limit
         # The whole mutable state: the transport while there is one, open questions by number, in the order of asking,
         # with when they were asked, the last number, what goes out when the loop has gone round, the timer for the
-        # oldest question, and why the wire ends.
+        # oldest question, why the wire ends, and what is being written or read in the thread.
         self._transport: asyncio.Transport | None = None
         self._open: dict[int, tuple[asyncio.Future[tuple[Payload, float]], float]] = {}
         self._last = 0
@@ -41,6 +48,9 @@ class ModelProcessClient(asyncio.BufferedProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._why = ""
         self._over = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        # Of its own, and started when it is needed: long texts and objects are written and read there.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="penstock-model-client")
 
     @property
     def load(self) -> int:
@@ -56,20 +66,56 @@ class ModelProcessClient(asyncio.BufferedProtocol):
             answer.set_exception(_lost(self._why or "ended", 1))
             return answer
         number = (self._last + 1) % _IDS
-        try:
-            plan, body = encode_payload(payload, question=True)
-            note = b"" if params is None else pack(dict(params))
-            pieces = encode(Kind.PREDICT, number, plan=plan, note=note, body=body)
-        except (AnswerUnserializable, ValueError) as error:  # text that cannot be encoded is a ValueError, too
-            answer.set_exception(MalformedInput(f"The rows cannot be sent to the model process: {text_of(error)}"))
-            return answer
+        if takes_long(payload):
+            self._in_thread(self._send_later(number, payload, params, answer))
+        else:
+            try:
+                pieces = _question(number, payload, params)
+            except (AnswerUnserializable, ValueError) as error:  # text that cannot be encoded is a ValueError, too
+                answer.set_exception(_unsendable(error))
+                return answer
+            self._send(pieces)
         self._last = number
-        self._send(pieces)
         now = perf_counter()
         self._open[number] = answer, now
         if self._timer is None:
             self._timer = loop.call_later(self._time_limit, self._look)
         return answer
+
+    def _in_thread(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _send_later(
+        self, number: int, payload: Payload, params: Params, answer: asyncio.Future[tuple[Payload, float]]
+    ) -> None:
+        """Sends what an event loop has no time to write."""
+        loop = asyncio.get_running_loop()
+        try:
+            pieces = await loop.run_in_executor(self._thread, _question, number, payload, params, _rest)
+        except (AnswerUnserializable, ValueError, RuntimeError) as error:
+            self._open.pop(number, None)
+            if not answer.done():
+                answer.set_exception(_unsendable(error))
+            return
+        if answer.done():  # nobody waits for it any more
+            self._open.pop(number, None)
+        elif not self._over:
+            self._send(pieces)
+
+    async def _read_later(self, frame: Frame, answer: asyncio.Future[tuple[Payload, float]]) -> None:
+        """Reads an answer that an event loop has no time for."""
+        loop, body = asyncio.get_running_loop(), frame.body or bytearray()
+        try:
+            payload = await loop.run_in_executor(self._thread, partial(decode, frame.plan, body, rest=_rest))
+        except (ValueError, RuntimeError) as error:
+            self.cut(f"sent an invalid message: {error}")
+            if not answer.done():
+                answer.set_exception(_lost(self._why or "ended", 1))
+            return
+        if not answer.done():
+            answer.set_result((payload, _seconds(frame)))
 
     def _send(self, pieces: list[Buffer]) -> None:
         """At once where nothing is under way; what comes while the process has something to do goes together, when the
@@ -130,6 +176,7 @@ class ModelProcessClient(asyncio.BufferedProtocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
+        self._thread.shutdown(wait=False)
         self._lose()
 
     def _lose(self) -> None:
@@ -153,20 +200,43 @@ class ModelProcessClient(asyncio.BufferedProtocol):
         if frame.kind not in (Kind.ANSWER, Kind.ERROR) or frame.id not in self._open:
             raise Malformed(f"{frame.kind.name} to an unknown request")
         result: Any
+        if frame.kind is Kind.ANSWER and frame.body is not None and reads_long(frame.plan, frame.body):
+            answer, _ = self._open.pop(frame.id)
+            self._in_thread(self._read_later(frame, answer))
+            return
         if frame.kind is Kind.ANSWER:
-            result = decode(frame.plan, frame.body or bytearray())
+            result = decode(frame.plan, frame.body or bytearray(), packed=True)
         else:
             result = rebuild(frame.note)
         answer, _ = self._open.pop(frame.id)
         if answer.done():
             return
         if frame.kind is Kind.ANSWER:
-            answer.set_result((result, min(max(frame.seconds, 0.0), 1e9)))
+            answer.set_result((result, _seconds(frame)))
         else:
             answer.set_exception(result)
 
     def __repr__(self) -> str:
         return f"<ModelProcessClient {len(self._open)} open{', over' if self._over else ''}>"
+
+
+def _question(number: int, payload: Payload, params: Params, rest: Callable[[], object] | None = None) -> list[Buffer]:
+    """The pieces to send. Raises AnswerUnserializable, ValueError."""
+    plan, body = encode_payload(payload, question=True, rest=rest)
+    note = b"" if params is None else pack(dict(params))
+    return encode(Kind.PREDICT, number, plan=plan, note=note, body=body)
+
+
+def _rest() -> None:
+    time.sleep(_REST)
+
+
+def _seconds(frame: Frame) -> float:
+    return min(max(frame.seconds, 0.0), 1e9)
+
+
+def _unsendable(error: Exception) -> MalformedInput:
+    return MalformedInput(f"The rows cannot be sent to the model process: {text_of(error)}")
 
 
 def _lost(why: str, retry_after: int) -> ModelProcessLost:

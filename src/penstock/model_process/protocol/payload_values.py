@@ -19,13 +19,12 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from penstock.model_process.protocol.json_values import dtype_of, is_plain, name_of, pack, packed, unpack
-from penstock.payload import TEXT, Array, Name, Payload, Table, Tensors, Value, as_object_array
+from penstock.model_process.protocol.payload_weight import LARGE, PIECE, light_pieces
+from penstock.payload import TEXT, Array, Name, PackedValue, Payload, Table, Tensors, Value, as_object_array
 
 _ALIGNED = 16
 _MAX_AXES = 64
 
-# So many cells of text or objects are one piece: about a millisecond's work.
-PIECE = 4096
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 Form: TypeAlias = Literal["raw", "text", "objects"]
@@ -54,9 +53,15 @@ class _Plan:
     size: int
 
 
-def encode(payload: Payload, *, question: bool = False) -> tuple[bytes, list[Buffer]]:
-    """A payload as its plan and the pieces of its body, in order. Only a question may hold a frame. Raises
+def encode(
+    payload: Payload, *, question: bool = False, rest: Callable[[], object] | None = None
+) -> tuple[bytes, list[Buffer]]:
+    """A payload as its plan and the pieces of its body, in order. Only a question may hold a frame. `rest` is called
+    after each piece of text or objects, which are no longer than what takes a millisecond where it is given. Raises
     AnswerUnserializable."""
+    if isinstance(payload, PackedValue):
+        kind = "frame" if payload.framed else "value"
+        return _plan(kind, None, False, (("objects", "", (), len(payload.packed)),)), [payload.packed]
     if isinstance(payload, Value):
         framed = question and _is_frame(payload.value)
         text = pack(_frame_parts(payload.value) if framed else payload.value)
@@ -74,7 +79,7 @@ def encode(payload: Payload, *, question: bool = False) -> tuple[bytes, list[Buf
     pieces: list[Buffer] = []
     places = []
     for array in arrays:
-        place, data = _write(array)
+        place, data = _write(array, rest)
         places.append(place)
         pieces += data
         if gap := -place[3] % _ALIGNED:
@@ -92,7 +97,7 @@ _Written: TypeAlias = (
 )  # the last are the pieces, where there are several
 
 
-def _write(array: Array) -> tuple[_Written, list[Buffer]]:
+def _write(array: Array, rest: Callable[[], object] | None) -> tuple[_Written, list[Buffer]]:
     if is_plain(array.dtype):
         if not array.size:
             return ("raw", name_of(array.dtype), array.shape, 0), []
@@ -100,10 +105,16 @@ def _write(array: Array) -> tuple[_Written, list[Buffer]]:
         data = contiguous.reshape(-1).view(np.uint8).data
         return ("raw", name_of(array.dtype), array.shape, len(data)), [data]
     if array.dtype.kind == "f":  # of a width that only this machine knows
-        return _write(array.astype(np.float64))
+        return _write(array.astype(np.float64), rest)
     form = "text" if array.dtype.kind == TEXT.kind else "objects"
     flat = array.ravel()
-    texts: list[Buffer] = [_packed(flat[start : start + PIECE], form) for start in range(0, max(len(flat), 1), PIECE)]
+    texts: list[Buffer] = []
+    for cells in (
+        light_pieces(flat, form) if rest else (flat[at : at + PIECE] for at in range(0, max(len(flat), 1), PIECE))
+    ):
+        texts.append(_packed(cells, form))
+        if rest:
+            rest()
     if len(texts) == 1:
         return (form, "", array.shape, len(texts[0])), texts
     sizes = tuple(map(len, texts))
@@ -124,13 +135,24 @@ def _plan(kind: str, names: tuple[Name, ...] | None, indexed: bool, arrays: tupl
 
 
 def decode(
-    plan: bytes, body: bytearray | memoryview, *, question: bool = False, rest: Callable[[], object] = lambda: None
+    plan: bytes,
+    body: bytearray | memoryview,
+    *,
+    question: bool = False,
+    packed: bool = False,
+    rest: Callable[[], object] = lambda: None,
 ) -> Payload:
     """The payload of a plan and its body; arrays are views of it. `rest` is called after each piece of text or objects
-    that was read. Raises ValueError where the two do not agree, or an answer holds a frame."""
+    that was read; `packed` leaves a large value unread. Raises ValueError where the two do not agree, or an answer
+    holds a frame."""
     read = _known_plan(plan) if len(plan) <= _KEPT_PLAN else _read_plan(plan)
     if read.size != len(body):
         raise ValueError(f"a body of {len(body):,} bytes where the plan has {read.size:,}")
+    if packed and read.kind in ("value", "frame") and read.size > LARGE:
+        if read.kind == "frame" and not question:
+            _refuse("a frame for an answer")
+        view, framed = memoryview(body)[: read.size], read.kind == "frame"
+        return PackedValue(view, framed, (lambda text: _frame(unpack(text))) if framed else unpack)
     if read.kind == "block" and not read.indexed:  # what most requests are
         return Table(read.names, block=_read(read.arrays[0], body, 0, rest))
     arrays = []

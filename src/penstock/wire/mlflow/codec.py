@@ -17,7 +17,7 @@ from typing import Any
 
 from penstock.defaults import MAX_BODY_BYTES
 from penstock.errors import AnswerHasNoColumns, AnswerUnserializable, MalformedInput, SchemaViolation
-from penstock.payload import MAX_VIOLATIONS, Payload, Table, Tensors, Value, Violation
+from penstock.payload import MAX_VIOLATIONS, PackedValue, Payload, Table, Tensors, Value, Violation
 from penstock.signature import Signature, conform, is_tensor_schema, long_texts
 from penstock.wire.arrow_claims import is_plain_numbers
 from penstock.wire.budget import Budget, check_columns
@@ -40,10 +40,15 @@ from penstock.wire.mlflow.invocations import (
 )
 from penstock.wire.mlflow.quick_readers import FloatReader, settle
 from penstock.wire.mlflow.row_pieces import LARGE, RowPieces, read_in_pieces
+from penstock.wire.text_sizes import check_texts
 
 # On an event loop: the longest body, in bytes, that is not numbers alone, and that pandas has to read.
 _MAX_MIXED = 64 * 1024
 _MAX_FOR_PANDAS = 16 * 1024
+
+# One text may have an eighth of the largest body's bytes, and so much always: whoever handles it does so in one step.
+_TEXTS = 8
+_LEAST_TEXT = 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -85,6 +90,9 @@ class BodyReader:
         self._on_loop = on_loop
         self._max_text = signature.max_text if signature is not None else 0
         self._floats = FloatReader(None if self._hinted else self._schema)
+        # The whole mutable state: the last body that was left to others after it had been parsed. The fast path asks
+        # before the slow path does, and the same answer should not cost another parse.
+        self._left = b""
 
     def read(self, media: str, body: bytes) -> PredictRequest:
         """A body of a media type in `READERS`. Raises MalformedInput, InputTooLarge, SchemaViolation, UnsupportedMedia,
@@ -96,12 +104,17 @@ class BodyReader:
                 "The body has a text with half a character (half of a UTF-16 pair).",
                 hint="Texts were cut in the middle of a character, as of an emoji, before they were sent.",
             ) from None
+        if self._max_body_bytes is not None and len(body) > _LEAST_TEXT:
+            check_texts(request.payload, max(self._max_body_bytes // _TEXTS, _LEAST_TEXT))
         if self._max_text and (violations := long_texts(request.payload, self._max_text, MAX_VIOLATIONS)):
             raise SchemaViolation(violations)
         return request
 
     def _read(self, media: str, body: bytes) -> PredictRequest:
         self._bound(body, MAX_ON_LOOP)
+        if self._on_loop and len(body) > _MAX_FOR_PANDAS and body == self._left:
+            self._left = b""
+            raise ReadElsewhere
         if media == JSON:
             return self._read_json(body)
         self._bound(body, _MAX_MIXED if media == CSV or self._is_plain(media, body) else 0)
@@ -139,6 +152,7 @@ class BodyReader:
 
     def _bound(self, body: bytes, most: int) -> None:
         if self._on_loop and len(body) > most:
+            self._left = body if len(body) <= _MAX_MIXED else b""
             raise ReadElsewhere
 
     def _needs_pandas(self, body: bytes) -> None:
@@ -165,15 +179,15 @@ class BodyReader:
         if (settled := settle(envelope, document[envelope], self._signature)) is not None:
             document = self._as_sent(body, document) if document.get("params") else document
             return PredictRequest(settled, document.get("params"))
+        if self._frames:
+            self._needs_pandas(body)
         document = self._as_sent(body, document)
         value, params = document[envelope], document.get("params")
         arrays = envelope in ("inputs", "instances") and (not schema or is_tensor_schema(schema))
         if not self._frames and not arrays:
             return _conformed(decode_envelope(envelope, value, params, self._signature), self._signature)
-        if self._frames:
-            if self._max_body_bytes is not None:
-                check_frame(envelope, value, len(schema or ()), budget)
-            self._needs_pandas(body)
+        if self._frames and self._max_body_bytes is not None:
+            check_frame(envelope, value, len(schema or ()), budget)
         from penstock.wire.mlflow.frames import read_document, without_row_labels
 
         payload = read_document(envelope, value, schema, exact=self._exact)
@@ -201,7 +215,8 @@ class BodyReader:
         if payload is None or isinstance(payload, Value):
             return None
         self._budget(JSON, body).check_cells(_cells(payload))
-        return PredictRequest(payload, pieces.document.get("params"))
+        params = pieces.document.get("params")
+        return PredictRequest(payload, self._as_sent(pieces.around, pieces.document)["params"] if params else params)
 
     def _read_special(self, body: bytes, document: dict[str, Any]) -> PredictRequest:
         """Chat-shaped bodies, and those for a model that checks them itself by a type hint."""
@@ -341,8 +356,8 @@ class MlflowProtocol:
 
 
 def _takes_long(payload: Payload, media: str, nan_words: bool) -> bool:
-    if isinstance(payload, Value):
-        return False  # it is made of Python's objects, and would have to be written for another process first
+    if isinstance(payload, Value):  # made of Python's objects it would have to be written for another process first
+        return isinstance(payload, PackedValue)
     if media in COLUMNAR and "pyarrow" not in sys.modules and find_spec("pyarrow") is not None:
         return True  # which takes a third of a second to import
     if isinstance(payload, Table) or media != JSON or nan_words:

@@ -31,10 +31,12 @@ _OPENING = re.compile(rb"\[\s*(?P<first>\{|(?:\[\s*)+)")
 
 @dataclass(frozen=True, slots=True)
 class RowPieces:
-    """A body whose rows are read in pieces. `document` is all the rest of it, with no rows under `envelope`."""
+    """A body whose rows are read in pieces. `document` is all the rest of it, with no rows under `envelope`, and
+    `around` its text."""
 
     envelope: str
     document: dict[str, Any]
+    around: bytes
     body: bytes
     start: int
     between: re.Pattern[bytes]
@@ -53,9 +55,10 @@ class RowPieces:
         if (ending := _last_rows(body[behind:])) is None:
             return None
         last, rest = ending
-        if (document := _around(body[: start - 1], rest)) is None:
+        head_text = body[: start - 1]
+        if (document := _around(head_text, rest)) is None:
             return None
-        return cls(envelope_of(document), document, body, start, between, last)
+        return cls(envelope_of(document), document, b"%b[]%b" % (head_text, rest), body, start, between, last)
 
     def rows(self) -> Iterator[list[Any]]:
         """The rows, some at a time. Raises MalformedInput where a piece is none."""
