@@ -58,7 +58,9 @@ def test_a_large_value_is_handed_on_unread() -> None:
     small = decode(*_small(Value([1])), packed=True)
     assert not isinstance(small, PackedValue)
     plan, pieces = encode(Value(pd.DataFrame({"a": [1, "x"] * 50_000}, index=[7] * 100_000)), question=True)
-    assert len(decode(plan, _body(pieces), question=True, packed=True).value) == 100_000
+    frame = decode(plan, _body(pieces), question=True, packed=True)
+    assert isinstance(frame, PackedValue)
+    assert len(frame.value) == 100_000
     with pytest.raises(ValueError, match="a frame for an answer"):
         decode(plan, _body(pieces), packed=True)
 
