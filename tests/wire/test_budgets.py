@@ -146,7 +146,12 @@ def test_a_body_for_pandas_is_parsed_once_on_the_loop(monkeypatch: pytest.Monkey
     parsed: list[int] = []
     for module, name in ((codec, "read_object"), (codec, "exactly")):
         plain = getattr(module, name)
-        monkeypatch.setattr(module, name, lambda *args, plain=plain: (parsed.append(1), plain(*args))[1])
+
+        def noted(*args: Any, plain: Any = plain) -> Any:
+            parsed.append(1)
+            return plain(*args)
+
+        monkeypatch.setattr(module, name, noted)
     reader = MlflowCodec(None, frames=True)
     for _ in range(2):  # by the fast path and by the slow one
         with pytest.raises(ReadElsewhere):
