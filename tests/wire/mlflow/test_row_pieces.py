@@ -120,6 +120,13 @@ def test_what_may_be_read_otherwise_is_read_whole(body: bytes, monkeypatch: pyte
     assert read(body, None) == found
 
 
+@pytest.mark.usefixtures("small")
+def test_params_beside_pieces_keep_their_digits() -> None:
+    body = json.dumps({"params": {"x": 2**70}, "inputs": [[1, 2]] * 20}).encode()
+    assert in_pieces(body, ARRAY)
+    assert BodyReader(Signature(ARRAY), frames=False).read(JSON, body).params == {"x": 2**70}
+
+
 def test_numbers_in_pieces_take_little_more_than_their_text() -> None:
     body = json.dumps({"dataframe_split": {"columns": ["a", "b"], "data": [[1.25, 2.25]] * 500_000}}).encode()
     tracemalloc.start()
