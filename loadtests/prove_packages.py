@@ -175,23 +175,25 @@ def prove(hostile: HostilePackage | None, workers: int, fault: Fault = NONE) -> 
     with _place() as place:
         iris_package(place / "good")
         gateway = Gateway(place, place / "good", workers, fault)
-        before = _settled(gateway)
-        with Asking(gateway.port, "POST", "/models/good/invocations", ROW, patience=30) as asking:
-            if hostile is None:
-                time.sleep(5)
-                seen.outcome = SERVED
-            else:
-                hostile.make(place / "hostile")
-                gateway.put("h-1", place / "hostile")
-                seen.outcome = gateway.outcome("h-1")
-                if seen.outcome == SERVED:
-                    _send(gateway, hostile)
-                    gateway.registry.remove_alias("h-1", "production", by="prove")
-        seen.longest = asking.longest
-        if not gateway.good():
-            faults.append("the good model does not answer")
-        seen.grown = _settled(gateway, before) - before
-        seen.ended = gateway.stop()
+        try:
+            before = _settled(gateway)
+            with Asking(gateway.port, "POST", "/models/good/invocations", ROW, patience=30) as asking:
+                if hostile is None:
+                    time.sleep(5)
+                    seen.outcome = SERVED
+                else:
+                    hostile.make(place / "hostile")
+                    gateway.put("h-1", place / "hostile")
+                    seen.outcome = gateway.outcome("h-1")
+                    if seen.outcome == SERVED:
+                        _send(gateway, hostile)
+                        gateway.registry.remove_alias("h-1", "production", by="prove")
+            seen.longest = asking.longest
+            if not gateway.good():
+                faults.append("the good model does not answer")
+            seen.grown = _settled(gateway, before) - before
+        finally:
+            seen.ended = gateway.stop()
         said = gateway.words.read_text(errors="replace")
     if hostile is not None and seen.outcome not in hostile.outcomes:
         faults.append(f"{seen.outcome}, where only {' or '.join(sorted(hostile.outcomes))} may be")
