@@ -195,6 +195,14 @@ class TestRecordedAnswers:
         assert "fails on single rows" in proof.unjoined
         assert "The model failed: ValueError" in proof.warnings[0]
 
+    @pytest.mark.parametrize("rows", [ROWS, None])
+    def test_a_model_for_whose_example_there_is_no_memory_is_refused(self, package: Any, rows: Any) -> None:
+        def greedy(array: Batch) -> Any:
+            raise MemoryError("Unable to allocate 8.00 TiB")
+
+        with pytest.raises(ProofFailed, match="needs more memory than is available"):
+            prove(predictor(greedy), package(rows))
+
     def test_an_example_that_does_not_fit_is_a_warning(self, package: Any) -> None:
         proof = prove(predictor(lambda x: x), package([[1.0, 2.0, 3.0]]))
         assert proof.unjoined == "its example cannot be read"

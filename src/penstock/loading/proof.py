@@ -15,6 +15,7 @@ import numpy as np
 from penstock.errors import PenstockError, PredictError, ProofFailed, remedy
 from penstock.flavors import Predictor
 from penstock.loading.gap_proof import gaps_differ
+from penstock.machine.memory import memory_error_behind
 from penstock.package import Example, PackagedModel, answers_differ
 from penstock.payload import Array, Params, Payload, Table, Tensors, Value, join
 from penstock.signature import Field, Scalar, Signature, conform_params, is_tensor_schema
@@ -51,6 +52,7 @@ def _repeat(predictor: Predictor, example: Example) -> tuple[bool, tuple[str, ..
     try:
         answer = predictor.predict(example.payload, example.params)
     except PredictError as error:
+        _refuse_without_memory(error)
         if example.has_expected:
             raise ProofFailed(f"The model fails on its own example: {error.message}") from error
         return False, (f"The model fails on its own example: {error.message}",)
@@ -83,7 +85,15 @@ def _why_unjoined(predictor: Predictor, package: PackagedModel, payload: Payload
     try:
         return _joining_differs(predictor, payload, params, package.manifest.signature)
     except PenstockError as error:
+        _refuse_without_memory(error)
         return f"the model fails on single rows of the example: {error.message}"
+
+
+def _refuse_without_memory(error: PenstockError) -> None:
+    """A model that fails on its example may answer other rows; one that needs more memory than there is takes that from
+    everybody. Raises ProofFailed."""
+    if memory_error_behind(error) is not None:
+        raise ProofFailed(f"The model needs more memory than is available for its example: {error.message}") from error
 
 
 def _joining_differs(

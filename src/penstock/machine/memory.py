@@ -42,9 +42,7 @@ def size_text(count: float) -> str:
 
 def out_of_memory(error: BaseException, limit: int) -> PenstockError | None:
     """What to say where a MemoryError is behind an error; None where it is not."""
-    behind: BaseException | None = error
-    while behind is not None and not isinstance(behind, MemoryError):
-        behind = behind.__cause__
+    behind = memory_error_behind(error)
     if behind is None:
         return None
     kind = PredictError if isinstance(error, PredictError) or not isinstance(error, PackageError) else ArtifactInvalid
@@ -57,6 +55,14 @@ def out_of_memory(error: BaseException, limit: int) -> PenstockError | None:
         )
     words.__cause__ = behind
     return words
+
+
+def memory_error_behind(error: BaseException) -> MemoryError | None:
+    """The MemoryError that an error was raised from, or is; None where there is none."""
+    behind: BaseException | None = error
+    while behind is not None and not isinstance(behind, MemoryError):
+        behind = behind.__cause__
+    return behind
 
 
 def resident_bytes(pid: int) -> int:

@@ -15,6 +15,9 @@ from penstock.errors import PredictError
 from penstock.flavors.predictor import Predictor
 from penstock.payload import TEXT, Array, Params, Payload, Table, Tensors, as_object_array, clipped
 
+# How onnxruntime says that memory has run out.
+_NO_MEMORY = ("Failed to allocate memory", "bad_alloc", "bad allocation")
+
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
@@ -53,7 +56,13 @@ class OnnxPredictor(Predictor):
         self._outputs = [o.name for o in session.get_outputs()]
 
     def _run(self, feeds: dict[str, Array]) -> list[Any]:
-        return self._session.run(self._outputs, feeds, self._options)  # type: ignore[no-any-return]
+        """Raises what onnxruntime raises, and MemoryError, for which onnxruntime has only words."""
+        try:
+            return self._session.run(self._outputs, feeds, self._options)  # type: ignore[no-any-return]
+        except Exception as error:
+            if any(words in text_of(error) for words in _NO_MEMORY):
+                raise MemoryError("onnxruntime cannot allocate what the graph asks for") from error
+            raise
 
     def interrupt(self) -> None:
         """onnxruntime looks at this between the nodes of a graph, and at every turn of a loop."""

@@ -27,7 +27,12 @@ from penstock.model_process.program.keeper import RESTS, keep
 FILES = 4
 MAX_PACKET = 64 * 1024
 
-_USUAL_MODULES = ("penstock.loading", "penstock.model_process.program.service", "penstock.package")
+_USUAL_MODULES = (
+    "penstock.loading",
+    "penstock.package",
+    "penstock.model_process.program.main",
+    "penstock.model_process.program.service",
+)
 _OUT_OF_MEMORY_FIRST = "1000"
 
 

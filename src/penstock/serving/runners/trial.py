@@ -39,7 +39,11 @@ TrialOutcome: TypeAlias = Literal["proven", "known", "refused", "lost"]
 # What loading and predicting pass through, beside what the flavor names.
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "joblib", "threadpoolctl", "skops", "onnxruntime", "pandas", "pyarrow")
 
-# The share of the memory that there is to have, where no limit is set: what serves goes on in the rest.
+# Where no limit is set: what a package of data may take, and for each byte of it, packed as it may be.
+_MEMORY = 2 << 30
+_MEMORY_PER_BYTE = 16
+
+# And of the memory that there is to have, this share: what serves goes on in the rest.
 _SHARE = 0.85
 _LEAST_MEMORY = 256 << 20
 
@@ -103,7 +107,7 @@ class Trial:
         flavor = package.flavor(self.options.flavor)
         launch = self.trials.launch_for(flavor)
         versions = self._versions(flavor)
-        if self._may_be_known and self.trials.proven.knows(package.digest, versions):
+        if self._is_data and self.trials.proven.knows(package.digest, versions):
             self.trials.count(self.model, "known")
             return
         outcome: TrialOutcome = "refused"
@@ -117,12 +121,13 @@ class Trial:
         finally:
             self.trials.count(self.model, outcome)
         log.info("%s: loaded and proven in a process of its own, in %.1f s.", label, seconds)
-        if self._may_be_known:
+        if self._is_data:
             self.trials.proven.add(package.digest, versions)
 
     @property
-    def _may_be_known(self) -> bool:
-        """What code of its own does depends on more than on versions."""
+    def _is_data(self) -> bool:
+        """Whether what is tried is data alone. What code of its own does depends on more than on versions, and what
+        memory it takes on more than on the package's size."""
         return not (self.options.trust_code and self.isolation.mode == "none")
 
     def _try(self, package: PackagedModel, label: str, launch: Launch | None, launched: OnLaunched) -> float:
@@ -132,7 +137,7 @@ class Trial:
             replace(self.options, threads=1),
             own_interpreter(),
             label,
-            memory_limit=self.isolation.memory_limit or _memory_to_have(),
+            memory_limit=self.isolation.memory_limit or memory_for(package.size_bytes if self._is_data else None),
             timeout=self.isolation.load_timeout,
             digest=package.digest,
             launch=launch,
@@ -168,7 +173,11 @@ def _preloading(flavor: Flavor, launched: OnLaunched) -> OnLaunched:
     return began
 
 
-def _memory_to_have() -> int:
-    """Bytes; 0 where nobody knows."""
+def memory_for(size: int | None) -> int:
+    """Bytes that the trial of a package of so many bytes may take; None for one whose size says nothing. 0 is no limit,
+    where nobody knows what there is to have."""
     available = available_bytes()
-    return 0 if available is None else max(int(available * _SHARE), _LEAST_MEMORY)
+    limits = [] if size is None else [_MEMORY + _MEMORY_PER_BYTE * size]
+    if available is not None:
+        limits.append(max(int(available * _SHARE), _LEAST_MEMORY))
+    return min(limits, default=0)
