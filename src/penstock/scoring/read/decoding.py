@@ -151,13 +151,24 @@ def _decode_whole(chunk: Chunk, delimiter: str, schema: Schema | None, keep: Seq
         )
         if batch.num_rows != chunk.rows:
             return None
-        table = _renamed(_typed(batch.select(fed), numbers), schema)
+        typed = _typed(batch.select(fed), numbers)
+        table = _renamed(typed, schema)
     except (pa.ArrowInvalid, pa.ArrowKeyError):
         return None
-    arrays = (table.block,) if table.block is not None else table.columns or ()
-    if any(array.dtype.kind == "f" and np.isinf(array).any() for array in arrays):
-        return None  # perhaps too large to read: `conform` looks at the text
+    if _has_doubtful_floats(table, typed):
+        return None
     return Rows(table, Casting.TEXT, batch.select(kept), np.arange(chunk.rows))
+
+
+def _has_doubtful_floats(table: Table, typed: ArrowTable) -> bool:
+    """Infinities, which may be numbers too large to read, and NaN that is no gap, of a word like NAN, which is a number
+    to Arrow alone: `conform` looks at the text."""
+    arrays = (table.block,) if table.block is not None else table.columns or ()
+    floats = [array for array in arrays if array.dtype.kind == "f"]
+    if all(np.isfinite(array).all() for array in floats):
+        return False
+    gaps = sum(column.null_count for column in typed.columns)
+    return any(np.isinf(a).any() for a in floats) or sum(int(np.isnan(a).sum()) for a in floats) > gaps
 
 
 def _typed(batch: ArrowTable, numbers: dict[str, str]) -> ArrowTable:

@@ -6,13 +6,14 @@ it; with one, `signature.conform` reads the cells. `tables` and `plain` read who
 
 from penstock.wire.csv.guessing import guess_column
 from penstock.wire.csv.plain import decode_plain
-from penstock.wire.csv.rows import check_header, check_shape, check_utf8, header_names, open_text
+from penstock.wire.csv.rows import check_head, check_header, check_utf8, check_widths, header_names, open_text
 from penstock.wire.csv.tables import decode_csv, own_names, text_columns
 
 __all__ = [
+    "check_head",
     "check_header",
-    "check_shape",
     "check_utf8",
+    "check_widths",
     "decode_csv",
     "decode_plain",
     "guess_column",

@@ -6,6 +6,7 @@ import csv
 from collections import Counter
 from collections.abc import Sequence
 from io import BytesIO, TextIOWrapper
+from itertools import islice
 
 from penstock.errors import MalformedInput
 from penstock.wire.budget import Budget, check_columns, check_twins
@@ -44,16 +45,16 @@ def check_utf8(body: bytes) -> None:
         ) from None
 
 
-def open_text(body: bytes) -> TextIOWrapper:
+def open_text(body: bytes, errors: str = "strict") -> TextIOWrapper:
     """A body as a file of text. StringIO would take four bytes a character."""
-    return TextIOWrapper(BytesIO(body), "utf-8", errors="replace", newline="")
+    return TextIOWrapper(BytesIO(body), "utf-8", errors=errors, newline="")
 
 
-def _cells(body: bytes) -> list[list[str]]:
-    """The cells of every record that is not blank."""
+def _cells(body: bytes, most: int | None = None) -> list[list[str]]:
+    """The cells of every record that is not blank, `most` of them at most."""
     if body[:1] in (b" ", b"\t") or any(mark in body for mark in _MAY_BE_BLANK):
         body = without_blanks(body, all_ends(body)[0])[0]
-    return [row for row in csv.reader(open_text(body)) if row]
+    return list(islice(filter(None, csv.reader(open_text(body, "replace"))), most))
 
 
 def _check_closed(body: bytes, data: Sequence[Sequence[str]]) -> None:
@@ -94,24 +95,26 @@ def header_names(cells: Sequence[str]) -> list[str]:
     return names
 
 
-def check_shape(body: bytes, known: int, budget: Budget | None) -> None:
-    """For a CSV that pandas is to read, which shifts and pads rows of another width than the header's without a word;
-    `known` is the number of the signature's columns. Raises MalformedInput, InputTooLarge.
+def check_head(body: bytes, known: int, budget: Budget | None) -> None:
+    """For a CSV that pandas is to read; `known` is the number of the signature's columns. Raises MalformedInput,
+    InputTooLarge.
 
-    One count settles nearly every body: pandas itself refuses a row that is longer than the one before it, so if the
-    first row is as wide as the header, and there are as many delimiters as rows of that width have, all have it.
+    Of a first row that is wider than the header pandas makes labels and shifts the others; a row wider than the one
+    before it it refuses, so that only shorter ones are left for `check_widths`.
     """
     head = check_header(body, known, budget)
-    first = len(head[1]) if len(head) > 1 else len(head[0])
-    if first != len(head[0]) or not _is_even(body.removeprefix(BOM), len(head[0])):
+    width = len(head[0])
+    lines = body.count(b"\n") + (body.count(b"\r") if b"\r" in body else 0) + 1
+    padded = budget is not None and width * lines > budget.cells
+    if padded or (len(head) > 1 and len(head[1]) != width):
         read_rows(body, budget)
 
 
 def check_header(body: bytes, known: int, budget: Budget | None) -> list[list[str]]:
-    """The header and up to two rows after it; `known` as in `check_shape`. Raises MalformedInput, InputTooLarge."""
-    head = _cells(body[:_HEAD].removeprefix(BOM))[:3]
+    """The header and up to two rows after it; `known` as in `check_head`. Raises MalformedInput, InputTooLarge."""
+    head = _cells(body[:_HEAD].removeprefix(BOM), 3)
     if len(head) < 3 and len(body) > _HEAD:  # the last one may be cut
-        head = _cells(body.removeprefix(BOM))
+        head = _cells(body.removeprefix(BOM), 3)
     if not head:
         raise MalformedInput("The CSV is empty.", hint="The first row names the columns.")
     if budget is not None:
@@ -120,13 +123,10 @@ def check_header(body: bytes, known: int, budget: Budget | None) -> list[list[st
     return head
 
 
-def _is_even(body: bytes, width: int) -> bool:
-    """Whether the rows have so many delimiters as if all had `width` cells."""
-    found = count_delimiters(body)
-    if b'"' not in body:
-        returns = body.count(b"\r")
-        lines = body.count(b"\n") + (returns - body.count(b"\r\n") if returns else 0)
-        if found == (width - 1) * (lines + (body[-1:] not in (b"\n", b"\r"))):
-            return True
-    ends, is_open = all_ends(body)
-    return not is_open and found == (width - 1) * without_blanks(body, ends)[1]
+def check_widths(body: bytes) -> None:
+    """For a CSV that pandas has read, which fills up rows that are shorter than the header. Raises MalformedInput."""
+    body = body.removeprefix(BOM)
+    records, count = without_blanks(body, all_ends(body)[0])
+    header = next(filter(None, csv.reader(open_text(records))))
+    if count_delimiters(records) != (len(header) - 1) * count:
+        read_rows(body)

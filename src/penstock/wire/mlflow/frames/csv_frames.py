@@ -17,7 +17,7 @@ from penstock.payload import MAX_VIOLATIONS, Array, Name, Payload, Violation
 from penstock.signature import Casting, Field, Scalar, Schema
 from penstock.signature.casts import cast
 from penstock.wire.budget import Budget
-from penstock.wire.csv import check_shape, check_utf8, open_text, own_names, text_columns
+from penstock.wire.csv import check_head, check_utf8, check_widths, open_text, own_names, text_columns
 from penstock.wire.mlflow.frames.enforcing import enforce
 
 # Columns that pandas hands over as text, to be read by the rules of every CSV.
@@ -30,7 +30,7 @@ def read_csv(body: bytes, schema: Schema | None, budget: Budget | None = None) -
     """What the model gets for a CSV body. Raises MalformedInput, InputTooLarge, SchemaViolation."""
     types = _types(schema)
     check_utf8(body)
-    check_shape(body, len(types), budget)
+    check_head(body, len(types), budget)
     try:
         frame = _read(body, types)
     except MemoryError:
@@ -39,13 +39,20 @@ def read_csv(body: bytes, schema: Schema | None, budget: Budget | None = None) -
         if "out of memory" in str(error):  # the words of the parser in C
             raise MemoryError from None
         frame = _read_by_cells(body, types)
+    if _has_gaps_at_the_end(frame):  # so it is where pandas has filled up a row
+        check_widths(body)
     for key, label in _found(frame, types):
         if types[key] in _AS_TEXT:
             frame[label] = _from_text(frame[label].to_numpy(dtype=object), types[key], label)
-    _check_infinite(frame, body)
+    _check_infinite(frame, body, {label for _, label in _found(frame, types)} if types else set(frame.columns))
     if schema and any(type(field.name) is int for field in schema):
         frame.columns = own_names(frame.columns, schema)
     return enforce(frame, schema)
+
+
+def _has_gaps_at_the_end(frame: Any) -> bool:
+    last = frame[frame.columns[-1]]
+    return last.dtype.kind not in "biu" and bool(last.isna().any())
 
 
 def _types(schema: Schema | None) -> dict[Name, Scalar]:
@@ -120,7 +127,7 @@ def _read_by_cells(body: bytes, types: dict[Name, Scalar]) -> Any:
 
     names, columns = text_columns(body)
     try:
-        as_text = dict.fromkeys((key for key, type_ in types.items() if type_ is not Scalar.STRING), object)
+        as_text = {key: type_.dtype if type_ is Scalar.STRING else object for key, type_ in types.items()}
         frame = pd.read_csv(open_text(body), dtype=as_text)
     except MemoryError:
         raise
@@ -128,7 +135,7 @@ def _read_by_cells(body: bytes, types: dict[Name, Scalar]) -> Any:
         raise MalformedInput("The CSV cannot be read as a table.") from None
     violations: list[Violation] = []
     for key, label in _found(frame, types):
-        if key not in as_text or types[key] in _AS_TEXT:
+        if types[key] in (Scalar.STRING, *_AS_TEXT):
             continue
         found = cast(columns[names.index(label)], types[key], Casting.TEXT, limit=MAX_VIOLATIONS)
         violations += [Violation(reason, row, label, at_parse=True) for row, reason in found.misfits]
@@ -138,11 +145,13 @@ def _read_by_cells(body: bytes, types: dict[Name, Scalar]) -> Any:
     return frame
 
 
-def _check_infinite(frame: Any, body: bytes) -> None:
-    """A number that grew past its type is no infinity that anybody meant. Raises MalformedInput."""
+def _check_infinite(frame: Any, body: bytes, taken: set[Any]) -> None:
+    """A number that grew past its type is no infinity that anybody meant, in a column that the model has `taken`.
+    Raises MalformedInput."""
     import pandas as pd
 
-    grown = [i for i, dtype in enumerate(frame.dtypes) if getattr(dtype, "kind", "") == "f"]
+    kinds = zip(frame.columns, frame.dtypes, strict=True)
+    grown = [i for i, (label, dtype) in enumerate(kinds) if label in taken and getattr(dtype, "kind", "") == "f"]
     grown = [i for i in grown if np.isinf(frame.iloc[:, i].to_numpy()).any()]
     if not grown:
         return
