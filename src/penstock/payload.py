@@ -10,8 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, time, timedelta
+from decimal import Decimal
 from reprlib import Repr
 from typing import Any, TypeAlias
+from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
@@ -274,7 +277,23 @@ class Violation:
         return f"{', '.join(where)}: {self.reason}" if where else self.reason
 
 
-_SHORT = Repr()
+# What a caller writes otherwise than Python's repr has it.
+_SAID = (date, time, timedelta, Decimal, UUID)
+_MOST_ITEMS = 4096
+
+
+class _Shortener(Repr):
+    """Values as a caller knows them: numpy's scalars and arrays as numbers and lists, moments and decimals as text."""
+
+    def repr1(self, x: Any, level: int) -> str:
+        if isinstance(x, np.ndarray):
+            x = x.tolist() if x.size <= _MOST_ITEMS else list(x.shape)
+        elif isinstance(x, np.generic):
+            x = x.item()
+        return str(x) if isinstance(x, _SAID) else super().repr1(x, level)
+
+
+_SHORT = _Shortener()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 1000
 _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 60
 
@@ -282,10 +301,13 @@ _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 60
 def shortened(value: object, limit: int = 60) -> str:
     """repr for an error message: never the caller's whole data, and quick and safe however big or deep that is."""
     try:
-        text = _SHORT.repr(value) if isinstance(value, (list, tuple, dict, str, int)) else repr(value)
+        text = _SHORT.repr(value) if isinstance(value, (list, tuple, dict, str, int, *_SHORTENED)) else repr(value)
     except Exception:  # a model's own repr
         text = f"<{type(value).__name__}>"
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+_SHORTENED = (np.ndarray, np.generic, *_SAID)
 
 
 def some(names: Any, shown: int = 8) -> str:

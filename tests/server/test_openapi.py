@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
-from penstock.loading import LoadOptions, load_path
+from penstock import testing
+from penstock.loading import LoadedModel, LoadOptions, Proof, load_path
 from penstock.metrics import Metrics
 from penstock.package import PackagedModel
 from penstock.server.admin.docs import _ASSETS
@@ -17,6 +19,19 @@ from penstock.server.app import make_app
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import Servable
 from penstock.serving.served_model import ServedModel
+from penstock.signature import (
+    AnyValue,
+    ArrayOf,
+    Field,
+    MapOf,
+    ObjectOf,
+    Param,
+    Property,
+    Scalar,
+    Signature,
+    TensorField,
+)
+from penstock.testing.fakes import FakeModel
 
 
 @pytest.fixture
@@ -56,6 +71,58 @@ async def test_a_package_without_an_example_gets_one_that_is_answered(
         for path in ("/models/iris/invocations", "/models/graph/invocations"):
             body = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["example"]
             assert (await client.post(path, json=body)).status_code == 200
+
+
+KINDS: dict[str, Signature] = {
+    "columns": Signature(inputs=tuple(Field(str(scalar), scalar) for scalar in Scalar)),
+    "optional columns": Signature(inputs=tuple(Field(str(scalar), scalar, required=False) for scalar in Scalar)),
+    "columns without names": Signature(inputs=(Field(None, Scalar.DOUBLE), Field(None, Scalar.STRING))),
+    "lists and objects": Signature(
+        inputs=(
+            Field("l", ArrayOf(ArrayOf(Scalar.LONG))),
+            Field("m", MapOf(Scalar.DOUBLE)),
+            Field("o", ObjectOf((Property("s", Scalar.STRING), Property("t", Scalar.DATETIME, required=False)))),
+            Field("a", AnyValue()),
+        )
+    ),
+    "an array": Signature(inputs=(TensorField(None, np.dtype(np.float32), (-1, 2)),)),
+    "arrays": Signature(
+        inputs=(TensorField("x", np.dtype(np.int64), (-1,)), TensorField("y", np.dtype(np.str_), (-1, 2)))
+    ),
+    "params": Signature(
+        inputs=(Field("a", Scalar.DOUBLE),),
+        params=(
+            Param("p", Scalar.DOUBLE, 0.5),
+            Param("since", Scalar.DATETIME, None),
+            Param("l", Scalar.LONG, [1], (-1,)),
+        ),
+    ),
+    "a hint": Signature(inputs=(Field(None, Scalar.STRING),), hinted=True),
+    "a hint of objects": Signature(
+        inputs=(Field("a", Scalar.LONG), Field("t", Scalar.DATETIME, required=False)), hinted=True
+    ),
+}
+
+
+def test_made_up_examples_are_taken_whatever_the_signature() -> None:
+    fakes = {f"m{i}": FakeModel(lambda data, params: len(data), kind) for i, kind in enumerate(KINDS.values())}
+    with testing.client(fakes=fakes) as gateway:
+        document = gateway.get("/openapi.json").json()
+        for name in fakes:
+            path = f"/models/{name}/invocations"
+            body = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["example"]
+            answer = gateway.post(path, json=body)
+            assert answer.status == 200, (body, answer.text)
+
+
+async def test_an_example_that_the_model_itself_fails_on_is_not_shown(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = Proof(False, "", ("The model fails on its own example: it is of last year",))
+    monkeypatch.setattr(LoadedModel, "proof", failed, raising=False)
+    document = (await client.get("/openapi.json")).json()
+    for path in ("/models/iris/invocations", "/models/graph/invocations"):
+        assert "example" not in document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
 
 
 async def test_the_columns_have_their_names_and_types(client: httpx.AsyncClient) -> None:

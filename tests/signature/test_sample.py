@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
+from penstock.flavors.python.type_hints import validate_hinted
 from penstock.signature import AnyValue, ArrayOf, Field, MapOf, ObjectOf, Property, Scalar, Signature, TensorField, Type
 from penstock.signature.sample import sample_request
 from penstock.wire.mlflow.codec import BodyReader
@@ -59,10 +62,45 @@ def _holds_odd(type_: Type, inside: bool = False) -> bool:
 @settings(max_examples=200)
 @given(signatures())
 def test_samples_fit_their_signature(signature: Signature) -> None:
-    if any(isinstance(f, Field) and _holds_odd(f.type) for f in signature.inputs or ()):
+    request = sample_request(signature)
+    if request is None:
+        assert any(isinstance(f, Field) and _holds_odd(f.type) for f in signature.inputs or ())
         return
-    body = json.dumps(sample_request(signature)).encode()
+    body = json.dumps(request).encode()
     assert BodyReader(signature, frames=True).read(JSON, body).payload.rows in (1, None)
+
+
+@pytest.mark.parametrize("odd", _ODD)
+def test_what_is_optional_and_cannot_be_sent_is_left_out(odd: Scalar) -> None:
+    inside = ObjectOf((Property("k", Scalar.LONG), Property("o", odd, required=False)))
+    signature = Signature(inputs=(Field("a", inside), Field("l", ArrayOf(odd), required=False)))
+    assert sample_request(signature) == {"dataframe_split": {"columns": ["a"], "data": [[{"k": 1}]]}}
+    assert sample_request(Signature(inputs=(Field("l", ArrayOf(odd)),))) is None
+
+
+class Inner(BaseModel):
+    id: int
+
+
+class Item(BaseModel):
+    name: str
+    when: datetime.datetime | None = None
+    inner: Inner
+    tags: list[str] = []
+
+
+def test_the_sample_of_a_pydantic_hint_is_an_object_that_it_takes() -> None:
+    fields = (
+        Field("name", Scalar.STRING),
+        Field("when", Scalar.DATETIME, required=False),
+        Field("inner", ObjectOf((Property("id", Scalar.LONG),))),
+        Field("tags", ArrayOf(Scalar.STRING), required=False),
+    )
+    request = sample_request(Signature(inputs=fields, hinted=True))
+    assert request == {"inputs": [{"name": "text", "inner": {"id": 1}, "tags": ["text"]}]}
+    assert validate_hinted(request["inputs"], list[Item])[0].inner.id == 1
+    assert sample_request(Signature(inputs=(Field("when", Scalar.DATETIME),), hinted=True)) is None
+    assert sample_request(Signature(inputs=(Field("id", Scalar.LONG),), hinted=True)) == {"inputs": [{"id": 1}]}
 
 
 def test_a_signature_that_says_nothing_has_none() -> None:

@@ -24,6 +24,9 @@ from penstock.wire.mlflow.invocations import parse_json
 
 _PROOF_ROWS = 8
 
+# How the warning begins.
+EXAMPLE_FAILS = "The model fails on its own example"
+
 
 @dataclass(frozen=True, slots=True)
 class Proof:
@@ -54,8 +57,8 @@ def _repeat(predictor: Predictor, example: Example) -> tuple[bool, tuple[str, ..
     except PredictError as error:
         _refuse_without_memory(error)
         if example.has_expected:
-            raise ProofFailed(f"The model fails on its own example: {error.message}") from error
-        return False, (f"The model fails on its own example: {error.message}",)
+            raise ProofFailed(f"{EXAMPLE_FAILS}: {error.message}") from error
+        return False, (f"{EXAMPLE_FAILS}: {error.message}",)
     if not example.has_expected:
         return False, ()
     if different := answers_differ(example.expected, parse_json(encode_answer(answer)), where=""):

@@ -106,7 +106,8 @@ def _reshaped(column: Array, field: TensorField, casting: Casting, limit: int | 
     if np.isscalar(first):
         if shape not in ((-1,), (-1, 1)):
             raise Misfit(f"single values cannot fill the shape {list(shape)}")
-        return column.astype(field.dtype).reshape(shape)
+        cast = _cast_array(column, field, casting, limit)
+        return [replace(v, at_parse=False) for v in cast] if isinstance(cast, list) else cast.reshape(shape)
     if not isinstance(first, list) or not first or not np.isscalar(first[0]):
         raise Misfit(f"{shortened(first)} is neither a value nor a flat list of values")
     array = np.vstack(column.tolist()).reshape(shape)

@@ -25,7 +25,7 @@ from penstock.errors import ArtifactInvalid, CodeNotTrusted, PackagingFailed
 from penstock.flavors import LoadContext
 from penstock.flavors.frames import from_frame
 from penstock.flavors.sklearn.estimator_files import skops_types, without_arrays
-from penstock.flavors.sklearn.flavor import SklearnFlavor, SklearnOptions, same_answers
+from penstock.flavors.sklearn.flavor import SklearnFlavor, SklearnOptions, _why_not, same_answers
 from penstock.flavors.sklearn.predictor import SklearnPredictor
 from penstock.manifest import Manifest
 
@@ -106,6 +106,21 @@ def test_pickles_of_something_else_are_refused(tmp_path: Path, content: bytes, w
     (place / "model.pkl").write_bytes(content)
     with pytest.raises(ArtifactInvalid, match=why):
         load(place, manifest, trusted=True)
+
+
+class Broken(LogisticRegression):  # type: ignore[misc]
+    @property
+    def predict_proba(self) -> Any:
+        raise AttributeError("'Broken' object has no attribute 'multi_class'")
+
+
+def test_a_function_that_cannot_be_used_is_not_called_missing() -> None:
+    assert _why_not(Broken(), "predict_proba") == (
+        "whose predict_proba() cannot be used: 'Broken' object has no attribute 'multi_class'"
+    )
+    assert _why_not(StandardScaler(), "predict") == "which has no predict()"
+    assert _why_not(LogisticRegression(), "fit") == "which has no fit()"
+    assert _why_not(LogisticRegression(), "predict_proba") == ""
 
 
 @pytest.mark.parametrize("serialization", ["skops", "cloudpickle"])

@@ -9,11 +9,13 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
+from inspect import getattr_static
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from penstock.error_text import text_of
 from penstock.errors import ArtifactInvalid, PackagingFailed
 from penstock.flavors.frames import to_python
 from penstock.flavors.interface import (
@@ -42,7 +44,7 @@ from penstock.flavors.sklearn.pickle_types import foreign_types
 from penstock.flavors.sklearn.predictor import SklearnPredictor
 from penstock.flavors.sklearn.trusted_types import untrusted
 from penstock.manifest import PYTHON_FUNCTION, Manifest
-from penstock.payload import Payload, some
+from penstock.payload import Payload, clipped, some
 
 log = logging.getLogger("penstock.flavors")
 
@@ -122,8 +124,8 @@ class SklearnFlavor(Flavor):
         if data_only:
             check_arrays(estimator)
         function = str((manifest.python_function or {}).get("predict_fn") or "predict")
-        if function not in PREDICT_FUNCTIONS or not hasattr(estimator, function):
-            raise ArtifactInvalid(f"{file} holds a {type(estimator).__name__}, which has no {function}().")
+        if why := _why_not(estimator, function):
+            raise ArtifactInvalid(f"{file} holds a {type(estimator).__name__}, {why}.")
         return SklearnPredictor(estimator, function, cyclic=not data_only)
 
     def accepts(self, model: Any) -> bool:
@@ -192,8 +194,8 @@ def _write(estimator: Any, directory: Path, serialization: str, function: str) -
 
     if serialization not in _FILES:
         raise PackagingFailed(f"Estimators are stored as {SKOPS} or {CLOUDPICKLE}, not as {serialization!r}.")
-    if function not in PREDICT_FUNCTIONS or not hasattr(estimator, function):
-        raise PackagingFailed(f"A {type(estimator).__name__} has no {function}().")
+    if why := _why_not(estimator, function):
+        raise PackagingFailed(f"The model is a {type(estimator).__name__}, {why}.")
     file = _FILES[serialization]
     trusted: list[str] | None = None
     if serialization == SKOPS:
@@ -214,6 +216,19 @@ def _write(estimator: Any, directory: Path, serialization: str, function: str) -
         requirements=_requirements(serialization),
         batchable=True,
     )
+
+
+def _why_not(estimator: Any, function: str) -> str:
+    """Why an estimator cannot answer by this function; empty where it can. One that has it may still refuse to give it:
+    by its settings, or since it was made by another version of scikit-learn."""
+    lacks = f"which has no {function}()"
+    try:
+        getattr(estimator, function)
+        return "" if function in PREDICT_FUNCTIONS else lacks
+    except AttributeError as error:
+        if getattr_static(estimator, function, None) is None:
+            return lacks
+        return f"whose {function}() cannot be used: {clipped(text_of(error.__cause__ or error))}"
 
 
 def _requirements(serialization: str) -> tuple[str, ...]:

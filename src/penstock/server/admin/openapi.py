@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from penstock.errors import PenstockError
 from penstock.http.routes import Endpoint
+from penstock.loading.proof import EXAMPLE_FAILS
 from penstock.package.example import Example
 from penstock.server.admin.json_response import json_response
 from penstock.server.targets import DEFAULT_INVOCATIONS, MODEL_INVOCATIONS
@@ -118,7 +119,9 @@ _LARGEST_SAMPLE = 4096
 
 
 def _body(servable: Servable, signature: Signature) -> Any:
-    """The package's own example, or one made up from its signature."""
+    """The package's own example, or one made up from its signature; none where the model failed on its own."""
+    if any(warning.startswith(EXAMPLE_FAILS) for warning in servable.loaded.proof.warnings):
+        return None
     if (example := _example(servable)) is not None:
         return orjson.loads(example.body)
     arrays = [field.shape for field in signature.inputs or () if isinstance(field, TensorField)]

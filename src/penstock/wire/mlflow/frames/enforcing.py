@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from penstock.errors import SchemaViolation
-from penstock.payload import MAX_VIOLATIONS, Payload, Violation, clipped, shortened, some
+from penstock.payload import MAX_VIOLATIONS, Payload, Violation, shortened, some
 from penstock.signature import ArrayOf, Field, Misfit, ObjectOf, Scalar, Schema, is_tensor_schema
+from penstock.wire.mlflow.frames.faults import certain_fault, column_faults
 from penstock.wire.mlflow.frames.frame_cells import enforce_cell
 from penstock.wire.mlflow.frames.frame_columns import enforce_column
-from penstock.wire.mlflow.frames.frame_payloads import payload_of
+from penstock.wire.mlflow.frames.frame_payloads import is_frame, payload_of
 from penstock.wire.mlflow.frames.frame_tensors import enforce_tensors
 
 
@@ -23,8 +24,14 @@ def enforce(data: Any, schema: Schema | None) -> Payload:
         return payload_of(enforce_tensors(data, schema) if is_tensor_schema(schema) else _enforce_columns(data, schema))
     except (SchemaViolation, MemoryError):
         raise
-    except Exception as error:  # whatever pandas finds wrong is the caller's
-        raise SchemaViolation([Violation(clipped(str(error)))]) from None
+    except Misfit as misfit:
+        raise SchemaViolation([Violation(str(misfit))]) from None
+    except Exception:  # whatever pandas finds wrong is the caller's, and what it says is for programmers
+        raise SchemaViolation([Violation(f"the model's columns or arrays cannot be made of {_told(data)}")]) from None
+
+
+def _told(data: Any) -> str:
+    return f"a table of {len(data)} rows" if is_frame(data) else shortened(data)
 
 
 def _enforce_columns(data: Any, schema: Schema) -> Any:
@@ -64,6 +71,10 @@ def _frame_of_mapping(data: dict[str, Any], fields: tuple[Field, ...]) -> Any:
     if all(isinstance(v, np.ndarray) and v.dtype.kind == "U" and v.shape == () for v in data.values()):
         return pd.DataFrame([data])
     deep = any(isinstance(v, np.ndarray) and v.ndim > 1 for v in data.values())
+    lengths = {k: len(v) for k, v in data.items() if isinstance(v, list) or (isinstance(v, np.ndarray) and v.ndim)}
+    if len(set(lengths.values())) > 1:
+        found = ", ".join(f"{shortened(name)}: {n}" for name, n in list(lengths.items())[:8])
+        raise Misfit(f"the columns must have the same length ({found})")
     if deep:
         data = {k: v.tolist() if isinstance(v, np.ndarray) and v.ndim > 1 else v for k, v in data.items()}
     return pd.DataFrame(data)
@@ -109,17 +120,27 @@ def _column(values: Any, field: Field, label: Any, required: bool) -> Any:
         try:
             return enforce_column(values, type_)
         except Misfit as misfit:
-            raise SchemaViolation([Violation(str(misfit), column=label)]) from None
+            raise SchemaViolation([Violation(str(misfit), 0 if len(values) else None, label)]) from None
+        except (SchemaViolation, MemoryError):
+            raise
+        except Exception:
+            if values.ndim > 1:
+                raise SchemaViolation([Violation(f"duplicate columns: {shortened(label)}")]) from None
+            raise SchemaViolation(column_faults(values, type_, label)) from None
     cells, violations = [], []
     for row, cell in enumerate(values):
         try:
             cells.append(enforce_cell(cell, type_, required=required))
         except MemoryError:
             raise
-        except Exception as error:
-            violations.append(Violation(clipped(str(error)), row, label))
-            if len(violations) == MAX_VIOLATIONS:
-                break
+        except Misfit as misfit:
+            violations.append(Violation(str(misfit), row, label))
+        except Exception:
+            violations.append(Violation(certain_fault(cell, type_), row, label))
+        else:
+            continue
+        if len(violations) == MAX_VIOLATIONS:
+            break
     if violations:
         raise SchemaViolation(violations)
     return pd.Series(cells, index=values.index, name=label)

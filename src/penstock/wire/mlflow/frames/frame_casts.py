@@ -11,9 +11,20 @@ from typing import Any
 import numpy as np
 
 from penstock.errors import MalformedInput, SchemaViolation
-from penstock.payload import MAX_VIOLATIONS, Name, Violation, clipped
-from penstock.signature import AnyValue, Field, Scalar, Schema, TensorField, Type, check_moments, is_tensor_schema
+from penstock.payload import MAX_VIOLATIONS, Name, Violation, shortened
+from penstock.signature import (
+    AnyValue,
+    Field,
+    Misfit,
+    Scalar,
+    Schema,
+    TensorField,
+    Type,
+    check_moments,
+    is_tensor_schema,
+)
 from penstock.wire.mlflow.frames.corruption import as_meant, corruption, leaves
+from penstock.wire.mlflow.frames.faults import Wanted, certain_fault, column_faults
 from penstock.wire.mlflow.frames.frame_cells import enforce_cell
 
 
@@ -39,8 +50,12 @@ def cast_frame(frame: Any, schema: Schema, *, exact: bool) -> tuple[Any, list[Vi
                 frame[name] = cast(frame[name])
         except MemoryError:
             raise
-        except Exception as error:
-            violations += _culprits(frame[name], cast, error, name)
+        except Exception:
+            if frame[name].ndim > 1:
+                twice = Violation(f"duplicate columns: {shortened(name)}", at_parse=True)
+                raise SchemaViolation([twice]) from None
+            wanted = field.dtype if isinstance(field, TensorField) else field.type
+            violations += _culprits(frame[name], cast, wanted, name)
     if violations:
         raise SchemaViolation(_in_order(violations))
     return frame, _in_order(corrupted)
@@ -152,7 +167,7 @@ def _corrupted(values: Any, field: Field | TensorField, label: Name) -> list[Vio
     return found
 
 
-def _culprits(values: Any, cast: Callable[[Any], Any], error: Exception, label: Name) -> list[Violation]:
+def _culprits(values: Any, cast: Callable[[Any], Any], wanted: Wanted, label: Name) -> list[Violation]:
     """The rows that fail by themselves, by halving; the whole column where none does."""
     found: list[Violation] = []
     waiting = [(0, len(values))]
@@ -160,10 +175,17 @@ def _culprits(values: Any, cast: Callable[[Any], Any], error: Exception, label: 
         start, end = waiting.pop()
         try:
             cast(values.iloc[start:end])
-        except Exception as alone:
+        except Misfit as misfit:
             if end - start == 1:
-                found.append(Violation(clipped(str(alone)), start, label, at_parse=True))
-            elif end - start > 1:
-                middle = (start + end) // 2
-                waiting += [(middle, end), (start, middle)]
-    return found or [Violation(clipped(str(error)), column=label, at_parse=True)]
+                found.append(Violation(str(misfit), start, label, at_parse=True))
+                continue
+        except Exception:
+            if end - start == 1:
+                found.append(Violation(certain_fault(values.iloc[start], wanted), start, label, at_parse=True))
+                continue
+        else:
+            continue
+        if end - start > 1:
+            middle = (start + end) // 2
+            waiting += [(middle, end), (start, middle)]
+    return found or column_faults(values, wanted, label, at_parse=True)

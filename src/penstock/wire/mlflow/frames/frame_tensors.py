@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from penstock.payload import Array, shortened
+from penstock.errors import SchemaViolation
+from penstock.payload import Array, Violation, shortened
 from penstock.signature import Misfit, TensorField
+from penstock.wire.mlflow.frames.faults import array_fault
 from penstock.wire.mlflow.frames.frame_payloads import is_frame
 
 
@@ -50,7 +52,18 @@ def _of_frame(frame: Any, field: TensorField) -> Array:
 
 
 def _of_column(values: Any, field: TensorField) -> Array:
-    """A frame's column as an array: numbers, lists of numbers or arrays, reshaped row by row."""
+    """A frame's column as an array. Raises Misfit, and SchemaViolation with the rows that numpy refuses."""
+    try:
+        return _reshaped(values, field)
+    except (Misfit, MemoryError):
+        raise
+    except Exception:
+        row, why = array_fault(values.tolist(), field.dtype)
+        raise SchemaViolation([Violation(why, row, field.name)]) from None
+
+
+def _reshaped(values: Any, field: TensorField) -> Array:
+    """Numbers, lists of numbers or arrays, row by row."""
     shape, dtype = field.shape, field.dtype
     if shape[:1] != (-1,) or -1 in shape[1:]:
         raise Misfit(f"columns of a frame cannot fill the shape {list(shape)}; send arrays")

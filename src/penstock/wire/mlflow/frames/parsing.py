@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from penstock.errors import MalformedInput, SchemaViolation
-from penstock.payload import Payload, Violation, clipped, shortened
+from penstock.payload import Payload, Violation, shortened
 from penstock.signature import (
     AnyValue,
     ArrayOf,
@@ -25,15 +25,17 @@ from penstock.wire.json_sizes import pads_texts
 from penstock.wire.mlflow.frames.corruption import Check, Corrupted, checked, leaves, unchecked
 from penstock.wire.mlflow.frames.dtypes import numpy_type
 from penstock.wire.mlflow.frames.enforcing import enforce
+from penstock.wire.mlflow.frames.faults import array_fault, value_fault, wanted_by
 from penstock.wire.mlflow.frames.frame_casts import cast_frame
 from penstock.wire.mlflow.frames.frame_cells import enforce_cell
+from penstock.wire.mlflow.invocations import decode_envelope
 
 
 def read_document(envelope: str, value: Any, schema: Schema | None, *, exact: bool = False) -> Payload:
     """What the model gets for `{envelope: value}`. With `exact` that is what MLflow would hand it, also where pandas or
     numpy change a cell without a word. Raises MalformedInput, SchemaViolation."""
     if envelope in ("dataframe_split", "dataframe_records"):
-        frame = _frame_of_split(value) if envelope == "dataframe_split" else _frame_of_records(value)
+        frame = _frame_of_split(value, exact) if envelope == "dataframe_split" else _frame_of_records(value)
         if not schema:
             return enforce(frame, schema)
         frame, corrupted = cast_frame(frame, schema, exact=exact)
@@ -68,8 +70,10 @@ def _arrays(envelope: str, value: Any, schema: Schema | None, check: Check) -> A
         raise
     except Misfit as misfit:
         raise SchemaViolation([Violation(str(misfit), at_parse=True)]) from None
-    except Exception as error:  # whatever numpy finds wrong is the caller's
-        raise MalformedInput(f"The {envelope} cannot be read: {clipped(str(error))}.") from None
+    except Exception:  # whatever numpy finds wrong is the caller's, and what it says is for programmers
+        row, why = array_fault(value, wanted_by(schema[0] if schema else None))
+        where = "" if row is None else f"row {row}: "
+        raise MalformedInput(f"The {envelope} cannot be read: {where}{why}.") from None
 
 
 def read_unwrapped(value: dict[str, Any], schema: Schema | None) -> Payload:
@@ -77,19 +81,34 @@ def read_unwrapped(value: dict[str, Any], schema: Schema | None) -> Payload:
     return enforce(value, schema)
 
 
-def _frame_of_split(value: Any) -> Any:
+def _frame_of_split(value: Any, exact: bool) -> Any:
     import pandas as pd
 
     if not isinstance(value, dict) or "data" not in value:
         raise MalformedInput("dataframe_split must be an object with 'data' and, for named columns, 'columns'.")
     if unknown := value.keys() - {"data", "columns", "index"}:
         raise MalformedInput(f"dataframe_split has unknown keys: {', '.join(map(shortened, sorted(unknown)[:5]))}.")
+    index = value.get("index")
+    if not exact:
+        _check_index(index, value["data"])
     try:
-        return pd.DataFrame(index=value.get("index"), columns=value.get("columns"), data=value["data"])
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise MalformedInput(f"dataframe_split is not a table: {clipped(str(error))}.") from None
+        return pd.DataFrame(index=index, columns=value.get("columns"), data=value["data"])
+    except Exception:
+        raise _no_table("dataframe_split", value) from None
+
+
+def _check_index(index: Any, data: Any) -> None:
+    """Raises MalformedInput: pandas repeats a single row for as many labels as there are."""
+    if index is None or not isinstance(data, list):
+        return
+    if not isinstance(index, list):
+        raise MalformedInput(f"The index must be a list of {len(data)} labels, one for each row.")
+    levels = bool(index) and all(isinstance(level, list) for level in index)
+    for labels in index if levels else [index]:
+        if len(labels) != len(data):
+            raise MalformedInput(
+                f"The index must be a list of {len(data)} labels, one for each row, not {len(labels)}."
+            )
 
 
 def _frame_of_records(value: Any) -> Any:
@@ -99,10 +118,17 @@ def _frame_of_records(value: Any) -> Any:
         raise MalformedInput(f"dataframe_records must be a list of objects, not {shortened(value)}.")
     try:
         return pd.DataFrame(data=value)
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise MalformedInput(f"dataframe_records is not a table: {clipped(str(error))}.") from None
+    except Exception:
+        raise _no_table("dataframe_records", value) from None
+
+
+def _no_table(envelope: str, value: Any) -> MalformedInput:
+    """Why a frame cannot be made of this, by the reader that asks row after row."""
+    try:
+        decode_envelope(envelope, value, None, None)
+    except MalformedInput as refusal:
+        return refusal
+    return MalformedInput(f"{envelope} is not a table: the rows have cells that do not stand beside each other.")
 
 
 def _inputs(value: Any, schema: Schema | None, check: Check) -> Any:
@@ -126,12 +152,12 @@ def _inputs(value: Any, schema: Schema | None, check: Check) -> Any:
 
 
 def _named(name: str, cells: Any, known: dict[Any, Any], check: Check, row: int | None = None) -> Any:
-    with _at(name, row):
+    with _at(name, row, cells, known.get(name)):
         return _convert(cells, known.get(name), check)
 
 
 @contextmanager
-def _at(name: str, row: int | None) -> Iterator[None]:
+def _at(name: str, row: int | None, value: Any, field: Field | TensorField | None) -> Iterator[None]:
     """Says where a value stands that cannot be read. Raises SchemaViolation, Corrupted."""
     try:
         yield
@@ -139,8 +165,11 @@ def _at(name: str, row: int | None) -> Iterator[None]:
         raise Corrupted(error.reason, error.row if row is None else row, name) from None
     except MemoryError:
         raise
-    except Exception as error:
-        raise SchemaViolation([Violation(clipped(str(error)), row, name, at_parse=True)]) from None
+    except Misfit as misfit:
+        raise SchemaViolation([Violation(str(misfit), row, name, at_parse=True)]) from None
+    except Exception:
+        place, why = value_fault(value, field)
+        raise SchemaViolation([Violation(why, place if row is None else row, name, at_parse=True)]) from None
 
 
 def _instances(value: Any, schema: Schema | None, check: Check) -> Any:
@@ -151,7 +180,7 @@ def _instances(value: Any, schema: Schema | None, check: Check) -> Any:
         lists: dict[str, list[Any]] = defaultdict(list)
         for row, item in enumerate(value):
             for name, cell in item.items():
-                with _at(name, row):
+                with _at(name, row, cell, known.get(name)):
                     lists[name].append(_convert(cell, known.get(name), check))
         data = {name: np.array(cells, dtype=object if pads_texts(cells) else None) for name, cells in lists.items()}
     else:
