@@ -13,8 +13,8 @@ import numpy as np
 
 from penstock.machine.memory import memory_left
 
-# A smaller body fits wherever a process may run at all.
-_SMALL = 1 << 20
+# A body of so many bytes fits wherever a process may run at all, and need not be checked.
+FITS_ANYWHERE = 1 << 20
 _PIECE = 1 << 20  # counted at a time
 
 # Bytes of CPython's objects, with what the allocator rounds up: a list, an object and the table in it that has room for
@@ -33,7 +33,7 @@ _MANY_TEXTS = 2_000_000
 
 def check_memory(body: bytes) -> None:
     """Raises MemoryError where this process may not take what the body would need as Python objects."""
-    if len(body) <= _SMALL or (left := memory_left()) == inf or memory_of(body) <= left:
+    if len(body) <= FITS_ANYWHERE or (left := memory_left()) == inf or memory_of(body) <= left:
         return
     marks = body.count(b'"')
     if not 0 < marks <= 2 * _MANY_TEXTS or memory_of(_TEXTS.sub(b'""', body)) + _texts_of(body) > left:

@@ -356,6 +356,8 @@ class MlflowProtocol:
 
 
 def _takes_long(payload: Payload, media: str, nan_words: bool) -> bool:
+    if isinstance(payload, Tensors) and media == JSON and sum([a.size for a in payload.arrays]) <= _MAX_OTHERS:
+        return False  # as nearly all answers are
     if isinstance(payload, Value):  # made of Python's objects it would have to be written for another process first
         return isinstance(payload, PackedValue)
     if media in COLUMNAR and "pyarrow" not in sys.modules and find_spec("pyarrow") is not None:

@@ -18,7 +18,7 @@ from penstock.payload import Payload, Table, Tensors, Value, Violation, shortene
 from penstock.signature import ArrayOf, Casting, Field, ObjectOf, Scalar, Schema, Signature, is_tensor_schema
 from penstock.wire.budget import Budget
 from penstock.wire.decoded import Decoded
-from penstock.wire.json_memory import check_memory
+from penstock.wire.json_memory import FITS_ANYWHERE, check_memory
 from penstock.wire.json_rows import array_of, table_of_columns, table_of_records, table_of_rows
 from penstock.wire.json_sizes import MAX_NESTING, check_rows, is_too_nested
 
@@ -30,7 +30,8 @@ def parse_json(body: bytes, *, exact: bool = False) -> Any:
     """orjson; where it refuses, Python's json decides (NaN words, byte order marks, UTF-16). With `exact` a number past
     the range of doubles is infinite. Raises MalformedInput, MemoryError where this process has less left than the body
     takes."""
-    check_memory(body)
+    if len(body) > FITS_ANYWHERE:
+        check_memory(body)
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
