@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from penstock.cli.package.example_option import zeros_lost
 from penstock.errors import PackageInvalid, PackagingFailed
 from penstock.manifest import Manifest
 from penstock.package.example import (
@@ -262,3 +263,11 @@ def test_an_example_that_is_too_large_or_no_file_is_refused_unread(tmp_path: Pat
     (tmp_path / name).mkdir()
     with pytest.raises(PackageInvalid, match="not a regular file"):
         read_example(tmp_path, Manifest({"flavors": {}}))
+
+
+def test_a_csv_example_whose_numbers_lose_zeros_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("zip,n,text\n00123,0,007\n90210,10,x\n")
+    (warning,) = zeros_lost(path)
+    assert warning.startswith("Column 'zip' is read as numbers, so '00123' loses its zeros.")
+    assert zeros_lost(tmp_path / "rows.parquet") == []

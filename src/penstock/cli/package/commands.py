@@ -214,10 +214,12 @@ def _pair(text: str) -> tuple[str, Path]:
 
 
 def _save(model: Any, saving: Saving, **how: Any) -> None:
-    from penstock.cli.package.example_option import read_example_file
+    from penstock.cli.package.example_option import read_example_file, zeros_lost
     from penstock.package.save import save_model
 
     payload, params = read_example_file(saving.example)
+    for warning in zeros_lost(saving.example):
+        click.echo(f"Warning: {warning}", err=True)
     how |= {"example": payload, "params": params, "requirements": saving.requirements}
     if not saving.lock:
         _report(save_model(model, saving.output, **how))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from penstock.errors import MalformedInput, PackagingFailed
-from penstock.payload import Payload, Table
+from penstock.payload import Payload, Table, shortened
 
 
 def read_example_file(path: Path) -> tuple[Payload, dict[str, object]]:
@@ -56,3 +56,19 @@ def _parquet(path: Path) -> Table:
     if (fault := find_fault(batch)) is not None:
         raise PackagingFailed(f"The example {path} cannot be used: {fault}.")
     return table_of_batch(batch)
+
+
+def zeros_lost(path: Path) -> list[str]:
+    """A sentence for each column of a CSV example that is read as numbers, though its cells begin with zeros, as zip
+    codes do."""
+    from penstock.wire.csv import loses_zeros, text_columns
+
+    if path.suffix.lower() != ".csv":
+        return []
+    names, columns = text_columns(path.read_bytes())
+    found = {name: cell for name, column in zip(names, columns, strict=True) if (cell := loses_zeros(column))}
+    return [
+        f"Column {shortened(name)} is read as numbers, so {shortened(cell)} loses its zeros. If they matter, give the "
+        "example as Parquet or JSON, with text in that column."
+        for name, cell in found.items()
+    ]

@@ -4,7 +4,7 @@
 it; with one, `signature.conform` reads the cells. `tables` and `plain` read whole bodies.
 """
 
-from penstock.wire.csv.guessing import guess_column
+from penstock.wire.csv.guessing import guess_column, loses_zeros
 from penstock.wire.csv.plain import decode_plain
 from penstock.wire.csv.rows import check_head, check_header, check_utf8, check_widths, header_names, open_text
 from penstock.wire.csv.tables import decode_csv, own_names, text_columns
@@ -18,6 +18,7 @@ __all__ = [
     "decode_plain",
     "guess_column",
     "header_names",
+    "loses_zeros",
     "open_text",
     "own_names",
     "text_columns",

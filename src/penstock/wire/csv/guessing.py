@@ -54,8 +54,10 @@ _LONGEST = 1000
 
 
 def loses_zeros(cells: Array) -> str:
-    """The first cell that is a number to `guess_column` and has zeros before it, which are lost; empty if none is."""
-    return next((cell for cell in cells if _PADDED_WITH_ZEROS.fullmatch(cell)), "")
+    """The first cell of a column that `guess_column` makes numbers of whose leading zeros are lost by that; empty where
+    there is none."""
+    padded = next((cell for cell in cells if _PADDED_WITH_ZEROS.fullmatch(cell)), "")
+    return padded if padded and guess_column(cells).dtype.kind in "iuf" else ""
 
 
 def _with_gaps(numbers: Array, missing: Array) -> Array:
