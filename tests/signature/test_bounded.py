@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from penstock.payload import Table, Tensors
+from penstock.payload import TEXT, Table, Tensors
 from penstock.signature import (
     AnyValue,
     ArrayOf,
@@ -77,3 +77,9 @@ def test_long_texts_are_found_by_their_bytes_in_tables_and_arrays() -> None:
     assert [v.row for v in long_texts(array, 8, 1)] == [0]
     assert long_texts(Tensors.single(np.ones((2, 2))), 8, 9) == []
     assert long_texts(Table(("b",), block=np.array([[b"x" * 9]], dtype=object)), 8, 9)
+    assert [v.row for v in long_texts(Table.of(("t",), [np.array(["a", np.nan, "b" * 9], dtype=TEXT)]), 8, 9)] == [2]
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 3), ()])
+def test_arrays_without_rows_have_no_long_texts(shape: tuple[int, ...]) -> None:
+    assert long_texts(Tensors.single(np.full(shape, "a", dtype=object)), 8, 9) == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock.payload import Array, Name, Payload, Table, Tensors, Violation
+from penstock.payload import TEXT, Array, Name, Payload, Table, Tensors, Violation
 from penstock.signature.schema import Field, Signature, is_tensor_schema
 from penstock.signature.types import Scalar
 
@@ -46,19 +46,25 @@ def long_texts(payload: Payload, most: int, limit: int) -> list[Violation]:
     else:
         return found
     for name, column in columns:
-        if column.dtype.kind in "OUS":
-            rows = column.reshape(len(column), -1) if column.ndim else column.reshape(1, 1)
-            found += [_too_long(row, name, most) for row, cells in enumerate(rows) if _longest(cells) > most]
+        if column.dtype.kind in "OUS" or column.dtype.kind == TEXT.kind:
+            found += [_too_long(row, name, most) for row in _rows_of_long_texts(column, most)]
     return found[:limit]
 
 
-def _longest(cells: Array) -> int:
-    """The bytes of the longest text; those that are shorter however they are written are not written."""
-    return max((_bytes(cell) for cell in cells.tolist() if isinstance(cell, (str, bytes))), default=0)
+def _rows_of_long_texts(column: Array, most: int) -> list[int]:
+    """The rows of an array of any rank that have a text of more than `most` bytes."""
+    width = column.size // len(column) if column.ndim and len(column) else 1
+    cells = enumerate(column.reshape(-1).tolist())
+    return sorted(
+        {place // width for place, cell in cells if isinstance(cell, (str, bytes)) and _is_longer(cell, most)}
+    )
 
 
-def _bytes(cell: str | bytes) -> int:
-    return len(cell) if isinstance(cell, bytes) or cell.isascii() else len(cell.encode("utf-8", "surrogatepass"))
+def _is_longer(cell: str | bytes, most: int) -> bool:
+    """Texts that are shorter however they are written are not written."""
+    if isinstance(cell, bytes) or 4 * len(cell) <= most or cell.isascii():
+        return len(cell) > most
+    return len(cell.encode("utf-8", "surrogatepass")) > most
 
 
 def _too_long(row: int, name: Name | None, most: int) -> Violation:
