@@ -57,7 +57,12 @@ _CELL = _NUMBER | st.none() | st.booleans() | st.sampled_from(["", "],[", '"],["
 _COLUMNS = st.lists(st.lists(_NUMBER | _CELL, min_size=2, max_size=2), max_size=12) | st.lists(
     st.lists(_NUMBER, min_size=2, max_size=2), min_size=4, max_size=12
 )
-_RECORDS = st.lists(st.fixed_dictionaries({"a": _CELL, "b": _NUMBER}), max_size=12)
+_RECORDS = st.lists(st.fixed_dictionaries({"a": _CELL, "b": _NUMBER}), max_size=12) | st.lists(
+    st.fixed_dictionaries({"a": _NUMBER}, optional={"b": _NUMBER})
+    | st.fixed_dictionaries({"b": _NUMBER}, optional={"a": _NUMBER}),
+    min_size=4,
+    max_size=12,
+)
 
 
 @settings(deadline=None, max_examples=150)
@@ -118,6 +123,31 @@ def test_what_may_be_read_otherwise_is_read_whole(body: bytes, monkeypatch: pyte
     found = read(body, None)
     monkeypatch.setattr(codec, "LARGE", 1 << 40)
     assert read(body, None) == found
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("later", [[{"b": 2, "a": 1}], [{"b": 2}, {"a": 1, "b": 2}]])
+def test_an_array_has_the_columns_of_records_in_one_order(later: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_pieces, "_PIECE", 30)
+    body = json.dumps({"dataframe_records": [{"a": 1, "b": 2}] * 4 + later * 4}).encode()
+    found = read(body, ARRAY)
+    monkeypatch.setattr(codec, "LARGE", 1 << 40)
+    assert read(body, ARRAY) == found
+
+
+@pytest.mark.usefixtures("small")
+def test_no_pattern_is_made_of_endless_brackets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_pieces, "_between", lambda depth: pytest.fail(f"a pattern of {depth} brackets"))
+    assert row_pieces.RowPieces.of(b'{"inputs":' + b"[" * 1000) is None
+
+
+@pytest.mark.usefixtures("small")
+def test_a_piece_that_is_too_large_by_itself_is_judged_with_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codec, "LARGE", 2)  # so a piece may have 1,025 cells
+    wide = [0] * 2000
+    body = json.dumps({"dataframe_split": {"data": [wide, wide]}}).encode()
+    reader = MlflowCodec(None, frames=False, on_loop=False)
+    assert reader.read(JSON, body).payload.rows == 2
 
 
 @pytest.mark.usefixtures("small")

@@ -11,12 +11,14 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from penstock.errors import MalformedInput
+from penstock.errors import InputTooLarge, MalformedInput
 from penstock.payload import Payload, Table, Tensors, join
+from penstock.wire.json_sizes import MAX_NESTING
 from penstock.wire.mlflow.invocations import ENVELOPES, envelope_of, is_unwrapped, parse_json
 
 # Shorter bodies are read whole.
@@ -49,7 +51,9 @@ class RowPieces:
         opening = _OPENING.match(body, head.end()) if head is not None else None
         if opening is None:
             return None
-        between = _between(opening["first"].count(b"[") or "{")
+        if (depth := opening["first"].count(b"[")) > MAX_NESTING:
+            return None
+        between = _between(depth or "{")
         start = opening.start() + 1
         *_, (behind, _) = _spans(body, start, between)
         if (ending := _last_rows(body[behind:])) is None:
@@ -126,17 +130,27 @@ def _around(head: bytes, rest: bytes) -> dict[str, Any] | None:
 def read_in_pieces(pieces: RowPieces, read: Callable[[Any], Payload | None], *, mixed: bool) -> Payload | None:
     """What `read` makes of each piece's value, put together; None where it makes nothing of one, or things that do not
     belong together. `mixed` is whether whole numbers in one piece may stand beside floats in another."""
-    parts = []
+    parts, orders = [], set()
     try:
         for rows in pieces.rows():
             if (part := read(pieces.of_rows(rows))) is None:
                 return None
             parts.append(part)
-    except MalformedInput:
+            orders.add(_unsaid_names(part, rows))
+    except (MalformedInput, InputTooLarge):  # whoever reads it whole has the words
+        return None
+    if len(orders) > 1:
         return None
     if len({part.layout for part in parts}) == 1:
         return join(parts)
     return _widened(parts) if mixed else None
+
+
+def _unsaid_names(part: Payload, rows: list[Any]) -> tuple[Any, ...]:
+    """The names of records' columns where an array is made of them, which says nothing of their order."""
+    if not isinstance(part, Tensors) or part.names is not None or not isinstance(rows[0], dict):
+        return ()
+    return tuple(dict.fromkeys(chain.from_iterable(rows)))
 
 
 def _widened(parts: Sequence[Payload]) -> Payload | None:
