@@ -6,11 +6,11 @@ become on its way through an estimator.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import comb, prod
 from typing import Any
 
-from penstock.flavors.sklearn.placement_table import APART, ELEMENTWISE, GATEWAY
+from penstock.flavors.sklearn.placement_table import APART, ELEMENTWISE, GATEWAY, PART
 from penstock.flavors.sklearn.skops_description import DescribedObject
 
 # A batch of 1,024 rows of so many numbers is 128 MiB.
@@ -22,44 +22,56 @@ _VALUES = frozenset(
 )
 _OF_VALUES = ("builtins.", "numpy.", "collections.", "sklearn.utils._bunch.Bunch")
 
-# Arrays that meet rows, so that a row becomes as wide as they are long.
-_MEET_ROWS = [
-    "bin_edges_",
-    "classes_",
-    "cluster_centers_",
-    "coef_",
-    "components_",
-    "constant_",
-    "covariances_",
-    "feature_log_prob_",
-    "intercept_",
-    "intercepts_",
-    "lambdas_",
-    "mean_",
-    "means_",
-    "precisions_cholesky_",
-    "quantiles_",
-    "random_offset_",
-    "random_weights_",
-    "rotations_",
-    "scale_",
-    "scalings_",
-    "statistics_",
-    "theta_",
-    "var_",
-    "x_rotations_",
-]
+# Arrays that fitting leaves behind, as long as the rows that it saw or the texts that it found: no row meets them, or
+# looks only one cell up. Any other array may meet a row, which becomes as wide as it is long.
+_KEPT = frozenset(
+    "X_thresholds_ _best_coefs _default_to_infrequent_mappings _infrequent_indices _seeds _x_scores _y_scores "  # noqa: SIM905
+    "active_ alphas_ categories categories_ coef_path_ criterion_ cv_alphas_ cv_results_ cv_values_ drop_idx_ "
+    "encodings_ estimators_ estimators_features_ inlier_mask_ labeled_iter_ labels_ loglike_ loss_curve_ "
+    "lower_bounds_ mse_path_ oob_decision_function_ oob_improvement_ oob_prediction_ oob_scores_ outliers_ scores_ "
+    "train_score_ transduction_ validation_score_ validation_scores_ x_scores_ y_scores_ y_thresholds_".split()
+)
+
+# Reviewed types that put side by side what the estimators in them make of a row.
+_JOIN = frozenset(
+    {
+        "sklearn.compose._column_transformer.ColumnTransformer",
+        "sklearn.ensemble._stacking.StackingClassifier",
+        "sklearn.ensemble._stacking.StackingRegressor",
+        "sklearn.pipeline.FeatureUnion",
+    }
+)
+_COLUMN_TRANSFORMER = "sklearn.compose._column_transformer.ColumnTransformer"
+_ONE_HOT = "sklearn.preprocessing._encoders.OneHotEncoder"
+_POLYNOMIAL = "sklearn.preprocessing._polynomial.PolynomialFeatures"
+_PART_OF_TREES = frozenset(
+    f"sklearn.ensemble._hist_gradient_boosting.{name}" for name in ("binning._BinMapper", "predictor.TreePredictor")
+)
+# These do not compare a row with the width that they state.
+_TAKE_ANY_WIDTH = ("sklearn.calibration.", "sklearn.dummy.", "sklearn.isotonic.")
 
 _NEURAL = frozenset(f"sklearn.neural_network._multilayer_perceptron.MLP{kind}" for kind in ("Classifier", "Regressor"))
 
 
-def process_reasons(objects: Iterable[DescribedObject]) -> list[str]:
+def process_reasons(objects: Sequence[DescribedObject]) -> list[str]:
     """Why the estimator should run in a process of its own; empty where it may run in the gateway."""
     found: dict[str, None] = {}
     for one in objects:
         if reason := _why_apart(one):
             found[reason] = None
-    return list(found)
+    return list(found) or _why_wide_together(objects)
+
+
+def _why_wide_together(objects: Sequence[DescribedObject]) -> list[str]:
+    """Each part may be narrow enough, and all of them side by side not; a ColumnTransformer may also fill up the rows
+    that an encoder leaves almost empty."""
+    if not any(one.type in _JOIN for one in objects):
+        return []
+    fills = any(one.type == _COLUMN_TRANSFORMER and one.plain("sparse_output_") is not True for one in objects)
+    width = sum(_one_hot_width(one) for one in objects if one.type == _ONE_HOT and (fills or _is_dense(one)))
+    width += sum(_polynomial_width(one) for one in objects if one.type == _POLYNOMIAL)
+    width += sum(_widest(one)[0] for one in objects if not one.type.startswith("sklearn.tree."))
+    return [f"its parts make a row {width:,} numbers wide together"] if width > CELLS_PER_ROW else []
 
 
 def _why_apart(one: DescribedObject) -> str:
@@ -76,18 +88,28 @@ def _why_apart(one: DescribedObject) -> str:
 
 
 def _why_wide(one: DescribedObject, name: str) -> str:
-    """Arrays as wide as the columns cost a row one cell a column; anything else is a row's new width."""
-    columns = one.plain("n_features_in_")
-    attributes = _MEET_ROWS if one.type not in _NEURAL else ()
-    for attribute in attributes:
-        for shape in one.arrays(attribute):
-            cells = prod(shape)
-            width = cells // columns if isinstance(columns, int) and columns > 0 and columns in shape else cells
-            if width > CELLS_PER_ROW:
-                return f"{name} makes a row {width:,} numbers wide ({attribute})"
+    width, attribute = _widest(one)
+    if width > CELLS_PER_ROW:
+        return f"{name} makes a row {width:,} numbers wide ({attribute})"
     if one.type in _NEURAL and any(max(shape, default=0) > CELLS_PER_ROW for shape in one.arrays("coefs_")):
         return f"{name} has a layer of more than {CELLS_PER_ROW:,} numbers"
     return ""
+
+
+def _widest(one: DescribedObject) -> tuple[int, str]:
+    """The widest that an array may make a row, and its name. Arrays as wide as the columns cost a row one cell a
+    column; anything else is a row's new width."""
+    if GATEWAY.get(one.type) == PART or one.type in _PART_OF_TREES:
+        return 0, ""
+    columns = None if one.type.startswith(_TAKE_ANY_WIDTH) else one.plain("n_features_in_")
+    attributes = one.attributes.keys() - _KEPT if one.type not in _NEURAL else ()
+    widths = [(_width(shape, columns), name) for name in sorted(attributes) for shape in one.arrays(name)]
+    return max(widths, default=(0, ""))
+
+
+def _width(shape: tuple[int, ...], columns: Any) -> int:
+    cells = prod(shape)
+    return cells // columns if isinstance(columns, int) and columns > 0 and columns in shape else cells
 
 
 def _always(one: DescribedObject) -> str:
@@ -98,7 +120,7 @@ def _polynomial(one: DescribedObject) -> str:
     columns, degree, full = one.plain("n_features_in_"), one.plain("_max_degree"), one.plain("_n_out_full")
     if not all(isinstance(number, int) and number >= 0 for number in (columns, degree, full)):
         return "states no number of its features"
-    if degree > 10 or max(comb(columns + degree, degree), full) > CELLS_PER_ROW:
+    if degree > 10 or _polynomial_width(one) > CELLS_PER_ROW:
         return f"makes more than {CELLS_PER_ROW:,} features of a row"
     return ""
 
@@ -108,10 +130,28 @@ def _function(one: DescribedObject) -> str:
     return "" if plain else "passes arguments to a function"
 
 
+def _polynomial_width(one: DescribedObject) -> int:
+    columns, degree, full = (int(one.plain(name)) for name in ("n_features_in_", "_max_degree", "_n_out_full"))
+    return max(comb(columns + degree, degree), full)
+
+
 def _one_hot(one: DescribedObject) -> str:
-    width = sum(prod(shape) for shape in one.arrays("categories_") if len(shape) == 1)
-    dense = one.plain("sparse_output") is not True
-    return f"makes a row {width:,} numbers wide" if dense and width > CELLS_PER_ROW else ""
+    width = _one_hot_width(one)
+    return f"makes a row {width:,} numbers wide" if _is_dense(one) and width > CELLS_PER_ROW else ""
+
+
+def _one_hot_width(one: DescribedObject) -> int:
+    return sum(prod(shape) for shape in one.arrays("categories_") if len(shape) == 1)
+
+
+def _is_dense(one: DescribedObject) -> bool:
+    return one.plain("sparse_output") is not True
+
+
+def _column_transformer(one: DescribedObject) -> str:
+    """A text there is a format, which may ask for names of any length."""
+    names = one.plain("verbose_feature_names_out", True)
+    return "" if isinstance(names, bool) else "makes names of columns by a format"
 
 
 def _boosted(one: DescribedObject) -> str:
@@ -127,6 +167,7 @@ def _boosted_histograms(one: DescribedObject) -> str:
 
 
 _CONDITIONS: Mapping[str, Callable[[DescribedObject], Any]] = {
+    "ColumnTransformer": _column_transformer,
     "FunctionTransformer": _function,
     "GradientBoostingClassifier": _boosted,
     "GradientBoostingRegressor": _boosted,

@@ -14,7 +14,7 @@ _ARITHMETIC = "arithmetic of the row with stored arrays"
 _LOOK_UP = "looks cells up in stored categories, whose order and codes are checked"
 _TREES = "goes down stored trees, whose nodes are checked"
 _MEMBERS = "asks the estimators in it, a stored number of them"
-_PART = "a part of an estimator, without a method that rows reach"
+PART = "a part of an estimator, without a method that rows reach"
 
 # Reason -> module below `sklearn` -> names.
 _GATEWAY: Mapping[str, Mapping[str, str]] = {
@@ -113,7 +113,7 @@ _GATEWAY: Mapping[str, Mapping[str, str]] = {
         "pipeline": "FeatureUnion Pipeline",
         "semi_supervised._self_training": "SelfTrainingClassifier",
     },
-    _PART: {
+    PART: {
         "_loss._loss": (
             "CyAbsoluteError CyExponentialLoss CyHalfBinomialLoss CyHalfGammaLoss CyHalfMultinomialLoss "
             "CyHalfPoissonLoss CyHalfSquaredError CyHalfTweedieLoss CyHalfTweedieLossIdentity CyHuberLoss CyPinballLoss"
@@ -217,7 +217,7 @@ def _by_type(table: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
 # Full name of the type -> why.
 GATEWAY: Mapping[str, str] = {
     **_by_type(_GATEWAY),
-    **dict.fromkeys(("numpy.mean", "numpy.median", "numpy.dtype", "scipy.sparse._csr.csr_matrix"), _PART),
+    **dict.fromkeys(("numpy.mean", "numpy.median", "numpy.dtype", "scipy.sparse._csr.csr_matrix"), PART),
 }
 APART: Mapping[str, str] = {
     **_by_type(_APART),

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import IO, Any, TypeAlias
 from zipfile import ZipFile
 
 import numpy as np
@@ -25,8 +25,7 @@ Node: TypeAlias = Mapping[str, Any]
 
 _UNKNOWN = object()
 
-# What may differ between two descriptions of one object: the numbers and files of what is made anew each time.
-_MADE_ANEW = frozenset({"__id__", "file"})
+_MOST_AXES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +47,26 @@ class DescribedObject:
         return NotImplemented if value is _UNKNOWN else value
 
     def arrays(self, name: str) -> Iterator[tuple[int, ...]]:
-        """The shapes of the arrays that the attribute is, or holds in lists."""
+        """The shapes of the arrays that the attribute is, or holds in lists; a list of plain values is one, too, since
+        numpy takes it for one."""
         node = self.attributes.get(name)
         waiting = [] if node is None else [node]
         while waiting:
             one = waiting.pop()
-            if one.get("__loader__") in ("ListNode", "TupleNode"):
-                waiting += one["content"]
-            elif one.get("__loader__") == "NdArrayNode" and one.get("type") == "json":
-                yield (len(one["content"]),)
-                waiting += [inner for inner in one["content"] if isinstance(inner, dict)]
-            elif one.get("__loader__") == "NdArrayNode":
+            loader, kind = one.get("__loader__"), f"{one.get('__module__')}.{one.get('__class__')}"
+            if loader in ("ListNode", "TupleNode") or (loader == "NdArrayNode" and one.get("type") == "json"):
+                items = [inner for inner in one["content"] if isinstance(inner, dict)]
+                if loader == "NdArrayNode" or any(inner.get("__loader__") == "JsonNode" for inner in items):
+                    yield (len(one["content"]),)
+                waiting += items
+            elif loader == "JsonNode":
+                value = json.loads(one["content"])
+                if isinstance(value, list):
+                    yield (_count(value),)
+            elif loader in ("NdArrayNode", "SparseMatrixNode"):
                 yield stored_shape(self.archive, str(one["file"]))
+            elif kind.startswith("scipy.sparse."):
+                yield _sparse_shape(_attributes(one))
 
 
 def described_objects(path: Path) -> list[DescribedObject]:
@@ -86,19 +93,29 @@ def _walk(schema: Any, archive: ZipFile) -> Iterator[DescribedObject]:
         if "__loader__" not in one:
             continue
         number = one.get("__id__")
-        if one["__loader__"] == "CachedNode" or not _same(numbered.setdefault(number, one) if number else one, one):
+        if one["__loader__"] == "CachedNode" or not _same(
+            numbered.setdefault(number, one) if number else one, one, archive
+        ):
             raise ArtifactInvalid("The skops file describes one object in two ways.", hint="The file is forged.")
         yield DescribedObject(f"{one['__module__']}.{one['__class__']}", one["__loader__"], _attributes(one), archive)
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(one: Any, other: Any, archive: ZipFile) -> bool:
     if one is other:
         return True
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(k in _MADE_ANEW or _same(one[k], other[k]) for k in one)
+        return one.keys() == other.keys() and all(
+            _same_shape(one[k], other[k], archive) if k == "file" else k == "__id__" or _same(one[k], other[k], archive)
+            for k in one
+        )
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other))
+        return len(one) == len(other) and all(_same(a, b, archive) for a, b in zip(one, other, strict=True))
     return type(one) is type(other) and bool(one == other)
+
+
+def _same_shape(file: Any, other: Any, archive: ZipFile) -> bool:
+    """skops writes an array that it makes anew for each description, such as a generator's state, to a new file."""
+    return bool(file == other) or stored_shape(archive, str(file)) == stored_shape(archive, str(other))
 
 
 def _attributes(node: Node) -> Mapping[str, Node]:
@@ -125,10 +142,33 @@ def _plain(node: Node) -> Any:
     return _UNKNOWN
 
 
+def _count(value: list[Any]) -> int:
+    """The values in a list of lists."""
+    return sum(_count(inner) if isinstance(inner, list) else 1 for inner in value)
+
+
+def _sparse_shape(attributes: Mapping[str, Node]) -> tuple[int, ...]:
+    shape = _plain(attributes["_shape"])
+    if not isinstance(shape, list) or not all(isinstance(size, int) for size in shape):
+        raise ArtifactInvalid("The skops file describes a matrix without a shape.", hint="The file is forged.")
+    return tuple(shape)
+
+
 def stored_shape(archive: ZipFile, file: str) -> tuple[int, ...]:
-    """The shape of an array in the file, from its header alone."""
+    """The shape of an array in the file, from its header alone; of a sparse one, which is an archive of its own, from
+    the member that states it."""
     with archive.open(file) as stored:
-        version = np.lib.format.read_magic(stored)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape: tuple[int, ...] = read(stored)[0]
-    return shape
+        if not file.endswith(".npz"):
+            return _header(stored)[0]
+        with ZipFile(stored) as parts, parts.open("shape.npy") as stated:
+            (count,), dtype = _header(stated)
+            if count > _MOST_AXES or dtype.kind not in "iu":
+                raise ArtifactInvalid("The skops file describes a matrix without a shape.", hint="The file is forged.")
+            return tuple(np.frombuffer(stated.read(count * dtype.itemsize), dtype).tolist())
+
+
+def _header(stored: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    version = np.lib.format.read_magic(stored)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(stored)
+    return shape, dtype
