@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -21,7 +22,7 @@ from penstock.errors import (
     RegistryRefused,
     RegistryUnavailable,
 )
-from penstock.mlflow_api.client import CallTimeouts, MlflowRestClient
+from penstock.mlflow_api.client import CallTimeouts, MlflowRestClient, same_server
 from penstock.mlflow_api.credentials import MlflowCredentials
 from penstock.registry import open_registry
 from registry.replay import Handler, Replay
@@ -125,6 +126,34 @@ class TestCredentials:
         replay.rules["/there"] = lambda h: h.say(200, {"registered_model": {}})
         assert ask(replay, MlflowCredentials("ann", SECRET)) == {"registered_model": {}}
         assert "Authorization" in replay.headers[-1]
+
+    @pytest.mark.parametrize(
+        ("url", "to", "same"),
+        [
+            ("http://mlflow.corp/api", "https://mlflow.corp/api", True),
+            ("http://mlflow.corp:5000/api", "https://mlflow.corp/api", False),
+            ("http://mlflow.corp/api", "https://mlflow.corp:8443/api", False),
+            ("http://mlflow.corp/api", "https://elsewhere/api", False),
+            ("https://mlflow.corp/api", "http://mlflow.corp/api", False),
+        ],
+    )
+    def test_a_redirect_to_the_tls_of_the_same_host_is_followed(self, url: str, to: str, same: bool) -> None:
+        assert same_server(url, to) is same
+
+    def test_a_server_on_this_machine_may_name_itself_otherwise(self, replay: Replay) -> None:
+        path = "/api/2.0/mlflow-artifacts/artifacts/m"
+        replay.rules["artifacts/m"] = lambda h: h.say(200, b"here")
+        port = urlsplit(replay.url).port
+        other = Replay()
+        client = MlflowRestClient(f"http://localhost:{port}")
+        try:
+            assert b"".join(client.read_artifact(f"http://127.0.0.1:{port}{path}", lambda: 5.0)) == b"here"
+            with pytest.raises(RegistryUnavailable, match="leads inside"):
+                list(client.read_artifact(other.url.replace("localhost", "127.0.0.1") + path, lambda: 5.0))
+            assert other.requests == []
+        finally:
+            client.close()
+            other.close()
 
     def test_redirects_in_a_circle_end(self, replay: Replay) -> None:
         replay.rules["registered-models/get"] = lambda h: h.say(302, b"", Location=h.path)

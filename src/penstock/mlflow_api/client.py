@@ -199,7 +199,8 @@ class MlflowRestClient:
             "timeout": Timeout(connect=timeouts.connect, read=timeouts.read),
         }
         try:
-            with calling(time_left, urlsplit(self.place).hostname or ""):
+            _, host, port = _origin(self.place)
+            with calling(time_left, host, port):
                 response = self._follow(method, url, options)
         except (HTTPError, OSError, ValueError) as error:
             raise self._unreachable(error) from None
@@ -211,15 +212,15 @@ class MlflowRestClient:
             response.close()  # read to its end, it has given its connection back already
 
     def _follow(self, method: str, url: str, options: dict[str, Any]) -> urllib3.BaseHTTPResponse:
-        """The answer, after redirects on the same server: another place would be the server's choice, not that of
-        whoever gave its address. Raises RegistryUnavailable."""
+        """The answer, after redirects on the same server, also to its TLS: another place would be the server's choice,
+        not that of whoever gave its address. Raises RegistryUnavailable."""
         for _ in range(_MAX_REDIRECTS + 1):
             response = self._pool.request(method, url, redirect=False, **options)
             if response.status not in _REDIRECTS:
                 return response
             to = urljoin(url, response.headers.get("Location", ""))
             response.close()
-            if method != "GET" or _origin(to) != _origin(url):
+            if method != "GET" or not same_server(url, to):
                 raise RegistryUnavailable(
                     f"{self.place} redirects to another place, {clipped(repr(to))}, which Penstock does not follow.",
                     hint="Give the address of the MLflow server itself, with the right scheme and port.",
@@ -335,6 +336,12 @@ def _pieces(response: urllib3.BaseHTTPResponse, *, decode: bool) -> Iterator[byt
         yield piece
     if response.length_remaining:
         raise HTTPError("the answer ends too early")
+
+
+def same_server(url: str, to: str) -> bool:
+    """Whether a redirect stays where it is, or goes from a host's usual port to the same host's usual port of TLS."""
+    (scheme, host, port), there = _origin(url), _origin(to)
+    return there == (scheme, host, port) or ((scheme, port) == ("http", 80) and there == ("https", host, 443))
 
 
 def _origin(url: str) -> tuple[str, str, int | None]:

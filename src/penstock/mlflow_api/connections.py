@@ -24,25 +24,26 @@ TimeLeft: TypeAlias = Callable[[], float]
 
 
 class _Call(threading.local):
-    """The call that this thread makes: its time, and the host that may be inside."""
+    """The call that this thread makes: its time, and the host and port that may be inside."""
 
     time_left: TimeLeft | None = None
     own_host = ""
+    own_port: int | None = None
 
 
 _call = _Call()
 
 
 @contextmanager
-def calling(time_left: TimeLeft, own_host: str) -> Iterator[None]:
+def calling(time_left: TimeLeft, own_host: str, own_port: int | None = None) -> Iterator[None]:
     """Around the request for an answer: it and its body have so much time. Any host but `own_host`, the one that the
     operator named, must not lead inside (this machine, or its link, where clouds keep credentials)."""
-    before = (_call.time_left, _call.own_host)
-    _call.time_left, _call.own_host = time_left, own_host
+    before = (_call.time_left, _call.own_host, _call.own_port)
+    _call.time_left, _call.own_host, _call.own_port = time_left, own_host, own_port
     try:
         yield
     finally:
-        _call.time_left, _call.own_host = before
+        _call.time_left, _call.own_host, _call.own_port = before
 
 
 class _TimedReader(io.RawIOBase):
@@ -91,12 +92,24 @@ def leads_inside(address: str) -> bool:
     return found.is_loopback or found.is_link_local or found.is_unspecified
 
 
+def _is_own(address: str, port: int) -> bool:
+    """Whether it is the operator's own server on this machine, under another of the machine's names."""
+    return port == _call.own_port and _is_loopback(address) and _is_loopback(_call.own_host)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _refuse_inside(connection: HTTPConnection) -> None:
     """What is checked is the address that it is connected to: a name may mean another one a moment later."""
     if connection.host == _call.own_host or connection.proxy is not None or connection.sock is None:
         return
     address = str(connection.sock.getpeername()[0])
-    if leads_inside(address):
+    if leads_inside(address) and not _is_own(address, connection.port):
         connection.close()
         raise NewConnectionError(connection, f"] {connection.host}: {address} leads inside, and only the registry may")
 

@@ -62,6 +62,19 @@ async def test_a_load_that_hangs_can_be_stopped(loader: VersionLoader, hanging: 
     assert repr(loader) == "<VersionLoader m, 0 loading>"
 
 
+async def test_what_takes_the_place_of_a_version_that_hangs_is_not_superseded(
+    loader: VersionLoader, hanging: Path
+) -> None:
+    load = asyncio.ensure_future(asyncio.to_thread(loader._load_apart, hanging, "m version 1", ""))
+    await until(lambda: loading(loader), seconds=30)
+    (process,) = loader._loading
+    loader.stop()
+    assert process._lifeline is not None  # a newer version has come, and the one that answers is still needed
+    loader.stop(for_good=True)
+    with pytest.raises(ModelProcessLost):
+        await asyncio.wait_for(load, 30)
+
+
 async def test_a_stopped_loader_loads_nothing(loader: VersionLoader, good: Path) -> None:
     loader.stop(for_good=True)
     with pytest.raises(ModelProcessLost):

@@ -38,9 +38,11 @@ class VersionLoader:
         self._name = name
         self._timed = timed
         self._trial = trial
-        # The whole mutable state: processes that load now, and whether no other may.
+        # The whole mutable state: processes that load now, those of them that take the place of what hangs here, and
+        # whether no other may.
         self._lock = threading.Lock()
         self._loading: set[ModelProcessHandle] = set()
+        self._replacing: set[ModelProcessHandle] = set()
         self._stopped = False
 
     def load(self, path: Path, version: str) -> Loaded:
@@ -58,7 +60,7 @@ class VersionLoader:
     def _load_apart(self, path: Path, label: str, digest: str) -> Loaded:
         """The same package in a process of its own, in place of one that hangs here. Blocks. Raises as `load` does."""
         isolation = replace(self._isolation, mode="process")
-        with self._stoppable() as launched:
+        with self._stoppable(self._replacing) as launched:
             return load_served(path, self._options, isolation, label, launched=launched, digest=digest)
 
     def try_out(self, path: Path, version: str) -> None:
@@ -78,14 +80,16 @@ class VersionLoader:
         return f"{self._name} version {version}" if version else self._name
 
     @contextmanager
-    def _stoppable(self) -> Iterator[OnLaunched]:
-        """What is launched inside can be stopped until it has loaded."""
+    def _stoppable(self, also: set[ModelProcessHandle] | None = None) -> Iterator[OnLaunched]:
+        """What is launched inside can be stopped until it has loaded; it is kept in `also`, too."""
         mine: set[ModelProcessHandle] = set()
 
         def launched(process: ModelProcessHandle) -> None:
             with self._lock:
                 mine.add(process)
                 self._loading.add(process)
+                if also is not None:
+                    also.add(process)
                 stopped = self._stopped
             if stopped:
                 process.kill()
@@ -95,13 +99,15 @@ class VersionLoader:
         finally:
             with self._lock:
                 self._loading -= mine
+                self._replacing -= mine
 
     def stop(self, *, for_good: bool = False) -> None:
-        """Ends the processes that load now; `for_good`, also those that would. A load in this process goes on, since a
+        """Ends the processes that load a new version now; `for_good`, all that load, and those that would. What takes
+        the place of a version that answers is not superseded by a newer one. A load in this process goes on, since a
         thread cannot be stopped."""
         with self._lock:
             self._stopped = self._stopped or for_good
-            loading = list(self._loading)
+            loading = self._loading - (set() if for_good else self._replacing)
         for process in loading:
             process.kill()
 
