@@ -72,6 +72,12 @@ CASES: list[tuple[Signature, tuple[str, bytes], str]] = [
     (COLUMNS, records({"a": 1, "n": 3}, {"a": 1, "n": None}), "row 1, column 'n': a missing value cannot be long."),
     (COLUMNS, records({"a": "x"}), "row 0, column 'a': 'x' is not a number (double)."),
     (COLUMNS, records({"a": [1]}), "row 0, column 'a': [1] is not a number (double)."),
+    (
+        COLUMNS,
+        split(columns=["a", "t"], data=[[1, "2020-01-01"], [1, None], [1, "2020-01-02T10:00:00"], [1, "2020-01-03"]]),
+        "row 2, column 't': '2020-01-02T10:00:00' is not written like the moments before it.",
+    ),
+    (ARRAY, inputs([]), "the input has no rows."),
     (COLUMNS, records({"a": 1, "t": "soon"}), "row 0, column 't': 'soon' is not a datetime (ISO 8601)."),
     (COLUMNS, records({"a": 1, "n": 2**70}), f"row 0, column 'n': {2**70} is out of range for long."),
     (COLUMNS, records({"a": 1, "b": 5}), "row 0, column 'b': 5 is not binary (base64 text)."),

@@ -24,7 +24,7 @@ from penstock.signature import (
     is_tensor_schema,
 )
 from penstock.wire.mlflow.frames.corruption import as_meant, corruption, leaves
-from penstock.wire.mlflow.frames.faults import Wanted, certain_fault, column_faults
+from penstock.wire.mlflow.frames.faults import Wanted, certain_fault, column_faults, fault
 from penstock.wire.mlflow.frames.frame_cells import enforce_cell
 
 
@@ -188,4 +188,22 @@ def _culprits(values: Any, cast: Callable[[Any], Any], wanted: Wanted, label: Na
         if end - start > 1:
             middle = (start + end) // 2
             waiting += [(middle, end), (start, middle)]
+    if not found and wanted is Scalar.DATETIME:
+        return _unlike_the_first(values, cast, label)
     return found or column_faults(values, wanted, label, at_parse=True)
+
+
+def _unlike_the_first(values: Any, cast: Callable[[Any], Any], label: Name) -> list[Violation]:
+    """The first moment that does not go with those before it: pandas reads a column in the form of its first one."""
+    good, bad = 0, len(values)  # how many rows can be cast together, and how many cannot
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        try:
+            cast(values.iloc[:middle])
+        except Exception:
+            bad = middle
+        else:
+            good = middle
+    cell = values.iloc[bad - 1]
+    why = fault(cell, Scalar.DATETIME) or f"{shortened(cell)} is not written like the moments before it"
+    return [Violation(why, bad - 1, label, at_parse=True)]

@@ -20,6 +20,8 @@ def enforce_tensors(data: Any, schema: tuple[TensorField, ...]) -> Any:
             return _of_frame(data, schema[0])
         if isinstance(data, np.ndarray):
             return _checked(data, schema[0])
+        if data == []:  # a list of nothing is one of no objects
+            raise Misfit("the input has no rows")
         raise Misfit(f"the model takes one array without a name, not {shortened(data)}")
     data = _by_name(data, schema)
     if is_frame(data):
