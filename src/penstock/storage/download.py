@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from penstock.errors import PackageInvalid, RegistryUnavailable
@@ -27,6 +29,20 @@ _NAME_BYTES = 255  # that file systems take
 _SPARE_BYTES = 64 * 1024 * 1024  # that stay free on the disk
 
 
+_wanted: ContextVar[Callable[[], bool]] = ContextVar("_wanted", default=lambda: True)
+
+
+@contextmanager
+def while_wanted(wanted: Callable[[], bool]) -> Iterator[None]:
+    """Downloads that begin inside end early once they are not wanted any more: a slow one takes hours, in which no
+    other version of the model could come."""
+    token = _wanted.set(wanted)
+    try:
+        yield
+    finally:
+        _wanted.reset(token)
+
+
 class Download:
     """One download, from `place`. Every byte and every file that came buys it time; used by one thread."""
 
@@ -36,6 +52,7 @@ class Download:
         self.place = place
         self._max_bytes = max_bytes
         self._clock = clock
+        self._wanted = _wanted.get()
         # The whole mutable state: bytes and files so far, and when its time is over.
         self._bytes = 0
         self._files = 0
@@ -72,7 +89,9 @@ class Download:
         return self._ends - self._clock()
 
     def check_time(self) -> None:
-        """Raises RegistryUnavailable where its time is over."""
+        """Raises RegistryUnavailable where its time is over, or nobody wants it any more."""
+        if not self._wanted():
+            raise RegistryUnavailable(f"The download from {self.place} was stopped: it is no longer wanted.")
         if self.time_left() <= 0:
             raise RegistryUnavailable(
                 f"The download from {self.place} is too slow: {self._bytes:,} bytes have come, "

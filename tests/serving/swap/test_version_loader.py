@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
-from penstock.errors import ModelProcessLost
+from penstock.artifacts import CachedPackage
+from penstock.errors import ModelProcessLost, RegistryUnavailable
 from penstock.loading import LoadOptions
 from penstock.metrics import Metrics
 from penstock.registry import ModelVersion, NewVersion
@@ -16,10 +19,12 @@ from penstock.registry.memory import MemoryRegistry
 from penstock.serving.runners.isolation import IsolatedModel, Isolation, Loaded
 from penstock.serving.served_model import IgnoredEvents, ServedModel
 from penstock.serving.swap.follower import Follower
+from penstock.serving.swap.preparing import FetchedPackage
 from penstock.serving.swap.registry_poll import RegistryPoll
 from penstock.serving.swap.sources import FixedVersion
 from penstock.serving.swap.target import LoadedVersion, LocalTarget
 from penstock.serving.swap.version_loader import VersionLoader
+from penstock.storage.download import Download
 from serving import faulty_model as faulty
 from serving.apart import FINE, answer, faulty_package
 from serving.fakes import in_a_thread, until
@@ -60,6 +65,27 @@ async def test_a_load_that_hangs_can_be_stopped(loader: VersionLoader, hanging: 
         await asyncio.wait_for(load, 30)
     await until(lambda: gone(process.keeper), seconds=30)
     assert repr(loader) == "<VersionLoader m, 0 loading>"
+
+
+async def test_a_download_that_is_superseded_ends(loader: VersionLoader, good: Path) -> None:
+    began, pieces = threading.Event(), 0
+
+    def fetch() -> FetchedPackage:
+        nonlocal pieces
+        download = Download("s3://slow/m")
+        while pieces < 1_000:
+            download.came(1 << 20)
+            pieces += 1
+            began.set()
+            time.sleep(0.01)
+        return FetchedPackage("1", CachedPackage(good))
+
+    fetching = asyncio.ensure_future(asyncio.to_thread(loader.fetch, fetch))
+    await until(began.is_set)
+    loader.stop()
+    with pytest.raises(RegistryUnavailable, match="no longer wanted"):
+        await asyncio.wait_for(fetching, 30)
+    assert loader.fetch(lambda: FetchedPackage("2", CachedPackage(good))).version == "2"
 
 
 async def test_what_takes_the_place_of_a_version_that_hangs_is_not_superseded(

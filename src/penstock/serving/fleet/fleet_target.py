@@ -136,7 +136,7 @@ class FleetInstaller:
         """The package that all workers are to load, by its digest: they are to find the same one. Blocks."""
         with throttled_if(throttle, yielding=True):
             with background():
-                fetched = fetch()
+                fetched = fetch() if self.loader is None else self.loader.fetch(fetch)
                 digest = PackagedModel.open(fetched.path).digest
             try:
                 if self.loader is not None:

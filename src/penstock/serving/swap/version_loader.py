@@ -16,8 +16,9 @@ from penstock.model_process.client.start import ModelProcessHandle
 from penstock.package import PackagedModel
 from penstock.serving.runners.isolation import IsolatedModel, Isolation, Loaded, load_served
 from penstock.serving.runners.trial import Trial
-from penstock.serving.swap.preparing import Fetch
+from penstock.serving.swap.preparing import Fetch, FetchedPackage
 from penstock.serving.swap.target import LoadedVersion, LocalTarget, load_beside
+from penstock.storage.download import while_wanted
 
 
 class VersionLoader:
@@ -38,12 +39,20 @@ class VersionLoader:
         self._name = name
         self._timed = timed
         self._trial = trial
-        # The whole mutable state: processes that load now, those of them that take the place of what hangs here, and
-        # whether no other may.
+        # The whole mutable state: processes that load now, those of them that take the place of what hangs here, how
+        # often loads were stopped, and whether no other may begin.
         self._lock = threading.Lock()
         self._loading: set[ModelProcessHandle] = set()
         self._replacing: set[ModelProcessHandle] = set()
+        self._stops = 0
         self._stopped = False
+
+    def fetch(self, fetch: Fetch) -> FetchedPackage:
+        """What it brings, unless loads are stopped meanwhile. Blocks. Raises what it raises, and RegistryUnavailable
+        where it was stopped."""
+        stops = self._stops
+        with while_wanted(lambda: self._stops == stops and not self._stopped):
+            return fetch()
 
     def load(self, path: Path, version: str) -> Loaded:
         """Loads and proves the package in a directory. Blocks. Raises what load_path raises, and ModelProcessLost, also
@@ -102,11 +111,12 @@ class VersionLoader:
                 self._replacing -= mine
 
     def stop(self, *, for_good: bool = False) -> None:
-        """Ends the processes that load a new version now; `for_good`, all that load, and those that would. What takes
+        """Ends the downloads and processes of new versions; `for_good`, all that load, and those that would. What takes
         the place of a version that answers is not superseded by a newer one. A load in this process goes on, since a
         thread cannot be stopped."""
         with self._lock:
             self._stopped = self._stopped or for_good
+            self._stops += 1
             loading = self._loading - (set() if for_good else self._replacing)
         for process in loading:
             process.kill()
@@ -134,7 +144,7 @@ class LocalInstaller:
         return await asyncio.to_thread(load_beside, beside_requests, self._load, fetch)
 
     def _load(self, fetch: Fetch) -> LoadedVersion:
-        fetched = fetch()
+        fetched = self.loads.fetch(fetch)
         with fetched.package:
             loaded = self.loads.load(fetched.path, fetched.version)
         return LoadedVersion(fetched.version or loaded.digest[:12], loaded)
