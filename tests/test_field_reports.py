@@ -126,7 +126,7 @@ TRIES = [
     Try("ray 51598", ONE, "The model failed: StopAsyncIteration", model=raises(StopAsyncIteration("x")), status=400),
     Try("ray 51598 stop", ONE, "The model failed: StopIteration", model=raises(StopIteration("x")), status=400),
     Try(
-        "ray 51598 cancel", ONE, "The model failed: CancelledError", model=raises(asyncio.CancelledError()), status=400
+        "ray 51598 cancel", ONE, "The model failed: CancelledError.", model=raises(asyncio.CancelledError()), status=400
     ),
     Try("ray 9441", {"inputs": [[1.0, 2.0]]}, [[2.0, 3.0]], model=adds_in_place),
     Try("ray 9441 frame", split(["a", "b"], [1, 2]), [{"a": 2.0, "b": 3.0}], DOUBLES, adds_in_place),

@@ -60,4 +60,5 @@ class Predictor(ABC):
 
 def failed(error: BaseException) -> PredictError:
     """What to say of an exception that a model's own code raised."""
-    return PredictError(f"The model failed: {kind_of(error)}: {clipped(text_of(error), 500)}.")
+    said = clipped(text_of(error), 500)  # nothing, of a plain `assert`
+    return PredictError(f"The model failed: {kind_of(error)}{f': {said}' if said else ''}.")
