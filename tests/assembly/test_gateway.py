@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -156,8 +157,9 @@ async def test_in_a_worker_each_model_is_loaded_by_its_own_settings(
 
     def load_served(
         path: Path, options: LoadOptions, isolation: Isolation, who: str, timed: object, launched: object, digest: str
-    ) -> None:
+    ) -> SimpleNamespace:
         loads[path.name] = options
+        return SimpleNamespace(digest=digest)
 
     monkeypatch.setattr(version_loader, "load_served", load_served)
     for name, model in models.items():
