@@ -18,7 +18,10 @@ NO_ANSWER = "none"
 class Asking:
     """Asks one thing over and over while the block runs; the longest that an answer took, in seconds."""
 
-    def __init__(self, port: int, method: str, path: str, body: bytes = b"", *, patience: float) -> None:
+    def __init__(
+        self, port: int, method: str, path: str, body: bytes = b"", *, patience: float, pause: float = _PAUSE
+    ) -> None:
+        self._pause = pause
         self._ask: Callable[[], int] = lambda: ask(port, method, path, body, patience)[0]
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -45,7 +48,7 @@ class Asking:
             self.longest = max(self.longest, time.perf_counter() - self._began)
             self._began = None
             self.count += 1
-            self._ended.wait(_PAUSE)
+            self._ended.wait(self._pause)
 
 
 def ask(port: int, method: str, path: str, body: bytes, patience: float) -> tuple[int, bytes]:
