@@ -128,3 +128,38 @@ def test_what_is_no_model_is_left_to_onnxruntime(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"ONNX model"):
         read_graph(path)
     assert onnx.__version__
+
+
+def floats(name: str, *shape: int) -> Any:
+    return numpy_helper.from_array(np.zeros(shape, dtype=np.float32), name)
+
+
+_COLUMNS, _ROW = numbers("columns", [2]), numbers("row", [1])
+_PRODUCT = [h.make_node("Unsqueeze", ["x", "columns"], ["a"]), h.make_node("Unsqueeze", ["x", "row"], ["b"])]
+_LARGER: dict[str, tuple[list[Any], list[Any]]] = {
+    "a wide matrix": ([node("MatMul", "x", "w")], [floats("w", 4, 50_000)]),
+    "a wide matrix that is turned": ([node("Gemm", "x", "w", transB=1)], [floats("w", 50_000, 4)]),
+    "a long vector beside a column": ([*_PRODUCT[:1], node("Add", "a", "v")], [_COLUMNS, floats("v", 5_000)]),
+    "a vector longer than rows are": ([node("Add", "x", "v")], [floats("v", 20_000)]),
+    "a vector of other axes": ([node("Add", "x", "v")], [floats("v", 5_000, 1, 1)]),
+    "one column many times": ([node("Gather", "x", "i", axis=1)], [numbers("i", [0] * 5_000)]),
+    "a wide table": ([h.make_node("Cast", ["x"], ["i"], to=7), node("Gather", "w", "i")], [floats("w", 2, 5_000)]),
+    "each number by each": ([*_PRODUCT, node("MatMul", "a", "b")], [_COLUMNS, _ROW]),
+    "each number beside each": ([*_PRODUCT, node("Add", "a", "b")], [_COLUMNS, _ROW]),
+}
+
+
+@pytest.mark.parametrize("name", _LARGER)
+def test_graphs_that_make_rows_much_larger_by_stored_tensors_run_apart(tmp_path: Path, name: str) -> None:
+    nodes, stored = _LARGER[name]
+    (why,) = reasons(tmp_path, nodes, *stored)
+    assert "more than 4,096 times as large" in why
+
+
+def test_layers_that_widen_and_narrow_rows_stay(tmp_path: Path) -> None:
+    layers = [h.make_node("Identity", ["x"], ["h0"])]
+    for i in range(6):
+        layers += [h.make_node("Gemm", [f"h{i}", "up", "b"], [f"u{i}"])]
+        layers += [h.make_node("Gemm", [f"u{i}", "down"], [f"h{i + 1}"], transB=1)]
+        layers += [h.make_node("Add", [f"h{i + 1}", "h0"], [f"r{i}"])]
+    assert reasons(tmp_path, layers, floats("up", 4, 2048), floats("b", 2048), floats("down", 4, 2048)) == []

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from math import prod
 
-from penstock.flavors.onnx.graph import Graph, GraphNode
+from penstock.flavors.onnx.graph import Graph, GraphNode, StoredTensor
+from penstock.flavors.onnx.growth import growth_of, makes_axes
 
 # Times that a graph may make its input larger by stored sizes and by joining tensors, and cells of one such size.
 _GROWTH = 4096
@@ -172,19 +173,24 @@ def graph_reasons(graph: Graph) -> list[str]:
     if any(tensor.cells > 1 << 31 for tensor in graph.stored.values()):
         return ["it stores a tensor of more than 2,147,483,648 numbers"]
     found: dict[str, None] = {}
+    tensors, new_axes = dict(graph.stored), set[str]()  # the stored ones, and those with axes that the input has not
     for node in graph.nodes:
         if node.operator == "Constant" and not node.domain:
             for name in node.outputs:
+                if node.stored:
+                    tensors[name] = node.stored[0]
                 stored[name] = node.stored[0].numbers if node.stored else node.numbers.get("value_ints")
                 growth[name] = 0.0
             continue
         if reason := _why_apart(node, stored):
             found[reason] = None
             continue
-        larger = _times(node, stored, growth)
+        larger = _times(node, stored, growth, tensors, new_axes)
         if larger > _GROWTH:
             found[f"its tensors become more than {_GROWTH:,} times as large as its input"] = None
-        growth.update(dict.fromkeys(node.outputs, larger))
+        growth.update(dict.fromkeys(node.outputs, min(larger, _GROWTH + 1)))
+        if makes_axes(node) or new_axes.intersection(node.inputs):
+            new_axes.update(node.outputs)
     return list(found)
 
 
@@ -216,15 +222,19 @@ def _why_rows_multiply(node: GraphNode, stored: dict[str, tuple[int, ...] | None
     return f"{node.operator} moves the axis of rows"
 
 
-def _times(node: GraphNode, stored: dict[str, tuple[int, ...] | None], growth: dict[str, float]) -> float:
+def _times(
+    node: GraphNode,
+    stored: dict[str, tuple[int, ...] | None],
+    growth: dict[str, float],
+    tensors: dict[str, StoredTensor],
+    new_axes: set[str],
+) -> float:
     """How many times as large as the graph's input an answer may be."""
-    given = [growth.get(name, 1.0) for name in node.inputs if name]
     if node.operator in _SIZE_INPUT:
+        given = [growth.get(name, 1.0) for name in node.inputs if name]
         sizes = stored.get(node.inputs[_SIZE_INPUT[node.operator]]) or ()
         return max([1.0, *given]) * max(1, _product(sizes)) if any(given) else 1.0
-    if node.operator in ("Concat", "FeatureVectorizer"):
-        return sum(given)
-    return max(given, default=0.0)
+    return growth_of(node, growth, tensors, new_axes)
 
 
 def _product(sizes: tuple[int, ...]) -> int:

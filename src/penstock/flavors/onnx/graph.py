@@ -19,7 +19,7 @@ _ATTRIBUTE_TENSORS = (5, 10)
 _LISTS = (7, 8, 9)  # numbers and texts, of which a forest has millions; an attribute holds one kind of thing
 _LOCATION = 13
 # Attributes that say where axes go.
-_SHAPES = frozenset({"axes", "perm", "shape", "transA", "value_ints"})
+_SHAPES = frozenset({"axes", "axis", "perm", "shape", "transA", "transB", "value_ints"})
 
 # Field of a tensor's values -> the least bytes of one there; packed numbers take a byte or more.
 _VALUES = {4: 4, 5: 1, 6: 1, 7: 1, 9: 1, 10: 8, 11: 1}
@@ -37,6 +37,7 @@ class StoredTensor:
     name: str
     cells: int
     numbers: tuple[int, ...] | None
+    shape: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ def _tensor(message: memoryview, path: Path) -> StoredTensor:
             f"{path.name} has a tensor {name!r} that claims {claims} and holds {shown_size(len(message))}.",
             hint="The file is damaged or forged.",
         )
-    return StoredTensor(name, cells, _whole(message, raw, kind, cells))
+    return StoredTensor(name, cells, _whole(message, raw, kind, cells), shape)
 
 
 def _whole(message: memoryview, raw: memoryview | None, kind: int, cells: int) -> tuple[int, ...] | None:
