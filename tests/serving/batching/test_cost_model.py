@@ -113,6 +113,37 @@ def test_no_part_has_more_than_twice_the_rows_that_ever_ran() -> None:
     assert not size.fits(1025)
 
 
+@pytest.mark.parametrize("misleading", [False, True])
+def test_a_model_that_has_only_seen_single_rows_is_given_more_of_a_large_request(misleading: bool) -> None:
+    cost = CostModel()
+    size = PartSize(cost, 1024)
+    for _ in range(50):
+        cost.observe(1, 0.03)
+        size.ran(1)
+    if misleading:
+        cost.observe(2, 0.06)  # held up by something else
+    left, parts = 10_000, 0
+    while left > 0:
+        rows = size.rows()
+        cost.observe(rows, 0.03 + 0.00001 * rows)
+        size.ran(rows)
+        left, parts = left - rows, parts + 1
+    assert parts < 100, "30 ms each, whether of one row or of a thousand"
+
+
+def test_a_model_that_takes_its_time_for_every_row_is_given_few_at_once() -> None:
+    cost = CostModel()
+    size = PartSize(cost, 1024)
+    sizes = []
+    for _ in range(200):
+        rows = size.rows() if len(sizes) >= 50 else 1
+        cost.observe(rows, 0.01 * rows)
+        size.ran(rows)
+        sizes.append(rows)
+    assert max(sizes) <= 2
+    assert sum(sizes[50:]) < 170
+
+
 def test_one_row_is_never_a_large_request() -> None:
     assert learnt(0.0, 1.0).fits(1)
     assert not learnt(0.0, 1.0).fits(2)

@@ -13,6 +13,9 @@ from math import ceil, inf
 # How much of the past a new batch leaves: about the last fifty count.
 _KEEP = 0.98
 
+# Batches are of one size whose rows vary by less than so much of their mean, squared.
+_ALIKE = 0.01
+
 # The longest that a batch may hold up the loop, by what is known.
 INLINE_SECONDS = 0.001
 
@@ -67,6 +70,13 @@ class CostModel:
             return 0.0, 0.0
         mean_x, mean_y = self._x / self._n, self._y / self._n
         return self._line(mean_x, mean_y) or (0.0, mean_y / mean_x)
+
+    @property
+    def usual(self) -> int:
+        """The rows of a batch, as long as nearly all had as many, so that nobody knows what a row adds; else 0."""
+        mean_x = self._x / self._n if self._n else 0.0
+        alike = self._n and self._xx / self._n - mean_x * mean_x < _ALIKE * mean_x * mean_x
+        return round(mean_x) if alike else 0
 
     def at_least(self, rows: int, most: int) -> float:
         """Seconds that so many rows surely take, in batches of at most `most`; 0 while nothing is known. As long as all
@@ -145,7 +155,9 @@ class PartSize:
         budget = max(PART_SECONDS, 2 * fixed)
         if fixed + each * most <= budget:
             return most
-        return max(1, int((budget - fixed) / each))
+        rows = max(1, int((budget - fixed) / each))
+        # Where all batches had as many, only another size tells what a row adds.
+        return rows if rows != self._cost.usual else min(2 * rows, most)
 
     def ran(self, rows: int) -> None:
         """So many rows were predicted at once."""
