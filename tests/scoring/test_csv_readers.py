@@ -47,7 +47,7 @@ def tables(draw: st.DrawFn) -> tuple[str, list[list[str]]]:
     return header, rows
 
 
-ends = st.sampled_from(["\n", "\r\n", "\r", "\n\n", "\n \n"])
+ends = st.sampled_from(["\n", "\r\n", "\r", "\n\n", "\n \n", "\r\r", "\r \r"])
 headers = st.sampled_from(["a,b", "b,a", "a,b,c", "a,a,b", ",a,b", '"a",b'])
 
 
@@ -104,6 +104,8 @@ def listed(body: bytes, ours: Any, theirs: Any) -> str:
         return "out of range" if "e999" in text else "ragged row"
     if theirs == REFUSED:
         return "column refused"
+    if "\r\r" in text or "\r \r" in text:
+        return "blank lines"
     return "mixed whole numbers" if "9007199254740993" in text else ""
 
 
@@ -127,9 +129,30 @@ def test_requests_files_and_pandas_agree(
         assert listed(body, http, theirs)
 
 
+def test_a_byte_order_mark_behind_the_header_belongs_to_its_cell(tmp_path: Path) -> None:
+    schema = (Field("a", Scalar.STRING), Field("b", Scalar.DOUBLE))
+    body = "a,b\n\ufeffx,1\n".encode()
+    assert scored(body, schema, tmp_path / "rows.csv") == over_http(body, schema) == {"a": ["\ufeffx"], "b": [1.0]}
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("blank", ["", " ", "\t"])
+def test_an_empty_cell_after_a_blank_line_stays_in_its_column(blank: str, mark: str, tmp_path: Path) -> None:
+    schema = (Field("a", Scalar.DOUBLE), Field("b", Scalar.DOUBLE))
+    body = f"{mark}a,b\r1,2\r{blank}\r,3\r".encode()
+    assert scored(body, schema, tmp_path / "rows.csv") == over_http(body, schema) == {"a": [1.0, None], "b": [2.0, 3.0]}
+
+
 def test_every_difference_that_is_found_is_documented() -> None:
     text = (Path(__file__).parents[2] / "docs" / "csv.md").read_text(encoding="utf-8")
     names = [
         line.split("|")[1].strip() for line in text.partition("## What differs")[2].splitlines() if line[:2] == "| "
     ]
-    assert {"out of range", "ragged row", "column refused", "mixed whole numbers", "words as numbers"} <= set(names)
+    assert {
+        "out of range",
+        "ragged row",
+        "column refused",
+        "mixed whole numbers",
+        "words as numbers",
+        "blank lines",
+    } <= set(names)

@@ -25,7 +25,7 @@ from penstock.signature import Casting, Field, Scalar, Schema, is_tensor_schema
 from penstock.signature.cells import MISSING_WORDS
 from penstock.wire.columnar import table_of_batch
 from penstock.wire.csv import guess_column, own_names
-from penstock.wire.csv.records import is_open, split_records
+from penstock.wire.csv.records import BOM, is_open, split_records
 from penstock.wire.json_rows import table_of_records
 
 if TYPE_CHECKING:
@@ -136,6 +136,8 @@ def _decode_whole(chunk: Chunk, delimiter: str, schema: Schema | None, keep: Seq
         return None
     if not chunk.rows or ("int64" in numbers.values() and (b"0x" in chunk.data or b"0X" in chunk.data)):
         return None  # pyarrow reads hexadecimal, nobody else does
+    if chunk.data.startswith(BOM):
+        return None  # a cell's own: the file's is gone already, and pyarrow would drop this one as well
     read_as = {n: numbers.get(n, "string") if n not in kept else "string" for n in (*fed, *kept)}
     try:
         batch = arrow_csv.read_csv(

@@ -18,6 +18,7 @@ from penstock.signature import Casting, Field, Scalar, Schema
 from penstock.signature.casts import cast
 from penstock.wire.budget import Budget
 from penstock.wire.csv import check_head, check_utf8, check_widths, open_text, own_names, text_columns
+from penstock.wire.csv.records import BOM, all_ends, without_blanks
 from penstock.wire.mlflow.frames.enforcing import enforce
 
 # Columns that pandas hands over as text, to be read by the rules of every CSV.
@@ -31,6 +32,7 @@ def read_csv(body: bytes, schema: Schema | None, budget: Budget | None = None) -
     types = _types(schema)
     check_utf8(body)
     check_head(body, len(types), budget)
+    body = _without_blank_lines(body)
     try:
         frame = _read(body, types)
     except MemoryError:
@@ -53,6 +55,14 @@ def read_csv(body: bytes, schema: Schema | None, budget: Budget | None = None) -
 def _has_gaps_at_the_end(frame: Any) -> bool:
     last = frame[frame.columns[-1]]
     return last.dtype.kind not in "biu" and bool(last.isna().any())
+
+
+def _without_blank_lines(body: bytes) -> bytes:
+    """The same where lines end with a carriage return alone: after a blank one pandas loses a cell that is empty."""
+    if (returns := body.count(b"\r")) == 0 or returns == body.count(b"\r\n"):
+        return body
+    body = body.removeprefix(BOM)
+    return without_blanks(body, all_ends(body)[0])[0]
 
 
 def _types(schema: Schema | None) -> dict[Name, Scalar]:
