@@ -134,7 +134,7 @@ def test_a_model_that_has_only_seen_single_rows_is_given_more_of_a_large_request
 def test_a_model_that_takes_its_time_for_every_row_is_given_few_at_once() -> None:
     cost = CostModel()
     size = PartSize(cost, 1024)
-    sizes = []
+    sizes: list[int] = []
     for _ in range(200):
         rows = size.rows() if len(sizes) >= 50 else 1
         cost.observe(rows, 0.01 * rows)
