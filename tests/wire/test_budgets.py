@@ -260,3 +260,19 @@ def test_memory_follows_the_size_of_the_body(rows: list[Any], times: int, envelo
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peak < 40 * len(body) + 500_000
+
+
+@pytest.mark.parametrize("frames", [True, False])
+@pytest.mark.parametrize("row", ["1", '"1"', " 1"])
+def test_rows_are_counted_before_they_are_kept(frames: bool, row: str) -> None:
+    """A row of one cell takes some seventy times its text as a list."""
+    body = b"a\n" + (row + "\n").encode() * (2 * LIMIT // (len(row) + 1))
+    with contextlib.suppress(InputError):
+        read(b"a\n1\n", None, CSV, frames=frames)  # what is imported on first use
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputTooLarge, match="cells"):
+            read(body, None, CSV, frames=frames)
+        assert tracemalloc.get_traced_memory()[1] < 8 * len(body)
+    finally:
+        tracemalloc.stop()

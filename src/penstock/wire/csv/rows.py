@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from io import BytesIO, TextIOWrapper
 from itertools import islice
 
@@ -21,13 +21,14 @@ _MAY_BE_BLANK = (b"\n ", b"\n\t", b"\r ", b"\r\t")
 def read_rows(body: bytes, budget: Budget | None = None) -> tuple[list[str], list[list[str]]]:
     """The names of the columns, and the cells of each row. Raises MalformedInput, InputTooLarge."""
     check_utf8(body)
-    rows = _cells(body.removeprefix(BOM))
-    if not rows:
+    text = body.removeprefix(BOM)
+    head = _cells(text, 1)
+    if not head:
         raise MalformedInput("The CSV is empty.", hint="The first row names the columns.")
-    header, data = rows[0], rows[1:]
-    check_twins(header)
+    check_twins(head[0])
     if budget is not None:
-        budget.check_cells(len(header) * len(rows))
+        _check_cells(text, len(head[0]), budget)
+    header, *data = _cells(text)
     _check_closed(body, data)
     _check_widths(header, data)
     return header_names(header), data
@@ -50,11 +51,26 @@ def open_text(body: bytes, errors: str = "strict") -> TextIOWrapper:
     return TextIOWrapper(BytesIO(body), "utf-8", errors=errors, newline="")
 
 
+def _check_cells(body: bytes, width: int, budget: Budget) -> None:
+    """Counts the records before any are kept: a row of one cell takes seventy times its text. Raises InputTooLarge."""
+    if width * _most_lines(body) > budget.cells:
+        budget.check_cells(width * sum(1 for _ in _records(body)))
+
+
+def _most_lines(body: bytes) -> int:
+    return body.count(b"\n") + (body.count(b"\r") if b"\r" in body else 0) + 1
+
+
 def _cells(body: bytes, most: int | None = None) -> list[list[str]]:
     """The cells of every record that is not blank, `most` of them at most."""
+    return list(islice(_records(body), most))
+
+
+def _records(body: bytes) -> Iterator[list[str]]:
+    """The cells of each record that is not blank, one record after the other."""
     if body[:1] in (b" ", b"\t") or any(mark in body for mark in _MAY_BE_BLANK):
         body = without_blanks(body, all_ends(body)[0])[0]
-    return list(islice(filter(None, csv.reader(open_text(body, "replace"))), most))
+    return filter(None, csv.reader(open_text(body, "replace")))
 
 
 def _check_closed(body: bytes, data: Sequence[Sequence[str]]) -> None:
@@ -104,8 +120,7 @@ def check_head(body: bytes, known: int, budget: Budget | None) -> None:
     """
     head = check_header(body, known, budget)
     width = len(head[0])
-    lines = body.count(b"\n") + (body.count(b"\r") if b"\r" in body else 0) + 1
-    padded = budget is not None and width * lines > budget.cells
+    padded = budget is not None and width * _most_lines(body) > budget.cells
     if padded or (len(head) > 1 and len(head[1]) != width):
         read_rows(body, budget)
 
