@@ -124,7 +124,9 @@ _LATENCY = (
 
 _SATURATION = (
     Panel(
-        "Queue", "Rows that wait for the model.", ((f"sum by (model, version) (penstock_queue_rows{{{SERVED}}})", BY_VERSION),), "suffix: rows",
+        "Queue", "Rows that wait for the model. Those of large requests wait apart: small requests are not refused because of them.",
+        ((f"sum by (model, version) (penstock_queue_rows{{{SERVED}}})", BY_VERSION),
+         (f"sum by (model, version) (penstock_queue_large_rows{{{SERVED}}})", f"{BY_VERSION}, large requests")), "suffix: rows",
         runbook="penstockqueuefull",
     ),
     Panel(

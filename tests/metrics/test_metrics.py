@@ -65,7 +65,7 @@ def test_a_version_has_all_its_series_from_the_start(metrics: Metrics) -> None:
         counter.inc()
     for histogram in (*bound.stages.values(), *bound.request_seconds.values(), bound.batch_rows):
         histogram.observe(1)
-    for gauge in (bound.queue_rows, bound.queue_limit_rows, bound.in_flight):
+    for gauge in (bound.queue_rows, bound.queue_large_rows, bound.queue_limit_rows, bound.in_flight):
         gauge.set(1)
     assert series(metrics) == before
     for outcome in OUTCOMES:

@@ -86,13 +86,15 @@ class Watching:
     def __init__(self) -> None:
         self.batches: list[tuple[int, int, str]] = []
         self.waiting: list[int] = []
+        self.large_waiting: list[int] = []
         self.rates: list[float] = []
 
     def dispatched(self, batch: Batch) -> None:
         self.batches.append((len(batch.jobs), batch.rows, batch.reason))
 
-    def queued(self, rows: int) -> None:
+    def queued(self, rows: int, large: int) -> None:
         self.waiting.append(rows)
+        self.large_waiting.append(large)
 
     def drained(self, rate: float) -> None:
         self.rates.append(rate)

@@ -40,6 +40,7 @@ _RULES: Mapping[str, Rule] = {
     **dict.fromkeys(
         (
             "penstock_queue_rows",
+            "penstock_queue_large_rows",
             "penstock_queue_limit_rows",
             "penstock_drain_rows_per_second",
             "penstock_in_flight_requests",

@@ -44,6 +44,7 @@ class VersionMetrics:
     batch_rows: Distribution = field(default_factory=_rows)
     batches: dict[str, Number] = field(default_factory=lambda: {r: Number() for r in DISPATCH_REASONS})
     queue_rows: Number = field(default_factory=Number)
+    queue_large_rows: Number = field(default_factory=Number)
     queue_limit_rows: Number = field(default_factory=Number)
     in_flight: Number = field(default_factory=Number)
     overloaded: dict[str, Number] = field(default_factory=lambda: {limit: Number() for limit in LIMITS})
@@ -102,7 +103,16 @@ FAMILIES = (
     _Family("rows", "counter", "Rows predicted.", (), _one("rows")),
     _Family("batch_rows", "histogram", "Rows per batch.", (), _one("batch_rows")),
     _Family("batches", "counter", "Batches by the reason for their dispatch.", ("reason",), _each("batches")),
-    _Family("queue_rows", "gauge", "Rows waiting for the model.", (), _one("queue_rows")),
+    _Family(
+        "queue_rows", "gauge", "Rows waiting for the model, without those of large requests.", (), _one("queue_rows")
+    ),
+    _Family(
+        "queue_large_rows",
+        "gauge",
+        "Rows of large requests that wait for the model; they have a queue of their own.",
+        (),
+        _one("queue_large_rows"),
+    ),
     _Family("queue_limit_rows", "gauge", "Rows that may wait for the model.", (), _one("queue_limit_rows")),
     _Family("in_flight_requests", "gauge", "Requests being processed.", (), _one("in_flight")),
     _Family(

@@ -81,8 +81,9 @@ class _Observer:
         self._metrics.batch_rows.observe(batch.rows)
         self._metrics.rows.inc(batch.rows)
 
-    def queued(self, rows: int) -> None:
-        self._metrics.queue_rows.set(rows)
+    def queued(self, rows: int, large: int) -> None:
+        self._metrics.queue_rows.value = rows
+        self._metrics.queue_large_rows.value = large
 
     def drained(self, rate: float) -> None:
         self._metrics.drain_rate.set(rate)

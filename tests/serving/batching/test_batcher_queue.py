@@ -51,6 +51,20 @@ class TestAdmission:
         runner.release()
         assert await answers(*tasks) == [list(range(40)), [100, 101], [102, 103, 104]]
 
+    async def test_rows_of_large_requests_are_told_apart(self) -> None:
+        """The queue of small ones is not full because of them."""
+        runner, watching = FakeRunner(), Watching()
+        batcher = batcher_of(runner, observer=watching, max_queue_rows=5, max_rows=4)
+        runner.hold()
+        tasks = [ask(batcher, *range(40))]
+        await settle()
+        tasks += [ask(batcher, 100, 101)]
+        await settle()
+        assert (watching.waiting[-1], watching.large_waiting[-1]) == (2, 36)
+        runner.release()
+        await answers(*tasks)
+        assert (watching.waiting[-1], watching.large_waiting[-1]) == (0, 0)
+
     async def test_a_large_request_is_taken_beside_small_ones_that_wait(self) -> None:
         runner = FakeRunner()
         batcher = batcher_of(runner, max_queue_rows=5, max_rows=4)

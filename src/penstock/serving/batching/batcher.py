@@ -42,7 +42,7 @@ class Observer(Protocol):
 
     def dispatched(self, batch: Batch) -> None: ...
 
-    def queued(self, rows: int) -> None: ...
+    def queued(self, rows: int, large: int) -> None: ...
 
     def drained(self, rate: float) -> None: ...
 
@@ -148,12 +148,12 @@ class Batcher:
             self._woken = True
             asyncio.get_running_loop().call_soon(self._end_of_tick)
         elif self._observer is not None:
-            self._observer.queued(self._lanes.rows)
+            self._observer.queued(self._lanes.rows - self._lanes.large.rows, self._lanes.large.rows)
 
     def _left(self, lane: Hashable, number: int) -> None:
         """A caller has gone, or run out of time: its rows make room for others now."""
         if self._lanes.remove(lane, number) and self._observer is not None:
-            self._observer.queued(self._lanes.rows)
+            self._observer.queued(self._lanes.rows - self._lanes.large.rows, self._lanes.large.rows)
 
     @property
     def slots(self) -> int:
@@ -224,7 +224,7 @@ class Batcher:
                 self._wake()  # many small batches make a long one; whoever else needs the loop has it in between
                 break
         if self._observer is not None:
-            self._observer.queued(self._lanes.rows)
+            self._observer.queued(self._lanes.rows - self._lanes.large.rows, self._lanes.large.rows)
 
     def _begin(self, batch: Batch) -> bool:
         """Gives a batch to the model. True where it has been answered right here."""
