@@ -45,7 +45,8 @@ def metrics() -> ReaderMetrics:
 
 
 @pytest.fixture
-async def pool(metrics: ReaderMetrics) -> AsyncIterator[ReaderPool]:
+async def pool(metrics: ReaderMetrics, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ReaderPool]:
+    monkeypatch.setattr(pool_module, "_PATIENCE", 60.0)  # a busy machine is not what these tests are about
     made = ReaderPool(2, ReaderLimits(0.5, 512 << 20), metrics)
     yield made
     made.close()
@@ -158,6 +159,16 @@ async def test_a_body_that_ends_its_reader_is_its_senders_mistake(
         await read(pool, body, TRAP)
     assert {name: count.value for name, count in metrics.kills.items() if count.value} == {reason: 1}
     assert (await read(pool, split(3))).payload.rows == 3
+
+
+async def test_a_body_that_the_processor_did_not_get_to_may_be_sent_again(
+    pool: ReaderPool, metrics: ReaderMetrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "_PATIENCE", 0.5)
+    with pytest.raises(Overloaded, match="too busy") as refused:
+        await read(pool, b"sleep", TRAP)
+    assert refused.value.limit == "readers"
+    assert {name: count.value for name, count in metrics.kills.items() if count.value} == {"starved": 1}
 
 
 async def test_an_unforeseen_error_is_no_mistake_of_the_callers(pool: ReaderPool) -> None:

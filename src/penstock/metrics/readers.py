@@ -12,9 +12,9 @@ from penstock.metrics.numbers import Distribution, Number
 
 READER_TASKS = ("read", "write")
 
-# Why a reader was ended, or ended: it took too long or too much memory, it crashed, its caller had left or its deadline
-# had passed.
-READER_KILLS = ("time", "memory", "crash", "caller")
+# Why a reader was ended, or ended: it took too long or too much memory, it crashed, it got next to no processor time,
+# its caller had left or its deadline had passed.
+READER_KILLS = ("time", "memory", "crash", "starved", "caller")
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 

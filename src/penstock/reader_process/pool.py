@@ -37,7 +37,8 @@ log = logging.getLogger("penstock.readers")
 # Results up to this size are put together on the event loop.
 _SMALL = 32 * 1024
 
-# A task of which the processor has done so little still waits for it; it is ended when so many times its limit is over.
+# A task of which the processor has done so little still waits for it; it is ended when so many times its limit is over,
+# and may be sent again: that the machine has other things to do says nothing about the body.
 _PATIENCE = 4.0
 
 # The rest after a piece of a long result, in seconds.
@@ -227,9 +228,12 @@ class ReaderPool:
                 if done:
                     return outcome.result()
                 left = limit - (reader.processor_seconds() - used)
-                if left <= 0 or time.monotonic() - began > limit * _PATIENCE:
+                if left <= 0:
                     self._end(reader, "time", "took too long")
                     raise _too_slow(task, limit)
+                if time.monotonic() - began > limit * _PATIENCE:
+                    self._end(reader, "starved", "got too little processor time")
+                    raise Overloaded("The machine is too busy to read this body or write its answer.", limit="readers")
         except ReaderLost as lost:
             await asyncio.wait([reader.code], timeout=_CODE_WITHIN)
             if reader.code.done() and reader.code.result() == -signal.SIGXCPU:
