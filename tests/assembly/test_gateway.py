@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -28,7 +27,7 @@ from penstock.assembly.references import parse_models, registry_of
 from penstock.assembly.workers import worker_model_of
 from penstock.config import ServerSettings, Settings, load_settings, per_model_settings
 from penstock.errors import CodeNotTrusted, ConfigError, FlavorUnknown
-from penstock.loading import LoadOptions
+from penstock.loading import LoadedModel, LoadOptions
 from penstock.metrics import Metrics
 from penstock.registry.memory import MemoryRegistry
 from penstock.serving.gateway import Gateway
@@ -36,6 +35,7 @@ from penstock.serving.runners.isolation import Isolation
 from penstock.serving.served_model import ServedModel
 from penstock.serving.swap import version_loader
 from penstock.serving.swap.preparing import SignatureGuard
+from serving.fakes import loaded
 
 
 class Unguarded(MemoryRegistry):
@@ -157,9 +157,9 @@ async def test_in_a_worker_each_model_is_loaded_by_its_own_settings(
 
     def load_served(
         path: Path, options: LoadOptions, isolation: Isolation, who: str, timed: object, launched: object, digest: str
-    ) -> SimpleNamespace:
+    ) -> LoadedModel:
         loads[path.name] = options
-        return SimpleNamespace(digest=digest)
+        return loaded(python_package)
 
     monkeypatch.setattr(version_loader, "load_served", load_served)
     for name, model in models.items():
