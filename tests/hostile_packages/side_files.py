@@ -44,6 +44,11 @@ def _special(file: str, replace: Callable[[Path], object]) -> Callable[[Path], N
     return make
 
 
+def _sparse(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(2**40)
+
+
 def _records(count: int) -> bytes:
     return json.dumps({"dataframe_records": [{f"a{i}": 1} for i in range(count)]}).encode()
 
@@ -79,6 +84,7 @@ _SPECIAL: dict[str, tuple[str, Callable[[Path], object]]] = {
     "a link to a directory": ("more", lambda path: path.symlink_to("/")),
     "a seal that is a pipe": ("SHA256SUMS", os.mkfifo),
     "requirements that are a device": ("requirements.txt", lambda path: path.symlink_to("/dev/zero")),
+    "a terabyte without content": ("weights.bin", _sparse),
     "a name with an end of line": ("a\nb", Path.touch),
     "a name with an escape": ("\x1b[31m", Path.touch),
 }

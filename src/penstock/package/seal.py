@@ -16,6 +16,7 @@ from pathlib import Path
 from penstock.errors import PackageInvalid, SealBroken
 from penstock.package_file import SEAL_LIMIT, read_package_file
 from penstock.payload import some
+from penstock.sizes import shown_size
 
 SEAL = "SHA256SUMS"
 
@@ -29,6 +30,10 @@ _COMPILED = re.compile(r"(?:.*/)?__pycache__/[^/]+\.pyc")
 
 # Names that sha256sum would escape, that would break the listing's lines, or that are not UTF-8, cannot be sealed.
 _NAME = re.compile(r"[^\\\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]+")
+
+# A file longer than this that takes less of the disk than one part in so many holds nothing but gaps.
+_LONG = 1 << 30
+_SPARSEST = 100
 
 
 def list_files(directory: Path) -> list[str]:
@@ -93,9 +98,19 @@ def hash_files(directory: Path) -> dict[str, str]:
     return {name: _hash(directory / name) for name in list_files(directory)}
 
 
+def _refuse_empty_length(path: Path, status: os.stat_result) -> None:
+    """A file may say that it is a terabyte and hold nothing: reading it would take hours. Raises PackageInvalid."""
+    if status.st_size > _LONG and status.st_blocks * 512 < status.st_size // _SPARSEST:
+        raise PackageInvalid(
+            f"The file {path} claims {shown_size(status.st_size)} and holds {shown_size(status.st_blocks * 512)}.",
+            hint="The package is damaged or forged.",
+        )
+
+
 def _hash(path: Path) -> str:
     try:
         with path.open("rb") as file:
+            _refuse_empty_length(path, os.fstat(file.fileno()))
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise PackageInvalid(f"{path} cannot be read: {error.strerror}.") from None
