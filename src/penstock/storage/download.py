@@ -23,7 +23,7 @@ MAX_FILES = 10_000
 # average after that: what is slower is given up.
 START_SECONDS = 30.0
 FILE_SECONDS = 2.0
-MIN_RATE = 128 * 1024
+MIN_RATE = 32 * 1024
 
 _NAME_BYTES = 255  # that file systems take
 _SPARE_BYTES = 64 * 1024 * 1024  # that stay free on the disk
