@@ -25,5 +25,6 @@ class ReaderLimits:
         return self.timeout + size / _TEN_MEBIBYTES
 
     def bytes(self, size: int) -> int:
-        """For so many bytes, without their encodings."""
+        """For a body of so many bytes, without their encodings. An answer may be much longer than what it is made of,
+        since each row repeats the names of all columns: `memory` is all that bounds it."""
         return min(_MEMORY + size * self.memory // MAX_BODY_BYTES, self.memory)

@@ -120,7 +120,7 @@ class ReaderPool:
 
     async def _finish(self, task: ReaderTask, outcome: Outcome, make: Callable[[OnPause], Any]) -> Any:
         if outcome.out_of_memory:
-            raise _too_much(task, self._limits.bytes(outcome.size))
+            raise _too_much(task, task.memory if task.kind == "write" else self._limits.bytes(outcome.size))
         try:
             if not outcome.failed and outcome.size + outcome.plan <= _SMALL:
                 return make(lambda: None)

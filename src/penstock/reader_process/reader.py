@@ -81,7 +81,7 @@ class Reader:
         codec, spec = self._codecs[task.codec]
         limits = ReaderLimits(task.timeout, task.memory)
         size = given.size
-        _limit(limits, task.max_bytes if task.encodings else size)
+        _limit(limits, task.max_bytes if task.encodings else size, limits.memory if task.kind == "write" else None)
         try:
             if task.kind == "write":
                 return _write(codec, task, given, result)
@@ -127,9 +127,9 @@ def _failed(result: MemoryFile, error: Exception, size: int) -> Outcome:
     return Outcome(True, 0, len(note), size)
 
 
-def _limit(limits: ReaderLimits, size: int) -> None:
-    """What a task with a body of this size may take, from now on."""
+def _limit(limits: ReaderLimits, size: int, memory: int | None = None) -> None:
+    """What a task with a body of this size may take, from now on; of `memory`, where that does not follow from it."""
     _, most = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(process_time() + limits.seconds(size)) + 1, most))
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (data_bytes() + limits.bytes(size), most))
+    resource.setrlimit(resource.RLIMIT_DATA, (data_bytes() + (memory or limits.bytes(size)), most))

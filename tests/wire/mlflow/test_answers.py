@@ -269,3 +269,11 @@ def test_finite_arrays_read_the_same_with_words_and_in_a_file(dtype: str, shape:
         assert encode_answer(payload, nan_words=True) == written
         assert answer_text(payload) == json.dumps(json.loads(written))
     assert answer_text(Tensors.single(np.array([NAN, 1.0])), wrapped=False) == "[NaN, 1.0]"
+
+
+@pytest.mark.parametrize("rows", [16 * 1024, 16 * 1024 + 1, 40_000])
+def test_many_rows_are_written_as_few_are(rows: int) -> None:
+    table = Table.of(["n", "t"], [np.arange(rows), as_object_array([None, "é"] * (rows // 2) + [1.5] * (rows % 2))])
+    expected = [{"n": n, "t": t} for n, t in zip(range(rows), table.column(1).tolist(), strict=True)]
+    assert answer(table) == expected
+    assert json.loads(encode_answer(table, wrapped=False)) == expected

@@ -20,6 +20,8 @@ from penstock.errors import AnswerUnserializable
 from penstock.payload import Array, Payload, Table, Tensors, clipped
 
 _KEYS = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
+# Rows of a table that are made into objects at once: each takes some hundred bytes until it is written.
+_PIECE_ROWS = 16 * 1024
 # Only for plain arrays of numbers: left to itself orjson prints a narrow float with fewer digits than MLflow does.
 _ARRAYS = _KEYS | orjson.OPT_SERIALIZE_NUMPY
 
@@ -29,8 +31,17 @@ def encode_answer(payload: Payload, *, wrapped: bool = True, nan_words: bool = F
     does, NaN and Infinity, which is no JSON. Raises AnswerUnserializable."""
     if nan_words:
         return _dump_plain(_all_values(payload, wrapped), nan_words=True).encode()
+    if isinstance(payload, Table) and payload.rows > _PIECE_ROWS:
+        rows = _rows_in_pieces(payload)
+        return b'{"predictions":%b}' % rows if wrapped else rows
     value = as_json_value(payload)
     return dump_json({"predictions": value} if wrapped else value)
+
+
+def _rows_in_pieces(table: Table) -> bytes:
+    """The same list of objects, of which a table of many rows would make many at once."""
+    pieces = (table.take(slice(start, start + _PIECE_ROWS)) for start in range(0, table.rows, _PIECE_ROWS))
+    return b"[%b]" % b",".join([dump_json(as_json_value(piece))[1:-1] for piece in pieces])
 
 
 def answer_text(payload: Payload, *, wrapped: bool = True) -> str:
