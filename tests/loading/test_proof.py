@@ -236,6 +236,7 @@ class TestWithoutAnExample:
             ([{"type": "tensor", "name": "x", "tensor-spec": {"dtype": "bool", "shape": [-1]}}], (("x",), 4)),
             ([{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, -1]}}], None),
             ([{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [3]}}], None),
+            ([{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 1000, 1000000]}}], None),
             ([{"type": "tensor", "tensor-spec": {"dtype": "str", "shape": [-1]}}], None),
         ],
     )

@@ -8,6 +8,7 @@ the example's rows or on rows made from the signature: joined, one by one, in an
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -155,6 +156,10 @@ def _stepped(array: Array) -> Array:
     return np.asarray(array + steps, dtype=array.dtype)
 
 
+# The most numbers in a row that is made up: a signature may say any size, and a model of more has an example.
+_MAX_DRAWN = 1_000_000
+
+
 def rows_from_signature(signature: Signature) -> Table | Tensors | None:
     """A few rows that the signature allows, for models that come without an example; None where that is a guess.
 
@@ -181,8 +186,8 @@ def rows_from_signature(signature: Signature) -> Table | Tensors | None:
 
 
 def _array(draw: np.random.Generator, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array | None:
-    """Four rows of small numbers. None where a further axis may have any length."""
-    if not shape or shape[0] != -1 or -1 in shape[1:] or dtype.kind not in "biuf":
+    """Four rows of small numbers. None where a further axis may have any length, and where a row is huge."""
+    if not shape or shape[0] != -1 or -1 in shape[1:] or dtype.kind not in "biuf" or prod(shape[1:]) > _MAX_DRAWN:
         return None
     size = (4, *shape[1:])
     return draw.random(size).astype(dtype) if dtype.kind == "f" else draw.integers(0, 2, size).astype(dtype)
