@@ -289,10 +289,10 @@ def test_onnxruntime_6696_weights_beside_a_graph_are_found_from_any_directory(tm
 SOURCE = """
 import time
 
-SIZES = []
+ROWS_OF_BATCHES = []
 
 def predict(inputs, params):
-    SIZES.append(len(inputs))
+    ROWS_OF_BATCHES.append(len(inputs))
     time.sleep(params["seconds"])
     if (inputs["a"] == 13).any():
         raise ValueError("unlucky")
@@ -327,7 +327,11 @@ def test_mlserver_1306_and_bentoml_3859_each_caller_gets_its_rows_of_batches_tha
     assert [answer.json()["predictions"] for answer in found] == [[n + 100.0, n + 200.0] for n in range(12)]
     assert len(busy.post("/invocations", json=rows(*range(100, 150))).json()["predictions"]) == 50
     assert (
-        max(size for module in list(sys.modules.values()) for size in getattr(module, "__dict__", {}).get("SIZES", ()))
+        max(
+            size
+            for module in list(sys.modules.values())
+            for size in getattr(module, "__dict__", {}).get("ROWS_OF_BATCHES", ())
+        )
         == 8
     )
 

@@ -29,6 +29,12 @@ def test_of_a_small_limit_a_quarter_is_kept() -> None:
     assert files.refuses(48)
 
 
+def test_half_of_the_kept_files_are_for_refused_connections_to_stay_a_moment() -> None:
+    files = FileLimit(limit=lambda: 1024)
+    assert files.may_stay(1024 - 33)
+    assert not files.may_stay(1024 - 32)
+
+
 def test_refusals_are_logged_once_a_minute_with_their_number(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
     files = FileLimit(limit=lambda: 64, now=clock)

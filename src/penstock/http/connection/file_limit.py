@@ -39,12 +39,20 @@ class FileLimit:
     def refuses(self, file: int) -> bool:
         """Whether the connection with this number, the lowest that was free, takes one that is kept. Such are logged,
         once a minute."""
-        limit = self._limit()
-        if file < limit - min(_KEPT, limit // 4):
+        if file < self._limit() - self._kept:
             return False
         self._refused += 1
         self.tell(f"{self._refused} connections refused: too many are open")
         return True
+
+    def may_stay(self, file: int) -> bool:
+        """Whether a refused connection may stay open for a moment. The last files are for accepting others: where there
+        are none, they are closed without a word."""
+        return file < self._limit() - self._kept // 2
+
+    @property
+    def _kept(self) -> int:
+        return min(_KEPT, self._limit() // 4)
 
     def tell(self, what: str) -> None:
         """Logs once a minute that files are short."""

@@ -98,11 +98,15 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        if self._files is not None and self._files.refuses(transport.get_extra_info("socket").fileno()):
-            self._refused = True
-            self.transport.write(NO_ROOM.raw())
+        if self._files is None or not self._files.refuses(file := transport.get_extra_info("socket").fileno()):
+            return
+        self._refused = True
+        self.transport.write(NO_ROOM.raw())
+        if self._files.may_stay(file):
             # A moment for the client to have sent what it wants: what nobody reads would take the answer with it.
             self.loop.call_later(REFUSED_SECONDS, self.transport.close)
+        else:
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)

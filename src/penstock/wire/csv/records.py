@@ -144,17 +144,17 @@ def without_blanks(data: bytes, ends: Array, delimiter: str = ",") -> tuple[byte
     if not len(ends):
         return data, 0
     blanks = b"\r\n \t".replace(delimiter.encode(), b"")
-    starts = np.concatenate(([0], ends[:-1] + 1))
-    first = np.frombuffer(data, dtype=np.uint8)[np.minimum(starts, len(data) - 1)]
-    maybe = np.flatnonzero(_among(blanks)[first])
-    spans = zip(maybe.tolist(), starts[maybe].tolist(), ends[maybe].tolist(), strict=True)
-    gone = [i for i, start, end in spans if not data[start:end].strip(blanks)]
-    if not gone:
+    starts = np.zeros(len(ends), np.int32 if len(data) < 2**31 else np.int64)
+    np.add(ends[:-1], 1, out=starts[1:], casting="unsafe")
+    maybe = np.flatnonzero(_among(blanks)[np.frombuffer(data, dtype=np.uint8)[starts]])
+    empty = (not data[starts[i] : ends[i]].strip(blanks) for i in maybe)
+    gone = maybe[np.fromiter(empty, bool, len(maybe))]
+    if not len(gone):
         return data, len(ends)
-    kept = np.ones(len(ends), dtype=bool)
-    kept[gone] = False
-    lines = [data[s : e + 1] for s, e in zip(starts[kept].tolist(), ends[kept].tolist(), strict=True)]
-    return b"".join(lines), len(lines)
+    stays = [*starts[gone].tolist(), len(data)]  # where each run of lines that stay ends
+    begins = [0, *(ends[gone] + 1).tolist()]
+    runs = [data[begin:end] for begin, end in zip(begins, stays, strict=True)]
+    return b"".join(runs), len(ends) - len(gone)
 
 
 @cache
