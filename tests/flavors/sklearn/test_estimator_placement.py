@@ -117,7 +117,10 @@ def test_one_array_cannot_stand_for_another(tmp_path: Path) -> None:
 
 def _encodes_wide(**options: Any) -> Any:
     rows = np.column_stack([np.arange(17_000), np.ones(17_000)])
-    return make_column_transformer((OneHotEncoder(), [0]), (StandardScaler(), [1]), **options).fit(rows)
+    made = make_column_transformer((OneHotEncoder(), [0]), (StandardScaler(), [1])).fit(rows)
+    made.set_params(**options)  # only now, since a dense one would make all its rows of that width while it is fitted
+    made.sparse_output_ = "sparse_threshold" not in options
+    return made
 
 
 def _with(estimator: Any, **attributes: Any) -> Any:
