@@ -67,7 +67,7 @@ def shown(place: Path) -> str:
         r"\$ penstock score breast-cancer models/breast-cancer/dataset\.parquet ",
         r"\{'label': 0, 'probabilities_0': 0\.9",
         r"only with --trust-code",
-        r"Error: Loading .* would run code from the package: model\.py",
+        r"Error: Loading\s+\S+\s+would\s+run\s+code\s+from\s+the\s+package:\s+model\.py",
         r'"reasons":"body_mass_index',
         r'"out_of_range":true',
         r"What to try next",

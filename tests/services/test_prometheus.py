@@ -84,8 +84,9 @@ class Traffic:
 
 
 class Scene:
-    """Three gateways under light load: `moving`, of two workers, follows a registry, and no namespace is said of it;
-    `faulty` has models that do what they are told; `calm` is one process with one small model."""
+    """Four gateways under light load: `moving`, of two workers, follows a registry, and no namespace is said of it;
+    `faulty` has models that do what they are told; `calm` is one process with one small model, and `reading` another
+    whose bodies are large."""
 
     def __init__(
         self, place: Path, prometheus: Prometheus, registry: Registry, identity: Path, stack: ExitStack
@@ -115,6 +116,8 @@ class Scene:
         rows = {"inputs": [[1.0, 2.0], [3.0, 4.0]]}
         self._ask(f"{self.moving.url}/invocations", lambda _: rows)
         self._ask(f"{self.calm.url}/invocations", lambda _: {"inputs": [[1.0, 2.0, 3.0]]})
+        large = {"inputs": [[1.0, 2.0, 3.0]] * 25_000}  # more than an event loop reads
+        self._ask(f"{self.reading.url}/invocations", lambda _: large, threads=1, pause=0.5)
         self.raising = self._ask(f"{self.faulty.url}/models/raises/invocations", _told)
         self.sleeping = self._ask(f"{self.faulty.url}/models/sleeps/invocations", _told)
 
@@ -125,8 +128,8 @@ class Scene:
         self.launched.append(server)
         return server
 
-    def _ask(self, url: str, body: Callable[[float], dict[str, Any]]) -> Traffic:
-        traffic = Traffic(url, body)
+    def _ask(self, url: str, body: Callable[[float], dict[str, Any]], **how: Any) -> Traffic:
+        traffic = Traffic(url, body, **how)
         self._stack.callback(traffic.close)
         return traffic
 
