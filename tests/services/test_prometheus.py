@@ -86,7 +86,7 @@ class Traffic:
 class Scene:
     """Four gateways under light load: `moving`, of two workers, follows a registry, and no namespace is said of it;
     `faulty` has models that do what they are told; `calm` is one process with one small model, and `reading` another
-    whose bodies are large."""
+    that is sent large bodies."""
 
     def __init__(
         self, place: Path, prometheus: Prometheus, registry: Registry, identity: Path, stack: ExitStack
@@ -116,8 +116,6 @@ class Scene:
         rows = {"inputs": [[1.0, 2.0], [3.0, 4.0]]}
         self._ask(f"{self.moving.url}/invocations", lambda _: rows)
         self._ask(f"{self.calm.url}/invocations", lambda _: {"inputs": [[1.0, 2.0, 3.0]]})
-        large = {"inputs": [[1.0, 2.0, 3.0]] * 25_000}  # more than an event loop reads
-        self._ask(f"{self.reading.url}/invocations", lambda _: large, threads=1, pause=0.5)
         self.raising = self._ask(f"{self.faulty.url}/models/raises/invocations", _told)
         self.sleeping = self._ask(f"{self.faulty.url}/models/sleeps/invocations", _told)
 
@@ -128,8 +126,8 @@ class Scene:
         self.launched.append(server)
         return server
 
-    def _ask(self, url: str, body: Callable[[float], dict[str, Any]], **how: Any) -> Traffic:
-        traffic = Traffic(url, body, **how)
+    def _ask(self, url: str, body: Callable[[float], dict[str, Any]]) -> Traffic:
+        traffic = Traffic(url, body)
         self._stack.callback(traffic.close)
         return traffic
 
@@ -149,6 +147,15 @@ def scene(tmp_path_factory: pytest.TempPathFactory, identity_onnx_package: Path)
         yield Scene(place, prometheus, registry, identity_onnx_package, stack)
 
 
+@pytest.fixture
+def large_bodies(scene: Scene) -> Iterator[None]:
+    """More than an event loop reads, so that there are readers to speak of."""
+    large = {"inputs": [[1.0, 2.0, 3.0]] * 25_000}
+    with closing(Traffic(f"{scene.reading.url}/invocations", lambda _: large, threads=1, pause=0.5)):
+        yield
+
+
+@pytest.mark.usefixtures("large_bodies")
 def test_every_expression_finds_something(scene: Scene) -> None:
     prometheus = scene.prometheus
     scene.registry.promote("moving", "2", by="test")
