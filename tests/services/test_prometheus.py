@@ -16,7 +16,6 @@ from typing import Any
 
 import httpx
 import pandas as pd
-import psutil
 import pytest
 
 from penstock.package.save import save_model
@@ -219,16 +218,21 @@ def faults(scene: Scene) -> Iterator[None]:
             time.sleep(0.5)
 
     def kill_a_model_process() -> None:
+        prometheus.until_fired("PenstockQueueFull")  # the models' own faults come first
         while not prometheus.seen("PenstockModelProcessRestarts"):
-            for child in psutil.Process(scene.faulty.process.pid).children(recursive=True):
-                with suppress(psutil.Error):
-                    child.kill()
-            time.sleep(2)
+            # Those alone that serve: one that is killed whenever it starts is left alone for minutes.
+            for model in httpx.get(f"{scene.faulty.url}/models").json()["models"]:
+                described = httpx.get(f"{scene.faulty.url}/models/{model['name']}").json()
+                for process in described["versions"][0]["processes"]:
+                    if process["state"] == "ready":
+                        os.kill(process["pid"], signal.SIGKILL)
+            time.sleep(1)
 
     def send_more_than_readers_may_hold() -> None:
         texts = {"inputs": ["some text"] * 2_000_000}
         while not prometheus.seen("PenstockReaderKills"):
             assert httpx.post(f"{scene.reading.url}/invocations", json=texts, timeout=30).status_code == 413
+            time.sleep(0.5)  # to make the body takes as long as to refuse it, and others need the machine, too
 
     def break_the_process() -> None:
         process = scene.calm.process.pid
@@ -245,10 +249,10 @@ def faults(scene: Scene) -> Iterator[None]:
         scene.launch("models:/any@champion", "--registry", nowhere, port=port)
         prometheus.watch(f"http://127.0.0.1:{port}", namespace="new")
 
-    with ThreadPoolExecutor(5) as pool:
+    with ThreadPoolExecutor(6) as pool:
         done = [pool.submit(f) for f in (break_the_models, break_the_versions, break_the_process, wait_for_a_registry)]
         done += [pool.submit(send_more_than_readers_may_hold)]
-        done += [pool.submit(kill_a_model_process)]  # once a place is free: the models' own faults come first
+        done += [pool.submit(kill_a_model_process)]
         yield
         for fault in done:
             fault.result(120)
