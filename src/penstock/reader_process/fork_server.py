@@ -20,6 +20,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
+from penstock.machine.exit_status import ended_children
 from penstock.reader_process.messages import receive_fds, send
 from penstock.reader_process.reader import read_forever
 
@@ -93,14 +94,8 @@ def _be_reader(*sockets: socket.socket) -> NoReturn:
 
 
 def _tell_ended(sock: socket.socket) -> None:
-    while True:
-        try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return
-        if not pid:
-            return
-        told: dict[str, Any] = {"ended": pid, "code": os.waitstatus_to_exitcode(status)}
+    for pid, code in ended_children():
+        told: dict[str, Any] = {"ended": pid, "code": code}
         with contextlib.suppress(OSError):
             send(sock, json.dumps(told).encode(), [])
 

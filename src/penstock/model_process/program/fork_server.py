@@ -20,6 +20,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
+from penstock.machine.exit_status import ended_children
 from penstock.machine.throttle import throttled
 from penstock.model_process.program.keeper import RESTS, keep
 
@@ -114,16 +115,10 @@ class ForkServer:
 
     def _reap(self) -> None:
         """Tells how each keeper ended, as a number, to whoever waits for it."""
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if not pid:
-                return
+        for pid, code in ended_children():
             if (told := self._keepers.pop(pid, None)) is not None:
                 with suppress(OSError):
-                    os.write(told, str(os.waitstatus_to_exitcode(status)).encode())
+                    os.write(told, str(code).encode())
                 os.close(told)
 
     def __repr__(self) -> str:
