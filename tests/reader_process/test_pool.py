@@ -28,7 +28,7 @@ from penstock.reader_process.pool import ReaderPool, ReadResult
 from penstock.signature import Field, Scalar, Signature
 from penstock.wire.interface import CodecSpec
 from penstock.wire.mlflow.codec import MlflowProtocol, PredictRequest
-from penstock.wire.mlflow.formats import CSV, JSON, PARQUET
+from penstock.wire.mlflow.formats import ARROW, CSV, JSON, PARQUET
 from reader_process.trap import Trap
 
 LIMIT = 64 << 20
@@ -118,6 +118,16 @@ async def test_an_answer_may_be_much_longer_than_what_it_is_made_of(pool: Reader
     content, _ = await pool.write("127.0.0.1", spec, JSON, table, PredictRequest(table))
     assert len(content) > 40_000_000
     assert content.count(b'":0') == table.rows * table.width
+
+
+async def test_values_that_no_model_can_be_handed_are_the_callers_mistake(pool: ReaderPool) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    table = arrow.table({"a": arrow.array([(1, 2, 3)], type=arrow.month_day_nano_interval())})
+    body = arrow.BufferOutputStream()
+    with arrow.ipc.new_stream(body, table.schema) as writer:
+        writer.write_table(table)
+    with pytest.raises(MalformedInput, match="calendar intervals"):
+        await read(pool, body.getvalue().to_pybytes(), CodecSpec(MlflowProtocol(), None, True), ARROW)
 
 
 async def test_arrays_that_come_back_may_be_written_to(pool: ReaderPool) -> None:

@@ -18,7 +18,7 @@ from dataclasses import replace
 from time import process_time
 from typing import Any, NoReturn
 
-from penstock.errors import MalformedInput
+from penstock.errors import AnswerUnserializable, MalformedInput
 from penstock.machine.memory import data_bytes, resident_bytes
 from penstock.machine.memory_file import Buffer, MemoryFile
 from penstock.model_process.protocol.json_values import pack
@@ -93,7 +93,13 @@ class Reader:
                 _limit(limits, size)
             request = codec.read(task.media, body)
             request.params = conform_params(spec.signature.params if spec.signature else (), request.params)
-            plan, pieces = encode(request.payload, question=True, rest=lambda: None)
+            try:
+                plan, pieces = encode(request.payload, question=True, rest=lambda: None)
+            except AnswerUnserializable:  # which is what values without a form are called on the way back
+                raise MalformedInput(
+                    "The body has a column of values that no model can be handed, as calendar intervals.",
+                    hint="Send numbers, text, booleans or moments.",
+                ) from None
             return _hand_over(result, pieces, plan, pack([request.params, request.state()]), size)
         except MemoryError:
             return replace(_failed(result, MemoryError(), size), out_of_memory=True)  # the gateway has words for it
