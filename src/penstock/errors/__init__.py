@@ -34,6 +34,17 @@ PenstockError
 │   │   └── RegistryNotFound    there is none at that place, so waiting for it would not help
 │   ├── RegistryOutdated        its tables are of another release: run the migration
 │   └── Unsupported             this kind of registry cannot do that
+├── TrackingError               something is wrong with a request to a tracking store
+│   ├── TrackingInvalid         a name, value or combination that is not allowed; carries the field
+│   ├── TrackingStateInvalid    what is deleted or active cannot be changed in that way
+│   │   └── RunNotActive        the run is deleted, and nothing can be logged to it
+│   ├── ParamChanged            the param has another value already
+│   ├── ExperimentExists        another experiment has the name, perhaps a deleted one
+│   ├── ExperimentNotFound
+│   ├── RunExists               a run has the id that was asked for
+│   ├── RunNotFound
+│   ├── LoggedModelNotFound
+│   └── TagNotFound
 ├── InputError                  the caller's data
 │   ├── MalformedInput          bytes that cannot be read as what they claim to be
 │   ├── UnsupportedMedia        a content type or encoding that nobody here reads
@@ -66,54 +77,96 @@ else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from penstock.error_text import encodable
+from penstock.errors.registry import (
+    AliasMoved as AliasMoved,
+)
+from penstock.errors.registry import (
+    AliasNotFound as AliasNotFound,
+)
+from penstock.errors.registry import (
+    ModelNotFound as ModelNotFound,
+)
+from penstock.errors.registry import (
+    NameInvalid as NameInvalid,
+)
+from penstock.errors.registry import (
+    NothingToRollBack as NothingToRollBack,
+)
+from penstock.errors.registry import (
+    RegistryDenied as RegistryDenied,
+)
+from penstock.errors.registry import (
+    RegistryError as RegistryError,
+)
+from penstock.errors.registry import (
+    RegistryNotFound as RegistryNotFound,
+)
+from penstock.errors.registry import (
+    RegistryOutdated as RegistryOutdated,
+)
+from penstock.errors.registry import (
+    RegistryReadOnly as RegistryReadOnly,
+)
+from penstock.errors.registry import (
+    RegistryRefused as RegistryRefused,
+)
+from penstock.errors.registry import (
+    RegistryUnavailable as RegistryUnavailable,
+)
+from penstock.errors.registry import (
+    SignatureIncompatible as SignatureIncompatible,
+)
+from penstock.errors.registry import (
+    Unsupported as Unsupported,
+)
+from penstock.errors.registry import (
+    VersionInUse as VersionInUse,
+)
+from penstock.errors.registry import (
+    VersionNotFound as VersionNotFound,
+)
+from penstock.errors.root import PenstockError as PenstockError
+from penstock.errors.root import Remedy as Remedy
+from penstock.errors.root import remedy as remedy
+from penstock.errors.tracking import (
+    ExperimentExists as ExperimentExists,
+)
+from penstock.errors.tracking import (
+    ExperimentNotFound as ExperimentNotFound,
+)
+from penstock.errors.tracking import (
+    LoggedModelNotFound as LoggedModelNotFound,
+)
+from penstock.errors.tracking import (
+    ParamChanged as ParamChanged,
+)
+from penstock.errors.tracking import (
+    RunExists as RunExists,
+)
+from penstock.errors.tracking import (
+    RunNotActive as RunNotActive,
+)
+from penstock.errors.tracking import (
+    RunNotFound as RunNotFound,
+)
+from penstock.errors.tracking import (
+    TagNotFound as TagNotFound,
+)
+from penstock.errors.tracking import (
+    TrackingError as TrackingError,
+)
+from penstock.errors.tracking import (
+    TrackingInvalid as TrackingInvalid,
+)
+from penstock.errors.tracking import (
+    TrackingStateInvalid as TrackingStateInvalid,
+)
 
 if TYPE_CHECKING:
     from penstock.payload import Violation
-
-
-@dataclass(frozen=True, slots=True)
-class Remedy:
-    """What helps against an error: a key that each surface words in its own way, and the names that its words need."""
-
-    key: str
-    names: Mapping[str, str] = field(default_factory=dict)
-
-
-def remedy(key: str, **names: str) -> Remedy:
-    """`remedy("promote", model="iris", alias="production")`: the keys are those of `cli/remedies.py`."""
-    return Remedy(key, names)
-
-
-class PenstockError(Exception):
-    """Root of the tree. `message` is one sentence for a person; `hint`, where there is one, says what to do next, and
-    `remedy` which of a surface's own words say it better there. Both texts can be encoded, whatever they repeat."""
-
-    code: ClassVar[str] = "internal"
-
-    def __init__(self, message: str, *, hint: str = "", remedy: Remedy | None = None) -> None:
-        self.message = encodable(message)
-        self.hint = encodable(hint)
-        super().__init__(self.message)
-        self.remedy = remedy
-
-    def __str__(self) -> str:
-        return f"{self.message} {self.hint}".rstrip()
-
-    def __reduce__(self) -> tuple[object, ...]:
-        """Errors travel between processes with everything they hold."""
-        return (_rebuilt, (type(self), self.args, self.__dict__))
-
-
-def _rebuilt(kind: type[PenstockError], args: tuple[object, ...], state: dict[str, object]) -> PenstockError:
-    error = kind.__new__(kind)
-    error.args = args
-    error.__dict__.update(state)
-    return error
 
 
 class ConfigError(PenstockError):
@@ -182,77 +235,6 @@ class CacheUnusable(PackageError):
 
 class PackagingFailed(PackageError):
     code = "packaging_failed"
-
-
-class RegistryError(PenstockError):
-    code = "registry"
-
-
-class NameInvalid(RegistryError):
-    code = "name_invalid"
-
-
-class ModelNotFound(RegistryError):
-    code = "model_not_found"
-
-
-class VersionNotFound(RegistryError):
-    code = "version_not_found"
-
-
-class AliasMoved(RegistryError):
-    code = "alias_moved"
-
-
-class AliasNotFound(RegistryError):
-    code = "alias_not_found"
-
-
-class VersionInUse(RegistryError):
-    code = "version_in_use"
-
-
-class SignatureIncompatible(RegistryError):
-    code = "signature_incompatible"
-
-
-class NothingToRollBack(RegistryError):
-    code = "nothing_to_roll_back"
-
-
-class RegistryReadOnly(RegistryError):
-    code = "registry_read_only"
-
-
-class RegistryDenied(RegistryError):
-    code = "registry_denied"
-
-
-class RegistryRefused(RegistryError):
-    """`error_code` is the server's own word, `status` HTTP's."""
-
-    code = "registry_refused"
-
-    def __init__(self, message: str, *, error_code: str, status: int) -> None:
-        super().__init__(message)
-        self.error_code = error_code
-        self.status = status
-
-
-class RegistryUnavailable(RegistryError):
-    code = "registry_unavailable"
-
-
-class RegistryNotFound(RegistryUnavailable):
-    code = "registry_not_found"
-
-
-class RegistryOutdated(RegistryError):
-    code = "registry_outdated"
-
-
-class Unsupported(RegistryError):
-    code = "unsupported"
 
 
 class InputError(PenstockError):

@@ -1,0 +1,55 @@
+"""Errors of tracking stores."""
+
+from __future__ import annotations
+
+from penstock.errors.root import PenstockError
+
+
+class TrackingError(PenstockError):
+    code = "tracking"
+
+
+class TrackingInvalid(TrackingError):
+    """`field` is the one of the request that is at fault, empty where it is none alone."""
+
+    code = "tracking_invalid"
+
+    def __init__(self, message: str, *, hint: str = "", field: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.field = field
+
+
+class TrackingStateInvalid(TrackingError):
+    code = "tracking_state_invalid"
+
+
+class RunNotActive(TrackingStateInvalid):
+    code = "run_not_active"
+
+
+class ParamChanged(TrackingError):
+    code = "param_changed"
+
+
+class ExperimentExists(TrackingError):
+    code = "experiment_exists"
+
+
+class ExperimentNotFound(TrackingError):
+    code = "experiment_not_found"
+
+
+class RunExists(TrackingError):
+    code = "run_exists"
+
+
+class RunNotFound(TrackingError):
+    code = "run_not_found"
+
+
+class LoggedModelNotFound(TrackingError):
+    code = "logged_model_not_found"
+
+
+class TagNotFound(TrackingError):
+    code = "tag_not_found"
