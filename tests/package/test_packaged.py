@@ -61,6 +61,17 @@ def test_a_package_describes_itself(iris_package: Path, monkeypatch: pytest.Monk
     assert package.flavor().name == "sklearn"
 
 
+def test_a_package_shows_what_its_user_has_to_know(tmp_path: Path, iris_package: Path, python_package: Path) -> None:
+    assert repr(PackagedModel.open(iris_package)) == (
+        f"<PackagedModel {iris_package} (sklearn, data-only) takes sepal_length: double, sepal_width: double, "
+        "petal_length: double, petal_width: double, gives int64[-1]>"
+    )
+    assert "(python_function, carries code) takes " in repr(PackagedModel.open(python_package))
+    (tmp_path / "MLmodel").write_text("flavors: {spark: {}}")
+    opened = PackagedModel.open(tmp_path)
+    assert repr(opened) == f"<PackagedModel {tmp_path} (spark, cannot be loaded) takes anything, gives anything>"
+
+
 @pytest.mark.parametrize("fixture", ["iris_package", "iris_onnx_package", "identity_onnx_package"])
 def test_data_only_packages_load_without_trust(fixture: str, request: pytest.FixtureRequest) -> None:
     package = PackagedModel.open(request.getfixturevalue(fixture))

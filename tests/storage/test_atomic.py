@@ -44,6 +44,26 @@ def test_a_directory_never_replaces_another(tmp_path: Path) -> None:
         pytest.fail("begun")
 
 
+def test_a_directory_that_may_be_replaced_stays_until_its_successor_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "made"
+    target.mkdir()
+    (target / "old").touch()
+    with atomic.new_directory(target, replace=True) as directory:
+        (directory / "new").touch()
+        assert [path.name for path in target.iterdir()] == ["old"]
+    assert [path.name for path in tmp_path.rglob("*")] == ["made", "new"]
+
+    def refuse(directory: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(atomic, "_rename_directory", refuse)
+    with pytest.raises(OSError, match="No space"), atomic.new_directory(target, replace=True) as directory:
+        (directory / "newer").touch()
+    assert [path.name for path in tmp_path.rglob("*")] == ["made", "new"]
+
+
 @pytest.fixture
 def no_mask() -> Iterator[None]:
     before = os.umask(0)

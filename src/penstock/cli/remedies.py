@@ -26,6 +26,7 @@ WORDS = {
     "make_room": "Free some space, for example with: penstock env prune",
     "migrate": "Run: penstock registry migrate",
     "name_wheels": "--wheels names this directory.",
+    "overwrite": "Choose another directory, or repeat the command with --force to replace this package.",
     "package": "Package a model with: penstock package --help",
     "pickle": "Package the model as a pickle with --format cloudpickle; serving it then needs --trust-code.",
     "promote": "Set the alias with: penstock registry promote {model} VERSION --alias {alias}",

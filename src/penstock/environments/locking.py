@@ -19,12 +19,17 @@ from penstock.package.seal import list_files, write_seal
 
 
 def lock_package(
-    package: PackagedModel, target: str | Path, environments: Environments, *, trust_code: bool = False
+    package: PackagedModel,
+    target: str | Path,
+    environments: Environments,
+    *,
+    trust_code: bool = False,
+    overwrite: bool = False,
 ) -> tuple[PackagedModel, Lock]:
     """A copy at `target` whose requirements are pinned with hashes, for every platform, and the lock that it holds.
 
     Resolving runs no code, unless `trust_code` allows distributions without wheels, which have to be asked what they
-    need. A lock that the package has already is made anew.
+    need. A lock that the package has already is made anew. `overwrite` is as for `save_model`.
 
     Raises EnvironmentUnbuildable, PackageExists, PackagingFailed, PackageInvalid, SealBroken, DependencyMissing.
     """
@@ -37,7 +42,7 @@ def lock_package(
     found = resolve_for_all(wanted, dotted, environments.uv(), failed)
     lock = Lock(found.pins, dotted, asked_digest(wanted))
     target = Path(target).absolute()
-    with new_directory(target) as directory:
+    with new_directory(target, overwrite=overwrite) as directory:
         for name in list_files(package.path):
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(package.path / name, directory / name)

@@ -12,7 +12,7 @@ from penstock.loading import LoadedModel
 from penstock.loading.python_data import answer_in_kind, read_input
 from penstock.manifest import Manifest
 from penstock.payload import shortened
-from penstock.signature import Signature, conform_params
+from penstock.signature import Signature, conform_params, shown_schema
 
 
 class LocalModel:
@@ -118,8 +118,6 @@ class LocalModel:
         self.close()
 
     def __repr__(self) -> str:
-        signature = self.signature
-        inputs = None if signature is None else signature.inputs
-        takes = "anything" if not inputs else ", ".join(map(str, inputs[:4])) + (", …" if len(inputs) > 4 else "")
+        inputs = None if self.signature is None else self.signature.inputs
         state = ", closed" if self._closed else ""
-        return f"<LocalModel {self.name} version {self.version} ({self.flavor}{state}) takes {takes}>"
+        return f"<LocalModel {self.name} version {self.version} ({self.flavor}{state}) takes {shown_schema(inputs)}>"

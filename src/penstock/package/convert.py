@@ -19,8 +19,9 @@ from penstock.package.seal import list_files
 from penstock.wire.mlflow.answers import answer_value
 
 
-def convert_to_data_only(package: PackagedModel, path: str | Path) -> PackagedModel:
+def convert_to_data_only(package: PackagedModel, path: str | Path, *, overwrite: bool = False) -> PackagedModel:
     """A data-only copy of a code-carrying package: its model in the flavor's data-only form, all else as it was.
+    `overwrite` is as for `save_model`.
 
     Runs the package's code. Raises PackagingFailed where the flavor has no such form or cannot store the model in it,
     where the answers to the example would differ, or where there is no example to compare on; PackageExists.
@@ -39,7 +40,7 @@ def convert_to_data_only(package: PackagedModel, path: str | Path) -> PackagedMo
             f"{package.path} has no example to compare answers with.", hint="Package the model again, with an example."
         )
     before = package.load(trust_code=True)
-    with new_directory(Path(path).absolute()) as directory:
+    with new_directory(Path(path).absolute(), overwrite=overwrite) as directory:
         content = _without_code(package)
         _copy_files(package, directory, but=flavor.artifact(package.manifest))
         written = flavor.convert(before, directory, Manifest(content))

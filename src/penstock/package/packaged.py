@@ -14,9 +14,10 @@ from penstock.package.environment import Comparison, compare
 from penstock.package.example import Example, read_example
 from penstock.package.seal import SEAL, check_seal, digest_of, hash_files, list_files
 from penstock.payload import clipped
+from penstock.signature import shown_schema
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PackagedModel:
     """A directory with an MLmodel file. Opening reads the manifest alone; the rest happens when asked for."""
 
@@ -28,6 +29,16 @@ class PackagedModel:
         """Raises PackageNotFound, PackageInvalid."""
         path = Path(path).absolute()
         return cls(path, Manifest.read(path))
+
+    def __repr__(self) -> str:
+        """What a notebook shows of it: where it is, and what its user has to know to load it and to ask it."""
+        try:
+            kind = f"{self.flavor().name}, {'carries code' if self.code_reasons() else 'data-only'}"
+        except (PenstockError, OSError):
+            kind = f"{', '.join(map(str, self.manifest.flavors)) or 'no flavor'}, cannot be loaded"
+        signature = self.manifest.signature
+        takes, gives = (None, None) if signature is None else (signature.inputs, signature.outputs)
+        return f"<PackagedModel {self.path} ({kind}) takes {shown_schema(takes)}, gives {shown_schema(gives)}>"
 
     @cached_property
     def hashes(self) -> dict[str, str]:

@@ -51,9 +51,11 @@ def save_model(
     requirements: Sequence[str] = (),
     metadata: Mapping[str, Any] | None = None,
     flavor: str | None = None,
+    overwrite: bool = False,
     **options: Any,
 ) -> PackagedModel:
-    """Packages a model into the new directory `path` and returns it.
+    """Packages a model into the new directory `path` and returns it. With `overwrite` it takes the place of a package
+    that is there, in the moment when it is whole.
 
     `model` is a fitted scikit-learn estimator, an ONNX model (an .onnx file, its bytes, an onnx.ModelProto), a
     Python file with a function or class (see `flavors/python/source_file.py`), or what the flavor of a plug-in
@@ -75,7 +77,7 @@ def save_model(
     model = _found(model)
     writer = flavor_for(model, flavor)
     how = flavor_options(writer, options)
-    with new_directory(target) as directory:
+    with new_directory(target, overwrite=overwrite) as directory:
         written = _write(writer, model, directory, how, payload)
         content = _content(written, metadata, batchable)
         env = write_environment(directory, [*written.requirements, *requirements])

@@ -12,7 +12,7 @@ from penstock.signature.compatibility import breaking_changes
 from penstock.signature.conform import Casting, conform
 from penstock.signature.infer import infer_signature
 from penstock.signature.params import conform_params
-from penstock.signature.schema import Field, Param, Schema, Signature, TensorField, is_tensor_schema
+from penstock.signature.schema import Field, Param, Schema, Signature, TensorField, is_tensor_schema, shown_schema
 from penstock.signature.types import AnyValue, ArrayOf, MapOf, ObjectOf, Property, Scalar, Type
 
 __all__ = [
@@ -40,5 +40,6 @@ __all__ = [
     "is_missing_word",
     "is_tensor_schema",
     "long_texts",
+    "shown_schema",
     "unbounded_column",
 ]

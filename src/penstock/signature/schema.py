@@ -48,6 +48,13 @@ class TensorField:
 Schema: TypeAlias = tuple[Field, ...] | tuple[TensorField, ...]
 
 
+def shown_schema(schema: Schema | None, most: int = 4) -> str:
+    """The first few columns or tensors, for a `repr`."""
+    if not schema:
+        return "anything"
+    return ", ".join(map(str, schema[:most])) + (f" and {len(schema) - most} more" if len(schema) > most else "")
+
+
 def is_tensor_schema(schema: Schema) -> TypeGuard[tuple[TensorField, ...]]:
     return bool(schema) and isinstance(schema[0], TensorField)
 

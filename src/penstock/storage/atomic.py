@@ -33,10 +33,10 @@ def new_file(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def new_directory(target: Path, *, sync: bool = True) -> Iterator[Path]:
-    """The same for a directory, which must not exist yet; raises FileExistsError at either end. Without `sync` a power
-    cut may leave an entry with empty files, which a reader must then be able to tell."""
-    if target.exists():
+def new_directory(target: Path, *, sync: bool = True, replace: bool = False) -> Iterator[Path]:
+    """The same for a directory, which must not exist yet, unless it is to be replaced; raises FileExistsError at either
+    end. Without `sync` a power cut may leave an entry with empty files, which a reader must then be able to tell."""
+    if target.exists() and not replace:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
     target.parent.mkdir(parents=True, exist_ok=True)
     directory = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
@@ -45,7 +45,8 @@ def new_directory(target: Path, *, sync: bool = True) -> Iterator[Path]:
         _protect(directory)
         if sync:
             _sync_tree(directory)
-        _rename_directory(directory, target)
+        with _set_aside(target, replace):
+            _rename_directory(directory, target)
         if sync:
             fsync(target.parent)
     finally:
@@ -86,6 +87,24 @@ def fsync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _set_aside(target: Path, replace: bool) -> Iterator[None]:
+    """Takes what is to be replaced away from its place, and puts it back where its successor does not come."""
+    if not (replace and target.exists()):
+        yield
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent)) / target.name
+    try:
+        target.rename(old)
+        try:
+            yield
+        except BaseException:
+            old.rename(target)
+            raise
+    finally:
+        shutil.rmtree(old.parent, ignore_errors=True)
 
 
 def _rename_directory(directory: Path, target: Path) -> None:

@@ -36,7 +36,7 @@ _BATCH_ROWS = 65_536
 def decode_parquet(body: bytes, budget: Budget | None = None) -> Decoded:
     """Reads a Parquet file. Its cells have types already, so they are only widened. Raises MalformedInput,
     InputTooLarge."""
-    return Decoded(table_of_batch(_without_index(open_parquet(body, budget))), None, Casting.TYPED)
+    return Decoded(table_of_batch(without_index(open_parquet(body, budget))), None, Casting.TYPED)
 
 
 def open_parquet(body: bytes, budget: Budget | None = None) -> ArrowTable:
@@ -77,7 +77,7 @@ def _counted(schema: ArrowSchema, batches: Iterable[RecordBatch], budget: Budget
 
 def decode_arrow(body: bytes, budget: Budget | None = None) -> Decoded:
     """Reads an Arrow IPC stream or file. Raises MalformedInput, InputTooLarge."""
-    return Decoded(table_of_batch(_without_index(open_arrow(body, budget))), None, Casting.TYPED)
+    return Decoded(table_of_batch(without_index(open_arrow(body, budget))), None, Casting.TYPED)
 
 
 def open_arrow(body: bytes, budget: Budget | None = None) -> ArrowTable:
@@ -153,7 +153,7 @@ def _check_size(cells: int) -> None:
         raise MalformedInput(f"The body declares {cells:,} cells; the limit for one body is {MAX_CELLS:,}.")
 
 
-def _without_index(table: ArrowTable) -> ArrowTable:
+def without_index(table: ArrowTable) -> ArrowTable:
     """pandas writes a frame's index as a column of this name pattern; it is no input of the model."""
     names = table.schema.names
     if len(set(names)) != len(names):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,9 @@ import click
 
 from penstock.assembly.environments import environments_of
 from penstock.cli.environment_options import wheels_option
+from penstock.cli.package.again import RepeatableCommand, again
 from penstock.cli.package.flavor_command import FlavorCommand
-from penstock.cli.package.saving_options import Saving, output_option, saving_options
+from penstock.cli.package.saving_options import Saving, output_options, saving_options
 
 if TYPE_CHECKING:
     from penstock.package import PackagedModel
@@ -43,7 +45,7 @@ def package() -> None:
     """
 
 
-@package.command()
+@package.command(cls=RepeatableCommand)
 @click.argument("model", type=click.Path(path_type=Path))
 @saving_options
 @click.option(
@@ -81,7 +83,7 @@ def sklearn(
     _save(estimator, saving, predict_fn=predict_fn, serialization=serialization)
 
 
-@package.command()
+@package.command(cls=RepeatableCommand)
 @click.argument("model", type=click.Path(path_type=Path))
 @saving_options
 def onnx(model: Path, saving: Saving) -> None:
@@ -98,7 +100,7 @@ def onnx(model: Path, saving: Saving) -> None:
     _save(model, saving)
 
 
-@package.command()
+@package.command(cls=RepeatableCommand)
 @click.argument("source", type=click.Path(path_type=Path))
 @saving_options
 @click.option("--entry", metavar="NAME", help="The function or class in the file. Default: predict, or else Model.")
@@ -155,10 +157,10 @@ def _flavor_command(name: str) -> click.Command:
     return command
 
 
-@package.command()
+@package.command(cls=RepeatableCommand)
 @click.argument("source", metavar="PACKAGE", type=click.Path(path_type=Path))
-@output_option
-def convert(source: Path, output: Path) -> None:
+@output_options
+def convert(source: Path, output: Path, force: bool) -> None:
     """Make a pickled scikit-learn package data-only: the same model as skops.
 
     The conversion runs the pickle once. It fails if the answers to the package's example would differ.
@@ -170,19 +172,19 @@ def convert(source: Path, output: Path) -> None:
     from penstock.package import PackagedModel
     from penstock.package.convert import convert_to_data_only
 
-    _report(convert_to_data_only(PackagedModel.open(source), output))
+    _report(convert_to_data_only(PackagedModel.open(source), output, overwrite=force))
 
 
-@package.command()
+@package.command(cls=RepeatableCommand)
 @click.argument("source", metavar="PACKAGE", type=click.Path(path_type=Path))
-@output_option
+@output_options
 @wheels_option
 @click.option(
     "--trust-code/--no-trust-code",
     envvar="PENSTOCK_TRUST_CODE",
     help="Allow distributions without wheels. Their code runs to find out what they need.",
 )
-def lock(source: Path, output: Path, wheels: str | None, trust_code: bool) -> None:
+def lock(source: Path, output: Path, force: bool, wheels: str | None, trust_code: bool) -> None:
     """Pin what a package needs: every distribution, with its version and the hashes of its files.
 
     The lock is valid for all platforms, and for the package's Python version and later ones. Without a lock, versions
@@ -194,15 +196,16 @@ def lock(source: Path, output: Path, wheels: str | None, trust_code: bool) -> No
     """
     from penstock.package import PackagedModel
 
-    _report(*_locked(PackagedModel.open(source), output, wheels, trust_code=trust_code))
+    _report(*_locked(PackagedModel.open(source), output, wheels, trust_code=trust_code, force=force))
 
 
 def _locked(
-    packaged: PackagedModel, output: Path, wheels: str | None, *, trust_code: bool
+    packaged: PackagedModel, output: Path, wheels: str | None, *, trust_code: bool, force: bool
 ) -> tuple[PackagedModel, str]:
     from penstock.environments import lock_package
 
-    made, lock = lock_package(packaged, output, environments_of(wheels=wheels), trust_code=trust_code)
+    environments = environments_of(wheels=wheels)
+    made, lock = lock_package(packaged, output, environments, trust_code=trust_code, overwrite=force)
     return made, f"Its {len(lock.names)} distributions are pinned with hashes, for Python {lock.python} and later."
 
 
@@ -214,19 +217,35 @@ def _pair(text: str) -> tuple[str, Path]:
 
 
 def _save(model: Any, saving: Saving, **how: Any) -> None:
-    from penstock.cli.package.example_option import read_example_file, zeros_lost
-    from penstock.package.save import save_model
+    from penstock.cli.package.example_option import label_column, read_example_file, read_params, zeros_lost
+    from penstock.errors import PackagingFailed
 
     payload, params = read_example_file(saving.example)
+    params |= read_params(saving.params)
     for warning in zeros_lost(saving.example):
         click.echo(f"Warning: {warning}", err=True)
+    labels = label_column(saving.example)
     how |= {"example": payload, "params": params, "requirements": saving.requirements}
+    try:
+        made, more = _made(model, saving, how)
+    except PackagingFailed as error:
+        if labels is not None and not error.hint:
+            error.hint = f"{labels.warning} To go on without it: {labels.removal} && {again()}"
+        raise
+    if labels is not None:
+        click.echo(f"Warning: {labels.warning} To take it out of the file: {labels.removal}", err=True)
+    _report(made, more)
+
+
+def _made(model: Any, saving: Saving, how: dict[str, Any]) -> tuple[PackagedModel, str]:
+    from penstock.package.save import save_model
+
     if not saving.lock:
-        _report(save_model(model, saving.output, **how))
-        return
+        return save_model(model, saving.output, overwrite=saving.force, **how), ""
     with TemporaryDirectory(prefix="penstock-") as place:
         made = save_model(model, Path(place) / saving.output.name, **how)
-        _report(*_locked(made, saving.output, os.environ.get("PENSTOCK_WHEELS"), trust_code=False))
+        wheels = os.environ.get("PENSTOCK_WHEELS")
+        return _locked(made, saving.output, wheels, trust_code=False, force=saving.force)
 
 
 def _report(packaged: PackagedModel, more: str = "") -> None:
@@ -239,4 +258,5 @@ def _report(packaged: PackagedModel, more: str = "") -> None:
         click.echo(f"The package carries code: {'; '.join(map(str, reasons))}. Serving the package needs --trust-code.")
     else:
         click.echo("The package is data-only: loading the package runs no code from it.")
-    click.echo(f"Next: penstock serve {packaged.path}{' --trust-code' if reasons else ''}")
+    command = ["penstock", "serve", str(packaged.path), *(["--trust-code"] if reasons else [])]
+    click.echo(f"Next: {shlex.join(command)}")

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
+
+import click
 
 from penstock.errors import MalformedInput, PackagingFailed
 from penstock.payload import Payload, Table, shortened
@@ -37,7 +43,7 @@ def read_example_file(path: Path) -> tuple[Payload, dict[str, object]]:
 
 def _parquet(path: Path) -> Table:
     from penstock.flavors.interface import need
-    from penstock.wire.columnar import table_of_batch
+    from penstock.wire.columnar import table_of_batch, without_index
     from penstock.wire.soundness import find_fault, why_unreadable
 
     need("pyarrow", "parquet", purpose="A Parquet example")
@@ -55,7 +61,7 @@ def _parquet(path: Path) -> Table:
         raise PackagingFailed(f"The example {path} is not a readable Parquet file: {why_unreadable(error)}.") from None
     if (fault := find_fault(batch)) is not None:
         raise PackagingFailed(f"The example {path} cannot be used: {fault}.")
-    return table_of_batch(batch)
+    return table_of_batch(without_index(pa.Table.from_batches([batch])))
 
 
 def zeros_lost(path: Path) -> list[str]:
@@ -72,3 +78,49 @@ def zeros_lost(path: Path) -> list[str]:
         "example as Parquet or JSON, with text in that column."
         for name, cell in found.items()
     ]
+
+
+class LabelColumn(NamedTuple):
+    """The first column of a CSV that holds a frame's row labels: what to say of it, and the command that takes it out
+    of the file."""
+
+    warning: str
+    removal: str
+
+
+def label_column(path: Path) -> LabelColumn | None:
+    """pandas' to_csv writes such a column unless it is told otherwise; None where there is none."""
+    from penstock.wire.csv import text_columns
+
+    if path.suffix.lower() != ".csv":
+        return None
+    names, columns = text_columns(path.read_bytes())
+    if not names or names[0] not in _LABELS:
+        return None
+    numbered = columns[0].tolist() == [str(i) for i in range(len(columns[0]))]
+    what = "row numbers" if numbered else "row labels"
+    file = json.dumps(str(path), ensure_ascii=False)
+    removal = f"import pandas; pandas.read_csv({file}, index_col=0).to_csv({file}, index=False)"
+    return LabelColumn(
+        f"The first column of {path} has no name: it seems to be {what}, which pandas' to_csv writes unless it is "
+        f"given index=False. Callers would have to send it as {shortened(names[0])}.",
+        f"python -c {shlex.quote(removal)}",
+    )
+
+
+# What a column without a name is called, and what pandas writes for one that it has read so.
+_LABELS = ("Unnamed: 0", "Unnamed: 0.1")
+
+
+def read_params(given: Sequence[str]) -> dict[str, object]:
+    """`NAME=VALUE` as a param by name: a value is JSON, or else text. Raises UsageError."""
+    params: dict[str, object] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise click.UsageError(f"--param takes NAME=VALUE, not {text!r}.")
+        try:
+            params[name] = json.loads(value)
+        except ValueError:
+            params[name] = value
+    return params

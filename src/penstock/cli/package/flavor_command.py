@@ -7,8 +7,10 @@ from typing import Any
 
 import click
 
+from penstock.cli.package.again import RepeatableCommand
 
-class FlavorCommand(click.Command):
+
+class FlavorCommand(RepeatableCommand):
     """A command named like a flavor, which has the flavor's options as flags. They are looked up when the command runs
     or explains itself: listing it imports no plug-in."""
 

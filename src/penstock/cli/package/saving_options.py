@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -16,29 +16,33 @@ class Saving:
     """Where the package goes, and what is recorded in it beside the model."""
 
     example: Path
+    params: tuple[str, ...]
     output: Path
+    force: bool
     requirements: tuple[str, ...]
     lock: bool
 
 
-output_option = click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    required=True,
-    metavar="DIR",
-    help="The directory of the new package.",
-)
+def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """-o and --force: where the package goes, and whether that of a package which is there."""
+    forced = click.option("--force", is_flag=True, help="Replace the package that is in the directory.")(command)
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        required=True,
+        metavar="DIR",
+        help="The directory of the new package.",
+    )(forced)
 
 
 def saving_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options, which the command is given together as `saving`."""
 
     @wraps(command)
-    def with_saving(
-        *arguments: Any, example: Path, output: Path, requirements: tuple[str, ...], lock: bool, **others: Any
-    ) -> Any:
-        return command(*arguments, saving=Saving(example, output, requirements, lock), **others)
+    def with_saving(*arguments: Any, **given: Any) -> Any:
+        saving = Saving(**{field.name: given.pop(field.name) for field in fields(Saving)})
+        return command(*arguments, saving=saving, **given)
 
     taking: Callable[..., Any] = with_saving
     for option in (
@@ -49,7 +53,14 @@ def saving_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="FILE",
             help="Example rows, as callers will send them: .csv, .parquet, or .json with a request body.",
         ),
-        output_option,
+        click.option(
+            "--param",
+            "params",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="An inference param with its default, as JSON or as text. May be repeated.",
+        ),
+        output_options,
         click.option(
             "--requirement",
             "requirements",
