@@ -205,7 +205,7 @@ _VERSIONS = (
         ((f"max by (instance, model) (penstock_registry_stale{{{MODEL}}})", "{{model}} {{instance}}"),), "none", (1,),
         runbook="penstockregistrystale", width=6,
     ),
-    Panel("Registry errors", "Polls of the registry that failed.", ((rate("penstock_registry_errors_total", MODEL, "model"), "{{model}}"),), "suffix: errors/s", (0.1,), runbook="penstockregistrystale", width=6),
+    Panel("Registry errors", "Polls that the registry did not answer.", ((rate("penstock_registry_errors_total", MODEL, "model"), "{{model}}"),), "suffix: errors/s", (0.1,), runbook="penstockregistrystale", width=6),
 )  # fmt: skip
 
 _WORKERS = (

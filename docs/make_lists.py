@@ -123,6 +123,7 @@ def metrics_rows() -> list[str]:
     metrics.registry_success.labels("m")
     metrics.registry_errors.labels("m")
     metrics.registry_stale.labels("m")
+    metrics.alias_missing.labels("m")
     metrics.workers.labels("serving")
     metrics.worker_restarts.labels("1")
     metrics.load_stage_seconds.labels("m", "load", "ok")

@@ -192,8 +192,11 @@ def ask_unreachable(url: str) -> None:
 
 class TestFailures:
     def test_a_closed_port_is_unreachable(self) -> None:
-        with pytest.raises(RegistryUnavailable, match=r"http://127.0.0.1:1 cannot be reached: .*refused\."):
+        with pytest.raises(RegistryUnavailable, match=r"http://127.0.0.1:1 cannot be reached: .*refused\.") as caught:
             ask_unreachable("http://127.0.0.1:1")
+        assert "Errno" not in caught.value.message
+        assert "nothing is known about its models" in caught.value.hint
+        assert "curl http://127.0.0.1:1/health" in caught.value.hint
 
     def test_an_unknown_host_is_unreachable(self) -> None:
         with pytest.raises(RegistryUnavailable, match=r"Failed to resolve 'no\.such\.invalid'"):
@@ -240,8 +243,9 @@ class TestFailures:
 
     def test_a_lasting_failure_is_given_up_after_some_tries(self, replay: Replay) -> None:
         replay.rules["registered-models/get"] = lambda h: h.say(500, {"error_code": "X", "message": "Broken."})
-        with pytest.raises(RegistryUnavailable, match=r"answers with status 500: Broken\.$"):
+        with pytest.raises(RegistryUnavailable, match=r"answers with status 500: Broken\.") as caught:
             ask(replay)
+        assert caught.value.message.endswith(": Broken.")
         assert len(replay.requests) == 3
 
     def test_a_refusal_is_not_tried_again(self, replay: Replay) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import pytest
 
 import penstock
+from penstock.serving.served_model import RegistryState, ServedModel
 from server.asgi import Bench, Exchange
 
 PROBES = ("/ping", "/health", "/livez", "/readyz")
@@ -85,7 +86,9 @@ class TestProbes:
         async with bench.open() as http:
             answer = await http.get("/readyz")
             assert answer.status_code == 503
-            assert answer.json() == {"ready": False, "state": "loading", "waiting_for": ["b"]}
+            assert answer.json() == {
+                "ready": False, "state": "loading", "waiting_for": ["b"], "because": {"b": "loading"},
+            }  # fmt: skip
             assert (await http.get("/ping")).status_code == 503
             assert (await http.get("/livez")).json() == {"live": True}
             bench.serve("b")
@@ -117,12 +120,31 @@ class TestListings:
         async with bench.open() as http:
             assert (await http.get("/models")).json() == {
                 "models": [
-                    {"name": "a", "ready": False, "version": None, "alias": None, "stale": False},
-                    {"name": "b", "ready": True, "version": "1", "alias": None, "stale": False},
+                    {"name": "a", "ready": False, "version": None, "alias": None, "stale": False, "registry": None},
+                    {"name": "b", "ready": True, "version": "1", "alias": None, "stale": False, "registry": None},
                 ],
                 "default": None,
             }
             assert (await http.get("/models/a")).json()["versions"] == []
+
+    async def test_an_unreachable_registry_is_another_thing_than_a_missing_alias(self, bench: Bench) -> None:
+        said: dict[str, Literal["unreachable", "names_no_version"]] = {
+            "away": "unreachable",
+            "gone": "names_no_version",
+        }
+        for name, state in said.items():
+            served = bench.models[name] = ServedModel(name, bench.metrics, alias="production")
+            served.note_registry(RegistryState(state, code=f"code_{name}", message="Why.", since=0.0))
+        bench.models["new"] = ServedModel("new", bench.metrics, alias="production")
+        async with bench.open() as http:
+            ready = (await http.get("/readyz")).json()
+            assert ready["because"] == {"away": "code_away", "gone": "code_gone", "new": "loading"}
+            listed = {model["name"]: model["registry"] for model in (await http.get("/models")).json()["models"]}
+            assert listed["new"] == {"state": "ok"}
+            for name, state in said.items():
+                since = "1970-01-01T00:00:00+00:00"
+                assert listed[name] == {"state": state, "code": f"code_{name}", "message": "Why.", "since": since}
+                assert (await http.get(f"/models/{name}")).json()["registry"] == listed[name]
 
     async def test_a_models_page_has_its_versions_and_signature(self, bench: Bench, iris_package: Path) -> None:
         bench.serve(package=iris_package)

@@ -76,6 +76,8 @@ CASES = [
     Case("PenstockSwapFailing", "a second try that works", {f'penstock_swap_failing{{{HERE}, model="m"}}': "0x3 1 0x10"}, 8),
     Case("PenstockRegistryStale", "it is", {f'penstock_registry_stale{{{HERE}, model="m"}}': "0x3 1x20"}, 10, 1),
     Case("PenstockRegistryStale", "for a minute", {f'penstock_registry_stale{{{HERE}, model="m"}}': "0x3 1 0x20"}, 10),
+    Case("PenstockAliasMissing", "it is", {f'penstock_alias_missing{{{HERE}, model="m"}}': "0x3 1x20"}, 10, 1),
+    Case("PenstockAliasMissing", "moved in two steps", {f'penstock_alias_missing{{{HERE}, model="m"}}': "0x3 1 0x20"}, 10),
     Case("PenstockModelProcessRestarts", "again and again", {f"penstock_model_process_restarts_total{{{M}}}": "0+1x20"}, 15, 1),
     Case("PenstockModelProcessRestarts", "twice", {f"penstock_model_process_restarts_total{{{M}}}": "0 1 2x20"}, 15),
     Case("PenstockWorkerRestarts", "again and again",

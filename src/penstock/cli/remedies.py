@@ -15,6 +15,10 @@ WORDS = {
         "Only wheels are installed. --trust-code also allows building distributions from source, which runs their code."
     ),
     "allow_other_versions": "Install that version, or omit --strict-env.",
+    "ask_registry": (
+        "The registry could not be asked, so nothing is known about its models. This says what is wrong with it: "
+        "penstock doctor --registry {registry}"
+    ),
     "bad_rows": "With --on-error skip or null a bad row does not stop the job; --rejects records such rows.",
     "compare_libraries": "The installed libraries may have other versions than the package; penstock inspect "
     "compares them.",

@@ -72,6 +72,7 @@ _SUPERVISORS = frozenset(
         "registry_errors",
         "registry_last_success_timestamp_seconds",
         "registry_stale",
+        "alias_missing",
         "workers",
         "worker_restarts",
     )

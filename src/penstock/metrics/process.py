@@ -171,7 +171,13 @@ class Metrics:
             "unreachable at the start, or polls have failed for 30 s or five poll intervals, whichever is longer.",
             "model",
         )
-        self.registry_errors = self._counter("registry_errors", "Polls of the registry that failed.", "model")
+        self.registry_errors = self._counter("registry_errors", "Polls that the registry did not answer.", "model")
+        self.alias_missing = self._gauge(
+            "alias_missing",
+            "1 while the registry answers and names no version for the model: the alias, the version or the model is "
+            "gone. What is loaded goes on answering.",
+            "model",
+        )
         self.open_requests = self._gauge("open_requests", "Requests from their headers to their answer, of all models.")
         self.open_limit = self._gauge(
             "open_limit_requests", "Requests that may be open at once: the setting max_inflight."
@@ -228,6 +234,8 @@ class Metrics:
             self.swap_failing,
             self.registry_success,
             self.registry_errors,
+            self.registry_stale,
+            self.alias_missing,
         ):
             metric.remove_by_labels({"model": model})
 

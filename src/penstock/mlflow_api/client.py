@@ -7,6 +7,7 @@ Connections are pooled and kept alive; everything may be called from several thr
 from __future__ import annotations
 
 import json
+import re
 import ssl
 import time
 import warnings
@@ -45,6 +46,7 @@ LISTING_LIMIT = 64 * 1024 * 1024
 _CHUNK = 1024 * 1024
 
 _MAX_REDIRECTS = 3
+_ERRNO = re.compile(r"^\[Errno -?\d+\] ")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 _TRY_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
@@ -248,9 +250,7 @@ class MlflowRestClient:
                 "or MLFLOW_TRACKING_TOKEN.",
             )
         if status in _TRY_AGAIN:
-            return RegistryUnavailable(
-                f"{self.place} answers with status {status}{f': {explained}' if explained else ''}."
-            )
+            return self._unavailable(f"answers with status {status}{f': {explained}' if explained else ''}.")
         if isinstance(code, str):
             return RegistryRefused(f"{explained or code}.", error_code=code, status=status)
         if status == 404:
@@ -262,7 +262,15 @@ class MlflowRestClient:
 
     def _unreachable(self, error: Exception) -> RegistryUnavailable:
         reason = error.reason if isinstance(error, MaxRetryError) and error.reason else error
-        return RegistryUnavailable(f"{self.place} cannot be reached: {_why(reason)}.")
+        return self._unavailable(f"cannot be reached: {_why(reason)}.")
+
+    def _unavailable(self, what: str) -> RegistryUnavailable:
+        """That nobody answered must not be read as "there is no such model"."""
+        return RegistryUnavailable(
+            f"{self.place} {what}",
+            hint="The registry could not be asked, so nothing is known about its models. MLflow's server should answer "
+            f"this with OK: curl {self.place}/health",
+        )
 
     def close(self) -> None:
         self._pool.clear()
@@ -365,11 +373,14 @@ def _object(content: bytes) -> dict[str, Any] | None:
 def _why(error: object) -> str:
     """What went wrong, without the repr of connections that urllib3 puts in front."""
     if isinstance(error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.NameResolutionError):
-        return str(error).rpartition("] ")[2].partition(": ")[2] or str(error).rpartition(": ")[2]
+        said = str(error).rpartition("] ")[2].partition(": ")[2] or str(error).rpartition(": ")[2]
+        return _ERRNO.sub("", said)
     if isinstance(error, urllib3.exceptions.ConnectTimeoutError | ReadTimeoutError):
         return "the server does not answer in time"
     if isinstance(error, urllib3.exceptions.SSLError):
         untrusted = "CERTIFICATE_VERIFY_FAILED" in str(error)
         what = "the server's certificate is not trusted" if untrusted else "TLS fails"
         return f"{what} ({str(error).rpartition('] ')[2]})"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     return str(error) or type(error).__name__

@@ -145,6 +145,12 @@ class Gateway:
         """The models and patterns that are still to be loaded before it is ready."""
         return self.readiness.waiting_for
 
+    @property
+    def waiting_because(self) -> dict[str, str]:
+        """For each of them the code of what keeps it from being loaded, `loading` where nothing is wrong."""
+        known = self._models
+        return {name: known[name].waits_because if name in known else "loading" for name in self.waiting_for}
+
     async def until_ready(self) -> None:
         """Returns once it is ready for the first time; never where it drains before."""
         await self.readiness.until_ready()

@@ -34,6 +34,19 @@ class LoadFailure:
     final: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class RegistryState:
+    """What a model's registry said when it was asked last. `names_no_version` is an answer: the alias, the version or
+    the model is gone; `unreachable` says that there was none. `code` is that of the error's class, `since` when that
+    began, in seconds since 1970. `stale`: what answers may be another version than the registry names by now."""
+
+    state: Literal["ok", "names_no_version", "unreachable"] = "ok"
+    stale: bool = False
+    code: str = ""
+    message: str = ""
+    since: float = 0.0
+
+
 class ModelEvents(Protocol):
     """Given to each served model when it is made. Called on the event loop; `model` is the name it is served under."""
 
@@ -77,12 +90,12 @@ class ServedModel:
         self._events = events or IgnoredEvents()
         self._metrics = metrics
         self._forget_after = forget_after
-        # The whole mutable state: two versions, whether the registry may name another by now, those on their way out,
-        # timers that forget their series; what keeps the wanted version from answering; the version that all processes
-        # serve, where there are several.
+        # The whole mutable state: two versions, what the registry said last, those on their way out, timers that forget
+        # their series; what keeps the wanted version from answering; the version that all processes serve, where there
+        # are several.
         self.current: Servable | None = None
         self.previous: Servable | None = None
-        self.stale = False
+        self.registry = RegistryState()
         self._closing: set[asyncio.Task[None]] = set()
         self._forgetting: dict[str, asyncio.TimerHandle] = {}
         self.failure: LoadFailure | None = None
@@ -97,9 +110,19 @@ class ServedModel:
         """Whether the version that answers here answers in every process of this server."""
         return self.current is not None and self.agreed in (ALONE, self.current.version)
 
-    def mark(self, *, stale: bool) -> None:
-        """Notes whether the registry may name another version by now."""
-        self.stale = stale
+    @property
+    def stale(self) -> bool:
+        """Whether the registry may name another version by now."""
+        return self.registry.stale
+
+    @property
+    def waits_because(self) -> str:
+        """While it is not ready: the code of what keeps it from being so, `loading` where nothing is wrong."""
+        return self.failure.code if self.failure is not None else self.registry.code or "loading"
+
+    def note_registry(self, said: RegistryState) -> None:
+        """What the registry said, to be shown."""
+        self.registry = said
 
     def note_failure(self, failure: LoadFailure | None) -> None:
         """What keeps the wanted version from answering, to be shown; None where nothing does."""

@@ -89,7 +89,7 @@ class Database(ABC):
         except sqlite3.Error as error:
             raise self._translate(error, writing=writing) from error
         except SQLAlchemyError as error:
-            raise RegistryUnavailable(f"The registry at {self.place} cannot be used: {_first_line(error)}.") from error
+            raise self._unavailable(_first_line(error)) from error
 
     def _translate(self, error: BaseException | None, *, writing: bool) -> RegistryError:
         code = getattr(error, "sqlite_errorname", None) or getattr(error, "sqlstate", None) or ""
@@ -109,7 +109,15 @@ class Database(ABC):
             )
         if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             return RegistryUnavailable(f"The registry at {self.place} is locked by another process: {detail}.")
-        return RegistryUnavailable(f"The registry at {self.place} cannot be used: {detail}.")
+        return self._unavailable(detail)
+
+    def _unavailable(self, detail: str) -> RegistryUnavailable:
+        """That nobody answered must not be read as "there is no such model"."""
+        return RegistryUnavailable(
+            f"The registry at {self.place} cannot be used: {detail}.",
+            hint="The registry could not be asked, so nothing is known about its models.",
+            remedy=remedy("ask_registry", registry=self.place),
+        )
 
 
 def revision(connection: Connection) -> str | None:

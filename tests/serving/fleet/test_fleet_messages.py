@@ -12,16 +12,16 @@ from penstock.serving.fleet.fleet_target import FleetTarget
 from penstock.serving.fleet.messages import (
     AddModel,
     AllServe,
-    MarkStale,
     ModelRemoved,
     NoteFailure,
+    NoteRegistry,
     PatternStarted,
     PrepareVersion,
     RemoveModel,
     VersionProven,
     VersionsSet,
 )
-from penstock.serving.served_model import LoadFailure
+from penstock.serving.served_model import LoadFailure, RegistryState
 from serving.fakes import settle
 from serving.fleet.fleet_world import World, v
 
@@ -114,13 +114,13 @@ class TestModelsThatComeAndGo:
         target = FleetTarget(world.fleet, "team-a", world.metrics, added=True)
         failure = LoadFailure("1", "proof_failed", "no", 1.0, 1)
         target.note_failure(failure)
-        target.mark(stale=True)
+        target.note_registry(RegistryState(stale=True))
         assert world.orders[1][-1] == RemoveModel("team-a")
         world.fleet.on_event(1, ModelRemoved("team-a"))
         assert world.orders[1][-3:] == [
             AddModel("team-a", ""),
             NoteFailure("team-a", failure),
-            MarkStale("team-a", True),
+            NoteRegistry("team-a", RegistryState(stale=True)),
         ]
 
     async def test_the_end_does_not_wait_for_one_that_is_being_prepared(self, world: World) -> None:

@@ -12,9 +12,10 @@ from penstock.errors import Closing, ProofFailed
 from penstock.serving.fleet.fleet_target import FleetVersion
 from penstock.serving.fleet.messages import (
     CancelLoad,
-    MarkStale,
+    NoteRegistry,
     SetVersions,
 )
+from penstock.serving.served_model import RegistryState
 from serving.fakes import settle
 from serving.fleet.fleet_world import World
 
@@ -202,18 +203,16 @@ def test_workers_that_answer_never_differ(events: list[tuple[str, int]]) -> None
     asyncio.run(play())
 
 
-async def test_every_worker_knows_what_may_be_stale() -> None:
+async def test_every_worker_knows_what_the_registry_said() -> None:
     world = World(2)
     world.arrive(1)
-    world.target.mark(stale=False)
-    world.target.mark(stale=True)
-    world.target.mark(stale=True)
+    said = RegistryState("unreachable", True, "registry_unavailable", "It cannot be reached.", 3.0)
+    world.target.note_registry(RegistryState())
+    world.target.note_registry(said)
+    world.target.note_registry(said)
     world.arrive(2)
-    assert world.orders == {1: [MarkStale("m", True)], 2: [MarkStale("m", True)]}
-    world.target.mark(stale=False)
+    assert world.orders == {1: [NoteRegistry("m", said)], 2: [NoteRegistry("m", said)]}
+    world.target.note_registry(RegistryState())
     world.arrive(3)
-    assert world.orders == {
-        1: [MarkStale("m", True), MarkStale("m", False)],
-        2: [MarkStale("m", True), MarkStale("m", False)],
-        3: [],
-    }
+    both = [NoteRegistry("m", said), NoteRegistry("m", RegistryState())]
+    assert world.orders == {1: both, 2: both, 3: []}

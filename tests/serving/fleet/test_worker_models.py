@@ -17,9 +17,9 @@ from penstock.serving.fleet.messages import (
     AddModel,
     AllServe,
     Event,
-    MarkStale,
     ModelRemoved,
     NoteFailure,
+    NoteRegistry,
     PatternStarted,
     PrepareVersion,
     RemoveModel,
@@ -32,7 +32,7 @@ from penstock.serving.fleet.messages import (
 from penstock.serving.fleet.worker_models import WorkerModel, WorkerModels
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import ServingOptions
-from penstock.serving.served_model import LoadFailure, ModelEvents, ServedModel
+from penstock.serving.served_model import LoadFailure, ModelEvents, RegistryState, ServedModel
 from serving.fakes import loaded, until
 from support.error_zoo import NAMES, logged_as_in_a_server, zoo
 
@@ -106,7 +106,7 @@ async def test_a_version_that_crashes_is_reported(world: World) -> None:
 
 async def test_what_the_supervisor_knows_is_shown(world: World) -> None:
     failure = LoadFailure("2", "proof_failed", "no", 1.0, 1)
-    for command in (MarkStale("m", True), NoteFailure("m", failure), AllServe("m", "1")):
+    for command in (NoteRegistry("m", RegistryState(stale=True)), NoteFailure("m", failure), AllServe("m", "1")):
         world.models.carry_out(command)
     served = world.gateway.model("m")
     assert (served.stale, served.failure, served.agreed) == (True, failure, "1")

@@ -210,7 +210,7 @@ async def test_an_unreachable_registry_changes_nothing_and_is_logged_once(
     assert (world.answering, world.loads) == ("1", ["1"])
     assert world.count("registry_errors") == 5
     assert errors(caplog) == [
-        "m: the registry names no version; still serving version 1. It cannot be reached."
+        "m: the registry cannot be queried; still serving version 1. It cannot be reached."
     ]  # fmt: skip
     world.unreachable = None
     world.promote("2")
@@ -219,6 +219,49 @@ async def test_an_unreachable_registry_changes_nothing_and_is_logged_once(
     world.unreachable = RegistryUnavailable("It cannot be reached.")
     await world.step()
     assert len(errors(caplog)) == 2  # a new outage is a new event
+
+
+async def test_a_registry_that_names_no_version_has_answered(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    def shown() -> tuple[str, str, bool, float]:
+        said, missing = world.served.registry, world.metrics.alias_missing.labels("m")
+        return said.state, said.code, said.stale, missing._value.get()
+
+    await world.follower.start()
+    assert shown() == ("ok", "", False, 0)
+    world.registry.remove_alias("m", "production", by="test")
+    await world.step()
+    since = world.served.registry.since
+    world.now += 3600
+    await world.step()
+    assert shown() == ("names_no_version", "alias_not_found", False, 1)  # however long ago: what answers is not stale
+    assert world.served.registry.since == since > 0
+    assert (world.answering, world.count("registry_errors")) == ("1", 0)
+    world.unreachable = RegistryUnavailable("It cannot be reached.")
+    await world.step()
+    assert shown() == ("unreachable", "registry_unavailable", False, 0)
+    world.now += 3600
+    await world.step()
+    assert shown() == ("unreachable", "registry_unavailable", True, 0)
+    assert [line.partition("; ")[0] for line in errors(caplog)] == [
+        "m: the registry names no version",
+        "m: the registry cannot be queried",
+    ]
+    assert world.count("registry_errors") == 2
+    world.unreachable = None
+    world.promote("2")
+    await world.step()
+    assert (world.answering, shown()) == ("2", ("ok", "", False, 0))
+
+
+async def test_a_model_that_waits_says_why(world: World) -> None:
+    assert world.served.waits_because == "loading"
+    world.unreachable = RegistryUnavailable("It cannot be reached.")
+    await world.follower.start()
+    assert world.served.waits_because == "registry_unavailable"
+    world.unreachable = None
+    world.failing["1"] = ProofFailed("no")
+    await world.step()
+    assert world.served.waits_because == "proof_failed"
 
 
 async def test_the_registry_may_be_away_at_the_start(world: World, caplog: pytest.LogCaptureFixture) -> None:
@@ -237,7 +280,7 @@ async def test_following_outlives_whatever_the_registry_says(world: World, error
     await world.follower.start()
     running = asyncio.create_task(world.follower.run())
     world.unreachable = error
-    await until(lambda: world.count("registry_errors") > 2)
+    await until(lambda: world.served.registry.message == str(error))
     world.unreachable = None
     world.promote("2")
     await until(lambda: world.answering == "2")

@@ -156,7 +156,7 @@ class TestARegistryThatIsAway:
         for follower in followers:
             await follower.step()
         back = [r.getMessage() for r in caplog.records if "again" in r.getMessage()]
-        assert back == ["o: the registry names a version again."]
+        assert back == ["o: the registry answers again."]
         world.unreachable = AliasNotFound("The alias is gone.")  # which is another matter for each
         for follower in followers:
             await follower.step()

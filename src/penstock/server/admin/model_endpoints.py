@@ -37,7 +37,23 @@ def _summary(model: ServedModel) -> dict[str, Any]:
         "version": model.current.version if model.current else None,
         "alias": model.alias or None,
         "stale": model.stale,
+        "registry": _registry(model),
     }
+
+
+def _registry(model: ServedModel) -> dict[str, Any] | None:
+    """What the registry said last: that it could not be asked is another thing than that it names no version. None for
+    a model that follows nothing."""
+    said = model.registry
+    if not model.alias:
+        return None
+    if said.state == "ok":
+        return {"state": said.state}
+    return {"state": said.state, "code": said.code, "message": said.message, "since": _time(said.since)}
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def _details(model: ServedModel) -> dict[str, Any]:
@@ -72,8 +88,7 @@ def _failure(model: ServedModel) -> dict[str, Any] | None:
     failure = model.failure
     if failure is None:
         return None
-    since = datetime.fromtimestamp(failure.since, UTC).isoformat(timespec="seconds")
-    return {**asdict(failure), "since": since}
+    return {**asdict(failure), "since": _time(failure.since)}
 
 
 def describe_signature(signature: Signature | None) -> dict[str, Any] | None:

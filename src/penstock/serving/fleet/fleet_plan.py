@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from penstock.artifacts import PackageHold
 from penstock.serving.fleet.messages import Command, Order, PrepareVersion, SetVersions
-from penstock.serving.served_model import LoadFailure
+from penstock.serving.served_model import LoadFailure, RegistryState
 
 Send: TypeAlias = Callable[[Command], None]
 
@@ -60,12 +60,12 @@ class WorkerVersions:
 
 @dataclass(slots=True)
 class FleetModel:
-    """A model in all workers: its plan, whether it is stale, what keeps the wanted version from answering, and the
-    preparation under way. `alias` is None for a model that workers know from their start."""
+    """A model in all workers: its plan, what its registry said last, what keeps the wanted version from answering, and
+    the preparation under way. `alias` is None for a model that workers know from their start."""
 
     plan: FleetPlan = field(default_factory=FleetPlan)
     alias: str | None = None
-    stale: bool = False
+    registry: RegistryState = field(default_factory=RegistryState)
     failure: LoadFailure | None = None
     preparing: asyncio.Future[None] | None = None
 

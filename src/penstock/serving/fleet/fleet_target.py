@@ -12,7 +12,7 @@ from penstock.metrics import Metrics
 from penstock.package import PackagedModel
 from penstock.serving.fleet.fleet_plan import FleetPlan, PlannedVersion
 from penstock.serving.fleet.worker_fleet import WorkerFleet
-from penstock.serving.served_model import LoadFailure
+from penstock.serving.served_model import LoadFailure, RegistryState
 from penstock.serving.swap.preparing import Fetch
 from penstock.serving.swap.target import StoppableLoads
 from penstock.serving.swap.version_loader import VersionLoader
@@ -78,8 +78,8 @@ class FleetTarget:
     def retire_previous(self) -> None:
         self._fleet.set_plan(self.name, replace(self._fleet.plan(self.name), previous=None))
 
-    def mark(self, *, stale: bool) -> None:
-        self._fleet.mark(self.name, stale=stale)
+    def note_registry(self, said: RegistryState) -> None:
+        self._fleet.note_registry(self.name, said)
 
     def note_failure(self, failure: LoadFailure | None) -> None:
         self._fleet.note_failure(self.name, failure)

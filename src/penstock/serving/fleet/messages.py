@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from penstock.serving.served_model import LoadFailure
+from penstock.serving.served_model import LoadFailure, RegistryState
 
 # -- commands: supervisor to worker ------------------------------------------------------------------------------------
 
@@ -41,11 +41,11 @@ class CancelLoad:
 
 
 @dataclass(frozen=True, slots=True)
-class MarkStale:
-    """Show the model as stale, since the registry does not answer; or no longer."""
+class NoteRegistry:
+    """What the model's registry said last, to be shown."""
 
     model: str
-    stale: bool
+    said: RegistryState
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,5 +133,7 @@ class ModelRemoved:
 
 
 Order: TypeAlias = PrepareVersion | SetVersions
-Command: TypeAlias = Order | CancelLoad | MarkStale | NoteFailure | AllServe | AddModel | RemoveModel | PatternStarted
+Command: TypeAlias = (
+    Order | CancelLoad | NoteRegistry | NoteFailure | AllServe | AddModel | RemoveModel | PatternStarted
+)
 Event: TypeAlias = VersionProven | VersionFailed | VersionsSet | VersionCrashed | ModelRemoved

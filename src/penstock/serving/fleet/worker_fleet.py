@@ -30,9 +30,9 @@ from penstock.serving.fleet.messages import (
     CancelLoad,
     Command,
     Event,
-    MarkStale,
     ModelRemoved,
     NoteFailure,
+    NoteRegistry,
     PatternStarted,
     RemoveModel,
     VersionCrashed,
@@ -41,7 +41,7 @@ from penstock.serving.fleet.messages import (
     VersionsSet,
 )
 from penstock.serving.readiness import Readiness
-from penstock.serving.served_model import LoadFailure
+from penstock.serving.served_model import LoadFailure, RegistryState
 
 log = logging.getLogger("penstock.serving")
 
@@ -141,8 +141,8 @@ class WorkerFleet:
             member.send(AddModel(model, state.alias))
         if state.failure is not None:
             member.send(NoteFailure(model, state.failure))
-        if state.stale:
-            member.send(MarkStale(model, True))
+        if state.registry != RegistryState():
+            member.send(NoteRegistry(model, state.registry))
 
     # -- versions ------------------------------------------------------------------------------------------------------
 
@@ -191,13 +191,12 @@ class WorkerFleet:
                     member.send(CancelLoad(model))
         self.set_plan(model, replace(known.plan, candidate=None))
 
-    def mark(self, model: str, *, stale: bool) -> None:
-        """Informs all workers whether the registry may name another version by now."""
+    def note_registry(self, model: str, said: RegistryState) -> None:
+        """Informs all workers of what the registry said, where that is new."""
         state = self._models.get(model)
-        if state is None or state.stale == stale:
-            return
-        state.stale = stale
-        self._send_all(MarkStale(model, stale), model)
+        if state is not None and state.registry != said:
+            state.registry = said
+            self._send_all(NoteRegistry(model, said), model)
 
     def note_failure(self, model: str, failure: LoadFailure | None) -> None:
         state = self._models.get(model)

@@ -19,9 +19,9 @@ from penstock.serving.fleet.messages import (
     CancelLoad,
     Command,
     Event,
-    MarkStale,
     ModelRemoved,
     NoteFailure,
+    NoteRegistry,
     PatternStarted,
     PrepareVersion,
     RemoveModel,
@@ -163,8 +163,8 @@ class WorkerModels:
                 self._settle_once()
             case CancelLoad(model):
                 self._models[model].cancel_load()
-            case MarkStale(model, stale):
-                self._models[model].served.mark(stale=stale)
+            case NoteRegistry(model, said):
+                self._models[model].served.note_registry(said)
             case NoteFailure(model, failure):
                 self._models[model].served.note_failure(failure)
             case AllServe(model, version):

@@ -76,7 +76,7 @@ class Follower(Generic[P]):
             await self._ask()
         except UNREACHABLE as error:
             if await self.poll.recall(error):
-                self.target.mark(stale=self.poll.stale)
+                self.target.note_registry(self.poll.said)
             elif _is_temporary(error):
                 self.poll.log_failure(error, self.target.current)
                 return
@@ -113,8 +113,7 @@ class Follower(Generic[P]):
         try:
             await self._ask()
         except Exception as error:  # whatever a backend raises, following goes on
-            self.poll.count_failure()
-            self.poll.log_failure(error, self.target.current)
+            self.poll.note_failure(error, self.target.current)
         wanted = self.poll.wanted.version if self.poll.wanted else None
         if self._failures.forget(wanted):
             self.target.note_failure(None)
@@ -150,7 +149,7 @@ class Follower(Generic[P]):
         try:
             wanted = await self.poll.ask()
         finally:
-            self.target.mark(stale=self.poll.stale)
+            self.target.note_registry(self.poll.said)
         if wanted is not None:
             self._failures.on_named(wanted.version)
 

@@ -8,13 +8,23 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from penstock.defaults import POLL_INTERVAL
-from penstock.errors import AliasNotFound, ModelNotFound, PenstockError, RegistryUnavailable, VersionNotFound
+from penstock.error_text import text_of
+from penstock.errors import (
+    AliasNotFound,
+    ModelNotFound,
+    PenstockError,
+    RegistryUnavailable,
+    VersionNotFound,
+    error_code,
+)
 from penstock.machine.backoff import poll_delay
 from penstock.metrics import Metrics
 from penstock.registry.interface import ModelVersion
 from penstock.registry.resolutions import LastResolution
+from penstock.serving.served_model import RegistryState
 
 log = logging.getLogger("penstock.serving")
 
@@ -38,11 +48,11 @@ class Freshness:
         self._failing_since: float | None = None
 
     def succeeded(self) -> None:
-        """The registry has named a version."""
+        """The registry has answered: it names a version, or none."""
         self._recalled, self._failing_since = False, None
 
     def failed(self, now: float) -> None:
-        """It has not."""
+        """It has not answered."""
         if self._failing_since is None:
             self._failing_since = now
 
@@ -63,7 +73,7 @@ class RegistryPoll:
     `resolve` asks the registry; it blocks and is run in a thread. It gives None where the registry is known to name
     nothing any more and somebody else says so. `last` keeps what was served, for a start without the
     registry. `unreachable` has the models whose registry does not answer: those that follow one registry share it, so
-    that the log has one line for all.
+    that the log has one line for all. `now` gives seconds since 1970.
     """
 
     def __init__(
@@ -77,6 +87,7 @@ class RegistryPoll:
         unreachable: set[str] | None = None,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.model = model
         self.interval = interval
@@ -86,18 +97,25 @@ class RegistryPoll:
         self._unreachable = unreachable if unreachable is not None else set()
         self._clock = clock
         self._chance = chance
-        # The whole mutable state: what the registry last said and since when, how fresh that is, failed polls in a row,
-        # whether the log says that it does not answer.
+        self._now = now
+        # The whole mutable state: what the registry last said and since when, how fresh that is, polls in a row that it
+        # did not answer, what is wrong with it, and which of that is in the log.
         self.wanted: ModelVersion | None = None
         self.wanted_since = 0.0
         self._freshness = Freshness(interval)
         self._failed_polls = 0
-        self._silent = False
+        self._trouble = RegistryState()
+        self._logged = "ok"
 
     @property
     def stale(self) -> bool:
         """Whether the registry may name another version by now."""
         return self._freshness.stale(self._clock())
+
+    @property
+    def said(self) -> RegistryState:
+        """What the registry said when it was asked last, to be shown."""
+        return replace(self._trouble, stale=self.stale)
 
     def first_delay(self) -> float:
         """Seconds before the first poll after the start, so that pollers that started together part."""
@@ -113,35 +131,48 @@ class RegistryPoll:
         try:
             found = await asyncio.to_thread(self._resolve)
         except Exception as error:
-            if isinstance(error, _NOTHING_NAMED):
-                self.wanted = None
-            self._freshness.failed(self._clock())
-            self._show_freshness()
+            self._note_trouble(error)
             raise
         if found is not None and (self.wanted is None or self.wanted.version != found.version):
             self.wanted_since = self._clock()
         self.wanted = found
-        self._freshness.succeeded()
-        self._show_freshness()
-        self._metrics.registry_success.labels(self.model).set_to_current_time()
-        self._failed_polls = 0
-        if self._silent:
-            self._silent = False
-            self._unreachable.discard(self.model)
-            if not self._unreachable and found is not None:
-                log.info("%s: the registry names a version again.", self.model)
+        self._trouble = RegistryState()
+        self._on_answer()
+        self._log_end(found)
         return found
+
+    def _note_trouble(self, error: Exception) -> None:
+        """That there is no alias is an answer, as good as any: the registry is asked as often as before, and nothing is
+        stale. No answer is none."""
+        state: RegistryState
+        if isinstance(error, _NOTHING_NAMED):
+            self.wanted = None
+            state = RegistryState("names_no_version")
+            self._on_answer()
+        else:
+            state = RegistryState("unreachable")
+            self._freshness.failed(self._clock())
+        before = self._trouble
+        since = before.since if before.state == state.state else self._now()
+        self._trouble = replace(state, code=error_code(error), message=text_of(error), since=since)
+        self._show()
+
+    def _on_answer(self) -> None:
+        self._freshness.succeeded()
+        self._failed_polls = 0
+        self._metrics.registry_success.labels(self.model).set_to_current_time()
+        self._show()
 
     async def recall(self, error: PenstockError) -> bool:
         """Takes what the registry last said for what it says, where that is known."""
         found = await asyncio.to_thread(self._last.recall) if self._last is not None else None
         if found is None:
             return False
-        self._silent = True
+        self._logged = "unreachable"
         self._unreachable.add(self.model)
         self.wanted = found.version
         self._freshness.recalled()
-        self._show_freshness()
+        self._show()
         log.warning(
             "%s: the registry cannot be queried; serving version %s, which it named on %s UTC and which may be stale. "
             "%s",
@@ -158,30 +189,46 @@ class RegistryPoll:
         if self._last is not None and wanted is not None and wanted.version == current:
             await asyncio.to_thread(self._last.remember, wanted)
 
-    def count_failure(self) -> None:
-        """Another poll has failed: the next one comes later."""
-        self._metrics.registry_errors.labels(self.model).inc()
-        self._failed_polls += 1
+    def note_failure(self, error: Exception, current: str | None) -> None:
+        """Counts a poll that was not answered: the next one comes later. What the log has not said yet goes there."""
+        if self._trouble.state == "unreachable":
+            self._metrics.registry_errors.labels(self.model).inc()
+            self._failed_polls += 1
+        self.log_failure(error, current)
 
     def log_failure(self, error: Exception, current: str | None) -> None:
         """Once, not at every poll; for a registry that several models cannot reach, once for all of them."""
-        if self._silent:
+        state = self._trouble.state
+        if self._logged == state:
             return
-        self._silent = True
+        self._logged = state
         known = bool(self._unreachable) and isinstance(error, RegistryUnavailable)
         if isinstance(error, RegistryUnavailable):
             self._unreachable.add(self.model)
+        else:
+            self._unreachable.discard(self.model)
         log.log(
             logging.DEBUG if known else logging.ERROR,
-            "%s: the registry names no version; %s. %s",
+            "%s: the registry %s; %s. %s",
             self.model,
+            "names no version" if state == "names_no_version" else "cannot be queried",
             f"still serving version {current}" if current else "nothing is served yet",
             error,
             exc_info=None if isinstance(error, PenstockError) else error,
         )
 
-    def _show_freshness(self) -> None:
+    def _log_end(self, found: ModelVersion | None) -> None:
+        """What the log said is over; once for all models of a registry that was away."""
+        logged, self._logged = self._logged, "ok"
+        self._unreachable.discard(self.model)
+        if logged == "ok" or self._unreachable or found is None:
+            return
+        what = "names a version again" if logged == "names_no_version" else "answers again"
+        log.info("%s: the registry %s.", self.model, what)
+
+    def _show(self) -> None:
         self._metrics.registry_stale.labels(self.model).set(self.stale)
+        self._metrics.alias_missing.labels(self.model).set(self._trouble.state == "names_no_version")
 
     def __repr__(self) -> str:
         wanted = self.wanted.version if self.wanted else None

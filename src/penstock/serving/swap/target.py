@@ -15,7 +15,7 @@ from penstock.payload import clipped
 from penstock.registry.interface import ModelVersion
 from penstock.serving.runners.isolation import Loaded
 from penstock.serving.servable import Servable, ServingOptions
-from penstock.serving.served_model import LoadFailure, ServedModel
+from penstock.serving.served_model import LoadFailure, RegistryState, ServedModel
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -94,8 +94,8 @@ class SwapTarget(Protocol[P_in]):
     def retire_previous(self) -> None:
         """Lets the version that was kept warm go."""
 
-    def mark(self, *, stale: bool) -> None:
-        """Notes whether what answers may be another version than the registry names by now."""
+    def note_registry(self, said: RegistryState) -> None:
+        """What the registry said last, to be shown."""
 
     def note_failure(self, failure: LoadFailure | None) -> None:
         """What keeps the wanted version from answering, to be shown; None where nothing does."""
@@ -148,8 +148,8 @@ class LocalTarget:
     def retire_previous(self) -> None:
         self._served.retire_previous()
 
-    def mark(self, *, stale: bool) -> None:
-        self._served.mark(stale=stale)
+    def note_registry(self, said: RegistryState) -> None:
+        self._served.note_registry(said)
 
     def note_failure(self, failure: LoadFailure | None) -> None:
         self._served.note_failure(failure)
