@@ -12,7 +12,7 @@ import yaml
 from penstock.errors import EnvironmentMismatch
 from penstock.manifest import Manifest
 from penstock.package import PackagedModel
-from penstock.package.environment import Comparison, compare, read_pins, write_environment
+from penstock.package.environment import VersionComparison, compare, read_pins, write_environment
 
 
 def test_what_is_written_is_what_mlflow_reads(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_pins_are_read_and_other_lines_left_aside(tmp_path: Path) -> None:
     ],
 )
 def test_minor_versions_matter(packaged: str, installed: str | None, differs: bool) -> None:
-    assert Comparison("x", packaged, installed).differs is differs
+    assert VersionComparison("x", packaged, installed).differs is differs
 
 
 def test_requirements_are_compared_with_what_is_installed() -> None:

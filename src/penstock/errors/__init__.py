@@ -45,6 +45,7 @@ PenstockError
 │   ├── RunNotFound
 │   ├── LoggedModelNotFound
 │   └── TagNotFound
+├── SearchInvalid               a filter, an order or a page token that cannot be read; carries the field and the column
 ├── InputError                  the caller's data
 │   ├── MalformedInput          bytes that cannot be read as what they claim to be
 │   ├── UnsupportedMedia        a content type or encoding that nobody here reads
@@ -131,6 +132,7 @@ from penstock.errors.registry import (
 from penstock.errors.root import PenstockError as PenstockError
 from penstock.errors.root import Remedy as Remedy
 from penstock.errors.root import remedy as remedy
+from penstock.errors.search import SearchInvalid as SearchInvalid
 from penstock.errors.tracking import (
     ExperimentExists as ExperimentExists,
 )

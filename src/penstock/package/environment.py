@@ -20,7 +20,7 @@ _PIN = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*==\s*([^\s;#]+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class VersionComparison:
     """One library: the version the package was made with, and the one installed here (None where it is not)."""
 
     name: str
@@ -44,9 +44,9 @@ def installed_version(name: str) -> str | None:
         return None
 
 
-def compare(packaged: Mapping[str, str]) -> list[Comparison]:
+def compare(packaged: Mapping[str, str]) -> list[VersionComparison]:
     """Each library's packaged version beside the installed one."""
-    return [Comparison(name, wanted, installed_version(name)) for name, wanted in packaged.items()]
+    return [VersionComparison(name, wanted, installed_version(name)) for name, wanted in packaged.items()]
 
 
 def read_pins(directory: Path) -> dict[str, str]:

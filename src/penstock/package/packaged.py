@@ -10,7 +10,7 @@ from penstock.error_text import kind_of, text_of
 from penstock.errors import ArtifactInvalid, CodeNotTrusted, EnvironmentMismatch, PenstockError, remedy
 from penstock.flavors import CodeReason, Flavor, LoadContext, Predictor, choose_flavor
 from penstock.manifest import Manifest
-from penstock.package.environment import Comparison, compare
+from penstock.package.environment import VersionComparison, compare
 from penstock.package.example import Example, read_example
 from penstock.package.seal import SEAL, check_seal, digest_of, hash_files, list_files
 from penstock.payload import clipped
@@ -78,7 +78,7 @@ class PackagedModel:
         """The recorded example, conformed. Raises PackageInvalid where it does not fit the signature."""
         return read_example(self.path, self.manifest)
 
-    def environment(self, flavor: str | None = None) -> list[Comparison]:
+    def environment(self, flavor: str | None = None) -> list[VersionComparison]:
         """The libraries whose version matters for the artifact, packaged against installed."""
         return compare(self.flavor(flavor).libraries(self.manifest))
 
