@@ -116,8 +116,14 @@ def test_show_describes_a_model_and_a_version(added: Run) -> None:
     assert [v["version"] for v in both["versions"]] == ["1", "2"]
 
     one = added("show", "fraud", "1").output
-    for text in ("Description:", "the first", "12.3 kB", "double", "/penstock-registry/artifacts/"):
+    for text in ("Description:", "the first", "12.3 kB", "/penstock-registry/artifacts/"):
         assert text in one
+    assert [line.split() for line in one.splitlines()[-3:]] == [
+        ["inputs"],
+        ["name", "type", "required"],
+        ["a", "double", "yes"],
+    ]
+    assert "fetched" not in one
     assert as_json(added, "show", "fraud", "1")["aliases"] == ["production"]
 
 

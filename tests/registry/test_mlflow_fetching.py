@@ -19,6 +19,7 @@ from penstock.errors import (
 )
 from penstock.loading import fetch_reference, load_path
 from penstock.mlflow_api.client import MlflowRestClient
+from penstock.package import PackagedModel
 from penstock.registry.mlflow import MlflowRegistry
 from penstock.registry.references import parse_reference
 from registry import mlflow_stand_in
@@ -46,6 +47,22 @@ class TestFetching:
         loaded = load_path(path)
         loaded.close()
         assert (path.parent / "digest").read_text().strip() == loaded.digest
+
+    def test_what_the_server_does_not_keep_is_known_once_a_version_is_fetched(
+        self, registry: MlflowRegistry, replay: Replay
+    ) -> None:
+        version = registry.version("fraud", "1")
+        assert registry.known(version) == version
+        assert (version.flavors, version.size_bytes, version.digest, version.signature) == ((), 0, None, None)
+        with registry.fetch(version) as package:
+            replay.requests.clear()
+            known = registry.known(version)
+            assert replay.requests == []
+            assert known.digest == PackagedModel.open(package.path).digest
+            assert (known.flavors, known.size_bytes > 1000) == (("onnx", "python_function"), True)
+            assert known.signature == registry.signature(version).to_mlflow()  # type: ignore[union-attr]
+            (package.path / "MLmodel").write_text("- nonsense")
+            assert registry.known(version) == version
 
     def test_the_creation_time_tells_versions_of_one_number_apart(self, registry: MlflowRegistry) -> None:
         from dataclasses import replace

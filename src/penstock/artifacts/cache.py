@@ -73,7 +73,7 @@ class PackageCache:
         Raises CacheUnusable, PackageNotFound where no package was downloaded, PackageInvalid, SealBroken also where it
         has another digest than `digest`, and what `download` raises.
         """
-        entry = self.root / hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]
+        entry = self._entry(identity)
         try:
             lock = self._entries.lock(entry.name)
         except OSError as error:
@@ -84,6 +84,18 @@ class PackageCache:
             package = CachedPackage(entry / name, hold_entry(entry))
         self.trim()
         return package
+
+    def known(self, identity: Sequence[str], name: str) -> tuple[PackagedModel, str] | None:
+        """The package that `identity` names, to be looked at, and its digest, where it was fetched before; nothing is
+        downloaded, held or verified."""
+        entry = self._entry(identity)
+        try:
+            return PackagedModel.open(entry / name), (entry / DIGEST).read_text(encoding="ascii").strip()
+        except (PackageError, OSError, ValueError):
+            return None
+
+    def _entry(self, identity: Sequence[str]) -> Path:
+        return self.root / hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]
 
     def trim(self, size: int | None = None) -> int:
         """Removes what killed processes left behind, and then, until the rest fits into `size` bytes, the entries that

@@ -11,11 +11,11 @@ from penstock.cli.console import json_text
 from penstock.cli.environment_options import env_manager_option, wheels_option
 from penstock.cli.loading_options import loading_options
 from penstock.cli.registry_option import registry_if_needed
+from penstock.cli.signature_tables import signature_rows, titled_table
 from penstock.error_text import printable
 
 if TYPE_CHECKING:
     from penstock.package import PackagedModel
-    from penstock.signature import Schema
 
 
 @click.command()
@@ -59,7 +59,6 @@ def _facts(packaged: PackagedModel) -> dict[str, Any]:
         libraries = {**packaged.flavor().libraries(manifest), **read_pins(packaged.path)} if flavor else {}
     except PenstockError as error:
         libraries, problem = {}, problem or str(error)
-    signature = manifest.signature
     example = _curl(packaged)
     return {
         "path": str(packaged.path),
@@ -76,11 +75,7 @@ def _facts(packaged: PackagedModel) -> dict[str, Any]:
         "problem": problem,
         "batchable": manifest.batchable,
         "deterministic": manifest.deterministic,
-        "inputs": _fields(signature.inputs if signature else None),
-        "outputs": _fields(signature.outputs if signature else None),
-        "params": [{"name": p.name, "type": str(p.type), "default": p.default} for p in signature.params]
-        if signature
-        else [],
+        **signature_rows(manifest.signature),
         "locked": _locked(packaged),
         "libraries": [
             {"name": c.name, "packaged": c.packaged, "installed": c.installed, "differs": c.differs}
@@ -98,17 +93,6 @@ def _locked(packaged: PackagedModel) -> str:
         return describe_lock(packaged)
     except PenstockError as error:
         return f"unusable: {error.message}"
-
-
-def _fields(schema: Schema | None) -> list[dict[str, Any]]:
-    from penstock.signature import Field
-
-    return [
-        {"name": f.name, "type": str(f.type), "required": f.required}
-        if isinstance(f, Field)
-        else {"name": f.name, "type": str(f).rpartition(": ")[2], "required": True}
-        for f in schema or ()
-    ]
 
 
 def _curl(packaged: PackagedModel) -> str:
@@ -165,9 +149,9 @@ def _print_facts(facts: dict[str, Any]) -> None:
     print_table(screen, head)
     for side in ("inputs", "outputs", "params"):
         if facts[side]:
-            print_table(screen, _table(side, facts[side]))
+            print_table(screen, titled_table(side, facts[side]))
     if facts["libraries"]:
-        print_table(screen, _table("libraries", facts["libraries"]))
+        print_table(screen, titled_table("libraries", facts["libraries"]))
     if facts["curl"]:
         trust = "" if facts["data_only"] else " --trust-code"
         click.echo(f"\nTry it: penstock serve {printable(facts['model'])}{trust}, then")
@@ -178,25 +162,6 @@ def _trust(facts: dict[str, Any]) -> str:
     if facts["problem"]:
         return "unknown"
     return "data only" if facts["data_only"] else f"carries code: {'; '.join(facts['code_reasons'])}"
-
-
-def _cell(key: str, value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return ("(unnamed)" if key == "name" else "") if value is None else str(value)
-
-
-def _table(title: str, rows: list[dict[str, Any]]) -> Any:
-    from rich.table import Table
-
-    from penstock.cli.console import cell
-
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
-    for key in rows[0]:
-        table.add_column(key, overflow="fold")
-    for row in rows:
-        table.add_row(*(cell(_cell(key, value)) for key, value in row.items()))
-    return table
 
 
 @click.command()

@@ -104,6 +104,9 @@ class Registry(ABC):
     # Whether every alias moves through `promote`, which compares signatures. If not, gateways compare them.
     guards_aliases: ClassVar[bool] = True
 
+    # Whether it keeps flavors, size, digest and signature of versions. If not, `known` has them from fetched packages.
+    describes_packages: ClassVar[bool] = True
+
     def __init__(
         self,
         *,
@@ -164,6 +167,10 @@ class Registry(ABC):
     def signature(self, version: ModelVersion) -> Signature | None:
         """What a version takes and gives, where that is known."""
         return None if version.signature is None else Signature.from_mlflow(version.signature)
+
+    def known(self, version: ModelVersion) -> ModelVersion:
+        """The version with all that this machine knows of its package; nothing is asked or fetched for it."""
+        return version
 
     def fetch(self, version: ModelVersion) -> CachedPackage:
         """A local directory with the version's package, verified. Raises what fetch_package raises."""

@@ -23,6 +23,7 @@ from penstock.errors import (
     DependencyMissing,
     ModelNotFound,
     NameInvalid,
+    PackageError,
     RegistryDenied,
     RegistryError,
     RegistryNotFound,
@@ -56,6 +57,7 @@ from penstock.registry.mlflow_answers import (
     registered_model,
     require_ready,
     tags_of,
+    with_package,
 )
 from penstock.registry.names import usable_name
 from penstock.signature import Signature
@@ -78,6 +80,7 @@ class MlflowRegistry(Registry):
     """See `Registry`. `server.place` stands in for an artifact root: MLflow keeps the packages, `cache` our copies."""
 
     guards_aliases: ClassVar[bool] = False
+    describes_packages: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -186,13 +189,24 @@ class MlflowRegistry(Registry):
 
         Raises PackageNotFound, PackageInvalid, CacheUnusable, Unsupported, and what reading the registry raises.
         """
-        identity = (self._server.place, version.name, version.version, version.created_at.isoformat())
 
         def download(target: Path) -> None:
             place = self._sources.locate(self._sources.download_uri(version.name, version.version))
             self._sources.download(place, target, Download(place, self.cache.max_package_size))
 
-        return self.cache.fetch(identity, f"{usable_name(version.name)}-{version.version}", download)
+        return self.cache.fetch(*self._cached_as(version), download)
+
+    def known(self, version: ModelVersion) -> ModelVersion:
+        """MLflow's server keeps none of these: they are those of the package, where it was fetched to this machine."""
+        cached = self.cache.known(*self._cached_as(version))
+        try:
+            return version if cached is None else with_package(version, *cached)
+        except PackageError:  # nobody could load it; what the server says of it can be shown
+            return version
+
+    def _cached_as(self, version: ModelVersion) -> tuple[tuple[str, ...], str]:
+        identity = (self._server.place, version.name, version.version, version.created_at.isoformat())
+        return identity, f"{usable_name(version.name)}-{version.version}"
 
     def fetch_uri(self, uri: str) -> CachedPackage:
         """A logged model, a run's artifact, a path on the server. Cached by its place and its manifest."""

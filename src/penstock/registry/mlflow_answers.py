@@ -7,10 +7,12 @@ OverflowError.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from penstock.errors import VersionNotFound
+from penstock.package import PackagedModel
 from penstock.registry.interface import ModelVersion, RegisteredModel
 
 _STAGES = ("Production", "Staging", "Archived")
@@ -41,6 +43,18 @@ def model_version(data: Mapping[str, Any], aliases: Mapping[str, str] | None = N
         registered_by=str(data.get("user_id", "")),
         tags=tags_of(data),
         aliases=tuple(sorted(map(str, names))),
+    )
+
+
+def with_package(version: ModelVersion, package: PackagedModel, digest: str) -> ModelVersion:
+    """With what the server does not keep, and the package says. Raises PackageInvalid."""
+    signature = package.manifest.signature
+    return replace(
+        version,
+        digest=digest,
+        flavors=tuple(package.manifest.flavors),
+        size_bytes=package.size_bytes,
+        signature=None if signature is None else signature.to_mlflow(),
     )
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from penstock.cli.registry.wait import Gateways
     from penstock.registry import AliasMove, ModelVersion, Registry
     from penstock.registry.lineage import VersionLineage
+    from penstock.signature import Signature
 
 
 @click.group()
@@ -105,9 +106,15 @@ def show(name: str, version: str | None, registry: str, artifacts: str | None, a
 
     with _opened(registry, artifacts, read_only=True) as source:
         if version is None:
-            output.model(source.model(name), source.versions(name), as_json=as_json)
+            versions = [source.known(found) for found in source.versions(name)]
+            output.model(source.model(name), versions, as_json=as_json)
         else:
-            output.version(*_lineage(source, name, version), as_json=as_json)
+            found, signature, difference = _described(source, name, version)
+            versions = [found]
+            output.version(found, signature, difference, as_json=as_json)
+        unfetched = [v for v in versions if v.digest is None]
+        if unfetched and not as_json and not source.describes_packages:
+            output.unfetched(unfetched[-1], source.place)
 
 
 @registry.command()
@@ -324,12 +331,14 @@ def _opened(url: str, artifacts: str | None, *, read_only: bool = False) -> Iter
         opened.close()
 
 
-def _lineage(source: Registry, name: str, number: str) -> tuple[ModelVersion, VersionLineage | None]:
-    """A version, and how its signature differs from that of the version before, if there is one."""
+def _described(
+    source: Registry, name: str, number: str
+) -> tuple[ModelVersion, Signature | None, VersionLineage | None]:
+    """A version, what it takes and gives, and how that differs from the version before, if there is one."""
     from penstock.registry.lineage import lineage
 
-    version = source.version(name, number)
-    return version, lineage(source, version)
+    version = source.known(source.version(name, number))
+    return version, source.signature(version), lineage(source, version)
 
 
 def _pair(tag: str) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -13,12 +14,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from penstock.cli.console import console, json_text, print_table
+from penstock.cli.signature_tables import signature_rows, titled_table
 from penstock.error_text import printable, printable_lines
 from penstock.registry import AliasMove, ModelVersion, RegisteredModel
 from penstock.registry.lineage import VersionLineage
 
 if TYPE_CHECKING:
     from penstock.cli.registry.wait import Standing
+    from penstock.signature import Signature
 
 
 def added(version: ModelVersion, alias: str | None, *, as_json: bool) -> None:
@@ -75,11 +78,18 @@ def model(found: RegisteredModel, versions: Sequence[ModelVersion], *, as_json: 
     )
 
 
-def version(found: ModelVersion, lineage: VersionLineage | None, *, as_json: bool) -> None:
+def unfetched(version: ModelVersion, place: str) -> None:
+    """What is missing, and the command that brings it."""
+    uri = shlex.quote(f"models:/{version.name}/{version.version}")
+    click.echo("The registry keeps no flavors, size and digest; they are known here once the version is fetched:")
+    click.echo(f"  penstock inspect {uri} --registry {shlex.quote(place)}")
+
+
+def version(found: ModelVersion, signature: Signature | None, lineage: VersionLineage | None, *, as_json: bool) -> None:
     if as_json:
-        _json({**asdict(found), "lineage": lineage and lineage.as_plain()})
+        known = found.signature if signature is None else signature.to_mlflow()
+        _json({**asdict(found), "signature": known, "lineage": lineage and lineage.as_plain()})
         return
-    signature = found.signature or {}
     _fields(
         ("Name", found.name),
         ("Version", found.version),
@@ -92,8 +102,10 @@ def version(found: ModelVersion, lineage: VersionLineage | None, *, as_json: boo
         ("Run", found.run_id),
         ("Tags", _pairs(found.tags)),
         ("Registered", _when(found.created_at) + (f" by {found.registered_by}" if found.registered_by else "")),
-        *((side.capitalize(), str(signature.get(side) or "")) for side in ("inputs", "outputs", "params")),
     )
+    for side, rows in signature_rows(signature).items():
+        if rows:
+            print_table(console(piped_width=10_000), titled_table(side, rows))
     if lineage is not None:
         _difference(lineage)
 
