@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select
+from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from penstock.errors import RegistryError, RegistryOutdated, RegistryReadOnly, RegistryUnavailable, remedy
@@ -17,6 +17,7 @@ from penstock.sql.tables import HEAD, REVISION_TABLE
 
 T = TypeVar("T")
 
+_COUNT_CHANGE = text("UPDATE penstock_changes SET counter = counter + 1")
 _revisions = Table(REVISION_TABLE, MetaData(), Column("version_num", String(32)))
 
 
@@ -118,6 +119,11 @@ class Database(ABC):
             hint="The registry could not be asked, so nothing is known about its models.",
             remedy=remedy("ask_registry", registry=self.place),
         )
+
+
+def count_change(connection: Connection) -> None:
+    """Moves the change counter on, last in a transaction: whoever changes something waits for its row from then on."""
+    connection.execute(_COUNT_CHANGE)
 
 
 def revision(connection: Connection) -> str | None:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 
 from penstock.errors import DependencyMissing
-from penstock.sql.database import Database
+from penstock.sql.database import Database, count_change
 
 T = TypeVar("T")
 
@@ -57,7 +57,9 @@ class PostgresDatabase(Database):
         self._refuse_if_read_only()
         with self._translated(writing=True), self._engine.begin() as connection:
             self._check_revision(connection)
-            return change(connection)
+            changed = change(connection)
+            count_change(connection)
+            return changed
 
     def migrate(self) -> str:
         self._refuse_if_read_only()

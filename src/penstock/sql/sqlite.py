@@ -1,7 +1,8 @@
 """The embedded registry's database: one SQLite file, made by the first write, in WAL mode.
 
 A connection is opened for each transaction and closed after it. That takes about a millisecond, leaves no thread or
-handle behind, and sees at once a file that was replaced or moved here. WAL needs a local file system.
+handle behind, and sees at once a file that was replaced or moved here. A server that answers out of the file all day
+keeps its connections (`keep`), and opens others when the file is another one. WAL needs a local file system.
 """
 
 from __future__ import annotations
@@ -10,20 +11,23 @@ import errno
 import os
 import sqlite3
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, QueuePool
 
 from penstock.errors import RegistryError, RegistryNotFound, RegistryReadOnly, RegistryUnavailable, remedy
-from penstock.sql.database import Database
+from penstock.sql.database import Database, count_change
 from penstock.sql.migrations import upgrade
 from penstock.sql.tables import HEAD
 
 T = TypeVar("T")
+
+# Functions that statements may call, by name: the number of their arguments, and what they do.
+Functions: TypeAlias = Mapping[str, tuple[int, Callable[..., Any]]]
 
 BUSY_SECONDS = 30.0
 
@@ -31,12 +35,25 @@ BUSY_SECONDS = 30.0
 class SqliteDatabase(Database):
     """One file. Writers queue at BEGIN IMMEDIATE; readers do not wait for them and never change the file."""
 
-    def __init__(self, path: Path, *, place: str | None = None, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        place: str | None = None,
+        read_only: bool = False,
+        keep: bool = False,
+        functions: Functions | None = None,
+    ) -> None:
         super().__init__(place or str(path), read_only=read_only)
         self.path = path
-        self._reader = _engine(path, "mode=ro", begin="BEGIN")
+        self._keep = keep
+        self._reader = _engine(path, "mode=ro", begin="BEGIN", keep=keep, functions=functions)
         self._frozen_reader = _engine(path, "mode=ro&immutable=1", begin="BEGIN")
-        self._writer = _engine(path, "mode=rw", begin="BEGIN IMMEDIATE")
+        self._writer = _engine(path, "mode=rw", begin="BEGIN IMMEDIATE", keep=keep)
+        # Mutable state of a database that keeps its connections: which file they are connected to, by device and inode,
+        # and whether its tables were found to be of this release.
+        self._file: tuple[int, int] | None = None
+        self._checked = False
 
     def read(self, query: Callable[[Connection], T]) -> T:
         if not self._exists():
@@ -59,14 +76,20 @@ class SqliteDatabase(Database):
 
     def _read_with(self, engine: Engine, query: Callable[[Connection], T]) -> T:
         with self._translated(writing=False), engine.begin() as connection:
-            self._check_revision(connection)
+            if not self._checked:
+                self._check_revision(connection)
+                self._checked = self._keep
             return query(connection)
 
     def write(self, change: Callable[[Connection], T]) -> T:
         self._prepare()
         with self._translated(writing=True), self._writer.begin() as connection:
-            self._migrated(connection)
-            return change(connection)
+            if not self._checked:
+                self._migrated(connection)
+            changed = change(connection)
+            count_change(connection)
+        self._checked = self._keep
+        return changed
 
     def migrate(self) -> str:
         if self._prepare():
@@ -75,15 +98,20 @@ class SqliteDatabase(Database):
             return self._migrated(connection)
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Closes the connections that are kept, if any are."""
+        self._reader.dispose()
+        self._writer.dispose()
 
     def _exists(self) -> bool:
         try:
-            self.path.stat()
+            found = self.path.stat()
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError as error:
             raise RegistryUnavailable(f"The registry at {self.place} cannot be read: {error.strerror}.") from error
+        if self._keep and self._file != (found.st_dev, found.st_ino):
+            self.close()
+            self._file, self._checked = (found.st_dev, found.st_ino), False
         return True
 
     def _frozen(self) -> tuple[int, int, int] | None:
@@ -152,13 +180,21 @@ def _link(draft: Path, path: Path) -> bool:
     return True
 
 
-def _engine(path: Path, options: str, *, begin: str) -> Engine:
+def _engine(path: Path, options: str, *, begin: str, keep: bool = False, functions: Functions | None = None) -> Engine:
     def connect() -> sqlite3.Connection:
         # isolation_level None: transactions are begun below, not guessed by the driver.
-        connection = sqlite3.connect(f"{path.as_uri()}?{options}", uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+        connection = sqlite3.connect(
+            f"{path.as_uri()}?{options}",
+            uri=True,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=not keep,
+        )
         connection.execute("PRAGMA foreign_keys = ON")
+        for name, (count, function) in (functions or {}).items():
+            connection.create_function(name, count, function, deterministic=True)
         return connection
 
-    engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
+    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool if keep else NullPool)
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     return engine

@@ -50,7 +50,7 @@ def rank(point: Point) -> tuple[int, int, float]:
     return point.step, point.timestamp, 0.0 if math.isnan(point.value) else point.value
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Points:
     """Points in columns, which hold a hundred thousand of them in 2.4 MB."""
 
@@ -69,6 +69,9 @@ class Points:
 
     def __len__(self) -> int:
         return len(self.steps)
+
+    def __repr__(self) -> str:
+        return f"<Points: {len(self)}>"
 
     def __iter__(self) -> Iterator[Point]:
         return map(Point, self.steps, self.timestamps, self.values)

@@ -1,0 +1,94 @@
+"""Where SQLite and PostgreSQL differ: placeholders, lists as parameters, many rows in one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Literal, TypeAlias
+
+import orjson
+from sqlalchemy import BigInteger, Boolean, Connection, Double, Integer, LargeBinary, Table
+
+# What a row does that is there already: fail, stay as it is, or take the new values.
+OnConflict: TypeAlias = Literal["fail", "keep", "replace"]
+
+
+def run(c: Connection, statement: str, *parameters: Any) -> Any:
+    """The result of a statement with `?` for each parameter; it holds no other question mark, and no `%`."""
+    return c.exec_driver_sql(_placed(statement, c.dialect.name), parameters)
+
+
+def run_each(c: Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """The same statement for each row of parameters."""
+    if rows:
+        c.exec_driver_sql(_placed(statement, c.dialect.name), list(rows))
+
+
+def any_of(c: Connection, column: str, values: Sequence[Any]) -> tuple[str, Any]:
+    """A condition that a column is one of these values, and its one parameter. Values are texts or integers."""
+    if c.dialect.name == "sqlite":
+        return f"{column} IN (SELECT value FROM json_each(?))", orjson.dumps(list(values)).decode()
+    return f"{column} = ANY(?)", list(values)
+
+
+def pairs(c: Connection, wanted: Sequence[tuple[int, str]]) -> tuple[str, tuple[Any, ...]]:
+    """A table `wanted (run, key)` for FROM, joined to what follows it in this order, and its parameters."""
+    if c.dialect.name == "sqlite":
+        table = "(SELECT json_extract(value, '$[0]') AS run, json_extract(value, '$[1]') AS key FROM json_each(?))"
+        return f"{table} AS wanted CROSS JOIN", (orjson.dumps(wanted).decode(),)
+    runs, keys = [run for run, _ in wanted], [key for _, key in wanted]
+    return "unnest(?::bigint[], ?::text[]) AS wanted (run, key) JOIN", (runs, keys)
+
+
+def insert_rows(c: Connection, table: Table, rows: Sequence[tuple[Any, ...]], on_conflict: OnConflict = "fail") -> int:
+    """Inserts rows whose cells are in the order of the table's columns; says how many were inserted or replaced. No two
+    rows may have one primary key where they replace what is there."""
+    if not rows:
+        return 0
+    statement = _insert(table, c.dialect.name, on_conflict)
+    if c.dialect.name == "sqlite":
+        return c.exec_driver_sql(statement, list(rows)).rowcount
+    return c.exec_driver_sql(statement, tuple(list(column) for column in zip(*rows, strict=True))).rowcount
+
+
+def next_key(c: Connection, table: Table) -> int:
+    """A free integer key. Whoever asks holds the row of changes, so nobody else takes it."""
+    found: int = run(c, f"SELECT coalesce(max(id), 0) + 1 FROM {table.name}").scalar_one()
+    return found
+
+
+@lru_cache(maxsize=512)
+def _placed(statement: str, dialect: str) -> str:
+    return statement if dialect == "sqlite" else statement.replace("?", "%s")
+
+
+@lru_cache(maxsize=64)
+def _insert(table: Table, dialect: str, on_conflict: OnConflict) -> str:
+    columns = [column.name for column in table.columns]
+    named = ", ".join(f'"{name}"' for name in columns)
+    if dialect == "sqlite":
+        source = f"VALUES ({', '.join('?' for _ in columns)})"
+    else:
+        source = f"SELECT * FROM unnest({', '.join(f'%s::{_type(column.type)}[]' for column in table.columns)})"
+    statement = f"INSERT INTO {table.name} ({named}) {source}"
+    if on_conflict == "fail":
+        return statement
+    keys = [column.name for column in table.primary_key.columns]
+    if on_conflict == "keep":
+        return f"{statement} ON CONFLICT DO NOTHING"
+    changed = ", ".join(f'"{name}" = excluded."{name}"' for name in columns if name not in keys)
+    target = ", ".join(f'"{name}"' for name in keys)
+    return f"{statement} ON CONFLICT ({target}) DO UPDATE SET {changed}"
+
+
+def _type(kind: Any) -> str:
+    for of, name in (
+        (BigInteger, "bigint"),
+        (Integer, "integer"),
+        (Double, "double precision"),
+        (Boolean, "boolean"),
+        (LargeBinary, "bytea"),
+    ):
+        if isinstance(kind, of):
+            return name
+    return "text"

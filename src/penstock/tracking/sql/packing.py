@@ -1,0 +1,94 @@
+"""Which series are packed, and when: those of runs that ended, and long ones of runs that go on; a few at a time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from penstock.sql.database import Database
+from penstock.tracking.sql.chunks import PACK_ENDED, PACK_RUNNING, pack
+from penstock.tracking.sql.dialect import any_of, run, run_each
+from penstock.tracking.sql.keys import Keys
+
+# Points packed in one transaction, about: what a write that comes meanwhile waits for.
+_STEP_POINTS = 20_000
+
+# Batches logged by a run before its series are looked at again.
+_LOOK_EVERY = 64
+
+
+class _Worth(NamedTuple):
+    """A series that is worth packing, and its number of rows."""
+
+    run: int
+    key: str
+    series: int
+    rows: int
+
+
+class Packing:
+    """Used by the commit thread alone."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        # Mutable state: batches of each run since its series were looked at; runs to look at, and those of them that
+        # have ended; series to pack. The first look is at what an earlier process left.
+        self._batches: dict[str, int] = {}
+        self._runs: deque[tuple[str, bool]] = deque()
+        self._series: deque[_Worth] = deque()
+        self._begun = False
+
+    def logged(self, run_id: str) -> None:
+        """A batch with points was logged by this run."""
+        self._batches[run_id] = self._batches.get(run_id, 0) + 1
+        if self._batches[run_id] >= _LOOK_EVERY:
+            self._runs.append((run_id, False))
+            del self._batches[run_id]
+
+    def ended(self, run_id: str) -> None:
+        self._batches.pop(run_id, None)
+        self._runs.append((run_id, True))
+
+    def step(self) -> bool:
+        """Packs some series, or looks for some; says whether there is more to do."""
+        if not self._begun:
+            self._series += self._database.read(_left_behind)
+            self._begun = True
+        if not self._series and self._runs:
+            looked_at = [self._runs.popleft() for _ in range(min(len(self._runs), 100))]
+            self._series += self._database.read(lambda c: _worth_packing(c, looked_at))
+        some: list[_Worth] = []
+        while self._series and sum(each.rows for each in some) < _STEP_POINTS:
+            some.append(self._series.popleft())
+        if some:
+            self._database.write(lambda c: _pack(c, some))
+        return bool(self._series or self._runs)
+
+
+def _worth_packing(c: Connection, runs: Sequence[tuple[str, bool]]) -> list[_Worth]:
+    found: list[_Worth] = []
+    for ended, least in ((True, PACK_ENDED), (False, PACK_RUNNING)):
+        condition, parameter = any_of(c, "r.run_id", [run_id for run_id, over in runs if over is ended])
+        joined = "penstock_runs r JOIN penstock_series s ON s.run = r.id"
+        statement = f"SELECT s.run, s.key, s.id, s.hot FROM {joined} WHERE {condition} AND s.hot >= ?"
+        found += [_Worth(*row) for row in run(c, statement, parameter, least)]
+    return found
+
+
+def _left_behind(c: Connection) -> list[_Worth]:
+    """Series of the runs that changed last which ended without being packed."""
+    newest = (
+        "SELECT id FROM penstock_runs WHERE status NOT IN ('RUNNING', 'SCHEDULED') ORDER BY changed DESC LIMIT 1000"
+    )
+    rows = run(c, f"SELECT run, key, id, hot FROM penstock_series WHERE run IN ({newest}) AND hot >= ?", PACK_ENDED)
+    return [_Worth(*row) for row in rows]
+
+
+def _pack(c: Connection, some: Sequence[_Worth]) -> None:
+    Keys(c)  # whoever writes waits for its row: nothing is logged to a series while it is packed
+    for each in some:
+        pack(c, each.series)
+    run_each(c, "UPDATE penstock_series SET hot = 0 WHERE run = ? AND key = ?", [(e.run, e.key) for e in some])
