@@ -10,8 +10,8 @@ import click
 from penstock.cli.console import json_text
 from penstock.cli.environment_options import env_manager_option, wheels_option
 from penstock.cli.loading_options import loading_options
+from penstock.cli.registry.signature_tables import signature_rows, titled_table
 from penstock.cli.registry_option import registry_if_needed
-from penstock.cli.signature_tables import signature_rows, titled_table
 from penstock.error_text import printable
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from penstock.tracking.runs import RUN_NAME_TAG
 from penstock.tracking.sql.dialect import any_of, insert_rows, pairs, run, run_each
 from penstock.tracking.sql.keys import Keys
 from penstock.tracking.sql.model_metrics import log_model_metrics
-from penstock.tracking.sql.series_rows import log_points
+from penstock.tracking.sql.points.series import log_points
 from penstock.tracking.writes import LogBatch
 
 

@@ -15,14 +15,15 @@ from penstock.tracking.metrics import Bucket, Points, SeriesSummary
 from penstock.tracking.paging import by_time, first_of, page_of
 from penstock.tracking.queries import ExperimentQuery, HistoryPage, LoggedModelQuery, Page, RunQuery
 from penstock.tracking.runs import Run, RunRef
-from penstock.tracking.sql import experiments, history, inputs, logged_models, run_reads
+from penstock.tracking.sql import experiments, inputs, logged_models, run_reads
 from penstock.tracking.sql.change_watch import ChangeWatch
-from penstock.tracking.sql.experiment_search import find_experiments
 from penstock.tracking.sql.group_commit import GroupCommit
+from penstock.tracking.sql.group_writer import GroupWriter
 from penstock.tracking.sql.keys import read_counter
-from penstock.tracking.sql.logged_model_search import find_logged_models
-from penstock.tracking.sql.run_search import find_runs
-from penstock.tracking.sql.writer import Writer
+from penstock.tracking.sql.points import history
+from penstock.tracking.sql.search.experiments import find_experiments
+from penstock.tracking.sql.search.logged_models import find_logged_models
+from penstock.tracking.sql.search.runs import find_runs
 from penstock.tracking.writes import Write
 
 R = TypeVar("R")
@@ -34,7 +35,7 @@ class SqlTrackingStore(TrackingStore):
     def __init__(self, database: Database, *, artifact_root: str) -> None:
         self._database = database
         database.write(lambda c: experiments.create_default(c, artifact_root))
-        writer = Writer(database, artifact_root)
+        writer = GroupWriter(database, artifact_root)
         self._watch = ChangeWatch(self.changes)
         self._commits = GroupCommit(writer.apply, writer.tidy)
 

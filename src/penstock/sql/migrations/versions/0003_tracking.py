@@ -14,13 +14,15 @@ _KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
-    _make_experiments_and_runs()
+    _make_changes()
+    _make_experiments()
+    _make_runs()
     _make_metrics()
     _make_inputs()
     _make_logged_models()
 
 
-def _make_experiments_and_runs() -> None:
+def _make_changes() -> None:
     op.create_table(
         "penstock_changes",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -29,6 +31,10 @@ def _make_experiments_and_runs() -> None:
         sa.Column("next_series", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="penstock_changes_pk"),
     )
+    op.execute("INSERT INTO penstock_changes (id, counter, next_run, next_series) VALUES (1, 0, 1, 1)")
+
+
+def _make_experiments() -> None:
     op.create_table(
         "penstock_experiments",
         sa.Column("id", _KEY, nullable=False),
@@ -49,6 +55,9 @@ def _make_experiments_and_runs() -> None:
         sa.ForeignKeyConstraint(["experiment"], ["penstock_experiments.id"], name="penstock_experiment_tags_fk"),
         sqlite_with_rowid=False,
     )
+
+
+def _make_runs() -> None:
     op.create_table(
         "penstock_runs",
         sa.Column("id", _KEY, nullable=False),
@@ -87,7 +96,6 @@ def _make_experiments_and_runs() -> None:
         sa.PrimaryKeyConstraint("run", "key", name="penstock_tags_pk"),
         sqlite_with_rowid=False,
     )
-    op.execute("INSERT INTO penstock_changes (id, counter, next_run, next_series) VALUES (1, 0, 1, 1)")
 
 
 def _make_metrics() -> None:

@@ -10,9 +10,9 @@ from sqlalchemy import Connection
 
 from penstock.sql import tracking_tables as tables
 from penstock.tracking.metrics import Metric, Point, rank
-from penstock.tracking.sql.chunks import packed_points
 from penstock.tracking.sql.dialect import any_of, insert_rows, pairs, run
 from penstock.tracking.sql.keys import Keys
+from penstock.tracking.sql.points.chunks import packed_points
 
 _COLUMNS = (
     "s.run, s.key, s.id, s.points, s.hot, s.first_step, s.last_step, "

@@ -12,7 +12,7 @@ from penstock.tracking.queries import Page, RunQuery
 from penstock.tracking.runs import RunRef
 from penstock.tracking.sql.dialect import any_of
 from penstock.tracking.sql.experiments import number_of
-from penstock.tracking.sql.search import SearchTable, Sql, find_rows, of_view
+from penstock.tracking.sql.search.compiling import SearchTable, Sql, find_rows, of_view
 
 _SORTED = {"metric": "penstock_series", "param": "penstock_params", "tag": "penstock_tags"}
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from penstock.sql.database import Database
-from penstock.tracking.sql.chunks import PACK_ENDED, PACK_RUNNING, pack
 from penstock.tracking.sql.dialect import any_of, run, run_each
 from penstock.tracking.sql.keys import Keys
+from penstock.tracking.sql.points.chunks import PACK_ENDED, PACK_RUNNING, pack
 
 # Points packed in one transaction, about: what a write that comes meanwhile waits for.
 _STEP_POINTS = 20_000

@@ -14,7 +14,7 @@ from penstock.tracking.queries import LoggedModelQuery, Page
 from penstock.tracking.sql.dialect import any_of
 from penstock.tracking.sql.experiments import number_of
 from penstock.tracking.sql.logged_models import with_logged
-from penstock.tracking.sql.search import SearchTable, Sql, find_rows
+from penstock.tracking.sql.search.compiling import SearchTable, Sql, find_rows
 
 _COLUMNS = (
     "l.id, l.model_id, l.experiment, l.name, l.artifact_uri, l.created_at, l.updated_at, l.status, l.status_message, "

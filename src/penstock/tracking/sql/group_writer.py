@@ -16,16 +16,16 @@ from penstock.errors import PenstockError
 from penstock.sql.database import Database
 from penstock.tracking.runs import ENDED
 from penstock.tracking.sql.batches import log_batches
-from penstock.tracking.sql.changes_of import CHANGES_OF, Transaction
 from penstock.tracking.sql.keys import Keys
-from penstock.tracking.sql.packing import Packing
+from penstock.tracking.sql.points.packing import Packing
 from penstock.tracking.sql.run_writes import create_runs, update_runs
+from penstock.tracking.sql.single_writes import SINGLE_WRITES, Transaction
 from penstock.tracking.writes import CreateRun, LogBatch, UpdateRun, Write
 
 W = TypeVar("W", bound=Write[Any])
 
 
-class Writer:
+class GroupWriter:
     """Applies groups of writes to a database."""
 
     def __init__(self, database: Database, artifact_root: str) -> None:
@@ -80,7 +80,7 @@ def _alone(transaction: Transaction, change: Write[Any]) -> Any | PenstockError:
     """One that fails leaves nothing behind, and the others of its group alone."""
     savepoint = transaction.c.begin_nested()
     try:
-        result = CHANGES_OF[type(change)](transaction, change)
+        result = SINGLE_WRITES[type(change)](transaction, change)
     except PenstockError as error:
         savepoint.rollback()
         return error

@@ -22,7 +22,7 @@ class Transaction:
     artifact_root: str
 
 
-CHANGES_OF: Mapping[type[writes.Write[Any]], Callable[[Transaction, Any], Any]] = {
+SINGLE_WRITES: Mapping[type[writes.Write[Any]], Callable[[Transaction, Any], Any]] = {
     writes.CreateExperiment: lambda t, change: experiments.create_experiment(t.c, t.artifact_root, change),
     writes.RenameExperiment: lambda t, change: experiments.rename_experiment(t.c, change),
     writes.DeleteExperiment: lambda t, change: experiments.set_experiment_deleted(t.c, t.keys, change),

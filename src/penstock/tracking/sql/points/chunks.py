@@ -24,7 +24,7 @@ PACK_RUNNING = 4096
 
 def packed_points(c: Connection, series: int, first: int, last: int) -> Iterator[Point]:
     """The points in those chunks of a series that have steps between these."""
-    from penstock.tracking.sql.chunk_codec import decode
+    from penstock.tracking.sql.points.chunk_codec import decode
 
     statement = "SELECT data FROM penstock_chunks WHERE series = ? AND last_step >= ? AND first_step <= ?"
     for row in run(c, statement, series, first, last).all():
@@ -33,7 +33,7 @@ def packed_points(c: Connection, series: int, first: int, last: int) -> Iterator
 
 def read_points(c: Connection, series: Sequence[int], steps: tuple[int, int] | None = None) -> dict[int, Points]:
     """All points of each series, or those with steps between two, by step, timestamp and value."""
-    from penstock.tracking.sql.chunk_codec import decode
+    from penstock.tracking.sql.points.chunk_codec import decode
 
     condition, parameter = any_of(c, "series", list(series))
     within, of_rows, of_chunks = ("", (), ())  # type: tuple[str, tuple[int, ...], tuple[int, ...]]
@@ -53,7 +53,7 @@ def read_points(c: Connection, series: Sequence[int], steps: tuple[int, int] | N
 
 def pack(c: Connection, series: int) -> int:
     """Moves the rows of one series into chunks; says how many points it moved."""
-    from penstock.tracking.sql.chunk_codec import CHUNK_POINTS, encode
+    from penstock.tracking.sql.points.chunk_codec import CHUNK_POINTS, encode
 
     statement = (
         "SELECT step, timestamp, value, nan FROM penstock_points WHERE series = ? ORDER BY step, timestamp, value, nan"
