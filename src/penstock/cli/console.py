@@ -14,6 +14,9 @@ from penstock.error_text import printable, printable_lines, without_passwords
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
+
+    from penstock.signature import Schema, Signature
 
 # Piped output is not cut to a terminal's width that nobody has.
 _PIPED_WIDTH = 160
@@ -85,6 +88,46 @@ def cell(value: object) -> str:
     from rich.markup import escape
 
     return escape(without_passwords(printable(value)))
+
+
+def schema_rows(schema: Schema | None) -> list[dict[str, Any]]:
+    from penstock.signature import Field
+
+    return [
+        {"name": f.name, "type": str(f.type), "required": f.required}
+        if isinstance(f, Field)
+        else {"name": f.name, "type": str(f).rpartition(": ")[2], "required": True}
+        for f in schema or ()
+    ]
+
+
+def signature_rows(signature: Signature | None) -> dict[str, list[dict[str, Any]]]:
+    """Rows of tables: one for each column or array of inputs and outputs, and for each param."""
+    if signature is None:
+        return {"inputs": [], "outputs": [], "params": []}
+    return {
+        "inputs": schema_rows(signature.inputs),
+        "outputs": schema_rows(signature.outputs),
+        "params": [{"name": p.name, "type": str(p.type), "default": p.default} for p in signature.params],
+    }
+
+
+def titled_table(title: str, rows: list[dict[str, Any]]) -> Table:
+    """Rows with the same keys, which become the columns."""
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    for key in rows[0]:
+        table.add_column(key, overflow="fold")
+    for row in rows:
+        table.add_row(*(cell(_shown(key, value)) for key, value in row.items()))
+    return table
+
+
+def _shown(key: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ("(unnamed)" if key == "name" else "") if value is None else str(value)
 
 
 # What JSON allows in a text as it is, and a terminal would obey.

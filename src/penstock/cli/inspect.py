@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penstock.cli.console import json_text
+from penstock.cli.console import json_text, signature_rows, titled_table
 from penstock.cli.environment_options import env_manager_option, wheels_option
 from penstock.cli.loading_options import loading_options
-from penstock.cli.registry.signature_tables import signature_rows, titled_table
 from penstock.cli.registry_option import registry_if_needed
 from penstock.error_text import printable
 

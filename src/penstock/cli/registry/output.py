@@ -13,8 +13,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from penstock.cli.console import console, json_text, print_table
-from penstock.cli.registry.signature_tables import signature_rows, titled_table
+from penstock.cli.console import console, json_text, print_table, signature_rows, titled_table
 from penstock.error_text import printable, printable_lines
 from penstock.registry import AliasMove, ModelVersion, RegisteredModel
 from penstock.registry.lineage import VersionLineage
