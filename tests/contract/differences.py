@@ -45,7 +45,9 @@ def _header(request: Request, name: str) -> str:
 def _is_error(answer: Answer) -> bool:
     """Whether it has our one shape of errors."""
     document = answer.get("json")
-    return answer["status"] >= 400 and isinstance(document, dict) and list(document) == ["error_code", "message"]
+    if answer["status"] < 400 or not isinstance(document, dict):
+        return False
+    return list(document) in (["error_code", "message"], ["error_code", "message", "violations"])
 
 
 def _no_content_type(package: str, request: Request, theirs: Answer, ours: Answer) -> bool:

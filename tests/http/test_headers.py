@@ -55,3 +55,11 @@ def test_a_readable_content_type_becomes_its_media_type(value: str, media: str) 
 def test_an_unreadable_content_type_is_refused(value: str, message: str) -> None:
     with pytest.raises(UnsupportedMedia, match=message):
         media_type(head(content_type=value), READABLE)
+
+
+def test_what_curl_sends_without_a_type_is_told_the_header_that_is_missing() -> None:
+    with pytest.raises(UnsupportedMedia) as refused:
+        media_type(head(content_type="application/x-www-form-urlencoded"), READABLE)
+    assert "as curl -d does where no type is given" in refused.value.message
+    for remedy in ("-H 'Content-Type: application/json'", "-H 'Content-Type: text/csv'", "--data-binary @FILE"):
+        assert remedy in refused.value.hint

@@ -51,10 +51,10 @@ def test_codes_of_mlflows_errors_come_back() -> None:
 
 
 def test_violations_come_back_as_they_were() -> None:
-    error = SchemaViolation([Violation("too long", 3, "a"), Violation("no", None, 7, True)])
+    error = SchemaViolation([Violation("too long", 3, "a"), Violation("no", None, 7, True)], hint="Cut it.")
     back = rebuild(describe(error))
     assert isinstance(back, SchemaViolation)
-    assert back.violations == error.violations
+    assert (back.violations, back.hint) == (error.violations, "Cut it.")
 
 
 def test_an_unexpected_exception_comes_back_as_an_internal_error() -> None:

@@ -6,14 +6,14 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from penstock.errors import MalformedInput
-from penstock.payload import Tensors
+from penstock.payload import Tensors, Violation
 from penstock.signature import Signature
 from penstock.wire.mlflow.codec import PredictRequest
 from penstock.wire.mlflow.formats import JSON
@@ -36,7 +36,7 @@ class Trap:
     def answer_media(self, accept: bytes | None) -> str:
         return JSON
 
-    def error_body(self, error_code: str, message: str) -> tuple[bytes, str]:
+    def error_body(self, error_code: str, message: str, violations: Sequence[Violation] = ()) -> tuple[bytes, str]:
         return message.encode(), JSON
 
     def of_model(self, name: str) -> Trap:

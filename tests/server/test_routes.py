@@ -11,7 +11,7 @@ import pytest
 from penstock.access import OPEN_ACTIONS, Action
 from penstock.metrics import Metrics
 from penstock.server.app import make_app
-from penstock.server.targets import INVOCATION_PATHS
+from penstock.server.targets import INVOCATION_PATHS, SIGNATURE_PATHS
 from penstock.serving.gateway import Gateway
 from server.asgi import Bench
 
@@ -32,14 +32,14 @@ def test_probes_and_the_page_are_open_and_nothing_else_is() -> None:
 
 def test_what_describes_the_server_is_for_the_admin_port() -> None:
     assert {endpoint.path for endpoint in ENDPOINTS if not endpoint.admin_only} == {
-        *INVOCATION_PATHS, "/p", "/ping", "/health", "/livez", "/readyz", "/h", "/version",
+        *INVOCATION_PATHS, *SIGNATURE_PATHS, "/p", "/ping", "/health", "/livez", "/readyz", "/h", "/version",
     }  # fmt: skip
 
 
 async def test_endpoints_with_a_summary_are_in_the_openapi_document(bench: Bench, client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     described = {endpoint.path: endpoint.summary for endpoint in bench.app.routes if endpoint.summary}
-    assert described.keys() == {"/models", "/livez", "/readyz", "/metrics", "/version"}
+    assert described.keys() == {"/models", "/livez", "/readyz", "/metrics", "/version", *SIGNATURE_PATHS}
     for path, summary in described.items():
         assert document["paths"][path]["get"]["summary"] == summary
     assert document["paths"].keys() - described.keys() == {"/invocations", "/models/m/invocations"}

@@ -265,12 +265,13 @@ class SchemaViolation(InputError):
     code = "schema_violation"
     SHOWN: ClassVar[int] = 5
 
-    def __init__(self, violations: Sequence[Violation]) -> None:
+    def __init__(self, violations: Sequence[Violation], *, hint: str = "") -> None:
         self.violations = tuple(violations)
         shown = "; ".join(str(v) for v in self.violations[: self.SHOWN])
         more = len(self.violations) - self.SHOWN
         super().__init__(
-            f"The input does not fit the model's signature: {shown}{f'; and {more} more' if more > 0 else ''}."
+            f"The input does not fit the model's signature: {shown}{f'; and {more} more' if more > 0 else ''}.",
+            hint=hint,
         )
 
 

@@ -21,6 +21,13 @@ NAMED = "penstock.headers"
 
 JSON = "application/json"
 
+# What curl -d and the forms of browsers send, where nobody says otherwise: most often a body whose type was forgotten.
+FORM = "application/x-www-form-urlencoded"
+_CURL_HINT = (
+    "With curl add -H 'Content-Type: application/json'; for a CSV file -H 'Content-Type: text/csv' with --data-binary "
+    "@FILE, since -d takes the line ends away."
+)
+
 
 def header(head: Head, name: bytes) -> bytes | None:
     """The value of a request header, the first where there are several; ASGI gives names in lower case."""
@@ -50,6 +57,12 @@ def media_type(head: Head, readable: Iterable[str]) -> str:
         return JSON
     kind, *parameters = given.decode("latin-1").split(";")
     kind = kind.strip().lower()
+    if kind == FORM and kind not in readable:
+        raise UnsupportedMedia(
+            "The body is declared as a form (application/x-www-form-urlencoded), as curl -d does where no type is "
+            "given, and forms are not read here.",
+            hint=f"{_CURL_HINT} Bodies may be {', '.join(readable)}.",
+        )
     if kind not in readable:
         raise UnsupportedMedia(
             f"Bodies of type {shown(kind.encode())} are not supported.", hint=f"Send {', '.join(readable)}."

@@ -9,6 +9,7 @@ from penstock.server.admin.docs import docs_endpoints
 from penstock.server.admin.model_endpoints import model_endpoints
 from penstock.server.admin.openapi import openapi_endpoint
 from penstock.server.admin.probes import metrics_endpoints, probe_endpoints
+from penstock.server.admin.signatures import signature_endpoints
 from penstock.server.targets import INVOCATION_PATHS
 from penstock.serving.gateway import Gateway
 
@@ -27,6 +28,7 @@ def make_routes(
     if predict_route is not None:
         endpoints.insert(0, Endpoint(predict_route, ("POST",), "predict", platform_predictions or invocations))
     endpoints += [
+        *signature_endpoints(gateway),
         *model_endpoints(gateway),
         *docs_endpoints(),
         *probe_endpoints(gateway, health_route),

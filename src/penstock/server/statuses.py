@@ -25,6 +25,7 @@ from penstock.errors import (
 )
 from penstock.http.errors import ErrorAnswer
 from penstock.http.headers import Header
+from penstock.payload import Violation
 from penstock.wire.mlflow.error_codes import error_body, error_code_of
 
 
@@ -104,6 +105,11 @@ def message_of(error: BaseException, status: Status) -> str:
 def retry_after_of(error: BaseException) -> int | None:
     """Seconds after which another try may help; None where waiting does not."""
     return error.retry_after if isinstance(error, (Overloaded, ModelProcessLost)) else None
+
+
+def violations_of(error: BaseException) -> tuple[Violation, ...]:
+    """The cells that do not fit, for programs to read; the message has the first of them in words."""
+    return error.violations if isinstance(error, SchemaViolation) else ()
 
 
 def answer_of(error: BaseException, *headers: Header) -> ErrorAnswer:

@@ -16,6 +16,9 @@ MODEL_INVOCATIONS = "/models/{name}/invocations"
 VERSION_INVOCATIONS = "/models/{name}/versions/{version}/invocations"
 INVOCATION_PATHS = (DEFAULT_INVOCATIONS, MODEL_INVOCATIONS, VERSION_INVOCATIONS)
 
+# Beside each of them: what the version takes and gives.
+SIGNATURE_PATHS = tuple(f"{path.removesuffix('/invocations')}/signature" for path in INVOCATION_PATHS)
+
 # Which model and version a path asks predictions of: `name` and `version`, as far as it names them. None for any other
 # path.
 invocation_target = PathMatcher(*INVOCATION_PATHS).match

@@ -170,8 +170,14 @@ def client(
             return gateway
 
         gateway = asyncio.run_coroutine_threadsafe(start(), loop).result(_TIMEOUT)
-        stack.callback(lambda: asyncio.run_coroutine_threadsafe(gateway.close(), loop).result(_TIMEOUT))
-        speaking = GatewayClient(app_of(chosen, gateway), gateway, loop)
+        app = app_of(chosen, gateway)
+
+        async def end() -> None:
+            await gateway.close()
+            app.close()
+
+        stack.callback(lambda: asyncio.run_coroutine_threadsafe(end(), loop).result(_TIMEOUT))
+        speaking = GatewayClient(app, gateway, loop)
         stack.callback(speaking.close)
         yield speaking
 

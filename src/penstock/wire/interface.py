@@ -6,11 +6,11 @@ What a protocol wants to remember between reading a body and writing its answer 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, TypeVar
 
-from penstock.payload import Payload
+from penstock.payload import Payload, Violation
 from penstock.signature import Signature
 
 
@@ -67,9 +67,9 @@ class WireProtocol(Protocol):
     def answer_media(self, accept: bytes | None) -> str:
         """The type to answer in, for this Accept header. Never fails: a protocol has one that every caller takes."""
 
-    def error_body(self, error_code: str, message: str) -> tuple[bytes, str]:
+    def error_body(self, error_code: str, message: str, violations: Sequence[Violation] = ()) -> tuple[bytes, str]:
         """The body of an answer that is an error, and its media type. `error_code` is MLflow's word for the kind of
-        error. Never fails."""
+        error, `violations` are the cells that do not fit, where that is it. Never fails."""
 
     def of_model(self, name: str) -> WireProtocol:
         """The protocol as it is for one model: itself, unless its options differ by model."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -21,7 +21,7 @@ from penstock.errors import (
     UnsupportedMedia,
 )
 from penstock.http.events.request_event import RequestEvent
-from penstock.payload import Payload, Tensors
+from penstock.payload import Payload, Tensors, Violation
 from penstock.reader_process.pool import ReadResult
 from penstock.server.predict.pipeline import Pipeline
 from penstock.server.predict.request_record import PredictResponse, RequestRecord
@@ -260,7 +260,7 @@ class SpacedProtocol:
     def answer_media(self, accept: bytes | None) -> str:
         return "text/plain"
 
-    def error_body(self, error_code: str, message: str) -> tuple[bytes, str]:
+    def error_body(self, error_code: str, message: str, violations: Sequence[Violation] = ()) -> tuple[bytes, str]:
         return f"{error_code}: {message}".encode(), "text/plain"
 
     request_type = Spaced

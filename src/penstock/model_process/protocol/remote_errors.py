@@ -85,7 +85,7 @@ def rebuild(text: bytes) -> PenstockError:
 
 def _made(code: str, message: str, hint: str, violations: Any) -> PenstockError:
     if violations is not None and code == SchemaViolation.code:
-        return SchemaViolation([_violation(*v) for v in violations])
+        return SchemaViolation([_violation(*v) for v in violations], hint=hint)
     error = error_of_code(code, message, hint)
     return error if isinstance(error, _ALLOWED) else PenstockError(message, hint=hint)
 

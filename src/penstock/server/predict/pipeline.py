@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from time import perf_counter
 
 from starlette.types import Scope
@@ -22,9 +23,10 @@ from penstock.errors import AnswerUnserializable, ModelProcessLost, Overloaded, 
 from penstock.http.deadlines import timeout_of
 from penstock.http.events.request_event import OnRequest
 from penstock.http.headers import declared_length, header, media_type
+from penstock.payload import Violation
 from penstock.reader_process.pool import ReadResult
 from penstock.server.predict.request_record import PredictResponse, RequestRecord, RequestWatch, request_id
-from penstock.server.statuses import INTERNAL, Status, message_of, retry_after_of, status_of
+from penstock.server.statuses import INTERNAL, Status, message_of, retry_after_of, status_of, violations_of
 from penstock.server.targets import Target
 from penstock.serving.batching.jobs import Answer
 from penstock.serving.gateway import Gateway
@@ -168,7 +170,7 @@ class Pipeline:
                 log.error(
                     "Request %s failed; its error cannot be logged (%s).", record.request_id.decode(), kind_of(broken)
                 )
-        return _error_response(record, status, message_of(error, status), retry_after_of(error))
+        return _error_response(record, status, message_of(error, status), retry_after_of(error), violations_of(error))
 
     def note_overload(self) -> None:
         """A request was refused: more may come."""
@@ -176,9 +178,13 @@ class Pipeline:
 
 
 def _error_response(
-    record: RequestRecord, status: Status, message: str, retry_after: int | None = None
+    record: RequestRecord,
+    status: Status,
+    message: str,
+    retry_after: int | None = None,
+    violations: Sequence[Violation] = (),
 ) -> PredictResponse:
-    content, media = record.protocol.error_body(status.error_code, message)
+    content, media = record.protocol.error_body(status.error_code, message, violations)
     return PredictResponse(status.http, status.outcome, content, media, retry_after)
 
 

@@ -9,7 +9,7 @@ is what MLflow's protocol means.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -49,6 +49,8 @@ _MAX_FOR_PANDAS = 16 * 1024
 # One text may have an eighth of the largest body's bytes, and so much always: whoever handles it does so in one step.
 _TEXTS = 8
 _LEAST_TEXT = 1024 * 1024
+
+_ONE_LINE = "The whole CSV is one line: curl -d takes line ends away, so send a file with --data-binary @FILE."
 
 
 @dataclass(slots=True)
@@ -104,6 +106,10 @@ class BodyReader:
                 "The body has a text with half a character (half of a UTF-16 pair).",
                 hint="Texts were cut in the middle of a character, as of an emoji, before they were sent.",
             ) from None
+        except SchemaViolation as error:
+            if media == CSV and not _has_line_end(body):
+                raise SchemaViolation(error.violations, hint=_ONE_LINE) from None
+            raise
         if self._max_body_bytes is not None and len(body) > _LEAST_TEXT:
             check_texts(request.payload, max(self._max_body_bytes // _TEXTS, _LEAST_TEXT))
         if self._max_text and (violations := long_texts(request.payload, self._max_text, MAX_VIOLATIONS)):
@@ -236,6 +242,10 @@ class BodyReader:
         return PredictRequest(read_unwrapped(value, schema), params, wrapped=False)
 
 
+def _has_line_end(body: bytes) -> bool:
+    return b"\n" in body or b"\r" in body
+
+
 def _conformed(decoded: Decoded, signature: Signature | None) -> PredictRequest:
     schema = signature.enforced if signature is not None else None
     conformed = conform(decoded.payload, schema, decoded.casting, limit=MAX_VIOLATIONS)
@@ -330,9 +340,9 @@ class MlflowProtocol:
             return JSON
         return accepted(accept.decode("latin-1"))
 
-    def error_body(self, error_code: str, message: str) -> tuple[bytes, str]:
-        """The JSON object that MLflow's server answers with."""
-        return error_body(error_code, message), JSON
+    def error_body(self, error_code: str, message: str, violations: Sequence[Violation] = ()) -> tuple[bytes, str]:
+        """The JSON object that MLflow's server answers with, and the violations beside it."""
+        return error_body(error_code, message, violations), JSON
 
     def codec(self, signature: Signature | None, *, frames: bool, on_loop: bool | None = None) -> MlflowCodec:
         return MlflowCodec(signature, frames=frames, **self._options(on_loop))

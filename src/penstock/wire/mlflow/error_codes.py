@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import orjson
 
 from penstock.error_text import encodable
+from penstock.payload import Violation
 
 # Longer ones are no word of MLflow's.
 _MAX_CODE = 100
@@ -21,6 +24,23 @@ def error_code_of(error: BaseException | None) -> str | None:
         return None
 
 
-def error_body(error_code: str, message: str) -> bytes:
-    """The JSON body of an error, as MLflow's server writes it. Never fails."""
-    return orjson.dumps({"error_code": encodable(error_code), "message": encodable(message)})
+# As many cells that do not fit are named one by one.
+MAX_NAMED = 100
+
+
+def error_body(error_code: str, message: str, violations: Sequence[Violation] = ()) -> bytes:
+    """The JSON body of an error, as MLflow's server writes it; the first violations beside it, for programs. Never
+    fails."""
+    body: dict[str, object] = {"error_code": encodable(error_code), "message": encodable(message)}
+    if violations:
+        body["violations"] = [_described(violation) for violation in violations[:MAX_NAMED]]
+    return orjson.dumps(body)
+
+
+def _described(violation: Violation) -> dict[str, object]:
+    column = violation.column
+    return {
+        "row": violation.row,
+        "column": column if column is None or isinstance(column, int) else encodable(column),
+        "reason": encodable(violation.reason),
+    }
