@@ -21,6 +21,7 @@ PenstockError
 ├── RegistryError               something is wrong with a registry or a request to it
 │   ├── NameInvalid             a model, version, alias or tag name that is not allowed
 │   ├── ModelNotFound
+│   ├── ModelExists             another model has the name
 │   ├── VersionNotFound
 │   ├── AliasNotFound
 │   ├── AliasMoved              somebody else moved it in the same moment
@@ -44,6 +45,7 @@ PenstockError
 │   ├── RunExists               a run has the id that was asked for
 │   ├── RunNotFound
 │   ├── LoggedModelNotFound
+│   ├── ArtifactNotFound        no file at that path
 │   └── TagNotFound
 ├── SearchInvalid               a filter, an order or a page token that cannot be read; carries the field and the column
 ├── InputError                  the caller's data
@@ -86,6 +88,9 @@ from penstock.errors.registry import (
 )
 from penstock.errors.registry import (
     AliasNotFound as AliasNotFound,
+)
+from penstock.errors.registry import (
+    ModelExists as ModelExists,
 )
 from penstock.errors.registry import (
     ModelNotFound as ModelNotFound,
@@ -133,6 +138,9 @@ from penstock.errors.root import PenstockError as PenstockError
 from penstock.errors.root import Remedy as Remedy
 from penstock.errors.root import remedy as remedy
 from penstock.errors.search import SearchInvalid as SearchInvalid
+from penstock.errors.tracking import (
+    ArtifactNotFound as ArtifactNotFound,
+)
 from penstock.errors.tracking import (
     ExperimentExists as ExperimentExists,
 )

@@ -17,6 +17,10 @@ class ModelNotFound(RegistryError):
     code = "model_not_found"
 
 
+class ModelExists(RegistryError):
+    code = "model_exists"
+
+
 class VersionNotFound(RegistryError):
     code = "version_not_found"
 

@@ -53,3 +53,7 @@ class LoggedModelNotFound(TrackingError):
 
 class TagNotFound(TrackingError):
     code = "tag_not_found"
+
+
+class ArtifactNotFound(TrackingError):
+    code = "artifact_not_found"

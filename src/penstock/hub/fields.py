@@ -1,0 +1,189 @@
+"""The fields of a request, as MLflow takes them: by name from the query of a GET or the JSON object of a body, lenient
+about unknown ones and about numbers in quotes, and strict about the rest, with MLflow's own messages.
+
+Source: MLflow 3.18, `server/handlers.py`: a body that is no JSON is taken for an empty one, so that what is reported is
+the first field that is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+
+import orjson
+
+from penstock.errors import TrackingInvalid
+
+T = TypeVar("T", bound=str)
+
+_MIN, _MAX = -(2**63), 2**63 - 1
+_WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+class Fields:
+    """A request's fields. Every reader raises TrackingInvalid, naming the field."""
+
+    def __init__(self, values: Mapping[str, Any], place: str = "") -> None:
+        self._values = values
+        self._place = place
+
+    @classmethod
+    def of_query(cls, query: bytes) -> Fields:
+        """Repeated keys are lists."""
+        values: dict[str, Any] = {}
+        for key, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=1000):
+            before = values.get(key)
+            values[key] = value if before is None else [*(before if isinstance(before, list) else [before]), value]
+        return cls(values)
+
+    @classmethod
+    def of_json(cls, body: bytes) -> Fields:
+        """Bare NaN and Infinity are read, too."""
+        return cls(found if isinstance(found := read_json(body), dict) else {})
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """All of them, as they came."""
+        return self._values
+
+    def __contains__(self, name: str) -> bool:
+        return self._values.get(name) is not None
+
+    def raw(self, name: str) -> Any:
+        """The value as it came; None where there is none."""
+        return self._values.get(name)
+
+    def text(self, *names: str, default: str = "") -> str:
+        """The first of these fields that there is. The empty text counts as missing."""
+        for name in names:
+            value = self._values.get(name)
+            if value is None or value == "":
+                continue
+            if isinstance(value, str):
+                return value
+            if isinstance(value, int) and not isinstance(value, bool):  # ids come as numbers from some clients
+                return str(value)
+            raise self._invalid(name, value)
+        return default
+
+    def required(self, *names: str) -> str:
+        """Any of these fields, which are names for one thing."""
+        value = self.text(*names)
+        if not value:
+            raise TrackingInvalid(
+                f"Missing value for required parameter '{self._place}{names[0]}'. "
+                "See the API docs for more information about request parameters.",
+                field=names[0],
+            )
+        return value
+
+    def integer(self, name: str, default: int | None = None) -> int:
+        """64 bits, perhaps in quotes. Missing without a default is an error."""
+        value = self._values.get(name)
+        if value is None or value == "":
+            if default is None:
+                raise TrackingInvalid(f"Missing value for required parameter '{self._place}{name}'.", field=name)
+            return default
+        number = _integer(value)
+        if number is None or not _MIN <= number <= _MAX:
+            raise self._invalid(name, value)
+        return number
+
+    def number(self, name: str) -> float:
+        """A float; NaN and Infinity as words or bare."""
+        value = self._values.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+        if value is None or value == "":
+            raise TrackingInvalid(f"Missing value for required parameter '{self._place}{name}'.", field=name)
+        if isinstance(value, str):
+            try:
+                return _WORDS[value] if value in _WORDS else float(value)
+            except ValueError:
+                pass
+        raise self._invalid(name, value)
+
+    def flag(self, name: str) -> bool:
+        value = self._values.get(name, False)
+        if isinstance(value, bool):
+            return value
+        if value in ("true", "false"):
+            return bool(value == "true")
+        raise self._invalid(name, value)
+
+    def choice(self, name: str, allowed: Iterable[T], default: T | None = None) -> T | None:
+        """One of some words."""
+        value = self._values.get(name)
+        if value is None or value == "":
+            return default
+        for word in allowed:
+            if value == word:
+                return word
+        raise self._invalid(name, value)
+
+    def texts(self, name: str) -> list[str]:
+        """A list of texts; one alone is a list of one."""
+        value = self._values.get(name)
+        if value is None:
+            return []
+        found = value if isinstance(value, list) else [value]
+        for each in found:
+            if not isinstance(each, str | int) or isinstance(each, bool):
+                raise self._invalid(name, value)
+        return [str(each) for each in found]
+
+    def each(self, name: str) -> list[Fields]:
+        """A list of objects."""
+        value = self._values.get(name)
+        if value is None:
+            return []
+        if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+            raise self._invalid(name, value)
+        return [Fields(entry, f"{self._place}{name}[{place}].") for place, entry in enumerate(value)]
+
+    def pairs(self, name: str) -> list[tuple[str, str]]:
+        """A list of objects with key and value, as tags and params come; a missing value is the empty text."""
+        return [(entry.required("key"), entry.text("value")) for entry in self.each(name)]
+
+    def _invalid(self, name: str, value: object) -> TrackingInvalid:
+        shown = json.dumps(value, default=str, ensure_ascii=True)[:200]
+        return TrackingInvalid(
+            f"Invalid value {shown} for parameter '{self._place}{name}' supplied. "
+            "See the API docs for more information about request parameters.",
+            field=name,
+        )
+
+
+def read_json(body: bytes) -> Any:
+    """What a body says; None where it is no JSON."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        pass
+    try:  # bare NaN and Infinity
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _integer(value: object) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    if isinstance(value, str) and len(value) <= 20:
+        try:
+            return int(value)
+        except ValueError:
+            return None
+    return None
+
+
+def as_mapping(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Of several values for one key the last one stays, as in MLflow."""
+    return dict(pairs)

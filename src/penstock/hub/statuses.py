@@ -1,0 +1,101 @@
+"""Which HTTP status and which of MLflow's error codes an error becomes in the hub.
+
+Nothing that is the caller's mistake is ever a 5xx: MLflow's client repeats those for minutes.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from penstock.error_text import text_of
+from penstock.errors import (
+    AliasNotFound,
+    ArtifactNotFound,
+    Closing,
+    ConfigError,
+    ExperimentExists,
+    ExperimentNotFound,
+    InputError,
+    InputTooLarge,
+    LoggedModelNotFound,
+    ModelExists,
+    ModelNotFound,
+    PenstockError,
+    RegistryError,
+    RegistryOutdated,
+    RegistryReadOnly,
+    RegistryUnavailable,
+    RunExists,
+    RunNotFound,
+    SearchInvalid,
+    TagNotFound,
+    TrackingError,
+    Unsupported,
+    VersionNotFound,
+)
+from penstock.http.headers import Header
+from penstock.hub.answers import HubAnswer
+from penstock.wire.mlflow.error_codes import error_body
+
+
+class HubStatus(NamedTuple):
+    """What a client sees."""
+
+    http: int
+    error_code: str
+
+
+INTERNAL = HubStatus(500, "INTERNAL_ERROR")
+_MISSING = HubStatus(404, "RESOURCE_DOES_NOT_EXIST")
+_EXISTS = HubStatus(400, "RESOURCE_ALREADY_EXISTS")
+_INVALID = HubStatus(400, "INVALID_PARAMETER_VALUE")
+
+_TABLE: dict[type[PenstockError], HubStatus] = {
+    TrackingError: _INVALID,
+    SearchInvalid: _INVALID,
+    ExperimentNotFound: _MISSING,
+    RunNotFound: _MISSING,
+    LoggedModelNotFound: _MISSING,
+    TagNotFound: _MISSING,
+    ExperimentExists: _EXISTS,
+    RunExists: _EXISTS,
+    RegistryError: _INVALID,
+    ModelNotFound: _MISSING,
+    VersionNotFound: _MISSING,
+    AliasNotFound: _INVALID,  # MLflow's own choice
+    ModelExists: _EXISTS,
+    ArtifactNotFound: _MISSING,
+    RegistryReadOnly: HubStatus(403, "PERMISSION_DENIED"),
+    RegistryOutdated: HubStatus(503, "TEMPORARILY_UNAVAILABLE"),
+    RegistryUnavailable: HubStatus(503, "TEMPORARILY_UNAVAILABLE"),
+    Unsupported: HubStatus(501, "NOT_IMPLEMENTED"),
+    Closing: HubStatus(503, "TEMPORARILY_UNAVAILABLE"),
+    InputTooLarge: HubStatus(413, "INVALID_PARAMETER_VALUE"),
+    InputError: HubStatus(400, "BAD_REQUEST"),
+    ConfigError: _INVALID,
+}
+
+_RETRY_SECONDS = b"2"
+
+
+def status_of(error: BaseException) -> HubStatus:
+    """The row of the nearest class in the table; anything else is our own fault."""
+    for kind in type(error).__mro__:
+        if kind in _TABLE:
+            return _TABLE[kind]
+    return INTERNAL
+
+
+def answer_of(error: BaseException, *headers: Header) -> HubAnswer:
+    """The answer to an error, in MLflow's shape."""
+    status = status_of(error)
+    text = "Internal error; see the server log for this request id." if status is INTERNAL else text_of(error)
+    content: tuple[Header, ...] = ((b"content-type", b"application/json"), *headers)
+    if status.http == 503:
+        content = (*content, (b"retry-after", _RETRY_SECONDS))
+    return HubAnswer(error_body(status.error_code, text), status.http, content)
+
+
+def error_answer(http: int, error_code: str, message: str, *headers: Header) -> HubAnswer:
+    """An answer that says no without there being an error."""
+    return HubAnswer(error_body(error_code, message), http, ((b"content-type", b"application/json"), *headers))

@@ -1,0 +1,62 @@
+"""The stores behind a hub, asked from its event loop: writes are submitted, reads run in a few threads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from penstock.errors import Closing
+from penstock.registry import Registry
+from penstock.tracking.interface import Done, TrackingStore
+from penstock.tracking.writes import Write
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+# Reads at once. They hold the interpreter most of the time, so more would only wait for each other.
+_READERS = 4
+
+
+class HubStores:
+    """Made on the event loop that it is used on. Closing it closes the stores."""
+
+    def __init__(self, tracking: TrackingStore, registry: Registry) -> None:
+        self.tracking = tracking
+        self.registry = registry
+        self._loop = asyncio.get_running_loop()
+        self._threads = ThreadPoolExecutor(_READERS, thread_name_prefix="penstock-reads")
+
+    async def write(self, change: Write[R]) -> R:
+        """Returns once it is kept. A caller that leaves takes nothing back."""
+        future: asyncio.Future[R] = self._loop.create_future()
+        self.tracking.submit(change, future, self._on_done)
+        return await future
+
+    async def read(self, function: Callable[..., T], *arguments: Any) -> T:
+        """What a function that waits for a store returns, run in a thread."""
+        return await self._loop.run_in_executor(self._threads, function, *arguments)
+
+    async def close(self) -> None:
+        await self._loop.run_in_executor(None, self.tracking.close)
+        await self._loop.run_in_executor(None, self.registry.close)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _on_done(self, done: Sequence[Done]) -> None:
+        """In the thread that commits: one wake-up of the loop for all writes of a commit."""
+        try:
+            self._loop.call_soon_threadsafe(_finish, done)
+        except RuntimeError as error:  # the loop is closed, and with it everybody who waited
+            raise Closing("The hub is closed.") from error
+
+
+def _finish(done: Sequence[Done]) -> None:
+    for each in done:
+        future: asyncio.Future[Any] = each.ticket  # type: ignore[assignment]
+        if future.done():  # its caller has left
+            continue
+        if each.error is not None:
+            future.set_exception(each.error)
+        else:
+            future.set_result(each.result)

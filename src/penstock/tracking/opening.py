@@ -1,0 +1,55 @@
+"""How a store's URL becomes a database for registry and tracking together."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from penstock.errors import ConfigError
+from penstock.sql.database import Database
+from penstock.sql.postgresql import PostgresDatabase
+from penstock.sql.sqlite import SqliteDatabase
+from penstock.tracking.sql.search.compiling import SQLITE_FUNCTIONS
+
+DATABASE_FILE = "registry.db"
+
+
+def open_database(url: str) -> Database:
+    """A directory with the embedded database, sqlite:///FILE, or postgresql://…; for a server, so that connections are
+    kept. Raises ConfigError."""
+    if "://" not in url:
+        directory = Path(os.path.abspath(url))
+        if directory.is_file():
+            raise ConfigError(
+                f"{directory} is a file, but an embedded store is a directory.",
+                hint=f"For a SQLite file, write sqlite:///{directory}",
+            )
+        path = directory / DATABASE_FILE
+        return SqliteDatabase(path, place=str(directory), keep=True, functions=SQLITE_FUNCTIONS)
+    parsed = _parsed(url)
+    kind = parsed.get_backend_name()
+    if kind == "sqlite":
+        if not parsed.database or parsed.database == ":memory:" or parsed.host or parsed.query:
+            raise ConfigError(
+                "A SQLite store needs a file, without URL options.",
+                hint="Write sqlite:///relative.db or sqlite:////absolute.db.",
+            )
+        return SqliteDatabase(Path(os.path.abspath(parsed.database)), keep=True, functions=SQLITE_FUNCTIONS)
+    if kind == "postgresql":
+        return PostgresDatabase(parsed.set(drivername="postgresql+psycopg"))
+    raise ConfigError(
+        f"{kind}:// is no store.", hint="A store is a directory, sqlite:///FILE, or postgresql://user@host/database."
+    )
+
+
+def _parsed(url: str) -> URL:
+    try:
+        return make_url(url)
+    except (ArgumentError, ValueError):
+        # Neither the URL nor the parser's message, which may quote it: there may be a password in it.
+        raise ConfigError(
+            "The store's URL cannot be read.", hint="It looks like scheme://user:password@host/name."
+        ) from None
