@@ -254,6 +254,16 @@ def join(parts: Sequence[Payload]) -> Payload:
     raise ValueError(f"payloads of different kinds or names cannot be joined: {parts!r}")
 
 
+def several_rows(rows: Table | Tensors) -> Table | Tensors:
+    """These rows, repeated until an answer to them can be counted: two at least, and not as many as there are columns,
+    of which a model may answer each instead."""
+    widths = {rows.width} if isinstance(rows, Table) else {a.shape[1] for a in rows.arrays if a.ndim > 1}
+    number = max(rows.rows or 0, 2)
+    while number in widths:
+        number += 1
+    return rows.take(np.arange(number) % (rows.rows or 1))
+
+
 # An error lists so many violations of one column.
 MAX_VIOLATIONS = 20
 

@@ -235,3 +235,23 @@ def test_config_show_says_where_a_value_comes_from(
     assert rows["host"] == {"value": "0.0.0.0", "from": "penstock.toml"}
     assert rows["max_rows"]["from"] == "default"
     assert "very-secret" not in done.stdout + penstock("config", "show").stdout
+
+
+def test_of_an_example_the_columns_that_callers_send_may_be_named(here: Here, tmp_path: Path) -> None:
+    import joblib
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.naive_bayes import MultinomialNB
+    from sklearn.pipeline import make_pipeline
+
+    estimator = make_pipeline(CountVectorizer(), MultinomialNB()).fit(["good", "bad"], ["pos", "neg"])
+    joblib.dump(estimator, tmp_path / "model.joblib")
+    (tmp_path / "rows.csv").write_text("id,text\n1,good\n2,bad\n3,good\n")
+    package = ("package", "sklearn", "model.joblib", "--example", "rows.csv", "-o", "model")
+    refused = here(*package)
+    assert refused.returncode == 1
+    command = refused.stderr.splitlines()[-1].partition(": ")[2]
+    assert command == "penstock package sklearn model.joblib --example rows.csv -o model --column text"
+    assert here(*command.split()[1:]).returncode == 0
+    assert here("score", "model", "rows.csv", "-o", "out.csv", "--keep", "id").returncode == 0
+    assert (tmp_path / "out.csv").read_text().split() == ["id,prediction", "1,pos", "2,neg", "3,pos"]
+    assert "It has: 'id', 'text'." in here(*package, "--column", "words").stderr

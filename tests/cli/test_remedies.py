@@ -12,7 +12,7 @@ import pytest
 
 import penstock
 from penstock.cli.remedies import WORDS, hint_of
-from penstock.errors import AliasNotFound, ModelNotFound, PackageNotFound, Remedy, remedy
+from penstock.errors import AliasNotFound, ModelNotFound, PackageNotFound, PackagingFailed, Remedy, remedy
 from penstock.model_process.protocol.remote_errors import describe, rebuild
 from penstock.registry.memory import MemoryRegistry
 
@@ -43,7 +43,7 @@ def test_every_key_that_is_raised_has_words_and_every_word_is_used() -> None:
                     raised.setdefault(str(key), set()).update(k.arg or "" for k in node.keywords)
     assert raised.keys() == WORDS.keys()
     for key, words in WORDS.items():
-        needed = {field for _, field, _, _ in string.Formatter().parse(words) if field}
+        needed = {field for _, field, _, _ in string.Formatter().parse(words) if field} - {"command"}
         assert needed <= raised[key], f"{key} needs {needed}, and is raised with {raised[key]}"
 
 
@@ -74,6 +74,19 @@ def test_the_command_line_says_the_command_and_others_do_not() -> None:
         registry.versions("iris")
     assert hint_of(raised.value) == "Add it with: penstock registry add iris PACKAGE"
     assert str(raised.value) == "There is no model 'iris' in this registry. Register a version of the model first."
+
+
+def test_a_remedy_may_be_the_same_command_with_a_flag_given_anew() -> None:
+    typed = ["package", "sklearn", "my model.pkl", "--example", "rows.csv", "--column=id", "--column", "x", "-o", "out"]
+    error = PackagingFailed("No.", remedy=remedy("one_column", column="the text"))
+    assert hint_of(error, typed).endswith(
+        ": penstock package sklearn 'my model.pkl' --example rows.csv -o out --column 'the text'"
+    )
+    error = PackagingFailed("No.", remedy=remedy("array_example", body='{"inputs": ["it\'s"]}'))
+    assert hint_of(error, typed).endswith(
+        """: echo '{"inputs": ["it'"'"'s"]}' > example.json && """
+        "penstock package sklearn 'my model.pkl' -o out --example example.json"
+    )
 
 
 def test_a_hint_without_a_remedy_stays_as_it_is() -> None:

@@ -157,7 +157,11 @@ class TestPackages:
         assert prove(opened.load(trust_code=True), opened) == Proof(True)
 
     @pytest.mark.parametrize(
-        ("body", "reason"), [("inputs['a'] - inputs['a'].mean()", "differ"), ("[float(inputs['a'].sum())]", "one item")]
+        ("body", "reason"),
+        [
+            ("inputs['a'] - inputs['a'].mean()", "differ"),
+            ("inputs['a'].tolist() if len(inputs) > 1 else []", "one item"),
+        ],
     )
     def test_python_code_that_is_wrongly_batchable_is_not_joined(self, tmp_path: Path, body: str, reason: str) -> None:
         import pandas as pd

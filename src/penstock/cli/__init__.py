@@ -103,7 +103,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except PenstockError as error:
         if "--debug" in arguments:
             raise
-        _say(error.message, hint_of(error))
+        _say(error.message, hint_of(error, arguments))
         sys.exit(2 if isinstance(error, (ConfigError, SchemaMismatch, SchemaViolation)) else 1)
     except BrokenPipeError:
         sys.exit(141)

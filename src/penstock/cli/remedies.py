@@ -5,7 +5,10 @@ Errors name their remedy by a key, since they are shown elsewhere, too: in HTTP 
 
 from __future__ import annotations
 
-from penstock.errors import PenstockError
+import shlex
+from collections.abc import Sequence
+
+from penstock.errors import PenstockError, Remedy
 
 WORDS = {
     "add_model": "Add it with: penstock registry add {model} PACKAGE",
@@ -19,6 +22,10 @@ WORDS = {
         "The registry could not be asked, so nothing is known about its models. This says what is wrong with it: "
         "penstock doctor --registry {registry}"
     ),
+    "answer_for_all": "If that is meant, package a Python file whose predict(inputs) calls the model, without "
+    "--batchable: penstock package python --help",
+    "array_example": "Give the example as an array, which is what callers then send: echo {body} > example.json && "
+    "{command} --example example.json",
     "bad_rows": "With --on-error skip or null a bad row does not stop the job; --rejects records such rows.",
     "compare_libraries": "The installed libraries may have other versions than the package; penstock inspect "
     "compares them.",
@@ -31,9 +38,12 @@ WORDS = {
     "migrate": "Run: penstock registry migrate",
     "name_wheels": "--wheels names this directory.",
     "overwrite": "Choose another directory, or repeat the command with --force to replace this package.",
+    "one_column": "Package the model with that column alone: {command} --column {column}",
     "package": "Package a model with: penstock package --help",
     "pickle": "Package the model as a pickle with --format cloudpickle; serving it then needs --trust-code.",
     "promote": "Set the alias with: penstock registry promote {model} VERSION --alias {alias}",
+    "python_file": "Package a Python file whose predict(inputs) calls another method of the model: penstock package "
+    "python --help",
     "reach_index": (
         "Is the package index reachable? Set UV_DEFAULT_INDEX to use another index, or --wheels DIR to use a directory."
     ),
@@ -56,9 +66,33 @@ WORDS = {
 }
 
 
-def hint_of(error: PenstockError) -> str:
-    """What to do next: the remedy in the words of the command line, or the hint that the error came with."""
+def hint_of(error: PenstockError, arguments: Sequence[str] = ()) -> str:
+    """What to do next: the remedy in the words of the command line, or the hint that the error came with. `arguments`
+    are those of the command that failed, for a remedy that is the same command with one flag more."""
     remedy = error.remedy
     if remedy is None or remedy.key not in WORDS:
         return error.hint
-    return WORDS[remedy.key].format_map(remedy.names)
+    return WORDS[remedy.key].format_map(_Typed(remedy, arguments))
+
+
+class _Typed(dict[str, str]):
+    """The names of a remedy as they are typed, and the command itself without the flag that the remedy gives anew."""
+
+    def __init__(self, remedy: Remedy, arguments: Sequence[str]) -> None:
+        super().__init__(remedy.names)
+        for name, flags in _GIVEN_ANEW.items():
+            if name in self:
+                self |= {name: shlex.quote(self[name]), "command": _without(arguments, flags)}
+
+
+# Names that are typed behind a flag, or for one, and the flags that go.
+_GIVEN_ANEW = {"body": ("--column", "--example"), "column": ("--column",)}
+
+
+def _without(arguments: Sequence[str], flags: Sequence[str]) -> str:
+    """The command as it was typed, without these flags and their values."""
+    kept: list[str] = []
+    for before, argument in zip(("", *arguments), arguments, strict=False):
+        if before not in flags and argument.partition("=")[0] not in flags:
+            kept.append(argument)
+    return shlex.join(("penstock", *kept))

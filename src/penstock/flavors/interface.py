@@ -69,7 +69,8 @@ class Flavor(ABC):
     `interface` is the INTERFACE_VERSION it was written for, stated by every flavor itself. `loader_modules` are the
     loader modules of a package's python_function section that it answers for, so that packages which MLflow saved
     reach it. `options_type` holds its options. `distributions` are what loading and predicting import, for an
-    environment made for the package. `data_only_form` names what `convert` writes, if it writes anything.
+    environment made for the package. `data_only_form` names what `convert` writes, if it writes anything. `row_by_row`
+    says that every model of this flavor answers once for each row: one that does not is refused when it is packaged.
     """
 
     interface: ClassVar[int]
@@ -78,6 +79,7 @@ class Flavor(ABC):
     options_type: ClassVar[type[FlavorOptions]] = FlavorOptions
     distributions: ClassVar[tuple[str, ...]] = ()
     data_only_form: ClassVar[str] = ""
+    row_by_row: ClassVar[bool] = False
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}: {', '.join(sorted(self.loader_modules)) or 'no loader modules'}>"

@@ -18,12 +18,15 @@ from penstock.flavors import Predictor
 from penstock.loading.gap_proof import gaps_differ
 from penstock.machine.memory import memory_error_behind
 from penstock.package import Example, PackagedModel, answers_differ
+from penstock.package.row_count import count_rows
 from penstock.payload import Array, Params, Payload, Table, Tensors, Value, join
 from penstock.signature import Field, Scalar, Signature, conform_params, is_tensor_schema
 from penstock.wire.mlflow.answers import answer_value, encode_answer
 from penstock.wire.mlflow.invocations import parse_json
 
 _PROOF_ROWS = 8
+
+_NOT_EACH = "the model's answer does not have one item per row"
 
 # How the warning begins.
 EXAMPLE_FAILS = "The model fails on its own example"
@@ -49,7 +52,12 @@ def prove(predictor: Predictor, package: PackagedModel) -> Proof:
     if example is None:
         return _prove_without_example(predictor, package, signature)
     repeats, warnings = _repeat(predictor, example)
-    return Proof(repeats, _why_unjoined(predictor, package, example.payload, example.params), warnings)
+    unjoined = _why_unjoined(predictor, package, example.payload, example.params)
+    if unjoined and package.flavor().row_by_row:
+        counted = count_rows(predictor, example.payload, example.params)
+        if counted is not None and not counted.fits:
+            warnings += (f"{counted} Package its estimator again, by Penstock, with an example.",)
+    return Proof(repeats, unjoined, warnings)
 
 
 def _repeat(predictor: Predictor, example: Example) -> tuple[bool, tuple[str, ...]]:
@@ -113,10 +121,10 @@ def _joining_differs(
             return "all rows of the example are equal, which proves nothing"
     together = predictor.predict(rows, params)
     if isinstance(together, Value) or together.rows != count:
-        return "the model's answer does not have one item per row"
+        return _NOT_EACH
     singles = [predictor.predict(rows.take(slice(i, i + 1)), params) for i in range(count)]
     if any(isinstance(one, Value) or one.rows != 1 for one in singles):
-        return "the model's answer does not have one item per row"
+        return _NOT_EACH
     try:
         apart = join(singles)
     except ValueError:
@@ -126,7 +134,7 @@ def _joining_differs(
     order = np.arange(count)[::-1]
     turned = predictor.predict(rows.take(order), params)
     if isinstance(turned, Value) or turned.rows != count:
-        return "the model's answer does not have one item per row"
+        return _NOT_EACH
     if different := answers_differ(answer_value(together.take(order)), answer_value(turned)):
         return f"the order of rows changes the model's answers ({different})"
     return gaps_differ(predictor, rows, params, signature)

@@ -31,6 +31,7 @@ from penstock.package.environment import write_environment
 from penstock.package.example import answers_differ, read_example, record_expected, write_example
 from penstock.package.options import flavor_options
 from penstock.package.packaged import PackagedModel
+from penstock.package.row_count import count_rows, report
 from penstock.package.seal import list_files, write_seal
 from penstock.payload import Payload, Table, Tensors, Value, clipped, shortened
 from penstock.signature import Casting, Signature, conform, infer_signature
@@ -83,7 +84,7 @@ def save_model(
         env = write_environment(directory, [*written.requirements, *requirements])
         if PYTHON_FUNCTION in content["flavors"]:
             content["flavors"][PYTHON_FUNCTION]["env"] = env
-        _examine(directory, content, payload, dict(params or {}), signature)
+        _examine(directory, content, payload, dict(params or {}), signature, promised=writer.row_by_row or batchable)
         finish(directory, content)
     return PackagedModel.open(target)
 
@@ -165,15 +166,18 @@ def _examine(
     payload: Payload | None,
     params: dict[str, Any],
     signature: Signature | None,
+    *,
+    promised: bool,
 ) -> None:
-    """Proves that what was written loads, and answers the example where there is one."""
+    """Proves that what was written loads, and answers the example where there is one. `promised` is
+    whether each row has an answer."""
     if signature is not None:
         content["signature"] = signature.to_mlflow()
     with lent_code(directory):
         predictor = load_written(directory, content)
         try:
             if payload is not None:
-                _describe(predictor, directory, content, payload, params, signature)
+                _describe(predictor, directory, content, payload, params, signature, promised=promised)
         except PredictError as error:
             raise PackagingFailed(f"The model cannot answer the example. {error.message}") from error
         except (InputError, PackageInvalid) as error:
@@ -191,6 +195,8 @@ def _describe(
     payload: Payload,
     params: dict[str, Any],
     signature: Signature | None,
+    *,
+    promised: bool,
 ) -> None:
     """Predicts the example twice; writes signature, example and expected output, or that the answers vary.
 
@@ -206,6 +212,9 @@ def _describe(
     content["saved_input_example_info"] = write_example(directory, payload, params)
     sent = read_example(directory, Manifest(content))
     assert sent is not None
+    if (counted := count_rows(predictor, sent.payload, sent.params)) is not None and not counted.fits:
+        report(counted, promised=promised)
+        content["metadata"]["penstock"]["batchable"] = False
     answer = predictor.predict(sent.payload, sent.params)
     again = predictor.predict(sent.payload, sent.params)
     if answers_differ(answer_value(answer), answer_value(again)):

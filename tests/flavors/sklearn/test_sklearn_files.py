@@ -25,8 +25,9 @@ from penstock.errors import ArtifactInvalid, CodeNotTrusted, PackagingFailed
 from penstock.flavors import LoadContext
 from penstock.flavors.frames import from_frame
 from penstock.flavors.sklearn.estimator_files import skops_types, without_arrays
-from penstock.flavors.sklearn.flavor import SklearnFlavor, SklearnOptions, _why_not, same_answers
+from penstock.flavors.sklearn.flavor import SklearnFlavor, SklearnOptions, _why_not
 from penstock.flavors.sklearn.predictor import SklearnPredictor
+from penstock.flavors.sklearn.writing.same_answers import same_answers
 from penstock.manifest import Manifest
 
 NUMBERS = pd.DataFrame(np.random.default_rng(7).normal(size=(60, 4)), columns=["d", "b", "a", "c"])

@@ -217,14 +217,21 @@ def _pair(text: str) -> tuple[str, Path]:
 
 
 def _save(model: Any, saving: Saving, **how: Any) -> None:
-    from penstock.cli.package.example_option import label_column, read_example_file, read_params, zeros_lost
+    from penstock.cli.package.example_option import (
+        label_column,
+        only_columns,
+        read_example_file,
+        read_params,
+        zeros_lost,
+    )
     from penstock.errors import PackagingFailed
 
     payload, params = read_example_file(saving.example)
     params |= read_params(saving.params)
+    payload = only_columns(payload, saving.columns)
     for warning in zeros_lost(saving.example):
         click.echo(f"Warning: {warning}", err=True)
-    labels = label_column(saving.example)
+    labels = None if saving.columns else label_column(saving.example)
     how |= {"example": payload, "params": params, "requirements": saving.requirements}
     try:
         made, more = _made(model, saving, how)

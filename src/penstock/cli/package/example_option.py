@@ -11,7 +11,7 @@ from typing import NamedTuple
 import click
 
 from penstock.errors import MalformedInput, PackagingFailed
-from penstock.payload import Payload, Table, shortened
+from penstock.payload import Payload, Table, shortened, some
 
 
 def read_example_file(path: Path) -> tuple[Payload, dict[str, object]]:
@@ -39,6 +39,21 @@ def read_example_file(path: Path) -> tuple[Payload, dict[str, object]]:
     raise PackagingFailed(
         f"{path.name} has no file extension that tells its format.", hint="Use .csv, .parquet or .json."
     )
+
+
+def only_columns(payload: Payload, names: Sequence[str]) -> Payload:
+    """The example with these columns alone, in this order; all of it where none is named. Raises PackagingFailed."""
+    if not names:
+        return payload
+    if not isinstance(payload, Table) or payload.names is None:
+        raise PackagingFailed("The example has no named columns to choose from.")
+    known = {str(name): position for position, name in enumerate(payload.names)}
+    if missing := [name for name in names if name not in known]:
+        raise PackagingFailed(
+            f"The example has no column {shortened(missing[0])}.", hint=f"It has: {some(payload.names)}."
+        )
+    chosen = [known[name] for name in dict.fromkeys(names)]
+    return Table.of([payload.names[i] for i in chosen], [payload.column(i) for i in chosen], payload.index)
 
 
 def _parquet(path: Path) -> Table:

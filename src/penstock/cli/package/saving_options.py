@@ -13,9 +13,11 @@ import click
 
 @dataclass(frozen=True)
 class Saving:
-    """Where the package goes, and what is recorded in it beside the model."""
+    """Where the package goes, and what is recorded in it beside the model. `columns` are those of the example that
+    callers send, all where none is named."""
 
     example: Path
+    columns: tuple[str, ...]
     params: tuple[str, ...]
     output: Path
     force: bool
@@ -52,6 +54,13 @@ def saving_options(command: Callable[..., Any]) -> Callable[..., Any]:
             required=True,
             metavar="FILE",
             help="Example rows, as callers will send them: .csv, .parquet, or .json with a request body.",
+        ),
+        click.option(
+            "--column",
+            "columns",
+            multiple=True,
+            metavar="NAME",
+            help="A column of the example that callers will send. May be repeated. Default: all of them.",
         ),
         click.option(
             "--param",

@@ -13,10 +13,8 @@ from inspect import getattr_static
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from penstock.error_text import text_of
-from penstock.errors import ArtifactInvalid, PackagingFailed
+from penstock.errors import ArtifactInvalid, PackagingFailed, remedy
 from penstock.flavors.frames import to_python
 from penstock.flavors.interface import (
     INTERFACE_VERSION,
@@ -43,6 +41,8 @@ from penstock.flavors.sklearn.light_import import import_lightly
 from penstock.flavors.sklearn.pickle_types import foreign_types
 from penstock.flavors.sklearn.predictor import SklearnPredictor
 from penstock.flavors.sklearn.trusted_types import untrusted
+from penstock.flavors.sklearn.writing.one_column import taking_one_column
+from penstock.flavors.sklearn.writing.same_answers import same_answers
 from penstock.manifest import PYTHON_FUNCTION, Manifest
 from penstock.payload import Payload, clipped, some
 
@@ -73,6 +73,7 @@ class SklearnFlavor(Flavor):
     options_type = SklearnOptions
     distributions = ("joblib", "pandas", "scikit-learn", "skops")
     data_only_form = SKOPS
+    row_by_row = True
 
     def artifact(self, manifest: Manifest) -> str:
         settings = manifest.flavors.get(self.name) or {}
@@ -137,6 +138,7 @@ class SklearnFlavor(Flavor):
     def write(self, model: Any, directory: Path, options: SklearnOptions, example: Payload | None = None) -> Written:
         """Writes the estimator as model.skops or as model.pkl."""
         function = options.predict_fn
+        model = taking_one_column(model, function, example)
         if options.serialization != AUTO:
             return _write(model, directory, options.serialization, function)
         try:
@@ -195,7 +197,11 @@ def _write(estimator: Any, directory: Path, serialization: str, function: str) -
     if serialization not in _FILES:
         raise PackagingFailed(f"Estimators are stored as {SKOPS} or {CLOUDPICKLE}, not as {serialization!r}.")
     if why := _why_not(estimator, function):
-        raise PackagingFailed(f"The model is a {type(estimator).__name__}, {why}.")
+        raise PackagingFailed(
+            f"The model is a {type(estimator).__name__}, {why}.",
+            hint="Package a Python file whose predict(inputs) calls another method of the model.",
+            remedy=remedy("python_file"),
+        )
     file = _FILES[serialization]
     trusted: list[str] | None = None
     if serialization == SKOPS:
@@ -247,15 +253,3 @@ def _is_skops(manifest: Manifest, file: str) -> bool:
     """MLflow says how it serialized; files from before it did are pickles."""
     stated = (manifest.flavors.get("sklearn") or {}).get("serialization_format")
     return stated == SKOPS or (stated is None and file.endswith(".skops"))
-
-
-def same_answers(one: Any, other: Any) -> bool:
-    """Whether two raw predictions are equal: exactly for labels, to rounding for floats."""
-    if isinstance(one, list) and isinstance(other, list):  # one array for each of several outputs
-        return len(one) == len(other) and all(same_answers(a, b) for a, b in zip(one, other, strict=True))
-    a, b = np.asarray(one), np.asarray(other)
-    if a.shape != b.shape:
-        return False
-    if a.dtype.kind == "f" and b.dtype.kind == "f":
-        return bool(np.allclose(a, b, rtol=1e-6, atol=1e-12, equal_nan=True))
-    return bool(np.array_equal(a, b))

@@ -217,6 +217,7 @@ def _by_type(table: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
 # Full name of the type -> why.
 GATEWAY: Mapping[str, str] = {
     **_by_type(_GATEWAY),
+    "numpy.ravel": "hands the cells of the rows on, one after the other",
     **dict.fromkeys(("numpy.mean", "numpy.median", "numpy.dtype", "scipy.sparse._csr.csr_matrix"), PART),
 }
 APART: Mapping[str, str] = {

@@ -66,6 +66,7 @@ TRUSTED_TYPES: frozenset[str] = frozenset(
         # functions over arrays that estimators keep as settings
         "numpy.mean",
         "numpy.median",
+        "numpy.ravel",
         "numpy.dtype",
         "sklearn.feature_selection._univariate_selection.chi2",
         "sklearn.feature_selection._univariate_selection.f_classif",

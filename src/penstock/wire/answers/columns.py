@@ -50,12 +50,16 @@ def _columns(answer: Payload, rows: int) -> Iterable[tuple[str, Array]]:
             return _spread_all(_numbered(outputs))
     if answer.rows != rows:
         raise AnswerHasNoColumns(
-            f"The model was given {rows} rows and answered {answer!r}; it must answer one row for each."
+            f"The model was given {rows} rows and answered {_told(answer.rows)}; it must answer one row for each."
         )
     if isinstance(answer, Table):
         names = answer.names if answer.names is not None else range(answer.width)
         return [(str(n), column) for n, column in zip(names, answer.iter_columns(), strict=True)]
     return _spread(PREDICTION, answer.arrays[0], alone=True) if answer.names is None else _spread_all(answer.mapping())
+
+
+def _told(rows: int | None) -> str:
+    return "no rows" if rows is None else f"{rows} {'row' if rows == 1 else 'rows'}"
 
 
 def _is_list(array: Array) -> bool:
