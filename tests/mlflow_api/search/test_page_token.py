@@ -7,7 +7,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.errors import SearchInvalid
@@ -19,6 +19,7 @@ _NUMBERS = st.integers(-(2**63), 2**63 - 1) | st.floats()
 
 
 @given(st.tuples(_TEXTS | st.none(), _NUMBERS | st.none()))
+@settings(max_examples=60)
 def test_values_come_back(values: tuple[SortValue, SortValue]) -> None:
     token = encode("runs", QUERY, values)
     assert token.isascii()
@@ -70,6 +71,7 @@ def test_garbage_is_refused(token: str) -> None:
 
 
 @given(st.text("AQgwz09-_=", max_size=40))
+@settings(max_examples=40)
 def test_any_text_is_refused_as_a_token(token: str) -> None:
     with pytest.raises(SearchInvalid):
         decode(token, "runs", QUERY, ["number", "text"])

@@ -93,8 +93,8 @@ REFUSED = [
     (RUNS, "dataset.profile = 'x'", 9, "runs have no dataset 'profile'"),
     (RUNS, "metrics.a LIKE 'x'", 11, "the metric 'a' cannot be compared by LIKE"),
     (RUNS, "metrics.a == 1", 11, "Write = instead."),
-    (RUNS, "metrics.a > 'x'", 13, "the metric 'a' is compared with a number, not with \"'x'\""),
-    (RUNS, "metrics.a >", 12, "not with the end"),
+    (RUNS, "metrics.a > 'x'", 13, "the metric 'a' is compared with a number, not \"'x'\""),
+    (RUNS, "metrics.a >", 12, "a number, not the end"),
     (RUNS, "metrics.val-loss > 1", 12, "backquotes"),
     (RUNS, "metrics.a > 1; metrics.b > 1", 14, "AND or the end is expected"),
     (RUNS, "params.a = x", 12, "single quotes"),
@@ -102,7 +102,7 @@ REFUSED = [
     (RUNS, "`params.a = 'x'", 1, "never closed"),
     (RUNS, "status IN ('a')", 8, "cannot be compared by IN"),
     (RUNS, "status IS NULL", 8, "cannot be compared by IS NULL"),
-    (RUNS, "run_id IN ()", 12, "a text between quotes is expected"),
+    (RUNS, "run_id IN ()", 12, "a list has texts, not ')'"),
     (RUNS, "run_id IN ('a' 'b')", 16, "a comma or the end of the list"),
     (RUNS, "run_id NOT LIKE 'a'", 8, "not 'NOT LIKE'"),
     (RUNS, "'status' = 'x'", 1, "a key is expected"),
@@ -243,41 +243,41 @@ def test_more_comparisons_than_a_database_takes_are_refused() -> None:
         parse_filter(RUNS, f"tags.a LIKE '{'a' * 10_001}'")
 
 
-MEGABYTE = 1_000_000
+MUCH = 300_000
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "x" * MEGABYTE,
-        "x." * (MEGABYTE // 2),
-        "1" * MEGABYTE,
-        f"metrics.a > {'1' * MEGABYTE}",
-        f"metrics.a > {'1' * MEGABYTE}x",
-        "metrics.a > " + "1." * (MEGABYTE // 2),
-        "'" * MEGABYTE,
-        "tags.a = '" + "''" * (MEGABYTE // 2),
-        "tags.a = '" + "\\'" * (MEGABYTE // 2),
-        "tags.a = '" + "x" * MEGABYTE + "'",
-        " " * MEGABYTE + "x",
-        "AND " * (MEGABYTE // 4),
-        "(" * MEGABYTE,
-        "run_id IN (" * (MEGABYTE // 10),
-        "`" * (MEGABYTE - 1),
-        "<" * MEGABYTE,
-        "NOT " * (MEGABYTE // 4),
+        "x" * MUCH,
+        "x." * (MUCH // 2),
+        "1" * MUCH,
+        f"metrics.a > {'1' * MUCH}",
+        f"metrics.a > {'1' * MUCH}x",
+        "metrics.a > " + "1." * (MUCH // 2),
+        "'" * MUCH,
+        "tags.a = '" + "''" * (MUCH // 2),
+        "tags.a = '" + "\\'" * (MUCH // 2),
+        "tags.a = '" + "x" * MUCH + "'",
+        " " * MUCH + "x",
+        "AND " * (MUCH // 4),
+        "(" * MUCH,
+        "run_id IN (" * (MUCH // 10),
+        "`" * (MUCH - 1),
+        "<" * MUCH,
+        "NOT " * (MUCH // 4),
     ],
     ids=lambda text: f"{text[:16]!r}",
 )
-def test_a_megabyte_of_anything_is_read_or_refused_at_once(text: str) -> None:
+def test_much_of_anything_is_read_or_refused_at_once(text: str) -> None:
     begin = time.process_time()
     with suppress(SearchInvalid):
         parse_filter(RUNS, text)
-    assert time.process_time() - begin < 2.0
+    assert time.process_time() - begin < 1.0
 
 
 def test_a_refusal_repeats_little_of_what_it_refuses() -> None:
-    for text in ("x" * MEGABYTE, "params.a = " + "\x1b" * MEGABYTE, "'" * (MEGABYTE + 1)):
+    for text in ("x" * MUCH, "params.a = " + "\x1b" * MUCH, "'" * (MUCH + 1)):
         with pytest.raises(SearchInvalid) as caught:
             parse_filter(RUNS, text)
         assert len(str(caught.value)) < 600

@@ -32,6 +32,7 @@ MAX_ORDERS = 50
 MAX_LISTED = 10_000
 
 _OPERATORS: dict[str, Operator] = {operator: operator for operator in get_args(Operator)}
+_TWICE = "A quote inside a text is written twice."
 _MEANT = {"==": "=", "<>": "!=", "=>": ">=", "=<": "<="}
 
 
@@ -59,14 +60,15 @@ def parse_filter(entity: SearchEntity, text: str) -> tuple[Comparison, ...]:
 
 def _comparison(entity: SearchEntity, reader: TokenReader, *, joined: bool) -> Comparison:
     _refuse_joints(reader)
-    begin = reader.next
+    before, begin = reader.last, reader.next
     try:
         key = read_key(entity, reader)
     except SearchInvalid as error:
         if joined:
             raise
+        hint = _TWICE if before.kind == "text" and before.end == begin.start else error.hint
         raise reader.refusal(
-            f"AND or the end is expected, not {shown_token(begin)}", error.hint, column=begin.column
+            f"AND or the end is expected, not {shown_token(begin)}", hint, column=begin.column
         ) from error
     operator = _operator(reader, key)
     return Comparison(key.kind, key.name, operator, read_value(entity, reader, key, operator), key.column)
@@ -85,7 +87,7 @@ def _operator(reader: TokenReader, key: Key) -> Operator:
         raise reader.refusal(f"{key.shown} can be sorted by, but not compared", column=key.column)
     begin = reader.next
     word = begin.text.upper()
-    if begin.start == key.end and begin.kind not in ("operator", "end"):
+    if begin.start == key.end and begin.kind not in ("operator", "name", "end"):
         raise reader.refusal(f"an operator is expected, not {shown_token(begin)}", QUOTE_IT)
     if begin.kind in ("operator", "name"):
         reader.take()

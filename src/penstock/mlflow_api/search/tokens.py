@@ -85,21 +85,22 @@ def _blanks_end(text: str, start: int) -> int:
 class TokenReader:
     """The tokens of a text, one after the other. `place` is what errors call the text: `filter`, `order_by[2]`.
 
-    State: `next` is the token that `take` will give.
+    State: `next` is the token that `take` will give, `last` the one that it gave.
     """
 
     def __init__(self, text: str, place: str) -> None:
         self._place = place
         self._tokens = _tokens_of(text, place)
         self.next = next(self._tokens)
+        self.last = Token("end", "", 0)
 
     def __repr__(self) -> str:
         return f"TokenReader({self._place}, next={self.next})"
 
     def take(self) -> Token:
         """Raises SearchInvalid where what follows the token is no token."""
-        taken, self.next = self.next, next(self._tokens)
-        return taken
+        self.last, self.next = self.next, next(self._tokens)
+        return self.last
 
     def take_word(self, word: str) -> bool:
         """Takes the next token if it is this word of the grammar, in capitals here and in any case there."""

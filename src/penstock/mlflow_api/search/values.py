@@ -24,19 +24,17 @@ def read_value(entity: SearchEntity, reader: TokenReader, key: Key, operator: Op
     if operator in ("IS NULL", "IS NOT NULL"):
         return None
     if operator in ("IN", "NOT IN"):
-        return _list(reader, key)
+        return _list(entity, reader, key)
     if key.field.type in ("number", "integer"):
         return _number(reader, key)
     token = reader.next
     if token.kind != "text" and not (entity.bare_values and token.kind in ("name", "number")):
-        raise reader.refusal(
-            f"{key.shown} is compared with a text, not with {shown_token(token)}",
-            "A text stands between single quotes.",
-        )
+        raise reader.refusal(f"{key.shown} is compared with a text, not {shown_token(token)}", _QUOTES)
     reader.take()
-    if operator in ("LIKE", "ILIKE"):
-        return _pattern(reader, token)
-    return _word(reader, key, token)
+    return _pattern(reader, token) if operator in ("LIKE", "ILIKE") else _word(reader, key, token)
+
+
+_QUOTES = "A text stands between single quotes."
 
 
 def _number(reader: TokenReader, key: Key) -> int | float:
@@ -44,7 +42,7 @@ def _number(reader: TokenReader, key: Key) -> int | float:
     is_number = token.kind == "number" or (key.field.quoted and _INTEGER.fullmatch(token.content) is not None)
     if not is_number or (key.field.type == "integer" and not _INTEGER.fullmatch(token.content)):
         kind = "a whole number" if key.field.type == "integer" else "a number"
-        raise reader.refusal(f"{key.shown} is compared with {kind}, not with {shown_token(token)}")
+        raise reader.refusal(f"{key.shown} is compared with {kind}, not {shown_token(token)}")
     reader.take()
     if key.kind != "metric" and len(token.content) <= _MOST_DIGITS and _INTEGER.fullmatch(token.content):
         number = int(token.content)
@@ -67,20 +65,20 @@ def _word(reader: TokenReader, key: Key, token: Token) -> str:
             raise reader.refusal(f"{key.shown} is never {shown(text)}", f"It is one of {known}.", column=token.column)
         return key.field.words[text]
     if key.field.type == "id":
-        if not _ID.fullmatch(text):
+        if not _ID.fullmatch(text) or int(text) > _GREATEST:
             raise reader.refusal(f"{key.shown} is a number between quotes, never {shown(text)}", column=token.column)
         return str(int(text))
     return text
 
 
-def _list(reader: TokenReader, key: Key) -> tuple[str, ...]:
+def _list(entity: SearchEntity, reader: TokenReader, key: Key) -> tuple[str, ...]:
     if not reader.take_mark("("):
         raise reader.refusal(f"a list is expected, as ('a', 'b'), not {shown_token(reader.next)}")
     texts: list[str] = []
     while not (texts and reader.take_mark(")")):
         token = reader.next
-        if token.kind != "text":
-            raise reader.refusal(f"a text between quotes is expected in the list, not {shown_token(token)}")
+        if token.kind != "text" and not (entity.bare_values and token.kind == "number"):
+            raise reader.refusal(f"a list has texts, not {shown_token(token)}", _QUOTES)
         texts.append(_word(reader, key, reader.take()))
         if not reader.take_mark(",") and reader.next.text != ")":
             raise reader.refusal(f"a comma or the end of the list is expected, not {shown_token(reader.next)}")
