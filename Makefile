@@ -6,7 +6,7 @@ STAMP := $(VENV)/installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-services check mlflow-env services-tools record-contract bench bench-all bench-score bench-processes prove-resume prove-bodies prove-packages load docs dashboards format lock clean bench-loading prove-rollout release
+.PHONY: help install demo serve test test-services check mlflow-env services-tools record-contract record-searches bench bench-all bench-score bench-processes prove-resume prove-bodies prove-packages load docs dashboards format lock clean bench-loading prove-rollout release
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ test-services: $(STAMP) mlflow-env services-tools  ## tests against real service
 
 record-contract: $(STAMP) mlflow-env  ## ask real MLflow every question of the contract suite again
 	PYTHONPATH=tests .venv-mlflow/bin/python -m contract.record
+
+record-searches: $(STAMP) mlflow-env  ## ask real MLflow every recorded search again
+	PYTHONPATH=tests .venv-mlflow/bin/python -m mlflow_api.search.record
 
 bench: $(STAMP) mlflow-env  ## Penstock, MLflow and the floor under the same load, then model processes and scoring; tables and plots in build/bench
 	$(BIN)/python loadtests/bench.py --out build/bench $(BENCH)

@@ -62,6 +62,7 @@ DIFFERENCES = [
     Difference("NaN and infinity are no numbers to compare with", "refuses", r"nan|inf", r"is compared with a number",
                _LOGGED),
     Difference("unquoted texts are words or numbers", "refuses", r"(?i:like) [^'\"]|= -?\d+\w", "", _LOGGED),
+    Difference("an id that is a number has no pattern", "refuses", r"experiment_id (?i:i?like)", r"by I?LIKE", _LOGGED),
     Difference("logged models that are there are active: nothing else is to be found", "refuses", r"lifecycle_stage",
                r"have no attribute", _LOGGED),
     # -- both accept --------------------------------------------------------------------------------------------------

@@ -120,6 +120,7 @@ def _prefixes(**kinds: str) -> dict[str, Kind]:
 
 _PLAIN_TEXT = SearchField("text", _TEXT)
 _TEXT_OR_LIST = SearchField("text", (*_TEXT, *_LISTS))
+_ID = SearchField("id", (*_EQUAL, *_LISTS))
 _TIME = SearchField("number", _ORDERED)
 _SORTED_TIME = SearchField("integer", ())
 _METRIC = SearchField("number", _ORDERED)
@@ -166,7 +167,7 @@ EXPERIMENTS = SearchEntity(
     prefixes=_prefixes(attribute="attributes attribute", tag="tags tag"),
     attributes={
         "creation_time": SearchField("integer", _ORDERED),
-        "experiment_id": SearchField("id", (*_EQUAL, *_LISTS)),
+        "experiment_id": _ID,
         "last_update_time": SearchField("integer", _ORDERED),
         "name": _PLAIN_TEXT,
     },
@@ -227,7 +228,7 @@ LOGGED_MODELS = SearchEntity(
     attributes={
         "artifact_location": _TEXT_OR_LIST,
         "creation_timestamp_ms": _TIME,
-        "experiment_id": SearchField("id", (*_TEXT, *_LISTS)),
+        "experiment_id": _ID,
         "last_updated_timestamp_ms": _TIME,
         "model_id": _TEXT_OR_LIST,
         "model_type": _TEXT_OR_LIST,
