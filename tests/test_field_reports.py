@@ -309,7 +309,7 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[testing.GatewayCl
     params = {"k": 1.0, "seconds": 0.0}
     package = save_model(place / "busy.py", place / "m", example=example, params=params, batchable=True).path
     with testing.client(package, trust_code=True, isolation="none", max_rows=8) as made:
-        assert made.get("/models/m").json()["versions"][0]["joined"]
+        assert made.get("/models/m").json()["versions"][0]["batched"]
         yield made
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from penstock.cli.console import json_text
 from support.commands import Here
 
 Penstock = Callable[..., subprocess.CompletedProcess[str]]
@@ -137,6 +138,25 @@ def trained(tmp_path: Path, iris_frame: Any, iris_estimator: Any) -> Path:
     joblib.dump(iris_estimator, tmp_path / "model.joblib")
     iris_frame.iloc[::15].to_csv(tmp_path / "rows.csv", index=False)
     return tmp_path
+
+
+def test_inspect_reads_mlflows_words_and_tells_what_is_wrong(
+    here: Here, iris_package: Path, copied: Callable[[Path], Path]
+) -> None:
+    package = copied(iris_package)
+    body = package / "serving_input_example.json"
+    body.write_text(body.read_text().replace("5.1", "NaN").replace("3.5", "-Infinity"))
+    for options in ([], ["--json"]):
+        done = here("inspect", str(package), *options)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "[NaN, -Infinity, 1.4, 0.2]" in done.stdout
+    body.write_text('{"dataframe_split": [NaN')
+    assert "No example to try: The package's example cannot be used" in here("inspect", str(package)).stdout
+
+
+def test_what_json_cannot_hold_is_no_traceback() -> None:
+    shown = json.loads(json_text({"\ud800": 2**70, "x": ["\udc00", float("nan")]}))
+    assert shown["\ud800"] == 2**70
 
 
 def test_a_packaged_estimator_is_inspected_verified_and_scored(

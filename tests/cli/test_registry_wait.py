@@ -28,9 +28,10 @@ FAILED = {
 @pytest.mark.parametrize(
     ("status", "answer", "outcome", "said"),
     [
-        (200, {"version": "3", "settled": True, "failure": None}, "serves", "version 3 answers"),
-        (200, {"version": "3", "settled": False}, "waiting", "not yet in every worker"),
-        (200, {"version": "2", "settled": True, "failure": None}, "waiting", "version 2 answers"),
+        (200, {"version": "3", "in_every_worker": True, "failure": None}, "serves", "version 3 answers"),
+        (200, {"version": "3", "in_every_worker": False}, "waiting", "not yet in every worker"),
+        (200, {"version": "3", "settled": False}, "waiting", "not yet in every worker"),  # of an older gateway
+        (200, {"version": "2", "in_every_worker": True, "failure": None}, "waiting", "version 2 answers"),
         (200, {"version": None}, "waiting", "no version answers"),
         (200, {"version": "2", "failure": FAILED}, "refused", "(2 tries since 2026-11-25T20:00:00+00:00), version 2"),
         (200, {"version": "2", "failure": FAILED}, "refused", "It differs."),

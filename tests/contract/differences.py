@@ -138,7 +138,8 @@ def _accept(package: str, request: Request, theirs: Answer, ours: Answer) -> boo
 
 
 def _more_paths(package: str, request: Request, theirs: Answer, ours: Answer) -> bool:
-    return path_of(request) in ("/metrics", "/models") and theirs["status"] == 404 and ours["status"] == 200
+    asked, answered = path_of(request), {"/metrics": 200, "/models": 200, "/": 307}
+    return asked in answered and theirs["status"] == 404 and ours["status"] == answered[asked]
 
 
 def _head(package: str, request: Request, theirs: Answer, ours: Answer) -> bool:
@@ -248,7 +249,7 @@ DIFFERENCES = [
     ),
     Difference("one error shape", "Every error is a JSON object with error_code and message.", _one_error_shape),
     Difference("accept", "An answer in another format is given to who asks for it.", _accept),
-    Difference("more paths", "A gateway has metrics and a list of models.", _more_paths),
+    Difference("more paths", "A gateway has metrics, a list of models, and a page that / leads to.", _more_paths),
     Difference("head", "Probes use HEAD.", _head),
     Difference("version", "Our own version is told.", _version),
     Difference("csv moments", "CSV and JSON agree on columns of datetimes.", _csv_moments),

@@ -144,7 +144,7 @@ def test_warnings_of_the_proof_are_logged(
     write_seal(package)
     model = load_path(package)
     assert model.proof.unjoined
-    assert f"{package.name}: The example cannot be used" in caplog.text
+    assert f"{package.name}: The package's example does not fit its signature" in caplog.text
 
 
 def test_a_truncated_graph_is_an_invalid_artifact(iris_onnx_package: Path, copied: Copied) -> None:

@@ -48,8 +48,15 @@ class TestRoutes:
     async def test_every_path_of_predictions_answers_post(self, client: httpx.AsyncClient, path: str) -> None:
         assert (await client.post(path, json=ROWS)).status_code == 200
 
-    @pytest.mark.parametrize("path", ["/", "/nothing", "/models/m/nothing", "/models/m/versions", "/invocations/x"])
-    @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+    @pytest.mark.parametrize(
+        ("method", "path"),
+        [("POST", "/"), ("DELETE", "/")]
+        + [
+            (method, path)
+            for method in ("GET", "POST", "DELETE")
+            for path in ("/nothing", "/models/m/nothing", "/models/m/versions", "/invocations/x")
+        ],
+    )
     async def test_an_unknown_path_is_a_404_that_names_the_right_one(
         self, client: httpx.AsyncClient, path: str, method: str
     ) -> None:
@@ -151,11 +158,12 @@ class TestListings:
         bench.serve(package=iris_package, version="2", unjoined="for the test")
         async with bench.open() as http:
             found = (await http.get("/models/m")).json()
-        assert [(v["version"], v["state"], v["flavor"], v["joined"]) for v in found["versions"]] == [
+        assert [(v["version"], v["state"], v["flavor"], v["batched"]) for v in found["versions"]] == [
             ("2", "current", "sklearn", False),
             ("1", "previous", "sklearn", True),
         ]
-        assert [v["unjoined_because"] for v in found["versions"]] == ["for the test", None]
+        assert [v["not_batched_because"] for v in found["versions"]] == ["for the test", None]
+        assert found["in_every_worker"]
         assert len(found["versions"][0]["digest"]) == 64
         assert found["signature"]["inputs"][0] == {"name": "sepal_length", "type": "double", "required": True}
 
@@ -188,13 +196,20 @@ class TestToken:
         assert answer.headers["www-authenticate"] == "Bearer"
         assert "s3cret" not in answer.text
 
-    @pytest.mark.parametrize("path", [*GUARDED, "/nothing", "/"])
+    @pytest.mark.parametrize("path", [*GUARDED, "/nothing"])
     async def test_nothing_is_read_without_the_token(self, locked: httpx.AsyncClient, path: str) -> None:
         self.refused(await locked.get(path))
 
     @pytest.mark.parametrize("path", POST)
     async def test_nothing_is_predicted_without_the_token(self, locked: httpx.AsyncClient, path: str) -> None:
         self.refused(await locked.post(path, json=ROWS))
+
+    async def test_the_root_leads_to_the_page_which_asks_for_the_token(self, locked: httpx.AsyncClient) -> None:
+        answer = await locked.get("/")
+        assert (answer.status_code, answer.headers["location"]) == (307, "docs")
+        assert "/docs" in answer.text
+        page = await locked.get("/docs")
+        assert (page.status_code, "This server asks for a token" in page.text) == (200, True)
 
     @pytest.mark.parametrize("path", PROBES)
     async def test_probes_need_no_token(self, locked: httpx.AsyncClient, path: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,9 @@ from penstock import testing
 from penstock.loading import LoadedModel, LoadOptions, Proof, load_path
 from penstock.metrics import Metrics
 from penstock.package import PackagedModel
+from penstock.package.seal import write_seal
 from penstock.server.admin.docs import _ASSETS
+from penstock.server.admin.openapi_schemas import request_schema
 from penstock.server.app import make_app
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import Servable
@@ -125,6 +129,85 @@ async def test_an_example_that_the_model_itself_fails_on_is_not_shown(
         assert "example" not in document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
 
 
+def packages_beside_a_sound_one(package: Path, place: Path) -> dict[str, Path]:
+    """The same package with examples that MLflow writes, and with one that nobody can read."""
+    bodies = {
+        "gaps": '{"inputs": [[NaN, 2.0, 3.0]]}',
+        "infinite": '{"inputs": [[1.0, -Infinity, 3.0]]}',
+        "broken": '{"inputs": [NaN',
+        "large": json.dumps({"inputs": [[1.0, 2.0, 3.0]] * 2_000}),
+    }
+    made = {"sound": package}
+    for name, body in bodies.items():
+        made[name] = shutil.copytree(package, place / name)
+        (made[name] / "serving_input_example.json").write_text(body)
+        (made[name] / "expected_output.json").unlink()
+        write_seal(made[name])
+    return made
+
+
+async def test_words_and_faults_in_one_package_cost_the_others_nothing(
+    identity_onnx_package: Path, tmp_path: Path
+) -> None:
+    metrics = Metrics(process=False)
+    models = []
+    for name, path in packages_beside_a_sound_one(identity_onnx_package, tmp_path).items():
+        models.append(ServedModel(name, metrics))
+        models[-1].swap(Servable(name, "1", load_path(path), metrics))
+    gateway = Gateway(models, metrics)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(make_app(gateway)), base_url="http://test", follow_redirects=True
+    ) as http:
+        document = (await http.get("/openapi.json")).json()
+        bodies = {}
+        for name in ("sound", "gaps", "broken", "infinite", "large"):
+            target = f"/models/{name}/invocations"
+            operation = document["paths"][target]["post"]
+            bodies[name] = body = operation["requestBody"]["content"]["application/json"]["example"]
+            sent = body if isinstance(body, str) else json.dumps(body)
+            answer = await http.post(target, content=sent, headers={"content-type": "application/json"})
+            assert answer.status_code == 200, (name, answer.text)
+            assert ("cannot be used" in operation.get("description", "")) is (name == "broken")
+            listed = (await http.get(f"/models/{name}")).json()["versions"][0]["warnings"]
+            assert [w for w in listed if "serving_input_example.json" in w] == (listed if name == "broken" else [])
+    assert bodies["gaps"] == {"inputs": [[None, 2.0, 3.0]]}
+    assert bodies["infinite"] == '{"inputs": [[1.0, -Infinity, 3.0]]}'
+    assert len(bodies["large"]["inputs"]) == 5
+    await gateway.close()
+
+
+async def test_a_model_that_cannot_be_described_says_so_and_the_others_stay(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(signature: Signature) -> dict[str, Any]:
+        if len(signature.inputs or ()) == 4:
+            raise RuntimeError("no words for it")
+        return request_schema(signature)
+
+    monkeypatch.setattr("penstock.server.admin.model_operations.request_schema", fails)
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    assert "cannot be described" in paths["/models/iris/invocations"]["post"]["description"]
+    assert "description" not in paths["/models/graph/invocations"]["post"]
+
+
+async def test_a_version_is_described_once(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = (await client.get("/openapi.json")).json()
+    monkeypatch.setattr("penstock.server.admin.model_operations.show_example", None)
+    assert (await client.get("/openapi.json")).json() == first
+
+
+def test_defaults_that_json_has_no_word_for_are_texts() -> None:
+    params = (Param("t", Scalar.DOUBLE, float("-inf")), Param("l", Scalar.DOUBLE, [1.0, float("nan")], (-1,)))
+    fake = FakeModel(lambda data, _: len(data), Signature(inputs=(Field("a", Scalar.DOUBLE),), params=params))
+    with testing.client(fakes={"m": fake}) as gateway:
+        listed = gateway.get("/models/m").json()["signature"]["params"]
+        document = gateway.get("/openapi.json").json()
+    assert [p["default"] for p in listed] == ["-Infinity", [1.0, "NaN"]]
+    shown = schemas(document, "/models/m/invocations", "params")["dataframe_split"]["properties"]
+    assert "default" not in shown["t"]
+    assert "-Infinity" in shown["t"]["description"]
+
+
 async def test_the_columns_have_their_names_and_types(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     forms = schemas(document, "/models/iris/invocations")
@@ -147,9 +230,9 @@ async def test_schemas_of_arrays_have_their_shape(client: httpx.AsyncClient) -> 
     )
 
 
-def schemas(document: Any, path: str) -> dict[str, Any]:
+def schemas(document: Any, path: str, part: str = "") -> dict[str, Any]:
     schema = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    return {form["required"][0]: form["properties"][form["required"][0]] for form in schema["oneOf"]}
+    return {form["required"][0]: form["properties"][part or form["required"][0]] for form in schema["oneOf"]}
 
 
 async def test_the_page_is_complete_in_itself_and_open(client: httpx.AsyncClient) -> None:

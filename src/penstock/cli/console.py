@@ -5,6 +5,7 @@ What comes from packages, registries and requests is shown as text, whatever cha
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from typing import TYPE_CHECKING, Any, TextIO, cast
@@ -108,7 +109,7 @@ def signature_rows(signature: Signature | None) -> dict[str, list[dict[str, Any]
     return {
         "inputs": schema_rows(signature.inputs),
         "outputs": schema_rows(signature.outputs),
-        "params": [{"name": p.name, "type": str(p.type), "default": p.default} for p in signature.params],
+        "params": [{"name": p.name, "type": str(p.type), "default": p.json_default} for p in signature.params],
     }
 
 
@@ -139,5 +140,8 @@ def json_text(value: Any, *, indent: bool = True, sort_keys: bool = False) -> st
     import orjson
 
     options = (orjson.OPT_INDENT_2 if indent else 0) | (orjson.OPT_SORT_KEYS if sort_keys else 0)
-    text = orjson.dumps(value, default=str, option=options).decode()
+    try:
+        text = orjson.dumps(value, default=str, option=options).decode()
+    except TypeError:  # half characters, whole numbers past 64 bits
+        text = json.dumps(value, default=str, indent=2 if indent else None, sort_keys=sort_keys)
     return _BARE.sub(lambda found: f"\\u{ord(found[0]):04x}", without_passwords(text))

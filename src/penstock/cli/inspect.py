@@ -15,6 +15,7 @@ from penstock.error_text import printable
 
 if TYPE_CHECKING:
     from penstock.package import PackagedModel
+    from penstock.package.shown_example import ShownExample
 
 
 @click.command()
@@ -46,6 +47,7 @@ def _facts(packaged: PackagedModel) -> dict[str, Any]:
     from penstock.errors import PenstockError
     from penstock.loading.placement import place
     from penstock.package.environment import compare, read_pins
+    from penstock.package.shown_example import show_example
 
     manifest = packaged.manifest
     try:
@@ -58,7 +60,7 @@ def _facts(packaged: PackagedModel) -> dict[str, Any]:
         libraries = {**packaged.flavor().libraries(manifest), **read_pins(packaged.path)} if flavor else {}
     except PenstockError as error:
         libraries, problem = {}, problem or str(error)
-    example = _curl(packaged)
+    example = show_example(packaged, rows=1)
     return {
         "path": str(packaged.path),
         "digest": packaged.digest,
@@ -80,7 +82,8 @@ def _facts(packaged: PackagedModel) -> dict[str, Any]:
             {"name": c.name, "packaged": c.packaged, "installed": c.installed, "differs": c.differs}
             for c in compare(libraries)
         ],
-        "curl": example,
+        "example_problem": example.problem,
+        "curl": _curl(example),
     }
 
 
@@ -94,26 +97,12 @@ def _locked(packaged: PackagedModel) -> str:
         return f"unusable: {error.message}"
 
 
-def _curl(packaged: PackagedModel) -> str:
+def _curl(example: ShownExample) -> str:
     """A line to paste, with the package's own example cut to one row where that is simple."""
-    import orjson
-
-    from penstock.errors import PackageInvalid
-    from penstock.package.example import SERVING_INPUT
-    from penstock.package_file import EXAMPLE_LIMIT, read_package_file
-
-    path = packaged.path / SERVING_INPUT
-    try:
-        body = orjson.loads(read_package_file(path, EXAMPLE_LIMIT))
-    except (FileNotFoundError, PackageInvalid, ValueError):
+    if example.request is None:
         return ""
-    if isinstance(body, dict):
-        split = body.get("dataframe_split")
-        if isinstance(split, dict) and isinstance(split.get("data"), list):
-            body = {**body, "dataframe_split": {**split, "data": split["data"][:1]}}
-        elif isinstance(body.get("inputs"), list):
-            body = {**body, "inputs": body["inputs"][:1]}
-    text = orjson.dumps(body).decode().replace("'", "'\\''")
+    body = example.request if isinstance(example.request, str) else json_text(example.request, indent=False)
+    text = body.replace("'", "'\\''")
     return f"curl localhost:8080/invocations -H 'Content-Type: application/json' -d '{text}'"
 
 
@@ -151,6 +140,8 @@ def _print_facts(facts: dict[str, Any]) -> None:
             print_table(screen, titled_table(side, facts[side]))
     if facts["libraries"]:
         print_table(screen, titled_table("libraries", facts["libraries"]))
+    if facts["example_problem"]:
+        click.echo(f"\nNo example to try: {printable(facts['example_problem'])}")
     if facts["curl"]:
         trust = "" if facts["data_only"] else " --trust-code"
         click.echo(f"\nTry it: penstock serve {printable(facts['model'])}{trust}, then")

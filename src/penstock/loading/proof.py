@@ -48,7 +48,7 @@ def prove(predictor: Predictor, package: PackagedModel) -> Proof:
     try:
         example = package.example()
     except PenstockError as error:
-        return Proof(False, "its example cannot be read", (f"The example cannot be used: {error.message}",))
+        return Proof(False, "its example cannot be read", (error.message,))
     if example is None:
         return _prove_without_example(predictor, package, signature)
     repeats, warnings = _repeat(predictor, example)
@@ -159,9 +159,10 @@ def _varied(rows: Table | Tensors) -> Table | Tensors:
 def _stepped(array: Array) -> Array:
     """Row number i moved by i eighths of its value and one, whole numbers by i."""
     steps: Array = np.arange(len(array)).reshape(-1, *([1] * (array.ndim - 1)))
-    if array.dtype.kind == "f":
-        steps = steps * (np.abs(array) + 1) / 8
-    return np.asarray(array + steps, dtype=array.dtype)
+    with np.errstate(invalid="ignore"):  # an example may hold infinity
+        if array.dtype.kind == "f":
+            steps = steps * (np.abs(array) + 1) / 8
+        return np.asarray(array + steps, dtype=array.dtype)
 
 
 # The most numbers in a row that is made up: a signature may say any size, and a model of more has an example.

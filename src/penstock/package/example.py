@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,7 +43,9 @@ def read_example(directory: Path, manifest: Manifest) -> Example | None:
         body = _serving_body(directory, manifest)
         return None if body is None else _read(body, directory, manifest)
     except InputError as error:
-        raise PackageInvalid(f"The package's example cannot be used: {error.message}") from None
+        raise _unusable(SERVING_INPUT if (directory / SERVING_INPUT).exists() else INPUT, error) from None
+    except OSError as error:  # it was there a moment ago
+        raise PackageInvalid(f"The package's example cannot be read: {error.strerror}.") from None
 
 
 def _read(body: bytes, directory: Path, manifest: Manifest) -> Example:
@@ -55,8 +58,33 @@ def _read(body: bytes, directory: Path, manifest: Manifest) -> Example:
     expected = directory / EXPECTED
     if not expected.exists():
         return Example(conformed.payload, body, params)
-    recorded = parse_json(read_package_file(expected, EXAMPLE_LIMIT))
-    return Example(conformed.payload, body, params, recorded, has_expected=True)
+    recorded = _parse(expected)
+    return Example(conformed.payload, body, params, _sendable(recorded), has_expected=True)
+
+
+def _sendable(recorded: Any) -> Any:
+    """A recorded answer as it would be sent, and is compared: what is not finite is null. Raises PackageInvalid."""
+    try:
+        return parse_json(dump_json(recorded))
+    except AnswerUnserializable:
+        raise _too_deep(EXPECTED) from None
+
+
+def _parse(path: Path) -> Any:
+    """A JSON file of the package, in which NaN and Infinity may stand as bare words. Raises PackageInvalid."""
+    try:
+        return parse_json(read_package_file(path, EXAMPLE_LIMIT))
+    except InputError as error:
+        raise _unusable(path.name, error) from None
+
+
+def _unusable(name: str, error: InputError) -> PackageInvalid:
+    """The error of whoever sends such a body, as that of the file which holds it."""
+    return PackageInvalid(f"The package's example cannot be used: {error.message.replace('The body', name, 1)}")
+
+
+def _too_deep(name: str) -> PackageInvalid:
+    return PackageInvalid(f"The package's example cannot be used: {name} has values that are nested too deeply.")
 
 
 def _serving_body(directory: Path, manifest: Manifest) -> bytes | None:
@@ -65,16 +93,25 @@ def _serving_body(directory: Path, manifest: Manifest) -> bytes | None:
         return read_package_file(path, EXAMPLE_LIMIT)
     if not (path := directory / INPUT).exists():
         return None
-    bare = parse_json(read_package_file(path, EXAMPLE_LIMIT))
+    bare = _parse(path)
     info = manifest.content.get("saved_input_example_info")
     kind = info.get("type") if isinstance(info, Mapping) else None
     if str(kind).startswith("sparse"):
         return None  # no request has that form
     if isinstance(bare, dict) and bare.keys() <= {"inputs", "params"} and "inputs" in bare:
-        return dump_json(bare)
+        return _as_body(bare)
     if isinstance(bare, dict) and "data" in bare and (kind == "dataframe" or "columns" in bare):
-        return dump_json({"dataframe_split": {key: bare[key] for key in ("columns", "data") if key in bare}})
-    return dump_json({"inputs": bare})
+        return _as_body({"dataframe_split": {key: bare[key] for key in ("columns", "data") if key in bare}})
+    return _as_body({"inputs": bare})
+
+
+def _as_body(document: dict[str, Any]) -> bytes:
+    """The document with every number as it is: those that are not finite as MLflow writes them, in bare words. Raises
+    PackageInvalid."""
+    try:
+        return json.dumps(document, separators=(",", ":")).encode()
+    except RecursionError:
+        raise _too_deep(INPUT) from None
 
 
 def write_example(directory: Path, payload: Payload, params: dict[str, Any]) -> dict[str, Any]:

@@ -97,7 +97,8 @@ def _dispatcher(routes: list[Route]) -> Starlette:
 
 async def _http_error(request: Request, error: HTTPException) -> Response:
     """No such path, or not this method. `detail` is what MLflow's server says."""
-    if error.status_code == 404:
+    status = 404 if request.url.path == "/" else error.status_code  # / leads to the docs, and is nothing else
+    if status == 404:
         body = error_body(
             "ENDPOINT_NOT_FOUND", f"This path does not exist. For predictions: POST {DEFAULT_INVOCATIONS}."
         )
@@ -107,7 +108,7 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
             "BAD_REQUEST", f"{request.method} is not allowed here. Allowed: {allowed or 'other methods'}."
         )
     headers = tuple((name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items())
-    return ErrorAnswer(error.status_code, body, headers).response()
+    return ErrorAnswer(status, body, headers).response()
 
 
 async def _answer_error(_: Request, error: Exception) -> Response:

@@ -154,7 +154,7 @@ class Servable:
         self.bindings: dict[object, Any] = {}
         self.metrics.request_limit.set(self.concurrency_limit.limit)
         if unjoined:
-            log.info("%s version %s predicts each request alone: %s.", model, version, unjoined)
+            log.info("%s version %s predicts each request alone: %s.", model, version, unjoined.rstrip("."))
 
     def _make_runner(self, loaded: Loaded, options: ServingOptions) -> Runner:
         if isinstance(loaded, IsolatedModel):

@@ -7,6 +7,7 @@ There, `inputs`, `outputs` and `params` are JSON *texts*; a column is `{"type", 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType
@@ -67,6 +68,19 @@ class Param:
     type: Type
     default: Any
     shape: tuple[int, ...] | None = None
+
+    @property
+    def json_default(self) -> Any:
+        """The default as JSON has it: NaN and Infinity, which MLflow writes as bare words, are texts."""
+        return _with_words(self.default)
+
+
+def _with_words(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_with_words(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
 
 
 @dataclass(frozen=True, slots=True)

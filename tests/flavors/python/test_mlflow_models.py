@@ -357,3 +357,17 @@ def test_artifacts_and_pickles_that_were_logged_on_windows_are_found(tmp_path: P
 def test_a_place_on_the_disk_of_another_machine_is_no_artifact(tmp_path: Path, path: str) -> None:
     with pytest.raises(PackageInvalid, match="lies outside the package"):
         load(changed(tmp_path, "everything", artifacts={"words": {"path": path}}))
+
+
+@pytest.mark.parametrize("content", ["{", "[" * 100_000, '"\\xff"'])
+def test_a_broken_example_that_says_the_models_types_is_the_packages_fault(tmp_path: Path, content: str) -> None:
+    package = shutil.copytree(needs_its_python("example_dicts"), tmp_path / "package")
+    (package / "input_example.json").write_text(content)
+    with pytest.raises(PackageInvalid, match=r"input_example\.json, which is not JSON"):
+        load(package)
+
+
+def test_the_types_of_an_example_with_words_are_read(tmp_path: Path) -> None:
+    package = shutil.copytree(needs_its_python("example_dicts"), tmp_path / "package")
+    (package / "input_example.json").write_text('[{"a": NaN, "b": -Infinity}]')
+    load(package).close()

@@ -52,7 +52,7 @@ def standing(url: str, version: str, status: int, answer: Any) -> Standing:
         return Standing(url, "waiting", f"status {status}; this is not a gateway's answer")
     current = answer["version"]
     if current == version:
-        if answer.get("settled", True):
+        if answer.get("in_every_worker", answer.get("settled", True)):  # as older gateways call it
             return Standing(url, "serves", f"version {version} answers")
         return Standing(url, "waiting", f"version {version} is served, but not yet in every worker")
     serves = f"version {current} answers" if current else "no version answers"

@@ -225,5 +225,8 @@ def _example(directory: Path, manifest: Manifest) -> Any:
     info = manifest.content.get("saved_input_example_info")
     if not isinstance(info, Mapping) or info.get("type") != "json_object" or not (directory / _EXAMPLE).is_file():
         return None
-    value = json.loads(read_package_file(directory / _EXAMPLE, EXAMPLE_LIMIT))
+    try:
+        value = json.loads(read_package_file(directory / _EXAMPLE, EXAMPLE_LIMIT))
+    except (ValueError, RecursionError) as error:
+        raise PackageInvalid(f"The model's types come from {_EXAMPLE}, which is not JSON: {error}.") from None
     return value.get("inputs") if info.get("params") and isinstance(value, dict) else value

@@ -1,4 +1,5 @@
-"""GET /docs: a page to read and try the models from, complete in itself; it loads nothing from elsewhere."""
+"""GET /docs: a page to read and try the models from, complete in itself; it loads nothing from elsewhere. GET / leads
+there."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from penstock.http.routes import Endpoint
 # The page's own style and script are files of this package; nothing else may run or be fetched.
 _POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'"
 _ASSETS = {"docs.css": "text/css", "docs.js": "text/javascript"}
+_ROOT = b"This is Penstock. GET /docs is a page to read and try the models from, POST /invocations predicts.\n"
 
 
 def docs_endpoints() -> list[Endpoint]:
@@ -21,9 +23,14 @@ def docs_endpoints() -> list[Endpoint]:
 
     async def asset(request: Request) -> Response:
         name = request.url.path.rpartition("/")[2]
-        return Response(_read(name), media_type=_ASSETS[name], headers={"Cache-Control": "max-age=3600"})
+        return Response(_read(name), media_type=_ASSETS[name], headers={"Cache-Control": "no-cache"})
+
+    async def root(_: Request) -> Response:
+        # Relative, so that it holds behind a proxy that serves all this under a path of its own.
+        return Response(_ROOT, 307, headers={"Location": "docs"}, media_type="text/plain")
 
     return [
+        Endpoint("/", ("GET",), "docs", root, admin_only=True),
         Endpoint("/docs", ("GET",), "docs", page, admin_only=True),
         *(Endpoint(f"/docs/{name}", ("GET",), "docs", asset, admin_only=True) for name in _ASSETS),
     ]

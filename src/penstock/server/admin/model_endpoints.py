@@ -12,6 +12,7 @@ from starlette.responses import Response
 from penstock.http.routes import Endpoint
 from penstock.server.admin.json_response import json_response
 from penstock.serving.gateway import Gateway
+from penstock.serving.servable import Servable
 from penstock.serving.served_model import ServedModel
 from penstock.signature import Schema, Signature, is_tensor_schema
 from penstock.signature.schema import Field, TensorField, dtype_name
@@ -72,15 +73,23 @@ def _details(model: ServedModel) -> dict[str, Any]:
                     for p in s.processes
                 ],
                 "flavor": s.loaded.flavor,
-                "joined": s.joined,
-                "unjoined_because": s.loaded.proof.unjoined or None,
+                "batched": s.joined,
+                "not_batched_because": _why_not_batched(s),
+                "warnings": list(s.loaded.proof.warnings),
             }
             for s in model.versions
         ],
         "signature": describe_signature(signature),
-        "settled": model.settled,
+        "in_every_worker": model.settled,
         "failure": _failure(model),
     }
+
+
+def _why_not_batched(servable: Servable) -> str | None:
+    """What was found at load, or else later: the batcher gives up for one reason alone."""
+    if servable.joined:
+        return None
+    return servable.loaded.proof.unjoined or "one of its answers did not have one item per row"
 
 
 def _failure(model: ServedModel) -> dict[str, Any] | None:
@@ -98,7 +107,7 @@ def describe_signature(signature: Signature | None) -> dict[str, Any] | None:
     return {
         "inputs": _describe_schema(signature.inputs),
         "outputs": _describe_schema(signature.outputs),
-        "params": [{"name": p.name, "type": str(p.type), "default": p.default} for p in signature.params],
+        "params": [{"name": p.name, "type": str(p.type), "default": p.json_default} for p in signature.params],
     }
 
 

@@ -2,7 +2,32 @@
 
 // Everything shown comes from /models, /models/{name} and /openapi.json, and is put in as text, never as markup.
 
-const token = document.querySelector("#token input");
+// What to type or write elsewhere for the same request, by the title that it is shown under. `url` and `body` are texts,
+// `locked` is whether the server asks for a token, which is never written out.
+const RECIPES = {
+  "From a terminal": (url, body, locked) =>
+    `curl '${url}' -H 'Content-Type: application/json' \\\n` +
+    (locked ? '     -H "Authorization: Bearer $PENSTOCK_API_TOKEN" \\\n' : "") +
+    `     -d '${body.replaceAll("'", "'\\''")}'`,
+};
+
+const form = document.querySelector("#token");
+const forget = document.querySelector("#forget");
+const main = document.querySelector("#models");
+
+// The token, for as long as this tab is open; where a browser keeps nothing, for as long as the page is.
+const token = {
+  value: "",
+  read() { try { this.value = sessionStorage.getItem("penstock-token") || ""; } catch { /* nothing is kept */ } },
+  set(value) {
+    this.value = value;
+    try { sessionStorage.setItem("penstock-token", value); } catch { /* nothing is kept */ }
+  },
+};
+
+class Refused extends Error {
+  constructor(status, message) { super(message); this.status = status; }
+}
 
 function headers(more) {
   return token.value ? { ...more, Authorization: `Bearer ${token.value}` } : more;
@@ -10,8 +35,13 @@ function headers(more) {
 
 async function get(path) {
   const answer = await fetch(path, { headers: headers({}) });
-  if (!answer.ok) throw new Error((await answer.json()).message || answer.statusText);
-  return answer.json();
+  const text = await answer.text();
+  if (answer.ok) return JSON.parse(text);
+  throw new Refused(answer.status, said(text) || answer.statusText);
+}
+
+function said(text) {
+  try { return JSON.parse(text).message; } catch { return text.slice(0, 200); }
 }
 
 function table(title, rows) {
@@ -30,9 +60,20 @@ function table(title, rows) {
   return element;
 }
 
+// One row a line reads better than one cell a line. A text is JSON with words that JSON does not know, as it is.
 function shown(body) {
-  // One row a line reads better than one cell a line.
+  if (typeof body === "string") return body;
   return JSON.stringify(body, null, 1).replace(/\[\s+([^[\]{}]*?)\s+\]/g, (_, cells) => `[${cells.replace(/\s*\n\s*/g, " ")}]`);
+}
+
+// The same on one line, and otherwise as it was typed: blanks go, but for those inside texts.
+function compact(text) {
+  return text.replace(/("(?:[^"\\]|\\.)*")|\s+/g, "$1");
+}
+
+function tell(place, text) {
+  place.textContent = text;
+  place.hidden = !text;
 }
 
 function showModel(model, operation) {
@@ -44,23 +85,39 @@ function showModel(model, operation) {
   find(".facts").textContent = current
     ? `version ${current.version}${model.alias ? ` (${model.alias})` : ""}, ${current.flavor}, digest ${current.digest.slice(0, 12)}`
     : "not loaded yet";
+  tell(find(".problem"), (operation && operation.description) || "");
   for (const side of ["inputs", "outputs", "params"]) {
     const rows = model.signature && model.signature[side];
     if (rows && rows.length) find(".tables").append(table(side, rows));
   }
   const body = find("textarea");
   const content = operation && operation.requestBody.content["application/json"];
-  body.value = content && content.example ? shown(content.example) : '{"inputs": []}';
+  body.value = content && content.example !== undefined ? shown(content.example) : '{"inputs": []}';
   find(".path").textContent = `POST /${path}`;
-  const curl = () => {
-    let compact = body.value;
-    try { compact = JSON.stringify(JSON.parse(body.value)); } catch { /* shown as it is typed */ }
-    const url = new URL(path, document.baseURI);
-    find(".curl").textContent = `curl '${url}' -H 'Content-Type: application/json' \\\n     -d '${compact.replaceAll("'", "'\\''")}'`;
-  };
-  body.addEventListener("input", curl);
-  curl();
+  body.addEventListener("input", showRecipes(find(".recipes"), new URL(path, document.baseURI), body));
   find("button").addEventListener("click", () => send(path, body.value, find(".answer"), find(".timing")));
+  return section;
+}
+
+// Adds every recipe; returns what shows them anew, when the body has changed.
+function showRecipes(place, url, body) {
+  const texts = Object.entries(RECIPES).map(([title, recipe]) => {
+    place.appendChild(document.createElement("h3")).textContent = title;
+    return [place.appendChild(document.createElement("pre")), recipe];
+  });
+  const show = () => {
+    for (const [text, recipe] of texts) text.textContent = recipe(url, compact(body.value), Boolean(token.value));
+  };
+  show();
+  return show;
+}
+
+function showBroken(name, error) {
+  const section = document.createElement("section");
+  section.appendChild(document.createElement("h2")).textContent = name;
+  const problem = section.appendChild(document.createElement("p"));
+  problem.className = "problem";
+  problem.textContent = `This model cannot be shown: ${error.message}`;
   return section;
 }
 
@@ -69,7 +126,8 @@ async function send(path, body, place, timing) {
   place.textContent = "…";
   try {
     const answer = await fetch(path, { method: "POST", body, headers: headers({ "Content-Type": "application/json" }) });
-    place.textContent = shown(await answer.json());
+    const text = await answer.text();
+    try { place.textContent = shown(JSON.parse(text)); } catch { place.textContent = text; }
     place.classList.toggle("failed", !answer.ok);
     timing.textContent = `${answer.status} · version ${answer.headers.get("x-model-version") || "?"} · ${answer.headers.get("server-timing") || ""}`;
   } catch (error) {
@@ -78,16 +136,58 @@ async function send(path, body, place, timing) {
   }
 }
 
-async function load() {
-  const main = document.querySelector("#models");
-  try {
-    const [list, api] = await Promise.all([get("models"), get("openapi.json")]);
-    const details = await Promise.all(list.models.map((m) => get(`models/${encodeURIComponent(m.name)}`)));
-    main.replaceChildren(...details.map((m) => showModel(m, (api.paths[`/models/${m.name}/invocations`] || {}).post)));
-  } catch (error) {
-    main.textContent = `The server says: ${error.message}`;
-  }
+function ask(error) {
+  const given = token.value !== "";
+  token.set("");
+  main.replaceChildren();
+  forget.hidden = true;
+  form.hidden = false;
+  const why = error.status === 403 ? `This token may not list the models: ${error.message}` : "The server does not know this token.";
+  tell(form.querySelector(".problem"), given ? why : "");
+  form.querySelector("input").focus();
 }
 
-token.addEventListener("change", load);
+async function load() {
+  let list, api;
+  try {
+    list = await get("models");
+    api = await get("openapi.json").catch((error) => ({ paths: {}, error }));
+  } catch (error) {
+    if (error.status === 401 || error.status === 403) ask(error);
+    else main.textContent = `The server says: ${error.message}`;
+    return;
+  }
+  form.hidden = true;
+  forget.hidden = !token.value;
+  const sections = list.models.map(async ({ name }) => {
+    try {
+      const model = await get(`models/${encodeURIComponent(name)}`);
+      return showModel(model, (api.paths[`/models/${name}/invocations`] || {}).post);
+    } catch (error) {
+      return showBroken(name, error);
+    }
+  });
+  main.replaceChildren(...(await Promise.all(sections)));
+  if (!list.models.length) main.textContent = "No model is served yet.";
+  if (api.error) main.prepend(`Without examples: openapi.json says: ${api.error.message}`);
+}
+
+// A plain link carries no token.
+async function open(event) {
+  if (!token.value) return;
+  event.preventDefault();
+  const tab = window.open("");
+  const answer = await fetch(event.target.href, { headers: headers({}) });
+  tab.location = URL.createObjectURL(new Blob([await answer.text()], { type: "text/plain" }));
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  token.set(form.querySelector("input").value.trim());
+  form.querySelector("input").value = "";
+  load();
+});
+forget.addEventListener("click", () => { token.set(""); load(); });
+for (const link of document.querySelectorAll("a.asks")) link.addEventListener("click", open);
+token.read();
 load();
