@@ -24,6 +24,9 @@ _revisions = Table(REVISION_TABLE, MetaData(), Column("version_num", String(32))
 class Database(ABC):
     """Runs functions of a connection, each in one transaction. `place` names it to people, without a password."""
 
+    # What the driver itself raises, where it is asked past SQLAlchemy.
+    _driver_errors: tuple[type[Exception], ...] = (sqlite3.Error,)
+
     def __init__(self, place: str, *, read_only: bool) -> None:
         self.place = place
         self._read_only = read_only
@@ -87,7 +90,7 @@ class Database(ABC):
             yield
         except DBAPIError as error:
             raise self._translate(error.orig, writing=writing) from error
-        except sqlite3.Error as error:
+        except self._driver_errors as error:
             raise self._translate(error, writing=writing) from error
         except SQLAlchemyError as error:
             raise self._unavailable(_first_line(error)) from error

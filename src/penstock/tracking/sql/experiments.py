@@ -118,7 +118,7 @@ def with_tags(c: Connection, rows: Sequence[Any]) -> list[Experiment]:
     statement = (
         f"SELECT experiment, key, value FROM penstock_experiment_tags WHERE {condition} ORDER BY experiment, key"
     )
-    for number, key, value in run(c, statement, parameter).tuples():
+    for number, key, value in run(c, statement, parameter):
         found.setdefault(number, {})[key] = value
     return [
         Experiment(

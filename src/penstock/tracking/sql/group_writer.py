@@ -40,7 +40,7 @@ class GroupWriter:
             if isinstance(outcome, PenstockError):
                 continue
             if isinstance(change, LogBatch) and change.metrics:
-                self._packing.logged(change.run_id)
+                self._packing.logged(change.run_id, len(change.metrics))
             elif isinstance(change, UpdateRun) and change.status in ENDED:
                 self._packing.ended(change.run_id)
         return outcomes

@@ -19,8 +19,8 @@ from penstock.tracking.writes import LogInputs, LogOutputs
 def log_inputs(c: Connection, keys: Keys, change: LogInputs) -> None:
     """Raises RunNotFound, RunNotActive."""
     key = require_active(change.run_id, run_keys(c, [change.run_id]))
-    experiment = run(c, "SELECT experiment FROM penstock_runs WHERE id = ?", key).scalar_one()
-    place = run(c, "SELECT coalesce(max(place), 0) FROM penstock_inputs WHERE run = ?", key).scalar_one()
+    experiment = run(c, "SELECT experiment FROM penstock_runs WHERE id = ?", key).scalar()
+    place = run(c, "SELECT coalesce(max(place), 0) FROM penstock_inputs WHERE run = ?", key).scalar()
     rows = []
     for number, given in enumerate(change.datasets, start=place + 1):
         dataset = _dataset_key(c, experiment, given.dataset)
@@ -46,7 +46,7 @@ def read_inputs(c: Connection, runs: Sequence[int]) -> dict[int, list[DatasetInp
         f"JOIN penstock_datasets d ON d.id = i.dataset WHERE {condition} ORDER BY i.run, i.place"
     )
     found: dict[int, list[DatasetInput]] = {}
-    for row in run(c, statement, parameter).tuples():
+    for row in run(c, statement, parameter):
         found.setdefault(row[0], []).append(DatasetInput(Dataset(*row[2:]), orjson.loads(row[1])))
     return found
 
@@ -59,7 +59,7 @@ def read_models(c: Connection, runs: Sequence[int]) -> dict[tuple[int, str], lis
         "ORDER BY run, direction, step, model_id"
     )
     found: dict[tuple[int, str], list[ModelOutput]] = {}
-    for row in run(c, statement, parameter).tuples():
+    for row in run(c, statement, parameter):
         found.setdefault((row[0], row[1]), []).append(ModelOutput(row[2], row[3]))
     return found
 
@@ -72,7 +72,7 @@ def read_datasets(c: Connection, experiments: Sequence[int], limit: int) -> list
         "JOIN penstock_inputs i ON i.run = r.id JOIN penstock_datasets d ON d.id = i.dataset "
         f"WHERE {condition} AND NOT r.deleted ORDER BY d.name, d.digest, i.context LIMIT {int(limit)}"
     )
-    rows = run(c, statement, parameter).tuples()
+    rows = run(c, statement, parameter)
     return [DatasetSummary(str(experiment), name, digest, context) for experiment, name, digest, context in rows]
 
 

@@ -13,7 +13,7 @@ class Keys:
 
     def __init__(self, c: Connection) -> None:
         lock = "" if c.dialect.name == "sqlite" else " FOR UPDATE"
-        row = run(c, f"SELECT counter, next_run, next_series FROM penstock_changes WHERE id = 1{lock}").one()
+        row = run(c, f"SELECT counter, next_run, next_series FROM penstock_changes WHERE id = 1{lock}")[0]
         self.number: int = row[0] + 1
         self._first = (row[1], row[2])
         # Mutable state: the next free keys.
@@ -37,5 +37,5 @@ class Keys:
 
 def read_counter(c: Connection) -> int:
     """What the change counter is now."""
-    counter: int = run(c, "SELECT counter FROM penstock_changes WHERE id = 1").scalar_one()
+    counter: int = run(c, "SELECT counter FROM penstock_changes WHERE id = 1").scalar()
     return counter

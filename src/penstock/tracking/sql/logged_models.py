@@ -142,7 +142,7 @@ def _texts(c: Connection, table: str, keys: Sequence[int]) -> dict[int, Mapping[
     condition, parameter = any_of(c, "model", list(keys))
     statement = f"SELECT model, key, value FROM {table} WHERE {condition} ORDER BY model, key"
     found: dict[int, dict[str, str]] = {}
-    for key, name, value in run(c, statement, parameter).tuples():
+    for key, name, value in run(c, statement, parameter):
         found.setdefault(key, {})[name] = value
     return dict(found)
 
@@ -157,7 +157,7 @@ def _metrics(c: Connection, keys: Sequence[int]) -> dict[int, list[LoggedModelMe
         "ORDER BY m.model, m.key, m.step, m.timestamp, m.value"
     )
     latest: dict[tuple[int, str, str, str, str], LoggedModelMetric] = {}
-    for model, key, value, timestamp, step, name, digest, run_id, model_id in run(c, statement, parameter).tuples():
+    for model, key, value, timestamp, step, name, digest, run_id, model_id in run(c, statement, parameter):
         metric = Metric(key, value, timestamp, step, model_id, name, digest)
         latest[model, key, run_id, name, digest] = LoggedModelMetric(metric, run_id)
     found: dict[int, list[LoggedModelMetric]] = {}

@@ -19,7 +19,7 @@ def log_model_metrics(c: Connection, logged: Sequence[tuple[int, Sequence[Metric
         return
     condition, parameter = any_of(c, "model_id", sorted({metric.model_id for _, metric in about}))
     found = run(c, f"SELECT model_id, id FROM penstock_logged_models WHERE {condition}", parameter)
-    models = dict(found.tuples().all())
+    models: dict[str, int] = dict(found)
     rows = [
         (
             *(models[m.model_id], m.key, m.timestamp, m.step, run_key, 0.0 if math.isnan(m.value) else m.value),

@@ -21,7 +21,7 @@ from penstock.tracking.sql.run_writes import RUN_COLUMNS, run_of
 def read_runs(c: Connection, run_ids: Sequence[str]) -> list[Run]:
     """In this order. Raises RunNotFound."""
     condition, parameter = any_of(c, "run_id", list(run_ids))
-    rows = run(c, f"SELECT {RUN_COLUMNS} FROM penstock_runs WHERE {condition}", parameter).all()
+    rows = run(c, f"SELECT {RUN_COLUMNS} FROM penstock_runs WHERE {condition}", parameter)
     keys = [row[0] for row in rows]
     params, tags = (_texts(c, table, keys) for table in ("penstock_params", "penstock_tags"))
     metrics = _latest(c, keys)
@@ -56,7 +56,7 @@ def read_changed(c: Connection, experiments: Sequence[int], after: int, limit: i
     statement = (
         f"SELECT run_id, changed FROM penstock_runs WHERE changed > ? AND {condition} ORDER BY changed, id LIMIT ?"
     )
-    return [RunRef(*row) for row in run(c, statement, after, parameter, limit).tuples()]
+    return [RunRef(*row) for row in run(c, statement, after, parameter, limit)]
 
 
 def read_series(c: Connection, run_id: str) -> list[SeriesSummary]:
@@ -65,7 +65,7 @@ def read_series(c: Connection, run_id: str) -> list[SeriesSummary]:
         "SELECT key, points, first_step, last_step, step, timestamp, value, nan, minimum, maximum "
         "FROM penstock_series WHERE run = ? ORDER BY key"
     )
-    rows = run(c, statement, run_key(c, run_id)).tuples()
+    rows = run(c, statement, run_key(c, run_id))
     return [
         SeriesSummary(
             key, points, first, last, Point(step, when, math.nan if nan else value), _bound(least), _bound(most)

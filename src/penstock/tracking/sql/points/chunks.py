@@ -27,7 +27,7 @@ def packed_points(c: Connection, series: int, first: int, last: int) -> Iterator
     from penstock.tracking.sql.points.chunk_codec import decode
 
     statement = "SELECT data FROM penstock_chunks WHERE series = ? AND last_step >= ? AND first_step <= ?"
-    for row in run(c, statement, series, first, last).all():
+    for row in run(c, statement, series, first, last):
         yield from decode(bytes(row[0]))
 
 
@@ -46,7 +46,7 @@ def read_points(c: Connection, series: Sequence[int], steps: tuple[int, int] | N
     for row in run(c, f"{chunked} ORDER BY series, number", parameter, *of_chunks):
         parts.setdefault(row[0], []).append(decode(bytes(row[1])))
     rows = f"SELECT series, step, timestamp, value, nan FROM penstock_points WHERE {condition}{within}"
-    for key, points in _by_series(run(c, rows, parameter, *of_rows).tuples().all()):
+    for key, points in _by_series(run(c, rows, parameter, *of_rows)):
         parts.setdefault(key, []).append(points)
     return {key: _merged(found, steps) for key, found in parts.items()}
 
@@ -58,10 +58,10 @@ def pack(c: Connection, series: int) -> int:
     statement = (
         "SELECT step, timestamp, value, nan FROM penstock_points WHERE series = ? ORDER BY step, timestamp, value, nan"
     )
-    rows = run(c, statement, series).tuples().all()
+    rows = run(c, statement, series)
     if not rows:
         return 0
-    number = run(c, "SELECT coalesce(max(number), 0) FROM penstock_chunks WHERE series = ?", series).scalar_one()
+    number = run(c, "SELECT coalesce(max(number), 0) FROM penstock_chunks WHERE series = ?", series).scalar()
     for start in range(0, len(rows), CHUNK_POINTS):
         number += 1
         points = _of_rows(rows[start : start + CHUNK_POINTS])

@@ -28,7 +28,7 @@ def read_histories(
         "SELECT r.run_id, s.id FROM penstock_runs r JOIN penstock_series s ON s.run = r.id "
         f"WHERE {condition} AND s.key = ? ORDER BY r.run_id"
     )
-    named = run(c, statement, parameter, key).tuples().all()
+    named = run(c, statement, parameter, key)
     found = read_points(c, [series for _, series in named], steps)
     return [(run_id, found[series]) for run_id, series in named if series in found]
 

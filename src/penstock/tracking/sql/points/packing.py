@@ -16,9 +16,6 @@ from penstock.tracking.sql.points.chunks import PACK_ENDED, PACK_RUNNING, pack
 # Points packed in one transaction, about: what a write that comes meanwhile waits for.
 _STEP_POINTS = 20_000
 
-# Batches logged by a run before its series are looked at again.
-_LOOK_EVERY = 64
-
 
 class _Worth(NamedTuple):
     """A series that is worth packing, and its number of rows."""
@@ -34,22 +31,22 @@ class Packing:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        # Mutable state: batches of each run since its series were looked at; runs to look at, and those of them that
+        # Mutable state: points of each run since its series were looked at; runs to look at, and those of them that
         # have ended; series to pack. The first look is at what an earlier process left.
-        self._batches: dict[str, int] = {}
+        self._points: dict[str, int] = {}
         self._runs: deque[tuple[str, bool]] = deque()
         self._series: deque[_Worth] = deque()
         self._begun = False
 
-    def logged(self, run_id: str) -> None:
-        """A batch with points was logged by this run."""
-        self._batches[run_id] = self._batches.get(run_id, 0) + 1
-        if self._batches[run_id] >= _LOOK_EVERY:
+    def logged(self, run_id: str, points: int) -> None:
+        """So many points were logged by this run."""
+        self._points[run_id] = self._points.get(run_id, 0) + points
+        if self._points[run_id] >= PACK_RUNNING:
             self._runs.append((run_id, False))
-            del self._batches[run_id]
+            del self._points[run_id]
 
     def ended(self, run_id: str) -> None:
-        self._batches.pop(run_id, None)
+        self._points.pop(run_id, None)
         self._runs.append((run_id, True))
 
     def step(self) -> bool:

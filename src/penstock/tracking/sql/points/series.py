@@ -116,7 +116,7 @@ def _insert_points(c: Connection, changed: Collection[SeriesRow]) -> None:
     if insert_rows(c, tables.points, cells, "keep") != len(cells):
         condition, parameter = any_of(c, "series", list(before))
         counted = run(c, f"SELECT series, count(*) FROM penstock_points WHERE {condition} GROUP BY series", parameter)
-        hot = dict(counted.tuples().all())
+        hot: dict[int, int] = dict(counted)
         for row in changed:
             row.hot = hot.get(row.id, 0)
     for row in changed:

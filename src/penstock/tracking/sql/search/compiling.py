@@ -237,7 +237,7 @@ def find_rows(
         f"WHERE {where} ORDER BY {sorting.order_by} LIMIT ?"
     )
     parameters = [p for piece in (sorting.joins, *wanted) for p in piece.parameters]
-    rows = run(c, statement, *parameters, query.limit + 1).tuples().all()
+    rows = run(c, statement, *parameters, query.limit + 1)
     width = 2 * len(order)
     found = tuple(row[width:] for row in rows[: query.limit])
     if len(rows) <= query.limit:
