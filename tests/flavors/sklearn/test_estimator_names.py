@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from penstock.flavors.sklearn.estimator_names import REVIEWED, installed_estimators
+from penstock.flavors.sklearn.estimator_names import LOSSES, REVIEWED, installed_estimators
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +26,12 @@ def test_the_list_is_what_skops_trusts_with_the_installed_version() -> None:
         "slowly. Write its names down, and look through what `sklearn_import` puts off."
     )
     assert listed == {*skops.SKLEARN_ESTIMATOR_TYPE_NAMES, *skops.SKLEARN_INTERNAL_TYPE_NAMES}
+
+
+def test_the_losses_are_those_that_skops_makes_with_the_installed_version() -> None:
+    from skops.io._sklearn import ALLOWED_LOSSES
+
+    assert {f"{loss.__module__}.{loss.__name__}" for loss in ALLOWED_LOSSES} == LOSSES
 
 
 def test_another_version_has_no_list(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, OneHotEncoder, PolynomialFeatures, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
+from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 
 from penstock.errors import PredictError
 from penstock.flavors import LoadContext
@@ -265,6 +266,24 @@ def test_pools_for_each_batch_are_off_however_deep() -> None:
     assert jobs(c.estimator for c in calibrated.calibrated_classifiers_) == [1, 1]
     plain = LogisticRegression().fit(NUMBERS, LABELS)
     assert predictor(plain).estimator.get_params() == plain.get_params()
+
+
+def test_few_rows_are_predicted_by_one_thread() -> None:
+    threads: list[int] = []
+
+    def noted(rows: Any) -> Any:
+        threads.append(_openmp_effective_n_threads(None))
+        return rows
+
+    model = make_pipeline(FunctionTransformer(noted), HistGradientBoostingClassifier(max_iter=2, random_state=0))
+    boosted = predictor(model.fit(NUMBERS, LABELS))
+    threads.clear()
+    own = _openmp_effective_n_threads(None)
+    for rows in (1, 256, 257):
+        boosted.predict(from_frame(pd.concat([NUMBERS] * 257)[:rows]), {})
+    assert threads == [1, 1, own]
+    assert _openmp_effective_n_threads(None) == own
+    assert predictor(KMeans(2, n_init=1).fit(NUMBERS)).estimator._n_threads == 1  # as many as where it was fitted
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 from zipfile import ZipFile
 
@@ -25,10 +26,11 @@ from sklearn.ensemble import (
 )
 from sklearn.feature_selection import SelectKBest
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, SGDClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, SGDClassifier, TweedieRegressor
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
@@ -42,6 +44,7 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.tree._tree import Tree
 
+from penstock.flavors.sklearn.estimator_names import LOSSES
 from penstock.flavors.sklearn.skops_reader import holds_usual_types, read_usual
 from penstock.flavors.sklearn.trusted_types import TRUSTED_TYPES
 
@@ -62,12 +65,16 @@ USUAL: list[Callable[[], Any]] = [
     lambda: StackingClassifier([("a", GaussianNB()), ("b", SVC())], cv=2),
     lambda: make_pipeline(FeatureUnion([("pca", PCA(2)), ("scaled", MinMaxScaler())]), KNeighborsClassifier()),
     lambda: CalibratedClassifierCV(GaussianNB(), cv=2),
+    lambda: HistGradientBoostingClassifier(max_iter=2),
+    lambda: GradientBoostingClassifier(n_estimators=2),
+    lambda: SGDClassifier(),
+    lambda: MLPClassifier(3, max_iter=200, tol=0.1, random_state=np.random.RandomState(5)),
+    lambda: TweedieRegressor(power=1.5),
+    lambda: make_pipeline(FunctionTransformer(np.abs), GaussianNB()),
 ]  # fmt: skip
 LEFT_TO_SKOPS: list[Callable[[], Any]] = [
-    lambda: HistGradientBoostingClassifier(max_iter=2),
-    lambda: SGDClassifier(),
     lambda: make_pipeline(OneHotEncoder(handle_unknown="ignore"), SVC()),  # sparse vectors
-    lambda: make_pipeline(FunctionTransformer(np.abs), GaussianNB()),
+    lambda: make_pipeline(FunctionTransformer(np.nan_to_num), GaussianNB()),
 ]
 
 
@@ -92,9 +99,14 @@ def assert_same(one: Any, other: Any, seen: dict[int, int]) -> None:
     elif isinstance(one, dict):
         assert list(one) == list(other)
         assert_same(list(one.values()), list(other.values()), seen)
-    elif isinstance(one, Tree):
+    elif isinstance(one, Tree) or f"{type(one).__module__}.{type(one).__name__}" in LOSSES:
         assert_same(one.__reduce__()[1:], other.__reduce__()[1:], seen)
-    elif hasattr(one, "__dict__") and not isinstance(one, type) and not callable(one):
+    elif isinstance(one, np.random.RandomState):
+        assert_same(one.get_state(legacy=False), other.get_state(legacy=False), seen)
+    elif isinstance(one, np.random.Generator):
+        assert_same(one.bit_generator.state, other.bit_generator.state, seen)
+        assert_same(one.bit_generator.seed_seq.state, other.bit_generator.seed_seq.state, seen)  # type: ignore[attr-defined]
+    elif hasattr(one, "__dict__") and not isinstance(one, (type, FunctionType, np.ufunc)):
         assert seen.setdefault(id(one), id(other)) == id(other)
         assert_same(vars(one), vars(other), seen)
     else:
@@ -102,7 +114,8 @@ def assert_same(one: Any, other: Any, seen: dict[int, int]) -> None:
 
 
 def labels(estimator: Any) -> Any:
-    return RANDOM.normal(size=60) if isinstance(estimator, (LinearRegression, Ridge)) else Y
+    numbers = isinstance(estimator, (LinearRegression, Ridge, TweedieRegressor))
+    return RANDOM.uniform(1, 2, size=60) if numbers else Y
 
 
 @pytest.mark.parametrize("make", USUAL)
@@ -125,11 +138,8 @@ def test_other_kinds_are_left_to_skops(tmp_path: Path, make: Callable[[], Any]) 
 def test_models_of_several_outputs_and_of_no_labels_answer_as_the_estimator(tmp_path: Path) -> None:
     several = MultiOutputClassifier(GaussianNB()).fit(X, np.column_stack([Y, Y[::-1]]))
     clusters = KMeans(3, n_init=1, random_state=0).fit(X)
-    boosted = GradientBoostingClassifier(n_estimators=2).fit(X, Y)
-    for estimator in (several, clusters, boosted):
-        path = written(tmp_path, estimator)
-        ours = read_usual(path)
-        found = skops.io.load(path, trusted=sorted(TRUSTED_TYPES)) if ours is None else ours
+    for estimator in (several, clusters):
+        found = read_usual(written(tmp_path, estimator))
         assert np.array_equal(found.predict(X), estimator.predict(X))
 
 
@@ -147,6 +157,24 @@ def changed(path: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
 
 def node(loader: str, module: str, name: str, **more: Any) -> dict[str, Any]:
     return {"__loader__": loader, "__module__": module, "__class__": name, **more}
+
+
+def plain(value: object) -> dict[str, Any]:
+    return node("JsonNode", "builtins", "str", content=json.dumps(value))
+
+
+def named(**values: Any) -> dict[str, Any]:
+    types = node("ListNode", "builtins", "list", content=[node("TypeNode", "builtins", "str")] * len(values))
+    return node("DictNode", "builtins", "dict", content=values, key_types=types)
+
+
+def generator(bits: Any = "PCG64", **seed: Any) -> dict[str, Any]:
+    state = named(state=plain(1), inc=plain(3))
+    content = {
+        "bit_generator": named(bit_generator=plain(bits), state=state, has_uint32=plain(0), uinteger=plain(0)),
+        "seed_seq": named(**{name: plain(value) for name, value in {"entropy": 7, "pool_size": 4, **seed}.items()}),
+    }
+    return node("RandomGeneratorNode", "numpy.random._generator", "Generator", content=content)
 
 
 EVIL = "untrusted_module_that_would_be_imported"
@@ -177,6 +205,20 @@ KEYS = node("ListNode", "builtins", "list", content=[node("TypeNode", "builtins"
     node("TreeNode", EVIL, "Tree", content=TUPLE, __reduce__={"args": TUPLE}),
     node("TreeNode", "sklearn.tree._tree", "Tree", content=TUPLE,
          __reduce__={"args": node("TypeNode", "os", "system")}),
+    node("LossNode", "os", "system", content=TUPLE, __reduce__={"args": TUPLE}),
+    node("LossNode", EVIL, "Hinge", content=TUPLE, __reduce__={"args": TUPLE}),
+    node("LossNode", "sklearn.linear_model._sgd_fast", "Hinge", content=named(a=plain(1)), __reduce__={"args": TUPLE}),
+    node("LossNode", "sklearn.linear_model._sgd_fast", "Hinge", content=TUPLE,
+         __reduce__={"args": node("TupleNode", "builtins", "tuple", content=[node("TypeNode", "os", "system")])}),
+    node("RandomStateNode", "os", "system", content=named()),
+    node("RandomStateNode", "numpy.random.mtrand", "RandomState", content=node("ObjectNode", EVIL, "Thing")),
+    node("FunctionNode", "numpy", "load"),
+    generator() | {"__class__": "system", "__module__": "os"},
+    generator("seed"),
+    generator("Generator"),
+    generator(["PCG64"]),
+    generator(pool_size=1 << 40),
+    generator(another=1),
     node("MethodNode", "os", "system", content={"func": "x", "obj": TUPLE}),
     node("OperatorFuncNode", "operator", "methodcaller", attrs=TUPLE),
     node("PartialNode", "functools", "partial", content={}),
@@ -198,6 +240,14 @@ def test_what_was_planted_is_not_made(tmp_path: Path, planted: dict[str, Any]) -
         changed(path, plant)
         assert not holds_usual_types(path)
         assert read_usual(path) is None
+
+
+def test_a_generator_of_random_numbers_is_made_with_its_state(tmp_path: Path) -> None:
+    path = written(tmp_path, LogisticRegression().fit(X, Y))
+    changed(path, lambda schema: schema["content"]["content"].update(tol=generator()))
+    made = read_usual(path).tol
+    assert isinstance(made, np.random.Generator)
+    assert made.bit_generator.state["state"] == {"state": 1, "inc": 3}
 
 
 @pytest.mark.parametrize("protocol", [0, 1, 3, True, "2", None])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
@@ -193,7 +195,26 @@ def test_a_fork_server_that_dies_is_started_again(tried: Tried, good: Path) -> N
     assert Counter(tried.outcomes) == {"proven": 2}
 
 
-def test_beside_requests_the_process_is_throttled_and_nothing_is_imported_here(
+_NOTES = """import json, os, sys
+with open({file!r}, "w") as file:
+    json.dump({{"nice": os.nice(0), "rests": sys.getprofile() is not None, "session": os.getsid(0)}}, file)
+"""
+
+
+def test_beside_requests_a_trial_has_low_priority_behind_this_process_and_takes_no_rests(
+    tried: Tried, good: Path, tmp_path: Path, copied: Callable[[Path], Path]
+) -> None:
+    package, noted = copied(good), tmp_path / "noted.json"
+    (package / "SHA256SUMS").unlink()
+    (package / "model.py").write_text(_NOTES.format(file=str(noted)) + (package / "model.py").read_text())
+    with throttled():
+        loader = tried.loader()
+        loader.try_out(package, "1")
+    # Of a session of its own only the other processes there would be before it.
+    assert json.loads(noted.read_text()) == {"nice": os.nice(0) + 10, "rests": False, "session": os.getsid(0)}
+
+
+def test_beside_requests_nothing_is_imported_here(
     tried: Tried, identity_onnx_package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     imported: list[str] = []
@@ -201,9 +222,9 @@ def test_beside_requests_the_process_is_throttled_and_nothing_is_imported_here(
     launched: list[bool] = []
     launch = tried.trials._forks.launch
 
-    def noted(flavors: Collection[str], on_line: OnLine, *, throttled: bool) -> ModelProcessHandle:
-        launched.append(throttled)
-        return launch(flavors, on_line, throttled=throttled)
+    def noted(flavors: Collection[str], on_line: OnLine, *, beside_requests: bool) -> ModelProcessHandle:
+        launched.append(beside_requests)
+        return launch(flavors, on_line, beside_requests=beside_requests)
 
     monkeypatch.setattr(tried.trials._forks, "launch", noted)
     with throttled():

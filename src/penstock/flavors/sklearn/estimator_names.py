@@ -140,6 +140,19 @@ _NAMES_1_9: Mapping[str, str] = {
     "tree._classes": "DecisionTreeClassifier DecisionTreeRegressor ExtraTreeClassifier ExtraTreeRegressor",
 }
 
+# The compiled losses that skops makes from their arguments; none but numbers.
+LOSSES: frozenset[str] = frozenset(
+    f"sklearn.{module}.{name}"
+    for module, names in {
+        "_loss._loss": (
+            "CyAbsoluteError CyExponentialLoss CyHalfBinomialLoss CyHalfGammaLoss CyHalfMultinomialLoss "
+            "CyHalfPoissonLoss CyHalfSquaredError CyHalfTweedieLoss CyHalfTweedieLossIdentity CyHuberLoss CyPinballLoss"
+        ),
+        "linear_model._sgd_fast": "EpsilonInsensitive Hinge ModifiedHuber SquaredEpsilonInsensitive SquaredHinge",
+    }.items()
+    for name in names.split()
+)
+
 # Minor version -> its names. Estimators do not come or go within one.
 REVIEWED: Mapping[str, Mapping[str, str]] = {"1.9": _NAMES_1_9}
 

@@ -1,9 +1,9 @@
 """Skops files of the usual kinds, read without skops.
 
-Importing skops imports all of scikit-learn, to learn the names of its estimators: a second of processor time. Most
-files hold estimators, trees, arrays, and plain Python values. Those are read here by skops' own rules; for whatever
-else a file may hold the answer is None, and skops reads it. So nothing is trusted that skops, given `TRUSTED_TYPES`,
-would not trust.
+Importing skops imports all of scikit-learn, to learn the names of its estimators: a second of processor time, and
+several where a load is throttled. Most files hold estimators, trees, losses, generators of random numbers, arrays, and
+plain Python values. Those are read here by skops' own rules; for whatever else a file may hold the answer is None, and
+skops reads it. So nothing is trusted that skops, given `TRUSTED_TYPES`, would not trust.
 
 Nothing is imported or made before the whole description has been looked at. Source: skops.io, protocol 2.
 """
@@ -21,7 +21,7 @@ from zipfile import ZipFile
 import numpy as np
 
 from penstock.errors import ArtifactInvalid
-from penstock.flavors.sklearn.estimator_names import installed_estimators
+from penstock.flavors.sklearn.estimator_names import LOSSES, installed_estimators
 from penstock.flavors.sklearn.skops_archive import open_archive, read_member, read_schema
 from penstock.flavors.sklearn.trusted_types import TRUSTED_TYPES
 
@@ -50,6 +50,12 @@ _SCALARS = {
     )
 }
 _TREE = "sklearn.tree._tree.Tree"
+_RANDOM_STATE = "numpy.random.mtrand.RandomState"
+_GENERATOR = "numpy.random._generator.Generator"
+_BIT_GENERATORS = frozenset({"MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64"})
+# What a seed was made from, and how large its pool is wherever nobody chose another size.
+_SEED = frozenset({"entropy", "n_children_spawned", "pool_size", "spawn_key"})
+_POOL_SIZE = 4
 _DICTS = ("builtins.dict", "collections.OrderedDict", "sklearn.utils._bunch.Bunch")
 
 
@@ -142,7 +148,7 @@ class _Check:
         _only(_name(node) in _PRIMITIVES or _name(node) in _SCALARS)
 
     def function(self, node: Node) -> None:
-        _only(_name(node) in TRUSTED_TYPES)
+        _only(_name(node) in TRUSTED_TYPES or _is_ufunc(node))
 
     def dtype(self, node: Node) -> None:
         _only(_name(node) == "numpy.dtype" and node["content"]["__loader__"] == "NdArrayNode")
@@ -167,6 +173,31 @@ class _Check:
         _only(_name(node) == _TREE and node["__reduce__"]["args"]["__loader__"] == "TupleNode")
         self.check(node["__reduce__"]["args"])
         self.check(node["content"])
+
+    def loss(self, node: Node) -> None:
+        """Made from numbers alone: `content`, a state to set, is always empty."""
+        _only(_name(node) in LOSSES and not node["content"]["content"])
+        _only(node["content"]["__loader__"] in ("DictNode", "TupleNode"))
+        args = node["__reduce__"]["args"]
+        _only(args["__loader__"] == "TupleNode" and all(arg["__loader__"] == "JsonNode" for arg in args["content"]))
+        self.check(args)
+
+    def random_state(self, node: Node) -> None:
+        _only(_name(node) == _RANDOM_STATE and node["content"]["__loader__"] == "DictNode")
+        self.check(node["content"])
+
+    def generator(self, node: Node) -> None:
+        bits, seed = node["content"]["bit_generator"], node["content"]["seed_seq"]
+        _only(_name(node) == _GENERATOR and bits["__loader__"] == seed["__loader__"] == "DictNode")
+        self.check(bits)
+        self.check(seed)
+        _only(json.loads(bits["content"]["bit_generator"]["content"]) in _BIT_GENERATORS)
+        _only(seed["content"].keys() <= _SEED)
+        _only(json.loads(seed["content"]["pool_size"]["content"]) == _POOL_SIZE)
+
+
+def _is_ufunc(node: Node) -> bool:
+    return node["__module__"] == "numpy" and isinstance(getattr(np, node["__class__"], None), np.ufunc)
 
 
 class _Builder:
@@ -242,6 +273,21 @@ class _Builder:
             tree.__setstate__(attributes)
         return tree
 
+    def loss(self, node: Node) -> Any:
+        return self.named(node)(*self.build(node["__reduce__"]["args"]))
+
+    def random_state(self, node: Node) -> Any:
+        state = np.random.RandomState()
+        state.set_state(self.build(node["content"]))
+        return state
+
+    def generator(self, node: Node) -> Any:
+        state = self.build(node["content"]["bit_generator"])
+        seed = np.random.SeedSequence(**self.build(node["content"]["seed_seq"]))
+        bits = getattr(np.random, state["bit_generator"])(seed)
+        bits.state = state
+        return np.random.Generator(bits)
+
 
 _CHECKS: dict[str, Callable[[_Check, Node], None]] = {
     "JsonNode": _Check.json,
@@ -254,6 +300,9 @@ _CHECKS: dict[str, Callable[[_Check, Node], None]] = {
     "NdArrayNode": _Check.array,
     "ObjectNode": _Check.object,
     "TreeNode": _Check.tree,
+    "LossNode": _Check.loss,
+    "RandomStateNode": _Check.random_state,
+    "RandomGeneratorNode": _Check.generator,
 }
 _BUILDS: dict[str, Callable[[_Builder, Node], Any]] = {
     "JsonNode": _Builder.json,
@@ -266,4 +315,7 @@ _BUILDS: dict[str, Callable[[_Builder, Node], Any]] = {
     "NdArrayNode": _Builder.array,
     "ObjectNode": _Builder.object,
     "TreeNode": _Builder.tree,
+    "LossNode": _Builder.loss,
+    "RandomStateNode": _Builder.random_state,
+    "RandomGeneratorNode": _Builder.generator,
 }

@@ -54,19 +54,21 @@ class ModelProcessForks:
         self._sock: socket.socket | None = None
         self._closed = False
 
-    def warm_up(self, flavors: Collection[str], *, throttled: bool) -> None:
-        """Has the program import what these flavors need, before there is something to load. Does not wait for that."""
+    def warm_up(self, flavors: Collection[str]) -> None:
+        """Has the program import what these flavors need, before there is something to load beside requests. Does not
+        wait for that."""
         with suppress(ModelProcessLost):
-            self._ask(flavors, [], throttled=throttled)
+            self._ask(flavors, [], beside_requests=True)
 
-    def launch(self, flavors: Collection[str], on_line: OnLine, *, throttled: bool) -> ModelProcessHandle:
-        """A process to load a package of one of these flavors; as `start` begins one. Raises ModelProcessLost."""
+    def launch(self, flavors: Collection[str], on_line: OnLine, *, beside_requests: bool) -> ModelProcessHandle:
+        """A process to load a package of one of these flavors; as `start` begins one, but that beside requests it has
+        low priority, as all have that are launched after it. Raises ModelProcessLost."""
         ours, theirs = socket.socketpair()
         watched, lifeline = os.pipe()
         output_read, output = os.pipe()
         told_read, told = os.pipe()
         try:
-            self._ask(flavors, [theirs.fileno(), watched, output, told], throttled=throttled)
+            self._ask(flavors, [theirs.fileno(), watched, output, told], beside_requests=beside_requests)
         except BaseException:
             ours.close()
             for file in (lifeline, output_read, told_read):
@@ -78,8 +80,8 @@ class ModelProcessForks:
                 os.close(file)
         return ModelProcessHandle(ForkedKeeper(output_read, told_read), ours, lifeline, on_line)
 
-    def _ask(self, flavors: Collection[str], files: list[int], *, throttled: bool) -> None:
-        order = {"flavors": sorted(flavors), "import_path": sys.path, "throttled": throttled}
+    def _ask(self, flavors: Collection[str], files: list[int], *, beside_requests: bool) -> None:
+        order = {"flavors": sorted(flavors), "import_path": sys.path, "beside_requests": beside_requests}
         packet = json.dumps(order).encode()
         with self._lock:
             try:
@@ -132,7 +134,7 @@ def _popen(number: int) -> subprocess.Popen[bytes]:
         [str(interpreter.path), boot.__file__, boot.FORKS, str(number)],
         pass_fds=(number,),
         env={**environment_of(interpreter), **_NO_THREADS},
-        start_new_session=True,
+        process_group=0,  # a session of its own would have a share of the processor of its own, whatever its `nice`
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

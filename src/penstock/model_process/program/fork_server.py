@@ -2,6 +2,10 @@
 
 It reads no package itself, has one thread, and gives every process a keeper of its own, as a start from nothing does.
 It ends with the gateway; a keeper ends when the gateway lets go of its lifeline.
+
+Once requests are answered, it and all that it forks step back behind the gateway at the processor. They have
+interpreters of their own, which no event loop waits for: rests, as loads in the gateway take, would make them slow and
+help nobody.
 """
 
 from __future__ import annotations
@@ -21,8 +25,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from penstock.machine.exit_status import ended_children
-from penstock.machine.throttle import throttled
-from penstock.model_process.program.keeper import RESTS, keep
+from penstock.model_process.program.keeper import keep
 
 # The files of a launch, in this order: the model's socket, the lifeline, where output goes, where the end is told.
 FILES = 4
@@ -36,6 +39,10 @@ _USUAL_MODULES = (
 )
 _OUT_OF_MEMORY_FIRST = "1000"
 
+# How far it steps back, in steps of `nice`: to a tenth of a processor that the gateway wants for itself. With the most
+# steps it would get a seventieth, and a busy gateway could not be given a new version.
+_NICE = 10
+
 
 def serve_forks(number: int) -> NoReturn:
     """Answers the packets on an inherited socket, until that ends."""
@@ -46,11 +53,13 @@ def serve_forks(number: int) -> NoReturn:
 
 
 class ForkServer:
-    """The whole mutable state: for each keeper that runs, the file in which its end is told."""
+    """The whole mutable state: for each keeper that runs, the file in which its end is told; whether it has stepped
+    back."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._keepers: dict[int, int] = {}
+        self._behind = False
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._wake, False)
 
@@ -72,17 +81,21 @@ class ForkServer:
             os._exit(0)
         order: dict[str, Any] = json.loads(packet)
         sys.path[:] = order["import_path"]
-        if order["throttled"]:
-            with throttled(yielding=True, rests=RESTS):
-                _preload(order["flavors"])
-        else:
-            _preload(order["flavors"])
+        if order["beside_requests"]:
+            self._step_back()
+        _preload(order["flavors"])
         if len(files) == FILES:
-            self._fork(files, throttled=order["throttled"])
+            self._fork(files)
         else:  # none; or fewer, where this process may open no more
             _close(files)
 
-    def _fork(self, files: Sequence[int], *, throttled: bool) -> None:
+    def _step_back(self) -> None:
+        """For good, since nobody may take it back."""
+        if not self._behind:
+            os.nice(_NICE)
+        self._behind = True
+
+    def _fork(self, files: Sequence[int]) -> None:
         control, lifeline, output, told = files
         gc.collect()
         gc.freeze()  # pages that nobody writes to stay shared
@@ -94,14 +107,14 @@ class ForkServer:
         if pid == 0:
             try:
                 _close([told])
-                self._become_keeper(control, lifeline, output, throttled=throttled)
+                self._become_keeper(control, lifeline, output)
             finally:
                 os._exit(1)
         self._keepers[pid] = told
         _close([control, lifeline, output])
 
-    def _become_keeper(self, control: int, lifeline: int, output: int, *, throttled: bool) -> NoReturn:
-        os.setsid()
+    def _become_keeper(self, control: int, lifeline: int, output: int) -> NoReturn:
+        os.setpgid(0, 0)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -111,7 +124,7 @@ class ForkServer:
         _close([output])
         with suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text(_OUT_OF_MEMORY_FIRST, encoding="ascii")
-        keep(control, lifeline, throttled=throttled)
+        keep(control, lifeline, throttled=False)
 
     def _reap(self) -> None:
         """Tells how each keeper ended, as a number, to whoever waits for it."""

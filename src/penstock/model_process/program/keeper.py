@@ -1,8 +1,8 @@
 """The process around a model process: it runs none of the model's code, and outlives whatever that does.
 
-It starts the model in a session of its own, hands its output on at a bounded rate, and ends when the model ends, as the
-model ended. When the gateway lets go of the lifeline, dies, or is killed, it kills the model and all that the model has
-started: also what hangs, is stopped, or went to another session (on Linux).
+It starts the model in a process group of its own, hands its output on at a bounded rate, and ends when the model ends,
+as the model ended. When the gateway lets go of the lifeline, dies, or is killed, it kills the model and all that the
+model has started: also what hangs, is stopped, or went to another session (on Linux).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def keep(control: int, lifeline: int, *, throttled: bool) -> NoReturn:
 def _become_model(
     parent: int, control: int, lifeline: int, output_read: int, output_write: int, throttled: bool
 ) -> NoReturn:
-    os.setsid()
+    os.setpgid(0, 0)  # no session of its own: what has one has a share of the processor of its own, whatever its `nice`
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
@@ -129,7 +129,7 @@ class Keeper:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._child, signal.SIGKILL)
         with suppress(ProcessLookupError):
-            os.kill(self._child, signal.SIGKILL)  # it may not have its session yet
+            os.kill(self._child, signal.SIGKILL)  # it may not have its group yet
 
     def _end(self) -> NoReturn:
         """Kills what is left, and ends as the child did."""

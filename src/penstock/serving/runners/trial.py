@@ -71,14 +71,15 @@ class Trials:
         return partial(self._launch, flavor.name) if sys.platform == "linux" else None
 
     def _launch(self, flavor: str, _: Interpreter, on_line: OnLine, throttled: bool) -> ModelProcessHandle:
-        return self._forks.launch([flavor], on_line, throttled=throttled)
+        """Instead of rests it has low priority."""
+        return self._forks.launch([flavor], on_line, beside_requests=throttled)
 
     def warm_up(self) -> None:
         """What trials of the flavors that were seen need is imported, for promotions to come."""
         with self._lock:
             flavors = set(self._flavors)
         if flavors and sys.platform == "linux":
-            self._forks.warm_up(flavors, throttled=True)
+            self._forks.warm_up(flavors)
 
     def close(self) -> None:
         self._forks.close()
