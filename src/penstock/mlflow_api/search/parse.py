@@ -22,8 +22,8 @@ from penstock.mlflow_api.search.tokens import TokenReader, check_keepable, refus
 from penstock.mlflow_api.search.tree import Comparison, Operator, OrderBy
 from penstock.mlflow_api.search.values import read_value
 
-# Comparisons in a filter: no database takes many more in one question.
-MAX_COMPARISONS = 1000
+# Comparisons in a filter: SQLite takes expressions of 1,000 levels, and each is one at least.
+MAX_COMPARISONS = 500
 
 # Things to sort by: each may be a join, and SQLite takes 64.
 MAX_ORDERS = 50

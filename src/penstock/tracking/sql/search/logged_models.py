@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from penstock.mlflow_api.search.entities import LOGGED_MODELS
-from penstock.mlflow_api.search.parse import parse_order_fields
+from penstock.mlflow_api.search.parse import parse_filter, parse_order_fields
 from penstock.mlflow_api.search.tree import OrderBy
 from penstock.tracking.logged_models import LoggedModel
 from penstock.tracking.queries import LoggedModelQuery, Page
@@ -27,57 +27,74 @@ _ATTRIBUTES = {
     "experiment_id": "l.experiment",
     "last_updated_timestamp_ms": "l.updated_at",
     "model_id": "l.model_id",
-    "model_type": "l.model_type",
+    "model_type": "NULLIF(l.model_type, '')",
     "name": "l.name",
-    "source_run_id": "l.source_run_id",
+    "source_run_id": "NULLIF(l.source_run_id, '')",
     "status": "l.status",
-    "status_message": "l.status_message",
+    "status_message": "NULLIF(l.status_message, '')",
 }
+_NULLABLE = frozenset({"model_type", "source_run_id", "status_message"})
 
 
 def find_logged_models(c: Connection, query: LoggedModelQuery) -> Page[LoggedModel]:
     """Raises SearchInvalid, and TrackingInvalid for a limit that is out of bounds."""
     numbers = [number for each in query.experiment_ids if (number := number_of(each)) is not None]
     condition, parameter = any_of(c, "l.experiment", numbers)
+    over = _over_any(query.datasets)
+    conditions = [Sql(condition, (parameter,)), Sql("l.deleted = ?", (False,))]
+    if query.datasets and not any(each.kind == "metric" for each in parse_filter(LOGGED_MODELS, query.filter)):
+        measured = f"SELECT 1 FROM penstock_logged_model_metrics m WHERE m.model = l.id AND {over.text}"
+        conditions.append(Sql(f"EXISTS ({measured})", over.parameters))
     found = find_rows(
-        *(c, LOGGED_MODELS, _table(query.datasets), _COLUMNS, "penstock_logged_models l"),
+        *(c, LOGGED_MODELS, _table(over), _COLUMNS, "penstock_logged_models l"),
         query=query,
         order=parse_order_fields(LOGGED_MODELS, query.order_by),
         mark=[sorted(numbers), [list(each) for each in query.datasets]],
-        conditions=[Sql(condition, (parameter,)), Sql("l.deleted = ?", (False,))],
+        conditions=conditions,
     )
     return Page(tuple(with_logged(c, found.items)), found.next_token)
 
 
-def _table(datasets: Sequence[tuple[str, str]]) -> SearchTable:
-    """Metrics in filters are those over one of the datasets, where any are given."""
-    over = " OR ".join(_over("k", name, digest).text for name, digest in datasets)
-    parameters = tuple(p for name, digest in datasets for p in _over("k", name, digest).parameters)
-    metrics = "(SELECT model, key, value, 0 AS nan, dataset_name, dataset_digest FROM penstock_logged_model_metrics) k"
+def _table(over: Sql) -> SearchTable:
+    """Metrics, in filters and in orders, are the latest ones over any of the datasets."""
     return SearchTable(
         columns=_ATTRIBUTES,
+        nullable=_NULLABLE,
         keys={
             "metric": Sql(
-                f"SELECT 1 FROM {metrics} WHERE k.model = l.id{f' AND ({over})' if over else ''}", parameters
+                f"SELECT 1 FROM ({_latest('1 = 1', over)}) k WHERE k.model = l.id AND k.place = 1", over.parameters
             ),
             "param": Sql("SELECT 1 FROM penstock_logged_model_params k WHERE k.model = l.id"),
             "tag": Sql("SELECT 1 FROM penstock_logged_model_tags k WHERE k.model = l.id"),
         },
-        sorted_by=_latest,
+        sorted_by=lambda name, by: _sorted_by(name, by, over),
     )
 
 
-def _latest(name: str, by: OrderBy) -> Sql:
+def _sorted_by(name: str, by: OrderBy, over: Sql) -> Sql:
     """The latest point of a metric of each model, over a dataset if one is named."""
-    over = _over("m", by.dataset_name, by.dataset_digest)
-    place = "row_number() OVER (PARTITION BY m.model ORDER BY m.step DESC, m.timestamp DESC, m.value DESC)"
-    points = f"SELECT m.model, m.value, 0 AS nan, {place} AS place FROM penstock_logged_model_metrics m"
-    latest = f"({points} WHERE m.key = ? AND {over.text}) {name} ON {name}.model = l.id AND {name}.place = 1"
-    return Sql(latest, (by.key, *over.parameters))
+    own = _over(by.dataset_name, by.dataset_digest)
+    both = Sql(f"{own.text} AND {over.text}", (*own.parameters, *over.parameters))
+    latest = f"({_latest('m.key = ?', both)}) {name} ON {name}.model = l.id AND {name}.place = 1"
+    return Sql(latest, (by.key, *both.parameters))
 
 
-def _over(table: str, name: str, digest: str) -> Sql:
+def _latest(condition: str, over: Sql) -> str:
+    """Points, the latest of a model's key in the first place."""
+    place = "row_number() OVER (PARTITION BY m.model, m.key ORDER BY m.step DESC, m.timestamp DESC, m.value DESC)"
+    points = f"SELECT m.model, m.key, m.value, 0 AS nan, {place} AS place FROM penstock_logged_model_metrics m"
+    return f"{points} WHERE {condition} AND {over.text}"
+
+
+def _over_any(datasets: Sequence[tuple[str, str]]) -> Sql:
+    """A point measured over one of the datasets; any point, where there are none."""
+    each = [_over(name, digest) for name, digest in datasets]
+    text = " OR ".join(one.text for one in each) or "1 = 1"
+    return Sql(f"({text})", tuple(p for one in each for p in one.parameters))
+
+
+def _over(name: str, digest: str) -> Sql:
     """A point measured over this dataset; both may be empty, for any."""
     wanted = [(column, text) for column, text in (("dataset_name", name), ("dataset_digest", digest)) if text]
-    condition = " AND ".join(f"{table}.{column} = ?" for column, _ in wanted)
+    condition = " AND ".join(f"m.{column} = ?" for column, _ in wanted)
     return Sql(f"({condition or '1 = 1'})", tuple(text for _, text in wanted))

@@ -35,7 +35,7 @@ _TABLE = SearchTable(
             "SELECT 1 FROM penstock_inputs i JOIN penstock_datasets d ON d.id = i.dataset WHERE i.run = r.id"
         ),
     },
-    datasets={"name": "d.name", "digest": "d.digest", "context": "i.context"},
+    datasets={"name": "d.name", "digest": "d.digest", "context": "NULLIF(i.context, '')"},
     sorted_by=lambda name, by: Sql(f"{_SORTED[by.kind]} {name} ON {name}.run = r.id AND {name}.key = ?", (by.key,)),
 )
 
