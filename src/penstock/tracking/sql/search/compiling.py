@@ -50,13 +50,15 @@ class Sql:
 class SearchTable:
     """How an entity's fields are found in tables. `columns` are by canonical attribute; those in `nullable` may be
     missing. `keys` are what the EXISTS of a kind begins with: a table `k`, joined to the entity's row; `sorted_by`
-    makes the table to join for an order by a key: the table with its name, and the condition."""
+    makes the table to join for an order by a key: the table with its name, and the condition. `metric`, where there is
+    one, makes the value of a metric that has all its points in one table, without NaN."""
 
     columns: Mapping[str, str]
     nullable: frozenset[str] = frozenset()
     keys: Mapping[Kind, Sql] = field(default_factory=dict)
     datasets: Mapping[str, str] = field(default_factory=dict)
     sorted_by: Callable[[str, OrderBy], Sql] = lambda name, by: Sql("")
+    metric: Callable[[str], Sql] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,9 @@ class Compiler:
         if comparison.kind == "dataset":
             inner = self._compared(self._table.datasets[comparison.key], comparison)
             return Sql(f"EXISTS ({self._table.keys['dataset'].text} AND {inner.text})", inner.parameters)
+        if comparison.kind == "metric" and self._table.metric is not None:
+            value = self._table.metric(comparison.key)
+            return Sql(f"({value.text}) {comparison.operator} ?", (*value.parameters, comparison.value))
         begun = self._table.keys[comparison.kind]
         found = Sql(f"{begun.text} AND k.key = ?", (*begun.parameters, comparison.key))
         if comparison.operator in ("IS NULL", "IS NOT NULL"):

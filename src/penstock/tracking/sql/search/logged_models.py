@@ -61,29 +61,31 @@ def _table(over: Sql) -> SearchTable:
         columns=_ATTRIBUTES,
         nullable=_NULLABLE,
         keys={
-            "metric": Sql(
-                f"SELECT 1 FROM ({_latest('1 = 1', over)}) k WHERE k.model = l.id AND k.place = 1", over.parameters
-            ),
             "param": Sql("SELECT 1 FROM penstock_logged_model_params k WHERE k.model = l.id"),
             "tag": Sql("SELECT 1 FROM penstock_logged_model_tags k WHERE k.model = l.id"),
         },
         sorted_by=lambda name, by: _sorted_by(name, by, over),
+        metric=lambda key: _latest(key, over),
     )
 
 
+_LATEST_FIRST = "m.step DESC, m.timestamp DESC, m.value DESC"
+
+
+def _latest(key: str, over: Sql) -> Sql:
+    """One model's latest value, from the few rows of it and the key."""
+    points = f"SELECT m.value FROM penstock_logged_model_metrics m WHERE m.model = l.id AND m.key = ? AND {over.text}"
+    return Sql(f"{points} ORDER BY {_LATEST_FIRST} LIMIT 1", (key, *over.parameters))
+
+
 def _sorted_by(name: str, by: OrderBy, over: Sql) -> Sql:
-    """The latest point of a metric of each model, over a dataset if one is named."""
+    """The latest values of all models, over a dataset if one is named."""
     own = _over(by.dataset_name, by.dataset_digest)
-    both = Sql(f"{own.text} AND {over.text}", (*own.parameters, *over.parameters))
-    latest = f"({_latest('m.key = ?', both)}) {name} ON {name}.model = l.id AND {name}.place = 1"
-    return Sql(latest, (by.key, *both.parameters))
-
-
-def _latest(condition: str, over: Sql) -> str:
-    """Points, the latest of a model's key in the first place."""
-    place = "row_number() OVER (PARTITION BY m.model, m.key ORDER BY m.step DESC, m.timestamp DESC, m.value DESC)"
-    points = f"SELECT m.model, m.key, m.value, 0 AS nan, {place} AS place FROM penstock_logged_model_metrics m"
-    return f"{points} WHERE {condition} AND {over.text}"
+    place = f"row_number() OVER (PARTITION BY m.model ORDER BY {_LATEST_FIRST})"
+    points = f"SELECT m.model, m.value, 0 AS nan, {place} AS place FROM penstock_logged_model_metrics m"
+    latest = f"({points} WHERE m.key = ? AND {own.text} AND {over.text}) {name}"
+    joined = f"{latest} ON {name}.model = l.id AND {name}.place = 1"
+    return Sql(joined, (by.key, *own.parameters, *over.parameters))
 
 
 def _over_any(datasets: Sequence[tuple[str, str]]) -> Sql:
