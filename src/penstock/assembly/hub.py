@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from penstock.artifacts.trees import open_tree
 from penstock.http.run import RunOptions, serve
 from penstock.hub.app import HubApp
 from penstock.hub.handlers.table import ROUTES
@@ -45,5 +46,5 @@ async def serve_hub(
     limit: ExitLimit | None = None,
 ) -> None:
     """Serves until a signal comes."""
-    hub = Hub(lambda: open_stores(options), Metrics())
+    hub = Hub(lambda: open_stores(options), open_tree(options.artifacts), Metrics())
     await serve(HubApp(ROUTES, hub.context), hub, bound, run_options, on_ready=on_ready, limit=limit)

@@ -46,6 +46,7 @@ class HubApp:
             route, parameters = found
             request = HubRequest(scope["method"], parameters, Fields({}), scope)
             if route.stream is not None:
+                request.fields = Fields.of_query(scope["query_string"])
                 await route.stream(self._context(), request, receive, send)
             else:
                 await _send(send, await self._answer(route, request, receive), scope["method"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -15,7 +15,8 @@ Needs: TypeAlias = Literal["nothing", "read", "write", "promote", "admin"]
 
 @dataclass(frozen=True, slots=True)
 class HubRoute:
-    """One path. Either `handler` answers from memory, or `stream` reads the body and sends the answer itself."""
+    """One path, which may end in `{NAME...}` for all that follows. Either `handler` answers from memory, or `stream`
+    reads the body and sends the answer itself."""
 
     path: str
     methods: tuple[str, ...]
@@ -37,7 +38,7 @@ class HubRoutes:
         self._constant = {
             (method, row.path): row for row in self._rows if "{" not in row.path for method in row.methods
         }
-        self._templates = [(PathMatcher(row.path), row) for row in self._rows if "{" in row.path]
+        self._templates = [(_matcher(row.path), row) for row in self._rows if "{" in row.path]
         self._paths = {row.path for row in self._rows}
 
     def __iter__(self) -> Any:
@@ -49,17 +50,28 @@ class HubRoutes:
         row = self._constant.get((method, path))
         if row is not None:
             return row, {}
-        for matcher, row in self._templates:
-            if method in row.methods and (found := matcher.match(path)) is not None:
+        for match, row in self._templates:
+            if method in row.methods and (found := match(path)) is not None:
                 return row, found
         return None
 
     def knows(self, path: str) -> bool:
         """Whether any method is allowed for the path."""
-        return path in self._paths or any(matcher.match(path) is not None for matcher, _ in self._templates)
+        return path in self._paths or any(match(path) is not None for match, _ in self._templates)
 
     def __repr__(self) -> str:
         return f"<HubRoutes: {len(self._rows)}>"
+
+
+def _matcher(template: str) -> Callable[[str], dict[str, str] | None]:
+    if not template.endswith("...}"):
+        return PathMatcher(template).match
+    beginning, _, name = template.removesuffix("...}").rpartition("{")
+
+    def match(path: str) -> dict[str, str] | None:
+        return {name: path.removeprefix(beginning)} if path.startswith(beginning) else None
+
+    return match
 
 
 def _with_twin(route: HubRoute) -> list[HubRoute]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from penstock.artifacts.trees import ArtifactTree
 from penstock.errors import RegistryUnavailable
 from penstock.hub.context import HubContext
 from penstock.hub.run_documents import RunDocuments
@@ -17,9 +18,12 @@ from penstock.tracking.interface import TrackingStore
 class Hub:
     """`open_stores` opens the stores, which may take migrations and connections; it is called in a thread."""
 
-    def __init__(self, open_stores: Callable[[], tuple[TrackingStore, Registry]], metrics: Metrics) -> None:
+    def __init__(
+        self, open_stores: Callable[[], tuple[TrackingStore, Registry]], artifacts: ArtifactTree, metrics: Metrics
+    ) -> None:
         self.metrics = metrics
         self._open_stores = open_stores
+        self._artifacts = artifacts
         # Mutable state: the stores from `start` to `close`, and whether `drain` was called.
         self._context: HubContext | None = None
         self.draining = False
@@ -36,7 +40,7 @@ class Hub:
 
     async def start(self) -> None:
         tracking, registry = await asyncio.to_thread(self._open_stores)
-        self._context = HubContext(HubStores(tracking, registry), RunDocuments(tracking))
+        self._context = HubContext(HubStores(tracking, registry), RunDocuments(tracking), self._artifacts)
 
     async def until_ready(self) -> None:
         """The stores are open once `start` has returned."""

@@ -146,6 +146,23 @@ class ObjectStore:
         with self.translated(url, writing=True):
             self.driver.pipe_file(url, content)
 
+    def entries(self, url: str) -> dict[str, int | None]:
+        """What is directly in a directory: sizes by name, None for directories. Raises FileNotFoundError."""
+        with self._fresh(url) as driver:
+            base = str(driver._strip_protocol(url)).rstrip("/")
+            found = driver.ls(url, detail=True)
+        named = {str(info["name"]).rstrip("/").removeprefix(base).lstrip("/"): info for info in found}
+        return {
+            name: None if info.get("type") == "directory" else int(info.get("size") or 0)
+            for name, info in named.items()
+            if name and "/" not in name
+        }
+
+    def remove_directory(self, url: str) -> None:
+        """Deletes whatever is below it."""
+        with self.translated(url, writing=True), suppress(FileNotFoundError):
+            self.driver.rm(url, recursive=True)
+
     def remove(self, url: str) -> None:
         """Deletes a file; one that is not there is no error."""
         with self.translated(url, writing=True), suppress(FileNotFoundError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from penstock.hub.handlers import experiments, logged_models, metrics, runs, server
+from penstock.hub.handlers import artifacts, experiments, logged_models, metrics, runs, server
 from penstock.hub.routes import HubRoute
 
 ROUTES: Sequence[HubRoute] = (
@@ -12,5 +12,6 @@ ROUTES: Sequence[HubRoute] = (
     *runs.ROUTES,
     *metrics.ROUTES,
     *logged_models.ROUTES,
+    *artifacts.ROUTES,
     *server.ROUTES,
 )

@@ -1,0 +1,280 @@
+"""Files below a root, by relative path: listed, read, written whole, deleted; on this machine or in an object store.
+
+A path comes from a stranger. It is checked once, in `safe_path`, and on this machine every part of it is opened from
+the directory before it without following links, so that nothing outside of the root is ever reached.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+from urllib.parse import unquote
+
+from penstock.errors import (
+    ArtifactNotFound,
+    RegistryDenied,
+    RegistryNotFound,
+    RegistryReadOnly,
+    RegistryUnavailable,
+    TrackingInvalid,
+    Unsupported,
+)
+from penstock.storage.object_store import ObjectStore, StoreErrors
+from penstock.storage.schemes import require_store
+
+_ERRORS = StoreErrors(Unsupported, RegistryDenied, RegistryNotFound, RegistryUnavailable)
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_MAX_PATH = 4096
+
+# Where uploads are until they are whole: in the root, so that a rename puts them in their place.
+_UPLOADS = ".penstock-uploads"
+
+
+class TreeEntry(NamedTuple):
+    """One name in a directory. `size` is in bytes, None for a directory."""
+
+    name: str
+    size: int | None
+
+
+class OpenedFile(NamedTuple):
+    """A file to read, which can seek, and its size in bytes."""
+
+    file: BinaryIO
+    size: int
+
+
+def safe_path(path: str) -> str:
+    """The path without doubled and final slashes. Raises TrackingInvalid for one that might lead out of a root, in the
+    form in which it is or in any that decoding it again gives."""
+    seen = path
+    for _ in range(10):
+        parts = seen.replace("\\", "/").split("/")
+        if len(seen) > _MAX_PATH or ".." in parts or seen.startswith("/") or _has_control(seen) or _has_drive(seen):
+            raise TrackingInvalid(f"Invalid path: {path[:200]!a}.", field="path")
+        decoded = unquote(seen)
+        if decoded == seen:
+            break
+        seen = decoded
+    else:
+        raise TrackingInvalid(f"Invalid path: {path[:200]!a} is encoded too often.", field="path")
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if _UPLOADS in parts or any(len(os.fsencode(part)) > 255 for part in parts):
+        raise TrackingInvalid(f"Invalid path: {path[:200]!a}.", field="path")
+    return "/".join(parts)
+
+
+class ArtifactTree(ABC):
+    """Every path is one that `safe_path` gave. May raise RegistryUnavailable, RegistryDenied, RegistryReadOnly."""
+
+    @abstractmethod
+    def entries(self, path: str) -> list[TreeEntry]:
+        """What is in a directory, by name; nothing for a file, and for what is not there."""
+
+    @abstractmethod
+    def open(self, path: str) -> OpenedFile:
+        """Raises ArtifactNotFound."""
+
+    @abstractmethod
+    @contextmanager
+    def new(self, path: str) -> Iterator[BinaryIO]:
+        """A file to write to, which appears in one step if all goes well, else not at all. Makes directories."""
+
+    @abstractmethod
+    def remove(self, path: str) -> None:
+        """A file, or a directory with what is in it. Raises ArtifactNotFound."""
+
+
+def open_tree(place: str) -> ArtifactTree:
+    """At a directory or a store's URL. Connects to nothing."""
+    if "://" in place and not place.startswith("file:"):
+        return ObjectTree(place)
+    return LocalTree(Path(unquote(place.removeprefix("file://").removeprefix("file:"))))
+
+
+class LocalTree(ArtifactTree):
+    """A directory of this machine."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = Path(os.path.abspath(root))
+
+    def __repr__(self) -> str:
+        return f"<LocalTree {self._root}>"
+
+    def entries(self, path: str) -> list[TreeEntry]:
+        found = []
+        try:
+            with self._directory(path) as descriptor, os.scandir(descriptor) as entries:
+                for entry in entries:
+                    known = entry.stat(follow_symlinks=False)
+                    if stat.S_ISDIR(known.st_mode):
+                        found.append(TreeEntry(entry.name, None))
+                    elif stat.S_ISREG(known.st_mode):
+                        found.append(TreeEntry(entry.name, known.st_size))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted(entry for entry in found if entry.name != _UPLOADS)
+
+    def open(self, path: str) -> OpenedFile:
+        directory, _, name = path.rpartition("/")
+        try:
+            with self._directory(directory) as descriptor:
+                file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=descriptor)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            raise _missing(path) from None
+        known = os.fstat(file)
+        if not stat.S_ISREG(known.st_mode):
+            os.close(file)
+            raise _missing(path)
+        return OpenedFile(os.fdopen(file, "rb", buffering=0), known.st_size)
+
+    @contextmanager
+    def new(self, path: str) -> Iterator[BinaryIO]:
+        directory, _, name = path.rpartition("/")
+        draft = uuid.uuid4().hex
+        with self._directory(_UPLOADS, make=True) as uploads:
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=uploads)
+            try:
+                with _translated(path), os.fdopen(descriptor, "wb", buffering=0) as file:
+                    yield file
+                    os.fsync(file.fileno())
+                with _translated(path), self._directory(directory, make=True) as target:
+                    os.rename(draft, name, src_dir_fd=uploads, dst_dir_fd=target)
+                    os.fsync(target)
+            finally:
+                with suppress(FileNotFoundError):
+                    os.unlink(draft, dir_fd=uploads)
+
+    def remove(self, path: str) -> None:
+        directory, _, name = path.rpartition("/")
+        try:
+            with _translated(path), self._directory(directory) as descriptor:
+                if stat.S_ISDIR(os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode):
+                    shutil.rmtree(name, dir_fd=descriptor)
+                else:
+                    os.unlink(name, dir_fd=descriptor)
+        except (FileNotFoundError, NotADirectoryError):
+            raise _missing(path) from None
+
+    @contextmanager
+    def _directory(self, path: str, *, make: bool = False) -> Iterator[int]:
+        """A directory, opened part by part without following links. Raises FileNotFoundError, NotADirectoryError."""
+        if make:
+            with _translated(path):
+                self._root.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for part in path.split("/") if path else ():
+                if make:
+                    with suppress(FileExistsError):
+                        os.mkdir(part, 0o755, dir_fd=descriptor)
+                try:
+                    below = os.open(part, _DIRECTORY, dir_fd=descriptor)
+                except OSError as error:
+                    if error.errno == errno.ELOOP:  # a link
+                        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), part) from None
+                    raise
+                os.close(descriptor)
+                descriptor = below
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+
+class ObjectTree(ArtifactTree):
+    """A prefix in an object store, by the credentials of its client."""
+
+    def __init__(self, url: str) -> None:
+        require_store(url)
+        self._url = url.rstrip("/")
+        self._store = ObjectStore(url, _ERRORS)
+
+    def __repr__(self) -> str:
+        return f"<ObjectTree {self._url}>"
+
+    def entries(self, path: str) -> list[TreeEntry]:
+        try:
+            return sorted(TreeEntry(*entry) for entry in self._store.entries(self._at(path)).items())
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def open(self, path: str) -> OpenedFile:
+        try:
+            known = self._store.describe(self._at(path))
+            if known is None:
+                raise _missing(path)
+            return OpenedFile(self._store.open(self._at(path)), known.size)
+        except FileNotFoundError:
+            raise _missing(path) from None
+
+    @contextmanager
+    def new(self, path: str) -> Iterator[BinaryIO]:
+        url = self._at(path)
+        with self._store.translated(url, writing=True):
+            file = self._store.open_new(url)
+            try:
+                yield file
+            except BaseException:
+                _discard(file)
+                raise
+            file.close()
+
+    def remove(self, path: str) -> None:
+        url = self._at(path)
+        try:
+            known = self._store.describe(url)
+        except FileNotFoundError:
+            raise _missing(path) from None
+        if known is None:
+            self._store.remove_directory(url)
+        else:
+            self._store.remove(url)
+
+    def _at(self, path: str) -> str:
+        return f"{self._url}/{path}" if path else self._url
+
+
+def _discard(file: BinaryIO) -> None:
+    """Gives up an upload: closing it would make what came so far a file."""
+    discard = getattr(file, "discard", None)
+    with suppress(Exception):
+        if discard is not None:
+            discard()
+        file.closed = True  # type: ignore[misc]  # fsspec's own flag: nothing is flushed when it is collected
+
+
+@contextmanager
+def _translated(path: str) -> Iterator[None]:
+    """This machine's disk, in our words; FileNotFoundError and NotADirectoryError stay what they are."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise RegistryReadOnly(f"{path} cannot be written: {error.strerror}.") from error
+        if error.errno in (errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST):
+            raise TrackingInvalid(f"{path} is a directory.", field="path") from error
+        raise RegistryUnavailable(
+            f"{path} cannot be written: {error.strerror or error}.", hint="Make room on the disk of the artifacts."
+        ) from error
+
+
+def _missing(path: str) -> ArtifactNotFound:
+    return ArtifactNotFound(f"No such artifact: {path[:300]!r}.")
+
+
+def _has_control(text: str) -> bool:
+    return any(ord(letter) < 32 or ord(letter) == 127 for letter in text)
+
+
+def _has_drive(text: str) -> bool:
+    return len(text) > 1 and text[1] == ":" and text[0].isalpha() and text[2:3] in ("/", "\\")
