@@ -188,27 +188,3 @@ def test_a_filter_and_an_order_may_be_as_long_as_they_are_allowed_to_be(store: S
     assert len(store.find_runs(RunQuery(EXPERIMENT_IDS, f"run_id NOT IN ({ids})"))) == len(POPULATION["runs"])
     orders = [f"metrics.m{number}" for number in range(50)]
     assert len(store.find_runs(RunQuery(EXPERIMENT_IDS, order_by=orders))) == len(POPULATION["runs"])
-
-
-def test_metrics_of_logged_models_are_the_latest_over_the_datasets(database: Database, store: SqlTrackingStore) -> None:
-    model, key = 1, {"model": 1, "key": "fresh", "run": 1}
-
-    def measure(c: Connection) -> None:
-        points = [(0, 5, 1.0, "d1"), (1, 4, 2.0, "d1"), (1, 5, 3.0, "d2")]
-        for step, timestamp, value, name in points:
-            point = {"step": step, "timestamp": timestamp, "value": value, "dataset_name": name, "dataset_digest": ""}
-            c.execute(insert(tables.logged_model_metrics).values(**key, **point))
-
-    database.write(measure)
-
-    def finds(text: str, *datasets: tuple[str, str]) -> list[str]:
-        query = LoggedModelQuery(EXPERIMENT_IDS, text, datasets=datasets)
-        return [one.model_id for one in store.find_logged_models(query)]
-
-    measured = [POPULATION["logged models"][model - 1]["model_id"]]
-    assert finds("metrics.fresh = 3") == measured
-    assert finds("metrics.fresh = 2") == []
-    assert finds("metrics.fresh = 2", ("d1", "")) == measured
-    assert finds("metrics.fresh = 1", ("d1", "")) == []
-    assert finds("name LIKE '%'", ("no such dataset", "")) == []
-    assert set(measured) < set(finds("", ("d1", "")))

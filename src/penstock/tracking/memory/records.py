@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from penstock.mlflow_api.search.matching import SearchedDataset
 from penstock.tracking.datasets import CONTEXT_TAG, DatasetInput
@@ -12,6 +13,9 @@ from penstock.tracking.experiments import Experiment, Lifecycle
 from penstock.tracking.logged_models import LoggedModel, LoggedModelMetric, LoggedModelStatus
 from penstock.tracking.metrics import Metric, Point, Points, SeriesSummary, rank
 from penstock.tracking.runs import ModelOutput, Run, RunStatus
+
+# Names and digests.
+Datasets: TypeAlias = Sequence[tuple[str, str]]
 
 
 @dataclass(slots=True)
@@ -133,7 +137,7 @@ class RunRecord:
 
     def datasets(self) -> Iterable[SearchedDataset]:
         for given in self.inputs.values():
-            yield SearchedDataset(given.dataset.name, given.dataset.digest, given.tags.get(CONTEXT_TAG, ""))
+            yield SearchedDataset(given.dataset.name, given.dataset.digest, given.tags.get(CONTEXT_TAG) or None)
 
 
 @dataclass(slots=True)
@@ -172,32 +176,29 @@ class LoggedModelRecord:
         )
 
     def attribute(self, name: str) -> str | int | float | None:
+        """An empty text is none."""
         known: dict[str, str | int | float | None] = {
             "artifact_location": self.artifact_uri,
             "creation_timestamp_ms": self.created,
             "experiment_id": self.experiment,
             "last_updated_timestamp_ms": self.updated,
-            "status_message": "",
+            "status_message": None,
         }
-        if name in known:
-            return known[name]
-        found: str | int | float | None = getattr(self, name)
-        return found
-
-    def points(self, key: str, dataset_name: str = "", dataset_digest: str = "") -> list[Metric]:
-        """All points of a key, over a dataset if one is named; the latest last."""
-        found = [
-            each.metric
-            for each in self.metrics.values()
-            if each.metric.key == key
-            and dataset_name in ("", each.metric.dataset_name)
-            and dataset_digest in ("", each.metric.dataset_digest)
-        ]
-        return sorted(found, key=lambda metric: (metric.step, metric.timestamp, metric.value))
+        found: str | int | float | None = known[name] if name in known else getattr(self, name)
+        return None if found == "" else found
 
     def metric(self, key: str, dataset_name: str = "", dataset_digest: str = "") -> float | None:
-        found = self.points(key, dataset_name, dataset_digest)
-        return found[-1].value if found else None
+        return self.metric_over((), key, dataset_name, dataset_digest)
+
+    def metric_over(self, datasets: Datasets, key: str, name: str = "", digest: str = "") -> float | None:
+        """The latest value over one of the datasets, where there are any, that is over the one that is named."""
+        points = (each.metric for each in self.metrics.values() if each.metric.key == key)
+        wanted = (point for point in points if _is_over(point, datasets) and _is_over(point, [(name, digest)]))
+        latest = max(wanted, key=_rank, default=None)
+        return None if latest is None else latest.value
+
+    def is_measured_over(self, datasets: Datasets) -> bool:
+        return any(_is_over(each.metric, datasets) for each in self.metrics.values())
 
     def param(self, key: str) -> str | None:
         return self.params.get(key)
@@ -214,6 +215,13 @@ class LoggedModelRecord:
         for each in sorted(self.metrics.values(), key=lambda e: (e.metric.key, *_rank(e.metric))):
             latest[each.metric.key, each.run_id, each.metric.dataset_name, each.metric.dataset_digest] = each
         return latest.values()
+
+
+def _is_over(metric: Metric, datasets: Datasets) -> bool:
+    """Empty names and digests fit all, and so does no dataset."""
+    return not datasets or any(
+        name in ("", metric.dataset_name) and digest in ("", metric.dataset_digest) for name, digest in datasets
+    )
 
 
 def _rank(metric: Metric) -> tuple[int, int, float]:

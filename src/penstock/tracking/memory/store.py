@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from penstock.errors import ExperimentNotFound, PenstockError
-from penstock.mlflow_api.search.entities import EXPERIMENTS, LOGGED_MODELS, RUNS
-from penstock.mlflow_api.search.parse import parse_order_by, parse_order_fields
+from penstock.mlflow_api.search.entities import EXPERIMENTS, RUNS
+from penstock.mlflow_api.search.parse import parse_order_by
 from penstock.tracking.charts import buckets_of, sample
 from penstock.tracking.datasets import CONTEXT_TAG, DatasetSummary
 from penstock.tracking.experiments import (
@@ -20,7 +20,7 @@ from penstock.tracking.experiments import (
 from penstock.tracking.interface import Done, OnDone, TrackingStore
 from penstock.tracking.logged_models import LoggedModel
 from penstock.tracking.memory.changing import TrackingRecords, apply
-from penstock.tracking.memory.searching import find
+from penstock.tracking.memory.searching import find, find_logged_models
 from penstock.tracking.metrics import Bucket, Points, SeriesSummary
 from penstock.tracking.paging import by_time, first_of, page_of
 from penstock.tracking.queries import ExperimentQuery, HistoryPage, LoggedModelQuery, Page, RunQuery
@@ -143,8 +143,7 @@ class MemoryTrackingStore(TrackingStore):
         with self._changed:
             ids = set(query.experiment_ids)
             seen = [m for m in self._records.models.values() if str(m.experiment) in ids and not m.deleted]
-            order = parse_order_fields(LOGGED_MODELS, query.order_by)
-            page = find(LOGGED_MODELS, seen, query=query, order=order, mark=[sorted(ids)], over=query.datasets)
+            page = find_logged_models(seen, query)
             return Page(tuple(each.value for each in page), page.next_token)
 
     def changes(self) -> int:
