@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -22,6 +23,7 @@ from pyarrow import ipc
 
 from penstock.cli.score.like_mlflow import answer
 from penstock.loading import load_path
+from penstock.package.save import save_model
 from scoring.jobs import waiting_package
 from support.commands import Here
 
@@ -249,3 +251,22 @@ def test_verify_against_compares_the_first_rows_with_an_endpoint(
     assert "answers differently" in done.stderr
     assert not (tmp_path / "out.csv").exists()
     assert here(*words, "http://127.0.0.1:1").returncode == 1
+
+
+def test_files_are_scored_by_a_model_that_takes_one_array_of_texts(here: Here, tmp_path: Path) -> None:
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.naive_bayes import MultinomialNB
+    from sklearn.pipeline import make_pipeline
+
+    estimator = make_pipeline(CountVectorizer(), MultinomialNB()).fit(["good", "bad"], ["pos", "neg"])
+    save_model(estimator, tmp_path / "model", example=np.array(["good", "bad"]))
+    (tmp_path / "rows.csv").write_text("id,n,text\n1,7,good\n2,7,bad\n")
+    refused = here("score", "model", "rows.csv", "-o", "out.csv", "--keep", "n")
+    assert "the model takes one column, but the input has 2 ('id', 'text')" in refused.stderr
+    command = refused.stderr.splitlines()[-1].partition(": ")[2].split()
+    assert command[-2:] == ["--keep", "n,id"]
+    assert here(*command[1:]).returncode == 0
+    assert (tmp_path / "out.csv").read_text().split() == ["n,id,prediction", "7,1,pos", "7,2,neg"]
+    (tmp_path / "gap.csv").write_text('text\ngood\n""\nbad\n')
+    refused = here("score", "model", "gap.csv", "-o", "out2.csv")
+    assert "gap.csv, row 1, column 'text': a missing value cannot be str." in refused.stderr

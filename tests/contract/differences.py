@@ -199,6 +199,18 @@ def _past_doubles(package: str, request: Request, theirs: Answer, ours: Answer) 
     return bool(past) and ours["status"] == 400 and theirs["status"] in (200, 400)
 
 
+def _csv_arrays(package: str, request: Request, theirs: Answer, ours: Answer) -> bool:
+    """MLflow refuses the request for its signature, whatever is in it."""
+    fields = about(package).inputs or []
+    arrays = content_type(request) == "text/csv" and [field["type"] for field in fields] == ["tensor"]
+    return arrays and theirs["status"] == 400 and (ours["status"] == 200 or _is_error(ours))
+
+
+def _missing_texts(package: str, request: Request, theirs: Answer, ours: Answer) -> bool:
+    told = "a missing value cannot be str" in str(ours.get("json"))
+    return told and b"null" in body_of(request) and _refused(theirs, ours)
+
+
 def _more_formats(package: str, request: Request, theirs: Answer, ours: Answer) -> bool:
     arrow = content_type(request).startswith("application/vnd.apache.arrow.")
     return arrow and theirs["status"] == 415 and ours["status"] in (200, 400)
@@ -269,9 +281,21 @@ DIFFERENCES = [
         "csv binary", "Base64 in a binary column is decoded in CSV as in JSON.", _csv_binary, ends_when_exact=True
     ),
     Difference(
+        "csv arrays",
+        "The columns of a CSV fill the one array that a model takes, as those of a file do.",
+        _csv_arrays,
+        ends_when_exact=True,
+    ),
+    Difference(
         "csv cells",
         "A column that pandas refuses is read cell by cell: CSV and JSON agree, and so do requests and files.",
         _csv_cells,
+        ends_when_exact=True,
+    ),
+    Difference(
+        "missing texts",
+        'In arrays of text MLflow makes the word "None" or "nan" of a null, silently.',
+        _missing_texts,
         ends_when_exact=True,
     ),
     Difference("crash", "MLflow's server breaks (500) over a request that is at fault; it is told why (400).", _crash),

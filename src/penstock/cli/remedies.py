@@ -31,6 +31,8 @@ WORDS = {
     "compares them.",
     "create_registry": "Registering the first model creates the registry: penstock registry add NAME PACKAGE",
     "isolate": "Omit --isolation none.",
+    "keep_others": "Columns that --keep names are copied, and not given to the model: {command} --keep {keep}",
+    "keep_some": "Columns that --keep names are copied, and not given to the model: name those that it does not take.",
     "list_models": "List the models with: penstock registry list",
     "list_settings": "penstock config show lists every setting.",
     "local_environment": "Package the model again, or try it with --env-manager local.",
@@ -86,7 +88,7 @@ class _Typed(dict[str, str]):
 
 
 # Names that are typed behind a flag, or for one, and the flags that go.
-_GIVEN_ANEW = {"body": ("--column", "--example"), "column": ("--column",)}
+_GIVEN_ANEW = {"body": ("--column", "--example"), "column": ("--column",), "keep": ("--keep",)}
 
 
 def _without(arguments: Sequence[str], flags: Sequence[str]) -> str:

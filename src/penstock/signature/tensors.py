@@ -19,7 +19,9 @@ def conform_tensors(
     payload: Payload, schema: tuple[TensorField, ...], casting: Casting, limit: int | None, *, side_by_side: bool
 ) -> Result:
     """The arrays that the model takes, and what is wrong with them: `conform` for this kind of schema."""
-    if isinstance(payload, Table) and not (side_by_side and len(schema) == 1):
+    if isinstance(payload, Table):
+        if side_by_side and len(schema) == 1:
+            return _finished(payload, schema, [_conform_side_by_side(payload, schema[0], casting, limit)])
         return _conform_frame(payload, schema, casting, limit)
     arrays = _as_arrays(payload, schema)
     if isinstance(arrays, Violation):
@@ -36,6 +38,20 @@ def _finished(payload: Payload, schema: tuple[TensorField, ...], results: list[A
         return payload, tuple(violations)
     names = None if schema[0].name is None else tuple(str(f.name) for f in schema)
     return Tensors(names, tuple(result for result in results if not isinstance(result, list))), ()
+
+
+def _conform_side_by_side(
+    table: Table, field: TensorField, casting: Casting, limit: int | None
+) -> Array | list[Violation]:
+    """The columns of a file as the one array: its only column where that has one axis. A misfit names its column."""
+    array = _frame_as_array(table, field.dtype)
+    if len(field.shape) == 1 and array.ndim == 2:
+        if table.width != 1:
+            named = f" ({some(table.names)})" if table.names is not None else ""
+            return [Violation(f"the model takes one column, but the input has {table.width}{named}")]
+        array = array.reshape(-1)
+    cells = array.ndim == 1 or array.shape[1:] == (table.width,)
+    return _conform_array(array, field, casting, limit, table.names if cells else None)
 
 
 def _conform_frame(table: Table, schema: tuple[TensorField, ...], casting: Casting, limit: int | None) -> Result:
@@ -119,16 +135,12 @@ def _reshaped(column: Array, field: TensorField, casting: Casting, limit: int | 
     return [replace(v, at_parse=False) for v in cast] if isinstance(cast, list) else cast
 
 
-def _as_arrays(payload: Payload, schema: tuple[TensorField, ...]) -> list[Array] | Violation:
-    """One array per tensor of the schema: from tensors, or from a frame's columns."""
+def _as_arrays(payload: Tensors | Value, schema: tuple[TensorField, ...]) -> list[Array] | Violation:
+    """One array per tensor of the schema."""
     names = [f.name for f in schema]
     if isinstance(payload, Value):
         return Violation(f"the model takes arrays, not {shortened(payload.value)}")
-    if isinstance(payload, Table):
-        if len(schema) == 1:
-            return [_frame_as_array(payload, schema[0].dtype)]
-        given = {str(n): payload.column(i) for i, n in enumerate(payload.names or ())}
-    elif payload.names is None:
+    if payload.names is None:
         if len(schema) == 1:
             return list(payload.arrays)
         return Violation(
@@ -159,12 +171,15 @@ def _frame_as_array(table: Table, dtype: np.dtype[Any]) -> Array:
     return np.stack(columns, axis=1)
 
 
-def _conform_array(array: Array, field: TensorField, casting: Casting, limit: int | None) -> Array | list[Violation]:
-    """Cells first, then the shape: what cannot be read at all is said before what does not fit."""
+def _conform_array(
+    array: Array, field: TensorField, casting: Casting, limit: int | None, columns: tuple[Name, ...] | None = None
+) -> Array | list[Violation]:
+    """Cells first, then the shape: what cannot be read at all is said before what does not fit. `columns` are the names
+    of a table's that the array is made of."""
     label = field.name
     same = array.dtype == field.dtype or (field.dtype.kind in "USO" and array.dtype.kind == field.dtype.kind)
     if not same and casting is not Casting.TYPED:
-        cast = _cast_array(array, field, casting, limit)
+        cast = _cast_array(array, field, casting, limit, columns)
         if isinstance(cast, list):
             return cast
         array = cast
@@ -179,7 +194,9 @@ def _conform_array(array: Array, field: TensorField, casting: Casting, limit: in
     return array
 
 
-def _cast_array(array: Array, field: TensorField, casting: Casting, limit: int | None) -> Array | list[Violation]:
+def _cast_array(
+    array: Array, field: TensorField, casting: Casting, limit: int | None, columns: tuple[Name, ...] | None = None
+) -> Array | list[Violation]:
     if field.dtype.kind == "O":
         return array.astype(object)
     try:
@@ -188,9 +205,15 @@ def _cast_array(array: Array, field: TensorField, casting: Casting, limit: int |
         return [Violation(str(misfit), column=field.name, at_parse=True)]
     if not result.misfits:
         return result.column.reshape(array.shape)
-    return [_at(position, array.shape, why, field.name) for position, why in result.misfits]
+    return [_at(position, array.shape, why, field.name, columns) for position, why in result.misfits]
 
 
-def _at(position: int, shape: tuple[int, ...], why: str, label: Name | None) -> Violation:
+def _at(
+    position: int, shape: tuple[int, ...], why: str, label: Name | None, columns: tuple[Name, ...] | None
+) -> Violation:
+    """Where in an array a misfit is: by row and column of the table that it is made of, or by its indices."""
     where = [int(i) for i in np.unravel_index(position, shape)]
-    return Violation(f"{why} at {where}", where[0] if where else None, label, at_parse=True)
+    row = where[0] if where else None
+    if columns is not None:
+        return Violation(why, row, columns[where[1] if len(where) > 1 else 0], at_parse=True)
+    return Violation(f"{why} at {where}" if len(where) > 1 else why, row, label, at_parse=True)

@@ -25,6 +25,7 @@ from penstock.scoring.read.decoding import Rows, column_fields, decode
 from penstock.scoring.rejects import Reject
 from penstock.scoring.score.output_table import output_table
 from penstock.signature import Field, Scalar, Schema, conform, is_tensor_schema
+from penstock.signature.cells import is_missing_word, is_number_text
 from penstock.signature.conform import Conformed
 from penstock.wire.answers.columns import prediction_columns
 
@@ -134,14 +135,14 @@ def _conformed(rows: Rows, schema: Schema | None, *, every: bool) -> tuple[Confo
     table, bad = rows.table, dict[int, Violation]()
     if not table.rows:
         if table.width and schema is not None and not is_tensor_schema(schema):
-            _refuse_unfit(conform(table, schema, rows.casting, limit=1))
+            _refuse_unfit(conform(table, schema, rows.casting, limit=1), rows, schema)
         return Conformed(table), bad
     fields = column_fields(table.names or (), schema) if table.names and not _has_lists(table) else None
     for stage in (fields, schema):
         if stage is None:
             continue
         found = conform(table, stage, rows.casting, limit=None if every else 1, side_by_side=True)
-        _refuse_unfit(found)
+        _refuse_unfit(found, rows, stage)
         for violation in found.violations:
             bad.setdefault(violation.row or 0, violation)
         if found.violations:
@@ -197,11 +198,31 @@ def good_rows(rows: Rows, schema: Schema | None, most: int) -> Payload:
     return _taken(payload, 0, most)
 
 
-def _refuse_unfit(conformed: Conformed) -> None:
+def _refuse_unfit(conformed: Conformed, rows: Rows, schema: Schema) -> None:
     """Raises SchemaMismatch for what is wrong with all rows."""
     for violation in conformed.violations:
         if violation.row is None:
-            raise SchemaMismatch(f"The input does not fit the model: {violation}.")
+            message = f"The input does not fit the model: {violation}."
+            if not is_tensor_schema(schema) or len(schema) > 1 or not rows.table.names or rows.table.width < 2:
+                raise SchemaMismatch(message)
+            keep = _others_than_text(rows) if len(schema[0].shape) == 1 else []
+            raise SchemaMismatch(
+                message,
+                hint="Columns that are copied to the output are not given to the model.",
+                remedy=remedy("keep_others", keep=",".join(keep)) if keep else remedy("keep_some"),
+            )
+
+
+def _others_than_text(rows: Rows) -> list[str]:
+    """The columns to copy, so that the only one of texts is left for the model; none where that is not certain."""
+    columns = dict(zip(map(str, rows.table.names or ()), rows.table.iter_columns(), strict=False))
+    texts = [name for name, column in columns.items() if _is_text(column)]
+    return [*rows.kept.schema.names, *(name for name in columns if name not in texts)] if len(texts) == 1 else []
+
+
+def _is_text(column: Array) -> bool:
+    cells = [cell for cell in column.tolist() if isinstance(cell, str) and not is_missing_word(cell)]
+    return bool(cells) and not all(map(is_number_text, cells))
 
 
 def _has_lists(table: Table) -> bool:

@@ -25,6 +25,7 @@ from penstock.http.events.request_event import OnRequest
 from penstock.http.headers import declared_length, header, media_type
 from penstock.payload import Violation
 from penstock.reader_process.pool import ReadResult
+from penstock.server.predict.first_gap import first_gap
 from penstock.server.predict.request_record import PredictResponse, RequestRecord, RequestWatch, request_id
 from penstock.server.statuses import INTERNAL, Status, message_of, retry_after_of, status_of, violations_of
 from penstock.server.targets import Target
@@ -170,7 +171,10 @@ class Pipeline:
                 log.error(
                     "Request %s failed; its error cannot be logged (%s).", record.request_id.decode(), kind_of(broken)
                 )
-        return _error_response(record, status, message_of(error, status), retry_after_of(error), violations_of(error))
+        message = message_of(error, status)
+        if isinstance(error, PredictError) and record.request is not None:
+            message = f"{message} {first_gap(record.request.payload)}".rstrip()
+        return _error_response(record, status, message, retry_after_of(error), violations_of(error))
 
     def note_overload(self) -> None:
         """A request was refused: more may come."""

@@ -18,7 +18,7 @@ from typing import Any
 from penstock.defaults import MAX_BODY_BYTES
 from penstock.errors import AnswerHasNoColumns, AnswerUnserializable, MalformedInput, SchemaViolation
 from penstock.payload import MAX_VIOLATIONS, PackedValue, Payload, Table, Tensors, Value, Violation
-from penstock.signature import Signature, conform, is_tensor_schema, long_texts
+from penstock.signature import Casting, Signature, conform, is_tensor_schema, long_texts
 from penstock.wire.arrow_claims import is_plain_numbers
 from penstock.wire.budget import Budget, check_columns
 from penstock.wire.decoded import Decoded
@@ -26,7 +26,7 @@ from penstock.wire.interface import MAX_ON_LOOP, DecodedRequest, ReadElsewhere
 from penstock.wire.json_sizes import MAX_NESTING, check_frame, check_rows, is_too_nested
 from penstock.wire.mlflow.answers import encode_answer
 from penstock.wire.mlflow.error_codes import error_body
-from penstock.wire.mlflow.formats import COLUMNAR, CSV, JSON, PARQUET, READERS, accepted, encode_columns
+from penstock.wire.mlflow.formats import COLUMNAR, CSV, JSON, PARQUET, READERS, accepted, encode_columns, is_one_array
 from penstock.wire.mlflow.invocations import (
     decode_envelope,
     decode_hinted,
@@ -124,7 +124,7 @@ class BodyReader:
         if media == JSON:
             return self._read_json(body)
         self._bound(body, _MAX_MIXED if media == CSV or self._is_plain(media, body) else 0)
-        if not self._frames:
+        if not self._frames or (media == CSV and not self._exact and is_one_array(self._schema)):
             return _conformed(READERS[media](body, self._signature, self._budget(media, body)), self._signature)
         self._needs_pandas(body)
         from penstock.wire.mlflow import frames as pandas_reader
@@ -140,7 +140,7 @@ class BodyReader:
             table = columnar.open_arrow(body, self._budget(media, body))
         if self._max_body_bytes is not None:
             check_columns(table.num_columns, len(self._schema or ()))
-        return PredictRequest(pandas_reader.read_columnar(table, self._schema))
+        return PredictRequest(pandas_reader.read_columnar(table, self._schema, exact=self._exact))
 
     def _budget(self, media: str, body: bytes) -> Budget:
         if self._max_body_bytes is None:
@@ -248,7 +248,8 @@ def _has_line_end(body: bytes) -> bool:
 
 def _conformed(decoded: Decoded, signature: Signature | None) -> PredictRequest:
     schema = signature.enforced if signature is not None else None
-    conformed = conform(decoded.payload, schema, decoded.casting, limit=MAX_VIOLATIONS)
+    text = decoded.casting is Casting.TEXT
+    conformed = conform(decoded.payload, schema, decoded.casting, limit=MAX_VIOLATIONS, side_by_side=text)
     if conformed.violations:
         raise SchemaViolation(conformed.violations)
     return PredictRequest(conformed.payload, decoded.params, decoded.wrapped)

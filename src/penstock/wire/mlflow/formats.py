@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from penstock.errors import AnswerHasNoColumns, MalformedInput
 from penstock.payload import Array, Payload
-from penstock.signature import Field, Scalar, Signature
+from penstock.signature import Field, Scalar, Schema, Signature, is_tensor_schema
 from penstock.wire.answers.columns import prediction_columns, rows_answered
 from penstock.wire.answers.texts import column_texts, quoted
 from penstock.wire.budget import Budget
@@ -40,9 +40,21 @@ def _arrow(body: bytes, signature: Signature | None, budget: Budget) -> Decoded:
 
 def _csv(body: bytes, signature: Signature | None, budget: Budget) -> Decoded:
     schema = signature.inputs if signature is not None else None
-    if schema and not all(isinstance(f, Field) and isinstance(f.type, Scalar) for f in schema):
+    columns = all(isinstance(f, Field) and isinstance(f.type, Scalar) for f in schema or ())
+    if not columns and not is_one_array(schema):
         raise MalformedInput("The inputs of this model cannot be sent as CSV.", hint="Send JSON, Parquet or Arrow.")
     return decode_csv(body, schema, budget)
+
+
+# Kinds of arrays, by numpy's letters, whose elements a cell of text may be.
+_IN_TEXT = "biufUM"
+
+
+def is_one_array(schema: Schema | None) -> bool:
+    """Whether a model takes one array, which the columns of a CSV fill side by side."""
+    if not schema or not is_tensor_schema(schema) or len(schema) > 1:
+        return False
+    return schema[0].dtype.kind in _IN_TEXT and len(schema[0].shape) in (1, 2)
 
 
 # Media type -> how a body is read. Raises MalformedInput.

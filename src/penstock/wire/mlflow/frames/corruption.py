@@ -1,17 +1,20 @@
-"""Cells that pandas and numpy would change without a word: wrapped or infinite numbers, lost fractions, and text that
-counts as true because it is not empty. They are refused, and "true" and "false" are read as meant.
+"""Cells that pandas and numpy would change without a word: wrapped or infinite numbers, lost fractions, missing texts
+that become the word None, and text that counts as true because it is not empty. They are refused, and "true" and
+"false" are read as meant.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from penstock.payload import Name, Violation, shortened
 from penstock.signature import BOOLEAN_WORDS, Misfit
+from penstock.signature.schema import dtype_name
 
 
 def corruption(dtype: np.dtype[Any]) -> Callable[[Any], str] | None:
@@ -25,6 +28,8 @@ def corruption(dtype: np.dtype[Any]) -> Callable[[Any], str] | None:
             return lambda cell: _floating(cell, largest, dtype.name)
         case "b":
             return _boolean
+        case "U" | "S":
+            return partial(text_misfit, dtype=dtype)
     return None
 
 
@@ -67,6 +72,12 @@ def _boolean(cell: Any) -> str:
     if isinstance(cell, (int, float, np.number)):
         return "" if cell in (0, 1) or cell != cell else f"{shortened(cell)} is not a boolean"
     return f"{shortened(cell)} is not a boolean" if isinstance(cell, (list, dict)) else ""
+
+
+def text_misfit(cell: Any, dtype: np.dtype[Any]) -> str:
+    """Why a cell cannot be text of an array; empty where it can. Of a missing one numpy makes a word: None, or nan."""
+    gone = cell is None or (isinstance(cell, (float, np.floating)) and cell != cell)
+    return f"a missing value cannot be {dtype_name(dtype)}" if gone else ""
 
 
 def as_meant(cell: Any) -> Any:

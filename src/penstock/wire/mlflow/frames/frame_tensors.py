@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from penstock.errors import SchemaViolation
-from penstock.payload import Array, Violation, shortened
+from penstock.payload import Array, Violation, shortened, some
 from penstock.signature import Misfit, TensorField
+from penstock.signature.schema import dtype_name
 from penstock.wire.mlflow.frames.faults import array_fault
 from penstock.wire.mlflow.frames.frame_payloads import is_frame
 
@@ -22,7 +23,8 @@ def enforce_tensors(data: Any, schema: tuple[TensorField, ...]) -> Any:
             return _checked(data, schema[0])
         if data == []:  # a list of nothing is one of no objects
             raise Misfit("the input has no rows")
-        raise Misfit(f"the model takes one array without a name, not {shortened(data)}")
+        names = f"named ones ({some(data)})" if isinstance(data, dict) and data else shortened(data)
+        raise Misfit(f"the model takes one array without a name, not {names}")
     data = _by_name(data, schema)
     if is_frame(data):
         return {f.name: _of_column(data[f.name], f) for f in schema}
@@ -95,5 +97,5 @@ def _checked(array: Array, field: TensorField) -> Array:
         raise Misfit(f"the model takes shape {list(shape)}, but the input has {list(array.shape)}")
     same = array.dtype.kind == field.dtype.kind if field.dtype.kind in "US" else array.dtype == field.dtype
     if not same:
-        raise Misfit(f"the model takes {field.dtype}, but the input is {array.dtype}")
+        raise Misfit(f"the model takes {dtype_name(field.dtype)}, but the input is {dtype_name(array.dtype)}")
     return array

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from penstock.errors import MalformedInput, SchemaViolation
-from penstock.payload import Payload, Violation, shortened
+from penstock.payload import MAX_VIOLATIONS, Payload, Violation, shortened
 from penstock.signature import (
     AnyValue,
     ArrayOf,
@@ -22,7 +22,7 @@ from penstock.signature import (
     check_moments,
 )
 from penstock.wire.json_sizes import pads_texts
-from penstock.wire.mlflow.frames.corruption import Check, Corrupted, checked, leaves, unchecked
+from penstock.wire.mlflow.frames.corruption import Check, Corrupted, checked, leaves, text_misfit, unchecked
 from penstock.wire.mlflow.frames.dtypes import numpy_type
 from penstock.wire.mlflow.frames.enforcing import enforce
 from penstock.wire.mlflow.frames.faults import array_fault, value_fault, wanted_by
@@ -246,15 +246,35 @@ def _convert_plain(value: Any, type_: Scalar, check: Check) -> Any:
     return np.array(value, dtype) if isinstance(value, list) else np.array([value], dtype)[0]
 
 
-def read_columnar(table: Any, schema: Schema | None) -> Payload:
-    """What the model gets for a sound pyarrow.Table, of Parquet or Arrow. Raises MalformedInput, SchemaViolation."""
+def read_columnar(table: Any, schema: Schema | None, *, exact: bool = False) -> Payload:
+    """What the model gets for a sound pyarrow.Table, of Parquet or Arrow; `exact` as in `read_document`. Raises
+    MalformedInput, SchemaViolation."""
     try:
         frame = table.to_pandas()
     except MemoryError:
         raise
     except Exception:  # what it says may quote cells
         raise MalformedInput(f"The body cannot be converted to a DataFrame{_culprit(table)}.") from None
-    return enforce(_without_labels(frame, schema) if schema else frame, schema)
+    if not schema:
+        return enforce(frame, schema)
+    frame = _without_labels(frame, schema)
+    if not exact and (missing := _missing_texts(frame, schema)):
+        raise SchemaViolation(missing)
+    return enforce(frame, schema)
+
+
+def _missing_texts(frame: Any, schema: Schema) -> list[Violation]:
+    """Missing cells of columns that arrays of text are made of."""
+    found: list[Violation] = []
+    for field in schema:
+        if not isinstance(field, TensorField) or field.dtype.kind not in "US" or not frame.columns.is_unique:
+            continue
+        for name in frame.columns if field.name is None else frame.columns.intersection([field.name]):
+            for row, cell in enumerate(frame[name].tolist()):
+                items = leaves(cell.tolist() if isinstance(cell, np.ndarray) else cell)
+                if why := next((why for item in items if (why := text_misfit(item, field.dtype))), ""):
+                    found.append(Violation(why, row, name))
+    return found[:MAX_VIOLATIONS]
 
 
 def _without_labels(frame: Any, schema: Schema) -> Any:
