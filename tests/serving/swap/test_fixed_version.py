@@ -33,10 +33,13 @@ class TestFixedVersion:
         assert world.answering == "abc"
         assert world.count("loads", outcome="ok") == 1
 
-    async def test_a_failure_of_a_fixed_version_is_raised_and_counted(self, world: World, pinned: Any) -> None:
+    async def test_a_failure_of_a_fixed_version_is_raised_counted_and_logged_by_its_name(
+        self, world: World, pinned: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
         def fail() -> tuple[str, LoadedModel]:
             raise ProofFailed("no")
 
         with pytest.raises(PenstockError):
             await pinned(fail).start()
         assert world.count("loads", outcome="failed") == 1
+        assert caplog.messages == ["m cannot be served, so the server does not start."]

@@ -23,12 +23,13 @@ async def test_the_first_version_is_loaded_once_and_answers(world: World) -> Non
     assert world.loads == ["1"]
 
 
-async def test_the_first_load_may_fail(world: World) -> None:
+async def test_the_first_load_may_fail(world: World, caplog: pytest.LogCaptureFixture) -> None:
     world.failing["1"] = ProofFailed("no")
     with pytest.raises(ProofFailed):
         await world.follower.start()
     assert world.answering is None
     assert world.count("loads", outcome="failed") == 1
+    assert errors(caplog) == ["m: version 1 cannot be served, so the server does not start."]
 
 
 async def test_an_alias_that_is_not_there_at_the_start_is_an_error(world: World) -> None:

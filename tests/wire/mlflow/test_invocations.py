@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
+from hostile.shapes import compact
 from penstock.errors import MalformedInput, SchemaViolation
 from penstock.payload import Payload, Table, Tensors, Value
 from penstock.signature import (
@@ -21,7 +25,7 @@ from penstock.signature import (
     conform,
 )
 from penstock.wire.decoded import Decoded
-from penstock.wire.mlflow.invocations import decode_json, parse_json
+from penstock.wire.mlflow.invocations import decode_json, parse_json, with_long_numbers
 
 DOUBLES = Signature((Field("a", Scalar.DOUBLE), Field("b", Scalar.DOUBLE)))
 MIXED = Signature((Field("a", Scalar.DOUBLE), Field("n", Scalar.LONG), Field("s", Scalar.STRING)))
@@ -247,6 +251,36 @@ def test_columns_of_different_lengths_are_refused(inputs: Any, why: str) -> None
 )
 def test_large_whole_numbers_beside_floats_keep_their_digits(large: int, body: Any) -> None:
     assert columns(conformed(body(large), Signature((Field("n", Scalar.LONG),)))) == {"n": [large, 2]}
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("18446744073709551616", 2**64),
+        ("-18446744073709551616", -(2**64)),
+        ("1234567890123456789", 1234567890123456789),
+        ("12345678901234567890e1", 12345678901234567890e1),
+        ("0.12345678901234567890", 0.1234567890123456789),
+        ("123456789012345678", 123456789012345678),
+    ],
+)
+def test_whole_numbers_past_64_bits_keep_their_digits(text: str, number: float) -> None:
+    body = f'{{"inputs": [{text}, "x"]}}'.encode()
+    found = with_long_numbers(body, parse_json(body))["inputs"][0]
+    assert (found, type(found)) == (number, type(number))
+
+
+def test_a_long_text_is_looked_through_in_no_time_for_long_numbers() -> None:
+    body = compact({"inputs": ["some words of 3 or 4, " * 100_000]})
+    document = parse_json(body)
+
+    def seconds(look: Callable[[], object]) -> float:
+        start = time.thread_time()
+        look()
+        return time.thread_time() - start
+
+    slowly = min(seconds(lambda: re.search(rb"(?<![.\d])\d{19}", body)) for _ in range(3))
+    assert min(seconds(lambda: with_long_numbers(body, document)) for _ in range(3)) < slowly / 3
 
 
 def test_large_whole_numbers_in_arrays_keep_their_digits() -> None:

@@ -88,6 +88,9 @@ class Follower(Generic[P]):
             prepared = await self._prepare_timed(wanted)
         except Exception as error:
             if not (_is_temporary(error) or self.poll.stale):
+                log.error(
+                    "%s: version %s cannot be served, so the server does not start.", self.target.name, wanted.version
+                )
                 raise
             self._note_failure(wanted.version, error)
             return

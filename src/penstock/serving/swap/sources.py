@@ -53,6 +53,9 @@ class FixedVersion(Generic[P]):
                 if self._loads is not None:
                     self._loads.stop(for_good=True)
                 raise
+            except Exception:
+                log.error("%s cannot be served, so the server does not start.", self._target.name)
+                raise
         self._target.swap(prepared)
 
     async def run(self) -> None:

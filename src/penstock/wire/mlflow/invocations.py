@@ -44,12 +44,15 @@ def parse_json(body: bytes, *, exact: bool = False) -> Any:
 
 
 _LONG_NUMBER = re.compile(rb"(?<![.\d])\d{19}")
+# To look for so many digits first takes a tenth of the time, and few bodies have them.
+_DIGITS_AS_ZERO = bytes(ord("0") if chr(byte) in "0123456789" else ord(" ") for byte in range(256))
+_MANY_DIGITS = b"0" * 19
 
 
 def with_long_numbers(body: bytes, document: dict[str, Any], *, exact: bool = False) -> dict[str, Any]:
     """The document with whole numbers past 64 bits as they are, of which orjson makes floats; `exact` as in
     `parse_json`. Raises MalformedInput."""
-    if _LONG_NUMBER.search(body) is None:
+    if _MANY_DIGITS not in body.translate(_DIGITS_AS_ZERO) or _LONG_NUMBER.search(body) is None:
         return document
     check_memory(body)
     try:
