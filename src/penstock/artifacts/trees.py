@@ -161,7 +161,7 @@ class LocalTree(ArtifactTree):
                     shutil.rmtree(name, dir_fd=descriptor)
                 else:
                     os.unlink(name, dir_fd=descriptor)
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             raise _missing(path) from None
 
     @contextmanager
@@ -253,16 +253,16 @@ def _discard(file: BinaryIO) -> None:
 
 @contextmanager
 def _translated(path: str) -> Iterator[None]:
-    """This machine's disk, in our words; FileNotFoundError and NotADirectoryError stay what they are."""
+    """This machine's disk, in our words; FileNotFoundError stays what it is."""
     try:
         yield
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         raise
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise RegistryReadOnly(f"{path} cannot be written: {error.strerror}.") from error
-        if error.errno in (errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST):
-            raise TrackingInvalid(f"{path} is a directory.", field="path") from error
+        if error.errno in (errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise TrackingInvalid(f"{path} cannot be written: a name in it is taken.", field="path") from error
         raise RegistryUnavailable(
             f"{path} cannot be written: {error.strerror or error}.", hint="Make room on the disk of the artifacts."
         ) from error

@@ -9,32 +9,47 @@ from typing import Any
 
 from penstock.artifacts.trees import open_tree
 from penstock.http.run import RunOptions, serve
+from penstock.hub.access.gate import HubGate
+from penstock.hub.access.tokens import TokenTable
 from penstock.hub.app import HubApp
 from penstock.hub.handlers.table import ROUTES
-from penstock.hub.service import Hub
+from penstock.hub.service import Hub, OpenedStores
 from penstock.machine.exit_limit import ExitLimit
 from penstock.metrics import Metrics
-from penstock.registry import Registry
 from penstock.registry.sql import SqlRegistry
-from penstock.tracking.interface import TrackingStore
 from penstock.tracking.opening import open_database
 from penstock.tracking.sql.store import SqlTrackingStore
 
 
 @dataclass(frozen=True, slots=True)
 class HubOptions:
-    """`store` is a directory, or the URL of a database; `artifacts` the directory or URL below which files are kept."""
+    """`store` is a directory, or the URL of a database; `artifacts` the directory or URL below which files are kept.
+
+    `loopback` says whether only this machine reaches the hub. One that others reach asks for tokens, unless it is
+    `open_to_everybody`. `allowed_hosts` are names that it answers for besides addresses and localhost.
+    """
 
     store: str
     artifacts: str
+    loopback: bool = True
+    open_to_everybody: bool = False
+    allowed_hosts: tuple[str, ...] = ()
 
 
-def open_stores(options: HubOptions) -> tuple[TrackingStore, Registry]:
-    """Both over one database, whose tables are brought to this release's form."""
+def open_stores(options: HubOptions) -> OpenedStores:
+    """All over one database, whose tables are brought to this release's form."""
     database = open_database(options.store)
     database.migrate()
     tracking = SqlTrackingStore(database, artifact_root="mlflow-artifacts:")
-    return tracking, SqlRegistry(database, artifact_root=options.artifacts)
+    registry = SqlRegistry(database, artifact_root=options.artifacts)
+    return OpenedStores(tracking, registry, TokenTable(database), open_tree(options.artifacts))
+
+
+def open_tokens(store: str) -> TokenTable:
+    """The tokens in a store, for the command line."""
+    database = open_database(store)
+    database.migrate()
+    return TokenTable(database)
 
 
 async def serve_hub(
@@ -45,6 +60,14 @@ async def serve_hub(
     *,
     limit: ExitLimit | None = None,
 ) -> None:
-    """Serves until a signal comes."""
-    hub = Hub(lambda: open_stores(options), open_tree(options.artifacts), Metrics())
-    await serve(HubApp(ROUTES, hub.context), hub, bound, run_options, on_ready=on_ready, limit=limit)
+    """Serves until a signal comes. Raises what opening the stores raises, and ConfigError where tokens are missing."""
+    asks = not options.loopback and not options.open_to_everybody
+    gate = HubGate(asks_for_tokens=asks, hosts=options.allowed_hosts)
+    hub = Hub(
+        lambda: open_stores(options),
+        gate,
+        Metrics(),
+        needs_tokens=asks,
+        open_to_everybody=options.open_to_everybody,
+    )
+    await serve(HubApp(ROUTES, hub.context, gate), hub, bound, run_options, on_ready=on_ready, limit=limit)

@@ -25,6 +25,8 @@ PenstockError
 │   ├── VersionNotFound
 │   ├── AliasNotFound
 │   ├── AliasMoved              somebody else moved it in the same moment
+│   ├── TokenExists             a token has or had the name
+│   ├── TokenNotFound
 │   ├── VersionInUse            an alias names the version that should go
 │   ├── SignatureIncompatible   the version would break the callers of the one it replaces
 │   ├── NothingToRollBack       the alias has no earlier version
@@ -124,6 +126,12 @@ from penstock.errors.registry import (
 )
 from penstock.errors.registry import (
     SignatureIncompatible as SignatureIncompatible,
+)
+from penstock.errors.registry import (
+    TokenExists as TokenExists,
+)
+from penstock.errors.registry import (
+    TokenNotFound as TokenNotFound,
 )
 from penstock.errors.registry import (
     Unsupported as Unsupported,

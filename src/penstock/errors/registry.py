@@ -21,6 +21,14 @@ class ModelExists(RegistryError):
     code = "model_exists"
 
 
+class TokenExists(RegistryError):
+    code = "token_exists"
+
+
+class TokenNotFound(RegistryError):
+    code = "token_not_found"
+
+
 class VersionNotFound(RegistryError):
     code = "version_not_found"
 

@@ -12,6 +12,7 @@ from penstock.errors import PenstockError, TrackingInvalid
 from penstock.http.bodies import ClientLeft, answer_unread, read_body
 from penstock.http.connection.interface import Shortcuts
 from penstock.http.headers import header
+from penstock.hub.access.gate import HubGate
 from penstock.hub.answers import HubAnswer
 from penstock.hub.context import HubContext
 from penstock.hub.fields import Fields
@@ -28,10 +29,11 @@ MAX_BODY_BYTES = 64 * 1024 * 1024
 class HubApp:
     """Answers every request of the hub. `context` gives the stores, which are there once the hub has started."""
 
-    def __init__(self, routes: Iterable[HubRoute], context: Callable[[], HubContext]) -> None:
+    def __init__(self, routes: Iterable[HubRoute], context: Callable[[], HubContext], gate: HubGate) -> None:
         self.shortcuts = Shortcuts()
         self.routes = HubRoutes(routes)
         self._context = context
+        self._gate = gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -40,11 +42,15 @@ class HubApp:
             return
         try:
             found = self.routes.find(scope["method"], scope["path"])
-            if found is None:
-                await _send_unread(scope, receive, send, self._not_found(scope["method"], scope["path"]))
+            caller = self._gate.identify(scope)
+            # That there is nothing is no business of strangers.
+            refused = self._gate.refusal(scope, "read" if found is None else found[0].needs, caller)
+            if refused is not None or found is None:
+                refused = refused or self._not_found(scope["method"], scope["path"])
+                await _send_unread(scope, receive, send, refused)
                 return
             route, parameters = found
-            request = HubRequest(scope["method"], parameters, Fields({}), scope)
+            request = HubRequest(scope["method"], parameters, Fields({}), scope, caller)
             if route.stream is not None:
                 request.fields = Fields.of_query(scope["query_string"])
                 await route.stream(self._context(), request, receive, send)

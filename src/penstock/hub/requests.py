@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from starlette.types import Receive, Scope, Send
 
+from penstock.hub.access.callers import HubCaller
 from penstock.hub.answers import HubAnswer
 from penstock.hub.fields import Fields
 
@@ -24,6 +25,7 @@ class HubRequest:
     path: Mapping[str, str]
     fields: Fields
     scope: Scope
+    caller: HubCaller
 
 
 # Answers from what is in memory.

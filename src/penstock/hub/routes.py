@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from penstock.http.routes import PathMatcher
+from penstock.hub.access.callers import Needs
 from penstock.hub.requests import Handler, StreamHandler
-
-# What a route needs: nothing; or a role that includes it (see docs/hub.md#who-may-do-what).
-Needs: TypeAlias = Literal["nothing", "read", "write", "promote", "admin"]
 
 
 @dataclass(frozen=True, slots=True)

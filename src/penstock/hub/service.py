@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from penstock.artifacts.trees import ArtifactTree
-from penstock.errors import RegistryUnavailable
+from penstock.errors import ConfigError, PenstockError, RegistryUnavailable, remedy
+from penstock.hub.access.gate import HubGate
+from penstock.hub.access.tokens import TokenTable
 from penstock.hub.context import HubContext
 from penstock.hub.run_documents import RunDocuments
 from penstock.hub.stores import HubStores
@@ -14,18 +18,43 @@ from penstock.metrics import Metrics
 from penstock.registry import Registry
 from penstock.tracking.interface import TrackingStore
 
+log = logging.getLogger("penstock.hub")
+
+# How often it is looked whether tokens changed: how long a revoked one lets anybody in, at most.
+_TOKENS_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedStores:
+    """What a hub stands on, over one database."""
+
+    tracking: TrackingStore
+    registry: Registry
+    tokens: TokenTable
+    artifacts: ArtifactTree
+
 
 class Hub:
-    """`open_stores` opens the stores, which may take migrations and connections; it is called in a thread."""
+    """`open_stores` opens the stores, which may take migrations and connections; it is called in a thread. Where
+    `needs_tokens`, the hub does not start without any; where `open_to_everybody`, none is ever asked for."""
 
     def __init__(
-        self, open_stores: Callable[[], tuple[TrackingStore, Registry]], artifacts: ArtifactTree, metrics: Metrics
+        self,
+        open_stores: Callable[[], OpenedStores],
+        gate: HubGate,
+        metrics: Metrics,
+        *,
+        needs_tokens: bool = False,
+        open_to_everybody: bool = False,
     ) -> None:
         self.metrics = metrics
         self._open_stores = open_stores
-        self._artifacts = artifacts
-        # Mutable state: the stores from `start` to `close`, and whether `drain` was called.
+        self._gate = gate
+        self._needs_tokens = needs_tokens
+        self._open_to_everybody = open_to_everybody
+        # Mutable state: the stores from `start` to `close`, the task that watches tokens, whether `drain` was called.
         self._context: HubContext | None = None
+        self._watching: asyncio.Task[None] | None = None
         self.draining = False
 
     @property
@@ -39,8 +68,23 @@ class Hub:
         return self._context
 
     async def start(self) -> None:
-        tracking, registry = await asyncio.to_thread(self._open_stores)
-        self._context = HubContext(HubStores(tracking, registry), RunDocuments(tracking), self._artifacts)
+        """Raises ConfigError where tokens are needed and there are none, and what opening the stores raises."""
+        opened = await asyncio.to_thread(self._open_stores)
+        context = HubContext(
+            HubStores(opened.tracking, opened.registry), RunDocuments(opened.tracking), opened.artifacts
+        )
+        if not self._open_to_everybody:
+            callers = await asyncio.to_thread(opened.tokens.callers)
+            if self._needs_tokens and not callers:
+                await context.stores.close()
+                raise ConfigError(
+                    "A hub that other machines can reach needs tokens, and there are none yet.",
+                    hint="Make one first.",
+                    remedy=remedy("add_token"),
+                )
+            self._gate.admit(callers)
+            self._watching = asyncio.create_task(self._watch_tokens(opened))
+        self._context = context
 
     async def until_ready(self) -> None:
         """The stores are open once `start` has returned."""
@@ -50,9 +94,26 @@ class Hub:
 
     async def close(self) -> None:
         """Everything that was answered is kept; what was submitted is written first."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
         context, self._context = self._context, None
         if context is not None:
             await context.stores.close()
+
+    async def _watch_tokens(self, opened: OpenedStores) -> None:
+        """Lets in whom the table names, soon after it changes, whoever changes it. While the database is away, those
+        who were let in last still are."""
+        seen = -1
+        while True:
+            await asyncio.sleep(_TOKENS_SECONDS)
+            try:
+                now = await asyncio.to_thread(opened.tracking.changes)
+                if now != seen:
+                    self._gate.admit(await asyncio.to_thread(opened.tokens.callers))
+                    seen = now
+            except PenstockError as error:
+                log.warning("The tokens cannot be read: %s", error)
 
     def __repr__(self) -> str:
         return f"<Hub {'open' if self._context else 'closed'}{', draining' if self.draining else ''}>"

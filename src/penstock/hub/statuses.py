@@ -29,6 +29,8 @@ from penstock.errors import (
     RunNotFound,
     SearchInvalid,
     TagNotFound,
+    TokenExists,
+    TokenNotFound,
     TrackingError,
     Unsupported,
     VersionNotFound,
@@ -64,6 +66,8 @@ _TABLE: dict[type[PenstockError], HubStatus] = {
     VersionNotFound: _MISSING,
     AliasNotFound: _INVALID,  # MLflow's own choice
     ModelExists: _EXISTS,
+    TokenExists: _EXISTS,
+    TokenNotFound: _MISSING,
     ArtifactNotFound: _MISSING,
     RegistryReadOnly: HubStatus(403, "PERMISSION_DENIED"),
     RegistryOutdated: HubStatus(503, "TEMPORARILY_UNAVAILABLE"),

@@ -3,36 +3,108 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
+from functools import partial
 
 import click
 
+from penstock.cli.hub.options import artifacts_of, artifacts_option, store_option
+from penstock.cli.hub.tokens import token
 from penstock.cli.serve import announce, keep_memory_together, use_uvloop
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--store", default="./penstock-registry", show_default=True, envvar="PENSTOCK_STORE")
-@click.option("--artifacts", default=None, envvar="PENSTOCK_ARTIFACTS")
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=5000, show_default=True, type=click.IntRange(0, 65535))
-def hub(store: str, artifacts: str | None, host: str, port: int) -> None:
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@store_option
+@artifacts_option
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, envvar="PENSTOCK_HUB_HOST", help="Address to listen on."
+)
+@click.option(
+    "--port",
+    default=5000,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    envvar="PENSTOCK_HUB_PORT",
+    help="Port to listen on; 0 picks a free one.",
+)
+@click.option(
+    "--open-to-everybody",
+    is_flag=True,
+    envvar="PENSTOCK_HUB_OPEN_TO_EVERYBODY",
+    help="Ask for no tokens, whoever can reach the hub.",
+)
+@click.option(
+    "--allowed-host",
+    "allowed_hosts",
+    multiple=True,
+    envvar="PENSTOCK_HUB_ALLOWED_HOSTS",
+    help="A host name that callers use for the hub, besides addresses and localhost. May be repeated.",
+)
+@click.pass_context
+def hub(
+    context: click.Context,
+    store: str,
+    artifacts: str | None,
+    host: str,
+    port: int,
+    open_to_everybody: bool,
+    allowed_hosts: tuple[str, ...],
+) -> None:
     """Serve experiment tracking and the model registry to the stock MLflow client, until SIGTERM or Ctrl-C.
+
+    Set MLFLOW_TRACKING_URI to the hub's address, and training code logs its runs, models and files there. Only this
+    machine reaches the hub unless --host says otherwise; a hub that others reach asks for tokens.
 
     \b
     Examples:
       penstock hub
       MLFLOW_TRACKING_URI=http://127.0.0.1:5000 python train.py
+    \b
+    For other machines:
+      penstock hub token add ann --role write
+      penstock hub --host 0.0.0.0
+      MLFLOW_TRACKING_URI=http://hub:5000 MLFLOW_TRACKING_TOKEN=pst_… python train.py
+    \b
+    A database and an object store of your own:
+      penstock hub --store postgresql://penstock@db/penstock --artifacts s3://bucket/artifacts
     """
+    context.obj = store
+    if context.invoked_subcommand is None:
+        _serve(store, artifacts_of(store, artifacts), host, port, open_to_everybody, allowed_hosts)
+
+
+hub.add_command(token)
+
+
+def _serve(
+    store: str, artifacts: str, host: str, port: int, open_to_everybody: bool, allowed_hosts: tuple[str, ...]
+) -> None:
     from penstock.assembly.hub import HubOptions, serve_hub
     from penstock.http.run import RunOptions, bind
     from penstock.logs import set_up_logging
     from penstock.machine.exit_limit import ExitLimit, ended_in_time
 
-    set_up_logging(format="plain", level="info")
+    set_up_logging()
     run_options = RunOptions(drain_delay=0.0)
     with bind(host, port, flag="--port") as bound:
         keep_memory_together()
         use_uvloop()
         limit = ExitLimit(run_options.exit_seconds)
-        options = HubOptions(store, artifacts or f"{store}/artifacts")
+        loopback = ipaddress.ip_address(bound.getsockname()[0]).is_loopback
+        options = HubOptions(store, artifacts, loopback, open_to_everybody, allowed_hosts)
         with ended_in_time(limit):
-            asyncio.run(serve_hub(options, bound, run_options, announce, limit=limit))
+            asyncio.run(serve_hub(options, bound, run_options, partial(_announce, options), limit=limit))
+
+
+def _announce(options: object, url: str) -> None:
+    """Says who may come in, and then the line that scripts wait for."""
+    from penstock.assembly.hub import HubOptions
+
+    assert isinstance(options, HubOptions)
+    if options.open_to_everybody:
+        click.echo("open to everybody who can reach it: no tokens are asked for", err=True)
+    elif options.loopback:
+        click.echo("only this machine can reach it", err=True)
+    else:
+        click.echo("callers need a token", err=True)
+    announce(url)

@@ -1,0 +1,33 @@
+"""Options that the hub's commands share."""
+
+from __future__ import annotations
+
+import click
+
+from penstock.errors import ConfigError
+
+store_option = click.option(
+    "--store",
+    default="./penstock-registry",
+    show_default=True,
+    envvar=["PENSTOCK_STORE", "PENSTOCK_REGISTRY"],
+    help="The database of tracking and registry: a directory, sqlite:///FILE, or postgresql://….",
+)
+artifacts_option = click.option(
+    "--artifacts",
+    envvar="PENSTOCK_ARTIFACTS",
+    help="Where files are kept: a directory or a URL such as s3://bucket/artifacts. Default: artifacts in the store's "
+    "directory.",
+)
+
+
+def artifacts_of(store: str, artifacts: str | None) -> str:
+    """Raises ConfigError for a database elsewhere, beside which there is no directory."""
+    if artifacts:
+        return artifacts
+    if "://" in store:
+        raise ConfigError(
+            "A store in a database needs a place for files.",
+            hint="Give --artifacts a directory, or a URL such as s3://bucket/artifacts.",
+        )
+    return f"{store.rstrip('/')}/artifacts"

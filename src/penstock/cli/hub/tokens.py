@@ -1,0 +1,78 @@
+"""`penstock hub token …`: who may ask the hub what."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import click
+
+from penstock.cli.console import console, print_table, titled_table
+
+_ROLES = ("read", "write", "promote", "admin")
+
+
+@click.group()
+def token() -> None:
+    """Add, list and revoke the tokens that callers of the hub need.
+
+    Each role may do what those before it may: read looks at everything; write logs runs and files, and registers
+    versions; promote moves aliases and stages; admin deletes, renames, and restores.
+    """
+
+
+@token.command()
+@click.argument("name")
+@click.option("--role", type=click.Choice(_ROLES), required=True, help="What its holder may do.")
+@click.pass_obj
+def add(store: str, name: str, role: str) -> None:
+    """Make a token, and print it. It is shown this once: the hub keeps a digest of it.
+
+    \b
+    Example:
+      penstock hub token add ann --role write
+      export MLFLOW_TRACKING_TOKEN=pst_…
+    """
+    from penstock.assembly.hub import open_tokens
+
+    click.echo(open_tokens(store).add(name, role))  # type: ignore[arg-type]  # one of the roles
+    click.echo(f"{name} may {role}. Give it to the client as MLFLOW_TRACKING_TOKEN; it is not shown again.", err=True)
+
+
+@token.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def list_tokens(store: str, as_json: bool) -> None:
+    """Show the tokens, revoked ones included."""
+    from penstock.assembly.hub import open_tokens
+
+    rows = [
+        {
+            "name": info.name,
+            "role": info.role,
+            "created": _time(info.created_at),
+            "revoked": None if info.revoked_at is None else _time(info.revoked_at),
+        }
+        for info in open_tokens(store).list()
+    ]
+    if as_json:
+        click.echo(json.dumps(rows))
+    elif not rows:
+        click.echo("There are no tokens.")
+    else:
+        print_table(console(), titled_table("", rows))
+
+
+@token.command()
+@click.argument("name")
+@click.pass_obj
+def revoke(store: str, name: str) -> None:
+    """Make a token worthless, within a second wherever it is used."""
+    from penstock.assembly.hub import open_tokens
+
+    open_tokens(store).revoke(name)
+    click.echo(f"{name} is revoked.")
+
+
+def _time(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds")

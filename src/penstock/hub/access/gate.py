@@ -1,0 +1,117 @@
+"""The gate: asked ahead of every route, from the head of a request alone.
+
+Three questions: is it the hub that the caller means (the Host header; a page of a stranger's may have made a browser
+believe that its own name leads here), does a page of another site ask a browser to change something, and may the caller
+do what the route is for.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+from collections.abc import Iterable, Mapping
+
+from starlette.types import Scope
+
+from penstock.http.headers import header
+from penstock.hub.access.callers import ANYBODY, STRANGER, HubCaller, Needs
+from penstock.hub.access.tokens import digest_of
+from penstock.hub.answers import HubAnswer
+from penstock.hub.statuses import error_answer
+
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class HubGate:
+    """`asks_for_tokens` is whether callers need one; a hub that asks once asks for ever, whatever is revoked. `hosts`
+    are the names, without ports, that it answers for besides addresses and localhost; with tokens, none means all."""
+
+    def __init__(self, *, asks_for_tokens: bool, hosts: Iterable[str] = ()) -> None:
+        # Mutable state: whether tokens are asked for, and the callers by digest.
+        self._asks = asks_for_tokens
+        self._callers: Mapping[str, HubCaller] = {}
+        self._hosts = frozenset(host.lower() for host in hosts)
+
+    @property
+    def asks_for_tokens(self) -> bool:
+        return self._asks
+
+    def admit(self, callers: Mapping[str, HubCaller]) -> None:
+        """These and no others are let in from now on."""
+        self._callers = callers
+        self._asks = self._asks or bool(callers)
+
+    def identify(self, scope: Scope) -> HubCaller:
+        """By the token, which comes as a bearer or as the password of basic authentication."""
+        if not self._asks:
+            return ANYBODY
+        token = _token_of(header(scope, b"authorization"))
+        return STRANGER if token is None else self._callers.get(digest_of(token), STRANGER)
+
+    def refusal(self, scope: Scope, needs: Needs, caller: HubCaller) -> HubAnswer | None:
+        """The answer to a request that is not let in; None for one that is."""
+        if needs == "nothing":
+            return None
+        if not self._means_us(header(scope, b"host")):
+            return error_answer(
+                403, "PERMISSION_DENIED", "Invalid Host header: this hub does not answer for that name."
+            )
+        if scope["method"] not in _SAFE and not _from_own_page(scope):
+            return error_answer(403, "PERMISSION_DENIED", "Cross-origin request blocked: a page of another site asked.")
+        if caller.may(needs):
+            return None
+        if caller is STRANGER:
+            told = (b"www-authenticate", b'Basic realm="penstock hub"')
+            return error_answer(401, "UNAUTHENTICATED", "A valid token is required.", told)
+        message = f"The token {caller.name!r} has the role {caller.role!r}, and this needs {needs!r}."
+        return error_answer(403, "PERMISSION_DENIED", message)
+
+    def __repr__(self) -> str:
+        return f"<HubGate {'with tokens' if self._asks else 'open'}, {len(self._callers)} callers>"
+
+    def _means_us(self, host: bytes | None) -> bool:
+        if self._asks and not self._hosts:
+            return True
+        name = _name_of((host or b"").decode("latin-1").lower())
+        return name in self._hosts or name == "localhost" or name.endswith(".localhost") or _is_address(name)
+
+
+def _token_of(authorization: bytes | None) -> str | None:
+    scheme, _, value = (authorization or b"").partition(b" ")
+    text = value.strip().decode("latin-1")
+    if scheme.lower() == b"bearer":
+        return text
+    if scheme.lower() != b"basic":
+        return None
+    try:
+        decoded = base64.b64decode(text, validate=True).decode("utf-8", "surrogateescape")
+    except (binascii.Error, ValueError):
+        return None
+    return decoded.partition(":")[2]
+
+
+def _from_own_page(scope: Scope) -> bool:
+    """Whether no browser was asked to send this by a page of another site. Programs say nothing of the kind."""
+    site = header(scope, b"sec-fetch-site")
+    if site is not None:
+        return site in (b"same-origin", b"none")
+    origin = header(scope, b"origin")
+    if origin is None:
+        return True
+    return origin.partition(b"://")[2] == (header(scope, b"host") or b"")
+
+
+def _name_of(host: str) -> str:
+    """Without the port."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

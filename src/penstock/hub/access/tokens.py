@@ -1,0 +1,84 @@
+"""Tokens of the hub: 256 random bits, of which only the SHA-256 is kept: the database tells nobody how to get in.
+
+A token's name is who did it in every record. A revoked one stays in the table, so that its name is not given again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import time
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, insert, select, update
+
+from penstock.errors import NameInvalid, TokenExists, TokenNotFound
+from penstock.hub.access.callers import HubCaller, HubRole
+from penstock.sql.database import Database
+from penstock.sql.token_tables import tokens
+
+_PREFIX = "pst_"
+_NAME = re.compile(r"[\w.@+\-]{1,255}")
+
+
+@dataclass(frozen=True, slots=True)
+class TokenInfo:
+    """What is known of a token. Times are milliseconds since 1970; `revoked_at` is None while it is good."""
+
+    name: str
+    role: HubRole
+    created_at: int
+    revoked_at: int | None
+
+
+class TokenTable:
+    """The tokens in a database. Every method may raise RegistryUnavailable."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, name: str, role: HubRole) -> str:
+        """A new token, which is shown this once. Raises NameInvalid, and TokenExists for a name given before."""
+        if not _NAME.fullmatch(name):
+            raise NameInvalid(f"{name[:60]!r} is not a name for a token: use letters, digits and . _ @ + -")
+        token = _PREFIX + secrets.token_urlsafe(32)
+
+        def change(c: Connection) -> None:
+            if c.execute(select(tokens.c.name).where(tokens.c.name == name)).first() is not None:
+                raise TokenExists(f"There is or was a token named {name!r}.", hint="Choose another name.")
+            row = {"name": name, "digest": digest_of(token), "role": role, "created_at": _now(), "revoked_at": None}
+            c.execute(insert(tokens).values(**row))
+
+        self._database.write(change)
+        return token
+
+    def revoke(self, name: str) -> None:
+        """It lets nobody in from the next moment on. Raises TokenNotFound, also for one that is revoked already."""
+
+        def change(c: Connection) -> None:
+            good = (tokens.c.name == name) & tokens.c.revoked_at.is_(None)
+            if c.execute(update(tokens).where(good).values(revoked_at=_now())).rowcount == 0:
+                raise TokenNotFound(f"There is no token named {name[:60]!r}.")
+
+        self._database.write(change)
+
+    def list(self) -> list[TokenInfo]:
+        """All tokens, revoked ones included, by name."""
+        rows = self._database.read(lambda c: c.execute(select(tokens)).all())
+        found = [TokenInfo(row.name, row.role, row.created_at, row.revoked_at) for row in rows]
+        return sorted(found, key=lambda info: info.name)
+
+    def callers(self) -> dict[str, HubCaller]:
+        """The caller of each good token, by the token's digest."""
+        rows = self._database.read(lambda c: c.execute(select(tokens).where(tokens.c.revoked_at.is_(None))).all())
+        return {row.digest: HubCaller(row.name, row.role) for row in rows}
+
+
+def digest_of(token: str) -> str:
+    """What is kept of a token. It has 256 random bits, so a slow hash would protect nothing more."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,137 @@
+"""Experiments, runs and metrics over MLflow's REST."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+import pytest
+
+from hub.conftest import HubCalls
+
+INVALID = (400, "INVALID_PARAMETER_VALUE")
+
+
+def code(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json().get("error_code", "")
+
+
+async def test_a_run_is_logged_and_found(hub: HubCalls) -> None:
+    experiment = (await hub.post("experiments/create", name="trees")).json()["experiment_id"]
+    run_id = await hub.made_run(experiment, run_name="first", tags=[{"key": "mlflow.user", "value": "ann"}])
+    metrics = [{"key": "loss", "value": value, "timestamp": 5, "step": step} for step, value in ((0, 0.5), (1, "NaN"))]
+    params, tags = [{"key": "depth", "value": "3"}], [{"key": "team", "value": "x"}]
+    assert (await hub.post("runs/log-batch", run_id=run_id, metrics=metrics, params=params, tags=tags)).json() == {}
+    ended = await hub.post("runs/update", run_id=run_id, status="FINISHED", end_time="9")
+    assert ended.json()["run_info"]["status"] == "FINISHED"
+    run = (await hub.get("runs/get", run_id=run_id)).json()["run"]
+    assert run["data"] == {
+        "metrics": [{"key": "loss", "value": "NaN", "timestamp": 5, "step": 1}],
+        "params": params,
+        "tags": [
+            {"key": k, "value": v} for k, v in (("mlflow.runName", "first"), ("mlflow.user", "ann"), ("team", "x"))
+        ],
+    }
+    assert run["info"] == {
+        "run_id": run_id,
+        "run_uuid": run_id,
+        "run_name": "first",
+        "experiment_id": experiment,
+        "user_id": "ann",
+        "status": "FINISHED",
+        "start_time": 1,
+        "end_time": 9,
+        "artifact_uri": f"mlflow-artifacts:/{experiment}/{run_id}/artifacts",
+        "lifecycle_stage": "active",
+    }
+    found = (await hub.post("runs/search", experiment_ids=[experiment], filter="params.depth = '3'")).json()
+    assert found == {"runs": [run]}
+
+
+async def test_the_answer_follows_every_change(hub: HubCalls) -> None:
+    run_id = await hub.made_run()
+    for value in ("1", "2"):
+        await hub.post("runs/set-tag", run_id=run_id, key="t", value=value)
+        tags = (await hub.get("runs/get", run_id=run_id)).json()["run"]["data"]["tags"]
+        assert {"key": "t", "value": value} in tags
+
+
+async def test_histories_samples_and_bulk(hub: HubCalls) -> None:
+    run_id = await hub.made_run()
+    metrics = [{"key": "m", "value": step, "timestamp": step, "step": step} for step in range(100)]
+    await hub.post("runs/log-batch", run_id=run_id, metrics=metrics)
+    history = (await hub.get("metrics/get-history", run_id=run_id, metric_key="m")).json()
+    assert history == {"metrics": metrics}
+    page = (await hub.get("metrics/get-history", run_id=run_id, metric_key="m", max_results=30)).json()
+    assert (len(page["metrics"]), bool(page["next_page_token"])) == (30, True)
+    ajax = "/ajax-api/2.0/mlflow/metrics/"
+    sampled = (await hub.get(f"{ajax}get-history-bulk-interval", run_ids=run_id, metric_key="m", max_results=5)).json()
+    assert [(m["step"], m["run_id"]) for m in sampled["metrics"]] == [(s, run_id) for s in (0, 20, 40, 60, 99)]
+    bulk = (await hub.get(f"{ajax}get-history-bulk", run_id=run_id, metric_key="m")).json()
+    assert len(bulk["metrics"]) == 100
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "expected"),
+    [
+        ("experiments/create", {}, INVALID),
+        ("experiments/create", {"name": "Default"}, (400, "RESOURCE_ALREADY_EXISTS")),
+        ("experiments/delete", {"experiment_id": "77"}, (404, "RESOURCE_DOES_NOT_EXIST")),
+        ("runs/create", {"experiment_id": "77"}, (404, "RESOURCE_DOES_NOT_EXIST")),
+        ("runs/create", {"experiment_id": "0", "start_time": "soon"}, INVALID),
+        ("runs/create", {"experiment_id": "0", "tags": [{"value": "x"}]}, INVALID),
+        ("runs/search", {"experiment_ids": ["0"], "filter": "metrics.a = 'x"}, INVALID),
+        ("runs/search", {"experiment_ids": ["0"], "max_results": 0}, INVALID),
+        ("runs/search", {"experiment_ids": ["0"], "max_results": 50_001}, INVALID),
+        ("runs/search", {"experiment_ids": ["0"], "page_token": "x"}, INVALID),
+        ("runs/search", {"experiment_ids": ["0"], "run_view_type": "SOME"}, INVALID),
+        ("runs/log-metric", {"run_id": "x", "key": "a", "value": 1, "timestamp": 1}, (404, "RESOURCE_DOES_NOT_EXIST")),
+        ("runs/log-metric", {"run_id": "x", "key": "a", "timestamp": 1}, INVALID),
+        (
+            "runs/log-metric",
+            {"run_id": "x", "key": "../a", "value": 1, "timestamp": 1},
+            INVALID,
+        ),
+        ("runs/log-metric", {"run_id": "x", "key": "a", "value": 1, "timestamp": -1}, INVALID),
+        ("runs/log-batch", {"run_id": "x", "metrics": {"key": "a"}}, INVALID),
+        ("runs/log-batch", {"run_id": "x", "params": [{"key": "a"}] * 101}, INVALID),
+        ("runs/set-tag", {"run_id": "x", "key": "k" * 251, "value": "v"}, INVALID),
+        ("traces", {}, (404, "ENDPOINT_NOT_FOUND")),
+    ],
+)
+async def test_mistakes_are_answered_in_mlflows_words(
+    hub: HubCalls, path: str, content: dict[str, object], expected: tuple[int, str]
+) -> None:
+    assert code(await hub.post(path, **content)) == expected
+
+
+async def test_bodies_that_are_no_json_miss_their_fields(hub: HubCalls) -> None:
+    place = "/api/2.0/mlflow/experiments/create"
+    for body in (b"{", b"[1]", b"\xff", b"null"):
+        answer = await hub.client.post(place, content=body, headers={"Content-Type": "application/json"})
+        assert (code(answer), "'name'" in answer.json()["message"]) == (INVALID, True)
+    answer = await hub.client.post(place, content=b"name=a", headers={"Content-Type": "text/plain"})
+    assert (code(answer)[0], "application/json" in answer.json()["message"]) == (400, True)
+    assert (await hub.client.get(place)).status_code == 405
+
+
+async def test_what_is_out_of_scope_is_not_found_at_once(hub: HubCalls) -> None:
+    for path in (
+        "/api/3.0/mlflow/traces/search",
+        "/v1/traces",
+        "/api/2.0/mlflow/webhooks",
+        "/api/3.0/mlflow/workspaces",
+    ):
+        assert (await hub.client.post(path, json={})).status_code == 404
+
+
+async def test_callers_at_once_share_commits_and_get_their_own_answers(hub: HubCalls) -> None:
+    ids = await asyncio.gather(*(hub.made_run(run_name=f"r{number}") for number in range(40)))
+    found = await asyncio.gather(*(hub.get("runs/get", run_id=run_id) for run_id in ids))
+    assert [answer.json()["run"]["info"]["run_name"] for answer in found] == [f"r{number}" for number in range(40)]
+
+
+async def test_the_server_tells_what_it_is(hub: HubCalls) -> None:
+    assert (await hub.get("/health")).text == "OK"
+    assert (await hub.get("/version")).text.startswith("3.")
+    assert (await hub.get("/api/3.0/mlflow/server-info")).json()["artifact_serving_enabled"] is True
