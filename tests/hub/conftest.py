@@ -16,7 +16,7 @@ from penstock.hub.access.tokens import TokenTable
 from penstock.hub.app import HubApp
 from penstock.hub.handlers.table import ROUTES
 from penstock.hub.service import Hub, OpenedStores
-from penstock.metrics import Metrics
+from penstock.metrics import HubMetrics
 
 API = "/api/2.0/mlflow/"
 
@@ -57,9 +57,9 @@ async def hub(tmp_path: Path, gate: HubGate) -> AsyncIterator[HubCalls]:
         opened.append(open_stores(HubOptions(str(tmp_path / "store"), str(tmp_path / "artifacts"))))
         return opened[0]
 
-    service = Hub(open_them, gate, Metrics())
+    service = Hub(open_them, gate, HubMetrics())
     await service.start()
-    app = HubApp(ROUTES, service.context, gate)
+    app = HubApp(ROUTES, service, gate)
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield HubCalls(client, opened[0])

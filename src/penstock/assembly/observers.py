@@ -45,7 +45,7 @@ def observers_of(settings: Settings, metrics: Metrics, worker: int | None = None
             from penstock.http.events.access_log import AccessLog
 
             log = AccessLog(
-                _to_stderr, sample=settings.access_log_sample, worker=worker, dropped=metrics.log_dropped.inc
+                write_to_stderr, sample=settings.access_log_sample, worker=worker, dropped=metrics.log_dropped.inc
             )
             open_ones.callback(log.close)
             observers.append(log)
@@ -58,7 +58,7 @@ def observers_of(settings: Settings, metrics: Metrics, worker: int | None = None
         yield all_of(observers)
 
 
-def _to_stderr(lines: bytes) -> None:
+def write_to_stderr(lines: bytes) -> None:
     """Whole lines at once: other threads log there too."""
     sys.stderr.buffer.write(lines)
     sys.stderr.buffer.flush()

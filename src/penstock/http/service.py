@@ -8,7 +8,7 @@ from typing import Protocol
 from starlette.types import Receive, Scope, Send
 
 from penstock.http.connection.interface import Shortcuts
-from penstock.metrics import Metrics
+from penstock.metrics import Distribution
 
 
 class Application(Protocol):
@@ -23,11 +23,19 @@ class Application(Protocol):
         """Releases what the application itself opened; no request comes any more."""
 
 
+class ServerMetrics(Protocol):
+    """What every server counts of itself."""
+
+    @property
+    def loop_lag(self) -> Distribution:
+        """How late the event loop comes to its timers, in seconds."""
+
+
 class Service(Protocol):
     """What starts before a server is ready, and is closed after its last answer: a gateway and its models, say."""
 
     @property
-    def metrics(self) -> Metrics: ...
+    def metrics(self) -> ServerMetrics: ...
 
     @property
     def draining(self) -> bool:

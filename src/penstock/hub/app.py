@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from time import perf_counter, time
 from typing import Any
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from penstock.errors import PenstockError, TrackingInvalid
 from penstock.http.bodies import ClientLeft, answer_unread, read_body
 from penstock.http.connection.interface import Shortcuts
+from penstock.http.errors import CLOSE
+from penstock.http.events.request_event import CLIENT_LEFT
 from penstock.http.headers import header
 from penstock.hub.access.gate import HubGate
 from penstock.hub.answers import HubAnswer
-from penstock.hub.context import HubContext
 from penstock.hub.fields import Fields
+from penstock.hub.request_event import HubRequestEvent
 from penstock.hub.requests import HubRequest
 from penstock.hub.routes import HubRoute, HubRoutes
+from penstock.hub.service import Hub
 from penstock.hub.statuses import answer_of, error_answer
 
 log = logging.getLogger("penstock.hub")
@@ -27,42 +31,63 @@ MAX_BODY_BYTES = 64 * 1024 * 1024
 
 
 class HubApp:
-    """Answers every request of the hub. `context` gives the stores, which are there once the hub has started."""
+    """Answers every request of the hub. `observe` is told of each."""
 
-    def __init__(self, routes: Iterable[HubRoute], context: Callable[[], HubContext], gate: HubGate) -> None:
+    def __init__(
+        self,
+        routes: Iterable[HubRoute],
+        hub: Hub,
+        gate: HubGate,
+        *,
+        observe: Callable[[HubRequestEvent], None] | None = None,
+    ) -> None:
         self.shortcuts = Shortcuts()
         self.routes = HubRoutes(routes)
-        self._context = context
+        self._hub = hub
         self._gate = gate
+        self._observe = observe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008})
             return
+        began = perf_counter()
+        found = self.routes.find(scope["method"], scope["path"])
+        caller = self._gate.identify(scope)
+        answer = _AnswerWatch(send, closing=self._hub.draining)
         try:
-            found = self.routes.find(scope["method"], scope["path"])
-            caller = self._gate.identify(scope)
-            # That there is nothing is no business of strangers.
-            refused = self._gate.refusal(scope, "read" if found is None else found[0].needs, caller)
-            if refused is not None or found is None:
-                refused = refused or self._not_found(scope["method"], scope["path"])
-                await _send_unread(scope, receive, send, refused)
-                return
-            route, parameters = found
-            request = HubRequest(scope["method"], parameters, Fields({}), scope, caller)
-            if route.stream is not None:
-                request.fields = Fields.of_query(scope["query_string"])
-                await route.stream(self._context(), request, receive, send)
-            else:
-                await _send(send, await self._answer(route, request, receive), scope["method"])
+            await self._respond(found, HubRequest(scope["method"], {}, Fields({}), scope, caller), receive, answer)
         except ClientLeft:
-            return
+            answer.status = CLIENT_LEFT
         except PenstockError as error:
-            await _send(send, answer_of(error), scope["method"])
+            await answer.fail(error, scope["method"])
         except Exception as error:
             log.exception("%s %s failed.", scope["method"], ascii(scope["path"][:200]))
-            await _send(send, answer_of(error), scope["method"])
+            await answer.fail(error, scope["method"])
+        seconds = perf_counter() - began
+        self._hub.metrics.request("" if found is None else found[0].path, answer.status, seconds)
+        if self._observe is not None:
+            client = (scope.get("client") or ("",))[0]
+            told = (scope["method"], scope["path"], answer.status, time(), seconds, caller.name, client)
+            self._observe(HubRequestEvent(*told))
+
+    async def _respond(
+        self, found: tuple[HubRoute, dict[str, str]] | None, request: HubRequest, receive: Receive, send: Send
+    ) -> None:
+        # That there is nothing is no business of strangers.
+        needs = "read" if found is None else found[0].needs
+        refused = self._gate.refusal(request.scope, needs, request.caller)
+        if refused is not None or found is None:
+            refused = refused or self._not_found(request.method, request.scope["path"])
+            await _send_unread(request.scope, receive, send, refused)
+            return
+        route, request.path = found
+        if route.stream is not None:
+            request.fields = Fields.of_query(request.scope["query_string"])
+            await route.stream(self._hub.context(), request, receive, send)
+            return
+        await _send(send, await self._answer(route, request, receive), request.method)
 
     def close(self) -> None:
         """Nothing is opened here."""
@@ -77,7 +102,7 @@ class HubApp:
                 _require_json(header(request.scope, b"content-type"))
             request.fields = Fields.of_json(body)
         assert route.handler is not None
-        return await route.handler(self._context(), request)
+        return await route.handler(self._hub.context(), request)
 
     def _not_found(self, method: str, path: str) -> HubAnswer:
         """At once and never a 5xx, since MLflow's client repeats those for minutes."""
@@ -89,6 +114,29 @@ class HubApp:
 
     def __repr__(self) -> str:
         return f"<HubApp with {self.routes!r}>"
+
+
+class _AnswerWatch:
+    """The `send` of a request, which knows the status that was sent."""
+
+    def __init__(self, send: Send, *, closing: bool) -> None:
+        self._send = send
+        self._closing = closing
+        # The whole mutable state: the status, 0 before there is one.
+        self.status = 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            if self._closing:
+                message = {**message, "headers": [*message["headers"], CLOSE]}
+        await self._send(message)
+
+    async def fail(self, error: BaseException, method: str) -> None:
+        """Answers with an error, unless an answer has begun: then the connection ends with it unfinished."""
+        if self.status:
+            raise error
+        await _send(self, answer_of(error), method)
 
 
 def _require_json(content_type: bytes | None) -> None:

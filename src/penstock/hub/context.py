@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from penstock.artifacts.trees import ArtifactTree
 from penstock.hub.run_documents import RunDocuments
 from penstock.hub.stores import HubStores
+from penstock.metrics import HubMetrics
 
 
 @dataclass(frozen=True, slots=True)
 class HubContext:
-    """The stores, the runs as they were answered last, and the files."""
+    """The stores, the runs as they were answered last, the files, and what is counted."""
 
     stores: HubStores
     documents: RunDocuments
     artifacts: ArtifactTree
+    metrics: HubMetrics

@@ -14,7 +14,7 @@ from penstock.hub.access.tokens import TokenTable
 from penstock.hub.context import HubContext
 from penstock.hub.run_documents import RunDocuments
 from penstock.hub.stores import HubStores
-from penstock.metrics import Metrics
+from penstock.metrics import HubMetrics
 from penstock.registry import Registry
 from penstock.tracking.interface import TrackingStore
 
@@ -42,7 +42,7 @@ class Hub:
         self,
         open_stores: Callable[[], OpenedStores],
         gate: HubGate,
-        metrics: Metrics,
+        metrics: HubMetrics,
         *,
         needs_tokens: bool = False,
         open_to_everybody: bool = False,
@@ -71,7 +71,7 @@ class Hub:
         """Raises ConfigError where tokens are needed and there are none, and what opening the stores raises."""
         opened = await asyncio.to_thread(self._open_stores)
         context = HubContext(
-            HubStores(opened.tracking, opened.registry), RunDocuments(opened.tracking), opened.artifacts
+            HubStores(opened.tracking, opened.registry), RunDocuments(opened.tracking), opened.artifacts, self.metrics
         )
         if not self._open_to_everybody:
             callers = await asyncio.to_thread(opened.tokens.callers)
@@ -85,12 +85,14 @@ class Hub:
             self._gate.admit(callers)
             self._watching = asyncio.create_task(self._watch_tokens(opened))
         self._context = context
+        self.metrics.ready.set(1)
 
     async def until_ready(self) -> None:
         """The stores are open once `start` has returned."""
 
     def drain(self) -> None:
         self.draining = True
+        self.metrics.ready.set(0)
 
     async def close(self) -> None:
         """Everything that was answered is kept; what was submitted is written first."""

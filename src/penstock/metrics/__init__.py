@@ -5,6 +5,7 @@ carry empty ones. What changes with every request is counted in plain objects (`
 """
 
 from penstock.metrics.fast_path import FAST_PATH_DECLINES
+from penstock.metrics.hub import HubMetrics
 from penstock.metrics.numbers import Distribution, Number, Reading
 from penstock.metrics.process import CONTENT_TYPE, LOAD_STAGES, SWAPS, TRIAL_OUTCOMES, Metrics, render
 from penstock.metrics.versions import (
@@ -32,6 +33,7 @@ __all__ = [
     "SWAPS",
     "TRIAL_OUTCOMES",
     "Distribution",
+    "HubMetrics",
     "Metrics",
     "Number",
     "Reading",

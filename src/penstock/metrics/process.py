@@ -38,7 +38,7 @@ TRIAL_OUTCOMES = ("proven", "known", "refused", "lost")
 _LOAD_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
 
-class _Lag(Collector):
+class Lag(Collector):
     """How late the event loop comes to its timers."""
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ def render(families: Iterable[Family]) -> bytes:
     """Metrics given as plain values, in Prometheus' text format."""
     registry = CollectorRegistry()
     registry.register(_Plain(families))
-    return _text_of(registry)
+    return text_of(registry)
 
 
 class _Encodable:
@@ -87,7 +87,7 @@ class _Encodable:
             yield metric
 
 
-def _text_of(registry: CollectorRegistry) -> bytes:
+def text_of(registry: CollectorRegistry) -> bytes:
     """Prometheus' text format. One name of a model that is no text must not cost the numbers of all others."""
     try:
         return generate_latest(registry)
@@ -106,7 +106,7 @@ class Metrics:
             GCCollector(registry=self.registry)
         self._versions = Versions()
         self.registry.register(self._versions)
-        lag = _Lag()
+        lag = Lag()
         self.registry.register(lag)
         self.loop_lag = lag.seconds
         self.fast_path = FastPathRequests()
@@ -203,7 +203,7 @@ class Metrics:
     def render(self) -> bytes:
         """All metrics in Prometheus' text format. May be called in any thread: numbers that move meanwhile are shown as
         they are when their turn comes."""
-        return _text_of(self.registry)
+        return text_of(self.registry)
 
     def collect(self) -> list[Family]:
         """All metrics as plain values."""

@@ -15,7 +15,7 @@ from penstock.hub.access.gate import HubGate
 from penstock.hub.access.tokens import digest_of
 from penstock.hub.handlers.table import ROUTES
 from penstock.hub.service import Hub
-from penstock.metrics import Metrics
+from penstock.metrics import HubMetrics
 
 ANN = HubCaller("ann", "write")
 
@@ -134,8 +134,8 @@ async def test_a_hub_that_others_reach_does_not_start_without_tokens(tmp_path: P
     options = HubOptions(str(tmp_path / "store"), str(tmp_path / "artifacts"), loopback=False)
     gate = HubGate(asks_for_tokens=True)
     with pytest.raises(ConfigError, match="needs tokens"):
-        await Hub(lambda: open_stores(options), gate, Metrics(), needs_tokens=True).start()
+        await Hub(lambda: open_stores(options), gate, HubMetrics(), needs_tokens=True).start()
     open_tokens(options.store).add("ann", "admin")
-    started = Hub(lambda: open_stores(options), gate, Metrics(), needs_tokens=True)
+    started = Hub(lambda: open_stores(options), gate, HubMetrics(), needs_tokens=True)
     await started.start()
     await started.close()

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
 from penstock.cli.hub.options import artifacts_of, artifacts_option, store_option
 from penstock.cli.hub.tokens import token
 from penstock.cli.serve import announce, keep_memory_together, use_uvloop
+
+if TYPE_CHECKING:
+    from penstock.assembly.hub import HubOptions
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -40,6 +45,7 @@ from penstock.cli.serve import announce, keep_memory_together, use_uvloop
     envvar="PENSTOCK_HUB_ALLOWED_HOSTS",
     help="A host name that callers use for the hub, besides addresses and localhost. May be repeated.",
 )
+@click.option("--access-log", is_flag=True, envvar="PENSTOCK_ACCESS_LOG", help="A line of JSON for each request.")
 @click.pass_context
 def hub(
     context: click.Context,
@@ -49,6 +55,7 @@ def hub(
     port: int,
     open_to_everybody: bool,
     allowed_hosts: tuple[str, ...],
+    access_log: bool,
 ) -> None:
     """Serve experiment tracking and the model registry to the stock MLflow client, until SIGTERM or Ctrl-C.
 
@@ -70,16 +77,17 @@ def hub(
     """
     context.obj = store
     if context.invoked_subcommand is None:
-        _serve(store, artifacts_of(store, artifacts), host, port, open_to_everybody, allowed_hosts)
+        from penstock.assembly.hub import HubOptions
+
+        where = HubOptions(store, artifacts_of(store, artifacts), access_log=access_log)
+        _serve(replace(where, open_to_everybody=open_to_everybody, allowed_hosts=allowed_hosts), host, port)
 
 
 hub.add_command(token)
 
 
-def _serve(
-    store: str, artifacts: str, host: str, port: int, open_to_everybody: bool, allowed_hosts: tuple[str, ...]
-) -> None:
-    from penstock.assembly.hub import HubOptions, serve_hub
+def _serve(given: HubOptions, host: str, port: int) -> None:
+    from penstock.assembly.hub import serve_hub
     from penstock.http.run import RunOptions, bind
     from penstock.logs import set_up_logging
     from penstock.machine.exit_limit import ExitLimit, ended_in_time
@@ -90,17 +98,13 @@ def _serve(
         keep_memory_together()
         use_uvloop()
         limit = ExitLimit(run_options.exit_seconds)
-        loopback = ipaddress.ip_address(bound.getsockname()[0]).is_loopback
-        options = HubOptions(store, artifacts, loopback, open_to_everybody, allowed_hosts)
+        options = replace(given, loopback=ipaddress.ip_address(bound.getsockname()[0]).is_loopback)
         with ended_in_time(limit):
             asyncio.run(serve_hub(options, bound, run_options, partial(_announce, options), limit=limit))
 
 
-def _announce(options: object, url: str) -> None:
+def _announce(options: HubOptions, url: str) -> None:
     """Says who may come in, and then the line that scripts wait for."""
-    from penstock.assembly.hub import HubOptions
-
-    assert isinstance(options, HubOptions)
     if options.open_to_everybody:
         click.echo("open to everybody who can reach it: no tokens are asked for", err=True)
     elif options.loopback:

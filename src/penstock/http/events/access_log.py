@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from penstock.error_text import encodable
-from penstock.http.events.request_event import RequestEvent, trace_id_of
+from penstock.http.events.request_event import LoggedEvent
 
 # Lines that may wait for the writer.
 ROOM = 20_000
@@ -48,7 +48,7 @@ class AccessLog:
         self._room = room
         self._chance = chance
         # The whole mutable state: events to write, whether the writer was woken for them, whether it is to end.
-        self._waiting: deque[RequestEvent] = deque()
+        self._waiting: deque[LoggedEvent] = deque()
         self._woken = False
         self._wake = threading.Event()
         self._ending = threading.Event()
@@ -56,7 +56,7 @@ class AccessLog:
         self._writer = threading.Thread(target=self._keep_writing, name="penstock-access-log", daemon=True)
         self._writer.start()
 
-    def __call__(self, answered: RequestEvent) -> None:
+    def __call__(self, answered: LoggedEvent) -> None:
         """Takes note of a request. Never waits."""
         if self._sample < 1 and self._chance() >= self._sample:
             return
@@ -87,31 +87,14 @@ class AccessLog:
                 for _ in lines:
                     self._dropped()
 
-    def _line(self, a: RequestEvent) -> dict[str, Any]:
-        event: dict[str, Any] = {
-            "time": datetime.fromtimestamp(a.ended, UTC).isoformat(timespec="milliseconds"),
+    def _line(self, answered: LoggedEvent) -> dict[str, Any]:
+        return {
+            "time": datetime.fromtimestamp(answered.ended, UTC).isoformat(timespec="milliseconds"),
             "level": "info",
             "logger": "penstock.access",
             **self._origin,
-            "request_id": a.request_id,
-            "model": a.model,
-            "version": a.version,
-            "protocol": a.protocol,
-            "status": a.status,
-            "outcome": a.outcome,
-            "rows": a.rows,
-            "seconds": round(a.seconds, 6),
-            "decode_seconds": round(a.decode, 6),
-            "queue_seconds": round(a.queue, 6),
-            "predict_seconds": round(a.predict, 6),
-            "encode_seconds": round(a.encode, 6),
-            "received_bytes": a.received,
-            "sent_bytes": a.sent,
-            "client": a.client,
+            **answered.fields(),
         }
-        if trace := trace_id_of(a.trace):
-            event["trace_id"] = trace
-        return event
 
     def __repr__(self) -> str:
         return f"<AccessLog of {self._sample:g} of all, {len(self._waiting)} lines wait>"

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 # What nginx calls a client that closed the connection before its answer; nobody is ever sent this.
 CLIENT_LEFT = 499
+
+
+class LoggedEvent(Protocol):
+    """What the access log has a line for. `ended` is seconds since 1970."""
+
+    @property
+    def ended(self) -> float: ...
+
+    def fields(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +44,29 @@ class RequestEvent:
     client: str
     trace: str
     trace_state: str
+
+    def fields(self) -> dict[str, Any]:
+        """What the access log writes of it."""
+        fields: dict[str, Any] = {
+            "request_id": self.request_id,
+            "model": self.model,
+            "version": self.version,
+            "protocol": self.protocol,
+            "status": self.status,
+            "outcome": self.outcome,
+            "rows": self.rows,
+            "seconds": round(self.seconds, 6),
+            "decode_seconds": round(self.decode, 6),
+            "queue_seconds": round(self.queue, 6),
+            "predict_seconds": round(self.predict, 6),
+            "encode_seconds": round(self.encode, 6),
+            "received_bytes": self.received,
+            "sent_bytes": self.sent,
+            "client": self.client,
+        }
+        if trace := trace_id_of(self.trace):
+            fields["trace_id"] = trace
+        return fields
 
 
 # Called on the event loop, so it does little and never waits.

@@ -114,6 +114,7 @@ async def _send_file(hub: HubContext, tree: ArtifactTree, path: str, request: Hu
             if not piece:
                 raise OSError(f"{path} became shorter while it was sent")
             left -= len(piece)
+            hub.metrics.sent.inc(len(piece))
             await send({"type": "http.response.body", "body": piece, "more_body": left > 0})
         if not opened.size or request.method == "HEAD":
             await send({"type": "http.response.body", "body": b""})
@@ -133,6 +134,7 @@ async def _take_file(hub: HubContext, new: AbstractContextManager[BinaryIO], rec
             if message["type"] == "http.disconnect":
                 raise ClientLeft
             pieces.append(message.get("body", b""))
+            hub.metrics.received.inc(len(pieces[-1]))
             more = message.get("more_body", False)
             if sum(map(len, pieces)) >= _CHUNK or not more:
                 await loop.run_in_executor(None, _write_all, file, b"".join(pieces))

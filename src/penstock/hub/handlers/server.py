@@ -8,6 +8,7 @@ from penstock.hub.answers import HubAnswer, json_answer, text_answer
 from penstock.hub.context import HubContext
 from penstock.hub.requests import HubRequest
 from penstock.hub.routes import HubRoute, mlflow_route
+from penstock.metrics import CONTENT_TYPE
 
 # The release whose REST this is: clients compare it with their own.
 MLFLOW_VERSION = "3.18.0"
@@ -19,6 +20,11 @@ async def health(hub: HubContext, request: HubRequest) -> HubAnswer:
 
 async def version(hub: HubContext, request: HubRequest) -> HubAnswer:
     return text_answer(MLFLOW_VERSION)
+
+
+async def metrics(hub: HubContext, request: HubRequest) -> HubAnswer:
+    body = await hub.stores.read(hub.metrics.render)
+    return HubAnswer(body, headers=((b"content-type", CONTENT_TYPE.encode()),))
 
 
 async def server_info(hub: HubContext, request: HubRequest) -> HubAnswer:
@@ -41,5 +47,6 @@ async def server_info(hub: HubContext, request: HubRequest) -> HubAnswer:
 ROUTES: Sequence[HubRoute] = (
     HubRoute("/health", ("GET",), "nothing", health),
     HubRoute("/version", ("GET",), "nothing", version),
+    HubRoute("/metrics", ("GET",), "read", metrics),
     mlflow_route("GET", "server-info", "nothing", server_info, version="3.0"),
 )

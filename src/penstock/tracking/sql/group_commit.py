@@ -9,7 +9,8 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
-from typing import Any, NamedTuple, TypeVar
+from time import perf_counter
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from penstock.errors import Closing, PenstockError
 from penstock.tracking.interface import Done, OnDone
@@ -23,6 +24,10 @@ R = TypeVar("R")
 MAX_GROUP = 256
 
 
+# Told of every commit: how many writes were in it, and its seconds.
+OnCommit: TypeAlias = Callable[[int, float], None]
+
+
 class _Submitted(NamedTuple):
     change: Write[Any]
     ticket: object
@@ -34,10 +39,14 @@ class GroupCommit:
     is called while nothing waits, and says whether there is more to do."""
 
     def __init__(
-        self, apply: Callable[[Sequence[Write[Any]]], Sequence[Any | PenstockError]], tidy: Callable[[], bool]
+        self,
+        apply: Callable[[Sequence[Write[Any]]], Sequence[Any | PenstockError]],
+        tidy: Callable[[], bool],
+        observe: OnCommit | None = None,
     ) -> None:
         self._apply = apply
         self._tidy = tidy
+        self._observe = observe
         self._queue: SimpleQueue[_Submitted | None] = SimpleQueue()
         # Mutable state: whether `close` was called, under the lock, so that nothing is submitted after the end mark.
         self._closed = False
@@ -101,6 +110,7 @@ class GroupCommit:
 
     def _commit(self, group: list[_Submitted]) -> None:
         outcomes: Sequence[Any | PenstockError]
+        began = perf_counter()
         try:
             outcomes = self._apply([each.change for each in group])
         except PenstockError as error:
@@ -108,6 +118,8 @@ class GroupCommit:
         except Exception as error:  # a fault of ours: told to all, and the thread lives on
             log.exception("A group of %d writes failed.", len(group))
             outcomes = [PenstockError(f"Internal error: {type(error).__name__}.")] * len(group)
+        if self._observe is not None:
+            self._observe(len(group), perf_counter() - began)
         by_caller: dict[OnDone, list[Done]] = {}
         for each, outcome in zip(group, outcomes, strict=True):
             failed = outcome if isinstance(outcome, PenstockError) else None

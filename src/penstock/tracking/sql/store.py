@@ -17,7 +17,7 @@ from penstock.tracking.queries import ExperimentQuery, HistoryPage, LoggedModelQ
 from penstock.tracking.runs import Run, RunRef
 from penstock.tracking.sql import experiments, inputs, logged_models, run_reads
 from penstock.tracking.sql.change_watch import ChangeWatch
-from penstock.tracking.sql.group_commit import GroupCommit
+from penstock.tracking.sql.group_commit import GroupCommit, OnCommit
 from penstock.tracking.sql.group_writer import GroupWriter
 from penstock.tracking.sql.keys import read_counter
 from penstock.tracking.sql.points import history
@@ -30,14 +30,15 @@ R = TypeVar("R")
 
 
 class SqlTrackingStore(TrackingStore):
-    """See `TrackingStore` for what each method does. Files of experiments go below `artifact_root`, a URI."""
+    """See `TrackingStore` for what each method does. Files of experiments go below `artifact_root`, a URI; `observe` is
+    told of every commit."""
 
-    def __init__(self, database: Database, *, artifact_root: str) -> None:
+    def __init__(self, database: Database, *, artifact_root: str, observe: OnCommit | None = None) -> None:
         self._database = database
         database.write(lambda c: experiments.create_default(c, artifact_root))
         writer = GroupWriter(database, artifact_root)
         self._watch = ChangeWatch(self.changes)
-        self._commits = GroupCommit(writer.apply, writer.tidy)
+        self._commits = GroupCommit(writer.apply, writer.tidy, observe)
 
     def __repr__(self) -> str:
         return f"<SqlTrackingStore {self._database!r}>"
