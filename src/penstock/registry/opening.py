@@ -13,6 +13,7 @@ from penstock.errors import ConfigError
 from penstock.registry.interface import Registry
 from penstock.registry.sql import SqlRegistry
 from penstock.sql.postgresql import PostgresDatabase
+from penstock.sql.search.compiling import SQLITE_FUNCTIONS
 from penstock.sql.sqlite import SqliteDatabase
 
 DATABASE_FILE = "registry.db"
@@ -27,7 +28,9 @@ def open_embedded(url: str, artifacts: str | None, read_only: bool, cache: Packa
             f"{directory} is a file, but an embedded registry is a directory.",
             hint=f"For a SQLite file, write sqlite:///{directory}",
         )
-    database = SqliteDatabase(directory / DATABASE_FILE, place=str(directory), read_only=read_only)
+    database = SqliteDatabase(
+        directory / DATABASE_FILE, place=str(directory), read_only=read_only, functions=SQLITE_FUNCTIONS
+    )
     return SqlRegistry(database, artifact_root=artifacts or str(directory / ARTIFACT_DIRECTORY), cache=cache)
 
 
@@ -41,7 +44,8 @@ def open_sqlite(url: str, artifacts: str | None, read_only: bool, cache: Package
         )
     path = Path(os.path.abspath(parsed.database))
     root = artifacts or str(path.parent / ARTIFACT_DIRECTORY)
-    return SqlRegistry(SqliteDatabase(path, read_only=read_only), artifact_root=root, cache=cache)
+    database = SqliteDatabase(path, read_only=read_only, functions=SQLITE_FUNCTIONS)
+    return SqlRegistry(database, artifact_root=root, cache=cache)
 
 
 def open_postgresql(url: str, artifacts: str | None, read_only: bool, cache: PackageCache) -> Registry:

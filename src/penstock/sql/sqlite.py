@@ -48,7 +48,7 @@ class SqliteDatabase(Database):
         self.path = path
         self._keep = keep
         self._reader = _engine(path, "mode=ro", begin="BEGIN", keep=keep, functions=functions)
-        self._frozen_reader = _engine(path, "mode=ro&immutable=1", begin="BEGIN")
+        self._frozen_reader = _engine(path, "mode=ro&immutable=1", begin="BEGIN", functions=functions)
         self._writer = _engine(path, "mode=rw", begin="BEGIN IMMEDIATE", keep=keep)
         # Mutable state of a database that keeps its connections: which file they are connected to, by device and inode,
         # and whether its tables were found to be of this release.

@@ -11,8 +11,8 @@ from sqlalchemy.exc import ArgumentError
 from penstock.errors import ConfigError
 from penstock.sql.database import Database
 from penstock.sql.postgresql import PostgresDatabase
+from penstock.sql.search.compiling import SQLITE_FUNCTIONS
 from penstock.sql.sqlite import SqliteDatabase
-from penstock.tracking.sql.search.compiling import SQLITE_FUNCTIONS
 
 DATABASE_FILE = "registry.db"
 

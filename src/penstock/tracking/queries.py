@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
 
+from penstock.mlflow_api.search.paging import Page
 from penstock.tracking.experiments import ViewType
 from penstock.tracking.metrics import Points
 
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
-    """Some of what was found, in order. `next_token` finds what follows, and is empty on the last page."""
-
-    items: tuple[T, ...]
-    next_token: str = ""
-
-    def __iter__(self) -> Iterator[T]:
-        return iter(self.items)
-
-    def __len__(self) -> int:
-        return len(self.items)
+__all__ = ["ExperimentQuery", "HistoryPage", "LoggedModelQuery", "Page", "RunQuery"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from penstock.errors import ExperimentNotFound, PenstockError
 from penstock.mlflow_api.search.entities import EXPERIMENTS, RUNS
+from penstock.mlflow_api.search.paging import find
 from penstock.mlflow_api.search.parse import parse_order_by
 from penstock.tracking.charts import buckets_of, sample
 from penstock.tracking.datasets import CONTEXT_TAG, DatasetSummary
@@ -20,7 +21,7 @@ from penstock.tracking.experiments import (
 from penstock.tracking.interface import Done, OnDone, TrackingStore
 from penstock.tracking.logged_models import LoggedModel
 from penstock.tracking.memory.changing import TrackingRecords, apply
-from penstock.tracking.memory.searching import find, find_logged_models
+from penstock.tracking.memory.searching import find_logged_models
 from penstock.tracking.metrics import Bucket, Points, SeriesSummary
 from penstock.tracking.paging import by_time, first_of, page_of
 from penstock.tracking.queries import ExperimentQuery, HistoryPage, LoggedModelQuery, Page, RunQuery

@@ -13,9 +13,9 @@ from sqlalchemy import Connection
 
 from penstock.errors import ParamChanged, PenstockError, RunNotActive, RunNotFound
 from penstock.sql import tracking_tables as tables
+from penstock.sql.dialect import any_of, insert_rows, pairs, run, run_each
 from penstock.tracking.metrics import Metric
 from penstock.tracking.runs import RUN_NAME_TAG
-from penstock.tracking.sql.dialect import any_of, insert_rows, pairs, run, run_each
 from penstock.tracking.sql.keys import Keys
 from penstock.tracking.sql.model_metrics import log_model_metrics
 from penstock.tracking.sql.points.series import log_points

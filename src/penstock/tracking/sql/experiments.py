@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 
 from penstock.errors import ExperimentExists, ExperimentNotFound, TagNotFound, TrackingStateInvalid
 from penstock.sql import tracking_tables as tables
+from penstock.sql.dialect import any_of, insert_rows, next_key, run
 from penstock.tracking.experiments import DEFAULT_EXPERIMENT_ID, DEFAULT_EXPERIMENT_NAME, Experiment
-from penstock.tracking.sql.dialect import any_of, insert_rows, next_key, run
 from penstock.tracking.sql.keys import Keys
 from penstock.tracking.writes import (
     CreateExperiment,

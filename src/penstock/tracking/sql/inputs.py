@@ -8,10 +8,10 @@ import orjson
 from sqlalchemy import Connection
 
 from penstock.sql import tracking_tables as tables
+from penstock.sql.dialect import any_of, insert_rows, next_key, run
 from penstock.tracking.datasets import CONTEXT_TAG, Dataset, DatasetInput, DatasetSummary
 from penstock.tracking.runs import ModelOutput
 from penstock.tracking.sql.batches import mark_changed, require_active, run_keys
-from penstock.tracking.sql.dialect import any_of, insert_rows, next_key, run
 from penstock.tracking.sql.keys import Keys
 from penstock.tracking.writes import LogInputs, LogOutputs
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from penstock.tracking.sql.dialect import run
+from penstock.sql.dialect import run
 
 
 class Keys:

@@ -10,11 +10,11 @@ from sqlalchemy import Connection
 
 from penstock.errors import LoggedModelNotFound, TagNotFound, TrackingInvalid
 from penstock.sql import tracking_tables as tables
+from penstock.sql.dialect import any_of, insert_rows, next_key, run
 from penstock.tracking.limits import MAX_PARAM_VALUE
 from penstock.tracking.logged_models import LoggedModel, LoggedModelMetric
 from penstock.tracking.metrics import Metric
 from penstock.tracking.names import random_name
-from penstock.tracking.sql.dialect import any_of, insert_rows, next_key, run
 from penstock.tracking.sql.experiments import milliseconds, read_experiment
 from penstock.tracking.writes import (
     CreateLoggedModel,

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from penstock.sql import tracking_tables as tables
+from penstock.sql.dialect import any_of, insert_rows, run
 from penstock.tracking.metrics import Metric
-from penstock.tracking.sql.dialect import any_of, insert_rows, run
 
 
 def log_model_metrics(c: Connection, logged: Sequence[tuple[int, Sequence[Metric]]]) -> None:

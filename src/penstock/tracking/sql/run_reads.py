@@ -9,11 +9,11 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from penstock.sql.dialect import any_of, run
 from penstock.tracking.datasets import DatasetInput
 from penstock.tracking.metrics import Metric, Point, SeriesSummary
 from penstock.tracking.runs import ModelOutput, Run, RunRef
 from penstock.tracking.sql.batches import no_run
-from penstock.tracking.sql.dialect import any_of, run
 from penstock.tracking.sql.inputs import read_inputs, read_models
 from penstock.tracking.sql.run_writes import RUN_COLUMNS, run_of
 

@@ -12,10 +12,10 @@ from sqlalchemy import Connection
 
 from penstock.errors import ExperimentNotFound, PenstockError, RunExists, TagNotFound, TrackingInvalid
 from penstock.sql import tracking_tables as tables
+from penstock.sql.dialect import any_of, insert_rows, run, run_each
 from penstock.tracking.names import random_name
 from penstock.tracking.runs import RUN_NAME_TAG, USER_TAG, Run
 from penstock.tracking.sql.batches import mark_changed, no_run, require_active, run_keys
-from penstock.tracking.sql.dialect import any_of, insert_rows, run, run_each
 from penstock.tracking.sql.keys import Keys
 from penstock.tracking.writes import CreateRun, DeleteRun, DeleteTag, RestoreRun, UpdateRun
 

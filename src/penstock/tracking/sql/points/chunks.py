@@ -14,8 +14,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from penstock.sql import tracking_tables as tables
+from penstock.sql.dialect import any_of, insert_rows, run
 from penstock.tracking.metrics import Point, Points
-from penstock.tracking.sql.dialect import any_of, insert_rows, run
 
 # How many rows make a series worth packing: those of a run that has ended, and those of one that goes on.
 PACK_ENDED = 32

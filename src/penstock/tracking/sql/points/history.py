@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
+from penstock.sql.dialect import any_of, run
 from penstock.tracking.charts import buckets_of
 from penstock.tracking.metrics import Bucket, Points
-from penstock.tracking.sql.dialect import any_of, run
 from penstock.tracking.sql.points.chunks import read_points
 from penstock.tracking.sql.run_reads import run_key
 

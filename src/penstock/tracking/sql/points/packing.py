@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from penstock.sql.database import Database
-from penstock.tracking.sql.dialect import any_of, run, run_each
+from penstock.sql.dialect import any_of, run, run_each
 from penstock.tracking.sql.keys import Keys
 from penstock.tracking.sql.points.chunks import PACK_ENDED, PACK_RUNNING, pack
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 
 from penstock.sql import tracking_tables as tables
+from penstock.sql.dialect import any_of, insert_rows, pairs, run
 from penstock.tracking.metrics import Metric, Point, rank
-from penstock.tracking.sql.dialect import any_of, insert_rows, pairs, run
 from penstock.tracking.sql.keys import Keys
 from penstock.tracking.sql.points.chunks import packed_points
 

@@ -6,10 +6,11 @@ from sqlalchemy import Connection
 
 from penstock.mlflow_api.search.entities import EXPERIMENTS
 from penstock.mlflow_api.search.parse import parse_order_by
+from penstock.sql.search.compiling import SearchTable, Sql, find_rows
 from penstock.tracking.experiments import Experiment
 from penstock.tracking.queries import ExperimentQuery, Page
 from penstock.tracking.sql.experiments import with_tags
-from penstock.tracking.sql.search.compiling import SearchTable, Sql, find_rows, of_view
+from penstock.tracking.sql.search.views import of_view
 
 _TABLE = SearchTable(
     columns={

@@ -9,12 +9,12 @@ from sqlalchemy import Connection
 from penstock.mlflow_api.search.entities import LOGGED_MODELS
 from penstock.mlflow_api.search.parse import parse_filter, parse_order_fields
 from penstock.mlflow_api.search.tree import OrderBy
+from penstock.sql.dialect import any_of
+from penstock.sql.search.compiling import SearchTable, Sql, find_rows
 from penstock.tracking.logged_models import LoggedModel
 from penstock.tracking.queries import LoggedModelQuery, Page
-from penstock.tracking.sql.dialect import any_of
 from penstock.tracking.sql.experiments import number_of
 from penstock.tracking.sql.logged_models import with_logged
-from penstock.tracking.sql.search.compiling import SearchTable, Sql, find_rows
 
 _COLUMNS = (
     "l.id, l.model_id, l.experiment, l.name, l.artifact_uri, l.created_at, l.updated_at, l.status, l.status_message, "

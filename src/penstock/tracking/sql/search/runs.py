@@ -8,11 +8,12 @@ from sqlalchemy import Connection
 
 from penstock.mlflow_api.search.entities import RUNS
 from penstock.mlflow_api.search.parse import parse_order_by
+from penstock.sql.dialect import any_of
+from penstock.sql.search.compiling import SearchTable, Sql, find_rows
 from penstock.tracking.queries import Page, RunQuery
 from penstock.tracking.runs import RunRef
-from penstock.tracking.sql.dialect import any_of
 from penstock.tracking.sql.experiments import number_of
-from penstock.tracking.sql.search.compiling import SearchTable, Sql, find_rows, of_view
+from penstock.tracking.sql.search.views import of_view
 
 _SORTED = {"metric": "penstock_series", "param": "penstock_params", "tag": "penstock_tags"}
 

@@ -14,16 +14,14 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from penstock.errors import TrackingInvalid
 from penstock.mlflow_api.search.entities import SearchEntity, SortType
 from penstock.mlflow_api.search.like import ilike, like
 from penstock.mlflow_api.search.page_token import SortValue, decode, encode, fingerprint
+from penstock.mlflow_api.search.paging import Page, SearchQuery, check_limit
 from penstock.mlflow_api.search.parse import parse_filter
 from penstock.mlflow_api.search.tree import Comparison, Kind, OrderBy
+from penstock.sql.dialect import run
 from penstock.sql.sqlite import Functions
-from penstock.tracking.experiments import ViewType
-from penstock.tracking.queries import ExperimentQuery, LoggedModelQuery, Page, RunQuery
-from penstock.tracking.sql.dialect import run
 
 
 def _like(text: str | None, pattern: str) -> bool | None:
@@ -212,7 +210,7 @@ def find_rows(
     columns: str,
     source: str,
     *,
-    query: ExperimentQuery | RunQuery | LoggedModelQuery,
+    query: SearchQuery,
     order: Sequence[OrderBy],
     mark: Sequence[object],
     conditions: Sequence[Sql],
@@ -222,11 +220,7 @@ def find_rows(
 
     Raises SearchInvalid, and TrackingInvalid for a limit that is out of bounds.
     """
-    if not 1 <= query.limit <= entity.max_page:
-        raise TrackingInvalid(
-            f"max_results is {query.limit}, but a search for {entity.name} gives from 1 to {entity.max_page}.",
-            field="max_results",
-        )
+    check_limit(entity, query)
     compiler = Compiler(table, c.dialect.name)
     wanted = [*conditions]
     wanted += [compiler.condition(each) for each in entity.visible(parse_filter(entity, query.filter))]
@@ -248,8 +242,3 @@ def find_rows(
     if len(rows) <= query.limit:
         return Page(found)
     return Page(found, encode(entity.name, query_mark, sorting.values_of(rows[query.limit - 1][:width])))
-
-
-def of_view(column: str, view: ViewType) -> list[Sql]:
-    """Deleted ones, others, or no condition for all."""
-    return [] if view == "ALL" else [Sql(f"{column} = ?", (view == "DELETED_ONLY",))]
