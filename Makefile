@@ -6,7 +6,7 @@ STAMP := $(VENV)/installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-services check mlflow-env services-tools record-contract record-searches bench bench-all bench-score bench-processes prove-resume prove-bodies prove-packages load docs dashboards format lock clean bench-loading prove-rollout release
+.PHONY: help install demo serve test test-services check mlflow-env services-tools record-contract record-searches bench bench-all bench-hub bench-score bench-processes prove-resume prove-bodies prove-packages load docs dashboards format lock clean bench-loading prove-rollout release
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ bench: $(STAMP) mlflow-env  ## Penstock, MLflow and the floor under the same loa
 
 bench-all: $(STAMP) mlflow-env  ## the same with more models and bodies, two workers, and every locust file; takes longer
 	$(BIN)/python loadtests/bench.py --out build/bench-all --all $(BENCH)
+
+bench-hub: $(STAMP) mlflow-env  ## the hub beside mlflow server, in turn: make bench-hub HUB='--rounds 3'
+	$(BIN)/python loadtests/bench_hub.py --out build/bench-hub $(HUB)
 
 bench-score: $(STAMP) mlflow-env  ## scoring files against the bare loop and mlflow models predict: make bench-score SCORE='--rows 2000000'
 	$(BIN)/python loadtests/bench_score.py --out build/bench-score $(SCORE)

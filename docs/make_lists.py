@@ -1,11 +1,12 @@
-"""Writes docs/settings.md and docs/metrics.md from the code: python docs/make_lists.py"""
+"""Writes docs/settings.md, docs/metrics.md and docs/hub-endpoints.md from the code: python docs/make_lists.py"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from penstock.config import Settings, mlflow_variables_of, per_model_settings, variable_of
-from penstock.metrics import Metrics
+from penstock.hub.handlers.table import ROUTES
+from penstock.metrics import HubMetrics, Metrics
 
 HERE = Path(__file__).parent
 
@@ -91,7 +92,48 @@ sum by (model, limit) (rate(penstock_overloaded_total[5m])) / on (model) group_l
 # rows a batch
 sum by (model) (rate(penstock_rows_total[5m])) / sum by (model) (rate(penstock_batches_total[5m]))
 ```
+
+## The hub
+
+Metrics of [penstock hub](hub.md), at its own `GET /metrics`. `endpoint` is a path of the [table of endpoints](hub-endpoints.md), empty for paths that
+are none.
+
+| metric | type | labels | meaning |
+|---|---|---|---|
+{hub_rows}
 """
+
+
+HUB_ENDPOINTS = """# Endpoints of the hub
+
+What [penstock hub](hub.md) answers. Every path below `/api/` is there below `/ajax-api/`, too. The role is the least that a caller needs
+([who may do what](hub.md#who-may-do-what)); `nothing` is for everybody.
+
+| methods | path | role |
+|---|---|---|
+{rows}
+"""
+
+
+def hub_endpoint_rows() -> list[str]:
+    return [
+        f"| {', '.join(route.methods)} | `{route.path}` | {route.needs} |"
+        for route in sorted(ROUTES, key=lambda route: (route.path, route.methods))
+    ]
+
+
+def hub_metrics_rows() -> list[str]:
+    metrics = HubMetrics(process=False)
+    metrics.request("/health", 200, 0.0)
+    labels = {
+        family.name: [name for name in family.samples[0].labels if name != "le"]
+        for family in metrics.registry.collect()
+    }
+    return [
+        f"| `{name}` | {kind} | {', '.join(f'`{x}`' for x in labels[name.removesuffix('_total')])} | {text} |"
+        for name, kind, text in metrics.families()
+        if name.startswith("penstock_hub")
+    ]
 
 
 def settings_rows() -> list[str]:
@@ -141,4 +183,7 @@ def metrics_rows() -> list[str]:
 if __name__ == "__main__":
     own = ", ".join(f"`{name}`" for name in per_model_settings())
     (HERE / "settings.md").write_text(SETTINGS.format(rows="\n".join(settings_rows()), own=own))
-    (HERE / "metrics.md").write_text(METRICS.format(rows="\n".join(metrics_rows())))
+    (HERE / "metrics.md").write_text(
+        METRICS.format(rows="\n".join(metrics_rows()), hub_rows="\n".join(hub_metrics_rows()))
+    )
+    (HERE / "hub-endpoints.md").write_text(HUB_ENDPOINTS.format(rows="\n".join(hub_endpoint_rows())))

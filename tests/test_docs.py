@@ -10,7 +10,17 @@ import yaml
 
 from penstock.cli import _COMMANDS
 from penstock.config import Settings, per_model_settings, variable_of
-from penstock.metrics import DISPATCH_REASONS, FAST_PATH_DECLINES, LIMITS, LOAD_STAGES, OUTCOMES, STAGES, Metrics
+from penstock.hub.handlers.table import ROUTES as HUB_ROUTES
+from penstock.metrics import (
+    DISPATCH_REASONS,
+    FAST_PATH_DECLINES,
+    LIMITS,
+    LOAD_STAGES,
+    OUTCOMES,
+    STAGES,
+    HubMetrics,
+    Metrics,
+)
 from penstock.server.app import make_app
 from penstock.serving.gateway import Gateway
 
@@ -41,6 +51,16 @@ def test_every_endpoint_is_documented() -> None:
     page = (ROOT / "docs" / "serving.md").read_text().partition("## Endpoints")[2].partition("\n## ")[0]
     for path in paths - {"/docs/docs.css", "/docs/docs.js"}:  # files of the page
         assert f"{path}`" in page, path
+
+
+def test_every_endpoint_and_metric_of_the_hub_is_documented() -> None:
+    endpoints = (ROOT / "docs" / "hub-endpoints.md").read_text()
+    for route in HUB_ROUTES:
+        assert f"| {', '.join(route.methods)} | `{route.path}` | {route.needs} |" in endpoints
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    for name, _, text in HubMetrics(process=False).families():
+        assert f"`{name}`" in page
+        assert text in page
 
 
 def test_every_command_is_in_the_readme() -> None:
