@@ -7,6 +7,8 @@
         model.predict(frame)
     penstock.score_files("./model", "rows.parquet", "scores.parquet")
     registry = penstock.open_registry("./penstock-registry")
+    with penstock.Client("http://localhost:8080") as client:
+        client.predict(frame)
 
 Names are imported when they are used, so that `import penstock` costs nothing. `penstock.errors` has what they raise,
 `penstock.testing` what tests of packages and of their callers need.
@@ -19,6 +21,8 @@ from penstock.version import __version__ as __version__
 if TYPE_CHECKING:
     from penstock.assembly.named_models import load_model as load_model
     from penstock.assembly.scoring import score_files as score_files
+    from penstock.client.async_client import AsyncClient as AsyncClient
+    from penstock.client.sync_client import Client as Client
     from penstock.errors import PenstockError as PenstockError
     from penstock.errors import SchemaViolation as SchemaViolation
     from penstock.flavors import Flavor as Flavor
@@ -33,6 +37,8 @@ if TYPE_CHECKING:
     from penstock.signature import Signature as Signature
 
 _HOMES = {
+    "AsyncClient": "penstock.client.async_client",
+    "Client": "penstock.client.sync_client",
     "Flavor": "penstock.flavors",
     "LocalModel": "penstock.loading.local_model",
     "PackagedModel": "penstock.package",

@@ -22,7 +22,7 @@ from penstock.server.app import make_app
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import Servable
 from penstock.serving.served_model import ServedModel
-from penstock.wire.mlflow.formats import ARROW, ARROW_FILE, CSV, JSON, PARQUET, accepted
+from penstock.wire.mlflow.formats import ARROW, ARROW_FILE, CSV, JSON, JSON_WORDS, PARQUET, accepted
 
 LIMIT = 200_000
 
@@ -162,6 +162,8 @@ async def test_columnar_answers_have_a_column_an_output(client: httpx.AsyncClien
         ("text/csv;q=0.5, application/json;q=0.9", JSON),
         ("application/json;q=0.1, application/vnd.apache.parquet", PARQUET),
         ("text/html, text/csv;q=0.2", CSV),
+        ("application/json;non-finite=words", JSON_WORDS),
+        ("application/json; non-finite=words;q=0.9, text/csv;q=0.1", JSON_WORDS),
         ("text/csv;q=nonsense", CSV),
         (";;;,,,", JSON),
     ],

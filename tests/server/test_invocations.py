@@ -17,6 +17,7 @@ import pytest
 
 from penstock.payload import Payload, Tensors, Value
 from penstock.wire.mlflow.codec import MlflowCodec
+from penstock.wire.mlflow.formats import JSON_WORDS
 from server.asgi import Bench, Held, answering, is_error, raising
 from serving.fakes import FakePredictor, settle, until
 
@@ -268,6 +269,17 @@ class TestRequestIds:
     async def test_every_new_request_id_is_another(self, client: httpx.AsyncClient) -> None:
         ids = {(await client.post("/invocations", json=ROWS)).headers["x-request-id"] for _ in range(5)}
         assert len(ids) == 5
+
+
+async def test_who_reads_words_for_numbers_that_are_not_finite_gets_them(client: httpx.AsyncClient) -> None:
+    rows = b'{"inputs": [[NaN, Infinity, -Infinity], [1, 2, 3]]}'
+    plain = await client.post("/invocations", content=rows)
+    assert plain.json() == {"predictions": [[None, None, None], [1.0, 2.0, 3.0]]}
+    words = await client.post("/invocations", content=rows, headers={"Accept": JSON_WORDS})
+    assert words.text == '{"predictions":[[NaN,Infinity,-Infinity],[1.0,2.0,3.0]]}'
+    assert words.headers["content-type"] == "application/json"
+    rest = await client.post("/invocations", content=b'{"inputs": [[1, 2, 3]]}', headers={"Accept": JSON_WORDS})
+    assert rest.text == '{"predictions":[[1.0,2.0,3.0]]}'
 
 
 async def test_metrics_count_requests_rows_and_stages(bench: Bench, client: httpx.AsyncClient) -> None:

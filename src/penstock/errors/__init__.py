@@ -12,7 +12,7 @@ PenstockError
 │   ├── CodeConflict            its module names are already taken by another package's code
 │   ├── FlavorUnknown           no loader for what is inside
 │   ├── FlavorConflict          several plug-ins claim the same packages or objects
-│   ├── DependencyMissing       a library that the model needs is not installed
+│   ├── DependencyMissing       a library that the model, or this use, needs is not installed
 │   ├── EnvironmentMismatch     the installed libraries differ, and --strict-env was asked for
 │   ├── EnvironmentUnbuildable  the environment that it asks for cannot be made here
 │   ├── ProofFailed             the loaded model does not repeat its recorded answers
@@ -64,6 +64,14 @@ PenstockError
 │   ├── WorkerLost              a worker process ended where it should have gone on
 │   ├── ModelProcessLost        the process that a model runs in ended, hangs, or makes no sense
 │   └── Closing                 the model or the gateway is being shut down
+├── GatewayError                a gateway refused, failed or could not be asked; carries status and request id
+│   ├── RequestRefused          rows or params that it cannot use, or that the model failed on; carries the violations
+│   ├── GatewayDenied           it wants a token, or one that may do this
+│   ├── ModelUnknown            it serves no such model, or has no such path
+│   ├── GatewayBusy             at a limit, loading or draining, to the end of our patience
+│   ├── GatewayTimeout          the deadline has passed
+│   ├── GatewayFault            it failed, or answered what makes no sense
+│   └── GatewayUnreachable      no connection, or one that was lost
 ├── PredictError                the model's own code failed on these rows
 ├── AnswerUnserializable        the model answered something that the protocol has no form for
 │   └── AnswerHasNoColumns      it is not one item for each row, and columns were asked for
@@ -85,6 +93,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+from penstock.errors.gateway import GatewayBusy as GatewayBusy
+from penstock.errors.gateway import GatewayDenied as GatewayDenied
+from penstock.errors.gateway import GatewayError as GatewayError
+from penstock.errors.gateway import GatewayFault as GatewayFault
+from penstock.errors.gateway import GatewayTimeout as GatewayTimeout
+from penstock.errors.gateway import GatewayUnreachable as GatewayUnreachable
+from penstock.errors.gateway import ModelUnknown as ModelUnknown
+from penstock.errors.gateway import RequestRefused as RequestRefused
 from penstock.errors.registry import (
     AliasMoved as AliasMoved,
 )

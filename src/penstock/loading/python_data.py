@@ -66,18 +66,18 @@ def read_input(data: Any, signature: Signature | None, *, frames: bool) -> Pytho
     schema = signature.enforced if signature is not None else None
     if isinstance(data, (Table, Tensors, Value)):
         return PythonInput(_conformed(data, schema), Container.PAYLOAD)
-    if (frame := _frame_of(data)) is not None:
+    if (frame := frame_of(data)) is not None:
         payload = _conformed(_payload_of_frame(frame, schema, frames), schema)
         return PythonInput(payload, Container.FRAME, index=frame.index)
     if isinstance(data, np.ndarray):
         return PythonInput(_conformed(Tensors.single(data), schema), Container.ARRAYS)
-    if isinstance(data, Mapping) and any(_is_array(value) for value in data.values()):
+    if isinstance(data, Mapping) and any(is_array(value) for value in data.values()):
         arrays = {str(name): np.asarray(value) for name, value in data.items()}
         return PythonInput(_conformed(Tensors.named(arrays), schema), Container.ARRAYS)
     return _read_plain(data, signature, frames)
 
 
-def _frame_of(data: Any) -> DataFrame | None:
+def frame_of(data: Any) -> DataFrame | None:
     """A frame of a DataFrame or Series; nothing is one unless somebody imported pandas."""
     pandas = sys.modules.get("pandas")
     if pandas is None:
@@ -87,7 +87,7 @@ def _frame_of(data: Any) -> DataFrame | None:
     return data if isinstance(data, pandas.DataFrame) else None
 
 
-def _is_array(value: object) -> bool:
+def is_array(value: object) -> bool:
     return hasattr(value, "__array__") and not isinstance(value, np.generic)
 
 
@@ -119,7 +119,7 @@ def _conformed(payload: Payload, schema: Schema | None) -> Payload:
 
 def request_document(data: Any, signature: Signature | None) -> dict[str, Any]:
     """The JSON body that asks a gateway for predictions of `data`. Raises MalformedInput."""
-    if (frame := _frame_of(data)) is not None:
+    if (frame := frame_of(data)) is not None:
         data = _payload_of_frame(frame, None, frames=False)
     if isinstance(data, Tensors):
         data = to_python(data)
@@ -127,9 +127,9 @@ def request_document(data: Any, signature: Signature | None) -> dict[str, Any]:
         return json_forms(data)[1]
     if isinstance(data, np.ndarray):
         return {"inputs": data.tolist()}
-    if isinstance(data, Mapping) and any(_is_array(value) for value in data.values()):
+    if isinstance(data, Mapping) and any(is_array(value) for value in data.values()):
         return {"inputs": {str(name): np.asarray(value).tolist() for name, value in data.items()}}
-    return _document(data, signature)[0]
+    return document_of(data, signature)[0]
 
 
 def json_body(document: Any) -> bytes:
@@ -146,7 +146,7 @@ def json_body(document: Any) -> bytes:
 
 
 def _read_plain(data: Any, signature: Signature | None, frames: bool) -> PythonInput:
-    document, container = _document(data, signature)
+    document, container = document_of(data, signature)
     try:
         request = BodyReader(signature, frames=frames).read(JSON, json_body(document))
     except (MalformedInput, SchemaViolation) as error:
@@ -179,7 +179,7 @@ def _is_about_cells(error: MalformedInput | SchemaViolation) -> bool:
     return isinstance(error, SchemaViolation) and any(violation.row is not None for violation in error.violations)
 
 
-def _document(data: Any, signature: Signature | None) -> tuple[dict[str, Any], Container]:
+def document_of(data: Any, signature: Signature | None) -> tuple[dict[str, Any], Container]:
     """The request that says the same as `data`, and the kind of answer that it gets."""
     schema = signature.inputs if signature is not None else None
     columns = schema is None or not is_tensor_schema(schema)
@@ -217,7 +217,7 @@ def _is_one_item(data: Mapping[str, Any], schema: tuple[TensorField, ...]) -> bo
 
 
 def _is_single(value: Any) -> bool:
-    return not isinstance(value, (list, tuple, Mapping)) and not _is_array(value)
+    return not isinstance(value, (list, tuple, Mapping)) and not is_array(value)
 
 
 def _instances(records: Sequence[Mapping[str, Any]], schema: tuple[TensorField, ...]) -> list[dict[str, Any]]:

@@ -24,9 +24,20 @@ from penstock.wire.budget import Budget, check_columns
 from penstock.wire.decoded import Decoded
 from penstock.wire.interface import MAX_ON_LOOP, DecodedRequest, ReadElsewhere
 from penstock.wire.json_sizes import MAX_NESTING, check_frame, check_rows, is_too_nested
-from penstock.wire.mlflow.answers import encode_answer
+from penstock.wire.mlflow.answers import encode_answer, encode_with_words
 from penstock.wire.mlflow.error_codes import error_body
-from penstock.wire.mlflow.formats import COLUMNAR, CSV, JSON, PARQUET, READERS, accepted, encode_columns, is_one_array
+from penstock.wire.mlflow.formats import (
+    COLUMNAR,
+    CSV,
+    JSON,
+    JSON_WORDS,
+    PARQUET,
+    READERS,
+    accepted,
+    encode_columns,
+    is_one_array,
+    one_line_hint,
+)
 from penstock.wire.mlflow.invocations import (
     decode_envelope,
     decode_hinted,
@@ -49,8 +60,6 @@ _MAX_FOR_PANDAS = 16 * 1024
 # One text may have an eighth of the largest body's bytes, and so much always: whoever handles it does so in one step.
 _TEXTS = 8
 _LEAST_TEXT = 1024 * 1024
-
-_ONE_LINE = "The whole CSV is one line: curl -d takes line ends away, so send a file with --data-binary @FILE."
 
 
 @dataclass(slots=True)
@@ -107,8 +116,8 @@ class BodyReader:
                 hint="Texts were cut in the middle of a character, as of an emoji, before they were sent.",
             ) from None
         except SchemaViolation as error:
-            if media == CSV and not _has_line_end(body):
-                raise SchemaViolation(error.violations, hint=_ONE_LINE) from None
+            if hint := one_line_hint(media, body):
+                raise SchemaViolation(error.violations, hint=hint) from None
             raise
         if self._max_body_bytes is not None and len(body) > _LEAST_TEXT:
             check_texts(request.payload, max(self._max_body_bytes // _TEXTS, _LEAST_TEXT))
@@ -242,10 +251,6 @@ class BodyReader:
         return PredictRequest(read_unwrapped(value, schema), params, wrapped=False)
 
 
-def _has_line_end(body: bytes) -> bool:
-    return b"\n" in body or b"\r" in body
-
-
 def _conformed(decoded: Decoded, signature: Signature | None) -> PredictRequest:
     schema = signature.enforced if signature is not None else None
     text = decoded.casting is Casting.TEXT
@@ -293,10 +298,13 @@ class MlflowCodec(BodyReader):
 
     def write(self, payload: Payload, request: PredictRequest, media: str) -> tuple[bytes, str]:
         """The answer, and its media type: JSON where it has no columns. Raises AnswerUnserializable, ReadElsewhere."""
-        if self._on_loop and _takes_long(payload, media, self._nan_words):
+        words = self._nan_words or media == JSON_WORDS
+        if self._on_loop and _takes_long(payload, JSON if media == JSON_WORDS else media, words):
             raise ReadElsewhere
         if media == JSON:
             return encode_answer(payload, wrapped=request.wrapped, nan_words=self._nan_words), JSON
+        if media == JSON_WORDS:
+            return encode_with_words(payload, wrapped=request.wrapped), JSON
         given = request.payload.rows if request.rows is None else request.rows
         try:
             return encode_columns(payload, media, given), media

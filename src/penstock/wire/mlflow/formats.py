@@ -15,6 +15,9 @@ from penstock.wire.decoded import Decoded
 from penstock.wire.mlflow.invocations import decode_json
 
 JSON = "application/json"
+# JSON for callers that read NaN and Infinity as bare words, so that they tell a missing number from an infinite one.
+# This is how they ask for it; the answer's type is JSON.
+JSON_WORDS = "application/json;non-finite=words"
 CSV = "text/csv"
 PARQUET = "application/vnd.apache.parquet"
 ARROW = "application/vnd.apache.arrow.stream"
@@ -65,6 +68,13 @@ READERS: dict[str, Callable[[bytes, Signature | None, Budget], Decoded]] = {
     ARROW: _arrow,
     ARROW_FILE: _arrow,
 }
+
+
+def one_line_hint(media: str, body: bytes) -> str:
+    """What most often has made one line of a CSV that does not fit; nothing for any other body."""
+    if media != CSV or b"\n" in body or b"\r" in body:
+        return ""
+    return "The whole CSV is one line: curl -d takes line ends away, so send a file with --data-binary @FILE."
 
 
 def encode_columns(payload: Payload, media: str, given: int | None) -> bytes:
@@ -119,7 +129,9 @@ def accepted(accept: str) -> str:
     for position, item in enumerate(accept.lower().split(",")):
         media, *parameters = (part.strip() for part in item.split(";"))
         media = {"*/*": JSON, "application/*": JSON, "text/*": CSV}.get(media, media)
-        if media == JSON or media in _WRITERS:
+        if media == JSON and "non-finite=words" in parameters:
+            media = JSON_WORDS
+        if media in (JSON, JSON_WORDS) or media in _WRITERS:
             choices.append((-_quality(parameters), position, media))
     return min(choices)[2] if choices else JSON
 
