@@ -10,7 +10,7 @@ import orjson
 
 from penstock.client.calls import Line
 from penstock.client.conversation import Conversation
-from penstock.client.exchange import Alone, Ask, Lost, Outcome, Pause, Reply, Steps
+from penstock.client.exchange import Ask, GatewayReply, InTurn, Lost, Outcome, Pause, Steps
 
 COLUMNS = {"inputs": [{"name": "a", "type": "double"}], "outputs": [{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1]}}]}  # fmt: skip  # noqa: E501
 
@@ -46,15 +46,17 @@ class Script:
             elif isinstance(step, Pause):
                 self.pauses.append(step.seconds)
                 self.now += step.seconds
-            elif isinstance(step, Alone):
+            elif isinstance(step, InTurn):
                 self.run(step.steps)
 
 
-def json_reply(document: Any, status: int = 200, **headers: str) -> Reply:
-    return Reply(status, {name.replace("_", "-"): value for name, value in headers.items()}, orjson.dumps(document))
+def json_reply(document: Any, status: int = 200, **headers: str) -> GatewayReply:
+    return GatewayReply(
+        status, {name.replace("_", "-"): value for name, value in headers.items()}, orjson.dumps(document)
+    )
 
 
-def described(signature: Any = None, version: str = "1", model: str = "m") -> Reply:
+def described(signature: Any = None, version: str = "1", model: str = "m") -> GatewayReply:
     """What a gateway says at a path of signatures."""
     return json_reply(
         {
@@ -69,11 +71,11 @@ def described(signature: Any = None, version: str = "1", model: str = "m") -> Re
     )
 
 
-def predicted(value: Any, version: str = "1", model: str = "m", **headers: str) -> Reply:
+def predicted(value: Any, version: str = "1", model: str = "m", **headers: str) -> GatewayReply:
     if version:
         headers |= {"x_model_name": model, "x_model_version": version}
     return json_reply({"predictions": value}, 200, **headers)
 
 
-def refused(status: int, message: str = "No.", code: str = "BAD_REQUEST", **headers: str) -> Reply:
+def refused(status: int, message: str = "No.", code: str = "BAD_REQUEST", **headers: str) -> GatewayReply:
     return json_reply({"error_code": code, "message": message}, status, **headers)

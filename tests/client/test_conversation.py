@@ -12,7 +12,7 @@ import pytest
 
 from client.scripted import COLUMNS, Script, described, json_reply, predicted, refused
 from penstock.client.calls import Line
-from penstock.client.exchange import Ask, Lost, Outcome, Reply
+from penstock.client.exchange import Ask, GatewayReply, Lost, Outcome
 from penstock.client.retries import pause_before_retry, retry_after
 from penstock.errors import (
     ConfigError,
@@ -42,13 +42,13 @@ class TestTries:
             (CUT, True, True),
             (CUT, False, False),
             (LATE, True, False),
-            (Reply(429), False, True),
-            (Reply(503), False, True),
-            (Reply(502), True, True),
-            (Reply(502), False, False),
-            (Reply(400), True, False),
-            (Reply(500), True, False),
-            (Reply(504), True, False),
+            (GatewayReply(429), False, True),
+            (GatewayReply(503), False, True),
+            (GatewayReply(502), True, True),
+            (GatewayReply(502), False, False),
+            (GatewayReply(400), True, False),
+            (GatewayReply(500), True, False),
+            (GatewayReply(504), True, False),
         ],
     )
     def test_only_what_waiting_may_help_is_tried_again(self, outcome: Outcome, repeat: bool, again: bool) -> None:
@@ -62,11 +62,11 @@ class TestTries:
 
     @pytest.mark.parametrize(("chance", "seconds"), [(0.0, 4.0), (0.5, 5.0), (0.999, 6.0)])
     def test_who_is_told_when_to_come_back_comes_then_or_later(self, chance: float, seconds: float) -> None:
-        pause = pause_before_retry(Reply(429, {"retry-after": "4"}), 1, 60.0, chance, retries=1, repeat=True)
+        pause = pause_before_retry(GatewayReply(429, {"retry-after": "4"}), 1, 60.0, chance, retries=1, repeat=True)
         assert pause == pytest.approx(seconds, abs=0.01)
 
     def test_a_pause_that_outlasts_the_deadline_is_none(self) -> None:
-        busy = Reply(429, {"retry-after": "4"})
+        busy = GatewayReply(429, {"retry-after": "4"})
         assert pause_before_retry(busy, 1, 4.0, 0.0, retries=5, repeat=True) is None
         assert pause_before_retry(busy, 6, 60.0, 0.0, retries=5, repeat=True) is None
 
@@ -75,10 +75,10 @@ class TestTries:
         [("7", 7.0), ("0", 0.0), ("soon", None), ("", None), ("-1", None), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0)],
     )
     def test_a_retry_after_is_seconds_or_a_date(self, text: str, seconds: float | None) -> None:
-        assert retry_after(Reply(503, {"retry-after": text})) == seconds
+        assert retry_after(GatewayReply(503, {"retry-after": text})) == seconds
         now = datetime(2024, 1, 31, tzinfo=UTC)
         later = format_datetime(now + timedelta(seconds=9), usegmt=True)
-        assert retry_after(Reply(503, {"retry-after": later}), now) == 9.0
+        assert retry_after(GatewayReply(503, {"retry-after": later}), now) == 9.0
 
 
 class TestPredictions:
@@ -170,7 +170,7 @@ class TestPredictions:
             script.run(talk.predict([[1]], [1]))  # type: ignore[arg-type]
 
     def test_an_answer_that_is_not_wrapped_is_the_value(self) -> None:
-        script = Script([described(), json_reply({"choices": ["hi"]}), Reply(200, {}, b"<html>")])
+        script = Script([described(), json_reply({"choices": ["hi"]}), GatewayReply(200, {}, b"<html>")])
         talk = script.conversation()
         assert script.run(talk.predict({"messages": []})).value == {"choices": ["hi"]}
         with pytest.raises(GatewayFault, match="what is no prediction"):
@@ -222,10 +222,10 @@ class TestErrors:
             (refused(413, "Too large."), RequestRefused, "Too large."),
             (refused(409, "Taken."), RequestRefused, "Taken."),
             (refused(500, "Internal."), GatewayFault, "Internal."),
-            (Reply(200 + 102, {"location": "https://x/"}), GatewayFault, "302 Found and leads to https://x/"),
-            (Reply(599, {}, b"<html>"), GatewayFault, "answers 599 without a message of a gateway's"),
-            (Reply(404, {}, b"[]"), ModelUnknown, "answers 404 Not Found without a message"),
-            (Reply(400, {}, b'{"message": 1}'), RequestRefused, "answers 400 Bad Request without"),
+            (GatewayReply(200 + 102, {"location": "https://x/"}), GatewayFault, "302 Found and leads to https://x/"),
+            (GatewayReply(599, {}, b"<html>"), GatewayFault, "answers 599 without a message of a gateway's"),
+            (GatewayReply(404, {}, b"[]"), ModelUnknown, "answers 404 Not Found without a message"),
+            (GatewayReply(400, {}, b'{"message": 1}'), RequestRefused, "answers 400 Bad Request without"),
             (GONE, GatewayUnreachable, "There is no connection: http://gateway:80 (connection refused)"),
             (CUT, GatewayUnreachable, "The connection was lost: http://gateway:80 (server disconnected)"),
         ],
@@ -262,7 +262,7 @@ class TestReadiness:
         assert (found.ready, found.state, found.waiting_for) == (False, "loading", ("m",))
 
     def test_health_of_an_mlflow_server_is_its_ping(self) -> None:
-        script = Script([Reply(404), Reply(200, {}, b"\n")])
+        script = Script([GatewayReply(404), GatewayReply(200, {}, b"\n")])
         assert script.run(script.conversation().health()).ready
         assert [a.path for a in script.asked] == ["/readyz", "/ping"]
 

@@ -10,7 +10,7 @@ from penstock.client.answers import Prediction
 from penstock.client.calls import Line
 from penstock.client.conversation import Conversation
 from penstock.client.descriptions import GatewayHealth, ModelDescription, ModelSummary
-from penstock.client.exchange import Alone, Ask, Lost, Outcome, Pause, Reply, Steps
+from penstock.client.exchange import Ask, GatewayReply, InTurn, Lost, Outcome, Pause, Steps
 from penstock.client.http import keep_alive_limits, lost, need_httpx, timeouts
 from penstock.errors import Closing
 
@@ -46,7 +46,7 @@ class AsyncClient:
         self._conversation = Conversation(line)
         self._owned = None if http_client is not None else httpx.AsyncClient(limits=keep_alive_limits())
         self._http = http_client or self._owned
-        # The whole mutable state, beside the conversation's: locks by what is done alone.
+        # The whole mutable state, beside the conversation's: locks by what is done in turn.
         self._locks: dict[str, anyio.Lock] = {}
 
     async def predict(
@@ -112,9 +112,9 @@ class AsyncClient:
             elif isinstance(step, Pause):
                 await anyio.sleep(step.seconds)
             else:
-                await self._carry_out_alone(step)
+                await self._carry_out_in_turn(step)
 
-    async def _carry_out_alone(self, step: Alone) -> None:
+    async def _carry_out_in_turn(self, step: InTurn) -> None:
         import anyio
 
         lock = self._locks.setdefault(step.key, anyio.Lock())
@@ -139,7 +139,7 @@ class AsyncClient:
         with anyio.move_on_after(question.seconds):
             try:
                 response = await self._http.request(question.method, url, **told)
-                return Reply(response.status_code, response.headers, response.content)
+                return GatewayReply(response.status_code, response.headers, response.content)
             except httpx.RequestError as error:
                 return lost(error)
         return Lost("its answer takes too long", sent=True, late=True)

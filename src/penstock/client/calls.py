@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from penstock.client.exchange import Ask, Outcome, Pause, Reply, Steps, ask
+from penstock.client.exchange import Ask, GatewayReply, Outcome, Pause, Steps, ask
 from penstock.client.outcomes import error_of_outcome, late
 from penstock.client.retries import pause_before_retry
 from penstock.errors import ConfigError
@@ -76,15 +76,17 @@ class Line:
         self.sent += 1
         return ask(Ask("GET", path, max(self.left(call), _SHORTEST), self._headers))
 
-    def get(self, call: Call, path: str) -> Steps[Reply]:
+    def get(self, call: Call, path: str) -> Steps[GatewayReply]:
         """The answer to a GET. Raises GatewayError."""
         return self._answer(call, "GET", path, {}, b"")
 
-    def post(self, call: Call, path: str, headers: Mapping[str, str], body: bytes) -> Steps[Reply]:
+    def post(self, call: Call, path: str, headers: Mapping[str, str], body: bytes) -> Steps[GatewayReply]:
         """The answer to a POST. Raises GatewayError."""
         return self._answer(call, "POST", path, headers, body)
 
-    def _answer(self, call: Call, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Steps[Reply]:
+    def _answer(
+        self, call: Call, method: str, path: str, headers: Mapping[str, str], body: bytes
+    ) -> Steps[GatewayReply]:
         """The answer with status 200, after as many tries as it takes. Raises GatewayError."""
         tries = 0
         while (left := self.left(call)) > 0:
@@ -93,7 +95,7 @@ class Line:
             self.sent += 1
             outcome = yield from ask(Ask(method, path, left, {**self._headers, **own, **headers}, body))
             tries += 1
-            if isinstance(outcome, Reply) and outcome.status == 200:
+            if isinstance(outcome, GatewayReply) and outcome.status == 200:
                 return outcome
             pause = pause_before_retry(
                 outcome, tries, self.left(call), self.chance(), retries=self._retries, repeat=self._repeat

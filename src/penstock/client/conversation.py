@@ -19,7 +19,7 @@ from penstock.client.descriptions import (
     health_of,
     summaries_of,
 )
-from penstock.client.exchange import Outcome, Pause, Reply, Steps
+from penstock.client.exchange import GatewayReply, Outcome, Pause, Steps
 from penstock.client.known_versions import KnownVersions, answered_by
 from penstock.client.outcomes import error_document, error_of_outcome
 from penstock.client.request_bodies import RequestBody, request_body
@@ -74,12 +74,12 @@ class Conversation:
         described = yield from self.versions.that_answered(call, reply)
         return self._prediction(call, reply, request, described)
 
-    def _post(self, call: Call, request: RequestBody) -> Steps[Reply]:
+    def _post(self, call: Call, request: RequestBody) -> Steps[GatewayReply]:
         headers = {"Content-Type": request.media, "Accept": JSON_WORDS}
         return self.line.post(call, call.path("invocations"), headers, request.content)
 
     def _prediction(
-        self, call: Call, reply: Reply, request: RequestBody, described: ModelDescription | None
+        self, call: Call, reply: GatewayReply, request: RequestBody, described: ModelDescription | None
     ) -> Prediction:
         signature = described.signature if described is not None else None
         request_id = reply.headers.get("x-request-id", call.request_id)
@@ -97,9 +97,9 @@ class Conversation:
         """Raises GatewayError."""
         call = self.line.call()
         outcome: Outcome = yield from self.line.once(call, "/readyz")
-        if isinstance(outcome, Reply) and outcome.status == 404:  # MLflow's server has another path
+        if isinstance(outcome, GatewayReply) and outcome.status == 404:  # MLflow's server has another path
             outcome = yield from self.line.once(call, "/ping")
-        if isinstance(outcome, Reply) and outcome.status in (200, 503):
+        if isinstance(outcome, GatewayReply) and outcome.status in (200, 503):
             return health_of(outcome)
         raise error_of_outcome(outcome, self.line.url, "", 1)
 
@@ -123,7 +123,7 @@ class Conversation:
         while True:
             outcome = yield from self.line.once(call, path)
             looks += 1
-            if isinstance(outcome, Reply) and outcome.status == 200:
+            if isinstance(outcome, GatewayReply) and outcome.status == 200:
                 return
             error = _not_ready(outcome, self.line.url, looks)
             pause = retry_delay(looks, self.line.chance(), first=_FIRST_LOOK, most=_LAST_LOOK)
@@ -150,7 +150,7 @@ def _timing(header: str) -> dict[str, float]:
 def _not_ready(outcome: Outcome, url: str, looks: int) -> GatewayError:
     """Who says what it waits for is quoted."""
     error = error_of_outcome(outcome, url, "", looks)
-    if not isinstance(outcome, Reply) or outcome.status != 503 or error_document(outcome):
+    if not isinstance(outcome, GatewayReply) or outcome.status != 503 or error_document(outcome):
         return error
     health = health_of(outcome)
     waits = f", and waits for {', '.join(health.waiting_for)}" if health.waiting_for else ""

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from penstock.client.exchange import Reply
+from penstock.client.exchange import GatewayReply
 from penstock.errors import GatewayFault, PackageInvalid
 from penstock.signature import Signature
 
@@ -48,7 +48,7 @@ class ModelDescription:
     reads: frozenset[str] = frozenset()
 
 
-def health_of(reply: Reply) -> GatewayHealth:
+def health_of(reply: GatewayReply) -> GatewayHealth:
     """From /readyz; another server's answer to /ping says ready or not by its status."""
     found = _object(reply)
     ready = reply.status == 200
@@ -57,7 +57,7 @@ def health_of(reply: Reply) -> GatewayHealth:
     )
 
 
-def summaries_of(reply: Reply) -> list[ModelSummary]:
+def summaries_of(reply: GatewayReply) -> list[ModelSummary]:
     """From /models. Raises GatewayFault."""
     try:
         return [
@@ -67,7 +67,7 @@ def summaries_of(reply: Reply) -> list[ModelSummary]:
         raise _senseless("models") from None
 
 
-def description_of(reply: Reply) -> ModelDescription:
+def description_of(reply: GatewayReply) -> ModelDescription:
     """From a path of signatures. Raises GatewayFault."""
     found = _object(reply)
     try:
@@ -82,7 +82,7 @@ def description_of(reply: Reply) -> ModelDescription:
         raise _senseless("a model's signature") from None
 
 
-def _object(reply: Reply) -> Mapping[str, Any]:
+def _object(reply: GatewayReply) -> Mapping[str, Any]:
     try:
         found = orjson.loads(reply.body)
     except orjson.JSONDecodeError:

@@ -28,7 +28,7 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
-class Alone:
+class InTurn:
     """Carry these steps out while nobody else carries out those of the same key; wait `seconds` for that at most."""
 
     key: str
@@ -37,7 +37,7 @@ class Alone:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class GatewayReply:
     """An answer came. Names of headers may be looked up in any case."""
 
     status: int
@@ -56,13 +56,13 @@ class Lost:
 
 
 # Each step is answered with an outcome, where it was to Ask, and with None otherwise.
-Outcome: TypeAlias = Reply | Lost
-Step: TypeAlias = Ask | Pause | Alone
+Outcome: TypeAlias = GatewayReply | Lost
+Step: TypeAlias = Ask | Pause | InTurn
 Steps: TypeAlias = Generator[Step, Any, T]
 
 
 def ask(question: Ask) -> Steps[Outcome]:
     """The outcome of one request."""
     outcome = yield question
-    assert isinstance(outcome, (Reply, Lost))
+    assert isinstance(outcome, (GatewayReply, Lost))
     return outcome

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from penstock.client.calls import Call, Line
 from penstock.client.descriptions import ModelDescription, description_of
-from penstock.client.exchange import Alone, Reply, Steps
+from penstock.client.exchange import GatewayReply, InTurn, Steps
 from penstock.errors import GatewayError, GatewayFault, ModelUnknown
 
 # So many are kept: those of the models that are asked at one time, of each two while versions change.
@@ -30,7 +30,7 @@ class KnownVersions:
         """The version that answered last, or would answer now; None where nothing is told of it. Raises
         GatewayError."""
         if call.model not in self._latest:
-            yield Alone(call.model or "", self._first_look(call), self._line.left(call))
+            yield InTurn(call.model or "", self._first_look(call), self._line.left(call))
         return self._known.get(self._latest.get(call.model, ("", "")))
 
     def _first_look(self, call: Call) -> Steps[None]:
@@ -44,7 +44,7 @@ class KnownVersions:
         self._learn(call, (described.name, described.version) if described is not None else ("", ""), described)
         return described
 
-    def that_answered(self, call: Call, reply: Reply) -> Steps[ModelDescription | None]:
+    def that_answered(self, call: Call, reply: GatewayReply) -> Steps[ModelDescription | None]:
         """The version that gave this answer, looked up where it is another than the last one. Never fails: the answer
         is there, and is read without its types where need be."""
         key = answered_by(reply)
@@ -82,6 +82,6 @@ class KnownVersions:
         return f"<KnownVersions, {len(self._known)} of {len(self._latest)} models>"
 
 
-def answered_by(reply: Reply) -> tuple[str, str]:
+def answered_by(reply: GatewayReply) -> tuple[str, str]:
     """The name and version of the model that answered, both empty where the server does not say."""
     return reply.headers.get("x-model-name", ""), reply.headers.get("x-model-version", "")

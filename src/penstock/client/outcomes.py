@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from penstock.client.exchange import Outcome, Reply
+from penstock.client.exchange import GatewayReply, Outcome
 from penstock.client.retries import retry_after
 from penstock.errors import (
     GatewayBusy,
@@ -38,7 +38,7 @@ _HINTS: dict[int, str] = {
 
 def error_of_outcome(outcome: Outcome, url: str, request_id: str, tries: int) -> GatewayError:
     """The error that a caller is to see."""
-    if isinstance(outcome, Reply):
+    if isinstance(outcome, GatewayReply):
         return _refusal(outcome, url, request_id, tries)
     if outcome.late:
         return late(url, request_id, tries)
@@ -61,7 +61,7 @@ def late(url: str, request_id: str, tries: int) -> GatewayTimeout:
     )
 
 
-def _refusal(reply: Reply, url: str, request_id: str, tries: int) -> GatewayError:
+def _refusal(reply: GatewayReply, url: str, request_id: str, tries: int) -> GatewayError:
     status, document = reply.status, error_document(reply)
     kind = _KINDS.get(status, RequestRefused if 400 <= status < 500 else GatewayFault)
     error = kind(
@@ -79,7 +79,7 @@ def _refusal(reply: Reply, url: str, request_id: str, tries: int) -> GatewayErro
     return error
 
 
-def error_document(reply: Reply) -> dict[str, Any]:
+def error_document(reply: GatewayReply) -> dict[str, Any]:
     """The JSON object of an error; empty where whoever answered speaks another language."""
     try:
         document = orjson.loads(reply.body)
@@ -88,7 +88,7 @@ def error_document(reply: Reply) -> dict[str, Any]:
     return document if isinstance(document, dict) and isinstance(document.get("message"), str) else {}
 
 
-def _unexplained(reply: Reply, url: str) -> str:
+def _unexplained(reply: GatewayReply, url: str) -> str:
     """The text for an answer of something that is no gateway: a proxy, another server, a page that moved."""
     words = f"{reply.status} {HTTPStatus(reply.status).phrase}" if reply.status in _STATUSES else str(reply.status)
     if target := reply.headers.get("location"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from penstock.client.exchange import Lost, Outcome, Reply
+from penstock.client.exchange import GatewayReply, Lost, Outcome
 from penstock.machine.backoff import retry_delay
 
 # Seconds before the second try, doubled for each later one, where the server does not say; and the longest.
@@ -30,7 +30,7 @@ def pause_before_retry(
     late again, by `chance` in [0, 1), so that those who were refused together do not come back together."""
     if tries > retries or not _may_help(outcome, repeat=repeat):
         return None
-    asked = retry_after(outcome, now) if isinstance(outcome, Reply) else None
+    asked = retry_after(outcome, now) if isinstance(outcome, GatewayReply) else None
     pause = retry_delay(tries, chance, first=_FIRST, most=_MOST) if asked is None else asked * (1 + chance / 2)
     return pause if pause < left else None
 
@@ -41,7 +41,7 @@ def _may_help(outcome: Outcome, *, repeat: bool) -> bool:
     return outcome.status in _BUSY or (outcome.status == _BAD_GATEWAY and repeat)
 
 
-def retry_after(reply: Reply, now: datetime | None = None) -> float | None:
+def retry_after(reply: GatewayReply, now: datetime | None = None) -> float | None:
     """The seconds of a Retry-After header, which may be a date; None where it says nothing that can be read."""
     text = reply.headers.get("retry-after", "").strip()
     if text.isdecimal():

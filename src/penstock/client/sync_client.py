@@ -12,7 +12,7 @@ from penstock.client.answers import Prediction
 from penstock.client.calls import Line
 from penstock.client.conversation import Conversation
 from penstock.client.descriptions import GatewayHealth, ModelDescription, ModelSummary
-from penstock.client.exchange import Alone, Ask, Lost, Outcome, Pause, Reply, Steps
+from penstock.client.exchange import Ask, GatewayReply, InTurn, Lost, Outcome, Pause, Steps
 from penstock.client.http import keep_alive_limits, lost, need_httpx, timeouts
 from penstock.errors import Closing
 
@@ -54,7 +54,7 @@ class Client:
         self._conversation = Conversation(line)
         self._owned = None if http_client is not None else httpx.Client(limits=keep_alive_limits())
         self._http = http_client or self._owned
-        # The whole mutable state, beside the conversation's: locks by what is done alone.
+        # The whole mutable state, beside the conversation's: locks by what is done in turn.
         self._locks: dict[str, threading.Lock] = {}
 
     def predict(
@@ -137,9 +137,9 @@ class Client:
             elif isinstance(step, Pause):
                 time.sleep(step.seconds)
             else:
-                self._carry_out_alone(step)
+                self._carry_out_in_turn(step)
 
-    def _carry_out_alone(self, step: Alone) -> None:
+    def _carry_out_in_turn(self, step: InTurn) -> None:
         lock = self._locks.setdefault(step.key, threading.Lock())
         held = lock.acquire(timeout=max(step.seconds, 0.0))
         try:
@@ -162,7 +162,7 @@ class Client:
                     parts.append(part)
                     if time.monotonic() > until:  # httpx bounds the time of each part alone
                         return Lost("its answer takes too long", sent=True, late=True)
-                return Reply(response.status_code, response.headers, b"".join(parts))
+                return GatewayReply(response.status_code, response.headers, b"".join(parts))
         except httpx.RequestError as error:
             return lost(error, late=time.monotonic() >= until)
 
