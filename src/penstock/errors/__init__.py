@@ -101,103 +101,41 @@ from penstock.errors.gateway import GatewayTimeout as GatewayTimeout
 from penstock.errors.gateway import GatewayUnreachable as GatewayUnreachable
 from penstock.errors.gateway import ModelUnknown as ModelUnknown
 from penstock.errors.gateway import RequestRefused as RequestRefused
-from penstock.errors.registry import (
-    AliasMoved as AliasMoved,
-)
-from penstock.errors.registry import (
-    AliasNotFound as AliasNotFound,
-)
-from penstock.errors.registry import (
-    ModelExists as ModelExists,
-)
-from penstock.errors.registry import (
-    ModelNotFound as ModelNotFound,
-)
-from penstock.errors.registry import (
-    NameInvalid as NameInvalid,
-)
-from penstock.errors.registry import (
-    NothingToRollBack as NothingToRollBack,
-)
-from penstock.errors.registry import (
-    RegistryDenied as RegistryDenied,
-)
-from penstock.errors.registry import (
-    RegistryError as RegistryError,
-)
-from penstock.errors.registry import (
-    RegistryNotFound as RegistryNotFound,
-)
-from penstock.errors.registry import (
-    RegistryOutdated as RegistryOutdated,
-)
-from penstock.errors.registry import (
-    RegistryReadOnly as RegistryReadOnly,
-)
-from penstock.errors.registry import (
-    RegistryRefused as RegistryRefused,
-)
-from penstock.errors.registry import (
-    RegistryUnavailable as RegistryUnavailable,
-)
-from penstock.errors.registry import (
-    SignatureIncompatible as SignatureIncompatible,
-)
-from penstock.errors.registry import (
-    TokenExists as TokenExists,
-)
-from penstock.errors.registry import (
-    TokenNotFound as TokenNotFound,
-)
-from penstock.errors.registry import (
-    Unsupported as Unsupported,
-)
-from penstock.errors.registry import (
-    VersionInUse as VersionInUse,
-)
-from penstock.errors.registry import (
-    VersionNotFound as VersionNotFound,
-)
+from penstock.errors.registry import AliasMoved as AliasMoved
+from penstock.errors.registry import AliasNotFound as AliasNotFound
+from penstock.errors.registry import ModelExists as ModelExists
+from penstock.errors.registry import ModelNotFound as ModelNotFound
+from penstock.errors.registry import NameInvalid as NameInvalid
+from penstock.errors.registry import NothingToRollBack as NothingToRollBack
+from penstock.errors.registry import RegistryDenied as RegistryDenied
+from penstock.errors.registry import RegistryError as RegistryError
+from penstock.errors.registry import RegistryNotFound as RegistryNotFound
+from penstock.errors.registry import RegistryOutdated as RegistryOutdated
+from penstock.errors.registry import RegistryReadOnly as RegistryReadOnly
+from penstock.errors.registry import RegistryRefused as RegistryRefused
+from penstock.errors.registry import RegistryUnavailable as RegistryUnavailable
+from penstock.errors.registry import SignatureIncompatible as SignatureIncompatible
+from penstock.errors.registry import TokenExists as TokenExists
+from penstock.errors.registry import TokenNotFound as TokenNotFound
+from penstock.errors.registry import Unsupported as Unsupported
+from penstock.errors.registry import VersionInUse as VersionInUse
+from penstock.errors.registry import VersionNotFound as VersionNotFound
 from penstock.errors.root import PenstockError as PenstockError
 from penstock.errors.root import Remedy as Remedy
 from penstock.errors.root import remedy as remedy
 from penstock.errors.search import SearchInvalid as SearchInvalid
-from penstock.errors.tracking import (
-    ArtifactNotFound as ArtifactNotFound,
-)
-from penstock.errors.tracking import (
-    ExperimentExists as ExperimentExists,
-)
-from penstock.errors.tracking import (
-    ExperimentNotFound as ExperimentNotFound,
-)
-from penstock.errors.tracking import (
-    LoggedModelNotFound as LoggedModelNotFound,
-)
-from penstock.errors.tracking import (
-    ParamChanged as ParamChanged,
-)
-from penstock.errors.tracking import (
-    RunExists as RunExists,
-)
-from penstock.errors.tracking import (
-    RunNotActive as RunNotActive,
-)
-from penstock.errors.tracking import (
-    RunNotFound as RunNotFound,
-)
-from penstock.errors.tracking import (
-    TagNotFound as TagNotFound,
-)
-from penstock.errors.tracking import (
-    TrackingError as TrackingError,
-)
-from penstock.errors.tracking import (
-    TrackingInvalid as TrackingInvalid,
-)
-from penstock.errors.tracking import (
-    TrackingStateInvalid as TrackingStateInvalid,
-)
+from penstock.errors.tracking import ArtifactNotFound as ArtifactNotFound
+from penstock.errors.tracking import ExperimentExists as ExperimentExists
+from penstock.errors.tracking import ExperimentNotFound as ExperimentNotFound
+from penstock.errors.tracking import LoggedModelNotFound as LoggedModelNotFound
+from penstock.errors.tracking import ParamChanged as ParamChanged
+from penstock.errors.tracking import RunExists as RunExists
+from penstock.errors.tracking import RunNotActive as RunNotActive
+from penstock.errors.tracking import RunNotFound as RunNotFound
+from penstock.errors.tracking import TagNotFound as TagNotFound
+from penstock.errors.tracking import TrackingError as TrackingError
+from penstock.errors.tracking import TrackingInvalid as TrackingInvalid
+from penstock.errors.tracking import TrackingStateInvalid as TrackingStateInvalid
 
 if TYPE_CHECKING:
     from penstock.payload import Violation
