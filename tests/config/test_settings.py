@@ -211,6 +211,7 @@ def example(name: str) -> tuple[str, Any]:
     special["memory_limit"] = ("2GiB", 2 * 1024**3)
     special["max_text_cell"] = ("4KiB", 4096)
     special["reader_memory"] = ("512MiB", 512 * 1024**2)
+    special["cors_origin"] = ("https://a.example", ("https://a.example",))
     special["predict_route"] = special["health_route"] = ("/other", "/other")
     if name in special:
         return special[name]

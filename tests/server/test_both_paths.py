@@ -50,6 +50,8 @@ HEADERS = [
     "authorization: Bearer y",
     "traceparent: 00-1-1-00",
     "upgrade: websocket",
+    "origin: https://app.example.com",
+    "origin: https://other.example.com",
 ]
 
 
@@ -110,7 +112,8 @@ class Pair:
     def __init__(
         self, package: Path, token: str = "", *, predictor: FakePredictor | None = None, observe: Any = None
     ) -> None:
-        options = {"max_body_bytes": 2 * MAX_FAST_BYTES, "token": token, "observe": observe}
+        options: dict[str, Any] = {"max_body_bytes": 2 * MAX_FAST_BYTES, "token": token, "observe": observe}
+        options["cors_origins"] = ["https://app.example.com"]
         self.benches = [Bench(package, **options) for _ in range(2)]
         for bench in self.benches:
             bench.serve("m", predictor)

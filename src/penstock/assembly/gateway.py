@@ -72,6 +72,7 @@ def app_of(
         predict_route=settings.predict_route,
         health_route=settings.health_route,
         readers=readers_of(settings, gateway.metrics),
+        cors_origins=settings.cors_origin,
     )
 
 

@@ -41,17 +41,19 @@ config_option = click.option(
 
 def given(values: dict[str, Any]) -> dict[str, Any]:
     """Only what was really given on the command line."""
-    return {name: value for name, value in values.items() if value is not None}
+    return {name: value for name, value in values.items() if value is not None and value != ()}
 
 
 def _option(name: str) -> Callable[[F], F]:
     field = Settings.model_fields[name]
     flag = f"--{name.replace('_', '-')}"
     default = field.default
-    shown = "" if default in (None, "", False) or name == "api_token" else f"  [default: {default}]"
+    shown = "" if default in (None, "", (), False) or name == "api_token" else f"  [default: {default}]"
     text = f"{field.description}{shown}  [{', '.join([variable_of(name), *mlflow_variables_of(name)])}]"
     if field.annotation is bool:
         return click.option(f"{flag}/--no-{name.replace('_', '-')}", name, default=None, help=text)
+    if get_origin(field.annotation) is tuple:
+        return click.option(flag, name, multiple=True, help=text)
     return click.option(flag, *_LETTERS.get(name, ()), name, default=None, type=_type(field), help=text)
 
 

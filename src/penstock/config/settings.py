@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, f
 
 from penstock import defaults
 from penstock.errors import ConfigError
+from penstock.http.origins import parse_origins
 from penstock.sizes import parse_size
 
 PREFIX = "PENSTOCK_"
@@ -38,6 +39,18 @@ def _limit(given: object) -> object:
     return 0 if isinstance(given, str) and not given.strip() else _size(given)
 
 
+def _origins(given: object) -> object:
+    """Origins as a list, or as a text with blanks or commas between them; anything else is pydantic's to refuse."""
+    if isinstance(given, str):
+        given = tuple(given.replace(",", " ").split())
+    if isinstance(given, (list, tuple)) and all(isinstance(origin, str) for origin in given):
+        return parse_origins(tuple(given))
+    return given
+
+
+# The pattern is for those who write a configuration: it is looser than what is read.
+Origin = Annotated[str, Field(pattern=r"^(\*|[A-Za-z][A-Za-z0-9+.-]*://[^/?#@*\s]+/?)$")]
+Origins = Annotated[tuple[Origin, ...], BeforeValidator(_origins)]
 Size = Annotated[int, BeforeValidator(_size), Field(ge=0)]
 Limit = Annotated[int, BeforeValidator(_limit), Field(ge=0)]
 
@@ -124,6 +137,11 @@ class Settings(BaseModel):
     api_token: SecretStr = Field(
         SecretStr(""),
         description="Require this bearer token from every caller. Set the variable; a flag is visible to other users.",
+    )
+    cors_origin: Origins = Field(
+        (),
+        description="An origin whose web pages may send requests and read the answers, such as "
+        "https://app.example.com; * for all. May be repeated; a variable holds several with spaces between them.",
     )
     flavor: PerModel[str | None] = Field(
         None, description="Load packages with this flavor instead of the package's preferred flavor."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,6 +15,7 @@ from penstock.defaults import MAX_BODY_BYTES, TIMEOUT
 from penstock.errors import PenstockError
 from penstock.http.authorizer import Authorizer
 from penstock.http.connection.interface import Shortcuts
+from penstock.http.cross_origin import CrossOrigin
 from penstock.http.deadlines import DeadlineSweep
 from penstock.http.errors import ErrorAnswer
 from penstock.http.events.request_event import OnRequest
@@ -47,6 +48,7 @@ def make_app(
     predict_route: str | None = None,
     health_route: str | None = None,
     readers: ReaderPool | None = None,
+    cors_origins: Sequence[str] = (),
 ) -> EntryPoint:
     """The application for a gateway. The caller starts and closes the gateway, and closes the application after it.
 
@@ -55,9 +57,10 @@ def make_app(
     Where `admin_port` is set, metrics, model listings and docs are answered on connections to that port alone. The
     routes are more paths for predictions and for the question whether it is ready. `observe` is told of every
     prediction. Large bodies are read by `readers`, which are closed with the application; without any, everything
-    is read on the event loop.
+    is read on the event loop. Pages of the `cors_origins` may read answers, `*` is all pages.
     """
     access = Authorizer(BearerTokens.static(token))
+    cross_origin = CrossOrigin(cors_origins) if cors_origins else None
     sweep = DeadlineSweep()
     pipeline = Pipeline(gateway, timeout=timeout, observe=observe)
     reading = BodyReading(pipeline, readers, max_body_bytes)
@@ -73,8 +76,8 @@ def make_app(
         health_route=health_route,
     )
     shortcuts = Shortcuts(
-        FastPath(pipeline, mlflow, sweep, access, reading, max_body_bytes=max_body_bytes),
-        LoadShedder(pipeline, mlflow, access),
+        FastPath(pipeline, mlflow, sweep, access, reading, max_body_bytes=max_body_bytes, cross_origin=cross_origin),
+        LoadShedder(pipeline, mlflow, access, cross_origin),
         sweep,
     )
     return EntryPoint(
@@ -86,6 +89,7 @@ def make_app(
         public=_dispatcher(routes.routes(admin=False)),
         admin_port=admin_port,
         shortcuts=shortcuts,
+        cross_origin=cross_origin,
         on_close=reading.close,
     )
 

@@ -10,7 +10,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from penstock.access import ANONYMOUS, allowed
 from penstock.http.authorizer import Authorizer
 from penstock.http.connection.interface import Shortcuts
+from penstock.http.cross_origin import CrossOrigin, is_preflight
 from penstock.http.errors import CLOSE, ErrorAnswer
+from penstock.http.headers import header, shown
+from penstock.http.origins import parse_origin
 from penstock.http.routes import RouteTable
 from penstock.server.targets import invocation_target
 from penstock.serving.gateway import Gateway
@@ -49,6 +52,7 @@ class EntryPoint:
         public: ASGIApp,
         admin_port: int | None = None,
         shortcuts: Shortcuts,
+        cross_origin: CrossOrigin | None = None,
         on_close: Callable[[], None],
     ) -> None:
         self.shortcuts = shortcuts
@@ -59,10 +63,13 @@ class EntryPoint:
         self._invocations = invocations
         self._gateway = gateway
         self._access = access
+        self._cross_origin = cross_origin
         self._on_close = on_close
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """No coroutine itself, which would be one more for every prediction."""
+        if self._cross_origin is not None and scope["type"] == "http":
+            send = self._cross_origin.added(scope, send)
         if scope["type"] == "http" and scope["method"] == "POST" and not self._gateway.draining:
             target = invocation_target(scope["path"])
             if target is not None and self._access.admits(scope, "predict", target.get("name")):
@@ -77,6 +84,9 @@ class EntryPoint:
             return
         if self._gateway.draining:
             send = _closing(send)
+        if is_preflight(scope):
+            await self._answer_preflight(scope, send)
+            return
         if (refusal := self._refusal(scope)) is not None:
             await refusal.send(send)
             return
@@ -85,6 +95,14 @@ class EntryPoint:
             await app(scope, receive, send)
         except Exception:  # it is answered by now, as far as that can be done
             log.exception("%s %s failed.", scope["method"], ascii(scope["path"][:200]))
+
+    async def _answer_preflight(self, scope: Scope, send: Send) -> None:
+        """A browser asks whether a page may send a request: without a token, and nothing that a model knows."""
+        if self._cross_origin is None or not self._cross_origin.admits(scope):
+            await _not_let_in(header(scope, b"origin") or b"").send(send)
+            return
+        await send({"type": "http.response.start", "status": 204, "headers": self._cross_origin.preflight(scope)})
+        await send({"type": "http.response.body", "body": b""})
 
     def _refusal(self, scope: Scope) -> ErrorAnswer | None:
         """The answer to a caller who may not do what the route is for; None to one who may."""
@@ -105,6 +123,16 @@ class EntryPoint:
 
     def __repr__(self) -> str:
         return f"<EntryPoint of {self.routes!r}, {self._access!r}>"
+
+
+def _not_let_in(origin: bytes) -> ErrorAnswer:
+    """Whoever reads it has opened the browser's network panel: the page itself is told nothing."""
+    try:
+        setting = f"PENSTOCK_CORS_ORIGIN={parse_origin(origin.decode('latin-1'))}"
+    except ValueError:
+        setting = "PENSTOCK_CORS_ORIGIN='*'"
+    message = f"Pages of the origin {shown(origin)} may not use this server. Its operator lets them in by {setting}."
+    return ErrorAnswer(403, error_body("PERMISSION_DENIED", message), (CLOSE,))
 
 
 def _closing(send: Send) -> Send:

@@ -15,6 +15,7 @@ from penstock.error_text import kind_of
 from penstock.errors import Closing, InputError, Overloaded, PenstockError
 from penstock.http.authorizer import Authorizer
 from penstock.http.connection.interface import ClientConnection
+from penstock.http.cross_origin import CrossOrigin
 from penstock.http.deadlines import SWEPT_AFTER, DeadlineSweep, deadline_exceeded
 from penstock.http.headers import Head, any_header, declared_length
 from penstock.server.predict.pipeline import Pipeline
@@ -63,8 +64,10 @@ class FastPath:
         reading: BodyReading,
         *,
         max_body_bytes: int,
+        cross_origin: CrossOrigin | None = None,
     ) -> None:
         self._sweep = sweep
+        self._cross_origin = cross_origin
         self._reading = reading
         self._pipeline = pipeline
         self._protocol = protocol
@@ -106,6 +109,8 @@ class FastPath:
             return None
         record = pipeline.open(self._protocol, held.start, head, connection.client)
         record.unread = False
+        if self._cross_origin is not None:
+            record.cross_origin = self._cross_origin.lines(head)
         try:
             servable = pipeline.admit(record, head, held.target, len(held.body))
             if servable is None:
@@ -279,6 +284,8 @@ class FastCycle:
             self._pipeline.count(record, response)
             if response is not None:
                 lines = record.header_lines(response)
+                if record.cross_origin:
+                    lines += record.cross_origin
                 connection.answer(response.status, lines, response.content, keep_alive=self.keep_alive)
 
     def __repr__(self) -> str:

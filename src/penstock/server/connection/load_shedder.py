@@ -13,6 +13,7 @@ from time import perf_counter
 from penstock.errors import Overloaded
 from penstock.http.authorizer import Authorizer
 from penstock.http.bodies import LEFT_UNREAD
+from penstock.http.cross_origin import CrossOrigin
 from penstock.http.headers import Head, any_header, header
 from penstock.server.predict.pipeline import Pipeline
 from penstock.server.statuses import answer_of
@@ -43,11 +44,18 @@ class _Refusal:
 class LoadShedder:
     """Refuses requests of one protocol while the pipeline is overloaded."""
 
-    def __init__(self, pipeline: Pipeline, protocol: WireProtocol, access: Authorizer) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        protocol: WireProtocol,
+        access: Authorizer,
+        cross_origin: CrossOrigin | None = None,
+    ) -> None:
         self._pipeline = pipeline
         self._protocol = protocol
         self._gateway = pipeline.gateway
         self._access = access
+        self._cross_origin = cross_origin
         # The whole mutable state: the last refusal.
         self._last: _Refusal | None = None
 
@@ -77,6 +85,8 @@ class LoadShedder:
         record.count_shed(refusal.limit, len(refusal.content))
         assert record.binding is not None
         lines = record.binding.header_lines
+        if self._cross_origin is not None:
+            lines += self._cross_origin.lines(head)
         return b"%bx-request-id: %b\r\n%b\r\n%b" % (refusal.lines, record.request_id, lines, refusal.content)
 
     def _refusal(self, servable: Servable, declared: int) -> _Refusal | None:

@@ -76,7 +76,8 @@ class Binding:
 class RequestRecord:
     """When it began (perf_counter), its id, and its protocol; what its head and its body turned out to ask; the version
     that answers it, None as long as none does; and seconds by stage. `unserved` are the metrics of requests that reach
-    no version; `unread` is whether the body is still on its way."""
+    no version; `unread` is whether the body is still on its way; `cross_origin`
+    are lines that the answer has for pages of other origins, where no other layer adds them."""
 
     start: float
     request_id: bytes
@@ -94,6 +95,7 @@ class RequestRecord:
     queue: float = 0.0
     predict: float = 0.0
     encode: float = 0.0
+    cross_origin: bytes = b""
 
     def bind(self, servable: Servable) -> None:
         """This version answers, be it with an error: the answer carries its name, and it counts the request."""
