@@ -21,6 +21,7 @@ def blocks(page: Path) -> list[str]:
 
 def test_every_block_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)  # as the folder of a script that is run
     for variable in ("PENSTOCK_REGISTRY", "MLFLOW_REGISTRY_URI", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(variable, raising=False)
     names: dict[str, object] = {}
@@ -28,6 +29,7 @@ def test_every_block_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.Monkey
     assert len(found) >= 8
     for number, block in enumerate(found):
         exec(compile(block, f"{PAGE.name}, block {number}", "exec"), names)
+    del sys.modules["features"]
 
 
 def test_the_page_about_packages_ends_with_a_prediction(

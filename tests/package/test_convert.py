@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -194,12 +193,10 @@ def test_a_pickle_that_needs_the_packages_code_is_refused(tmp_path: Path, monkey
     import special_regression  # type: ignore[import-not-found]
 
     estimator = special_regression.Special().fit(FRAME, TARGET)
-    old = pickled(tmp_path / "old", estimator)
+    old = pickled(tmp_path / "old", estimator, code=[tmp_path / "special_regression.py"])
     assert cloudpickle.dumps(estimator)
     monkeypatch.undo()
     del sys.modules["special_regression"]
-    (old.path / "code").mkdir()
-    shutil.move(tmp_path / "special_regression.py", old.path / "code")
-    old = change(old, lambda content: content["flavors"]["python_function"].update(code="code"))
+    (tmp_path / "special_regression.py").unlink()
     assert np.allclose(answer(old, trust=True), TARGET)
     refused(old, tmp_path / "new", "special_regression")

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from penstock.artifacts import CachedPackage
 from penstock.assembly.environments import FindInterpreter, own_environment
@@ -20,6 +20,9 @@ from penstock.package import PackagedModel
 from penstock.payload import shortened
 from penstock.registry import Registry, open_registry
 from penstock.registry.references import ModelReference, parse_reference
+
+if TYPE_CHECKING:
+    from penstock.machine.interpreters import Interpreter
 
 # A registry's place, an open one, or None for the one that the environment's variables name.
 RegistryLike: TypeAlias = "str | Path | Registry | None"
@@ -102,6 +105,7 @@ def load_model(
     strict_env: bool = False,
     flavor: str | None = None,
     threads: int = 0,
+    isolation: str = "none",
     env_manager: str = "local",
     wheels: str | Path | None = None,
 ) -> LocalModel:
@@ -117,8 +121,9 @@ def load_model(
 
     `trust_code` loads a package that runs code of its own (a pickle, Python sources). `strict_env` refuses a model
     that was made with another minor version of its library. `flavor` overrides the package's own choice. `threads` is
-    how many the model may use for one call, 0 for its library's choice. `env_manager="uv"` runs the model in a process
-    of its own with the libraries that its package lists, built from `wheels`, a directory, where one is given.
+    how many the model may use for one call, 0 for its library's choice. `isolation="process"` runs the model in a
+    process of its own, for packages whose modules have the names of others here. `env_manager="uv"` does so with the
+    libraries that its package lists, built from `wheels`, a directory, where one is given.
 
     Raises PackageNotFound, PackageInvalid, SealBroken, CodeNotTrusted, DependencyMissing, EnvironmentMismatch,
     EnvironmentUnbuildable, ArtifactInvalid, ProofFailed; ModelNotFound, AliasNotFound, VersionNotFound,
@@ -128,6 +133,8 @@ def load_model(
         ...     model.predict({"amount": 12.5, "country": "NL"})
         0.93
     """
+    if isolation not in ("none", "process"):
+        raise ConfigError(f"isolation is none or process, not {shortened(isolation)}.")
     environment = own_environment(
         env_manager,
         None if wheels is None else str(wheels),
@@ -135,4 +142,10 @@ def load_model(
         strict_env=strict_env,
         flavor=flavor,
     )
+    if environment is None and isolation == "process":
+        from penstock.machine.interpreters import own_interpreter
+
+        def environment(package: PackagedModel) -> Interpreter:
+            return own_interpreter()
+
     return load_named(model, registry, LoadOptions(trust_code, strict_env, flavor, threads), environment)

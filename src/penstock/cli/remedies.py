@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from penstock.errors import PenstockError, Remedy
 
 WORDS = {
+    "add_code": "To take {them} along, repeat the command with --code {code}",
     "add_model": "Add it with: penstock registry add {model} PACKAGE",
     "add_token": "Make one, then start the hub again: penstock hub token add NAME --role admin. If only those who "
     "should can reach the hub, start it with --open-to-everybody.",
@@ -40,6 +41,10 @@ WORDS = {
     "local_environment": "Package the model again, or try it with --env-manager local.",
     "make_room": "Free some space, for example with: penstock env prune",
     "migrate": "Run: penstock registry migrate",
+    "missing_module": (
+        "If {module} is a library: pip install {library} (or --env-manager uv, if the package lists it). If it is a "
+        "file of the author's own, the model has to be packaged again with it: penstock package --help"
+    ),
     "name_wheels": "--wheels names this directory.",
     "overwrite": "Choose another directory, or repeat the command with --force to replace this package.",
     "one_column": "Package the model with that column alone: {command} --column {column}",
@@ -60,6 +65,10 @@ WORDS = {
     "resume_job": "Continue the job with --resume, or choose another directory.",
     "resume_shards": "Run each shard again with --resume.",
     "run_shards": "Run each shard with --shard i/N and -o with this directory.",
+    "script_code": (
+        "Define {name} in a file of its own, such as features.py, import it from there where the model is trained, and "
+        "package the model again with --code features.py"
+    ),
     "show_history": "See who moved the alias, and try again: penstock registry history {model}",
     "show_model": "List the versions with: penstock registry show {model}",
     "trust_code": "If you trust its author, repeat the command with --trust-code (PENSTOCK_TRUST_CODE=1)",

@@ -21,7 +21,7 @@ from penstock.environments.locked import LOCK, Lock, parse_lock
 from penstock.errors import PackageInvalid, remedy
 from penstock.manifest import PYTHON_FUNCTION, read_yaml
 from penstock.package import PackagedModel
-from penstock.package.environment import REQUIREMENTS
+from penstock.package.environment import REQUIREMENTS, canonical
 from penstock.package_file import MIB, read_package_file
 from penstock.payload import shortened
 
@@ -279,11 +279,6 @@ def _requirement(text: str, file: str, number: int) -> _Line:
             remedy=remedy("requirement"),
         )
     return _Line(canonical(found[1]), text)
-
-
-def canonical(name: str) -> str:
-    """A distribution's name in the one form that compares. Source: PyPA, Names and normalization."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _split_option(text: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ PenstockError
 │   ├── FlavorUnknown           no loader for what is inside
 │   ├── FlavorConflict          several plug-ins claim the same packages or objects
 │   ├── DependencyMissing       a library that the model, or this use, needs is not installed
+│   │   └── CodeMissing         a module, or a name in one, that the model's files refer to is not here
 │   ├── EnvironmentMismatch     the installed libraries differ, and --strict-env was asked for
 │   ├── EnvironmentUnbuildable  the environment that it asks for cannot be made here
 │   ├── ProofFailed             the loaded model does not repeat its recorded answers
@@ -187,6 +188,12 @@ class FlavorConflict(PackageError):
 
 class DependencyMissing(PackageError):
     code = "dependency_missing"
+
+
+class CodeMissing(DependencyMissing):
+    """Its remedy names the `module` and, where only that is missing, the `name` in it."""
+
+    code = "code_missing"
 
 
 class EnvironmentMismatch(PackageError):

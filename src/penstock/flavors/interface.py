@@ -71,6 +71,8 @@ class Flavor(ABC):
     reach it. `options_type` holds its options. `distributions` are what loading and predicting import, for an
     environment made for the package. `data_only_form` names what `convert` writes, if it writes anything. `row_by_row`
     says that every model of this flavor answers once for each row: one that does not is refused when it is packaged.
+    `takes_code` says that a package may have Python modules of its author's own: `load` then finds them importable, and
+    such a package carries code, whatever else is in it.
     """
 
     interface: ClassVar[int]
@@ -80,6 +82,7 @@ class Flavor(ABC):
     distributions: ClassVar[tuple[str, ...]] = ()
     data_only_form: ClassVar[str] = ""
     row_by_row: ClassVar[bool] = False
+    takes_code: ClassVar[bool] = True
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}: {', '.join(sorted(self.loader_modules)) or 'no loader modules'}>"

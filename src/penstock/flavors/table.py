@@ -43,6 +43,10 @@ BUILT_IN = (
 )
 
 
+def is_built_in(flavor: Flavor) -> bool:
+    return any(flavor.name == entry.name for entry in BUILT_IN)
+
+
 class FlavorTable:
     """All flavors of a process, in order of preference: the built-in ones, then the plug-ins."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,6 +16,7 @@ from penstock.package_file import read_package_file
 
 REQUIREMENTS = "requirements.txt"
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _PIN = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*==\s*([^\s;#]+)")
 
 
@@ -59,6 +60,26 @@ def read_requirement_lines(directory: Path) -> list[str]:
     """The package's requirements.txt, line by line; empty where it has none. Raises PackageInvalid."""
     path = directory / REQUIREMENTS
     return read_package_file(path).decode(errors="replace").splitlines() if path.exists() else []
+
+
+def merged(found: Iterable[str], given: Iterable[str]) -> list[str]:
+    """Requirements, each distribution once: what was given counts before what was found, the first before a later."""
+    wanted = list(given)
+    named = {_named(line) for line in wanted}
+    first: dict[str, str] = {}
+    for line in found:
+        first.setdefault(_named(line), line)
+    return [*(line for name, line in first.items() if name not in named), *wanted]
+
+
+def _named(line: str) -> str:
+    found = _NAME.match(line.strip())
+    return canonical(found[0]) if found else line
+
+
+def canonical(name: str) -> str:
+    """A distribution's name in the one form that compares. Source: PyPA, Names and normalization."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def write_environment(directory: Path, requirements: Sequence[str]) -> dict[str, Any]:

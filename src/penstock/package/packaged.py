@@ -9,6 +9,8 @@ from pathlib import Path
 from penstock.error_text import kind_of, text_of
 from penstock.errors import ArtifactInvalid, CodeNotTrusted, EnvironmentMismatch, PenstockError, remedy
 from penstock.flavors import CodeReason, Flavor, LoadContext, Predictor, choose_flavor
+from penstock.flavors.code_path import add_code_of, code_directory, own_modules
+from penstock.flavors.table import is_built_in
 from penstock.manifest import Manifest
 from penstock.package.environment import VersionComparison, compare
 from penstock.package.example import Example, read_example
@@ -68,7 +70,14 @@ class PackagedModel:
 
     def code_reasons(self, flavor: str | None = None) -> list[CodeReason]:
         """Why loading would run the package's code; empty where it is data alone."""
-        return self.flavor(flavor).code_reasons(self.path, self.manifest)
+        chosen = self.flavor(flavor)
+        return [*chosen.code_reasons(self.path, self.manifest), *self._code_beside(chosen)]
+
+    def _code_beside(self, chosen: Flavor) -> list[CodeReason]:
+        """The modules of the package's author, where they are importable for a flavor that says nothing of them."""
+        code = code_directory(self.manifest, chosen.name) if chosen.takes_code and not is_built_in(chosen) else None
+        modules = own_modules(self.path / code) if code is not None else []
+        return [CodeReason(f"{code}/", f"holds modules: {', '.join(modules)}")] if modules else []
 
     def process_reasons(self, flavor: str | None = None) -> list[str]:
         """Why a data-only package should run in a process of its own; empty where it may run in the gateway."""
@@ -117,6 +126,8 @@ class PackagedModel:
         context = LoadContext(self.path, self.manifest, self.digest, trusted=trust_code, threads=threads)
         chosen = self.flavor(flavor)
         try:
+            if chosen.takes_code:
+                add_code_of(context, chosen.name)
             return chosen.load(context)
         except PenstockError:
             raise

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import platform
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 from penstock.error_text import kind_of, text_of
 from penstock.errors import (
     AnswerUnserializable,
+    CodeMissing,
     InputError,
     PackageInvalid,
     PackagingFailed,
@@ -23,12 +25,17 @@ from penstock.errors import (
     PredictError,
 )
 from penstock.flavors import Flavor, FlavorOptions, LoadContext, Predictor, Written, choose_flavor, flavor_for
-from penstock.flavors.code_path import lent_code
+from penstock.flavors.code_path import CODE, add_code_of, lent_code
 from penstock.flavors.frames import from_python
+from penstock.flavors.missing_code import missing_code
 from penstock.manifest import FILE_NAME, FORMAT, PYTHON_FUNCTION, Manifest
 from penstock.package.directory import new_directory
-from penstock.package.environment import write_environment
+from penstock.package.environment import merged, write_environment
 from penstock.package.example import answers_differ, read_example, record_expected, write_example
+from penstock.package.needs.import_record import recorded_imports
+from penstock.package.needs.model_needs import absent_of_sources, lacks_code, needs_of
+from penstock.package.needs.own_code import check_code, copy_code
+from penstock.package.needs.own_files import folders_near, own_place, with_imported
 from penstock.package.options import flavor_options
 from penstock.package.packaged import PackagedModel
 from penstock.package.row_count import count_rows, report
@@ -52,6 +59,7 @@ def save_model(
     requirements: Sequence[str] = (),
     metadata: Mapping[str, Any] | None = None,
     flavor: str | None = None,
+    code: str | Path | Sequence[str | Path] = (),
     overwrite: bool = False,
     **options: Any,
 ) -> PackagedModel:
@@ -65,10 +73,12 @@ def save_model(
     inferred, unless one is given, and the expected output recorded. `batchable` says that rows of several callers may
     be predicted together, of models whose flavor cannot know.
 
+    `code` are the files and folders of your own modules that the model refers to or imports, in the layout of MLflow's
+    `code_paths`. What is installed is recorded as `requirements`, with those given.
+
     `options` are the flavor's own. scikit-learn has `serialization` ("skops", "cloudpickle", or "auto": skops where
     every type is known to be safe and the answers agree, else cloudpickle) and `predict_fn` (the method that answers).
-    Python files have `entry` (the function or class), `artifacts` (name -> file), `code` (modules the file imports)
-    and `config`. ONNX models have none.
+    Python files have `entry` (the function or class), `artifacts` (name -> file) and `config`. ONNX models have none.
 
     Raises PackageExists, PackagingFailed, ArtifactInvalid, DependencyMissing, FlavorUnknown, FlavorConflict.
     """
@@ -78,15 +88,58 @@ def save_model(
     model = _found(model)
     writer = flavor_for(model, flavor)
     how = flavor_options(writer, options)
+    modules = check_code(code)
+    if modules and not writer.takes_code:
+        raise PackagingFailed(f"A package of the flavor {writer.name!r} imports no modules: code says nothing there.")
+    near = folders_near(*([model] if isinstance(model, Path) else []), *modules.values())
     with new_directory(target, overwrite=overwrite) as directory:
         written = _write(writer, model, directory, how, payload)
         content = _content(written, metadata, batchable)
-        env = write_environment(directory, [*written.requirements, *requirements])
+        if modules:
+            _take_along(modules, directory, content, writer.name)
+        with _own_modules_offered(directory, near), recorded_imports() as seen:
+            promised = writer.row_by_row or batchable
+            _examine(directory, content, payload, dict(params or {}), signature, promised=promised)
+        needs = needs_of(directory, seen, near)
+        needs.check(near)
+        env = write_environment(directory, merged([*written.requirements, *needs.requirements()], requirements))
         if PYTHON_FUNCTION in content["flavors"]:
             content["flavors"][PYTHON_FUNCTION]["env"] = env
-        _examine(directory, content, payload, dict(params or {}), signature, promised=writer.row_by_row or batchable)
         finish(directory, content)
     return PackagedModel.open(target)
+
+
+def _take_along(modules: Mapping[str, Path], directory: Path, content: Mapping[str, Any], flavor: str) -> None:
+    """Copies modules into the package, and says so where MLflow does."""
+    copy_code(modules, directory / CODE)
+    for name in content["flavors"].keys() & {PYTHON_FUNCTION, flavor}:
+        content["flavors"][name]["code"] = CODE
+
+
+@contextmanager
+def _own_modules_offered(directory: Path, near: Sequence[Path]) -> Iterator[None]:
+    """Makes what is said of a module that is missing say which files near the model are that module. Raises
+    PackagingFailed."""
+    try:
+        yield
+    except PenstockError as error:
+        cause = error if isinstance(error, CodeMissing) else _missing_behind(error)
+        module = cause.remedy.names.get("module") if cause is not None and cause.remedy is not None else None
+        if cause is None or module is None:
+            raise
+        own = absent_of_sources(directory, near)
+        if (place := own_place(module, near)) is not None:
+            own[module.partition(".")[0]] = place
+        if own:
+            raise lacks_code(with_imported(own, near)) from error
+        raise cause from error
+
+
+def _missing_behind(error: PenstockError) -> CodeMissing | None:
+    """The module that a function asked for and did not find, where that is why the model failed."""
+    while isinstance(error.__cause__, PenstockError):
+        error = error.__cause__
+    return None if error.__cause__ is None else missing_code(error.__cause__, "The model")
 
 
 def _check_arguments(path: Any, params: Any, requirements: Any, metadata: Any) -> None:
@@ -157,7 +210,11 @@ def own_metadata(**more: Any) -> dict[str, Any]:
 def load_written(directory: Path, content: Mapping[str, Any]) -> Predictor:
     """Loads what was just written, to see what it answers. The code inside is the packager's own."""
     manifest = Manifest(content)
-    return choose_flavor(manifest).load(LoadContext(directory, manifest, uuid.uuid4().hex, trusted=True))
+    context = LoadContext(directory, manifest, uuid.uuid4().hex, trusted=True)
+    flavor = choose_flavor(manifest)
+    if flavor.takes_code:
+        add_code_of(context, flavor.name)
+    return flavor.load(context)
 
 
 def _examine(

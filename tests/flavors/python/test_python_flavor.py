@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from penstock.flavors.python.predictor import PyfuncPredictor
 from penstock.flavors.python.source_package import PythonOptions
 from penstock.manifest import Manifest
 from penstock.package import PackagedModel
+from penstock.package.needs.own_code import check_code, copy_code
 from penstock.package.save import save_model
 from penstock.payload import Payload, Table, Tensors, Value
 
@@ -53,7 +54,7 @@ def load(directory: Path, settings: dict[str, Any], *, digest: str = "d" * 64, *
     return PyfuncFlavor().load(LoadContext(directory, manifest, digest, trusted=True, **more))
 
 
-def written(place: Path, text: str, **how: Any) -> PyfuncPredictor:
+def written(place: Path, text: str, code: Sequence[Path] = (), **how: Any) -> PyfuncPredictor:
     """Written as `penstock package python` does, and loaded."""
     place.mkdir(parents=True, exist_ok=True)
     source = place / "in.py"
@@ -61,6 +62,7 @@ def written(place: Path, text: str, **how: Any) -> PyfuncPredictor:
     directory = place / "package"
     directory.mkdir()
     made = PyfuncFlavor().write(source, directory, PythonOptions(**how))
+    copy_code(check_code(code), directory / "code")
     return load(directory, dict(made.flavors["python_function"]), digest=sha256(str(place).encode()).hexdigest())
 
 
@@ -297,7 +299,7 @@ def test_a_name_taken_by_another_package_is_refused(tmp_path: Path) -> None:
     settings = mlflow_style(one, "both", factor=1)
     mlflow_style(two, "both", factor=2)
     first = load(one, settings, digest="1" * 64)
-    with pytest.raises(CodeConflict, match=r"'loader_of_both', but package 111111111111 has already loaded another"):
+    with pytest.raises(CodeConflict, match=r"'parts_of_both', but package 111111111111 has already loaded another"):
         load(two, settings, digest="2" * 64)
     assert plain(first.predict(ROWS, {})) == ["one", 1, None]
     again = load(one, settings, digest="1" * 64)  # the same package may be loaded twice

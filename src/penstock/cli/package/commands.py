@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from penstock.assembly.environments import environments_of
 from penstock.cli.environment_options import wheels_option
 from penstock.cli.package.again import RepeatableCommand, again
 from penstock.cli.package.flavor_command import FlavorCommand
+from penstock.cli.package.own_modules import code_option
 from penstock.cli.package.saving_options import Saving, output_options, saving_options
 
 if TYPE_CHECKING:
@@ -63,9 +65,11 @@ def package() -> None:
     type=click.Choice(["auto", "skops", "cloudpickle"]),
     help="auto: skops (data only) if every type is known to be safe, otherwise cloudpickle.",
 )
+@code_option
 def sklearn(
     model: Path,
     saving: Saving,
+    code: tuple[Path, ...],
     predict_fn: str,
     serialization: str,
 ) -> None:
@@ -74,13 +78,14 @@ def sklearn(
     Reading a .joblib or .pkl file runs the code inside. Only package files that you trust.
 
     \b
-    Example:
+    Examples:
       penstock package sklearn model.joblib --example rows.csv -o ./model
+      penstock package sklearn model.joblib --code features.py --example rows.csv -o ./model
     """
     from penstock.flavors import get_flavor
 
-    estimator = get_flavor("sklearn").read(model)
-    _save(estimator, saving, predict_fn=predict_fn, serialization=serialization)
+    read = get_flavor("sklearn").read
+    _save(model, saving, code, read=read, predict_fn=predict_fn, serialization=serialization)
 
 
 @package.command(cls=RepeatableCommand)
@@ -111,13 +116,7 @@ def onnx(model: Path, saving: Saving) -> None:
     metavar="NAME=PATH",
     help="A file or directory that the code finds as context.artifacts[NAME]. May be repeated.",
 )
-@click.option(
-    "--code",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="A module or package that the code imports. May be repeated.",
-)
+@code_option
 @click.option(
     "--batchable",
     is_flag=True,
@@ -134,25 +133,27 @@ def python(
     """Package a Python file that predicts: a function, or a class with load(context) and predict(inputs, params).
 
     \b
-    Example:
-      penstock package python model.py --artifact weights=weights.npz --example rows.csv -o ./model
+    Examples:
+      penstock package python rules.py --param limit=100.0 --example rows.csv -o ./model
+      penstock package python model.py --artifact weights=weights.npz --code features.py --example rows.csv -o ./model
     """
     from penstock.errors import PackagingFailed
 
     if source.suffix != ".py":
         raise PackagingFailed(f"{source} is not named .py.")
     places = dict(_pair(text) for text in artifacts)
-    _save(source, saving, entry=entry, artifacts=places, code=code, batchable=batchable)
+    _save(source, saving, code, entry=entry, artifacts=places, batchable=batchable)
 
 
 def _flavor_command(name: str) -> click.Command:
     @click.command(name, cls=FlavorCommand, help=f"Package a file by the plug-in for {name}.")
     @click.argument("model", type=click.Path(path_type=Path))
     @saving_options
-    def command(model: Path, saving: Saving, **options: Any) -> None:
+    @code_option
+    def command(model: Path, saving: Saving, code: tuple[Path, ...], **options: Any) -> None:
         from penstock.flavors import get_flavor
 
-        _save(get_flavor(name).read(model), saving, flavor=name, **options)
+        _save(model, saving, code, read=get_flavor(name).read, flavor=name, **options)
 
     return command
 
@@ -216,7 +217,14 @@ def _pair(text: str) -> tuple[str, Path]:
     return name, Path(path)
 
 
-def _save(model: Any, saving: Saving, **how: Any) -> None:
+def _save(
+    model: Path,
+    saving: Saving,
+    code: Sequence[Path] = (),
+    read: Callable[[Path], Any] | None = None,
+    **how: Any,
+) -> None:
+    """Packages a file, or what `read` makes of it."""
     from penstock.cli.package.example_option import (
         label_column,
         only_columns,
@@ -224,7 +232,9 @@ def _save(model: Any, saving: Saving, **how: Any) -> None:
         read_params,
         zeros_lost,
     )
+    from penstock.cli.package.own_modules import importable, read_with
     from penstock.errors import PackagingFailed
+    from penstock.package.needs.own_code import check_code
 
     payload, params = read_example_file(saving.example)
     params |= read_params(saving.params)
@@ -232,9 +242,12 @@ def _save(model: Any, saving: Saving, **how: Any) -> None:
     for warning in zeros_lost(saving.example):
         click.echo(f"Warning: {warning}", err=True)
     labels = None if saving.columns else label_column(saving.example)
-    how |= {"example": payload, "params": params, "requirements": saving.requirements}
+    modules = check_code(code)
+    how |= {"example": payload, "params": params, "requirements": saving.requirements, "code": code}
     try:
-        made, more = _made(model, saving, how)
+        with importable(modules):
+            found = model if read is None else read_with(read, model, modules)
+            made, more = _made(found, saving, how)
     except PackagingFailed as error:
         if labels is not None and not error.hint:
             error.hint = f"{labels.warning} To go on without it: {labels.removal} && {again()}"

@@ -25,6 +25,7 @@ from penstock.flavors.onnx.external_data import copy_external_data, external_dat
 from penstock.flavors.onnx.graph import check_stored, read_graph
 from penstock.flavors.onnx.predictor import OnnxPredictor
 from penstock.flavors.onnx.session import CPU, open_session, unreviewed_options
+from penstock.flavors.pins import pins
 from penstock.manifest import PYTHON_FUNCTION, Manifest
 from penstock.payload import Payload
 
@@ -36,6 +37,7 @@ class OnnxFlavor(Flavor):
     name = "onnx"
     loader_modules = frozenset({"mlflow.onnx"})
     distributions = ("onnxruntime",)
+    takes_code = False
 
     def artifact(self, manifest: Manifest) -> str:
         settings = manifest.flavors.get(self.name) or manifest.python_function or {}
@@ -85,13 +87,13 @@ class OnnxFlavor(Flavor):
                 f"The ONNX model keeps weights in other files ({', '.join(names[:5])}).",
                 hint="Give the path of the .onnx file instead, so that they are found beside it.",
             )
-        runtime = need("onnxruntime", "onnx", purpose="Packaging an ONNX model")
+        need("onnxruntime", "onnx", purpose="Packaging an ONNX model")
         return Written(
             flavors={
                 "onnx": {"data": _FILE, "providers": [CPU], "onnx_version": _onnx_version(), "code": None},
                 PYTHON_FUNCTION: {"loader_module": "mlflow.onnx", "data": _FILE},
             },
-            requirements=(f"onnxruntime=={runtime.__version__}", *_onnx_requirement()),
+            requirements=pins("onnxruntime", "onnxruntime-gpu", "onnx", "numpy"),
             batchable=True,
         )
 
@@ -103,7 +105,3 @@ def _onnx_version() -> str:
         return version("onnx")
     except PackageNotFoundError:
         return ""
-
-
-def _onnx_requirement() -> tuple[str, ...]:
-    return (f"onnx=={_onnx_version()}",) if _onnx_version() else ()

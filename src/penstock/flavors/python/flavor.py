@@ -23,8 +23,9 @@ from penstock.errors import (
     PackageInvalid,
     PenstockError,
 )
-from penstock.flavors.code_path import add_code_directory
+from penstock.flavors.code_path import CODE, add_code_directory, own_modules
 from penstock.flavors.interface import INTERFACE_VERSION, CodeReason, Flavor, LoadContext, Written, inside, posix
+from penstock.flavors.missing_code import missing_code
 from penstock.flavors.python import mlflow_models, source_file
 from penstock.flavors.python.mlflow_stubs import mlflow_installed, standins
 from penstock.flavors.python.predictor import PyfuncPredictor
@@ -58,11 +59,10 @@ class PyfuncFlavor(Flavor):
             reasons = [CodeReason(self.artifact(manifest), "is a pickle")]
         else:
             reasons = [CodeReason(FILE_NAME, f"names the loader module {shortened(loader)}, which is run")]
-        code = posix(str(settings.get("code") or "code"))
+        code = posix(str(settings.get("code") or CODE))
         there = (directory / code).exists()
-        extra = _modules(inside(directory, code, "code directory")) - {f"{OWN_LOADER}.py"} if there else set()
-        if extra:
-            reasons.append(CodeReason(f"{code}/", f"holds modules: {', '.join(sorted(extra))}"))
+        if extra := own_modules(inside(directory, code, "code directory")) if there else []:
+            reasons.append(CodeReason(f"{code}/", f"holds modules: {', '.join(extra)}"))
         return reasons
 
     def load(self, context: LoadContext) -> PyfuncPredictor:
@@ -78,12 +78,9 @@ class PyfuncFlavor(Flavor):
             return PyfuncPredictor(_function(model, settings), joinable=context.manifest.batchable)
         except (PenstockError, KeyboardInterrupt):
             raise
-        except ModuleNotFoundError as error:
-            raise DependencyMissing(
-                f"The package's code needs the module {error.name!r}, which is not installed.",
-                hint="Install what the package's requirements.txt lists in the environment that serves it.",
-            ) from error
         except BaseException as error:
+            if (missing := missing_code(error, "The package's code")) is not None:
+                raise missing from error
             raise ArtifactInvalid(
                 f"The package's code ({self.artifact(context.manifest)}) failed while loading: "
                 f"{kind_of(error)}: {clipped(text_of(error), 300)}."
@@ -94,8 +91,7 @@ class PyfuncFlavor(Flavor):
         if not isinstance(loader, str) or not loader:
             raise PackageInvalid("The python_function flavor names no loader_module.")
         if loader == OWN_LOADER:
-            if _modules(directory / "code") - {f"{OWN_LOADER}.py"}:
-                add_code_directory(directory / "code", context.digest, unused=OWN_LOADER)
+            add_code_directory(directory / CODE, context.digest)
             module_name = f"penstock_model_{context.digest[:16] or 'local'}"
             return source_file.load_source(
                 str(directory), _own_settings(directory, settings), dict(config), module_name
@@ -130,10 +126,6 @@ def _own_settings(directory: Path, settings: Mapping[str, Any]) -> dict[str, Any
         "source": str(inside(directory, settings.get("source"), "Python source").relative_to(directory)),
         "artifacts": {name: {"path": str(path.relative_to(directory))} for name, path in found.items()},
     }
-
-
-def _modules(code: Path) -> set[str]:
-    return {p.name for p in code.iterdir() if p.name != "__pycache__"} if code.is_dir() else set()
 
 
 def _load_with_mlflow(directory: Path, loader: str, config: Mapping[str, Any]) -> Any:

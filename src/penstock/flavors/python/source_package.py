@@ -1,32 +1,34 @@
-"""A package made of a Python file: the file, its artifacts, the modules it imports, and the loader for MLflow."""
+"""A package made of a Python file: the file, its artifacts, and the loader for MLflow."""
 
 from __future__ import annotations
 
 import ast
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from penstock.errors import PackagingFailed
+from penstock.flavors.code_path import CODE
 from penstock.flavors.interface import FlavorOptions, Written
+from penstock.flavors.pins import pins
 from penstock.flavors.python import source_file
 from penstock.manifest import PYTHON_FUNCTION
 
 OWN_LOADER = "penstock_loader"
 SOURCE = "model.py"
+# Frames are pandas', the loader reads YAML. What the model itself needs is seen when it is tried.
+_LOADING_NEEDS = ("PyYAML", "numpy", "pandas")
 
 
 @dataclass(frozen=True, slots=True)
 class PythonOptions(FlavorOptions):
     """`entry` is the function or class in the file (default: predict, else Model), `artifacts` are files or directories
-    by the name that the code finds them under, `code` the modules and packages that it imports, `config` what a class
-    finds as context.model_config."""
+    by the name that the code finds them under, `config` what a class finds as context.model_config."""
 
     entry: str | None = None
     artifacts: Mapping[str, str | Path] | None = None
-    code: Sequence[str | Path] = ()
     config: Mapping[str, Any] | None = None
 
 
@@ -34,15 +36,10 @@ def write_source(source: Path, directory: Path, options: PythonOptions) -> Writt
     """Raises PackagingFailed where something is missing or two things have one name."""
     if source.suffix != ".py" or not source.is_file():
         raise PackagingFailed(f"{source} is not a Python file.")
-    modules = [Path(module) for module in options.code]
-    sources = [source, *(file for module in modules for file in _python_files(module))]
-    for file in sources:
-        _check_syntax(file)
+    _check_source(source)
     shutil.copyfile(source, directory / SOURCE)
-    (directory / "code").mkdir()
-    shutil.copyfile(source_file.__file__, directory / "code" / f"{OWN_LOADER}.py")
-    for module in modules:
-        _copy(module, directory / "code" / module.name)
+    (directory / CODE).mkdir()
+    shutil.copyfile(source_file.__file__, directory / CODE / f"{OWN_LOADER}.py")
     places: dict[str, dict[str, str]] = {}
     for name, path in ((name, Path(given)) for name, given in (options.artifacts or {}).items()):
         if not name.isidentifier():
@@ -52,7 +49,7 @@ def write_source(source: Path, directory: Path, options: PythonOptions) -> Writt
         places[name] = {"path": f"artifacts/{name}/{path.name}", "uri": path.name}
     settings: dict[str, Any] = {
         "loader_module": OWN_LOADER,
-        "code": "code",
+        "code": CODE,
         "source": SOURCE,
         "predict_fn": "predict",
     }
@@ -62,14 +59,23 @@ def write_source(source: Path, directory: Path, options: PythonOptions) -> Writt
         settings["artifacts"] = places
     if options.config:
         settings["config"] = dict(options.config)
-    return Written(flavors={PYTHON_FUNCTION: settings}, requirements=_requirements(sources))
+    return Written(flavors={PYTHON_FUNCTION: settings}, requirements=pins(*_LOADING_NEEDS))
 
 
-def _check_syntax(source: Path) -> None:
+def _check_source(source: Path) -> None:
+    """Raises PackagingFailed."""
     try:
-        ast.parse(source.read_bytes(), str(source))
+        tree = ast.parse(source.read_bytes(), str(source))
     except (SyntaxError, ValueError) as error:
         raise PackagingFailed(f"{source} is not valid Python: {error}.") from None
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            written = f"from {'.' * node.level}{node.module or ''} import"
+            raise PackagingFailed(
+                f"{source} has `{written} …` in line {node.lineno}, but it is run by itself, outside of any package.",
+                hint=f"Write `from {node.module or 'PACKAGE'} import …`, without the dot, and give that module, or its "
+                "package, as code.",
+            )
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -81,22 +87,3 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
     else:
         shutil.copyfile(source, target)
-
-
-def _python_files(path: Path) -> list[Path]:
-    return sorted(path.rglob("*.py")) if path.is_dir() else [path] if path.suffix == ".py" and path.is_file() else []
-
-
-def _requirements(sources: list[Path]) -> tuple[str, ...]:
-    """Pins for what the sources import, as installed here; frames need pandas, the loader PyYAML."""
-    from importlib.metadata import packages_distributions, version
-
-    imported = {"numpy", "pandas", "yaml"}
-    for source in sources:
-        for node in ast.walk(ast.parse(source.read_bytes(), str(source))):
-            if isinstance(node, ast.Import):
-                imported |= {alias.name.partition(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                imported.add(node.module.partition(".")[0])
-    found = packages_distributions()
-    return tuple(sorted({f"{name}=={version(name)}" for module in imported for name in found.get(module, ())}))

@@ -12,6 +12,7 @@ from typing import Any
 from penstock.error_text import kind_of, text_of
 from penstock.errors import ArtifactInvalid, CodeNotTrusted, PackagingFailed, remedy
 from penstock.flavors.interface import need
+from penstock.flavors.missing_code import missing_code
 from penstock.flavors.sklearn.light_import import import_lightly
 from penstock.flavors.sklearn.skops_archive import SCHEMA, for_skops, open_archive, read_schema
 from penstock.flavors.sklearn.skops_reader import read_usual
@@ -80,14 +81,11 @@ def load_pickle(path: Path, trusted: bool) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return joblib.load(path)
-    except ModuleNotFoundError as error:
-        raise ArtifactInvalid(
-            f"{path.name} needs the module {error.name!r}, which is not installed.",
-            hint="Install it in the environment that serves the model.",
-        ) from error
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # sys.exit() in a pickle must not end the server
+        if (missing := missing_code(error, path.name)) is not None:
+            raise missing from error
         raise ArtifactInvalid(
             f"{path.name} is damaged or not a pickle: {kind_of(error)}: {clipped(text_of(error), 200)}."
         ) from error

@@ -15,6 +15,7 @@ from typing import Any
 
 from penstock.error_text import text_of
 from penstock.errors import ArtifactInvalid, PackagingFailed, remedy
+from penstock.flavors.code_path import add_code_of, code_directory, own_modules
 from penstock.flavors.frames import to_python
 from penstock.flavors.interface import (
     INTERFACE_VERSION,
@@ -27,6 +28,7 @@ from penstock.flavors.interface import (
     need,
     posix,
 )
+from penstock.flavors.pins import pins
 from penstock.flavors.predictor import Predictor
 from penstock.flavors.sklearn.array_checks import check_arrays
 from penstock.flavors.sklearn.estimator_files import (
@@ -54,6 +56,7 @@ CLOUDPICKLE = "cloudpickle"
 PREDICT_FUNCTIONS = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba", "score")
 # Where most estimators are, with all that they import in turn.
 _USUAL_MODULES = ("sklearn.pipeline", "sklearn.compose", "sklearn.impute", "sklearn.linear_model", "sklearn.ensemble")
+_LOADING_NEEDS = ("scikit-learn", "numpy", "scipy", "pandas")
 _FILES = {SKOPS: "model.skops", CLOUDPICKLE: "model.pkl"}
 
 
@@ -94,7 +97,9 @@ class SklearnFlavor(Flavor):
     def code_reasons(self, directory: Path, manifest: Manifest) -> list[CodeReason]:
         file = self.artifact(manifest)
         path = inside(directory, file, "scikit-learn model")
-        reasons = [CodeReason(f"{code}/", "holds Python modules")] if (code := _code_directory(manifest)) else []
+        code = code_directory(manifest, self.name)
+        modules = code is not None and (own_modules(directory / code) or not (directory / code).is_dir())
+        reasons = [CodeReason(f"{code}/", "holds Python modules")] if modules else []
         if not _is_skops(manifest, file):
             return [CodeReason(file, "is a pickle"), *reasons]
         return [*(CodeReason(file, reason) for reason in judge(path).code), *reasons]
@@ -116,10 +121,7 @@ class SklearnFlavor(Flavor):
         manifest = context.manifest
         file = self.artifact(manifest)
         path = inside(context.directory, file, "scikit-learn model")
-        if context.trusted and (code := _code_directory(manifest)):
-            from penstock.flavors.code_path import add_code_directory
-
-            add_code_directory(inside(context.directory, code, "code directory"), context.digest)
+        add_code_of(context, self.name)
         data_only = _is_skops(manifest, file)
         estimator = load_skops(path, context.trusted) if data_only else load_pickle(path, context.trusted)
         if data_only:
@@ -219,7 +221,7 @@ def _write(estimator: Any, directory: Path, serialization: str, function: str) -
             },
             PYTHON_FUNCTION: {"loader_module": "mlflow.sklearn", "model_path": file, "predict_fn": function},
         },
-        requirements=_requirements(serialization),
+        requirements=pins(*_LOADING_NEEDS, serialization),
         batchable=True,
     )
 
@@ -235,18 +237,6 @@ def _why_not(estimator: Any, function: str) -> str:
         if getattr_static(estimator, function, None) is None:
             return lacks
         return f"whose {function}() cannot be used: {clipped(text_of(error.__cause__ or error))}"
-
-
-def _requirements(serialization: str) -> tuple[str, ...]:
-    from importlib.metadata import version
-
-    names = ["scikit-learn", "numpy", "scipy", "pandas", SKOPS if serialization == SKOPS else CLOUDPICKLE]
-    return tuple(f"{name}=={version(name)}" for name in names)
-
-
-def _code_directory(manifest: Manifest) -> str | None:
-    code = (manifest.python_function or {}).get("code") or (manifest.flavors.get("sklearn") or {}).get("code")
-    return posix(str(code)) if code else None
 
 
 def _is_skops(manifest: Manifest, file: str) -> bool:
