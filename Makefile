@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# Images often set it; each of the many processes here would compile what it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo serve test test-services check mlflow-env services-tools record-contract record-searches bench bench-all bench-hub bench-score bench-processes prove-resume prove-bodies prove-packages load docs dashboards format lock clean bench-loading prove-rollout release

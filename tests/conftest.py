@@ -23,6 +23,10 @@ from support.commands import Here, here_in
 from support.postgres import POSTGRES_VARIABLE, Postgres, postgres_server, schema
 from support.s3 import s3_server, s3_variables
 
+# Images often set this, and then each of hundreds of processes compiles what it imports, and pytest all tests.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # A second thread gains these models nothing; where others run too, it waits for them at every step.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
