@@ -16,7 +16,7 @@ from penstock.http.workers.channel import Channel, Vocabulary, WorkerMessage
 from penstock.http.workers.messages import AllMetrics, CollectMetrics, ProcessMessage, Scrape, WorkerStarted
 from penstock.server.workers.worker import VOCABULARY
 from penstock.serving.fleet.messages import Command, Event, NoteFailure, VersionProven
-from penstock.serving.served_model import LoadFailure
+from penstock.serving.served_model import LoadFailure, RegistryState
 
 KINDS = (*get_args(ProcessMessage), *get_args(Command), *get_args(Event))
 
@@ -34,6 +34,14 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "list[Any]": st.lists(maybe | st.lists(text)),
     "LoadFailure | None": st.none()
     | st.builds(LoadFailure, text, text, text, st.floats(0, 2e9), st.integers(1, 99), st.booleans()),
+    "RegistryState": st.builds(
+        RegistryState,
+        st.sampled_from(["ok", "names_no_version", "unreachable"]),
+        st.booleans(),
+        text,
+        text,
+        st.floats(0, 2e9),
+    ),
 }
 
 
