@@ -164,13 +164,6 @@ def test_counters_never_go_backwards(events: list[tuple[str, int] | tuple[str]])
         assert value(tallies, "penstock_rows_total", model="m") == counted
 
 
-def test_times_of_creation_are_the_earliest() -> None:
-    tallies = MetricsAggregate()
-    for who, created in (("1", 20.0), ("2", 10.0), ("3", 30.0)):
-        tallies.report(who, [Family("penstock_rows", "counter", "", [("penstock_rows_created", (), created)])])
-    assert value(tallies, "penstock_rows_created") == 10
-
-
 def test_numbers_come_back_from_json_as_they_were() -> None:
     families = [
         Family("a", "gauge", "A.", [("a", (("x", "1"),), math.inf), ("a", (("x", "2"),), 2.5)]),

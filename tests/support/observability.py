@@ -63,14 +63,16 @@ def questions() -> list[Question]:
 
 
 def documented() -> dict[str, set[str]]:
-    """Every metric of docs/metrics.md with its labels, histograms by the names of their series."""
+    """Every metric of docs/metrics.md with its labels, histograms and summaries by the names of their series."""
     found: dict[str, set[str]] = {}
     for line in (ROOT / "docs" / "metrics.md").read_text().splitlines():
         row = re.fullmatch(r"\| `(penstock_\w+)` \| (\w+) \| (.*?) \| .* \|", line)
         if row:
             labels = set(re.findall(r"`(\w+)`", row[3]))
-            if row[2] == "histogram":
-                found |= {f"{row[1]}_bucket": labels | {"le"}, f"{row[1]}_sum": labels, f"{row[1]}_count": labels}
+            if row[2] in ("histogram", "summary"):
+                found |= {f"{row[1]}_sum": labels, f"{row[1]}_count": labels}
+                if row[2] == "histogram":
+                    found[f"{row[1]}_bucket"] = labels | {"le"}
             else:
                 found[row[1]] = labels
     assert len(found) > 20

@@ -19,7 +19,7 @@ Rule: TypeAlias = Literal["sum", "most", "by worker", "leave out"]
 
 SUPERVISOR = "supervisor"
 
-_CUMULATIVE = ("counter", "histogram")
+_CUMULATIVE = ("counter", "histogram", "summary")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +108,6 @@ class _Sums:
 
 
 def _joined(sample: str, rule: Rule, one: float, other: float) -> float:
-    if sample.endswith("_created"):
-        return min(one, other)
     return max(one, other) if rule == "most" else one + other
 
 

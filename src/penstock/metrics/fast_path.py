@@ -38,5 +38,7 @@ class FastPathRequests(Collector):
         family = CounterMetricFamily("penstock_fast_path_requests", text, labels=("outcome", "reason"))
         family.add_metric(("taken", ""), self.taken.value)
         for reason, number in self.declined.items():
+            if not number.value:
+                continue  # nobody waits for the first one
             family.add_metric(("declined", reason), number.value)
         yield family

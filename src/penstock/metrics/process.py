@@ -12,9 +12,9 @@ from prometheus_client import (
     Counter,
     Gauge,
     GCCollector,
-    Histogram,
     PlatformCollector,
     ProcessCollector,
+    Summary,
     generate_latest,
 )
 from prometheus_client.core import HistogramMetricFamily
@@ -26,7 +26,7 @@ from penstock.metrics.aggregate import Family
 from penstock.metrics.fast_path import FastPathRequests
 from penstock.metrics.numbers import Distribution
 from penstock.metrics.readers import ReaderMetrics
-from penstock.metrics.versions import SECONDS, VersionMetrics, Versions
+from penstock.metrics.versions import VersionMetrics, Versions
 from penstock.version import __version__
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -35,14 +35,15 @@ SWAPS = ("load", "swap", "revert")
 LOAD_STAGES = ("fetch", "environment", "trial", "verify", "load", "prove")
 TRIAL_OUTCOMES = ("proven", "known", "refused", "lost")
 
-_LOAD_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+# A delay of less than a millisecond is nobody's business.
+_LAG_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
 
 class Lag(Collector):
     """How late the event loop comes to its timers."""
 
     def __init__(self) -> None:
-        self.seconds = Distribution(SECONDS)
+        self.seconds = Distribution(_LAG_SECONDS)
 
     def collect(self) -> Iterator[Metric]:
         text = "Delay of the event loop's timers, measured ten times per second; any request may wait this long."
@@ -72,6 +73,18 @@ def render(families: Iterable[Family]) -> bytes:
     return text_of(registry)
 
 
+class _Shown:
+    """The same metrics, without when each counter began: Prometheus knows that from the process, and asks for none."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in self._registry.collect():
+            metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
+            yield metric
+
+
 class _Encodable:
     """The same metrics, with the half characters in their labels as escapes."""
 
@@ -89,10 +102,11 @@ class _Encodable:
 
 def text_of(registry: CollectorRegistry) -> bytes:
     """Prometheus' text format. One name of a model that is no text must not cost the numbers of all others."""
+    shown = _Shown(registry)
     try:
-        return generate_latest(registry)
+        return generate_latest(shown)
     except UnicodeEncodeError:
-        return generate_latest(_Encodable(registry.collect()))
+        return generate_latest(_Encodable(shown.collect()))
 
 
 class Metrics:
@@ -117,6 +131,7 @@ class Metrics:
         self._declare_server()
 
     def _declare_loads(self) -> None:
+        # What happens a few times a day has a sum and a count: buckets would be most of a model's series, and empty.
         self.loads = self._counter("loads", "Versions loaded or refused.", "model", "outcome")
         self.load_failures = self._counter(
             "load_failures", "Versions refused, by the code of the error.", "model", "reason"
@@ -128,26 +143,23 @@ class Metrics:
             "model",
             "outcome",
         )
-        self.load_seconds = Histogram(
+        self.load_seconds = Summary(
             "penstock_load_seconds",
             "Time to fetch, load and prove a version.",
             ("model",),
             registry=self.registry,
-            buckets=_LOAD_SECONDS,
         )
-        self.load_stage_seconds = Histogram(
+        self.load_stage_seconds = Summary(
             "penstock_load_stage_seconds",
             "Time by step of a load and its outcome. With several workers, each worker counts.",
             ("model", "stage", "outcome"),
             registry=self.registry,
-            buckets=_LOAD_SECONDS,
         )
-        self.swap_seconds = Histogram(
+        self.swap_seconds = Summary(
             "penstock_swap_seconds",
             "Time from the registry naming another version until that version answers.",
             ("model",),
             registry=self.registry,
-            buckets=_LOAD_SECONDS,
         )
         self.swap_failing = self._gauge(
             "swap_failing",
@@ -209,7 +221,7 @@ class Metrics:
         """All metrics as plain values."""
         return [
             Family(m.name, m.type, m.documentation, [(s.name, tuple(s.labels.items()), s.value) for s in m.samples])
-            for m in self.registry.collect()
+            for m in _Shown(self.registry).collect()
         ]
 
     def version(self, model: str, version: str) -> VersionMetrics:

@@ -16,7 +16,7 @@ READER_TASKS = ("read", "write")
 # its caller had left or its deadline had passed.
 READER_KILLS = ("time", "memory", "crash", "starved", "caller")
 
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_SECONDS = (0.001, 0.005, 0.025, 0.1, 0.25, 1, 2.5, 10)
 
 
 class ReaderMetrics(Collector):

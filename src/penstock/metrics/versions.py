@@ -20,7 +20,9 @@ LIMITS = ("rows", "wait", "deadline", "requests", "bytes", "readers")
 PROCESS_STATES = ("starting", "ready", "waiting", "failed")
 
 SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
+# Four stages of each version: that they are told apart matters more than the last digit.
+_STAGE_SECONDS = (0.0001, 0.0005, 0.0025, 0.01, 0.05, 0.25, 1, 5)
+_ROWS = (1, 4, 16, 64, 256, 1024, 4096)
 
 
 def _seconds() -> Distribution:
@@ -39,7 +41,7 @@ class VersionMetrics:
         default_factory=lambda: {(p, o): Number() for p in PROTOCOLS for o in OUTCOMES}
     )
     request_seconds: dict[str, Distribution] = field(default_factory=lambda: {p: _seconds() for p in PROTOCOLS})
-    stages: dict[str, Distribution] = field(default_factory=lambda: {s: _seconds() for s in STAGES})
+    stages: dict[str, Distribution] = field(default_factory=lambda: {s: Distribution(_STAGE_SECONDS) for s in STAGES})
     rows: Number = field(default_factory=Number)
     batch_rows: Distribution = field(default_factory=_rows)
     batches: dict[str, Number] = field(default_factory=lambda: {r: Number() for r in DISPATCH_REASONS})
@@ -68,13 +70,15 @@ _Series: TypeAlias = Iterable[tuple[tuple[str, ...], "Number | Distribution"]]
 
 @dataclass(frozen=True, slots=True)
 class _Family:
-    """One metric of versions: its name, its own labels beside model and version, and where its series are."""
+    """One metric of versions: its name, its own labels beside model and version, where its series are, and whether it
+    counts requests that reach no version, too."""
 
     name: str
     kind: str
     text: str
     labels: tuple[str, ...]
     series: Callable[[VersionMetrics], _Series]
+    unserved: bool = False
 
 
 def _one(name: str) -> Callable[[VersionMetrics], _Series]:
@@ -91,13 +95,14 @@ def _all(name: str) -> Callable[[VersionMetrics], _Series]:
 
 
 FAMILIES = (
-    _Family("requests", "counter", "Requests answered.", ("protocol", "outcome"), _each("outcomes")),
+    _Family("requests", "counter", "Requests answered.", ("protocol", "outcome"), _each("outcomes"), True),
     _Family(
         "request_seconds",
         "histogram",
         "Time from the first byte read to the answer handed over.",
         ("protocol",),
         _each("request_seconds"),
+        True,
     ),
     _Family("stage_seconds", "histogram", "Time by stage of a request.", ("stage",), _each("stages")),
     _Family("rows", "counter", "Rows predicted.", (), _one("rows")),
@@ -157,8 +162,13 @@ FAMILIES = (
         "Requests refused with status 429, by the limit that they reached.",
         ("limit",),
         _each("overloaded"),
+        True,
     ),
 )
+
+
+# The model and version of requests that reach none.
+_UNSERVED = ("", "")
 
 
 class Versions(Collector):
@@ -188,5 +198,7 @@ class Versions(Collector):
 
     def _children(self, family: _Family) -> Iterator[tuple[tuple[str, ...], Number | Distribution]]:
         for served, metrics in list(self.known.items()):  # scrapes run in a thread, and versions come and go
+            if served == _UNSERVED and not family.unserved:
+                continue
             for values, child in family.series(metrics):
                 yield (*served, *values), child
