@@ -16,7 +16,7 @@ from sqlalchemy.pool import NullPool
 from penstock.cli.remedies import hint_of
 from penstock.errors import RegistryOutdated, RegistryReadOnly, RegistryUnavailable
 from penstock.registry import NewVersion, Registry, open_registry
-from penstock.registry.sql import SqlRegistry
+from penstock.registry.sql.store import SqlRegistry
 from penstock.sql.postgresql import PostgresDatabase
 from penstock.sql.tables import REVISION_TABLE, metadata
 from support.postgres import Postgres, reader_of

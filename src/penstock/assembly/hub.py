@@ -19,7 +19,7 @@ from penstock.hub.handlers.table import ROUTES
 from penstock.hub.service import Hub, OpenedStores
 from penstock.machine.exit_limit import ExitLimit
 from penstock.metrics import HubMetrics
-from penstock.registry.sql import SqlRegistry
+from penstock.registry.sql.store import SqlRegistry
 from penstock.tracking.opening import open_database
 from penstock.tracking.sql.group_commit import OnCommit
 from penstock.tracking.sql.store import SqlTrackingStore

@@ -10,89 +10,45 @@ from __future__ import annotations
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
-from types import EllipsisType
-from typing import Any, ClassVar, TypeAlias
+from typing import ClassVar
 
 from penstock.artifacts import CachedPackage, PackageCache, default_cache, fetch_package
 from penstock.errors import (
     AliasMoved,
-    AliasNotFound,
     ModelNotFound,
+    NameInvalid,
     NothingToRollBack,
     SignatureIncompatible,
     Unsupported,
-    VersionInUse,
-    VersionNotFound,
     remedy,
 )
+from penstock.mlflow_api.search.paging import Page
+from penstock.registry.entries import (
+    ModelChange,
+    ModelQuery,
+    ModelVersion,
+    NewVersion,
+    PackageFacts,
+    RegisteredModel,
+    Stage,
+    VersionQuery,
+)
 from penstock.registry.history import AliasMove, MoveKind, rollback_target
-from penstock.registry.names import check_alias, check_name, check_tag
+from penstock.registry.names import check_alias, check_mlflow_name, check_name, check_tag, check_text
+from penstock.registry.refusals import Expected, no_alias
 from penstock.signature import Signature, breaking_changes
 
+__all__ = ["PRODUCTION", "ModelVersion", "NewVersion", "RegisteredModel", "Registry"]
+
 PRODUCTION = "production"
-
-
-# What an alias is to name before it is moved: a version, none, or `...` where that does not matter.
-Expected: TypeAlias = str | EllipsisType | None
 
 _MAX_TRIES = 10
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+:")
-
-
-@dataclass(frozen=True, slots=True)
-class ModelVersion:
-    """One registered version. `version` is a decimal number as text; `source` is its package, an absolute path or URL.
-
-    `digest` is the package digest (64 hex digits), or None where the registry does not know it. `signature` is in
-    MLflow's manifest form. `created_at` is in UTC. `registered_by` is empty where nobody knows.
-    """
-
-    name: str
-    version: str
-    source: str
-    created_at: datetime
-    digest: str | None = None
-    signature: Mapping[str, Any] | None = None
-    flavors: tuple[str, ...] = ()
-    size_bytes: int = 0
-    description: str = ""
-    run_id: str = ""
-    tags: Mapping[str, str] = field(default_factory=dict)
-    aliases: tuple[str, ...] = ()
-    registered_by: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RegisteredModel:
-    """One model name. `aliases` maps alias to version; `latest` is the highest number, or None without versions."""
-
-    name: str
-    created_at: datetime
-    latest: str | None = None
-    versions: int = 0
-    aliases: Mapping[str, str] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class NewVersion:
-    """What `register` is given: a ModelVersion before it has a number. `source` may be relative to `artifact_root`."""
-
-    source: str
-    digest: str | None = None
-    signature: Mapping[str, Any] | None = None
-    flavors: tuple[str, ...] = ()
-    size_bytes: int = 0
-    description: str = ""
-    run_id: str = ""
-    tags: Mapping[str, str] = field(default_factory=dict)
-    registered_by: str = ""
 
 
 class Registry(ABC):
@@ -164,6 +120,28 @@ class Registry(ABC):
             raise ModelNotFound(f"Model {name!r} has no versions.")
         return self.version(name, number)
 
+    def find_models(self, query: ModelQuery) -> Page[RegisteredModel]:
+        """A page of models in MLflow's grammar. Raises SearchInvalid, TrackingInvalid for a limit out of bounds."""
+        raise self._unsupported("searching models")
+
+    def find_versions(self, query: VersionQuery) -> Page[ModelVersion]:
+        """A page of versions, of all models. Raises SearchInvalid, TrackingInvalid for a limit out of bounds."""
+        raise self._unsupported("searching versions")
+
+    def latest_of_stages(self, names: Sequence[str]) -> dict[str, list[ModelVersion]]:
+        """For each of these models the version with the highest number in each stage, by number."""
+        raise self._unsupported("stages")
+
+    def changes(self, name: str) -> list[ModelChange]:
+        """Who changed what about a model and its versions, oldest first; moves of aliases are in `history`. Raises
+        ModelNotFound."""
+        raise self._unsupported("remembering changes")
+
+    def containing(self, path: str, *, within: bool = False) -> ModelVersion | None:
+        """A version whose `source`, as it was registered below `artifact_root`, is this path or a directory above it;
+        with `within` also one that lies below the path. Asked before a file is written or removed."""
+        raise self._unsupported("looking versions up by their files")
+
     def signature(self, version: ModelVersion) -> Signature | None:
         """What a version takes and gives, where that is known."""
         return None if version.signature is None else Signature.from_mlflow(version.signature)
@@ -188,10 +166,46 @@ class Registry(ABC):
 
     def register(self, name: str, new: NewVersion) -> ModelVersion:
         """Adds the next version, creating the model with its first one. Numbers are never shared nor used twice."""
-        check_name(name)
-        for key in new.tags:
-            check_tag(key)
+        self._check_registrable(name)
+        self._check_tags(new.tags)
+        check_text("description", new.description)
         return self._insert_version(name, new, at=self._now())
+
+    def create_model(
+        self, name: str, *, description: str = "", tags: Mapping[str, str] | None = None, by: str = ""
+    ) -> RegisteredModel:
+        """A model without versions. Any name that MLflow takes will do. Raises NameInvalid, ModelExists."""
+        check_mlflow_name(name)
+        check_text("description", description)
+        self._check_tags(tags or {})
+        self._insert_model(name, description, dict(tags or {}), at=self._now(), by=by)
+        return self.model(name)
+
+    def describe(self, name: str, description: str, version: str | None = None, *, by: str = "") -> None:
+        """Of a version, or of the model where `version` is None. Raises ModelNotFound, VersionNotFound."""
+        check_text("description", description)
+        self._require(name, version)
+        self._write_description(name, version, description, at=self._now(), by=by)
+
+    def set_stage(
+        self, name: str, version: str, stage: Stage, *, archive_existing: bool = False, by: str = ""
+    ) -> ModelVersion:
+        """Moves a version to a stage; with `archive_existing` those that were in it are archived. Raises
+        ModelNotFound, VersionNotFound."""
+        self._require(name, version)
+        self._write_stage(name, version, stage, archive_existing=archive_existing, at=self._now(), by=by)
+        return self.version(name, version)
+
+    def rename(self, name: str, new_name: str, *, by: str = "") -> RegisteredModel:
+        """Versions, aliases, tags and history stay. Raises ModelNotFound, ModelExists, NameInvalid."""
+        check_mlflow_name(new_name)
+        self._rename(name, new_name, at=self._now(), by=by)
+        return self.model(new_name)
+
+    def record_package(self, name: str, version: str, facts: PackageFacts) -> None:
+        """Keeps what the files of a version say, which were read after it was registered. Raises ModelNotFound,
+        VersionNotFound."""
+        raise self._unsupported("recording packages")
 
     def promote(
         self,
@@ -245,25 +259,26 @@ class Registry(ABC):
         self.resolve(name, alias)
         return self._move_alias(name, alias, "remove", None, expected=..., at=self._now(), by=by, reason=reason)
 
-    def set_tag(self, name: str, key: str, value: str, version: str | None = None) -> None:
+    def set_tag(self, name: str, key: str, value: str, version: str | None = None, *, by: str = "") -> None:
         """Tags a version, or the model where `version` is None. Raises ModelNotFound, VersionNotFound, NameInvalid."""
-        check_tag(key)
+        self._check_tags({key: value})
         self._require(name, version)
-        self._write_tag(name, version, key, value)
+        self._write_tag(name, version, key, value, at=self._now(), by=by)
 
-    def delete_tag(self, name: str, key: str, version: str | None = None) -> None:
+    def delete_tag(self, name: str, key: str, version: str | None = None, *, by: str = "") -> None:
         """Removes a tag; one that is not there is no error. Raises ModelNotFound, VersionNotFound."""
         self._require(name, version)
-        self._write_tag(name, version, key, None)
+        self._write_tag(name, version, key, None, at=self._now(), by=by)
 
-    def delete(self, name: str, version: str | None = None) -> None:
+    def delete(self, name: str, version: str | None = None, *, with_aliases: bool = False, by: str = "") -> None:
         """Removes one version, or the model with all of them. Packages stay where they are: see publishing.
 
-        History and numbering stay: a model registered again under this name continues both.
-        Raises VersionInUse where an alias names what should go, ModelNotFound, VersionNotFound.
+        History and numbering stay: a model registered again under this name continues both. With `with_aliases`, which
+        is MLflow's rule, aliases that name what goes are removed with it; without, that raises VersionInUse.
+        Raises ModelNotFound, VersionNotFound.
         """
         self._require(name, version)
-        self._delete(name, version)
+        self._delete(name, version, with_aliases=with_aliases, at=self._now(), by=by)
 
     def require_registering(self) -> None:  # noqa: B027  (most backends can)
         """Raises Unsupported where `register` would, before anything is copied."""
@@ -298,11 +313,26 @@ class Registry(ABC):
         AliasMoved where the alias does not name `expected`."""
         raise self._unsupported("moving aliases")
 
-    def _write_tag(self, name: str, version: str | None, key: str, value: str | None) -> None:
+    def _write_tag(self, name: str, version: str | None, key: str, value: str | None, *, at: datetime, by: str) -> None:
         raise self._unsupported("tags")
 
-    def _delete(self, name: str, version: str | None) -> None:
-        """Checks with `refuse_if_named`, and deletes, in one transaction. Raises as `delete` does."""
+    def _insert_model(self, name: str, description: str, tags: dict[str, str], *, at: datetime, by: str) -> None:
+        raise self._unsupported("models without versions")
+
+    def _write_description(self, name: str, version: str | None, description: str, *, at: datetime, by: str) -> None:
+        raise self._unsupported("descriptions")
+
+    def _write_stage(
+        self, name: str, version: str, stage: Stage, *, archive_existing: bool, at: datetime, by: str
+    ) -> None:
+        raise self._unsupported("stages")
+
+    def _rename(self, name: str, new_name: str, *, at: datetime, by: str) -> None:
+        raise self._unsupported("renaming")
+
+    def _delete(self, name: str, version: str | None, *, with_aliases: bool, at: datetime, by: str) -> None:
+        """Removes aliases or checks with `refuse_if_named`, and deletes, in one transaction. Raises as `delete`
+        does."""
         raise self._unsupported("deleting")
 
     # -- shared ------------------------------------------------------------------------------------------------------
@@ -323,6 +353,25 @@ class Registry(ABC):
     def _unsupported(self, what: str) -> Unsupported:
         return Unsupported(f"A {type(self).__name__} does not support {what}.")
 
+    def _check_registrable(self, name: str) -> None:
+        """A model that is there already may have a name that only MLflow takes. Raises NameInvalid."""
+        try:
+            check_name(name)
+        except NameInvalid:
+            try:
+                self.model(name)
+            except ModelNotFound:
+                pass
+            else:
+                return
+            raise
+
+    @staticmethod
+    def _check_tags(tags: Mapping[str, str]) -> None:
+        for key, value in tags.items():
+            check_tag(key)
+            check_text(f"tag {key!r}", value)
+
     def _require(self, name: str, version: str | None) -> None:
         if version is None:
             self.model(name)
@@ -338,50 +387,3 @@ class Registry(ABC):
                 hint="If the change is intended, allow breaking changes.",
                 remedy=remedy("allow_breaking"),
             )
-
-
-def no_model(name: str) -> ModelNotFound:
-    return ModelNotFound(
-        f"There is no model {name!r} in this registry.",
-        hint="Register a version of the model first.",
-        remedy=remedy("add_model", model=name),
-    )
-
-
-def no_version(name: str, version: str) -> VersionNotFound:
-    return VersionNotFound(
-        f"Model {name!r} has no version {version}.",
-        hint="List the model's versions.",
-        remedy=remedy("show_model", model=name),
-    )
-
-
-def no_alias(name: str, alias: str, known: Iterable[str]) -> AliasNotFound:
-    return AliasNotFound(
-        f"Model {name!r} has no alias {alias!r} (aliases: {', '.join(sorted(known)) or 'none'}).",
-        hint="Promote a version to set the alias.",
-        remedy=remedy("promote", model=name, alias=alias),
-    )
-
-
-def refuse_if_moved(name: str, alias: str, found: str | None, expected: Expected) -> None:
-    """Raises AliasMoved."""
-    if expected is not ... and found != expected:
-        raise AliasMoved(
-            f"Alias {alias!r} of model {name!r} was moved meanwhile: the alias now names "
-            f"{'nothing' if found is None else f'version {found}'}.",
-            hint="Check the alias's history, and try again.",
-            remedy=remedy("show_history", model=name),
-        )
-
-
-def refuse_if_named(name: str, version: str | None, aliases: Mapping[str, str]) -> None:
-    """Raises VersionInUse if one of the model's aliases names `version`, or any version where that is None."""
-    named = sorted((alias, v) for alias, v in aliases.items() if version in (None, v))
-    if named:
-        what = f"Model {name!r}" if version is None else f"Version {version} of model {name!r}"
-        raise VersionInUse(
-            f"{what} is in use by aliases: {', '.join(f'{alias} -> {v}' for alias, v in named)}.",
-            hint="Point the alias at another version, or remove it, first.",
-            remedy=remedy("remove_alias", model=name, alias=named[0][0]),
-        )

@@ -6,20 +6,31 @@ import shutil
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from penstock.artifacts import PackageCache
 from penstock.errors import RegistryReadOnly
-from penstock.registry.history import AliasMove, MoveKind
-from penstock.registry.interface import (
-    Expected,
+from penstock.mlflow_api.search.paging import Page
+from penstock.registry import searching
+from penstock.registry.entries import (
+    ChangeKind,
+    ModelChange,
+    ModelQuery,
     ModelVersion,
     NewVersion,
+    PackageFacts,
     RegisteredModel,
-    Registry,
+    Stage,
+    VersionQuery,
+)
+from penstock.registry.history import AliasMove, MoveKind
+from penstock.registry.interface import Registry
+from penstock.registry.refusals import (
+    Expected,
+    model_exists,
     no_alias,
     no_model,
     no_version,
@@ -31,12 +42,16 @@ from penstock.registry.interface import (
 @dataclass
 class _Model:
     created_at: datetime
+    updated_at: datetime
+    description: str = ""
     last_number: int = 0
     deleted: bool = False
     versions: dict[str, ModelVersion] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     moves: list[AliasMove] = field(default_factory=list)
+    changes: list[ModelChange] = field(default_factory=list)
+    sources: dict[str, str] = field(default_factory=dict)  # of versions, as they were registered
 
 
 class MemoryRegistry(Registry):
@@ -85,17 +100,60 @@ class MemoryRegistry(Registry):
         with self._lock:
             return [move for move in self._found(name).moves if alias in (None, move.alias)]
 
+    def find_models(self, query: ModelQuery) -> Page[RegisteredModel]:
+        return searching.find_models(self.models(), query)
+
+    def find_versions(self, query: VersionQuery) -> Page[ModelVersion]:
+        with self._lock:
+            seen = [
+                _with_aliases(version, model)
+                for model in self._models.values()
+                if not model.deleted
+                for version in model.versions.values()
+            ]
+        return searching.find_versions(seen, query)
+
+    def latest_of_stages(self, names: Sequence[str]) -> dict[str, list[ModelVersion]]:
+        with self._lock:
+            found = {}
+            for name in names:
+                model = self._found(name)
+                latest = {version.stage: version for version in model.versions.values()}
+                found[name] = sorted(
+                    (_with_aliases(each, model) for each in latest.values()), key=lambda version: int(version.version)
+                )
+            return found
+
+    def changes(self, name: str) -> list[ModelChange]:
+        with self._lock:
+            return [replace(change, name=name) for change in self._found(name).changes]
+
+    def containing(self, path: str, *, within: bool = False) -> ModelVersion | None:
+        with self._lock:
+            for model in self._models.values():
+                for number, source in model.sources.items():
+                    if f"{path}/".startswith(f"{source}/") or (within and source.startswith(f"{path}/")):
+                        return model.versions[number]
+        return None
+
     # -- writing -----------------------------------------------------------------------------------------------------
 
     def migrate(self) -> str:
         return "A registry in memory needs no migration."
 
+    def _insert_model(self, name: str, description: str, tags: dict[str, str], *, at: datetime, by: str) -> None:
+        with self._writing():
+            if name in self._models and not self._models[name].deleted:
+                raise model_exists(name)
+            model = self._model_for(name, at)
+            model.description, model.tags = description, tags
+            _tell(model, name, "create", at, by)
+
     def _insert_version(self, name: str, new: NewVersion, *, at: datetime) -> ModelVersion:
         with self._writing():
-            model = self._models.setdefault(name, _Model(at))
-            if model.deleted:
-                model.deleted, model.created_at, model.tags = False, at, {}
+            model = self._model_for(name, at)
             model.last_number += 1
+            model.updated_at = at
             version = ModelVersion(
                 name=name,
                 version=str(model.last_number),
@@ -109,9 +167,67 @@ class MemoryRegistry(Registry):
                 run_id=new.run_id,
                 registered_by=new.registered_by,
                 tags=dict(new.tags),
+                origin=new.origin,
+                run_link=new.run_link,
+                logged_model=new.logged_model,
+                status=new.status,
+                status_message=new.status_message,
+                updated_at=at,
             )
             model.versions[version.version] = version
+            model.sources[version.version] = new.source
+            _tell(model, name, "register", at, new.registered_by, version.version)
             return version
+
+    def record_package(self, name: str, version: str, facts: PackageFacts) -> None:
+        with self._writing():
+            model = self._found(name, version)
+            model.versions[version] = replace(
+                model.versions[version],
+                digest=facts.digest,
+                signature=facts.signature,
+                flavors=facts.flavors,
+                size_bytes=facts.size_bytes,
+            )
+
+    def _write_description(self, name: str, version: str | None, description: str, *, at: datetime, by: str) -> None:
+        with self._writing():
+            model = self._found(name, version)
+            if version is None:
+                model.description, model.updated_at = description, at
+            else:
+                model.versions[version] = replace(model.versions[version], description=description, updated_at=at)
+            _tell(model, name, "describe", at, by, version)
+
+    def _write_stage(
+        self, name: str, version: str, stage: Stage, *, archive_existing: bool, at: datetime, by: str
+    ) -> None:
+        with self._writing():
+            model = self._found(name, version)
+            archived = [each for each in model.versions.values() if archive_existing and each.stage == stage]
+            for each in archived:
+                if each.version != version:
+                    model.versions[each.version] = replace(each, stage="Archived", updated_at=at)
+                    _tell(model, name, "stage", at, by, each.version, "Archived")
+            model.versions[version] = replace(model.versions[version], stage=stage, updated_at=at)
+            model.updated_at = at
+            _tell(model, name, "stage", at, by, version, stage)
+
+    def _rename(self, name: str, new_name: str, *, at: datetime, by: str) -> None:
+        with self._writing():
+            model = self._found(name)
+            before = self._models.get(new_name)
+            if before is not None and not before.deleted:
+                raise model_exists(new_name)
+            if before is not None:
+                model.last_number = max(model.last_number, before.last_number)
+            self._models[new_name] = self._models.pop(name)
+            model.updated_at = at
+            model.versions = {
+                number: replace(version, name=new_name, updated_at=at) for number, version in model.versions.items()
+            }
+            model.moves = [replace(move, name=new_name) for move in model.moves]
+            _tell(model, new_name, "rename", at, by, None, f"from {name}")
 
     def _move_alias(
         self,
@@ -138,7 +254,7 @@ class MemoryRegistry(Registry):
             model.moves.append(move)
             return move
 
-    def _write_tag(self, name: str, version: str | None, key: str, value: str | None) -> None:
+    def _write_tag(self, name: str, version: str | None, key: str, value: str | None, *, at: datetime, by: str) -> None:
         with self._writing():
             model = self._found(name, version)
             tags = dict(model.tags if version is None else model.versions[version].tags)
@@ -149,16 +265,27 @@ class MemoryRegistry(Registry):
                 model.tags = tags
             else:
                 model.versions[version] = replace(model.versions[version], tags=tags)
+            _tell(model, name, "untag" if value is None else "tag", at, by, version, key)
 
-    def _delete(self, name: str, version: str | None) -> None:
+    def _delete(self, name: str, version: str | None, *, with_aliases: bool, at: datetime, by: str) -> None:
         with self._writing():
             model = self._found(name, version)
-            refuse_if_named(name, version, model.aliases)
+            if not with_aliases:
+                refuse_if_named(name, version, model.aliases)
+            for alias, number in sorted(model.aliases.items()):
+                if version in (None, number):
+                    del model.aliases[alias]
+                    move = AliasMove(name, alias, "remove", number, None, at, by, f"Version {number} was deleted.")
+                    model.moves.append(move)
+            model.updated_at = at
+            _tell(model, name, "delete", at, by, version)
             if version is None:
                 model.versions.clear()
+                model.sources.clear()
                 model.deleted = True
             else:
                 del model.versions[version]
+                del model.sources[version]
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -166,6 +293,13 @@ class MemoryRegistry(Registry):
             raise RegistryReadOnly("This registry in memory was opened for reading only.")
         with self._lock:
             yield
+
+    def _model_for(self, name: str, at: datetime) -> _Model:
+        """The model, made or revived where there is none."""
+        model = self._models.setdefault(name, _Model(at, at))
+        if model.deleted:
+            model.deleted, model.created_at, model.updated_at, model.tags, model.description = False, at, at, {}, ""
+        return model
 
     def _found(self, name: str, version: str | None = None) -> _Model:
         """The model, which also has `version` unless that is None."""
@@ -195,9 +329,17 @@ def _described(name: str, model: _Model) -> RegisteredModel:
         versions=len(model.versions),
         aliases=dict(sorted(model.aliases.items())),
         tags=dict(model.tags),
+        description=model.description,
+        updated_at=model.updated_at,
     )
 
 
 def _with_aliases(version: ModelVersion, model: _Model) -> ModelVersion:
     names = sorted(alias for alias, v in model.aliases.items() if v == version.version)
     return replace(version, aliases=tuple(names), tags=dict(version.tags))
+
+
+def _tell(
+    model: _Model, name: str, kind: ChangeKind, at: datetime, by: str, version: str | None = None, detail: str = ""
+) -> None:
+    model.changes.append(ModelChange(name, kind, at, by, version, detail))

@@ -38,18 +38,9 @@ from penstock.manifest import Manifest
 from penstock.mlflow_api.artifact_sources import ArtifactSources
 from penstock.mlflow_api.client import LISTING_LIMIT, MlflowRestClient
 from penstock.mlflow_api.credentials import MlflowCredentials
+from penstock.registry.entries import ModelVersion, NewVersion, RegisteredModel
 from penstock.registry.history import AliasMove, MoveKind
-from penstock.registry.interface import (
-    PRODUCTION,
-    Expected,
-    ModelVersion,
-    NewVersion,
-    RegisteredModel,
-    Registry,
-    no_alias,
-    no_version,
-    refuse_if_moved,
-)
+from penstock.registry.interface import PRODUCTION, Registry
 from penstock.registry.mlflow_answers import (
     aliases_and_stages,
     model_version,
@@ -60,6 +51,7 @@ from penstock.registry.mlflow_answers import (
     with_package,
 )
 from penstock.registry.names import usable_name
+from penstock.registry.refusals import Expected, no_alias, no_version, refuse_if_moved
 from penstock.signature import Signature
 from penstock.storage.download import Download
 
@@ -267,7 +259,7 @@ class MlflowRegistry(Registry):
             log.warning("MLflow keeps no history: the reason is not kept.")
         return AliasMove(name, alias, kind, before, to, at, by, reason)
 
-    def _write_tag(self, name: str, version: str | None, key: str, value: str | None) -> None:
+    def _write_tag(self, name: str, version: str | None, key: str, value: str | None, *, at: datetime, by: str) -> None:
         kind = "registered-models" if version is None else "model-versions"
         fields = {"name": name, "key": key} | ({} if version is None else {"version": version})
         with self._writing(name, version):
@@ -280,7 +272,7 @@ class MlflowRegistry(Registry):
                 if error.status != 404:  # it was not there
                     raise
 
-    def _delete(self, name: str, version: str | None) -> None:
+    def _delete(self, name: str, version: str | None, *, with_aliases: bool, at: datetime, by: str) -> None:
         call = "delete_registered_model(NAME)" if version is None else "delete_model_version(NAME, VERSION)"
         raise Unsupported(
             "Delete models and versions of an MLflow registry with MLflow itself.",

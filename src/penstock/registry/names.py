@@ -9,7 +9,11 @@ from penstock.errors import NameInvalid
 # MLflow refuses '/' and ':' in model names; the rest keeps names usable in URLs, file names and metric labels.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\- ]{0,254}")
 _ALIAS = re.compile(r"(?!latest$)(?![vV]\d+$)[A-Za-z0-9_\-]{1,255}")
-_TAG = re.compile(r"[^\x00-\x1f\x7f]{1,250}")
+_MLFLOWS = re.compile(r"[^/:\x00-\x1f\x7f\ud800-\udfff]{1,255}")
+_TAG = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,250}")
+
+# Characters of a tag's value or a description: prompts are kept in tags.
+MAX_TEXT = 100_000
 
 
 def usable_name(text: str) -> str:
@@ -23,6 +27,22 @@ def check_name(name: str) -> None:
         raise NameInvalid(
             f"{name!r} cannot be a model name.",
             hint="Use up to 255 letters, digits, '_', '-', '.' and inner spaces; start with a letter, digit or '_'.",
+        )
+
+
+def check_mlflow_name(name: str) -> None:
+    """Raises NameInvalid, by MLflow's rule: what its clients may call a model that is no package of ours yet."""
+    if not _MLFLOWS.fullmatch(name) or not name.strip() or name in (".", ".."):
+        raise NameInvalid(
+            f"Invalid model name {name[:300]!a}.", hint="Use up to 255 characters, and neither '/' nor ':'."
+        )
+
+
+def check_text(what: str, text: str) -> None:
+    """Raises NameInvalid for what no database keeps."""
+    if len(text) > MAX_TEXT or "\x00" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise NameInvalid(
+            f"The {what} cannot be kept.", hint=f"Use up to {MAX_TEXT:,} characters, and no NUL and no half of one."
         )
 
 

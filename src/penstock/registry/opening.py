@@ -11,7 +11,7 @@ from sqlalchemy.exc import ArgumentError
 from penstock.artifacts import PackageCache
 from penstock.errors import ConfigError
 from penstock.registry.interface import Registry
-from penstock.registry.sql import SqlRegistry
+from penstock.registry.sql.store import SqlRegistry
 from penstock.sql.postgresql import PostgresDatabase
 from penstock.sql.search.compiling import SQLITE_FUNCTIONS
 from penstock.sql.sqlite import SqliteDatabase

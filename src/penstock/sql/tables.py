@@ -23,9 +23,10 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 
-HEAD = "0004"
+HEAD = "0005"
 REVISION_TABLE = "penstock_revision"
 
 
@@ -60,11 +61,14 @@ models = Table(
     Column("last_number", Integer, nullable=False),
     Column("deleted", Boolean, nullable=False),
     Column("tags", Text, nullable=False),
+    Column("description", Text, nullable=False, server_default=text("''")),
+    Column("updated_at", UtcDateTime, nullable=True),
     PrimaryKeyConstraint("id", name="penstock_models_pk"),
     UniqueConstraint("name", name="penstock_models_name"),
 )
 
-# `signature`, `flavors` and `tags` are JSON text: they are read whole, and no query looks inside.
+# `signature`, `flavors` and `tags` are JSON text; searches look into the tags. `source` is below the artifact root, or
+# an absolute path or URL; `origin` is what was given for it. It may be long, which a hash takes and a tree does not.
 versions = Table(
     "penstock_versions",
     metadata,
@@ -80,8 +84,16 @@ versions = Table(
     Column("tags", Text, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("registered_by", Text, nullable=True),  # unknown before revision 0002
+    Column("origin", Text, nullable=False, server_default=text("''")),
+    Column("stage", String(16), nullable=False, server_default="None"),
+    Column("run_link", Text, nullable=False, server_default=text("''")),
+    Column("logged_model", Text, nullable=False, server_default=text("''")),
+    Column("status", String(32), nullable=False, server_default="READY"),
+    Column("status_message", Text, nullable=False, server_default=text("''")),
+    Column("updated_at", UtcDateTime, nullable=True),
     PrimaryKeyConstraint("model_id", "number", name="penstock_versions_pk"),
     ForeignKeyConstraint(["model_id"], ["penstock_models.id"], name="penstock_versions_model_fk"),
+    Index("penstock_versions_source", "source", postgresql_using="hash"),
 )
 
 # The second foreign key is what stops a version from vanishing under its alias, whatever else goes wrong.
@@ -115,4 +127,20 @@ moves = Table(
     PrimaryKeyConstraint("id", name="penstock_moves_pk"),
     ForeignKeyConstraint(["model_id"], ["penstock_models.id"], name="penstock_moves_model_fk"),
     Index("penstock_moves_alias", "model_id", "alias"),
+)
+
+# Who changed what, but for moves of aliases. The number is no foreign key, as above.
+model_changes = Table(
+    "penstock_model_changes",
+    metadata,
+    Column("id", Integer, nullable=False),
+    Column("model_id", Integer, nullable=False),
+    Column("number", Integer, nullable=True),
+    Column("kind", String(16), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    PrimaryKeyConstraint("id", name="penstock_model_changes_pk"),
+    ForeignKeyConstraint(["model_id"], ["penstock_models.id"], name="penstock_model_changes_model_fk"),
+    Index("penstock_model_changes_model", "model_id"),
 )

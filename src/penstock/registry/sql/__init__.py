@@ -1,0 +1,1 @@
+"""The registry in SQL tables, the same statements on SQLite and PostgreSQL."""

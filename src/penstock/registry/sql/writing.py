@@ -1,0 +1,185 @@
+"""What each write does to the tables, within a transaction that the caller began."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from penstock.registry.entries import ChangeKind, NewVersion, PackageFacts, Stage
+from penstock.registry.history import AliasMove, MoveKind
+from penstock.registry.refusals import Expected, model_exists, no_alias, refuse_if_moved, refuse_if_named
+from penstock.registry.sql.rows import aliases_of, json_text, model_row, version_columns, version_row
+from penstock.sql.tables import aliases, model_changes, models, moves, versions
+
+
+def insert_model(c: Connection, name: str, description: str, tags: dict[str, str], *, at: datetime, by: str) -> None:
+    """Raises ModelExists."""
+    is_new = _insert_if_missing(c, name, at)
+    model = c.execute(select(models).where(models.c.name == name).with_for_update()).one()
+    if not is_new and not model.deleted:
+        raise model_exists(name)
+    _update_model(c, model, description=description, tags=json_text(tags), deleted=False, created_at=at, updated_at=at)
+    _tell(c, model, "create", at, by)
+
+
+def insert_version(c: Connection, name: str, new: NewVersion, *, at: datetime) -> Row[Any]:
+    """The row of the next version."""
+    _insert_if_missing(c, name, at)
+    model = c.execute(select(models).where(models.c.name == name).with_for_update()).one()
+    revived = {"deleted": False, "created_at": at, "tags": "{}", "description": ""} if model.deleted else {}
+    number = model.last_number + 1
+    _update_model(c, model, last_number=number, updated_at=at, **revived)
+    times = {"created_at": at, "updated_at": at}
+    c.execute(insert(versions).values(model_id=model.id, number=number, **times, **version_columns(new)))
+    _tell(c, model, "register", at, new.registered_by, number)
+    return version_row(c, model, str(number))
+
+
+def record_package(c: Connection, name: str, version: str, facts: PackageFacts) -> None:
+    """Raises ModelNotFound, VersionNotFound."""
+    row = version_row(c, model_row(c, name, lock=True), version)
+    _update_version(
+        c,
+        row,
+        digest=facts.digest,
+        signature=None if facts.signature is None else json_text(facts.signature),
+        flavors=json_text(facts.flavors),
+        size_bytes=facts.size_bytes,
+    )
+
+
+def move_alias(
+    c: Connection,
+    name: str,
+    alias: str,
+    kind: MoveKind,
+    to: str | None,
+    *,
+    expected: Expected,
+    at: datetime,
+    by: str,
+    reason: str,
+) -> AliasMove:
+    """Raises as `Registry._move_alias` says."""
+    model = model_row(c, name, lock=True)
+    target = None if to is None else version_row(c, model, to).number
+    named = aliases_of(c, model.id)
+    if target is None and alias not in named:
+        raise no_alias(name, alias, named)
+    refuse_if_moved(name, alias, named.get(alias), expected)
+    c.execute(delete(aliases).where(aliases.c.model_id == model.id, aliases.c.alias == alias))
+    if target is not None:
+        c.execute(insert(aliases).values(model_id=model.id, alias=alias, number=target))
+    move = AliasMove(name, alias, kind, named.get(alias), to, at, by, reason)
+    line = {"kind": kind, "from_number": named.get(alias), "to_number": target, "by": by, "reason": reason}
+    c.execute(insert(moves).values(model_id=model.id, alias=alias, at=at, **line))
+    return move
+
+
+def write_tag(
+    c: Connection, name: str, version: str | None, key: str, value: str | None, *, at: datetime, by: str
+) -> None:
+    """None removes it. Raises ModelNotFound, VersionNotFound."""
+    model = model_row(c, name, lock=True)
+    row = model if version is None else version_row(c, model, version)
+    tags = orjson.loads(row.tags)
+    tags.pop(key, None)
+    if value is not None:
+        tags[key] = value
+    (_update_model if version is None else _update_version)(c, row, tags=json_text(tags))
+    _tell(c, model, "untag" if value is None else "tag", at, by, version, key)
+
+
+def write_description(
+    c: Connection, name: str, version: str | None, description: str, *, at: datetime, by: str
+) -> None:
+    """Raises ModelNotFound, VersionNotFound."""
+    model = model_row(c, name, lock=True)
+    row = model if version is None else version_row(c, model, version)
+    (_update_model if version is None else _update_version)(c, row, description=description, updated_at=at)
+    _tell(c, model, "describe", at, by, version)
+
+
+def write_stage(
+    c: Connection, name: str, version: str, stage: Stage, *, archive_existing: bool, at: datetime, by: str
+) -> None:
+    """Raises ModelNotFound, VersionNotFound."""
+    model = model_row(c, name, lock=True)
+    row = version_row(c, model, version)
+    if archive_existing:
+        others = select(versions).where(
+            versions.c.model_id == model.id, versions.c.stage == stage, versions.c.number != row.number
+        )
+        for other in c.execute(others).all():
+            _update_version(c, other, stage="Archived", updated_at=at)
+            _tell(c, model, "stage", at, by, other.number, "Archived")
+    _update_version(c, row, stage=stage, updated_at=at)
+    _update_model(c, model, updated_at=at)
+    _tell(c, model, "stage", at, by, version, stage)
+
+
+def rename(c: Connection, name: str, new_name: str, *, at: datetime, by: str) -> None:
+    """Raises ModelNotFound, ModelExists."""
+    model = model_row(c, name, lock=True)
+    before = c.execute(select(models).where(models.c.name == new_name).with_for_update()).one_or_none()
+    if before is not None and not before.deleted:
+        raise model_exists(new_name)
+    last = model.last_number
+    if before is not None:
+        # Its history stays, under a name that no model can have; its numbers are not used again under the old one.
+        _update_model(c, before, name=f":{before.id}")
+        last = max(last, before.last_number)
+    _update_model(c, model, name=new_name, updated_at=at, last_number=last)
+    c.execute(update(versions).where(versions.c.model_id == model.id).values(updated_at=at))
+    _tell(c, model, "rename", at, by, None, f"from {name}")
+
+
+def delete_entry(c: Connection, name: str, version: str | None, *, with_aliases: bool, at: datetime, by: str) -> None:
+    """Raises ModelNotFound, VersionNotFound, VersionInUse."""
+    model = model_row(c, name, lock=True)
+    number = None if version is None else version_row(c, model, version).number
+    named = aliases_of(c, model.id)
+    if not with_aliases:
+        refuse_if_named(name, version, named)
+    for alias, target in named.items():
+        if version in (None, target):
+            why = f"Version {target} was deleted."
+            move_alias(c, name, alias, "remove", None, expected=target, at=at, by=by, reason=why)
+    _tell(c, model, "delete", at, by, number)
+    gone = delete(versions).where(versions.c.model_id == model.id)
+    c.execute(gone if number is None else gone.where(versions.c.number == number))
+    _update_model(c, model, updated_at=at, deleted=number is None)
+
+
+def _insert_if_missing(c: Connection, name: str, at: datetime) -> bool:
+    """Adds the row unless it is there; on PostgreSQL this waits for whoever is adding it."""
+    values = {"name": name, "created_at": at, "updated_at": at, "last_number": 0, "deleted": False, "tags": "{}"}
+    make = postgresql.insert if c.dialect.name == "postgresql" else sqlite.insert
+    return c.execute(make(models).values(values).on_conflict_do_nothing()).rowcount == 1
+
+
+def _update_model(c: Connection, model: Row[Any], **values: Any) -> None:
+    c.execute(update(models).where(models.c.id == model.id).values(**values))
+
+
+def _update_version(c: Connection, version: Row[Any], **values: Any) -> None:
+    this = (versions.c.model_id == version.model_id, versions.c.number == version.number)
+    c.execute(update(versions).where(*this).values(**values))
+
+
+def _tell(
+    c: Connection,
+    model: Row[Any],
+    kind: ChangeKind,
+    at: datetime,
+    by: str,
+    version: str | int | None = None,
+    detail: str = "",
+) -> None:
+    number = None if version is None else int(version)
+    line = {"model_id": model.id, "number": number, "kind": kind, "at": at, "by": by, "detail": detail}
+    c.execute(insert(model_changes).values(**line))
