@@ -141,9 +141,7 @@ for _ in range(8):
         registry = open_registry(str(directory))
         registry.promote("fraud", "2", by="ben")
         with pytest.raises(VersionInUse):
-            registry._delete(
-                "fraud", "2", with_aliases=False, at=registry._now(), by=""
-            )
+            registry._delete("fraud", "2", with_aliases=False, at=registry._now(), by="")
         assert registry.resolve("fraud").version == "2"
 
 

@@ -49,6 +49,7 @@ PenstockError
 │   ├── RunNotFound
 │   ├── LoggedModelNotFound
 │   ├── ArtifactNotFound        no file at that path
+│   ├── ArtifactRegistered      a file of a registered version, which stays as it is
 │   └── TagNotFound
 ├── SearchInvalid               a filter, an order or a page token that cannot be read; carries the field and the column
 ├── InputError                  the caller's data
@@ -126,6 +127,7 @@ from penstock.errors.root import Remedy as Remedy
 from penstock.errors.root import remedy as remedy
 from penstock.errors.search import SearchInvalid as SearchInvalid
 from penstock.errors.tracking import ArtifactNotFound as ArtifactNotFound
+from penstock.errors.tracking import ArtifactRegistered as ArtifactRegistered
 from penstock.errors.tracking import ExperimentExists as ExperimentExists
 from penstock.errors.tracking import ExperimentNotFound as ExperimentNotFound
 from penstock.errors.tracking import LoggedModelNotFound as LoggedModelNotFound

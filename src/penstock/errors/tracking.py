@@ -57,3 +57,9 @@ class TagNotFound(TrackingError):
 
 class ArtifactNotFound(TrackingError):
     code = "artifact_not_found"
+
+
+class ArtifactRegistered(TrackingError):
+    """A registered version has the files, which therefore stay as they are."""
+
+    code = "artifact_registered"

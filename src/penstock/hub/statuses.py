@@ -11,6 +11,7 @@ from penstock.error_text import text_of
 from penstock.errors import (
     AliasNotFound,
     ArtifactNotFound,
+    ArtifactRegistered,
     Closing,
     ConfigError,
     ExperimentExists,
@@ -69,6 +70,7 @@ _TABLE: dict[type[PenstockError], HubStatus] = {
     TokenExists: _EXISTS,
     TokenNotFound: _MISSING,
     ArtifactNotFound: _MISSING,
+    ArtifactRegistered: HubStatus(409, "RESOURCE_CONFLICT"),
     RegistryReadOnly: HubStatus(403, "PERMISSION_DENIED"),
     RegistryOutdated: HubStatus(503, "TEMPORARILY_UNAVAILABLE"),
     RegistryUnavailable: HubStatus(503, "TEMPORARILY_UNAVAILABLE"),

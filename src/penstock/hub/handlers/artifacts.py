@@ -13,7 +13,7 @@ from urllib.parse import quote
 from starlette.types import Receive, Send
 
 from penstock.artifacts.trees import ArtifactTree, OpenedFile, TreeEntry, open_tree, safe_path
-from penstock.errors import ArtifactNotFound, TrackingInvalid
+from penstock.errors import ArtifactNotFound, ArtifactRegistered, TrackingInvalid
 from penstock.http.bodies import ClientLeft
 from penstock.http.headers import Header, header
 from penstock.hub.answers import EMPTY, HubAnswer, json_answer
@@ -67,6 +67,7 @@ async def upload(hub: HubContext, request: HubRequest, receive: Receive, send: S
     path = safe_path(request.path["path"])
     if not path:
         raise TrackingInvalid("The path of the artifact is missing.", field="path")
+    await _refuse_registered(hub, path)
     await _take_file(hub, hub.artifacts.new(path), receive)
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
     await send({"type": "http.response.body", "body": b""})
@@ -76,8 +77,21 @@ async def delete(hub: HubContext, request: HubRequest) -> HubAnswer:
     path = safe_path(request.path["path"])
     if not path:
         raise TrackingInvalid("The path of the artifact is missing.", field="path")
+    await _refuse_registered(hub, path, within=True)
     await hub.stores.read(hub.artifacts.remove, path)
     return EMPTY
+
+
+async def _refuse_registered(hub: HubContext, path: str, *, within: bool = False) -> None:
+    """What a version was registered with stays as it was then. Raises ArtifactRegistered."""
+    registry = hub.stores.registry
+    version = await hub.stores.read(lambda: registry.containing(path, within=within))
+    if version is not None:
+        raise ArtifactRegistered(
+            f"The files of {path[:300]!a} belong to version {version.version} of model {version.name!r}, and cannot be "
+            "changed since it was registered.",
+            hint="Log the model again, and register that.",
+        )
 
 
 def tree_of(hub: HubContext, artifact_uri: str) -> tuple[ArtifactTree, str]:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from penstock.hub.handlers import artifacts, experiments, logged_models, metrics, runs, server
+from penstock.hub.handlers import (
+    artifacts,
+    experiments,
+    logged_models,
+    metrics,
+    model_versions,
+    registered_models,
+    runs,
+    server,
+)
 from penstock.hub.routes import HubRoute
 
 ROUTES: Sequence[HubRoute] = (
@@ -12,6 +21,8 @@ ROUTES: Sequence[HubRoute] = (
     *runs.ROUTES,
     *metrics.ROUTES,
     *logged_models.ROUTES,
+    *registered_models.ROUTES,
+    *model_versions.ROUTES,
     *artifacts.ROUTES,
     *server.ROUTES,
 )

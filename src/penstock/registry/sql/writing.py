@@ -159,7 +159,8 @@ def _insert_if_missing(c: Connection, name: str, at: datetime) -> bool:
     """Adds the row unless it is there; on PostgreSQL this waits for whoever is adding it."""
     values = {"name": name, "created_at": at, "updated_at": at, "last_number": 0, "deleted": False, "tags": "{}"}
     make = postgresql.insert if c.dialect.name == "postgresql" else sqlite.insert
-    return c.execute(make(models).values(values).on_conflict_do_nothing()).rowcount == 1
+    added = make(models).values(values).on_conflict_do_nothing().returning(models.c.id)
+    return c.execute(added).first() is not None
 
 
 def _update_model(c: Connection, model: Row[Any], **values: Any) -> None:
