@@ -18,6 +18,7 @@ import pytest
 from penstock.cli.doctor import checks
 from penstock.cli.doctor.readers import readers
 from penstock.config import Settings
+from penstock.package.seal import write_seal
 from server.conftest import Launch, launch  # noqa: F401
 from support.commands import Here
 
@@ -46,6 +47,20 @@ def findings(here: Here) -> Findings:
 
 
 class TestDoctor:
+    def test_a_broken_example_is_named_and_costs_no_other_model(
+        self, findings: Findings, iris_package: Path, tmp_path: Path
+    ) -> None:
+        package = shutil.copytree(iris_package, tmp_path / "package")
+        (package / "serving_input_example.json").write_text('{"dataframe_split": [NaN')
+        write_seal(package)
+        code, found = findings(f"broken={package}", f"iris={iris_package}")
+        assert code == 0
+        assert [(one["state"], "serving_input_example.json" in one["found"]) for one in found["broken"]] == [
+            ("ok", False),
+            ("look", True),
+        ]
+        assert [one["state"] for one in found["iris"]] == ["ok"]
+
     def test_a_model_that_works_is_ok(self, findings: Findings, iris_package: Path) -> None:
         code, found = findings(f"iris={iris_package}")
         assert code == 0

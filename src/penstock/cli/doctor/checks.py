@@ -269,6 +269,15 @@ def _fetched(name: str, version: str, path: Path, settings: Settings) -> Iterato
     yield from _trust(name, reasons, packaged, settings)
     yield from _environment(name, packaged, settings) if apart else _versions(name, packaged, settings)
     yield from _room(name, packaged, settings)
+    yield from _example(name, packaged)
+
+
+def _example(name: str, packaged: PackagedModel) -> Iterator[Finding]:
+    try:
+        packaged.example()
+    except PenstockError as error:
+        advice = "It is served, but not proven by its example, and one request at a time. Package it again with one."
+        yield Finding(LOOK, name, error.message, advice)
 
 
 def _trust(name: str, reasons: Sequence[object], packaged: PackagedModel, settings: Settings) -> Iterator[Finding]:
