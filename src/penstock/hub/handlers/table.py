@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from penstock.hub.handlers import (
     artifacts,
     experiments,
+    graphql,
     logged_models,
     metrics,
     model_versions,
@@ -24,5 +25,6 @@ ROUTES: Sequence[HubRoute] = (
     *registered_models.ROUTES,
     *model_versions.ROUTES,
     *artifacts.ROUTES,
+    *graphql.ROUTES,
     *server.ROUTES,
 )
