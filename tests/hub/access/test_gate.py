@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -113,8 +114,9 @@ def test_pages_of_other_sites_change_nothing(headers: dict[str, str], admitted: 
     assert gate.refusal({**asked, "method": "GET"}, "read", ANYBODY) is None
 
 
-def test_tokens_are_made_listed_and_revoked(tmp_path: Path) -> None:
+def test_tokens_are_made_listed_and_revoked(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     table = open_tokens(str(tmp_path / "store"))
+    request.addfinalizer(table.close)
     token = table.add("ann", "write")
     assert (token[:4], len(token) > 40) == ("pst_", True)
     assert table.callers() == {digest_of(token): ANN}
@@ -135,7 +137,8 @@ async def test_a_hub_that_others_reach_does_not_start_without_tokens(tmp_path: P
     gate = HubGate(asks_for_tokens=True)
     with pytest.raises(ConfigError, match="needs tokens"):
         await Hub(lambda: open_stores(options), gate, HubMetrics(), needs_tokens=True).start()
-    open_tokens(options.store).add("ann", "admin")
+    with closing(open_tokens(options.store)) as tokens:
+        tokens.add("ann", "admin")
     started = Hub(lambda: open_stores(options), gate, HubMetrics(), needs_tokens=True)
     await started.start()
     await started.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +21,7 @@ QUERY = """query GetRun($data: MlflowGetRunInput!) @component(name: "MLflow.Expe
 def test_a_query_of_mlflows_page_is_read() -> None:
     query = parse_query(QUERY)
     assert (query.root, query.variable) == ("mlflowGetRun", "data")
-    tags = {"key": {}, "value": {}, "__typename": {}}
+    tags: dict[str, Any] = {"key": {}, "value": {}, "__typename": {}}
     assert query.selection == {"run": {"info": {"runName": {}, "status": {}}, "data": {"tags": tags}}}
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from penstock.cli.console import console, print_table, titled_table
+
+if TYPE_CHECKING:
+    from penstock.hub.access.callers import HubRole
 
 _ROLES = ("read", "write", "promote", "admin")
 
@@ -35,7 +40,8 @@ def add(store: str, name: str, role: str) -> None:
     """
     from penstock.assembly.hub import open_tokens
 
-    click.echo(open_tokens(store).add(name, role))  # type: ignore[arg-type]  # one of the roles
+    with closing(open_tokens(store)) as tokens:
+        click.echo(tokens.add(name, cast("HubRole", role)))
     click.echo(f"{name} may {role}. Give it to the client as MLFLOW_TRACKING_TOKEN; it is not shown again.", err=True)
 
 
@@ -46,6 +52,8 @@ def list_tokens(store: str, as_json: bool) -> None:
     """Show the tokens, revoked ones included."""
     from penstock.assembly.hub import open_tokens
 
+    with closing(open_tokens(store)) as tokens:
+        found = tokens.list()
     rows = [
         {
             "name": info.name,
@@ -53,7 +61,7 @@ def list_tokens(store: str, as_json: bool) -> None:
             "created": _time(info.created_at),
             "revoked": None if info.revoked_at is None else _time(info.revoked_at),
         }
-        for info in open_tokens(store).list()
+        for info in found
     ]
     if as_json:
         click.echo(json.dumps(rows))
@@ -70,7 +78,8 @@ def revoke(store: str, name: str) -> None:
     """Make a token worthless, within a second wherever it is used."""
     from penstock.assembly.hub import open_tokens
 
-    open_tokens(store).revoke(name)
+    with closing(open_tokens(store)) as tokens:
+        tokens.revoke(name)
     click.echo(f"{name} is revoked.")
 
 

@@ -69,6 +69,10 @@ class TokenTable:
         found = [TokenInfo(row.name, row.role, row.created_at, row.revoked_at) for row in rows]
         return sorted(found, key=lambda info: info.name)
 
+    def close(self) -> None:
+        """Releases the database's connections."""
+        self._database.close()
+
     def callers(self) -> dict[str, HubCaller]:
         """The caller of each good token, by the token's digest."""
         rows = self._database.read(lambda c: c.execute(select(tokens).where(tokens.c.revoked_at.is_(None))).all())
