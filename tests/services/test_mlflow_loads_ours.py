@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +93,22 @@ def scaler_and_line() -> Any:
 def squares() -> Any:
     """Only a pickle holds a function."""
     return make_pipeline(FunctionTransformer(lambda rows: rows**2), LinearRegression()).fit(IRIS, KINDS)
+
+
+def named_classes() -> Any:
+    return LogisticRegression(max_iter=500).fit(IRIS, np.array(["setosa", "versicolor", "virginica"])[KINDS])
+
+
+def with_own_step(place: Path) -> None:
+    """model.joblib refers to a function of step_of_this_model.py, which is imported here only meanwhile."""
+    (place / "step_of_this_model.py").write_text("def halved(rows):\n    return rows / 2\n")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.syspath_prepend(place)
+        step = import_module("step_of_this_model")
+        joblib.dump(
+            make_pipeline(FunctionTransformer(step.halved), LinearRegression()).fit(IRIS, KINDS), place / "model.joblib"
+        )
+    del sys.modules["step_of_this_model"]
 
 
 def single_graph() -> onnx.ModelProto:
@@ -192,6 +210,10 @@ TENSORS = {"a": np.arange(6.0).reshape(2, 3), "b": np.array(["x", "y"])}
 ROADS: dict[str, Callable[[Path], Any]] = {
     "sklearn: skops": saved(scaler_and_line, ROWS),
     "sklearn: skops, probabilities": saved(forest, ROWS, predict_fn="predict_proba"),
+    "sklearn: skops, labels and probabilities": saved(named_classes, ROWS, predict_fn="both"),
+    "sklearn: cloudpickle, probabilities": saved(
+        named_classes, ROWS, predict_fn="predict_log_proba", serialization="cloudpickle"
+    ),
     "sklearn: skops, an array": saved(
         lambda: HistGradientBoostingClassifier(max_iter=5).fit(IRIS.to_numpy(), KINDS), ROWS.to_numpy()
     ),
@@ -224,6 +246,9 @@ ROADS: dict[str, Callable[[Path], Any]] = {
     ),
     "command: sklearn, cloudpickle": command(
         "sklearn", "{}/model.joblib", "--format", "cloudpickle", model=dumped(forest)
+    ),
+    "command: sklearn, a module of its own": command(
+        "sklearn", "{}/model.joblib", "--code", "{}/step_of_this_model.py", model=with_own_step
     ),
     "command: sklearn, text in Parquet": command(
         "sklearn", "{}/model.joblib", model=dumped(encoded), example="words.parquet"

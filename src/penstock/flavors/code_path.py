@@ -25,7 +25,7 @@ from penstock.manifest import Manifest
 
 CODE = "code"
 # Modules that Penstock puts there for MLflow, and never imports: every package may have them.
-LOADERS = frozenset({"penstock_loader"})
+LOADERS = frozenset({"penstock_loader", "penstock_sklearn"})
 
 # The only state: which package (digest) put which top-level module name into this process, and where it lies. Guarded
 # by _lock.

@@ -77,7 +77,8 @@ def save_model(
     `code_paths`. What is installed is recorded as `requirements`, with those given.
 
     `options` are the flavor's own. scikit-learn has `serialization` ("skops", "cloudpickle", or "auto": skops where
-    every type is known to be safe and the answers agree, else cloudpickle) and `predict_fn` (the method that answers).
+    every type is known to be safe and the answers agree, else cloudpickle) and `predict_fn` (the method that answers,
+    or "both" for labels and probabilities in one table).
     Python files have `entry` (the function or class), `artifacts` (name -> file) and `config`. ONNX models have none.
 
     Raises PackageExists, PackagingFailed, ArtifactInvalid, DependencyMissing, FlavorUnknown, FlavorConflict.

@@ -54,8 +54,8 @@ def package() -> None:
     "--predict-fn",
     default="predict",
     show_default=True,
-    type=click.Choice(["predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba"]),
-    help="The estimator's method that predicts.",
+    type=click.Choice(["predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba", "both"]),
+    help="What answers. predict_proba: a column for each class, called as the class is; both: the label beside them.",
 )
 @click.option(
     "--format",
@@ -80,6 +80,7 @@ def sklearn(
     \b
     Examples:
       penstock package sklearn model.joblib --example rows.csv -o ./model
+      penstock package sklearn model.joblib --predict-fn both --example rows.csv -o ./model
       penstock package sklearn model.joblib --code features.py --example rows.csv -o ./model
     """
     from penstock.flavors import get_flavor

@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from inspect import getattr_static
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 from penstock.error_text import text_of
 from penstock.errors import ArtifactInvalid, PackagingFailed, remedy
-from penstock.flavors.code_path import add_code_of, code_directory, own_modules
+from penstock.flavors.code_path import CODE, add_code_of, code_directory, own_modules
 from penstock.flavors.frames import to_python
 from penstock.flavors.interface import (
     INTERFACE_VERSION,
@@ -30,6 +31,8 @@ from penstock.flavors.interface import (
 )
 from penstock.flavors.pins import pins
 from penstock.flavors.predictor import Predictor
+from penstock.flavors.sklearn.answers import class_answers
+from penstock.flavors.sklearn.answers.class_answers import BOTH, BY_CLASS, class_names
 from penstock.flavors.sklearn.array_checks import check_arrays
 from penstock.flavors.sklearn.estimator_files import (
     dump_pickle,
@@ -54,6 +57,8 @@ AUTO = "auto"
 SKOPS = "skops"
 CLOUDPICKLE = "cloudpickle"
 PREDICT_FUNCTIONS = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba", "score")
+# The loader of packages whose answers name their classes, as MLflow finds it in their code/.
+CLASS_LOADER = "penstock_sklearn"
 # Where most estimators are, with all that they import in turn.
 _USUAL_MODULES = ("sklearn.pipeline", "sklearn.compose", "sklearn.impute", "sklearn.linear_model", "sklearn.ensemble")
 _LOADING_NEEDS = ("scikit-learn", "numpy", "scipy", "pandas")
@@ -63,7 +68,8 @@ _FILES = {SKOPS: "model.skops", CLOUDPICKLE: "model.pkl"}
 @dataclass(frozen=True, slots=True)
 class SklearnOptions(FlavorOptions):
     """`serialization` is "skops", "cloudpickle", or "auto": skops where every type is known to be safe and the answers
-    to the example agree, else cloudpickle. `predict_fn` is the method that answers."""
+    to the example agree, else cloudpickle. `predict_fn` is the method that answers, or "both" for labels and
+    probabilities in one table. A classifier's probabilities are a table with a column for each class."""
 
     serialization: str = "auto"
     predict_fn: str = "predict"
@@ -72,7 +78,7 @@ class SklearnOptions(FlavorOptions):
 class SklearnFlavor(Flavor):
     interface = INTERFACE_VERSION
     name = "sklearn"
-    loader_modules = frozenset({"mlflow.sklearn"})
+    loader_modules = frozenset({"mlflow.sklearn", CLASS_LOADER})
     options_type = SklearnOptions
     distributions = ("joblib", "pandas", "scikit-learn", "skops")
     data_only_form = SKOPS
@@ -126,10 +132,12 @@ class SklearnFlavor(Flavor):
         estimator = load_skops(path, context.trusted) if data_only else load_pickle(path, context.trusted)
         if data_only:
             check_arrays(estimator)
-        function = str((manifest.python_function or {}).get("predict_fn") or "predict")
-        if why := _why_not(estimator, function):
+        settings = manifest.python_function or {}
+        function = str(settings.get("predict_fn") or "predict")
+        by_class = settings.get("loader_module") == CLASS_LOADER
+        if why := _why_not(estimator, function, by_class):
             raise ArtifactInvalid(f"{file} holds a {type(estimator).__name__}, {why}.")
-        return SklearnPredictor(estimator, function, cyclic=not data_only)
+        return SklearnPredictor(estimator, function, cyclic=not data_only, by_class=by_class)
 
     def accepts(self, model: Any) -> bool:
         return hasattr(model, "fit") and hasattr(model, "get_params") and not isinstance(model, type)
@@ -140,24 +148,26 @@ class SklearnFlavor(Flavor):
     def write(self, model: Any, directory: Path, options: SklearnOptions, example: Payload | None = None) -> Written:
         """Writes the estimator as model.skops or as model.pkl."""
         function = options.predict_fn
-        model = taking_one_column(model, function, example)
+        method = _method(function)
+        model = taking_one_column(model, method, example)
+        by_class = function == BOTH or (function in BY_CLASS and class_names(model) is not None)
         if options.serialization != AUTO:
-            return _write(model, directory, options.serialization, function)
+            return _write(model, directory, options.serialization, function, by_class)
         try:
-            written = _write(model, directory, SKOPS, function)
+            written = _write(model, directory, SKOPS, function, by_class)
             code = judge(directory / _FILES[SKOPS]).code
-            if not code and self._same_as_skops(model, directory, written, function, example):
+            if not code and self._same_as_skops(model, directory, written, method, example):
                 return written
             why = f"it {'; it '.join(code)}" if code else "it would answer the example otherwise as skops"
             if unreviewed := untrusted(written.flavors[self.name]["skops_trusted_types"]):
                 why = f"it holds {some(unreviewed)}"
         except (PackagingFailed, ArtifactInvalid) as error:
-            if not hasattr(model, function):
+            if not hasattr(model, method):
                 raise
             why = error.message.rstrip(".")
         log.warning("The model is stored as a pickle, which carries code: %s.", why)
         (directory / _FILES[SKOPS]).unlink(missing_ok=True)
-        return _write(model, directory, CLOUDPICKLE, function)
+        return _write(model, directory, CLOUDPICKLE, function, by_class)
 
     def _same_as_skops(
         self, estimator: Any, directory: Path, written: Written, function: str, example: Payload | None
@@ -180,7 +190,8 @@ class SklearnFlavor(Flavor):
         """A pickled estimator as skops, if all its types are reviewed."""
         assert isinstance(loaded, SklearnPredictor)
         python = manifest.python_function
-        written = _write(loaded.estimator, directory, SKOPS, str((python or {}).get("predict_fn") or "predict"))
+        function = str((python or {}).get("predict_fn") or "predict")
+        written = _write(loaded.estimator, directory, SKOPS, function, loaded.by_class)
         new = written.flavors[self.name]
         if reasons := judge(directory / _FILES[SKOPS]).code:
             raise PackagingFailed(f"The model's skops form is not data-only either: it {'; it '.join(reasons)}.")
@@ -188,17 +199,17 @@ class SklearnFlavor(Flavor):
         if python is not None:
             # Up to 1.9 MLflow named the pickle `data`, which would win over model_path.
             kept = {key: value for key, value in python.items() if key != "data"}
-            sections[PYTHON_FUNCTION] = {**kept, "model_path": new["pickled_model"]}
+            sections[PYTHON_FUNCTION] = {**kept, **written.flavors[PYTHON_FUNCTION]}
         return replace(written, flavors=sections)
 
 
-def _write(estimator: Any, directory: Path, serialization: str, function: str) -> Written:
+def _write(estimator: Any, directory: Path, serialization: str, function: str, by_class: bool) -> Written:
     need("sklearn", "sklearn", purpose="Packaging a scikit-learn model")
     import sklearn
 
     if serialization not in _FILES:
         raise PackagingFailed(f"Estimators are stored as {SKOPS} or {CLOUDPICKLE}, not as {serialization!r}.")
-    if why := _why_not(estimator, function):
+    if why := _why_not(estimator, function, by_class):
         raise PackagingFailed(
             f"The model is a {type(estimator).__name__}, {why}.",
             hint="Package a Python file whose predict(inputs) calls another method of the model.",
@@ -210,6 +221,11 @@ def _write(estimator: Any, directory: Path, serialization: str, function: str) -
         trusted = dump_skops(estimator, directory / file)
     else:
         dump_pickle(estimator, directory / file)
+    loader = {"loader_module": "mlflow.sklearn"}
+    if by_class:
+        (directory / CODE).mkdir(exist_ok=True)
+        copyfile(class_answers.__file__, directory / CODE / f"{CLASS_LOADER}.py")
+        loader = {"loader_module": CLASS_LOADER, "code": CODE}
     return Written(
         flavors={
             "sklearn": {
@@ -219,16 +235,24 @@ def _write(estimator: Any, directory: Path, serialization: str, function: str) -
                 "skops_trusted_types": trusted,
                 "code": None,
             },
-            PYTHON_FUNCTION: {"loader_module": "mlflow.sklearn", "model_path": file, "predict_fn": function},
+            PYTHON_FUNCTION: {**loader, "model_path": file, "predict_fn": function},
         },
-        requirements=pins(*_LOADING_NEEDS, serialization),
+        requirements=pins(*_LOADING_NEEDS, serialization, *(["PyYAML"] if by_class else [])),
         batchable=True,
     )
 
 
-def _why_not(estimator: Any, function: str) -> str:
+def _method(function: str) -> str:
+    """The estimator's own method that an answer is made of."""
+    return "predict_proba" if function == BOTH else function
+
+
+def _why_not(estimator: Any, function: str, by_class: bool = False) -> str:
     """Why an estimator cannot answer by this function; empty where it can. One that has it may still refuse to give it:
     by its settings, or since it was made by another version of scikit-learn."""
+    function = _method(function) if by_class else function
+    if by_class and function in BY_CLASS and hasattr(estimator, function) and class_names(estimator) is None:
+        return "which does not name the classes of one output"
     lacks = f"which has no {function}()"
     try:
         getattr(estimator, function)

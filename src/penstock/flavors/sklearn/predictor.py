@@ -20,6 +20,7 @@ import numpy as np
 
 from penstock.flavors.frames import from_python, to_frame, to_python
 from penstock.flavors.predictor import Predictor
+from penstock.flavors.sklearn.answers.class_answers import class_columns
 from penstock.payload import Params, Payload, Table
 
 _STARTS_THREADS = "sklearn.ensemble._hist_gradient_boosting."
@@ -32,17 +33,18 @@ _OneThread: TypeAlias = Callable[[], AbstractContextManager[object]]
 
 
 class SklearnPredictor(Predictor):
-    """One fitted estimator and the method that answers."""
+    """One fitted estimator and the method that answers; `by_class` with a table of its classes."""
 
     quick = True
 
-    def __init__(self, estimator: Any, function: str, *, cyclic: bool = True) -> None:
+    def __init__(self, estimator: Any, function: str, *, cyclic: bool = True, by_class: bool = False) -> None:
         parts = _parts(estimator)
         _use_one_thread(parts)
         self._one_thread = _one_thread(parts)
         self.cyclic = cyclic
         self.estimator = estimator
-        self._call = getattr(estimator, function)
+        self.by_class = by_class
+        self._call = partial(class_columns, estimator, function) if by_class else getattr(estimator, function)
         self._names = _fitted_names(estimator)
         self._reads_frames = _reads_frames(estimator)
         # We hand over blocks whose column order is checked already.
@@ -51,9 +53,12 @@ class SklearnPredictor(Predictor):
     def _predict(self, payload: Payload, params: Params) -> Payload:
         """MLflow's sklearn flavor takes params and makes no use of them; so does ours."""
         if self._one_thread is None or payload.rows is None or payload.rows > _FEW:
-            return from_python(self._call(self._input(payload)))
+            return self._payload(self._call(self._input(payload)))
         with self._one_thread():
-            return from_python(self._call(self._input(payload)))
+            return self._payload(self._call(self._input(payload)))
+
+    def _payload(self, answer: Any) -> Payload:
+        return Table.of(*answer) if self.by_class else from_python(answer)
 
     def close(self) -> None:
         """Takes the estimator apart, tree by tree: to free hundreds in one go would hold the interpreter for as long as

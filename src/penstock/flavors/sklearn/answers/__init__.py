@@ -1,0 +1,1 @@
+"""Forms of answers that scikit-learn itself has no method for."""
