@@ -8,7 +8,7 @@ from penstock.errors import NameInvalid
 
 # MLflow refuses '/' and ':' in model names; the rest keeps names usable in URLs, file names and metric labels.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\- ]{0,254}")
-_ALIAS = re.compile(r"(?!latest$)(?![vV]\d+$)[A-Za-z0-9_\-]{1,255}")
+_ALIAS = re.compile(r"(?!(?i:latest)$)(?![vV]\d+$)[A-Za-z0-9_\-]{1,255}")
 _MLFLOWS = re.compile(r"[^/:\x00-\x1f\x7f\ud800-\udfff]{1,255}")
 _TAG = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,250}")
 

@@ -100,6 +100,7 @@ async def delete(hub: HubContext, request: HubRequest) -> HubAnswer:
 
 
 async def search(hub: HubContext, request: HubRequest) -> HubAnswer:
+    """Without their aliases, as in MLflow."""
     fields, registry = request.fields, hub.stores.registry
     query = VersionQuery(
         fields.text("filter"),
@@ -110,7 +111,9 @@ async def search(hub: HubContext, request: HubRequest) -> HubAnswer:
 
     def ask() -> HubAnswer:
         page = registry.find_versions(query)
-        found = {"model_versions": [version_json(each, registry.artifact_root) for each in page]} if len(page) else {}
+        root = registry.artifact_root
+        versions = [version_json(each, root, with_aliases=False) for each in page]
+        found = {"model_versions": versions} if versions else {}
         return json_answer({**found, **({"next_page_token": page.next_token} if page.next_token else {})})
 
     return await hub.stores.read(ask)
