@@ -18,7 +18,7 @@ logging.disable(logging.WARNING)
 client = mlflow.MlflowClient()
 
 
-class Doubles(PythonModel):
+class Doubles(PythonModel):  # type: ignore[misc]
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
         return model_input * 2
 
