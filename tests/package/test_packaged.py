@@ -94,7 +94,8 @@ def test_a_pickled_estimator_can_become_data_only(tmp_path: Path, iris_estimator
     package = save_model(iris_estimator, tmp_path / "m", example=iris_frame.head(), serialization="cloudpickle")
     with pytest.raises(CodeNotTrusted, match=r"model\.pkl is a pickle") as caught:
         package.load()
-    assert "To make a scikit-learn pickle data-only: penstock package convert" in hint_of(caught.value)
+    command = f"penstock package convert {package.path} -o {package.path}-data-only"
+    assert hint_of(caught.value).endswith(f"To make a scikit-learn pickle data-only: {command}")
     assert "converting the package makes a scikit-learn pickle data-only." in str(caught.value)
 
 

@@ -220,6 +220,14 @@ def test_what_is_no_model_is_refused(tmp_path: Path, model: Any) -> None:
     assert nothing_left(tmp_path)
 
 
+def test_a_file_with_an_estimator_in_it_is_no_graph(tmp_path: Path) -> None:
+    (tmp_path / "model.joblib").write_bytes(b"")
+    with pytest.raises(
+        PackagingFailed, match=r"There is no flavor for the file .* Load what is in the file: joblib\.load\("
+    ):
+        save_model(tmp_path / "model.joblib", tmp_path / "m", example=X)
+
+
 def test_an_estimator_that_cannot_answer_the_example_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(PackagingFailed, match="NotFitted"):
         save_model(LinearRegression(), tmp_path / "m", example=X)

@@ -74,7 +74,7 @@ WORDS = {
     "trust_code": "If you trust its author, repeat the command with --trust-code (PENSTOCK_TRUST_CODE=1)",
     "trust_code_or_convert": (
         "If you trust its author, repeat the command with --trust-code (PENSTOCK_TRUST_CODE=1). To make {what} "
-        "data-only: penstock package convert"
+        "data-only: penstock package convert {path} -o {path}-data-only"
     ),
 }
 

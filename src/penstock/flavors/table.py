@@ -147,6 +147,7 @@ class FlavorTable:
             hint=" ".join(
                 [
                     "Give a fitted scikit-learn estimator, an ONNX model, a Python file, or what a plug-in packages.",
+                    *([f"Load what is in the file: joblib.load({str(model)!r})."] if isinstance(model, Path) else []),
                     *(error.message for error in self._failed.values()),
                 ]
             ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -116,7 +117,9 @@ class PackagedModel:
             raise CodeNotTrusted(
                 f"Loading {self.path} would run code from the package: {'; '.join(map(str, reasons))}.",
                 hint=f"{hint}; converting the package makes {what} data-only." if what else f"{hint}.",
-                remedy=remedy("trust_code_or_convert", what=what) if what else remedy("trust_code"),
+                remedy=remedy("trust_code_or_convert", what=what, path=shlex.quote(str(self.path)))
+                if what
+                else remedy("trust_code"),
             )
 
     def load(self, *, trust_code: bool = False, flavor: str | None = None, threads: int = 0) -> Predictor:

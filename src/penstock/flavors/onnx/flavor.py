@@ -30,6 +30,8 @@ from penstock.manifest import PYTHON_FUNCTION, Manifest
 from penstock.payload import Payload
 
 _FILE = "model.onnx"
+# How files are called that hold Python objects.
+PICKLED = (".joblib", ".pkl", ".pickle", ".skops")
 
 
 class OnnxFlavor(Flavor):
@@ -66,9 +68,10 @@ class OnnxFlavor(Flavor):
         return OnnxPredictor(session, control_flow=has_control_flow(path))
 
     def accepts(self, model: Any) -> bool:
-        """Any file but a Python one: an ONNX graph has no mark at its beginning, so only loading it tells."""
+        """Any file but one that tells of something else: an ONNX graph has no mark at its beginning, so only loading it
+        tells."""
         if isinstance(model, Path):
-            return model.is_file() and model.suffix != ".py"
+            return model.is_file() and model.suffix not in (".py", *PICKLED)
         return isinstance(model, bytes) or (hasattr(model, "SerializeToString") and not isinstance(model, type))
 
     def write(self, model: Any, directory: Path, options: FlavorOptions, example: Payload | None = None) -> Written:
