@@ -110,6 +110,8 @@ class Manifest:
             raise PackageInvalid(f"The 'signature' of the {FILE_NAME} file is not a mapping.")
         hinted = self.content.get("is_signature_from_type_hint") is True
         read = replace(Signature.from_mlflow(signature), hinted=hinted) if signature else None
+        if read is not None and (units := self.penstock.get("epoch_units")):
+            read = read.with_epoch_units(units)
         object.__setattr__(self, "signature", read)
 
     @classmethod
@@ -181,7 +183,7 @@ class Manifest:
 
     @property
     def penstock(self) -> Mapping[str, Any]:
-        """What is ours: `format`, `batchable`, `deterministic` …"""
+        """What is ours: `format`, `batchable`, `deterministic`, `epoch_units` …"""
         own = self.metadata.get("penstock")
         return own if isinstance(own, Mapping) else {}
 

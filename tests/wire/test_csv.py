@@ -95,7 +95,7 @@ def test_cells_are_cast_by_the_signature() -> None:
         Field("t", Scalar.DATETIME),
         Field("x", Scalar.BINARY),
     )
-    body = "t,s,n,d,o,x,extra\n2026-01-02,007,7,1e3,true,YWI=,?\n01/02/2026 3:04,NA,-1,,0,YQ==,?\n"
+    body = "t,s,n,d,o,x,extra\n2026-01-02,007,7,1e3,true,YWI=,?\n2026-01-02 03:04,NA,-1,,0,YQ==,?\n"
     got = read(body, schema)
     assert list(got) == ["d", "n", "s", "o", "t", "x"]
     assert got["d"][0] == 1000.0

@@ -8,7 +8,6 @@ Where MLflow's casts corrupt data silently (wrapped integers, truncated floats, 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -18,7 +17,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from penstock.payload import TEXT, Array, as_object_array, clipped, shortened
-from penstock.signature.cells import CellReader, Misfit, cell_reader, element_reader
+from penstock.signature.cells import CellReader, cell_reader, element_reader
+from penstock.signature.misfit import Misfit
+from penstock.signature.moment_faults import OUT_OF_RANGE
+from penstock.signature.moments import finer_than_nanoseconds, moments_of_numbers, moments_of_texts, read_moment
 from penstock.signature.types import Scalar, Type
 
 
@@ -39,10 +41,19 @@ class Cast:
     misfits: tuple[tuple[int, str], ...] = ()
 
 
-def cast(column: Array, type_: Type, casting: Casting, *, optional: bool = False, limit: int | None = None) -> Cast:
+def cast(
+    column: Array,
+    type_: Type,
+    casting: Casting,
+    *,
+    optional: bool = False,
+    limit: int | None = None,
+    epoch: str = "",
+) -> Cast:
     """`column` (rows,) as `type_`, or the cells that do not fit, `limit` of them at most.
 
-    In an `optional` column of lists or objects a missing cell is None; the other types decide for themselves.
+    In an `optional` column of lists or objects a missing cell is None; the other types decide for themselves. `epoch`
+    is the unit of numbers in a column of datetimes.
     """
     if not isinstance(type_, Scalar):
         read = cell_reader(type_, casting.value)
@@ -51,6 +62,8 @@ def cast(column: Array, type_: Type, casting: Casting, *, optional: bool = False
         column.dtype.kind == TEXT.kind and type_ is Scalar.STRING
     ):
         return Cast(column)
+    if type_ is Scalar.DATETIME:
+        return cast_moments(column, epoch, limit)
     if casting is Casting.TYPED and (refused := _refuse_narrowing(column, type_)):
         return Cast(column, ((0, refused),))
     if (vector := _vector(column.dtype, type_.dtype)) is not None:
@@ -61,9 +74,18 @@ def cast(column: Array, type_: Type, casting: Casting, *, optional: bool = False
         and (quick := _parse_numbers(column, type_, casting)) is not None
     ):
         return Cast(quick)
-    if type_ is Scalar.DATETIME and casting is Casting.TEXT and (moments := _parse_moments(column)) is not None:
-        return Cast(moments)
     return _cast_cells(column, cell_reader(type_, casting.value), limit, type_.dtype)
+
+
+def cast_moments(column: Array, epoch: str = "", limit: int | None = None) -> Cast:
+    """Datetimes in nanoseconds, by one rule for all sources."""
+    moments, kind = Scalar.DATETIME.dtype, column.dtype.kind
+    if kind == "M":
+        return _to_datetime(column, moments, "datetime", limit)
+    quick = moments_of_texts(column.tolist()) if kind in "OUT" else None
+    if epoch and kind in "iuf":
+        quick = moments_of_numbers(column, epoch)
+    return Cast(quick) if quick is not None else _cast_cells(column, partial(read_moment, epoch=epoch), limit, moments)
 
 
 def cast_elements(flat: Array, dtype: np.dtype[Any], name: str, casting: Casting, *, limit: int | None = None) -> Cast:
@@ -98,20 +120,6 @@ def _parse_numbers(column: Array, type_: Scalar, casting: Casting) -> Array | No
     except (ValueError, OverflowError):
         return None
     return None if not np.isfinite(result).all() else result
-
-
-# What numpy reads as `cell_reader` does, and all of whose years it has nanoseconds for.
-_PLAIN_MOMENT = re.compile(r"(?:19|20)[0-9]{2}-[0-9]{2}-[0-9]{2}(?:[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?)?")
-
-
-def _parse_moments(column: Array) -> Array | None:
-    """The same for moments in ISO 8601."""
-    try:
-        if column.dtype.kind == "O" and all(map(_PLAIN_MOMENT.fullmatch, column.tolist())):
-            return column.astype(str).astype("datetime64[ns]")
-    except (ValueError, TypeError):
-        pass
-    return None
 
 
 def _cast_cells(column: Array, read: CellReader, limit: int | None, dtype: np.dtype[Any] | None = None) -> Cast:
@@ -178,8 +186,8 @@ def _to_bool(column: Array, dtype: np.dtype[Any], name: str, limit: int | None) 
 def _to_datetime(column: Array, dtype: np.dtype[Any], name: str, limit: int | None) -> Cast:
     result = column.astype(dtype)
     bad = ~np.isnat(column) & (result.astype(column.dtype) != column)
-    if bad.any() and np.datetime_data(column.dtype)[0] not in ("ps", "fs", "as"):
-        return Cast(column, _misfits(bad, column, lambda v: f"{v!s} is out of range for {name}", limit))
+    if bad.any() and not finer_than_nanoseconds(column.dtype):
+        return Cast(column, _misfits(bad, column, lambda v: f"{v!s} {OUT_OF_RANGE}", limit))
     return Cast(result)
 
 
@@ -203,18 +211,13 @@ _WIDENS: dict[Scalar, set[str]] = {
     Scalar.DOUBLE: {"f2", "f4", "f8", "i1", "i2", "i4", "u1", "u2", "u4"},
     Scalar.STRING: set(),
     Scalar.BINARY: set(),
-    Scalar.DATETIME: set(),
 }
 
 
 def _refuse_narrowing(column: Array, type_: Scalar) -> str:
     """Why a typed column may not become `type_`, or nothing. Object columns are looked at cell by cell later."""
     kind = column.dtype.kind
-    if (
-        kind in "OUS"
-        or (kind == "M" and type_ is Scalar.DATETIME)
-        or f"{kind}{column.dtype.itemsize}" in _WIDENS[type_]
-    ):
+    if kind in "OUS" or f"{kind}{column.dtype.itemsize}" in _WIDENS[type_]:
         return ""
     if type_ is Scalar.DOUBLE and kind == "i" and ((column == 0) | (column == 1)).all():
         return ""  # MLflow's exception: a column of zeros and ones may have lost its decimal points

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import base64
 import math
-import re
-from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from decimal import Decimal
 from functools import cache, partial
 from typing import Any, TypeAlias
@@ -18,53 +17,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from penstock.payload import shortened
+from penstock.signature.cell_texts import is_missing, is_missing_word, is_number_text
+from penstock.signature.misfit import Misfit
+from penstock.signature.moments import read_moment
 from penstock.signature.types import AnyValue, ArrayOf, MapOf, ObjectOf, Scalar, Type
 
 CellReader: TypeAlias = Callable[[Any], Any]
-
-# What pandas.read_csv takes for missing by default.
-MISSING_WORDS = frozenset(
-    [
-        "#N/A",
-        "#N/A N/A",
-        "#NA",
-        "-1.#IND",
-        "-1.#QNAN",
-        "-NaN",
-        "-nan",
-        "1.#IND",
-        "1.#QNAN",
-        "<NA>",
-        "N/A",
-        "NA",
-        "NULL",
-        "NaN",
-        "None",
-        "n/a",
-        "nan",
-        "null",
-        "",
-    ]
-)
-
-
-def is_missing_word(cell: Any) -> bool:
-    """Whether a cell of text stands for nothing."""
-    return isinstance(cell, str) and cell in MISSING_WORDS
-
-
-# As pandas reads numbers in CSV: in ASCII digits, with blanks around them at most.
-_NUMBER = re.compile(r"\s*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:e[+-]?[0-9]+)?\s*", re.ASCII | re.IGNORECASE)
-_INFINITY = re.compile(r"[+-]?inf(?:inity)?", re.ASCII | re.IGNORECASE)
-
-
-def is_number_text(cell: str) -> bool:
-    """Whether a cell of a text file is a number. 1_000, NAN and digits of other scripts are such to Python alone."""
-    return _NUMBER.fullmatch(cell) is not None or _INFINITY.fullmatch(cell) is not None
-
-
-class Misfit(Exception):
-    """This cell is not of this type; the text says why."""
 
 
 def cell_reader(type_: Type, casting: str) -> CellReader:
@@ -85,11 +43,6 @@ def _text(reader: CellReader, cell: Any) -> Any:
 
 def _same(cell: Any) -> Any:
     return cell
-
-
-def _is_missing(cell: Any) -> bool:
-    # Of what is unequal to itself: NaN of any width, and pandas' NaT, which calls itself a datetime.
-    return cell is None or (isinstance(cell, (float, np.floating, datetime)) and bool(cell != cell))
 
 
 @cache
@@ -118,7 +71,7 @@ def _float(dtype: np.dtype[Any], name: str, cell: Any, *, casting: str) -> float
 
 
 def _int(dtype: np.dtype[Any], name: str, cell: Any, *, casting: str) -> int:
-    if _is_missing(cell):
+    if is_missing(cell):
         raise Misfit(f"a missing value cannot be {name}")
     if isinstance(cell, str) and not _is_no_number(cell, casting):
         try:
@@ -164,7 +117,7 @@ BOOLEAN_WORDS = {"true": True, "false": False, "1": True, "0": False, "1.0": Tru
 
 
 def _boolean(cell: Any, *, casting: str) -> bool | None:
-    if _is_missing(cell):
+    if is_missing(cell):
         return None
     if isinstance(cell, (bool, np.bool_)):
         return bool(cell)
@@ -180,7 +133,7 @@ def _boolean(cell: Any, *, casting: str) -> bool | None:
 
 def _string(cell: Any, *, casting: str) -> Any:
     """In frames MLflow leaves a number in a string column as it is; in arrays it becomes its text."""
-    if _is_missing(cell):
+    if is_missing(cell):
         return None
     if isinstance(cell, str) or casting == "frame":
         return cell
@@ -197,80 +150,14 @@ def _binary(cell: Any, *, casting: str) -> Any:
             return base64.b64decode(cell)
         except ValueError as error:  # binascii's own error is one; text beyond ASCII gives the plain one
             raise Misfit(f"{shortened(cell)} is not base64 ({error})") from None
-    if casting == "text" and _is_missing(cell):
+    if casting == "text" and is_missing(cell):
         return None
-    raise Misfit(f"{'a missing value' if _is_missing(cell) else shortened(cell)} is not binary (base64 text)")
-
-
-_AMERICAN = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})(?:[ T](\d{1,2}:\d{2}(?::\d{2})?))?")
+    raise Misfit(f"{'a missing value' if is_missing(cell) else shortened(cell)} is not binary (base64 text)")
 
 
 def _datetime(cell: Any, *, casting: str) -> Any:
-    """Nanoseconds since 1970, without a zone. Numbers are nanoseconds already; "NaT" is how answers write missing."""
-    if _is_missing(cell) or (isinstance(cell, str) and cell == "NaT"):
-        return np.datetime64("NaT", "ns")
-    if isinstance(cell, np.datetime64):
-        return _nanoseconds(cell, cell)
-    if isinstance(cell, int) and not isinstance(cell, bool):
-        if abs(cell) >= 2**63:
-            raise Misfit(f"{shortened(cell)} is out of range for datetime")
-        return np.datetime64(cell, "ns")
-    check_moments((cell,))
-    if not isinstance(cell, (str, date)):
-        raise Misfit(f"{shortened(cell)} is not a datetime")
-    moment, beyond = _parse_moment(cell) if isinstance(cell, str) else (cell, getattr(cell, "nanosecond", 0))
-    if isinstance(moment, datetime):
-        moment = _without_zone(moment, cell, casting)
-    return _nanoseconds(np.datetime64(moment, "us"), cell) + np.timedelta64(beyond, "ns")
-
-
-# The longest moment that anybody writes has its zone's name in it.
-_LONGEST_MOMENT = 64
-
-
-def check_moments(cells: Iterable[Any]) -> None:
-    """Raises Misfit for text that no parser of moments should see: they take its length squared."""
-    for cell in cells:
-        if isinstance(cell, str) and len(cell) > _LONGEST_MOMENT:
-            raise Misfit(f"{shortened(cell, 30)} has {len(cell):,} characters, which no datetime has")
-
-
-def _without_zone(moment: datetime, cell: Any, casting: str) -> datetime:
-    if moment.tzinfo is None:
-        return datetime(*moment.timetuple()[:6], moment.microsecond)  # a plain one, also of pandas' Timestamp
-    if casting != "tensor":
-        raise Misfit(f"{shortened(cell)} has a time zone; send the time in UTC without a time zone")
-    try:
-        return moment.astimezone(UTC).replace(tzinfo=None)
-    except OverflowError:
-        raise Misfit(f"{shortened(cell)} is out of range for datetime") from None
-
-
-def _nanoseconds(moment: np.datetime64, cell: Any) -> np.datetime64:
-    """In nanoseconds, which reach from 1677 to 2262; numpy would wrap the rest round without a word."""
-    result: np.datetime64 = moment.astype("datetime64[ns]")
-    if not np.isnat(moment) and result.astype(moment.dtype) != moment:
-        raise Misfit(f"{shortened(cell)} is out of range for datetime (1677 to 2262)")
-    return result
-
-
-_FRACTION = re.compile(r"([.,][0-9]{6})([0-9]+)")
-
-
-def _parse_moment(text: str) -> tuple[datetime, int]:
-    """To the microsecond, and the nanoseconds beyond it, which Python's datetime would drop."""
-    plain, beyond = text.strip(), 0
-    if american := _AMERICAN.fullmatch(plain):
-        month, day, year, clock = american.groups()
-        hour, _, rest = (clock or "").partition(":")
-        plain = f"{year}-{month:0>2}-{day:0>2}{f'T{hour:0>2}:{rest}' if clock else ''}"
-    if fraction := _FRACTION.search(plain):
-        beyond = int(f"{fraction[2]:0<3}"[:3])
-        plain = plain[: fraction.end(1)] + plain[fraction.end(2) :]
-    try:
-        return datetime.fromisoformat(plain), beyond
-    except ValueError:
-        raise Misfit(f"{shortened(text)} is not a datetime (ISO 8601)") from None
+    """One rule, whatever the source."""
+    return read_moment(cell)
 
 
 _SCALARS: dict[Scalar, Callable[..., Any]] = {
@@ -304,7 +191,7 @@ def element_reader(dtype: np.dtype[Any], name: str, casting: str) -> CellReader 
 
 def _present(reader: Callable[..., Any], name: str, cell: Any, *, casting: str) -> Any:
     """numpy would make the text 'None' of a missing string, and False of a missing boolean."""
-    if _is_missing(cell):
+    if is_missing(cell):
         raise Misfit(f"a missing value cannot be {name}")
     return reader(cell, casting=casting if isinstance(cell, str) or reader is _boolean else "tensor")
 

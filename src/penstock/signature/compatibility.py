@@ -77,8 +77,14 @@ def _columns(old: tuple[Field, ...], new: tuple[Field, ...], side: str, outgoing
     ]
     if outgoing:
         return breaks + [f"output {_label(f)} is removed" for f in gone]
+    breaks += [_epoch_change(a, b) for a, b in pairs if a.epoch and a.epoch != b.epoch]
     breaks += [f"input {_label(b)} becomes required" for a, b in pairs if b.required and not a.required]
     return breaks + [f"new required input {_label(f)}" for f in added if f.required]
+
+
+def _epoch_change(old: Field, new: Field) -> str:
+    told = f"{new.epoch} since 1970" if new.epoch else "not taken"
+    return f"numbers in input {_label(old)} change from {old.epoch} since 1970 to {told}"
 
 
 def _fits(old: Type, new: Type, outgoing: bool) -> bool:

@@ -115,7 +115,9 @@ def _conform_columns(table: Table, fields: tuple[Field, ...], casting: Casting, 
         if position is None:
             continue
         result = (
-            cast(table.column(position), field.type, casting, optional=not field.required, limit=limit)
+            cast(
+                table.column(position), field.type, casting, optional=not field.required, limit=limit, epoch=field.epoch
+            )
             if not _all_null(table, position, field)
             else None
         )

@@ -10,7 +10,9 @@ import numpy as np
 
 from penstock.errors import SchemaViolation
 from penstock.payload import Violation, shortened
-from penstock.signature.cells import Misfit, cell_reader, check_moments
+from penstock.signature.cells import cell_reader
+from penstock.signature.misfit import Misfit
+from penstock.signature.moments import check_moments
 from penstock.signature.schema import Param
 from penstock.signature.types import Scalar
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import NoneType
 from typing import Any, TypeAlias, TypeGuard
 
@@ -17,20 +17,24 @@ import numpy as np
 
 from penstock.errors import PackageInvalid
 from penstock.payload import Name, shortened
+from penstock.signature.moments import EPOCH_UNITS
 from penstock.signature.types import Scalar, Type, is_required, read_type, write_type
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One column. `name` is None where the columns have none; an optional column may be absent or null."""
+    """One column. `name` is None where the columns have none; an optional column may be absent or null. `epoch` is the
+    unit of numbers in a column of datetimes, a key of EPOCH_UNITS; without one, numbers are refused there."""
 
     name: Name | None
     type: Type
     required: bool = True
+    epoch: str = ""
 
     def __str__(self) -> str:
         named = f"{self.name}: " if self.name is not None else ""
-        return f"{named}{self.type}{'' if self.required else ' (optional)'}"
+        counted = f" or {self.epoch} since 1970" if self.epoch else ""
+        return f"{named}{self.type}{counted}{'' if self.required else ' (optional)'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,21 +108,51 @@ class Signature:
     def from_mlflow(cls, mapping: Mapping[str, Any]) -> Signature:
         """From the `signature` of an MLmodel file. Raises PackageInvalid."""
         try:
-            return cls(
+            read = cls(
                 inputs=_read_side(mapping, "inputs"),
                 outputs=_read_side(mapping, "outputs"),
                 params=tuple(_read_param(spec) for spec in _json_list(mapping, "params") or ()),
             )
         except RecursionError:
             raise PackageInvalid("The signature's types are nested too deeply.") from None
+        return read.with_epoch_units(mapping["epoch_units"]) if mapping.get("epoch_units") else read
 
     def to_mlflow(self) -> dict[str, str | None]:
-        """What an MLmodel file holds as `signature`."""
-        return {
+        """What an MLmodel file holds as `signature`; with `epoch_units` beside MLflow's keys where there are any, which
+        MLflow passes over."""
+        written = {
             "inputs": _write_side(self.inputs),
             "outputs": _write_side(self.outputs),
             "params": json.dumps([_write_param(p) for p in self.params]) if self.params else None,
         }
+        units = {str(f.name): f.epoch for f in self.inputs or () if isinstance(f, Field) and f.epoch}
+        return {**written, "epoch_units": json.dumps(units)} if units else written
+
+    def with_epoch_units(self, units: Any) -> Signature:
+        """The same, with the units of numbers in columns of datetimes: a mapping of names to units, or the JSON of one.
+        Raises PackageInvalid."""
+        try:
+            found = json.loads(units) if isinstance(units, str) else units
+        except ValueError:
+            found = units
+        if not isinstance(found, Mapping):
+            raise PackageInvalid(f"The epoch units must map columns to units, not be {shortened(units)}.")
+        moments = [f for f in self.inputs or () if isinstance(f, Field) and f.type is Scalar.DATETIME]
+        names = {str(f.name) for f in moments if f.name is not None}
+        for name, unit in found.items():
+            if str(name) not in names:
+                there = f"they are {', '.join(map(repr, sorted(names)[:8]))}" if names else "it has none"
+                raise PackageInvalid(
+                    f"The epoch units name {name!r}, which is no datetime column of the model: {there}."
+                )
+            if unit not in EPOCH_UNITS:
+                known = ", ".join(EPOCH_UNITS)
+                raise PackageInvalid(f"The epoch unit of column {name!r} is {shortened(unit)}; units are {known}.")
+        chosen = {str(name): unit for name, unit in found.items()}
+        inputs: Any = tuple(
+            replace(f, epoch=chosen.get(str(f.name), "")) if isinstance(f, Field) else f for f in self.inputs or ()
+        )
+        return replace(self, inputs=inputs or self.inputs)
 
 
 def _json_list(mapping: Mapping[str, Any], side: str) -> list[Mapping[str, Any]] | None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from penstock.payload import Array, Name, Payload, Table, Tensors, Value, Violation, shortened, some
 from penstock.signature.casts import Casting, cast_elements
-from penstock.signature.cells import Misfit
+from penstock.signature.misfit import Misfit
 from penstock.signature.schema import TensorField, dtype_name
 
 Result: TypeAlias = tuple[Payload, tuple[Violation, ...]]

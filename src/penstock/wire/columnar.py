@@ -168,6 +168,19 @@ def table_of_batch(batch: ArrowTable | RecordBatch) -> Table:
     return Table.of(names, [_named_column(batch.column(i), name) for i, name in enumerate(names)])
 
 
+def in_utc(table: ArrowTable, schema: Schema | None) -> ArrowTable:
+    """The same with moments of a zone as those of UTC, in the columns that the model takes as datetimes."""
+    import pyarrow as pa
+
+    taken = {str(f.name) for f in schema or () if isinstance(f, Field) and f.type is Scalar.DATETIME}
+    for position, field in enumerate(table.schema):
+        if field.name in taken and pa.types.is_timestamp(field.type) and field.type.tz is not None:
+            # Arrow counts since 1970 in UTC, whatever the zone.
+            plain = table.column(position).cast(pa.int64()).cast(pa.timestamp(field.type.unit))
+            table = table.set_column(position, field.name, plain)
+    return table
+
+
 def _named_column(column: ChunkedArray | ArrowArray, name: str) -> Array:
     try:
         return _column(column)
@@ -191,8 +204,22 @@ def _column(column: ChunkedArray | ArrowArray) -> Array:
     if pa.types.is_boolean(kind) and not column.null_count:
         return numbers_of(column.cast(pa.uint8())).view(np.bool_)
     if (pa.types.is_timestamp(kind) and kind.tz is None) or pa.types.is_date(kind):
-        return np.asarray(column.to_numpy(zero_copy_only=False)).astype("datetime64[ns]")
+        return _moments(column)
     return as_object_array(column.to_pylist())
+
+
+def _moments(column: ArrowArray) -> Array:
+    """In nanoseconds. Where those do not reach all of them they stay in the column's own unit, for `conform` to refuse:
+    numpy would wrap them without a word."""
+    import pyarrow as pa
+
+    unit = "D" if pa.types.is_date32(column.type) else "ms" if pa.types.is_date(column.type) else column.type.unit
+    counted = column.cast(pa.int32() if unit == "D" else pa.int64())
+    moments = numbers_of(counted.fill_null(0)).astype(f"datetime64[{unit}]")
+    if counted.null_count:
+        moments[numbers_of(counted.is_null().cast(pa.uint8())).view(np.bool_)] = np.datetime64("NaT")
+    found: Array = moments.astype("datetime64[ns]")
+    return found if (np.isnat(moments) | (found.astype(moments.dtype) == moments)).all() else moments
 
 
 def numbers_of(column: ArrowArray) -> Array:

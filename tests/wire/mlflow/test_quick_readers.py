@@ -94,7 +94,7 @@ def test_the_quick_reader_settles_only_what_pandas_reads_the_same(case: tuple[di
     with pytest.MonkeyPatch.context() as patch:
         for quick in (True, False):
             if not quick:
-                patch.setattr(codec, "settle", lambda *_: None)
+                patch.setattr(codec, "settle", lambda *_, **__: None)
                 patch.setattr(FloatReader, "read", lambda *_: None)
             try:
                 answers.append(frame_of(read(document, schema).payload))

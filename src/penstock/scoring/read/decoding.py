@@ -22,8 +22,8 @@ from penstock.scoring.read.chunks import Chunk
 from penstock.scoring.read.text_records import split_lines
 from penstock.scoring.rejects import Reject
 from penstock.signature import Casting, Field, Scalar, Schema, is_tensor_schema
-from penstock.signature.cells import MISSING_WORDS
-from penstock.wire.columnar import table_of_batch
+from penstock.signature.cell_texts import MISSING_WORDS
+from penstock.wire.columnar import in_utc, table_of_batch
 from penstock.wire.csv import guess_column, own_names
 from penstock.wire.csv.records import BOM, is_open, split_records
 from penstock.wire.json_rows import table_of_records
@@ -102,7 +102,7 @@ def decode(chunk: Chunk, source: Source, schema: Schema | None, keep: Sequence[s
 
 def _renamed(batch: ArrowTable, schema: Schema | None) -> Table:
     """A table whose names are the signature's own: whole numbers where those are."""
-    table = table_of_batch(batch)
+    table = table_of_batch(in_utc(batch, schema))
     names = tuple(own_names(table.names or (), schema))
     return table if names == table.names else Table(names, block=table.block, columns=table.columns)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from penstock.payload import Array, as_object_array
 from penstock.signature import is_missing_word
-from penstock.signature.cells import is_number_text
+from penstock.signature.cell_texts import is_number_text
 
 _WHOLE = re.compile(r"\s*[+-]?[0-9]+\s*", re.ASCII)
 _PADDED_WITH_ZEROS = re.compile(r"\s*[+-]?0[0-9]+\s*", re.ASCII)

@@ -191,7 +191,7 @@ class BodyReader:
         envelope, schema = envelope_of(document), self._schema
         budget = self._budget(JSON, body)
         check_rows(rows_under(envelope, document[envelope]), budget)
-        if (settled := settle(envelope, document[envelope], self._signature)) is not None:
+        if (settled := settle(envelope, document[envelope], self._signature, exact=self._exact)) is not None:
             document = self._as_sent(body, document) if document.get("params") else document
             return PredictRequest(settled, document.get("params"))
         if self._frames:
@@ -224,7 +224,7 @@ class BodyReader:
             if is_too_nested(b"[", rows):
                 return None
             check_rows(rows, Budget.of_json(LARGE))
-            return settle(pieces.envelope, value, self._signature)
+            return settle(pieces.envelope, value, self._signature, exact=self._exact)
 
         payload = read_in_pieces(pieces, read, mixed=not self._schema)
         if payload is None or isinstance(payload, Value):
@@ -248,7 +248,7 @@ class BodyReader:
         self._needs_pandas(body)
         from penstock.wire.mlflow.frames import read_unwrapped
 
-        return PredictRequest(read_unwrapped(value, schema), params, wrapped=False)
+        return PredictRequest(read_unwrapped(value, schema, exact=self._exact), params, wrapped=False)
 
 
 def _conformed(decoded: Decoded, signature: Signature | None) -> PredictRequest:

@@ -85,8 +85,9 @@ class FloatReader:
         return array if isfinite(np.vdot(array, array)) or not np.isinf(array).any() else None
 
 
-def settle(envelope: str, value: Any, signature: Signature | None) -> Payload | None:
-    """The conformed payload, where pandas would certainly make the same of it; None where it has to be asked."""
+def settle(envelope: str, value: Any, signature: Signature | None, *, exact: bool = False) -> Payload | None:
+    """The conformed payload, where pandas would certainly make the same of it; None where it has to be asked. Datetimes
+    are read by the rule of every road, unless they are to be `exact`: then pandas reads them."""
     if envelope == "instances" and not _alike(value):
         return None
     try:
@@ -100,7 +101,7 @@ def settle(envelope: str, value: Any, signature: Signature | None) -> Payload | 
     if isinstance(payload, Tensors):
         plain = payload if _plain_arrays(payload, schema) else None
     else:
-        plain = _plain_table(payload, schema, decoded.casting)
+        plain = _plain_table(payload, schema, decoded.casting, exact)
     if plain is None:
         return None
     conformed = conform(plain, schema, decoded.casting, limit=1)
@@ -130,7 +131,7 @@ def _perhaps_whole(array: Array) -> bool:
     return array.dtype.kind == "f" and bool((np.abs(array) >= 2.0**63).any())
 
 
-def _plain_table(table: Table, schema: Schema | None, casting: Casting) -> Table | None:
+def _plain_table(table: Table, schema: Schema | None, casting: Casting, exact: bool) -> Table | None:
     """A table whose every column has the cells that its type is written with; text as pandas holds it."""
     if table.index is not None or (table.names is not None and not _distinct_texts(table.names)):
         return None
@@ -146,6 +147,8 @@ def _plain_table(table: Table, schema: Schema | None, casting: Casting) -> Table
         return None
     if casting is Casting.TENSOR and any(isinstance(f.type, (ArrayOf, ObjectOf)) for f in fields):
         return None  # a dict of columns is one row to such a model
+    if exact and any(f.type is Scalar.DATETIME for f in fields):
+        return None
     known = {f.name: f.type for f in fields}
     types = {i: known[name] for i, name in enumerate(table.names) if name in known}
     return _retyped(table, types, casting)
@@ -166,6 +169,8 @@ def _retyped(table: Table, types: dict[int, Any], casting: Casting) -> Table | N
             if not _natural(column.dtype.kind, type_):
                 return None
             continue
+        if type_ is Scalar.DATETIME:
+            continue
         plain = _plain_objects(column, type_, casting)
         if plain is None:
             return None
@@ -185,6 +190,7 @@ _KINDS = {
     Scalar.LONG: "i",
     Scalar.INTEGER: "i",
     Scalar.BOOLEAN: "b",
+    Scalar.DATETIME: "fi",
 }
 
 

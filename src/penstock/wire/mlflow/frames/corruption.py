@@ -12,8 +12,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from penstock.payload import Name, Violation, shortened
+from penstock.payload import Name, Violation, as_object_array, shortened
 from penstock.signature import BOOLEAN_WORDS, Misfit
+from penstock.signature.casts import cast_moments
+from penstock.signature.moments import read_moment
 from penstock.signature.schema import dtype_name
 
 
@@ -97,11 +99,15 @@ class Corrupted(Misfit):
         return Violation(self.reason, self.row, self.column, at_parse=True)
 
 
-Check: TypeAlias = Callable[[Any, np.dtype[Any]], Any]
+# Given data, a dtype, and the unit of numbers where that is one of datetimes.
+Check: TypeAlias = Callable[[Any, np.dtype[Any], str], Any]
 
 
-def checked(data: Any, dtype: np.dtype[Any]) -> Any:
-    """JSON data of any depth, safe for numpy to cast: words are booleans where those are wanted. Raises Corrupted."""
+def checked(data: Any, dtype: np.dtype[Any], epoch: str = "") -> Any:
+    """JSON data of any depth, safe for numpy to cast: words are booleans and datetimes where those are wanted. Raises
+    Corrupted."""
+    if dtype.kind == "M":
+        return _moments(data, epoch)
     if (says := corruption(dtype)) is None:
         return data
     for row, item in enumerate(data) if isinstance(data, list) else ((None, data),):
@@ -111,9 +117,30 @@ def checked(data: Any, dtype: np.dtype[Any]) -> Any:
     return _mapped(data) if dtype.kind == "b" else data
 
 
-def unchecked(data: Any, dtype: np.dtype[Any]) -> Any:
+def unchecked(data: Any, dtype: np.dtype[Any], epoch: str = "") -> Any:
     """The data as it is."""
     return data
+
+
+def _moments(data: Any, epoch: str) -> Any:
+    """numpy takes a number for nanoseconds, and "now" for the present. Raises Corrupted."""
+    if not isinstance(data, list):
+        return _each_moment(data, epoch)
+    if not any(isinstance(item, list) for item in data):
+        found = cast_moments(as_object_array(data), epoch, 1)
+        for row, reason in found.misfits:
+            raise Corrupted(reason, row)
+        return found.column
+    for row, item in enumerate(data):
+        try:
+            data[row] = _each_moment(item, epoch)
+        except Misfit as misfit:
+            raise Corrupted(str(misfit), row) from None
+    return data
+
+
+def _each_moment(data: Any, epoch: str) -> Any:
+    return [_each_moment(item, epoch) for item in data] if isinstance(data, list) else read_moment(data, epoch)
 
 
 def leaves(data: Any) -> Iterator[Any]:

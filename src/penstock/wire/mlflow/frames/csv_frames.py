@@ -45,7 +45,8 @@ def read_csv(body: bytes, schema: Schema | None, budget: Budget | None = None) -
         check_widths(body)
     for key, label in _found(frame, types):
         if types[key] in _AS_TEXT:
-            frame[label] = _from_text(frame[label].to_numpy(dtype=object), types[key], label)
+            cells = frame[label].to_numpy(dtype=object)
+            frame[label] = _from_text(cells, types[key], label, _epoch(schema, key))
     _check_infinite(frame, body, {label for _, label in _found(frame, types)} if types else set(frame.columns))
     if schema and any(type(field.name) is int for field in schema):
         frame.columns = own_names(frame.columns, schema)
@@ -118,9 +119,15 @@ def _read_again(body: bytes, dtypes: dict[Name, Any], types: dict[Name, Scalar])
     return frame
 
 
-def _from_text(cells: Array, type_: Scalar, label: Name) -> Array:
+def _epoch(schema: Schema | None, key: Name) -> str:
+    """The unit of numbers in a column of datetimes, by a key of `_types`."""
+    fields = [field for field in schema or () if isinstance(field, Field)]
+    return next((f.epoch for i, f in enumerate(fields) if key in (i if f.name is None else str(f.name),)), "")
+
+
+def _from_text(cells: Array, type_: Scalar, label: Name, epoch: str = "") -> Array:
     """Raises SchemaViolation."""
-    found = cast(cells, type_, Casting.TEXT, limit=MAX_VIOLATIONS)
+    found = cast(cells, type_, Casting.TEXT, limit=MAX_VIOLATIONS, epoch=epoch)
     if found.misfits:
         raise SchemaViolation([Violation(reason, row, label, at_parse=True) for row, reason in found.misfits])
     column = found.column

@@ -23,9 +23,10 @@ from penstock.signature import (
     check_moments,
     is_tensor_schema,
 )
-from penstock.wire.mlflow.frames.corruption import as_meant, corruption, leaves
+from penstock.wire.mlflow.frames.corruption import as_meant, checked, corruption, leaves
 from penstock.wire.mlflow.frames.faults import Wanted, certain_fault, column_faults, fault
 from penstock.wire.mlflow.frames.frame_cells import enforce_cell
+from penstock.wire.mlflow.frames.frame_moments import has_moments, is_moments, read_series, with_moments
 
 
 def cast_frame(frame: Any, schema: Schema, *, exact: bool) -> tuple[Any, list[Violation]]:
@@ -43,7 +44,11 @@ def cast_frame(frame: Any, schema: Schema, *, exact: bool) -> tuple[Any, list[Vi
     for name, field in _wanted(frame, schema):
         if name not in present:
             continue
-        cast = _tensor_cast(field) if isinstance(field, TensorField) else _column_cast(field, exact)
+        if isinstance(field, Field) and is_moments(field) and not exact and frame[name].ndim == 1:
+            frame[name], misfits = read_series(frame[name], field, name, at_parse=True)
+            violations += misfits
+            continue
+        cast = _tensor_cast(field, exact) if isinstance(field, TensorField) else _column_cast(field, exact)
         try:
             corrupted += [] if exact else _corrupted(frame[name], field, name)
             with np.errstate(over="ignore", invalid="ignore"):
@@ -84,13 +89,15 @@ def _column_cast(field: Field, exact: bool) -> Callable[[Any], Any]:
     if isinstance(type_, AnyValue):
         return _unchanged
     if not isinstance(type_, Scalar):
-        return partial(_cells, type_, field.required)
+        return partial(_cells, type_, field.required, has_moments(type_) and not exact)
     if type_ is Scalar.BOOLEAN:
         return _truth if exact else _boolean
     return _SCALARS.get(type_, partial(_plain, type_.dtype))
 
 
-def _tensor_cast(field: TensorField) -> Callable[[Any], Any]:
+def _tensor_cast(field: TensorField, exact: bool) -> Callable[[Any], Any]:
+    if field.dtype.kind == "M" and not exact:
+        return partial(_moment_items, field.dtype)
     return partial(_items, field.dtype)
 
 
@@ -98,7 +105,9 @@ def _unchanged(values: Any) -> Any:
     return values
 
 
-def _cells(type_: Type, required: bool, values: Any) -> Any:
+def _cells(type_: Type, required: bool, moments: bool, values: Any) -> Any:
+    if moments:
+        values = values.map(lambda cell: with_moments(cell, type_))
     return values.map(lambda cell: enforce_cell(cell, type_, required=required))
 
 
@@ -150,6 +159,10 @@ def _items(dtype: np.dtype[Any], values: Any) -> Any:
     if isinstance(values.iloc[0], list):
         return values
     return _plain(dtype, values)
+
+
+def _moment_items(dtype: np.dtype[Any], values: Any) -> Any:
+    return _items(dtype, values.map(lambda cell: checked(cell, dtype)))
 
 
 def _corrupted(values: Any, field: Field | TensorField, label: Name) -> list[Violation]:

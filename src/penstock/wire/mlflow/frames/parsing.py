@@ -28,6 +28,7 @@ from penstock.wire.mlflow.frames.enforcing import enforce
 from penstock.wire.mlflow.frames.faults import array_fault, value_fault, wanted_by
 from penstock.wire.mlflow.frames.frame_casts import cast_frame
 from penstock.wire.mlflow.frames.frame_cells import enforce_cell
+from penstock.wire.mlflow.frames.frame_moments import has_moments, is_moments, read_typed, with_moments
 from penstock.wire.mlflow.invocations import decode_envelope
 
 
@@ -76,9 +77,27 @@ def _arrays(envelope: str, value: Any, schema: Schema | None, check: Check) -> A
         raise MalformedInput(f"The {envelope} cannot be read: {where}{why}.") from None
 
 
-def read_unwrapped(value: dict[str, Any], schema: Schema | None) -> Payload:
-    """What the model gets for a chat-shaped body. Raises SchemaViolation."""
-    return enforce(value, schema)
+def read_unwrapped(value: dict[str, Any], schema: Schema | None, *, exact: bool = False) -> Payload:
+    """What the model gets for a chat-shaped body; `exact` as for `read_document`. Raises SchemaViolation."""
+    return enforce(value if exact else _moments_in(value, schema), schema)
+
+
+def _moments_in(value: dict[str, Any], schema: Schema | None) -> dict[str, Any]:
+    """The same with the datetimes of its columns read. Raises SchemaViolation."""
+    read = dict(value)
+    for field in schema or ():
+        name = str(field.name)
+        if isinstance(field, Field) and name in value and (is_moments(field) or has_moments(field.type)):
+            try:
+                read[name] = (
+                    checked(value[name], field.type.dtype, field.epoch)
+                    if isinstance(field.type, Scalar)
+                    else with_moments(value[name], field.type)
+                )
+            except Misfit as misfit:
+                row = misfit.row if isinstance(misfit, Corrupted) else None
+                raise SchemaViolation([Violation(str(misfit), row, name)]) from None
+    return read
 
 
 def _frame_of_split(value: Any, exact: bool) -> Any:
@@ -215,11 +234,13 @@ def _convert(value: Any, field: Field | TensorField | None, check: Check) -> Any
     if isinstance(field, TensorField):
         if field.dtype.kind == "U" and pads_texts(value):
             raise Misfit("one text is so much longer than the others that an array of them would be mostly empty")
-        return np.array(check(value, field.dtype), dtype=field.dtype)
+        return np.array(check(value, field.dtype, ""), dtype=field.dtype)
     if isinstance(field.type, Scalar):
-        return _convert_plain(value, field.type, check)
+        return _convert_plain(value, field.type, check, field.epoch)
     if isinstance(field.type, AnyValue):
         return value
+    if check is checked and has_moments(field.type):
+        value = with_moments(value, field.type)
     found = enforce_cell(value, field.type, required=field.required)
     return np.array(found) if isinstance(field.type, ArrayOf) else found
 
@@ -228,7 +249,7 @@ def _convert(value: Any, field: Field | TensorField | None, check: Check) -> Any
 _KEEP_MISSING = (Scalar.BOOLEAN, Scalar.STRING, Scalar.BINARY)
 
 
-def _convert_plain(value: Any, type_: Scalar, check: Check) -> Any:
+def _convert_plain(value: Any, type_: Scalar, check: Check, epoch: str) -> Any:
     dtype = numpy_type(type_)
     if type_ in _KEEP_MISSING:
         if value is None:
@@ -236,12 +257,14 @@ def _convert_plain(value: Any, type_: Scalar, check: Check) -> Any:
         present = [cell for cell in value if cell is not None] if isinstance(value, list) else []
         if isinstance(value, list) and len(present) < len(value) and all(map(np.isscalar, present)):
             return np.array(
-                [cell if cell is None else _convert_plain(cell, type_, check) for cell in value], dtype=object
+                [cell if cell is None else _convert_plain(cell, type_, check, epoch) for cell in value], dtype=object
             )
-    value = check(value, dtype)
+    value = check(value, dtype, epoch)
     if dtype.kind in "US" and pads_texts(value):
         dtype = np.dtype(object)
     if dtype.kind == "M":
+        if isinstance(value, np.ndarray):
+            return value
         check_moments(leaves(value))
     return np.array(value, dtype) if isinstance(value, list) else np.array([value], dtype)[0]
 
@@ -258,8 +281,12 @@ def read_columnar(table: Any, schema: Schema | None, *, exact: bool = False) -> 
     if not schema:
         return enforce(frame, schema)
     frame = _without_labels(frame, schema)
-    if not exact and (missing := _missing_texts(frame, schema)):
-        raise SchemaViolation(missing)
+    if not exact:
+        if missing := _missing_texts(frame, schema):
+            raise SchemaViolation(missing)
+        frame, violations = read_typed(frame, schema)
+        if violations:
+            raise SchemaViolation(sorted(violations, key=lambda v: v.row or 0)[:MAX_VIOLATIONS])
     return enforce(frame, schema)
 
 
