@@ -203,7 +203,7 @@ class Manifest:
     @property
     def written_by(self) -> str:
         """Which program made the package, as far as it says."""
-        if self.penstock:
-            return f"Penstock {self.penstock.get('version', '')}".rstrip()
+        if "version" in self.penstock:
+            return f"Penstock {self.penstock['version']}"
         version = self.content.get("mlflow_version")
         return f"MLflow {version}" if version else "an unknown program"

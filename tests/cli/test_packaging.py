@@ -114,3 +114,15 @@ def test_a_csv_example_has_params_beside_it(here: Here, place: Path) -> None:
     wrong = here(*given, "--param", "limit")
     assert wrong.returncode == 2
     assert "--param takes NAME=VALUE, not 'limit'." in wrong.stderr
+
+
+def test_dates_of_a_csv_are_packaged_with_the_unit_of_numbers(here: Here, place: Path) -> None:
+    (place / "years.py").write_text("def predict(inputs, params=None):\n    return inputs['ts'].dt.year.tolist()\n")
+    (place / "dates.csv").write_text("ts\n1706702400000\n1738368000000\n")
+    given = ["package", "python", "years.py", "--example", "dates.csv", "-o", "m"]
+    refused = here(*given, "--datetime", "ts")
+    assert "send text: 2024-01-31T12:00:00Z if these are milliseconds since 1970" in refused.stderr
+    assert "state it: --datetime ts=ms" in refused.stderr
+    assert here(*given, "--datetime", "ts=ms").returncode == 0
+    signature = PackagedModel.open(place / "m").manifest.signature
+    assert str((signature.inputs or ())[0] if signature else None) == "ts: datetime or ms since 1970"

@@ -251,3 +251,16 @@ async def test_the_page_is_complete_in_itself_and_open(client: httpx.AsyncClient
 @pytest.mark.parametrize("name", ["docs.html", "..%2Fapp.py", "x.js"])
 async def test_no_other_file_is_served_under_docs(client: httpx.AsyncClient, name: str) -> None:
     assert (await client.get(f"/docs/{name}")).status_code == 404
+
+
+def test_columns_of_datetimes_say_what_is_read_there() -> None:
+    signature = Signature((Field("at", Scalar.DATETIME), Field("seen", Scalar.DATETIME, epoch="ms")))
+    with testing.client(fakes={"m": FakeModel(lambda data, params: [1] * len(data), signature)}) as gateway:
+        columns = schemas(gateway.get("/openapi.json").json(), "/models/m/invocations")["dataframe_records"]["items"]
+        at, seen = columns["properties"]["at"], columns["properties"]["seen"]
+        assert at["description"].startswith("ISO 8601")
+        assert seen["anyOf"] == [at, {"type": "number", "description": "Milliseconds since 1970-01-01T00:00:00Z."}]
+        for text in at["examples"]:
+            row = {"at": text, "seen": 1706702400000}
+            answer = gateway.post("/models/m/invocations", json={"dataframe_records": [row]})
+            assert answer.status == 200, (text, answer.text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import pytest
@@ -55,6 +55,9 @@ def test_params_must_be_an_object(given: Any) -> None:
         (Scalar.DOUBLE, 1.5, 1.5),
         (Scalar.STRING, "", ""),
         (Scalar.DATETIME, "2026-01-02T03:04:05", datetime(2026, 1, 2, 3, 4, 5)),
+        (Scalar.DATETIME, "2026-01-02T03:04:05.5Z", datetime(2026, 1, 2, 3, 4, 5, 500000)),
+        (Scalar.DATETIME, "2026-01-02T03:04:05+02:00", datetime(2026, 1, 2, 1, 4, 5)),
+        (Scalar.DATETIME, "2026-01-02", date(2026, 1, 2)),
         *((scalar, None, None) for scalar in Scalar),
     ],
 )
@@ -81,6 +84,8 @@ def test_values_that_fit_are_cast(scalar: Scalar, value: Any, expected: Any) -> 
         (Scalar.BINARY, "YQ=="),
         (Scalar.DATETIME, 5),
         (Scalar.DATETIME, "yesterday"),
+        (Scalar.DATETIME, "03.04.2021"),
+        (Scalar.DATETIME, "2026-01-02T03:04:05.123456789Z"),
     ],
 )
 def test_values_that_do_not_fit_are_refused(scalar: Scalar, value: Any) -> None:

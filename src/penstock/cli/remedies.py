@@ -33,6 +33,7 @@ WORDS = {
     "compare_libraries": "The installed libraries may have other versions than the package; penstock inspect "
     "compares them.",
     "create_registry": "Registering the first model creates the registry: penstock registry add NAME PACKAGE",
+    "datetime_unit": "If numbers in the column have a unit (s, ms, us, ns), state it: --datetime {column}=ms",
     "isolate": "Omit --isolation none.",
     "keep_others": "Columns that --keep names are copied, and not given to the model: {command} --keep {keep}",
     "keep_some": "Columns that --keep names are copied, and not given to the model: name those that it does not take.",

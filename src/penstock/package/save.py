@@ -29,6 +29,7 @@ from penstock.flavors.code_path import CODE, add_code_of, lent_code
 from penstock.flavors.frames import from_python
 from penstock.flavors.missing_code import missing_code
 from penstock.manifest import FILE_NAME, FORMAT, PYTHON_FUNCTION, Manifest
+from penstock.package.datetimes import checked_datetimes, units_of, with_datetimes
 from penstock.package.directory import new_directory
 from penstock.package.environment import merged, write_environment
 from penstock.package.example import answers_differ, read_example, record_expected, write_example
@@ -55,6 +56,7 @@ def save_model(
     example: Any = None,
     params: Mapping[str, Any] | None = None,
     signature: Signature | None = None,
+    datetimes: Sequence[str] | Mapping[str, str] = (),
     batchable: bool = False,
     requirements: Sequence[str] = (),
     metadata: Mapping[str, Any] | None = None,
@@ -70,8 +72,10 @@ def save_model(
     Python file with a function or class (see `flavors/python/source_file.py`), or what the flavor of a plug-in
     accepts; `flavor` names one where several would do. `example` is what callers will send: a DataFrame, an array, a
     dict of arrays, a Table or Tensors; its first 20 rows are kept. From it and the model's answers the signature is
-    inferred, unless one is given, and the expected output recorded. `batchable` says that rows of several callers may
-    be predicted together, of models whose flavor cannot know.
+    inferred, unless one is given, and the expected output recorded. `datetimes` names columns of the example to be read
+    as dates and times, where it has them as text; as a mapping, like `{"signed_up": "ms"}`, it also states what numbers
+    in them count since 1970 (s, ms, us or ns): callers may send such numbers then. `batchable` says that rows of
+    several callers may be predicted together, of models whose flavor cannot know.
 
     `code` are the files and folders of your own modules that the model refers to or imports, in the layout of MLflow's
     `code_paths`. What is installed is recorded as `requirements`, with those given.
@@ -85,7 +89,8 @@ def save_model(
     """
     _check_arguments(path, params, requirements, metadata)
     target = Path(path).absolute()
-    payload = None if example is None else _first_rows(example_payload(example))
+    moments = checked_datetimes(datetimes)
+    payload = with_datetimes(None if example is None else _first_rows(example_payload(example)), moments)
     model = _found(model)
     writer = flavor_for(model, flavor)
     how = flavor_options(writer, options)
@@ -95,7 +100,7 @@ def save_model(
     near = folders_near(*([model] if isinstance(model, Path) else []), *modules.values())
     with new_directory(target, overwrite=overwrite) as directory:
         written = _write(writer, model, directory, how, payload)
-        content = _content(written, metadata, batchable)
+        content = _content(written, metadata, batchable, units_of(moments))
         if modules:
             _take_along(modules, directory, content, writer.name)
         with _own_modules_offered(directory, near), recorded_imports() as seen:
@@ -191,16 +196,19 @@ def _first_rows(payload: Payload) -> Payload:
     return payload if isinstance(payload, Value) else payload.take(slice(0, EXAMPLE_ROWS))
 
 
-def _content(written: Written, metadata: Mapping[str, Any] | None, batchable: bool) -> dict[str, Any]:
+def _content(
+    written: Written, metadata: Mapping[str, Any] | None, batchable: bool, units: Mapping[str, str]
+) -> dict[str, Any]:
     """The manifest's content before signature and examples."""
     flavors = {name: dict(settings) for name, settings in written.flavors.items()}
     if PYTHON_FUNCTION in flavors:
         flavors[PYTHON_FUNCTION]["python_version"] = platform.python_version()
+    stated = {"epoch_units": dict(units)} if units else {}
     return {
         "flavors": flavors,
         "model_uuid": uuid.uuid4().hex,
         "utc_time_created": datetime.now(UTC).replace(tzinfo=None).isoformat(" ", "microseconds"),
-        "metadata": {**(metadata or {}), "penstock": own_metadata(batchable=written.batchable or batchable)},
+        "metadata": {**(metadata or {}), "penstock": own_metadata(batchable=written.batchable or batchable, **stated)},
     }
 
 

@@ -73,9 +73,7 @@ def _of_text(cell: str, epoch: str) -> np.datetime64:
     clock, _, fraction = (found["time"] or "").replace(",", ".").partition(".")
     fraction = fraction.rstrip("0")
     if len(fraction) > 9:
-        raise Misfit(
-            f"{shortened(cell)} has {len(fraction)} digits after the second; nanoseconds, which are 9, are most"
-        )
+        raise Misfit(f"{shortened(cell)} has {len(fraction)} digits after the second; send 9 at most")
     try:
         seconds = int(np.datetime64(_extended(found["date"], clock), "s").astype(np.int64))
     except ValueError:  # no such day, hour, minute or second

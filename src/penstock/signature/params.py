@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -12,7 +13,8 @@ from penstock.errors import SchemaViolation
 from penstock.payload import Violation, shortened
 from penstock.signature.cells import cell_reader
 from penstock.signature.misfit import Misfit
-from penstock.signature.moments import check_moments
+from penstock.signature.moment_faults import why_no_moment
+from penstock.signature.moments import check_moments, read_moment
 from penstock.signature.schema import Param
 from penstock.signature.types import Scalar
 
@@ -85,13 +87,19 @@ def _read_one(param: Param, value: Any) -> Any:
     return value
 
 
+# numpy converts a zone to UTC, and warns of it.
+_ZONED = re.compile(r"[T ][0-9:.,]+(?:[Zz]|[+-][0-9:]+)$")
+
+
 def _moment(text: str) -> Any:
-    """A datetime, a date where the text has no time, None where it is empty."""
+    """A datetime in UTC, a date where the text has no time, None where it is empty."""
     check_moments((text,))
     try:
-        moment = np.datetime64(text).item()
+        found = read_moment(text) if _ZONED.search(text) else np.datetime64(text)
     except ValueError:
-        raise Misfit(f"{shortened(text)} is not a datetime (ISO 8601)") from None
+        raise Misfit(why_no_moment(text)) from None
+    short = found.astype("datetime64[us]")
+    moment = (short if found == short and np.datetime_data(found.dtype)[0] == "ns" else found).item()
     if isinstance(moment, int):  # what Python's datetime cannot hold
         raise Misfit(f"{shortened(text)} is out of range, or more precise than a microsecond")
     return moment

@@ -142,9 +142,7 @@ class Signature:
         for name, unit in found.items():
             if str(name) not in names:
                 there = f"they are {', '.join(map(repr, sorted(names)[:8]))}" if names else "it has none"
-                raise PackageInvalid(
-                    f"The epoch units name {name!r}, which is no datetime column of the model: {there}."
-                )
+                raise PackageInvalid(f"The epoch units name {name!r}, no datetime column of the model; {there}.")
             if unit not in EPOCH_UNITS:
                 known = ", ".join(EPOCH_UNITS)
                 raise PackageInvalid(f"The epoch unit of column {name!r} is {shortened(unit)}; units are {known}.")

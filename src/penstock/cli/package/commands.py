@@ -244,7 +244,9 @@ def _save(
         click.echo(f"Warning: {warning}", err=True)
     labels = None if saving.columns else label_column(saving.example)
     modules = check_code(code)
+    datetimes = {name: unit for name, _, unit in (text.partition("=") for text in saving.datetimes)}
     how |= {"example": payload, "params": params, "requirements": saving.requirements, "code": code}
+    how |= {"datetimes": datetimes}
     try:
         with importable(modules):
             found = model if read is None else read_with(read, model, modules)

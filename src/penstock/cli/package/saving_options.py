@@ -19,6 +19,7 @@ class Saving:
     example: Path
     columns: tuple[str, ...]
     params: tuple[str, ...]
+    datetimes: tuple[str, ...]
     output: Path
     force: bool
     requirements: tuple[str, ...]
@@ -68,6 +69,14 @@ def saving_options(command: Callable[..., Any]) -> Callable[..., Any]:
             multiple=True,
             metavar="NAME=VALUE",
             help="An inference param with its default, as JSON or as text. May be repeated.",
+        ),
+        click.option(
+            "--datetime",
+            "datetimes",
+            multiple=True,
+            metavar="NAME[=UNIT]",
+            help="A column of the example that holds dates and times. UNIT (s, ms, us or ns) says what numbers in the "
+            "column count since 1970; without a unit numbers are refused. May be repeated.",
         ),
         output_options,
         click.option(

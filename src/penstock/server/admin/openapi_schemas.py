@@ -27,8 +27,14 @@ _SCALARS: dict[Scalar, dict[str, Any]] = {
     Scalar.DOUBLE: {"type": ["number", "null"], "format": "double"},
     Scalar.STRING: {"type": ["string", "null"]},
     Scalar.BINARY: {"type": "string", "contentEncoding": "base64"},
-    Scalar.DATETIME: {"type": "string", "format": "date-time"},
+    Scalar.DATETIME: {
+        "type": ["string", "null"],
+        "format": "date-time",
+        "description": "ISO 8601: a date, with a time or without, with a zone (converted to UTC) or without one.",
+        "examples": ["2024-01-31T12:00:00Z", "2024-01-31T13:00:00+01:00", "2024-01-31T12:00:00", "2024-01-31"],
+    },
 }
+_SINCE_1970 = {"s": "Seconds", "ms": "Milliseconds", "us": "Microseconds", "ns": "Nanoseconds"}
 _KINDS = {"b": "boolean", "i": "integer", "u": "integer", "f": "number", "U": "string", "S": "string"}
 
 
@@ -52,7 +58,7 @@ def request_schema(signature: Signature) -> dict[str, Any]:
 def _split_schema(fields: list[Field]) -> dict[str, Any]:
     names = [f.name for f in fields]
     columns = {"columns": {"type": "array", "items": {"enum": names}}} if None not in names else {}
-    row = {"type": "array", "items": {"anyOf": _distinct([_type_schema(f.type) for f in fields])}}
+    row = {"type": "array", "items": {"anyOf": _distinct([_field_schema(f) for f in fields])}}
     return {"type": "object", "required": ["data"], "properties": {**columns, "data": {"type": "array", "items": row}}}
 
 
@@ -61,7 +67,7 @@ def _distinct(schemas: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _records_schema(fields: list[Field]) -> dict[str, Any]:
-    properties = {str(f.name): _type_schema(f.type) for f in fields if f.name is not None}
+    properties = {str(f.name): _field_schema(f) for f in fields if f.name is not None}
     required = [str(f.name) for f in fields if f.required and f.name is not None]
     return {"type": "array", "items": {"type": "object", "properties": properties, "required": required}}
 
@@ -102,6 +108,14 @@ def answer_schema(outputs: Schema | None) -> dict[str, Any]:
     if len(fields) == 1 and fields[0].name is None:
         return {"type": "array", "items": _type_schema(fields[0].type)}
     return _records_schema(fields)
+
+
+def _field_schema(field: Field) -> dict[str, Any]:
+    """A column of datetimes may have a unit for numbers."""
+    if not field.epoch:
+        return _type_schema(field.type)
+    counted = {"type": "number", "description": f"{_SINCE_1970[field.epoch]} since 1970-01-01T00:00:00Z."}
+    return {"anyOf": [_type_schema(field.type), counted]}
 
 
 def _type_schema(type_: Type) -> dict[str, Any]:

@@ -41,7 +41,8 @@ def _cells(values: Any) -> Array:
 
 
 def read_typed(frame: Any, schema: Schema) -> tuple[Any, list[Violation]]:
-    """A frame of cells that have types already: its columns of datetimes, whatever they hold."""
+    """A frame of cells that have types already: its columns of datetimes, whatever they hold. Those of moments without
+    a zone are left to the second stage, which only widens them."""
     violations: list[Violation] = []
     known = set(frame.columns)
     fields: tuple[Field | TensorField, ...] = schema
@@ -49,8 +50,11 @@ def read_typed(frame: Any, schema: Schema) -> tuple[Any, list[Violation]]:
         label: Any = field.name
         if label is None and position < len(frame.columns):
             label = frame.columns[position]
-        if isinstance(field, Field) and is_moments(field) and label in known and frame[label].ndim == 1:
-            frame[label], misfits = read_series(frame[label], field, label, at_parse=False)
+        if not isinstance(field, Field) or not is_moments(field) or label not in known:
+            continue
+        values = frame[label]
+        if values.ndim == 1 and not isinstance(values.dtype, np.dtypes.DateTime64DType):
+            frame[label], misfits = read_series(values, field, label, at_parse=False)
             violations += misfits
     return frame, violations
 

@@ -48,6 +48,7 @@ _CELLS: dict[tuple[type, Scalar], Callable[[Any], Any]] = {
     (bool, Scalar.BOOLEAN): np.bool_,
     (np.bool_, Scalar.BOOLEAN): _same,
     (str, Scalar.STRING): _same,
+    (np.datetime64, Scalar.DATETIME): _same,
     **{(kind, type_): _misfit for kind in (str, bool) for type_ in _NUMBERS},
     **{(float, type_): _misfit for type_ in (Scalar.FLOAT, Scalar.LONG, Scalar.INTEGER)},
 }
@@ -72,6 +73,8 @@ def quick_list(values: list[Any], items: Scalar) -> Any:
         if kinds == {int} and all(value in (0, 1) for value in values):
             return list(map(float, values))
     plain = kinds == {int} and items is Scalar.LONG and all(-(2**63) <= value < 2**63 for value in values)
+    if kinds == {np.datetime64} and items is Scalar.DATETIME:
+        return list(values)
     if plain or (kinds == {bool} and items is Scalar.BOOLEAN):
         return list(values)
     if kinds == {str} and items is Scalar.STRING:
