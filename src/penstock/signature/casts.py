@@ -19,8 +19,13 @@ import numpy as np
 from penstock.payload import TEXT, Array, as_object_array, clipped, shortened
 from penstock.signature.cells import CellReader, cell_reader, element_reader
 from penstock.signature.misfit import Misfit
-from penstock.signature.moment_faults import OUT_OF_RANGE
-from penstock.signature.moments import finer_than_nanoseconds, moments_of_numbers, moments_of_texts, read_moment
+from penstock.signature.moments import (
+    OUT_OF_RANGE,
+    finer_than_nanoseconds,
+    moments_of_numbers,
+    moments_of_texts,
+    read_moment,
+)
 from penstock.signature.types import Scalar, Type
 
 

@@ -13,8 +13,7 @@ from penstock.errors import SchemaViolation
 from penstock.payload import Violation, shortened
 from penstock.signature.cells import cell_reader
 from penstock.signature.misfit import Misfit
-from penstock.signature.moment_faults import why_no_moment
-from penstock.signature.moments import check_moments, read_moment
+from penstock.signature.moments import check_moments, read_moment, why_no_moment
 from penstock.signature.schema import Param
 from penstock.signature.types import Scalar
 

@@ -2,7 +2,7 @@
 
 A text is a calendar date of ISO 8601, with a time of day or without, and with a zone or without; what has a zone is
 converted to UTC, what has none is taken as it stands. A number says nothing of its unit, so it is read only where the
-signature states one. Whatever two people could read as two dates is refused. `docs/dates.md` is the rule in words.
+signature states one. Whatever two people could read as two dates is refused. docs/dates.md is the rule in words.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from penstock.payload import Array, shortened
 from penstock.signature.cell_texts import is_missing, is_missing_word, is_number_text
 from penstock.signature.misfit import Misfit
-from penstock.signature.moment_faults import OUT_OF_RANGE, why_no_moment, why_no_number
+from penstock.signature.moments.faults import OUT_OF_RANGE, why_no_moment, why_no_number
 
 # What a number may count since 1970, in nanoseconds.
 EPOCH_UNITS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
