@@ -25,7 +25,7 @@ from penstock.scoring.read.decoding import Rows, column_fields, decode
 from penstock.scoring.rejects import Reject
 from penstock.scoring.score.output_table import output_table
 from penstock.signature import Field, Scalar, Schema, conform, is_tensor_schema
-from penstock.signature.cells import is_missing_word, is_number_text
+from penstock.signature.cell_texts import is_missing_word, is_number_text
 from penstock.signature.conform import Conformed
 from penstock.wire.answers.columns import prediction_columns
 
