@@ -14,7 +14,7 @@ from penstock.signature.casts import cast_moments
 from penstock.signature.moments import EPOCH_UNITS
 
 
-def checked_datetimes(given: Any) -> dict[str, str]:
+def _checked(given: Any) -> dict[str, str]:
     """The columns that were named, each with the unit of its numbers or nothing. Raises PackagingFailed."""
     if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
         raise PackagingFailed(
@@ -31,15 +31,15 @@ def checked_datetimes(given: Any) -> dict[str, str]:
     return {str(name): unit or "" for name, unit in found.items()}
 
 
-def units_of(datetimes: Mapping[str, str]) -> dict[str, str]:
-    """Those whose numbers have a unit."""
-    return {name: unit for name, unit in datetimes.items() if unit}
+def with_datetimes(example: Payload | None, datetimes: Any) -> tuple[Payload | None, dict[str, str]]:
+    """The example with these columns as datetimes, and the units that were stated. Raises PackagingFailed."""
+    named = _checked(datetimes)
+    units = {name: unit for name, unit in named.items() if unit}
+    return _read(example, named) if named and example is not None else example, units
 
 
-def with_datetimes(example: Payload | None, datetimes: Mapping[str, str]) -> Payload | None:
-    """The example with these columns as datetimes. Raises PackagingFailed."""
-    if not datetimes or example is None:
-        return example
+def _read(example: Payload, datetimes: Mapping[str, str]) -> Payload:
+    """Raises PackagingFailed."""
     names = example.names if isinstance(example, Table) else None
     if not isinstance(example, Table) or names is None or (missing := [n for n in datetimes if n not in names]):
         there = f"it has {some(names)}" if names else "it has no named columns"

@@ -29,7 +29,7 @@ from penstock.flavors.code_path import CODE, add_code_of, lent_code
 from penstock.flavors.frames import from_python
 from penstock.flavors.missing_code import missing_code
 from penstock.manifest import FILE_NAME, FORMAT, PYTHON_FUNCTION, Manifest
-from penstock.package.datetimes import checked_datetimes, units_of, with_datetimes
+from penstock.package.datetimes import with_datetimes
 from penstock.package.directory import new_directory
 from penstock.package.environment import merged, write_environment
 from penstock.package.example import answers_differ, read_example, record_expected, write_example
@@ -65,32 +65,28 @@ def save_model(
     overwrite: bool = False,
     **options: Any,
 ) -> PackagedModel:
-    """Packages a model into the new directory `path` and returns it. With `overwrite` it takes the place of a package
-    that is there, in the moment when it is whole.
+    """Packages a model into the new directory `path` and returns it. With `overwrite` it replaces the one there.
 
     `model` is a fitted scikit-learn estimator, an ONNX model (an .onnx file, its bytes, an onnx.ModelProto), a
     Python file with a function or class (see `flavors/python/source_file.py`), or what the flavor of a plug-in
     accepts; `flavor` names one where several would do. `example` is what callers will send: a DataFrame, an array, a
     dict of arrays, a Table or Tensors; its first 20 rows are kept. From it and the model's answers the signature is
-    inferred, unless one is given, and the expected output recorded. `datetimes` names columns of the example to be read
-    as dates and times, where it has them as text; as a mapping, like `{"signed_up": "ms"}`, it also states what numbers
-    in them count since 1970 (s, ms, us or ns): callers may send such numbers then. `batchable` says that rows of
-    several callers may be predicted together, of models whose flavor cannot know.
-
-    `code` are the files and folders of your own modules that the model refers to or imports, in the layout of MLflow's
-    `code_paths`. What is installed is recorded as `requirements`, with those given.
+    inferred, unless one is given, and the expected output recorded. `datetimes` names columns whose texts are dates, or
+    maps them to what numbers count since 1970: `{"signed_up": "ms"}`. `batchable` says that rows of several callers may
+    be predicted together, of models whose flavor cannot know. `code` are the files and folders of your own
+    modules that the model refers to or imports, in the layout of MLflow's `code_paths`. What is installed is recorded
+    as `requirements`, with those given.
 
     `options` are the flavor's own. scikit-learn has `serialization` ("skops", "cloudpickle", or "auto": skops where
     every type is known to be safe and the answers agree, else cloudpickle) and `predict_fn` (the method that answers,
-    or "both" for labels and probabilities in one table).
-    Python files have `entry` (the function or class), `artifacts` (name -> file) and `config`. ONNX models have none.
+    or "both" for labels and probabilities). Python files have `entry` (the function or class), `artifacts` (name ->
+    file) and `config`. ONNX models have none.
 
     Raises PackageExists, PackagingFailed, ArtifactInvalid, DependencyMissing, FlavorUnknown, FlavorConflict.
     """
     _check_arguments(path, params, requirements, metadata)
     target = Path(path).absolute()
-    moments = checked_datetimes(datetimes)
-    payload = with_datetimes(None if example is None else _first_rows(example_payload(example)), moments)
+    payload, units = with_datetimes(None if example is None else _first_rows(example_payload(example)), datetimes)
     model = _found(model)
     writer = flavor_for(model, flavor)
     how = flavor_options(writer, options)
@@ -100,7 +96,7 @@ def save_model(
     near = folders_near(*([model] if isinstance(model, Path) else []), *modules.values())
     with new_directory(target, overwrite=overwrite) as directory:
         written = _write(writer, model, directory, how, payload)
-        content = _content(written, metadata, batchable, units_of(moments))
+        content = _content(written, metadata, batchable, units)
         if modules:
             _take_along(modules, directory, content, writer.name)
         with _own_modules_offered(directory, near), recorded_imports() as seen:
