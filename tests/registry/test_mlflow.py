@@ -52,6 +52,8 @@ class TestReading:
         assert [v.aliases for v in versions] == [("production",), (), ("champion", "staging")]
         assert versions[0].source.startswith("models:/m-")
         assert versions[0].run_id
+        assert [v.stage for v in versions] == ["None", "Production", "Staging"]
+        assert all(v.updated_at and v.updated_at >= v.created_at for v in versions)
         assert registry.version("fraud", "3") == versions[2]
 
     def test_an_alias_takes_one_request(self, registry: MlflowRegistry, replay: Replay) -> None:

@@ -27,6 +27,9 @@ VERSION = ModelVersion(
     run_id="r1",
     tags={"a": "b"},
     aliases=("canary", "production"),
+    origin="models:/m-1",
+    stage="Production",
+    updated_at=datetime(2026, 1, 2, 4, 4, 5, 678901, tzinfo=UTC),
 )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from penstock.errors import VersionNotFound
 from penstock.package import PackagedModel
-from penstock.registry.interface import ModelVersion, RegisteredModel
+from penstock.registry.entries import STAGES, ModelVersion, RegisteredModel
 
 _STAGES = ("Production", "Staging", "Archived")
 
@@ -26,6 +26,8 @@ def registered_model(model: Mapping[str, Any], numbers: list[int]) -> Registered
         versions=len(numbers),
         aliases=dict(sorted(aliases_and_stages(model).items())),
         tags=tags_of(model),
+        description=str(model.get("description", "")),
+        updated_at=_time(model.get("last_updated_timestamp", model["creation_timestamp"])),
     )
 
 
@@ -43,6 +45,10 @@ def model_version(data: Mapping[str, Any], aliases: Mapping[str, str] | None = N
         registered_by=str(data.get("user_id", "")),
         tags=tags_of(data),
         aliases=tuple(sorted(map(str, names))),
+        stage=next((stage for stage in STAGES if stage == data.get("current_stage")), "None"),
+        run_link=str(data.get("run_link", "")),
+        status_message=str(data.get("status_message", "")),
+        updated_at=_time(data.get("last_updated_timestamp", data["creation_timestamp"])),
     )
 
 

@@ -107,6 +107,8 @@ def _parse(kept: dict[str, Any]) -> Resolution:
     fields = {**kept["version"], "created_at": datetime.fromisoformat(kept["version"]["created_at"])}
     for name in ("flavors", "aliases"):
         fields[name] = tuple(fields[name])
+    if fields.get("updated_at") is not None:
+        fields["updated_at"] = datetime.fromisoformat(fields["updated_at"])
     return Resolution(ModelVersion(**fields), datetime.fromisoformat(kept["seen_at"]))
 
 
