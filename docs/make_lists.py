@@ -16,7 +16,8 @@ Every setting of `penstock serve`. The key in `penstock.toml` is the flag's name
 a variable overrides the file, and each of them overrides a variable of MLflow's or OpenTelemetry's, which has the same meaning here as there.
 `penstock config show` prints each setting in effect and where it comes from; with models and flags, as `penstock serve` would use them.
 
-The file is `penstock.toml` in the working directory, or the one that `--config` or `PENSTOCK_CONFIG` names.
+The file is `penstock.toml` in the working directory, or the one that `--config` or `PENSTOCK_CONFIG` names. Paths in it (of models, and of
+`registry`, `artifacts`, `cache`, `wheels`) are relative to the file; those in flags and variables to the working directory.
 
 | flag | variable | default | meaning |
 |---|---|---|---|
@@ -42,7 +43,7 @@ max_rows = 512
 [models.iris]                     # without a line `model`: the production version of iris
 
 [models.fraud]
-model = "models:/fraud@champion"  # as on the command line; a path is relative to the working directory
+model = "models:/fraud@champion"  # as on the command line; a path is relative to this file
 max_rows = 256
 timeout = 5.0
 trust_code = true
@@ -56,6 +57,12 @@ The name may be a pattern, `[models."team-*"]`: it serves every model that match
 table of a single name overrides that of a pattern.
 
 A model may have its own {own}. The other settings apply to the whole server, and are refused in a table.
+
+## Changes while the server runs
+
+A running server follows its file: models that are added, removed or changed there apply without a restart, within two seconds of saving
+the file, or at once after `kill -HUP`. The other settings wait for a restart, and the log names them.
+[serving.md](serving.md#changing-models-without-a-restart) says what happens to requests, and what is done about a file that cannot be used.
 """
 
 METRICS = """# Metrics
@@ -83,7 +90,7 @@ metric_relabel_configs:
 | label | values |
 |---|---|
 | `protocol` | invocations |
-| `outcome` | of a request: ok, client_error, model_error, rejected, timeout, internal: what happened, whatever the status; of a load or a step of one: ok, failed; of a trial: proven, known (proven before, with the same libraries), refused (by an error), lost (the process ended or hung); of a prediction at the fast path: taken, declined |
+| `outcome` | of a request: ok, client_error, model_error, rejected, timeout, internal: what happened, whatever the status; of a load or a step of one: ok, failed; of a trial: proven, known (proven before, with the same libraries), refused (by an error), lost (the process ended or hung); of a prediction at the fast path: taken, declined; of a reading of the settings file: applied, refused |
 | `stage` | of a request: decode, queue, predict, encode; of a load: fetch, environment (found or built), trial (in a process of its own), verify (open it, compare it with its seal), load, prove (and warm up) |
 | `reason` | why a batch was sent to the model: idle (the model had nothing to do), freed (it had just finished another), full (`--max-rows` reached), alone (requests that are not batched); why a prediction was declined by the fast path, empty for one that was taken: size (no body, or one over 64 KiB), headers (an encoding, `Expect`, chunks, `Upgrade`), path (percent-encoded), slow_body (not there within 50 ms), draining, token (missing or wrong), model (unknown, or not loaded yet), input (the caller's mistake), overloaded, closing (the version), reader (a reader process reads it), other; a reason that never was has no series; of a refused version: the code of the error, such as `proof_failed`, `seal_broken`, `code_not_trusted` or `internal` |
 | `limit` | the limit that a refused request reached: rows (`--max-queue-rows`), wait (`--max-wait`), deadline (its own), requests (`--max-inflight`), bytes (`--max-inflight-bytes`), readers (too many bodies wait for a reader process) |
@@ -178,6 +185,7 @@ def metrics_rows() -> list[str]:
     metrics.registry_errors.labels("m")
     metrics.registry_stale.labels("m")
     metrics.alias_missing.labels("m")
+    metrics.config_reloads.labels("applied")
     metrics.workers.labels("serving")
     metrics.worker_restarts.labels("1")
     metrics.load_stage_seconds.labels("m", "load", "ok")

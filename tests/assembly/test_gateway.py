@@ -15,11 +15,12 @@ import pytest
 from config.test_settings import example
 from penstock.assembly import options
 from penstock.assembly.gateway import app_of, make_gateway
+from penstock.assembly.live.changes import own
 from penstock.assembly.options import (
+    check_mlflow_exact,
     follow_options_of,
     isolation_of,
     load_options_of,
-    mlflow_exact_of,
     serving_options_of,
 )
 from penstock.assembly.packages import fetch_of
@@ -50,7 +51,6 @@ def options_of(settings: Settings) -> dict[str, Any]:
         "serving": serving_options_of(settings),
         "isolation": isolation_of(settings),
         "follow": follow_options_of(settings),
-        "exact": mlflow_exact_of(settings),
         "guarded": isinstance(getattr(fetch, "__self__", None), SignatureGuard),
     }
 
@@ -75,15 +75,17 @@ def test_answers_are_mlflows_for_the_models_that_the_settings_say(
     everybody: bool, own: dict[str, bool], exact: tuple[bool, bool]
 ) -> None:
     tables = {name: {"mlflow_exact": value} for name, value in own.items()}
-    of = mlflow_exact_of(ServerSettings(mlflow_exact=everybody, own=tables))
-    assert tuple(of if isinstance(of, bool) else of(name) for name in ("iris", "other")) == exact
+    settings = ServerSettings(mlflow_exact=everybody, own=tables)
+    assert tuple(serving_options_of(settings.of(name)).mlflow_exact for name in ("iris", "other")) == exact
 
 
 def test_exact_answers_are_refused_where_pandas_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(options, "pandas_installed", lambda: False)
     with pytest.raises(ConfigError, match="needs pandas"):
-        mlflow_exact_of(Settings(mlflow_exact=True))
-    assert mlflow_exact_of(Settings()) is False
+        check_mlflow_exact(Settings(mlflow_exact=True))
+    with pytest.raises(ConfigError, match="needs pandas"):
+        check_mlflow_exact(ServerSettings(own={"iris": {"mlflow_exact": True}}))
+    check_mlflow_exact(Settings())
 
 
 def written(place: Path, content: str) -> Path:
@@ -150,8 +152,7 @@ async def test_in_a_worker_each_model_is_loaded_by_its_own_settings(
     settings = ServerSettings(workers=2, own={"a": {"trust_code": True, "threads": 3, "timeout": 7.0}})
     metrics = Metrics(process=False)
     models = {
-        name: worker_model_of(ServedModel(name, metrics), settings.of(name), metrics, lambda: False)
-        for name in ("a", "b")
+        name: worker_model_of(ServedModel(name, metrics), settings, metrics, lambda: False) for name in ("a", "b")
     }
     loads: dict[str, LoadOptions] = {}
 
@@ -162,11 +163,12 @@ async def test_in_a_worker_each_model_is_loaded_by_its_own_settings(
         return loaded(python_package)
 
     monkeypatch.setattr(version_loader, "load_served", load_served)
-    for name, model in models.items():
-        model._load(Path(name), "1")
+    loadings = {name: model._loading_of(own(settings, name)) for name, model in models.items()}
+    for name, loading in loadings.items():
+        loading.load(Path(name), "1")
     assert loads["b"].threads >= 1
     assert loads["a"] == replace(loads["b"], trust_code=True, threads=3)
-    assert (models["a"]._serving.timeout, models["b"]._serving.timeout) == (7.0, 60.0)
+    assert (loadings["a"].serving.timeout, loadings["b"].serving.timeout) == (7.0, 60.0)
 
 
 @pytest.mark.parametrize(

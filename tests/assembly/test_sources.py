@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,6 @@ class FakeInstaller:
     name: str
     alias: str
     settings: Settings
-    added: bool
     serving: bool = False
     current: str | None = None
     previous: str | None = None
@@ -58,6 +58,10 @@ class FakeInstaller:
         self.installed.append((prepared, beside_requests))
         return prepared
 
+    @property
+    def answering(self) -> str | None:
+        return self.current
+
     def swap(self, prepared: Prepared) -> None:
         self.previous, self.current, self.serving = self.current, prepared.version, True
 
@@ -77,8 +81,8 @@ class FakeHost:
         self.installers: dict[str, FakeInstaller] = {}
         self.started_patterns: list[str] = []
 
-    def installer(self, reference: ModelReference, settings: Settings, timed: Timed, *, added: bool) -> FakeInstaller:
-        made = FakeInstaller(reference.served_as, reference.alias, settings, added)
+    def installer(self, reference: ModelReference, settings: Settings, timed: Timed) -> FakeInstaller:
+        made = FakeInstaller(reference.served_as, reference.alias, settings)
         self.installers[reference.served_as] = made
         return made
 
@@ -90,6 +94,10 @@ class FakeHost:
 
     def remove(self, name: str) -> None:
         del self.installers[name]
+
+    def expect(self, models: Sequence[str], patterns: Sequence[str], default: str | None) -> None: ...
+
+    default: str | None = None
 
 
 @pytest.fixture
@@ -116,7 +124,6 @@ async def test_each_kind_of_reference_gets_its_source(registry: Registry, identi
         "team-a": "1",
         "team-b": "1",
     }
-    assert {name for name, made in host.installers.items() if made.added} == {"team-a", "team-b"}
     assert {name: made.settings.max_rows for name, made in host.installers.items()}["team-a"] == 7
     assert host.started_patterns == ["models:/team-*@production"]
     assert not any(beside for made in host.installers.values() for _, beside in made.installed)

@@ -259,7 +259,8 @@ class TestEverySetting:
             seen.update(given(flags))
 
         flag = f"--{name.replace('_', '-')}"
-        arguments = [flag] if value is True else [flag, text]
+        no_flag = f"--no-{name.replace('_', '-')}"
+        arguments = {True: [flag], False: [no_flag]}[value] if isinstance(value, bool) else [flag, text]
         result = CliRunner().invoke(command, arguments)
         assert result.exit_code == 0, result.output
         assert seen.keys() == {name}

@@ -67,6 +67,6 @@ async def test_a_worker_that_hangs_in_its_start_ends_the_start(tmp_path: Path) -
             start_timeout=0.5,
         )
         with pytest.raises(WorkerLost, match=r"Worker 1 was killed .* before it could serve"):
-            await asyncio.wait_for(supervisor.run([], [bound], lambda url: None), 60)
+            await asyncio.wait_for(supervisor.run([bound], lambda url: None), 60)
     assert len(started) == 1
     assert not alive(started[0])

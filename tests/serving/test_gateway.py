@@ -35,6 +35,9 @@ class Scripted:
             raise ProofFailed("It does not repeat its answer.")
         self.served.swap(self.servable)
 
+    async def try_once(self) -> None:
+        await self.start()
+
     async def run(self) -> None:
         if self.later is not None:
             raise self.later
@@ -188,7 +191,7 @@ async def test_a_follower_that_broke_does_not_keep_close_from_closing(
 async def test_a_version_that_fails_is_given_up_by_the_sources(metrics: Metrics, servable: Any) -> None:
     gateway = Gateway([], metrics, names=["a"])
     gateway.add(a := ServedModel("a", metrics, events=gateway))
-    gateway.add_source(source := Scripted(a, servable("a")))
+    gateway.sources.add(source := Scripted(a, servable("a")))
     await gateway.start()
     a.version_failed("1", "ended with code 3")
     assert source.given_up == ("a", "1", "ended with code 3")
@@ -222,7 +225,7 @@ async def test_what_a_closed_version_left_is_collected_as_thoroughly_as_it_needs
     gateway.add(a := ServedModel("a", metrics, events=gateway))
     first = servable("a")
     first.loaded.predictor.cyclic = cyclic
-    gateway.add_source(Scripted(a, first))
+    gateway.sources.add(Scripted(a, first))
     await gateway.start()
     assert thaws == [True]
     a.arrange(servable("a", "2"), None)

@@ -19,8 +19,7 @@ class World:
 
 
 def test_readiness_waits_for_names_and_patterns_and_stays() -> None:
-    world = World("a", patterns=("x-*",))
-    world.readiness.expect_model("b")
+    world = World("a", "b", patterns=("x-*",))
     assert world.readiness.waiting_for == ["a", "b", "x-*"]
     world.load("a")
     world.load("b")
@@ -37,9 +36,25 @@ def test_with_nothing_expected_it_is_never_ready() -> None:
     assert not World().readiness.ready
 
 
+def test_what_is_expected_may_change_until_it_was_ready_once() -> None:
+    world = World("a", "gone", patterns=("x-*",))
+    world.load("a")
+    world.readiness.expect(["a", "b"], [])
+    assert world.readiness.waiting_for == ["b"]
+    world.load("b")
+    assert world.readiness.ready
+    world.readiness.expect(["a", "later"], ["y-*"])
+    assert (world.readiness.ready, world.readiness.waiting_for) == (True, [])
+
+
+def test_it_is_ready_where_it_was_told_to_wait_for_nothing() -> None:
+    world = World()
+    world.readiness.expect([], [])
+    assert world.readiness.ready
+
+
 async def test_waiting_ends_with_the_last_name() -> None:
-    world = World("a")
-    world.readiness.expect_pattern("x-*")
+    world = World("a", patterns=("x-*",))
     waiting = asyncio.create_task(world.readiness.until_ready())
     world.load("a")
     await settle()

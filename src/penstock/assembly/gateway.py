@@ -5,18 +5,22 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
+from penstock.assembly.live.following import following
+from penstock.assembly.live.models import LiveModels
+from penstock.assembly.live.reloading import SettingsFile
 from penstock.assembly.observers import observers_of
 from penstock.assembly.options import (
+    check_mlflow_exact,
     inflight_limits_of,
     isolation_of,
     load_options_of,
-    mlflow_exact_of,
     readers_of,
     run_options_of,
     serving_options_of,
 )
-from penstock.assembly.references import parse_models, patterns_of, registry_of
+from penstock.assembly.references import opened_registry, parse_models, patterns_of
 from penstock.assembly.sources import SourceContext, make_sources
 from penstock.assembly.trials import announced, trials_of
 from penstock.config import Settings
@@ -43,18 +47,32 @@ async def serve_forever(
     admin: socket.socket | None = None,
     *,
     limit: ExitLimit | None = None,
+    file: SettingsFile | None = None,
 ) -> None:
     """Serves the settings' models on a bound socket, and what `admin_port` moves on a second one, until a signal comes.
-    Raises what loading raises."""
+    Which models these are follows the `file`. Raises what loading raises."""
     references = parse_models(settings)
-    with registry_of(settings, references) as registry:
-        metrics = Metrics()
-        with trials_of(settings, metrics) as trials, observers_of(settings, metrics) as observe:
-            gateway = make_gateway(settings, references, registry, metrics=metrics, trials=trials)
-            app = app_of(settings, gateway, admin, observe)
-            ready = announced(announce, trials, references)
-            options = run_options_of(settings)
-            await serve(app, gateway, bound, options, on_ready=ready, admin=admin, limit=limit)
+    metrics = Metrics()
+    with (
+        opened_registry(settings) as registry,
+        trials_of(settings, metrics) as trials,
+        observers_of(settings, metrics) as observe,
+    ):
+        gateway = new_gateway(settings, references, metrics)
+        context = SourceContext(settings, registry.needed_by(references), metrics)
+        live = LiveModels(context, LocalHost(gateway, trials), gateway.sources, registry.get)
+        live.add(references)
+        app = app_of(settings, gateway, admin, observe)
+        options = run_options_of(settings)
+        async with following(file, live, metrics, trials, lambda: gateway.draining) as started:
+            ready = announced(announce, trials, live)
+            start = partial(_start, gateway, started)
+            await serve(app, gateway, bound, options, on_ready=ready, start=start, admin=admin, limit=limit)
+
+
+async def _start(gateway: Gateway, started: Callable[[], None]) -> None:
+    await gateway.start()
+    started()
 
 
 def app_of(
@@ -66,13 +84,40 @@ def app_of(
         max_body_bytes=settings.max_body_bytes,
         timeout=settings.timeout,
         nan_words=settings.nan_words,
-        mlflow_exact=mlflow_exact_of(settings),
+        mlflow_exact=partial(_is_exact, gateway),
         observe=observe,
         admin_port=None if admin is None else port_of(admin),
         predict_route=settings.predict_route,
         health_route=settings.health_route,
         readers=readers_of(settings, gateway.metrics),
         cors_origins=settings.cors_origin,
+    )
+
+
+def _is_exact(gateway: Gateway, model: str) -> bool:
+    """Whether answers of a model are MLflow's bit for bit, by the settings that it is loaded with now."""
+    servable = gateway.peek(model, None)
+    return servable is not None and servable.mlflow_exact
+
+
+def new_gateway(
+    settings: Settings,
+    references: Sequence[ModelReference],
+    metrics: Metrics,
+    *,
+    more: Sequence[ServedModel] = (),
+    tidy: bool = True,
+) -> Gateway:
+    """A gateway that waits for these models, and has only those that have their versions already (`more`)."""
+    check_mlflow_exact(settings)  # raises where the settings ask for what is not installed
+    return Gateway(
+        more,
+        metrics,
+        names=[*(r.served_as for r in references if not r.is_pattern), *(model.name for model in more)],
+        default=settings.default_model,
+        patterns=patterns_of(references),
+        tidy=tidy,
+        inflight_limits=inflight_limits_of(settings),
     )
 
 
@@ -90,17 +135,9 @@ def make_gateway(
     `metrics`; `tidy` is for a process that does nothing but serve. With `trials`, what is to be loaded here is tried in
     a process of its own first."""
     metrics = metrics or Metrics()
-    gateway = Gateway(
-        more,
-        metrics,
-        names=[*(r.served_as for r in references if not r.is_pattern), *(model.name for model in more)],
-        default=settings.default_model,
-        patterns=patterns_of(references),
-        tidy=tidy,
-        inflight_limits=inflight_limits_of(settings),
-    )
+    gateway = new_gateway(settings, references, metrics, more=more, tidy=tidy)
     for source in make_sources(SourceContext(settings, registry, metrics), references, LocalHost(gateway, trials)):
-        gateway.add_source(source)
+        gateway.sources.add(source)
     return gateway
 
 
@@ -111,11 +148,14 @@ class LocalHost:
     gateway: Gateway
     trials: Trials | None = None
 
-    def installer(self, reference: ModelReference, settings: Settings, timed: Timed, *, added: bool) -> LocalInstaller:
+    def installer(self, reference: ModelReference, settings: Settings, timed: Timed) -> LocalInstaller:
         gateway = self.gateway
-        served = ServedModel(reference.served_as, gateway.metrics, alias=reference.alias, events=gateway)
-        gateway.add(served)
-        target = LocalTarget(served, gateway.metrics, serving_options_of(settings))
+        known = gateway.served(reference.served_as)
+        served = known or ServedModel(reference.served_as, gateway.metrics, alias=reference.alias, events=gateway)
+        if known is None:
+            gateway.add(served)
+        options, alias = serving_options_of(settings), reference.alias
+        target = LocalTarget(served, gateway.metrics, options, alias=alias, takes_over=known is not None)
         loader = version_loader_of(settings, served.name, timed, trials=self.trials)
         return LocalInstaller(target, loader, lambda: gateway.ready)
 
@@ -127,6 +167,13 @@ class LocalHost:
 
     def remove(self, name: str) -> None:
         self.gateway.remove(name)
+
+    def expect(self, models: Sequence[str], patterns: Sequence[str], default: str | None) -> None:
+        self.gateway.expect(models, patterns, default)
+
+    @property
+    def default(self) -> str | None:
+        return self.gateway.default
 
 
 def version_loader_of(

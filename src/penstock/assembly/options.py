@@ -50,20 +50,17 @@ def serving_options_of(settings: Settings) -> ServingOptions:
         settings.max_wait,
         settings.timeout,
         settings.max_text_cell,
+        settings.mlflow_exact,
     )
 
 
-def mlflow_exact_of(settings: Settings) -> bool | Callable[[str], bool]:
-    """For which models of a server every answer is MLflow's. Raises ConfigError where pandas is missing, which decides
-    what those are."""
+def check_mlflow_exact(settings: Settings) -> None:
+    """Raises ConfigError where every answer of some model is to be MLflow's, and pandas is missing, which decides what
+    those are."""
     own = settings.own.values() if isinstance(settings, ServerSettings) else ()
-    if not settings.mlflow_exact and not any(table.get("mlflow_exact") for table in own):
-        return False
-    if not pandas_installed():
+    asked = settings.mlflow_exact or any(table.get("mlflow_exact") for table in own)
+    if asked and not pandas_installed():
         raise ConfigError("mlflow_exact needs pandas, which is not installed.", hint="Install it: pip install pandas.")
-    if not any("mlflow_exact" in table for table in own):
-        return True
-    return lambda name: settings.of(name).mlflow_exact
 
 
 def readers_of(settings: Settings, metrics: Metrics) -> ReaderPool:

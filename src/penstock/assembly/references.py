@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 
@@ -34,17 +34,55 @@ def parse_models(settings: Settings, others: Collection[str] = ()) -> list[Model
     return references
 
 
-def patterns_of(references: list[ModelReference]) -> list[str]:
+def patterns_of(references: Iterable[ModelReference]) -> list[str]:
     return [str(r) for r in references if r.is_pattern]
+
+
+class OpenedRegistry:
+    """The registry of a server, opened when the first of its models needs one, which may be while it serves."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        # The whole mutable state.
+        self._registry: Registry | None = None
+
+    def get(self) -> Registry:
+        """Raises ConfigError."""
+        if self._registry is None:
+            self._registry = _open(self._settings)
+        return self._registry
+
+    def needed_by(self, references: Iterable[ModelReference]) -> Registry | None:
+        """None where no model is in it. Raises ConfigError."""
+        return self.get() if any(r.needs_registry for r in references) else None
+
+    def close(self) -> None:
+        if self._registry is not None:
+            self._registry.close()
+
+    def __repr__(self) -> str:
+        return f"<OpenedRegistry {self._registry!r}>"
+
+
+@contextmanager
+def opened_registry(settings: Settings) -> Iterator[OpenedRegistry]:
+    """Closed at the end, if it was opened."""
+    registry = OpenedRegistry(settings)
+    try:
+        yield registry
+    finally:
+        registry.close()
 
 
 @contextmanager
 def registry_of(settings: Settings, references: list[ModelReference]) -> Iterator[Registry | None]:
     """The registry, open, if one of the models is in it."""
-    if not any(r.needs_registry for r in references):
-        yield None
-        return
-    registry = open_registry(
+    with opened_registry(settings) as registry:
+        yield registry.needed_by(references)
+
+
+def _open(settings: Settings) -> Registry:
+    return open_registry(
         settings.registry,
         artifacts=settings.artifacts,
         read_only=True,
@@ -52,7 +90,3 @@ def registry_of(settings: Settings, references: list[ModelReference]) -> Iterato
         cache_size=settings.cache_size,
         max_package_size=settings.max_package_size,
     )
-    try:
-        yield registry
-    finally:
-        registry.close()

@@ -17,18 +17,20 @@ from penstock.registry import Registry
 from penstock.registry.interface import ModelVersion
 from penstock.registry.references import ModelReference
 from penstock.registry.resolutions import LastSearch
+from penstock.serving.swap.fixed_version import FixedVersion
 from penstock.serving.swap.follower import Follower
 from penstock.serving.swap.pattern import Member, Pattern
 from penstock.serving.swap.pattern_search import PatternSearch
 from penstock.serving.swap.preparing import FetchedPackage, Installer, VersionPreparation
 from penstock.serving.swap.registry_poll import RegistryPoll
-from penstock.serving.swap.sources import FixedVersion, VersionSource
+from penstock.serving.swap.sources import VersionSource
 from penstock.serving.swap.target import P
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SourceContext:
-    """What the sources of one server share. `settings` are the whole server's."""
+    """What the sources of one server share. `settings` are the whole server's; they and the registry are replaced when
+    the settings file changes, and are asked anew for each source."""
 
     settings: Settings
     registry: Registry | None
@@ -40,8 +42,9 @@ class SourceContext:
 class Host(Protocol[P]):
     """What serves the models: the gateway of this process, or a fleet of workers."""
 
-    def installer(self, reference: ModelReference, settings: Settings, timed: Timed, *, added: bool) -> Installer[P]:
-        """For one model, with that model's settings; `added` where it was not there at the start."""
+    def installer(self, reference: ModelReference, settings: Settings, timed: Timed) -> Installer[P]:
+        """For one model, with that model's settings. Where it is served already, its versions answer until the
+        installer has one of its own."""
 
     def serves(self, name: str) -> bool: ...
 
@@ -49,7 +52,14 @@ class Host(Protocol[P]):
         """What the pattern found first is loaded, or was tried."""
 
     def remove(self, name: str) -> None:
-        """Serves a model that was added no more."""
+        """Serves a model no more. What it works on is finished."""
+
+    def expect(self, models: Sequence[str], patterns: Sequence[str], default: str | None) -> None:
+        """What is to be loaded before the server is ready for the first time; the model that answers where a request
+        names none."""
+
+    @property
+    def default(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,26 +84,27 @@ class SourceMaker(Generic[P]):
     def _fixed(self, reference: ModelReference) -> FixedVersion[P]:
         context = self.context
         own, timed = context.settings.of(reference.served_as), context.metrics.load_stages(reference.served_as)
-        installer = self.host.installer(reference, own, timed, added=False)
+        installer = self.host.installer(reference, own, timed)
+        registry = context.registry
 
         def fetch() -> FetchedPackage:
             with timed("fetch"):
-                return fetch_fixed(own, reference, context.registry)
+                return fetch_fixed(own, reference, registry)
 
         prepare = partial(installer.install, fetch, beside_requests=False)
-        return FixedVersion(installer.target, prepare, context.metrics, loads=installer.loads)
+        return FixedVersion(
+            installer.target, prepare, context.metrics, version=reference.version, loads=installer.loads
+        )
 
     def _follower(
         self,
         reference: ModelReference,
         resolve: Callable[[], ModelVersion | None],
         registry: Registry,
-        *,
-        added: bool = False,
     ) -> Follower[P]:
         context = self.context
         own, timed = context.settings.of(reference.served_as), context.metrics.load_stages(reference.served_as)
-        installer = self.host.installer(reference, own, timed, added=added)
+        installer = self.host.installer(reference, own, timed)
         fetch = fetch_of(own, registry, lambda: installer.target.current)
 
         prepare = VersionPreparation(fetch, timed, installer)
@@ -121,7 +132,7 @@ class SourceMaker(Generic[P]):
 
         def join(name: str, served_as: str, resolve: Callable[[], ModelVersion | None]) -> Member:
             found = ModelReference(served_as, name=name, alias=reference.alias)
-            follower = self._follower(found, resolve, registry, added=True)
+            follower = self._follower(found, resolve, registry)
             return Member(follower, partial(host.remove, served_as), context.settings.of(served_as).keep_previous)
 
         search = PatternSearch(

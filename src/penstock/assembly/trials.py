@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from penstock.artifacts.proven import ProvenPackages
 from penstock.assembly.packages import cache_of
 from penstock.config import Settings
 from penstock.metrics import Metrics
-from penstock.registry.references import ModelReference
 from penstock.serving.runners.trial import TrialOutcome, Trials
 
 
@@ -28,16 +28,27 @@ def trials_of(settings: Settings, metrics: Metrics) -> Iterator[Trials]:
         trials.close()
 
 
-def announced(
-    announce: Callable[[str], None], trials: Trials, references: Sequence[ModelReference]
-) -> Callable[[str], None]:
-    """What to do when all is served: say so, and be ready for promotions, or let go of what only they would need."""
+class Followers(Protocol):
+    """What a server serves."""
+
+    @property
+    def follows(self) -> bool:
+        """Whether a version may come without a change of the settings."""
+
+
+def settle(trials: Trials, live: Followers) -> None:
+    """Makes trials ready for promotions, or lets go of what only they would need."""
+    if live.follows:
+        asyncio.get_running_loop().run_in_executor(None, trials.warm_up)
+    else:
+        trials.rest()
+
+
+def announced(announce: Callable[[str], None], trials: Trials, live: Followers) -> Callable[[str], None]:
+    """What to do when all is served: say so, and be ready for what may come."""
 
     def ready(url: str) -> None:
         announce(url)
-        if any(reference.follows or reference.is_pattern for reference in references):
-            asyncio.get_running_loop().run_in_executor(None, trials.warm_up)
-        else:
-            trials.close()
+        settle(trials, live)
 
     return ready

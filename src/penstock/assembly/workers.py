@@ -6,22 +6,27 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, BinaryIO
 
 from penstock.assembly.gateway import app_of, version_loader_of
+from penstock.assembly.live.changes import default_of, own
+from penstock.assembly.live.following import following
+from penstock.assembly.live.models import LiveModels
+from penstock.assembly.live.reloading import SettingsFile
 from penstock.assembly.observers import observers_of
 from penstock.assembly.options import (
+    check_mlflow_exact,
     inflight_limits_of,
     isolation_of,
     run_options_of,
     serving_options_of,
     threads_of,
 )
-from penstock.assembly.references import parse_models, patterns_of, registry_of
-from penstock.assembly.sources import SourceContext, make_sources
+from penstock.assembly.references import opened_registry, parse_models, patterns_of
+from penstock.assembly.sources import SourceContext
 from penstock.assembly.trials import announced, trials_of
 from penstock.config import Settings
 from penstock.http.workers.accepting import Acceptor, ConnectionCounts
@@ -38,7 +43,7 @@ from penstock.server.workers.supervisor import Supervisor
 from penstock.server.workers.worker import VOCABULARY, work
 from penstock.serving.fleet.fleet_target import FleetInstaller, FleetTarget
 from penstock.serving.fleet.worker_fleet import WorkerFleet
-from penstock.serving.fleet.worker_models import WorkerModel, WorkerModels
+from penstock.serving.fleet.worker_models import VersionLoading, WorkerModel, WorkerModels
 from penstock.serving.gateway import Gateway
 from penstock.serving.runners.trial import Trials
 from penstock.serving.served_model import ModelEvents, ServedModel
@@ -51,17 +56,20 @@ async def supervise(
     admin: socket.socket | None = None,
     *,
     limit: ExitLimit | None = None,
+    file: SettingsFile | None = None,
 ) -> None:
-    """Serves the settings' models in several processes until a signal comes. Raises what loading raises."""
+    """Serves the settings' models in several processes until a signal comes; which models these are follows the
+    `file`. Raises what loading raises."""
     references = parse_models(settings)
     for reference in references:
         isolation_of(settings.of(reference.served_as))  # raises for settings that exclude each other
+    check_mlflow_exact(settings)
     starts = [StartWorker(number, _as_plain(settings), sys.path) for number in range(1, settings.workers + 1)]
     metrics = Metrics()
-    with _shared_file() as file:
-        counts = ConnectionCounts.prepare(file.fileno(), settings.workers)
+    with _shared_file() as shared:
+        counts = ConnectionCounts.prepare(shared.fileno(), settings.workers)
         listeners = [bound] if admin is None else [bound, admin]
-        files = (file.fileno(), *(listener.fileno() for listener in listeners))
+        files = (shared.fileno(), *(listener.fileno() for listener in listeners))
         environment = environment_with_threads(os.environ, threads_of(settings))
         launch = partial(start_process, _worker_command(), environment, files, VOCABULARY)
         supervisor = Supervisor(
@@ -73,13 +81,17 @@ async def supervise(
             worker_timeout=settings.worker_timeout,
             limit=limit,
         )
-        with registry_of(settings, references) as registry, trials_of(settings, metrics) as trials:
-            fleet = supervisor.fleet
-            for pattern in patterns_of(references):
-                fleet.expect_pattern(pattern)
-            host = FleetHost(fleet, metrics, trials)
-            sources = make_sources(SourceContext(settings, registry, metrics), references, host)
-            await supervisor.run(sources, listeners, announced(announce, trials, references))
+        with opened_registry(settings) as registry, trials_of(settings, metrics) as trials:
+            host = FleetHost(supervisor.fleet, metrics, trials)
+            names = [r.served_as for r in references if not r.is_pattern]
+            default = default_of(settings, references, None)
+            host.expect(names, patterns_of(references), default)
+            context = SourceContext(settings, registry.needed_by(references), metrics)
+            live = LiveModels(context, host, supervisor.sources, registry.get)
+            live.add(references)
+            async with following(file, live, metrics, trials, lambda: supervisor.draining) as started:
+                ready = announced(announce, trials, live)
+                await supervisor.run(listeners, ready, on_started=started)
 
 
 def _shared_file() -> BinaryIO:
@@ -107,10 +119,11 @@ class FleetHost:
     metrics: Metrics
     trials: Trials
 
-    def installer(self, reference: ModelReference, settings: Settings, timed: Timed, *, added: bool) -> FleetInstaller:
+    def installer(self, reference: ModelReference, settings: Settings, timed: Timed) -> FleetInstaller:
         name = reference.served_as
-        target = FleetTarget(self.fleet, name, self.metrics, alias=reference.alias, added=added)
-        return FleetInstaller(target, version_loader_of(settings, name, timed, trials=self.trials))
+        target = FleetTarget(self.fleet, name, self.metrics, alias=reference.alias)
+        loader = version_loader_of(settings, name, timed, trials=self.trials)
+        return FleetInstaller(target, loader, own(settings, name))
 
     def serves(self, name: str) -> bool:
         return self.fleet.serves(name)
@@ -120,6 +133,13 @@ class FleetHost:
 
     def remove(self, name: str) -> None:
         self.fleet.remove_model(name)
+
+    def expect(self, models: Sequence[str], patterns: Sequence[str], default: str | None) -> None:
+        self.fleet.expect(models, patterns, default)
+
+    @property
+    def default(self) -> str | None:
+        return self.fleet.default
 
 
 async def run_worker(
@@ -133,27 +153,16 @@ async def run_worker(
 ) -> None:
     """A worker's life, from the supervisor's first message on."""
     metrics = Metrics()
-    references = parse_models(settings)
     all_metrics = AllWorkersMetrics(channel.send)
-    named = [r for r in references if not r.is_pattern]
     gateway = Gateway(
-        [],
-        metrics,
-        names=[r.served_as for r in named],
-        default=settings.default_model,
-        patterns=patterns_of(references),
-        tidy=True,
-        inflight_limits=inflight_limits_of(settings),
-        exposition=all_metrics,
-    )
+        [], metrics, tidy=True, inflight_limits=inflight_limits_of(settings), exposition=all_metrics
+    )  # the supervisor says what it serves
 
     def make(name: str, alias: str, events: ModelEvents) -> WorkerModel:
         served = ServedModel(name, metrics, alias=alias, events=events)
-        return worker_model_of(served, settings.of(name), metrics, lambda: gateway.ready)
+        return worker_model_of(served, settings, metrics, lambda: gateway.ready)
 
     models = WorkerModels(gateway, make, channel.send)
-    for reference in named:
-        models.add(reference.served_as, reference.alias)
     listeners = [listener] if admin is None else [listener, admin]
     for each in listeners:
         each.setblocking(False)
@@ -165,7 +174,14 @@ async def run_worker(
 
 
 def worker_model_of(served: ServedModel, settings: Settings, metrics: Metrics, busy: Callable[[], bool]) -> WorkerModel:
-    """A model of a worker, which loads what the supervisor asks for. `busy` says whether requests are answered
-    meanwhile."""
-    loader = version_loader_of(settings, served.name, metrics.load_stages(served.name), threads=threads_of(settings))
-    return WorkerModel(served, loader.load, metrics, serving_options_of(settings), busy, loads=loader)
+    """A model of a worker, which loads what the supervisor asks for, with the model's settings of then: `settings` are
+    the whole server's. `busy` says whether requests are answered meanwhile."""
+
+    def loading(own: Mapping[str, Any]) -> VersionLoading:
+        whole = {name: getattr(settings, name) for name in Settings.model_fields}
+        of_model = Settings(**{**whole, **own})
+        timed = metrics.load_stages(served.name)
+        loader = version_loader_of(of_model, served.name, timed, threads=threads_of(of_model))
+        return VersionLoading(loader.load, serving_options_of(of_model), loader)
+
+    return WorkerModel(served, loading, metrics, busy)

@@ -7,7 +7,7 @@ import ctypes
 import logging
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -17,10 +17,11 @@ import click
 
 from penstock.assembly.environments import builds_environments
 from penstock.cli.setting_flags import config_option, given, settings_options
-from penstock.config import Origins, Settings, load_settings
+from penstock.config import Origins, ServerSettings, Settings, load_settings, settings_file
 from penstock.errors import ConfigError
 
 if TYPE_CHECKING:
+    from penstock.assembly.live.reloading import SettingsFile
     from penstock.machine.exit_limit import ExitLimit
 
 log = logging.getLogger("penstock.cli")
@@ -96,15 +97,36 @@ def serve(
     _check_mlflow_flags(values, no_conda, install_mlflow, enable_mlserver)
     if models or model_uri:
         values["models"] = (*models, *model_uri)
-    settings, origins = load_settings(values, os.environ, file)
-    if not settings.models:
-        settings = settings.model_copy(update={"models": platform_models(os.environ)})
+    path = settings_file(os.environ, file)
+    read = partial(_read, values, dict(os.environ), path)
+    settings, origins = read()
     if not settings.models:
         raise click.UsageError("Name a model to serve: a package's directory or URL, or a name in the registry.")
-    _serve(settings, origins)
+    _serve(settings, origins, None if path is None else (path, read))
 
 
-def _serve(settings: Settings, origins: Origins) -> None:
+def _read(flags: Mapping[str, Any], environ: Mapping[str, str], path: Path | None) -> tuple[ServerSettings, Origins]:
+    """The settings. Where nobody names a model, a platform may have brought one. Raises ConfigError."""
+    settings, origins = load_settings(flags, environ, path)
+    if not settings.models:
+        settings = settings.model_copy(update={"models": platform_models(environ)})
+    return settings, origins
+
+
+def _read_again(path: Path, read: Callable[[], tuple[ServerSettings, Origins]]) -> ServerSettings:
+    """For a server that runs. Raises ConfigError."""
+    settings, _ = read()
+    if not settings.models:
+        raise ConfigError(f"{path} names no model to serve.", hint="End the server to serve none.")
+    return settings
+
+
+def _serve(
+    settings: ServerSettings,
+    origins: Origins,
+    file: tuple[Path, Callable[[], tuple[ServerSettings, Origins]]] | None,
+) -> None:
+    from penstock.assembly.live.reloading import SettingsFile
     from penstock.assembly.observers import why_untraced
     from penstock.assembly.options import run_options_of
     from penstock.http.run import bind
@@ -112,6 +134,7 @@ def _serve(settings: Settings, origins: Origins) -> None:
     from penstock.machine.cores import usable_cores
     from penstock.machine.exit_limit import ExitLimit, ended_in_time
 
+    followed = None if file is None else SettingsFile(file[0], settings, partial(_read_again, *file))
     untraced = why_untraced(settings, origins["otlp_endpoint"])
     set_up_logging(format=settings.log_format, level=settings.log_level)
     if builds_environments(settings.env_manager) and settings.env_manager != "uv":
@@ -129,10 +152,16 @@ def _serve(settings: Settings, origins: Origins) -> None:
         use_uvloop()
         limit = ExitLimit(run_options_of(settings).exit_seconds)
         with ended_in_time(limit):
-            asyncio.run(_run(settings, bound, admin, limit))
+            asyncio.run(_run(settings, bound, admin, limit, followed))
 
 
-async def _run(settings: Settings, bound: socket.socket, admin: socket.socket | None, limit: ExitLimit) -> None:
+async def _run(
+    settings: Settings,
+    bound: socket.socket,
+    admin: socket.socket | None,
+    limit: ExitLimit,
+    file: SettingsFile | None,
+) -> None:
     from penstock.http.run import url_of
 
     say = partial(announce, admin=None if admin is None else url_of(admin))
@@ -140,11 +169,11 @@ async def _run(settings: Settings, bound: socket.socket, admin: socket.socket | 
         if settings.workers == 1:
             from penstock.assembly.gateway import serve_forever
 
-            await serve_forever(settings, bound, say, admin, limit=limit)
+            await serve_forever(settings, bound, say, admin, limit=limit, file=file)
         else:
             from penstock.assembly.workers import supervise
 
-            await supervise(settings, bound, say, admin, limit=limit)
+            await supervise(settings, bound, say, admin, limit=limit, file=file)
 
 
 def _check_mlflow_flags(values: dict[str, Any], no_conda: bool, install_mlflow: bool, enable_mlserver: bool) -> None:

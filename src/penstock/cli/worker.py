@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 
 def main(channel: int, counts: int, *listeners: int) -> None:
-    # Ctrl-C reaches every process of a terminal, and is the supervisor's to answer: before anything slow.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # These reach every process of a terminal, and are the supervisor's to answer: before anything slow.
+    for name in ("SIGINT", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     import asyncio
     import math
     import os

@@ -3,7 +3,14 @@ penstock.toml and the documentation."""
 
 from penstock.config.model_tables import Origins, ServerSettings, origins_of
 from penstock.config.settings import Settings, mlflow_variables_of, per_model_settings, variable_of
-from penstock.config.sources import FILE_NAME, FILE_VARIABLE, load_settings, registry_url, settings_of
+from penstock.config.sources import (
+    FILE_NAME,
+    FILE_VARIABLE,
+    load_settings,
+    registry_url,
+    settings_file,
+    settings_of,
+)
 
 __all__ = [
     "FILE_NAME",
@@ -16,6 +23,7 @@ __all__ = [
     "origins_of",
     "per_model_settings",
     "registry_url",
+    "settings_file",
     "settings_of",
     "variable_of",
 ]

@@ -171,6 +171,11 @@ class Settings(BaseModel):
         description="Maximum seconds to load and prove a version in a separate process, which comes before the version "
         "is loaded to serve. A version that takes longer is refused.",
     )
+    watch_config: bool = Field(
+        True,
+        description="Apply changes of models in the settings file while the server runs, two seconds after they are "
+        "saved. Without it, SIGHUP applies them.",
+    )
     poll_interval: float = Field(defaults.POLL_INTERVAL, gt=0, description="Seconds between polls of the registry.")
     allow_breaking: PerModel[bool] = Field(
         False,

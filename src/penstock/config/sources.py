@@ -7,6 +7,7 @@ Penstock itself, also in the file, wins over it.
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from penstock.config.file_paths import from_here
 from penstock.config.model_tables import Origins, ServerSettings, in_table, take_tables
 from penstock.config.settings import PREFIX, Settings, mlflow_variables_of, variable_of
 from penstock.errors import ConfigError, remedy
@@ -58,6 +60,15 @@ def load_settings(
         except ValidationError as error:
             raise _cannot_be(error, dict.fromkeys(table, in_table(path, model))) from None
     return settings, origins
+
+
+def settings_file(environ: Mapping[str, str], file: Path | None = None) -> Path | None:
+    """The file that `load_settings` reads, None where there is none."""
+    if file is not None:
+        return file
+    if named := environ.get(FILE_VARIABLE):
+        return Path(named)
+    return Path(FILE_NAME) if os.path.exists(FILE_NAME) else None
 
 
 def _check_token(flags: Mapping[str, Any], environ: Mapping[str, str], content: Mapping[str, Any]) -> None:
@@ -152,7 +163,7 @@ def _read_file(file: Path | None) -> dict[str, Any]:
             hint="The documentation lists every setting.",
             remedy=remedy("list_settings"),
         )
-    return content
+    return from_here(path, content)
 
 
 def _read_variables(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -73,6 +73,8 @@ _SUPERVISORS = frozenset(
         "registry_last_success_timestamp_seconds",
         "registry_stale",
         "alias_missing",
+        "config_reloads",
+        "config_refused",
         "workers",
         "worker_restarts",
     )

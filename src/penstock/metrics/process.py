@@ -190,6 +190,17 @@ class Metrics:
             "gone. What is loaded goes on answering.",
             "model",
         )
+        self.config_reloads = self._counter(
+            "config_reloads",
+            "Readings of the settings file while the server runs: its models apply (applied), or it cannot be used and "
+            "changes nothing (refused).",
+            "outcome",
+        )
+        self.config_refused = self._gauge(
+            "config_refused",
+            "1 while the settings file, as it was read last, cannot be used: older settings are in effect, and a "
+            "restart would fail.",
+        )
         self.open_requests = self._gauge("open_requests", "Requests from their headers to their answer, of all models.")
         self.open_limit = self._gauge(
             "open_limit_requests", "Requests that may be open at once: the setting max_inflight."

@@ -64,6 +64,10 @@ class VersionMetrics:
         self.process_restarts = self.process_restarts or {"": Number()}
         self.process_memory = {"": Reading(memory)}
 
+    def runs_here(self) -> None:
+        """The version runs in this process, wherever it did before."""
+        self.processes, self.process_restarts, self.process_memory = {}, {}, {}
+
 
 _Series: TypeAlias = Iterable[tuple[tuple[str, ...], "Number | Distribution"]]
 

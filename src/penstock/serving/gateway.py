@@ -12,7 +12,7 @@ from penstock.serving.exposition import Exposition, OwnMetrics
 from penstock.serving.garbage import GarbageCollector
 from penstock.serving.readiness import Readiness
 from penstock.serving.servable import Servable
-from penstock.serving.served_model import ServedModel
+from penstock.serving.served_model import FORGET_AFTER, ServedModel
 from penstock.serving.swap.sources import Sources, VersionSource
 
 
@@ -56,7 +56,7 @@ class Gateway:
         metrics.open_limit.set(self.inflight_limits.max_requests)
         metrics.body_bytes.set_function(lambda: float(self.inflight_limits.bytes))
         metrics.body_limit.set(self.inflight_limits.max_bytes)
-        self._sources = Sources(sources)
+        self.sources = Sources(sources)
         self._garbage = GarbageCollector(self._busy) if tidy else None
         self._exposition = exposition or OwnMetrics(metrics)
 
@@ -74,11 +74,21 @@ class Gateway:
         assert model.name not in self._models
         self._models[model.name] = model
 
+    def served(self, name: str) -> ServedModel | None:
+        """The model that is served under a name."""
+        return self._models.get(name)
+
     def remove(self, name: str) -> None:
-        """No longer serves a model that was added; requests that hold it are answered."""
-        task = asyncio.get_running_loop().create_task(self._models.pop(name).leave())
+        """No longer serves a model; requests that hold it are answered. What is counted of it goes in its time."""
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(self._models.pop(name).leave())
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
+        loop.call_later(FORGET_AFTER, self._forget, name)
+
+    def _forget(self, name: str) -> None:
+        if name not in self._models:
+            self.metrics.forget_model(name)
 
     def model(self, name: str | None) -> ServedModel:
         """The model of a name, or the default one. Raises ModelNotServed, which names those that are served."""
@@ -155,6 +165,12 @@ class Gateway:
         """Returns once it is ready for the first time; never where it drains before."""
         await self.readiness.until_ready()
 
+    def expect(self, models: Sequence[str], patterns: Sequence[str], default: str | None) -> None:
+        """What it waits for until it is ready for the first time, and the model that answers where a request names
+        none."""
+        self.default = default
+        self.readiness.expect(models, patterns)
+
     def pattern_started(self, pattern: str) -> None:
         self.readiness.pattern_started(pattern)
 
@@ -176,7 +192,7 @@ class Gateway:
         self.readiness.check()
 
     def on_failed(self, model: str, version: str, reason: str) -> None:
-        self._sources.give_up(model, version, reason)
+        self.sources.give_up(model, version, reason)
 
     def on_closed(self, model: str, cyclic: bool) -> None:
         if self._garbage is not None:
@@ -187,13 +203,9 @@ class Gateway:
 
     # -- beginning and end ---------------------------------------------------------------------------------------------
 
-    def add_source(self, source: VersionSource) -> None:
-        """Before the start."""
-        self._sources.add(source)
-
     async def start(self) -> None:
         """Loads every model, then goes on following those that move. Raises what loading raises."""
-        await self._sources.start()
+        await self.sources.start()
         self.settle()
 
     def settle(self) -> None:
@@ -211,7 +223,7 @@ class Gateway:
         self.drain()
         if self._garbage is not None:
             self._garbage.close()
-        await self._sources.close()
+        await self.sources.close()
         for model in self._models.values():
             await model.close()
         while self._leaving:

@@ -1,4 +1,4 @@
-"""Whether a server is ready: once everything named at its start is loaded, and until it drains."""
+"""Whether a server is ready: once everything that it waits for is loaded, and until it drains."""
 
 from __future__ import annotations
 
@@ -10,43 +10,53 @@ class Readiness:
     """Ready means: every model of `names` is loaded, and so is what `patterns` found first, or it was tried.
 
     `loaded` says whether a model is. Once ready, it stays so until it drains: a model that comes later has no say in
-    it. With no name and no pattern it is never ready.
+    it. It is never ready before it knows what to wait for.
     """
 
     def __init__(self, loaded: Callable[[str], bool], names: Iterable[str] = (), patterns: Iterable[str] = ()) -> None:
         self._loaded = loaded
-        # The whole mutable state: what is expected, the patterns among it that have not started, whether it was ready
-        # once and the event of that, whether it drains.
+        # The whole mutable state: what is waited for, whether that is known, the patterns that have started, whether it
+        # was ready once and the event of that, whether it drains.
         self._names = list(names)
-        self._patterns = set(patterns)
-        self._starting = set(patterns)
+        self._patterns = list(patterns)
+        self._is_known = bool(self._names or self._patterns)
+        self._started: set[str] = set()
         self._was_ready = False
         self._became_ready = asyncio.Event()
         self._draining = False
 
-    def expect_model(self, name: str) -> None:
-        """Before the start: a model that must be loaded first."""
-        self._names.append(name)
+    def expect(self, names: Iterable[str], patterns: Iterable[str]) -> None:
+        """From now on it waits for these instead: nothing changes once it was ready."""
+        self._names, self._patterns = list(names), list(patterns)
+        self._is_known = True
+        self.check()
 
-    def expect_pattern(self, pattern: str) -> None:
-        """Before the start: a pattern that must have started first."""
-        self._patterns.add(pattern)
-        self._starting.add(pattern)
+    @property
+    def expected(self) -> tuple[list[str], list[str]]:
+        """The names and the patterns."""
+        return self._names, self._patterns
+
+    @property
+    def was_ready(self) -> bool:
+        """Whether it was ready once; it is so still, unless it drains."""
+        self._was_ready = self._was_ready or (self._is_known and not self.waiting_for)
+        return self._was_ready
 
     @property
     def waiting_for(self) -> list[str]:
-        """The models and patterns that are not loaded yet."""
-        return [*(name for name in self._names if not self._loaded(name)), *sorted(self._starting)]
+        """The models and patterns that are not loaded yet; none once it was ready."""
+        if self._was_ready:
+            return []
+        starting = sorted(set(self._patterns) - self._started)
+        return [*(name for name in self._names if not self._loaded(name)), *starting]
 
     @property
     def ready(self) -> bool:
-        expected = bool(self._names or self._patterns)
-        self._was_ready = self._was_ready or (expected and not self.waiting_for)
-        return self._was_ready and not self._draining
+        return self.was_ready and not self._draining
 
     def pattern_started(self, pattern: str) -> None:
         """What the pattern found first is loaded, or was tried."""
-        self._starting.discard(pattern)
+        self._started.add(pattern)
         self.check()
 
     def check(self) -> None:

@@ -47,7 +47,7 @@ class ServingOptions:
     """`concurrency` is how many unjoined requests run at once; None is MLflow's number, min(32, cores + 4). `max_wait`
     is how many seconds of work a burst of requests may pile up. `timeout` is how many seconds a request may take; None
     is the server's number. `max_text_cell` is the most bytes of a text for a model that runs in the gateway because the
-    cost of its rows is bounded."""
+    cost of its rows is bounded. `mlflow_exact` says that every answer is MLflow's, bit for bit."""
 
     max_rows: int = MAX_ROWS
     max_queue_rows: int = MAX_QUEUE_ROWS
@@ -55,6 +55,7 @@ class ServingOptions:
     max_wait: float = MAX_WAIT
     timeout: float | None = None
     max_text_cell: int = MAX_TEXT_CELL
+    mlflow_exact: bool = False
 
 
 def _bounded(loaded: Loaded, max_text: int) -> Signature | None:
@@ -134,6 +135,7 @@ class Servable:
         self.version = version
         self.loaded: Loaded = loaded
         self.timeout = options.timeout
+        self.mlflow_exact = options.mlflow_exact
         self.signature = _bounded(loaded, options.max_text_cell)
         self._params = self.signature.params if self.signature is not None else ()
         self.metrics = metrics.version(model, version)
@@ -159,6 +161,7 @@ class Servable:
     def _make_runner(self, loaded: Loaded, options: ServingOptions) -> Runner:
         if isinstance(loaded, IsolatedModel):
             return ProcessRunner(loaded, f"{self.model} version {self.version}", self.metrics, self._fail)
+        self.metrics.runs_here()
         bounded = bounded_rows(loaded.signature)
         runner = ThreadRunner(loaded.predictor, slots_of(options), self.model, bounded=bounded)
         if loaded.apart is not None:

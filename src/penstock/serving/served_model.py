@@ -157,6 +157,12 @@ class ServedModel:
         """Makes `new` the answering version; the one before it is kept warm, and the one before that goes."""
         self.arrange(new, self.current)
 
+    def replace(self, new: Servable, alias: str) -> None:
+        """Makes `new` the answering version, loaded by other settings than the ones before: those go, be they of the
+        same number, when what they are working on is done. `alias` is followed from now on."""
+        self.alias = alias
+        self.arrange(new, None)
+
     def revert(self) -> None:
         """Makes the version that was kept warm answer again, at once."""
         assert self.previous is not None

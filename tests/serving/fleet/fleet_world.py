@@ -29,6 +29,7 @@ class World:
     def __init__(self, size: int = 2) -> None:
         self.fleet = WorkerFleet(size, self)
         self.metrics = Metrics(process=False)
+        self.fleet.expect(["m"], [], "m")
         self.target = FleetTarget(self.fleet, "m", self.metrics, alias="production")
         self.orders: dict[int, list[Command]] = {}
         self.joins: list[int] = []

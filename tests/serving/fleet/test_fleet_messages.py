@@ -12,6 +12,7 @@ from penstock.serving.fleet.fleet_target import FleetTarget
 from penstock.serving.fleet.messages import (
     AddModel,
     AllServe,
+    ExpectModels,
     ModelRemoved,
     NoteFailure,
     NoteRegistry,
@@ -28,7 +29,7 @@ from serving.fleet.fleet_world import World, v
 
 class TestWhatAllMaySay:
     def agreed(self, world: World, number: int) -> list[str]:
-        return [word.version for word in world.orders[number] if isinstance(word, AllServe)]
+        return [word.build for word in world.orders[number] if isinstance(word, AllServe)]
 
     async def test_a_version_answers_everywhere_once_every_worker_has_said_so(self, world: World) -> None:
         world.arrive(1, 2)
@@ -72,16 +73,21 @@ class TestModelsThatComeAndGo:
 
     async def test_workers_that_come_later_are_told_of_models_too(self, world: World) -> None:
         world.arrive(1)
-        FleetTarget(world.fleet, "team-a", world.metrics, alias="production", added=True)
+        FleetTarget(world.fleet, "team-a", world.metrics, alias="production")
         world.fleet.pattern_started("team-*")
-        assert world.orders[1] == [AddModel("team-a", "production"), PatternStarted("team-*")]
+        known = [ExpectModels(["m"], [], "m"), AddModel("m", "production")]
+        assert world.orders[1] == [*known, AddModel("team-a", "production"), PatternStarted("team-*")]
         world.arrive(2)
-        assert world.orders[2] == [PatternStarted("team-*"), AddModel("team-a", "production")]
-        assert self.commands(world, 2, "m") == []  # which they know by themselves
+        assert world.orders[2] == [
+            known[0],
+            PatternStarted("team-*"),
+            known[1],
+            AddModel("team-a", "production"),
+        ]
 
     async def test_a_model_that_comes_back_begins_anew_once_its_first_life_is_over(self, world: World) -> None:
         world.arrive(1, 2)
-        target = FleetTarget(world.fleet, "team-a", world.metrics, added=True)
+        target = FleetTarget(world.fleet, "team-a", world.metrics)
         preparing = asyncio.create_task(target.prepare(v(1)))
         await settle()
         world.fleet.on_event(1, VersionProven("team-a", "1"))
@@ -89,7 +95,7 @@ class TestModelsThatComeAndGo:
         await asyncio.wait([preparing])
         world.fleet.remove_model("team-a")
         assert self.commands(world, 1, "team-a")[-1] == RemoveModel("team-a")
-        again = FleetTarget(world.fleet, "team-a", world.metrics, added=True)
+        again = FleetTarget(world.fleet, "team-a", world.metrics)
         preparing = asyncio.create_task(again.prepare(v(2)))
         await settle()
         world.fleet.on_event(2, VersionProven("team-a", "1"))  # said in the first life
@@ -109,9 +115,9 @@ class TestModelsThatComeAndGo:
     ) -> None:
         """It would not know what to do with it."""
         world.arrive(1)
-        FleetTarget(world.fleet, "team-a", world.metrics, added=True)
+        FleetTarget(world.fleet, "team-a", world.metrics)
         world.fleet.remove_model("team-a")
-        target = FleetTarget(world.fleet, "team-a", world.metrics, added=True)
+        target = FleetTarget(world.fleet, "team-a", world.metrics)
         failure = LoadFailure("1", "proof_failed", "no", 1.0, 1)
         target.note_failure(failure)
         target.note_registry(RegistryState(stale=True))
@@ -125,7 +131,7 @@ class TestModelsThatComeAndGo:
 
     async def test_the_end_does_not_wait_for_one_that_is_being_prepared(self, world: World) -> None:
         world.arrive(1)
-        target = FleetTarget(world.fleet, "team-a", world.metrics, added=True)
+        target = FleetTarget(world.fleet, "team-a", world.metrics)
         preparing = asyncio.create_task(target.prepare(v(1)))
         await settle()
         world.fleet.close()
@@ -135,10 +141,10 @@ class TestModelsThatComeAndGo:
 
 async def test_a_fleet_is_ready_when_what_it_began_with_is_loaded(world: World) -> None:
     fleet = world.fleet
-    fleet.expect_pattern("models:/x-*@production")
+    fleet.expect(["m"], ["models:/x-*@production"], None)
     waiting = asyncio.create_task(fleet.until_ready())
     world.arrive(1)
-    FleetTarget(fleet, "later", world.metrics, added=True)  # has no say in it
+    FleetTarget(fleet, "later", world.metrics)  # has no say in it
     await settle()
     assert fleet.waiting_for == ["m", "models:/x-*@production"]
     fleet.pattern_started("models:/x-*@production")

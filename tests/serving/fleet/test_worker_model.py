@@ -16,8 +16,8 @@ from penstock.loading import LoadedModel
 from penstock.metrics import Metrics
 from penstock.package import PackagedModel
 from penstock.serving.fleet.messages import PrepareVersion, SetVersions
-from penstock.serving.fleet.worker_models import WorkerModel
-from penstock.serving.servable import ServingOptions
+from penstock.serving.fleet.worker_models import VersionLoading, WorkerModel
+from penstock.serving.servable import ServingOptions, State
 from penstock.serving.served_model import ServedModel
 from serving.fakes import FakePredictor, loaded, until
 
@@ -29,9 +29,9 @@ class World:
         self.loads: list[str] = []
         self.predictors: dict[str, FakePredictor] = {}
         self.fail: Exception | None = None
-        metrics = Metrics(process=False)
+        self.metrics = metrics = Metrics(process=False)
         self.served = ServedModel("m", metrics)
-        self.model = WorkerModel(self.served, self.load, metrics, ServingOptions())
+        self.model = WorkerModel(self.served, lambda _: VersionLoading(self.load, ServingOptions()), metrics)
 
     def load(self, place: Path, version: str) -> LoadedModel:
         path = str(place)
@@ -158,10 +158,39 @@ class Stopped:
 )
 async def test_a_load_that_is_cancelled_ends_and_says_why(world: World, end: Any, raised: Any, for_good: bool) -> None:
     loads = Stopped()
-    model = WorkerModel(world.served, loads.load, Metrics(process=False), ServingOptions(), loads=loads)
+    loading = VersionLoading(loads.load, ServingOptions(), loads)
+    model = WorkerModel(world.served, lambda _: loading, Metrics(process=False))
     asking = asyncio.ensure_future(model.prepare(world.version("1")))
     await asyncio.sleep(0)
     end(model)
     with pytest.raises(raised):
         await asking
     assert loads.calls == [for_good]
+
+
+async def test_a_version_is_loaded_again_by_new_settings_and_takes_its_own_place(world: World) -> None:
+    given: list[dict[str, Any]] = []
+
+    def loading(settings: Any) -> VersionLoading:
+        given.append(dict(settings))
+        return VersionLoading(world.load, ServingOptions(max_queue_rows=settings.get("max_queue_rows", 7)))
+
+    model = WorkerModel(world.served, loading, world.metrics)
+    order = world.version("1")
+    await model.prepare(order)
+    model.set_versions(SetVersions("m", "1", None, None))
+    world.served.note_agreed("1")
+    before = world.served.current
+    again = replace(order, revision=1, alias="canary", settings={"max_queue_rows": 9})
+    await model.prepare(again)
+    await model.prepare(again)  # it is there already
+    assert (given, world.served.current) == ([{}, {"max_queue_rows": 9}], before)
+    model.set_versions(SetVersions("m", "1+1", None, None))
+    after = world.served.current
+    assert after is not None
+    assert after is not before
+    assert (after.version, world.served.previous, world.served.alias) == ("1", None, "canary")
+    assert after.metrics.queue_limit_rows.value == 9
+    assert not world.served.settled  # the others may still answer by the settings before
+    await until(lambda: before is not None and before.state is State.CLOSED)
+    model.close()

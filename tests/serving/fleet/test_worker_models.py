@@ -29,7 +29,7 @@ from penstock.serving.fleet.messages import (
     VersionProven,
     VersionsSet,
 )
-from penstock.serving.fleet.worker_models import WorkerModel, WorkerModels
+from penstock.serving.fleet.worker_models import VersionLoading, WorkerModel, WorkerModels
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import ServingOptions
 from penstock.serving.served_model import LoadFailure, ModelEvents, RegistryState, ServedModel
@@ -52,7 +52,7 @@ class World:
 
     def make(self, name: str, alias: str, events: ModelEvents) -> WorkerModel:
         served = ServedModel(name, self.metrics, alias=alias, events=events)
-        return WorkerModel(served, self.load, self.metrics, ServingOptions())
+        return WorkerModel(served, lambda _: VersionLoading(self.load, ServingOptions()), self.metrics)
 
     def load(self, path: Path, version: str) -> LoadedModel:
         if self.fail is not None:

@@ -247,3 +247,20 @@ def test_a_loader_without_trials_loads_at_once(good: Path) -> None:
     loaded = VersionLoader(TRUST, HERE, "m").load(good, "1")
     assert isinstance(loaded, LoadedModel)
     loaded.close()
+
+
+def test_what_trials_begin_from_goes_while_none_is_expected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trials = Tried(tmp_path).trials
+    ended: list[str] = []
+    monkeypatch.setattr(trials._forks, "end", lambda: ended.append("ended"))
+    with trials.running(), trials.running():
+        trials.rest()
+        assert ended == []  # not under what runs
+    assert ended == ["ended"]
+    with trials.running():
+        pass
+    assert ended == ["ended"] * 2
+    trials.warm_up()  # promotions may come
+    with trials.running():
+        pass
+    assert ended == ["ended"] * 2

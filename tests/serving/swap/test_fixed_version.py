@@ -11,7 +11,7 @@ import pytest
 
 from penstock.errors import PenstockError, ProofFailed
 from penstock.loading import LoadedModel
-from penstock.serving.swap.sources import FixedVersion
+from penstock.serving.swap.fixed_version import FixedVersion
 from penstock.serving.swap.target import LoadedVersion, LocalTarget
 from serving.fakes import loaded
 from serving.swap.follower_world import World

@@ -23,6 +23,9 @@ class FakeSource:
         if self.error is not None:
             raise self.error
 
+    async def try_once(self) -> None:
+        self.calls.append(f"{self.name} is tried")
+
     async def run(self) -> None:
         self.calls.append(f"{self.name} runs")
         try:
@@ -57,3 +60,42 @@ async def test_what_a_start_raises_is_the_callers_and_the_others_end(caplog: pyt
     assert calls[-1] == "a ends"
     assert "c starts" not in calls
     assert [r for r in caplog.records if r.levelno >= logging.ERROR] == []
+
+
+class Waiting(FakeSource):
+    """Its first try lasts until it is let go."""
+
+    def __init__(self, calls: list[str], name: str) -> None:
+        super().__init__(calls, name)
+        self.go = asyncio.Event()
+
+    async def try_once(self) -> None:
+        await super().try_once()
+        await self.go.wait()
+
+
+async def test_sources_that_come_later_try_a_few_at_a_time_and_go_one_by_one() -> None:
+    calls: list[str] = []
+    sources = Sources([FakeSource(calls, "a")])
+    await sources.start()
+    later = [Waiting(calls, name) for name in "bcd"]
+    for source in later:
+        sources.begin(source)
+    await settle()
+    assert [c for c in calls if "tried" in c] == ["b is tried", "c is tried"]
+    await sources.end(later[0])  # in the middle of its first try
+    await settle()
+    assert [c for c in calls if "tried" in c] == ["b is tried", "c is tried", "d is tried"]
+    for source in later:
+        source.go.set()
+    await settle()
+    assert [c for c in calls if "runs" in c] == ["a runs", "c runs", "d runs"]
+    sources.give_up("m", "1", "ended")
+    assert "b: m 1 ended" not in calls
+    assert "c: m 1 ended" in calls
+    await sources.end(later[1])
+    assert calls[-1] == "c ends"
+    await sources.close()
+    sources.begin(FakeSource(calls, "too late"))
+    await settle()
+    assert not any("too late" in call for call in calls)

@@ -18,10 +18,10 @@ from penstock.registry import ModelVersion, NewVersion
 from penstock.registry.memory import MemoryRegistry
 from penstock.serving.runners.isolation import IsolatedModel, Isolation, Loaded
 from penstock.serving.served_model import IgnoredEvents, ServedModel
+from penstock.serving.swap.fixed_version import FixedVersion
 from penstock.serving.swap.follower import Follower
 from penstock.serving.swap.preparing import FetchedPackage
 from penstock.serving.swap.registry_poll import RegistryPoll
-from penstock.serving.swap.sources import FixedVersion
 from penstock.serving.swap.target import LoadedVersion, LocalTarget
 from penstock.serving.swap.version_loader import VersionLoader
 from penstock.storage.download import Download

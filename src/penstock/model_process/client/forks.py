@@ -118,6 +118,11 @@ class ModelProcessForks:
                 os.killpg(program.pid, signal.SIGKILL)
             program.wait()
 
+    def end(self) -> None:
+        """Ends the program until it is needed again. No process that it has forked may be in use."""
+        with self._lock:
+            self._end()
+
     def close(self) -> None:
         """Ends the program. Processes that it has forked end with their handles. Safe to call twice."""
         with self._lock:

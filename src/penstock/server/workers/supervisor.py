@@ -22,7 +22,7 @@ from penstock.machine.exit_limit import ExitLimit
 from penstock.metrics import Metrics
 from penstock.serving.fleet.messages import Event
 from penstock.serving.fleet.worker_fleet import WorkerFleet
-from penstock.serving.swap.sources import Sources, VersionSource
+from penstock.serving.swap.sources import Sources
 
 log = logging.getLogger("penstock.server")
 
@@ -54,9 +54,9 @@ class Supervisor:
         )
         self._options = options
         self._limit = limit
-        # The whole mutable state: the sources; whether all workers serve, have started, or cannot; the delay of the
-        # drain once it has begun, and the signal for it.
-        self._sources = Sources()
+        self.sources = Sources()
+        # The whole mutable state: whether all workers serve, have started, or cannot; the delay of the drain once it
+        # has begun, and the signal for it.
         self._opened = False
         loop = asyncio.get_running_loop()
         self._all_joined: asyncio.Future[None] = loop.create_future()
@@ -64,24 +64,33 @@ class Supervisor:
         self._drain_delay: float | None = None
         self._stop_signal = asyncio.Event()
 
+    @property
+    def draining(self) -> bool:
+        """Whether it ends."""
+        return self._drain_delay is not None
+
     async def run(
-        self, sources: Sequence[VersionSource], bound: Sequence[socket.socket], on_ready: Callable[[str], Any]
+        self,
+        bound: Sequence[socket.socket],
+        on_ready: Callable[[str], Any],
+        *,
+        on_started: Callable[[], None] = lambda: None,
     ) -> None:
-        """Serves until a signal comes, then drains. `on_ready` is called with the first socket's URL once every model
-        is loaded in every worker; as in `run.serve`. Raises what loading raises, WorkerLost where a worker ends before
-        all have served."""
+        """Serves what the sources find until a signal comes, then drains. `on_started` is called once each source has
+        started, `on_ready` with the first socket's URL once every model is loaded in every worker; as in `run.serve`.
+        Raises what loading raises, WorkerLost where a worker ends before all have served."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
-        for source in sources:
-            self._sources.add(source)
         with nullcontext() if self._limit is None else self._limit.watching():
-            await self._serve(bound, on_ready)
+            await self._serve(bound, on_ready, on_started)
 
-    async def _serve(self, bound: Sequence[socket.socket], on_ready: Callable[[str], Any]) -> None:
+    async def _serve(
+        self, bound: Sequence[socket.socket], on_ready: Callable[[str], Any], on_started: Callable[[], None]
+    ) -> None:
         loop = asyncio.get_running_loop()
         self._pool.start()
-        starting = asyncio.create_task(self._start(url_of(bound[0])))
+        starting = asyncio.create_task(self._start(url_of(bound[0]), on_started))
         stopped = asyncio.create_task(self._stop_signal.wait())
         try:
             waited: list[asyncio.Future[Any]] = [starting, stopped, self._broken]
@@ -99,12 +108,13 @@ class Supervisor:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
 
-    async def _start(self, url: str) -> None:
+    async def _start(self, url: str, on_started: Callable[[], None]) -> None:
         """Returns when every worker answers for every model."""
         await self._all_joined
-        await self._sources.start()
+        await self.sources.start()
         await self._pool.metrics.ask(_START_REPORT_TIMEOUT)  # a worker that reports has carried out all before
         self._opened = True
+        on_started()
         if waiting := self.fleet.waiting_for:
             say_if_waiting(url, waiting)
             await self.fleet.until_ready()
@@ -147,7 +157,7 @@ class Supervisor:
         self._pool.workers[number].kill()
 
     def on_crashed(self, model: str, version: str, reason: str) -> None:
-        self._sources.give_up(model, version, reason)
+        self.sources.give_up(model, version, reason)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
@@ -168,7 +178,7 @@ class Supervisor:
             if self._limit is not None:
                 self._limit.within(delay + self._options.drain_timeout + LEAVE_SECONDS)
             self.fleet.close()
-            self._sources.cancel()
+            self.sources.cancel()
             self._pool.stop(delay if self._opened else None)
 
     async def _close(self, tasks: list[asyncio.Task[Any]]) -> None:
@@ -177,7 +187,7 @@ class Supervisor:
         for ended in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(ended, Exception) and not isinstance(ended, PenstockError):
                 log.error("The server failed to start.", exc_info=ended)
-        await self._sources.close()
+        await self.sources.close()
         self._all_joined.cancel()
         if not self._broken.cancel() and not self._broken.cancelled():
             self._broken.exception()  # known already, or overtaken by a signal

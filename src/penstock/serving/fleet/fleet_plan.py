@@ -8,12 +8,12 @@ applied again after every event, so that no event needs an answer of its own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from penstock.artifacts import PackageHold
-from penstock.serving.fleet.messages import Command, Order, PrepareVersion, SetVersions
+from penstock.serving.fleet.messages import Command, Order, PrepareVersion, SetVersions, build_of
 from penstock.serving.served_model import LoadFailure, RegistryState
 
 Send: TypeAlias = Callable[[Command], None]
@@ -22,12 +22,20 @@ Send: TypeAlias = Callable[[Command], None]
 @dataclass(frozen=True, slots=True)
 class PlannedVersion:
     """A version and where its package lies on this machine. Loading checks the digest. `hold` keeps a package in the
-    cache for as long as a worker may have to load it: until no plan contains the version any more."""
+    cache for as long as a worker may have to load it: until no plan contains the version any more. `settings` are the
+    model's own in this revision of them, with which it follows `alias`: a worker that starts later loads by them."""
 
     version: str
     path: str
     digest: str
     hold: PackageHold | None = field(default=None, repr=False, compare=False)
+    revision: int = 0
+    alias: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def build(self) -> str:
+        return build_of(self.version, self.revision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +49,17 @@ class FleetPlan:
 
     @property
     def served(self) -> tuple[str | None, str | None]:
-        """The numbers of the version that answers and of the one that is kept warm."""
-        return _number(self.current), _number(self.previous)
+        """The builds that answer and are kept warm."""
+        return _build(self.current), _build(self.previous)
 
     @property
     def wanted(self) -> frozenset[str]:
-        return frozenset(p.version for p in (self.current, self.previous, self.candidate) if p is not None)
+        return frozenset(p.build for p in (self.current, self.previous, self.candidate) if p is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerVersions:
-    """What one worker holds of a model: proven versions, the one that it loads, and the versions that were last set."""
+    """What one worker holds of a model: proven builds, the one that it loads, and the builds that were last set."""
 
     proven: frozenset[str] = field(default_factory=frozenset)
     loading: str | None = None
@@ -60,11 +68,12 @@ class WorkerVersions:
 
 @dataclass(slots=True)
 class FleetModel:
-    """A model in all workers: its plan, what its registry said last, what keeps the wanted version from answering, and
-    the preparation under way. `alias` is None for a model that workers know from their start."""
+    """A model in all workers: its plan, the last revision of its settings, what its registry said last, what keeps the
+    wanted version from answering, and the preparation under way. `alias` is what it followed first."""
 
     plan: FleetPlan = field(default_factory=FleetPlan)
-    alias: str | None = None
+    alias: str = ""
+    revision: int = 0
     registry: RegistryState = field(default_factory=RegistryState)
     failure: LoadFailure | None = None
     preparing: asyncio.Future[None] | None = None
@@ -77,7 +86,7 @@ class FleetModel:
 
 @dataclass(slots=True)
 class FleetMember:
-    """A worker: how to send it a command, what it holds of each model, the versions that it reported to serve, the
+    """A worker: how to send it a command, what it holds of each model, the builds that it reported to serve, the
     models that it was asked to remove and has not reported as removed, and whether it takes requests."""
 
     send: Send
@@ -96,9 +105,9 @@ def may_try(plan: FleetPlan, held: Iterable[WorkerVersions]) -> bool:
     worker with it and not all."""
     if plan.current is None or plan.candidate is None:
         return True
-    version = plan.candidate.version
+    build = plan.candidate.build
     workers = list(held)
-    return any(version in each.proven for each in workers) or all(each.loading != version for each in workers)
+    return any(build in each.proven for each in workers) or all(each.loading != build for each in workers)
 
 
 def next_order(model: str, plan: FleetPlan, held: WorkerVersions, *, may_try: bool) -> Order | None:
@@ -107,15 +116,23 @@ def next_order(model: str, plan: FleetPlan, held: WorkerVersions, *, may_try: bo
     A change of what answers comes first, also while a load is under way: workers must not differ for longer than the
     message takes. A worker loads one version of a model at a time, the answering one first.
     """
-    needed = {version for version in plan.served if version is not None}
+    needed = {build for build in plan.served if build is not None}
     unwanted = held.proven - plan.wanted
     if needed <= held.proven and (held.served != plan.served or unwanted):
-        return SetVersions(model, *plan.served, _number(plan.candidate))
+        return SetVersions(model, *plan.served, _build(plan.candidate))
     if held.loading is not None:
         return None
     for package in (plan.current, plan.previous, plan.candidate):
-        if package is not None and package.version not in held.proven:
-            order = PrepareVersion(model, package.version, package.path, package.digest)
+        if package is not None and package.build not in held.proven:
+            order = PrepareVersion(
+                model,
+                package.version,
+                package.path,
+                package.digest,
+                package.revision,
+                package.alias,
+                package.settings,
+            )
             return order if package is not plan.candidate or may_try else None
     return None
 
@@ -123,8 +140,8 @@ def next_order(model: str, plan: FleetPlan, held: WorkerVersions, *, may_try: bo
 def after(plan: FleetPlan, held: WorkerVersions, order: Order) -> WorkerVersions:
     """What the worker holds once it has the order."""
     match order:
-        case PrepareVersion(version=version):
-            return replace(held, loading=version)
+        case PrepareVersion():
+            return replace(held, loading=order.build)
         case SetVersions():
             return WorkerVersions(held.proven & plan.wanted, held.loading, plan.served)
 
@@ -134,5 +151,5 @@ def caught_up(plan: FleetPlan, held: WorkerVersions) -> bool:
     return held.served == plan.served and plan.wanted <= held.proven
 
 
-def _number(package: PlannedVersion | None) -> str | None:
-    return package.version if package is not None else None
+def _build(package: PlannedVersion | None) -> str | None:
+    return package.build if package is not None else None

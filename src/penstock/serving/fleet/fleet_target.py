@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from penstock.machine.throttle import background, throttled_if
 from penstock.metrics import Metrics
@@ -22,7 +23,7 @@ log = logging.getLogger("penstock.serving")
 
 @dataclass(frozen=True, slots=True)
 class FleetVersion:
-    """A version that all workers have proven."""
+    """A version that all workers have proven, by its number."""
 
     fleet: WorkerFleet = field(repr=False)
     model: str
@@ -33,27 +34,34 @@ class FleetVersion:
 
 
 class FleetTarget:
-    """One model, in every worker at once. `added` says that it was not known when the workers started."""
+    """One model, in every worker at once. Where the fleet serves it already, versions are there that another source
+    put there: they answer until this one has one of its own, loaded by another revision of the model's settings.
+    `alias` is what the model follows then."""
 
-    def __init__(
-        self, fleet: WorkerFleet, name: str, metrics: Metrics, *, alias: str = "", added: bool = False
-    ) -> None:
+    def __init__(self, fleet: WorkerFleet, name: str, metrics: Metrics, *, alias: str = "") -> None:
         self.name = name
         self.alias = alias
         self._fleet = fleet
         self._metrics = metrics
-        if added:
+        # The whole mutable state: whether what answers is still another's.
+        self._foreign = fleet.serves(name)
+        if not self._foreign:
             fleet.add_model(name, alias)
-        else:
-            fleet.expect_model(name)
+        self.revision = fleet.next_revision(name) if self._foreign else 0
 
     @property
     def current(self) -> str | None:
-        return self._fleet.plan(self.name).served[0]
+        return None if self._foreign else self.answering
 
     @property
     def previous(self) -> str | None:
-        return self._fleet.plan(self.name).served[1]
+        previous = self._fleet.plan(self.name).previous
+        return previous.version if previous is not None and not self._foreign else None
+
+    @property
+    def answering(self) -> str | None:
+        current = self._fleet.plan(self.name).current
+        return None if current is None else current.version
 
     async def prepare(self, package: PlannedVersion) -> FleetVersion:
         """Raises what loading raises, WorkerLost."""
@@ -68,7 +76,9 @@ class FleetTarget:
         plan = self._fleet.plan(self.name)
         assert plan.candidate is not None
         assert plan.candidate.version == prepared.version
-        self._commit(FleetPlan(plan.candidate, plan.current), "swap" if plan.current is not None else "load")
+        kept = None if self._foreign else plan.current
+        self._foreign = False
+        self._commit(FleetPlan(plan.candidate, kept), "swap" if plan.current is not None else "load")
 
     def revert(self) -> None:
         plan = self._fleet.plan(self.name)
@@ -116,10 +126,11 @@ class FleetLoads:
 @dataclass(frozen=True, slots=True)
 class FleetInstaller:
     """Has the versions of one model loaded by every worker, from a package that is fetched, and tried by `loader`, once
-    for all."""
+    for all. `settings` are the model's own, which the workers load by."""
 
     target: FleetTarget
     loader: VersionLoader | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def loads(self) -> FleetLoads:
@@ -127,7 +138,7 @@ class FleetInstaller:
 
     @property
     def serving(self) -> bool:
-        return self.target.current is not None
+        return self.target.answering is not None
 
     async def install(self, fetch: Fetch, *, beside_requests: bool) -> FleetVersion:
         return await self.target.prepare(await asyncio.to_thread(self._plan, fetch, throttle=beside_requests))
@@ -144,4 +155,12 @@ class FleetInstaller:
             except BaseException:
                 fetched.package.close()
                 raise
-            return PlannedVersion(fetched.version or digest[:12], str(fetched.path), digest, fetched.package.hold)
+            return PlannedVersion(
+                fetched.version or digest[:12],
+                str(fetched.path),
+                digest,
+                fetched.package.hold,
+                self.target.revision,
+                self.target.alias,
+                self.settings,
+            )

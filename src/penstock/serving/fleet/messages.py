@@ -1,31 +1,52 @@
 """What a supervisor and its workers say to each other about models: commands one way, events the other way.
 
-Plain frozen dataclasses; each names its model. How they travel is the channel's business.
+Plain frozen dataclasses; each names its model. How they travel is the channel's business. What is loaded is named by
+its *build*: the number of a version, and which revision of the model's settings it was loaded by, `3` or `3+1`: when
+settings change while the server runs, two builds of one version are there for a while.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 from penstock.serving.served_model import LoadFailure, RegistryState
+
+
+def build_of(version: str, revision: int) -> str:
+    return f"{version}+{revision}" if revision else version
+
+
+def version_of(build: str) -> str:
+    return build.partition("+")[0]
+
 
 # -- commands: supervisor to worker ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class PrepareVersion:
-    """Load and prove the package at `path`, and report how that went."""
+    """Load and prove the package at `path`, and report how that went. `settings` are the model's own, as they are in a
+    file; `alias` is what it follows with them."""
 
     model: str
     version: str
     path: str
     digest: str
+    revision: int = 0
+    alias: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def build(self) -> str:
+        return build_of(self.version, self.revision)
 
 
 @dataclass(frozen=True, slots=True)
 class SetVersions:
-    """From now on `current` answers and `previous` is kept warm. Keep `candidate` if it is loaded; drop all others."""
+    """From now on the build `current` answers and `previous` is kept warm. Keep `candidate` if it is loaded; drop all
+    others."""
 
     model: str
     current: str | None
@@ -58,15 +79,15 @@ class NoteFailure:
 
 @dataclass(frozen=True, slots=True)
 class AllServe:
-    """All workers serve this version now."""
+    """All workers serve this build now."""
 
     model: str
-    version: str
+    build: str
 
 
 @dataclass(frozen=True, slots=True)
 class AddModel:
-    """Serve one more model, which was not known at the start and follows this alias."""
+    """Serve one more model, which follows this alias."""
 
     model: str
     alias: str
@@ -74,9 +95,19 @@ class AddModel:
 
 @dataclass(frozen=True, slots=True)
 class RemoveModel:
-    """Stop serving a model that was added. Answered with ModelRemoved; events about it before that no longer count."""
+    """Stop serving a model. Answered with ModelRemoved; events about it before that no longer count."""
 
     model: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectModels:
+    """What the server as a whole has to have loaded before it is ready, and the model that answers where a request
+    names none."""
+
+    models: list[str]
+    patterns: list[str]
+    default: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +122,18 @@ class PatternStarted:
 
 @dataclass(frozen=True, slots=True)
 class VersionProven:
-    """The answer to PrepareVersion: the version is loaded and proven."""
+    """The answer to PrepareVersion: the build is loaded and proven."""
 
     model: str
-    version: str
+    build: str
 
 
 @dataclass(frozen=True, slots=True)
 class VersionFailed:
-    """The other answer to PrepareVersion: the version cannot be served; `code` is that of the error's class."""
+    """The other answer to PrepareVersion: the build cannot be served; `code` is that of the error's class."""
 
     model: str
-    version: str
+    build: str
     code: str
     message: str
     hint: str
@@ -134,6 +165,6 @@ class ModelRemoved:
 
 Order: TypeAlias = PrepareVersion | SetVersions
 Command: TypeAlias = (
-    Order | CancelLoad | NoteRegistry | NoteFailure | AllServe | AddModel | RemoveModel | PatternStarted
+    Order | CancelLoad | NoteRegistry | NoteFailure | AllServe | AddModel | RemoveModel | ExpectModels | PatternStarted
 )
 Event: TypeAlias = VersionProven | VersionFailed | VersionsSet | VersionCrashed | ModelRemoved

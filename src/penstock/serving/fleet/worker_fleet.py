@@ -30,6 +30,7 @@ from penstock.serving.fleet.messages import (
     CancelLoad,
     Command,
     Event,
+    ExpectModels,
     ModelRemoved,
     NoteFailure,
     NoteRegistry,
@@ -66,12 +67,13 @@ class WorkerFleet:
         self._size = size
         self._listener = listener
         # The whole mutable state: models by name, workers by number, the digests of packages that a worker died over,
-        # patterns that have started, and what has been loaded of all that is expected.
+        # patterns that have started, what has been loaded of all that is expected, and the default model.
         self._models: dict[str, FleetModel] = {}
         self._members: dict[int, FleetMember] = {}
         self._deadly: set[str] = set()
         self._started: set[str] = set()
-        self._readiness = Readiness(lambda model: self._models[model].plan.current is not None)
+        self._readiness = Readiness(self._answers)
+        self.default: str | None = None
 
     @property
     def joined(self) -> list[int]:
@@ -80,14 +82,20 @@ class WorkerFleet:
 
     # -- readiness -----------------------------------------------------------------------------------------------------
 
-    def expect_model(self, model: str) -> None:
-        """A model that workers know by themselves. Called before the first worker has started."""
-        self._models[model] = FleetModel()
-        self._readiness.expect_model(model)
+    def expect(self, models: Iterable[str], patterns: Iterable[str], default: str | None) -> None:
+        """What must be loaded before the server is ready, and the model that answers where a request names none."""
+        self.default = default
+        self._readiness.expect(models, patterns)
+        self._send_all(self._expected())
 
-    def expect_pattern(self, pattern: str) -> None:
-        """The same for a pattern of names."""
-        self._readiness.expect_pattern(pattern)
+    def _expected(self) -> ExpectModels:
+        """For a worker. Once the server was ready, one that starts again waits for nothing but what the others have."""
+        if self._readiness.was_ready:
+            return ExpectModels([m for m in self._models if self._answers(m)], [], self.default)
+        return ExpectModels(*self._readiness.expected, self.default)
+
+    def _answers(self, model: str) -> bool:
+        return model in self._models and self._models[model].plan.current is not None
 
     @property
     def waiting_for(self) -> list[str]:
@@ -114,9 +122,16 @@ class WorkerFleet:
         for member in self._members.values():
             self._introduce(member, model)
 
+    def next_revision(self, model: str) -> int:
+        """The number of one more revision of a model's settings."""
+        state = self._models[model]
+        state.revision += 1
+        return state.revision
+
     def remove_model(self, model: str) -> None:
-        """Every worker stops serving a model that was added."""
+        """Every worker stops serving a model."""
         del self._models[model]
+        self._send_all(self._expected())
         for member in self._members.values():
             if member.held.pop(model, None) is not None:
                 member.reported.pop(model, None)
@@ -137,8 +152,8 @@ class WorkerFleet:
             return
         state = self._models[model]
         member.held[model] = WorkerVersions()
-        if state.alias is not None:
-            member.send(AddModel(model, state.alias))
+        alias = state.plan.current.alias if state.plan.current is not None else state.alias
+        member.send(AddModel(model, alias))
         if state.failure is not None:
             member.send(NoteFailure(model, state.failure))
         if state.registry != RegistryState():
@@ -187,7 +202,7 @@ class WorkerFleet:
             return
         if (candidate := known.plan.candidate) is not None:
             for member in self._members.values():
-                if (held := member.held.get(model)) is not None and held.loading == candidate.version:
+                if (held := member.held.get(model)) is not None and held.loading == candidate.build:
                     member.send(CancelLoad(model))
         self.set_plan(model, replace(known.plan, candidate=None))
 
@@ -209,6 +224,7 @@ class WorkerFleet:
     def add_worker(self, number: int, send: Send) -> None:
         """A worker has started; it joins when it holds what the others do."""
         member = self._members[number] = FleetMember(send)
+        send(self._expected())
         for pattern in self._started:
             send(PatternStarted(pattern))
         for model in self._models:
@@ -223,9 +239,9 @@ class WorkerFleet:
         gave_up = False
         for model, held in (member.held if member else {}).items():
             candidate = self._models[model].plan.candidate
-            if candidate is not None and held.loading == candidate.version:
+            if candidate is not None and held.loading == candidate.build:
                 self._deadly.add(candidate.digest)
-                lost = WorkerLost(f"Worker {number} {how} while it loaded version {held.loading} of {model}.")
+                lost = WorkerLost(f"Worker {number} {how} while it loaded version {candidate.version} of {model}.")
                 self._fail(model, lost)
                 gave_up = True
             self._pump(model)
@@ -242,26 +258,27 @@ class WorkerFleet:
             self._listener.on_crashed(event.model, event.version, event.reason)
         elif event.model in member.held:  # or it is about an earlier life of the model
             match event:
-                case VersionProven(model, version):
+                case VersionProven(model, build):
                     held = member.held[model]
-                    member.held[model] = replace(held, proven=held.proven | {version}, loading=None)
+                    member.held[model] = replace(held, proven=held.proven | {build}, loading=None)
                     self._pump(model)
                     self._admit()
                 case VersionsSet(model, current):
                     member.reported[model] = current
                     self._check_agreement(model)
-                case VersionFailed(model, version, code, message, hint):
+                case VersionFailed(model, build, code, message, hint):
                     member.held[model] = replace(member.held[model], loading=None)
-                    self._on_failed(number, model, version, error_of(code, message, hint))
+                    self._on_failed(number, model, build, error_of(code, message, hint))
 
-    def _on_failed(self, number: int, model: str, version: str, error: PenstockError) -> None:
+    def _on_failed(self, number: int, model: str, build: str, error: PenstockError) -> None:
         """A worker could not load or prove a version."""
         plan = self._models[model].plan
-        if plan.candidate is not None and plan.candidate.version == version:
+        if plan.candidate is not None and plan.candidate.build == build:
             self._fail(model, error)
-        elif plan.current is not None and plan.current.version == version:
+        elif plan.current is not None and plan.current.build == build:
             self._listener.on_unfit(number, error)
-        elif plan.previous is not None and plan.previous.version == version:
+        elif plan.previous is not None and plan.previous.build == build:
+            version = plan.previous.version
             log.warning("%s: version %s can no longer be kept loaded for a rollback. %s", model, version, error)
             self.set_plan(model, replace(plan, previous=None))
             self._admit()
@@ -296,7 +313,7 @@ class WorkerFleet:
         if pending is None or candidate is None:
             return
         joined = list(self._joined_members())
-        if joined and all(candidate.version in member.proven(model) for member in joined):
+        if joined and all(candidate.build in member.proven(model) for member in joined):
             pending.set_result(None)
 
     def _admit(self) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from penstock.error_text import kind_of, text_of
 from penstock.errors import Closing, PenstockError, SealBroken
@@ -19,6 +20,7 @@ from penstock.serving.fleet.messages import (
     CancelLoad,
     Command,
     Event,
+    ExpectModels,
     ModelRemoved,
     NoteFailure,
     NoteRegistry,
@@ -30,6 +32,7 @@ from penstock.serving.fleet.messages import (
     VersionFailed,
     VersionProven,
     VersionsSet,
+    version_of,
 )
 from penstock.serving.gateway import Gateway
 from penstock.serving.runners.isolation import Loaded
@@ -40,42 +43,66 @@ from penstock.serving.swap.target import StoppableLoads, load_beside, release
 log = logging.getLogger("penstock.serving")
 
 
-class WorkerModel:
-    """One model name; proven versions wait here until they are set to answer.
+@dataclass(frozen=True, slots=True)
+class VersionLoading:
+    """How versions are loaded and served with some revision of a model's settings. `load` makes a proven model of a
+    package's directory; it blocks and is run in a thread."""
 
-    `load` makes a proven model of a package's directory; it blocks and is run in a thread. `busy` says whether this
-    process answers requests already, with whatever model: loads are throttled then.
+    load: Callable[[Path, str], Loaded]
+    serving: ServingOptions
+    loads: StoppableLoads | None = None
+
+
+# Of a model's own settings.
+MakeLoading: TypeAlias = Callable[[Mapping[str, Any]], VersionLoading]
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenBuild:
+    """A version that is loaded and does not answer yet."""
+
+    version: str
+    alias: str
+    loaded: Loaded
+    serving: ServingOptions
+
+
+class WorkerModel:
+    """One model name; proven builds wait here until they are set to answer.
+
+    `busy` says whether this process answers requests already, with whatever model: loads are throttled then.
     """
 
     def __init__(
         self,
         served: ServedModel,
-        load: Callable[[Path, str], Loaded],
+        loading: MakeLoading,
         metrics: Metrics,
-        serving: ServingOptions,
         busy: Callable[[], bool] = lambda: True,
-        *,
-        loads: StoppableLoads | None = None,
     ) -> None:
         self.served = served
         served.note_agreed(None)  # until the supervisor has heard from all workers
-        self._load = load
+        self._loading_of = loading
         self._metrics = metrics
-        self._serving = serving
         self._busy = busy
-        self._loads = loads
-        # The whole mutable state: proven versions that do not answer, whether it is closed.
-        self._waiting: dict[str, Loaded] = {}
+        # The whole mutable state: how versions are loaded, by the revision of the settings; proven builds that do not
+        # answer, those that are set, whether it is closed.
+        self._loadings: dict[int, VersionLoading] = {}
+        self._waiting: dict[str, ProvenBuild] = {}
+        self._set: dict[str, Servable] = {}
         self._closed = False
 
     async def prepare(self, order: PrepareVersion) -> None:
-        """Loads and proves a version, unless it is here already. Raises what loading raises, SealBroken where another
-        package lies there now, Closing where this was closed meanwhile."""
-        if order.version in self._waiting or order.version in {s.version for s in self.served.versions}:
+        """Loads and proves a version, unless it is here already, loaded by the same settings. Raises what loading
+        raises, SealBroken where another package lies there now, Closing where this was closed meanwhile."""
+        if order.build in self._waiting or order.build in self._set:
             return
         closing = Closing(f"{self.served.name} is no longer served.")
+        if order.revision not in self._loadings:
+            self._loadings[order.revision] = self._loading_of(order.settings)
+        loading = self._loadings[order.revision]
         try:
-            loaded = await asyncio.to_thread(load_beside, self._busy(), self._load_package, order)
+            loaded = await asyncio.to_thread(load_beside, self._busy(), partial(_load, loading), order)
         except PenstockError:
             if self._closed:
                 raise closing from None
@@ -89,44 +116,60 @@ class WorkerModel:
                 f"{order.path} is now another package ({loaded.digest[:12]}) than version {order.version} "
                 f"({order.digest[:12]})."
             )
-        self._waiting[order.version] = loaded
-
-    def _load_package(self, order: PrepareVersion) -> Loaded:
-        return self._load(Path(order.path), order.version)
+        self._waiting[order.build] = ProvenBuild(order.version, order.alias, loaded, loading.serving)
 
     def cancel_load(self) -> None:
         """Ends the load under way, where that can be done."""
-        if self._loads is not None:
-            self._loads.stop()
+        self._stop_loads(for_good=False)
+
+    def _stop_loads(self, *, for_good: bool) -> None:
+        for loading in self._loadings.values():
+            if loading.loads is not None:
+                loading.loads.stop(for_good=for_good)
 
     def set_versions(self, order: SetVersions) -> None:
-        """Lets `current` answer and keeps `previous` warm, at once; of the waiting versions it keeps `candidate`."""
+        """Lets `current` answer and keeps `previous` warm, at once; of the waiting builds it keeps `candidate`."""
         if order.current is not None:
-            here = {servable.version: servable for servable in self.served.versions}
-            current = here.get(order.current) or self._servable(order.current)
-            previous = None
-            if order.previous is not None:
-                previous = here.get(order.previous) or self._servable(order.previous)
+            if order.current not in self._set:
+                self.served.note_agreed(None)  # also where it is another build of the same version
+            current = self._servable(order.current)
+            previous = None if order.previous is None else self._servable(order.previous)
+            self._set = {order.current: current}
+            if order.previous is not None and previous is not None:
+                self._set[order.previous] = previous
             self.served.arrange(current, previous)
-        for version in self._waiting.keys() - {order.candidate}:
-            release(self._waiting.pop(version))
+        for build in self._waiting.keys() - {order.candidate}:
+            release(self._waiting.pop(build).loaded)
 
-    def _servable(self, version: str) -> Servable:
-        loaded = self._waiting.pop(version)
-        failed = self.served.version_failed
-        return Servable(self.served.name, version, loaded, self._metrics, self._serving, on_failed=failed)
+    def _servable(self, build: str) -> Servable:
+        """The one that is set, or made of the one that waits."""
+        if build in self._set:
+            return self._set[build]
+        waiting, served = self._waiting.pop(build), self.served
+        served.alias = waiting.alias
+        return Servable(
+            served.name,
+            waiting.version,
+            waiting.loaded,
+            self._metrics,
+            waiting.serving,
+            on_failed=served.version_failed,
+        )
 
     def close(self) -> None:
         """Releases what waits and what is still being loaded; the gateway closes the served model."""
         self._closed = True
-        if self._loads is not None:
-            self._loads.stop(for_good=True)
-        for loaded in self._waiting.values():
-            loaded.close()
+        self._stop_loads(for_good=True)
+        for waiting in self._waiting.values():
+            waiting.loaded.close()
         self._waiting.clear()
 
     def __repr__(self) -> str:
         return f"<WorkerModel {self.served!r}, waiting {sorted(self._waiting)}>"
+
+
+def _load(loading: VersionLoading, order: PrepareVersion) -> Loaded:
+    return loading.load(Path(order.path), order.version)
 
 
 # Makes a model of its name and alias, with whom its events go to.
@@ -146,7 +189,7 @@ class WorkerModels:
         self._settled = False
 
     def add(self, name: str, alias: str) -> None:
-        """Serves one more model: one that is known from the start, or that the supervisor has named."""
+        """Serves one more model."""
         self._models[name] = made = self._make(name, alias, self)
         self._gateway.add(made.served)
 
@@ -167,39 +210,42 @@ class WorkerModels:
                 self._models[model].served.note_registry(said)
             case NoteFailure(model, failure):
                 self._models[model].served.note_failure(failure)
-            case AllServe(model, version):
-                self._models[model].served.note_agreed(version)
+            case AllServe(model, build):
+                self._models[model].served.note_agreed(version_of(build))
             case AddModel(model, alias):
                 self.add(model, alias)
             case RemoveModel(model):
                 self._models.pop(model).close()
                 self._gateway.remove(model)
                 self._send(ModelRemoved(model))
+            case ExpectModels(names, patterns, default):
+                self._gateway.expect(names, patterns, default)
+                self._settle_once()
             case PatternStarted(pattern):
                 self._gateway.pattern_started(pattern)
                 self._settle_once()
 
     async def _prepare(self, worker_model: WorkerModel, order: PrepareVersion) -> None:
-        model, version = order.model, order.version
+        model, build = order.model, order.build
         try:
             await worker_model.prepare(order)
         except Closing:  # the model was removed
             return
         except PenstockError as error:
-            self._send(VersionFailed(model, version, error.code, error.message, error.hint))
+            self._send(VersionFailed(model, build, error.code, error.message, error.hint))
         except Exception as error:
             message = f"{kind_of(error)}: {text_of(error)}"
-            self._send(VersionFailed(model, version, PenstockError.code, message, ""))
-            log.exception("%s: version %s cannot be loaded.", model, version)
+            self._send(VersionFailed(model, build, PenstockError.code, message, ""))
+            log.exception("%s: version %s cannot be loaded.", model, order.version)
         else:
-            self._send(VersionProven(model, version))
+            self._send(VersionProven(model, build))
 
     def _load_ended(self, order: PrepareVersion, load: asyncio.Task[None]) -> None:
         """A load whose outcome could not be reported has failed: the supervisor waits for a word on it."""
         self._loads.discard(load)
         if not load.cancelled() and (error := load.exception()) is not None:
             said = f"The worker failed to report its load: {kind_of(error)}."
-            self._send(VersionFailed(order.model, order.version, PenstockError.code, said, ""))
+            self._send(VersionFailed(order.model, order.build, PenstockError.code, said, ""))
             log.error("%s: the load of version %s cannot be reported.", order.model, order.version, exc_info=error)
 
     def _settle_once(self) -> None:

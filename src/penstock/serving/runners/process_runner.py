@@ -28,6 +28,7 @@ class ProcessRunner:
     ) -> None:
         self._metrics = metrics
         metrics.runs_apart(lambda: float(sum(process.memory_bytes for process in self.processes)))
+        self._states = metrics.processes  # until another runner of this version has its own
         self._on_failed = on_failed
         self.together = len(model.started)
         self.slots = model.slots * self.together
@@ -79,7 +80,7 @@ class ProcessRunner:
         self._change.set()
         states = [process.state for process in self.processes]
         for state in STATES:
-            self._metrics.processes[state].set(states.count(state))
+            self._states[state].set(states.count(state))
 
     def on_restart(self) -> None:
         self._metrics.process_restarts[""].inc()

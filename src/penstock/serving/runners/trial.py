@@ -10,8 +10,8 @@ import logging
 import platform
 import sys
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, TypeAlias
@@ -55,9 +55,12 @@ class Trials:
         self.proven = proven
         self.count = count
         self._forks = ModelProcessForks()
-        # The whole mutable state: the flavors that were seen, which a next package is likely to have.
+        # The whole mutable state: the flavors that were seen, which a next package is likely to have; how many trials
+        # are under way, and whether no other is expected for long.
         self._lock = threading.Lock()
         self._flavors: set[str] = set()
+        self._under_way = 0
+        self._rests = False
 
     def of(self, model: str, options: LoadOptions, isolation: Isolation) -> Trial:
         """For the packages of one model."""
@@ -77,9 +80,34 @@ class Trials:
     def warm_up(self) -> None:
         """What trials of the flavors that were seen need is imported, for promotions to come."""
         with self._lock:
+            self._rests = False
             flavors = set(self._flavors)
         if flavors and sys.platform == "linux":
             self._forks.warm_up(flavors)
+
+    def rest(self) -> None:
+        """None is to be expected for long: what they begin from goes, now and after each that comes all the same."""
+        with self._lock:
+            self._rests = True
+        self._end_if_resting()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """While one is under way, what it began from stays."""
+        with self._lock:
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._under_way -= 1
+            self._end_if_resting()
+
+    def _end_if_resting(self) -> None:
+        with self._lock:
+            ends = self._rests and not self._under_way
+        if ends:
+            self._forks.end()
 
     def close(self) -> None:
         self._forks.close()
@@ -113,7 +141,7 @@ class Trial:
             return
         outcome: TrialOutcome = "refused"
         try:
-            with timed("trial"):
+            with timed("trial"), self.trials.running():
                 seconds = self._try(package, label, launch, _preloading(flavor, launched) if loads_next else launched)
             outcome = "proven"
         except ModelProcessLost:

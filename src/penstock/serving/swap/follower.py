@@ -19,7 +19,7 @@ from penstock.errors import PenstockError, RegistryNotFound, RegistryUnavailable
 from penstock.metrics import Metrics
 from penstock.registry.interface import ModelVersion
 from penstock.registry.resolutions import UNREACHABLE
-from penstock.serving.swap.load_failures import LoadFailures
+from penstock.serving.swap.load_failures import LoadFailures, what_serves
 from penstock.serving.swap.next_action import Action, Load, RetirePrevious, Revert, Snapshot, Wait, next_action
 from penstock.serving.swap.registry_poll import RegistryPoll
 from penstock.serving.swap.target import P, Prepare, StoppableLoads, SwapTarget
@@ -78,7 +78,7 @@ class Follower(Generic[P]):
             if await self.poll.recall(error):
                 self.target.note_registry(self.poll.said)
             elif _is_temporary(error):
-                self.poll.log_failure(error, self.target.current)
+                self.poll.log_failure(error, self.target.answering)
                 return
             else:
                 raise
@@ -116,7 +116,7 @@ class Follower(Generic[P]):
         try:
             await self._ask()
         except Exception as error:  # whatever a backend raises, following goes on
-            self.poll.note_failure(error, self.target.current)
+            self.poll.note_failure(error, self.target.answering)
         wanted = self.poll.wanted.version if self.poll.wanted else None
         if self._failures.forget(wanted):
             self.target.note_failure(None)
@@ -129,10 +129,14 @@ class Follower(Generic[P]):
 
     async def try_once(self) -> None:
         """One round, and another one when the load that it began has ended."""
-        await self.step()
-        if self._loading is not None:
-            await asyncio.wait([self._loading[1]])
+        try:
             await self.step()
+            if self._loading is not None:
+                await asyncio.wait([self._loading[1]])
+                await self.step()
+        except asyncio.CancelledError:
+            await self._abandon_load()
+            raise
 
     def wake(self) -> None:
         """The next round is due now."""
@@ -248,12 +252,11 @@ class Follower(Generic[P]):
     def _note_failure(self, version: str, error: BaseException) -> None:
         self._failures.note(version, error)
         self.target.note_failure(self._failures.shown)
-        current = self.target.current
         log.error(
             "%s: version %s cannot be served; %s. %s",
             self.target.name,
             version,
-            f"still serving version {current}" if current else "nothing is served",
+            what_serves(self.target.answering, version),
             error,
             exc_info=None if isinstance(error, PenstockError) else error,
         )

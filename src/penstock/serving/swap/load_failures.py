@@ -14,6 +14,14 @@ from penstock.serving.served_model import LoadFailure
 from penstock.serving.swap.next_action import FailedLoad
 
 
+def what_serves(answering: str | None, failed: str) -> str:
+    """What the log says of the model beside a version that cannot be served."""
+    if answering is None:
+        return "nothing is served"
+    same = answering == failed
+    return "it is still served by the settings before" if same else f"still serving version {answering}"
+
+
 class LoadFailures:
     """The last failure of one model. `clock` is the follower's, `now` gives seconds since 1970."""
 

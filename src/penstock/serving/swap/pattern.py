@@ -10,7 +10,6 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -102,8 +101,9 @@ class Pattern:
         self._clock = clock
         self._chance = chance
         # The whole mutable state: members by their name in the registry, whether the first ones have been loaded, names
-        # that were ignored.
+        # that were ignored, and whose turn it is to take a step.
         self.members: dict[str, Member] = {}
+        self._stepping = asyncio.Lock()
         self._started = False
         self._ignored: set[str] = set()
 
@@ -118,6 +118,15 @@ class Pattern:
         if isinstance(self._search.error, RegistryNotFound):
             raise self._search.error
 
+    async def try_once(self) -> None:
+        """One question, and a first try of each model that was found; where the registry does not answer, `run` asks
+        again."""
+        try:
+            await self.step()
+        except asyncio.CancelledError:
+            await self._stop_following(list(self.members.values()))
+            raise
+
     async def run(self) -> None:
         """Asks until cancelled; then the members' tasks end too."""
         try:
@@ -125,18 +134,39 @@ class Pattern:
                 await asyncio.sleep(poll_delay(self._poll_interval, self._search.failures, self._chance()))
                 await self.step()
         finally:
-            tasks = [member.task for member in self.members.values() if member.task is not None]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._stop_following(list(self.members.values()))
+
+    async def release(self, served_as: str) -> None:
+        """Leaves a member to another source: it is served as it is, and nothing of it is followed here."""
+        for name in [name for name in self.members if usable_name(name) == served_as]:
+            await self._stop_following([self.members.pop(name)])
+            self._search.forget(name)
+
+    @property
+    def served(self) -> list[str]:
+        """The names that its members are served under."""
+        return sorted(map(usable_name, self.members))
+
+    @staticmethod
+    async def _stop_following(members: list[Member]) -> None:
+        tasks = [member.task for member in members if member.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def ask(self) -> bool:
+        """One step; returns whether the registry has answered."""
+        await self.step()
+        return self._search.error is None
 
     async def step(self) -> None:
         """One question, and what follows from its answer."""
-        if (found := await self._search.ask()) is not None:
-            await self._adjust(found)
-            await self._search.remember(found, self.members.keys())
-        for member in self.members.values():
-            member.follower.wake()
+        async with self._stepping:
+            if (found := await self._search.ask()) is not None:
+                await self._adjust(found)
+                await self._search.remember(found, self.members.keys())
+            for member in self.members.values():
+                member.follower.wake()
 
     def give_up(self, model: str, version: str, reason: str) -> None:
         """A version of a model has failed while it answered."""
@@ -181,10 +211,7 @@ class Pattern:
 
     async def _remove(self, name: str) -> None:
         member = self.members.pop(name)
-        if member.task is not None:
-            member.task.cancel()
-            with suppress(asyncio.CancelledError):
-                await asyncio.gather(member.task, return_exceptions=True)
+        await self._stop_following([member])
         self._search.forget(name)
         served_as = usable_name(name)
         log.info("%s: removed.", served_as)

@@ -85,6 +85,10 @@ class SwapTarget(Protocol[P_in]):
     @property
     def previous(self) -> str | None: ...
 
+    @property
+    def answering(self) -> str | None:
+        """The version that answers, be it one that another source put there, before this one took over."""
+
     def swap(self, prepared: P_in) -> None:
         """Makes it the answering version; the one before it is kept warm."""
 
@@ -113,34 +117,48 @@ class LoadedVersion:
 
 
 class LocalTarget:
-    """A served model of this process."""
+    """A served model of this process. With `takes_over` it has versions that another source put there: they answer
+    until this one has one of its own, and are none of its business. `alias` is what the model follows then."""
 
-    def __init__(self, served: ServedModel, metrics: Metrics, serving: ServingOptions | None = None) -> None:
+    def __init__(
+        self,
+        served: ServedModel,
+        metrics: Metrics,
+        serving: ServingOptions | None = None,
+        *,
+        alias: str | None = None,
+        takes_over: bool = False,
+    ) -> None:
         self.name = served.name
-        self.alias = served.alias
+        self.alias = served.alias if alias is None else alias
         self._served = served
         self._metrics = metrics
         self._serving = serving or ServingOptions()
+        # The whole mutable state: whether what answers is still another's.
+        self._foreign = takes_over
 
     @property
     def current(self) -> str | None:
-        return self._served.current.version if self._served.current else None
+        return None if self._foreign else self.answering
 
     @property
     def previous(self) -> str | None:
-        return self._served.previous.version if self._served.previous else None
+        return self._served.previous.version if self._served.previous and not self._foreign else None
+
+    @property
+    def answering(self) -> str | None:
+        return self._served.current.version if self._served.current else None
 
     def swap(self, prepared: LoadedVersion) -> None:
-        self._served.swap(
-            Servable(
-                self.name,
-                prepared.version,
-                prepared.loaded,
-                self._metrics,
-                self._serving,
-                on_failed=self._served.version_failed,
-            )
+        failed = self._served.version_failed
+        servable = Servable(
+            self.name, prepared.version, prepared.loaded, self._metrics, self._serving, on_failed=failed
         )
+        if self._foreign:
+            self._foreign = False
+            self._served.replace(servable, self.alias)
+        else:
+            self._served.swap(servable)
 
     def revert(self) -> None:
         self._served.revert()

@@ -140,11 +140,21 @@ class LocalInstaller:
 
     async def install(self, fetch: Fetch, *, beside_requests: bool) -> LoadedVersion:
         """The fetched package, loaded off the event loop. A package without a number is known by the beginning of its
-        digest."""
-        return await asyncio.to_thread(load_beside, beside_requests, self._load, fetch)
+        digest. A thread cannot be stopped: what it has loaded when nobody waits for it any more is released."""
+        loading = asyncio.ensure_future(asyncio.to_thread(load_beside, beside_requests, self._load, fetch))
+        try:
+            return await asyncio.shield(loading)
+        except asyncio.CancelledError:
+            loading.add_done_callback(_drop)
+            raise
 
     def _load(self, fetch: Fetch) -> LoadedVersion:
         fetched = self.loads.fetch(fetch)
         with fetched.package:
             loaded = self.loads.load(fetched.path, fetched.version)
         return LoadedVersion(fetched.version or loaded.digest[:12], loaded)
+
+
+def _drop(loading: asyncio.Future[LoadedVersion]) -> None:
+    if not loading.cancelled() and loading.exception() is None:
+        loading.result().drop()

@@ -1,0 +1,1 @@
+"""Models that are added, removed and changed in the settings file while the server runs."""
