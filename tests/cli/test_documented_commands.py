@@ -32,6 +32,8 @@ def found(words: list[str]) -> tuple[click.Command, list[str]]:
     """The command that the first words name, and the words after them."""
     command: click.Command = penstock
     while isinstance(command, click.Group) and words:
+        if command.invoke_without_command and words[0].startswith("-"):
+            break
         inner = command.get_command(click.Context(command), words[0])
         if inner is None and words[0] in PLUG_INS:
             return command, []
