@@ -60,6 +60,7 @@ def test_json_prints_the_summary(iris_package: Path, rows: Path, tmp_path: Path,
     told = json.loads(done.stdout)
     assert (told["rows_in"], told["rows_out"], told["rejects"], told["parts"]) == (150, 150, 0, 4)
     assert told["rows_per_second"] > 0
+    assert told["total_seconds"] > told["seconds"] > 0  # loading and proving count as well
     assert told["peak_memory_bytes"] > 1e6
     assert sorted(os.listdir(tmp_path / "out")) == [
         "_SUCCESS", "_manifest.jsonl", *(f"part-00000-00000{i}.csv" for i in range(4))

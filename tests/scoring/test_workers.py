@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,11 @@ import psutil
 import pytest
 
 from penstock.errors import CodeNotTrusted, ScoringError
-from penstock.loading import LoadOptions, load_path
+from penstock.loading import LoadedModel, LoadOptions, load_path
 from penstock.package.save import save_model
+from penstock.scoring import JobLineage, ScoringOptions, ScoringPlan, Source, prepare
+from penstock.scoring.file_formats import FileFormat
+from penstock.scoring.plan import CHUNK_ROWS
 from penstock.scoring.score import workers as workers_module
 from penstock.scoring.score.workers import Deferred, Workers, ahead, choose_workers, working_time
 from scoring.jobs import files, score, waiting_package
@@ -179,3 +183,18 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     go.touch()
     _, alive = psutil.wait_procs(children, timeout=20)
     assert not alive
+
+
+@pytest.mark.parametrize(("rows", "known"), [(100, True), (CHUNK_ROWS, False)], ids=["short", "long"])
+def test_a_short_stream_is_not_worth_a_second_process(
+    iris: LoadedModel, iris_frame: Any, monkeypatch: pytest.MonkeyPatch, rows: int, known: bool
+) -> None:
+    header, row = iris_frame.head(1).to_csv(index=False).encode().splitlines(keepends=True)
+    monkeypatch.setattr("penstock.scoring.read.chunks.open_bytes", lambda path: BytesIO(header + row * rows))
+    plan = ScoringPlan(
+        JobLineage("m", "1", iris.digest), (Source("-", FileFormat("csv")),), ScoringOptions(FileFormat("csv"))
+    )
+    seconds = prepare(plan, iris, LoadOptions(threads=1)).seconds
+    assert (seconds is not None) is known
+    if known:
+        assert choose_workers("auto", 8, threads=False, seconds=seconds).kind == "inline"

@@ -125,6 +125,8 @@ def _wanted_columns(task: Task) -> Callable[[list[str]], list[str]]:
 def _estimate(plan: ScoringPlan, first: Chunk, seconds: float) -> float | None:
     """About how long one worker would predict for all rows, from the time for the first ones."""
     source = plan.sources[0]
+    if source.path == "-" and _is_all(plan, first):
+        return seconds
     share = first.share
     if source.format.is_text and source.format.compression is None and source.size:
         share = len(first.data) / source.size
@@ -134,6 +136,13 @@ def _estimate(plan: ScoringPlan, first: Chunk, seconds: float) -> float | None:
         return most
     whole = seconds / share * plan.size / source.size
     return whole if most is None else min(whole, most)
+
+
+def _is_all(plan: ScoringPlan, first: Chunk) -> bool:
+    """Whether a stream ended with its first chunk, which is smaller than it would have been else."""
+    size = len(first.data) if isinstance(first.data, bytes) else first.data.nbytes
+    options = plan.options
+    return first.rows < min(options.chunk_rows, options.part_rows) and size < options.chunk_bytes // 2
 
 
 def run(prepared: PreparedJob, output: JobOutput, options: JobOptions, control: JobControl, *, now: Now) -> Summary:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -165,6 +166,7 @@ def _use_one_thread() -> None:
 
 
 def _score(command: ScoreCommand) -> int:
+    began = perf_counter()
     _use_one_thread()
     from penstock.assembly.named_models import load_named
     from penstock.assembly.scoring import make_plan, output_format_of
@@ -197,10 +199,10 @@ def _score(command: ScoreCommand) -> int:
         if command.dry_run or output is None:
             score_report.print_first_rows(prepared, command.as_json)
             return 0
-        return _run(prepared, output, job, as_json=command.as_json)
+        return _run(prepared, output, job, began, as_json=command.as_json)
 
 
-def _run(prepared: PreparedJob, output: JobOutput, job: JobOptions, *, as_json: bool) -> int:
+def _run(prepared: PreparedJob, output: JobOutput, job: JobOptions, began: float, *, as_json: bool) -> int:
     from penstock.assembly.scoring import now_text
     from penstock.cli.score import report as score_report
     from penstock.errors import Interrupted
@@ -212,7 +214,8 @@ def _run(prepared: PreparedJob, output: JobOutput, job: JobOptions, *, as_json: 
             summary = run(prepared, output, job, control, now=now_text)
     except Interrupted:
         return score_report.print_interrupted(output, _own_arguments())
-    score_report.print_summary(summary, as_json, to_stderr=output.path == "-")
+    total = perf_counter() - began
+    score_report.print_summary(summary, total, as_json=as_json, to_stderr=output.path == "-")
     return 0
 
 

@@ -180,11 +180,13 @@ def print_first_rows(prepared: PreparedJob, as_json: bool) -> None:
     )
 
 
-def print_summary(summary: Summary, as_json: bool, *, to_stderr: bool) -> None:
+def print_summary(summary: Summary, total: float, *, as_json: bool, to_stderr: bool) -> None:
+    """`total` is how many seconds the command took, with what came before the run: loading, proving, the first rows."""
     new = summary.rows_in - summary.resumed_rows
     rate = new / summary.seconds if summary.seconds else 0.0
     if as_json:
         document = summary.as_dict() | {
+            "total_seconds": total,
             "rows_per_second": round(rate, 1),
             "peak_memory_bytes": peak_memory(summary.workers),
         }
@@ -204,6 +206,7 @@ def print_summary(summary: Summary, as_json: bool, *, to_stderr: bool) -> None:
         summary.output
         + (f", {summary.parts} part{'s' * (summary.parts != 1)}" if summary.output.endswith("/") else ""),
     )
-    shown.add_row("time", f"{summary.seconds:.2f} s, {rate:,.0f} rows/s, {summary.workers}")
+    after = f"{summary.seconds:.2f} s after loading and proving"
+    shown.add_row("time", f"{total:.2f} s, of which {after}: {rate:,.0f} rows/s, {summary.workers}")
     shown.add_row("memory", f"{shown_size(peak_memory(summary.workers))} at most")
     console(stderr=to_stderr).print(shown)
