@@ -199,7 +199,7 @@ class TestDeadlines:
         async with bench.open() as transport:
             client = penstock.AsyncClient("http://test", http_client=transport)
             with pytest.raises(GatewayTimeout, match="deadline has passed") as caught:
-                await client.predict(np.ones((1, 3)), timeout=0.2)
+                await client.predict(np.ones((1, 3)), timeout=2.0)
             assert (caught.value.status, caught.value.error_code) == (504, "DEADLINE_EXCEEDED")
             held.free.set()
 

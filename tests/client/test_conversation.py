@@ -187,7 +187,7 @@ class TestDeadlines:
         script = Script([described(), busy, predicted([1])], seconds=1.0)
         script.run(script.conversation(timeout=10.0).predict([1]))
         assert [a.seconds for a in script.asked] == [10.0, 9.0, 5.5]
-        assert [float(a.headers["X-Request-Timeout"]) for a in script.asked] == [9.5, 8.55, 5.225]
+        assert [float(a.headers["X-Request-Timeout"]) for a in script.asked] == [9.0, 8.1, 4.95]
         assert script.pauses == [2.5]
 
     def test_a_call_may_have_a_time_of_its_own(self) -> None:

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 import penstock
-from client.in_process import ToGateway, client_of, columns, echo, tensor
-from penstock import testing
+from client.in_process import ToGateway, client_of, columns, echo, serving, tensor
+from penstock.client import conversation
+from penstock.client.arrow_bodies import ArrowFrom
 
 SCALARS = ("boolean", "integer", "long", "float", "double", "string", "binary", "datetime")
 DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32",
@@ -55,10 +56,14 @@ MODELS = {
 }
 
 
-@pytest.fixture(scope="module")
-def client() -> Iterator[penstock.Client]:
-    with testing.client(fakes=MODELS) as gateway, client_of(ToGateway(gateway)) as made:
-        yield made
+@pytest.fixture(scope="module", params=["JSON", "Arrow"])
+def client(request: pytest.FixtureRequest) -> Iterator[penstock.Client]:
+    """One that writes small bodies as JSON, as it does by itself, and one that writes what it can as Arrow."""
+    with pytest.MonkeyPatch.context() as patch, serving(MODELS) as gateway:
+        if request.param == "Arrow":
+            patch.setattr(conversation, "arrow_pays", lambda: ArrowFrom(1, 1))
+        with client_of(ToGateway(gateway)) as made:
+            yield made
 
 
 def series(type_: str, cells: list[Any]) -> pd.Series:
@@ -176,3 +181,29 @@ def test_records_of_named_arrays_come_back_one_a_row(client: penstock.Client) ->
     rows = [{"ids": [1, 2], "x": [[0.5, 1.0]] * 3}, {"ids": [3, 4], "x": [[1.5, 2.0]] * 3}]
     assert client.predict(rows, model="pair") == rows
     assert client.predict(rows[:1], model="pair") == rows[:1]
+
+
+def test_what_pays_as_arrow_is_arrow_both_ways_and_answers_alike() -> None:
+    """A frame and arrays of many cells, asked of the same models with pyarrow and as if there were none."""
+    frame = pd.DataFrame(
+        {
+            "a": np.resize([True, False], 3000), "c": np.arange(3000) + 2**53, "e": np.linspace(0, 1, 3000),
+            "f": np.resize(["x", "", "é"], 3000),
+            "h": pd.Timestamp("2024-01-31") + pd.to_timedelta(np.arange(3000), "ns"),
+        }
+    )  # fmt: skip
+    arrays = {"ids": np.arange(6000).reshape(3000, 2), "x": np.ones((3000, 3, 2), np.float32)}
+    found = {}
+    for way in ("Arrow", "JSON"):
+        with pytest.MonkeyPatch.context() as patch, serving(MODELS) as gateway:
+            if way == "JSON":
+                patch.setattr(conversation, "arrow_pays", lambda: None)
+            transport = ToGateway(gateway)
+            with client_of(transport) as client:
+                found[way] = client.predict(frame, model="table"), client.predict(arrays, model="pair")
+            assert transport.media == {"application/json" if way == "JSON" else "application/vnd.apache.arrow.stream"}
+    for table, named in found.values():
+        pd.testing.assert_frame_equal(table, frame.astype({"f": object}))
+        assert named["ids"].dtype == np.int64
+        np.testing.assert_array_equal(named["ids"], arrays["ids"])
+        np.testing.assert_array_equal(named["x"], arrays["x"])

@@ -95,6 +95,18 @@ def _doubling_lists(levels: int) -> bytes:
     return column(lists)
 
 
+def claimed_arrays(rows: int, size: int, shape: str, compression: str | None = None) -> bytes:
+    """Lists of one length that claim to be arrays of a shape."""
+    metadata = {b"ARROW:extension:name": b"arrow.fixed_shape_tensor", b"ARROW:extension:metadata": shape.encode()}
+    field = pa.field("x", pa.list_(pa.float32(), size), metadata=metadata)
+    lists = (
+        pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(rows * size, np.float32)), size)
+        if size
+        else pa.array([[]] * rows, pa.list_(pa.float32(), 0))
+    )
+    return stream_of(pa.Table.from_arrays([lists], schema=pa.schema([field])), compression)
+
+
 def _lying_pandas() -> bytes:
     """Metadata of pandas that tells of columns, an index and types that are not there."""
     lie = {
@@ -177,6 +189,12 @@ _BODIES: dict[str, tuple[_Make, str]] = {
     "durations": (lambda: column(pa.array(np.full(200_000, 2**62)).cast(pa.duration("s"))), "echo"),
     "intervals": (lambda: column(pa.array([(1, 2, 3)] * 50_000, pa.month_day_nano_interval())), "echo"),
     "an extension type": (lambda: column(pa.ExtensionArray.from_storage(pa.opaque(pa.string(), "k", "v"), pa.array(["a"] * 1000))), "echo"),
+    "arrays of another shape than theirs": (lambda: claimed_arrays(1000, 4, '{"shape": [2, 3]}'), "echo"),
+    "arrays of a shape that is none": (lambda: claimed_arrays(1000, 4, '{"shape": [-2, -2]}'), "echo"),
+    "arrays in another order of their axes": (lambda: claimed_arrays(1000, 4, '{"shape": [2, 2], "permutation": [1, 0]}'), "echo"),
+    "arrays of axes that do not end": (lambda: claimed_arrays(1000, 1, json.dumps({"shape": [1] * 100_000})), "echo"),
+    "arrays of nothing, 1M rows": (lambda: claimed_arrays(1_000_000, 0, '{"shape": [0]}'), "echo"),
+    "arrays of 60M zeros, zstd": (lambda: claimed_arrays(4, 15_000_000, '{"shape": [15000000]}', "zstd"), "echo"),
     "half-size floats": (lambda: column(pa.array(np.zeros(500_000, np.float16)), "sepal_length"), "iris"),
     "texts for numbers": (lambda: column(pa.array(["x"] * 400_000), "sepal_length"), "iris"),
 }  # fmt: skip

@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from penstock.client.arrow_bodies import payload_of_stream
 from penstock.client.request_bodies import RequestBody
 from penstock.loading.python_data import Container, PythonInput, answer_in_kind
-from penstock.payload import Array, Payload, Table, Tensors, Value, as_object_array
+from penstock.payload import Array, Name, Payload, Table, Tensors, Value, as_object_array
 from penstock.signature import Casting, Field, Scalar, Schema, TensorField, is_tensor_schema
 from penstock.signature.casts import cast
+from penstock.wire.mlflow.formats import ARROW
 from penstock.wire.mlflow.invocations import parse_json, with_long_numbers
 
 
@@ -34,8 +36,11 @@ class Prediction:
     timing: Mapping[str, float] | None = None
 
 
-def read_answer(body: bytes, request: RequestBody, outputs: Schema | None) -> Any:
+def read_answer(body: bytes, media: str, request: RequestBody, outputs: Schema | None) -> Any:
     """The answer to a request in the caller's container. Raises MalformedInput for what is no answer."""
+    if media == ARROW:
+        payload = _in_signatures_types(payload_of_stream(body), outputs)
+        return answer_in_kind(payload, PythonInput(payload, request.container, index=request.index))
     document = parse_json(body)
     wrapped = isinstance(document, dict) and document.keys() == {"predictions"}
     if wrapped:
@@ -71,11 +76,31 @@ def _are_columns(value: Mapping[str, Any], rows: int | None) -> bool:
     return bool(value) and all(isinstance(cells, list) and len(cells) == rows for cells in value.values())
 
 
+def _in_signatures_types(payload: Payload, outputs: Schema | None) -> Payload:
+    """As they are read from JSON, where there is one kind of numbers."""
+    if isinstance(payload, Table):
+        fields = {str(f.name): f for f in outputs or () if isinstance(f, Field)}
+        names = [str(name) for name in payload.names or ()]
+        columns = [_cast(column, fields.get(n)) for n, column in zip(names, payload.iter_columns(), strict=True)]
+        return Table.of([_name(name, fields) for name in names], columns)
+    if not isinstance(payload, Tensors):
+        return payload
+    by_name = {f.name: f for f in outputs or () if isinstance(f, TensorField)}
+    only = outputs[0] if outputs and len(outputs) == 1 else None
+    fields_of = [by_name.get(name, only) for name in payload.names or (None,)]
+    return Tensors(payload.names, tuple(_as_field(a, f) for a, f in zip(payload.arrays, fields_of, strict=True)))
+
+
 def _table(records: Sequence[Mapping[str, Any]], outputs: Schema | None) -> Table:
     fields = {str(f.name): f for f in outputs or () if isinstance(f, Field)}
-    names = [fields[name].name if name in fields else name for name in records[0]]
     columns = [_column([record[name] for record in records], fields.get(name)) for name in records[0]]
-    return Table.of([name for name in names if name is not None], columns)
+    return Table.of([_name(name, fields) for name in records[0]], columns)
+
+
+def _name(name: str, fields: Mapping[str, Field]) -> Name:
+    """The column's name as the signature has it, which may be a whole number."""
+    known = fields[name].name if name in fields else None
+    return name if known is None else known
 
 
 def _column(cells: list[Any], field: Field | None) -> Array:
@@ -86,8 +111,22 @@ def _column(cells: list[Any], field: Field | None) -> Array:
     return plain_array(cells, 1) if read.misfits else read.column
 
 
+def _cast(column: Array, field: Field | None) -> Array:
+    """The same for a column that has a type already."""
+    if field is None or not isinstance(field.type, Scalar):
+        return column
+    read = cast(column, field.type, Casting.FRAME, optional=True, limit=1)
+    return column if read.misfits else read.column
+
+
 def _tensor(cells: list[Any], field: TensorField | Field | None) -> Array:
-    array = plain_array(cells)
+    return _as_field(plain_array(cells), field)
+
+
+def _as_field(array: Array, field: TensorField | Field | None) -> Array:
+    """In the dtype that the signature names, where nothing is lost."""
+    if isinstance(field, Field) and isinstance(field.type, Scalar) and array.ndim == 1:
+        return _cast(array, field)
     if not isinstance(field, TensorField) or array.ndim != len(field.shape):
         return array
     kind = field.dtype.kind

@@ -19,7 +19,7 @@ from penstock.payload import shortened
 
 # The server is told to give up so much earlier than this side does, in parts of the time and in seconds: it says best
 # why it is late.
-_EARLIER = 0.05
+_EARLIER = 0.1
 _MOST_EARLIER = 1.0
 
 

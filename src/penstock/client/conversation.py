@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from penstock.client.answers import Prediction, read_answer
+from penstock.client.arrow_bodies import arrow_pays
 from penstock.client.calls import Call, Line
 from penstock.client.descriptions import (
     GatewayHealth,
@@ -33,7 +34,7 @@ from penstock.errors import (
 )
 from penstock.machine.backoff import retry_delay
 from penstock.payload import shortened
-from penstock.wire.mlflow.formats import JSON_WORDS
+from penstock.wire.mlflow.formats import ARROW
 
 # Seconds between two questions whether a server is ready, at first and at most.
 _FIRST_LOOK = 0.1
@@ -61,7 +62,7 @@ class Conversation:
             raise MalformedInput(f"params must be a mapping of names to values, not {shortened(params)}.")
         call = self.line.call(timeout, model, request_id)
         described = yield from self.versions.of(call)
-        request = request_body(data, params, described.signature if described is not None else None)
+        request = _written(data, params, described)
         try:
             reply = yield from self._post(call, request)
         except RequestRefused:
@@ -69,13 +70,13 @@ class Conversation:
             if newer is None or newer == described:
                 raise
             # It was written for another version than the one that refused it.
-            request = request_body(data, params, newer.signature)
+            request = _written(data, params, newer)
             reply = yield from self._post(call, request)
         described = yield from self.versions.that_answered(call, reply)
         return self._prediction(call, reply, request, described)
 
     def _post(self, call: Call, request: RequestBody) -> Steps[GatewayReply]:
-        headers = {"Content-Type": request.media, "Accept": JSON_WORDS}
+        headers = {"Content-Type": request.media, "Accept": request.accept}
         return self.line.post(call, call.path("invocations"), headers, request.content)
 
     def _prediction(
@@ -84,7 +85,8 @@ class Conversation:
         signature = described.signature if described is not None else None
         request_id = reply.headers.get("x-request-id", call.request_id)
         try:
-            value = read_answer(reply.body, request, signature.outputs if signature is not None else None)
+            media = reply.headers.get("content-type", "")
+            value = read_answer(reply.body, media, request, signature.outputs if signature is not None else None)
         except MalformedInput as error:
             raise GatewayFault(
                 f"{self.line.url} answered what is no prediction: {error.message}",
@@ -133,6 +135,12 @@ class Conversation:
 
     def __repr__(self) -> str:
         return f"<Conversation on {self.line!r}, {self.versions!r}>"
+
+
+def _written(data: Any, params: Mapping[str, Any] | None, described: ModelDescription | None) -> RequestBody:
+    if described is None:
+        return request_body(data, params, None)
+    return request_body(data, params, described.signature, arrow_pays() if ARROW in described.reads else None)
 
 
 def _timing(header: str) -> dict[str, float]:

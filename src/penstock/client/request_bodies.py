@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from penstock.client.arrow_bodies import ArrowFrom, arrow_body
 from penstock.errors import MalformedInput
 from penstock.flavors.frames import from_frame
 from penstock.loading.python_data import Container, document_of, frame_of, is_array, json_body
@@ -16,25 +17,29 @@ from penstock.package.example import json_forms
 from penstock.payload import Array, Payload, Table, Tensors, Value, as_object_array, shortened
 from penstock.signature import Casting, Signature, conform
 from penstock.wire.mlflow.answers import dump_json, rows_of
-from penstock.wire.mlflow.formats import JSON
+from penstock.wire.mlflow.formats import ARROW, ARROW_WHOLE, JSON, JSON_WORDS
 from penstock.wire.mlflow.invocations import is_unwrapped
 
 
 @dataclass(frozen=True, slots=True)
 class RequestBody:
-    """A body of a media type; `container` is what the caller gave, hence what the answer comes in, and `index` a
-    frame's row labels. `rows` is how many there are, None where the input is none."""
+    """A body of a media type; `container` is what the caller gave, hence what the answer comes in, and `index` has a
+    frame's row labels. `rows` is how many there are, None where the input is none; `accept` is what to ask for."""
 
     content: bytes
     media: str
     container: Container
     index: Any = None
     rows: int | None = None
+    accept: str = JSON_WORDS
 
 
-def request_body(data: Any, params: Mapping[str, Any] | None, signature: Signature | None) -> RequestBody:
+def request_body(
+    data: Any, params: Mapping[str, Any] | None, signature: Signature | None, arrow: ArrowFrom | None = None
+) -> RequestBody:
     """The request for predictions of `data`. What does not fit the signature is written as it is, for the server to
-    refuse: it says so best. Raises MalformedInput for what has no form."""
+    refuse: it says so best. `arrow` says from how many cells it is Arrow, None for never. Raises MalformedInput for
+    what has no form."""
     frame = frame_of(data)
     payload = _payload_of(data if frame is None else frame)
     if payload is None:
@@ -45,9 +50,18 @@ def request_body(data: Any, params: Mapping[str, Any] | None, signature: Signatu
     if frame is not None or isinstance(data, (Table, Tensors, Value)):
         container = Container.PAYLOAD if frame is None else Container.FRAME
     fitted = _fitted(payload, signature)
-    document = _document_of_payload(fitted, signature)
-    index = None if frame is None else frame.index
-    return RequestBody(_json(_with_params(document, params)), JSON, container, index, payload.rows)
+    stream = None
+    if arrow is not None and fitted is not None and not params and arrow.pays(fitted):
+        stream = arrow_body(fitted, signature)
+    if stream is None:
+        stream = _json(_with_params(_document_of_payload(fitted or payload, signature), params))
+        media = JSON
+    else:
+        media = ARROW
+    accept = JSON_WORDS
+    if arrow is not None and signature is not None and arrow.pays_for_answer(payload.rows, signature.outputs):
+        accept = f"{ARROW_WHOLE}, {JSON_WORDS};q=0.9"
+    return RequestBody(stream, media, container, None if frame is None else frame.index, payload.rows, accept)
 
 
 def _payload_of(data: Any) -> Payload | None:
@@ -68,12 +82,13 @@ def _payload_of(data: Any) -> Payload | None:
     return None
 
 
-def _fitted(payload: Payload, signature: Signature | None) -> Payload:
-    """The payload in the signature's order and types; itself where it does not fit, or nothing asks for a form."""
+def _fitted(payload: Payload, signature: Signature | None) -> Payload | None:
+    """The payload in the signature's order and types, itself where nothing asks for a form; None where it does not
+    fit."""
     schema = signature.enforced if signature is not None else None
     casting = Casting.FRAME if isinstance(payload, Table) else Casting.TENSOR
     fitted = conform(payload, schema, casting, limit=1, side_by_side=True)
-    return payload if fitted.violations else fitted.payload
+    return None if fitted.violations else fitted.payload
 
 
 def _document_of_payload(payload: Payload, signature: Signature | None) -> dict[str, Any]:

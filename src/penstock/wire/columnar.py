@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 _BATCH_ROWS = 65_536
 
 
-def decode_parquet(body: bytes, budget: Budget | None = None) -> Decoded:
-    """Reads a Parquet file. Its cells have types already, so they are only widened. Raises MalformedInput,
-    InputTooLarge."""
-    return Decoded(table_of_batch(without_index(open_parquet(body, budget))), None, Casting.TYPED)
+def decoded(table: ArrowTable) -> Decoded:
+    """A sound pyarrow.Table as the rows of a request. Its cells have types already, so they are only widened. Raises
+    MalformedInput."""
+    return Decoded(table_of_batch(without_index(table)), None, Casting.TYPED)
 
 
 def open_parquet(body: bytes, budget: Budget | None = None) -> ArrowTable:
@@ -73,11 +73,6 @@ def _counted(schema: ArrowSchema, batches: Iterable[RecordBatch], budget: Budget
         budget.spend_bytes(batch.nbytes)
         found.append(batch)
     return pa.Table.from_batches(found, schema)
-
-
-def decode_arrow(body: bytes, budget: Budget | None = None) -> Decoded:
-    """Reads an Arrow IPC stream or file. Raises MalformedInput, InputTooLarge."""
-    return Decoded(table_of_batch(without_index(open_arrow(body, budget))), None, Casting.TYPED)
 
 
 def open_arrow(body: bytes, budget: Budget | None = None) -> ArrowTable:

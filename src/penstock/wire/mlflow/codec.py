@@ -16,27 +16,26 @@ from importlib.util import find_spec
 from typing import Any
 
 from penstock.defaults import MAX_BODY_BYTES
-from penstock.errors import AnswerHasNoColumns, AnswerUnserializable, MalformedInput, SchemaViolation
-from penstock.payload import MAX_VIOLATIONS, PackedValue, Payload, Table, Tensors, Value, Violation
+from penstock.errors import MalformedInput, SchemaViolation
+from penstock.payload import MAX_VIOLATIONS, Payload, Value, Violation
 from penstock.signature import Casting, Signature, conform, is_tensor_schema, long_texts
 from penstock.wire.arrow_claims import is_plain_numbers
 from penstock.wire.budget import Budget, check_columns
 from penstock.wire.decoded import Decoded
 from penstock.wire.interface import MAX_ON_LOOP, DecodedRequest, ReadElsewhere
 from penstock.wire.json_sizes import MAX_NESTING, check_frame, check_rows, is_too_nested
-from penstock.wire.mlflow.answers import encode_answer, encode_with_words
 from penstock.wire.mlflow.error_codes import error_body
 from penstock.wire.mlflow.formats import (
     COLUMNAR,
     CSV,
     JSON,
-    JSON_WORDS,
     PARQUET,
     READERS,
     accepted,
-    encode_columns,
+    arrays_in,
     is_one_array,
     one_line_hint,
+    open_table,
 )
 from penstock.wire.mlflow.invocations import (
     decode_envelope,
@@ -51,6 +50,7 @@ from penstock.wire.mlflow.invocations import (
 )
 from penstock.wire.mlflow.quick_readers import FloatReader, settle
 from penstock.wire.mlflow.row_pieces import LARGE, RowPieces, read_in_pieces
+from penstock.wire.mlflow.writing import cells_in, takes_long, write_answer
 from penstock.wire.text_sizes import check_texts
 
 # On an event loop: the longest body, in bytes, that is not numbers alone, and that pandas has to read.
@@ -141,14 +141,11 @@ class BodyReader:
         if media == CSV:
             read_csv = pandas_reader.read_csv_exactly if self._exact else pandas_reader.read_csv
             return PredictRequest(read_csv(body, self._schema, self._budget(media, body)))
-        from penstock.wire import columnar
-
-        if media == PARQUET:
-            table = columnar.open_parquet(body, self._budget(media, body))
-        else:
-            table = columnar.open_arrow(body, self._budget(media, body))
+        table = open_table(media, body, self._budget(media, body))
         if self._max_body_bytes is not None:
             check_columns(table.num_columns, len(self._schema or ()))
+        if (arrays := arrays_in(table, self._signature)) is not None:
+            return _conformed(arrays, self._signature)
         return PredictRequest(pandas_reader.read_columnar(table, self._schema, exact=self._exact))
 
     def _budget(self, media: str, body: bytes) -> Budget:
@@ -229,7 +226,7 @@ class BodyReader:
         payload = read_in_pieces(pieces, read, mixed=not self._schema)
         if payload is None or isinstance(payload, Value):
             return None
-        self._budget(JSON, body).check_cells(_cells(payload))
+        self._budget(JSON, body).check_cells(cells_in(payload))
         params = pieces.document.get("params")
         return PredictRequest(payload, self._as_sent(pieces.around, pieces.document)["params"] if params else params)
 
@@ -265,12 +262,6 @@ def pandas_installed() -> bool:
     return find_spec("pandas") is not None
 
 
-# On an event loop: the most cells of an answer, each a millisecond's work: arrays of whole numbers or floats, others.
-_MAX_WHOLE = 256 * 1024
-_MAX_FLOATS = 32 * 1024
-_MAX_OTHERS = 8 * 1024
-
-
 class MlflowCodec(BodyReader):
     """Reads bodies and writes answers for one signature; `on_loop` as in `BodyReader`. `nan_words` writes what is not
     finite as MLflow does, NaN and Infinity; so does `exact`, which is as in `BodyReader`."""
@@ -298,22 +289,10 @@ class MlflowCodec(BodyReader):
 
     def write(self, payload: Payload, request: PredictRequest, media: str) -> tuple[bytes, str]:
         """The answer, and its media type: JSON where it has no columns. Raises AnswerUnserializable, ReadElsewhere."""
-        words = self._nan_words or media == JSON_WORDS
-        if self._on_loop and _takes_long(payload, JSON if media == JSON_WORDS else media, words):
+        if self._on_loop and takes_long(payload, media, self._nan_words):
             raise ReadElsewhere
-        if media == JSON:
-            return encode_answer(payload, wrapped=request.wrapped, nan_words=self._nan_words), JSON
-        if media == JSON_WORDS:
-            return encode_with_words(payload, wrapped=request.wrapped), JSON
         given = request.payload.rows if request.rows is None else request.rows
-        try:
-            return encode_columns(payload, media, given), media
-        except AnswerHasNoColumns as no_table:
-            # The caller asked for a table, and there is none: what there is, is better than a refusal.
-            try:
-                return encode_answer(payload, wrapped=request.wrapped, nan_words=self._nan_words), JSON
-            except AnswerUnserializable:
-                raise no_table from None
+        return write_answer(payload, media, given, wrapped=request.wrapped, nan_words=self._nan_words)
 
 
 class MlflowProtocol:
@@ -372,22 +351,3 @@ class MlflowProtocol:
         frames = frames or self._exact is True
         by_pandas = ("pandas", "penstock.wire.mlflow.frames") if frames and media != JSON else ()
         return (*own, *columnar, *by_pandas)
-
-
-def _takes_long(payload: Payload, media: str, nan_words: bool) -> bool:
-    if isinstance(payload, Tensors) and media == JSON and sum([a.size for a in payload.arrays]) <= _MAX_OTHERS:
-        return False  # as nearly all answers are
-    if isinstance(payload, Value):  # made of Python's objects it would have to be written for another process first
-        return isinstance(payload, PackedValue)
-    if media in COLUMNAR and "pyarrow" not in sys.modules and find_spec("pyarrow") is not None:
-        return True  # which takes a third of a second to import
-    if isinstance(payload, Table) or media != JSON or nan_words:
-        return _cells(payload) > _MAX_OTHERS
-    kinds = {array.dtype.kind for array in payload.arrays}
-    return _cells(payload) > (
-        _MAX_WHOLE if kinds <= set("biu") else _MAX_FLOATS if kinds <= set("biuf") else _MAX_OTHERS
-    )
-
-
-def _cells(payload: Table | Tensors) -> int:
-    return payload.rows * payload.width if isinstance(payload, Table) else sum(array.size for array in payload.arrays)
