@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -18,6 +19,7 @@ from penstock.package.seal import write_seal
 from server.conftest import ServerProcess
 from services.browser import page_after_scripts, text_of
 from services.gateways import ROWS, TOKEN, gateway
+from services.tools import require_tool
 
 pytestmark = pytest.mark.services
 
@@ -133,3 +135,26 @@ def test_the_page_shows_every_model_beside_a_broken_one(
     assert """-d '{"inputs":[[NaN,-Infinity,3.0]]}'""" in sections["gaps"]
     assert "cannot" not in sections["sound"]
     assert '<form id="token" hidden="">' in page
+
+
+def test_the_recipes_of_the_page_work_when_they_are_pasted(
+    tmp_path: Path, identity_onnx_package: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("services.gateways.TOKEN", "")
+    package = shutil.copytree(identity_onnx_package, tmp_path / "echo")
+    with gateway(tmp_path, str(package)) as server:
+        page = page_after_scripts(server.url, tmp_path / "profile")
+        recipes = {text.split()[0]: text for text in text_of(page, "pre") if text.strip()}
+        assert page.count(">Copy</button>") == 3
+        exec(recipes["import"], {})
+        script = f"(async () => {{ {recipes['const']} }})()"
+        done = subprocess.run(
+            [require_tool("node", debian="nodejs"), "-e", script],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        shell = subprocess.run(["bash", "-c", recipes["curl"]], capture_output=True, text=True, check=True, timeout=60)
+    answers = [capsys.readouterr().out, done.stdout, shell.stdout]
+    assert all("predictions" in answer for answer in answers), answers

@@ -9,7 +9,24 @@ const RECIPES = {
     `curl '${url}' -H 'Content-Type: application/json' \\\n` +
     (locked ? '     -H "Authorization: Bearer $PENSTOCK_API_TOKEN" \\\n' : "") +
     `     -d '${body.replaceAll("'", "'\\''")}'`,
+  "Python, with requests": (url, body, locked) =>
+    (locked ? "import os\n\n" : "") +
+    `import requests\n\nanswer = requests.post(\n    ${JSON.stringify(url)},\n` +
+    `    data=${pythonText(body)}.encode(),\n` +
+    "    headers={\n" +
+    '        "Content-Type": "application/json",\n' +
+    (locked ? `        "Authorization": f"Bearer {os.environ['PENSTOCK_API_TOKEN']}",\n` : "") +
+    "    },\n    timeout=30,\n)\nanswer.raise_for_status()\nprint(answer.json())",
+  "JavaScript, with fetch": (url, body, locked) =>
+    `const answer = await fetch(${JSON.stringify(url)}, {\n  method: "POST",\n  headers: {\n` +
+    '    "Content-Type": "application/json",\n' +
+    (locked ? "    Authorization: `Bearer ${token}`,\n" : "") +
+    `  },\n  body: JSON.stringify(${body}),\n});\n` +
+    "if (!answer.ok) throw new Error(await answer.text());\nconsole.log(await answer.json());",
 };
+
+// A body as Python writes a text: JSON's own form of a text is Python's, too.
+function pythonText(body) { return JSON.stringify(body); }
 
 const form = document.querySelector("#token");
 const forget = document.querySelector("#forget");
@@ -99,11 +116,32 @@ function showModel(model, operation) {
   return section;
 }
 
+// Copies a text, where the browser lets the page; selects it, where it does not.
+function copyButton(text) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "quiet copy";
+  button.textContent = "Copy";
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(text.textContent);
+      button.textContent = "Copied";
+      setTimeout(() => { button.textContent = "Copy"; }, 1500);
+    } catch {
+      getSelection().selectAllChildren(text);
+    }
+  });
+  return button;
+}
+
 // Adds every recipe; returns what shows them anew, when the body has changed.
 function showRecipes(place, url, body) {
   const texts = Object.entries(RECIPES).map(([title, recipe]) => {
-    place.appendChild(document.createElement("h3")).textContent = title;
-    return [place.appendChild(document.createElement("pre")), recipe];
+    const heading = place.appendChild(document.createElement("h3"));
+    heading.textContent = title;
+    const text = place.appendChild(document.createElement("pre"));
+    heading.appendChild(copyButton(text));
+    return [text, recipe];
   });
   const show = () => {
     for (const [text, recipe] of texts) text.textContent = recipe(url, compact(body.value), Boolean(token.value));
