@@ -337,6 +337,17 @@ def test_lent_code_is_given_back(tmp_path: Path) -> None:
     assert not {"loader_of_lent", "parts_of_lent"} & set(sys.modules)
 
 
+def test_only_modules_that_were_added_are_asked_where_they_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hundreds are there before: a quarter of a second for each package that is made."""
+    asked: list[str] = []
+    lies_in = code._lies_in
+    monkeypatch.setattr(code, "_lies_in", lambda module, root: asked.append(module.__name__) or lies_in(module, root))
+    with lent_code(tmp_path):
+        load(tmp_path, mlflow_style(tmp_path, "added"))
+    assert {"loader_of_added", "parts_of_added"} <= set(asked)
+    assert not {"json", "numpy", "penstock"} & set(asked)
+
+
 def test_no_bytecode_is_written_into_a_sealed_package(tmp_path: Path) -> None:
     (tmp_path / "helper_of_sealed.py").write_text("X = 1\n")
     # Imported while predicting: when the source itself is run, bytecode is off anyway.
