@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -341,7 +342,12 @@ def test_only_modules_that_were_added_are_asked_where_they_lie(tmp_path: Path, m
     """Hundreds are there before: a quarter of a second for each package that is made."""
     asked: list[str] = []
     lies_in = code._lies_in
-    monkeypatch.setattr(code, "_lies_in", lambda module, root: asked.append(module.__name__) or lies_in(module, root))
+
+    def noted(module: ModuleType, root: Path) -> bool:
+        asked.append(module.__name__)
+        return lies_in(module, root)
+
+    monkeypatch.setattr(code, "_lies_in", noted)
     with lent_code(tmp_path):
         load(tmp_path, mlflow_style(tmp_path, "added"))
     assert {"loader_of_added", "parts_of_added"} <= set(asked)
