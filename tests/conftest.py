@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, settings
 from penstock.package.save import save_model
 from support.commands import Here, here_in
 from support.postgres import POSTGRES_VARIABLE, Postgres, postgres_server, schema
-from support.s3 import s3_server, s3_variables
+from support.s3 import s3_data_read_once, s3_server, s3_variables
 
 # Images often set this, and then each of hundreds of processes compiles what it imports, and pytest all tests.
 sys.dont_write_bytecode = False
@@ -184,7 +184,7 @@ def own_postgres_url(postgres: Postgres) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """A stand-in for S3: the URL of its endpoint."""
-    with s3_server() as url:
+    with s3_server() as url, s3_data_read_once():
         yield url
 
 

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
@@ -136,18 +137,33 @@ Launch = Callable[..., ServerProcess]
 def launch(tmp_path: Path) -> Iterator[Launch]:
     """Starts `penstock serve` with these arguments, and ends what was started. Settings of the caller's own shell do
     not reach it."""
+    with _launching(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def launch_shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launch]:
+    """The same for servers that serve several tests of a file."""
+    with _launching(tmp_path_factory.mktemp("shared")) as start:
+        yield start
+
+
+@contextmanager
+def _launching(directory: Path) -> Iterator[Launch]:
     started: list[ServerProcess] = []
 
     def start(*arguments: object, port: int | None = 0, **variables: str) -> ServerProcess:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PENSTOCK_")}
         ports = [] if port is None else ["--port", str(port)]
-        server = ServerProcess([*map(str, arguments), *ports], {**environment, **variables}, tmp_path)
+        server = ServerProcess([*map(str, arguments), *ports], {**environment, **variables}, directory)
         started.append(server)
         return server
 
-    yield start
-    for server in reversed(started):
-        server.stop()
+    try:
+        yield start
+    finally:
+        for server in reversed(started):
+            server.stop()
 
 
 @pytest.fixture

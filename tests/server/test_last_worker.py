@@ -8,12 +8,14 @@ import time
 from pathlib import Path
 
 import httpx
+import pytest
 
 from server.conftest import Launch
 from server.worker_processes import alive, all_serve, workers_of
 from serving.fakes import until
 
 
+@pytest.mark.services
 async def test_when_all_workers_are_killed_again_and_again_one_is_back_at_once(
     launch: Launch, identity_onnx_package: Path
 ) -> None:

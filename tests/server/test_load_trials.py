@@ -51,7 +51,7 @@ async def answered_by(server: ServerProcess) -> str:
     return headers["x-model-version"]
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.services)])
 async def test_a_version_that_does_harm_is_refused_while_the_one_before_answers(
     launch: Launch, registry: Registry, tmp_path: Path, workers: int
 ) -> None:
@@ -77,7 +77,7 @@ async def test_a_version_that_does_harm_is_refused_while_the_one_before_answers(
     assert server.wait_exit() == 0
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.services)])
 def test_a_start_with_a_package_that_crashes_ends_in_words(
     launch: Launch, packages: dict[str, Path], workers: int
 ) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from penstock.package.seal import SEAL, write_seal
-from server.conftest import Connection, Launch
+from server.conftest import Connection, Launch, ServerProcess
 from serving.fakes import until
 from support.commands import Here
 
@@ -30,6 +30,12 @@ def predict(inputs, params):
         time.sleep(0.005)
     return [row[0] for row in inputs.values.tolist()]
 """
+
+
+@pytest.fixture(scope="module")
+def shared(launch_shared: Launch, identity_onnx_package: Path) -> ServerProcess:
+    """A server that answers with its input, for tests that leave it as it was."""
+    return launch_shared(identity_onnx_package).wait_ready()
 
 
 class TestServing:
@@ -47,11 +53,9 @@ class TestServing:
         )
         assert csv.json() == answer.json()
 
-    def test_a_connection_is_kept_and_used_again(self, launch: Launch, identity_onnx_package: Path) -> None:
-        server = launch(identity_onnx_package).wait_ready()
-
+    def test_a_connection_is_kept_and_used_again(self, shared: ServerProcess) -> None:
         async def talk() -> None:
-            connection = await Connection.open(server.address)
+            connection = await Connection.open(shared.address)
             for value in range(50):
                 status, headers, answer = await connection.post({"inputs": [[value, 0, 0]]})
                 assert (status, answer) == (200, {"predictions": {"y": [[value, 0, 0]]}})
@@ -63,12 +67,9 @@ class TestServing:
 
         asyncio.run(talk())
 
-    def test_a_huge_body_gets_an_answer_and_the_server_goes_on(
-        self, launch: Launch, identity_onnx_package: Path
-    ) -> None:
-        server = launch(identity_onnx_package).wait_ready()
-        before = server.resident_bytes()
-        with httpx.Client(base_url=server.url, timeout=60) as client:
+    def test_a_huge_body_gets_an_answer_and_the_server_goes_on(self, shared: ServerProcess) -> None:
+        before = shared.resident_bytes()
+        with httpx.Client(base_url=shared.url, timeout=60) as client:
             huge = client.post("/invocations", content=b" " * 100_000_000, headers={"content-type": "application/json"})
             assert huge.status_code == 413
             assert huge.json()["error_code"] == "BAD_REQUEST"
@@ -80,17 +81,16 @@ class TestServing:
             )
             assert chunked.status_code == 413
             assert client.post("/invocations", json={"inputs": [[1, 2, 3]]}).status_code == 200
-        assert server.resident_bytes() - before < 150_000_000
+        assert shared.resident_bytes() - before < 150_000_000
 
-    def test_a_dead_clients_request_does_not_stop_the_rest(self, launch: Launch, identity_onnx_package: Path) -> None:
-        server = launch(identity_onnx_package).wait_ready()
+    def test_a_dead_clients_request_does_not_stop_the_rest(self, shared: ServerProcess) -> None:
         for half in (
             b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc",
             b"\x16\x03\x01nonsense",
         ):
-            with socket.create_connection(server.address) as broken:
+            with socket.create_connection(shared.address) as broken:
                 broken.sendall(half)
-        assert httpx.post(f"{server.url}/invocations", json={"inputs": [[1, 2, 3]]}).status_code == 200
+        assert httpx.post(f"{shared.url}/invocations", json={"inputs": [[1, 2, 3]]}).status_code == 200
 
 
 class TestOnnxAlone:
@@ -154,14 +154,14 @@ class TestRefusals:
         assert f"127.0.0.1:{port} is not available: Address already in use." in message
         assert "--port" in message
 
-    def test_an_unknown_host_is_refused(self, launch: Launch, identity_onnx_package: Path) -> None:
-        message = self.refused(launch, identity_onnx_package, "--host", "300.1.1.1", code=2)
+    def test_an_unknown_host_is_refused(self, here: Here, identity_onnx_package: Path) -> None:
+        message = self.refused_here(here, identity_onnx_package, "--host", "300.1.1.1", code=2)
         assert "not an address to listen on" in message
 
-    def test_a_server_without_a_model_asks_for_one(self, launch: Launch) -> None:
-        server = launch()
-        assert server.wait_exit() == 2
-        assert "Name a model" in server.stderr
+    def test_a_server_without_a_model_asks_for_one(self, here: Here) -> None:
+        done = here("serve", "--port", "0")
+        assert done.returncode == 2
+        assert "Name a model" in done.stderr
 
     def test_a_path_with_nothing_there_is_refused(self, here: Here) -> None:
         assert "There is nothing at" in self.refused_here(here, "./missing/model", code=1)
@@ -208,15 +208,15 @@ class TestRefusals:
     def test_one_missing_model_of_two_is_refused(self, launch: Launch, identity_onnx_package: Path) -> None:
         assert "There is nothing at" in self.refused(launch, identity_onnx_package, "other=./missing/m", code=1)
 
-    def test_a_name_without_a_registry_is_refused(self, launch: Launch) -> None:
-        self.refused(launch, "fraud", code=1)
+    def test_a_name_without_a_registry_is_refused(self, here: Here) -> None:
+        self.refused_here(here, "fraud", code=1)
 
     def test_a_bad_setting_names_its_origin(self, here: Here, identity_onnx_package: Path) -> None:
         message = self.refused_here(here, identity_onnx_package, code=2, PENSTOCK_MAX_ROWS="many")
         assert "max_rows (PENSTOCK_MAX_ROWS)" in message
 
-    def test_two_models_of_one_name_are_refused(self, launch: Launch, identity_onnx_package: Path) -> None:
-        message = self.refused(launch, f"m={identity_onnx_package}", f"m={identity_onnx_package}", code=2)
+    def test_two_models_of_one_name_are_refused(self, here: Here, identity_onnx_package: Path) -> None:
+        message = self.refused_here(here, f"m={identity_onnx_package}", f"m={identity_onnx_package}", code=2)
         assert "Two models would have the served name 'm'" in message
 
     def test_a_traceback_comes_with_debug_alone(self, identity_onnx_package: Path) -> None:

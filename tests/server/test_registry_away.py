@@ -119,7 +119,7 @@ def test_a_server_that_waits_can_be_stopped(launch: Launch, workers: int) -> Non
     assert "Traceback" not in server.stderr
 
 
-@pytest.mark.parametrize(("model", "workers"), [("moving", 1), ("mov*", 2)])
+@pytest.mark.parametrize(("model", "workers"), [("moving", 1), pytest.param("mov*", 2, marks=pytest.mark.services)])
 async def test_a_server_whose_registry_is_away_at_the_start_waits_or_recalls(
     launch: Launch, reader: dict[str, str], postgres: Postgres, model: str, workers: int
 ) -> None:

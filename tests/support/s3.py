@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import cache
+
+import pytest
 
 from support.stand_in import stand_in
 
@@ -18,6 +22,16 @@ server._thread.join()
 def s3_server() -> AbstractContextManager[str]:
     """The endpoint's URL."""
     return stand_in(_SERVER)
+
+
+@contextmanager
+def s3_data_read_once() -> Iterator[None]:
+    """Each client reads a megabyte of JSON about S3, and each test has clients of its own: here they share it."""
+    import botocore.session
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
+        yield
 
 
 def s3_variables(endpoint: str) -> dict[str, str]:
