@@ -326,6 +326,11 @@ def some(names: Any, shown: int = 8) -> str:
     return ", ".join(listed) + (f" and {len(names) - shown} more" if len(names) > shown else "")
 
 
+def columns_named(names: Sequence[Name]) -> str:
+    """Columns for a message: `column 'a'`, or `columns 'a', 'b'`."""
+    return f"column{'s' if len(names) > 1 else ''} {some(names)}"
+
+
 def clipped(text: str, limit: int = 300) -> str:
     """A foreign message for one line of ours: white space folded, no closing stop, not endless."""
     folded = " ".join(text[: 8 * limit].split()).rstrip(".")

@@ -271,3 +271,25 @@ def test_files_are_scored_by_a_model_that_takes_one_array_of_texts(here: Here, t
     (tmp_path / "gap.csv").write_text('text\ngood\n""\nbad\n')
     refused = here("score", "model", "gap.csv", "-o", "out2.csv")
     assert "gap.csv, row 1, column 'text': a missing value cannot be str." in refused.stderr
+
+
+def test_an_optional_column_that_a_file_lacks_is_gaps_and_said(here: Here, tmp_path: Path) -> None:
+    from sklearn.compose import make_column_transformer
+    from sklearn.linear_model import LinearRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder
+
+    frame = pd.DataFrame({"n": [0.0, 1.0, 2.0, 3.0], "city": ["a", None, "a", None]})
+    columns = make_column_transformer((OneHotEncoder(), ["city"]), ("passthrough", ["n"]))
+    save_model(make_pipeline(columns, LinearRegression()).fit(frame, [0, 11, 2, 13]), tmp_path / "m", example=frame)
+    (tmp_path / "gaps.csv").write_text("n,city\n1,\n2,\n")
+    (tmp_path / "without.csv").write_text("n\n1\n2\n")
+    (tmp_path / "without.jsonl").write_text('{"n": 1}\n{"n": 2}\n')
+    answers = []
+    for name in ("gaps.csv", "without.csv", "without.jsonl"):
+        done = here("score", "m", name, "-o", f"{name}.out.csv")
+        assert done.returncode == 0, done.stderr
+        assert ("has no column 'city': the model is given gaps there" in done.stderr) == name.startswith("without")
+        answers.append((tmp_path / f"{name}.out.csv").read_text())
+    assert answers[0] == answers[1] == answers[2]
+    assert [round(float(line)) for line in answers[0].split()[1:]] == [11, 12]

@@ -34,6 +34,18 @@ def cells_of(package: str, request: Request) -> list[Cell]:
         return []
 
 
+def columns_of(package: str, request: Request) -> dict[str, list[Any]]:
+    """The cells of each column that was sent; none where the body is of another form."""
+    names = [str(f.get("name", i)) for i, f in enumerate(about(package).inputs or [])]
+    found: dict[str, list[Any]] = {}
+    try:
+        for name, cell in _json_columns(json.loads(body_of(request)), names):
+            found.setdefault(name, []).append(cell)
+    except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
+        return {}
+    return found
+
+
 def content_type(request: Request) -> str:
     given = next((v for k, v in headers_of(request).items() if k.lower() == "content-type"), "")
     return given.partition(";")[0].strip().lower()

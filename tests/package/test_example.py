@@ -27,7 +27,7 @@ from penstock.package.example import (
     write_example,
 )
 from penstock.package_file import EXAMPLE_LIMIT
-from penstock.payload import Payload, Table, Tensors, Value, as_object_array
+from penstock.payload import TEXT, Payload, Table, Tensors, Value, as_object_array
 from penstock.signature import Field, Param, Scalar, Signature, infer_signature
 
 # comparing answers
@@ -119,7 +119,7 @@ def cells(payload: Payload) -> Any:
         Table(("a", "b"), block=np.array([[1.5, np.nan], [0.1, 1e300]])),
         Table.of(["f"], [np.array([0.1, 2.5], np.float32)]),
         Table.of(["n", "s"], [np.array([2**53 + 1]), as_object_array(["x"])]),
-        Table.of(["s"], [as_object_array(["x", None])]),
+        Table.of(["s"], [np.array(["x", np.nan], dtype=TEXT)]),
         Table.of(["o"], [as_object_array([True, None])]),
         Table.of(["b"], [as_object_array([b"\x00\xff" * 60])]),
         Table.of(["t"], [np.array(["2026-01-02T03:04:05.123456789", "NaT"], "M8[ns]")]),

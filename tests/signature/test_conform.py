@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.errors import SchemaViolation
-from penstock.payload import Payload, Table, Tensors, Value, as_object_array
-from penstock.signature import ArrayOf, Casting, Field, Scalar, Schema, conform
+from penstock.payload import TEXT, Payload, Table, Tensors, Value, as_object_array
+from penstock.signature import ArrayOf, Casting, Field, Scalar, Schema, Type, conform
 from signature.conforming import AB, FRAME, TENSOR, fits, table, tensor, wrong
 
 # columns
@@ -53,11 +53,45 @@ def test_missing_required_columns_are_named() -> None:
 
 def test_an_optional_column_may_be_absent_or_null() -> None:
     schema = (Field("a", Scalar.DOUBLE), Field("o", Scalar.LONG, required=False))
-    assert fits(table(a=[1.0]), schema).names == ("a",)
     got = fits(table(a=[1.0, 2.0], o=[None, None]), schema)
     assert got.names == ("a", "o")
     assert got.column(1).tolist() == [None, None]
     assert wrong(table(a=[1.0, 2.0], o=[1, None]), schema) == ["row 1, column 'o': a missing value cannot be long"]
+
+
+@pytest.mark.parametrize(
+    ("type_", "dtype"),
+    [
+        (Scalar.DOUBLE, "float64"),
+        (Scalar.FLOAT, "float32"),
+        (Scalar.LONG, "float64"),
+        (Scalar.DATETIME, "datetime64[ns]"),
+        (Scalar.STRING, TEXT),
+        (Scalar.BOOLEAN, "object"),
+        (Scalar.BINARY, "object"),
+        (ArrayOf(Scalar.LONG), "object"),
+    ],
+)
+def test_an_optional_column_that_is_left_out_is_all_gaps(type_: Type, dtype: Any) -> None:
+    schema = (Field("a", Scalar.DOUBLE), Field("o", type_, required=False), Field("z", Scalar.DOUBLE))
+    got = fits(table(a=[1.0, 2.0], z=[3.0, 4.0]), schema)
+    assert got.names == ("a", "o", "z")
+    assert got.column(1).dtype == np.dtype(dtype)
+    assert all(cell is None or cell != cell for cell in got.column(1))
+    as_mlflow = conform(table(a=[1.0, 2.0], z=[3.0, 4.0]), schema, FRAME, fill_gaps=False).payload
+    assert isinstance(as_mlflow, Table)
+    assert as_mlflow.names == ("a", "z")
+
+
+def test_an_optional_column_of_texts_is_gaps_of_one_kind_alone_and_beside_others() -> None:
+    schema = (Field("a", Scalar.DOUBLE), Field("o", Scalar.STRING, required=False))
+    assert fits(table(a=[1.0], o=[None]), schema).layout == fits(table(a=[1.0]), schema).layout
+    assert fits(table(a=[1.0], o=[None]), schema).column(1).dtype == TEXT
+
+
+def test_rows_without_any_column_of_the_models_are_refused() -> None:
+    optional = (Field("a", Scalar.DOUBLE, required=False), Field("b", Scalar.STRING, required=False))
+    assert wrong(table(x=[1.0]), optional) == ["missing columns: 'a', 'b'; unknown columns: 'x'"]
 
 
 def test_an_optional_column_of_lists_may_have_gaps() -> None:

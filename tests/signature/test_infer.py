@@ -190,3 +190,9 @@ def test_an_example_fits_its_own_signature_unchanged(payload: Payload) -> None:
     else:
         assert isinstance(after, Tensors)
         assert after.arrays[0] is payload.arrays[0]  # type: ignore[union-attr]
+
+
+def test_whole_numbers_beside_gaps_are_floats() -> None:
+    assert column(1, None, 3) == Field("a", Scalar.DOUBLE, required=False)
+    assert column(True, None) == Field("a", Scalar.BOOLEAN, required=False)
+    assert column(1, 3) == Field("a", Scalar.LONG)

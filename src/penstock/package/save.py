@@ -5,10 +5,12 @@ A package never half exists: whatever fails, the target is not there.
 
 from __future__ import annotations
 
+import logging
 import platform
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
@@ -41,12 +43,16 @@ from penstock.package.options import flavor_options
 from penstock.package.packaged import PackagedModel
 from penstock.package.row_count import count_rows, report
 from penstock.package.seal import list_files, write_seal
-from penstock.payload import Payload, Table, Tensors, Value, clipped, shortened
-from penstock.signature import Casting, Signature, conform, infer_signature
+from penstock.payload import Payload, Table, Tensors, Value, clipped, columns_named, shortened
+from penstock.signature import Casting, Field, Scalar, Signature, conform, infer_signature
 from penstock.version import __version__
 from penstock.wire.mlflow.answers import answer_value
 
 EXAMPLE_ROWS = 20
+# So many decide what the signature says of gaps: the first ones may have none.
+_SHOWN_ROWS = 10_000
+
+log = logging.getLogger("penstock.package")
 
 
 def save_model(
@@ -70,12 +76,12 @@ def save_model(
     `model` is a fitted scikit-learn estimator, an ONNX model (an .onnx file, its bytes, an onnx.ModelProto), a
     Python file with a function or class (see `flavors/python/source_file.py`), or what the flavor of a plug-in
     accepts; `flavor` names one where several would do. `example` is what callers will send: a DataFrame, an array, a
-    dict of arrays, a Table or Tensors; its first 20 rows are kept. From it and the model's answers the signature is
-    inferred, unless one is given, and the expected output recorded. `datetimes` names columns whose texts are dates, or
-    maps them to what numbers count since 1970: `{"signed_up": "ms"}`. `batchable` says that rows of several callers may
-    be predicted together, of models whose flavor cannot know. `code` are the files and folders of your own
-    modules that the model refers to or imports, in the layout of MLflow's `code_paths`. What is installed is recorded
-    as `requirements`, with those given.
+    dict of arrays, a Table or Tensors; its first 20 rows are kept. From it (its first 10,000 rows) and the model's
+    answers the signature is inferred, unless one is given, and the expected output recorded. `datetimes` names columns
+    whose texts are dates, or maps them to what numbers count since 1970: `{"signed_up": "ms"}`. `batchable` says that
+    rows of several callers may be predicted together, of models whose flavor cannot know. `code` are the files and
+    folders of your own modules that the model refers to or imports, in the layout of MLflow's `code_paths`. What is
+    installed is recorded as `requirements`, with those given.
 
     `options` are the flavor's own. scikit-learn has `serialization` ("skops", "cloudpickle", or "auto": skops where
     every type is known to be safe and the answers agree, else cloudpickle) and `predict_fn` (the method that answers,
@@ -86,22 +92,22 @@ def save_model(
     """
     _check_arguments(path, params, requirements, metadata)
     target = Path(path).absolute()
-    payload, units = with_datetimes(None if example is None else _first_rows(example_payload(example)), datetimes)
+    shown, units = with_datetimes(None if example is None else example_payload(example), datetimes)
     model = _found(model)
     writer = flavor_for(model, flavor)
+    given = _Given(shown, dict(params or {}), signature, row_by_row=writer.row_by_row or batchable)
     how = flavor_options(writer, options)
     modules = check_code(code)
     if modules and not writer.takes_code:
         raise PackagingFailed(f"A package of the flavor {writer.name!r} imports no modules: code says nothing there.")
     near = folders_near(*([model] if isinstance(model, Path) else []), *modules.values())
     with new_directory(target, overwrite=overwrite) as directory:
-        written = _write(writer, model, directory, how, payload)
+        written = _write(writer, model, directory, how, given.example)
         content = _content(written, metadata, batchable, units)
         if modules:
             _take_along(modules, directory, content, writer.name)
         with _own_modules_offered(directory, near), recorded_imports() as seen:
-            promised = writer.row_by_row or batchable
-            _examine(directory, content, payload, dict(params or {}), signature, promised=promised)
+            _examine(directory, content, given)
         needs = needs_of(directory, seen, near)
         needs.check(near)
         env = write_environment(directory, merged([*written.requirements, *needs.requirements()], requirements))
@@ -109,6 +115,22 @@ def save_model(
             content["flavors"][PYTHON_FUNCTION]["env"] = env
         finish(directory, content)
     return PackagedModel.open(target)
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What the package is proven with: the rows that were shown, from which the signature follows where none is given.
+    `row_by_row` is whether each row was promised an answer."""
+
+    shown: Payload | None
+    params: dict[str, Any]
+    signature: Signature | None
+    row_by_row: bool
+
+    @property
+    def example(self) -> Payload | None:
+        """The rows that are kept."""
+        return None if self.shown is None else _first_rows(self.shown)
 
 
 def _take_along(modules: Mapping[str, Path], directory: Path, content: Mapping[str, Any], flavor: str) -> None:
@@ -188,8 +210,8 @@ def example_payload(example: Any) -> Payload:
     return payload
 
 
-def _first_rows(payload: Payload) -> Payload:
-    return payload if isinstance(payload, Value) else payload.take(slice(0, EXAMPLE_ROWS))
+def _first_rows(payload: Payload, rows: int = EXAMPLE_ROWS) -> Payload:
+    return payload if isinstance(payload, Value) else payload.take(slice(0, rows))
 
 
 def _content(
@@ -222,24 +244,15 @@ def load_written(directory: Path, content: Mapping[str, Any]) -> Predictor:
     return flavor.load(context)
 
 
-def _examine(
-    directory: Path,
-    content: dict[str, Any],
-    payload: Payload | None,
-    params: dict[str, Any],
-    signature: Signature | None,
-    *,
-    promised: bool,
-) -> None:
-    """Proves that what was written loads, and answers the example where there is one. `promised` is
-    whether each row has an answer."""
-    if signature is not None:
-        content["signature"] = signature.to_mlflow()
+def _examine(directory: Path, content: dict[str, Any], given: _Given) -> None:
+    """Proves that what was written loads, and answers the example where there is one."""
+    if given.signature is not None:
+        content["signature"] = given.signature.to_mlflow()
     with lent_code(directory):
         predictor = load_written(directory, content)
         try:
-            if payload is not None:
-                _describe(predictor, directory, content, payload, params, signature, promised=promised)
+            if given.example is not None:
+                _describe(predictor, directory, content, given.example, given)
         except PredictError as error:
             raise PackagingFailed(f"The model cannot answer the example. {error.message}") from error
         except (InputError, PackageInvalid) as error:
@@ -250,24 +263,18 @@ def _examine(
             predictor.close()
 
 
-def _describe(
-    predictor: Predictor,
-    directory: Path,
-    content: dict[str, Any],
-    payload: Payload,
-    params: dict[str, Any],
-    signature: Signature | None,
-    *,
-    promised: bool,
-) -> None:
+def _describe(predictor: Predictor, directory: Path, content: dict[str, Any], example: Payload, given: _Given) -> None:
     """Predicts the example twice; writes signature, example and expected output, or that the answers vary.
 
     What counts is the example as a caller will send it, so it is read back from the file as a request would be.
     """
-    payload = predictor.example_form(payload)
+    params, signature = given.params, given.signature
+    payload = predictor.example_form(example)
     if signature is None:
-        signature = infer_signature(payload, predictor.predict(payload, params), params)
+        shown = payload if given.shown is None or payload is not example else _first_rows(given.shown, _SHOWN_ROWS)
+        signature = infer_signature(shown, predictor.predict(payload, params), params)
         content["signature"] = signature.to_mlflow()
+        _tell_whole_numbers(signature)
     conformed = conform(payload, signature.inputs, Casting.FRAME)
     if conformed.violations:
         raise PackagingFailed(f"The example does not fit the signature: {conformed.violations[0]}.")
@@ -275,7 +282,7 @@ def _describe(
     sent = read_example(directory, Manifest(content))
     assert sent is not None
     if (counted := count_rows(predictor, sent.payload, sent.params)) is not None and not counted.fits:
-        report(counted, promised=promised)
+        report(counted, promised=given.row_by_row)
         content["metadata"]["penstock"]["batchable"] = False
     answer = predictor.predict(sent.payload, sent.params)
     again = predictor.predict(sent.payload, sent.params)
@@ -283,6 +290,18 @@ def _describe(
         content["metadata"]["penstock"]["deterministic"] = False
     else:
         record_expected(directory, answer)
+
+
+def _tell_whole_numbers(signature: Signature) -> None:
+    """What it means that the example has columns of whole numbers without gaps."""
+    fields = [field for field in signature.inputs or () if isinstance(field, Field)]
+    whole = [f.name for f in fields if f.type in (Scalar.INTEGER, Scalar.LONG) and f.name is not None]
+    if whole:
+        log.warning(
+            "In the example %s, and no gap: a request with a missing or a fractional value there is refused. If "
+            "callers send such, make floats of it in the example: leave a cell empty, or write 1.0 for 1.",
+            f"{columns_named(whole)} {'hold' if len(whole) > 1 else 'holds'} whole numbers",
+        )
 
 
 def finish(directory: Path, content: dict[str, Any]) -> None:

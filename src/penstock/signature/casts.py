@@ -70,7 +70,7 @@ def cast(
     if type_ is Scalar.DATETIME:
         return cast_moments(column, epoch, limit)
     if casting is Casting.TYPED and (refused := _refuse_narrowing(column, type_)):
-        return Cast(column, ((0, refused),))
+        return Cast(column, not_whole(column, type_, limit) or ((0, refused),))
     if (vector := _vector(column.dtype, type_.dtype)) is not None:
         return vector(column, type_.dtype, str(type_), limit)
     if (
@@ -91,6 +91,13 @@ def cast_moments(column: Array, epoch: str = "", limit: int | None = None) -> Ca
     if epoch and kind in "iuf":
         quick = moments_of_numbers(column, epoch)
     return Cast(quick) if quick is not None else _cast_cells(column, partial(read_moment, epoch=epoch), limit, moments)
+
+
+def not_whole(column: Array, type_: Scalar, limit: int | None) -> tuple[tuple[int, str], ...]:
+    """The cells by which a column of floats cannot be one of whole numbers; none for any other columns."""
+    if column.dtype.kind != "f" or type_ not in (Scalar.INTEGER, Scalar.LONG):
+        return ()
+    return _to_int(column, type_.dtype, str(type_), limit).misfits
 
 
 def cast_elements(flat: Array, dtype: np.dtype[Any], name: str, casting: Casting, *, limit: int | None = None) -> Cast:

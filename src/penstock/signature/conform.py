@@ -19,6 +19,7 @@ from penstock.payload import (
     some,
 )
 from penstock.signature.casts import Casting, cast
+from penstock.signature.gaps import gap_column
 from penstock.signature.schema import Field, Schema, is_tensor_schema, names_of
 from penstock.signature.tensors import conform_tensors
 from penstock.signature.types import Scalar
@@ -41,11 +42,13 @@ def conform(
     *,
     limit: int | None = None,
     side_by_side: bool = False,
+    fill_gaps: bool = True,
 ) -> Conformed:
     """`payload` as `schema` asks for it, or what is wrong with it, `limit` violations per column at most.
 
     Columns are put in order, extra ones dropped, cells cast as `casting` allows. Without a schema everything fits.
-    `side_by_side` lets a table of any names fill the only array that a model takes, column by column.
+    `side_by_side` lets a table of any names fill the only array that a model takes, column by column. `fill_gaps` makes
+    an optional column that is left out, and one of text that is null in every row, what it is beside rows that have it.
     """
     if not schema:
         return Conformed(payload)
@@ -57,7 +60,7 @@ def conform(
     table = _as_table(payload, fields)
     if isinstance(table, Violation):
         return Conformed(payload, (table,))
-    return _conform_columns(table, fields, casting, limit)
+    return _conform_columns(table, fields, casting, limit, fill_gaps)
 
 
 def _fits_already(table: Table, fields: tuple[Field, ...]) -> bool:
@@ -104,7 +107,9 @@ def _one_dimensional(array: Array) -> Array:
     return array if array.ndim == 1 else as_object_array(array.tolist())
 
 
-def _conform_columns(table: Table, fields: tuple[Field, ...], casting: Casting, limit: int | None) -> Conformed:
+def _conform_columns(
+    table: Table, fields: tuple[Field, ...], casting: Casting, limit: int | None, fill_gaps: bool
+) -> Conformed:
     positions = _positions(table, fields)
     if isinstance(positions, Violation):
         return Conformed(table, (positions,))
@@ -112,22 +117,22 @@ def _conform_columns(table: Table, fields: tuple[Field, ...], casting: Casting, 
     columns: list[Array] = []
     violations: list[Violation] = []
     for number, (field, position) in enumerate(zip(fields, positions, strict=True)):
+        label = field.name if field.name is not None else number
+        null = position is None or _all_null(table, position, field)
+        if null and fill_gaps and (position is None or field.type is Scalar.STRING):
+            columns.append(gap_column(field.type, table.rows))
+            names.append(label)
+            continue
         if position is None:
             continue
-        result = (
-            cast(
-                table.column(position), field.type, casting, optional=not field.required, limit=limit, epoch=field.epoch
-            )
-            if not _all_null(table, position, field)
-            else None
-        )
-        label = field.name if field.name is not None else number
+        column, optional = table.column(position), not field.required
+        result = None if null else cast(column, field.type, casting, optional=optional, limit=limit, epoch=field.epoch)
         if result is not None:
             # Where all cells are lists, numpy reads an array of a higher rank, and the column is refused later.
-            lists = casting is Casting.TENSOR and all(isinstance(cell, list) for cell in table.column(position))
+            lists = casting is Casting.TENSOR and all(isinstance(cell, list) for cell in column)
             at_parse = casting is not Casting.TYPED and not lists
             violations += [Violation(why, row, label, at_parse=at_parse) for row, why in result.misfits]
-        columns.append(table.column(position) if result is None else result.column)
+        columns.append(column if result is None else result.column)
         names.append(label)
     if violations:
         return Conformed(table, tuple(sorted(violations, key=lambda v: v.row or 0)))
@@ -158,6 +163,8 @@ def _positions(table: Table, fields: tuple[Field, ...]) -> list[int | None] | Vi
         return Violation(f"duplicate columns: {some(twice)}")
     positions = [found.get(f.name) for f in fields]  # type: ignore[arg-type]
     missing = [f.name for f, position in zip(fields, positions, strict=True) if position is None and f.required]
+    if names and not any(position is not None for position in positions):
+        missing = [f.name for f in fields]
     if missing:
         known = {f.name for f in fields}
         extra = [n for n in names if n not in known]

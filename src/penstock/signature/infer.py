@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from penstock.errors import PackagingFailed
-from penstock.payload import Array, Payload, Table, Tensors, shortened
+from penstock.payload import TEXT, Array, Payload, Table, Tensors, shortened
 from penstock.signature.schema import Field, Param, Schema, Signature, TensorField
 from penstock.signature.types import AnyValue, ArrayOf, ObjectOf, Property, Scalar, Type
 
@@ -79,6 +79,8 @@ def _infer_field(name: Any, column: Array) -> Field:
         return Field(name, Scalar.DATETIME)
     if column.dtype.kind in "US":
         return Field(name, Scalar.STRING if column.dtype.kind == "U" else Scalar.BINARY)
+    if column.dtype.kind == TEXT.kind:
+        column = column.astype(object)
     if column.dtype != object:
         key = f"{column.dtype.kind}{column.dtype.itemsize}"
         if key not in _BY_DTYPE:
@@ -92,7 +94,9 @@ def _infer_field(name: Any, column: Array) -> Field:
             f"Column {name!r} of the example has only missing values, so its type is unknown.",
             hint="Add a row with a value in this column.",
         )
-    return Field(name, _common([_infer_cell(cell) for cell in present]), required=len(present) == len(column))
+    found, whole = _common([_infer_cell(cell) for cell in present]), len(present) == len(column)
+    # A whole number cannot be missing; beside gaps it is a float, as in pandas.
+    return Field(name, Scalar.DOUBLE if found is Scalar.LONG and not whole else found, required=whole)
 
 
 def _is_missing(cell: Any) -> bool:

@@ -24,7 +24,7 @@ def verify_against(url: str, prepared: PreparedJob) -> str:
     The rows are sent as the model takes them; PENSTOCK_API_TOKEN is sent along where it is set.
     """
     from penstock.package import answers_differ
-    from penstock.scoring.score.scorer import with_text
+    from penstock.signature.gaps import with_text
     from penstock.wire.mlflow.answers import answer_value
 
     if not url.startswith(("http://", "https://")):

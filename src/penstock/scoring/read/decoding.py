@@ -47,12 +47,19 @@ class Rows:
 def fed_columns(names: Sequence[str], schema: Schema | None, keep: Sequence[str]) -> list[str]:
     """The columns that the model gets: those it names, or all but the kept ones where it names none.
 
-    Where it misses some it gets all, so that the refusal can say what there is.
+    Where it misses some that it needs it gets all, so that the refusal can say what there is.
     """
-    named = {str(f.name) for f in schema or () if f.name is not None}
+    named = {str(f.name): not isinstance(f, Field) or f.required for f in schema or () if f.name is not None}
     if named and not _side_by_side(schema):
-        return [n for n in names if n in named] if named <= set(names) else list(names)
+        missing = any(required and name not in names for name, required in named.items())
+        return list(names) if missing else [n for n in names if n in named]
     return [n for n in names if n not in keep]
+
+
+def left_out(names: Sequence[Name] | None, schema: Schema | None) -> list[Name]:
+    """The columns that the model need not have, and that are not there: it is given gaps."""
+    optional = [f.name for f in schema or () if isinstance(f, Field) and not f.required and f.name is not None]
+    return [name for name in optional if name not in (names or ())]
 
 
 def kept_columns(names: Sequence[str], keep: Sequence[str]) -> list[str]:

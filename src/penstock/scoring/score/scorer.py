@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -18,20 +19,23 @@ from penstock.errors import (
     ScoringError,
     remedy,
 )
-from penstock.payload import TEXT, Array, Params, Payload, Table, Tensors, Violation
+from penstock.payload import Array, Params, Payload, Table, Tensors, Violation, columns_named
 from penstock.scoring.plan import Source
 from penstock.scoring.read.chunks import Chunk
-from penstock.scoring.read.decoding import Rows, column_fields, decode
+from penstock.scoring.read.decoding import Rows, column_fields, decode, left_out
 from penstock.scoring.rejects import Reject
 from penstock.scoring.score.output_table import output_table
-from penstock.signature import Field, Scalar, Schema, conform, is_tensor_schema
+from penstock.signature import Schema, conform, is_tensor_schema
 from penstock.signature.cell_texts import is_missing_word, is_number_text
 from penstock.signature.conform import Conformed
+from penstock.signature.gaps import with_text
 from penstock.wire.answers.columns import prediction_columns
 
 if TYPE_CHECKING:
     from pyarrow import Schema as ArrowSchema
     from pyarrow import Table as ArrowTable
+
+log = logging.getLogger("penstock.scoring")
 
 Predict = Callable[[Payload, Params], Payload]
 
@@ -78,7 +82,11 @@ def decode_chunk(task: Task, chunk: Chunk) -> Ready:
     """Never raises what Penstock raises: a failure takes its turn behind the chunks before it."""
     bare = replace(chunk, data=None)
     try:
-        return Ready(bare, decode(chunk, task.sources[chunk.source], task.schema, task.keep))
+        rows = decode(chunk, task.sources[chunk.source], task.schema, task.keep)
+        if chunk.row == 0 and (missing := left_out(rows.table.names, task.schema)):
+            path = task.sources[chunk.source].path
+            log.warning("%s has no %s: the model is given gaps there.", path, columns_named(missing))
+        return Ready(bare, rows)
     except PenstockError as error:
         return Ready(bare, None, error)
 
@@ -160,29 +168,6 @@ def _conformed(rows: Rows, schema: Schema | None, *, every: bool) -> tuple[Confo
     conformed, worse = (Conformed(left.table), {}) if not len(good) else _conformed(left, schema, every=True)
     bad |= {int(good[row]): replace(v, row=int(good[row])) for row, v in worse.items()}
     return conformed, bad
-
-
-def with_text(payload: Payload, schema: Schema | None) -> Payload:
-    """Columns of text and nothing else as pandas holds text, gaps as NaN: what its own readers would have made of the
-    file, so what the model saw when it was fitted. A column that is all gaps is text where the model takes text."""
-    if not isinstance(payload, Table) or (payload.block is not None and payload.block.dtype != object):
-        return payload
-    texts = {f.name for f in schema or () if isinstance(f, Field) and f.type is Scalar.STRING}
-    names = payload.names if payload.names is not None else range(payload.width)
-    columns = [_text(c, name in texts) for name, c in zip(names, payload.iter_columns(), strict=True)]
-    return Table.of(payload.names, columns, payload.index)
-
-
-def _text(column: Array, known: bool) -> Array:
-    if column.dtype != object:
-        return column
-    cells = column.tolist()
-    kinds = set(map(type, cells))
-    if not kinds <= {str, type(None), float} or not (known or str in kinds):
-        return column
-    if float in kinds and any(type(cell) is float and cell == cell for cell in cells):
-        return column
-    return np.array([cell if type(cell) is str else np.nan for cell in cells], dtype=TEXT)
 
 
 def _others(count: int, taken: Iterable[int]) -> Array:

@@ -87,7 +87,8 @@ class FloatReader:
 
 def settle(envelope: str, value: Any, signature: Signature | None, *, exact: bool = False) -> Payload | None:
     """The conformed payload, where pandas would certainly make the same of it; None where it has to be asked. Datetimes
-    are read by the rule of every road, unless they are to be `exact`: then pandas reads them."""
+    are read by the rule of every road, and optional columns that are left out are gaps, unless it is to be `exact`:
+    then pandas reads the former, and the latter stay out."""
     if envelope == "instances" and not _alike(value):
         return None
     try:
@@ -104,7 +105,7 @@ def settle(envelope: str, value: Any, signature: Signature | None, *, exact: boo
         plain = _plain_table(payload, schema, decoded.casting, exact)
     if plain is None:
         return None
-    conformed = conform(plain, schema, decoded.casting, limit=1)
+    conformed = conform(plain, schema, decoded.casting, limit=1, fill_gaps=not exact)
     return None if conformed.violations else conformed.payload
 
 

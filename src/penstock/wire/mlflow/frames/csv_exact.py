@@ -33,7 +33,7 @@ def read_csv_exactly(body: bytes, schema: Schema | None, budget: Budget | None =
         if "out of memory" in str(error):  # the words of the parser in C
             raise MemoryError from None
         raise MalformedInput(f"The CSV cannot be read: {clipped(str(error))}.") from None
-    return enforce(frame, schema)
+    return enforce(frame, schema, exact=True)
 
 
 def _dtypes(schema: Schema | None) -> tuple[dict[Any, Any], list[Any]]:

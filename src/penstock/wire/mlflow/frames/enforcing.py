@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from penstock.errors import SchemaViolation
-from penstock.payload import MAX_VIOLATIONS, Payload, Violation, shortened, some
-from penstock.signature import ArrayOf, Field, Misfit, ObjectOf, Scalar, Schema, is_tensor_schema
+from penstock.payload import MAX_VIOLATIONS, Name, Payload, Violation, shortened, some
+from penstock.signature import ArrayOf, Field, Misfit, ObjectOf, Scalar, Schema, Type, is_tensor_schema
+from penstock.signature.casts import not_whole
+from penstock.signature.gaps import gap_column
 from penstock.wire.mlflow.frames.faults import certain_fault, column_faults
 from penstock.wire.mlflow.frames.frame_cells import enforce_cell
 from penstock.wire.mlflow.frames.frame_columns import enforce_column
@@ -16,12 +19,15 @@ from penstock.wire.mlflow.frames.frame_payloads import is_frame, payload_of
 from penstock.wire.mlflow.frames.frame_tensors import enforce_tensors
 
 
-def enforce(data: Any, schema: Schema | None) -> Payload:
-    """What the model gets: `data` in the schema's order and types, as a payload. Raises SchemaViolation."""
+def enforce(data: Any, schema: Schema | None, *, exact: bool = False) -> Payload:
+    """What the model gets: `data` in the schema's order and types, as a payload. Optional columns that are left out are
+    gaps, unless it is to be `exact`ly MLflow's. Raises SchemaViolation."""
     if not schema:
         return payload_of(data)
     try:
-        return payload_of(enforce_tensors(data, schema) if is_tensor_schema(schema) else _enforce_columns(data, schema))
+        if is_tensor_schema(schema):
+            return payload_of(enforce_tensors(data, schema))
+        return payload_of(_enforce_columns(data, schema, fill_gaps=not exact))
     except (SchemaViolation, MemoryError):
         raise
     except Misfit as misfit:
@@ -34,7 +40,7 @@ def _told(data: Any) -> str:
     return f"a table of {len(data)} rows" if is_frame(data) else shortened(data)
 
 
-def _enforce_columns(data: Any, schema: Schema) -> Any:
+def _enforce_columns(data: Any, schema: Schema, *, fill_gaps: bool) -> Any:
     import pandas as pd
 
     fields: tuple[Field, ...] = schema  # type: ignore[assignment]
@@ -44,8 +50,10 @@ def _enforce_columns(data: Any, schema: Schema) -> Any:
         if len(data.columns) < len(fields):
             raise Misfit(f"the model takes {len(fields)} columns, but the input has {len(data.columns)}")
         return _unnamed(data, fields)
-    _check_missing(data, fields)
-    return _named(data, fields)
+    gaps = fill_gaps and not all(field.required for field in fields)
+    _check_missing(data, fields, one_at_least=gaps and len(data.columns) > 0)
+    named = _named(data, fields)
+    return pd.DataFrame(dict(_with_gaps(named, fields, data.index))) if gaps else named
 
 
 def _as_frame(data: Any, fields: tuple[Field, ...]) -> Any:
@@ -86,9 +94,12 @@ def _could_be_cell(value: Any) -> bool:
     return value is None or bool(np.isscalar(value))
 
 
-def _check_missing(frame: Any, fields: tuple[Field, ...]) -> None:
+def _check_missing(frame: Any, fields: tuple[Field, ...], *, one_at_least: bool) -> None:
+    """Raises SchemaViolation where a required column is missing, or where there is none of the model's at all."""
     present = set(frame.columns)
     missing = [f.name for f in fields if f.required and f.name not in present]
+    if one_at_least and present.isdisjoint(f.name for f in fields):
+        missing = [f.name for f in fields]
     if missing:
         known = {f.name for f in fields}
         extra = [name for name in frame.columns if name not in known]
@@ -100,6 +111,29 @@ def _named(frame: Any, fields: tuple[Field, ...]) -> Any:
     import pandas as pd
 
     return pd.DataFrame({f.name: _column(frame[f.name], f, f.name, f.required) for f in fields if f.name in frame})
+
+
+def _with_gaps(frame: Any, fields: tuple[Field, ...], index: Any) -> Iterator[tuple[Name, Any]]:
+    """All columns; an optional one that is left out is gaps, and one of text that is null in every row as well: alone,
+    a row would be answered otherwise than beside others, where pandas makes NaN of its null."""
+    for field in fields:
+        assert field.name is not None
+        given = frame.get(field.name)
+        if given is None or (not field.required and field.type is Scalar.STRING and _all_null(given)):
+            given = _gaps(field.type, index)
+        yield field.name, given
+
+
+def _all_null(values: Any) -> bool:
+    return values.dtype == object and all(cell is None for cell in values)
+
+
+def _gaps(type_: Type, index: Any) -> Any:
+    import pandas as pd
+
+    if type_ is Scalar.STRING:
+        return pd.Series(np.nan, index=index, dtype=pd.Series([""]).dtype)
+    return pd.Series(gap_column(type_, len(index)), index=index)
 
 
 def _unnamed(frame: Any, fields: tuple[Field, ...]) -> Any:
@@ -120,6 +154,8 @@ def _column(values: Any, field: Field, label: Any, required: bool) -> Any:
         try:
             return enforce_column(values, type_)
         except Misfit as misfit:
+            if values.dtype.kind == "f" and (bad := not_whole(values.to_numpy(), type_, MAX_VIOLATIONS)):
+                raise SchemaViolation([Violation(why, row, label) for row, why in bad]) from None
             raise SchemaViolation([Violation(str(misfit), 0 if len(values) else None, label)]) from None
         except (SchemaViolation, MemoryError):
             raise

@@ -40,12 +40,12 @@ def read_document(envelope: str, value: Any, schema: Schema | None, *, exact: bo
         if not schema:
             return enforce(frame, schema)
         frame, corrupted = cast_frame(frame, schema, exact=exact)
-        payload = enforce(frame, schema)
+        payload = enforce(frame, schema, exact=exact)
         if corrupted:
             raise SchemaViolation(corrupted)
         return payload
     try:
-        return enforce(_arrays(envelope, value, schema, unchecked if exact else checked), schema)
+        return enforce(_arrays(envelope, value, schema, unchecked if exact else checked), schema, exact=exact)
     except Corrupted as corruption:
         _refused_for_its_form(envelope, value, schema)
         raise SchemaViolation([corruption.violation]) from None
@@ -79,7 +79,7 @@ def _arrays(envelope: str, value: Any, schema: Schema | None, check: Check) -> A
 
 def read_unwrapped(value: dict[str, Any], schema: Schema | None, *, exact: bool = False) -> Payload:
     """What the model gets for a chat-shaped body; `exact` as for `read_document`. Raises SchemaViolation."""
-    return enforce(value if exact else _moments_in(value, schema), schema)
+    return enforce(value if exact else _moments_in(value, schema), schema, exact=exact)
 
 
 def _moments_in(value: dict[str, Any], schema: Schema | None) -> dict[str, Any]:
@@ -287,7 +287,7 @@ def read_columnar(table: Any, schema: Schema | None, *, exact: bool = False) -> 
         frame, violations = read_typed(frame, schema)
         if violations:
             raise SchemaViolation(sorted(violations, key=lambda v: v.row or 0)[:MAX_VIOLATIONS])
-    return enforce(frame, schema)
+    return enforce(frame, schema, exact=exact)
 
 
 def _missing_texts(frame: Any, schema: Schema) -> list[Violation]:
