@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import getincrementaldecoder
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,17 +11,44 @@ import orjson
 from penstock.errors import ConfigError
 from penstock.payload import shortened
 
+# So many bytes of a row, or characters of a cell, are told; whoever needs more finds the row by its place.
+MOST_RAW = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class RawRow:
+    """A row as it stands in a file of text, without its line end: where it begins in the unpacked file and how long it
+    is, in bytes, and its text, which is cut where it is long."""
+
+    byte_offset: int
+    byte_length: int
+    text: str
+
+    @classmethod
+    def of(cls, byte_offset: int, row: bytes) -> RawRow:
+        cut = len(row) > MOST_RAW
+        # A character of which the cut leaves only the first bytes goes whole.
+        text = getincrementaldecoder("utf-8")("replace").decode(row[:MOST_RAW], final=not cut)
+        return cls(byte_offset, len(row), text)
+
+    @property
+    def cut(self) -> bool:
+        return self.byte_length > MOST_RAW
+
 
 @dataclass(frozen=True, slots=True)
 class Reject:
     """One row that could not be read, converted or predicted. `row` counts the file's rows from 0, without the header;
-    `column` is None where the whole row is meant; `value` is what stands in the file."""
+    `column` is None where the whole row is meant; `value` is what stands in the file. `kept` are the kept columns, as
+    a JSON object, None where the row could not be read; `raw` is None for files that are not text."""
 
     file: str
     row: int
     column: str | None
     reason: str
     value: Any
+    kept: bytes | None = None
+    raw: RawRow | None = None
 
     def line(self) -> bytes:
         entry = {
@@ -28,7 +56,12 @@ class Reject:
             "row": self.row,
             "column": self.column,
             "reason": self.reason,
-            "value": self.value,
+            "value": self.value[:MOST_RAW] if isinstance(self.value, str) else self.value,
+            "kept": None if self.kept is None else orjson.Fragment(self.kept),
+            "byte_offset": None if self.raw is None else self.raw.byte_offset,
+            "byte_length": None if self.raw is None else self.raw.byte_length,
+            "raw": None if self.raw is None else self.raw.text,
+            "raw_cut": self.raw is not None and self.raw.cut,
         }
         return (
             orjson.dumps(entry, default=shortened, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS) + b"\n"

@@ -55,7 +55,8 @@ _FORMATS = "csv, tsv, jsonl (.gz or .zst after them), parquet or arrow"
 @click.option(
     "--rejects",
     metavar="FILE",
-    help="Where to write rows that could not be scored, as JSON lines: file, row, column, reason, value.",
+    help="Where to write rows that could not be scored, as JSON lines: file, row, column, reason, value, the "
+    "kept columns, and the text of the row and where it begins.",
 )
 @click.option(
     "--max-errors", metavar="N|P%", help="Fail (exit code 1) if there are more rejects than this: 100, or 0.1%."

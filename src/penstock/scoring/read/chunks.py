@@ -10,7 +10,7 @@ import csv
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Generator, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from io import StringIO
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -20,7 +20,7 @@ from penstock.payload import clipped
 from penstock.scoring.plan import ScoringOptions, Source
 from penstock.scoring.read.inputs import open_bytes
 from penstock.scoring.read.record_batches import ArrowBatches, Batches, Choose, ParquetBatches
-from penstock.scoring.read.text_records import RecordReader
+from penstock.scoring.read.text_records import Gaps, RecordReader
 from penstock.wire.csv import header_names
 from penstock.wire.csv.records import is_open
 from penstock.wire.soundness import find_fault, why_unreadable
@@ -43,7 +43,8 @@ class Position:
 class Chunk:
     """Some rows of one part: `data` is the records' bytes or a pyarrow.Table, `header` the names of CSV columns.
 
-    `end` is the byte after the last row, where a source has such; `share` is how much of the source is read by now.
+    `end` is the byte after the last row, where a run can begin there; `share` is how much of the source is read by now.
+    `start` is the byte of the unpacked text with which `data` begins, `gaps` what was left out of it since.
     """
 
     source: int
@@ -54,6 +55,8 @@ class Chunk:
     header: tuple[str, ...] | None = None
     end: int | None = None
     share: float = 1.0
+    start: int | None = None
+    gaps: Gaps | None = field(default=None, compare=False)
 
 
 # Which parts of which source are wanted, and what is called at the beginning of each part.
@@ -188,7 +191,9 @@ class _TextCutter(_Cutter):
         end = records.end if self._plain else None
         read = self._raw.tell() if end is None else end
         share = min(1.0, read / self._size) if self._size else 0.0
-        return Chunk(0, 0, 0, records.rows, records.data, self._header, end, share)
+        return Chunk(
+            0, 0, 0, records.rows, records.data, self._header, end, share, start=records.start, gaps=records.gaps
+        )
 
     def skip(self, rows: int) -> int:
         return self._records.skip(rows, self._options.chunk_bytes)

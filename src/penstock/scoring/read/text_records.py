@@ -13,7 +13,7 @@ import numpy as np
 
 from penstock.errors import ScoringError
 from penstock.payload import Array
-from penstock.wire.csv.records import BOM, Before, find_ends, without_blanks
+from penstock.wire.csv.records import BOM, Before, find_blanks, find_ends, without
 
 # A record longer than this is rather a quote that is never closed.
 LONGEST_RECORD = 64 << 20
@@ -25,12 +25,33 @@ _NEWLINE, _RETURN = 10, 13
 
 
 @dataclass(frozen=True, slots=True)
+class Gaps:
+    """Bytes that were left out of a text. `places` (n,) are where in what is left they are missing, `missing` (n,) how
+    many are by then."""
+
+    places: Array
+    missing: Array
+
+    @classmethod
+    def of(cls, starts: Array, stops: Array) -> Gaps:
+        missing = np.cumsum(stops - starts, dtype=np.int64)
+        return cls(stops - missing, missing)
+
+    def before(self, places: Array) -> Array:
+        """How many bytes are missing before each of these places."""
+        return np.append(0, self.missing)[np.searchsorted(self.places, places, side="right")]
+
+
+@dataclass(frozen=True, slots=True)
 class Records:
-    """Consecutive records without the empty lines between them. `end` is the byte after the last one."""
+    """Consecutive records without the empty lines between them. `start` is the byte of the stream with which they
+    begin, `end` the one after the last of them; `gaps` are the empty lines, None where there were none."""
 
     data: bytes
     rows: int
+    start: int
     end: int
+    gaps: Gaps | None = None
 
 
 class RecordReader:
@@ -64,11 +85,13 @@ class RecordReader:
                 max_bytes = self._longer(max_bytes)
                 continue
             stop = min(int(ends[-1]) + 1, window)
-            data, rows = without_blanks(self._buffer[self._at : self._at + stop], ends, self._delimiter or ",")
+            text, start = self._buffer[self._at : self._at + stop], self._offset
+            blanks = find_blanks(text, ends, self._delimiter or ",")
             self._at += stop
             self._offset += stop
-            if rows:
-                return Records(data, rows, self._offset)
+            if rows := len(ends) - len(blanks[0]):
+                gaps = Gaps.of(*blanks) if rows < len(ends) else None
+                return Records(without(text, *blanks), rows, start, self._offset, gaps)
         return None
 
     def skip(self, rows: int, max_bytes: int) -> int:

@@ -25,6 +25,7 @@ from penstock.scoring.read.chunks import Chunk
 from penstock.scoring.read.decoding import Rows, column_fields, decode, left_out
 from penstock.scoring.rejects import Reject
 from penstock.scoring.score.output_table import output_table
+from penstock.scoring.score.traced_rejects import traced
 from penstock.signature import Schema, conform, is_tensor_schema
 from penstock.signature.cell_texts import is_missing_word, is_number_text
 from penstock.signature.conform import Conformed
@@ -71,7 +72,7 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A chunk, without its data, and its rows, or why it has none."""
+    """A chunk and its rows, or why it has none. Of its data there is left what rejects are to quote."""
 
     chunk: Chunk
     rows: Rows | None
@@ -80,15 +81,20 @@ class Ready:
 
 def decode_chunk(task: Task, chunk: Chunk) -> Ready:
     """Never raises what Penstock raises: a failure takes its turn behind the chunks before it."""
-    bare = replace(chunk, data=None)
+    bare = _bare(chunk)
     try:
         rows = decode(chunk, task.sources[chunk.source], task.schema, task.keep)
         if chunk.row == 0 and (missing := left_out(rows.table.names, task.schema)):
             path = task.sources[chunk.source].path
             log.warning("%s has no %s: the model is given gaps there.", path, columns_named(missing))
-        return Ready(bare, rows)
+        quoted = chunk if task.on_error != "fail" and isinstance(chunk.data, bytes) else bare
+        return Ready(quoted, rows)
     except PenstockError as error:
         return Ready(bare, None, error)
+
+
+def _bare(chunk: Chunk) -> Chunk:
+    return replace(chunk, data=None, gaps=None)
 
 
 def score_ready(predict: Predict, task: Task, ready: Ready) -> Scored:
@@ -98,7 +104,7 @@ def score_ready(predict: Predict, task: Task, ready: Ready) -> Scored:
     try:
         return _score(predict, task, ready.chunk, ready.rows)
     except PenstockError as error:
-        return Scored(ready.chunk, None, failure=error)
+        return Scored(_bare(ready.chunk), None, failure=error)
 
 
 def score_chunk(predict: Predict, task: Task, chunk: Chunk) -> Scored:
@@ -107,7 +113,8 @@ def score_chunk(predict: Predict, task: Task, chunk: Chunk) -> Scored:
 
 
 def _score(predict: Predict, task: Task, chunk: Chunk, rows: Rows) -> Scored:
-    path, careful = task.sources[chunk.source].path, task.on_error != "fail"
+    source, careful, bare = task.sources[chunk.source], task.on_error != "fail", _bare(chunk)
+    path = source.path
     rejects = list(rows.rejects)
     conformed, bad = _conformed(rows, task.schema, every=careful)
     for row, violation in bad.items():
@@ -116,17 +123,17 @@ def _score(predict: Predict, task: Task, chunk: Chunk, rows: Rows) -> Scored:
         )
     good = _others(rows.table.rows, bad)
     if rejects and not careful:
-        return Scored(chunk, None, failure=_refusal(min(rejects, key=lambda r: r.row)))
+        return Scored(bare, None, failure=_refusal(min(rejects, key=lambda r: r.row)))
     payload = with_text(conformed.payload, task.schema) if task.frames else conformed.payload
     pieces, failed = bisect(predict, payload, task.params, len(good), first_only=not careful)
     for place, reason in failed:
         row = int(good[place])
         rejects.append(Reject(path, chunk.row + int(rows.places[row]), None, reason, _row(rows, row)))
     if failed and not careful:
-        return Scored(chunk, None, failure=_refusal(rejects[0]))
+        return Scored(bare, None, failure=_refusal(rejects[0]))
     answered = good[_others(len(good), [place for place, _ in failed])]
     table = output_table(pieces, rows, answered, task, chunk.rows)
-    return Scored(chunk, table, tuple(sorted(rejects, key=lambda r: r.row)))
+    return Scored(bare, table, traced(rejects, chunk, source, rows))
 
 
 def _refusal(reject: Reject) -> ScoringError:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import orjson
 
+from penstock.scoring.column_texts import csv_column, json_column
 from penstock.scoring.file_formats import FileFormat
-from penstock.scoring.write.column_texts import csv_column, json_column
 
 if TYPE_CHECKING:
     from pyarrow import NativeFile

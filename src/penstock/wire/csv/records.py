@@ -141,20 +141,30 @@ def _without_end(data: bytes, start: int, end: int) -> bytes:
 
 def without_blanks(data: bytes, ends: Array, delimiter: str = ",") -> tuple[bytes, int]:
     """Whole records as they stand, without lines of nothing but blanks, and how many there are."""
+    starts, stops = find_blanks(data, ends, delimiter)
+    return without(data, starts, stops), len(ends) - len(starts)
+
+
+def find_blanks(data: bytes, ends: Array, delimiter: str = ",") -> tuple[Array, Array]:
+    """The lines of nothing but blanks (n,): where each begins, and where the next line does."""
     if not len(ends):
-        return data, 0
+        return ends, ends
     blanks = b"\r\n \t".replace(delimiter.encode(), b"")
     starts = np.zeros(len(ends), np.int32 if len(data) < 2**31 else np.int64)
     np.add(ends[:-1], 1, out=starts[1:], casting="unsafe")
     maybe = np.flatnonzero(_among(blanks)[np.frombuffer(data, dtype=np.uint8)[starts]])
     empty = (not data[starts[i] : ends[i]].strip(blanks) for i in maybe)
     gone = maybe[np.fromiter(empty, bool, len(maybe))]
-    if not len(gone):
-        return data, len(ends)
-    stays = [*starts[gone].tolist(), len(data)]  # where each run of lines that stay ends
-    begins = [0, *(ends[gone] + 1).tolist()]
-    runs = [data[begin:end] for begin, end in zip(begins, stays, strict=True)]
-    return b"".join(runs), len(ends) - len(gone)
+    return starts[gone], ends[gone] + 1
+
+
+def without(data: bytes, starts: Array, stops: Array) -> bytes:
+    """The text without these pieces of it."""
+    if not len(starts):
+        return data
+    stays = [*starts.tolist(), len(data)]  # where each run of bytes that stay ends
+    begins = [0, *stops.tolist()]
+    return b"".join(data[begin:end] for begin, end in zip(begins, stays, strict=True))
 
 
 @cache
