@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
+import shlex
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx
+import pandas as pd
 import pytest
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from penstock import __version__
 from penstock.artifacts.remote_files import RemoteFiles
+from penstock.package.needs.model_needs import Needs
+from penstock.package.save import save_model
 from penstock.package.seal import list_files
-from services.containers import ROOT, build, inspect, make_base, output_of, readable, require_tools, running
+from services.containers import ROOT, Container, build, inspect, make_base, output_of, readable, require_tools, running
+from services.kubernetes_page import PAGE, blocks, commands
 from services.make_tools import TOOLS
 from services.tools import give_up
 from support.gcs import gcs_server, gcs_variables
@@ -195,10 +207,92 @@ def test_the_image_loads_the_bucket_that_vertex_names(
             assert answer.headers["x-model-name"] == "model"
 
 
+MODULE = """
+from sortedcontainers import SortedList
+
+
+CLASSES = SortedList([10.0, 20.0, 30.0])
+
+
+def ranked(rows):
+    return [[CLASSES.bisect_left(each)] for each in rows["spent"]]
+"""
+# As the chart writes it, of the page's values.
+FOLLOWING = """
+port = 8080
+admin_port = 8081
+registry = "/registry"
+[models.churn]
+model = "models:/churn@champion"
+trust_code = true
+"""
+
+
+@pytest.fixture
+def ranking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package whose pickle names shop_features.ranked and has no code of it, as training code logs it to MLflow; and
+    beside it what an image of one's own is made of."""
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "shop_features.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path / "modules")
+    rows = pd.DataFrame({"spent": [30.0, 10.0, 20.0]})
+    ranked = importlib.import_module("shop_features").ranked
+    model = make_pipeline(FunctionTransformer(ranked), LinearRegression()).fit(rows, [2.0, 0.0, 1.0])
+    with patch.object(Needs, "check"):  # which says that the package lacks the module; MLflow does not look
+        save_model(model, tmp_path / "churn", example=rows)
+    del sys.modules["shop_features"]
+    (tmp_path / "requirements.txt").write_text("sortedcontainers==2.4.0\n")
+    (tmp_path / "Dockerfile").write_text(blocks("dockerfile")[0])
+    return tmp_path / "churn"
+
+
+def test_an_image_with_own_libraries_and_modules_follows_a_registry(full: str, ranking: Path, place: Path) -> None:
+    """The Dockerfile of docs/kubernetes.md. The image that it builds on cannot load this model, and says why."""
+    registry = place / "registry"
+    (place / "etc").mkdir()
+    (place / "etc" / "penstock.toml").write_text(FOLLOWING)
+
+    def registered() -> None:
+        run_penstock("registry", "add", "churn", ranking, "--alias", "champion", "--registry", registry)
+        for path in (registry, *registry.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+
+    registered()
+    mounted: dict[str, Any] = {"volumes": {registry: "/registry", place / "etc": "/etc/penstock"}}
+    variables: dict[str, Any] = {
+        "PENSTOCK_CONFIG": "/etc/penstock/penstock.toml",
+        "PENSTOCK_CACHE": "/tmp/cache",
+        "HOME": "/tmp",
+    }
+    built = build(ranking.parent, "localhost/penstock-own:test")
+    with running(full, "serve", **mounted, **variables) as container:
+        wait_until(lambda: "shop_features" in container.logs(), container)
+        assert container.stop() == 1
+    with running(built, "serve", **mounted, **variables) as container:
+        container.wait_ready()
+        assert httpx.get(f"{container.url}/readyz").text in PAGE.read_text()
+        asked: dict[str, Any] = {"url": f"{container.url}/models/churn/invocations", "json": example(ranking)}
+        answer = httpx.post(**asked)
+        assert answer.json()["predictions"] == pytest.approx([2, 0, 1]), answer.text
+        for line in [line for line in commands("kubectl") if " exec " in line]:
+            done = container.exec(*shlex.split(line.partition(" -- ")[2]))
+            assert done.returncode == 0, done.stdout + done.stderr
+        registered()
+        wait_until(lambda: httpx.post(**asked).headers["x-model-version"] == "2", container)
+
+
+def wait_until(true: Callable[[], bool], container: Container, seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, container.logs()
+        time.sleep(0.1)
+
+
 def test_the_linter_finds_nothing(tmp_path: Path, iris_package: Path) -> None:
     if not HADOLINT.exists():
         give_up("hadolint is missing: make services-tools")
     run_penstock("image", iris_package, "-o", tmp_path / "context")
-    files = [ROOT / "Dockerfile", tmp_path / "context" / "Dockerfile"]
+    (tmp_path / "own").write_text(blocks("dockerfile")[0])
+    files = [ROOT / "Dockerfile", tmp_path / "context" / "Dockerfile", tmp_path / "own"]
     done = subprocess.run([HADOLINT, *files], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (0, "")
