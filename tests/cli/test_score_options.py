@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from penstock.cli.score.command import score
+from penstock.cli.score.command import _scoring_options, score
 from penstock.cli.score.options import ScoreCommand
+from penstock.scoring.file_formats import needed_format
 
 
 def _given(*words: str) -> dict[str, Any]:
@@ -29,6 +30,17 @@ def test_every_option_of_score_is_in_a_group() -> None:
     assert command.model.load_options(threads=1).trust_code
     assert command.like_mlflow.model_uri is None
     assert command.as_json
+
+
+def test_join_is_keeping_all_and_keep_names_what_is_not_given_to_the_model() -> None:
+    format_ = needed_format("out.csv", None, "")
+    for words, keep in (
+        (("--join",), ("*",)),
+        (("--join", "--keep", "id"), ("*", "id")),
+        (("--keep", "id,a"), ("id", "a")),
+    ):
+        command = ScoreCommand.of(_given("./model", "rows.csv", *words))
+        assert _scoring_options(command.rows, format_).keep == keep
 
 
 def test_an_option_without_a_group_is_an_error() -> None:

@@ -150,8 +150,8 @@ def test_a_column_parsed_whole_is_what_it_is_cell_by_cell(
     source.write_text("n,m\n" + "".join(f"{cell},1\n" for cell in cells))
     (chunk,) = read_sources((Source(str(source), FileFormat("csv")),), ScoringOptions(FileFormat("csv")))
     schema, kept = (Field("n", type_),), ("n",) if keep else ()
-    quick = decoding._decode_whole(chunk, ",", schema, kept)
-    slow = decoding._decode_records(chunk, ",", Source("", FileFormat("csv")), schema, kept)
+    quick = decoding._decode_whole(chunk, ",", schema, kept, kept)
+    slow = decoding._decode_records(chunk, ",", Source("", FileFormat("csv")), schema, kept, kept)
 
     if quick is None:
         return

@@ -32,6 +32,7 @@ WORDS = {
     "bad_rows": "With --on-error skip or null a bad row does not stop the job; --rejects records such rows.",
     "compare_libraries": "The installed libraries may have other versions than the package; penstock inspect "
     "compares them.",
+    "copy_others": "Rename {name} in the input, or copy the other columns: {command} --keep {copied}",
     "create_registry": "Registering the first model creates the registry: penstock registry add NAME PACKAGE",
     "datetime_unit": "If numbers in the column have a unit (s, ms, us, ns), state it: --datetime {column}=ms",
     "isolate": "Omit --isolation none.",
@@ -100,13 +101,20 @@ class _Typed(dict[str, str]):
 
 
 # Names that are typed behind a flag, or for one, and the flags that go.
-_GIVEN_ANEW = {"body": ("--column", "--example"), "column": ("--column",), "keep": ("--keep",)}
+_GIVEN_ANEW = {
+    "body": ("--column", "--example"),
+    "column": ("--column",),
+    "copied": ("--keep", "--join"),
+    "keep": ("--keep",),
+}
+# Flags without a value.
+_SWITCHES = {"--join"}
 
 
 def _without(arguments: Sequence[str], flags: Sequence[str]) -> str:
     """The command as it was typed, without these flags and their values."""
     kept: list[str] = []
     for before, argument in zip(("", *arguments), arguments, strict=False):
-        if before not in flags and argument.partition("=")[0] not in flags:
+        if (before not in flags or before in _SWITCHES) and argument.partition("=")[0] not in flags:
             kept.append(argument)
     return shlex.join(("penstock", *kept))

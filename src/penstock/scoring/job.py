@@ -69,7 +69,7 @@ class PreparedJob:
     def first_payload(self, rows: int) -> Payload:
         """Up to so many of the first rows, as the model takes them; bad ones left out."""
         assert self.chunk is not None
-        found = decode(self.chunk, self.plan.sources[0], self.task.schema, self.task.keep)
+        found = decode(self.chunk, self.plan.sources[0], self.task.schema, self.task.keep, self.task.apart)
         return good_rows(found, self.task.schema, rows)
 
 
@@ -83,16 +83,17 @@ def prepare(
         plan.sources,
         schema,
         plan.params,
-        options.keep,
+        ("*",) if "*" in options.keep else options.keep,
         options.on_error,
         plan.lineage.columns() if options.lineage == "columns" else {},
         frames=model.predictor.takes_frames,
+        apart=tuple(name for name in options.keep if name != "*"),
     )
     chunks = read_sources(plan.sources, options, columns=_wanted_columns(task))
     first = next(chunks)
     source = plan.sources[0]
     if schema is None and source.format.is_text and source.format.name != "jsonl":
-        task = replace(task, schema=guess_fields(decode(first, source, None, task.keep).table))
+        task = replace(task, schema=guess_fields(decode(first, source, None, task.keep, task.apart).table))
     began = clock()
     ready = decode_chunk(task, first)
     scored = score_ready(model.predictor.predict, task, ready)
@@ -101,7 +102,9 @@ def prepare(
         raise scored.failure
     assert ready.rows is not None
     kept = ready.rows.kept
-    if list(task.keep) == ["*"]:  # what all is, the first rows decide: others may have more columns, or fewer
+    if task.keep == ("*",):
+        kept_columns(kept.schema.names, task.apart)  # these are there
+        # What all is, the first rows decide: others may have more columns, or fewer.
         task = replace(task, keep=tuple(kept.schema.names)) if source.format.name == "jsonl" else task
     outputs = signature.outputs if signature is not None else None
     task = replace(task, shape=decide_shape(scored.table, kept, outputs, task.lineage))
@@ -116,7 +119,7 @@ def _wanted_columns(task: Task) -> Callable[[list[str]], list[str]]:
     """Which columns of a columnar file are worth decoding."""
 
     def choose(names: list[str]) -> list[str]:
-        wanted = {*fed_columns(names, task.schema, task.keep), *kept_columns(names, task.keep)}
+        wanted = {*fed_columns(names, task.schema, task.apart), *kept_columns(names, task.keep)}
         return [name for name in names if name in wanted]
 
     return choose

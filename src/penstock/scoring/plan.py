@@ -79,7 +79,11 @@ def parse_shard(text: str) -> Shard:
 
 @dataclass(frozen=True, slots=True)
 class ScoringOptions:
-    """What shapes the output, hence belongs to the fingerprint. How fast it is made (workers) does not."""
+    """What shapes the output, hence belongs to the fingerprint. How fast it is made (workers) does not.
+
+    `keep` names columns to copy. Where `*` is among them all are copied, and the others are only not given to a model
+    that takes every column.
+    """
 
     output: FileFormat
     keep: tuple[str, ...] = ()

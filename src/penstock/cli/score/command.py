@@ -43,6 +43,12 @@ _FORMATS = "csv, tsv, jsonl (.gz or .zst after them), parquet or arrow"
     "format.",
 )
 @click.option("--keep", metavar="NAMES", help="Input columns to copy to the output: id,ts or '*' for all.")
+@click.option(
+    "--join",
+    is_flag=True,
+    help="Write every input column beside the predictions, as --keep '*' does. A model of one array is given all but "
+    "those that --keep names.",
+)
 @click.option("--params", metavar="JSON", help="Params for the model, for example '{\"threshold\": 0.4}'.")
 @click.option(
     "--on-error",
@@ -132,7 +138,7 @@ def score(install_mlflow: bool, **given: Any) -> int:
     \b
     Examples:
       penstock score ./model rows.csv -o scores.csv
-      penstock score fraud january.parquet -o scored.parquet --keep '*'
+      penstock score fraud january.parquet -o scored.parquet --join
       penstock score fraud 'data/*.parquet' -o scored/ --keep id --on-error skip --rejects bad.jsonl --max-errors 0.1%
       penstock score fraud 'data/*.parquet' -o scored/ --keep id --on-error skip --resume
       zcat rows.csv.gz | penstock score fraud - --input-format csv -o - --output-format jsonl
@@ -289,7 +295,7 @@ def _scoring_options(flags: RowFlags, output: FileFormat) -> ScoringOptions:
 
     return ScoringOptions(
         output=output,
-        keep=tuple(flags.keep.split(",")) if flags.keep else (),
+        keep=(*(("*",) if flags.join else ()), *(flags.keep.split(",") if flags.keep else ())),
         on_error=flags.on_error,
         lineage=flags.lineage,
         limit=flags.limit,

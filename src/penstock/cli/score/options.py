@@ -49,6 +49,7 @@ class RowFlags:
     """What becomes of the rows: all that shapes the output."""
 
     keep: str | None
+    join: bool
     params: str | None
     on_error: str
     lineage: str

@@ -44,16 +44,16 @@ class Rows:
     rejects: list[Reject] = field(default_factory=list)
 
 
-def fed_columns(names: Sequence[str], schema: Schema | None, keep: Sequence[str]) -> list[str]:
-    """The columns that the model gets: those it names, or all but the kept ones where it names none.
+def fed_columns(names: Sequence[str], schema: Schema | None, apart: Sequence[str]) -> list[str]:
+    """The columns that the model gets: those it names, or all but those `apart` where it names none.
 
     Where it misses some that it needs it gets all, so that the refusal can say what there is.
     """
-    named = {str(f.name): not isinstance(f, Field) or f.required for f in schema or () if f.name is not None}
-    if named and not _side_by_side(schema):
+    if takes_names(schema):
+        named = {str(f.name): not isinstance(f, Field) or f.required for f in schema or () if f.name is not None}
         missing = any(required and name not in names for name, required in named.items())
         return list(names) if missing else [n for n in names if n in named]
-    return [n for n in names if n not in keep]
+    return [n for n in names if n not in apart]
 
 
 def left_out(names: Sequence[Name] | None, schema: Schema | None) -> list[Name]:
@@ -74,6 +74,11 @@ def kept_columns(names: Sequence[str], keep: Sequence[str]) -> list[str]:
     return list(keep)
 
 
+def takes_names(schema: Schema | None) -> bool:
+    """Whether the model names the columns that it takes; else it is given all that there are."""
+    return any(f.name is not None for f in schema or ()) and not _side_by_side(schema)
+
+
 def _side_by_side(schema: Schema | None) -> bool:
     """Whether the model takes one array, which a file's columns fill side by side."""
     return schema is not None and is_tensor_schema(schema) and len(schema) == 1
@@ -91,20 +96,24 @@ def column_fields(names: Sequence[Name], schema: Schema | None) -> tuple[Field, 
     return None if scalar is None else tuple(Field(name, scalar) for name in names)
 
 
-def decode(chunk: Chunk, source: Source, schema: Schema | None, keep: Sequence[str]) -> Rows:
-    """The rows of a chunk. Raises ScoringError where the source as a whole lacks something."""
+def decode(
+    chunk: Chunk, source: Source, schema: Schema | None, keep: Sequence[str], apart: Sequence[str] | None = None
+) -> Rows:
+    """The rows of a chunk; `apart` are the columns that a model of no names is not given, by default those to keep.
+    Raises ScoringError where the source as a whole lacks something."""
+    apart = keep if apart is None else apart
     if source.format.name == "jsonl":
-        return _decode_lines(chunk, source, schema, keep)
+        return _decode_lines(chunk, source, schema, keep, apart)
     if not source.format.is_text:
         try:
-            fed = _renamed(chunk.data.select(fed_columns(chunk.data.schema.names, schema, keep)), schema)
+            fed = _renamed(chunk.data.select(fed_columns(chunk.data.schema.names, schema, apart)), schema)
         except MalformedInput as error:
             raise ScoringError(f"{source.path}, rows from {chunk.row} on: {error.message}", hint=error.hint) from None
         kept = chunk.data.select(kept_columns(chunk.data.schema.names, keep))
         return Rows(fed, Casting.FRAME, kept, np.arange(chunk.rows))
     delimiter = source.format.delimiter or ","
-    quick = _decode_whole(chunk, delimiter, schema, keep)
-    return quick if quick is not None else _decode_records(chunk, delimiter, source, schema, keep)
+    quick = _decode_whole(chunk, delimiter, schema, keep, apart)
+    return quick if quick is not None else _decode_records(chunk, delimiter, source, schema, keep, apart)
 
 
 def _renamed(batch: ArrowTable, schema: Schema | None) -> Table:
@@ -131,13 +140,15 @@ def _number_types(fed: Sequence[str], schema: Schema | None) -> dict[str, str]:
     return {name: kind for name, kind in types.items() if kind is not None}
 
 
-def _decode_whole(chunk: Chunk, delimiter: str, schema: Schema | None, keep: Sequence[str]) -> Rows | None:
+def _decode_whole(
+    chunk: Chunk, delimiter: str, schema: Schema | None, keep: Sequence[str], apart: Sequence[str]
+) -> Rows | None:
     """Every column parsed as its type at once; None where a cell does not allow it."""
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
     header = chunk.header or ()
-    fed, kept = fed_columns(header, schema, keep), kept_columns(header, keep)
+    fed, kept = fed_columns(header, schema, apart), kept_columns(header, keep)
     numbers = _number_types(fed, schema)
     if is_open(chunk.data, delimiter):
         return None
@@ -197,7 +208,9 @@ def _typed(batch: ArrowTable, numbers: dict[str, str]) -> ArrowTable:
     return batch
 
 
-def _decode_records(chunk: Chunk, delimiter: str, source: Source, schema: Schema | None, keep: Sequence[str]) -> Rows:
+def _decode_records(
+    chunk: Chunk, delimiter: str, source: Source, schema: Schema | None, keep: Sequence[str], apart: Sequence[str]
+) -> Rows:
     """Record by record, every cell text."""
     import pyarrow as pa
 
@@ -213,7 +226,7 @@ def _decode_records(chunk: Chunk, delimiter: str, source: Source, schema: Schema
             good.append(cells)
             places.append(place)
     columns = dict(zip(header, zip(*good, strict=True) if good else [()] * len(header), strict=True))
-    fed = fed_columns(header, schema, keep)
+    fed = fed_columns(header, schema, apart)
     table = Table.of(own_names(fed, schema), [as_object_array(columns[n]) for n in fed])
     kept = pa.table({n: pa.array(columns[n], pa.string()) for n in kept_columns(header, keep)})
     return Rows(table, Casting.TEXT, kept, np.array(places, dtype=np.int64), rejects)
@@ -236,7 +249,9 @@ def _cells(record: bytes, delimiter: str, width: int) -> tuple[list[str], str]:
     return cells, ""
 
 
-def _decode_lines(chunk: Chunk, source: Source, schema: Schema | None, keep: Sequence[str]) -> Rows:
+def _decode_lines(
+    chunk: Chunk, source: Source, schema: Schema | None, keep: Sequence[str], apart: Sequence[str]
+) -> Rows:
     """JSON objects, one a line; lists of cells for a model whose inputs have no names."""
     import pyarrow as pa
 
@@ -249,7 +264,7 @@ def _decode_lines(chunk: Chunk, source: Source, schema: Schema | None, keep: Seq
         raise ScoringError(f"The lines of {source.path} have no names, so no columns can be copied to the output.")
     names = [str(n) for n in table.names] if table.names is not None else None
     if names is not None and present:
-        fed = [names.index(n) for n in fed_columns(names, schema, keep)]
+        fed = [names.index(n) for n in fed_columns(names, schema, apart)]
         table = Table.of(own_names((names[i] for i in fed), schema), [table.column(i) for i in fed])
     # A later chunk may lack a key in every line; if a file's first lines do, it is rather misspelt.
     strict = list(keep) == ["*"] or (chunk.row == 0 and bool(present))

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from penstock.errors import ScoringError
+from penstock.errors import ScoringError, remedy
 from penstock.payload import Array, Table
-from penstock.scoring.read.decoding import Rows
+from penstock.scoring.read.decoding import Rows, takes_names
 from penstock.wire.answers.arrow import arrow_table, is_json
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ def output_table(pieces: list[dict[str, Array]], rows: Rows, answered: Array, ta
         kept_at, answer_at = kept_at[answer_at >= 0], answer_at[answer_at >= 0]
     columns = dict(zip(rows.kept.schema.names, _placed(rows.kept, kept_at).columns, strict=True))
     given = _placed(answers, answer_at)
-    if task.shape is None:
-        _refuse_clash(columns, [*given.schema.names, *task.lineage])
+    _refuse_clash(columns, [*given.schema.names, *task.lineage], names_inputs=takes_names(task.schema))
     columns |= dict(zip(given.schema.names, given.columns, strict=True))
     columns |= {name: pa.repeat(pa.scalar(value), len(answer_at)) for name, value in task.lineage.items()}
     if task.shape is None:
@@ -46,12 +45,16 @@ def output_table(pieces: list[dict[str, Array]], rows: Rows, answered: Array, ta
     return fitted(columns, task.shape)
 
 
-def _refuse_clash(kept: Mapping[str, Any], added: list[str]) -> None:
+def _refuse_clash(kept: Mapping[str, Any], added: list[str], *, names_inputs: bool) -> None:
     """Raises ScoringError where an answer would stand in the place of a kept column."""
     if twice := [name for name in added if name in kept]:
+        others = [name for name in kept if name not in added]
+        # What a model that takes every column is given would change with what is copied.
+        can_be_typed = names_inputs and others and not any("," in name for name in others)
         raise ScoringError(
             f"The input has a column {twice[0]!r}, and so does the output.",
             hint="Do not copy this column, or rename it.",
+            remedy=remedy("copy_others", name=twice[0], copied=",".join(others)) if can_be_typed else None,
         )
 
 

@@ -45,8 +45,9 @@ Predict = Callable[[Payload, Params], Payload]
 class Task:
     """Everything that scoring a chunk needs besides the model, plain values that can be sent to another process.
 
-    `shape` is the schema of the output, which the job's first rows decide; `lineage` are constant columns;
-    `frames` says that the model is handed pandas frames.
+    `keep` are the columns to copy, ("*",) all, and `apart` those that a model of no names is not given. `shape` is the
+    schema of the output, which the job's first rows decide; `lineage` are constant columns; `frames` says that the
+    model is handed pandas frames.
     """
 
     sources: tuple[Source, ...]
@@ -57,6 +58,7 @@ class Task:
     lineage: Mapping[str, str] = field(default_factory=dict)
     shape: ArrowSchema = None  # until the first rows decide it
     frames: bool = False
+    apart: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ def decode_chunk(task: Task, chunk: Chunk) -> Ready:
     """Never raises what Penstock raises: a failure takes its turn behind the chunks before it."""
     bare = _bare(chunk)
     try:
-        rows = decode(chunk, task.sources[chunk.source], task.schema, task.keep)
+        rows = decode(chunk, task.sources[chunk.source], task.schema, task.keep, task.apart)
         if chunk.row == 0 and (missing := left_out(rows.table.names, task.schema)):
             path = task.sources[chunk.source].path
             log.warning("%s has no %s: the model is given gaps there.", path, columns_named(missing))
@@ -209,7 +211,8 @@ def _others_than_text(rows: Rows) -> list[str]:
     """The columns to copy, so that the only one of texts is left for the model; none where that is not certain."""
     columns = dict(zip(map(str, rows.table.names or ()), rows.table.iter_columns(), strict=False))
     texts = [name for name, column in columns.items() if _is_text(column)]
-    return [*rows.kept.schema.names, *(name for name in columns if name not in texts)] if len(texts) == 1 else []
+    apart = [name for name in rows.kept.schema.names if name not in columns]
+    return [*apart, *(name for name in columns if name not in texts)] if len(texts) == 1 else []
 
 
 def _is_text(column: Array) -> bool:
