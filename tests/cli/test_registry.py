@@ -18,6 +18,7 @@ from penstock.cli.registry.commands import registry as group
 from penstock.cli.remedies import hint_of
 from penstock.errors import NothingToRollBack, PenstockError, RegistryUnavailable, SignatureIncompatible
 from penstock.registry import ModelVersion, NewVersion, Registry, open_registry
+from penstock.sql.tables import HEAD
 
 Run = Callable[..., Result]
 
@@ -223,7 +224,7 @@ def test_an_empty_registry_and_model_say_what_to_do_next(run: Run) -> None:
 
 
 def test_migrate_makes_a_registry_once(run: Run, tmp_path: Path) -> None:
-    assert run("migrate").output == f"Created a new registry at {tmp_path}/penstock-registry (revision 0002).\n"
+    assert run("migrate").output == f"Created a new registry at {tmp_path}/penstock-registry (revision {HEAD}).\n"
     assert "up to date" in as_json(run, "migrate")["message"]
 
 

@@ -30,6 +30,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "float": st.floats(0, 1e6),
     "bool": st.booleans(),
     "dict[str, Any]": st.dictionaries(text, maybe | st.booleans()),
+    "Mapping[str, Any]": st.dictionaries(text, maybe | st.booleans()),
     "list[str]": st.lists(text),
     "list[Any]": st.lists(maybe | st.lists(text)),
     "LoadFailure | None": st.none()
