@@ -106,6 +106,8 @@ def main(kind: str, bodies: int) -> None:
             sys.stdout.flush()
             read += read_every_way(damaged(sound, random.Random(seed)))
     assert read, "every body was refused, so that nothing was tried"
+    sys.stdout.write(f"{kind} through\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -29,9 +29,11 @@ AB: Schema = (Field("a", Scalar.DOUBLE), Field("b", Scalar.DOUBLE))
 LIMIT = 1_000_000
 
 
-def read(body: Any, schema: Schema | None = AB, media: str = JSON, *, frames: bool = True) -> PredictRequest:
+def read(
+    body: Any, schema: Schema | None = AB, media: str = JSON, *, frames: bool = True, limit: int = LIMIT
+) -> PredictRequest:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return MlflowCodec(Signature(schema) if schema else None, frames=frames, max_body_bytes=LIMIT, on_loop=False).read(
+    return MlflowCodec(Signature(schema) if schema else None, frames=frames, max_body_bytes=limit, on_loop=False).read(
         media, data
     )
 
@@ -266,13 +268,14 @@ def test_memory_follows_the_size_of_the_body(rows: list[Any], times: int, envelo
 @pytest.mark.parametrize("row", ["1", '"1"', " 1"])
 def test_rows_are_counted_before_they_are_kept(frames: bool, row: str) -> None:
     """A row of one cell takes some seventy times its text as a list."""
-    body = b"a\n" + (row + "\n").encode() * (2 * LIMIT // (len(row) + 1))
+    limit = LIMIT // 5
+    body = b"a\n" + (row + "\n").encode() * (2 * limit // (len(row) + 1))
     with contextlib.suppress(InputError):
         read(b"a\n1\n", None, CSV, frames=frames)  # what is imported on first use
     tracemalloc.start()
     try:
         with pytest.raises(InputTooLarge, match="cells"):
-            read(body, None, CSV, frames=frames)
+            read(body, None, CSV, frames=frames, limit=limit)
         assert tracemalloc.get_traced_memory()[1] < 8 * len(body)
     finally:
         tracemalloc.stop()

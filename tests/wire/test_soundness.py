@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -241,15 +242,26 @@ def test_a_parquet_file_that_lies_about_its_rows_is_refused() -> None:
             open_parquet(body[:place] + b"\x16\x4c" + body[place + 2 :])
 
 
-@pytest.mark.parametrize("kind", COLUMNS)
-def test_whatever_is_damaged_is_refused_or_sound(kind: str) -> None:
-    """In a process of its own, since what this is about ends processes."""
+@pytest.fixture(scope="module")
+def tried() -> Callable[[str], subprocess.CompletedProcess[str]]:
+    """Damages a kind of column in a process of its own, since what this is about ends processes: in one for all kinds,
+    and where that ended before this kind was through, in another one."""
     script = Path(damaged_tables.__file__)
     path = os.pathsep.join([str(script.parents[1]), *sys.path])
-    done = subprocess.run(
-        [sys.executable, str(script), "80", kind],
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-    )
+
+    def run(*kinds: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PYTHONPATH": path}
+        command = [sys.executable, str(script), "80", *kinds]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    together = run(*COLUMNS)
+    through = {line.removesuffix(" through") for line in together.stdout.splitlines() if line.endswith(" through")}
+    return lambda kind: subprocess.CompletedProcess([], 0, "", "") if kind in through else run(kind)
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+def test_whatever_is_damaged_is_refused_or_sound(
+    kind: str, tried: Callable[[str], subprocess.CompletedProcess[str]]
+) -> None:
+    done = tried(kind)
     assert done.returncode == 0, (done.stdout.splitlines()[-1:], done.stderr[-2000:])
