@@ -111,6 +111,7 @@ def run(package: str, *, apart: bool = False, exact: bool = False, every: int = 
             return Run(package, failed=f"{type(error).__name__}: {error}")
 
 
+@cache
 def _why_skipped(package: str) -> str:
     """Code pickled by value is bytecode, which only the same minor version of Python reads."""
     manifest = yaml.safe_load((PACKAGES / package / "MLmodel").read_text(encoding="utf-8"))

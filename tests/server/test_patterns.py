@@ -43,7 +43,7 @@ async def becomes(client: httpx.AsyncClient, name: str, status: int, server: Ser
             await asyncio.sleep(0.02)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.services)])
 async def test_models_come_and_go_while_it_runs(
     launch: Launch, registry: Registry, tmp_path: Path, identity_onnx_package: Path, workers: int
 ) -> None:

@@ -87,6 +87,7 @@ async def eventually(server: ServerProcess, **wanted: Any) -> None:
         await asyncio.sleep(0.02)
 
 
+@pytest.mark.services
 async def test_a_restart_of_postgresql_under_load_fails_no_request(
     launch: Launch, reader: dict[str, str], command: Command, postgres: Postgres, tmp_path: Path
 ) -> None:
@@ -110,7 +111,7 @@ async def test_a_restart_of_postgresql_under_load_fails_no_request(
     assert "Traceback" not in server.stderr
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.services)])
 def test_a_server_that_waits_can_be_stopped(launch: Launch, workers: int) -> None:
     server = launch("fraud", "--registry", "http://127.0.0.1:1", "--workers", workers).wait_listening()
     server.signal()

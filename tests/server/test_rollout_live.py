@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parents[2] / "loadtests"))
 
 from prove_rollout import Plan, run
 
 
+@pytest.mark.services
 def test_no_caller_notices_a_promotion_and_a_rollback(tmp_path: Path) -> None:
     found = run(Plan("sqlite", workers=1, requests=500, moves=2, poll_interval=0.2), tmp_path)
     assert found.problems == []

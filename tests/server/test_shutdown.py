@@ -83,7 +83,9 @@ def seconds_to_end(server: ServerProcess, number: int = signal.SIGTERM) -> float
     return time.monotonic() - signalled
 
 
-@pytest.mark.parametrize(("isolation", "workers"), [("none", 1), ("process", 1), ("none", 2)])
+@pytest.mark.parametrize(
+    ("isolation", "workers"), [("none", 1), ("process", 1), pytest.param("none", 2, marks=pytest.mark.services)]
+)
 def test_a_model_that_hangs_is_left(launch: Launch, hanging: Path, started: Path, isolation: str, workers: int) -> None:
     server = launch(
         hanging, "--trust-code", "--isolation", isolation, "--workers", workers, "--drain-timeout", DRAIN_TIMEOUT

@@ -129,6 +129,7 @@ async def test_versions_are_promoted_and_rolled_back_without_a_failed_request(
     assert "Traceback" not in server.stderr
 
 
+@pytest.mark.services
 async def test_a_version_that_fails_its_example_leaves_the_old_one_answering(
     launch: Launch, registry: Registry, tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import httpx
+import pytest
 
 from penstock.registry import Registry
 from server import test_swap
@@ -180,6 +181,7 @@ async def test_clients_wait_while_all_workers_restart_and_counts_stay_exact(
     assert samples(metrics, "penstock_model_info") == 1
 
 
+@pytest.mark.services
 async def test_a_crash_loop_is_slowed_down_and_ends_when_its_cause_does(launch: Launch, tmp_path: Path) -> None:
     crash = tmp_path / "crash"
     package = python_model(CRASHING_MODEL.format(crash=str(crash)), tmp_path)

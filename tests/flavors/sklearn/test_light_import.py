@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,9 +18,12 @@ from penstock.package.save import save_model
 LOAD = """
 import json, sys
 from penstock.loading import LoadOptions, load_path
-load_path(sys.argv[1], LoadOptions(trust_code=True))
 heavy = {"pandas", "pyarrow", "scipy.optimize", "scipy.stats", "skops", "sklearn"}
-print(json.dumps(sorted(heavy & sys.modules.keys())))
+seen = []
+for package in sys.argv[1:]:
+    load_path(package, LoadOptions(trust_code=True))
+    seen.append(sorted(heavy & sys.modules.keys()))
+print(json.dumps(seen))
 """
 
 
@@ -32,21 +34,29 @@ def ask(program: str, *arguments: object) -> Any:
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("form", ["skops", "cloudpickle"])
-def test_a_model_of_plain_blocks_never_imports_pandas(
-    iris_estimator: Any, iris_frame: Any, tmp_path: Path, form: str
-) -> None:
-    package = save_model(iris_estimator, tmp_path / "m", example=iris_frame.iloc[::10], serialization=form)
-    assert ask(LOAD, package.path) == ["sklearn"]
-
-
-def test_a_model_that_reads_frames_gets_them(
-    iris_frame: Any, iris_target: Any, iris_estimator: Any, tmp_path: Path
-) -> None:
+@pytest.fixture(scope="module")
+def imported(
+    iris_frame: Any, iris_target: Any, iris_estimator: Any, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, set[str]]:
+    """What is there once a model is loaded, one after the other in one process: a later one cannot take away what an
+    earlier one brought."""
+    place, example = tmp_path_factory.mktemp("models"), iris_frame.iloc[::10]
+    for form in ("skops", "cloudpickle"):
+        save_model(iris_estimator, place / form, example=example, serialization=form)
     chosen = make_column_transformer((StandardScaler(), ["petal_width", "sepal_length"]))
     pipeline = make_pipeline(chosen, iris_estimator[-1].__class__(max_iter=500)).fit(iris_frame, iris_target)
-    package = save_model(pipeline, tmp_path / "m", example=iris_frame.iloc[::10])
-    assert {"pandas", "sklearn"} <= set(ask(LOAD, package.path))
+    save_model(pipeline, place / "frames", example=example)
+    names = ("skops", "cloudpickle", "frames")
+    return dict(zip(names, map(set, ask(LOAD, *(place / name for name in names))), strict=True))
+
+
+@pytest.mark.parametrize("form", ["skops", "cloudpickle"])
+def test_a_model_of_plain_blocks_never_imports_pandas(imported: dict[str, set[str]], form: str) -> None:
+    assert imported[form] == {"sklearn"}
+
+
+def test_a_model_that_reads_frames_gets_them(imported: dict[str, set[str]]) -> None:
+    assert imported["frames"] >= {"pandas", "sklearn"}
 
 
 def test_what_is_imported_on_use_is_the_real_thing() -> None:
