@@ -91,3 +91,14 @@ def test_a_name_that_no_column_has_is_refused_beside_all(iris: LoadedModel, fram
     rows = write(frame, tmp_path / "rows.csv")
     with pytest.raises(SchemaMismatch, match="no column 'colour'"):
         score(iris, rows, tmp_path / "out.csv", keep=(*JOIN, "colour"))
+
+
+def test_columns_that_no_first_line_tells_are_not_left_out_without_a_word(
+    iris: LoadedModel, frame: Any, tmp_path: Path
+) -> None:
+    rows = write(frame, tmp_path / "rows.jsonl")
+    rows.write_bytes(b"{\n{\n" + rows.read_bytes())
+    shaping: dict[str, Any] = {"on_error": "skip", "chunk_rows": 2}
+    with pytest.raises(ScoringError, match=r"None of the first 2 lines .* can be read"):
+        score(iris, rows, tmp_path / "out.csv", keep=JOIN, **shaping)
+    assert score(iris, rows, tmp_path / "out.csv", keep=("id",), **shaping).rows_out == 150

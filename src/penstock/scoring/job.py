@@ -103,6 +103,12 @@ def prepare(
     assert ready.rows is not None
     kept = ready.rows.kept
     if task.keep == ("*",):
+        if source.format.name == "jsonl" and first.rows and not len(ready.rows.places):
+            raise ScoringError(
+                f"None of the first {first.rows:,} lines of {source.path} can be read, so nothing says which "
+                "columns there are.",
+                hint="Name the columns to copy.",
+            )
         kept_columns(kept.schema.names, task.apart)  # these are there
         # What all is, the first rows decide: others may have more columns, or fewer.
         task = replace(task, keep=tuple(kept.schema.names)) if source.format.name == "jsonl" else task

@@ -47,7 +47,7 @@ class Reject:
     column: str | None
     reason: str
     value: Any
-    kept: bytes | None = None
+    kept: str | None = None
     raw: RawRow | None = None
 
     def line(self) -> bytes:

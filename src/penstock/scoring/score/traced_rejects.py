@@ -36,16 +36,17 @@ def traced(rejects: Sequence[Reject], chunk: Chunk, source: Source, rows: Rows) 
     )
 
 
-def _kept(rows: Rows, places: Sequence[int]) -> dict[int, bytes]:
+def _kept(rows: Rows, places: Sequence[int]) -> dict[int, str]:
     """The kept columns by place, of those rows that could be read."""
     wanted = np.flatnonzero(np.isin(rows.places, places))
     if not rows.kept.num_columns:
-        return {int(place): b"{}" for place in rows.places[wanted]}
+        return {int(place): "{}" for place in rows.places[wanted]}
     table = rows.kept.take(wanted)
     columns = [_cells(table, position) for position in range(table.num_columns)]
     names = table.schema.names
     return {
-        int(place): orjson.dumps(dict(zip(names, cells, strict=True)), default=shortened)
+        # As text, which takes what it needs: orjson's bytes have a buffer of a kilobyte each.
+        int(place): orjson.dumps(dict(zip(names, cells, strict=True)), default=shortened).decode()
         for place, cells in zip(rows.places[wanted], zip(*columns, strict=True), strict=True)
     }
 
