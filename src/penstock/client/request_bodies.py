@@ -87,7 +87,7 @@ def _fitted(payload: Payload, signature: Signature | None) -> Payload | None:
     fit."""
     schema = signature.enforced if signature is not None else None
     casting = Casting.FRAME if isinstance(payload, Table) else Casting.TENSOR
-    fitted = conform(payload, schema, casting, limit=1, side_by_side=True)
+    fitted = conform(payload, schema, casting, limit=1, side_by_side=True, fill_gaps=False)
     return None if fitted.violations else fitted.payload
 
 

@@ -48,7 +48,8 @@ def conform(
 
     Columns are put in order, extra ones dropped, cells cast as `casting` allows. Without a schema everything fits.
     `side_by_side` lets a table of any names fill the only array that a model takes, column by column. `fill_gaps` makes
-    an optional column that is left out, and one of text that is null in every row, what it is beside rows that have it.
+    an optional column that is left out, and one of text that is null in every row, what it is beside rows that have it;
+    but not beside lists and objects that are required: to a model of chats, what is left out is not there.
     """
     if not schema:
         return Conformed(payload)
@@ -60,7 +61,8 @@ def conform(
     table = _as_table(payload, fields)
     if isinstance(table, Violation):
         return Conformed(payload, (table,))
-    return _conform_columns(table, fields, casting, limit, fill_gaps)
+    rows = all(isinstance(field.type, Scalar) for field in fields if field.required)
+    return _conform_columns(table, fields, casting, limit, fill_gaps and rows)
 
 
 def _fits_already(table: Table, fields: tuple[Field, ...]) -> bool:
