@@ -203,7 +203,7 @@ def test_what_pays_as_arrow_is_arrow_both_ways_and_answers_alike() -> None:
                 found[way] = client.predict(frame, model="table"), client.predict(arrays, model="pair")
             assert transport.media == {"application/json" if way == "JSON" else "application/vnd.apache.arrow.stream"}
     for table, named in found.values():
-        pd.testing.assert_frame_equal(table, frame.astype({"f": object}))
+        pd.testing.assert_frame_equal(table[[*frame]], frame.astype({"f": object}))  # the others are gaps
         assert named["ids"].dtype == np.int64
         np.testing.assert_array_equal(named["ids"], arrays["ids"])
         np.testing.assert_array_equal(named["x"], arrays["x"])
