@@ -95,7 +95,8 @@ def test_payloads_give_payloads(adder: penstock.LocalModel) -> None:
 
 def test_params_are_checked_and_filled_in(adder: penstock.LocalModel) -> None:
     assert adder.predict(FRAME, {"offset": 1}).tolist() == [23.0, 45.0]
-    assert adder.predict(FRAME, params={"unknown": 1}).tolist() == [22.0, 44.0]
+    with pytest.warns(UserWarning, match=r"no param 'ofset', which is ignored \(nearest: 'offset'\)"):
+        assert adder.predict(FRAME, params={"ofset": 1}).tolist() == [22.0, 44.0]
     with pytest.raises(SchemaViolation, match="offset"):
         adder.predict(FRAME, {"offset": "much"})
 

@@ -96,7 +96,14 @@ async def test_a_body_is_read_as_on_the_event_loop(pool: ReaderPool) -> None:
         for mine, theirs in zip(result.payload.iter_columns(), expected.payload.iter_columns(), strict=True):
             assert mine.dtype == theirs.dtype
             assert (mine == theirs).all()
-        assert (result.state, result.params, result.size) == ({"wrapped": True, "rows": rows}, None, len(body))
+        assert result.state == {"ignored": (), "wrapped": True, "rows": rows}
+        assert (result.params, result.size) == (None, len(body))
+
+
+async def test_what_a_body_holds_beside_its_rows_is_told_from_there(pool: ReaderPool) -> None:
+    document = {**json.loads(split(20_000)), "params": {"ofset": 1}, "parameters": {}}
+    result = await read(pool, json.dumps(document).encode())
+    assert [tuple(one) for one in result.state["ignored"]] == [("param", "ofset"), ("key", "parameters")]
 
 
 async def test_a_large_value_comes_and_goes_unread(pool: ReaderPool) -> None:

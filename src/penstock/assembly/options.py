@@ -51,6 +51,7 @@ def serving_options_of(settings: Settings) -> ServingOptions:
         settings.timeout,
         settings.max_text_cell,
         settings.mlflow_exact,
+        settings.strict_params,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -35,7 +36,7 @@ from penstock.scoring import (
 )
 from penstock.scoring.file_formats import FileFormat, needed_format
 from penstock.scoring.plan import CHUNK_ROWS, PART_ROWS
-from penstock.signature import conform_params
+from penstock.signature import conform_params, unknown_param, unknown_params
 from penstock.storage.files import file_store_of
 
 PathLike: TypeAlias = "str | Path"
@@ -43,6 +44,8 @@ OnError: TypeAlias = Literal["fail", "skip", "null"]
 Lineage: TypeAlias = Literal["metadata", "columns", "none"]
 
 MAX_WORKERS = 1024
+
+log = logging.getLogger("penstock.scoring")
 
 
 def now_text() -> str:
@@ -95,7 +98,10 @@ def make_plan(
     """What a job will do, with everything that its output depends on. Raises SchemaViolation for params,
     DependencyMissing."""
     need("pyarrow", "parquet", purpose="Scoring files")
-    checked = conform_params(model.signature.params if model.signature else (), dict(params or {}))
+    known = model.signature.params if model.signature else ()
+    for name in unknown_params(known, params):
+        log.warning(unknown_param(known, name))
+    checked = conform_params(known, dict(params or {}))
     software = {name: installed_version(name) for name in ("penstock", "pyarrow")}
     return ScoringPlan(JobLineage(model.name, model.version, model.digest), sources, options, checked, shards, software)
 

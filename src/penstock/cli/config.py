@@ -10,7 +10,7 @@ import click
 
 from penstock.cli.console import cell, console, json_text
 from penstock.cli.setting_flags import config_option, given, settings_options
-from penstock.config import Origins, ServerSettings, Settings, load_settings, origins_of, variable_of
+from penstock.config import Origins, ServerSettings, Settings, load_settings, origins_of, unknown_variables, variable_of
 from penstock.error_text import without_passwords
 
 
@@ -37,6 +37,8 @@ def show(models: tuple[str, ...], file: Path | None, as_json: bool, **flags: Any
     if models:
         values["models"] = models
     settings, origins = load_settings(values, os.environ, file)
+    for unknown in unknown_variables(os.environ):
+        click.echo(f"Warning: {unknown}", err=True)
     if as_json:
         click.echo(json_text(_as_json(settings, origins)))
         return

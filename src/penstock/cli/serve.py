@@ -17,7 +17,7 @@ import click
 
 from penstock.assembly.environments import builds_environments
 from penstock.cli.setting_flags import config_option, given, settings_options
-from penstock.config import Origins, ServerSettings, Settings, load_settings, settings_file
+from penstock.config import Origins, ServerSettings, Settings, load_settings, settings_file, unknown_variables
 from penstock.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -139,6 +139,8 @@ def _serve(
     set_up_logging(format=settings.log_format, level=settings.log_level)
     if builds_environments(settings.env_manager) and settings.env_manager != "uv":
         log.info("--env-manager %s: uv builds the environments of models.", settings.env_manager)
+    for unknown in unknown_variables(os.environ):
+        logging.getLogger("penstock").warning(unknown)
     if untraced:
         logging.getLogger("penstock").warning(untraced)
         settings = settings.model_copy(update={"otlp_endpoint": None})

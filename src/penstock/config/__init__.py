@@ -11,6 +11,7 @@ from penstock.config.sources import (
     settings_file,
     settings_of,
 )
+from penstock.config.unknown_variables import unknown_variables
 
 __all__ = [
     "FILE_NAME",
@@ -25,5 +26,6 @@ __all__ = [
     "registry_url",
     "settings_file",
     "settings_of",
+    "unknown_variables",
     "variable_of",
 ]

@@ -152,6 +152,11 @@ class Settings(BaseModel):
     strict_env: PerModel[bool] = Field(
         False, description="Refuse a model that was made with another minor version of its library."
     )
+    strict_params: PerModel[bool] = Field(
+        False,
+        description="Refuse requests with params or keys that the model or the protocol does not know. Otherwise they "
+        "are ignored, as MLflow ignores them, and named in the header X-Request-Warning.",
+    )
     isolation: PerModel[Literal["auto", "process", "none"]] = Field(
         "auto",
         description="Where a model runs. process: in a separate model process. none: in the gateway's process. auto: "

@@ -16,7 +16,9 @@ from penstock.http.headers import Head, Header, declared_length, header, header_
 from penstock.http.origins import ANY
 
 # What a page may read of an answer's head, beside the few headers that every page may read.
-EXPOSED = b"X-Request-Id, X-Model-Name, X-Model-Version, Server-Timing, Retry-After, WWW-Authenticate"
+EXPOSED = (
+    b"X-Request-Id, X-Model-Name, X-Model-Version, Server-Timing, X-Request-Warning, Retry-After, WWW-Authenticate"
+)
 
 # How long a browser need not ask again; Chromium keeps no answer for longer.
 _MAX_AGE_SECONDS = 7200

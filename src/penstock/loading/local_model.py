@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
@@ -12,7 +13,7 @@ from penstock.loading import LoadedModel
 from penstock.loading.python_data import answer_in_kind, read_input
 from penstock.manifest import Manifest
 from penstock.payload import shortened
-from penstock.signature import Signature, conform_params, shown_schema
+from penstock.signature import Signature, conform_params, shown_schema, unknown_param, unknown_params
 
 
 class LocalModel:
@@ -63,7 +64,10 @@ class LocalModel:
             raise MalformedInput(f"params must be a mapping of names to values, not {shortened(params)}.")
         given = read_input(data, self.signature, frames=self._loaded.takes_frames)
         wanted = params if given.params is None else {**given.params, **(params or {})}
-        checked = conform_params(self.signature.params if self.signature is not None else (), wanted)
+        known = self.signature.params if self.signature is not None else ()
+        for name in unknown_params(known, wanted):
+            warnings.warn(unknown_param(known, name), stacklevel=2)
+        checked = conform_params(known, wanted)
         return answer_in_kind(self._loaded.predictor.predict(given.payload, checked), given)
 
     @property

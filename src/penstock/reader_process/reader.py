@@ -26,9 +26,9 @@ from penstock.model_process.protocol.payload_values import decode, encode
 from penstock.model_process.protocol.remote_errors import describe
 from penstock.reader_process.limits import ReaderLimits
 from penstock.reader_process.messages import LIBRARIES, Outcome, ReaderTask, packed, parse, receive, send
-from penstock.signature import conform_params
+from penstock.signature import conform_params, unknown_params
 from penstock.wire.content_encoding import unpack
-from penstock.wire.interface import Codec, CodecSpec
+from penstock.wire.interface import Codec, CodecSpec, with_params
 
 # One that has grown by so much, or knows so many codecs, hands its memory back by ending.
 _GROWN = 64 << 20
@@ -92,7 +92,10 @@ class Reader:
                 size = len(body)
                 _limit(limits, size)
             request = codec.read(task.media, body)
-            request.params = conform_params(spec.signature.params if spec.signature else (), request.params)
+            params = spec.signature.params if spec.signature else ()
+            if request.params:
+                request.ignored = with_params(request.ignored, unknown_params(params, request.params))
+            request.params = conform_params(params, request.params)
             try:
                 plan, pieces = encode(request.payload, question=True, rest=lambda: None)
             except AnswerUnserializable:  # which is what values without a form are called on the way back

@@ -29,7 +29,7 @@ from penstock.serving.runners.model_process import ModelProcess
 from penstock.serving.runners.process_runner import ProcessRunner
 from penstock.serving.runners.runner import Runner, ThreadRunner
 from penstock.serving.runners.thread_watch import ReplacedRunner, ThreadWatch, hangs
-from penstock.signature import Signature, bounded_rows, conform_params
+from penstock.signature import Field, Signature, bounded_rows, conform_params
 
 log = logging.getLogger("penstock.serving")
 
@@ -47,7 +47,8 @@ class ServingOptions:
     """`concurrency` is how many unjoined requests run at once; None is MLflow's number, min(32, cores + 4). `max_wait`
     is how many seconds of work a burst of requests may pile up. `timeout` is how many seconds a request may take; None
     is the server's number. `max_text_cell` is the most bytes of a text for a model that runs in the gateway because the
-    cost of its rows is bounded. `mlflow_exact` says that every answer is MLflow's, bit for bit."""
+    cost of its rows is bounded. `mlflow_exact` says that every answer is MLflow's, bit for bit; `strict_params`, that
+    requests with params that the model does not have are refused."""
 
     max_rows: int = MAX_ROWS
     max_queue_rows: int = MAX_QUEUE_ROWS
@@ -56,6 +57,7 @@ class ServingOptions:
     timeout: float | None = None
     max_text_cell: int = MAX_TEXT_CELL
     mlflow_exact: bool = False
+    strict_params: bool = False
 
 
 def _bounded(loaded: Loaded, max_text: int) -> Signature | None:
@@ -137,7 +139,8 @@ class Servable:
         self.timeout = options.timeout
         self.mlflow_exact = options.mlflow_exact
         self.signature = _bounded(loaded, options.max_text_cell)
-        self._params = self.signature.params if self.signature is not None else ()
+        self.params = self.signature.params if self.signature is not None else ()
+        self.strict_params = options.strict_params
         self.metrics = metrics.version(model, version)
         unjoined = loaded.proof.unjoined
         self.joined_at_load = not unjoined
@@ -249,11 +252,17 @@ class Servable:
         if refusal is not None:
             raise refusal
 
+    @property
+    def optional(self) -> list[str]:
+        """The columns that requests may leave out."""
+        fields = self.signature.inputs or () if self.signature is not None else ()
+        return [str(field.name) for field in fields if isinstance(field, Field) and not field.required]
+
     def conform_params(self, params: Any) -> Params:
         """The params with their defaults. Raises SchemaViolation."""
-        if params is None and not self._params:
+        if params is None and not self.params:
             return None  # as most requests have it
-        return conform_params(self._params, params)
+        return conform_params(self.params, params)
 
     def predict(self, payload: Payload, params: Params, deadline: float = inf) -> asyncio.Future[Answer]:
         """The answer to conformed rows, to come; cancelling it drops the job at once. What has not begun at `deadline`

@@ -14,7 +14,7 @@ from penstock.signature.conform import Casting, conform
 from penstock.signature.infer import infer_signature
 from penstock.signature.misfit import Misfit
 from penstock.signature.moments import check_moments
-from penstock.signature.params import conform_params
+from penstock.signature.params import conform_params, unknown_param, unknown_params
 from penstock.signature.schema import Field, Param, Schema, Signature, TensorField, is_tensor_schema, shown_schema
 from penstock.signature.types import AnyValue, ArrayOf, MapOf, ObjectOf, Property, Scalar, Type
 
@@ -45,4 +45,6 @@ __all__ = [
     "long_texts",
     "shown_schema",
     "unbounded_column",
+    "unknown_param",
+    "unknown_params",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,19 @@ def conform_params(params: tuple[Param, ...], given: object) -> dict[str, Any] |
     if violations:
         raise SchemaViolation(violations)
     return result
+
+
+def unknown_params(params: tuple[Param, ...], given: object) -> list[str]:
+    """The names of params that were sent and that the model does not have."""
+    known = {param.name for param in params}
+    return [str(name) for name in given if name not in known] if isinstance(given, Mapping) else []
+
+
+def unknown_param(params: tuple[Param, ...], name: str) -> str:
+    """What is ignored of a param that the model does not have, with the nearest one that it has."""
+    near = get_close_matches(name[:100], [param.name for param in params], 1)
+    found = f" (nearest: {shortened(near[0])})" if near else "" if params else "; it takes no params"
+    return f"The model has no param {shortened(name)}, which is ignored{found}."
 
 
 def _read(param: Param, value: Any) -> Any:

@@ -6,20 +6,31 @@ What a protocol wants to remember between reading a body and writing its answer 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from penstock.payload import Payload, Violation
 from penstock.signature import Signature
 
+# What was ignored in a request: its kind and its name.
+Ignored: TypeAlias = Sequence[tuple[str, str]]
+PARAM, KEY, COLUMN = "param", "key", "column"
+
+
+def with_params(ignored: Ignored, names: Iterable[str]) -> Ignored:
+    """The same and params of these names, which the model does not have."""
+    return (*((PARAM, name) for name in names), *ignored)
+
 
 @dataclass(slots=True)
 class DecodedRequest:
-    """A body as the model should get it: a conformed payload, and params as they were sent."""
+    """A body as the model should get it: a conformed payload, and params as they were sent. `ignored` is what in it
+    means nothing to the model or the protocol."""
 
     payload: Payload
     params: Any = None
+    ignored: Ignored = ()
 
     def state(self) -> dict[str, Any]:
         """What the protocol remembers beside these two: plain values by name, which the class takes again."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from penstock.cli.doctor.finding import FAILS, LOOK, OK, Finding
 from penstock.cli.doctor.readers import readers
 from penstock.cli.remedies import hint_of
+from penstock.config import unknown_variables
 from penstock.error_text import without_passwords
 from penstock.errors import DependencyMissing, PenstockError
 from penstock.sizes import shown_size
@@ -33,6 +34,7 @@ def examine(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
 
     return [
         *_software(),
+        *_variables(environ),
         *_processor(settings, environ),
         *_memory(),
         readers(settings, machine_memory()),
@@ -65,6 +67,11 @@ def _software() -> Iterator[Finding]:
     missing = [extra for extra, (module, _) in _EXTRAS.items() if find_spec(module) is None]
     rest = f"; not installed: {', '.join(missing)}" if missing else ""
     yield Finding(OK, "extras", (", ".join(there) or "none") + rest)
+
+
+def _variables(environ: Mapping[str, str]) -> Iterator[Finding]:
+    for said in unknown_variables(environ):
+        yield Finding(LOOK, "variables", said, "penstock config show names the variable of every setting.")
 
 
 def _processor(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:

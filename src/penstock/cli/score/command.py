@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from time import perf_counter
@@ -151,6 +152,7 @@ def score(install_mlflow: bool, **given: Any) -> int:
     from penstock.logs import set_up_logging
 
     set_up_logging(level="warning")
+    _warn_of_variables()
     command = ScoreCommand.of(given)
     if command.finish:
         return _finish(command)
@@ -163,6 +165,14 @@ def score(install_mlflow: bool, **given: Any) -> int:
     if len(command.words) < 2:
         raise click.UsageError("Give a MODEL and at least one INPUT.")
     return _score(command)
+
+
+def _warn_of_variables() -> None:
+    if any(name.upper().startswith("PENSTOCK_") for name in os.environ):
+        from penstock.config import unknown_variables
+
+        for said in unknown_variables(os.environ):
+            logging.getLogger("penstock").warning(said)
 
 
 def _use_one_thread() -> None:

@@ -19,20 +19,29 @@ from starlette.types import Scope
 
 from penstock.defaults import TIMEOUT
 from penstock.error_text import kind_of, text_of
-from penstock.errors import AnswerUnserializable, ModelProcessLost, Overloaded, PenstockError, PredictError
+from penstock.errors import (
+    AnswerUnserializable,
+    ModelProcessLost,
+    Overloaded,
+    PenstockError,
+    PredictError,
+    SchemaViolation,
+)
 from penstock.http.deadlines import timeout_of
 from penstock.http.events.request_event import OnRequest
 from penstock.http.headers import declared_length, header, media_type
 from penstock.payload import Violation
 from penstock.reader_process.pool import ReadResult
 from penstock.server.predict.first_gap import first_gap
+from penstock.server.predict.ignored import IgnoredLog, told, violations
 from penstock.server.predict.request_record import PredictResponse, RequestRecord, RequestWatch, request_id
 from penstock.server.statuses import INTERNAL, Status, message_of, retry_after_of, status_of, violations_of
 from penstock.server.targets import Target
 from penstock.serving.batching.jobs import Answer
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import Servable
-from penstock.wire.interface import DecodedRequest, WireProtocol
+from penstock.signature import unknown_params
+from penstock.wire.interface import DecodedRequest, WireProtocol, with_params
 
 log = logging.getLogger("penstock.server")
 
@@ -49,6 +58,7 @@ class Pipeline:
         self.gateway = gateway
         self.observe = observe
         self._timeout = timeout
+        self._ignored = IgnoredLog()
         self._unserved = gateway.metrics.version("", "")
         # The whole mutable state: until when (perf_counter) the gateway counts as overloaded.
         self.overloaded_until = 0.0
@@ -97,7 +107,10 @@ class Pipeline:
         assert record.binding is not None
         began = perf_counter()
         request = record.binding.codec.read(record.media, body)
-        request.params = record.servable.conform_params(request.params)
+        given = request.params
+        request.params = record.servable.conform_params(given)
+        if given:
+            request.ignored = with_params(request.ignored, unknown_params(record.servable.params, given))
         self._take(record, request, perf_counter() - began, len(body))
 
     def was_read(self, record: RequestRecord, result: ReadResult, seconds: float) -> None:
@@ -106,12 +119,23 @@ class Pipeline:
         request = record.binding.codec.request_type(result.payload, result.params, **result.state)
         self._take(record, request, seconds, result.size)
 
-    @staticmethod
-    def _take(record: RequestRecord, request: DecodedRequest, seconds: float, size: int) -> None:
+    def _take(self, record: RequestRecord, request: DecodedRequest, seconds: float, size: int) -> None:
+        """Raises SchemaViolation."""
         record.request = request
         record.decode += seconds
         if record.watch is not None:
             record.watch.received, record.watch.rows = size, request.payload.rows
+        if request.ignored:
+            self._tell_ignored(record, request)
+
+    def _tell_ignored(self, record: RequestRecord, request: DecodedRequest) -> None:
+        """Says what the model makes nothing of, or raises SchemaViolation where it is strict."""
+        assert record.servable is not None
+        words = told(request.ignored, (param.name for param in record.servable.params), record.servable.optional)
+        if record.servable.strict_params and (unknown := violations(request.ignored, words)):
+            raise SchemaViolation(unknown)
+        record.warn(f"ignored: {'; '.join(words)}")
+        self._ignored.tell(record.servable.model, words)
 
     def predict(self, record: RequestRecord) -> asyncio.Future[Answer]:
         """The model's answer to come. Raises Overloaded, Closing; the future raises PredictError, DeadlineExceeded,

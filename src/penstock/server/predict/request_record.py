@@ -25,6 +25,9 @@ log = logging.getLogger("penstock.server")
 
 _ALLOWED_IN_ID = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/+=@")
 
+# HTTP's own header Warning is obsolete. Source: RFC 9111, 5.5.
+WARNING = b"x-request-warning"
+
 # Ids of our own: a random beginning for the process, then a count.
 _PROCESS_ID = secrets.token_hex(4).encode()
 _numbers = count()
@@ -76,8 +79,8 @@ class Binding:
 class RequestRecord:
     """When it began (perf_counter), its id, and its protocol; what its head and its body turned out to ask; the version
     that answers it, None as long as none does; and seconds by stage. `unserved` are the metrics of requests that reach
-    no version; `unread` is whether the body is still on its way; `cross_origin`
-    are lines that the answer has for pages of other origins, where no other layer adds them."""
+    no version; `unread` is whether the body is still on its way; `cross_origin` are lines that the answer has for pages
+    of other origins, where no other layer adds them; `warning` is what the caller should know beside the answer."""
 
     start: float
     request_id: bytes
@@ -96,11 +99,16 @@ class RequestRecord:
     predict: float = 0.0
     encode: float = 0.0
     cross_origin: bytes = b""
+    warning: bytes = b""
 
     def bind(self, servable: Servable) -> None:
         """This version answers, be it with an error: the answer carries its name, and it counts the request."""
         self.servable = servable
         self.binding = servable.bindings.get(self.protocol) or _bind(servable, self.protocol)
+
+    def warn(self, text: str) -> None:
+        """Something that the caller should know, as a header of the answer."""
+        self.warning = _printable(text)
 
     @property
     def metrics(self) -> VersionMetrics:
@@ -188,11 +196,13 @@ class RequestRecord:
             headers.append((b"retry-after", str(response.retry_after).encode()))
         if self.binding is not None:
             headers += [*self.binding.headers, (b"server-timing", self.timing())]
+        if self.warning:
+            headers.append((WARNING, self.warning))
         return headers
 
     def header_lines(self, response: PredictResponse) -> bytes:
         """The same headers as the lines that they become."""
-        if self.binding is None or response.retry_after is not None:
+        if self.binding is None or response.retry_after is not None or self.warning:
             return b"".join(b"%b: %b\r\n" % pair for pair in self.headers(response))
         return (
             b"content-type: %b\r\ncontent-length: %d\r\nx-content-type-options: nosniff\r\nx-request-id: %b\r\n"

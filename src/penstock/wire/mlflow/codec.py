@@ -17,10 +17,11 @@ from typing import Any
 
 from penstock.defaults import MAX_BODY_BYTES
 from penstock.errors import MalformedInput, SchemaViolation
-from penstock.payload import MAX_VIOLATIONS, Payload, Value, Violation
-from penstock.signature import Casting, Signature, conform, is_tensor_schema, long_texts
+from penstock.payload import MAX_VIOLATIONS, Payload, Table, Value, Violation
+from penstock.signature import Casting, Field, Signature, conform, is_tensor_schema, long_texts
 from penstock.wire.arrow_claims import is_plain_numbers
 from penstock.wire.budget import Budget, check_columns
+from penstock.wire.csv import check_header, header_names
 from penstock.wire.decoded import Decoded
 from penstock.wire.interface import MAX_ON_LOOP, DecodedRequest, ReadElsewhere
 from penstock.wire.json_sizes import MAX_NESTING, check_frame, check_rows, is_too_nested
@@ -37,6 +38,7 @@ from penstock.wire.mlflow.formats import (
     one_line_hint,
     open_table,
 )
+from penstock.wire.mlflow.ignored import ignored_columns, ignored_keys, sent_columns
 from penstock.wire.mlflow.invocations import (
     decode_envelope,
     decode_hinted,
@@ -62,6 +64,10 @@ _TEXTS = 8
 _LEAST_TEXT = 1024 * 1024
 
 
+# So many of the names that are ignored in a request are kept.
+_MOST_IGNORED = 20
+
+
 @dataclass(slots=True)
 class PredictRequest(DecodedRequest):
     """One of MLflow's. `wrapped` is whether the answer goes under a "predictions" key; `rows` is how many rows were
@@ -71,7 +77,8 @@ class PredictRequest(DecodedRequest):
     rows: int | None = None
 
     def state(self) -> dict[str, Any]:
-        return {"wrapped": self.wrapped, "rows": self.payload.rows if self.rows is None else self.rows}
+        rows = self.payload.rows if self.rows is None else self.rows
+        return {"ignored": self.ignored, "wrapped": self.wrapped, "rows": rows}
 
 
 class BodyReader:
@@ -100,6 +107,7 @@ class BodyReader:
         self._labels = frames
         self._on_loop = on_loop
         self._max_text = signature.max_text if signature is not None else 0
+        self._optional = any(isinstance(f, Field) and not f.required for f in self._schema or ())
         self._floats = FloatReader(None if self._hinted else self._schema)
         # The whole mutable state: the last body that was left to others after it had been parsed. The fast path asks
         # before the slow path does, and the same answer should not cost another parse.
@@ -134,19 +142,32 @@ class BodyReader:
             return self._read_json(body)
         self._bound(body, _MAX_MIXED if media == CSV or self._is_plain(media, body) else 0)
         if not self._frames or (media == CSV and not self._exact and is_one_array(self._schema)):
-            return _conformed(READERS[media](body, self._signature, self._budget(media, body)), self._signature)
+            decoded = READERS[media](body, self._signature, self._budget(media, body))
+            names = decoded.payload.names if isinstance(decoded.payload, Table) else None
+            return self._noted(_conformed(decoded, self._signature), names)
         self._needs_pandas(body)
         from penstock.wire.mlflow import frames as pandas_reader
 
         if media == CSV:
             read_csv = pandas_reader.read_csv_exactly if self._exact else pandas_reader.read_csv
-            return PredictRequest(read_csv(body, self._schema, self._budget(media, body)))
+            payload = read_csv(body, self._schema, self._budget(media, body))
+            return self._noted(PredictRequest(payload), _header(body) if self._optional else None)
         table = open_table(media, body, self._budget(media, body))
         if self._max_body_bytes is not None:
             check_columns(table.num_columns, len(self._schema or ()))
         if (arrays := arrays_in(table, self._signature)) is not None:
             return _conformed(arrays, self._signature)
-        return PredictRequest(pandas_reader.read_columnar(table, self._schema, exact=self._exact))
+        payload = pandas_reader.read_columnar(table, self._schema, exact=self._exact)
+        return self._noted(PredictRequest(payload), table.column_names)
+
+    def _noted(
+        self, request: PredictRequest, names: Sequence[Any] | None, document: dict[str, Any] | None = None
+    ) -> PredictRequest:
+        """The request, with what in it is ignored: of the columns that were sent, and of the keys of a document."""
+        keys = () if document is None else ignored_keys(document)
+        columns = ignored_columns(names, self._schema) if self._optional else ()
+        request.ignored = (*keys, *columns)[:_MOST_IGNORED]
+        return request
 
     def _budget(self, media: str, body: bytes) -> Budget:
         if self._max_body_bytes is None:
@@ -190,20 +211,23 @@ class BodyReader:
         check_rows(rows_under(envelope, document[envelope]), budget)
         if (settled := settle(envelope, document[envelope], self._signature, exact=self._exact)) is not None:
             document = self._as_sent(body, document) if document.get("params") else document
-            return PredictRequest(settled, document.get("params"))
+            request = PredictRequest(settled, document.get("params"))
+            return self._noted(request, sent_columns(envelope, document[envelope]), document)
         if self._frames:
             self._needs_pandas(body)
         document = self._as_sent(body, document)
         value, params = document[envelope], document.get("params")
         arrays = envelope in ("inputs", "instances") and (not schema or is_tensor_schema(schema))
         if not self._frames and not arrays:
-            return _conformed(decode_envelope(envelope, value, params, self._signature), self._signature)
+            request = _conformed(decode_envelope(envelope, value, params, self._signature), self._signature)
+            return self._noted(request, sent_columns(envelope, value), document)
         if self._frames and self._max_body_bytes is not None:
             check_frame(envelope, value, len(schema or ()), budget)
         from penstock.wire.mlflow.frames import read_document, without_row_labels
 
         payload = read_document(envelope, value, schema, exact=self._exact)
-        return PredictRequest(payload if self._labels else without_row_labels(payload), params)
+        request = PredictRequest(payload if self._labels else without_row_labels(payload), params)
+        return self._noted(request, sent_columns(envelope, value), document)
 
     def _as_sent(self, body: bytes, document: dict[str, Any]) -> dict[str, Any]:
         return with_long_numbers(body, document, exact=self._exact)
@@ -228,14 +252,16 @@ class BodyReader:
             return None
         self._budget(JSON, body).check_cells(cells_in(payload))
         params = pieces.document.get("params")
-        return PredictRequest(payload, self._as_sent(pieces.around, pieces.document)["params"] if params else params)
+        params = self._as_sent(pieces.around, pieces.document)["params"] if params else params
+        names = sent_columns(pieces.envelope, pieces.of_rows(pieces.last))
+        return self._noted(PredictRequest(payload, params), names, pieces.document)
 
     def _read_special(self, body: bytes, document: dict[str, Any]) -> PredictRequest:
         """Chat-shaped bodies, and those for a model that checks them itself by a type hint."""
         signature = self._signature
         if not is_unwrapped(document):
             decoded = decode_hinted(document)
-            return PredictRequest(decoded.payload, decoded.params)
+            return self._noted(PredictRequest(decoded.payload, decoded.params), None, document)
         value, params = split_unwrapped(document, signature)
         schema = signature.enforced if signature is not None else None
         if not schema:
@@ -248,13 +274,17 @@ class BodyReader:
         return PredictRequest(read_unwrapped(value, schema, exact=self._exact), params, wrapped=False)
 
 
+def _header(body: bytes) -> list[str]:
+    return header_names(check_header(body, 0, None)[0])
+
+
 def _conformed(decoded: Decoded, signature: Signature | None) -> PredictRequest:
     schema = signature.enforced if signature is not None else None
     text = decoded.casting is Casting.TEXT
     conformed = conform(decoded.payload, schema, decoded.casting, limit=MAX_VIOLATIONS, side_by_side=text)
     if conformed.violations:
         raise SchemaViolation(conformed.violations)
-    return PredictRequest(conformed.payload, decoded.params, decoded.wrapped)
+    return PredictRequest(conformed.payload, decoded.params, wrapped=decoded.wrapped)
 
 
 @cache
