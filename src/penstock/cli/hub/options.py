@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from penstock.errors import ConfigError
+
+
+class PortType(click.IntRange):
+    """A port. Of a Service named penstock-hub, Kubernetes makes `PENSTOCK_HUB_PORT=tcp://…`, which is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, str) and value.startswith("tcp://"):
+            return DEFAULT_PORT
+        return int(super().convert(value, param, ctx))
+
+
+DEFAULT_PORT = 5000
 
 store_option = click.option(
     "--store",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from penstock.cli.hub.options import artifacts_of, artifacts_option, store_option
+from penstock.cli.hub.options import DEFAULT_PORT, PortType, artifacts_of, artifacts_option, store_option
 from penstock.cli.hub.tokens import token
 from penstock.cli.serve import announce, keep_memory_together, use_uvloop
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--port",
-    default=5000,
+    default=DEFAULT_PORT,
     show_default=True,
-    type=click.IntRange(0, 65535),
+    type=PortType(0, 65535),
     envvar="PENSTOCK_HUB_PORT",
     help="Port to listen on; 0 picks a free one.",
 )

@@ -1,0 +1,42 @@
+"""`penstock hub` and its tokens, as commands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from penstock.cli.hub.options import PortType
+from penstock.cli.hub.serve import hub
+from penstock.errors import ConfigError
+
+
+def run(store: Path, *arguments: str) -> str:
+    result = CliRunner().invoke(hub, ["--store", str(store), *arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_a_token_is_made_listed_and_revoked(tmp_path: Path) -> None:
+    assert run(tmp_path, "token", "list") == "There are no tokens.\n"
+    token = run(tmp_path, "token", "add", "ann", "--role", "write").strip()
+    assert token.startswith("pst_")
+    (row,) = json.loads(run(tmp_path, "token", "list", "--json"))
+    assert (row["name"], row["role"], row["revoked"]) == ("ann", "write", None)
+    assert "ann" in run(tmp_path, "token", "list")
+    assert run(tmp_path, "token", "revoke", "ann") == "ann is revoked.\n"
+    (row,) = json.loads(run(tmp_path, "token", "list", "--json"))
+    assert row["revoked"] is not None
+
+
+def test_a_database_elsewhere_needs_a_place_for_files() -> None:
+    with pytest.raises(ConfigError, match="place for files"):
+        CliRunner().invoke(hub, ["--store", "postgresql://db/x"], catch_exceptions=False)
+
+
+def test_what_kubernetes_makes_of_a_service_is_no_port() -> None:
+    kind = PortType(0, 65535)
+    assert kind.convert("tcp://10.0.0.1:5000", None, None) == 5000
+    assert kind.convert("81", None, None) == 81
