@@ -26,7 +26,7 @@ def test_every_route_has_an_action_and_stands_once() -> None:
 
 def test_probes_and_the_page_are_open_and_nothing_else_is() -> None:
     assert {endpoint.path for endpoint in ENDPOINTS if endpoint.action in OPEN_ACTIONS} == {
-        "/ping", "/health", "/livez", "/readyz", "/h", "/docs", "/docs/docs.css", "/docs/docs.js",
+        "/ping", "/health", "/livez", "/readyz", "/h", "/", "/docs", "/docs/docs.css", "/docs/docs.js",
     }  # fmt: skip
 
 
