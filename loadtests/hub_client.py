@@ -6,10 +6,11 @@ import json
 import socket
 import threading
 from collections.abc import Callable
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+_IDLE_SECONDS = 2.0
 _API = "/api/2.0/mlflow/"
 
 
@@ -19,9 +20,14 @@ class HubClient:
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self._host = f"{parts.hostname}:{parts.port}"
-        self._socket = socket.create_connection((parts.hostname, parts.port), timeout=300)
+        self._address = (parts.hostname, parts.port)
+        self._connect()
+
+    def _connect(self) -> None:
+        self._socket = socket.create_connection(self._address, timeout=300)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._kept = b""
+        self._used = monotonic()
 
     def post(self, path: str, content: dict[str, Any]) -> bytes:
         """The body of the answer. Raises RuntimeError for one that is no 200."""
@@ -37,6 +43,10 @@ class HubClient:
         self._socket.close()
 
     def _ask(self, request: bytes) -> bytes:
+        if monotonic() - self._used > _IDLE_SECONDS:  # MLflow's server closes what is idle for five seconds
+            self.close()
+            self._connect()
+        self._used = monotonic()
         self._socket.sendall(request)
         while b"\r\n\r\n" not in self._kept:
             self._more()
