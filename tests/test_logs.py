@@ -17,12 +17,13 @@ from penstock.logs import JsonFormatter, LogFormat, set_up_logging
 @pytest.fixture
 def stderr(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], str]]:
     """What was written to it; logging is put back as it was."""
-    root, uvicorn = logging.getLogger(), logging.getLogger("uvicorn")
-    before, level, uvicorn_level = list(root.handlers), root.level, uvicorn.level
+    root, others = logging.getLogger(), [logging.getLogger(name) for name in ("uvicorn", "alembic", "urllib3")]
+    before, level, levels = list(root.handlers), root.level, [other.level for other in others]
     yield lambda: capsys.readouterr().err
     root.handlers[:] = before
     root.setLevel(level)
-    uvicorn.setLevel(uvicorn_level)
+    for other, own in zip(others, levels, strict=True):
+        other.setLevel(own)
     logging.captureWarnings(False)
 
 
@@ -129,3 +130,11 @@ def test_no_password_of_a_url_is_logged(stderr: Callable[[], str], format: LogFo
     logging.getLogger("penstock").warning("%s does not answer", "http://me:s3cret@mlflow:5000")
     assert "http://me:***@mlflow:5000" in (logged := stderr())
     assert "s3cret" not in logged
+
+
+def test_what_a_library_says_of_each_step_of_a_migration_is_not_logged(stderr: Callable[[], str]) -> None:
+    set_up_logging()
+    logging.getLogger("alembic.runtime.migration").info("Running upgrade")
+    logging.getLogger("penstock.hub").info("The registry was migrated.")
+    assert "Running upgrade" not in (said := stderr())
+    assert "The registry was migrated." in said

@@ -84,5 +84,6 @@ def set_up_logging(*, format: LogFormat = "plain", level: str = "info", worker: 
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     logging.getLogger("uvicorn").setLevel(max(root.level, logging.WARNING))
+    logging.getLogger("alembic").setLevel(max(root.level, logging.WARNING))  # whoever migrates says so in one line
     logging.getLogger("urllib3").setLevel(max(root.level, logging.ERROR))  # what fails in the end is logged by us, once
     logging.captureWarnings(True)

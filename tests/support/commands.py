@@ -32,7 +32,7 @@ def exit_code(*arguments: object) -> int:
 @contextmanager
 def _process_unchanged() -> Iterator[None]:
     """Commands set up logging, and servers their loop and threads, for a process that they have for themselves."""
-    loggers = [logging.getLogger(name) for name in (None, "uvicorn", "urllib3")]
+    loggers = [logging.getLogger(name) for name in (None, "uvicorn", "alembic", "urllib3")]
     before = [(logger.handlers[:], logger.level) for logger in loggers]
     policy, interval = asyncio.get_event_loop_policy(), sys.getswitchinterval()
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -24,6 +25,8 @@ from penstock.tracking.opening import open_database
 from penstock.tracking.sql.group_commit import OnCommit
 from penstock.tracking.sql.store import SqlTrackingStore
 
+log = logging.getLogger("penstock.hub")
+
 
 @dataclass(frozen=True, slots=True)
 class HubOptions:
@@ -45,7 +48,7 @@ class HubOptions:
 def open_stores(options: HubOptions, observe: OnCommit | None = None) -> OpenedStores:
     """All over one database, whose tables are brought to this release's form; `observe` is told of commits."""
     database = open_database(options.store)
-    database.migrate()
+    log.info(database.migrate())
     tracking = SqlTrackingStore(database, artifact_root="mlflow-artifacts:", observe=observe)
     registry = SqlRegistry(database, artifact_root=options.artifacts)
     return OpenedStores(tracking, registry, TokenTable(database), open_tree(options.artifacts))
