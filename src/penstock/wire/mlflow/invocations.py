@@ -18,7 +18,7 @@ from penstock.payload import Payload, Table, Tensors, Value, Violation, shortene
 from penstock.signature import ArrayOf, Casting, Field, ObjectOf, Scalar, Schema, Signature, is_tensor_schema
 from penstock.wire.budget import Budget
 from penstock.wire.decoded import Decoded
-from penstock.wire.json_memory import FITS_ANYWHERE, check_memory
+from penstock.wire.json_memory import fits_orjson
 from penstock.wire.json_rows import array_of, table_of_columns, table_of_records, table_of_rows
 from penstock.wire.json_sizes import MAX_NESTING, check_rows, is_too_nested
 
@@ -27,20 +27,21 @@ UNWRAPPED_KEYS = ("messages", "prompt", "input")
 
 
 def parse_json(body: bytes, *, exact: bool = False) -> Any:
-    """orjson; where it refuses, Python's json decides (NaN words, byte order marks, UTF-16). With `exact` a number past
-    the range of doubles is infinite. Raises MalformedInput, MemoryError where this process has less left than the body
-    takes."""
-    if len(body) > FITS_ANYWHERE:
-        check_memory(body)
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
+    """orjson; where it refuses, or has too little memory, Python's json decides (NaN words, byte order marks, UTF-16).
+    With `exact` a number past the range of doubles is infinite. Raises MalformedInput, MemoryError where this process
+    has less left than the body takes."""
+    refused: ValueError | None = None
+    if fits_orjson(body):
         try:
-            return json.loads(body, parse_float=float if exact else finite)
-        except (ValueError, RecursionError):
-            if not body.strip():
-                raise MalformedInput("The body is empty.", hint=_hint()) from None
-            raise MalformedInput(f"The body is not valid JSON: {error}.") from None
+            return orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            refused = error
+    try:
+        return json.loads(body, parse_float=float if exact else finite)
+    except (ValueError, RecursionError) as error:
+        if not body.strip():
+            raise MalformedInput("The body is empty.", hint=_hint()) from None
+        raise MalformedInput(f"The body is not valid JSON: {refused or error}.") from None
 
 
 _LONG_NUMBER = re.compile(rb"(?<![.\d])\d{19}")
@@ -51,10 +52,9 @@ _MANY_DIGITS = b"0" * 19
 
 def with_long_numbers(body: bytes, document: dict[str, Any], *, exact: bool = False) -> dict[str, Any]:
     """The document with whole numbers past 64 bits as they are, of which orjson makes floats; `exact` as in
-    `parse_json`. Raises MalformedInput."""
+    `parse_json`. Raises MalformedInput, MemoryError."""
     if _MANY_DIGITS not in body.translate(_DIGITS_AS_ZERO) or _LONG_NUMBER.search(body) is None:
         return document
-    check_memory(body)
     try:
         return json.loads(body, parse_float=float if exact else finite)  # type: ignore[no-any-return]
     except (ValueError, RecursionError) as error:
