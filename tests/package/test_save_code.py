@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -109,7 +110,11 @@ def test_an_estimator_without_its_modules_is_refused_and_nothing_is_left(home: P
     with pytest.raises(PackagingFailed) as raised:
         save_model(pipeline(), tmp_path / "m", example=FRAME)
     assert "the module 'steps_of_mine', which is not installed: a file of your own" in raised.value.message
-    assert raised.value.hint.endswith(f"give code=[{str(home / 'steps_of_mine')!r}].")
+    named = re.search(
+        r"give code=\['(.*)'\]\.$", raised.value.hint
+    )  # from the working directory on, where that is shorter
+    assert named is not None
+    assert Path(named[1]).resolve() == home / "steps_of_mine"
     assert nothing_left(tmp_path, but={"home"})
 
 
