@@ -25,8 +25,9 @@ const RECIPES = {
     "if (!answer.ok) throw new Error(await answer.text());\nconsole.log(await answer.json());",
 };
 
-// A body as Python writes a text: JSON's own form of a text is Python's, too.
-function pythonText(body) { return JSON.stringify(body); }
+// A body as Python writes a text: as it is between single quotes, where it has none; else in JSON's own form, which is
+// Python's, too.
+function pythonText(body) { return /['\\\n]/.test(body) ? JSON.stringify(body) : `'${body}'`; }
 
 const form = document.querySelector("#token");
 const forget = document.querySelector("#forget");
