@@ -16,7 +16,7 @@ from penstock.errors import PackageInvalid
 from penstock.payload import as_object_array
 from penstock.signature import Casting, Field, Misfit, Scalar, Signature, breaking_changes
 from penstock.signature.casts import cast, cast_moments
-from penstock.signature.moments import EPOCH_UNITS, read_moment
+from penstock.signature.moments import EPOCH_UNITS, OUT_OF_RANGE, read_moment
 
 NAT = np.datetime64("NaT", "ns")
 
@@ -266,3 +266,14 @@ def test_callers_who_send_numbers_are_broken_by_another_unit() -> None:
     assert breaking_changes(COLUMNS, millis) == []
     assert breaking_changes(millis, seconds) == ["numbers in input 'ts' change from ms since 1970 to s since 1970"]
     assert breaking_changes(millis, COLUMNS) == ["numbers in input 'ts' change from ms since 1970 to not taken"]
+
+
+@pytest.mark.parametrize("epoch", EPOCH_UNITS)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_column_of_numbers_has_the_range_of_one_number(epoch: str, sign: int) -> None:
+    """One more than the last that there are nanoseconds for is no moment of another century."""
+    most = sign * ((2**63 - 1) // EPOCH_UNITS[epoch])
+    assert cast_moments(np.array([most]), epoch).column.tolist() == [int(read_moment(most, epoch).astype(np.int64))]
+    if epoch != "ns":
+        ((row, why),) = cast_moments(np.array([most + sign]), epoch).misfits
+        assert (row, why.split(" ", 1)[1]) == (0, OUT_OF_RANGE)

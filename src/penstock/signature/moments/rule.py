@@ -173,7 +173,7 @@ def moments_of_numbers(column: Array, epoch: str) -> Array | None:
     """Whole numbers (rows,), NaN among them as gaps, at once; None where a cell needs a closer look."""
     unit = EPOCH_UNITS[epoch]
     numbers = np.where(np.isnan(column), 0, column) if column.dtype.kind == "f" else column
-    if not len(numbers) or numbers.max() > _MOST // unit or numbers.min() < -_MOST // unit:
+    if not len(numbers) or numbers.max() > _MOST // unit or numbers.min() < -(_MOST // unit):
         return None
     whole = numbers.astype(np.int64)
     if column.dtype.kind == "f" and ((whole != numbers).any() or (np.abs(numbers) >= 2.0**53).any()):
