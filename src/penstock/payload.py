@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time, timedelta
 from decimal import Decimal
+from difflib import get_close_matches
 from reprlib import Repr
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -329,6 +330,21 @@ def some(names: Any, shown: int = 8) -> str:
 def columns_named(names: Sequence[Name]) -> str:
     """Columns for a message: `column 'a'`, or `columns 'a', 'b'`."""
     return f"column{'s' if len(names) > 1 else ''} {some(names)}"
+
+
+# To compare a name with so many characters takes two milliseconds, and an event loop may wait for it. Whoever has more
+# names has numbered them, and all are near.
+_COMPARED = 2000
+_LONGEST_COMPARED = 100
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """The known name that is rather meant, for a message: ` (nearest: 'temperature')`; nothing where none is near, or
+    where there are too many to look at."""
+    if sum(map(len, known)) > _COMPARED:
+        return ""
+    found = get_close_matches(name[:_LONGEST_COMPARED], known, 1)
+    return f" (nearest: {shortened(found[0])})" if found else ""
 
 
 def clipped(text: str, limit: int = 300) -> str:

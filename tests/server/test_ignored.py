@@ -15,7 +15,7 @@ import pytest
 from penstock.loading import LoadOptions, load_path
 from penstock.metrics import Metrics
 from penstock.server.app import make_app
-from penstock.server.predict.ignored import IgnoredLog
+from penstock.server.predict.ignored import IgnoredLog, told
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import Servable, ServingOptions
 from penstock.serving.served_model import ServedModel
@@ -64,6 +64,13 @@ async def test_other_names_are_said_as_well(client: httpx.AsyncClient, extra: di
     answer = await client.post("/invocations", json={**ROWS, **extra})
     assert (answer.status_code, answer.json()) == (200, PLAIN)
     assert answer.headers["x-request-warning"] == said
+
+
+def test_the_nearest_is_not_looked_for_among_a_thousand_columns() -> None:
+    """It would take the event loop a quarter of a second."""
+    columns = [f"feature_{number:04}" for number in range(1000)]
+    assert told([("column", "feature_0x01")], [], columns) == ["column 'feature_0x01'"]
+    assert told([("column", "feature_0x01")], [], columns[:2]) == ["column 'feature_0x01' (nearest: 'feature_0001')"]
 
 
 @pytest.mark.parametrize(

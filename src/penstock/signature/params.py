@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 
 from penstock.errors import SchemaViolation
-from penstock.payload import Violation, shortened
+from penstock.payload import Violation, nearest, shortened
 from penstock.signature.cells import cell_reader
 from penstock.signature.misfit import Misfit
 from penstock.signature.moments import check_moments, read_moment, why_no_moment
@@ -67,8 +66,7 @@ def unknown_params(params: tuple[Param, ...], given: object) -> list[str]:
 
 def unknown_param(params: tuple[Param, ...], name: str) -> str:
     """What is ignored of a param that the model does not have, with the nearest one that it has."""
-    near = get_close_matches(name[:100], [param.name for param in params], 1)
-    found = f" (nearest: {shortened(near[0])})" if near else "" if params else "; it takes no params"
+    found = nearest(name, [param.name for param in params]) if params else "; it takes no params"
     return f"The model has no param {shortened(name)}, which is ignored{found}."
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
 from time import monotonic
 
-from penstock.payload import Violation, shortened
+from penstock.payload import Violation, nearest, shortened
 from penstock.wire.interface import COLUMN, KEY, PARAM, Ignored
 
 log = logging.getLogger("penstock.server")
@@ -25,12 +24,7 @@ def told(ignored: Ignored, params: Iterable[str], columns: Iterable[str]) -> lis
     """Each name with the one that is nearest to it, of the model's params and columns, or the protocol's keys: `param
     'temprature' (nearest: 'temperature')`."""
     known: Mapping[str, tuple[str, ...]] = {PARAM: tuple(params), KEY: _KEYS, COLUMN: tuple(columns)}
-    return [f"{kind} {shortened(name)}{_nearest(name, known[kind])}" for kind, name in ignored[:_TOLD]]
-
-
-def _nearest(name: str, known: tuple[str, ...]) -> str:
-    found = get_close_matches(name[:100], known, 1)
-    return f" (nearest: {shortened(found[0])})" if found else ""
+    return [f"{kind} {shortened(name)}{nearest(name, known[kind])}" for kind, name in ignored[:_TOLD]]
 
 
 def violations(ignored: Ignored, words: list[str]) -> list[Violation]:
