@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from penstock.errors import Closing
 from penstock.registry import Registry
 from penstock.tracking.interface import Done, TrackingStore
 from penstock.tracking.writes import Write
@@ -47,8 +46,8 @@ class HubStores:
         """In the thread that commits: one wake-up of the loop for all writes of a commit."""
         try:
             self._loop.call_soon_threadsafe(_finish, done)
-        except RuntimeError as error:  # the loop is closed, and with it everybody who waited
-            raise Closing("The hub is closed.") from error
+        except RuntimeError:  # the loop is closed, and with it everybody who waited
+            return
 
 
 def _finish(done: Sequence[Done]) -> None:

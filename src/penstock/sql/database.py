@@ -26,6 +26,8 @@ class Database(ABC):
 
     # What the driver itself raises, where it is asked past SQLAlchemy.
     _driver_errors: tuple[type[Exception], ...] = (sqlite3.Error,)
+    # Those of them that are about a value which no column takes: the database is well.
+    _value_errors: tuple[type[Exception], ...] = (sqlite3.DataError,)
 
     def __init__(self, place: str, *, read_only: bool) -> None:
         self.place = place
@@ -111,6 +113,8 @@ class Database(ABC):
                 f"The registry at {self.place} is damaged or not a SQLite file: {detail}.",
                 hint="Restore it from a backup.",
             )
+        if isinstance(error, self._value_errors):
+            return RegistryError(f"The registry at {self.place} cannot hold a value: {detail}.")
         if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             return RegistryUnavailable(f"The registry at {self.place} is locked by another process: {detail}.")
         return self._unavailable(detail)

@@ -45,9 +45,10 @@ class PostgresDatabase(Database):
                 "A registry in PostgreSQL needs psycopg, which is not installed.",
                 hint="Install it with: pip install 'penstock[postgres]'",
             ) from error
-        from psycopg import Error
+        from psycopg import DataError, Error
 
         self._driver_errors = (Error,)
+        self._value_errors = (DataError,)
         event.listen(self._engine, "do_connect", _connector(answer_seconds))
         self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 

@@ -12,7 +12,7 @@ from queue import Empty, SimpleQueue
 from time import perf_counter
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
-from penstock.errors import Closing, PenstockError
+from penstock.errors import Closing, PenstockError, RegistryOutdated, RegistryReadOnly, RegistryUnavailable
 from penstock.tracking.interface import Done, OnDone
 from penstock.tracking.writes import Write
 
@@ -35,8 +35,9 @@ class _Submitted(NamedTuple):
 
 
 class GroupCommit:
-    """`apply` makes the changes of a group and says how each ended, in order; what it raises ends all of them. `tidy`
-    is called while nothing waits, and says whether there is more to do."""
+    """`apply` makes the changes of a group and says how each ended, in order. Where it raises, the database cannot be
+    written, which ends all of them, or one of them is at fault: then each is made on its own. `tidy` is called while
+    nothing waits, and says whether there is more to do."""
 
     def __init__(
         self,
@@ -109,15 +110,8 @@ class GroupCommit:
         return group, False
 
     def _commit(self, group: list[_Submitted]) -> None:
-        outcomes: Sequence[Any | PenstockError]
         began = perf_counter()
-        try:
-            outcomes = self._apply([each.change for each in group])
-        except PenstockError as error:
-            outcomes = [error] * len(group)
-        except Exception as error:  # a fault of ours: told to all, and the thread lives on
-            log.exception("A group of %d writes failed.", len(group))
-            outcomes = [PenstockError(f"Internal error: {type(error).__name__}.")] * len(group)
+        outcomes = self._outcomes([each.change for each in group])
         if self._observe is not None:
             self._observe(len(group), perf_counter() - began)
         by_caller: dict[OnDone, list[Done]] = {}
@@ -126,7 +120,23 @@ class GroupCommit:
             done = Done(each.ticket, None if failed else outcome, failed)
             by_caller.setdefault(each.on_done, []).append(done)
         for on_done, done_here in by_caller.items():
-            on_done(done_here)
+            try:
+                on_done(done_here)
+            except Exception:  # a fault of one caller's: others wait for this thread, too
+                log.exception("Nobody could be told how %d writes ended.", len(done_here))
+
+    def _outcomes(self, changes: list[Write[Any]]) -> Sequence[Any | PenstockError]:
+        try:
+            return self._apply(changes)
+        except (RegistryUnavailable, RegistryOutdated, RegistryReadOnly) as error:
+            return [error] * len(changes)
+        except Exception as error:
+            if len(changes) > 1:
+                return [outcome for change in changes for outcome in self._outcomes([change])]
+            if isinstance(error, PenstockError):
+                return [error]
+            log.exception("A write failed: %s.", type(changes[0]).__name__)
+            return [PenstockError(f"Internal error: {type(error).__name__}.")]
 
     def _tidied(self) -> bool:
         try:
