@@ -7,7 +7,7 @@ import asyncio
 import httpx
 import pytest
 
-from hub.conftest import HubCalls
+from hub.conftest import API, HubCalls
 
 INVALID = (400, "INVALID_PARAMETER_VALUE")
 
@@ -113,6 +113,43 @@ async def test_bodies_that_are_no_json_miss_their_fields(hub: HubCalls) -> None:
     answer = await hub.client.post(place, content=b"name=a", headers={"Content-Type": "text/plain"})
     assert (code(answer)[0], "application/json" in answer.json()["message"]) == (400, True)
     assert (await hub.client.get(place)).status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("runs/log-parameter", r'{"run_id": "RUN", "key": "a", "value": "\ud800"}'),
+        ("runs/log-parameter", r'{"run_id": "RUN", "key": "a", "value": "a\u0000b"}'),
+        ("runs/log-parameter", r'{"run_id": "\ud800", "key": "a", "value": "b"}'),
+        ("runs/log-metric", r'{"run_id": "RUN", "key": "a", "timestamp": 1, "value": 1' + "0" * 400 + "}"),
+        (
+            "runs/log-inputs",
+            r'{"run_id": "RUN", "datasets": [{"dataset": {"name": "n", "digest": "d", "schema": {}}}]}',
+        ),
+        (
+            "runs/log-inputs",
+            r'{"run_id": "RUN", "datasets": [{"dataset": {"name": "n", "digest": "d", "schema": [5]}}]}',
+        ),
+        ("logged-models/m%00x/params", r'{"params": []}'),
+    ],
+)
+async def test_what_nothing_can_keep_is_the_callers_mistake(hub: HubCalls, path: str, body: str) -> None:
+    run_id = await hub.made_run()
+    content = body.replace("RUN", run_id).encode()
+    answer = await hub.client.post(f"{API}{path}", content=content, headers={"Content-Type": "application/json"})
+    assert code(answer) == INVALID
+
+
+async def test_an_escaped_backslash_before_a_number_is_kept(hub: HubCalls) -> None:
+    run_id = await hub.made_run()
+    await hub.post("runs/log-parameter", run_id=run_id, key="a", value=r"\u0000")
+    found = (await hub.get("runs/get", run_id=run_id)).json()["run"]["data"]["params"]
+    assert found == [{"key": "a", "value": r"\u0000"}]
+
+
+async def test_a_query_of_too_many_fields_is_the_callers_mistake(hub: HubCalls) -> None:
+    answer = await hub.client.get(f"{API}experiments/get?{'&'.join(['a=1'] * 1001)}")
+    assert code(answer) == INVALID
 
 
 async def test_what_is_out_of_scope_is_not_found_at_once(hub: HubCalls) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -24,6 +25,7 @@ from penstock.tracking.metrics import Metric, Point
 from penstock.tracking.runs import ModelOutput
 from penstock.tracking.writes import (
     CreateExperiment,
+    CreateLoggedModel,
     CreateRun,
     DeleteExperiment,
     DeleteExperimentTag,
@@ -37,6 +39,7 @@ from penstock.tracking.writes import (
     RestoreRun,
     SetExperimentTag,
     UpdateRun,
+    Write,
 )
 
 
@@ -235,6 +238,22 @@ def test_no_spike_is_lost_from_a_chart(store: TrackingStore, run_id: str) -> Non
     assert (len(buckets), sum(bucket.points for bucket in buckets)) == (10, 200)
     assert max(bucket.maximum for bucket in buckets) == 1000.0
     assert (buckets[0].first_step, buckets[-1].last_step, buckets[0].minimum) == (0, 199, 0.0)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda: CreateLoggedModel("0", "n" * 501),
+        lambda: CreateLoggedModel("0", source_run_id="r" * 257),
+        lambda: LogInputs("a", models=[ModelOutput("m" * 37)]),
+        lambda: LogOutputs("a", [ModelOutput("m" * 37)]),
+        lambda: LogBatch("a", [Metric("m", 1.0, 1, 0, "m-1", "d" * 501)]),
+        lambda: LogBatch("a", [Metric("m", 1.0, 1, 0, "m-1", "d", "9" * 37)]),
+    ],
+)
+def test_what_is_longer_than_its_column_is_refused(write: Callable[[], Write[object]]) -> None:
+    with pytest.raises(TrackingInvalid, match="characters"):
+        write()
 
 
 def test_inputs_and_outputs(store: TrackingStore, experiment: str, run_id: str) -> None:

@@ -17,7 +17,7 @@ from penstock.http.events.request_event import CLIENT_LEFT
 from penstock.http.headers import header
 from penstock.hub.access.gate import HubGate
 from penstock.hub.answers import HubAnswer
-from penstock.hub.fields import Fields
+from penstock.hub.fields import Fields, check_keepable
 from penstock.hub.request_event import HubRequestEvent
 from penstock.hub.requests import HubRequest
 from penstock.hub.routes import HubRoute, HubRoutes
@@ -83,6 +83,8 @@ class HubApp:
             await _send_unread(request.scope, receive, send, refused)
             return
         route, request.path = found
+        for text in request.path.values():
+            check_keepable(text)
         if route.stream is not None:
             request.fields = Fields.of_query(request.scope["query_string"])
             await route.stream(self._hub.context(), request, receive, send)

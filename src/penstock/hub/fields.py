@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 import orjson
 
 from penstock.errors import TrackingInvalid
+from penstock.mlflow_api.search.tokens import UNKEEPABLE
 
 T = TypeVar("T", bound=str)
 
 _MIN, _MAX = -(2**63), 2**63 - 1
+_MAX_QUERY_FIELDS = 1000
 _WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -32,16 +34,21 @@ class Fields:
 
     @classmethod
     def of_query(cls, query: bytes) -> Fields:
-        """Repeated keys are lists."""
+        """Repeated keys are lists. Raises TrackingInvalid."""
         values: dict[str, Any] = {}
-        for key, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=1000):
+        try:
+            pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=_MAX_QUERY_FIELDS)
+        except ValueError:
+            raise TrackingInvalid(f"The query has more than {_MAX_QUERY_FIELDS} fields.") from None
+        for key, value in pairs:
+            check_keepable(value)
             before = values.get(key)
             values[key] = value if before is None else [*(before if isinstance(before, list) else [before]), value]
         return cls(values)
 
     @classmethod
     def of_json(cls, body: bytes) -> Fields:
-        """Bare NaN and Infinity are read, too."""
+        """Bare NaN and Infinity are read, too. Raises TrackingInvalid for texts that nothing can keep."""
         return cls(found if isinstance(found := read_json(body), dict) else {})
 
     @property
@@ -96,7 +103,10 @@ class Fields:
         """A float; NaN and Infinity as words or bare."""
         value = self._values.get(name)
         if isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
+            try:
+                return float(value)
+            except OverflowError:  # an integer beyond all floats
+                raise self._invalid(name, value) from None
         if value is None or value == "":
             raise TrackingInvalid(f"Missing value for required parameter '{self._place}{name}'.", field=name)
         if isinstance(value, str):
@@ -158,15 +168,38 @@ class Fields:
 
 
 def read_json(body: bytes) -> Any:
-    """What a body says; None where it is no JSON."""
+    """What a body says; None where it is no JSON. Raises TrackingInvalid for texts that nothing can keep."""
     try:
-        return orjson.loads(body)
+        found = orjson.loads(body)
+        suspect = b"\\u0000" in body
     except orjson.JSONDecodeError:
-        pass
-    try:  # bare NaN and Infinity
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
+        try:  # bare NaN and Infinity, and halves of characters
+            found, suspect = json.loads(body), True
+        except (ValueError, RecursionError):
+            return None
+    if suspect:
+        for text in _texts_in(found):
+            check_keepable(text)
+    return found
+
+
+def check_keepable(text: str) -> None:
+    """Raises TrackingInvalid for a text that no database keeps: with a zero byte, or half of a character."""
+    if (found := UNKEEPABLE.search(text)) is not None:
+        raise TrackingInvalid(f"No text can hold the character {found[0]!a}.")
+
+
+def _texts_in(content: Any) -> Iterator[str]:
+    """All texts anywhere in what was read."""
+    pending = [content]
+    while pending:
+        each = pending.pop()
+        if isinstance(each, str):
+            yield each
+        elif isinstance(each, dict):
+            pending += [*each, *each.values()]
+        elif isinstance(each, list):
+            pending += each
 
 
 def _integer(value: object) -> int | None:

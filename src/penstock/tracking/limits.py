@@ -18,6 +18,9 @@ MAX_TAG_VALUE = 8000
 MAX_EXPERIMENT_TAG_VALUE = 20_000
 MAX_EXPERIMENT_NAME = 500
 MAX_ARTIFACT_LOCATION = 2048
+MAX_RUN_ID = 256
+MAX_LOGGED_MODEL_NAME = 500
+MAX_MODEL_ID = 36
 MAX_DATASET_NAME = 500
 MAX_DATASET_DIGEST = 36
 MAX_DATASET_SOURCE = 65_535
@@ -32,7 +35,7 @@ MIN_STEP, MAX_STEP = -(2**63), 2**63 - 1
 # Most keys are of these alone and of no special form: one look settles that they may be.
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_\-:]{1,250}")
 _KEY = re.compile(r"[\w.\- /:]*")
-_RUN_ID = re.compile(r"[A-Za-z0-9][\w\-]{0,255}")
+_RUN_ID = re.compile(rf"[A-Za-z0-9][\w\-]{{0,{MAX_RUN_ID - 1}}}")
 
 
 def check_key(kind: str, key: str) -> str:

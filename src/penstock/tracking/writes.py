@@ -195,6 +195,7 @@ class LogInputs(Write[None]):
             limits.check_length("source", dataset.source, limits.MAX_DATASET_SOURCE)
             limits.check_length("schema", dataset.schema or "", limits.MAX_DATASET_SCHEMA)
             limits.check_length("profile", dataset.profile or "", limits.MAX_DATASET_PROFILE)
+        _check_models(self.models)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +204,9 @@ class LogOutputs(Write[None]):
 
     run_id: str
     models: Sequence[ModelOutput] = ()
+
+    def __post_init__(self) -> None:
+        _check_models(self.models)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +221,8 @@ class CreateLoggedModel(Write[LoggedModel]):
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        limits.check_length("name", self.name, limits.MAX_LOGGED_MODEL_NAME)
+        limits.check_length("source_run_id", self.source_run_id, limits.MAX_RUN_ID)
         for key, _ in self.params:
             limits.check_key("param", key)
         for key in self.tags:
@@ -276,6 +282,11 @@ def _run_tags(tags: Mapping[str, str]) -> dict[str, str]:
     return {limits.check_key("tag", key): value[: limits.MAX_TAG_VALUE] for key, value in tags.items()}
 
 
+def _check_models(models: Sequence[ModelOutput]) -> None:
+    for each in models:
+        limits.check_length("model_id", each.model_id, limits.MAX_MODEL_ID)
+
+
 def _checked_metric(metric: Metric) -> Metric:
     limits.check_key("metric", metric.key)
     if metric.timestamp < 0:
@@ -283,4 +294,7 @@ def _checked_metric(metric: Metric) -> Metric:
             f"The timestamp {metric.timestamp} of metric {metric.key!r} is before 1970.", field="timestamp"
         )
     limits.check_step(metric.step)
+    if metric.model_id:
+        limits.check_length("dataset_name", metric.dataset_name, limits.MAX_DATASET_NAME)
+        limits.check_length("dataset_digest", metric.dataset_digest, limits.MAX_DATASET_DIGEST)
     return metric._replace(value=kept_value(metric.value)) if math.isinf(metric.value) else metric

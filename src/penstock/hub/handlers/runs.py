@@ -184,8 +184,8 @@ def _dataset_input(fields: Fields) -> DatasetInput:
         dataset.required("digest"),
         dataset.text("source_type"),
         dataset.text("source"),
-        dataset.raw("schema"),
-        dataset.raw("profile"),
+        dataset.text("schema") or None,
+        dataset.text("profile") or None,
     )
     return DatasetInput(named, as_mapping(fields.pairs("tags")))
 

@@ -30,7 +30,7 @@ _TOKENS = re.compile(
 _BLANKS = re.compile(r"\s*+")
 
 # Characters that no database keeps in a text.
-_UNKEEPABLE = re.compile("[\x00\ud800-\udfff]")
+UNKEEPABLE = re.compile("[\x00\ud800-\udfff]")
 
 # How much of a text an error repeats.
 _SHOWN = 60
@@ -121,7 +121,7 @@ class TokenReader:
 
 def check_keepable(text: str, place: str) -> None:
     """Raises SearchInvalid where the text has a character that is in nothing that is kept."""
-    if found := _UNKEEPABLE.search(text):
+    if found := UNKEEPABLE.search(text):
         raise refusal(place, found.start() + 1, f"no text can hold the character {found[0]!r}")
 
 
