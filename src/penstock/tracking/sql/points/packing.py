@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple, TypeVar
 
 from sqlalchemy import Connection
 
+from penstock.errors import PenstockError
 from penstock.sql.database import Database
 from penstock.sql.dialect import any_of, run, run_each
 from penstock.tracking.sql.keys import Keys
 from penstock.tracking.sql.points.chunks import PACK_ENDED, PACK_RUNNING, pack
+
+T = TypeVar("T")
 
 # Points packed in one transaction, about: what a write that comes meanwhile waits for.
 _STEP_POINTS = 20_000
@@ -50,19 +54,32 @@ class Packing:
         self._runs.append((run_id, True))
 
     def step(self) -> bool:
-        """Packs some series, or looks for some; says whether there is more to do."""
+        """Packs some series, or looks for some; says whether there is more to do. What fails for the database's sake is
+        done again by the next call."""
         if not self._begun:
             self._series += self._database.read(_left_behind)
             self._begun = True
         if not self._series and self._runs:
             looked_at = [self._runs.popleft() for _ in range(min(len(self._runs), 100))]
-            self._series += self._database.read(lambda c: _worth_packing(c, looked_at))
+            with _kept(self._runs, looked_at):
+                self._series += self._database.read(lambda c: _worth_packing(c, looked_at))
         some: list[_Worth] = []
         while self._series and sum(each.rows for each in some) < _STEP_POINTS:
             some.append(self._series.popleft())
         if some:
-            self._database.write(lambda c: _pack(c, some))
+            with _kept(self._series, some):
+                self._database.write(lambda c: _pack(c, some))
         return bool(self._series or self._runs)
+
+
+@contextmanager
+def _kept(queue: deque[T], taken: Sequence[T]) -> Iterator[None]:
+    """Puts back what was taken from the queue, if the database is away."""
+    try:
+        yield
+    except PenstockError:
+        queue.extendleft(reversed(taken))
+        raise
 
 
 def _worth_packing(c: Connection, runs: Sequence[tuple[str, bool]]) -> list[_Worth]:
