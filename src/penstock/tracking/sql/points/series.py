@@ -97,13 +97,14 @@ def _series_of(c: Connection, keys: Keys, wanted: list[tuple[int, str]]) -> dict
 
 
 def _without_packed(c: Connection, row: SeriesRow, points: list[Point]) -> list[Point]:
-    """The points that are in no chunk. Most come after all that is packed, which needs no look."""
-    if row.points == row.hot:
+    """The points that are in no chunk. Most come after the latest one, which needs no look, be it at the same step."""
+    if row.points == row.hot or row.latest is None:
         return points
-    first = min(point.step for point in points)
-    if first > row.last_step:
+    latest = rank(row.latest)
+    steps = [point.step for point in points if rank(point) <= latest]
+    if not steps:
         return points
-    packed = {cells_of(point) for point in packed_points(c, row.id, first, max(point.step for point in points))}
+    packed = {cells_of(point) for point in packed_points(c, row.id, min(steps), max(steps))}
     return [point for point in points if cells_of(point) not in packed]
 
 
