@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from penstock.errors import TrackingInvalid
@@ -26,14 +26,17 @@ def page_of(points: Points, run_id: str, key: str, limit: int, page_token: str) 
     return HistoryPage(_cut(by_time(points), first, end), token)
 
 
-def first_of(histories: Sequence[tuple[str, Points]], limit: int) -> list[tuple[str, Points]]:
-    """The first `limit` points of several series together, series by series."""
-    chosen = []
+def first_of(histories: Iterable[tuple[str, Points]], limit: int) -> list[tuple[str, Points]]:
+    """The first `limit` points of several series together, each by time, series by series; those that come after are
+    not asked for."""
+    chosen: list[tuple[str, Points]] = []
+    if limit < 1:
+        return chosen
     for run_id, points in histories:
+        chosen.append((run_id, _cut(by_time(points), 0, min(limit, len(points)))))
+        limit -= len(points)
         if limit <= 0:
             break
-        chosen.append((run_id, _cut(points, 0, min(limit, len(points)))))
-        limit -= len(points)
     return chosen
 
 

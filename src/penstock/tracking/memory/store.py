@@ -23,7 +23,7 @@ from penstock.tracking.logged_models import LoggedModel
 from penstock.tracking.memory.changing import TrackingRecords, apply
 from penstock.tracking.memory.searching import find_logged_models
 from penstock.tracking.metrics import Bucket, Points, SeriesSummary
-from penstock.tracking.paging import by_time, first_of, page_of
+from penstock.tracking.paging import first_of, page_of
 from penstock.tracking.queries import ExperimentQuery, HistoryPage, LoggedModelQuery, Page, RunQuery
 from penstock.tracking.runs import Run, RunRef
 from penstock.tracking.writes import Write
@@ -119,7 +119,7 @@ class MemoryTrackingStore(TrackingStore):
             return page_of(found.points if found else Points(), run_id, key, limit, page_token)
 
     def histories(self, run_ids: Sequence[str], key: str, *, limit: int) -> list[tuple[str, Points]]:
-        return first_of([(run_id, by_time(points)) for run_id, points in self._histories(run_ids, key, None)], limit)
+        return first_of(self._histories(run_ids, key, None), limit)
 
     def sampled(
         self, run_ids: Sequence[str], key: str, *, limit: int, steps: tuple[int, int] | None = None

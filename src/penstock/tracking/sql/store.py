@@ -12,7 +12,7 @@ from penstock.tracking.experiments import Experiment
 from penstock.tracking.interface import OnDone, TrackingStore
 from penstock.tracking.logged_models import LoggedModel
 from penstock.tracking.metrics import Bucket, Points, SeriesSummary
-from penstock.tracking.paging import by_time, first_of, page_of
+from penstock.tracking.paging import first_of, page_of
 from penstock.tracking.queries import ExperimentQuery, HistoryPage, LoggedModelQuery, Page, RunQuery
 from penstock.tracking.runs import Run, RunRef
 from penstock.tracking.sql import experiments, inputs, logged_models, run_reads
@@ -84,14 +84,16 @@ class SqlTrackingStore(TrackingStore):
         )
 
     def histories(self, run_ids: Sequence[str], key: str, *, limit: int) -> list[tuple[str, Points]]:
-        found = self._database.read(lambda c: history.read_histories(c, run_ids, key))
-        return first_of([(run_id, by_time(points)) for run_id, points in found], limit)
+        return self._database.read(lambda c: first_of(history.read_histories(c, run_ids, key), limit))
 
     def sampled(
         self, run_ids: Sequence[str], key: str, *, limit: int, steps: tuple[int, int] | None = None
     ) -> list[tuple[str, Points]]:
-        found = self._database.read(lambda c: history.read_histories(c, run_ids, key, steps))
-        return [(run_id, sample(points, limit)) for run_id, points in found]
+        return self._database.read(
+            lambda c: [
+                (run_id, sample(points, limit)) for run_id, points in history.read_histories(c, run_ids, key, steps)
+            ]
+        )
 
     def chart(
         self, run_ids: Sequence[str], key: str, *, buckets: int, steps: tuple[int, int] | None = None

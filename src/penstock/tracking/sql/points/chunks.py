@@ -32,7 +32,8 @@ def packed_points(c: Connection, series: int, first: int, last: int) -> Iterator
 
 
 def read_points(c: Connection, series: Sequence[int], steps: tuple[int, int] | None = None) -> dict[int, Points]:
-    """All points of each series, or those with steps between two, by step, timestamp and value."""
+    """All points of each series, or those with steps between two, by step, timestamp and value; those series that have
+    any."""
     from penstock.tracking.sql.points.chunk_codec import decode
 
     condition, parameter = any_of(c, "series", list(series))
@@ -48,7 +49,8 @@ def read_points(c: Connection, series: Sequence[int], steps: tuple[int, int] | N
     rows = f"SELECT series, step, timestamp, value, nan FROM penstock_points WHERE {condition}{within}"
     for key, points in _by_series(run(c, rows, parameter, *of_rows)):
         parts.setdefault(key, []).append(points)
-    return {key: _merged(found, steps) for key, found in parts.items()}
+    merged = {key: _merged(found, steps) for key, found in parts.items()}
+    return {key: points for key, points in merged.items() if len(points)}
 
 
 def pack(c: Connection, series: int) -> int:
@@ -106,7 +108,11 @@ def _merged(parts: list[Points], steps: tuple[int, int] | None) -> Points:
     if steps is not None:
         inside = (at >= steps[0]) & (at <= steps[1])
         at, when, values = at[inside], when[inside], values[inside]
-    if np.any(at[1:] < at[:-1]):
-        order = np.lexsort((np.nan_to_num(values), when, at))
+    by_value = np.nan_to_num(values)
+    earlier = by_value[1:] < by_value[:-1]
+    for column in (when, at):
+        earlier = (column[1:] < column[:-1]) | ((column[1:] == column[:-1]) & earlier)
+    if np.any(earlier):
+        order = np.lexsort((by_value, when, at))
         at, when, values = at[order], when[order], values[order]
     return Points(array("q", at.tobytes()), array("q", when.tobytes()), array("d", values.tobytes()))
