@@ -56,7 +56,7 @@ def test_no_two_requests_share_parameters() -> None:
 async def _handler(request: object) -> None: ...
 
 
-READ = Endpoint("/models/{name}", ("GET",), "models:read", _handler, admin_only=True)
+READ = Endpoint("/models/{name}", ("GET",), "predict", _handler, admin_only=True)
 WRITE = Endpoint("/models/{name}", ("PUT", "DELETE"), "predict", _handler)
 TABLE = RouteTable([READ, WRITE])
 

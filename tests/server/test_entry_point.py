@@ -7,23 +7,25 @@ from pathlib import Path
 
 import pytest
 
-from penstock.access import BearerTokens, Principal
+from penstock.access.credentials import digest_of
+from penstock.access.principal import Principal
+from penstock.access.tokens import KnownTokens
 from server.asgi import Bench, is_error
 from serving.fakes import until
 from support.wire import answers, connect, request
 
 BODY = b'{"inputs": [[1, 2, 3]]}'
-TOKENS = BearerTokens(
+TOKENS = KnownTokens(
     {
-        "of-m": Principal("caller", frozenset({"predict"}), frozenset({"m"})),
-        "of-metrics": Principal("reader", frozenset({"metrics"})),
+        digest_of("of-m"): Principal("caller", frozenset({"predict"}), frozenset({"m"})),
+        digest_of("of-metrics"): Principal("reader", frozenset({"metrics"})),
     }
 )
 
 
 @pytest.fixture
 async def bench(identity_onnx_package: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
-    monkeypatch.setattr(BearerTokens, "static", lambda token: TOKENS)
+    monkeypatch.setattr(KnownTokens, "static", lambda token: TOKENS)
     made = Bench(identity_onnx_package)
     made.serve("m")
     yield made

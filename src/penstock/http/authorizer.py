@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from penstock.access import OPERATOR, Action, BearerTokens, Principal, Resource, allowed
+from penstock.access.policy import GATEWAY_POLICY, GatewayNeeds, Resource
+from penstock.access.principal import ANYBODY, Principal
+from penstock.access.tokens import KnownTokens
 from penstock.http.headers import Head, header
 
 
 class Authorizer:
-    """Knows callers by their bearer token. Whoever refuses one asks `identify` for the caller and `allowed` for the
+    """Knows callers by their bearer token. Whoever refuses one asks `identify` for the caller and the policy for the
     decision, since a stranger is told to show a token, and a known caller that it may not do that. Whoever only passes
     requests on asks `admits`."""
 
-    def __init__(self, tokens: BearerTokens) -> None:
+    def __init__(self, tokens: KnownTokens) -> None:
         self._tokens = tokens
         # A server without tokens lets everybody do everything; that costs a prediction one look at this.
         self._open = not tokens.required
 
     def identify(self, head: Head) -> Principal:
         """The caller that sends a request with this head."""
-        return OPERATOR if self._open else self._tokens.identify(header(head, b"authorization"))
+        return ANYBODY if self._open else self._tokens.identify(header(head, b"authorization"))
 
-    def admits(self, head: Head, action: Action, resource: Resource = None) -> bool:
-        """Whether that caller may do this, in one step for the requests of a hot path."""
-        return self._open or allowed(self._tokens.identify(header(head, b"authorization")), action, resource)
+    def admits(self, head: Head, needs: GatewayNeeds, resource: Resource = None) -> bool:
+        """Whether that caller may do what needs this, in one step for the requests of a hot path."""
+        return self._open or GATEWAY_POLICY.allows(
+            self._tokens.identify(header(head, b"authorization")), needs, resource
+        )
 
     def __repr__(self) -> str:
         return f"<Authorizer by {self._tokens!r}>"

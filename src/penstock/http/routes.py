@@ -13,7 +13,7 @@ from typing import Any
 
 from starlette.routing import Route
 
-from penstock.access import Action
+from penstock.access.policy import GatewayNeeds
 
 
 class PathMatcher:
@@ -65,13 +65,13 @@ class _Template:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One route. `handler` is what Starlette takes for one: a function of a request, or an ASGI application. `summary`
-    is its line in the OpenAPI document, empty where it is not there as it stands. Where a server has a port for its
-    administration, `admin_only` is answered there alone."""
+    """One route. `needs` is what its caller must have, and `handler` what Starlette takes for one: a function of a
+    request, or an ASGI application. `summary` is its line in the OpenAPI document, empty where it is not there as it
+    stands. Where a server has a port for its administration, `admin_only` is answered there alone."""
 
     path: str
     methods: tuple[str, ...]
-    action: Action
+    needs: GatewayNeeds
     handler: Any
     summary: str = ""
     admin_only: bool = False

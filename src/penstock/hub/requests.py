@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from starlette.types import Receive, Scope, Send
 
-from penstock.hub.access.callers import HubCaller
+from penstock.access.principal import Principal
 from penstock.hub.answers import HubAnswer
 from penstock.hub.fields import Fields
 
@@ -25,7 +25,7 @@ class HubRequest:
     path: Mapping[str, str]
     fields: Fields
     scope: Scope
-    caller: HubCaller
+    caller: Principal
 
 
 # Answers from what is in memory.

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from penstock.access.policy import HubNeeds
 from penstock.http.routes import PathMatcher
-from penstock.hub.access.callers import Needs
 from penstock.hub.requests import Handler, StreamHandler
 
 
@@ -18,12 +18,12 @@ class HubRoute:
 
     path: str
     methods: tuple[str, ...]
-    needs: Needs
+    needs: HubNeeds
     handler: Handler | None = None
     stream: StreamHandler | None = None
 
 
-def mlflow_route(methods: str, path: str, needs: Needs, handler: Handler, version: str = "2.0") -> HubRoute:
+def mlflow_route(methods: str, path: str, needs: HubNeeds, handler: Handler, version: str = "2.0") -> HubRoute:
     """`path` below `/api/2.0/mlflow/`; the same answers below `/ajax-api/`."""
     return HubRoute(f"/api/{version}/mlflow/{path}", tuple(methods.split()), needs, handler)
 

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from penstock.access import BearerTokens
+from penstock.access.tokens import KnownTokens
 from penstock.defaults import MAX_BODY_BYTES, TIMEOUT
 from penstock.errors import PenstockError
 from penstock.http.authorizer import Authorizer
@@ -59,7 +59,7 @@ def make_app(
     prediction. Large bodies are read by `readers`, which are closed with the application; without any, everything
     is read on the event loop. Pages of the `cors_origins` may read answers, `*` is all pages.
     """
-    access = Authorizer(BearerTokens.static(token))
+    access = Authorizer(KnownTokens.static(token))
     cross_origin = CrossOrigin(cors_origins) if cors_origins else None
     sweep = DeadlineSweep()
     pipeline = Pipeline(gateway, timeout=timeout, observe=observe)

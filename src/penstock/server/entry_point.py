@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from penstock.access import ANONYMOUS, allowed
+from penstock.access.policy import GATEWAY_POLICY
+from penstock.access.principal import STRANGER
 from penstock.http.authorizer import Authorizer
 from penstock.http.connection.interface import Shortcuts
 from penstock.http.cross_origin import CrossOrigin, is_preflight
@@ -109,13 +110,13 @@ class EntryPoint:
         caller = self._access.identify(scope)
         found = self.routes.find(scope["method"], scope["path"])
         if found is None:
-            admitted = allowed(caller, "unknown")
+            admitted = GATEWAY_POLICY.allows(caller, "token")  # that there is nothing is no business of strangers
         else:
             endpoint, parameters = found
-            admitted = allowed(caller, endpoint.action, parameters.get("name"))
+            admitted = GATEWAY_POLICY.allows(caller, endpoint.needs, parameters.get("name"))
         if admitted:
             return None
-        return _UNAUTHENTICATED if caller is ANONYMOUS else _FORBIDDEN
+        return _UNAUTHENTICATED if caller is STRANGER else _FORBIDDEN
 
     def close(self) -> None:
         """Releases what the application opened."""

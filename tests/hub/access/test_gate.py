@@ -9,16 +9,18 @@ from typing import Any
 
 import pytest
 
+from penstock.access.credentials import digest_of
+from penstock.access.policy import HUB_ROLES as ROLES
+from penstock.access.policy import HubRole
+from penstock.access.principal import ANYBODY, STRANGER, Principal
 from penstock.assembly.hub import HubOptions, open_stores, open_tokens
 from penstock.errors import ConfigError, NameInvalid, TokenExists, TokenNotFound
-from penstock.hub.access.callers import ANYBODY, ROLES, STRANGER, HubCaller, HubRole
 from penstock.hub.access.gate import HubGate
-from penstock.hub.access.tokens import digest_of
 from penstock.hub.handlers.table import ROUTES
 from penstock.hub.service import Hub
 from penstock.metrics import HubMetrics
 
-ANN = HubCaller("ann", "write")
+ANN = Principal("ann", frozenset({"write"}))
 
 
 def head(method: str = "GET", **headers: str) -> dict[str, Any]:
@@ -54,7 +56,7 @@ def test_anything_else_is_a_stranger(asking: HubGate, authorization: str) -> Non
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.methods[0]} {route.path}")
 def test_a_role_may_do_what_its_routes_need_and_no_more(asking: HubGate, role: HubRole, route: Any) -> None:
-    refused = asking.refusal(head(route.methods[0]), route.needs, HubCaller("x", role))
+    refused = asking.refusal(head(route.methods[0]), route.needs, Principal("x", frozenset({role})))
     enough = route.needs == "nothing" or ROLES.index(role) >= ROLES.index(route.needs)
     assert (refused is None) == enough
     if refused is not None:

@@ -12,7 +12,7 @@ import click
 from penstock.cli.console import console, print_table, titled_table
 
 if TYPE_CHECKING:
-    from penstock.hub.access.callers import HubRole
+    from penstock.access.policy import HubRole
 
 _ROLES = ("read", "write", "promote", "admin")
 

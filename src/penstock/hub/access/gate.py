@@ -7,16 +7,16 @@ do what the route is for.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import ipaddress
 from collections.abc import Iterable, Mapping
 
 from starlette.types import Scope
 
+from penstock.access.credentials import bearer_or_password
+from penstock.access.policy import HUB_POLICY, HubNeeds
+from penstock.access.principal import STRANGER, Principal
+from penstock.access.tokens import KnownTokens
 from penstock.http.headers import header
-from penstock.hub.access.callers import ANYBODY, STRANGER, HubCaller, Needs
-from penstock.hub.access.tokens import digest_of
 from penstock.hub.answers import HubAnswer
 from penstock.hub.statuses import error_answer
 
@@ -28,28 +28,24 @@ class HubGate:
     are the names, without ports, that it answers for besides addresses and localhost; with tokens, none means all."""
 
     def __init__(self, *, asks_for_tokens: bool, hosts: Iterable[str] = ()) -> None:
-        # Mutable state: whether tokens are asked for, and the callers by digest.
-        self._asks = asks_for_tokens
-        self._callers: Mapping[str, HubCaller] = {}
+        # The whole mutable state: the tokens that are known.
+        self._tokens = KnownTokens({}, required=asks_for_tokens, read=bearer_or_password)
         self._hosts = frozenset(host.lower() for host in hosts)
 
     @property
     def asks_for_tokens(self) -> bool:
-        return self._asks
+        return self._tokens.required
 
-    def admit(self, callers: Mapping[str, HubCaller]) -> None:
+    def admit(self, callers: Mapping[str, Principal]) -> None:
         """These and no others are let in from now on."""
-        self._callers = callers
-        self._asks = self._asks or bool(callers)
+        asks = self._tokens.required or bool(callers)
+        self._tokens = KnownTokens(callers, required=asks, read=bearer_or_password)
 
-    def identify(self, scope: Scope) -> HubCaller:
+    def identify(self, scope: Scope) -> Principal:
         """By the token, which comes as a bearer or as the password of basic authentication."""
-        if not self._asks:
-            return ANYBODY
-        token = _token_of(header(scope, b"authorization"))
-        return STRANGER if token is None else self._callers.get(digest_of(token), STRANGER)
+        return self._tokens.identify(header(scope, b"authorization"))
 
-    def refusal(self, scope: Scope, needs: Needs, caller: HubCaller) -> HubAnswer | None:
+    def refusal(self, scope: Scope, needs: HubNeeds, caller: Principal) -> HubAnswer | None:
         """The answer to a request that is not let in; None for one that is."""
         if needs == "nothing":
             return None
@@ -59,36 +55,22 @@ class HubGate:
             )
         if scope["method"] not in _SAFE and not _from_own_page(scope):
             return error_answer(403, "PERMISSION_DENIED", "Cross-origin request blocked: a page of another site asked.")
-        if caller.may(needs):
+        if HUB_POLICY.allows(caller, needs):
             return None
         if caller is STRANGER:
             told = (b"www-authenticate", b'Basic realm="penstock hub"')
             return error_answer(401, "UNAUTHENTICATED", "A valid token is required.", told)
-        message = f"The token {caller.name!r} has the role {caller.role!r}, and this needs {needs!r}."
+        message = f"The token {caller.name!r} has the role {' '.join(caller.roles)!r}, and this needs {needs!r}."
         return error_answer(403, "PERMISSION_DENIED", message)
 
     def __repr__(self) -> str:
-        return f"<HubGate {'with tokens' if self._asks else 'open'}, {len(self._callers)} callers>"
+        return f"<HubGate {self._tokens!r}>"
 
     def _means_us(self, host: bytes | None) -> bool:
-        if self._asks and not self._hosts:
+        if self._tokens.required and not self._hosts:
             return True
         name = _name_of((host or b"").decode("latin-1").lower())
         return name in self._hosts or name == "localhost" or name.endswith(".localhost") or _is_address(name)
-
-
-def _token_of(authorization: bytes | None) -> str | None:
-    scheme, _, value = (authorization or b"").partition(b" ")
-    text = value.strip().decode("latin-1")
-    if scheme.lower() == b"bearer":
-        return text
-    if scheme.lower() != b"basic":
-        return None
-    try:
-        decoded = base64.b64decode(text, validate=True).decode("utf-8", "surrogateescape")
-    except (binascii.Error, ValueError):
-        return None
-    return decoded.partition(":")[2]
 
 
 def _from_own_page(scope: Scope) -> bool:

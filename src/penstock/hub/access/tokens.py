@@ -5,21 +5,17 @@ A token's name is who did it in every record. A revoked one stays in the table, 
 
 from __future__ import annotations
 
-import hashlib
-import re
-import secrets
 import time
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, insert, select, update
 
+from penstock.access.credentials import digest_of, is_token_name, new_token
+from penstock.access.policy import HubRole
+from penstock.access.principal import Principal
 from penstock.errors import NameInvalid, TokenExists, TokenNotFound
-from penstock.hub.access.callers import HubCaller, HubRole
 from penstock.sql.database import Database
 from penstock.sql.token_tables import tokens
-
-_PREFIX = "pst_"
-_NAME = re.compile(r"[\w.@+\-]{1,255}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +36,9 @@ class TokenTable:
 
     def add(self, name: str, role: HubRole) -> str:
         """A new token, which is shown this once. Raises NameInvalid, and TokenExists for a name given before."""
-        if not _NAME.fullmatch(name):
+        if not is_token_name(name):
             raise NameInvalid(f"{name[:60]!r} is not a name for a token: use letters, digits and . _ @ + -")
-        token = _PREFIX + secrets.token_urlsafe(32)
+        token = new_token()
 
         def change(c: Connection) -> None:
             if c.execute(select(tokens.c.name).where(tokens.c.name == name)).first() is not None:
@@ -73,15 +69,10 @@ class TokenTable:
         """Releases the database's connections."""
         self._database.close()
 
-    def callers(self) -> dict[str, HubCaller]:
+    def callers(self) -> dict[str, Principal]:
         """The caller of each good token, by the token's digest."""
         rows = self._database.read(lambda c: c.execute(select(tokens).where(tokens.c.revoked_at.is_(None))).all())
-        return {row.digest: HubCaller(row.name, row.role) for row in rows}
-
-
-def digest_of(token: str) -> str:
-    """What is kept of a token. It has 256 random bits, so a slow hash would protect nothing more."""
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+        return {row.digest: Principal(row.name, frozenset({row.role})) for row in rows}
 
 
 def _now() -> int:

@@ -30,9 +30,9 @@ def docs_endpoints() -> list[Endpoint]:
         return Response(_ROOT, 307, headers={"Location": "docs"}, media_type="text/plain")
 
     return [
-        Endpoint("/", ("GET",), "docs", root, admin_only=True),
-        Endpoint("/docs", ("GET",), "docs", page, admin_only=True),
-        *(Endpoint(f"/docs/{name}", ("GET",), "docs", asset, admin_only=True) for name in _ASSETS),
+        Endpoint("/", ("GET",), "nothing", root, admin_only=True),
+        Endpoint("/docs", ("GET",), "nothing", page, admin_only=True),
+        *(Endpoint(f"/docs/{name}", ("GET",), "nothing", asset, admin_only=True) for name in _ASSETS),
     ]
 
 

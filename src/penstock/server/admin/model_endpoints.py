@@ -26,8 +26,8 @@ def model_endpoints(gateway: Gateway) -> list[Endpoint]:
         return json_response(_details(gateway.model(request.path_params["name"])))
 
     return [
-        Endpoint("/models", ("GET",), "models:read", list_models, "The models served here.", admin_only=True),
-        Endpoint("/models/{name}", ("GET",), "models:read", show_model, admin_only=True),
+        Endpoint("/models", ("GET",), "predict", list_models, "The models served here.", admin_only=True),
+        Endpoint("/models/{name}", ("GET",), "predict", show_model, admin_only=True),
     ]
 
 

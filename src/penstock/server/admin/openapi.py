@@ -27,7 +27,7 @@ def openapi_endpoint(gateway: Gateway, others: Iterable[Endpoint]) -> Endpoint:
     async def openapi(_: Request) -> Response:
         return json_response(await _describe(gateway, described, operations))
 
-    return Endpoint("/openapi.json", ("GET",), "models:read", openapi, admin_only=True)
+    return Endpoint("/openapi.json", ("GET",), "predict", openapi, admin_only=True)
 
 
 async def _describe(gateway: Gateway, endpoints: Iterable[Endpoint], operations: ModelOperations) -> dict[str, Any]:

@@ -39,10 +39,10 @@ def probe_endpoints(gateway: Gateway, health_route: str | None = None) -> list[E
 
     pings = ("/ping", "/health") if health_route is None else ("/ping", "/health", health_route)
     return [
-        *(Endpoint(path, ("GET",), "probe", ping) for path in pings),
-        Endpoint("/livez", ("GET",), "probe", livez, "The process is alive."),
-        Endpoint("/readyz", ("GET",), "probe", readyz, "Every model is loaded and proven."),
-        Endpoint("/version", ("GET",), "version", version, "The version of Penstock."),
+        *(Endpoint(path, ("GET",), "nothing", ping) for path in pings),
+        Endpoint("/livez", ("GET",), "nothing", livez, "The process is alive."),
+        Endpoint("/readyz", ("GET",), "nothing", readyz, "Every model is loaded and proven."),
+        Endpoint("/version", ("GET",), "token", version, "The version of Penstock."),
     ]
 
 
