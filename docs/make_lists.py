@@ -144,6 +144,7 @@ def hub_endpoint_rows() -> list[str]:
 def hub_metrics_rows() -> list[str]:
     metrics = HubMetrics(process=False)
     metrics.request("/health", 200, 0.0)
+    metrics.watch_disk("store", Path("/"))
     labels = {
         family.name: [name for name in family.samples[0].labels if name != "le"]
         for family in metrics.registry.collect()

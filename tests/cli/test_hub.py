@@ -36,6 +36,17 @@ def test_a_database_elsewhere_needs_a_place_for_files() -> None:
         CliRunner().invoke(hub, ["--store", "postgresql://db/x"], catch_exceptions=False)
 
 
+def test_a_store_is_migrated_by_command(tmp_path: Path) -> None:
+    assert run(tmp_path / "new", "migrate").startswith("Created a new registry")
+    assert "up to date" in run(tmp_path / "new", "migrate")
+
+
+def test_a_token_that_might_be_guessed_stops_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENSTOCK_HUB_ADMIN_TOKEN", "short")
+    with pytest.raises(ConfigError, match="a token needs 32"):
+        CliRunner().invoke(hub, ["--store", str(tmp_path)], catch_exceptions=False)
+
+
 def test_what_kubernetes_makes_of_a_service_is_no_port() -> None:
     kind = PortType(0, 65535)
     assert kind.convert("tcp://10.0.0.1:5000", None, None) == 5000

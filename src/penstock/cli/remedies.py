@@ -42,7 +42,7 @@ WORDS = {
     "list_settings": "penstock config show lists every setting.",
     "local_environment": "Package the model again, or try it with --env-manager local.",
     "make_room": "Free some space, for example with: penstock env prune",
-    "migrate": "Run: penstock registry migrate",
+    "migrate": "Run: penstock registry migrate (for the store of a hub: penstock hub --store URL migrate)",
     "missing_module": (
         "If {module} is a library: pip install {library} (or --env-manager uv, if the package lists it). If it is a "
         "file of the author's own, the model has to be packaged again with it: penstock package --help"

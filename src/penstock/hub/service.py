@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from penstock.access.principal import Principal
 from penstock.artifacts.trees import ArtifactTree
 from penstock.errors import ConfigError, PenstockError, RegistryUnavailable, remedy
 from penstock.hub.access.gate import HubGate
@@ -20,8 +21,8 @@ from penstock.tracking.interface import TrackingStore
 
 log = logging.getLogger("penstock.hub")
 
-# How often it is looked whether tokens changed: how long a revoked one lets anybody in, at most.
-_TOKENS_SECONDS = 0.25
+# How often the store is asked whether something changed: how long a revoked token lets anybody in, at most.
+_WATCH_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,8 @@ class OpenedStores:
 
 class Hub:
     """`open_stores` opens the stores, which may take migrations and connections; it is called in a thread. Where
-    `needs_tokens`, the hub does not start without any; where `open_to_everybody`, none is ever asked for."""
+    `needs_tokens`, the hub does not start without any; where `open_to_everybody`, none is ever asked for. `given` are
+    callers besides those in the table, by the digest of their token."""
 
     def __init__(
         self,
@@ -46,13 +48,15 @@ class Hub:
         *,
         needs_tokens: bool = False,
         open_to_everybody: bool = False,
+        given: Mapping[str, Principal] | None = None,
     ) -> None:
         self.metrics = metrics
         self._open_stores = open_stores
         self._gate = gate
         self._needs_tokens = needs_tokens
         self._open_to_everybody = open_to_everybody
-        # Mutable state: the stores from `start` to `close`, the task that watches tokens, whether `drain` was called.
+        self._given = given or {}
+        # Mutable state: the stores from `start` to `close`, the task that watches them, whether `drain` was called.
         self._context: HubContext | None = None
         self._watching: asyncio.Task[None] | None = None
         self.draining = False
@@ -74,7 +78,7 @@ class Hub:
             HubStores(opened.tracking, opened.registry), RunDocuments(opened.tracking), opened.artifacts, self.metrics
         )
         if not self._open_to_everybody:
-            callers = await asyncio.to_thread(opened.tokens.callers)
+            callers = await self._callers(opened)
             if self._needs_tokens and not callers:
                 await context.stores.close()
                 raise ConfigError(
@@ -83,9 +87,10 @@ class Hub:
                     remedy=remedy("add_token"),
                 )
             self._gate.admit(callers)
-            self._watching = asyncio.create_task(self._watch_tokens(opened))
+        self._watching = asyncio.create_task(self._watch(opened))
         self._context = context
         self.metrics.ready.set(1)
+        self.metrics.store_up.set(1)
 
     async def until_ready(self) -> None:
         """The stores are open once `start` has returned."""
@@ -103,19 +108,29 @@ class Hub:
         if context is not None:
             await context.stores.close()
 
-    async def _watch_tokens(self, opened: OpenedStores) -> None:
-        """Lets in whom the table names, soon after it changes, whoever changes it. While the database is away, those
-        who were let in last still are."""
-        seen = -1
+    async def _callers(self, opened: OpenedStores) -> dict[str, Principal]:
+        return {**await asyncio.to_thread(opened.tokens.callers), **self._given}
+
+    async def _watch(self, opened: OpenedStores) -> None:
+        """Lets in whom the table of tokens names, soon after it changes, whoever changes it. While the database is
+        away, those who were let in last still are."""
+        seen, up = -1, True
         while True:
-            await asyncio.sleep(_TOKENS_SECONDS)
+            await asyncio.sleep(_WATCH_SECONDS)
             try:
                 now = await asyncio.to_thread(opened.tracking.changes)
-                if now != seen:
-                    self._gate.admit(await asyncio.to_thread(opened.tokens.callers))
-                    seen = now
+                if now != seen and not self._open_to_everybody:
+                    self._gate.admit(await self._callers(opened))
+                seen = now
             except PenstockError as error:
-                log.warning("The tokens cannot be read: %s", error)
+                if up:
+                    log.warning("The store does not answer, and is asked again until it does: %s", error)
+                up = False
+            else:
+                if not up:
+                    log.info("The store answers again.")
+                up = True
+            self.metrics.store_up.set(up)
 
     def __repr__(self) -> str:
         return f"<Hub {'open' if self._context else 'closed'}{', draining' if self.draining else ''}>"

@@ -1,11 +1,13 @@
-"""The metrics of a hub: requests by endpoint, commits, and the process."""
+"""The metrics of a hub: requests by endpoint, commits, disks, and the process."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Gauge, GCCollector, PlatformCollector, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
@@ -27,6 +29,7 @@ class _HubNumbers(Collector):
         self.commit_writes = Distribution(_WRITES)
         self.received = Number()
         self.sent = Number()
+        self.not_taken = Number()
 
     def collect(self) -> Iterator[Metric]:
         family = HistogramMetricFamily(
@@ -47,8 +50,37 @@ class _HubNumbers(Collector):
         for name, text, number in (
             ("artifact_received_bytes", "Bytes of artifacts uploaded.", self.received),
             ("artifact_sent_bytes", "Bytes of artifacts downloaded.", self.sent),
+            (
+                "writes_not_taken",
+                "Writes that the database did not take: it was away, locked, full or read-only.",
+                self.not_taken,
+            ),
         ):
             yield CounterMetricFamily(f"penstock_hub_{name}", text, number.value)
+
+
+class _Disks(Collector):
+    """How full the disks are on which a hub keeps something, looked up when somebody scrapes."""
+
+    def __init__(self) -> None:
+        self.places: dict[str, Path] = {}
+
+    def collect(self) -> Iterator[Metric]:
+        free = GaugeMetricFamily(
+            "penstock_hub_disk_free_bytes",
+            "Free bytes of the disk that holds the store or the artifacts, if it is one of this machine.",
+            labels=("place",),
+        )
+        size = GaugeMetricFamily("penstock_hub_disk_size_bytes", "Size of that disk.", labels=("place",))
+        for place, path in self.places.items():
+            # A directory may only be made when something is written to it.
+            there = next((p for p in (path, *path.parents) if p.exists()), None)
+            if there is None:
+                continue
+            found = os.statvfs(there)
+            free.add_metric((place,), found.f_bavail * found.f_frsize)
+            size.add_metric((place,), found.f_blocks * found.f_frsize)
+        yield from (free, size)
 
 
 class HubMetrics:
@@ -71,6 +103,13 @@ class HubMetrics:
             "penstock_hub_ready", "1 while the store is open and nothing is draining.", registry=self.registry
         )
         self.ready = ready
+        self.store_up = Gauge(
+            "penstock_hub_store_up",
+            "1 while the database answers; it is asked several times a second.",
+            registry=self.registry,
+        )
+        self._disks = _Disks()
+        self.registry.register(self._disks)
         info = Gauge("penstock_build_info", "1 for the running release.", ("release",), registry=self.registry)
         info.labels(__version__).set(1)
 
@@ -82,10 +121,15 @@ class HubMetrics:
             known = self._numbers.requests[at] = Distribution(_SECONDS)
         known.observe(seconds)
 
-    def commit(self, writes: int, seconds: float) -> None:
-        """Counts a commit. Called in the thread that commits."""
+    def commit(self, writes: int, seconds: float, not_taken: int) -> None:
+        """Counts a commit, and its writes that the database did not take. Called in the thread that commits."""
+        self._numbers.not_taken.inc(not_taken)
         self._numbers.commit_writes.observe(writes)
         self._numbers.commit_seconds.observe(seconds)
+
+    def watch_disk(self, place: str, path: Path) -> None:
+        """Tells from now on how full the disk is that holds `path`; `place` is the label."""
+        self._disks.places[place] = path
 
     def render(self) -> bytes:
         """All metrics in Prometheus' text format. May be called in any thread."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -61,6 +61,19 @@ def test_a_database_that_is_away_is_asked_once_for_a_group() -> None:
     with submitted(applied, ["a", "bad", "b"]) as ended:
         assert all(isinstance(ended[name].error, RegistryUnavailable) for name in ("a", "bad", "b"))
     assert sum("bad" in group for group in applied.groups) == 1
+
+
+def test_what_a_database_does_not_take_is_told_apart_from_what_is_wrong_with_a_write() -> None:
+    told: list[tuple[int, int]] = []
+    faults: dict[str, Exception] = {"away": RegistryUnavailable("away"), "bad": RegistryError("cannot hold a value")}
+    applied = Applied(faults)
+    applied.go.set()
+    observed = GroupCommit(applied, lambda: False, lambda writes, seconds, not_taken: told.append((writes, not_taken)))
+    with closing(observed) as commits:
+        for name in ("good", "away", "bad"):
+            with suppress(PenstockError):
+                commits.write(DeleteRun(name))
+    assert told == [(1, 0), (1, 1), (1, 0)]
 
 
 def test_a_caller_that_cannot_be_told_stops_nobody() -> None:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
+from penstock.cli.hub.migrate import migrate
 from penstock.cli.hub.options import DEFAULT_PORT, PortType, artifacts_of, artifacts_option, store_option
 from penstock.cli.hub.tokens import token
 from penstock.cli.serve import announce, keep_memory_together, use_uvloop
+from penstock.defaults import DRAIN_TIMEOUT
 
 if TYPE_CHECKING:
     from penstock.assembly.hub import HubOptions
+    from penstock.http.run import RunOptions
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -45,6 +49,22 @@ if TYPE_CHECKING:
     envvar="PENSTOCK_HUB_ALLOWED_HOSTS",
     help="A host name that callers use for the hub, besides addresses and localhost. May be repeated.",
 )
+@click.option(
+    "--drain-delay",
+    default=0.0,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    envvar="PENSTOCK_DRAIN_DELAY",
+    help="Seconds after SIGTERM in which new connections are accepted, while a balancer notices.",
+)
+@click.option(
+    "--drain-timeout",
+    default=DRAIN_TIMEOUT,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    envvar="PENSTOCK_DRAIN_TIMEOUT",
+    help="Seconds after the drain delay in which requests in flight may finish.",
+)
 @click.option("--access-log", is_flag=True, envvar="PENSTOCK_ACCESS_LOG", help="A line of JSON for each request.")
 @click.pass_context
 def hub(
@@ -55,6 +75,8 @@ def hub(
     port: int,
     open_to_everybody: bool,
     allowed_hosts: tuple[str, ...],
+    drain_delay: float,
+    drain_timeout: float,
     access_log: bool,
 ) -> None:
     """Serve experiment tracking and the model registry to the stock MLflow client, until SIGTERM or Ctrl-C.
@@ -73,27 +95,32 @@ def hub(
       MLFLOW_TRACKING_URI=http://hub:5000 MLFLOW_TRACKING_TOKEN=pst_… python train.py
     \b
     A database and an object store of your own:
+      penstock hub --store postgresql://penstock@db/penstock migrate
       penstock hub --store postgresql://penstock@db/penstock --artifacts s3://bucket/artifacts
     """
     context.obj = store
     if context.invoked_subcommand is None:
         from penstock.assembly.hub import HubOptions
+        from penstock.http.run import RunOptions
+        from penstock.hub.access.given_tokens import given_tokens
 
         where = HubOptions(store, artifacts_of(store, artifacts), access_log=access_log)
-        _serve(replace(where, open_to_everybody=open_to_everybody, allowed_hosts=allowed_hosts), host, port)
+        given = {} if open_to_everybody else given_tokens(os.environ)
+        options = replace(where, open_to_everybody=open_to_everybody, allowed_hosts=allowed_hosts, given_tokens=given)
+        _serve(options, host, port, RunOptions(drain_delay=drain_delay, drain_timeout=drain_timeout))
 
 
 hub.add_command(token)
+hub.add_command(migrate)
 
 
-def _serve(given: HubOptions, host: str, port: int) -> None:
+def _serve(given: HubOptions, host: str, port: int, run_options: RunOptions) -> None:
     from penstock.assembly.hub import serve_hub
-    from penstock.http.run import RunOptions, bind
+    from penstock.http.run import bind
     from penstock.logs import set_up_logging
     from penstock.machine.exit_limit import ExitLimit, ended_in_time
 
     set_up_logging()
-    run_options = RunOptions(drain_delay=0.0)
     with bind(host, port, flag="--port") as bound:
         keep_memory_together()
         use_uvloop()

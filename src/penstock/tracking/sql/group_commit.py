@@ -24,8 +24,11 @@ R = TypeVar("R")
 MAX_GROUP = 256
 
 
-# Told of every commit: how many writes were in it, and its seconds.
-OnCommit: TypeAlias = Callable[[int, float], None]
+# Told of every commit: how many writes were in it, its seconds, and how many of them the database did not take.
+OnCommit: TypeAlias = Callable[[int, float, int], None]
+
+# That it is away, locked, full, read-only, or has other tables: no fault of a write's.
+_NOT_TAKEN = (RegistryUnavailable, RegistryOutdated, RegistryReadOnly)
 
 
 class _Submitted(NamedTuple):
@@ -113,7 +116,8 @@ class GroupCommit:
         began = perf_counter()
         outcomes = self._outcomes([each.change for each in group])
         if self._observe is not None:
-            self._observe(len(group), perf_counter() - began)
+            not_taken = sum(isinstance(outcome, _NOT_TAKEN) for outcome in outcomes)
+            self._observe(len(group), perf_counter() - began, not_taken)
         by_caller: dict[OnDone, list[Done]] = {}
         for each, outcome in zip(group, outcomes, strict=True):
             failed = outcome if isinstance(outcome, PenstockError) else None
@@ -128,7 +132,7 @@ class GroupCommit:
     def _outcomes(self, changes: list[Write[Any]]) -> Sequence[Any | PenstockError]:
         try:
             return self._apply(changes)
-        except (RegistryUnavailable, RegistryOutdated, RegistryReadOnly) as error:
+        except _NOT_TAKEN as error:
             return [error] * len(changes)
         except Exception as error:
             if len(changes) > 1:
