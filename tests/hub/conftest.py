@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +49,14 @@ def gate() -> HubGate:
     return HubGate(asks_for_tokens=False)
 
 
-@pytest_asyncio.fixture
-async def hub(tmp_path: Path, gate: HubGate) -> AsyncIterator[HubCalls]:
-    """Over SQLite, as the embedded default."""
+@asynccontextmanager
+async def hub_over(store: str, artifacts: Path, gate: HubGate | None = None) -> AsyncIterator[HubCalls]:
+    """A hub in this process over a store, which is made if it is not there."""
+    gate = gate or HubGate(asks_for_tokens=False)
     opened: list[OpenedStores] = []
 
     def open_them() -> OpenedStores:
-        opened.append(open_stores(HubOptions(str(tmp_path / "store"), str(tmp_path / "artifacts"))))
+        opened.append(open_stores(HubOptions(store, str(artifacts))))
         return opened[0]
 
     service = Hub(open_them, gate, HubMetrics())
@@ -64,3 +66,10 @@ async def hub(tmp_path: Path, gate: HubGate) -> AsyncIterator[HubCalls]:
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield HubCalls(client, opened[0])
     await service.close()
+
+
+@pytest_asyncio.fixture
+async def hub(tmp_path: Path, gate: HubGate) -> AsyncIterator[HubCalls]:
+    """Over SQLite, as the embedded default."""
+    async with hub_over(str(tmp_path / "store"), tmp_path / "artifacts", gate) as calls:
+        yield calls

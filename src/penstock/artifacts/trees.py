@@ -21,6 +21,7 @@ from urllib.parse import unquote
 from penstock.errors import (
     ArtifactNotFound,
     RegistryDenied,
+    RegistryFull,
     RegistryNotFound,
     RegistryReadOnly,
     RegistryUnavailable,
@@ -263,9 +264,11 @@ def _translated(path: str) -> Iterator[None]:
             raise RegistryReadOnly(f"{path} cannot be written: {error.strerror}.") from error
         if error.errno in (errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
             raise TrackingInvalid(f"{path} cannot be written: a name in it is taken.", field="path") from error
-        raise RegistryUnavailable(
-            f"{path} cannot be written: {error.strerror or error}.", hint="Make room on the disk of the artifacts."
-        ) from error
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise RegistryFull(
+                f"{path} cannot be written: {error.strerror}.", hint="Make room on the disk of the artifacts."
+            ) from error
+        raise RegistryUnavailable(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
 def _missing(path: str) -> ArtifactNotFound:

@@ -35,7 +35,8 @@ PenstockError
 │   ├── RegistryDenied          it refuses our credentials, or wants some
 │   ├── RegistryRefused         its server understood a request and said no
 │   ├── RegistryUnavailable     unreachable, or answering garbage
-│   │   └── RegistryNotFound    there is none at that place, so waiting for it would not help
+│   │   ├── RegistryNotFound    there is none at that place, so waiting for it would not help
+│   │   └── RegistryFull        there is no room for what should be written; reading goes on
 │   ├── RegistryOutdated        its tables are of another release: run the migration
 │   └── Unsupported             this kind of registry cannot do that
 ├── TrackingError               something is wrong with a request to a tracking store
@@ -111,6 +112,7 @@ from penstock.errors.registry import NameInvalid as NameInvalid
 from penstock.errors.registry import NothingToRollBack as NothingToRollBack
 from penstock.errors.registry import RegistryDenied as RegistryDenied
 from penstock.errors.registry import RegistryError as RegistryError
+from penstock.errors.registry import RegistryFull as RegistryFull
 from penstock.errors.registry import RegistryNotFound as RegistryNotFound
 from penstock.errors.registry import RegistryOutdated as RegistryOutdated
 from penstock.errors.registry import RegistryReadOnly as RegistryReadOnly

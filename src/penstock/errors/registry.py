@@ -80,6 +80,10 @@ class RegistryNotFound(RegistryUnavailable):
     code = "registry_not_found"
 
 
+class RegistryFull(RegistryUnavailable):
+    code = "registry_full"
+
+
 class RegistryOutdated(RegistryError):
     code = "registry_outdated"
 

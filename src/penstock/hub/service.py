@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from penstock.access.principal import Principal
 from penstock.artifacts.trees import ArtifactTree
-from penstock.errors import ConfigError, PenstockError, RegistryUnavailable, remedy
+from penstock.errors import ConfigError, RegistryUnavailable, remedy
 from penstock.hub.access.gate import HubGate
 from penstock.hub.access.tokens import TokenTable
 from penstock.hub.context import HubContext
@@ -78,7 +80,7 @@ class Hub:
             HubStores(opened.tracking, opened.registry), RunDocuments(opened.tracking), opened.artifacts, self.metrics
         )
         if not self._open_to_everybody:
-            callers = await self._callers(opened)
+            callers = {**await asyncio.to_thread(opened.tokens.callers), **self._given}
             if self._needs_tokens and not callers:
                 await context.stores.close()
                 raise ConfigError(
@@ -87,7 +89,7 @@ class Hub:
                     remedy=remedy("add_token"),
                 )
             self._gate.admit(callers)
-        self._watching = asyncio.create_task(self._watch(opened))
+        self._watching = asyncio.create_task(self._watch(opened, context.documents))
         self._context = context
         self.metrics.ready.set(1)
         self.metrics.store_up.set(1)
@@ -108,29 +110,33 @@ class Hub:
         if context is not None:
             await context.stores.close()
 
-    async def _callers(self, opened: OpenedStores) -> dict[str, Principal]:
-        return {**await asyncio.to_thread(opened.tokens.callers), **self._given}
-
-    async def _watch(self, opened: OpenedStores) -> None:
+    async def _watch(self, opened: OpenedStores, documents: RunDocuments) -> None:
         """Lets in whom the table of tokens names, soon after it changes, whoever changes it. While the database is
-        away, those who were let in last still are."""
+        away, those who were let in last still are. A thread waits for this and nothing else."""
+        thread = ThreadPoolExecutor(1, thread_name_prefix="penstock-watch")
+        ask = partial(asyncio.get_running_loop().run_in_executor, thread)
         seen, up = -1, True
-        while True:
-            await asyncio.sleep(_WATCH_SECONDS)
-            try:
-                now = await asyncio.to_thread(opened.tracking.changes)
-                if now != seen and not self._open_to_everybody:
-                    self._gate.admit(await self._callers(opened))
-                seen = now
-            except PenstockError as error:
-                if up:
-                    log.warning("The store does not answer, and is asked again until it does: %s", error)
-                up = False
-            else:
-                if not up:
-                    log.info("The store answers again.")
-                up = True
-            self.metrics.store_up.set(up)
+        try:
+            while True:
+                await asyncio.sleep(_WATCH_SECONDS)
+                try:
+                    now = await ask(opened.tracking.changes)
+                    if now < seen:  # the database was restored: its changes are numbered anew
+                        documents.clear()
+                    if now != seen and not self._open_to_everybody:
+                        self._gate.admit({**await ask(opened.tokens.callers), **self._given})
+                    seen = now
+                except Exception as error:
+                    if up:
+                        log.warning("The store does not answer, and is asked again until it does: %s", error)
+                    up = False
+                else:
+                    if not up:
+                        log.info("The store answers again.")
+                    up = True
+                self.metrics.store_up.set(up)
+        finally:
+            thread.shutdown(wait=False)
 
     def __repr__(self) -> str:
         return f"<Hub {'open' if self._context else 'closed'}{', draining' if self.draining else ''}>"

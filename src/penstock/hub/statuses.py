@@ -23,6 +23,7 @@ from penstock.errors import (
     ModelNotFound,
     PenstockError,
     RegistryError,
+    RegistryFull,
     RegistryOutdated,
     RegistryReadOnly,
     RegistryUnavailable,
@@ -74,6 +75,7 @@ _TABLE: dict[type[PenstockError], HubStatus] = {
     RegistryReadOnly: HubStatus(403, "PERMISSION_DENIED"),
     RegistryOutdated: HubStatus(503, "TEMPORARILY_UNAVAILABLE"),
     RegistryUnavailable: HubStatus(503, "TEMPORARILY_UNAVAILABLE"),
+    RegistryFull: HubStatus(507, "RESOURCE_EXHAUSTED"),  # repeating it makes no room: the client is told at once
     Unsupported: HubStatus(501, "NOT_IMPLEMENTED"),
     Closing: HubStatus(503, "TEMPORARILY_UNAVAILABLE"),
     InputTooLarge: HubStatus(413, "INVALID_PARAMETER_VALUE"),

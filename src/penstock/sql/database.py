@@ -11,11 +11,21 @@ from typing import TypeVar
 from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from penstock.errors import RegistryError, RegistryOutdated, RegistryReadOnly, RegistryUnavailable, remedy
+from penstock.errors import (
+    RegistryError,
+    RegistryFull,
+    RegistryOutdated,
+    RegistryReadOnly,
+    RegistryUnavailable,
+    remedy,
+)
 from penstock.sql.migrations import upgrade
 from penstock.sql.tables import HEAD, REVISION_TABLE
 
 T = TypeVar("T")
+
+# 53100: PostgreSQL's disk_full.
+_FULL = ("SQLITE_FULL", "53100")
 
 _COUNT_CHANGE = text("UPDATE penstock_changes SET counter = counter + 1")
 _revisions = Table(REVISION_TABLE, MetaData(), Column("version_num", String(32)))
@@ -108,6 +118,11 @@ class Database(ABC):
         # 25006: a standby or a read-only session; 42501: no privilege.
         if code.startswith("SQLITE_READONLY") or code == "25006" or (code == "42501" and writing):
             return RegistryReadOnly(f"The registry at {self.place} cannot be written: {detail}.")
+        if code in _FULL:
+            return RegistryFull(
+                f"The registry at {self.place} has no room for what is written: {detail}.",
+                hint="Make room on its disk; reading goes on meanwhile.",
+            )
         if code in ("SQLITE_CORRUPT", "SQLITE_NOTADB"):
             return RegistryUnavailable(
                 f"The registry at {self.place} is damaged or not a SQLite file: {detail}.",

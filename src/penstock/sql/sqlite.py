@@ -57,11 +57,7 @@ class SqliteDatabase(Database):
 
     def read(self, query: Callable[[Connection], T]) -> T:
         if not self._exists():
-            raise RegistryNotFound(
-                f"There is no registry at {self.place}.",
-                hint="Registering the first model creates the registry.",
-                remedy=remedy("create_registry"),
-            )
+            raise self._missing()
         before = self._frozen()
         if before is not None:
             try:
@@ -114,6 +110,17 @@ class SqliteDatabase(Database):
             self._file, self._checked = (found.st_dev, found.st_ino), False
         return True
 
+    def _missing(self) -> RegistryUnavailable:
+        if self._file is not None:
+            return RegistryUnavailable(
+                f"The registry at {self.place} is gone: {self.path} is not there any more.", hint="Put the file back."
+            )
+        return RegistryNotFound(
+            f"There is no registry at {self.place}.",
+            hint="Registering the first model creates the registry.",
+            remedy=remedy("create_registry"),
+        )
+
     def _frozen(self) -> tuple[int, int, int] | None:
         """What identifies the file's present content where SQLite must be told that nobody writes; else None.
 
@@ -132,12 +139,15 @@ class SqliteDatabase(Database):
         return now.st_ino, now.st_size, now.st_mtime_ns
 
     def _prepare(self) -> bool:
-        """Makes the file if it is not there, and says whether it did. Raises RegistryReadOnly before SQLite would."""
+        """Makes the file if it is not there, and says whether it did. Raises RegistryReadOnly before SQLite would, and
+        RegistryUnavailable where a file that was there is gone: an empty one in its place would hide that."""
         self._refuse_if_read_only()
         if self._exists():
             if not os.access(self.path.parent, os.W_OK):
                 raise self._read_only_place("the directory is read-only")
             return False
+        if self._file is not None:
+            raise self._missing()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if not os.access(self.path.parent, os.W_OK):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import mimetypes
 import re
 from collections.abc import Sequence
@@ -37,7 +36,7 @@ _GUARD: tuple[Header, ...] = (
 async def list_proxied(hub: HubContext, request: HubRequest) -> HubAnswer:
     """A path that is a file, or is not there, has no files: MLflow's client counts on it."""
     path = safe_path(request.fields.text("path"))
-    found = await hub.stores.read(hub.artifacts.entries, path)
+    found = await hub.stores.with_files(hub.artifacts.entries, path)
     return json_answer({"files": [_entry_json(entry, "") for entry in found]} if found else {})
 
 
@@ -46,7 +45,7 @@ async def list_of_run(hub: HubContext, request: HubRequest) -> HubAnswer:
     path = safe_path(fields.text("path"))
     run = await hub.stores.read(hub.stores.tracking.run, fields.required("run_id", "run_uuid"))
     tree, root = tree_of(hub, run.artifact_uri)
-    found = await hub.stores.read(tree.entries, _join(root, path))
+    found = await hub.stores.with_files(tree.entries, _join(root, path))
     listed = {"files": [_entry_json(entry, path) for entry in found]} if found else {}
     return json_answer({"root_uri": run.artifact_uri, **listed})
 
@@ -78,7 +77,7 @@ async def delete(hub: HubContext, request: HubRequest) -> HubAnswer:
     if not path:
         raise TrackingInvalid("The path of the artifact is missing.", field="path")
     await _refuse_registered(hub, path, within=True)
-    await hub.stores.read(hub.artifacts.remove, path)
+    await hub.stores.with_files(hub.artifacts.remove, path)
     return EMPTY
 
 
@@ -111,7 +110,7 @@ def tree_of(hub: HubContext, artifact_uri: str) -> tuple[ArtifactTree, str]:
 async def _send_file(hub: HubContext, tree: ArtifactTree, path: str, request: HubRequest, send: Send) -> None:
     if not path:
         raise ArtifactNotFound("No such artifact: the path is empty.")
-    opened: OpenedFile = await hub.stores.read(tree.open, path)
+    opened: OpenedFile = await hub.stores.with_files(tree.open, path)
     try:
         first, last, status = _range(header(request.scope, b"range"), opened.size)
         start = {"type": "http.response.start", "status": status, "headers": _headers(path, first, last, opened.size)}
@@ -122,9 +121,9 @@ async def _send_file(hub: HubContext, tree: ArtifactTree, path: str, request: Hu
         await send(start)
         left = 0 if request.method == "HEAD" else last - first + 1
         if first and left:
-            await hub.stores.read(opened.file.seek, first)
+            await hub.stores.with_files(opened.file.seek, first)
         while left > 0:
-            piece = await hub.stores.read(opened.file.read, min(_CHUNK, left))
+            piece = await hub.stores.with_files(opened.file.read, min(_CHUNK, left))
             if not piece:
                 raise OSError(f"{path} became shorter while it was sent")
             left -= len(piece)
@@ -133,13 +132,12 @@ async def _send_file(hub: HubContext, tree: ArtifactTree, path: str, request: Hu
         if not opened.size or request.method == "HEAD":
             await send({"type": "http.response.body", "body": b""})
     finally:
-        await hub.stores.read(opened.file.close)
+        await hub.stores.with_files(opened.file.close)
 
 
 async def _take_file(hub: HubContext, new: AbstractContextManager[BinaryIO], receive: Receive) -> None:
     """Writes what comes, a piece at a time; the file appears once all of it is there."""
-    loop = asyncio.get_running_loop()
-    file = await loop.run_in_executor(None, new.__enter__)
+    file = await hub.stores.with_files(new.__enter__)
     try:
         pieces: list[bytes] = []
         more = True
@@ -151,12 +149,12 @@ async def _take_file(hub: HubContext, new: AbstractContextManager[BinaryIO], rec
             hub.metrics.received.inc(len(pieces[-1]))
             more = message.get("more_body", False)
             if sum(map(len, pieces)) >= _CHUNK or not more:
-                await loop.run_in_executor(None, _write_all, file, b"".join(pieces))
+                await hub.stores.with_files(_write_all, file, b"".join(pieces))
                 pieces.clear()
     except BaseException as error:
-        await loop.run_in_executor(None, new.__exit__, type(error), error, error.__traceback__)
+        await hub.stores.with_files(new.__exit__, type(error), error, error.__traceback__)
         raise
-    await loop.run_in_executor(None, new.__exit__, None, None, None)
+    await hub.stores.with_files(new.__exit__, None, None, None)
 
 
 def _write_all(file: BinaryIO, content: bytes) -> None:

@@ -14,6 +14,7 @@ from penstock.hub.graphql.selection import parse_query, select
 from penstock.hub.requests import HubRequest
 from penstock.hub.routes import HubRoute
 from penstock.hub.statuses import status_of
+from penstock.mlflow_api.search.printing import quoted
 from penstock.registry.entries import VersionQuery
 from penstock.tracking.queries import RunQuery
 from penstock.tracking.runs import Run
@@ -79,7 +80,7 @@ def _documents(hub: HubContext, runs: Sequence[Run]) -> list[Document]:
 
 def _versions(hub: HubContext, run_id: str) -> list[Document]:
     """The registered versions that came from a run."""
-    found = hub.stores.registry.find_versions(VersionQuery(filter=f"run_id = '{run_id}'"))
+    found = hub.stores.registry.find_versions(VersionQuery(filter=f"run_id = {quoted(run_id)}"))
     return [
         {
             "__typename": "MlflowModelVersion",

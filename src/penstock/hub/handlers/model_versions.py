@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Sequence
 
@@ -56,7 +55,7 @@ async def create(hub: HubContext, request: HubRequest) -> HubAnswer:
     version = await stores.read(change)
     place = below(registry.artifact_root, version.source)
     if place != version.source:
-        facts = await asyncio.to_thread(read_package, hub.artifacts, place)
+        facts = await stores.with_files(read_package, hub.artifacts, place)
         if facts is not None:
             await stores.read(registry.record_package, name, version.version, facts)
     if version.logged_model:
