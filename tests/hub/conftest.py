@@ -25,9 +25,10 @@ API = "/api/2.0/mlflow/"
 class HubCalls:
     """A client of a hub in this process, and what the hub stands on."""
 
-    def __init__(self, client: httpx.AsyncClient, opened: OpenedStores) -> None:
+    def __init__(self, client: httpx.AsyncClient, opened: OpenedStores, app: HubApp) -> None:
         self.client = client
         self.opened = opened
+        self.app = app
 
     @property
     def tokens(self) -> TokenTable:
@@ -64,7 +65,7 @@ async def hub_over(store: str, artifacts: Path, gate: HubGate | None = None) -> 
     app = HubApp(ROUTES, service, gate)
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-        yield HubCalls(client, opened[0])
+        yield HubCalls(client, opened[0], app)
     await service.close()
 
 

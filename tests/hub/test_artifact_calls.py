@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hub.conftest import HubCalls
+from penstock.hub.files.work import FileWork
 
 FILES = "/api/2.0/mlflow-artifacts/artifacts"
 
@@ -110,3 +113,69 @@ async def test_a_runs_files_are_listed_and_read_by_run(hub: HubCalls) -> None:
     assert listed["files"] == [{"path": "notes/a.html", "is_dir": False, "file_size": 18}]
     answer = await hub.get("/get-artifact", run_uuid=run_id, path="notes/a.html")
     assert (answer.content, answer.headers["content-type"]) == (b"<script>1</script>", "text/plain; charset=utf-8")
+
+
+async def test_what_a_caller_has_is_not_sent_again(hub: HubCalls) -> None:
+    await hub.client.put(f"{FILES}/f", content=b"0123456789")
+    tag = (await hub.client.get(f"{FILES}/f")).headers["etag"]
+    known = await hub.client.get(f"{FILES}/f", headers={"If-None-Match": tag})
+    assert (known.status_code, known.content, known.headers["etag"]) == (304, b"", tag)
+    await hub.client.put(f"{FILES}/f", content=b"abcdefghij")
+    asked = {"If-None-Match": tag, "If-Range": tag, "Range": "bytes=0-1"}
+    changed = await hub.client.get(f"{FILES}/f", headers=asked)
+    assert (changed.status_code, changed.content) == (200, b"abcdefghij")
+
+
+async def test_directories_and_names(hub: HubCalls) -> None:
+    await hub.client.put(f"{FILES}/d/f", content=b"x")
+    assert (await hub.client.get(f"{FILES}/d")).status_code == 400
+    assert (await hub.client.get(f"{FILES}/d/f/g")).status_code == 404
+    for path in ("d", "d/f/g", "d/", ""):
+        assert (await hub.client.put(f"{FILES}/{path}", content=b"y")).status_code == 400, path
+    assert (await hub.client.get(f"{FILES}/d/f")).content == b"x"
+
+
+async def test_an_upload_that_ends_after_its_place_was_registered_changes_nothing(hub: HubCalls) -> None:
+    """It was let in when nobody had registered anything, and the digest has been taken since."""
+    run_id = await hub.made_run()
+    place = f"{FILES}/0/{run_id}/artifacts/model/MLmodel"
+    await hub.client.put(place, content=b"flavors: {}")
+    await hub.post("registered-models/create", name="m")
+    registered = asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"flavors"
+        await registered.wait()
+        yield b": {changed: {}}"
+
+    uploading = asyncio.create_task(hub.client.put(place, content=slow()))
+    source = f"runs:/{run_id}/model"
+    made = await hub.post("model-versions/create", name="m", source=source, run_id=run_id)
+    assert made.status_code == 200
+    registered.set()
+    assert (await uploading).status_code == 409
+    assert (await hub.client.get(place)).content == b"flavors: {}"
+
+
+async def test_what_nobody_reads_any_more_is_not_read_here(hub: HubCalls, monkeypatch: pytest.MonkeyPatch) -> None:
+    await hub.client.put(f"{FILES}/f", content=b"x" * 10_000_000)
+    read: list[int] = []
+    run = FileWork.run
+
+    async def counted(self: FileWork, function: Any, *arguments: Any) -> Any:
+        read.append(len(arguments))
+        return await run(self, function, *arguments)
+
+    monkeypatch.setattr(FileWork, "run", counted)
+    path = f"{FILES}/f"
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": [(b"host", b"localhost")]}
+    messages = [{"type": "http.request"}, {"type": "http.disconnect"}]
+
+    async def receive() -> dict[str, str]:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        await asyncio.sleep(0)
+
+    await hub.app(scope, receive, send)
+    assert len(read) < 6

@@ -47,10 +47,12 @@ class TreeEntry(NamedTuple):
 
 
 class OpenedFile(NamedTuple):
-    """A file to read, which can seek, and its size in bytes."""
+    """A file to read, which can seek, its size in bytes, and a mark that is another one once its content is; empty
+    where the store gives none."""
 
     file: BinaryIO
     size: int
+    mark: str = ""
 
 
 def safe_path(path: str) -> str:
@@ -82,7 +84,7 @@ class ArtifactTree(ABC):
 
     @abstractmethod
     def open(self, path: str) -> OpenedFile:
-        """Raises ArtifactNotFound."""
+        """Raises ArtifactNotFound, and TrackingInvalid for a directory."""
 
     @abstractmethod
     @contextmanager
@@ -134,8 +136,10 @@ class LocalTree(ArtifactTree):
         known = os.fstat(file)
         if not stat.S_ISREG(known.st_mode):
             os.close(file)
-            raise _missing(path)
-        return OpenedFile(os.fdopen(file, "rb", buffering=0), known.st_size)
+            raise _is_directory(path) if stat.S_ISDIR(known.st_mode) else _missing(path)
+        # Each upload is a new file, so a mark tells also what was replaced within one tick of the clock.
+        mark = f"{known.st_mtime_ns:x}-{known.st_size:x}-{known.st_ino:x}"
+        return OpenedFile(os.fdopen(file, "rb", buffering=0), known.st_size, mark)
 
     @contextmanager
     def new(self, path: str) -> Iterator[BinaryIO]:
@@ -211,8 +215,8 @@ class ObjectTree(ArtifactTree):
         try:
             known = self._store.describe(self._at(path))
             if known is None:
-                raise _missing(path)
-            return OpenedFile(self._store.open(self._at(path)), known.size)
+                raise _is_directory(path)
+            return OpenedFile(self._store.open(self._at(path)), known.size, known.mark)
         except FileNotFoundError:
             raise _missing(path) from None
 
@@ -273,6 +277,10 @@ def _translated(path: str) -> Iterator[None]:
 
 def _missing(path: str) -> ArtifactNotFound:
     return ArtifactNotFound(f"No such artifact: {path[:300]!r}.")
+
+
+def _is_directory(path: str) -> TrackingInvalid:
+    return TrackingInvalid(f"{path[:300]!a} is a directory, not a file.", field="path")
 
 
 def _has_control(text: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from penstock.artifacts.trees import ArtifactTree
+from penstock.hub.files.work import FileWork
 from penstock.hub.run_documents import RunDocuments
 from penstock.hub.stores import HubStores
 from penstock.metrics import HubMetrics
@@ -12,9 +13,10 @@ from penstock.metrics import HubMetrics
 
 @dataclass(frozen=True, slots=True)
 class HubContext:
-    """The stores, the runs as they were answered last, the files, and what is counted."""
+    """The stores, the runs as they were answered last, the files and what is done with them, and what is counted."""
 
     stores: HubStores
     documents: RunDocuments
     artifacts: ArtifactTree
+    work: FileWork
     metrics: HubMetrics

@@ -15,6 +15,7 @@ from penstock.errors import ConfigError, RegistryUnavailable, remedy
 from penstock.hub.access.gate import HubGate
 from penstock.hub.access.tokens import TokenTable
 from penstock.hub.context import HubContext
+from penstock.hub.files.work import FileWork
 from penstock.hub.run_documents import RunDocuments
 from penstock.hub.stores import HubStores
 from penstock.metrics import HubMetrics
@@ -77,11 +78,16 @@ class Hub:
         """Raises ConfigError where tokens are needed and there are none, and what opening the stores raises."""
         opened = await asyncio.to_thread(self._open_stores)
         context = HubContext(
-            HubStores(opened.tracking, opened.registry), RunDocuments(opened.tracking), opened.artifacts, self.metrics
+            HubStores(opened.tracking, opened.registry),
+            RunDocuments(opened.tracking),
+            opened.artifacts,
+            FileWork(),
+            self.metrics,
         )
         if not self._open_to_everybody:
             callers = {**await asyncio.to_thread(opened.tokens.callers), **self._given}
             if self._needs_tokens and not callers:
+                context.work.close()
                 await context.stores.close()
                 raise ConfigError(
                     "A hub that other machines can reach needs tokens, and there are none yet.",
@@ -108,6 +114,7 @@ class Hub:
             await asyncio.gather(self._watching, return_exceptions=True)
         context, self._context = self._context, None
         if context is not None:
+            context.work.close()
             await context.stores.close()
 
     async def _watch(self, opened: OpenedStores, documents: RunDocuments) -> None:

@@ -17,9 +17,6 @@ R = TypeVar("R")
 # Reads at once. They hold the interpreter most of the time, so more would only wait for each other.
 _READERS = 4
 
-# Files opened, read and written at once. They wait for disks and object stores, which may be slow.
-_FILE_THREADS = 32
-
 
 class HubStores:
     """Made on the event loop that it is used on. Closing it closes the stores."""
@@ -29,7 +26,6 @@ class HubStores:
         self.registry = registry
         self._loop = asyncio.get_running_loop()
         self._threads = ThreadPoolExecutor(_READERS, thread_name_prefix="penstock-reads")
-        self._file_threads = ThreadPoolExecutor(_FILE_THREADS, thread_name_prefix="penstock-files")
 
     async def write(self, change: Write[R]) -> R:
         """Returns once it is kept. A caller that leaves takes nothing back."""
@@ -41,15 +37,10 @@ class HubStores:
         """What a function that waits for a store returns, run in a thread."""
         return await self._loop.run_in_executor(self._threads, function, *arguments)
 
-    async def with_files(self, function: Callable[..., T], *arguments: Any) -> T:
-        """The same for one that waits for files: nobody who asks a store waits for them."""
-        return await self._loop.run_in_executor(self._file_threads, function, *arguments)
-
     async def close(self) -> None:
         await self._loop.run_in_executor(None, self.tracking.close)
         await self._loop.run_in_executor(None, self.registry.close)
         self._threads.shutdown(wait=False, cancel_futures=True)
-        self._file_threads.shutdown(wait=False, cancel_futures=True)
 
     def _on_done(self, done: Sequence[Done]) -> None:
         """In the thread that commits: one wake-up of the loop for all writes of a commit."""

@@ -8,6 +8,7 @@ from typing import get_args
 from penstock.hub.answers import EMPTY, HubAnswer, json_answer
 from penstock.hub.context import HubContext
 from penstock.hub.fields import as_mapping
+from penstock.hub.files.places import check_location
 from penstock.hub.json_forms import experiment_json
 from penstock.hub.requests import HubRequest
 from penstock.hub.routes import HubRoute, mlflow_route
@@ -29,7 +30,7 @@ _SEARCH_DATASETS_MAX = 1000
 async def create(hub: HubContext, request: HubRequest) -> HubAnswer:
     fields = request.fields
     change = CreateExperiment(
-        fields.required("name"), fields.text("artifact_location"), as_mapping(fields.pairs("tags"))
+        fields.required("name"), check_location(fields.text("artifact_location")), as_mapping(fields.pairs("tags"))
     )
     return json_answer({"experiment_id": await hub.stores.write(change)})
 

@@ -55,7 +55,8 @@ async def create(hub: HubContext, request: HubRequest) -> HubAnswer:
     version = await stores.read(change)
     place = below(registry.artifact_root, version.source)
     if place != version.source:
-        facts = await stores.with_files(read_package, hub.artifacts, place)
+        await hub.work.changes_made()
+        facts = await hub.work.run_long(read_package, hub.artifacts, place)
         if facts is not None:
             await stores.read(registry.record_package, name, version.version, facts)
     if version.logged_model:

@@ -11,6 +11,7 @@ from penstock.hub.handlers import (
     logged_models,
     metrics,
     model_versions,
+    owned_artifacts,
     registered_models,
     runs,
     server,
@@ -25,6 +26,7 @@ ROUTES: Sequence[HubRoute] = (
     *registered_models.ROUTES,
     *model_versions.ROUTES,
     *artifacts.ROUTES,
+    *owned_artifacts.ROUTES,
     *graphql.ROUTES,
     *server.ROUTES,
 )

@@ -1,0 +1,1 @@
+"""Artifacts as the hub hands them out and takes them in."""

@@ -1,0 +1,91 @@
+"""A file taken in as the body of a request, in constant memory: it is there once all of it is, and else not at all."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractContextManager
+from typing import BinaryIO
+
+from starlette.types import Receive
+
+from penstock.errors import ArtifactRegistered, InputTooSlow, TrackingInvalid
+from penstock.http.bodies import ClientLeft
+from penstock.hub.context import HubContext
+from penstock.hub.files.places import FilePlace
+
+# Bytes that are collected before they are written.
+_PIECE = 1024 * 1024
+
+# How long a client may send nothing in the middle of a file.
+_PATIENCE = 120.0
+
+
+async def take_file(hub: HubContext, place: FilePlace, receive: Receive) -> None:
+    """Raises ArtifactRegistered, also where a version is registered while the file comes; ClientLeft, InputTooSlow."""
+    if not place.path:
+        raise TrackingInvalid("The path of the artifact is missing.", field="path")
+    await refuse_registered(hub, place)
+    new = place.tree.new(place.path)
+    file = await hub.work.run(new.__enter__)
+    try:
+        await _write_all(hub, file, receive)
+        async with hub.work.change():
+            await refuse_registered(hub, place)
+            await _finish(hub, new, None)
+    except BaseException as error:
+        await _finish(hub, new, error)
+        raise
+
+
+async def refuse_registered(hub: HubContext, place: FilePlace, *, within: bool = False) -> None:
+    """What a version was registered with stays as it was then. Raises ArtifactRegistered."""
+    registry = hub.stores.registry
+    version = await hub.stores.read(lambda: registry.containing(place.known_as, within=within))
+    if version is not None:
+        raise ArtifactRegistered(
+            f"The files of {place.known_as[:300]!a} belong to version {version.version} of model {version.name!r}, and "
+            "cannot be changed since it was registered.",
+            hint="Log the model again, and register that.",
+        )
+
+
+async def _write_all(hub: HubContext, file: BinaryIO, receive: Receive) -> None:
+    """One piece is written while the next one comes."""
+    writing: asyncio.Future[None] | None = None
+    pieces: list[bytes] = []
+    size, more = 0, True
+    try:
+        while more:
+            try:
+                async with asyncio.timeout(_PATIENCE):
+                    message = await receive()
+            except TimeoutError:
+                raise InputTooSlow(f"Nothing of the file came for {_PATIENCE:.0f} seconds.") from None
+            if message["type"] == "http.disconnect":
+                raise ClientLeft
+            pieces.append(message.get("body", b""))
+            size += len(pieces[-1])
+            more = message.get("more_body", False)
+            if size >= _PIECE or not more:
+                if writing is not None:
+                    await writing
+                hub.metrics.received.inc(size)
+                writing = asyncio.ensure_future(hub.work.run(_write, file, pieces))
+                pieces, size = [], 0
+    finally:
+        if writing is not None:
+            await writing
+
+
+def _write(file: BinaryIO, pieces: list[bytes]) -> None:
+    for piece in pieces:
+        view = memoryview(piece)
+        while view:
+            view = view[file.write(view) :]
+
+
+async def _finish(hub: HubContext, new: AbstractContextManager[BinaryIO], error: BaseException | None) -> None:
+    if error is None:
+        await hub.work.run(new.__exit__, None, None, None)
+    else:
+        await hub.work.run(new.__exit__, type(error), error, error.__traceback__)
