@@ -81,5 +81,5 @@ def test_a_flavor_that_penstock_does_not_know_answers_through_mlflow(here: Path,
 def test_a_library_that_is_missing_is_named(here: Path, tmp_path: Path, loader: str, library: str) -> None:
     package = flavor(tmp_path / "other", loader, b"")
     (found,) = asked(here, [(package, {"dataframe_records": [{"a": 1.0}]})])
-    assert found["error"] == "DependencyMissing"
+    assert found["error"] == "CodeMissing"
     assert f"the module {library!r}, which is not installed" in found["message"]

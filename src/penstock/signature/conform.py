@@ -19,7 +19,7 @@ from penstock.payload import (
     some,
 )
 from penstock.signature.casts import Casting, cast
-from penstock.signature.gaps import gap_column
+from penstock.signature.gaps import gap_column, leaves_gaps
 from penstock.signature.schema import Field, Schema, is_tensor_schema, names_of
 from penstock.signature.tensors import conform_tensors
 from penstock.signature.types import Scalar
@@ -48,8 +48,8 @@ def conform(
 
     Columns are put in order, extra ones dropped, cells cast as `casting` allows. Without a schema everything fits.
     `side_by_side` lets a table of any names fill the only array that a model takes, column by column. `fill_gaps` makes
-    an optional column that is left out, and one of text that is null in every row, what it is beside rows that have it;
-    but not beside lists and objects that are required: to a model of chats, what is left out is not there.
+    an optional column that is left out, and one of text that is null in every row, what it is beside rows that have it,
+    where it `leaves_gaps`.
     """
     if not schema:
         return Conformed(payload)
@@ -61,8 +61,7 @@ def conform(
     table = _as_table(payload, fields)
     if isinstance(table, Violation):
         return Conformed(payload, (table,))
-    rows = all(isinstance(field.type, Scalar) for field in fields if field.required)
-    return _conform_columns(table, fields, casting, limit, fill_gaps and rows)
+    return _conform_columns(table, fields, casting, limit, fill_gaps and leaves_gaps(fields))
 
 
 def _fits_already(table: Table, fields: tuple[Field, ...]) -> bool:

@@ -3,11 +3,20 @@ on."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from penstock.payload import TEXT, Array, Payload, Table
 from penstock.signature.schema import Field, Schema
 from penstock.signature.types import Scalar, Type
+
+
+def leaves_gaps(fields: Sequence[Field]) -> bool:
+    """Whether an optional column that is left out is a gap in rows. Beside lists and objects that are required it is
+    not: to a model of chats, what is left out is not there."""
+    optional = any(not field.required for field in fields)
+    return optional and all(isinstance(field.type, Scalar) for field in fields if field.required)
 
 
 def gap_column(type_: Type, rows: int) -> Array:

@@ -8,7 +8,8 @@ import orjson
 import pytest
 
 from penstock.errors import SchemaViolation
-from penstock.signature import Field, Scalar, Signature
+from penstock.payload import Table
+from penstock.signature import ArrayOf, Field, MapOf, Scalar, Signature
 from penstock.wire.mlflow.codec import MlflowProtocol
 from penstock.wire.mlflow.formats import CSV, JSON
 from penstock.wire.mlflow.vertex import VertexProtocol, with_params
@@ -82,3 +83,20 @@ def test_a_protocol_that_is_the_same_for_all_models_is_not_made_anew() -> None:
     for protocol in (MlflowProtocol(exact=True), MlflowProtocol(), VertexProtocol()):
         assert protocol.of_model("any") is protocol
     assert type(VertexProtocol(exact=lambda _: True).of_model("any")) is VertexProtocol
+
+
+@pytest.mark.parametrize("frames", [False, True])
+def test_what_a_chat_leaves_out_is_not_there_and_what_rows_leave_out_is_a_gap(frames: bool) -> None:
+    stream, inputs = (
+        Field("stream", Scalar.BOOLEAN, required=False),
+        Field("inputs", MapOf(Scalar.STRING), required=False),
+    )
+
+    def names(required: Field, cell: object) -> object:
+        codec = MlflowProtocol().codec(Signature((required, inputs, stream)), frames=frames)
+        read = codec.read(JSON, orjson.dumps({"dataframe_records": [{required.name: cell, "inputs": {"k": "v"}}]}))
+        assert isinstance(read.payload, Table)
+        return read.payload.names
+
+    assert names(Field("messages", ArrayOf(Scalar.STRING)), ["hi"]) == ("messages", "inputs")
+    assert names(Field("amount", Scalar.DOUBLE), 1.5) == ("amount", "inputs", "stream")

@@ -11,7 +11,7 @@ from penstock.errors import SchemaViolation
 from penstock.payload import MAX_VIOLATIONS, Name, Payload, Violation, shortened, some
 from penstock.signature import ArrayOf, Field, Misfit, ObjectOf, Scalar, Schema, Type, is_tensor_schema
 from penstock.signature.casts import not_whole
-from penstock.signature.gaps import gap_column
+from penstock.signature.gaps import gap_column, leaves_gaps
 from penstock.wire.mlflow.frames.faults import certain_fault, column_faults
 from penstock.wire.mlflow.frames.frame_cells import enforce_cell
 from penstock.wire.mlflow.frames.frame_columns import enforce_column
@@ -50,7 +50,7 @@ def _enforce_columns(data: Any, schema: Schema, *, fill_gaps: bool) -> Any:
         if len(data.columns) < len(fields):
             raise Misfit(f"the model takes {len(fields)} columns, but the input has {len(data.columns)}")
         return _unnamed(data, fields)
-    gaps = fill_gaps and not all(field.required for field in fields)
+    gaps = fill_gaps and leaves_gaps(fields)
     _check_missing(data, fields, one_at_least=gaps and len(data.columns) > 0)
     named = _named(data, fields)
     return pd.DataFrame(dict(_with_gaps(named, fields, data.index))) if gaps else named
