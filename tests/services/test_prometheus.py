@@ -19,7 +19,8 @@ import pandas as pd
 import pytest
 
 from penstock.package.save import save_model
-from penstock.registry import Registry
+from penstock.publishing import publish
+from penstock.registry import Registry, open_registry
 from server.conftest import ServerProcess
 from server.test_swap import registry as moving_registry
 from server.worker_processes import workers_of
@@ -83,9 +84,9 @@ class Traffic:
 
 
 class Scene:
-    """Four gateways under light load: `moving`, of two workers, follows a registry, and no namespace is said of it;
-    `faulty` has models that do what they are told; `calm` is one process with one small model, and `reading` another
-    that is sent large bodies."""
+    """Five gateways, most under light load: `moving`, of two workers, follows a registry, and no namespace is said of
+    it; `faulty` has models that do what they are told; `calm` is one process with one small model, `reading` another
+    that is sent large bodies, and `configured` a third that has its model from a settings file and another registry."""
 
     def __init__(
         self, place: Path, prometheus: Prometheus, registry: Registry, identity: Path, stack: ExitStack
@@ -105,13 +106,21 @@ class Scene:
         )
         self.calm = self.launch(identity)
         self.reading = self.launch(identity, "--reader-memory", "64MiB")
-        for server in (self.moving, self.faulty, self.calm, self.reading):
+        self.aliases = open_registry(str(place / "aliases"))
+        stack.callback(self.aliases.close)
+        publish(self.aliases, "aliased", identity, alias="production", by="test")
+        self.settings = place / "settings.toml"  # not penstock.toml, which all would read
+        self.settings.write_text('[models.aliased]\nmodel = "aliased"\n')
+        following = ("--registry", place / "aliases", "--poll-interval", "0.2")
+        self.configured = self.launch("--config", self.settings, *following)
+        for server in (self.moving, self.faulty, self.calm, self.reading, self.configured):
             server.wait_ready()
         self.calm_instance = self.calm.url.removeprefix("http://")
         prometheus.watch(self.moving.url)
         prometheus.watch(self.faulty.url, namespace="ml")
         prometheus.watch(self.calm.url, namespace="ml")
         prometheus.watch(self.reading.url, namespace="large")
+        prometheus.watch(self.configured.url, namespace="told")
         rows = {"inputs": [[1.0, 2.0], [3.0, 4.0]]}
         self._ask(f"{self.moving.url}/invocations", lambda _: rows)
         self._ask(f"{self.calm.url}/invocations", lambda _: {"inputs": [[1.0, 2.0, 3.0]]})
@@ -243,16 +252,22 @@ def faults(scene: Scene) -> Iterator[None]:
             time.sleep(0.2)
         scene.calm.process.kill()
 
+    def take_the_ground_away() -> None:
+        scene.aliases.remove_alias("aliased", "production", by="test")
+        scene.settings.write_text("no settings at all")
+
     def wait_for_a_registry() -> None:
         port = free_port()
         nowhere = f"http://127.0.0.1:{free_port()}"
         scene.launch("models:/any@champion", "--registry", nowhere, port=port)
         prometheus.watch(f"http://127.0.0.1:{port}", namespace="new")
 
-    with ThreadPoolExecutor(6) as pool:
-        done = [pool.submit(f) for f in (break_the_models, break_the_versions, break_the_process, wait_for_a_registry)]
-        done += [pool.submit(send_more_than_readers_may_hold)]
-        done += [pool.submit(kill_a_model_process)]
+    breaking = (
+        break_the_models, break_the_versions, break_the_process, wait_for_a_registry, take_the_ground_away,
+        send_more_than_readers_may_hold, kill_a_model_process,
+    )  # fmt: skip
+    with ThreadPoolExecutor(len(breaking)) as pool:
+        done = [pool.submit(fault) for fault in breaking]
         yield
         for fault in done:
             fault.result(120)
@@ -267,6 +282,8 @@ EXPECTED: dict[str, dict[str, Any]] = {
     "PenstockReaderKills": {"namespace": "large", "reason": "memory"},
     "PenstockSwapFailing": {"model": "moving"},
     "PenstockRegistryStale": {"job": "penstock", "model": "moving"},
+    "PenstockAliasMissing": {"namespace": "told", "model": "aliased"},
+    "PenstockConfigRefused": {"namespace": "told"},
     "PenstockWorkerRestarts": {"job": "penstock"},
     "PenstockWorkersMissing": {"job": "penstock"},
     "PenstockModelProcessRestarts": {"namespace": "ml"},
