@@ -133,7 +133,7 @@ def test_promotions_are_followed_without_a_wrong_answer(server: Server, client: 
             until(lambda: "cannot be reached" in gateway.log, "the outage is noticed")
             before = len(traffic.versions)
             server.start()
-            until(lambda: "names a version again" in gateway.log, "the server is back")
+            until(lambda: "the registry answers again" in gateway.log, "the server is back")
             assert len(traffic.versions) == before
             client.alias(name="fraud", alias="champion", version="4")
             until(lambda: traffic.versions[-1] == "4", "version 4 answers")
