@@ -10,7 +10,7 @@ import pytest
 
 from penstock.artifacts import PackageCache
 from penstock.mlflow_api.client import CallTimeouts, MlflowRestClient
-from penstock.registry.mlflow import MlflowRegistry
+from penstock.registry.mlflow.store import MlflowRegistry
 from registry.replay import Replay
 
 

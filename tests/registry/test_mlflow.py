@@ -24,7 +24,7 @@ from penstock.errors import (
 from penstock.manifest import Manifest
 from penstock.mlflow_api.client import MlflowRestClient
 from penstock.publishing import publish, withdraw
-from penstock.registry.mlflow import MlflowRegistry
+from penstock.registry.mlflow.store import MlflowRegistry
 from registry import mlflow_stand_in
 from registry.mlflow_stand_in import saying
 from registry.replay import Handler, Replay
@@ -112,7 +112,7 @@ class TestReading:
     def test_pages_without_end_are_an_error(
         self, registry: MlflowRegistry, replay: Replay, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("penstock.registry.mlflow._MAX_PAGES", 5)
+        monkeypatch.setattr("penstock.registry.mlflow.asking._MAX_PAGES", 5)
         replay.rules["model-versions/search"] = lambda h: h.say(200, {"next_page_token": str(len(replay.requests))})
         with pytest.raises(RegistryUnavailable):
             registry.versions("fraud")
@@ -126,7 +126,7 @@ class TestReading:
     def test_a_listing_has_a_budget_of_bytes_over_all_its_pages(
         self, registry: MlflowRegistry, replay: Replay, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("penstock.registry.mlflow.LISTING_LIMIT", 5000)
+        monkeypatch.setattr("penstock.registry.mlflow.asking.LISTING_LIMIT", 5000)
         replay.rules["model-versions/search"] = lambda h: h.say(
             200, {"model_versions": [], "next_page_token": str(len(replay.requests)), "padding": "x" * 2000}
         )

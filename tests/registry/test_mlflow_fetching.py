@@ -20,7 +20,7 @@ from penstock.errors import (
 from penstock.loading import fetch_reference, load_path
 from penstock.mlflow_api.client import MlflowRestClient
 from penstock.package import PackagedModel
-from penstock.registry.mlflow import MlflowRegistry
+from penstock.registry.mlflow.store import MlflowRegistry
 from penstock.registry.references import parse_reference
 from registry import mlflow_stand_in
 from registry.mlflow_stand_in import saying

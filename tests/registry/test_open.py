@@ -17,7 +17,7 @@ from penstock.errors import (
     RegistryUnavailable,
 )
 from penstock.registry import NewVersion, open_registry
-from penstock.registry.mlflow import MlflowRegistry
+from penstock.registry.mlflow.store import MlflowRegistry
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from penstock.artifacts import PackageCache
 from penstock.errors import PenstockError
 from penstock.mlflow_api.client import MlflowRestClient
-from penstock.registry.mlflow import MlflowRegistry
+from penstock.registry.mlflow.store import MlflowRegistry
 from registry.replay import ANSWERS, Replay
 from services.mlflow_servers import client_of, running
 

@@ -20,7 +20,7 @@ from penstock.mlflow_api.credentials import MlflowCredentials
 from penstock.package import PackagedModel
 from penstock.payload import Tensors
 from penstock.registry import ModelVersion, NewVersion, Registry, open_registry
-from penstock.registry.mlflow import MlflowRegistry
+from penstock.registry.mlflow.store import MlflowRegistry
 from penstock.registry.references import parse_reference
 from registry.test_contract import TestReading as ReadingContract
 from services.mlflow_servers import Client, Server, client_of, require_mlflow, running

@@ -85,7 +85,7 @@ def open_registry(
     scheme = found[1].lower() if found else ""
     packages = PackageCache(Path(_absolute(cache)) if cache else default_cache(), cache_size, max_package_size)
     if scheme in ("http", "https"):
-        from penstock.registry.mlflow import open_mlflow
+        from penstock.registry.mlflow.store import open_mlflow
 
         return open_mlflow(url, read_only=read_only, cache=packages)
     if url.startswith(MLFLOW_STORE):
