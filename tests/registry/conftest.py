@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from penstock.registry import Registry, open_registry
+from registry.hub_server import ListeningHub, registry_of
 
 
 class Clock:
@@ -39,16 +40,36 @@ def sqlite(tmp_path: Path) -> Iterator[Registry]:
 BACKENDS: dict[str, Callable[[Path], AbstractContextManager[Registry]]] = {"memory": memory, "sqlite": sqlite}
 
 
-@pytest.fixture(params=[*BACKENDS, "postgresql"])
-def registry(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Registry]:
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The contract runs over every backend. What MLflow's REST has not is marked `ours`."""
+    if "contract_backend" in metafunc.fixturenames:
+        mlflows = [] if metafunc.definition.get_closest_marker("ours") else ["mlflow"]
+        metafunc.parametrize("contract_backend", [*BACKENDS, "postgresql", *mlflows])
+
+
+@pytest.fixture(scope="session")
+def listening_hub() -> Iterator[ListeningHub]:
+    hub = ListeningHub()
+    hub.start()
+    yield hub
+    hub.close()
+
+
+@pytest.fixture
+def registry(request: pytest.FixtureRequest, contract_backend: str, tmp_path: Path) -> Iterator[Registry]:
     """An empty registry that can be written, with a clock of its own."""
-    if request.param == "postgresql":
+    if contract_backend == "mlflow":
+        hub: ListeningHub = request.getfixturevalue("listening_hub")
+        with hub.emptied(tmp_path, Clock()) as url, closing(registry_of(url, tmp_path / "cache")) as asking:
+            yield asking
+        return
+    if contract_backend == "postgresql":
         opened = open_registry(request.getfixturevalue("postgres_url"), artifacts=str(tmp_path / "artifacts"))
         with closing(opened):
             opened.migrate()
             opened._clock = Clock()
             yield opened
         return
-    with BACKENDS[request.param](tmp_path) as opened:
+    with BACKENDS[contract_backend](tmp_path) as opened:
         opened._clock = Clock()
         yield opened

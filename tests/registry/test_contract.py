@@ -20,7 +20,7 @@ from registry.registering import add, columns
 
 
 class TestReading:
-    """Also run over a real MLflow server: tests/services/test_mlflow_registry.py."""
+    """Also run over a real MLflow server, as all that is not marked `ours`: tests/services/test_mlflow_contract.py."""
 
     def test_an_empty_registry_has_no_models(self, registry: Registry) -> None:
         assert registry.models() == []
@@ -77,7 +77,8 @@ class TestReading:
             registry.resolve("fraud")
 
 
-class TestRegistering:
+@pytest.mark.ours
+class TestKeeping:
     def test_a_version_comes_back_as_registered(self, registry: Registry, tmp_path: Path) -> None:
         new = NewVersion(
             source="fraud/1",
@@ -144,6 +145,22 @@ class TestRegistering:
         found = registry.model("fraud")
         assert (found.latest, found.versions, registry.versions("fraud")) == (None, 0, [])
 
+
+class TestRegistering:
+    def test_a_version_comes_back_with_what_every_registry_keeps(self, registry: Registry) -> None:
+        new = NewVersion(
+            source="s3://bucket/fraud/1",
+            description="zweite Fassung: größer ✓",
+            run_link="http://x/r1",
+            tags={"z": "1", "git": "4f2c"},
+        )
+        registered = registry.register("fraud", new)
+        for key in ("source", "description", "run_link", "tags", "status"):
+            assert getattr(registered, key) == getattr(new, key), key
+        assert registry.version("fraud", "1") == registered
+        assert registry.versions("fraud") == [registered]
+        assert registered.created_at == registered.updated_at
+
     @pytest.mark.parametrize("name", ["", "a/b", "a:b", " a", "a ", ".", "..", "-a", "ä", "a" * 256, "a\n"])
     def test_bad_names_are_refused(self, registry: Registry, name: str) -> None:
         with pytest.raises(NameInvalid):
@@ -197,6 +214,7 @@ class TestTags:
             registry.set_tag("fraud", "", "b")
 
 
+@pytest.mark.ours
 class TestDeleting:
     def test_a_version_that_an_alias_names_is_not_deleted(self, registry: Registry) -> None:
         add(registry, count=2)

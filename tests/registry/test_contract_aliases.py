@@ -37,6 +37,38 @@ def at_once(*works: Callable[[], None]) -> None:
             ended.result(60)
 
 
+class TestMoving:
+    def test_an_alias_is_moved_and_removed(self, registry: Registry) -> None:
+        add(registry, count=2)
+        first = registry.promote("fraud", "1", by="ann")
+        second = registry.promote("fraud", "2", by="ben")
+        removed = registry.remove_alias("fraud", "production", by="cat")
+        assert (first.from_version, first.to_version, first.by) == (None, "1", "ann")
+        assert (second.kind, second.from_version, second.to_version) == ("promote", "1", "2")
+        assert (removed.kind, removed.from_version, removed.to_version) == ("remove", "2", None)
+        assert registry.model("fraud").aliases == {}
+        with pytest.raises(AliasNotFound):
+            registry.remove_alias("fraud", "production", by="ann")
+
+    def test_promoting_again_is_a_move_to_itself(self, registry: Registry) -> None:
+        add(registry)
+        registry.promote("fraud", "1", by="ann")
+        again = registry.promote("fraud", "1", by="ann")
+        assert (again.from_version, again.to_version) == ("1", "1")
+
+    def test_an_absent_model_version_or_bad_alias_is_not_promoted(self, registry: Registry) -> None:
+        with pytest.raises(ModelNotFound):
+            registry.promote("fraud", "1", by="ann")
+        add(registry)
+        with pytest.raises(VersionNotFound):
+            registry.promote("fraud", "2", by="ann")
+        for alias in ("latest", "v3", "V10", "a b", "", "ü"):
+            with pytest.raises(NameInvalid):
+                registry.promote("fraud", "1", alias, by="ann")
+        assert registry.model("fraud").aliases == {}
+
+
+@pytest.mark.ours
 class TestAliases:
     def test_every_move_of_an_alias_is_in_the_history(self, registry: Registry) -> None:
         add(registry, count=2)
@@ -56,21 +88,12 @@ class TestAliases:
         assert first.at < second.at
         assert first.at.tzinfo is UTC
 
-    def test_promoting_again_is_a_move_to_itself(self, registry: Registry) -> None:
-        add(registry)
-        registry.promote("fraud", "1", by="ann")
-        again = registry.promote("fraud", "1", by="ann")
-        assert (again.from_version, again.to_version) == ("1", "1")
-
-    def test_an_absent_model_version_or_bad_alias_is_not_promoted(self, registry: Registry) -> None:
-        with pytest.raises(ModelNotFound):
-            registry.promote("fraud", "1", by="ann")
+    def test_what_is_refused_is_not_in_the_history(self, registry: Registry) -> None:
         add(registry)
         with pytest.raises(VersionNotFound):
             registry.promote("fraud", "2", by="ann")
-        for alias in ("latest", "v3", "V10", "a b", "", "ü"):
-            with pytest.raises(NameInvalid):
-                registry.promote("fraud", "1", alias, by="ann")
+        with pytest.raises(NameInvalid):
+            registry.promote("fraud", "1", "latest", by="ann")
         assert registry.history("fraud") == []
 
     def test_a_version_deleted_meanwhile_is_noticed_in_the_transaction(self, registry: Registry) -> None:

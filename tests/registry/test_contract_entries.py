@@ -32,14 +32,6 @@ class TestModels:
         registry.create_model("Prüfung (2. Fassung) %")
         assert registry.register("Prüfung (2. Fassung) %", NewVersion("x")).version == "1"
 
-    def test_a_model_made_again_goes_on_counting_and_is_new_otherwise(self, registry: Registry) -> None:
-        registry.create_model("fraud", description="old", tags={"a": "1"})
-        add(registry, count=2)
-        registry.delete("fraud")
-        again = registry.create_model("fraud")
-        assert (again.description, again.tags, again.versions) == ("", {}, 0)
-        assert registry.register("fraud", NewVersion("x")).version == "3"
-
     def test_what_no_database_keeps_is_refused(self, registry: Registry) -> None:
         registry.create_model("fraud")
         for text in ("\x00", "\udc80", "x" * 100_001):
@@ -68,30 +60,6 @@ class TestDescribing:
         with pytest.raises(VersionNotFound):
             registry.describe("fraud", "x", "3")
 
-    def test_a_version_comes_back_with_where_it_came_from(self, registry: Registry, tmp_path: Path) -> None:
-        new = NewVersion(
-            source="1/models/m-1/artifacts",
-            origin="models:/m-1",
-            run_id="r1",
-            run_link="http://x/r1",
-            logged_model="m-1",
-            status="PENDING_REGISTRATION",
-            status_message="copying",
-        )
-        found = registry.register("fraud", new)
-        for key in ("origin", "run_link", "logged_model", "status", "status_message"):
-            assert getattr(found, key) == getattr(new, key), key
-        assert found.source == f"{tmp_path}/artifacts/1/models/m-1/artifacts"
-        assert registry.version("fraud", "1") == found
-
-    def test_what_the_files_say_may_come_later(self, registry: Registry) -> None:
-        add(registry)
-        facts = PackageFacts("ab" * 32, columns("a"), ("sklearn", "python_function"), 12)
-        registry.record_package("fraud", "1", facts)
-        found = registry.version("fraud", "1")
-        told = (found.digest, found.signature, found.flavors, found.size_bytes)
-        assert told == (facts.digest, facts.signature, facts.flavors, 12)
-
 
 class TestStages:
     def test_the_latest_of_each_stage_is_known(self, registry: Registry) -> None:
@@ -117,16 +85,13 @@ class TestStages:
 
 
 class TestRenaming:
-    def test_versions_aliases_and_history_stay(self, registry: Registry) -> None:
+    def test_versions_and_aliases_stay(self, registry: Registry) -> None:
         registry.create_model("fraud", description="d", tags={"a": "1"})
         add(registry, count=2)
-        registry.promote("fraud", "1", by="ann")
         registry.promote("fraud", "2", by="ann")
         renamed = registry.rename("fraud", "theft", by="ben")
         assert (renamed.name, renamed.description, renamed.aliases) == ("theft", "d", {"production": "2"})
         assert [(v.name, v.version) for v in registry.versions("theft")] == [("theft", "1"), ("theft", "2")]
-        assert [(m.name, m.to_version) for m in registry.history("theft")] == [("theft", "1"), ("theft", "2")]
-        assert registry.rollback("theft", by="ann").to_version == "1"
         with pytest.raises(ModelNotFound):
             registry.model("fraud")
 
@@ -141,6 +106,54 @@ class TestRenaming:
             registry.rename("absent", "other")
         assert [m.name for m in registry.models()] == ["churn", "fraud"]
 
+
+@pytest.mark.ours
+class TestRemembering:
+    def test_a_model_made_again_goes_on_counting_and_is_new_otherwise(self, registry: Registry) -> None:
+        registry.create_model("fraud", description="old", tags={"a": "1"})
+        add(registry, count=2)
+        registry.delete("fraud")
+        again = registry.create_model("fraud")
+        assert (again.description, again.tags, again.versions) == ("", {}, 0)
+        assert registry.register("fraud", NewVersion("x")).version == "3"
+
+    def test_a_version_comes_back_with_where_it_came_from(self, registry: Registry, tmp_path: Path) -> None:
+        new = NewVersion(
+            source="1/models/m-1/artifacts",
+            origin="models:/m-1",
+            run_id="r1",
+            run_link="http://x/r1",
+            logged_model="m-1",
+            status="PENDING_REGISTRATION",
+            status_message="copying",
+        )
+        found = registry.register("fraud", new)
+        for key in ("origin", "run_link", "logged_model", "status", "status_message"):
+            assert getattr(found, key) == getattr(new, key), key
+        assert found.source == f"{tmp_path}/artifacts/1/models/m-1/artifacts"
+        assert registry.version("fraud", "1") == found
+
+    def test_what_the_files_say_may_come_later(self, registry: Registry) -> None:
+        add(registry)
+        facts = PackageFacts("ab" * 32, columns("a"), ("sklearn", "python_function"), 12)
+        registry.record_package("fraud", "1", facts)
+        found = registry.version("fraud", "1")
+        told = (found.digest, found.signature, found.flavors, found.size_bytes)
+        assert told == (facts.digest, facts.signature, facts.flavors, 12)
+
+    def test_versions_aliases_and_history_stay(self, registry: Registry) -> None:
+        registry.create_model("fraud", description="d", tags={"a": "1"})
+        add(registry, count=2)
+        registry.promote("fraud", "1", by="ann")
+        registry.promote("fraud", "2", by="ann")
+        renamed = registry.rename("fraud", "theft", by="ben")
+        assert (renamed.name, renamed.description, renamed.aliases) == ("theft", "d", {"production": "2"})
+        assert [(v.name, v.version) for v in registry.versions("theft")] == [("theft", "1"), ("theft", "2")]
+        assert [(m.name, m.to_version) for m in registry.history("theft")] == [("theft", "1"), ("theft", "2")]
+        assert registry.rollback("theft", by="ann").to_version == "1"
+        with pytest.raises(ModelNotFound):
+            registry.model("fraud")
+
     def test_a_deleted_models_name_is_free_and_its_numbers_are_not_used_again(self, registry: Registry) -> None:
         add(registry, "churn", 4)
         registry.delete("churn")
@@ -150,6 +163,7 @@ class TestRenaming:
         assert [v.version for v in registry.versions("churn")] == ["1", "5"]
 
 
+@pytest.mark.ours
 class TestDeletingWithAliases:
     def test_aliases_of_a_version_go_with_it_and_that_is_in_the_history(self, registry: Registry) -> None:
         add(registry, count=2)
@@ -169,6 +183,7 @@ class TestDeletingWithAliases:
         assert [m.by for m in registry.history("fraud")] == ["ann", "cat"]
 
 
+@pytest.mark.ours
 def test_every_change_is_kept_with_who_did_it(registry: Registry) -> None:
     registry.create_model("fraud", by="ann")
     registry.register("fraud", NewVersion("x", registered_by="ben"))
@@ -191,6 +206,7 @@ def test_every_change_is_kept_with_who_did_it(registry: Registry) -> None:
     ]
 
 
+@pytest.mark.ours
 def test_a_registered_versions_files_are_known_by_any_path_in_them(registry: Registry) -> None:
     registry.register("fraud", NewVersion("1/models/m-1/artifacts"))
     registry.register("fraud", NewVersion("s3://bucket/x"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,10 @@ from penstock.errors import (
     VersionNotFound,
 )
 from penstock.manifest import Manifest
-from penstock.mlflow_api.client import MlflowRestClient
+from penstock.mlflow_api.client import CallTimeouts, MlflowRestClient
 from penstock.publishing import publish, withdraw
+from penstock.registry import NewVersion
+from penstock.registry.entries import PackageFacts
 from penstock.registry.mlflow.store import MlflowRegistry
 from registry import mlflow_stand_in
 from registry.mlflow_stand_in import saying
@@ -232,6 +235,36 @@ class TestWriting:
         assert all(method == "GET" for method, _ in replay.requests)
         reader.close()
 
+    def test_what_may_not_be_done_twice_is_sent_once(self, replay: Replay, tmp_path: Path) -> None:
+        """A model that was made is there already when it is sent again; a version would be there twice."""
+        client = MlflowRestClient(replay.url, timeouts=CallTimeouts(retries=2, backoff=0))
+        replay.rules["/create"] = saying({"error_code": "TEMPORARILY_UNAVAILABLE", "message": "busy"}, 503)
+        replay.rules["/rename"] = saying({"error_code": "TEMPORARILY_UNAVAILABLE", "message": "busy"}, 503)
+        with closing(MlflowRegistry(client, PackageCache(tmp_path))) as opened:
+            for write in (
+                lambda: opened.create_model("new"),
+                lambda: opened.register("fraud", NewVersion("s3://bucket/x")),
+                lambda: opened.rename("fraud", "new"),
+            ):
+                replay.requests.clear()
+                with pytest.raises(RegistryUnavailable):
+                    write()
+                assert len([method for method, _ in replay.requests if method == "POST"]) == 1
+
+    def test_a_package_on_this_machine_is_not_registered(self, registry: MlflowRegistry, replay: Replay) -> None:
+        for source in ("fraud/package", "/srv/models/fraud"):
+            with pytest.raises(Unsupported, match="no package from this machine") as caught:
+                registry.register("fraud", NewVersion(source))
+            assert "mlflow.register_model" in hint_of(caught.value)
+        assert all(method == "GET" for method, _ in replay.requests)
+
+    def test_a_version_is_ready_or_says_why_it_is_not(self, registry: MlflowRegistry, replay: Replay) -> None:
+        told = {"name": "fraud", "version": "3", "creation_timestamp": 1, "status": "FAILED_REGISTRATION",
+                "status_message": "no space", "model_id": "m-1"}  # fmt: skip
+        replay.rules["model-versions/get"] = saying({"model_version": told})
+        found = registry.version("fraud", "3")
+        assert (found.status, found.status_message, found.logged_model) == ("FAILED_REGISTRATION", "no space", "m-1")
+
     def test_other_writes_are_unsupported_and_name_mlflows_command(
         self, registry: MlflowRegistry, replay: Replay, tmp_path: Path
     ) -> None:
@@ -241,6 +274,9 @@ class TestWriting:
             (lambda: withdraw(registry, "fraud"), "delete_registered_model"),
             (lambda: registry.rollback("fraud", by="ann"), "penstock registry promote fraud VERSION"),
             (lambda: registry.history("fraud"), "penstock registry show"),
+            (lambda: registry.changes("fraud"), "penstock registry show"),
+            (lambda: registry.containing("1/x"), "search_model_versions"),
+            (lambda: registry.record_package("fraud", "1", PackageFacts("ab" * 32)), "tags"),
             (registry.migrate, "mlflow db upgrade"),
         ):
             with pytest.raises(Unsupported) as caught:

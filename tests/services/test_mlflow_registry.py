@@ -5,24 +5,21 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from penstock.artifacts import PackageCache
-from penstock.errors import RegistryDenied, RegistryRefused, RegistryUnavailable, VersionNotFound
+from penstock.errors import RegistryDenied, RegistryUnavailable, VersionNotFound
 from penstock.loading import load_reference
 from penstock.mlflow_api.client import MlflowRestClient
 from penstock.mlflow_api.credentials import MlflowCredentials
 from penstock.package import PackagedModel
 from penstock.payload import Tensors
-from penstock.registry import ModelVersion, NewVersion, Registry, open_registry
+from penstock.registry import Registry, open_registry
 from penstock.registry.mlflow.store import MlflowRegistry
 from penstock.registry.references import parse_reference
-from registry.test_contract import TestReading as ReadingContract
 from services.mlflow_servers import Client, Server, client_of, require_mlflow, running
 
 pytestmark = pytest.mark.services
@@ -45,28 +42,11 @@ def client(server: Server) -> Iterator[Client]:
         yield started
 
 
-class Writable(MlflowRegistry):
-    """Registers as MLflow's client does, for the contract's sake."""
-
-    def _insert_version(self, name: str, new: NewVersion, *, at: datetime) -> ModelVersion:
-        with suppress(RegistryRefused):  # it exists already
-            self._server.send("POST", "registered-models/create", name=name)
-        made = self._server.send("POST", "model-versions/create", name=name, source="s3://bucket/model")
-        return self.version(name, made["model_version"]["version"])
-
-
 @pytest.fixture
 def registry(server: Server, tmp_path: Path) -> Iterator[Registry]:
-    opened = Writable(MlflowRestClient(server.url), PackageCache(tmp_path / "cache"))
+    opened = MlflowRegistry(MlflowRestClient(server.url), PackageCache(tmp_path / "cache"))
     yield opened
     opened.close()
-
-
-class TestReading(ReadingContract):
-    @pytest.fixture(autouse=True)
-    def _emptied(self, registry: Registry, client: Client) -> None:
-        for model in registry.models():
-            client.delete(name=model.name)
 
 
 def answer(uri: str, registry: Registry) -> list[list[float]]:

@@ -111,11 +111,15 @@ class MlflowRestClient:
         return self._json("GET", f"{API}/{path}?{urlencode(fields, doseq=True)}".rstrip("?"), None)
 
     def send(self, method: str, path: str, **fields: Any) -> dict[str, Any]:
-        """POST or DELETE with a JSON body. Sent again after a failure: send only what may be done twice."""
+        """POST, PATCH or DELETE with a JSON body. Sent again after a failure: send only what may be done twice."""
         return self._json(method, f"{API}/{path}", json.dumps(fields).encode())[0]
 
-    def _json(self, method: str, path: str, body: bytes | None) -> tuple[dict[str, Any], int]:
-        with self._response(method, self.place + path, body) as response:
+    def send_once(self, path: str, **fields: Any) -> dict[str, Any]:
+        """POST for what may not be done twice: sent again only where no connection was made."""
+        return self._json("POST", f"{API}/{path}", json.dumps(fields).encode(), once=True)[0]
+
+    def _json(self, method: str, path: str, body: bytes | None, *, once: bool = False) -> tuple[dict[str, Any], int]:
+        with self._response(method, self.place + path, body, once=once) as response:
             content = self._read(response)
         if response.status >= 400:
             raise self._refusal(response.status, content)
@@ -167,7 +171,7 @@ class MlflowRestClient:
 
     @contextmanager
     def _response(
-        self, method: str, url: str, body: bytes | None, time_left: TimeLeft | None = None
+        self, method: str, url: str, body: bytes | None, time_left: TimeLeft | None = None, *, once: bool = False
     ) -> Iterator[urllib3.BaseHTTPResponse]:
         """An answer whose body is still to be read, in the time that is left. Failures also while it is read become
         RegistryUnavailable."""
@@ -183,8 +187,8 @@ class MlflowRestClient:
         retries = _Retry(
             total=timeouts.retries,
             connect=timeouts.retries,
-            read=timeouts.retries,
-            status=timeouts.retries,
+            read=0 if once else timeouts.retries,
+            status=0 if once else timeouts.retries,
             redirect=0,
             other=0,
             backoff_factor=timeouts.backoff,

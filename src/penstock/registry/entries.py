@@ -12,6 +12,7 @@ Stage: TypeAlias = Literal["None", "Staging", "Production", "Archived"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
 VersionStatus: TypeAlias = Literal["READY", "PENDING_REGISTRATION", "FAILED_REGISTRATION"]
+STATUSES: tuple[VersionStatus, ...] = get_args(VersionStatus)
 
 ChangeKind: TypeAlias = Literal["create", "register", "describe", "tag", "untag", "stage", "rename", "delete"]
 

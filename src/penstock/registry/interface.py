@@ -281,7 +281,7 @@ class Registry(ABC):
         self._delete(name, version, with_aliases=with_aliases, at=self._now(), by=by)
 
     def require_registering(self) -> None:  # noqa: B027  (most backends can)
-        """Raises Unsupported where `register` would, before anything is copied."""
+        """Raises Unsupported where packages of ours cannot be registered, before one is copied."""
 
     def migrate(self) -> str:
         """Brings the tables to this release's form; says in one sentence what was done."""

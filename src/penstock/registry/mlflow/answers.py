@@ -13,7 +13,7 @@ from typing import Any
 
 from penstock.errors import VersionNotFound
 from penstock.package import PackagedModel
-from penstock.registry.entries import STAGES, ModelVersion, RegisteredModel
+from penstock.registry.entries import STAGES, STATUSES, ModelVersion, RegisteredModel
 
 _STAGES = ("Production", "Staging", "Archived")
 
@@ -47,6 +47,8 @@ def model_version(data: Mapping[str, Any], aliases: Mapping[str, str] | None = N
         aliases=tuple(sorted(map(str, names))),
         stage=next((stage for stage in STAGES if stage == data.get("current_stage")), "None"),
         run_link=str(data.get("run_link", "")),
+        logged_model=str(data.get("model_id", "")),
+        status=next((status for status in STATUSES if status == data.get("status")), "READY"),
         status_message=str(data.get("status_message", "")),
         updated_at=_time(data.get("last_updated_timestamp", data["creation_timestamp"])),
     )

@@ -1,7 +1,8 @@
 """MlflowRegistry: the model registry of an MLflow tracking server, read over HTTP.
 
 Aliases are MLflow's. Where no alias of that name exists, a stage is read as one: `production`, `staging`, `archived`.
-Aliases and tags can be set and taken away; whatever else changes a registry is MLflow's own business.
+What its REST has can be changed: models, versions by their URI, descriptions, stages, names, aliases and tags. It
+keeps no history and no packages of ours, and what is deleted is MLflow's own business.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar
@@ -19,7 +20,17 @@ from penstock.artifacts import CachedPackage, PackageCache
 from penstock.errors import ModelNotFound, RegistryError, Unsupported, remedy
 from penstock.mlflow_api.client import MlflowRestClient
 from penstock.mlflow_api.credentials import MlflowCredentials
-from penstock.registry.entries import ModelVersion, NewVersion, RegisteredModel
+from penstock.mlflow_api.search.paging import Page
+from penstock.registry.entries import (
+    ModelChange,
+    ModelQuery,
+    ModelVersion,
+    NewVersion,
+    PackageFacts,
+    RegisteredModel,
+    Stage,
+    VersionQuery,
+)
 from penstock.registry.history import AliasMove, MoveKind
 from penstock.registry.interface import PRODUCTION, Registry
 from penstock.registry.mlflow.answers import (
@@ -31,8 +42,9 @@ from penstock.registry.mlflow.answers import (
     tags_of,
 )
 from penstock.registry.mlflow.asking import MlflowEntries
-from penstock.registry.mlflow.changing import MlflowChanges
+from penstock.registry.mlflow.changing import MlflowChanges, unregistrable
 from penstock.registry.mlflow.packages import MlflowPackages
+from penstock.registry.mlflow.searching import MlflowSearches
 from penstock.registry.refusals import Expected, no_alias, refuse_if_moved
 from penstock.signature import Signature
 
@@ -58,6 +70,7 @@ class MlflowRegistry(Registry):
         self._server = server
         self._entries = MlflowEntries(server, monotonic)
         self._changes = MlflowChanges(server, read_only=read_only)
+        self._searches = MlflowSearches(server, self._entries)
         self._packages = MlflowPackages(server, self.cache)
 
     def __repr__(self) -> str:
@@ -123,6 +136,35 @@ class MlflowRegistry(Registry):
             data = self._entries.of_latest(model, str(max(numbers)))
             return require_ready(model_version(data, aliases_and_stages(model)), data)
 
+    def find_models(self, query: ModelQuery) -> Page[RegisteredModel]:
+        return self._searches.models(query)
+
+    def find_versions(self, query: VersionQuery) -> Page[ModelVersion]:
+        return self._searches.versions(query)
+
+    def latest_of_stages(self, names: Sequence[str]) -> dict[str, list[ModelVersion]]:
+        found = {}
+        for name in names:
+            model = self._entries.model(name)
+            with self._entries.expected():
+                aliases = aliases_and_stages(model)
+                latest = [model_version(data, aliases) for data in model.get("latest_versions", ())]
+                found[name] = sorted(latest, key=lambda version: int(version.version))
+        return found
+
+    def changes(self, name: str) -> list[ModelChange]:
+        raise Unsupported(
+            "MLflow does not remember who changed what.",
+            hint="Show the model to see how it is now.",
+            remedy=remedy("show_model", model=name),
+        )
+
+    def containing(self, path: str, *, within: bool = False) -> ModelVersion | None:
+        raise Unsupported(
+            "An MLflow server does not find versions by their files.",
+            hint="In Python: mlflow.MlflowClient().search_model_versions(\"source_path = 'URI'\")",
+        )
+
     def history(self, name: str, alias: str | None = None) -> list[AliasMove]:
         raise Unsupported(
             "MLflow keeps no history of aliases.",
@@ -145,15 +187,32 @@ class MlflowRegistry(Registry):
     # -- writing -----------------------------------------------------------------------------------------------------
 
     def require_registering(self) -> None:
-        raise Unsupported(
-            "Register versions of an MLflow registry with MLflow itself.",
-            hint="In Python: mlflow.log_artifacts(DIR, 'model') within a run, then "
-            "mlflow.register_model(f'runs:/{run.info.run_id}/model', NAME).",
-        )
+        raise unregistrable("Register versions of an MLflow registry with MLflow itself.")
 
     def _insert_version(self, name: str, new: NewVersion, *, at: datetime) -> ModelVersion:
-        self.require_registering()
-        raise AssertionError
+        with self._entries.expected():
+            number = self._changes.create_version(name, new)
+        return self.version(name, number)
+
+    def _insert_model(self, name: str, description: str, tags: dict[str, str], *, at: datetime, by: str) -> None:
+        self._changes.create_model(name, description, tags)
+
+    def _write_description(self, name: str, version: str | None, description: str, *, at: datetime, by: str) -> None:
+        self._changes.describe(name, version, description)
+
+    def _write_stage(
+        self, name: str, version: str, stage: Stage, *, archive_existing: bool, at: datetime, by: str
+    ) -> None:
+        self._changes.set_stage(name, version, stage, archive_existing=archive_existing)
+
+    def _rename(self, name: str, new_name: str, *, at: datetime, by: str) -> None:
+        self._changes.rename(name, new_name)
+
+    def record_package(self, name: str, version: str, facts: PackageFacts) -> None:
+        raise Unsupported(
+            "An MLflow server keeps nothing of what a version's files say.",
+            hint="Keep it in tags of the version.",
+        )
 
     def rollback(self, name: str, alias: str = PRODUCTION, *, by: str, reason: str = "") -> AliasMove:
         raise Unsupported(
@@ -178,9 +237,8 @@ class MlflowRegistry(Registry):
         before = own_aliases(model).get(alias)
         if to is None and before is None:
             raise self._only_a_stage(name, alias, model)
-        refuse_if_moved(
-            name, alias, aliases_and_stages(model).get(alias), expected
-        )  # MLflow has no transactions for it
+        # MLflow has no transactions for it.
+        refuse_if_moved(name, alias, aliases_and_stages(model).get(alias), expected)
         if to is None:
             self._changes.remove_alias(name, alias)
         else:

@@ -1,0 +1,88 @@
+"""A hub that listens, in a thread of this process, for registries that ask an MLflow server over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from threading import Thread
+from typing import Any, cast
+
+import uvicorn
+
+from penstock.artifacts import PackageCache
+from penstock.artifacts.trees import open_tree
+from penstock.hub.access.gate import HubGate
+from penstock.hub.access.tokens import TokenTable
+from penstock.hub.app import HubApp
+from penstock.hub.handlers.table import ROUTES
+from penstock.hub.service import Hub, OpenedStores
+from penstock.metrics import HubMetrics
+from penstock.mlflow_api.client import CallTimeouts, MlflowRestClient
+from penstock.registry import ModelVersion, NewVersion
+from penstock.registry.memory import MemoryRegistry
+from penstock.registry.mlflow.store import MlflowRegistry
+from penstock.tracking.memory.store import MemoryTrackingStore
+
+
+class RegistersPaths(MlflowRegistry):
+    """An MLflow server takes only what it finds itself: the contract's packages lie in a bucket here."""
+
+    def _insert_version(self, name: str, new: NewVersion, *, at: datetime) -> ModelVersion:
+        source = new.source if ":" in new.source or new.source == "dummy-source" else f"s3://bucket/{new.source}"
+        return super()._insert_version(name, replace(new, source=source), at=at)
+
+
+class ListeningHub:
+    """One server for all tests; `emptied` puts a hub behind it for one of them."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = Thread(target=self._loop.run_forever, daemon=True)
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        # What the test at hand asks.
+        self._app: Any = None
+
+    def start(self) -> None:
+        self._thread.start()
+        config = uvicorn.Config(self._asked, interface="asgi3", lifespan="off", log_config=None, ws="none")
+        self._server = uvicorn.Server(config)
+        self._serving = asyncio.run_coroutine_threadsafe(self._server.serve([self._listening]), self._loop)
+
+    def close(self) -> None:
+        self._server.should_exit = True
+        self._serving.result(30)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    @contextmanager
+    def emptied(self, place: Path, clock: Callable[[], datetime]) -> Iterator[str]:
+        """Its URL, with nothing behind it but memory."""
+        hub = asyncio.run_coroutine_threadsafe(self._opened(place, clock), self._loop).result(30)
+        yield self.url
+        asyncio.run_coroutine_threadsafe(hub.close(), self._loop).result(30)
+
+    async def _opened(self, place: Path, clock: Callable[[], datetime]) -> Hub:
+        def open_them() -> OpenedStores:
+            registry = MemoryRegistry(artifact_root=str(place), clock=clock)
+            nobodys = TokenTable(cast(Any, None))  # a hub for everybody asks for no tokens
+            return OpenedStores(MemoryTrackingStore(), registry, nobodys, open_tree(str(place)))
+
+        gate = HubGate(asks_for_tokens=False)
+        hub = Hub(open_them, gate, HubMetrics(), open_to_everybody=True)
+        await hub.start()
+        self._app = HubApp(ROUTES, hub, gate)
+        return hub
+
+    async def _asked(self, scope: Any, receive: Any, send: Any) -> None:
+        await self._app(scope, receive, send)
+
+
+def registry_of(url: str, cache: Path) -> RegistersPaths:
+    return RegistersPaths(MlflowRestClient(url, timeouts=CallTimeouts(retries=0)), PackageCache(cache))
