@@ -19,7 +19,7 @@ from penstock.errors import (
     SignatureIncompatible,
     VersionNotFound,
 )
-from penstock.registry import AliasMove, ModelVersion, NewVersion, Registry
+from penstock.registry import AliasMove, ModelVersion, NewVersion, RegisteredModel, Registry
 from registry.registering import add, columns
 
 
@@ -132,6 +132,20 @@ class TestAliases:
         assert sorted(m.to_version or "" for m in moves) == sorted("1234" * 5)
         assert [m.from_version for m in moves] == [None, *(m.to_version for m in moves[:-1])]
         assert registry.resolve("fraud").version == moves[-1].to_version
+
+    def test_a_promoter_that_others_are_ahead_of_again_and_again_has_its_turn(self, registry: Registry) -> None:
+        add(registry, count=2)
+        ask, others = registry.model, iter("12" * 15)
+
+        def model(name: str) -> RegisteredModel:
+            found = ask(name)
+            if (version := next(others, None)) is not None:
+                move(registry, "promote", version, found.aliases.get("production"))
+            return found
+
+        registry.model = model  # type: ignore[method-assign]
+        registry.promote("fraud", "1", by="zoe")
+        assert [move.by for move in registry.history("fraud")] == [*["ann"] * 30, "zoe"]
 
     def test_promoters_at_once_cannot_slip_past_the_comparison(self, registry: Registry) -> None:
         """What breaks callers of version 2, though not of 1, is refused also where 2 arrives in between."""

@@ -46,7 +46,8 @@ __all__ = ["PRODUCTION", "ModelVersion", "NewVersion", "RegisteredModel", "Regis
 
 PRODUCTION = "production"
 
-_MAX_TRIES = 10
+# How often a move is tried. Each try that fails is a move that another one made; a crowd of them may be ahead.
+_MAX_TRIES = 200
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+:")
 
