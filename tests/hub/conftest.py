@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,15 @@ class HubCalls:
     async def made_run(self, experiment: str = "0", **fields: Any) -> str:
         answer = await self.post("runs/create", experiment_id=experiment, start_time=1, **fields)
         return str(answer.json()["run"]["info"]["run_id"])
+
+
+async def until(happened: Callable[[], bool]) -> None:
+    """Looks again and again, for five seconds and more."""
+    for _ in range(1000):
+        if happened():
+            return
+        await asyncio.sleep(0.005)
+    pytest.fail("it did not happen")
 
 
 @pytest.fixture

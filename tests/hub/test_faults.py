@@ -7,7 +7,7 @@ import errno
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from hub.conftest import HubCalls, hub_over
+from hub.conftest import HubCalls, hub_over, until
 from penstock.artifacts.trees import OpenedFile
 from penstock.assembly.hub import migrate_store
 from penstock.errors import RegistryFull
@@ -176,14 +176,6 @@ def restore(saved: Path, file: Path) -> None:
     for name in ("-wal", "-shm"):
         Path(f"{file}{name}").unlink(missing_ok=True)
     os.rename(saved, file)
-
-
-async def until(happened: Callable[[], bool]) -> None:
-    for _ in range(1000):
-        if happened():
-            return
-        await asyncio.sleep(0.005)
-    pytest.fail("it did not happen")
 
 
 async def test_a_store_that_was_restored_is_shown_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

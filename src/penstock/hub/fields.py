@@ -208,7 +208,8 @@ def _integer(value: object) -> int | None:
     if isinstance(value, int):
         return value
     if isinstance(value, float):
-        return int(value) if value.is_integer() else None
+        # What is beyond 64 bits comes as the nearest float, and the nearest to some is the least whole number itself.
+        return int(value) if value.is_integer() and value > _MIN else None
     if isinstance(value, str) and len(value) <= 20:
         try:
             return int(value)
