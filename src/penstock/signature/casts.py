@@ -124,10 +124,12 @@ def _parse_numbers(column: Array, type_: Scalar, casting: Casting) -> Array | No
     if not len(column) or type(column[0]) is not str:
         return None
     try:
-        if not all(type(cell) is str and "_" not in cell for cell in column):
-            return None
-        if casting is Casting.TEXT and not all(map(str.isascii, column)):
-            return None  # other scripts have digits as well, and blanks
+        text = "".join(column.tolist())
+    except TypeError:  # a cell is something else
+        return None
+    if "_" in text or (casting is Casting.TEXT and not text.isascii()):
+        return None  # other scripts have digits as well, and blanks
+    try:
         result = column.astype(type_.dtype)
     except (ValueError, OverflowError):
         return None

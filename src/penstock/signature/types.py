@@ -18,34 +18,26 @@ from penstock.errors import PackageInvalid
 class Scalar(Enum):
     """One cell of a plain column. The value is MLflow's name for it."""
 
-    BOOLEAN = "boolean"
-    INTEGER = "integer"
-    LONG = "long"
-    FLOAT = "float"
-    DOUBLE = "double"
-    STRING = "string"
-    BINARY = "binary"
-    DATETIME = "datetime"
+    BOOLEAN = "boolean", bool
+    INTEGER = "integer", np.int32
+    LONG = "long", np.int64
+    FLOAT = "float", np.float32
+    DOUBLE = "double", np.float64
+    STRING = "string", object
+    BINARY = "binary", object
+    DATETIME = "datetime", "datetime64[ns]"
 
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The numpy dtype of a column without missing values."""
-        return _DTYPES[self]
+    dtype: np.dtype[Any]
+    """The numpy dtype of a column without missing values."""
+
+    def __new__(cls, name: Any, dtype: Any = object) -> Scalar:
+        scalar = object.__new__(cls)
+        scalar._value_ = name
+        scalar.dtype = np.dtype(dtype)
+        return scalar
 
     def __str__(self) -> str:
-        return self.value
-
-
-_DTYPES: dict[Scalar, np.dtype[Any]] = {
-    Scalar.BOOLEAN: np.dtype(bool),
-    Scalar.INTEGER: np.dtype(np.int32),
-    Scalar.LONG: np.dtype(np.int64),
-    Scalar.FLOAT: np.dtype(np.float32),
-    Scalar.DOUBLE: np.dtype(np.float64),
-    Scalar.STRING: np.dtype(object),
-    Scalar.BINARY: np.dtype(object),
-    Scalar.DATETIME: np.dtype("datetime64[ns]"),
-}
+        return str(self.value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from penstock.wire.csv.records import BOM, all_ends, count_delimiters, without_b
 
 csv.field_size_limit(1 << 30)  # the limit on bodies is the server's; Python's own stops at 128 KiB a cell
 
+_SMALL = 1 << 12  # bytes of which all cells are made at once
 _HEAD = 1 << 14  # bytes in which the header and a row usually end
 _MAY_BE_BLANK = (b"\n ", b"\n\t", b"\r ", b"\r\t")
 
@@ -22,13 +23,14 @@ def read_rows(body: bytes, budget: Budget | None = None) -> tuple[list[str], lis
     """The names of the columns, and the cells of each row. Raises MalformedInput, InputTooLarge."""
     check_utf8(body)
     text = body.removeprefix(BOM)
-    head = _cells(text, 1)
+    small = len(text) <= _SMALL
+    head = _cells(text, None if small else 1)
     if not head:
         raise MalformedInput("The CSV is empty.", hint="The first row names the columns.")
     check_twins(head[0])
     if budget is not None:
         _check_cells(text, len(head[0]), budget)
-    header, *data = _cells(text)
+    header, *data = head if small else _cells(text)
     _check_closed(body, data)
     _check_widths(header, data)
     return header_names(header), data
