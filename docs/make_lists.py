@@ -1,4 +1,4 @@
-"""Writes docs/settings.md, docs/metrics.md and docs/hub-endpoints.md from the code: python docs/make_lists.py"""
+"""Writes docs/settings.md, docs/metrics.md, docs/endpoints.md and docs/hub-endpoints.md from the code: python docs/make_lists.py"""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from penstock.config import Settings, mlflow_variables_of, per_model_settings, variable_of
 from penstock.hub.handlers.table import ROUTES
 from penstock.metrics import HubMetrics, Metrics
+from penstock.server.app import make_app
+from penstock.serving.gateway import Gateway
 
 HERE = Path(__file__).parent
 
@@ -17,7 +19,7 @@ a variable overrides the file, and each of them overrides a variable of MLflow's
 `penstock config show` prints each setting in effect and where it comes from; with models and flags, as `penstock serve` would use them.
 
 The file is `penstock.toml` in the working directory, or the one that `--config` or `PENSTOCK_CONFIG` names. Paths in it (of models, and of
-`registry`, `artifacts`, `cache`, `wheels`) are relative to the file; those in flags and variables to the working directory.
+`registry`, `artifacts`, `cache`, `wheels`, `tokens_file`) are relative to the file; those in flags and variables to the working directory.
 
 | flag | variable | default | meaning |
 |---|---|---|---|
@@ -90,9 +92,9 @@ metric_relabel_configs:
 | label | values |
 |---|---|
 | `protocol` | invocations |
-| `outcome` | of a request: ok, client_error, model_error, rejected, timeout, internal: what happened, whatever the status; of a load or a step of one: ok, failed; of a trial: proven, known (proven before, with the same libraries), refused (by an error), lost (the process ended or hung); of a prediction at the fast path: taken, declined; of a reading of the settings file: applied, refused |
+| `outcome` | of a request: ok, client_error, model_error, rejected, timeout, internal: what happened, whatever the status; of a load or a step of one: ok, failed; of a trial: proven, known (proven before, with the same libraries), refused (by an error), lost (the process ended or hung); of a prediction at the fast path: taken, declined; of a reading of the settings file or the file of tokens: applied, refused |
 | `stage` | of a request: decode, queue, predict, encode; of a load: fetch, environment (found or built), trial (in a process of its own), verify (open it, compare it with its seal), load, prove (and warm up) |
-| `reason` | why a batch was sent to the model: idle (the model had nothing to do), freed (it had just finished another), full (`--max-rows` reached), alone (requests that are not batched); why a prediction was declined by the fast path, empty for one that was taken: size (no body, or one over 64 KiB), headers (an encoding, `Expect`, chunks, `Upgrade`), path (percent-encoded), slow_body (not there within 50 ms), draining, token (missing or wrong), model (unknown, or not loaded yet), input (the caller's mistake), overloaded, closing (the version), reader (a reader process reads it), other; a reason that never was has no series; of a refused version: the code of the error, such as `proof_failed`, `seal_broken`, `code_not_trusted` or `internal` |
+| `reason` | why a batch was sent to the model: idle (the model had nothing to do), freed (it had just finished another), full (`--max-rows` reached), alone (requests that are not batched); why a prediction was declined by the fast path, empty for one that was taken: size (no body, or one over 64 KiB), headers (an encoding, `Expect`, chunks, `Upgrade`), path (percent-encoded), slow_body (not there within 50 ms), draining, token (missing or wrong), model (unknown, or not loaded yet), input (the caller's mistake), overloaded, closing (the version), reader (a reader process reads it), other; a reason that never was has no series; of a refused version: the code of the error, such as `proof_failed`, `seal_broken`, `code_not_trusted` or `internal`; of a request that was [refused by who asks](access.md#what-a-caller-is-told): no_token, unknown_token, role (another one is needed), models (the token is for other ones) |
 | `limit` | the limit that a refused request reached: rows (`--max-queue-rows`), wait (`--max-wait`), deadline (its own), requests (`--max-inflight`), bytes (`--max-inflight-bytes`), readers (too many bodies wait for a reader process) |
 | `task` | what a reader process does: read (a body), write (an answer) |
 | `kind` | load (first version), swap, revert (back to the version kept warm) |
@@ -123,6 +125,20 @@ are none.
 """
 
 
+ENDPOINTS = """# Endpoints of a gateway
+
+What `penstock serve` answers, and what its callers need for it ([access.md](access.md)): `nothing`, a `token` of any role, or one with that role; the
+role `admin` is enough for everything. With `--admin-port`, what has an x in the last column is answered on that port alone. `--predict-route` and
+`--health-route` add a path that needs `predict`, and one that needs nothing. [serving.md](serving.md#endpoints) says what each is for.
+
+| methods | path | needs | admin port |
+|---|---|---|---|
+{rows}
+
+Any other path: 401 for strangers, 404 with a `token`.
+"""
+
+
 HUB_ENDPOINTS = """# Endpoints of the hub
 
 What [penstock hub](hub.md) answers. Every path below `/api/` is there below `/ajax-api/`, too. The role is the least that a caller needs
@@ -132,6 +148,13 @@ What [penstock hub](hub.md) answers. Every path below `/api/` is there below `/a
 |---|---|---|
 {rows}
 """
+
+
+def endpoint_rows() -> list[str]:
+    return [
+        f"| {', '.join(endpoint.methods)} | `{endpoint.path}` | {endpoint.needs} | {'x' if endpoint.admin_only else ''} |"
+        for endpoint in make_app(Gateway([], Metrics(process=False))).routes
+    ]
 
 
 def hub_endpoint_rows() -> list[str]:
@@ -187,6 +210,7 @@ def metrics_rows() -> list[str]:
     metrics.registry_stale.labels("m")
     metrics.alias_missing.labels("m")
     metrics.config_reloads.labels("applied")
+    metrics.token_reloads.labels("applied")
     metrics.workers.labels("serving")
     metrics.worker_restarts.labels("1")
     metrics.load_stage_seconds.labels("m", "load", "ok")
@@ -207,4 +231,5 @@ if __name__ == "__main__":
     (HERE / "metrics.md").write_text(
         METRICS.format(rows="\n".join(metrics_rows()), hub_rows="\n".join(hub_metrics_rows()))
     )
+    (HERE / "endpoints.md").write_text(ENDPOINTS.format(rows="\n".join(endpoint_rows())))
     (HERE / "hub-endpoints.md").write_text(HUB_ENDPOINTS.format(rows="\n".join(hub_endpoint_rows())))

@@ -18,8 +18,8 @@ from penstock import config
 HERE = Path(__file__).parent
 CHART = HERE / "penstock"
 BEGIN, END = "<!-- values -->\n", "<!-- /values -->\n"
-# Not among the chart's settings: models have a table of their own, the token is a Secret.
-LEFT_OUT = frozenset({"models", "api_token"})
+# Not among the chart's settings: models have a table of their own, tokens are in Secrets.
+LEFT_OUT = frozenset({"models", "api_token", "tokens_file"})
 # Settings that people write as 512MiB or 2GiB, or as bytes; pydantic declares what they become.
 SIZES = frozenset({"cache_size", "max_package_size", "memory_limit", "reader_memory"})
 SIZE = {"oneOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^([0-9]+ ?([KMGT]i?)?B?)?$"}]}

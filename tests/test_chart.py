@@ -45,7 +45,7 @@ def test_the_chart_is_of_this_release() -> None:
 
 def test_settings_are_those_of_the_gateway_but_for_models_and_secrets() -> None:
     settings = SCHEMA["properties"]["settings"]
-    assert settings["properties"].keys() == Settings.model_fields.keys() - {"models", "api_token"}
+    assert settings["properties"].keys() == Settings.model_fields.keys() - {"models", "api_token", "tokens_file"}
     assert settings["additionalProperties"] is False
     assert VALUES["settings"].keys() <= settings["properties"].keys()
 

@@ -12,6 +12,7 @@ from penstock.cli import _COMMANDS
 from penstock.config import Settings, per_model_settings, variable_of
 from penstock.hub.handlers.table import ROUTES as HUB_ROUTES
 from penstock.metrics import (
+    ACCESS_REFUSALS,
     DISPATCH_REASONS,
     FAST_PATH_DECLINES,
     LIMITS,
@@ -41,7 +42,7 @@ def test_every_metric_and_label_value_is_documented() -> None:
     for name, kind, text in Metrics(process=False).families():
         assert f"| `{name}` | {kind} |" in page
         assert text in page
-    for value in (*OUTCOMES, *STAGES, *DISPATCH_REASONS, *LIMITS, *LOAD_STAGES, *FAST_PATH_DECLINES):
+    for value in (*OUTCOMES, *STAGES, *DISPATCH_REASONS, *LIMITS, *LOAD_STAGES, *FAST_PATH_DECLINES, *ACCESS_REFUSALS):
         assert value in page
 
 
@@ -51,6 +52,13 @@ def test_every_endpoint_is_documented() -> None:
     page = (ROOT / "docs" / "serving.md").read_text().partition("## Endpoints")[2].partition("\n## ")[0]
     for path in paths - {"/docs/docs.css", "/docs/docs.js"}:  # files of the page
         assert f"{path}`" in page, path
+
+
+def test_every_endpoint_is_listed_with_what_it_needs() -> None:
+    page = (ROOT / "docs" / "endpoints.md").read_text()
+    for endpoint in make_app(Gateway([], Metrics(process=False))).routes:
+        admin = "x" if endpoint.admin_only else ""
+        assert f"| {', '.join(endpoint.methods)} | `{endpoint.path}` | {endpoint.needs} | {admin} |" in page
 
 
 def test_every_endpoint_and_metric_of_the_hub_is_documented() -> None:

@@ -7,6 +7,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from penstock.access.credentials import digest_of
+from penstock.access.policy import GATEWAY_ROLES
+from penstock.access.principal import Principal
+from penstock.access.tokens import KnownTokens
+from penstock.http.authorizer import Authorizer
 from penstock.metrics import Metrics
 from penstock.server.app import make_app
 from penstock.server.targets import INVOCATION_PATHS, SIGNATURE_PATHS
@@ -60,4 +65,30 @@ async def test_beside_the_page_nothing_is_open(identity_onnx_package: Path, path
     async with bench.open() as client:
         assert (await client.get(path)).status_code == 401
         assert (await client.get(path, headers={"authorization": "Bearer secret"})).status_code != 401
+    await bench.close()
+
+
+@pytest.fixture(scope="module")
+def roles() -> dict[str, KnownTokens]:
+    return {role: KnownTokens({digest_of("t"): Principal("t", frozenset({role}))}) for role in GATEWAY_ROLES}
+
+
+@pytest.mark.parametrize("role", [*GATEWAY_ROLES, "stranger"])
+async def test_every_route_admits_the_roles_of_the_table_and_no_other(
+    identity_onnx_package: Path, roles: dict[str, KnownTokens], role: str
+) -> None:
+    access = Authorizer(roles.get(role, KnownTokens({})))
+    bench = Bench(identity_onnx_package, access=access, predict_route="/p", health_route="/h")
+    bench.serve("m")
+    async with bench.open() as client:
+        for endpoint in ENDPOINTS:
+            path = endpoint.path.replace("{name}", "m").replace("{version}", "1")
+            for method in endpoint.methods:
+                sent = {"headers": {"authorization": "Bearer t"}, "content": b"{}" if method == "POST" else b""}
+                answer = await client.request(method, path, **sent)  # type: ignore[arg-type]
+                enough = endpoint.needs in ("nothing", role) or role == "admin"
+                enough = enough or (endpoint.needs == "token" and role != "stranger")
+                refused = 401 if role == "stranger" else 403
+                assert (answer.status_code == refused) == (not enough), (method, path, answer.status_code)
+                assert enough or f"needs the role {endpoint.needs}" in answer.text or role == "stranger"
     await bench.close()

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from penstock.access.credentials import digest_of
 from penstock.machine.cores import usable_cores
 from server.conftest import Connection, Launch, samples
 from server.worker_processes import (
@@ -65,10 +66,13 @@ class TestTheStart:
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """The workers serve with what the supervisor was given, the token included, which no command line shows."""
+        """The workers serve with what the supervisor was given, the token included, which no command line shows; and
+        let in whom the file of tokens names, as long as it does."""
+        (tmp_path / "tokens").write_text(f"shop predict {digest_of('pst_shop')}\n")
         monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
         (tmp_path / "models.toml").write_text(
             f"""default_model = "b"
+            tokens_file = "tokens"
             [models.a]
             model = "{identity_onnx_package}"
             max_queue_rows = 100
@@ -94,6 +98,15 @@ class TestTheStart:
             assert client.post("/invocations", json=body).json() == {"predictions": [6.0]}
             assert client.post("/models/a/invocations", json={"inputs": [[1, 2, 3]]}).status_code == 200
             metrics = client.get("/metrics").text
+        shop = {"authorization": "Bearer pst_shop", "connection": "close"}
+        with httpx.Client(base_url=server.url, headers=shop) as client:
+            assert client.post("/invocations", json=body).status_code == 200
+            assert client.get("/metrics").status_code == 403
+            (tmp_path / "tokens").write_text("# none any more\n")
+            deadline = time.monotonic() + 20
+            while {client.post("/invocations", json=body).status_code for _ in range(8)} != {401}:
+                assert time.monotonic() < deadline
+        assert "pst_shop" not in server.stderr
         assert samples(metrics, "penstock_queue_limit_rows", model="a") == 2 * 100
         assert samples(metrics, "penstock_queue_limit_rows", model="b") == 2 * 65_536
         assert '"worker": 1' in server.stderr

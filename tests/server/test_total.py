@@ -221,7 +221,7 @@ def test_the_access_log_writes_any_event() -> None:
     lines: list[bytes] = []
     log = AccessLog(lines.append)
     for text in (HALF, "m"):
-        log(RequestEvent(text, text, text, "p", 200, "ok", 1, 0.0, 0, 0, 0, 0, 0, 1, 2**70, text, "", ""))
+        log(RequestEvent(text, text, text, "p", 200, "ok", 1, 0.0, 0, 0, 0, 0, 0, 1, 2**70, text, "", "", ""))
     log.close()
     with contextlib.suppress(ValueError):
         lines.remove(b"")

@@ -12,6 +12,7 @@ import pytest
 from penstock.errors import WorkerLost
 from penstock.http.workers.channel import Channel
 from penstock.http.workers.messages import (
+    AdmitTokens,
     AllMetrics,
     CollectMetrics,
     Heartbeat,
@@ -44,8 +45,9 @@ class World:
         all_metrics = AllWorkersMetrics(near.send)
         self.gateway = Gateway([], Metrics(process=False), exposition=all_metrics)
         self.server = FakeServer()
+        self.admitted: list[str] = []
         models = WorkerModels(self.gateway, lambda name, alias, events: None, near.send)  # type: ignore[arg-type, return-value]
-        self.worker = Worker(near, self.gateway, self.server, models, all_metrics)  # type: ignore[arg-type]
+        self.worker = Worker(near, self.gateway, self.server, models, all_metrics, self.admitted.append)  # type: ignore[arg-type]
         self.running = asyncio.create_task(self.worker.run())
 
 
@@ -82,6 +84,12 @@ async def test_a_worker_reports_its_own_metrics_and_knows_how_many_workers_serve
     assert isinstance(report, WorkerMetrics)
     assert "penstock_ready" in {name for name, *_ in report.families}
     assert world.gateway.worker_count == (1, 2)
+
+
+async def test_a_worker_lets_in_whom_the_supervisor_says(world: World) -> None:
+    for text in ("one", ""):
+        world.supervisor.send(AdmitTokens(text))
+    await until(lambda: world.admitted == ["one", ""])
 
 
 async def test_a_worker_answers_a_heartbeat(world: World) -> None:

@@ -80,6 +80,8 @@ CASES = [
     Case("PenstockAliasMissing", "moved in two steps", {f'penstock_alias_missing{{{HERE}, model="m"}}': "0x3 1 0x20"}, 10),
     Case("PenstockConfigRefused", "a mistake in the file", {f"penstock_config_refused{{{HERE}}}": "0x3 1x20"}, 10, 1),
     Case("PenstockConfigRefused", "mended at once", {f"penstock_config_refused{{{HERE}}}": "0x3 1 0x20"}, 10),
+    Case("PenstockTokensRefused", "a mistake in the file", {f"penstock_tokens_refused{{{HERE}}}": "0x3 1x20"}, 10, 1),
+    Case("PenstockTokensRefused", "mended at once", {f"penstock_tokens_refused{{{HERE}}}": "0x3 1 0x20"}, 10),
     Case("PenstockModelProcessRestarts", "again and again", {f"penstock_model_process_restarts_total{{{M}}}": "0+1x20"}, 15, 1),
     Case("PenstockModelProcessRestarts", "twice", {f"penstock_model_process_restarts_total{{{M}}}": "0 1 2x20"}, 15),
     Case("PenstockWorkerRestarts", "again and again",

@@ -118,6 +118,7 @@ class TestEveryFileInCi:
         assert told["PENSTOCK_REGISTRY"]["valueFrom"]["secretKeyRef"]["name"] == "penstock-registry-owner"
 
 
+CALLERS = {"callers": {"existingSecret": "t"}}
 REFUSED = [
     ({"autoscaling": {"enabled": True}, "keda": {"enabled": True}}, "both enabled"),
     ({"keda": {"enabled": True}}, "keda has nothing to go by"),
@@ -142,6 +143,15 @@ REFUSED = [
         "both name a registry",
     ),
     ({"extraEnv": [{"name": "PENSTOCK_API_TOKEN", "value": "x"}]}, "use auth.existingSecret"),
+    (
+        {"auth": {"callers": {"existingSecret": "t"}}, "serviceMonitor": {"enabled": True}},
+        "Prometheus has no token to send",
+    ),
+    (
+        {"auth": {"callers": {"existingSecret": "t"}}, "extraEnv": [{"name": "PENSTOCK_TOKENS_FILE", "value": "x"}]},
+        "use one of them",
+    ),
+    ({"extraArgs": ["--tokens", "x"]}, "extraArgs has --tokens"),
     ({"extraEnv": [{"name": "PENSTOCK_PORT", "value": "1"}]}, "use settings"),
     ({"extraArgs": ["--port", "9000"]}, "extraArgs has --port"),
     ({"extraVolumes": [{"name": "tmp", "emptyDir": {}}]}, 'two volumes would be called "tmp"'),

@@ -70,9 +70,14 @@ registry has keys and no existingSecret to find them in.
 settings.registry and registry.urlKey both name a registry: leave one out.
 {{- end }}
 {{- end }}
+{{- with .Values.auth }}
+{{- if and .callers.existingSecret $.Values.serviceMonitor.enabled (not .prometheus.existingSecret) (not .existingSecret) }}
+serviceMonitor is enabled, and Prometheus has no token to send: name a Secret in auth.prometheus.existingSecret.
+{{- end }}
+{{- end }}
 {{- range .Values.extraArgs }}
-{{- if regexMatch "^(--config|--host|--port|--admin-port|--cache|--drain-delay|--drain-timeout|--api-token|-[hp])(=|$)" . }}
-extraArgs has {{ . }}, which the chart computes with or keeps in a Secret: use settings, or auth.existingSecret.
+{{- if regexMatch "^(--config|--host|--port|--admin-port|--cache|--drain-delay|--drain-timeout|--api-token|--tokens|--tokens-file|-[hp])(=|$)" . }}
+extraArgs has {{ . }}, which the chart computes with or keeps in a Secret: use settings, auth.existingSecret or auth.callers.existingSecret.
 {{- end }}
 {{- end }}
 {{- range .Values.extraEnv }}
@@ -81,6 +86,9 @@ extraEnv sets {{ .name }}, which the chart computes with: use settings.
 {{- end }}
 {{- if and (eq .name "PENSTOCK_API_TOKEN") (or .value $.Values.auth.existingSecret) }}
 extraEnv sets PENSTOCK_API_TOKEN: use auth.existingSecret, which keeps it in a Secret.
+{{- end }}
+{{- if and (eq .name "PENSTOCK_TOKENS_FILE") $.Values.auth.callers.existingSecret }}
+extraEnv sets PENSTOCK_TOKENS_FILE, and auth.callers.existingSecret is set too: use one of them.
 {{- end }}
 {{- if and (has .name (list "PENSTOCK_REGISTRY" "PGUSER" "PGPASSWORD" "MLFLOW_TRACKING_USERNAME" "MLFLOW_TRACKING_PASSWORD" "MLFLOW_TRACKING_TOKEN")) $.Values.registry.existingSecret }}
 extraEnv sets {{ .name }}, and registry.existingSecret is set too: use one of them.
@@ -211,14 +219,14 @@ two containers would be called {{ .name | quote }}: choose another name in initC
 {{- end }}
 {{- $names = append $names .name }}
 {{- end }}
-{{- $volumes := list "config" "tmp" "model-cache" }}
+{{- $volumes := list "config" "tokens" "tmp" "model-cache" }}
 {{- range default list .Values.extraVolumes }}
 {{- if has .name $volumes }}
 two volumes would be called {{ .name | quote }}: choose another name in extraVolumes.
 {{- end }}
 {{- $volumes = append $volumes .name }}
 {{- end }}
-{{- $paths := list "/tmp" "/etc/penstock" (include "penstock.cachePath" . | trimSuffix "/") }}
+{{- $paths := list "/tmp" "/etc/penstock" "/etc/penstock-tokens" (include "penstock.cachePath" . | trimSuffix "/") }}
 {{- range default list .Values.extraVolumeMounts }}
 {{- if not (has .name $volumes) }}
 extraVolumeMounts names a volume {{ .name | quote }} that is not among extraVolumes.

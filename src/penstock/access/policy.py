@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Generic, Literal, TypeAlias, TypeVar, get_args
 
-from penstock.access.principal import Principal
+from penstock.access.principal import STRANGER, Principal
 
 GatewayRole: TypeAlias = Literal["predict", "metrics", "admin"]
 HubRole: TypeAlias = Literal["read", "write", "promote", "admin"]
@@ -43,6 +43,20 @@ class Policy(Generic[N]):
         if caller.roles.isdisjoint(self._roles_for[needs]):
             return False
         return caller.models is None or resource in caller.models or needs in _ABOUT_NO_MODEL
+
+    def reason(self, caller: Principal, needs: N, *, shown: bool) -> str:
+        """Why a caller is refused, for a metric; `shown` is whether it has shown anything."""
+        if caller is STRANGER:
+            return "unknown_token" if shown else "no_token"
+        return "role" if caller.roles.isdisjoint(self._roles_for[needs]) else "models"
+
+    def why_refused(self, caller: Principal, needs: N) -> str:
+        """A sentence for a known caller that may not do what needs that."""
+        name = f"The token {caller.name!r}"
+        if caller.roles.isdisjoint(self._roles_for[needs]):
+            return f"{name} has the role {', '.join(sorted(caller.roles))}, and this needs the role {needs}."
+        models = ", ".join(sorted(caller.models or ()))
+        return f"{name} is for the models {models} alone, and this asks another one, or names none."
 
     def __repr__(self) -> str:
         return f"<Policy over {', '.join(self._roles_for)}>"

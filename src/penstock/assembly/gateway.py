@@ -10,6 +10,7 @@ from functools import partial
 from penstock.assembly.live.following import following
 from penstock.assembly.live.models import LiveModels
 from penstock.assembly.live.reloading import SettingsFile
+from penstock.assembly.live.token_file import following_tokens, open_token_file, tokens_of
 from penstock.assembly.observers import observers_of
 from penstock.assembly.options import (
     check_mlflow_exact,
@@ -24,6 +25,7 @@ from penstock.assembly.references import opened_registry, parse_models, patterns
 from penstock.assembly.sources import SourceContext, make_sources
 from penstock.assembly.trials import announced, trials_of
 from penstock.config import Settings
+from penstock.http.authorizer import Authorizer
 from penstock.http.events.request_event import OnRequest
 from penstock.http.run import port_of, serve
 from penstock.loading import LoadOptions, Timed
@@ -62,9 +64,14 @@ async def serve_forever(
         context = SourceContext(settings, registry.needed_by(references), metrics)
         live = LiveModels(context, LocalHost(gateway, trials), gateway.sources, registry.get)
         live.add(references)
-        app = app_of(settings, gateway, admin, observe)
+        tokens = open_token_file(settings, metrics)
+        access = Authorizer(tokens_of(settings, b"" if tokens is None else tokens.content))
+        app = app_of(settings, gateway, admin, observe, access)
         options = run_options_of(settings)
-        async with following(file, live, metrics, trials, lambda: gateway.draining) as started:
+        async with (
+            following_tokens(tokens, lambda content: access.admit(tokens_of(settings, content))),
+            following(file, live, metrics, trials, lambda: gateway.draining) as started,
+        ):
             ready = announced(announce, trials, live)
             start = partial(_start, gateway, started)
             await serve(app, gateway, bound, options, on_ready=ready, start=start, admin=admin, limit=limit)
@@ -76,11 +83,19 @@ async def _start(gateway: Gateway, started: Callable[[], None]) -> None:
 
 
 def app_of(
-    settings: Settings, gateway: Gateway, admin: socket.socket | None = None, observe: OnRequest | None = None
+    settings: Settings,
+    gateway: Gateway,
+    admin: socket.socket | None = None,
+    observe: OnRequest | None = None,
+    access: Authorizer | None = None,
 ) -> EntryPoint:
+    """The application; without `access`, tokens are those that the settings name now."""
+    if access is None:
+        tokens = open_token_file(settings, gateway.metrics)
+        access = Authorizer(tokens_of(settings, b"" if tokens is None else tokens.content))
     return make_app(
         gateway,
-        token=settings.api_token.get_secret_value(),
+        access=access,
         max_body_bytes=settings.max_body_bytes,
         timeout=settings.timeout,
         nan_words=settings.nan_words,

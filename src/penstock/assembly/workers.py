@@ -16,6 +16,7 @@ from penstock.assembly.live.changes import default_of, own
 from penstock.assembly.live.following import following
 from penstock.assembly.live.models import LiveModels
 from penstock.assembly.live.reloading import SettingsFile
+from penstock.assembly.live.token_file import following_tokens, open_token_file, tokens_of
 from penstock.assembly.observers import observers_of
 from penstock.assembly.options import (
     check_mlflow_exact,
@@ -29,6 +30,7 @@ from penstock.assembly.references import opened_registry, parse_models, patterns
 from penstock.assembly.sources import SourceContext
 from penstock.assembly.trials import announced, trials_of
 from penstock.config import Settings
+from penstock.http.authorizer import Authorizer
 from penstock.http.workers.accepting import Acceptor, ConnectionCounts
 from penstock.http.workers.channel import Channel
 from penstock.http.workers.messages import StartWorker
@@ -89,7 +91,13 @@ async def supervise(
             context = SourceContext(settings, registry.needed_by(references), metrics)
             live = LiveModels(context, host, supervisor.sources, registry.get)
             live.add(references)
-            async with following(file, live, metrics, trials, lambda: supervisor.draining) as started:
+            tokens = open_token_file(settings, metrics)
+            if tokens is not None:
+                supervisor.admit_tokens(tokens.content)
+            async with (
+                following_tokens(tokens, supervisor.admit_tokens),
+                following(file, live, metrics, trials, lambda: supervisor.draining) as started,
+            ):
                 ready = announced(announce, trials, live)
                 await supervisor.run(listeners, ready, on_started=started)
 
@@ -168,9 +176,24 @@ async def run_worker(
         each.setblocking(False)
     acceptor = Acceptor(listeners, start.number, ConnectionCounts(file))
     options = run_options_of(settings)
+    access = Authorizer(tokens_of(settings, b""))  # before the supervisor has sent the file's, nobody of them
+
+    def admit(text: str) -> None:
+        access.admit(tokens_of(settings, text.encode()))
+
     with observers_of(settings, metrics, start.number) as observe:
-        app = app_of(settings, gateway, admin, observe)
-        await work(app, gateway, models, all_metrics, channel=channel, acceptor=acceptor, options=options, limit=limit)
+        app = app_of(settings, gateway, admin, observe, access)
+        await work(
+            app,
+            gateway,
+            models,
+            all_metrics,
+            admit=admit,
+            channel=channel,
+            acceptor=acceptor,
+            options=options,
+            limit=limit,
+        )
 
 
 def worker_model_of(served: ServedModel, settings: Settings, metrics: Metrics, busy: Callable[[], bool]) -> WorkerModel:

@@ -23,6 +23,7 @@ from penstock.version import __version__
 # Command -> where it lives, and its line in `penstock --help`, so that help imports none of them.
 _COMMANDS = {
     "serve": ("penstock.cli.serve:serve", "Serve models over HTTP."),
+    "token": ("penstock.cli.token.commands:token", "Make, list and revoke tokens for a server of models."),
     "hub": ("penstock.cli.hub.serve:hub", "Serve tracking and registry to MLflow clients."),
     "score": ("penstock.cli.score.command:score", "Score files with a model."),
     "package": ("penstock.cli.package.commands:package", "Make, convert and lock packages."),

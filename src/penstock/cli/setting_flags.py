@@ -15,8 +15,8 @@ from penstock.config import FILE_NAME, FILE_VARIABLE, Settings, mlflow_variables
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-# The letters that `mlflow models serve` gives them.
-_LETTERS = {"host": ("-h",), "port": ("-p",), "timeout": ("-t",), "workers": ("-w",)}
+# Other names of flags: the letters that `mlflow models serve` gives them, and what is quicker to type.
+_OTHER_NAMES = {"host": ("-h",), "port": ("-p",), "timeout": ("-t",), "workers": ("-w",), "tokens_file": ("--tokens",)}
 
 
 def settings_options(*, leave_out: tuple[str, ...] = ()) -> Callable[[F], F]:
@@ -54,7 +54,7 @@ def _option(name: str) -> Callable[[F], F]:
         return click.option(f"{flag}/--no-{name.replace('_', '-')}", name, default=None, help=text)
     if get_origin(field.annotation) is tuple:
         return click.option(flag, name, multiple=True, help=text)
-    return click.option(flag, *_LETTERS.get(name, ()), name, default=None, type=_type(field), help=text)
+    return click.option(flag, *_OTHER_NAMES.get(name, ()), name, default=None, type=_type(field), help=text)
 
 
 def _type(field: FieldInfo) -> Any:

@@ -78,5 +78,6 @@ _PATHS: Mapping[str, Callable[[str, str], str]] = {
     "registry": _place,
     "artifacts": _place,
     "cache": _path,
+    "tokens_file": _path,
     "wheels": _path,
 }

@@ -136,7 +136,13 @@ class Settings(BaseModel):
     )
     api_token: SecretStr = Field(
         SecretStr(""),
-        description="Require this bearer token from every caller. Set the variable; a flag is visible to other users.",
+        description="Require this bearer token from every caller; it may do everything. Set the variable; a flag is "
+        "visible to other users.",
+    )
+    tokens_file: str | None = Field(
+        None,
+        description="A file of tokens, a line for each: NAME ROLE SHA256, with the role predict, metrics or admin. "
+        "Every caller needs one of them. Changes of the file apply within a second. penstock token add makes a line.",
     )
     cors_origin: Origins = Field(
         (),

@@ -14,8 +14,13 @@ class Authorizer:
     requests on asks `admits`."""
 
     def __init__(self, tokens: KnownTokens) -> None:
+        self.admit(tokens)
+
+    def admit(self, tokens: KnownTokens) -> None:
+        """The holders of these and of no other tokens are let in from now on, on connections that are open, too."""
+        # The whole mutable state: the tokens; and that a server without any lets everybody do everything, which costs a
+        # prediction one look at this.
         self._tokens = tokens
-        # A server without tokens lets everybody do everything; that costs a prediction one look at this.
         self._open = not tokens.required
 
     def identify(self, head: Head) -> Principal:

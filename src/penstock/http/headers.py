@@ -98,19 +98,23 @@ OLD_CHUNKS = HeadFault(400, b"A request in HTTP/1.0 has no Transfer-Encoding.")
 NO_SUCH_CODING = HeadFault(501, b"The only Transfer-Encoding read here is chunked.")
 NO_SUCH_EXPECTATION = HeadFault(417, b"The only Expect that is met here is 100-continue.")
 
-_RULED = frozenset({b"host", b"transfer-encoding", b"expect"})
+TWO_CALLERS = HeadFault(400, b"A request must have at most one Authorization header.")
+
+_RULED = frozenset({b"authorization", b"host", b"transfer-encoding", b"expect"})
 
 
 def head_fault(headers: list[Header], version: str) -> HeadFault | None:
     """What is wrong with a head of these headers, their names in lower case, by RFC 9112 and RFC 9110; None where
     nothing is. Only what the parser does not refuse itself: that is doubtful framing, obsolete folding, bare line
     feeds, spaces before colons."""
-    hosts = 0
+    hosts = callers = 0
     for name, value in headers:
         if name not in _RULED:
             continue
         if name == b"host":
             hosts += 1
+        elif name == b"authorization":  # of two, a proxy before us may have judged the other one
+            callers += 1
         elif name == b"transfer-encoding":
             if version == "1.0":
                 return OLD_CHUNKS
@@ -118,4 +122,6 @@ def head_fault(headers: list[Header], version: str) -> HeadFault | None:
                 return NO_SUCH_CODING
         elif version != "1.0" and value.strip().lower() != b"100-continue":
             return NO_SUCH_EXPECTATION
+    if callers > 1:
+        return TWO_CALLERS
     return NO_HOST if hosts > 1 or (not hosts and version != "1.0") else None

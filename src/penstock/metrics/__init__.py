@@ -7,7 +7,7 @@ carry empty ones. What changes with every request is counted in plain objects (`
 from penstock.metrics.fast_path import FAST_PATH_DECLINES
 from penstock.metrics.hub import HubMetrics
 from penstock.metrics.numbers import Distribution, Number, Reading
-from penstock.metrics.process import CONTENT_TYPE, LOAD_STAGES, SWAPS, TRIAL_OUTCOMES, Metrics, render
+from penstock.metrics.process import ACCESS_REFUSALS, CONTENT_TYPE, LOAD_STAGES, SWAPS, TRIAL_OUTCOMES, Metrics, render
 from penstock.metrics.versions import (
     DISPATCH_REASONS,
     FAMILIES,
@@ -20,6 +20,7 @@ from penstock.metrics.versions import (
 )
 
 __all__ = [
+    "ACCESS_REFUSALS",
     "CONTENT_TYPE",
     "DISPATCH_REASONS",
     "FAMILIES",

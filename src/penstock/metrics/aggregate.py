@@ -75,6 +75,8 @@ _SUPERVISORS = frozenset(
         "alias_missing",
         "config_reloads",
         "config_refused",
+        "token_reloads",
+        "tokens_refused",
         "workers",
         "worker_restarts",
     )

@@ -35,6 +35,9 @@ SWAPS = ("load", "swap", "revert")
 LOAD_STAGES = ("fetch", "environment", "trial", "verify", "load", "prove")
 TRIAL_OUTCOMES = ("proven", "known", "refused", "lost")
 
+# Why a request is refused by who asks.
+ACCESS_REFUSALS = ("no_token", "unknown_token", "role", "models")
+
 # A delay of less than a millisecond is nobody's business.
 _LAG_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
@@ -129,6 +132,7 @@ class Metrics:
         self.registry.register(self.readers)
         self._declare_loads()
         self._declare_server()
+        self._declare_access()
 
     def _declare_loads(self) -> None:
         # What happens a few times a day has a sum and a count: buckets would be most of a model's series, and empty.
@@ -169,6 +173,27 @@ class Metrics:
         self.swaps = self._counter("swaps", "Changes of the version that answers requests.", "model", "kind")
         self.model_info = self._gauge(
             "model_info", "1 for each loaded version.", "model", "version", "digest", "flavor", "alias", "state"
+        )
+
+    def _declare_access(self) -> None:
+        self.access_refused = self._counter(
+            "access_refused",
+            "Requests that were refused by who asks: without a token, with an unknown one, or with one that may not do "
+            "this.",
+            "reason",
+        )
+        for reason in ACCESS_REFUSALS:
+            self.access_refused.labels(reason)
+        self.token_reloads = self._counter(
+            "token_reloads",
+            "Readings of the file of tokens after a change: it applies (applied), or it cannot be used and changes "
+            "nothing (refused).",
+            "outcome",
+        )
+        self.tokens_refused = self._gauge(
+            "tokens_refused",
+            "1 while the file of tokens, as it was read last, cannot be used: the tokens of before still let in, and a "
+            "restart would fail.",
         )
 
     def _declare_server(self) -> None:

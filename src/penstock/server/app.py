@@ -39,6 +39,7 @@ def make_app(
     gateway: Gateway,
     *,
     token: str = "",
+    access: Authorizer | None = None,
     max_body_bytes: int = MAX_BODY_BYTES,
     timeout: float = TIMEOUT,
     nan_words: bool = False,
@@ -52,17 +53,18 @@ def make_app(
 ) -> EntryPoint:
     """The application for a gateway. The caller starts and closes the gateway, and closes the application after it.
 
-    `token` empty means no token is asked for; `timeout` is the seconds that a request may take; `nan_words` writes
-    NaN and Infinity as MLflow does; `mlflow_exact` says for which models every answer is MLflow's, bit for bit.
-    Where `admin_port` is set, metrics, model listings and docs are answered on connections to that port alone. The
-    routes are more paths for predictions and for the question whether it is ready. `observe` is told of every
-    prediction. Large bodies are read by `readers`, which are closed with the application; without any, everything
-    is read on the event loop. Pages of the `cors_origins` may read answers, `*` is all pages.
+    `access` knows callers; without it there is the one with the `token`, or everybody where that is empty. `timeout`
+    is the seconds that a request may take; `nan_words` writes NaN and Infinity as MLflow does; `mlflow_exact` says for
+    which models every answer is MLflow's, bit for bit. Where `admin_port` is set, metrics, model listings and docs are
+    answered on connections to that port alone. The routes are more paths for predictions and for the question whether
+    it is ready. `observe` is told of every prediction. Large bodies are read by `readers`, which are closed with the
+    application; without any, everything is read on the event loop. Pages of the `cors_origins` may read answers, `*` is
+    all pages.
     """
-    access = Authorizer(KnownTokens.static(token))
+    access = access or Authorizer(KnownTokens.static(token))
     cross_origin = CrossOrigin(cors_origins) if cors_origins else None
     sweep = DeadlineSweep()
-    pipeline = Pipeline(gateway, timeout=timeout, observe=observe)
+    pipeline = Pipeline(gateway, timeout=timeout, observe=observe, caller_of=access.identify)
     reading = BodyReading(pipeline, readers, max_body_bytes)
     on_loop = readers is not None
     mlflow = MlflowProtocol(nan_words=nan_words, max_body_bytes=max_body_bytes, on_loop=on_loop, exact=mlflow_exact)

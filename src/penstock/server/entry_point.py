@@ -27,11 +27,6 @@ _UNAUTHENTICATED = ErrorAnswer(
     error_body("UNAUTHENTICATED", "A valid token is required: Authorization: Bearer TOKEN."),
     ((b"www-authenticate", b"Bearer"), CLOSE),  # the body is left unread
 )
-_FORBIDDEN = ErrorAnswer(
-    403,
-    error_body("PERMISSION_DENIED", "This token does not allow that request; use one whose roles do."),
-    (CLOSE,),
-)
 
 
 class EntryPoint:
@@ -109,14 +104,15 @@ class EntryPoint:
         """The answer to a caller who may not do what the route is for; None to one who may."""
         caller = self._access.identify(scope)
         found = self.routes.find(scope["method"], scope["path"])
-        if found is None:
-            admitted = GATEWAY_POLICY.allows(caller, "token")  # that there is nothing is no business of strangers
-        else:
-            endpoint, parameters = found
-            admitted = GATEWAY_POLICY.allows(caller, endpoint.needs, parameters.get("name"))
-        if admitted:
+        # That there is nothing is no business of strangers.
+        needs, model = ("token", None) if found is None else (found[0].needs, found[1].get("name"))
+        if GATEWAY_POLICY.allows(caller, needs, model):
             return None
-        return _UNAUTHENTICATED if caller is STRANGER else _FORBIDDEN
+        reason = GATEWAY_POLICY.reason(caller, needs, shown=header(scope, b"authorization") is not None)
+        self._gateway.metrics.access_refused.labels(reason).inc()
+        if caller is STRANGER:
+            return _UNAUTHENTICATED
+        return ErrorAnswer(403, error_body("PERMISSION_DENIED", GATEWAY_POLICY.why_refused(caller, needs)), (CLOSE,))
 
     def close(self) -> None:
         """Releases what the application opened."""

@@ -44,7 +44,7 @@ def test_a_line_has_all_that_is_known_of_a_request() -> None:
         "time": "1970-01-01T00:00:01.500+00:00", "level": "info", "logger": "penstock.access", "worker": 3,
         "request_id": "a", "model": "m", "version": "1", "protocol": "invocations", "status": 200, "outcome": "ok",
         "rows": 2, "seconds": 0.5, "decode_seconds": 0.1, "queue_seconds": 0.1, "predict_seconds": 0.1,
-        "encode_seconds": 0.1, "received_bytes": 10, "sent_bytes": 20, "client": "10.0.0.1:99",
+        "encode_seconds": 0.1, "received_bytes": 10, "sent_bytes": 20, "client": "10.0.0.1:99", "caller": "shop",
         "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
     }  # fmt: skip
     assert lines.events[1]["rows"] is None

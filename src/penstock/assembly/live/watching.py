@@ -1,11 +1,11 @@
-"""When a settings file has changed. Its content alone counts: editors and Kubernetes put other files in its place, and
-clocks of file systems are coarse."""
+"""When a file of settings or tokens has changed. Its content alone counts: editors and Kubernetes put other files in
+its place, and clocks of file systems are coarse."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-# A settings file is read every second; one that is larger than this is none.
+# Such a file is read every second; one that is larger than this is none.
 _MAX_BYTES = 4 * 1024 * 1024
 
 
@@ -17,6 +17,11 @@ class FileWatch:
         self.path = path
         # The whole mutable state: the content that was used last, or tried, and the one that was seen last.
         self._used = self._seen = read(path)
+
+    @property
+    def used(self) -> bytes | None:
+        """The content that was used last, or tried; at first what the file had at the start."""
+        return self._used
 
     def look(self, content: bytes | None) -> bool:
         """Whether what the file has now (None: there is none) is new and settled; it counts as used then."""

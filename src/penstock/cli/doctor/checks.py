@@ -127,13 +127,13 @@ def _files(settings: Settings) -> Iterator[Finding]:
 def _address(settings: Settings) -> Iterator[Finding]:
     what = f"{settings.host}:{settings.port}"
     local = settings.host in ("127.0.0.1", "localhost", "::1")
-    token = bool(settings.api_token.get_secret_value())
+    token = bool(settings.api_token.get_secret_value()) or settings.tokens_file is not None
     if not local and not token:
         yield Finding(
             LOOK,
             "address",
             f"{what} is reachable from other machines without a token",
-            "Set PENSTOCK_API_TOKEN, unless a proxy in front checks credentials.",
+            "Set PENSTOCK_API_TOKEN or PENSTOCK_TOKENS_FILE, unless a proxy in front checks credentials.",
         )
     elif local and Path("/.dockerenv").exists():
         yield Finding(

@@ -23,8 +23,8 @@ class LoggedEvent(Protocol):
 class RequestEvent:
     """One request for predictions, answered. Model and version are empty where none answered; `rows` is None where
     none were read. Times are in seconds, `seconds` from the first byte on; `ended` is the time of day, seconds since
-    1970. `received` and `sent` are bytes of the bodies; `trace` and `trace_state` are the headers of W3C's Trace
-    Context."""
+    1970. `received` and `sent` are bytes of the bodies; `caller` is the name of the token that was shown, never
+    the token; `trace` and `trace_state` are the headers of W3C's Trace Context."""
 
     request_id: str
     model: str
@@ -42,6 +42,7 @@ class RequestEvent:
     received: int
     sent: int
     client: str
+    caller: str
     trace: str
     trace_state: str
 
@@ -63,6 +64,7 @@ class RequestEvent:
             "received_bytes": self.received,
             "sent_bytes": self.sent,
             "client": self.client,
+            "caller": self.caller,
         }
         if trace := trace_id_of(self.trace):
             fields["trace_id"] = trace

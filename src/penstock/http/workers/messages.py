@@ -27,6 +27,13 @@ class AcceptConnections:
 
 
 @dataclass(frozen=True, slots=True)
+class AdmitTokens:
+    """Let in the holders of these tokens from now on: the text of the file of tokens, which holds digests alone."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerCount:
     """How many workers serve now, of how many."""
 
@@ -88,6 +95,7 @@ class Scrape:
 ProcessMessage: TypeAlias = (
     StartWorker
     | AcceptConnections
+    | AdmitTokens
     | WorkerCount
     | CollectMetrics
     | AllMetrics

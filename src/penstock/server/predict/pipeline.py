@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter
 
 from starlette.types import Scope
 
+from penstock.access.principal import ANYBODY, Principal
 from penstock.defaults import TIMEOUT
 from penstock.error_text import kind_of, text_of
 from penstock.errors import (
@@ -29,7 +30,7 @@ from penstock.errors import (
 )
 from penstock.http.deadlines import timeout_of
 from penstock.http.events.request_event import OnRequest
-from penstock.http.headers import declared_length, header, media_type
+from penstock.http.headers import Head, declared_length, header, media_type
 from penstock.payload import Violation
 from penstock.reader_process.pool import ReadResult
 from penstock.server.predict.first_gap import first_gap
@@ -52,11 +53,19 @@ _OVERLOAD_SECONDS = 0.25
 
 class Pipeline:
     """The decisions for one gateway. `timeout` is the seconds that callers wait who do not say; `observe` is called for
-    every request that is over."""
+    every request that is over, and told who asked by `caller_of`."""
 
-    def __init__(self, gateway: Gateway, *, timeout: float = TIMEOUT, observe: OnRequest | None = None) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        *,
+        timeout: float = TIMEOUT,
+        observe: OnRequest | None = None,
+        caller_of: Callable[[Head], Principal] = lambda _: ANYBODY,
+    ) -> None:
         self.gateway = gateway
         self.observe = observe
+        self._caller_of = caller_of
         self._timeout = timeout
         self._ignored = IgnoredLog()
         self._unserved = gateway.metrics.version("", "")
@@ -70,7 +79,8 @@ class Pipeline:
         needs."""
         record = RequestRecord(start, request_id(header(head, b"x-request-id")), protocol, self._unserved)
         if self.observe is not None:
-            record.watch = RequestWatch(self.observe, head, client, declared_length(head))
+            caller = self._caller_of(head).name
+            record.watch = RequestWatch(self.observe, head, client, declared_length(head), caller)
         return record
 
     def admit(self, record: RequestRecord, head: Scope, target: Target, length: int) -> Servable | None:

@@ -48,12 +48,14 @@ class PredictResponse:
 @dataclass(slots=True)
 class RequestWatch:
     """What is known of a request beside its record, where `observe` is called for each. `head` is the scope, or the
-    part of one that `header` needs; `received` is what the head says of the body's length, until the body is there."""
+    part of one that `header` needs; `received` is what the head says of the body's length, until the body is there;
+    `caller` is the name of the token that was shown."""
 
     observe: OnRequest
     head: Any
     client: tuple[str, int] | None
     received: int
+    caller: str
     rows: int | None = None
 
 
@@ -175,6 +177,7 @@ class RequestRecord:
             received=watch.received,
             sent=sent,
             client=f"{client[0]}:{client[1]}" if client else "",
+            caller=watch.caller,
             trace=(header(watch.head, b"traceparent") or b"").decode("latin-1"),
             trace_state=(header(watch.head, b"tracestate") or b"").decode("latin-1"),
         )

@@ -15,7 +15,7 @@ from penstock.errors import PenstockError, WorkerLost
 from penstock.http.run import LEAVE_SECONDS, RunOptions, close_in_time, say_if_waiting, url_of
 from penstock.http.workers.accepting import ConnectionCounts
 from penstock.http.workers.channel import WorkerMessage
-from penstock.http.workers.messages import StartWorker
+from penstock.http.workers.messages import AdmitTokens, StartWorker
 from penstock.http.workers.pool import START_TIMEOUT, WorkerPool
 from penstock.http.workers.worker_process import Launch
 from penstock.machine.exit_limit import ExitLimit
@@ -56,18 +56,25 @@ class Supervisor:
         self._limit = limit
         self.sources = Sources()
         # The whole mutable state: whether all workers serve, have started, or cannot; the delay of the drain once it
-        # has begun, and the signal for it.
+        # has begun, and the signal for it; whom workers let in, where a file says so.
         self._opened = False
         loop = asyncio.get_running_loop()
         self._all_joined: asyncio.Future[None] = loop.create_future()
         self._broken: asyncio.Future[None] = loop.create_future()
         self._drain_delay: float | None = None
+        self._tokens: AdmitTokens | None = None
         self._stop_signal = asyncio.Event()
 
     @property
     def draining(self) -> bool:
         """Whether it ends."""
         return self._drain_delay is not None
+
+    def admit_tokens(self, content: bytes) -> None:
+        """Every worker lets in whom the file of tokens names, also one that starts later."""
+        self._tokens = AdmitTokens(content.decode("utf-8-sig"))
+        for worker in self._pool.workers.values():
+            worker.send(self._tokens)
 
     async def run(
         self,
@@ -123,6 +130,8 @@ class Supervisor:
     # -- what the pool reports (PoolListener) --------------------------------------------------------------------------
 
     def on_started(self, number: int) -> None:
+        if self._tokens is not None:  # before it takes connections
+            self._pool.workers[number].send(self._tokens)
         self.fleet.add_worker(number, self._pool.workers[number].send)
 
     def on_message(self, number: int, message: WorkerMessage) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import get_args
 
 from penstock.http.run import RunOptions, close_in_time
@@ -12,6 +13,7 @@ from penstock.http.workers.accepting import Acceptor
 from penstock.http.workers.channel import Channel, Vocabulary, WorkerMessage
 from penstock.http.workers.messages import (
     AcceptConnections,
+    AdmitTokens,
     AllMetrics,
     CollectMetrics,
     Drain,
@@ -46,12 +48,14 @@ class Worker:
         server: WorkerServer,
         models: WorkerModels,
         all_metrics: AllWorkersMetrics,
+        admit: Callable[[str], None],
     ) -> None:
         self._channel = channel
         self._gateway = gateway
         self._server = server
         self._models = models
         self._all_metrics = all_metrics
+        self._admit = admit
         self._own_metrics = OwnMetrics(gateway.metrics)
 
     async def run(self) -> None:
@@ -72,6 +76,8 @@ class Worker:
                 self._channel.send(message)
             case AcceptConnections():
                 self._server.accept()
+            case AdmitTokens(text):
+                self._admit(text)
             case WorkerCount(serving, wanted):
                 self._gateway.set_worker_count(serving, wanted)
             case Drain(delay):
@@ -100,14 +106,16 @@ async def work(
     models: WorkerModels,
     all_metrics: AllWorkersMetrics,
     *,
+    admit: Callable[[str], None],
     channel: Channel,
     acceptor: Acceptor,
     options: RunOptions,
     limit: ExitLimit | None = None,
 ) -> None:
-    """Serves as the supervisor commands, until it says to end, a signal does, or it is gone."""
+    """Serves as the supervisor commands, until it says to end, a signal does, or it is gone. `admit` is told whom to
+    let in, by the text of the file of tokens."""
     server = WorkerServer(app, gateway, options, acceptor, limit)
-    worker = Worker(channel, gateway, server, models, all_metrics)
+    worker = Worker(channel, gateway, server, models, all_metrics, admit)
     serving = asyncio.create_task(server.serve(sockets=[]))
     await server.ready.wait()
     running = asyncio.create_task(worker.run())
