@@ -8,6 +8,7 @@ dozens of clients read the same file slowly, while runs are logged: what does a 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -40,7 +41,10 @@ def main() -> int:
         with _hub(place) as (url, process):
             idle = _held(process)
             target = f"{url}/api/2.0/mlflow-artifacts/artifacts/0/run/artifacts/source"
-            copies, ups, downs, held = [], [], [], 0.0
+            held = 0.0
+            copies: list[float] = []
+            ups: list[float] = []
+            downs: list[float] = []
             for number in range(options.rounds):
                 copies.append(_rate(options, lambda: _copy(source, place / "copy"))[0])
                 for rates, work in ((ups, lambda: _put(target, source)), (downs, lambda: _get(target, place / "got"))):
@@ -133,8 +137,6 @@ def _requests(url: str, count: int) -> float:
 
 
 def _run_id(client: HubClient) -> str:
-    import json
-
     made = client.post("runs/create", {"experiment_id": "0", "start_time": 1})
     return str(json.loads(made)["run"]["info"]["run_id"])
 

@@ -48,11 +48,12 @@ class TreeEntry(NamedTuple):
 
 class OpenedFile(NamedTuple):
     """A file to read, which can seek, its size in bytes, and a mark that is another one once its content is; empty
-    where the store gives none."""
+    where the store gives none. `is_local` is whether it is a file of this machine, with a number."""
 
     file: BinaryIO
     size: int
     mark: str = ""
+    is_local: bool = False
 
 
 def safe_path(path: str) -> str:
@@ -139,7 +140,7 @@ class LocalTree(ArtifactTree):
             raise _is_directory(path) if stat.S_ISDIR(known.st_mode) else _missing(path)
         # Each upload is a new file, so a mark tells also what was replaced within one tick of the clock.
         mark = f"{known.st_mtime_ns:x}-{known.st_size:x}-{known.st_ino:x}"
-        return OpenedFile(os.fdopen(file, "rb", buffering=0), known.st_size, mark)
+        return OpenedFile(os.fdopen(file, "rb", buffering=0), known.st_size, mark, is_local=True)
 
     @contextmanager
     def new(self, path: str) -> Iterator[BinaryIO]:

@@ -15,12 +15,14 @@ from enum import IntEnum
 from functools import partial
 from time import perf_counter
 from typing import Any, NoReturn
+from weakref import ref
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from penstock.http.connection.file_limit import NO_ROOM, FileLimit
 from penstock.http.connection.interface import OpenCycle, PendingBody, Shedder, Shortcuts
+from penstock.http.connection.raw_transfer import CYCLE
 from penstock.http.errors import CLOSE, ErrorAnswer
 from penstock.http.headers import head_fault, header_lines
 
@@ -176,9 +178,19 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         first = b"%b %b HTTP/%b\r\n" % (method, self.url, self.parser.get_http_version().encode())
         lines = b"".join(b"%b: %b\r\n" % pair for pair in self.headers if pair[0] != b"upgrade")
+        self._parse_anew()
+        self.parser.feed_data(b"%b%b\r\n" % (first, lines))
+
+    def _parse_anew(self) -> None:
         self.parser = HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
-        self.parser.feed_data(b"%b%b\r\n" % (first, lines))
+
+    def body_was_taken(self) -> None:
+        """Somebody has read the body of the request from the socket: the next byte begins the next request."""
+        self._parse_anew()
+        self.stage = _NOTHING
+        self._sweeps = 0
+        self.cycle.more_body = False
 
     def _refuse_head(self, answer: ErrorAnswer) -> None:
         self.transport.write(answer.raw())
@@ -233,6 +245,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.url, self.headers, self.expect_100_continue = url, headers, expects
         self.scope["headers"] = headers
         super().on_headers_complete()
+        self.scope[CYCLE] = ref(self.cycle)  # type: ignore[literal-required]
         if len(self.pipeline) > MAX_AHEAD:
             raise ValueError("too many requests sent ahead")  # the parser stops, and uvicorn closes the connection
         if pending is not None and pending.body:

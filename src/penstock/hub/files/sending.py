@@ -7,6 +7,7 @@ import asyncio
 from starlette.types import Receive, Send
 
 from penstock.errors import ArtifactNotFound
+from penstock.http.connection.raw_transfer import LEAST_BYTES, cycle_of, send_raw
 from penstock.hub.context import HubContext
 from penstock.hub.files.parts import headers_of, part_of, tag_of
 from penstock.hub.files.places import FilePlace
@@ -29,6 +30,11 @@ async def send_file(hub: HubContext, place: FilePlace, request: HubRequest, rece
         headers = headers_of(name, part, opened.size, tag)
         await send({"type": "http.response.start", "status": part.status, "headers": headers})
         left = 0 if request.method == "HEAD" else part.length
+        cycle = cycle_of(request.scope) if opened.is_local and left >= LEAST_BYTES else None
+        if cycle is not None:
+            await send_raw(cycle, opened.file, part.first, left, hub.work.run)
+            hub.metrics.sent.inc(left)
+            left = 0
         if left and part.first:
             await hub.work.run(opened.file.seek, part.first)
         while left > 0 and not gone.done():

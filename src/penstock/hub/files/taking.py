@@ -6,10 +6,12 @@ import asyncio
 from contextlib import AbstractContextManager
 from typing import BinaryIO
 
-from starlette.types import Receive
+from starlette.types import Receive, Scope
 
 from penstock.errors import ArtifactRegistered, InputTooSlow, TrackingInvalid
 from penstock.http.bodies import ClientLeft
+from penstock.http.connection.raw_transfer import LEAST_BYTES, cycle_of, receive_raw
+from penstock.http.headers import declared_length, header
 from penstock.hub.context import HubContext
 from penstock.hub.files.places import FilePlace
 
@@ -20,15 +22,16 @@ _PIECE = 1024 * 1024
 _PATIENCE = 120.0
 
 
-async def take_file(hub: HubContext, place: FilePlace, receive: Receive) -> None:
-    """Raises ArtifactRegistered, also where a version is registered while the file comes; ClientLeft, InputTooSlow."""
+async def take_file(hub: HubContext, place: FilePlace, receive: Receive, scope: Scope | None = None) -> None:
+    """With its scope, a long body goes past the event loop. Raises ArtifactRegistered, also where a version is
+    registered while the file comes; ClientLeft, InputTooSlow."""
     if not place.path:
         raise TrackingInvalid("The path of the artifact is missing.", field="path")
     await refuse_registered(hub, place)
     new = place.tree.new(place.path)
     file = await hub.work.run(new.__enter__)
     try:
-        await _write_all(hub, file, receive)
+        await _write_all(hub, file, receive, scope)
         async with hub.work.change():
             await refuse_registered(hub, place)
             await _finish(hub, new, None)
@@ -49,8 +52,10 @@ async def refuse_registered(hub: HubContext, place: FilePlace, *, within: bool =
         )
 
 
-async def _write_all(hub: HubContext, file: BinaryIO, receive: Receive) -> None:
+async def _write_all(hub: HubContext, file: BinaryIO, receive: Receive, scope: Scope | None) -> None:
     """One piece is written while the next one comes."""
+    length = 0 if scope is None or header(scope, b"transfer-encoding") is not None else declared_length(scope)
+    cycle = cycle_of(scope) if scope is not None and length >= LEAST_BYTES else None
     writing: asyncio.Future[None] | None = None
     pieces: list[bytes] = []
     size, more = 0, True
@@ -66,6 +71,11 @@ async def _write_all(hub: HubContext, file: BinaryIO, receive: Receive) -> None:
             pieces.append(message.get("body", b""))
             size += len(pieces[-1])
             more = message.get("more_body", False)
+            if cycle is not None and more:
+                await hub.work.run(_write, file, pieces)
+                hub.metrics.received.inc(size)
+                await receive_raw(cycle, file, length - size, hub.work.run, hub.metrics.received.inc)
+                return
             if size >= _PIECE or not more:
                 if writing is not None:
                     await writing

@@ -33,7 +33,7 @@ async def download(hub: HubContext, request: HubRequest, receive: Receive, send:
 async def upload(hub: HubContext, request: HubRequest, receive: Receive, send: Send) -> None:
     if request.path["path"].endswith("/"):
         raise TrackingInvalid("The path of the artifact must end in the name of a file.", field="path")
-    await take_file(hub, _place(hub, request), receive)
+    await take_file(hub, _place(hub, request), receive, request.scope)
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
     await send({"type": "http.response.body", "body": b""})
 
