@@ -30,7 +30,9 @@ _NAME = r"^[A-Za-z0-9_*?\[]([A-Za-z0-9_.\- *?!\[\]]{0,253}[A-Za-z0-9_.\-*?\]])?$
 _PREFIX = "io.k8s.api."
 # Values of Kubernetes' own types: one row of the table each.
 _WHOLE = ("strategy", "resources", "startupProbe", "readinessProbe", "livenessProbe", "podSecurityContext",
-          "securityContext", "topologySpreadConstraints", "route.main.matches")  # fmt: skip
+          "securityContext", "topologySpreadConstraints", "route.main.matches", "hub.resources", "hub.startupProbe",
+          "hub.readinessProbe", "hub.livenessProbe", "hub.topologySpreadConstraints",
+          "hub.route.main.matches")  # fmt: skip
 
 
 def schema() -> dict[str, Any]:

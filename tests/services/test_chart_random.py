@@ -34,6 +34,7 @@ SENSIBLE: dict[str, dict[str, Any]] = {
     "dashboards": {"enabled": True},
     "networkPolicy": {"enabled": True},
     "migration": {"enabled": True, "existingSecret": "owner"},
+    "hub": {"enabled": True, "auth": {"existingSecret": "hub", "readKey": "read"}, "openToEverybody": False},
     "scoring": {"enabled": True, "model": "fraud", "inputs": ["/in"], "output": "/out/"},
 }
 
@@ -90,10 +91,12 @@ def test_random_values_render_or_are_refused(validator: Validator, values: dict[
         return
     event("rendered")
     everything = objects_of(text)
-    (file,) = [o["data"]["penstock.toml"] for o in everything if "penstock.toml" in (o.get("data") or ())]
-    file_values = tomllib.loads(file)
-    assert {**file_values, **values.get("settings", {})} == file_values  # every value comes through as it was given
-    assert file_values.get("models", {}) == values.get("models", {})
+    files = [o["data"]["penstock.toml"] for o in everything if "penstock.toml" in (o.get("data") or ())]
+    assert len(files) == values.get("gateway", {}).get("enabled", True)
+    for file in files:
+        file_values = tomllib.loads(file)
+        assert {**file_values, **values.get("settings", {})} == file_values  # every value comes through as it was given
+        assert file_values.get("models", {}) == values.get("models", {})
     ours = [each for each in everything if "helm.sh/chart" in each["metadata"].get("labels", {})]  # no extra ones
     assert validator.errors(ours, version) == []
 

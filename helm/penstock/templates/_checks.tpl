@@ -18,6 +18,8 @@
 {{- include "penstock.findings.pod" . }}
 {{- include "penstock.findings.network" . }}
 {{- include "penstock.findings.jobs" . }}
+{{- include "penstock.findings.components" . }}
+{{- include "penstock.findings.hub" . }}
 {{- include "penstock.findings.extra" . }}
 {{- end -}}
 
@@ -145,27 +147,7 @@ keda.fallback needs failureThreshold and replicas.
 {{- end }}
 {{- end }}
 {{- end }}
-{{- with .Values.podDisruptionBudget }}
-{{- if .enabled }}
-{{- $min := toString .minAvailable }}
-{{- $max := toString .maxUnavailable }}
-{{- if and (ne $min "") (ne $max "") }}
-podDisruptionBudget has minAvailable and maxUnavailable: only one may be set.
-{{- end }}
-{{- $fewest := int (include "penstock.fewestPods" $) }}
-{{- if and (gt $fewest 0) (or (eq $max "0") (eq $max "0%") (eq $min "100%") (and (regexMatch "^[0-9]+$" $min) (ge (int $min) $fewest) (gt (int $min) 0))) }}
-podDisruptionBudget allows no pod to go while there are {{ $fewest }}, so that no node could ever be drained: use maxUnavailable: 1.
-{{- end }}
-{{- range list $min $max }}
-{{- if and (hasSuffix "%" .) (gt (int (trimSuffix "%" .)) 100) }}
-podDisruptionBudget has {{ . }}: more than all.
-{{- end }}
-{{- end }}
-{{- if and .unhealthyPodEvictionPolicy (semverCompare "<1.27-0" $.Capabilities.KubeVersion.Version) }}
-podDisruptionBudget.unhealthyPodEvictionPolicy needs Kubernetes 1.27, this is {{ $.Capabilities.KubeVersion.Version }}.
-{{- end }}
-{{- end }}
-{{- end }}
+{{- include "penstock.findings.budget" (list . "" .Values.podDisruptionBudget (include "penstock.fewestPods" .)) }}
 {{- with .Values.strategy }}
 {{- $rolling := default dict .rollingUpdate }}
 {{- if and (ne (default "RollingUpdate" .type) "Recreate") (has (toString $rolling.maxUnavailable) (list "0" "0%")) (has (toString $rolling.maxSurge) (list "0" "0%")) }}
@@ -180,6 +162,33 @@ modelCache.accessModes {{ .accessModes | join ", " }} lets pods of one node in: 
 {{- end }}
 {{- if and (ne .type "claim") .existingClaim }}
 modelCache.existingClaim is set, and modelCache.type is {{ .type }}: it must be claim.
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* (list $ prefix values "the fewest pods") */}}
+{{- define "penstock.findings.budget" -}}
+{{- $root := index . 0 }}
+{{- $prefix := index . 1 }}
+{{- $fewest := int (index . 3) }}
+{{- with index . 2 }}
+{{- if .enabled }}
+{{- $min := toString .minAvailable }}
+{{- $max := toString .maxUnavailable }}
+{{- if and (ne $min "") (ne $max "") }}
+{{ $prefix }}podDisruptionBudget has minAvailable and maxUnavailable: only one may be set.
+{{- end }}
+{{- if and (gt $fewest 0) (or (eq $max "0") (eq $max "0%") (eq $min "100%") (and (regexMatch "^[0-9]+$" $min) (ge (int $min) $fewest) (gt (int $min) 0))) }}
+{{ $prefix }}podDisruptionBudget allows no pod to go while there are {{ $fewest }}, so that no node could ever be drained: use maxUnavailable: 1.
+{{- end }}
+{{- range list $min $max }}
+{{- if and (hasSuffix "%" .) (gt (int (trimSuffix "%" .)) 100) }}
+{{ $prefix }}podDisruptionBudget has {{ . }}: more than all.
+{{- end }}
+{{- end }}
+{{- if and .unhealthyPodEvictionPolicy (semverCompare "<1.27-0" $root.Capabilities.KubeVersion.Version) }}
+{{ $prefix }}podDisruptionBudget.unhealthyPodEvictionPolicy needs Kubernetes 1.27, this is {{ $root.Capabilities.KubeVersion.Version }}.
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end -}}
@@ -199,43 +208,8 @@ lifecycle.preStop.sleep needs Kubernetes 1.30, this is {{ .Capabilities.KubeVers
 lifecycle.{{ $hook }} needs one handler and has {{ len $do }}.
 {{- end }}
 {{- end }}
-{{- range $name := list "startupProbe" "readinessProbe" "livenessProbe" }}
-{{- with get $values $name }}
-{{- if gt (len (pick . "exec" "httpGet" "tcpSocket" "grpc")) 1 }}
-{{ $name }} has more than one handler.
-{{- end }}
-{{- if and (ne $name "readinessProbe") (gt (int (default 1 .successThreshold)) 1) }}
-{{ $name }}.successThreshold may only be 1.
-{{- end }}
-{{- if and (eq $name "readinessProbe") .terminationGracePeriodSeconds }}
-readinessProbe has no terminationGracePeriodSeconds: it ends nothing.
-{{- end }}
-{{- end }}
-{{- end }}
-{{- $names := list }}
-{{- range concat (default list .Values.initContainers) (default list .Values.extraContainers) }}
-{{- if has .name (append $names "penstock") }}
-two containers would be called {{ .name | quote }}: choose another name in initContainers or extraContainers.
-{{- end }}
-{{- $names = append $names .name }}
-{{- end }}
-{{- $volumes := list "config" "tokens" "tmp" "model-cache" }}
-{{- range default list .Values.extraVolumes }}
-{{- if has .name $volumes }}
-two volumes would be called {{ .name | quote }}: choose another name in extraVolumes.
-{{- end }}
-{{- $volumes = append $volumes .name }}
-{{- end }}
-{{- $paths := list "/tmp" "/etc/penstock" "/etc/penstock-tokens" (include "penstock.cachePath" . | trimSuffix "/") }}
-{{- range default list .Values.extraVolumeMounts }}
-{{- if not (has .name $volumes) }}
-extraVolumeMounts names a volume {{ .name | quote }} that is not among extraVolumes.
-{{- end }}
-{{- if has (trimSuffix "/" .mountPath) $paths }}
-extraVolumeMounts mounts at {{ .mountPath }}, where something is mounted already.
-{{- end }}
-{{- $paths = append $paths (trimSuffix "/" .mountPath) }}
-{{- end }}
+{{- include "penstock.findings.probes" (list "" $values) }}
+{{- include "penstock.findings.containers" (list "" "penstock" $values (list "config" "tokens" "tmp" "model-cache") (list "/tmp" "/etc/penstock" "/etc/penstock-tokens" (include "penstock.cachePath" . | trimSuffix "/"))) }}
 {{- $fixed := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" }}
 {{- range $where, $labels := dict "podLabels" .Values.podLabels "commonLabels" .Values.commonLabels }}
 {{- range $label, $_ := $labels }}
@@ -249,30 +223,86 @@ dnsPolicy None needs a dnsConfig.
 {{- end }}
 {{- end -}}
 
+{{/* (list prefix values-of-the-component) */}}
+{{- define "penstock.findings.probes" -}}
+{{- $prefix := index . 0 }}
+{{- $values := index . 1 }}
+{{- range $name := list "startupProbe" "readinessProbe" "livenessProbe" }}
+{{- with get $values $name }}
+{{- if gt (len (pick . "exec" "httpGet" "tcpSocket" "grpc")) 1 }}
+{{ $prefix }}{{ $name }} has more than one handler.
+{{- end }}
+{{- if and (ne $name "readinessProbe") (gt (int (default 1 .successThreshold)) 1) }}
+{{ $prefix }}{{ $name }}.successThreshold may only be 1.
+{{- end }}
+{{- if and (eq $name "readinessProbe") .terminationGracePeriodSeconds }}
+{{ $prefix }}readinessProbe has no terminationGracePeriodSeconds: it ends nothing.
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* (list prefix "its container" values-of-the-component (list its volumes) (list their paths)) */}}
+{{- define "penstock.findings.containers" -}}
+{{- $prefix := index . 0 }}
+{{- $own := index . 1 }}
+{{- $values := index . 2 }}
+{{- $volumes := index . 3 }}
+{{- $paths := index . 4 }}
+{{- $names := list }}
+{{- range concat (default list $values.initContainers) (default list $values.extraContainers) }}
+{{- if has .name (append $names $own) }}
+two containers would be called {{ .name | quote }}: choose another name in {{ $prefix }}initContainers or extraContainers.
+{{- end }}
+{{- $names = append $names .name }}
+{{- end }}
+{{- range default list $values.extraVolumes }}
+{{- if has .name $volumes }}
+two volumes would be called {{ .name | quote }}: choose another name in {{ $prefix }}extraVolumes.
+{{- end }}
+{{- $volumes = append $volumes .name }}
+{{- end }}
+{{- range default list $values.extraVolumeMounts }}
+{{- if not (has .name $volumes) }}
+{{ $prefix }}extraVolumeMounts names a volume {{ .name | quote }} that is not among {{ $prefix }}extraVolumes.
+{{- end }}
+{{- if has (trimSuffix "/" .mountPath) $paths }}
+{{ $prefix }}extraVolumeMounts mounts at {{ .mountPath }}, where something is mounted already.
+{{- end }}
+{{- $paths = append $paths (trimSuffix "/" .mountPath) }}
+{{- end }}
+{{- end -}}
+
 {{- define "penstock.findings.network" -}}
-{{- with .Values.service }}
+{{- include "penstock.findings.ways" (list "" .Values.service .Values.ingress .Values.route.main) }}
+{{- end -}}
+
+{{/* What leads to a component: (list prefix service ingress route), the prefix being that of its values. */}}
+{{- define "penstock.findings.ways" -}}
+{{- $prefix := index . 0 }}
+{{- with index . 1 }}
 {{- $outside := has .type (list "NodePort" "LoadBalancer") }}
 {{- if and .nodePort (not $outside) }}
-service.nodePort is set, and service.type is {{ .type }}: it must be NodePort or LoadBalancer.
+{{ $prefix }}service.nodePort is set, and {{ $prefix }}service.type is {{ .type }}: it must be NodePort or LoadBalancer.
 {{- end }}
 {{- if and .externalTrafficPolicy (not $outside) }}
-service.externalTrafficPolicy is set, and service.type is {{ .type }}: it must be NodePort or LoadBalancer.
+{{ $prefix }}service.externalTrafficPolicy is set, and {{ $prefix }}service.type is {{ .type }}: it must be NodePort or LoadBalancer.
 {{- end }}
 {{- if and (or .loadBalancerClass .loadBalancerSourceRanges) (ne .type "LoadBalancer") }}
-service.loadBalancerClass and loadBalancerSourceRanges need service.type LoadBalancer, not {{ .type }}.
+{{ $prefix }}service.loadBalancerClass and loadBalancerSourceRanges need {{ $prefix }}service.type LoadBalancer, not {{ .type }}.
 {{- end }}
 {{- if and (eq .clusterIP "None") $outside }}
-service.clusterIP None, a headless service, cannot be of type {{ .type }}.
+{{ $prefix }}service.clusterIP None, a headless service, cannot be of type {{ .type }}.
 {{- end }}
 {{- end }}
-{{- with .Values.ingress }}
+{{- with index . 2 }}
 {{- if and .enabled (not .hosts) }}
-ingress is enabled and has no hosts: for example hosts: [{host: models.example.com, paths: [{path: /}]}].
+{{ $prefix }}ingress is enabled and has no hosts: for example hosts: [{host: models.example.com, paths: [{path: /}]}].
 {{- end }}
 {{- end }}
-{{- with .Values.route.main }}
+{{- with index . 3 }}
 {{- if and .enabled (not .parentRefs) }}
-route.main is enabled and has no parentRefs: name the Gateway, for example parentRefs: [{name: public, namespace: gateways}].
+{{ $prefix }}route.main is enabled and has no parentRefs: name the Gateway, for example parentRefs: [{name: public, namespace: gateways}].
 {{- end }}
 {{- end }}
 {{- end -}}

@@ -61,6 +61,11 @@
 {{- include "penstock.credentialsEnv" . }}
 {{- end }}
 {{- include "penstock.s3Env" . }}
+{{- if .Values.hub.followed }}
+- name: PENSTOCK_REGISTRY
+  value: {{ include "penstock.hub.url" . | quote }}
+{{- include "penstock.fromSecret" (list .Values.hub.auth.existingSecret .Values.hub.auth.readKey "MLFLOW_TRACKING_TOKEN") }}
+{{- end }}
 {{- end -}}
 
 {{- define "penstock.credentialsEnv" -}}

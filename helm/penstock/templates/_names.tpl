@@ -45,9 +45,20 @@
 
 {{/* What the Deployment and the Services select by. It never changes. */}}
 {{- define "penstock.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "penstock.name" . | quote }}
-app.kubernetes.io/instance: {{ .Release.Name | quote }}
-app.kubernetes.io/component: gateway
+{{- include "penstock.componentLabels" (list . "gateway") -}}
+{{- end -}}
+
+{{/* (list $ "hub") -> the same of another component */}}
+{{- define "penstock.componentLabels" -}}
+{{- $root := index . 0 -}}
+app.kubernetes.io/name: {{ include "penstock.name" $root | quote }}
+app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end -}}
+
+{{/* (list $ "hub") -> NAME-hub; "" is the bare name */}}
+{{- define "penstock.objectName" -}}
+{{- if index . 1 }}{{ include "penstock.suffixed" . }}{{ else }}{{ include "penstock.fullname" (index . 0) }}{{ end -}}
 {{- end -}}
 
 {{/* (list $ "gateway" (dict more labels)) -> all labels of an object */}}
@@ -69,7 +80,7 @@ app.kubernetes.io/component: gateway
 {{- define "penstock.metadata" -}}
 {{- $root := index . 0 -}}
 {{- $suffix := index . 1 -}}
-name: {{ ternary (include "penstock.fullname" $root) (include "penstock.suffixed" (list $root $suffix)) (eq $suffix "") | quote }}
+name: {{ include "penstock.objectName" (list $root $suffix) | quote }}
 namespace: {{ default (include "penstock.namespace" $root) (index . 5) | quote }}
 labels:
   {{- include "penstock.labels" (list $root (index . 2) (index . 3)) | nindent 2 }}

@@ -138,3 +138,21 @@ httpGet:
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
+
+{{/* (list $ values name component) */}}
+{{- define "penstock.serviceAccount" -}}
+{{- $root := index . 0 }}
+{{- $values := index . 1 }}
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: {{ index . 2 | quote }}
+  namespace: {{ include "penstock.namespace" $root | quote }}
+  labels:
+    {{- include "penstock.labels" (list $root (index . 3)) | nindent 4 }}
+  {{- with merge dict $values.annotations $root.Values.commonAnnotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+automountServiceAccountToken: {{ $values.automount }}
+{{- end -}}

@@ -20,6 +20,7 @@ from penstock.defaults import DRAIN_TIMEOUT
 if TYPE_CHECKING:
     from penstock.assembly.hub import HubOptions
     from penstock.http.run import RunOptions
+    from penstock.logs import LogFormat
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -65,6 +66,14 @@ if TYPE_CHECKING:
     envvar="PENSTOCK_DRAIN_TIMEOUT",
     help="Seconds after the drain delay in which requests in flight may finish.",
 )
+@click.option(
+    "--log-format",
+    default="plain",
+    show_default=True,
+    type=click.Choice(["plain", "json"]),
+    envvar="PENSTOCK_LOG_FORMAT",
+    help="Log lines for people or for programs.",
+)
 @click.option("--access-log", is_flag=True, envvar="PENSTOCK_ACCESS_LOG", help="A line of JSON for each request.")
 @click.pass_context
 def hub(
@@ -77,6 +86,7 @@ def hub(
     allowed_hosts: tuple[str, ...],
     drain_delay: float,
     drain_timeout: float,
+    log_format: LogFormat,
     access_log: bool,
 ) -> None:
     """Serve experiment tracking and the model registry to the stock MLflow client, until SIGTERM or Ctrl-C.
@@ -103,7 +113,9 @@ def hub(
         from penstock.assembly.hub import HubOptions
         from penstock.http.run import RunOptions
         from penstock.hub.access.given_tokens import given_tokens
+        from penstock.logs import set_up_logging
 
+        set_up_logging(format=log_format)
         where = HubOptions(store, artifacts_of(store, artifacts), access_log=access_log)
         given = {} if open_to_everybody else given_tokens(os.environ)
         options = replace(where, open_to_everybody=open_to_everybody, allowed_hosts=allowed_hosts, given_tokens=given)
@@ -117,10 +129,8 @@ hub.add_command(migrate)
 def _serve(given: HubOptions, host: str, port: int, run_options: RunOptions) -> None:
     from penstock.assembly.hub import serve_hub
     from penstock.http.run import bind
-    from penstock.logs import set_up_logging
     from penstock.machine.exit_limit import ExitLimit, ended_in_time
 
-    set_up_logging()
     with bind(host, port, flag="--port") as bound:
         keep_memory_together()
         use_uvloop()
