@@ -273,6 +273,74 @@ _PROCESS = (
     Panel("Access log lines dropped", "Lines that were dropped because stderr was too slow; zero if the access log is off.", ((f"sum by (instance) (rate(penstock_access_log_dropped_total{{{HERE}}}{RATE}))", "{{instance}}"),), "suffix: lines/s", (1,), width=6),
 )  # fmt: skip
 
+_HUB_SECONDS, _COMMIT_SECONDS = "penstock_hub_request_seconds", "penstock_hub_commit_seconds"
+_HUB_FAILED = f'{HERE}, status="5xx"'
+_SEARCHES = f'{HERE}, endpoint=~".*/search"'
+_OF_HUBS = "and on (instance) penstock_hub_ready"
+
+_HUB = (
+    _stat("Hubs ready", "Hubs whose store is open, and that are not draining.", f"sum(penstock_hub_ready{{{HERE}}})", "none", (1,), worse="low", runbook="penstockhubdown"),
+    _stat(
+        "Database answers", "0 while the database of any hub does not answer.", f"min(penstock_hub_store_up{{{HERE}}})", "none", (1,), worse="low",
+        runbook="penstockhubstoreunavailable",
+    ),
+    _stat("Requests to hubs", "Requests a second.", rate(f"{_HUB_SECONDS}_count", HERE), "reqps"),
+    _stat(
+        "Failed requests to hubs", "Share of requests that were answered with 5xx.",
+        f"({rate(f'{_HUB_SECONDS}_count', _HUB_FAILED)} or vector(0)) / {rate(f'{_HUB_SECONDS}_count', HERE)}", "percentunit", (0.001, 0.02),
+        runbook="penstockhuberrors",
+    ),
+    _stat("p99 of a commit", "99 of 100 commits take at most this time.", quantile(0.99, _COMMIT_SECONDS, HERE), "s", (0.25, 1), runbook="penstockhubcommitsslow"),
+    _stat(
+        "Free disk", "Free share of the fullest disk that a hub keeps something on.",
+        f"min(penstock_hub_disk_free_bytes{{{HERE}}} / penstock_hub_disk_size_bytes{{{HERE}}})", "percentunit", (0.1,), worse="low", runbook="penstockhubdiskfilling",
+    ),
+    Panel(
+        "Hub requests by endpoint", "Requests a second, by the path's template; without one for paths that are none.",
+        ((rate(f"{_HUB_SECONDS}_count", HERE, "endpoint"), "{{endpoint}}"),), "reqps", stacked=True,
+    ),
+    Panel("Hub requests by status", "4xx are mistakes of callers, 5xx the database, the files, or faults of the hub.",
+        ((rate(f"{_HUB_SECONDS}_count", HERE, "status"), "{{status}}"),), "reqps", stacked=True, runbook="penstockhuberrors"),
+    Panel(
+        "Failed hub requests by endpoint", "Requests that were answered with 5xx, a second.",
+        ((rate(f"{_HUB_SECONDS}_count", _HUB_FAILED, "endpoint"), "{{endpoint}}"),), "reqps", (0.1, 1), stacked=True, runbook="penstockhuberrors",
+    ),
+    Panel(
+        "Time of a hub request", "From a request's head to its answer, transfers of files included.",
+        tuple((quantile(q, _HUB_SECONDS, HERE), f"p{int(q * 100)}") for q in (0.5, 0.95, 0.99)), "s", (1, 5),
+    ),
+    Panel(
+        "Time of a search", "Searches of runs, experiments, models, versions and logged models.",
+        tuple((quantile(q, _HUB_SECONDS, _SEARCHES, "endpoint"), f"{{{{endpoint}}}} p{int(q * 100)}") for q in (0.5, 0.99)), "s", (0.5, 2),
+    ),
+    Panel("p99 by hub endpoint", "The slow tail of each endpoint.", ((quantile(0.99, _HUB_SECONDS, HERE, "endpoint"), "{{endpoint}}"),), "s", (1, 5)),
+    Panel("Commits", "Commits to the database a second, and the writes in them.",
+        ((rate(f"{_COMMIT_SECONDS}_count", HERE), "commits"), (rate("penstock_hub_commit_writes_sum", HERE), "writes")), "suffix: /s"),
+    Panel(
+        "Time of a commit", "Whoever logs waits for one commit, or for two.",
+        tuple((quantile(q, _COMMIT_SECONDS, HERE), f"p{int(q * 100)}") for q in (0.5, 0.99)), "s", (0.25, 1), runbook="penstockhubcommitsslow",
+    ),
+    Panel(
+        "Writes a commit", "What came while the last commit ran is the next one: the more, the slower the disk or the larger the crowd.",
+        (*((quantile(q, "penstock_hub_commit_writes", HERE), f"p{int(q * 100)}") for q in (0.5, 0.99)), (f"{rate('penstock_hub_commit_writes_sum', HERE)} / {rate('penstock_hub_commit_writes_count', HERE)}", "mean")),
+        "suffix: writes",
+    ),
+    Panel(
+        "Writes not taken", "Writes that the database did not take, a second: it was away, locked, full or read-only.",
+        ((rate("penstock_hub_writes_not_taken_total", HERE, "instance"), "{{instance}}"),), "suffix: writes/s", (0.01, 1), runbook="penstockhubwritesnottaken",
+    ),
+    Panel("Files", "Bytes of artifacts uploaded and downloaded a second.",
+        ((rate("penstock_hub_artifact_received_bytes_total", HERE), "received"), (rate("penstock_hub_artifact_sent_bytes_total", HERE), "sent")), "Bps",
+        runbook="penstockhubartifactsfailing"),
+    Panel(
+        "Free disk by place", "Free share of the disk of the store and of the artifacts, where these are on the hub's machine.",
+        ((f"penstock_hub_disk_free_bytes{{{HERE}}} / penstock_hub_disk_size_bytes{{{HERE}}}", "{{instance}} {{place}}"),), "percentunit",
+        runbook="penstockhubdiskfilling",
+    ),
+    Panel("Memory of hubs", "Resident memory.", ((f"process_resident_memory_bytes{{{HERE}}} {_OF_HUBS}", "{{instance}}"),), "bytes", width=12),
+    Panel("Processor of hubs", "Cores used.", ((f"rate(process_cpu_seconds_total{{{HERE}}}{RATE}) {_OF_HUBS}", "{{instance}}"),), "suffix: cores", width=12),
+)  # fmt: skip
+
 ROWS: dict[str, tuple[Panel, ...]] = {
     "Overview": _OVERVIEW,
     "Traffic": _TRAFFIC,
@@ -281,4 +349,5 @@ ROWS: dict[str, tuple[Panel, ...]] = {
     "Versions and swaps": _VERSIONS,
     "Workers and processes": (*_WORKERS, *_READERS),
     "Process": _PROCESS,
+    "Hub": _HUB,
 }

@@ -33,7 +33,9 @@ def build() -> str:
     made = (
         dashboard.Dashboard("Penstock")
         .uid("penstock")
-        .description("A model-serving gateway: traffic, latency, saturation, versions and processes.")
+        .description(
+            "A model-serving gateway: traffic, latency, saturation, versions and processes; and the hub beside it."
+        )
         .tags(["penstock", "model-serving"])
         .editable()
         .refresh("30s")
@@ -64,7 +66,7 @@ def _link(title: str, url: str) -> Any:
 
 def _variables() -> list[Any]:
     known = {
-        "namespace": "label_values(penstock_ready, namespace)",
+        "namespace": 'label_values({__name__=~"penstock_ready|penstock_hub_ready"}, namespace)',
         "model": 'label_values(penstock_model_info{namespace=~"$namespace"}, model)',
         "version": 'label_values(penstock_model_info{namespace=~"$namespace", model=~"$model"}, version)',
     }

@@ -96,7 +96,7 @@ def test_the_rows_and_variables_are_the_agreed_ones() -> None:
     rows = [panel["title"] for panel in dashboard()["panels"] if panel["type"] == "row"]
     assert rows == [
         "Overview", "Traffic", "Latency", "Saturation and batching", "Versions and swaps", "Workers and processes",
-        "Process",
+        "Process", "Hub",
     ]  # fmt: skip
     variables = {v["name"]: v for v in dashboard()["templating"]["list"]}
     assert variables.keys() == {"datasource", "namespace", "model", "version", "runbook"}

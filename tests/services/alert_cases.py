@@ -10,6 +10,11 @@ HERE = 'namespace="ml", job="penstock", instance="a:8080"'
 M = f'{HERE}, model="m", version="1"'
 OK = f'penstock_requests_total{{{M}, protocol="invocations", outcome="ok"}}'
 
+HUB = 'job="hub", instance="h:5000", namespace="ml"'
+HUB_READY = f"penstock_hub_ready{{{HUB}}}"
+HUB_UP = f"up{{{HUB}}}"
+RUNS, FILES = "/api/2.0/mlflow/runs/create", "/api/2.0/mlflow-artifacts/artifacts/{path...}"
+
 
 def outcome(name: str) -> str:
     return OK.replace('"ok"', f'"{name}"')
@@ -18,6 +23,18 @@ def outcome(name: str) -> str:
 def histogram(name: str, labels: str, rates: dict[str, int], minutes: int = 60) -> dict[str, str]:
     """Series of a histogram whose buckets grow so much a minute."""
     return {f'{name}_bucket{{{labels}, le="{le}"}}': f"0+{rate}x{minutes}" for le, rate in rates.items()}
+
+
+def answered(endpoint: str, status: str) -> str:
+    """The series of a hub's answers."""
+    return f'penstock_hub_request_seconds_count{{{HUB}, endpoint="{endpoint}", status="{status}"}}'
+
+
+def disk(free: int) -> dict[str, str]:
+    return {
+        f'penstock_hub_disk_{what}_bytes{{{HUB}, place="store"}}': f"{n}x30"
+        for what, n in (("free", free), ("size", 100))
+    }
 
 
 @dataclass(frozen=True)
@@ -94,4 +111,27 @@ CASES = [
     Case("PenstockWorkersMissing", "all serve",
          {f'penstock_workers{{{HERE}, state="serving"}}': "2x20", f'penstock_workers{{{HERE}, state="waiting"}}': "0x20",
           f'penstock_workers{{{HERE}, state="starting"}}': "0x20"}, 15),
+    Case("PenstockHubDown", "a hub that stops answering", {HUB_READY: "1x10 _x10", HUB_UP: "1x10 0x10"}, 14, 1),
+    Case("PenstockHubDown", "not at once", {HUB_READY: "1x10 _x10", HUB_UP: "1x10 0x10"}, 12),
+    Case("PenstockHubDown", "a gateway, which has an alert of its own", {READY: "1x10 _x10", UP: "1x10 0x10"}, 18),
+    Case("PenstockHubAbsent", "the only one is gone", {HUB_READY: "1x10 _x20"}, 25, 1),
+    Case("PenstockHubAbsent", "one of two is", {HUB_READY: "1x10 _x20", HUB_READY.replace("h:", "i:"): "1x30"}, 25),
+    Case("PenstockHubAbsent", "there was never one", {READY: "1x30"}, 25),
+    Case("PenstockHubStoreUnavailable", "away for two minutes", {f"penstock_hub_store_up{{{HUB}}}": "1x5 0x10"}, 8, 1),
+    Case("PenstockHubStoreUnavailable", "a restart of the database", {f"penstock_hub_store_up{{{HUB}}}": "1x5 0 1x10"}, 8),
+    Case("PenstockHubWritesNotTaken", "for minutes", {f"penstock_hub_writes_not_taken_total{{{HUB}}}": "0x5 1+1x10"}, 12, 1),
+    Case("PenstockHubWritesNotTaken", "long ago", {f"penstock_hub_writes_not_taken_total{{{HUB}}}": "0 7x30"}, 20),
+    Case("PenstockHubErrors", "three in a hundred", {answered(RUNS, "2xx"): "0+97x30", answered(RUNS, "5xx"): "0+3x30"}, 20, 1),
+    Case("PenstockHubErrors", "one in a hundred", {answered(RUNS, "2xx"): "0+99x30", answered(RUNS, "5xx"): "0+1x30"}, 20),
+    Case("PenstockHubErrors", "callers' own", {answered(RUNS, "2xx"): "0+50x30", answered(RUNS, "4xx"): "0+50x30"}, 20),
+    Case("PenstockHubArtifactsFailing", "of many other requests",
+         {answered(RUNS, "2xx"): "0+9999x30", answered(FILES, "2xx"): "0+9x30", answered(FILES, "5xx"): "0+1x30"}, 20, 1),
+    Case("PenstockHubArtifactsFailing", "what fails is no file",
+         {answered(RUNS, "5xx"): "0+50x30", answered(FILES, "2xx"): "0+10x30", answered(FILES, "5xx"): "0x30"}, 20),
+    Case("PenstockHubCommitsSlow", "two in a hundred take seconds",
+         histogram("penstock_hub_commit_seconds", HUB, {"0.5": 980, "1": 980, "5": 1000, "+Inf": 1000}), 30, 1),
+    Case("PenstockHubCommitsSlow", "half a second each",
+         histogram("penstock_hub_commit_seconds", HUB, {"0.25": 0, "0.5": 1000, "1": 1000, "5": 1000, "+Inf": 1000}), 30),
+    Case("PenstockHubDiskFilling", "nine of a hundred are left", disk(9), 20, 1),
+    Case("PenstockHubDiskFilling", "eleven are", disk(11), 20),
 ]  # fmt: skip

@@ -12,10 +12,11 @@ import pytest
 import yaml
 
 from penstock.errors import error_code
+from penstock.metrics import HubMetrics
 from server.asgi import Bench
 from services.alert_cases import CASES, Case
 from services.tools import require_tool
-from support.observability import ALERTS, alerts
+from support.observability import ALERTS, ROOT, alerts
 
 pytestmark = pytest.mark.services
 
@@ -60,6 +61,15 @@ def test_each_alert_fires_when_it_should_and_not_otherwise(promtool: str, tmp_pa
 def test_what_is_exposed_is_as_prometheus_likes_it(promtool: str, identity_onnx_package: Path) -> None:
     text = asyncio.run(_exposed(identity_onnx_package))
     done = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_a_hub_exposes_is_as_prometheus_likes_it(promtool: str) -> None:
+    metrics = HubMetrics(process=False)
+    metrics.request("/health", 200, 0.1)
+    metrics.commit(3, 0.1, 1)
+    metrics.watch_disk("store", ROOT)
+    done = subprocess.run([promtool, "check", "metrics"], input=metrics.render(), capture_output=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

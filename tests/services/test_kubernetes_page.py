@@ -18,19 +18,22 @@ pytestmark = pytest.mark.services
 # What kubectl calls the kinds that the page's commands name.
 KINDS = {"deploy": "Deployment", "deployment": "Deployment", "service": "Service", "svc": "Service"}
 
+# Which of the page's pieces of values is the hub's.
+HUB = 3
+
 
 @pytest.fixture(scope="module")
 def installed() -> list[dict[str, Any]]:
     """What the page's own values render, and what helm prints then, in a ConfigMap `notes`."""
     message = '{{ include "penstock/templates/NOTES.txt" . | toJson }}'
     notes = f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: notes}}\ndata:\n  message: {message}"
-    return objects_of(render(values=values() | {"extraObjects": [notes]}, release="models"))
+    return objects_of(render(values=values() | values(HUB) | {"extraObjects": [notes]}, release="models"))
 
 
 def test_kubectl_is_given_names_that_the_chart_renders(installed: list[dict[str, Any]]) -> None:
     """An object, its namespace, a port of it."""
     there = {(o["kind"], o["metadata"]["name"]): o for o in installed}
-    (container,) = one(installed, "Deployment")["spec"]["template"]["spec"]["containers"]
+    (container,) = one(installed, "Deployment", "-penstock")["spec"]["template"]["spec"]["containers"]
     ports = {str(port["containerPort"]) for port in container["ports"]}
     lines = commands("kubectl")
     assert len(lines) >= 10
@@ -58,9 +61,11 @@ def test_the_secrets_that_are_made_are_those_that_the_chart_asks_for() -> None:
             made |= {(words[4], literal.partition("=")[0]): literal for literal in literals}
     login = re.search(r"`registry: (\{.*?\})`", PAGE.read_text())
     assert login is not None
-    objects = objects_of(render(values=values() | {"registry": yaml.safe_load(login[1])}, release="models"))
-    (container,) = one(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
-    asked = [entry["valueFrom"]["secretKeyRef"] for entry in container["env"] if "valueFrom" in entry]
+    objects = objects_of(
+        render(values=values() | values(HUB) | {"registry": yaml.safe_load(login[1])}, release="models")
+    )
+    containers = [o["spec"]["template"]["spec"]["containers"][0] for o in objects if o["kind"] == "Deployment"]
+    asked = [entry["valueFrom"]["secretKeyRef"] for c in containers for entry in c["env"] if "valueFrom" in entry]
     assert {(reference["name"], reference["key"]) for reference in asked} == made.keys()
 
 
