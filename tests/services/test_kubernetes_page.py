@@ -61,11 +61,13 @@ def test_the_secrets_that_are_made_are_those_that_the_chart_asks_for() -> None:
             made |= {(words[4], literal.partition("=")[0]): literal for literal in literals}
     login = re.search(r"`registry: (\{.*?\})`", PAGE.read_text())
     assert login is not None
-    objects = objects_of(
-        render(values=values() | values(HUB) | {"registry": yaml.safe_load(login[1])}, release="models")
-    )
+    given = values() | values(HUB) | {"registry": yaml.safe_load(login[1]), "serviceMonitor": {"enabled": True}}
+    sets = re.findall(r"--set (auth\.\S+)", PAGE.read_text())
+    objects = objects_of(render(values=given, release="models", sets=sets))
     containers = [o["spec"]["template"]["spec"]["containers"][0] for o in objects if o["kind"] == "Deployment"]
     asked = [entry["valueFrom"]["secretKeyRef"] for c in containers for entry in c["env"] if "valueFrom" in entry]
+    monitors = [o["spec"] for o in objects if o["kind"] == "ServiceMonitor"]
+    asked += [monitor["endpoints"][0]["authorization"]["credentials"] for monitor in monitors]
     assert {(reference["name"], reference["key"]) for reference in asked} == made.keys()
 
 
