@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from penstock.errors import WorkerLost
+from penstock.http.workers.all_metrics import AllWorkersMetrics
 from penstock.http.workers.channel import Channel
 from penstock.http.workers.messages import (
     AdmitTokens,
@@ -22,7 +23,6 @@ from penstock.http.workers.messages import (
     WorkerStarted,
 )
 from penstock.metrics import Metrics
-from penstock.server.workers.all_metrics import AllWorkersMetrics
 from penstock.server.workers.worker import VOCABULARY, Worker
 from penstock.serving.fleet.worker_models import WorkerModels
 from penstock.serving.gateway import Gateway
@@ -72,7 +72,7 @@ async def test_a_scrape_is_answered_by_the_supervisor(world: World) -> None:
 
 
 async def test_without_an_answer_there_are_no_metrics(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("penstock.server.workers.all_metrics._SCRAPE_TIMEOUT", 0.01)
+    monkeypatch.setattr("penstock.http.workers.all_metrics._SCRAPE_TIMEOUT", 0.01)
     with pytest.raises(WorkerLost, match="does not answer"):
         await world.gateway.exposition()
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import socket
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, BinaryIO
+from typing import Any
 
 from penstock.assembly.gateway import app_of, version_loader_of
 from penstock.assembly.live.changes import default_of, own
@@ -32,17 +31,19 @@ from penstock.assembly.trials import announced, trials_of
 from penstock.config import Settings
 from penstock.http.authorizer import Authorizer
 from penstock.http.workers.accepting import Acceptor, ConnectionCounts
+from penstock.http.workers.all_metrics import AllWorkersMetrics
 from penstock.http.workers.channel import Channel
 from penstock.http.workers.messages import StartWorker
-from penstock.http.workers.start_process import start_process
+from penstock.http.workers.start_process import shared_file, start_process, worker_command
+from penstock.http.workers.worker_loop import work
+from penstock.http.workers.worker_server import WorkerServer
 from penstock.loading import Timed
 from penstock.machine.cores import environment_with_threads
 from penstock.machine.exit_limit import ExitLimit
 from penstock.metrics import Metrics
 from penstock.registry.references import ModelReference
-from penstock.server.workers.all_metrics import AllWorkersMetrics
 from penstock.server.workers.supervisor import Supervisor
-from penstock.server.workers.worker import VOCABULARY, work
+from penstock.server.workers.worker import VOCABULARY, Worker
 from penstock.serving.fleet.fleet_target import FleetInstaller, FleetTarget
 from penstock.serving.fleet.worker_fleet import WorkerFleet
 from penstock.serving.fleet.worker_models import VersionLoading, WorkerModel, WorkerModels
@@ -68,12 +69,12 @@ async def supervise(
     check_mlflow_exact(settings)
     starts = [StartWorker(number, _as_plain(settings), sys.path) for number in range(1, settings.workers + 1)]
     metrics = Metrics()
-    with _shared_file() as shared:
+    with shared_file() as shared:
         counts = ConnectionCounts.prepare(shared.fileno(), settings.workers)
         listeners = [bound] if admin is None else [bound, admin]
         files = (shared.fileno(), *(listener.fileno() for listener in listeners))
         environment = environment_with_threads(os.environ, threads_of(settings))
-        launch = partial(start_process, _worker_command(), environment, files, VOCABULARY)
+        launch = partial(start_process, worker_command("penstock.cli.worker"), environment, files, VOCABULARY)
         supervisor = Supervisor(
             launch,
             starts,
@@ -100,19 +101,6 @@ async def supervise(
             ):
                 ready = announced(announce, trials, live)
                 await supervisor.run(listeners, ready, on_started=started)
-
-
-def _shared_file() -> BinaryIO:
-    """A file for the workers to share, in memory where that can be: a container may have no place to write to."""
-    if hasattr(os, "memfd_create"):
-        return os.fdopen(os.memfd_create("penstock-workers"), "w+b")
-    return tempfile.TemporaryFile()
-
-
-def _worker_command() -> list[str]:
-    """The same interpreter. Where this one does not look for modules in the working directory, it does not either."""
-    here = sys.path[0] in ("", os.getcwd())
-    return [sys.executable, *([] if here else ["-P"]), "-m", "penstock.cli.worker"]
 
 
 def _as_plain(settings: Settings) -> dict[str, Any]:
@@ -183,17 +171,8 @@ async def run_worker(
 
     with observers_of(settings, metrics, start.number) as observe:
         app = app_of(settings, gateway, admin, observe, access)
-        await work(
-            app,
-            gateway,
-            models,
-            all_metrics,
-            admit=admit,
-            channel=channel,
-            acceptor=acceptor,
-            options=options,
-            limit=limit,
-        )
+        server = WorkerServer(app, gateway, options, acceptor, limit)
+        await work(app, gateway, server, Worker(channel, gateway, server, models, all_metrics, admit), limit)
 
 
 def worker_model_of(served: ServedModel, settings: Settings, metrics: Metrics, busy: Callable[[], bool]) -> WorkerModel:

@@ -18,6 +18,7 @@ from penstock.metrics.versions import (
     STAGES,
     VersionMetrics,
 )
+from penstock.metrics.workers import HubSupervisorMetrics, SupervisorCounts
 
 __all__ = [
     "ACCESS_REFUSALS",
@@ -35,9 +36,11 @@ __all__ = [
     "TRIAL_OUTCOMES",
     "Distribution",
     "HubMetrics",
+    "HubSupervisorMetrics",
     "Metrics",
     "Number",
     "Reading",
+    "SupervisorCounts",
     "VersionMetrics",
     "render",
 ]

@@ -37,6 +37,9 @@ _RULES: Mapping[str, Rule] = {
     "penstock_model_info": "most",
     "penstock_ready": "most",
     "penstock_build_info": "most",
+    "penstock_hub_ready": "most",
+    "penstock_hub_disk_free_bytes": "most",
+    "penstock_hub_disk_size_bytes": "most",
     **dict.fromkeys(
         (
             "penstock_queue_rows",

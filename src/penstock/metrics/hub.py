@@ -11,8 +11,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from penstock.metrics.aggregate import Family
 from penstock.metrics.numbers import Distribution, Number
-from penstock.metrics.process import Lag, text_of
+from penstock.metrics.process import Lag, families_of, text_of
 from penstock.version import __version__
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -134,6 +135,10 @@ class HubMetrics:
     def render(self) -> bytes:
         """All metrics in Prometheus' text format. May be called in any thread."""
         return text_of(self.registry)
+
+    def collect(self) -> list[Family]:
+        """All metrics as plain values."""
+        return families_of(self.registry)
 
     def families(self) -> list[tuple[str, str, str]]:
         """Name, type and help of every metric of a hub, for the documentation."""

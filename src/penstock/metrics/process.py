@@ -31,6 +31,9 @@ from penstock.version import __version__
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
+WORKERS = "Worker processes by state. Absent without --workers."
+RESTARTS = "Worker processes that were restarted."
+
 SWAPS = ("load", "swap", "revert")
 LOAD_STAGES = ("fetch", "environment", "trial", "verify", "load", "prove")
 TRIAL_OUTCOMES = ("proven", "known", "refused", "lost")
@@ -110,6 +113,14 @@ def text_of(registry: CollectorRegistry) -> bytes:
         return generate_latest(shown)
     except UnicodeEncodeError:
         return generate_latest(_Encodable(shown.collect()))
+
+
+def families_of(registry: CollectorRegistry) -> list[Family]:
+    """All metrics as plain values."""
+    return [
+        Family(m.name, m.type, m.documentation, [(s.name, tuple(s.labels.items()), s.value) for s in m.samples])
+        for m in _Shown(registry).collect()
+    ]
 
 
 class Metrics:
@@ -235,8 +246,8 @@ class Metrics:
             "body_limit_bytes", "Bytes of request bodies that may be held: the setting max_inflight_bytes."
         )
         self.ready = self._gauge("ready", "1 while every model named at start is loaded and nothing is draining.")
-        self.workers = self._gauge("workers", "Worker processes by state. Absent without --workers.", "state")
-        self.worker_restarts = self._counter("worker_restarts", "Worker processes that were restarted.", "worker")
+        self.workers = self._gauge("workers", WORKERS, "state")
+        self.worker_restarts = self._counter("worker_restarts", RESTARTS, "worker")
         self.log_dropped = self._counter(
             "access_log_dropped", "Access log lines that were dropped because stderr was too slow."
         )
@@ -255,10 +266,7 @@ class Metrics:
 
     def collect(self) -> list[Family]:
         """All metrics as plain values."""
-        return [
-            Family(m.name, m.type, m.documentation, [(s.name, tuple(s.labels.items()), s.value) for s in m.samples])
-            for m in _Shown(self.registry).collect()
-        ]
+        return families_of(self.registry)
 
     def version(self, model: str, version: str) -> VersionMetrics:
         """The numbers of one version; those it has already, if it is loaded again."""

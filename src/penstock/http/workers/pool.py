@@ -22,7 +22,7 @@ from penstock.http.workers.messages import (
 )
 from penstock.http.workers.pool_metrics import PoolMetrics
 from penstock.http.workers.worker_process import WORKER_STATES, Launch, WorkerProcess
-from penstock.metrics import Metrics
+from penstock.metrics import SupervisorCounts
 
 log = logging.getLogger("penstock.server")
 
@@ -49,7 +49,7 @@ class WorkerPool:
         self,
         launch: Launch,
         starts: Sequence[StartWorker],
-        metrics: Metrics,
+        metrics: SupervisorCounts,
         counts: ConnectionCounts,
         listener: PoolListener,
         *,

@@ -9,7 +9,7 @@ from typing import Any
 
 from penstock.http.workers.messages import CollectMetrics
 from penstock.http.workers.worker_process import WorkerProcess
-from penstock.metrics import Metrics, render
+from penstock.metrics import SupervisorCounts, render
 from penstock.metrics.aggregate import SUPERVISOR, Family, MetricsAggregate, from_plain
 
 _COLLECT_TIMEOUT = 1.0  # a worker that is busy for longer is shown as it last reported
@@ -18,7 +18,7 @@ _COLLECT_TIMEOUT = 1.0  # a worker that is busy for longer is shown as it last r
 class PoolMetrics:
     """Collects the workers' metrics, and adds the supervisor's own."""
 
-    def __init__(self, workers: Mapping[int, WorkerProcess], metrics: Metrics) -> None:
+    def __init__(self, workers: Mapping[int, WorkerProcess], metrics: SupervisorCounts) -> None:
         self._workers = workers
         self._metrics = metrics
         # The whole mutable state: the numbers of all, a collection under way, the workers whose report is pending.

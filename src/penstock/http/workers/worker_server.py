@@ -7,10 +7,9 @@ import signal
 import socket
 
 from penstock.http.run import RunOptions, Server
-from penstock.http.service import Application
+from penstock.http.service import Application, Service
 from penstock.http.workers.accepting import Acceptor
 from penstock.machine.exit_limit import ExitLimit
-from penstock.serving.gateway import Gateway
 
 
 class WorkerServer(Server):
@@ -24,12 +23,12 @@ class WorkerServer(Server):
     def __init__(
         self,
         app: Application,
-        gateway: Gateway,
+        service: Service,
         options: RunOptions,
         acceptor: Acceptor,
         limit: ExitLimit | None = None,
     ) -> None:
-        super().__init__(app, gateway, options, limit)
+        super().__init__(app, service, options, limit)
         self._acceptor = acceptor
         self.ready = asyncio.Event()
 
