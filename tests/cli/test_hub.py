@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from penstock.access.credentials import digest_of
 from penstock.cli.hub.options import PortType
 from penstock.cli.hub.serve import hub
 from penstock.errors import ConfigError
@@ -25,7 +26,10 @@ def test_a_token_is_made_listed_and_revoked(tmp_path: Path) -> None:
     assert token.startswith("pst_")
     (row,) = json.loads(run(tmp_path, "token", "list", "--json"))
     assert (row["name"], row["role"], row["revoked"]) == ("ann", "write", None)
-    assert "ann" in run(tmp_path, "token", "list")
+    shown = run(tmp_path, "token", "list") + run(tmp_path, "token", "list", "--json")
+    assert "ann" in shown
+    assert token not in shown
+    assert digest_of(token) not in shown
     assert run(tmp_path, "token", "revoke", "ann") == "ann is revoked.\n"
     (row,) = json.loads(run(tmp_path, "token", "list", "--json"))
     assert row["revoked"] is not None

@@ -57,6 +57,8 @@ def test_a_token_lets_the_client_in(mlflow_python: Path, tmp_path: Path) -> None
         token = tokens.add("ann", "admin")
     with hub_process(tmp_path) as url:
         assert logged(mlflow_python, url, MLFLOW_TRACKING_TOKEN=token)["found"] == ["first"]
+        login = {"MLFLOW_TRACKING_USERNAME": "whoever", "MLFLOW_TRACKING_PASSWORD": token}
+        assert "first" in logged(mlflow_python, url, **login)["found"]
         with pytest.raises(HTTPError) as refused:
             urlopen(f"{url}/api/2.0/mlflow/experiments/get?experiment_id=0")
         with refused.value as answer:

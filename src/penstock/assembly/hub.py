@@ -106,8 +106,8 @@ async def serve_hub(
 ) -> None:
     """Serves until a signal comes. Raises what opening the stores raises, and ConfigError where tokens are missing."""
     asks = not options.loopback and not options.open_to_everybody
-    gate = HubGate(asks_for_tokens=asks, hosts=options.allowed_hosts)
     metrics = HubMetrics()
+    gate = HubGate(asks_for_tokens=asks, hosts=options.allowed_hosts, on_refused=metrics.refuse)
     for place, path in _disks(options).items():
         metrics.watch_disk(place, path)
     hub = Hub(

@@ -5,7 +5,7 @@ carry empty ones. What changes with every request is counted in plain objects (`
 """
 
 from penstock.metrics.fast_path import FAST_PATH_DECLINES
-from penstock.metrics.hub import HubMetrics
+from penstock.metrics.hub import HUB_REFUSALS, HubMetrics
 from penstock.metrics.numbers import Distribution, Number, Reading
 from penstock.metrics.process import ACCESS_REFUSALS, CONTENT_TYPE, LOAD_STAGES, SWAPS, TRIAL_OUTCOMES, Metrics, render
 from penstock.metrics.versions import (
@@ -26,6 +26,7 @@ __all__ = [
     "DISPATCH_REASONS",
     "FAMILIES",
     "FAST_PATH_DECLINES",
+    "HUB_REFUSALS",
     "LIMITS",
     "LOAD_STAGES",
     "OUTCOMES",

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Gauge, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -19,6 +19,10 @@ from penstock.version import __version__
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 _WRITES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+# Why the gate refuses a request.
+HUB_REFUSALS = ("no_token", "unknown_token", "role", "host", "origin")
 
 
 class _HubNumbers(Collector):
@@ -111,6 +115,15 @@ class HubMetrics:
         )
         self._disks = _Disks()
         self.registry.register(self._disks)
+        self._refused = Counter(
+            "penstock_hub_access_refused",
+            "Requests that were refused by who asks: without a token, with an unknown one, with one that may not do "
+            "this, under a name that the hub does not answer for, or by a page of another site.",
+            ("reason",),
+            registry=self.registry,
+        )
+        for reason in HUB_REFUSALS:
+            self._refused.labels(reason)
         info = Gauge("penstock_build_info", "1 for the running release.", ("release",), registry=self.registry)
         info.labels(__version__).set(1)
 
@@ -121,6 +134,10 @@ class HubMetrics:
         if known is None:
             known = self._numbers.requests[at] = Distribution(_SECONDS)
         known.observe(seconds)
+
+    def refuse(self, reason: str) -> None:
+        """Counts a request that the gate refused."""
+        self._refused.labels(reason).inc()
 
     def commit(self, writes: int, seconds: float, not_taken: int) -> None:
         """Counts a commit, and its writes that the database did not take. Called in the thread that commits."""

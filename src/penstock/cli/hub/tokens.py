@@ -22,7 +22,16 @@ def token() -> None:
     """Add, list and revoke the tokens that callers of the hub need.
 
     Each role may do what those before it may: read looks at everything; write logs runs and files, and registers
-    versions; promote moves aliases and stages; admin deletes, renames, and restores.
+    versions; promote moves aliases and stages; admin deletes, renames, and restores. Every change of the registry is
+    recorded under the name of the token.
+
+    \b
+    Examples:
+      penstock hub token add ann --role write
+      penstock hub token list
+      penstock hub token revoke ann
+    The store of another place is named before the command:
+      penstock hub --store postgresql://penstock@db/penstock token add ci --role promote
     """
 
 
@@ -34,9 +43,12 @@ def add(store: str, name: str, role: str) -> None:
     """Make a token, and print it. It is shown this once: the hub keeps a digest of it.
 
     \b
-    Example:
+    Examples:
       penstock hub token add ann --role write
       export MLFLOW_TRACKING_TOKEN=pst_…
+    \b
+    Or for a client that knows logins alone, with any user name:
+      export MLFLOW_TRACKING_USERNAME=ann MLFLOW_TRACKING_PASSWORD=pst_…
     """
     from penstock.assembly.hub import open_tokens
 
@@ -49,7 +61,13 @@ def add(store: str, name: str, role: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def list_tokens(store: str, as_json: bool) -> None:
-    """Show the tokens, revoked ones included."""
+    """Show the tokens by name, revoked ones included. What they are, nobody knows any more.
+
+    \b
+    Examples:
+      penstock hub token list
+      penstock hub token list --json
+    """
     from penstock.assembly.hub import open_tokens
 
     with closing(open_tokens(store)) as tokens:
@@ -75,7 +93,12 @@ def list_tokens(store: str, as_json: bool) -> None:
 @click.argument("name")
 @click.pass_obj
 def revoke(store: str, name: str) -> None:
-    """Make a token worthless, within a second wherever it is used."""
+    """Make a token worthless, within a second in every hub on the store. Its name is not given again.
+
+    \b
+    Example:
+      penstock hub token revoke ann
+    """
     from penstock.assembly.hub import open_tokens
 
     with closing(open_tokens(store)) as tokens:

@@ -8,7 +8,7 @@ do what the route is for.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from starlette.types import Scope
 
@@ -25,12 +25,20 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 class HubGate:
     """`asks_for_tokens` is whether callers need one; a hub that asks once asks for ever, whatever is revoked. `hosts`
-    are the names, without ports, that it answers for besides addresses and localhost; with tokens, none means all."""
+    are the names, without ports, that it answers for besides addresses and localhost; with tokens, none means all.
+    `on_refused` is told the reason of each refusal, one of metrics.HUB_REFUSALS."""
 
-    def __init__(self, *, asks_for_tokens: bool, hosts: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        asks_for_tokens: bool,
+        hosts: Iterable[str] = (),
+        on_refused: Callable[[str], None] = lambda reason: None,
+    ) -> None:
         # The whole mutable state: the tokens that are known.
         self._tokens = KnownTokens({}, required=asks_for_tokens, read=bearer_or_password)
         self._hosts = frozenset(host.lower() for host in hosts)
+        self._on_refused = on_refused
 
     @property
     def asks_for_tokens(self) -> bool:
@@ -50,17 +58,20 @@ class HubGate:
         if needs == "nothing":
             return None
         if not self._means_us(header(scope, b"host")):
-            return error_answer(
-                403, "PERMISSION_DENIED", "Invalid Host header: this hub does not answer for that name."
-            )
+            return self._refuse("host", "Invalid Host header: this hub does not answer for that name.")
         if scope["method"] not in _SAFE and not _from_own_page(scope):
-            return error_answer(403, "PERMISSION_DENIED", "Cross-origin request blocked: a page of another site asked.")
+            return self._refuse("origin", "Cross-origin request blocked: a page of another site asked.")
         if HUB_POLICY.allows(caller, needs):
             return None
+        reason = HUB_POLICY.reason(caller, needs, shown=header(scope, b"authorization") is not None)
         if caller is STRANGER:
+            self._on_refused(reason)
             told = (b"www-authenticate", b'Basic realm="penstock hub"')
             return error_answer(401, "UNAUTHENTICATED", "A valid token is required.", told)
-        message = f"The token {caller.name!r} has the role {' '.join(caller.roles)!r}, and this needs {needs!r}."
+        return self._refuse(reason, HUB_POLICY.why_refused(caller, needs))
+
+    def _refuse(self, reason: str, message: str) -> HubAnswer:
+        self._on_refused(reason)
         return error_answer(403, "PERMISSION_DENIED", message)
 
     def __repr__(self) -> str:
