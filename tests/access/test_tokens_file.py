@@ -54,6 +54,12 @@ def test_what_is_no_line_is_refused_by_its_number_and_not_repeated(line: str, sa
     assert "secretsecret" not in str(caught.value) + caught.value.hint
 
 
+def test_many_lines_are_read_in_one_go() -> None:
+    """A list of all that were before, looked through for each line, would take minutes."""
+    content = "".join(f"t{number} predict {number:064x}\n" for number in range(10_000)).encode()
+    assert len(parse_tokens(content)) == 10_000
+
+
 def test_what_is_no_text_is_refused() -> None:
     with pytest.raises(ConfigError, match="no text"):
         parse_tokens(b"shop predict \xff")

@@ -159,6 +159,20 @@ class TestDoctor:
         _, found = findings(PENSTOCK_HOST="0.0.0.0", PENSTOCK_API_TOKEN="x")
         assert found["address"][0]["state"] == "ok"
 
+    def test_a_file_of_tokens_is_looked_at(self, findings: Findings, tmp_path: Path) -> None:
+        file = tmp_path / "tokens"
+        for content, state, said in (
+            (f"shop predict {'0' * 64}", "ok", "1 in"),
+            ("", "look", "0 in"),
+            ("pst_secret", "fails", "line 1 must be NAME ROLE SHA256"),
+        ):
+            file.write_text(content)
+            _, found = findings(PENSTOCK_HOST="0.0.0.0", PENSTOCK_TOKENS_FILE=str(file))
+            assert (found["tokens"][0]["state"], said in found["tokens"][0]["found"]) == (state, True), found["tokens"]
+            assert found["address"][0]["state"] == "ok"
+        _, found = findings(PENSTOCK_TOKENS_FILE=str(tmp_path / "none"))
+        assert found["tokens"][0]["state"] == "fails"
+
 
 @pytest.mark.parametrize(
     ("settings", "memory", "found", "advice"),

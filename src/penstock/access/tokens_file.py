@@ -44,9 +44,15 @@ def parse_tokens(content: bytes) -> list[TokenLine]:
     except UnicodeDecodeError:
         raise ConfigError("it is no text in UTF-8.") from None
     found: list[TokenLine] = []
-    for number, line in enumerate(re.split(r"\r\n|\r|\n", text), start=1):
-        if words := line.partition("#")[0].split():
-            found.append(_parse_line(number, words, found))
+    names, digests = set[str](), set[str]()
+    for number, row in enumerate(re.split(r"\r\n|\r|\n", text), start=1):
+        if words := row.partition("#")[0].split():
+            line = _parse_line(number, words)
+            if line.name in names or line.digest in digests:
+                raise ConfigError(f"line {number} ({line.name}) repeats the name or the digest of a line before it.")
+            names.add(line.name)
+            digests.add(line.digest)
+            found.append(line)
     return found
 
 
@@ -58,7 +64,7 @@ def known_tokens(lines: Iterable[TokenLine], operator: str = "") -> KnownTokens:
     return KnownTokens(principals)
 
 
-def _parse_line(number: int, words: list[str], before: Iterable[TokenLine]) -> TokenLine:
+def _parse_line(number: int, words: list[str]) -> TokenLine:
     if len(words) not in (3, 4):
         raise ConfigError(f"line {number} must be NAME ROLE SHA256, or these and MODEL,MODEL.", hint=_MADE_BY)
     name, role, digest, *rest = words
@@ -75,7 +81,4 @@ def _parse_line(number: int, words: list[str], before: Iterable[TokenLine]) -> T
     models = tuple(filter(None, rest[0].split(","))) if rest else ()
     if rest and (role != "predict" or not models):
         raise ConfigError(f"line {number} ({name}) names models, which only a token with the role predict may have.")
-    made = TokenLine(name, role, digest.lower(), models)
-    if any(made.name == other.name or made.digest == other.digest for other in before):
-        raise ConfigError(f"line {number} ({name}) repeats the name or the digest of a line before it.")
-    return made
+    return TokenLine(name, role, digest.lower(), models)

@@ -18,7 +18,7 @@ from penstock.cli.doctor.readers import readers
 from penstock.cli.remedies import hint_of
 from penstock.config import unknown_variables
 from penstock.error_text import without_passwords
-from penstock.errors import DependencyMissing, PenstockError
+from penstock.errors import ConfigError, DependencyMissing, PenstockError
 from penstock.sizes import shown_size
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def examine(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
         readers(settings, machine_memory()),
         *_files(settings),
         *_address(settings),
+        *_tokens(settings),
         *_cache(settings, environ),
         *_models(settings),
     ]
@@ -122,6 +123,21 @@ def _files(settings: Settings) -> Iterator[Finding]:
         )
     else:
         yield Finding(OK, "open files", "no limit" if soft == resource.RLIM_INFINITY else f"{soft} may be open")
+
+
+def _tokens(settings: Settings) -> Iterator[Finding]:
+    from penstock.access.tokens_file import parse_tokens
+
+    if settings.tokens_file is None:
+        return
+    try:
+        count = len(parse_tokens(Path(settings.tokens_file).read_bytes()))
+    except (ConfigError, OSError) as error:
+        what = error.message if isinstance(error, ConfigError) else f"it cannot be read: {error.strerror}."
+        yield Finding(FAILS, "tokens", f"{settings.tokens_file}: {what}", "A server does not start with this file.")
+    else:
+        empty = "Make one: penstock token add NAME --role ROLE --file FILE"
+        yield Finding(OK if count else LOOK, "tokens", f"{count} in {settings.tokens_file}", "" if count else empty)
 
 
 def _address(settings: Settings) -> Iterator[Finding]:
