@@ -27,7 +27,8 @@ from server.worker_processes import workers_of
 from services.mlflow_servers import free_port
 from services.prometheus import Prometheus
 from services.tools import require_tool
-from support.observability import alerts, questions
+from support.observability import gateway_alerts as alerts
+from support.observability import gateway_questions as questions
 
 pytestmark = pytest.mark.services
 

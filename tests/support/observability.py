@@ -62,6 +62,23 @@ def questions() -> list[Question]:
     return [*asked, *marks, *(Question(f"alert {rule['alert']}", rule["expr"]) for rule in alerts())]
 
 
+def hub_questions() -> list[Question]:
+    """Those that only a hub's metrics answer."""
+    return [asked for asked in questions() if "penstock_hub_" in asked.expression]
+
+
+def gateway_questions() -> list[Question]:
+    return [asked for asked in questions() if "penstock_hub_" not in asked.expression]
+
+
+def hub_alerts() -> list[dict[str, Any]]:
+    return [rule for rule in alerts() if "penstock_hub_" in rule["expr"]]
+
+
+def gateway_alerts() -> list[dict[str, Any]]:
+    return [rule for rule in alerts() if "penstock_hub_" not in rule["expr"]]
+
+
 def documented() -> dict[str, set[str]]:
     """Every metric of docs/metrics.md with its labels, histograms and summaries by the names of their series."""
     found: dict[str, set[str]] = {}
