@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,12 @@ def gate() -> HubGate:
 
 
 @asynccontextmanager
-async def hub_over(store: str, artifacts: Path, gate: HubGate | None = None) -> AsyncIterator[HubCalls]:
+async def hub_over(
+    store: str,
+    artifacts: Path,
+    gate: HubGate | None = None,
+    scrape: Callable[[], Awaitable[bytes]] | None = None,
+) -> AsyncIterator[HubCalls]:
     """A hub in this process over a store, which is made if it is not there."""
     gate = gate or HubGate(asks_for_tokens=False)
     opened: list[OpenedStores] = []
@@ -70,7 +75,7 @@ async def hub_over(store: str, artifacts: Path, gate: HubGate | None = None) -> 
         opened.append(open_stores(HubOptions(store, str(artifacts))))
         return opened[0]
 
-    service = Hub(open_them, gate, HubMetrics())
+    service = Hub(open_them, gate, HubMetrics(), scrape=scrape)
     await service.start()
     app = HubApp(ROUTES, service, gate)
     transport = httpx.ASGITransport(app=app)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from penstock.hub.access.tokens import TokenTable
 from penstock.hub.app import HubApp
 from penstock.hub.handlers.table import ROUTES
 from penstock.hub.service import Hub, OpenedStores
+from penstock.logs import LogFormat
 from penstock.machine.exit_limit import ExitLimit
 from penstock.metrics import HubMetrics
 from penstock.registry.sql.store import SqlRegistry
@@ -40,7 +41,8 @@ class HubOptions:
 
     `loopback` says whether only this machine reaches the hub. One that others reach asks for tokens, unless it is
     `open_to_everybody`. `allowed_hosts` are names that it answers for besides addresses and localhost. `given_tokens`
-    let somebody in besides those in the table. `access_log` writes a line of JSON to stderr for each request.
+    let somebody in besides those in the table. `access_log` writes a line of JSON to stderr for each request;
+    `log_format` is for the processes that are started besides this one.
     """
 
     store: str
@@ -50,6 +52,7 @@ class HubOptions:
     allowed_hosts: tuple[str, ...] = ()
     given_tokens: Mapping[HubRole, str] = field(default_factory=dict, repr=False)
     access_log: bool = False
+    log_format: LogFormat = "plain"
 
 
 def open_stores(options: HubOptions, observe: OnCommit | None = None) -> OpenedStores:
@@ -105,6 +108,13 @@ async def serve_hub(
     limit: ExitLimit | None = None,
 ) -> None:
     """Serves until a signal comes. Raises what opening the stores raises, and ConfigError where tokens are missing."""
+    with hub_of(options) as (app, hub):
+        await serve(app, hub, bound, run_options, on_ready=on_ready, limit=limit)
+
+
+@contextmanager
+def hub_of(options: HubOptions, scrape: Callable[[], Awaitable[bytes]] | None = None) -> Iterator[tuple[HubApp, Hub]]:
+    """A hub that has not started, and its application; `scrape` as in `Hub`."""
     asks = not options.loopback and not options.open_to_everybody
     metrics = HubMetrics()
     gate = HubGate(asks_for_tokens=asks, hosts=options.allowed_hosts, on_refused=metrics.refuse)
@@ -117,11 +127,11 @@ async def serve_hub(
         needs_tokens=asks,
         open_to_everybody=options.open_to_everybody,
         given=callers_of(options.given_tokens),
+        scrape=scrape,
     )
     with ExitStack() as opened:
         log = None
         if options.access_log:
             log = AccessLog(write_to_stderr)
             opened.callback(log.close)
-        app = HubApp(ROUTES, hub, gate, observe=log)
-        await serve(app, hub, bound, run_options, on_ready=on_ready, limit=limit)
+        yield HubApp(ROUTES, hub, gate, observe=log), hub

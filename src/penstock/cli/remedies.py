@@ -40,6 +40,8 @@ WORDS = {
     "keep_some": "Columns that --keep names are copied, and not given to the model: name those that it does not take.",
     "list_models": "List the models with: penstock registry list",
     "list_settings": "penstock config show lists every setting.",
+    "share_store": "Make a database, bring its tables to this release with penstock hub --store "
+    "postgresql://USER@HOST/DATABASE migrate, and repeat the command with that --store.",
     "local_environment": "Package the model again, or try it with --env-manager local.",
     "make_room": "Free some space, for example with: penstock env prune",
     "migrate": "Run: penstock registry migrate (for the store of a hub: penstock hub --store URL migrate)",

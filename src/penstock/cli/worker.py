@@ -8,13 +8,15 @@ from __future__ import annotations
 import signal
 import socket
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from penstock.machine.exit_limit import ExitLimit
 
 
-def main(channel: int, counts: int, *listeners: int) -> None:
+def run_process(run: Callable[..., Coroutine[Any, Any, None]], channel: int, counts: int, *listeners: int) -> None:
+    """Runs a worker's life: given the time to end in, its end of the channel, and the files that all workers share."""
     # These reach every process of a terminal, and are the supervisor's to answer: before anything slow.
     for name in ("SIGINT", "SIGHUP"):
         if hasattr(signal, name):
@@ -36,7 +38,7 @@ def main(channel: int, counts: int, *listeners: int) -> None:
     limit = ExitLimit(math.inf)  # until the settings are there
     with ended_in_time(limit):
         sockets = [socket.socket(fileno=file) for file in listeners]
-        asyncio.run(_run(limit, socket.socket(fileno=channel), counts, *sockets))
+        asyncio.run(run(limit, socket.socket(fileno=channel), counts, *sockets))
 
 
 async def _run(
@@ -64,4 +66,4 @@ async def _run(
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    run_process(_run, *map(int, sys.argv[1:]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from penstock.artifacts.trees import ArtifactTree
@@ -13,10 +14,12 @@ from penstock.metrics import HubMetrics
 
 @dataclass(frozen=True, slots=True)
 class HubContext:
-    """The stores, the runs as they were answered last, the files and what is done with them, and what is counted."""
+    """The stores, the runs as they were answered last, the files and what is done with them, what is counted, and what
+    a scrape is answered: the numbers of all processes, in Prometheus' text format."""
 
     stores: HubStores
     documents: RunDocuments
     artifacts: ArtifactTree
     work: FileWork
     metrics: HubMetrics
+    scrape: Callable[[], Awaitable[bytes]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -41,7 +41,8 @@ class OpenedStores:
 class Hub:
     """`open_stores` opens the stores, which may take migrations and connections; it is called in a thread. Where
     `needs_tokens`, the hub does not start without any; where `open_to_everybody`, none is ever asked for. `given` are
-    callers besides those in the table, by the digest of their token."""
+    callers besides those in the table, by the digest of their token. `scrape` answers for the metrics where there are
+    other processes besides this one."""
 
     def __init__(
         self,
@@ -52,6 +53,7 @@ class Hub:
         needs_tokens: bool = False,
         open_to_everybody: bool = False,
         given: Mapping[str, Principal] | None = None,
+        scrape: Callable[[], Awaitable[bytes]] | None = None,
     ) -> None:
         self.metrics = metrics
         self._open_stores = open_stores
@@ -59,6 +61,7 @@ class Hub:
         self._needs_tokens = needs_tokens
         self._open_to_everybody = open_to_everybody
         self._given = given or {}
+        self._scrape = scrape
         # Mutable state: the stores from `start` to `close`, the task that watches them, whether `drain` was called.
         self._context: HubContext | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -77,12 +80,14 @@ class Hub:
     async def start(self) -> None:
         """Raises ConfigError where tokens are needed and there are none, and what opening the stores raises."""
         opened = await asyncio.to_thread(self._open_stores)
+        stores = HubStores(opened.tracking, opened.registry)
         context = HubContext(
-            HubStores(opened.tracking, opened.registry),
+            stores,
             RunDocuments(opened.tracking),
             opened.artifacts,
             FileWork(),
             self.metrics,
+            self._scrape or partial(stores.read, self.metrics.render),
         )
         if not self._open_to_everybody:
             callers = {**await asyncio.to_thread(opened.tokens.callers), **self._given}

@@ -39,6 +39,7 @@ from penstock.errors import (
     TrackingError,
     Unsupported,
     VersionNotFound,
+    WorkerLost,
 )
 from penstock.http.headers import Header
 from penstock.hub.answers import HubAnswer
@@ -84,6 +85,7 @@ _TABLE: dict[type[PenstockError], HubStatus] = {
     RegistryFull: HubStatus(507, "RESOURCE_EXHAUSTED"),  # repeating it makes no room: the client is told at once
     Unsupported: HubStatus(501, "NOT_IMPLEMENTED"),
     Closing: HubStatus(503, "TEMPORARILY_UNAVAILABLE"),
+    WorkerLost: HubStatus(503, "TEMPORARILY_UNAVAILABLE"),
     InputTooSlow: HubStatus(408, "REQUEST_LIMIT_EXCEEDED"),
     InputTooLarge: HubStatus(413, "INVALID_PARAMETER_VALUE"),
     InputError: HubStatus(400, "BAD_REQUEST"),

@@ -18,9 +18,12 @@ from penstock.cli.serve import announce, keep_memory_together, use_uvloop
 from penstock.defaults import DRAIN_TIMEOUT
 
 if TYPE_CHECKING:
+    import socket
+
     from penstock.assembly.hub import HubOptions
     from penstock.http.run import RunOptions
     from penstock.logs import LogFormat
+    from penstock.machine.exit_limit import ExitLimit
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -74,6 +77,15 @@ if TYPE_CHECKING:
     envvar="PENSTOCK_LOG_FORMAT",
     help="Log lines for people or for programs.",
 )
+@click.option(
+    "--workers",
+    "-w",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    envvar="PENSTOCK_HUB_WORKERS",
+    help="Processes that answer, all on the same port. More than one needs a store in PostgreSQL.",
+)
 @click.option("--access-log", is_flag=True, envvar="PENSTOCK_ACCESS_LOG", help="A line of JSON for each request.")
 @click.pass_context
 def hub(
@@ -87,6 +99,7 @@ def hub(
     drain_delay: float,
     drain_timeout: float,
     log_format: LogFormat,
+    workers: int,
     access_log: bool,
 ) -> None:
     """Serve experiment tracking and the model registry to the stock MLflow client, until SIGTERM or Ctrl-C.
@@ -98,15 +111,17 @@ def hub(
     Examples:
       penstock hub
       MLFLOW_TRACKING_URI=http://127.0.0.1:5000 python train.py
+
     \b
     For other machines:
       penstock hub token add ann --role write
       penstock hub --host 0.0.0.0
       MLFLOW_TRACKING_URI=http://hub:5000 MLFLOW_TRACKING_TOKEN=pst_… python train.py
+
     \b
     A database and an object store of your own:
       penstock hub --store postgresql://penstock@db/penstock migrate
-      penstock hub --store postgresql://penstock@db/penstock --artifacts s3://bucket/artifacts
+      penstock hub --store postgresql://penstock@db/penstock --artifacts s3://bucket/artifacts --workers 4
     """
     context.obj = store
     if context.invoked_subcommand is None:
@@ -116,18 +131,17 @@ def hub(
         from penstock.logs import set_up_logging
 
         set_up_logging(format=log_format)
-        where = HubOptions(store, artifacts_of(store, artifacts), access_log=access_log)
+        where = HubOptions(store, artifacts_of(store, artifacts), access_log=access_log, log_format=log_format)
         given = {} if open_to_everybody else given_tokens(os.environ)
         options = replace(where, open_to_everybody=open_to_everybody, allowed_hosts=allowed_hosts, given_tokens=given)
-        _serve(options, host, port, RunOptions(drain_delay=drain_delay, drain_timeout=drain_timeout))
+        _serve(options, host, port, RunOptions(drain_delay=drain_delay, drain_timeout=drain_timeout), workers)
 
 
 hub.add_command(token)
 hub.add_command(migrate)
 
 
-def _serve(given: HubOptions, host: str, port: int, run_options: RunOptions) -> None:
-    from penstock.assembly.hub import serve_hub
+def _serve(given: HubOptions, host: str, port: int, run_options: RunOptions, workers: int) -> None:
     from penstock.http.run import bind
     from penstock.machine.exit_limit import ExitLimit, ended_in_time
 
@@ -137,7 +151,22 @@ def _serve(given: HubOptions, host: str, port: int, run_options: RunOptions) -> 
         limit = ExitLimit(run_options.exit_seconds)
         options = replace(given, loopback=ipaddress.ip_address(bound.getsockname()[0]).is_loopback)
         with ended_in_time(limit):
-            asyncio.run(serve_hub(options, bound, run_options, partial(_announce, options), limit=limit))
+            asyncio.run(_run(options, bound, run_options, workers, limit))
+
+
+async def _run(
+    options: HubOptions, bound: socket.socket, run_options: RunOptions, workers: int, limit: ExitLimit
+) -> None:
+    announce = partial(_announce, options)
+    if workers == 1:
+        from penstock.assembly.hub import serve_hub
+
+        await serve_hub(options, bound, run_options, announce, limit=limit)
+    else:
+        from penstock.assembly.hub_workers import supervise_hub
+
+        with limit.after():
+            await supervise_hub(options, bound, run_options, workers, announce, limit=limit)
 
 
 def _announce(options: HubOptions, url: str) -> None:

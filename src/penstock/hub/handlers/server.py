@@ -23,8 +23,7 @@ async def version(hub: HubContext, request: HubRequest) -> HubAnswer:
 
 
 async def metrics(hub: HubContext, request: HubRequest) -> HubAnswer:
-    body = await hub.stores.read(hub.metrics.render)
-    return HubAnswer(body, headers=((b"content-type", CONTENT_TYPE.encode()),))
+    return HubAnswer(await hub.scrape(), headers=((b"content-type", CONTENT_TYPE.encode()),))
 
 
 async def server_info(hub: HubContext, request: HubRequest) -> HubAnswer:
