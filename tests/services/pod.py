@@ -40,6 +40,7 @@ class Pod:
         self.grace = float(spec.get("terminationGracePeriodSeconds", 30))
         self._place = place
         self._paths: dict[str, Path] = {}
+        self._files: dict[Path, str] = {}
         for mount in self.container.get("volumeMounts", []):
             volume = next(v for v in spec["volumes"] if v["name"] == mount["name"])
             directory = (mounts or {}).get(volume["name"], place / volume["name"])
@@ -47,11 +48,14 @@ class Pod:
             self._paths[mount["mountPath"]] = directory
             if "configMap" in volume:
                 self._write(directory, (config_maps or {})[volume["configMap"]["name"]])
+            if "secret" in volume:
+                content = (secrets or {})[volume["secret"]["secretName"]]
+                self._write(directory, {each["path"]: content[each["key"]] for each in volume["secret"]["items"]})
         self.environment = self._environment(secrets or {}, index)
         self.process: subprocess.Popen[str] | None = None
 
     def _write(self, directory: Path, files: Mapping[str, str]) -> None:
-        self._files = {directory / name: text for name, text in files.items()}
+        self._files |= {directory / name: text for name, text in files.items()}
 
     def _environment(self, secrets: Secrets, index: int | None) -> dict[str, str]:
         found = {} if index is None else {"JOB_COMPLETION_INDEX": str(index)}
@@ -71,9 +75,13 @@ class Pod:
             return text
         return re.sub(rf"(?<![\w.-])({mounts})(?![\w.-])", lambda m: str(self._paths[m[1]]), text)
 
+    def file(self, path: str) -> Path:
+        """Where the file at this path of the container is."""
+        return Path(self._here(path))
+
     def start(self) -> None:
         """As the image's entrypoint does: penstock, with the container's arguments."""
-        for file, text in getattr(self, "_files", {}).items():
+        for file, text in self._files.items():
             file.write_text(self._here(text))
         arguments = [_VARIABLE.sub(lambda m: self.environment[m[1]], self._here(a)) for a in self.container["args"]]
         penstock = Path(sys.executable).with_name("penstock")

@@ -15,13 +15,15 @@ from typing import Any
 import httpx
 import pytest
 
+from penstock.access.credentials import digest_of
 from penstock.registry import open_registry
 from services.chart import objects_of, one, render
 from services.mlflow_servers import free_port
 from services.pod import Pod
 
 pytestmark = pytest.mark.services
-SECRETS = {"token": {"api-token": "let-me-in\n"}}
+CALLERS = f"shop predict {digest_of('shops-token')}\nprometheus metrics {digest_of('its-token')}\n"
+SECRETS = {"token": {"api-token": "let-me-in\n"}, "callers": {"tokens": CALLERS}}
 
 Start = Callable[..., tuple[Pod, list[dict[str, Any]]]]
 
@@ -111,6 +113,33 @@ def test_the_rendered_gateway_serves_models_with_settings_of_their_own(
     (endpoint,) = one(objects, "ServiceMonitor")["spec"]["endpoints"]
     assert endpoint["authorization"]["credentials"] == {"name": "token", "key": "api-token"}
     assert httpx.get(f"{admin}{endpoint['path']}", headers=bearer).status_code == 200
+
+
+def test_the_rendered_gateway_follows_the_file_of_tokens(start: Start, identity_onnx_package: Path) -> None:
+    values = {
+        "models": {"one": {"model": f"/onnx/{identity_onnx_package.name}"}},
+        "auth": {"callers": {"existingSecret": "callers"}, "prometheus": {"existingSecret": "scrape"}},
+        "serviceMonitor": {"enabled": True},
+    }  # fmt: skip
+    pod, objects = start(values, mounts={"onnx": identity_onnx_package.parent})
+    url, admin = (f"http://127.0.0.1:{port_of(objects, name, pod)}" for name in ("r-penstock", "r-penstock-metrics"))
+
+    def status(token: str, address: str) -> int:
+        sent = {"Authorization": f"Bearer {token}"}
+        if address.endswith("/metrics"):
+            return httpx.get(address, headers=sent).status_code
+        return httpx.post(address, json={"inputs": [[1, 2, 3]]}, headers=sent).status_code
+
+    asked = [(token, a) for token in ("shops-token", "its-token") for a in (f"{url}/invocations", f"{admin}/metrics")]
+    assert [status(*each) for each in asked] == [200, 403, 403, 200]
+    pod.file("/etc/penstock-tokens/tokens").write_text(CALLERS.splitlines()[1])
+    deadline = time.monotonic() + 20
+    while status("shops-token", f"{url}/invocations") != 401:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert status("its-token", f"{admin}/metrics") == 200
+    (endpoint,) = one(objects, "ServiceMonitor")["spec"]["endpoints"]
+    assert endpoint["authorization"]["credentials"] == {"name": "scrape", "key": "token"}
 
 
 def test_shards_score_every_row_once_and_the_job_is_finished(
