@@ -102,5 +102,5 @@ async def test_no_body_is_a_fault_of_ours(hub: HubCalls) -> None:
             path = re.sub(r"\{[^}]*\}", "x", row.path)
             for kind, body in BODIES:
                 answer = await hub.client.request(method, path, content=body, headers={"content-type": kind})
-                assert answer.status_code in (200, 400, 404), f"{method} {path}: {answer.text}"
+                assert answer.status_code in (200, 400, 404, 501), f"{method} {path}: {answer.text}"
                 assert answer.status_code == 200 or {"error_code", "message"} <= set(answer.json())

@@ -7,7 +7,7 @@ import errno
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from penstock.hub.access.gate import HubGate
 from penstock.sql.database import Database
 from penstock.sql.dialect import run
 from penstock.tracking.opening import open_database
+from penstock.tracking.runs import RunRef
 from penstock.tracking.writes import LogBatch
 from support.postgres import Postgres
 
@@ -158,6 +159,30 @@ def slow_files(hub: HubCalls, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
         yield
     finally:
         go.set()
+
+
+async def test_who_finds_all_readers_waiting_is_told_to_try_later(
+    hub: HubCalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those whose question is being asked wait on."""
+    monkeypatch.setattr("penstock.hub.stores._QUEUE_SECONDS", 0.02)
+    run_id, go, tracking = await hub.made_run(), threading.Event(), hub.opened.tracking
+    refs = tracking.refs
+    asked: list[int] = []
+
+    def slow(run_ids: Sequence[str]) -> list[RunRef]:
+        asked.append(len(asked))
+        go.wait(10)
+        return refs(run_ids)
+
+    monkeypatch.setattr(tracking, "refs", slow)
+    waiting = [asyncio.create_task(hub.get("runs/get", run_id=run_id)) for _ in range(4)]
+    await until(lambda: len(asked) == 4)
+    for answer in await asyncio.gather(*(hub.get("runs/get", run_id=run_id) for _ in range(3))):
+        assert_try_later(answer)
+    go.set()
+    assert {(await answer).status_code for answer in waiting} == {200}
+    assert (len(asked), (await hub.get("runs/get", run_id=run_id)).status_code) == (4, 200)
 
 
 async def test_slow_files_keep_nobody_from_the_database(hub: HubCalls, monkeypatch: pytest.MonkeyPatch) -> None:

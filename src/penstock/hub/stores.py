@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from penstock.errors import RegistryUnavailable
 from penstock.registry import Registry
 from penstock.tracking.interface import Done, TrackingStore
 from penstock.tracking.writes import Write
@@ -17,6 +18,10 @@ R = TypeVar("R")
 # Reads at once. They hold the interpreter most of the time, so more would only wait for each other.
 _READERS = 4
 
+# How long a read may wait for one of these threads. They are all waiting themselves then, for a database that answers
+# nothing: whoever comes later would be answered later and later, long after his patience.
+_QUEUE_SECONDS = 20.0
+
 
 class HubStores:
     """Made on the event loop that it is used on. Closing it closes the stores."""
@@ -26,6 +31,8 @@ class HubStores:
         self.registry = registry
         self._loop = asyncio.get_running_loop()
         self._threads = ThreadPoolExecutor(_READERS, thread_name_prefix="penstock-reads")
+        # The whole mutable state: reads that waited too long and were not begun.
+        self._given_up: set[Future[Any]] = set()
 
     async def write(self, change: Write[R]) -> R:
         """Returns once it is kept. A caller that leaves takes nothing back."""
@@ -34,13 +41,31 @@ class HubStores:
         return await future
 
     async def read(self, function: Callable[..., T], *arguments: Any) -> T:
-        """What a function that waits for a store returns, run in a thread."""
-        return await self._loop.run_in_executor(self._threads, function, *arguments)
+        """What a function that waits for a store returns, run in a thread. Raises RegistryUnavailable where no thread
+        is free in time."""
+        work = self._threads.submit(function, *arguments)
+        impatience = self._loop.call_later(_QUEUE_SECONDS, self._give_up, work)
+        try:
+            return await asyncio.wrap_future(work, loop=self._loop)
+        except asyncio.CancelledError:
+            if work not in self._given_up:
+                raise
+            raise RegistryUnavailable(
+                f"The registry at {self.tracking.place} keeps all who ask it waiting.", hint="Try again in a moment."
+            ) from None
+        finally:
+            impatience.cancel()
+            self._given_up.discard(work)
 
     async def close(self) -> None:
         await self._loop.run_in_executor(None, self.tracking.close)
         await self._loop.run_in_executor(None, self.registry.close)
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _give_up(self, work: Future[Any]) -> None:
+        """One that runs already goes on."""
+        if work.cancel():
+            self._given_up.add(work)
 
     def _on_done(self, done: Sequence[Done]) -> None:
         """In the thread that commits: one wake-up of the loop for all writes of a commit."""
