@@ -170,13 +170,13 @@ async def test_callers_at_once_share_commits_and_get_their_own_answers(hub: HubC
 
 async def test_what_was_asked_is_counted_by_endpoint(hub: HubCalls) -> None:
     await hub.made_run()
-    await hub.get("runs/get", run_id="unknown")
+    await hub.get("runs/get", run_id="ab12cd")
     text = (await hub.get("/metrics")).text
     created = 'penstock_hub_request_seconds_count{endpoint="/api/2.0/mlflow/runs/create",status="2xx"} 1.0'
     missed = 'penstock_hub_request_seconds_count{endpoint="/api/2.0/mlflow/runs/get",status="4xx"} 1.0'
     assert created in text
     assert missed in text
-    assert "unknown" not in text
+    assert "ab12cd" not in text
 
 
 async def test_the_server_tells_what_it_is(hub: HubCalls) -> None:
