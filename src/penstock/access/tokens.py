@@ -43,6 +43,13 @@ class KnownTokens:
         caller = self._seen.get(authorization)
         return self._look_up(authorization) if caller is None else caller
 
+    def take_shown(self) -> frozenset[str]:
+        """The names of those whose tokens were shown since this was asked last. It costs requests nothing: who is
+        remembered has shown one."""
+        names = frozenset(caller.name for caller in list(self._seen.values()))
+        self._seen = {}
+        return names
+
     def _look_up(self, authorization: bytes | None) -> Principal:
         if not self.required:
             return ANYBODY

@@ -11,7 +11,7 @@ from functools import partial
 
 from penstock.access.principal import Principal
 from penstock.artifacts.trees import ArtifactTree
-from penstock.errors import ConfigError, RegistryUnavailable, remedy
+from penstock.errors import ConfigError, PenstockError, RegistryUnavailable, remedy
 from penstock.hub.access.gate import HubGate
 from penstock.hub.access.tokens import TokenTable
 from penstock.hub.context import HubContext
@@ -23,6 +23,9 @@ from penstock.registry import Registry
 from penstock.tracking.interface import TrackingStore
 
 log = logging.getLogger("penstock.hub")
+
+# How often it is written down which tokens were shown.
+_USE_SECONDS = 60.0
 
 # How often the store is asked whether something changed: how long a revoked token lets anybody in, at most.
 _WATCH_SECONDS = 0.25
@@ -62,9 +65,9 @@ class Hub:
         self._open_to_everybody = open_to_everybody
         self._given = given or {}
         self._scrape = scrape
-        # Mutable state: the stores from `start` to `close`, the task that watches them, whether `drain` was called.
+        # Mutable state: the stores from `start` to `close`, the tasks that watch them, whether `drain` was called.
         self._context: HubContext | None = None
-        self._watching: asyncio.Task[None] | None = None
+        self._watching: list[asyncio.Task[None]] = []
         self.draining = False
 
     @property
@@ -100,7 +103,8 @@ class Hub:
                     remedy=remedy("add_token"),
                 )
             self._gate.admit(callers)
-        self._watching = asyncio.create_task(self._watch(opened, context.documents))
+        watching = (self._watch(opened, context.documents), self._note_use(opened.tokens))
+        self._watching = [asyncio.create_task(each) for each in watching]
         self._context = context
         self.metrics.ready.set(1)
         self.metrics.store_up.set(1)
@@ -114,9 +118,9 @@ class Hub:
 
     async def close(self) -> None:
         """Everything that was answered is kept; what was submitted is written first."""
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
+        for each in self._watching:
+            each.cancel()
+        await asyncio.gather(*self._watching, return_exceptions=True)
         context, self._context = self._context, None
         if context is not None:
             context.work.close()
@@ -149,6 +153,16 @@ class Hub:
                 self.metrics.store_up.set(up)
         finally:
             thread.shutdown(wait=False)
+
+    async def _note_use(self, tokens: TokenTable) -> None:
+        """Not in the thread that watches, which a database that takes no writes would keep from seeing a revocation."""
+        while True:
+            await asyncio.sleep(_USE_SECONDS)
+            if names := self._gate.take_shown():
+                try:
+                    await asyncio.to_thread(tokens.note_used, sorted(names))
+                except PenstockError as error:
+                    log.info("It was not written down which tokens were shown: %s", error)
 
     def __repr__(self) -> str:
         return f"<Hub {'open' if self._context else 'closed'}{', draining' if self.draining else ''}>"

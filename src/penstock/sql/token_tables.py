@@ -15,6 +15,7 @@ tokens = Table(
     Column("role", String(16), nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger, nullable=True),
+    Column("used_at", BigInteger, nullable=True),  # to the minute
     PrimaryKeyConstraint("name", name="penstock_tokens_pk"),
     UniqueConstraint("digest", name="penstock_tokens_digest"),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest_asyncio
 
 from hub.conftest import HubCalls, hub_over, until
 from penstock.access.policy import HUB_ROLES
+from penstock.errors import RegistryUnavailable
 from penstock.hub.access.gate import HubGate
 from penstock.hub.request_event import HubRequestEvent
 from penstock.metrics import HUB_REFUSALS, HubMetrics
@@ -189,3 +191,45 @@ async def test_every_change_of_the_registry_is_recorded_with_who_did_it(shared: 
     assert [(move.kind, move.by) for move in registry.history("theft")] == [
         ("promote", "a-promote"), ("remove", "a-admin"),
     ]  # fmt: skip
+
+
+async def test_it_is_written_down_when_a_token_was_shown_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penstock.hub.service._USE_SECONDS", 0.01)
+    gate = HubGate(asks_for_tokens=True)
+    async with hub_over(str(tmp_path / "store"), tmp_path / "artifacts", gate) as hub:
+        token = hub.tokens.add("ann", "read")
+        hub.tokens.add("bob", "read")
+        gate.admit(hub.tokens.callers())
+
+        def used() -> dict[str, int | None]:
+            return {info.name: info.used_at for info in hub.tokens.list()}
+
+        assert used() == {"ann": None, "bob": None}
+        await hub.client.get(READ, headers={"authorization": f"Bearer {token}"})
+        gate.admit(hub.tokens.callers())  # which forgets whom it knew, and not that they came
+        await until(lambda: used()["ann"] is not None)
+        assert used()["bob"] is None
+        first = used()["ann"]
+        await asyncio.sleep(0.03)
+        assert used()["ann"] == first, "not shown since"
+
+
+async def test_a_database_that_takes_no_writes_keeps_nobody_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("penstock.hub.service._USE_SECONDS", 0.01)
+    caplog.set_level("INFO", "penstock")
+    gate = HubGate(asks_for_tokens=True)
+    async with hub_over(str(tmp_path / "store"), tmp_path / "artifacts", gate) as hub:
+        token = hub.tokens.add("ann", "read")
+        gate.admit(hub.tokens.callers())
+
+        def refuse(names: Any) -> None:
+            raise RegistryUnavailable("The disk is full.")
+
+        monkeypatch.setattr(hub.tokens, "note_used", refuse)
+        for _ in range(2):
+            caplog.clear()
+            answer = await hub.client.get(READ, headers={"authorization": f"Bearer {token}"})
+            assert answer.status_code == 200
+            await until(lambda: "not written down which tokens were shown: The disk is full." in caplog.text)

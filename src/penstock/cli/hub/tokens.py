@@ -77,6 +77,7 @@ def list_tokens(store: str, as_json: bool) -> None:
             "name": info.name,
             "role": info.role,
             "created": _time(info.created_at),
+            "last_used": None if info.used_at is None else _time(info.used_at),
             "revoked": None if info.revoked_at is None else _time(info.revoked_at),
         }
         for info in found

@@ -35,8 +35,9 @@ class HubGate:
         hosts: Iterable[str] = (),
         on_refused: Callable[[str], None] = lambda reason: None,
     ) -> None:
-        # The whole mutable state: the tokens that are known.
+        # The whole mutable state: the tokens that are known, and the names of those shown that were known before.
         self._tokens = KnownTokens({}, required=asks_for_tokens, read=bearer_or_password)
+        self._shown: frozenset[str] = frozenset()
         self._hosts = frozenset(host.lower() for host in hosts)
         self._on_refused = on_refused
 
@@ -47,7 +48,13 @@ class HubGate:
     def admit(self, callers: Mapping[str, Principal]) -> None:
         """These and no others are let in from now on."""
         asks = self._tokens.required or bool(callers)
+        self._shown |= self._tokens.take_shown()
         self._tokens = KnownTokens(callers, required=asks, read=bearer_or_password)
+
+    def take_shown(self) -> frozenset[str]:
+        """The names of the tokens that were shown since this was asked last."""
+        names, self._shown = self._shown | self._tokens.take_shown(), frozenset()
+        return names
 
     def identify(self, scope: Scope) -> Principal:
         """By the token, which comes as a bearer or as the password of basic authentication."""

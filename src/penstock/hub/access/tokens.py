@@ -6,6 +6,7 @@ A token's name is who did it in every record. A revoked one stays in the table, 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, insert, select, update
@@ -20,12 +21,14 @@ from penstock.sql.token_tables import tokens
 
 @dataclass(frozen=True, slots=True)
 class TokenInfo:
-    """What is known of a token. Times are milliseconds since 1970; `revoked_at` is None while it is good."""
+    """What is known of a token. Times are milliseconds since 1970; `revoked_at` is None while it is good, `used_at` as
+    long as it was never shown, and a minute late at most."""
 
     name: str
     role: HubRole
     created_at: int
     revoked_at: int | None
+    used_at: int | None
 
 
 class TokenTable:
@@ -43,7 +46,7 @@ class TokenTable:
         def change(c: Connection) -> None:
             if c.execute(select(tokens.c.name).where(tokens.c.name == name)).first() is not None:
                 raise TokenExists(f"There is or was a token named {name!r}.", hint="Choose another name.")
-            row = {"name": name, "digest": digest_of(token), "role": role, "created_at": _now(), "revoked_at": None}
+            row = {"name": name, "digest": digest_of(token), "role": role, "created_at": _now()}
             c.execute(insert(tokens).values(**row))
 
         self._database.write(change)
@@ -62,8 +65,13 @@ class TokenTable:
     def list(self) -> list[TokenInfo]:
         """All tokens, revoked ones included, by name."""
         rows = self._database.read(lambda c: c.execute(select(tokens)).all())
-        found = [TokenInfo(row.name, row.role, row.created_at, row.revoked_at) for row in rows]
+        found = [TokenInfo(row.name, row.role, row.created_at, row.revoked_at, row.used_at) for row in rows]
         return sorted(found, key=lambda info: info.name)
+
+    def note_used(self, names: Iterable[str]) -> None:
+        """These were shown just now."""
+        used = tokens.c.name.in_(list(names))
+        self._database.write(lambda c: c.execute(update(tokens).where(used).values(used_at=_now())))
 
     def close(self) -> None:
         """Releases the database's connections."""
