@@ -1,4 +1,4 @@
-# The gateway as an image: `docker build -t penstock .` has every flavor, `--target onnx` ONNX models alone, half
+# The gateway and the hub as an image: `docker build -t penstock .` has every flavor, `--target onnx` ONNX models alone, half
 # the size. No compiler, no pip and no shell script in what runs; uid 10001; the root file system may be read-only.
 ARG PYTHON=3.11
 
@@ -35,17 +35,20 @@ LABEL org.opencontainers.image.title="penstock" \
       com.amazonaws.sagemaker.capabilities.accept-bind-to-port="true"
 RUN groupadd --gid 10001 penstock \
  && useradd --uid 10001 --gid 10001 --no-log-init --create-home --home-dir /home/penstock penstock \
- && install -d -o 10001 -g 10001 /var/cache/penstock /etc/penstock /models
-# Inside a container every interface is meant, and the cache has a place of its own, which may be a volume.
+ && install -d -o 10001 -g 10001 /var/cache/penstock /var/lib/penstock /etc/penstock /models
+# Inside a container every interface is meant, and the cache has a place of its own, which may be a volume. So has a
+# hub's store (`hub --store /var/lib/penstock`).
 ENV PATH=/opt/penstock/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     PENSTOCK_HOST=0.0.0.0 \
+    PENSTOCK_HUB_HOST=0.0.0.0 \
     PENSTOCK_CACHE=/var/cache/penstock
 WORKDIR /home/penstock
 USER 10001:10001
-EXPOSE 8080
+EXPOSE 8080 5000
 STOPSIGNAL SIGTERM
+# For a hub: --health-cmd 'penstock ping --hub'.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s CMD ["penstock", "ping"]
 ENTRYPOINT ["penstock"]
 CMD ["serve"]

@@ -114,14 +114,21 @@ class Container:
 
 @contextmanager
 def running(
-    image: str, *arguments: str, port: int = 8080, volumes: dict[Path, str] | None = None, **variables: str
+    image: str,
+    *arguments: str,
+    port: int = 8080,
+    volumes: dict[Path, str] | None = None,
+    kept: dict[str, str] | None = None,
+    **variables: str,
 ) -> Iterator[Container]:
-    """Runs an image as a careful cluster does: read-only root, no capabilities, no way to more of them."""
+    """Runs an image as a careful cluster does: read-only root, no capabilities, no way to more of them. `volumes` are
+    directories, for reading; `kept` are volumes by name, for writing too."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         outside = free.getsockname()[1]
     name = f"penstock-{secrets.token_hex(4)}"
     mounts = [f"--volume={path}:{place}:ro" for path, place in (volumes or {}).items()]
+    mounts += [f"--volume={volume}:{place}" for volume, place in (kept or {}).items()]
     settings = [f"--env={key}={value}" for key, value in variables.items()]
     try:
         _run(
@@ -133,6 +140,16 @@ def running(
         yield Container(name, f"http://127.0.0.1:{outside}")
     finally:
         subprocess.run(["podman", "rm", "-f", "-t", "2", name], capture_output=True, timeout=60)
+
+
+@contextmanager
+def new_volume() -> Iterator[str]:
+    """The name of a volume, which belongs to whom the image says."""
+    name = f"penstock-{secrets.token_hex(4)}"
+    try:
+        yield name
+    finally:
+        subprocess.run(["podman", "volume", "rm", "-f", name], capture_output=True, timeout=60)
 
 
 def output_of(image: str, *command: str) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+import secrets
 import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -26,9 +28,21 @@ from penstock.artifacts.remote_files import RemoteFiles
 from penstock.package.needs.model_needs import Needs
 from penstock.package.save import save_model
 from penstock.package.seal import list_files
-from services.containers import ROOT, Container, build, inspect, make_base, output_of, readable, require_tools, running
+from services.containers import (
+    ROOT,
+    Container,
+    build,
+    inspect,
+    make_base,
+    new_volume,
+    output_of,
+    readable,
+    require_tools,
+    running,
+)
 from services.kubernetes_page import PAGE, blocks, commands
 from services.make_tools import TOOLS
+from services.mlflow_servers import client_of, require_mlflow
 from services.tools import give_up
 from support.gcs import gcs_server, gcs_variables
 
@@ -205,6 +219,46 @@ def test_the_image_loads_the_bucket_that_vertex_names(
             answer = httpx.post(f"{container.url}/v1/predict", json={"instances": instances(iris_onnx_package)})
             assert answer.status_code == 200, answer.text
             assert answer.headers["x-model-name"] == "model"
+
+
+def hub(image: str, volume: str, **variables: str) -> AbstractContextManager[Container]:
+    """As the chart runs it."""
+    place = "/var/lib/penstock"
+    given: dict[str, Any] = {"PENSTOCK_STORE": place, "HOME": "/tmp", **variables}
+    return running(image, "hub", port=5000, kept={volume: place}, **given)
+
+
+def test_the_image_runs_a_hub_that_the_stock_client_logs_to(full: str) -> None:
+    """And what was logged is on the volume, for the container after it."""
+    require_mlflow()
+    admin = {"PENSTOCK_HUB_ADMIN_TOKEN": secrets.token_hex(32)}
+    with new_volume() as volume:
+        with hub(full, volume) as closed:
+            wait_until(lambda: "needs tokens" in closed.logs(), closed)
+            assert closed.stop() == 2
+        with hub(full, volume, **admin) as container:
+            container.wait_ready("/health")
+            assert container.exec("penstock", "ping", "--hub").stdout == "OK\n"
+            assert container.exec("touch", "/x").returncode != 0
+            assert container.exec("id", "-u").stdout.strip() == "10001"
+            token = container.exec("penstock", "hub", "token", "add", "ann", "--role", "write").stdout.strip()
+            with client_of(container.url, {"MLFLOW_TRACKING_TOKEN": token}) as client:
+                logged = client.log(name="fraud")
+            assert container.stop() == 0, container.logs()
+        with hub(full, volume, **admin) as again:
+            again.wait_ready("/health")
+            found = httpx.get(
+                f"{again.url}/api/2.0/mlflow/runs/get?run_id={logged['run']}",
+                headers={"Authorization": f"Bearer {token}"},
+            )
+            assert found.json()["run"]["info"]["status"] == "FINISHED"
+            assert again.stop() == 0
+
+
+def test_the_small_image_runs_a_hub_too(onnx: str) -> None:
+    with new_volume() as volume, hub(onnx, volume, PENSTOCK_HUB_OPEN_TO_EVERYBODY="1") as container:
+        container.wait_ready("/health")
+        assert container.stop() == 0, container.logs()
 
 
 MODULE = """

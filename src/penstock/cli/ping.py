@@ -12,26 +12,26 @@ import click
 
 @click.command()
 @click.option("--ready", is_flag=True, help="Check that every model is loaded, not only that the server is alive.")
-@click.option("--port", type=int, help="The server's port.  [PENSTOCK_PORT]")
+@click.option("--hub", is_flag=True, help="Ask a hub.")
+@click.option("--port", type=int, help="The server's port.  [PENSTOCK_PORT, for a hub PENSTOCK_HUB_PORT]")
 @click.option("--config", "file", type=click.Path(path_type=Path), help="The settings file. Default: ./penstock.toml")
 @click.option("--wait", "seconds", type=float, default=3.0, show_default=True, help="How long to wait, in seconds.")
-def ping(ready: bool, port: int | None, file: Path | None, seconds: float) -> None:
+def ping(ready: bool, hub: bool, port: int | None, file: Path | None, seconds: float) -> None:
     """Check that the server on this machine (or in this container) is alive. Exit code 0 if it is, 1 if not.
 
-    The port comes from the same variables and penstock.toml as for penstock serve.
+    The port comes from the same variables and penstock.toml as for penstock serve, or those of penstock hub.
 
     \b
     Examples:
       penstock ping
       penstock ping --ready --port 9000
+      penstock ping --hub
     """
-    from penstock.config import load_settings
-
-    settings, _ = load_settings({} if port is None else {"port": port}, os.environ, file)
-    host = _LOOPBACK.get(settings.host, settings.host)
-    path = "/readyz" if ready else "/livez"
-    asked = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}{path}"
-    connection = http.client.HTTPConnection(host, settings.port, timeout=seconds)
+    host, found = _hubs_address(port) if hub else _gateways_address(port, file)
+    host = _LOOPBACK.get(host, host)
+    path = "/health" if hub else "/readyz" if ready else "/livez"
+    asked = f"http://{f'[{host}]' if ':' in host else host}:{found}{path}"
+    connection = http.client.HTTPConnection(host, found, timeout=seconds)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -45,6 +45,20 @@ def ping(ready: bool, port: int | None, file: Path | None, seconds: float) -> No
     if answer.status != 200:
         click.echo(f"{asked} answers {answer.status}.", err=True)
         sys.exit(1)
+
+
+def _gateways_address(port: int | None, file: Path | None) -> tuple[str, int]:
+    from penstock.config import load_settings
+
+    settings, _ = load_settings({} if port is None else {"port": port}, os.environ, file)
+    return settings.host, settings.port
+
+
+def _hubs_address(port: int | None) -> tuple[str, int]:
+    from penstock.cli.hub.options import DEFAULT_PORT, PortType
+
+    found = port or PortType(0, 65535).convert(os.environ.get("PENSTOCK_HUB_PORT") or DEFAULT_PORT, None, None)
+    return os.environ.get("PENSTOCK_HUB_HOST", "127.0.0.1"), found
 
 
 # A server that listens on every address is asked on this one.
