@@ -9,14 +9,18 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from penstock.cli.doctor import checks
 from penstock.cli.doctor.readers import readers
+from penstock.cli.ping import ping
 from penstock.config import Settings
 from penstock.package.seal import write_seal
 from server.conftest import Launch, launch  # noqa: F401
@@ -238,6 +242,31 @@ class TestPing:
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["ready"] is True
         assert run(tmp_path, "ping", "--port", port).returncode == 0
+
+    @pytest.mark.parametrize("said", ["variable", "flag"])
+    def test_ping_asks_a_hub_for_its_health(self, monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+        asked: list[str] = []
+
+        class Hub(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                asked.append(self.path)
+                self.send_response(200)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"OK")
+
+            def log_message(self, *_: object) -> None: ...
+
+        with HTTPServer(("127.0.0.1", 0), Hub) as server:
+            port = str(server.server_port)
+            monkeypatch.setenv("PENSTOCK_HUB_HOST", "0.0.0.0")
+            # What Kubernetes makes of a Service named penstock-hub is no port.
+            monkeypatch.setenv("PENSTOCK_HUB_PORT", port if said == "variable" else "tcp://10.0.0.1:5000")
+            answering = threading.Thread(target=server.handle_request)
+            answering.start()
+            result = CliRunner().invoke(ping, ["--hub", *([] if said == "variable" else ["--port", port])])
+            answering.join(10)
+        assert (result.exit_code, result.output, asked) == (0, "OK\n", ["/health"])
 
     def test_ping_fails_where_nobody_answers(self, tmp_path: Path) -> None:
         with socket.socket() as taken:

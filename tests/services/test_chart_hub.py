@@ -18,6 +18,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"openToEverybody": True}, "hub.auth has some: leave one out"),
     ({"auth": {**TOKENS, "readKey": "admin-token"}}, "one key for two roles"),
     ({"replicaCount": 2}, "the store is SQLite, to which one process writes"),
+    ({"workers": 2}, "hub.workers is 2, and the store is SQLite"),
     ({"replicaCount": 2, **POSTGRES}, "files are on a claim that pods of one node write to"),
     ({"followed": True}, "gateways that follow the hub need a token that may read"),
     ({"store": {"url": "postgresql://me:secret@db/hub"}}, "has a password in it"),

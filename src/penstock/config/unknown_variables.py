@@ -12,7 +12,7 @@ from penstock.config.settings import PREFIX, Settings, variable_of
 # What is read besides the settings: where they are, what single commands take, and the tests of a checkout.
 _OTHERS = (
     "CONFIG", "HUB_ALLOWED_HOSTS", "HUB_HOST", "HUB_OPEN_TO_EVERYBODY", "HUB_PORT", "STORE", "USER",
-    "HUB_ADMIN_TOKEN", "HUB_PROMOTE_TOKEN", "HUB_READ_TOKEN", "HUB_WRITE_TOKEN",
+    "HUB_ADMIN_TOKEN", "HUB_PROMOTE_TOKEN", "HUB_READ_TOKEN", "HUB_WORKERS", "HUB_WRITE_TOKEN",
 )  # fmt: skip
 _OF_TESTS = f"{PREFIX}TEST_"
 

@@ -43,6 +43,9 @@ hub.store has keys and no existingSecret to find them in.
 hub.store has credentials and no database: set url, postgresql://host/database, or urlKey.
 {{- end }}
 {{- end }}
+{{- if and (gt (int .Values.hub.workers) 1) (not (include "penstock.hub.postgres" .)) }}
+hub.workers is {{ int .Values.hub.workers }}, and the store is SQLite, to which one process writes: name a PostgreSQL in hub.store, or use one worker.
+{{- end }}
 {{- if gt (int .Values.hub.replicaCount) 1 }}
 {{- if not (include "penstock.hub.postgres" .) }}
 hub.replicaCount is {{ int .Values.hub.replicaCount }}, and the store is SQLite, to which one process writes: name a PostgreSQL in hub.store, or use one pod.
@@ -71,7 +74,7 @@ hub.auth.readKey is not set, and {{ ternary "gateways that follow the hub need" 
 hub.followed makes the hub the registry, and {{ ternary "settings.registry" "registry.existingSecret" (ne (default "" $.Values.settings.registry) "") }} names another: leave one out.
 {{- end }}
 {{- range .extraEnv }}
-{{- if has .name (list "PENSTOCK_STORE" "PENSTOCK_ARTIFACTS" "PENSTOCK_HUB_HOST" "PENSTOCK_HUB_PORT" "PENSTOCK_HUB_OPEN_TO_EVERYBODY" "PENSTOCK_HUB_ALLOWED_HOSTS" "PENSTOCK_DRAIN_DELAY" "PENSTOCK_DRAIN_TIMEOUT" "PENSTOCK_LOG_FORMAT") }}
+{{- if has .name (list "PENSTOCK_STORE" "PENSTOCK_ARTIFACTS" "PENSTOCK_HUB_HOST" "PENSTOCK_HUB_PORT" "PENSTOCK_HUB_OPEN_TO_EVERYBODY" "PENSTOCK_HUB_ALLOWED_HOSTS" "PENSTOCK_DRAIN_DELAY" "PENSTOCK_DRAIN_TIMEOUT" "PENSTOCK_LOG_FORMAT" "PENSTOCK_HUB_WORKERS") }}
 hub.extraEnv sets {{ .name }}, which the chart computes with: use the values of hub.
 {{- end }}
 {{- if regexMatch "^PENSTOCK_HUB_[A-Z]+_TOKEN$" .name }}
@@ -88,7 +91,7 @@ hub.extraEnv: {{ .name }} has a value and a valueFrom: only one can be.
 {{- end }}
 {{- end }}
 {{- range .extraArgs }}
-{{- if regexMatch "^(--store|--artifacts|--host|--port|--allowed-host|--open-to-everybody|--drain-delay|--drain-timeout|--log-format)(=|$)" . }}
+{{- if regexMatch "^(--store|--artifacts|--host|--port|--allowed-host|--open-to-everybody|--drain-delay|--drain-timeout|--log-format|--workers|-w)(=|$)" . }}
 hub.extraArgs has {{ . }}, which the chart computes with: use the values of hub.
 {{- end }}
 {{- end }}
