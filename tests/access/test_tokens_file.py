@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from penstock.access.credentials import digest_of
 from penstock.access.principal import OPERATOR, STRANGER, Principal
 from penstock.access.tokens_file import TokenLine, known_tokens, parse_tokens
 from penstock.errors import ConfigError
 
+WORDS = ("shop", "predict", "metrics", "admin", "a" * 64, "b" * 64, "m,n", "\n", "#", "\u2028", "\r", "\x1c", "")
 ONE, TWO = digest_of("one"), digest_of("two")
 
 
@@ -58,6 +61,15 @@ def test_many_lines_are_read_in_one_go() -> None:
     """A list of all that were before, looked through for each line, would take minutes."""
     content = "".join(f"t{number} predict {number:064x}\n" for number in range(10_000)).encode()
     assert len(parse_tokens(content)) == 10_000
+
+
+@given(st.binary() | st.text().map(str.encode) | st.lists(st.sampled_from(WORDS)).map(lambda w: " ".join(w).encode()))
+def test_any_content_is_tokens_or_refused(content: bytes) -> None:
+    try:
+        lines = parse_tokens(content)
+    except ConfigError:
+        return
+    assert parse_tokens("".join(f"{line}\n" for line in lines).encode()) == lines
 
 
 def test_what_is_no_text_is_refused() -> None:

@@ -16,7 +16,7 @@ from penstock.errors import WorkerLost
 from penstock.http.run import RunOptions, bind
 from penstock.http.workers.accepting import ConnectionCounts
 from penstock.http.workers.channel import Channel
-from penstock.http.workers.messages import StartWorker
+from penstock.http.workers.messages import AcceptConnections, AdmitTokens, StartWorker
 from penstock.http.workers.start_process import start_process
 from penstock.metrics import Metrics
 from penstock.server.workers.supervisor import Supervisor
@@ -70,3 +70,32 @@ async def test_a_worker_that_hangs_in_its_start_ends_the_start(tmp_path: Path) -
             await asyncio.wait_for(supervisor.run([bound], lambda url: None), 60)
     assert len(started) == 1
     assert not alive(started[0])
+
+
+async def test_a_worker_that_starts_later_is_told_whom_to_let_in_before_all_else(tmp_path: Path) -> None:
+    class Told:
+        def __init__(self) -> None:
+            self.messages: list[object] = []
+
+        def send(self, message: object) -> None:
+            self.messages.append(message)
+
+        def set_serving(self) -> None: ...
+
+    async def launch() -> tuple[asyncio.subprocess.Process, Channel]:
+        raise AssertionError("none is started")
+
+    file, workers = tmp_path / "counts", {1: Told(), 2: Told()}
+    file.touch()
+    with file.open("r+b") as counts:
+        starts = [StartWorker(number, {}, []) for number in workers]
+        prepared = ConnectionCounts.prepare(counts.fileno(), 2)
+        supervisor = Supervisor(launch, starts, Metrics(process=False), prepared, RunOptions())
+    supervisor._pool.workers = workers  # type: ignore[assignment]
+    supervisor.admit_tokens(b"\xef\xbb\xbf# one")
+    assert [told.messages for told in workers.values()] == [[AdmitTokens("# one")]] * 2
+    supervisor.admit_tokens(b"# two")
+    workers[2].messages.clear()  # another process in its place
+    supervisor.on_started(2)
+    assert workers[2].messages[0] == AdmitTokens("# two")
+    assert AcceptConnections() in workers[2].messages

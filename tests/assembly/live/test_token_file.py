@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,29 @@ def test_a_file_that_cannot_be_used_ends_the_start(tmp_path: Path) -> None:
         (tmp_path / "bad").write_text("pst_plain\n")
         with pytest.raises(ConfigError, match=said):
             open_token_file(Settings(tokens_file=str(tmp_path / name)), Metrics(process=False))
+
+
+def test_what_is_no_file_or_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("pipe", "."):
+        with pytest.raises(ConfigError, match="is no file"):
+            TokenFile(tmp_path / name, Metrics(process=False))
+    monkeypatch.setattr("penstock.assembly.live.token_file.MAX_BYTES", len(SHOP))
+    (tmp_path / "large").write_text(SHOP)
+    with pytest.raises(ConfigError, match="bytes or more, and may not"):
+        TokenFile(tmp_path / "large", Metrics(process=False))
+
+
+async def test_a_file_that_becomes_a_pipe_keeps_nothing_waiting(world: World) -> None:
+    told: list[bytes] = []
+    async with following_tokens(world.file, told.append, interval=0):
+        world.path.unlink()
+        os.mkfifo(world.path)
+        await until(lambda: world.numbers() == (0, 1, 1))
+        world.path.unlink()
+        world.path.write_text(BOSS)
+        await until(lambda: told)
+    assert told == [BOSS.encode()]
 
 
 def test_the_static_token_lets_its_holder_in_beside_the_file(world: World) -> None:

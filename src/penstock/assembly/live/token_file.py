@@ -12,7 +12,7 @@ from pathlib import Path
 
 from penstock.access.tokens import KnownTokens
 from penstock.access.tokens_file import TokenLine, known_tokens, parse_tokens
-from penstock.assembly.live.watching import FileWatch, read
+from penstock.assembly.live.watching import MAX_BYTES, FileWatch, read
 from penstock.config import Settings
 from penstock.errors import ConfigError
 from penstock.metrics import Metrics
@@ -32,6 +32,8 @@ class TokenFile:
         self._metrics = metrics
         for outcome in ("applied", "refused"):
             metrics.token_reloads.labels(outcome)
+        if not path.is_file():  # a pipe is read once, and would let nobody in from then on
+            raise ConfigError(f"The file of tokens {path} is not there, or is no file.")
         # The whole mutable state: what the file had, and its content as it was good last.
         self._watch = FileWatch(path)
         self.content = self._watch.used or b""
@@ -55,6 +57,8 @@ class TokenFile:
     def _lines(self, content: bytes | None) -> list[TokenLine]:
         if content is None:
             raise ConfigError(f"The file of tokens {self.path} is not there, or cannot be read.")
+        if len(content) == MAX_BYTES:
+            raise ConfigError(f"The file of tokens {self.path} has {MAX_BYTES:,} bytes or more, and may not.")
         try:
             return parse_tokens(content)
         except ConfigError as error:
@@ -105,11 +109,16 @@ async def following_tokens(
         await asyncio.gather(looking, return_exceptions=True)
 
 
+def _read(path: Path) -> bytes | None:
+    """None also for what is no file: opening a pipe waits for somebody who writes. Blocks."""
+    return read(path) if path.is_file() else None
+
+
 async def _keep_looking(file: TokenFile, admit: Callable[[bytes], None], interval: float) -> None:
     while True:
         await asyncio.sleep(interval)
         try:
-            if file.look(await asyncio.to_thread(read, file.path)):
+            if file.look(await asyncio.to_thread(_read, file.path)):
                 admit(file.content)
         except Exception:  # a mistake of ours: the next change must still come in
             log.exception("%s could not be applied; the tokens stay as they are.", file.path)

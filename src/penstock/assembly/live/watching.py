@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 # Such a file is read every second; one that is larger than this is none.
-_MAX_BYTES = 4 * 1024 * 1024
+MAX_BYTES = 4 * 1024 * 1024
 
 
 class FileWatch:
@@ -43,6 +43,6 @@ def read(path: Path) -> bytes | None:
     """What is there; None where nothing can be read, which whoever loads the settings has words for. Blocks."""
     try:
         with path.open("rb") as file:
-            return file.read(_MAX_BYTES)
+            return file.read(MAX_BYTES)
     except OSError:
         return None
