@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
@@ -21,16 +22,18 @@ from penstock.mlflow_api.search.tokens import UNKEEPABLE
 T = TypeVar("T", bound=str)
 
 _MIN, _MAX = -(2**63), 2**63 - 1
-_MAX_QUERY_FIELDS = 1000
+_MAX_QUERY_FIELDS = 2000
+_EXPERIMENT_ID = re.compile(r"-?[0-9]+")
 _WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 class Fields:
     """A request's fields. Every reader raises TrackingInvalid, naming the field."""
 
-    def __init__(self, values: Mapping[str, Any], place: str = "") -> None:
+    def __init__(self, values: Mapping[str, Any], place: str = "", *, of_query: bool = False) -> None:
         self._values = values
         self._place = place
+        self._of_query = of_query
 
     @classmethod
     def of_query(cls, query: bytes) -> Fields:
@@ -44,7 +47,7 @@ class Fields:
             check_keepable(value)
             before = values.get(key)
             values[key] = value if before is None else [*(before if isinstance(before, list) else [before]), value]
-        return cls(values)
+        return cls(values, of_query=True)
 
     @classmethod
     def of_json(cls, body: bytes) -> Fields:
@@ -66,13 +69,11 @@ class Fields:
     def text(self, *names: str, default: str = "") -> str:
         """The first of these fields that there is. The empty text counts as missing."""
         for name in names:
-            value = self._values.get(name)
+            value = self._single(name)
             if value is None or value == "":
                 continue
             if isinstance(value, str):
                 return value
-            if isinstance(value, int) and not isinstance(value, bool):  # ids come as numbers from some clients
-                return str(value)
             raise self._invalid(name, value)
         return default
 
@@ -89,8 +90,8 @@ class Fields:
 
     def integer(self, name: str, default: int | None = None) -> int:
         """64 bits, perhaps in quotes. Missing without a default is an error."""
-        value = self._values.get(name)
-        if value is None or value == "":
+        value = self._single(name)
+        if value is None:
             if default is None:
                 raise TrackingInvalid(f"Missing value for required parameter '{self._place}{name}'.", field=name)
             return default
@@ -135,15 +136,17 @@ class Fields:
         raise self._invalid(name, value)
 
     def texts(self, name: str) -> list[str]:
-        """A list of texts; one alone is a list of one."""
+        """A list of texts; in a query, one alone is a list of one."""
         value = self._values.get(name)
         if value is None:
             return []
+        if not isinstance(value, list) and not self._of_query:
+            raise self._invalid(name, value)
         found = value if isinstance(value, list) else [value]
         for each in found:
-            if not isinstance(each, str | int) or isinstance(each, bool):
+            if not isinstance(each, str):
                 raise self._invalid(name, value)
-        return [str(each) for each in found]
+        return list(found)
 
     def each(self, name: str) -> list[Fields]:
         """A list of objects."""
@@ -153,6 +156,37 @@ class Fields:
         if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
             raise self._invalid(name, value)
         return [Fields(entry, f"{self._place}{name}[{place}].") for place, entry in enumerate(value)]
+
+    def present(self, name: str) -> None:
+        """Raises TrackingInvalid where there is no such field."""
+        if self._values.get(name) in (None, ""):
+            raise TrackingInvalid(f"Missing value for required parameter '{self._place}{name}'.", field=name)
+
+    def inner(self, name: str) -> Fields:
+        """An object. Missing is an error."""
+        value = self._values.get(name)
+        if value is None:
+            raise TrackingInvalid(f"Missing value for required parameter '{self._place}{name}'.", field=name)
+        if not isinstance(value, dict):
+            raise self._invalid(name, value)
+        return Fields(value, f"{self._place}{name}.")
+
+    def experiment_id(self) -> str:
+        """Experiments have numbers: another text is no id at all, rather than one of an experiment that is absent."""
+        return self._number_of_experiment("experiment_id", self.required("experiment_id"))
+
+    def experiment_ids(self) -> list[str]:
+        return [self._number_of_experiment("experiment_ids", each) for each in self.texts("experiment_ids")]
+
+    def _number_of_experiment(self, name: str, text: str) -> str:
+        if not _EXPERIMENT_ID.fullmatch(text):
+            raise self._invalid(name, text)
+        return text
+
+    def _single(self, name: str) -> Any:
+        """A field's value. Of those that a query repeats the first one counts, as in MLflow."""
+        value = self._values.get(name)
+        return value[0] if self._of_query and isinstance(value, list) else value
 
     def pairs(self, name: str) -> list[tuple[str, str]]:
         """A list of objects with key and value, as tags and params come; a missing value is the empty text."""

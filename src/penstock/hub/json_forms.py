@@ -42,7 +42,7 @@ def run_json(run: Run) -> Json:
         **_listed("model_inputs", [{"model_id": model.model_id} for model in run.model_inputs]),
     }
     outputs = _listed("model_outputs", [_output_json(model) for model in run.model_outputs])
-    return {"info": run_info_json(run), "data": data, "inputs": inputs, **({"outputs": outputs} if outputs else {})}
+    return {"info": run_info_json(run), "data": data, "inputs": inputs, "outputs": outputs}
 
 
 def run_info_json(run: Run) -> Json:
@@ -95,8 +95,8 @@ def logged_model_json(model: LoggedModel) -> Json:
         "last_updated_timestamp_ms": model.last_update_time,
         "artifact_uri": model.artifact_uri,
         "status": model.status,
-        **_told("model_type", model.model_type),
-        **_told("source_run_id", model.source_run_id),
+        "model_type": model.model_type,
+        "source_run_id": model.source_run_id,
         **_told("status_message", model.status_message),
         **_listed("tags", pairs_json(model.tags)),
     }

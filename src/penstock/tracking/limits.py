@@ -20,6 +20,7 @@ MAX_EXPERIMENT_NAME = 500
 MAX_ARTIFACT_LOCATION = 2048
 MAX_RUN_ID = 256
 MAX_LOGGED_MODEL_NAME = 500
+_NOT_IN_MODEL_NAMES = frozenset("/:.%\"'")
 MAX_MODEL_ID = 36
 MAX_DATASET_NAME = 500
 MAX_DATASET_DIGEST = 36
@@ -61,6 +62,17 @@ def check_key(kind: str, key: str) -> str:
             f"The {kind} name {_shown(key)} has {len(key)} characters, of which {MAX_KEY} are allowed.", field="key"
         )
     return key
+
+
+def check_logged_model_name(name: str) -> None:
+    """Empty where one is to be made up. MLflow's clients take a name apart at these characters."""
+    check_length("name", name, MAX_LOGGED_MODEL_NAME)
+    if bad := sorted(set(name) & _NOT_IN_MODEL_NAMES):
+        raise TrackingInvalid(
+            f"Invalid model name ({_shown(name)}): the name of a logged model has none of / : . % and quotes, "
+            f"and this one has {' '.join(bad)}",
+            field="name",
+        )
 
 
 def check_run_id(run_id: str) -> str:

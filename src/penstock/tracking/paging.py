@@ -17,7 +17,9 @@ _ENTITY = "points"
 def page_of(points: Points, run_id: str, key: str, limit: int, page_token: str) -> HistoryPage:
     """A page of a whole series. Raises SearchInvalid for a token of another series, or none at all."""
     if limit < 1:
-        raise TrackingInvalid(f"max_results is {limit}, but it is at least 1.", field="max_results")
+        raise TrackingInvalid(
+            f"Invalid value {limit} for parameter 'max_results' supplied: it is at least 1.", field="max_results"
+        )
     mark = fingerprint(run_id, key)
     (start,) = decode(page_token, _ENTITY, mark, ("number",)) if page_token else (0,)
     first = min(max(0, int(start or 0)), len(points))

@@ -221,7 +221,7 @@ class CreateLoggedModel(Write[LoggedModel]):
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        limits.check_length("name", self.name, limits.MAX_LOGGED_MODEL_NAME)
+        limits.check_logged_model_name(self.name)
         limits.check_length("source_run_id", self.source_run_id, limits.MAX_RUN_ID)
         for key, _ in self.params:
             limits.check_key("param", key)
@@ -291,7 +291,9 @@ def _checked_metric(metric: Metric) -> Metric:
     limits.check_key("metric", metric.key)
     if metric.timestamp < 0:
         raise TrackingInvalid(
-            f"The timestamp {metric.timestamp} of metric {metric.key!r} is before 1970.", field="timestamp"
+            f"Invalid value {metric.timestamp} for parameter 'timestamp' supplied: "
+            f"a point of metric {metric.key!r} is before 1970.",
+            field="timestamp",
         )
     limits.check_step(metric.step)
     if metric.model_id:

@@ -56,3 +56,20 @@ def test_no_text_breaks_the_reader(text: str) -> None:
             parse_query(query)
         except TrackingInvalid:
             continue
+
+
+def test_the_input_may_stand_in_the_text() -> None:
+    query = parse_query(
+        'query Q @component(name: "Test") { mlflowSearchRuns(input: {experimentIds: ["1", "2"], '
+        'filter: "a = \\"x, {\\"", '
+        "runViewType: ALL, maxResults: 5, deep: {yes: true}}) { runs { info { runId } } } }"
+    )
+    assert query.given == {
+        "experimentIds": ["1", "2"],
+        "filter": 'a = "x, {"',
+        "runViewType": "ALL",
+        "maxResults": 5,
+        "deep": {"yes": True},
+    }
+    with pytest.raises(TrackingInvalid, match="an input of that form"):
+        parse_query("query Q { mlflowGetRun(input: {runId: }) { run { info { runId } } } }")

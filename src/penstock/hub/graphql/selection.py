@@ -1,13 +1,15 @@
 """Which fields a GraphQL query asks for, and those fields of an answer.
 
-Read is what MLflow's page sends: one query with variables, directives, nested fields and `__typename`. Aliases,
-fragments and values in the text are not, and say so. Source: https://spec.graphql.org/October2021/, section 2.
+Read is what MLflow's page sends: one query with variables, directives, nested fields and `__typename`; the input may
+stand in the text, too. Aliases and fragments are not, and say so. Source: https://spec.graphql.org/October2021/,
+section 2.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -19,17 +21,18 @@ Selection: TypeAlias = "Mapping[str, Selection]"
 _MAX_DEPTH = 20
 _MAX_TOKENS = 2000
 _TOKEN = re.compile(
-    r'[\s,]+|#[^\n]*|([A-Za-z_]\w*|\$[A-Za-z_]\w*|@[A-Za-z_]\w*|"(?:[^"\\\n]|\\.)*"|[!(){}\[\]:=]|\.\.\.)'
+    r'[\s,]+|#[^\n]*|([A-Za-z_]\w*|\$[A-Za-z_]\w*|@[A-Za-z_]\w*|"(?:[^"\\\n]|\\.)*"|-?\d+|[!(){}\[\]:=]|\.\.\.)'
 )
 
 
 @dataclass(frozen=True, slots=True)
 class GraphqlQuery:
-    """One field of the schema's root, the variable that is its input, and what is asked of it."""
+    """One field of the schema's root, the variable that is its input, or the input itself, and what is asked of it."""
 
     root: str
     variable: str
     selection: Selection = field(default_factory=dict)
+    given: Mapping[str, Any] = field(default_factory=dict)
 
 
 def parse_query(text: str) -> GraphqlQuery:
@@ -38,13 +41,26 @@ def parse_query(text: str) -> GraphqlQuery:
     tokens.expect("query")
     tokens.skip_to("{")
     root = tokens.name()
-    variable = ""
-    if tokens.peek() == "(":
-        for token in tokens.parenthesis():
-            variable = token[1:] if token.startswith("$") else variable
+    arguments = list(tokens.parenthesis()) if tokens.peek() == "(" else []
+    variable = next((token[1:] for token in arguments if token.startswith("$")), "")
     selection = _selection(tokens, 0)
     tokens.expect("}")
-    return GraphqlQuery(root, variable, selection)
+    return GraphqlQuery(root, variable, selection, {} if variable else _object(arguments))
+
+
+def _object(arguments: Sequence[str]) -> Mapping[str, Any]:
+    """What stands after `input:`: JSON with names and words that have no quotes. Raises TrackingInvalid."""
+    parts: list[str] = []
+    for token in arguments[2:]:
+        if parts and parts[-1] not in ("{", "[", ":") and token not in ("}", "]", ":"):
+            parts.append(",")
+        word = token.isidentifier() and token not in ("true", "false", "null")
+        parts.append(f'"{token}"' if word else token)
+    try:
+        found = json.loads("".join(parts) or "{}")
+    except ValueError:
+        raise _unread("an input of that form") from None
+    return found if isinstance(found, dict) else {}
 
 
 def select(answer: Any, selection: Selection) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import get_args
 
+from penstock.errors import TrackingInvalid
 from penstock.hub.answers import EMPTY, HubAnswer, json_answer
 from penstock.hub.context import HubContext
 from penstock.hub.fields import as_mapping
@@ -25,6 +26,7 @@ from penstock.tracking.writes import (
 
 VIEW_TYPES: tuple[ViewType, ...] = get_args(ViewType)
 _SEARCH_DATASETS_MAX = 1000
+_SEARCHED_EXPERIMENTS_MAX = 20
 
 
 async def create(hub: HubContext, request: HubRequest) -> HubAnswer:
@@ -36,7 +38,7 @@ async def create(hub: HubContext, request: HubRequest) -> HubAnswer:
 
 
 async def get(hub: HubContext, request: HubRequest) -> HubAnswer:
-    found = await hub.stores.read(hub.stores.tracking.experiment, request.fields.required("experiment_id"))
+    found = await hub.stores.read(hub.stores.tracking.experiment, request.fields.experiment_id())
     return json_answer({"experiment": experiment_json(found)})
 
 
@@ -62,37 +64,43 @@ async def search(hub: HubContext, request: HubRequest) -> HubAnswer:
 
 async def update(hub: HubContext, request: HubRequest) -> HubAnswer:
     fields = request.fields
-    name = fields.text("new_name")
-    if name:
-        await hub.stores.write(RenameExperiment(fields.required("experiment_id"), name))
+    await hub.stores.write(RenameExperiment(fields.experiment_id(), fields.required("new_name")))
     return EMPTY
 
 
 async def delete(hub: HubContext, request: HubRequest) -> HubAnswer:
-    await hub.stores.write(DeleteExperiment(request.fields.required("experiment_id")))
+    await hub.stores.write(DeleteExperiment(request.fields.experiment_id()))
     return EMPTY
 
 
 async def restore(hub: HubContext, request: HubRequest) -> HubAnswer:
-    await hub.stores.write(RestoreExperiment(request.fields.required("experiment_id")))
+    await hub.stores.write(RestoreExperiment(request.fields.experiment_id()))
     return EMPTY
 
 
 async def set_tag(hub: HubContext, request: HubRequest) -> HubAnswer:
     fields = request.fields
-    change = SetExperimentTag(fields.required("experiment_id"), fields.required("key"), fields.text("value"))
+    change = SetExperimentTag(fields.experiment_id(), fields.required("key"), fields.text("value"))
     await hub.stores.write(change)
     return EMPTY
 
 
 async def delete_tag(hub: HubContext, request: HubRequest) -> HubAnswer:
     fields = request.fields
-    await hub.stores.write(DeleteExperimentTag(fields.required("experiment_id"), fields.required("key")))
+    await hub.stores.write(DeleteExperimentTag(fields.experiment_id(), fields.required("key")))
     return EMPTY
 
 
 async def search_datasets(hub: HubContext, request: HubRequest) -> HubAnswer:
     ids = request.fields.texts("experiment_ids")
+    if not ids:
+        raise TrackingInvalid("SearchDatasets request must specify at least one experiment_id.", field="experiment_ids")
+    if len(ids) > _SEARCHED_EXPERIMENTS_MAX:
+        raise TrackingInvalid(
+            f"SearchDatasets request cannot specify more than {_SEARCHED_EXPERIMENTS_MAX} experiment_ids. "
+            f"Received {len(ids)} experiment_ids.",
+            field="experiment_ids",
+        )
     found = await hub.stores.read(hub.stores.tracking.datasets, ids, _SEARCH_DATASETS_MAX)
     summaries = [
         {

@@ -30,7 +30,7 @@ async def graphql(hub: HubContext, request: HubRequest) -> HubAnswer:
         raise TrackingInvalid(f"There is no GraphQL query {query.root[:60]!r} here.", field="query")
     variables = request.fields.raw("variables")
     given = variables.get(query.variable) if isinstance(variables, Mapping) else None
-    fields = Fields(given if isinstance(given, Mapping) else {})
+    fields = Fields(given if isinstance(given, Mapping) else query.given)
     try:
         content = await hub.stores.read(resolve, hub, fields)
     except PenstockError as error:

@@ -28,7 +28,7 @@ _STATUSES: tuple[LoggedModelStatus, ...] = get_args(LoggedModelStatus)
 async def create(hub: HubContext, request: HubRequest) -> HubAnswer:
     fields = request.fields
     change = CreateLoggedModel(
-        fields.required("experiment_id"),
+        fields.experiment_id(),
         fields.text("name"),
         fields.text("source_run_id"),
         fields.text("model_type"),
@@ -50,8 +50,8 @@ async def finalize(hub: HubContext, request: HubRequest) -> HubAnswer:
 
 
 async def set_tags(hub: HubContext, request: HubRequest) -> HubAnswer:
-    change = SetLoggedModelTags(request.path["model_id"], as_mapping(request.fields.pairs("tags")))
-    return _answer(await hub.stores.write(change))
+    await hub.stores.write(SetLoggedModelTags(request.path["model_id"], as_mapping(request.fields.pairs("tags"))))
+    return EMPTY
 
 
 async def delete_tag(hub: HubContext, request: HubRequest) -> HubAnswer:
@@ -60,8 +60,8 @@ async def delete_tag(hub: HubContext, request: HubRequest) -> HubAnswer:
 
 
 async def log_params(hub: HubContext, request: HubRequest) -> HubAnswer:
-    change = LogLoggedModelParams(request.path["model_id"], request.fields.pairs("params"))
-    return _answer(await hub.stores.write(change))
+    await hub.stores.write(LogLoggedModelParams(request.path["model_id"], request.fields.pairs("params")))
+    return EMPTY
 
 
 async def delete(hub: HubContext, request: HubRequest) -> HubAnswer:
@@ -71,8 +71,9 @@ async def delete(hub: HubContext, request: HubRequest) -> HubAnswer:
 
 async def search(hub: HubContext, request: HubRequest) -> HubAnswer:
     fields = request.fields
+    fields.present("experiment_ids")
     query = LoggedModelQuery(
-        fields.texts("experiment_ids"),
+        fields.experiment_ids(),
         fields.text("filter"),
         [each.values for each in fields.each("order_by")],
         [(each.required("dataset_name"), each.text("dataset_digest")) for each in fields.each("datasets")],

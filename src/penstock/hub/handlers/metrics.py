@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from penstock.errors import TrackingInvalid
+from penstock.errors import RunNotFound, TrackingInvalid
 from penstock.hub.answers import HubAnswer, json_answer
 from penstock.hub.context import HubContext
 from penstock.hub.fields import Fields
@@ -24,11 +24,14 @@ _DEFAULT_INTERVAL = 320
 async def get_history(hub: HubContext, request: HubRequest) -> HubAnswer:
     fields = request.fields
     run_id, key = fields.required("run_id", "run_uuid"), fields.required("metric_key")
-    limit = fields.integer("max_results", 0) or MAX_HISTORY
+    limit = fields.integer("max_results", MAX_HISTORY)
     token = fields.text("page_token")
 
     def read() -> bytes:
-        page = hub.stores.tracking.history(run_id, key, limit=limit, page_token=token)
+        try:
+            page = hub.stores.tracking.history(run_id, key, limit=limit, page_token=token)
+        except RunNotFound:  # it has no points, says MLflow
+            return b"{}"
         content = {"metrics": points_json(key, page.points)} if len(page.points) else {}
         return orjson.dumps({**content, **({"next_page_token": page.next_token} if page.next_token else {})})
 
@@ -36,7 +39,7 @@ async def get_history(hub: HubContext, request: HubRequest) -> HubAnswer:
 
 
 async def get_history_bulk(hub: HubContext, request: HubRequest) -> HubAnswer:
-    run_ids, key = _bulk(request.fields, "run_id")
+    run_ids, key = _bulk(request.fields, "run_id", "GetMetricHistoryBulk request must specify at least one run_id.")
     limit = min(request.fields.integer("max_results", MAX_HISTORY), MAX_HISTORY)
     found = await hub.stores.read(lambda: hub.stores.tracking.histories(run_ids, key, limit=limit))
     return json_answer({"metrics": _with_runs(key, found)})
@@ -44,14 +47,16 @@ async def get_history_bulk(hub: HubContext, request: HubRequest) -> HubAnswer:
 
 async def get_history_bulk_interval(hub: HubContext, request: HubRequest) -> HubAnswer:
     fields = request.fields
-    run_ids, key = _bulk(fields, "run_ids")
+    run_ids, key = _bulk(fields, "run_ids", "Missing value for required parameter 'run_ids'.")
     limit = fields.integer("max_results", _DEFAULT_INTERVAL)
     if not 1 <= limit <= MAX_INTERVAL:
-        raise TrackingInvalid(f"max_results must be from 1 to {MAX_INTERVAL}, and is {limit}.", field="max_results")
+        raise TrackingInvalid(
+            f"Invalid value {limit} for parameter 'max_results' supplied: it is from 1 to {MAX_INTERVAL}.",
+            field="max_results",
+        )
     steps = _steps(fields)
 
     def read() -> bytes:
-        hub.stores.tracking.refs(run_ids)  # every run must be there
         found = hub.stores.tracking.sampled(run_ids, key, limit=limit, steps=steps)
         metrics = _with_runs(key, found)
         return orjson.dumps({"metrics": metrics} if metrics else {})
@@ -72,10 +77,12 @@ def _steps(fields: Fields) -> tuple[int, int] | None:
     return first, last
 
 
-def _bulk(fields: Fields, name: str) -> tuple[list[str], str]:
+def _bulk(fields: Fields, name: str, missing: str) -> tuple[list[str], str]:
     run_ids = fields.texts(name)
+    if not fields.text("metric_key") and name == "run_id":
+        raise TrackingInvalid("GetMetricHistoryBulk request must specify a metric_key.", field="metric_key")
     if not run_ids:
-        raise TrackingInvalid(f"GetMetricHistoryBulk request must specify at least one {name}.", field=name)
+        raise TrackingInvalid(missing, field=name)
     if len(run_ids) > MAX_BULK_RUNS:
         raise TrackingInvalid(
             f"GetMetricHistoryBulk request cannot specify more than {MAX_BULK_RUNS} run_ids. Received {len(run_ids)}.",

@@ -36,14 +36,15 @@ _STATUSES: tuple[RunStatus, ...] = get_args(RunStatus)
 async def create(hub: HubContext, request: HubRequest) -> HubAnswer:
     fields = request.fields
     change = CreateRun(
-        fields.text("experiment_id", default="0"),
+        fields.experiment_id(),
         fields.text("run_name"),
         fields.text("user_id"),
         fields.integer("start_time", 0),
         as_mapping(fields.pairs("tags")),
     )
     made = await hub.stores.write(change)
-    return json_answer({"run": run_json(made)})
+    # There are no outputs of a run that begins, and MLflow does not name them.
+    return json_answer({"run": {name: part for name, part in run_json(made).items() if name != "outputs"}})
 
 
 async def get(hub: HubContext, request: HubRequest) -> HubAnswer:
@@ -58,7 +59,7 @@ async def get(hub: HubContext, request: HubRequest) -> HubAnswer:
 async def search(hub: HubContext, request: HubRequest) -> HubAnswer:
     fields = request.fields
     query = RunQuery(
-        fields.texts("experiment_ids"),
+        fields.experiment_ids(),
         fields.text("filter"),
         fields.texts("order_by"),
         fields.choice("run_view_type", VIEW_TYPES) or "ACTIVE_ONLY",
@@ -142,6 +143,7 @@ async def log_inputs(hub: HubContext, request: HubRequest) -> HubAnswer:
 
 async def log_outputs(hub: HubContext, request: HubRequest) -> HubAnswer:
     fields = request.fields
+    fields.present("models")
     models = [ModelOutput(each.required("model_id"), each.integer("step", 0)) for each in fields.each("models")]
     await hub.stores.write(LogOutputs(fields.required("run_id"), models))
     return EMPTY
@@ -177,8 +179,7 @@ def _metric(fields: Fields) -> Metric:
 
 
 def _dataset_input(fields: Fields) -> DatasetInput:
-    given = fields.raw("dataset")
-    dataset = Fields(given if isinstance(given, dict) else {}, "dataset.")
+    dataset = fields.inner("dataset")
     named = Dataset(
         dataset.required("name"),
         dataset.required("digest"),

@@ -48,7 +48,8 @@ def check_limit(entity: SearchEntity, query: SearchQuery) -> None:
     """Raises TrackingInvalid."""
     if not 1 <= query.limit <= entity.max_page:
         raise TrackingInvalid(
-            f"max_results is {query.limit}, but a search for {entity.name} gives from 1 to {entity.max_page}.",
+            f"Invalid value {query.limit} for parameter 'max_results' supplied: "
+            f"a search for {entity.name} gives from 1 to {entity.max_page}.",
             field="max_results",
         )
 

@@ -61,7 +61,7 @@ class TrackingRecords:
         """Raises RunNotFound, RunNotActive."""
         found = self.run(run_id)
         if found.deleted:
-            raise RunNotActive(f"The run {run_id!r} must be in the 'active' state, but it is deleted.")
+            raise RunNotActive(f"The run {run_id} must be in the 'active' state, but it is deleted.")
         return found
 
     def model(self, model_id: str) -> LoggedModelRecord:

@@ -63,7 +63,7 @@ def require_active(run_id: str, known: dict[str, tuple[int, bool]]) -> int:
     key, deleted = known[run_id]
     if deleted:
         raise RunNotActive(
-            f"The run {run_id!r} must be in the 'active' state, but it is deleted.", hint="Restore the run first."
+            f"The run {run_id} must be in the 'active' state, but it is deleted.", hint="Restore the run first."
         )
     return key
 
