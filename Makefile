@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: prove-hub help install demo serve test test-services check mlflow-env services-tools record-contract record-searches bench bench-all bench-hub bench-hub-artifacts bench-score bench-processes prove-resume prove-bodies prove-packages load docs dashboards format lock clean bench-loading prove-rollout release
+.PHONY: record-hub prove-hub help install demo serve test test-services check mlflow-env services-tools record-contract record-searches bench bench-all bench-hub bench-hub-artifacts bench-score bench-processes prove-resume prove-bodies prove-packages load docs dashboards format lock clean bench-loading prove-rollout release
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ test-services: $(STAMP) mlflow-env services-tools  ## tests against real service
 
 record-contract: $(STAMP) mlflow-env  ## ask real MLflow every question of the contract suite again
 	PYTHONPATH=tests .venv-mlflow/bin/python -m contract.record
+
+record-hub: $(STAMP) mlflow-env  ## ask real MLflow every request again that is replayed to the hub: make record-hub GROUPS='runs malformed'
+	$(VENV)/bin/python tests/hub/recorded/record.py $(GROUPS)
 
 record-searches: $(STAMP) mlflow-env  ## ask real MLflow every recorded search again
 	PYTHONPATH=tests .venv-mlflow/bin/python -m mlflow_api.search.record

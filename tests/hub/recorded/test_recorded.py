@@ -1,4 +1,4 @@
-"""What MLflow's own server answered to some thousand requests, and what the hub answers. Every difference has a name,
+"""What MLflow's own server answered to two thousand requests, and what the hub answers. Every difference has a name,
 and the names are in docs/hub.md.
 
 Recorded with MLflow 3.18.0 over SQLite: see record.py.
