@@ -3,6 +3,8 @@
 Each round: four clients log points of their own, one request after another, and note what was answered 200; the hub is
 killed (SIGKILL) at a random moment and started again on the same store; then every point that was answered must be there,
 the latest value of each series must be one that was sent, and the database must pass its own check.
+
+With --store postgresql://… and --workers, all processes of the hub are killed, in random order; the database goes on.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from time import sleep
 from hub_client import HubClient
 
 _CLIENTS = 4
+_PENSTOCK = str(Path(sys.executable).with_name("penstock"))
 _ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
@@ -32,26 +35,34 @@ def main() -> int:
     rng = random.Random(options.seed)
     lost = points = 0
     with tempfile.TemporaryDirectory(prefix="prove-hub-") as place:
-        store = Path(place) / "store"
+        store = options.store or str(Path(place) / "store")
+        if options.store:
+            subprocess.run([_PENSTOCK, "hub", "--store", store, "migrate"], check=True, env=_ENVIRONMENT)
+        arguments = ["--store", store, "--artifacts", str(Path(place) / "files"), "--workers", str(options.workers)]
         answered: dict[str, list[int]] = {}
         for number in range(options.kills):
-            hub, url = _start(store)
+            hub, url = _start(arguments)
             lost += _missing(url, answered)
-            _log_until_killed(hub, url, answered, rng.uniform(0.05, 1.5))
+            _log_until_killed(hub, url, answered, rng)
             points = sum(map(len, answered.values()))
             print(f"kill {number + 1} of {options.kills}: {points} points answered, {lost} lost", flush=True)
-        hub, url = _start(store)
+        hub, url = _start(arguments)
         lost += _missing(url, answered)
         hub.send_signal(signal.SIGTERM)
         hub.communicate(timeout=30)
-        with closing(sqlite3.connect(store / "registry.db")) as database:
-            sound = database.execute("PRAGMA integrity_check").fetchone()[0]
+        sound = "ok" if options.store else _checked(Path(store) / "registry.db")
     print(f"{options.kills} kills, {points} points answered, {lost} lost, database {sound} (seed {options.seed})")
     return 0 if not lost and sound == "ok" and points else 1
 
 
-def _start(store: Path) -> tuple[subprocess.Popen[str], str]:
-    command = [str(Path(sys.executable).with_name("penstock")), "hub", "--store", str(store), "--port", "0"]
+def _checked(file: Path) -> str:
+    """What the database says of itself."""
+    with closing(sqlite3.connect(file)) as database:
+        return str(database.execute("PRAGMA integrity_check").fetchone()[0])
+
+
+def _start(arguments: list[str]) -> tuple[subprocess.Popen[str], str]:
+    command = [_PENSTOCK, "hub", *arguments, "--port", "0"]
     hub = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_ENVIRONMENT, text=True)
     assert hub.stdout is not None
     line = hub.stdout.readline()
@@ -60,13 +71,15 @@ def _start(store: Path) -> tuple[subprocess.Popen[str], str]:
     return hub, line.removeprefix("serving on ").strip()
 
 
-def _log_until_killed(hub: subprocess.Popen[str], url: str, answered: dict[str, list[int]], seconds: float) -> None:
+def _log_until_killed(hub: subprocess.Popen[str], url: str, answered: dict[str, list[int]], rng: random.Random) -> None:
     """Clients log to runs of their own until the hub is gone. `answered` grows by what was answered 200."""
     threads = [threading.Thread(target=_log, args=(url, answered)) for _ in range(_CLIENTS)]
     for thread in threads:
         thread.start()
-    sleep(seconds)
-    hub.kill()
+    sleep(rng.uniform(0.05, 1.5))
+    processes = [hub.pid, *map(int, Path(f"/proc/{hub.pid}/task/{hub.pid}/children").read_text().split())]
+    for process in rng.sample(processes, len(processes)):
+        os.kill(process, signal.SIGKILL)
     hub.communicate()
     for thread in threads:
         thread.join()
@@ -110,6 +123,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=random.randrange(10_000))
+    parser.add_argument("--store", default="", help="the URL of an empty database; SQLite without it")
+    parser.add_argument("--workers", type=int, default=1)
     return parser.parse_args()
 
 
