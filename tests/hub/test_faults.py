@@ -255,3 +255,30 @@ async def test_changes_are_looked_for_again_after_whatever_fault_and_told_once(
     assert [record.getMessage() for record in caplog.records].count(
         "The store does not answer, and is asked again until it does: odd"
     ) == 1
+
+
+async def test_a_look_for_changes_that_is_under_way_ends_before_the_stores_close(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the process would leave it behind, and say so."""
+    monkeypatch.setattr("penstock.hub.service._WATCH_SECONDS", 0.001)
+    async with hub_over(str(tmp_path / "store"), tmp_path / "artifacts") as hub:
+        tracking, order = hub.opened.tracking, list[str]()
+        looking, go = threading.Event(), threading.Event()
+        close = tracking.close
+
+        def changes() -> int:
+            looking.set()
+            go.wait(10)
+            order.append("looked")
+            return 0
+
+        def close_too() -> None:
+            order.append("closed")
+            close()
+
+        monkeypatch.setattr(tracking, "changes", changes)
+        monkeypatch.setattr(tracking, "close", close_too)
+        await asyncio.to_thread(looking.wait)
+        asyncio.get_running_loop().call_later(0.02, go.set)
+    assert order == ["looked", "closed"]

@@ -152,7 +152,7 @@ class Hub:
                     up = True
                 self.metrics.store_up.set(up)
         finally:
-            thread.shutdown(wait=False)
+            await asyncio.to_thread(thread.shutdown)  # a look that is under way ends first
 
     async def _note_use(self, tokens: TokenTable) -> None:
         """Not in the thread that watches, which a database that takes no writes would keep from seeing a revocation."""
