@@ -337,8 +337,12 @@ _HUB = (
         ((f"penstock_hub_disk_free_bytes{{{HERE}}} / penstock_hub_disk_size_bytes{{{HERE}}}", "{{instance}} {{place}}"),), "percentunit",
         runbook="penstockhubdiskfilling",
     ),
-    Panel("Memory of hubs", "Resident memory.", ((f"process_resident_memory_bytes{{{HERE}}} {_OF_HUBS}", "{{instance}}"),), "bytes", width=12),
-    Panel("Processor of hubs", "Cores used.", ((f"rate(process_cpu_seconds_total{{{HERE}}}{RATE}) {_OF_HUBS}", "{{instance}}"),), "suffix: cores", width=12),
+    Panel(
+        "Refused callers", "Requests that were refused by who asks, by reason.",
+        ((rate("penstock_hub_access_refused_total", HERE, "reason"), "{{reason}}"),), "reqps", stacked=True,
+    ),
+    Panel("Memory of hubs", "Resident memory.", ((f"process_resident_memory_bytes{{{HERE}}} {_OF_HUBS}", "{{instance}}"),), "bytes"),
+    Panel("Processor of hubs", "Cores used.", ((f"rate(process_cpu_seconds_total{{{HERE}}}{RATE}) {_OF_HUBS}", "{{instance}}"),), "suffix: cores"),
 )  # fmt: skip
 
 ROWS: dict[str, tuple[Panel, ...]] = {

@@ -9,7 +9,9 @@ import pytest
 import yaml
 
 from penstock.cli import _COMMANDS
+from penstock.cli.hub.serve import hub
 from penstock.config import Settings, per_model_settings, variable_of
+from penstock.hub.access.given_tokens import VARIABLES
 from penstock.hub.handlers.table import ROUTES as HUB_ROUTES
 from penstock.metrics import (
     ACCESS_REFUSALS,
@@ -69,6 +71,17 @@ def test_every_endpoint_and_metric_of_the_hub_is_documented() -> None:
     for name, _, text in HubMetrics(process=False).families():
         assert f"`{name}`" in page
         assert text in page
+
+
+def test_every_option_and_variable_of_the_hub_is_documented() -> None:
+    page = (ROOT / "docs" / "hub.md").read_text().partition("## Running it")[2].partition("\n## ")[0]
+    for option in hub.params:
+        assert f"`{option.opts[0]}`" in page, option.opts
+        variables = [option.envvar] if isinstance(option.envvar, str) else option.envvar or []
+        for variable in variables:
+            assert f"`{variable}`" in page
+    for variable in VARIABLES.values():
+        assert f"`{variable}`" in page
 
 
 def test_every_command_is_in_the_readme() -> None:
