@@ -6,8 +6,6 @@ import threading
 from collections.abc import Callable
 from time import monotonic
 
-from penstock.errors import PenstockError
-
 # How often the counter is looked at while somebody waits: what a change is late by, at most.
 _LOOK_SECONDS = 0.05
 
@@ -46,9 +44,10 @@ class ChangeWatch:
             self._looking = True
         try:
             now = self._read()
-        except PenstockError:
+        except BaseException:
             with self._condition:
                 self._looking = False
+                self._condition.notify_all()
             raise
         with self._condition:
             self._seen, self._looking = now, False
