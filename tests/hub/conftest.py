@@ -63,7 +63,7 @@ def gate() -> HubGate:
 @asynccontextmanager
 async def hub_over(
     store: str,
-    artifacts: Path,
+    artifacts: Path | str,
     gate: HubGate | None = None,
     scrape: Callable[[], Awaitable[bytes]] | None = None,
 ) -> AsyncIterator[HubCalls]:

@@ -15,7 +15,7 @@ from typing import Any, cast
 import uvicorn
 
 from penstock.artifacts import PackageCache
-from penstock.artifacts.trees import open_tree
+from penstock.artifacts.opening import open_tree
 from penstock.hub.access.gate import HubGate
 from penstock.hub.access.tokens import TokenTable
 from penstock.hub.app import HubApp

@@ -12,10 +12,13 @@ def answering(status: int, text: str) -> Any:
     """A server that answers everything alike."""
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # in which it asks for bodies that wait to be asked for
+
         def answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             self.send_response(status)
             self.send_header("Content-Type", "application/xml")
+            self.send_header("Connection", "close")
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()
             if self.command != "HEAD":

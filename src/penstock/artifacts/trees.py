@@ -18,20 +18,8 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 from urllib.parse import unquote
 
-from penstock.errors import (
-    ArtifactNotFound,
-    RegistryDenied,
-    RegistryFull,
-    RegistryNotFound,
-    RegistryReadOnly,
-    RegistryUnavailable,
-    TrackingInvalid,
-    Unsupported,
-)
-from penstock.storage.object_store import ObjectStore, StoreErrors
-from penstock.storage.schemes import require_store
+from penstock.errors import ArtifactNotFound, RegistryFull, RegistryReadOnly, RegistryUnavailable, TrackingInvalid
 
-_ERRORS = StoreErrors(Unsupported, RegistryDenied, RegistryNotFound, RegistryUnavailable)
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_PATH = 4096
 
@@ -97,13 +85,6 @@ class ArtifactTree(ABC):
         """A file, or a directory with what is in it. Raises ArtifactNotFound."""
 
 
-def open_tree(place: str) -> ArtifactTree:
-    """At a directory or a store's URL. Connects to nothing."""
-    if "://" in place and not place.startswith("file:"):
-        return ObjectTree(place)
-    return LocalTree(Path(unquote(place.removeprefix("file://").removeprefix("file:"))))
-
-
 class LocalTree(ArtifactTree):
     """A directory of this machine."""
 
@@ -133,11 +114,11 @@ class LocalTree(ArtifactTree):
             with self._directory(directory) as descriptor:
                 file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=descriptor)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            raise _missing(path) from None
+            raise missing(path) from None
         known = os.fstat(file)
         if not stat.S_ISREG(known.st_mode):
             os.close(file)
-            raise _is_directory(path) if stat.S_ISDIR(known.st_mode) else _missing(path)
+            raise no_file(path) if stat.S_ISDIR(known.st_mode) else missing(path)
         # Each upload is a new file, so a mark tells also what was replaced within one tick of the clock.
         mark = f"{known.st_mtime_ns:x}-{known.st_size:x}-{known.st_ino:x}"
         return OpenedFile(os.fdopen(file, "rb", buffering=0), known.st_size, mark, is_local=True)
@@ -168,7 +149,7 @@ class LocalTree(ArtifactTree):
                 else:
                     os.unlink(name, dir_fd=descriptor)
         except FileNotFoundError:
-            raise _missing(path) from None
+            raise missing(path) from None
 
     @contextmanager
     def _directory(self, path: str, *, make: bool = False) -> Iterator[int]:
@@ -195,68 +176,6 @@ class LocalTree(ArtifactTree):
             os.close(descriptor)
 
 
-class ObjectTree(ArtifactTree):
-    """A prefix in an object store, by the credentials of its client."""
-
-    def __init__(self, url: str) -> None:
-        require_store(url)
-        self._url = url.rstrip("/")
-        self._store = ObjectStore(url, _ERRORS)
-
-    def __repr__(self) -> str:
-        return f"<ObjectTree {self._url}>"
-
-    def entries(self, path: str) -> list[TreeEntry]:
-        try:
-            return sorted(TreeEntry(*entry) for entry in self._store.entries(self._at(path)).items())
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-
-    def open(self, path: str) -> OpenedFile:
-        try:
-            known = self._store.describe(self._at(path))
-            if known is None:
-                raise _is_directory(path)
-            return OpenedFile(self._store.open(self._at(path)), known.size, known.mark)
-        except FileNotFoundError:
-            raise _missing(path) from None
-
-    @contextmanager
-    def new(self, path: str) -> Iterator[BinaryIO]:
-        url = self._at(path)
-        with self._store.translated(url, writing=True):
-            file = self._store.open_new(url)
-            try:
-                yield file
-            except BaseException:
-                _discard(file)
-                raise
-            file.close()
-
-    def remove(self, path: str) -> None:
-        url = self._at(path)
-        try:
-            known = self._store.describe(url)
-        except FileNotFoundError:
-            raise _missing(path) from None
-        if known is None:
-            self._store.remove_directory(url)
-        else:
-            self._store.remove(url)
-
-    def _at(self, path: str) -> str:
-        return f"{self._url}/{path}" if path else self._url
-
-
-def _discard(file: BinaryIO) -> None:
-    """Gives up an upload: closing it would make what came so far a file."""
-    discard = getattr(file, "discard", None)
-    with suppress(Exception):
-        if discard is not None:
-            discard()
-        file.closed = True  # type: ignore[misc]  # fsspec's own flag: nothing is flushed when it is collected
-
-
 @contextmanager
 def _translated(path: str) -> Iterator[None]:
     """This machine's disk, in our words; FileNotFoundError stays what it is."""
@@ -276,11 +195,13 @@ def _translated(path: str) -> Iterator[None]:
         raise RegistryUnavailable(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
-def _missing(path: str) -> ArtifactNotFound:
+def missing(path: str) -> ArtifactNotFound:
+    """Nothing is at a path."""
     return ArtifactNotFound(f"No such artifact: {path[:300]!r}.")
 
 
-def _is_directory(path: str) -> TrackingInvalid:
+def no_file(path: str) -> TrackingInvalid:
+    """A directory is at a path."""
     return TrackingInvalid(f"{path[:300]!a} is a directory, not a file.", field="path")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.access.policy import HubRole
-from penstock.artifacts.trees import open_tree
+from penstock.artifacts.opening import open_tree
 from penstock.assembly.observers import write_to_stderr
 from penstock.http.events.access_log import AccessLog
 from penstock.http.run import RunOptions, serve

@@ -21,7 +21,7 @@ MAX_SECONDS = 60.0
 _MAX_FILES = 20_000
 _MAX_DEPTH = 32
 _MANIFEST_LIMIT = 16 * 1024 * 1024
-_CHUNK = 1024 * 1024
+_CHUNK = 8 * 1024 * 1024  # a request to a store each
 _NOT_CONTENT = frozenset({SEAL, "registered_model_meta"})
 _COMPILED = re.compile(r"(?:.*/)?__pycache__/[^/]+\.pyc")
 

@@ -127,10 +127,12 @@ class ObjectStore:
             info = driver.info(url)
         return None if info.get("type") == "directory" else _listed(info)
 
-    def open(self, url: str) -> BinaryIO:
-        """For reading; it can seek. What fails later is raised as the driver raises it."""
+    def open(self, url: str, *, ahead: bool = True) -> BinaryIO:
+        """For reading; it can seek. Without reading `ahead` each read asks the store for just so many bytes, and none
+        are held. What fails later is raised as the driver raises it."""
         with self.translated(url):
-            return cast(BinaryIO, self.driver.open(url, "rb", block_size=CHUNK, cache_type="readahead"))
+            kind = "readahead" if ahead else "none"
+            return cast(BinaryIO, self.driver.open(url, "rb", block_size=CHUNK, cache_type=kind))
 
     def open_new(self, url: str) -> BinaryIO:
         """For writing; the file appears whole when it is closed."""
@@ -145,6 +147,16 @@ class ObjectStore:
         """A small file, which appears whole."""
         with self.translated(url, writing=True):
             self.driver.pipe_file(url, content)
+
+    def require_bucket(self) -> None:
+        """Raises what a missing bucket is called, where there is none."""
+        bucket = "/".join(self.url.split("/")[:3])
+        with self._fresh(self.url) as driver:
+            there = driver.exists(bucket)
+        if not there:
+            raise self._errors.no_bucket(
+                f"{bucket} does not exist.", hint=f"Create the bucket, or check the URL{self._endpoint_hint}."
+            )
 
     def entries(self, url: str) -> dict[str, int | None]:
         """What is directly in a directory: sizes by name, None for directories. Raises FileNotFoundError."""

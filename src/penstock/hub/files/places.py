@@ -11,7 +11,8 @@ import re
 from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from penstock.artifacts.trees import ArtifactTree, open_tree, safe_path
+from penstock.artifacts.opening import open_tree
+from penstock.artifacts.trees import ArtifactTree, safe_path
 from penstock.errors import TrackingInvalid
 from penstock.hub.context import HubContext
 
