@@ -271,6 +271,7 @@ _PROCESS = (
     Panel("Age of processes", "Time since the process started.", ((f"time() - max by (instance) (process_start_time_seconds{{{HERE}}} and on (instance) penstock_ready)", "{{instance}}"),), "s", width=6),
     Panel("Releases", "Gateways by the release that they run.", ((f"count by (release) (penstock_build_info{{{HERE}}})", "{{release}}"),), "none", stacked=True, width=6),
     Panel("Access log lines dropped", "Lines that were dropped because stderr was too slow; zero if the access log is off.", ((f"sum by (instance) (rate(penstock_access_log_dropped_total{{{HERE}}}{RATE}))", "{{instance}}"),), "suffix: lines/s", (1,), width=6),
+    Panel("Refused by who asks", "Requests without a token, with an unknown one, or with one whose role or models are others.", ((rate("penstock_access_refused_total", HERE, "reason"), "{{reason}}"),), "reqps", stacked=True, width=6),
 )  # fmt: skip
 
 _HUB_SECONDS, _COMMIT_SECONDS = "penstock_hub_request_seconds", "penstock_hub_commit_seconds"

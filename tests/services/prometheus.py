@@ -29,6 +29,10 @@ def quick_rules() -> str:
     return text
 
 
+# What it shows to those that it scrapes.
+TOKEN = "scrapers-token"
+
+
 class Prometheus:
     """One process; `watch` tells it what to scrape, `fired` has what alerts it ever raised."""
 
@@ -43,6 +47,7 @@ class Prometheus:
             "rule_files: [alerts.yaml]\n"
             "scrape_configs:\n"
             "  - job_name: penstock\n"
+            f"    authorization: {{credentials: {TOKEN}}}\n"  # which only some servers ask for
             "    file_sd_configs: [{files: [targets.json], refresh_interval: 1s}]\n"
         )
         command = [

@@ -18,6 +18,7 @@ import httpx
 import pandas as pd
 import pytest
 
+from penstock.access.credentials import digest_of
 from penstock.package.save import save_model
 from penstock.publishing import publish
 from penstock.registry import Registry, open_registry
@@ -25,7 +26,7 @@ from server.conftest import ServerProcess
 from server.test_swap import registry as moving_registry
 from server.worker_processes import workers_of
 from services.mlflow_servers import free_port
-from services.prometheus import Prometheus
+from services.prometheus import TOKEN, Prometheus
 from services.tools import require_tool
 from support.observability import gateway_alerts as alerts
 from support.observability import gateway_questions as questions
@@ -87,7 +88,8 @@ class Traffic:
 class Scene:
     """Five gateways, most under light load: `moving`, of two workers, follows a registry, and no namespace is said of
     it; `faulty` has models that do what they are told; `calm` is one process with one small model, `reading` another
-    that is sent large bodies, and `configured` a third that has its model from a settings file and another registry."""
+    that is sent large bodies, and `configured` a third that has its model from a settings file and another registry,
+    and asks for tokens."""
 
     def __init__(
         self, place: Path, prometheus: Prometheus, registry: Registry, identity: Path, stack: ExitStack
@@ -112,7 +114,9 @@ class Scene:
         publish(self.aliases, "aliased", identity, alias="production", by="test")
         self.settings = place / "settings.toml"  # not penstock.toml, which all would read
         self.settings.write_text('[models.aliased]\nmodel = "aliased"\n')
-        following = ("--registry", place / "aliases", "--poll-interval", "0.2")
+        self.tokens = place / "tokens"
+        self.tokens.write_text(f"prometheus metrics {digest_of(TOKEN)}\n")
+        following = ("--registry", place / "aliases", "--poll-interval", "0.2", "--tokens", self.tokens)
         self.configured = self.launch("--config", self.settings, *following)
         for server in (self.moving, self.faulty, self.calm, self.reading, self.configured):
             server.wait_ready()
@@ -256,6 +260,7 @@ def faults(scene: Scene) -> Iterator[None]:
     def take_the_ground_away() -> None:
         scene.aliases.remove_alias("aliased", "production", by="test")
         scene.settings.write_text("no settings at all")
+        scene.tokens.write_text("no tokens at all")
 
     def wait_for_a_registry() -> None:
         port = free_port()
@@ -285,6 +290,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
     "PenstockRegistryStale": {"job": "penstock", "model": "moving"},
     "PenstockAliasMissing": {"namespace": "told", "model": "aliased"},
     "PenstockConfigRefused": {"namespace": "told"},
+    "PenstockTokensRefused": {"namespace": "told"},
     "PenstockWorkerRestarts": {"job": "penstock"},
     "PenstockWorkersMissing": {"job": "penstock"},
     "PenstockModelProcessRestarts": {"namespace": "ml"},
