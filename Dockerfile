@@ -30,7 +30,7 @@ RUN /flit/bin/python -m pip --python /opt/penstock/bin/python install --only-bin
 
 FROM docker.io/library/python:${PYTHON}-slim-bookworm AS run
 LABEL org.opencontainers.image.title="penstock" \
-      org.opencontainers.image.description="A gateway that serves packaged models" \
+      org.opencontainers.image.description="A gateway that serves packaged models, and a hub for experiments and models" \
       org.opencontainers.image.licenses="Apache-2.0" \
       com.amazonaws.sagemaker.capabilities.accept-bind-to-port="true"
 RUN groupadd --gid 10001 penstock \

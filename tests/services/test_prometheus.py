@@ -28,8 +28,7 @@ from server.worker_processes import workers_of
 from services.mlflow_servers import free_port
 from services.prometheus import TOKEN, Prometheus
 from services.tools import require_tool
-from support.observability import gateway_alerts as alerts
-from support.observability import gateway_questions as questions
+from support.observability import gateway_alerts, gateway_questions
 
 pytestmark = pytest.mark.services
 
@@ -49,7 +48,7 @@ def predict(inputs, params):
 # What finds nothing while all is well, and why.
 EMPTY_WHILE_ALL_IS_WELL = {
     "panel Refused versions by reason": "nothing was refused",
-    **{f"alert {rule['alert']}": "a fault makes it" for rule in alerts()},
+    **{f"alert {rule['alert']}": "a fault makes it" for rule in gateway_alerts()},
 }
 
 
@@ -176,7 +175,7 @@ def test_every_expression_finds_something(scene: Scene) -> None:
         lambda: bool(prometheus.query('rate(penstock_requests_total{model="moving", version="2"}[10s]) > 0')),
         "version 2 answers",
     )
-    for asked in questions():
+    for asked in gateway_questions():
         expression = asked.filled("10s", "10m")
         if asked.where in EMPTY_WHILE_ALL_IS_WELL:
             prometheus.query(expression)  # which raises where it is none
@@ -189,7 +188,7 @@ def test_every_expression_finds_something(scene: Scene) -> None:
 
 
 def test_variables_narrow_what_is_shown(scene: Scene) -> None:
-    asked = next(q for q in questions() if q.where == "panel Requests by model and version")
+    asked = next(q for q in gateway_questions() if q.where == "panel Requests by model and version")
     for chosen, models in (
         ({"namespace": "ml"}, {"raises", "sleeps", "identity"}),
         ({"namespace": "(ml|other)", "model": "(raises|moving)"}, {"raises"}),
@@ -310,13 +309,13 @@ def test_each_alert_fires_for_a_real_fault(scene: Scene, faults: None, alert: st
 
 
 def test_panels_that_were_empty_are_filled_after_a_fault(scene: Scene, faults: None) -> None:
-    asked = next(q for q in questions() if q.where == "panel Refused versions by reason")
+    asked = next(q for q in gateway_questions() if q.where == "panel Refused versions by reason")
     scene.prometheus.until_fired("PenstockSwapFailing")
     scene.prometheus.until(lambda: bool(scene.prometheus.query(asked.filled("1m"))), "the refused version shows")
 
 
 def test_the_alert_of_absence_fires_when_everything_is_gone(scene: Scene, faults: None) -> None:
-    assert EXPECTED.keys() | {"PenstockAbsent"} == {rule["alert"] for rule in alerts()}
+    assert EXPECTED.keys() | {"PenstockAbsent"} == {rule["alert"] for rule in gateway_alerts()}
     for server in scene.launched:
         server.process.kill()
     _said_well(scene.prometheus.until_fired("PenstockAbsent"))
