@@ -339,7 +339,7 @@ _HUB = (
         runbook="penstockhubdiskfilling",
     ),
     Panel(
-        "Refused callers", "Requests that were refused by who asks, by reason.",
+        "Refused callers of hubs", "Requests that were refused by who asks, by reason.",
         ((rate("penstock_hub_access_refused_total", HERE, "reason"), "{{reason}}"),), "reqps", stacked=True,
     ),
     Panel("Memory of hubs", "Resident memory.", ((f"process_resident_memory_bytes{{{HERE}}} {_OF_HUBS}", "{{instance}}"),), "bytes"),
