@@ -10,10 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -21,14 +17,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from time import monotonic, perf_counter, sleep
+from time import perf_counter
 from typing import Any
 
 import psutil
 from hub_client import HubClient, at_once
+from hub_process import cpu_seconds, free_port, hub_process, memory_mb, server_process
 
 ROOT = Path(__file__).resolve().parents[1]
-_ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 _T0 = 1_700_000_000_000
 
 
@@ -106,17 +102,17 @@ def _measure(serve: Callable[[Path], Any], options: argparse.Namespace) -> Figur
         place = "/ajax-api/2.0/mlflow/metrics/get-history-bulk-interval"
         _time(figures, "chart", lambda: client.get(place, **interval))
         client.close()
-        figures.memory = sum(each.memory_info().rss for each in _family(process)) / 1e6
+        figures.memory = memory_mb(process)
     return figures
 
 
 def _rate(
     figures: Figures, name: str, process: psutil.Process, ask: Callable[..., tuple[int, float]], *of: Any
 ) -> None:
-    before = _cpu(process)
+    before = cpu_seconds(process)
     done, seconds = ask(*of)
     setattr(figures, name, done / seconds)
-    figures.cpu[name] = 1e6 * (_cpu(process) - before) / done
+    figures.cpu[name] = 1e6 * (cpu_seconds(process) - before) / done
 
 
 def _time(figures: Figures, name: str, ask: Callable[[], bytes]) -> None:
@@ -169,18 +165,16 @@ def _search(client: HubClient, experiment: str, limit: int, **wanted: Any) -> by
 
 @contextmanager
 def _hub(directory: Path) -> Iterator[tuple[str, psutil.Process, float]]:
-    port = _free_port()
-    command = [str(Path(sys.executable).with_name("penstock")), "hub", "--store", str(directory / "store")]
-    with _started([*command, "--port", str(port)], directory, port) as started:
+    with hub_process(directory, str(directory / "store")) as started:
         yield started
 
 
 @contextmanager
 def _mlflow(directory: Path) -> Iterator[tuple[str, psutil.Process, float]]:
-    port = _free_port()
+    port = free_port()
     command = [str(_environment() / "bin" / "mlflow"), "server", "--workers", "1", "--port", str(port)]
     store = ["--backend-store-uri", f"sqlite:///{directory / 'mlflow.db'}", "--artifacts-destination", str(directory)]
-    with _started([*command, *store], directory, port) as started:
+    with server_process([*command, *store], directory, port) as started:
         yield started
 
 
@@ -189,48 +183,6 @@ _SERVERS = {"mlflow": _mlflow, "hub": _hub}
 
 def _environment() -> Path:
     return Path(os.environ.get("MLFLOW_ENVIRONMENT", ROOT / ".venv-mlflow"))
-
-
-@contextmanager
-def _started(command: list[str], directory: Path, port: int) -> Iterator[tuple[str, psutil.Process, float]]:
-    begun = monotonic()
-    with (directory / "server.log").open("wb") as log:
-        server = subprocess.Popen(
-            command, stdout=log, stderr=log, env=_ENVIRONMENT, cwd=directory, start_new_session=True
-        )
-    try:
-        while True:
-            try:
-                client = HubClient(f"http://127.0.0.1:{port}")
-                client.get("/health")
-                client.close()
-                break
-            except (OSError, RuntimeError):
-                if server.poll() is not None or monotonic() - begun > 120:
-                    raise RuntimeError((directory / "server.log").read_text()[-2000:]) from None
-                sleep(0.01)
-        yield f"http://127.0.0.1:{port}", psutil.Process(server.pid), monotonic() - begun
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        try:
-            server.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
-        shutil.rmtree(directory / "store", ignore_errors=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _family(process: psutil.Process) -> list[psutil.Process]:
-    return [process, *process.children(recursive=True)]
-
-
-def _cpu(process: psutil.Process) -> float:
-    return sum(sum(each.cpu_times()[:2]) for each in _family(process))
 
 
 def _median(all_of: list[Figures]) -> Figures:
