@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import math
 import os
 import sqlite3
 import threading
@@ -103,7 +104,7 @@ async def test_a_full_disk_is_said_at_once_and_only_to_those_who_write(hub: HubC
     run_id = await hub.made_run()
     tracking: Any = hub.opened.tracking
     fill(tracking._database, 2)
-    metrics = [{"key": "m", "value": 1, "timestamp": step, "step": step} for step in range(1000)]
+    metrics = [{"key": "m", "value": math.sin(step), "timestamp": step, "step": step} for step in range(1000)]
     answer = await hub.post("runs/log-batch", run_id=run_id, metrics=metrics)
     assert (answer.status_code, answer.json()["error_code"]) == (507, "RESOURCE_EXHAUSTED")
     assert "no room" in answer.json()["message"]

@@ -7,9 +7,6 @@ they are used: one that a restarted server has forgotten is replaced unseen.
 
 from __future__ import annotations
 
-import os
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -17,6 +14,7 @@ from typing import Any, TypeVar
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 
 from penstock.errors import DependencyMissing
+from penstock.sql.answer_watch import AnswerWatch
 from penstock.sql.database import Database, count_change
 
 T = TypeVar("T")
@@ -49,7 +47,8 @@ class PostgresDatabase(Database):
 
         self._driver_errors = (Error,)
         self._value_errors = (DataError,)
-        event.listen(self._engine, "do_connect", _connector(answer_seconds))
+        self._watch = AnswerWatch(answer_seconds)
+        event.listen(self._engine, "do_connect", _connector(self._watch))
         self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     def read(self, query: Callable[[Connection], T]) -> T:
@@ -73,34 +72,28 @@ class PostgresDatabase(Database):
 
     def close(self) -> None:
         self._engine.dispose()
+        self._watch.close()
 
 
-def _connector(answer_seconds: float) -> Callable[..., Any]:
+def _connector(watch: AnswerWatch) -> Callable[..., Any]:
     """Connects as SQLAlchemy would, to a connection whose waits end."""
     import psycopg
 
     class TimedConnection(psycopg.Connection[Any]):
-        answer_timeout: float | None = answer_seconds
+        is_timed = True
 
         def wait(self, *args: Any, **named: Any) -> Any:
             """Every wait for the server comes through here. The server may be stopped, or the way there cut with
             nobody saying so: no time-out of the server's own helps then."""
-            if self.answer_timeout is None:
+            if not self.is_timed:
                 return super().wait(*args, **named)
-            hung_up = threading.Event()
-            timer = threading.Timer(self.answer_timeout, _hang_up, (self.fileno(), hung_up))
-            timer.daemon = True
-            timer.start()
-            try:
-                return super().wait(*args, **named)
-            except psycopg.OperationalError:
-                if hung_up.is_set():
-                    raise psycopg.OperationalError(
-                        f"the server does not answer within {self.answer_timeout:g} s"
-                    ) from None
-                raise
-            finally:
-                timer.cancel()
+            with watch.over(self.fileno()) as waiting:
+                try:
+                    return super().wait(*args, **named)
+                except psycopg.OperationalError:
+                    if not waiting.given_up:
+                        raise
+                    raise psycopg.OperationalError(f"the server does not answer within {watch.seconds:g} s") from None
 
     def connect(dialect: Any, record: Any, args: list[Any], named: dict[str, Any]) -> Any:
         return TimedConnection.connect(*args, **named)
@@ -108,21 +101,11 @@ def _connector(answer_seconds: float) -> Callable[..., Any]:
     return connect
 
 
-def _hang_up(descriptor: int, hung_up: threading.Event) -> None:
-    """Ends whatever waits for this socket, from another thread."""
-    hung_up.set()
-    try:
-        with socket.socket(fileno=os.dup(descriptor)) as line:
-            line.shutdown(socket.SHUT_RDWR)
-    except OSError:  # closed meanwhile
-        return
-
-
 @contextmanager
 def _without_timeout(connection: Connection) -> Iterator[None]:
     driver: Any = connection.connection.driver_connection
-    before, driver.answer_timeout = driver.answer_timeout, None
+    before, driver.is_timed = driver.is_timed, False
     try:
         yield
     finally:
-        driver.answer_timeout = before
+        driver.is_timed = before

@@ -45,9 +45,10 @@ def kept_value(value: float) -> float:
     return value
 
 
-def rank(point: Point) -> tuple[int, int, float]:
-    """What points are compared by: NaN counts as 0."""
-    return point.step, point.timestamp, 0.0 if math.isnan(point.value) else point.value
+def rank(point: Point) -> tuple[int, int, float, bool]:
+    """What points are compared by: NaN counts as 0, and comes after it."""
+    nan = math.isnan(point.value)
+    return point.step, point.timestamp, 0.0 if nan else point.value, nan
 
 
 @dataclass(slots=True, repr=False)
@@ -75,6 +76,10 @@ class Points:
 
     def __iter__(self) -> Iterator[Point]:
         return map(Point, self.steps, self.timestamps, self.values)
+
+    def part(self, first: int, end: int) -> Points:
+        """Those from one place to before another."""
+        return Points(self.steps[first:end], self.timestamps[first:end], self.values[first:end])
 
     def take(self, places: Iterable[int]) -> Points:
         """Those at these places, in their order."""

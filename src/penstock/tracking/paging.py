@@ -25,7 +25,7 @@ def page_of(points: Points, run_id: str, key: str, limit: int, page_token: str) 
     first = min(max(0, int(start or 0)), len(points))
     end = min(first + limit, len(points))
     token = encode(_ENTITY, mark, [end]) if end < len(points) else ""
-    return HistoryPage(_cut(by_time(points), first, end), token)
+    return HistoryPage(by_time(points).part(first, end), token)
 
 
 def first_of(histories: Iterable[tuple[str, Points]], limit: int) -> list[tuple[str, Points]]:
@@ -35,7 +35,7 @@ def first_of(histories: Iterable[tuple[str, Points]], limit: int) -> list[tuple[
     if limit < 1:
         return chosen
     for run_id, points in histories:
-        chosen.append((run_id, _cut(by_time(points), 0, min(limit, len(points)))))
+        chosen.append((run_id, by_time(points).part(0, limit)))
         limit -= len(points)
         if limit <= 0:
             break
@@ -55,9 +55,3 @@ def by_time(points: Points) -> Points:
     for made, column in zip(columns, (steps, times, values), strict=True):
         made.frombytes(column[order].tobytes())
     return Points(*columns)
-
-
-def _cut(points: Points, start: int, end: int) -> Points:
-    if (start, end) == (0, len(points)):
-        return points
-    return Points(points.steps[start:end], points.timestamps[start:end], points.values[start:end])

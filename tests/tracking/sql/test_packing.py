@@ -7,13 +7,17 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sqlalchemy import Connection
 
 from penstock.errors import RegistryUnavailable
 from penstock.sql.database import Database
 from penstock.sql.dialect import run
+from penstock.tracking.memory.store import MemoryTrackingStore
 from penstock.tracking.metrics import Metric
 from penstock.tracking.opening import open_database
 from penstock.tracking.sql.points import chunks, history, series
@@ -88,6 +92,80 @@ def test_a_chart_of_steps_that_have_no_points_is_empty(store: SqlTrackingStore) 
     packed(store, steps=lambda number: number * 10)
     assert store.chart(["a"], "m", buckets=10, steps=(101, 109)) == []
     assert store.sampled(["a"], "m", limit=10, steps=(101, 109)) == []
+
+
+def chunks_of(store: SqlTrackingStore) -> list[int]:
+    """The points of each chunk."""
+    found = store._database.read(lambda c: run(c, "SELECT points FROM penstock_chunks ORDER BY series, number"))
+    return [row[0] for row in found]
+
+
+def test_many_points_that_come_together_are_packed_as_they_come(store: SqlTrackingStore) -> None:
+    store.write(CreateRun("0", run_id="a"))
+    batch = [Metric("m", float(step), 1000 + step, step) for step in range(chunks.PACK_AT_ONCE)]
+    store.write(LogBatch("a", [*batch, Metric("few", 1.0, 1, 1)]))
+    assert (rows(store), chunks_of(store)) == (1, [chunks.PACK_AT_ONCE])
+    store.write(LogBatch("a", batch))  # a client that was not answered sends them again
+    late = [Metric("m", 0.5, 1000, step) for step in range(chunks.PACK_AT_ONCE)]
+    store.write(LogBatch("a", late))
+    few, many = store.series("a")
+    assert (few.key, few.count, many.count, many.latest) == ("few", 1, 2 * chunks.PACK_AT_ONCE, (63, 1063, 63.0))
+    ((_, points),) = store.sampled(["a"], "m", limit=500)
+    assert list(points.values)[:4] == [0.5, 0.0, 0.5, 1.0] or list(points.values)[:4] == [0.0, 0.5, 0.5, 1.0]
+
+
+def test_small_chunks_become_one_when_their_run_ends(store: SqlTrackingStore) -> None:
+    store.write(CreateRun("0", run_id="a"))
+    for first in range(0, chunks.MERGE_ENDED * 64, 64):
+        store.write(LogBatch("a", [Metric("m", 1.0, step, step) for step in range(first, first + 64)]))
+    assert chunks_of(store) == [64] * chunks.MERGE_ENDED
+    store.write(UpdateRun("a", "FINISHED"))
+    until = time.monotonic() + 5
+    while len(chunks_of(store)) > 1:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    ((_, points),) = store.sampled(["a"], "m", limit=10_000)
+    assert list(points.steps) == list(range(chunks.MERGE_ENDED * 64))
+
+
+POINTS = st.lists(
+    st.tuples(
+        st.sampled_from(["m", "n"]),
+        st.sampled_from([0.0, 1.5, float("nan"), float("inf")]),
+        st.integers(0, 2),
+        st.sampled_from([0, 1, 2, 2**62, -(2**62)]),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+def test_points_are_those_of_the_store_in_memory_whenever_they_are_packed(tmp_path: Path) -> None:
+    memory = MemoryTrackingStore()
+    with closing(sql_store(str(tmp_path / "store"))) as store, patch.object(series, "PACK_AT_ONCE", 3):
+
+        @given(st.lists(st.tuples(POINTS, st.booleans()), max_size=6))
+        @settings(max_examples=40, deadline=None)
+        def check(batches: list[tuple[list[tuple[str, float, int, int]], bool]]) -> None:
+            run_id = memory.write(CreateRun("0")).run_id
+            store.write(CreateRun("0", run_id=run_id))
+            for batch, packing in batches:
+                for each in (memory, store):
+                    each.write(LogBatch(run_id, [Metric(*cells) for cells in batch]))
+                if packing:
+                    store._database.write(pack_all)
+            for key in ("m", "n"):
+                theirs, ours = (each.sampled([run_id], key, limit=1000) for each in (memory, store))
+                assert repr([list(points) for _, points in ours]) == repr([list(points) for _, points in theirs])
+            assert repr(store.series(run_id)) == repr(memory.series(run_id))
+
+        check()
+
+
+def pack_all(c: Connection) -> None:
+    for each in [row[0] for row in run(c, "SELECT id FROM penstock_series")]:
+        chunks.pack(c, each)
+    run(c, "UPDATE penstock_series SET hot = 0")
 
 
 def test_histories_are_read_as_far_as_they_are_asked_for(

@@ -66,7 +66,7 @@ class SeriesRecord:
 
     @property
     def latest(self) -> Point:
-        return max(self._points.values(), key=lambda point: (*rank(point), math.isnan(point.value)))
+        return max(self._points.values(), key=rank)
 
     @property
     def points(self) -> Points:

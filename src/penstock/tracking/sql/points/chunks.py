@@ -1,12 +1,11 @@
 """Reading and packing the points of a series: chunks, and the rows that are not packed yet.
 
-A series is packed when its run has ended or its rows have become many. Packing moves rows into chunks and changes
-nothing that anybody sees, so it happens while no write waits, a series at a time.
+A series is packed when its run has ended or its rows have become many, and so are chunks that are small and many.
+Packing changes nothing that anybody sees, so it happens while no write waits, a series at a time.
 """
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,12 +13,22 @@ from typing import Any
 from sqlalchemy import Connection
 
 from penstock.sql import tracking_tables as tables
-from penstock.sql.dialect import any_of, insert_rows, run
+from penstock.sql.dialect import any_of, insert_rows, run, run_each
 from penstock.tracking.metrics import Point, Points
+from penstock.tracking.sql.points.cells import in_order, points_of_cells
 
 # How many rows make a series worth packing: those of a run that has ended, and those of one that goes on.
 PACK_ENDED = 32
 PACK_RUNNING = 4096
+# How many points of one series that come together are a chunk at once; and how many chunks of fewer points than these
+# are worth being made into one, in a run that has ended and in one that goes on.
+PACK_AT_ONCE = 64
+SMALL_CHUNK = 512
+MERGE_ENDED = 8
+MERGE_RUNNING = 64
+
+# Chunks that are made into one at a time: all of their points are held.
+_MOST_MERGED = 1024
 
 
 def packed_points(c: Connection, series: int, first: int, last: int) -> Iterator[Point]:
@@ -53,24 +62,45 @@ def read_points(c: Connection, series: Sequence[int], steps: tuple[int, int] | N
     return {key: points for key, points in merged.items() if len(points)}
 
 
-def pack(c: Connection, series: int) -> int:
-    """Moves the rows of one series into chunks; says how many points it moved."""
+def add_chunks(c: Connection, packed: Sequence[tuple[int, Points]]) -> None:
+    """Adds points, in their order, to series by their ids."""
     from penstock.tracking.sql.points.chunk_codec import CHUNK_POINTS, encode
 
-    statement = (
-        "SELECT step, timestamp, value, nan FROM penstock_points WHERE series = ? ORDER BY step, timestamp, value, nan"
+    if not packed:
+        return
+    condition, parameter = any_of(c, "series", sorted({series for series, _ in packed}))
+    found = run(c, f"SELECT series, max(number) FROM penstock_chunks WHERE {condition} GROUP BY series", parameter)
+    numbers: dict[int, int] = dict(found)
+    chunks = []
+    for series, points in packed:
+        for start in range(0, len(points), CHUNK_POINTS):
+            some = points.part(start, start + CHUNK_POINTS)
+            numbers[series] = numbers.get(series, 0) + 1
+            chunks.append((series, numbers[series], len(some), some.steps[0], some.steps[-1], encode(some)))
+    insert_rows(c, tables.chunks, chunks)
+
+
+def pack(c: Connection, series: int) -> int:
+    """Makes chunks of the rows of one series and of its small chunks; says how many points those have."""
+    from penstock.tracking.sql.points.chunk_codec import decode
+
+    rows = run(c, "SELECT step, timestamp, value, nan FROM penstock_points WHERE series = ?", series)
+    small = run(
+        c,
+        "SELECT number, data FROM penstock_chunks WHERE series = ? AND points < ? ORDER BY number LIMIT ?",
+        *(series, SMALL_CHUNK, _MOST_MERGED),
     )
-    rows = run(c, statement, series)
-    if not rows:
+    parts = [decode(bytes(data)) for _, data in small]
+    if rows:
+        parts.append(points_of_cells(sorted(rows)))
+    if not parts:
         return 0
-    number = run(c, "SELECT coalesce(max(number), 0) FROM penstock_chunks WHERE series = ?", series).scalar()
-    for start in range(0, len(rows), CHUNK_POINTS):
-        number += 1
-        points = _of_rows(rows[start : start + CHUNK_POINTS])
-        chunk = (series, number, len(points), points.steps[0], points.steps[-1], encode(points))
-        insert_rows(c, tables.chunks, [chunk])
-    run(c, "DELETE FROM penstock_points WHERE series = ?", series)
-    return len(rows)
+    run_each(c, "DELETE FROM penstock_chunks WHERE series = ? AND number = ?", [(series, each[0]) for each in small])
+    points = _merged(parts, None)
+    add_chunks(c, [(series, points)])
+    if rows:
+        run(c, "DELETE FROM penstock_points WHERE series = ?", series)
+    return len(points)
 
 
 def _by_series(rows: Sequence[Any]) -> Iterator[tuple[int, Points]]:
@@ -79,15 +109,7 @@ def _by_series(rows: Sequence[Any]) -> Iterator[tuple[int, Points]]:
     for row in rows:
         grouped.setdefault(row[0], []).append(row[1:])
     for key, found in grouped.items():
-        yield key, _of_rows(found)
-
-
-def _of_rows(rows: Sequence[Any]) -> Points:
-    if not rows:
-        return Points()
-    steps, timestamps, values, nans = zip(*rows, strict=True)
-    kept = values if not any(nans) else [math.nan if nan else value for value, nan in zip(values, nans, strict=True)]
-    return Points(array("q", steps), array("q", timestamps), array("d", kept))
+        yield key, points_of_cells(found)
 
 
 def _merged(parts: list[Points], steps: tuple[int, int] | None) -> Points:
@@ -108,11 +130,7 @@ def _merged(parts: list[Points], steps: tuple[int, int] | None) -> Points:
     if steps is not None:
         inside = (at >= steps[0]) & (at <= steps[1])
         at, when, values = at[inside], when[inside], values[inside]
-    by_value = np.nan_to_num(values)
-    earlier = by_value[1:] < by_value[:-1]
-    for column in (when, at):
-        earlier = (column[1:] < column[:-1]) | ((column[1:] == column[:-1]) & earlier)
-    if np.any(earlier):
-        order = np.lexsort((by_value, when, at))
+    if not in_order(at, when, values):
+        order = np.lexsort((np.isnan(values), np.nan_to_num(values), when, at))
         at, when, values = at[order], when[order], values[order]
     return Points(array("q", at.tobytes()), array("q", when.tobytes()), array("d", values.tobytes()))

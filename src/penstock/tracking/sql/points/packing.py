@@ -1,11 +1,14 @@
-"""Which series are packed, and when: those of runs that ended, and long ones of runs that go on; a few at a time."""
+"""Which series are packed, and when: those of runs that ended, and long ones of runs that go on; a few at a time.
+
+What is worth it are rows, and chunks that are small and many.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection
 
@@ -13,7 +16,15 @@ from penstock.errors import PenstockError
 from penstock.sql.database import Database
 from penstock.sql.dialect import any_of, run, run_each
 from penstock.tracking.sql.keys import Keys
-from penstock.tracking.sql.points.chunks import PACK_ENDED, PACK_RUNNING, pack
+from penstock.tracking.sql.points.chunks import (
+    MERGE_ENDED,
+    MERGE_RUNNING,
+    PACK_AT_ONCE,
+    PACK_ENDED,
+    PACK_RUNNING,
+    SMALL_CHUNK,
+    pack,
+)
 
 T = TypeVar("T")
 
@@ -22,12 +33,18 @@ _STEP_POINTS = 20_000
 
 
 class _Worth(NamedTuple):
-    """A series that is worth packing, and its number of rows."""
+    """A series that is worth packing, its number of rows and that of its small chunks."""
 
     run: int
     key: str
     series: int
     rows: int
+    chunks: int
+
+    @property
+    def points(self) -> int:
+        """How many points are moved, about."""
+        return self.rows + self.chunks * PACK_AT_ONCE
 
 
 class Packing:
@@ -64,7 +81,7 @@ class Packing:
             with _kept(self._runs, looked_at):
                 self._series += self._database.read(lambda c: _worth_packing(c, looked_at))
         some: list[_Worth] = []
-        while self._series and sum(each.rows for each in some) < _STEP_POINTS:
+        while self._series and sum(each.points for each in some) < _STEP_POINTS:
             some.append(self._series.popleft())
         if some:
             with _kept(self._series, some):
@@ -82,13 +99,21 @@ def _kept(queue: deque[T], taken: Sequence[T]) -> Iterator[None]:
         raise
 
 
+# Series that have rows, or may have so many chunks; small ones are counted where there may be any.
+_LOOKED_AT = f"""
+SELECT * FROM (
+    SELECT s.run, s.key, s.id, s.hot, CASE WHEN s.points - s.hot < {MERGE_ENDED * PACK_AT_ONCE} THEN 0 ELSE (
+        SELECT count(*) FROM penstock_chunks k WHERE k.series = s.id AND k.points < {SMALL_CHUNK}
+    ) END AS small
+    FROM penstock_runs r JOIN penstock_series s ON s.run = r.id WHERE
+"""
+
+
 def _worth_packing(c: Connection, runs: Sequence[tuple[str, bool]]) -> list[_Worth]:
     found: list[_Worth] = []
-    for ended, least in ((True, PACK_ENDED), (False, PACK_RUNNING)):
+    for ended, rows, chunks in ((True, PACK_ENDED, MERGE_ENDED), (False, PACK_RUNNING, MERGE_RUNNING)):
         condition, parameter = any_of(c, "r.run_id", [run_id for run_id, over in runs if over is ended])
-        joined = "penstock_runs r JOIN penstock_series s ON s.run = r.id"
-        statement = f"SELECT s.run, s.key, s.id, s.hot FROM {joined} WHERE {condition} AND s.hot >= ?"
-        found += [_Worth(*row) for row in run(c, statement, parameter, least)]
+        found += _found(c, condition, rows, chunks, parameter)
     return found
 
 
@@ -97,8 +122,12 @@ def _left_behind(c: Connection) -> list[_Worth]:
     newest = (
         "SELECT id FROM penstock_runs WHERE status NOT IN ('RUNNING', 'SCHEDULED') ORDER BY changed DESC LIMIT 1000"
     )
-    rows = run(c, f"SELECT run, key, id, hot FROM penstock_series WHERE run IN ({newest}) AND hot >= ?", PACK_ENDED)
-    return [_Worth(*row) for row in rows]
+    return _found(c, f"r.id IN ({newest})", PACK_ENDED, MERGE_ENDED)
+
+
+def _found(c: Connection, condition: str, rows: int, chunks: int, *parameters: Any) -> list[_Worth]:
+    statement = f"{_LOOKED_AT}{condition}) worth WHERE hot >= ? OR small >= ?"
+    return [_Worth(*row) for row in run(c, statement, *parameters, rows, chunks)]
 
 
 def _pack(c: Connection, some: Sequence[_Worth]) -> None:

@@ -1,4 +1,8 @@
-"""Points into their series: rows of points, and what is known of each series without reading them."""
+"""Points into their series: rows of points, and what is known of each series without reading them.
+
+Many points of one series that come together, and after all that it has, are packed as they come: no row is written
+for them, and none deleted when they are packed later.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,10 @@ from sqlalchemy import Connection
 
 from penstock.sql import tracking_tables as tables
 from penstock.sql.dialect import any_of, insert_rows, pairs, run
-from penstock.tracking.metrics import Metric, Point, rank
+from penstock.tracking.metrics import Metric, Point, Points, rank
 from penstock.tracking.sql.keys import Keys
-from penstock.tracking.sql.points.chunks import packed_points
+from penstock.tracking.sql.points.cells import cells_of, later_points
+from penstock.tracking.sql.points.chunks import PACK_AT_ONCE, add_chunks, packed_points
 
 _COLUMNS = (
     "s.run, s.key, s.id, s.points, s.hot, s.first_step, s.last_step, "
@@ -60,27 +65,45 @@ class SeriesRow:
             self.minimum = value if self.minimum is None else min(self.minimum, value)
             self.maximum = value if self.maximum is None else max(self.maximum, value)
 
+    def add_later(self, points: Points) -> None:
+        """The same for points in their order that all come after those that are there; they are no rows."""
+        import numpy as np
+
+        self.first_step = points.steps[0] if self.latest is None else min(self.first_step, points.steps[0])
+        self.last_step = points.steps[-1]
+        self.latest = Point(points.steps[-1], points.timestamps[-1], points.values[-1])
+        self.points += len(points)
+        values = np.frombuffer(points.values, np.float64)
+        numbers = values[~np.isnan(values)]
+        if len(numbers):
+            least, greatest = float(numbers.min()), float(numbers.max())
+            self.minimum = least if self.minimum is None else min(self.minimum, least)
+            self.maximum = greatest if self.maximum is None else max(self.maximum, greatest)
+
 
 def log_points(c: Connection, keys: Keys, logged: Sequence[tuple[int, Sequence[Metric]]]) -> None:
     """Adds the points of several runs. One that is there already is no other one."""
     if not logged:
         return
-    grouped: dict[tuple[int, str], list[Point]] = {}
+    grouped: dict[tuple[int, str], list[Metric]] = {}
     for run_key, metrics in logged:
         for metric in metrics:
-            grouped.setdefault((run_key, metric.key), []).append(Point(metric.step, metric.timestamp, metric.value))
+            grouped.setdefault((run_key, metric.key), []).append(metric)
     rows = _series_of(c, keys, list(grouped))
-    for at, points in grouped.items():
-        rows[at].new = _without_packed(c, rows[at], points)
-        rows[at].add(points)
-    _insert_points(c, rows.values())
+    packed: list[tuple[int, Points]] = []
+    for at, metrics in grouped.items():
+        row = rows[at]
+        later = later_points(metrics, row.latest) if len(metrics) >= PACK_AT_ONCE else None
+        if later is None:
+            points = [Point(metric.step, metric.timestamp, metric.value) for metric in metrics]
+            row.new = _without_packed(c, row, points)
+            row.add(points)
+        else:
+            packed.append((row.id, later))
+            row.add_later(later)
+    add_chunks(c, packed)
+    _insert_points(c, [row for row in rows.values() if row.new])
     insert_rows(c, tables.series, [row.cells for row in rows.values()], "replace")
-
-
-def cells_of(point: Point) -> tuple[int, int, float, int]:
-    """Step, timestamp, value and whether it is NaN, as the tables have them."""
-    nan = math.isnan(point.value)
-    return point.step, point.timestamp, 0.0 if nan else point.value, int(nan)
 
 
 def _series_of(c: Connection, keys: Keys, wanted: list[tuple[int, str]]) -> dict[tuple[int, str], SeriesRow]:
