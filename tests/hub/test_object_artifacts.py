@@ -130,6 +130,20 @@ async def test_an_experiment_in_another_bucket_is_read_and_not_written(s3_hub: A
         assert (await hub.client.post(place, content=b"x")).status_code == 400
 
 
+async def test_a_name_is_no_pattern_and_no_version(s3_hub: Any) -> None:
+    """Drivers read more in a name than there is: deleting `d*` took `d1` along, and `?versionId=` named what is old."""
+    async with s3_hub as hub:
+        for path in ("d%2A/f", "d1/f", "d%5B1%5D/f"):
+            assert (await hub.client.put(f"{FILES}/{path}", content=b"x")).status_code == 200
+        for path in ("d%2A", "d%5B1%5D"):
+            assert (await hub.client.delete(f"{FILES}/{path}")).status_code == 200
+        assert (await hub.get(FILES)).json() == {"files": [{"path": "d1", "is_dir": True}]}
+        for path in ("d1/f%3FversionId=1", "d1/f%3FversionId=", "d1%3Fversionid=2/f"):
+            assert (await hub.client.get(f"{FILES}/{path}")).status_code == 400
+            assert (await hub.client.put(f"{FILES}/{path}", content=b"y")).status_code == 400
+        assert (await hub.client.get(f"{FILES}/d1/f")).content == b"x"
+
+
 async def _answers(hub: HubCalls) -> list[Any]:
     return [
         await hub.client.put(f"{FILES}/f", content=b"x"),

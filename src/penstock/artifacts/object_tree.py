@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, cast
 
 from penstock.artifacts.trees import ArtifactTree, OpenedFile, TreeEntry, missing, no_file
-from penstock.errors import RegistryDenied, RegistryNotFound, RegistryUnavailable, Unsupported
+from penstock.errors import RegistryDenied, RegistryNotFound, RegistryUnavailable, TrackingInvalid, Unsupported
 from penstock.storage.object_store import ObjectStore, StoreErrors
 from penstock.storage.schemes import require_store
+
+# How drivers name versions of an object behind its own name.
+_VERSIONED = re.compile(r"\?versionId=|#\d+(?:/|$)", re.IGNORECASE)
 
 _ERRORS = StoreErrors(Unsupported, RegistryDenied, RegistryNotFound, RegistryUnavailable)
 
@@ -83,6 +87,9 @@ class ObjectTree(ArtifactTree):
             self._store.remove(url)
 
     def _at(self, path: str) -> str:
+        """Raises TrackingInvalid for a name in which a driver would read more than a name."""
+        if _VERSIONED.search(path):
+            raise TrackingInvalid(f"Invalid path: {path[:200]!a} names a version of an object.", field="path")
         return f"{self._url}/{path}" if path else self._url
 
     def _is_file(self, path: str) -> bool:

@@ -50,7 +50,9 @@ def safe_path(path: str) -> str:
     seen = path
     for _ in range(10):
         parts = seen.replace("\\", "/").split("/")
-        if len(seen) > _MAX_PATH or ".." in parts or seen.startswith("/") or _has_control(seen) or _has_drive(seen):
+        leads_up = any(part.partition(";")[0] == ".." for part in parts)  # some readers stop at the semicolon
+        absolute = not (parts[0] or len(parts) == 1) or parts[0].lower() == "file:" or _has_drive(seen)
+        if len(seen) > _MAX_PATH or leads_up or absolute or _UPLOADS in parts or _has_control(seen):
             raise TrackingInvalid(f"Invalid path: {path[:200]!a}.", field="path")
         decoded = unquote(seen)
         if decoded == seen:
@@ -59,7 +61,7 @@ def safe_path(path: str) -> str:
     else:
         raise TrackingInvalid(f"Invalid path: {path[:200]!a} is encoded too often.", field="path")
     parts = [part for part in path.split("/") if part not in ("", ".")]
-    if _UPLOADS in parts or any(len(os.fsencode(part)) > 255 for part in parts):
+    if not all(map(_is_name, parts)):
         raise TrackingInvalid(f"Invalid path: {path[:200]!a}.", field="path")
     return "/".join(parts)
 
@@ -113,8 +115,11 @@ class LocalTree(ArtifactTree):
         try:
             with self._directory(directory) as descriptor:
                 file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=descriptor)
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            raise missing(path) from None
+        except OSError as error:
+            # Links, sockets and pipes that somebody has put there are no artifacts.
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
+                raise missing(path) from None
+            raise RegistryUnavailable(f"{path} cannot be read: {error.strerror or error}.") from error
         known = os.fstat(file)
         if not stat.S_ISREG(known.st_mode):
             os.close(file)
@@ -203,6 +208,13 @@ def missing(path: str) -> ArtifactNotFound:
 def no_file(path: str) -> TrackingInvalid:
     """A directory is at a path."""
     return TrackingInvalid(f"{path[:300]!a} is a directory, not a file.", field="path")
+
+
+def _is_name(part: str) -> bool:
+    try:
+        return len(part.encode()) <= 255
+    except UnicodeEncodeError:  # half a character
+        return False
 
 
 def _has_control(text: str) -> bool:

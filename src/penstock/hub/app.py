@@ -30,6 +30,10 @@ log = logging.getLogger("penstock.hub")
 MAX_BODY_BYTES = 64 * 1024 * 1024
 
 
+# No browser takes an answer for something else, or shows it in a page of another site.
+_GUARD = ((b"x-content-type-options", b"nosniff"), (b"x-frame-options", b"SAMEORIGIN"))
+
+
 class HubApp:
     """Answers every request of the hub. `observe` is told of each."""
 
@@ -161,4 +165,4 @@ async def _send_unread(scope: Scope, receive: Receive, send: Send, answer: HubAn
 
 def _start(answer: HubAnswer) -> dict[str, Any]:
     length = (b"content-length", str(len(answer.body)).encode())
-    return {"type": "http.response.start", "status": answer.status, "headers": [*answer.headers, length]}
+    return {"type": "http.response.start", "status": answer.status, "headers": [*answer.headers, length, *_GUARD]}

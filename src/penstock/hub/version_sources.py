@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from penstock.artifacts.trees import ArtifactTree, safe_path
 from penstock.errors import LoggedModelNotFound, RunNotFound, TrackingInvalid
+from penstock.hub.files.places import names_host
 from penstock.manifest import FILE_NAME
 from penstock.registry import ModelVersion, Registry
 from penstock.tracking.interface import TrackingStore
@@ -28,8 +29,6 @@ _PROXIED = re.compile(r"mlflow-artifacts:(?://[^/]*)?/*(.*)", re.DOTALL)
 _LOGGED = re.compile(r"models:/+(m-[0-9a-f]{32})/?")
 _REGISTERED = re.compile(r"models:/+([^/@]+)(?:/([^/@]+)|@([^/@]+))/?")
 _RUN = re.compile(r"runs:/+([0-9A-Za-z_\-]+)/+(.+?)/*", re.DOTALL)
-# Schemes by which whoever reads the version would connect to a host of the caller's choice.
-_HOSTS = frozenset({"http", "https", "ftp", "ftps", "sftp", "hdfs", "viewfs"})
 _MAX_LENGTH = 4096
 
 
@@ -69,7 +68,7 @@ class SourceFinder:
             return FoundSource(f"prompt:{source}", source, given.run_id or "", given.model_id or "")
         check_path(source)
         scheme = urlsplit(source).scheme.lower()
-        if scheme in _HOSTS:
+        if names_host(source, self._registry.artifact_root):
             raise _refused(source, f"{scheme}: names a host, which whoever loads the version would connect to")
         if scheme in ("models", "runs") and urlsplit(source).netloc:
             raise _refused(source, f"{scheme}: names no host")
@@ -169,7 +168,8 @@ def check_path(source: str) -> None:
     seen = source
     for _ in range(10):
         parts = re.split(r"[/\\]", seen)
-        if len(seen) > _MAX_LENGTH or ".." in parts or "." in parts or "#" in seen or "?" in seen or _has_control(seen):
+        relative = any(part.partition(";")[0] in (".", "..") for part in parts)
+        if len(seen) > _MAX_LENGTH or relative or "#" in seen or "?" in seen or _has_control(seen):
             raise _refused(source, "relative parts, fragments, queries and control characters are not allowed")
         decoded = unquote(seen)
         if decoded == seen:

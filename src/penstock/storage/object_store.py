@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -173,7 +174,12 @@ class ObjectStore:
     def remove_directory(self, url: str) -> None:
         """Deletes whatever is below it."""
         with self.translated(url, writing=True), suppress(FileNotFoundError):
-            self.driver.rm(url, recursive=True)
+            found = self.driver.find(url)
+            if not any(map(has_magic, (url, *found))):
+                self.driver.rm(url, recursive=True)
+                return
+            for path in found:  # as a pattern, a name would delete others, too
+                self.driver.rm_file(path)
 
     def remove(self, url: str) -> None:
         """Deletes a file; one that is not there is no error."""

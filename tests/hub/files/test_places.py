@@ -49,12 +49,12 @@ BAD = [
 
 @pytest.mark.parametrize("location", GOOD)
 def test_locations_are_kept_as_given(location: str) -> None:
-    assert check_location(location) == location
+    assert check_location(location, "/artifacts") == location
 
 
 @pytest.mark.parametrize("location", BAD)
 def test_locations_that_lead_elsewhere(location: str) -> None:
     with pytest.raises(TrackingInvalid) as raised:
-        check_location(location)
+        check_location(location, "/artifacts")
     assert raised.value.field in ("artifact_location", "path")
     assert all(32 <= ord(letter) < 127 for letter in str(raised.value))

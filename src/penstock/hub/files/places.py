@@ -57,8 +57,16 @@ def place_in(hub: HubContext, uri: str, path: str) -> FilePlace:
     )
 
 
-def check_location(location: str) -> str:
-    """Where an experiment is to keep its files. Raises TrackingInvalid about `artifact_location`."""
+def names_host(url: str, root: str) -> bool:
+    """Whether whoever reads a URL would connect to a host that it names, and that is not the one of the hub's own
+    artifacts."""
+    parts, own = urlsplit(url), urlsplit(root)
+    return parts.scheme.lower() in _HOSTS and (parts.scheme.lower(), parts.netloc) != (own.scheme, own.netloc)
+
+
+def check_location(location: str, root: str) -> str:
+    """Where an experiment is to keep its files; `root` is where the hub keeps its own. Raises TrackingInvalid about
+    `artifact_location`."""
     seen = location
     for _ in range(10):
         _check_form(location, seen)
@@ -74,7 +82,7 @@ def check_location(location: str) -> str:
     scheme = parts.scheme.lower()
     if scheme in ("runs", "models"):
         raise _refused(location, f"{scheme}: names no place for files")
-    if scheme in _HOSTS:
+    if names_host(location, root):
         raise _refused(location, f"{scheme}: names a host, which whoever reads the files would connect to")
     if scheme == "mlflow-artifacts":
         match = _PROXIED.fullmatch(location)

@@ -31,9 +31,8 @@ _SEARCHED_EXPERIMENTS_MAX = 20
 
 async def create(hub: HubContext, request: HubRequest) -> HubAnswer:
     fields = request.fields
-    change = CreateExperiment(
-        fields.required("name"), check_location(fields.text("artifact_location")), as_mapping(fields.pairs("tags"))
-    )
+    location = check_location(fields.text("artifact_location"), hub.stores.registry.artifact_root)
+    change = CreateExperiment(fields.required("name"), location, as_mapping(fields.pairs("tags")))
     return json_answer({"experiment_id": await hub.stores.write(change)})
 
 
