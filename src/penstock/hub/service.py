@@ -11,7 +11,7 @@ from functools import partial
 
 from penstock.access.principal import Principal
 from penstock.artifacts.trees import ArtifactTree
-from penstock.errors import ConfigError, PenstockError, RegistryUnavailable, remedy
+from penstock.errors import ConfigError, RegistryUnavailable, remedy
 from penstock.hub.access.gate import HubGate
 from penstock.hub.access.tokens import TokenTable
 from penstock.hub.context import HubContext
@@ -161,7 +161,7 @@ class Hub:
             if names := self._gate.take_shown():
                 try:
                     await asyncio.to_thread(tokens.note_used, sorted(names))
-                except PenstockError as error:
+                except Exception as error:  # the next minute's must still be written
                     log.info("It was not written down which tokens were shown: %s", error)
 
     def __repr__(self) -> str:
