@@ -230,3 +230,33 @@ async def test_what_the_command_line_registered_is_read_through_the_hub(hub: Hub
     found = (await hub.get("model-versions/get", name="fraud", version="1")).json()["model_version"]
     assert found["source"] == "mlflow-artifacts:/fraud/abc"
     assert (await hub.client.put(f"{FILES}/fraud/abc/MLmodel", content=b"x")).status_code == 409
+
+
+async def test_errors_say_what_clients_look_for_in_them(hub: HubCalls) -> None:
+    """The words of MLflow's server, of what the request names, and of nothing else."""
+    await hub.post("registered-models/create", name="fraud")
+
+    async def told(method: str, path: str, **fields: Any) -> str:
+        query, content = (fields, None) if method == "GET" else (None, fields)
+        asked = hub.client.request(method, f"{API}{path}", params=query, json=content)
+        answer: dict[str, str] = (await asked).json()
+        return answer["message"]
+
+    absent = "Registered Model with name=absent not found."
+    assert await told("GET", "registered-models/get", name="absent") == absent
+    assert await told("POST", "model-versions/create", name="absent", source="s3://b/x") == absent
+    assert await told("POST", "registered-models/rename", name="absent", new_name="x") == absent
+    taken = "Registered Model (name=fraud) already exists."
+    assert await told("POST", "registered-models/create", name="fraud") == taken
+    await hub.post("registered-models/create", name="churn")
+    assert await told("POST", "registered-models/rename", name="churn", new_name="fraud") == taken
+    gone = "Model Version (name=fraud, version=9) not found."
+    assert await told("GET", "model-versions/get", name="fraud", version="9") == gone
+    stage = {"name": "fraud", "version": "9", "stage": "Staging"}
+    assert await told("POST", "model-versions/transition-stage", **stage) == gone
+    assert (
+        await told("GET", "registered-models/alias", name="fraud", alias="x") == "Registered model alias x not found."
+    )
+    copied = await told("POST", "model-versions/create", name="fraud", source="models:/absent/1")
+    assert "'absent'" in copied
+    assert "name=fraud" not in copied

@@ -71,8 +71,11 @@ def everything_is_logged_into_a_run() -> None:
     assert mlflow.artifacts.load_image(f"{run.info.artifact_uri}/i.png").size == (4, 4)
     paths = {each.path for each in client.list_artifacts(run.info.run_id)}
     assert {"plots", "table.json", "d.yaml", "t.txt", "i.png", "images"} <= paths
-    kept = mlflow.data.get_source(found.inputs.dataset_inputs[0])
-    assert kept is not None
+    (kept,) = [each for each in found.inputs.dataset_inputs if each.dataset.name == "frame"]
+    assert {tag.key: tag.value for tag in kept.tags} == {"foo": "baz", "mlflow.data.context": "train"}
+    assert json.loads(kept.dataset.profile) == {"num_rows": 2, "num_elements": 4}
+    assert [each["name"] for each in json.loads(kept.dataset.schema)["mlflow_colspec"]] == ["x", "y"]
+    assert mlflow.data.get_source(kept) is not None
 
 
 @case

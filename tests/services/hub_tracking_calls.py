@@ -322,6 +322,22 @@ def graphql_answers_what_the_page_asks() -> None:
     answer = ask("POST", "/graphql", json={"query": query, "operationName": "testQuery"})
     assert answer.json()["data"]["mlflowGetExperiment"]["experiment"]["name"] == "GraphqlTest"
     assert answer.json().get("errors") is None
+    run_id = client.create_run(where).info.run_id
+    for step in range(10):
+        client.log_metric(run_id, "m", step, step=step)
+    asked = f"""query testQuery {{ mlflowGetMetricHistoryBulkInterval(input: {{
+        runIds: ["{run_id}"], metricKey: "m", }}) {{ metrics {{ key value }} }} }}"""
+    answer = ask("POST", "/graphql", json={"query": asked, "operationName": "testQuery"})
+    told = answer.json()["data"]["mlflowGetMetricHistoryBulkInterval"]["metrics"]
+    assert told == [{"key": "m", "value": float(step)} for step in range(10)]
+    client.create_registered_model("of graphql")
+    client.create_model_version("of graphql", f"runs:/{run_id}/model", run_id)
+    asked = f"""query testQuery @component(name: "Test") {{ mlflowGetRun(input: {{runId: "{run_id}"}}) {{ run {{
+        info {{ status }} experiment {{ name }} modelVersions {{ name }} }} }} }}"""
+    run = ask("POST", "/graphql", json={"query": asked}).json()["data"]["mlflowGetRun"]["run"]
+    assert run == {
+        "info": {"status": "RUNNING"}, "experiment": {"name": "GraphqlTest"}, "modelVersions": [{"name": "of graphql"}],
+    }  # fmt: skip
 
 
 @case

@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
-from penstock.errors import PenstockError, TrackingInvalid
+from penstock.errors import PenstockError, RegistryError, TrackingInvalid
 from penstock.http.bodies import ClientLeft, answer_unread, read_body
 from penstock.http.connection.interface import Shortcuts
 from penstock.http.errors import CLOSE
@@ -22,7 +22,7 @@ from penstock.hub.request_event import HubRequestEvent
 from penstock.hub.requests import HubRequest
 from penstock.hub.routes import HubRoute, HubRoutes
 from penstock.hub.service import Hub
-from penstock.hub.statuses import answer_of, error_answer
+from penstock.hub.statuses import answer_of, error_answer, in_mlflows_words
 
 log = logging.getLogger("penstock.hub")
 
@@ -108,7 +108,10 @@ class HubApp:
                 _require_json(header(request.scope, b"content-type"))
             request.fields = Fields.of_json(body)
         assert route.handler is not None
-        return await route.handler(self._hub.context(), request)
+        try:
+            return await route.handler(self._hub.context(), request)
+        except RegistryError as error:
+            raise in_mlflows_words(error, request.fields) from error
 
     def _not_found(self, method: str, path: str) -> HubAnswer:
         """At once and never a 5xx, since MLflow's client repeats those for minutes."""

@@ -1,10 +1,11 @@
-"""Which HTTP status and which of MLflow's error codes an error becomes in the hub.
+"""Which HTTP status and which of MLflow's error codes an error becomes in the hub, and which words.
 
 Nothing that is the caller's mistake is ever a 5xx: MLflow's client repeats those for minutes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from penstock.error_text import text_of
@@ -43,6 +44,7 @@ from penstock.errors import (
 )
 from penstock.http.headers import Header
 from penstock.hub.answers import HubAnswer
+from penstock.hub.fields import Fields
 from penstock.wire.mlflow.error_codes import error_body
 
 
@@ -103,6 +105,16 @@ def status_of(error: BaseException) -> HubStatus:
     return INTERNAL
 
 
+# MLflow's clients, and programs of their users, look for these in messages; the registry itself speaks of commands
+# that a client of the hub does not have.
+_SENTENCES: Mapping[type[RegistryError], str] = {
+    ModelNotFound: "Registered Model with name={name} not found.",
+    VersionNotFound: "Model Version (name={name}, version={version}) not found.",
+    AliasNotFound: "Registered model alias {alias} not found.",
+}
+_TAKEN = "Registered Model (name={name}) already exists."
+
+
 def answer_of(error: BaseException, *headers: Header) -> HubAnswer:
     """The answer to an error, in MLflow's shape."""
     status = status_of(error)
@@ -116,3 +128,15 @@ def answer_of(error: BaseException, *headers: Header) -> HubAnswer:
 def error_answer(http: int, error_code: str, message: str, *headers: Header) -> HubAnswer:
     """An answer that says no without there being an error."""
     return HubAnswer(error_body(error_code, message), http, ((b"content-type", b"application/json"), *headers))
+
+
+def in_mlflows_words(error: RegistryError, fields: Fields) -> RegistryError:
+    """The same error, where it is about the model, version or alias that the request names; else as it was."""
+    if type(error) is ModelExists:
+        taken = fields.text("new_name") or fields.text("name")
+        return ModelExists(_TAKEN.format(name=taken[:300])) if repr(taken) in error.message else error
+    sentence = _SENTENCES.get(type(error))
+    named = {field: fields.text(field)[:300] for field in ("name", "version", "alias")}
+    if sentence is None or repr(named["name"]) not in error.message:
+        return error
+    return type(error)(sentence.format(**named))

@@ -36,7 +36,7 @@ def test_an_answer_has_the_fields_that_were_asked_for() -> None:
 
 
 UNREAD = [
-    *("", "query", "{ a }", "mutation A { b }", "query A { b", "query { b } }é"),
+    *("", "query", "{ a }", "subscription A { b }", "query A { b", "query { b } }é"),
     *("query A { b { c: d } }", "query A { b { ...c } }", "query A { b { c(x: 1) } }"),
     "query A { b" + " { c" * 30 + " }" * 30 + " }",
     "query A { " + "b " * 3000 + "}",
@@ -70,6 +70,9 @@ def test_the_input_may_stand_in_the_text() -> None:
         "runViewType": "ALL",
         "maxResults": 5,
         "deep": {"yes": True},
+    }
+    assert parse_query('mutation M { mlflowGetRun(input: {runId: "r",}) { run { info { runId } } } }').given == {
+        "runId": "r"
     }
     with pytest.raises(TrackingInvalid, match="an input of that form"):
         parse_query("query Q { mlflowGetRun(input: {runId: }) { run { info { runId } } } }")

@@ -38,7 +38,8 @@ class GraphqlQuery:
 def parse_query(text: str) -> GraphqlQuery:
     """Raises TrackingInvalid for what is not read here."""
     tokens = _Tokens(text)
-    tokens.expect("query")
+    if tokens.next() not in ("query", "mutation"):  # MLflow has its searches in both
+        raise _unread("what is no query")
     tokens.skip_to("{")
     root = tokens.name()
     arguments = list(tokens.parenthesis()) if tokens.peek() == "(" else []

@@ -54,7 +54,7 @@ class TrackingRecords:
     def run(self, run_id: str) -> RunRecord:
         """Raises RunNotFound."""
         if run_id not in self.runs:
-            raise RunNotFound(f"Run {run_id[:300]!r} not found.")
+            raise RunNotFound(f"Run with id={run_id[:300]} not found.")
         return self.runs[run_id]
 
     def active_run(self, run_id: str) -> RunRecord:

@@ -69,7 +69,7 @@ def require_active(run_id: str, known: dict[str, tuple[int, bool]]) -> int:
 
 
 def no_run(run_id: str) -> RunNotFound:
-    return RunNotFound(f"Run {run_id[:300]!r} not found.")
+    return RunNotFound(f"Run with id={run_id[:300]} not found.")
 
 
 def mark_changed(c: Connection, keys: Keys, runs: Iterable[int]) -> None:
