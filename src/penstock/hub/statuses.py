@@ -132,11 +132,12 @@ def error_answer(http: int, error_code: str, message: str, *headers: Header) -> 
 
 def in_mlflows_words(error: RegistryError, fields: Fields) -> RegistryError:
     """The same error, where it is about the model, version or alias that the request names; else as it was."""
+    given = {field: fields.raw(field) for field in ("name", "new_name", "version", "alias")}
+    named = {field: value[:300] if isinstance(value, str) else "" for field, value in given.items()}
     if type(error) is ModelExists:
-        taken = fields.text("new_name") or fields.text("name")
-        return ModelExists(_TAKEN.format(name=taken[:300])) if repr(taken) in error.message else error
+        taken = named["new_name"] or named["name"]
+        return ModelExists(_TAKEN.format(name=taken)) if repr(taken) in error.message else error
     sentence = _SENTENCES.get(type(error))
-    named = {field: fields.text(field)[:300] for field in ("name", "version", "alias")}
     if sentence is None or repr(named["name"]) not in error.message:
         return error
     return type(error)(sentence.format(**named))
