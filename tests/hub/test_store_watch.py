@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import Gauge
 
-from penstock.assembly.hub import HubOptions, migrate_store, open_stores, open_tokens
-from penstock.errors import RegistryOutdated
+from penstock.assembly.hub import HubOptions, open_stores
 from penstock.hub.access.gate import HubGate
 from penstock.hub.service import Hub
 from penstock.metrics import HubMetrics
@@ -74,15 +73,3 @@ def test_disks_are_those_of_what_is_kept_here(tmp_path: Path) -> None:
     free = number(metrics, 'penstock_hub_disk_free_bytes{place="store"}')
     size = number(metrics, 'penstock_hub_disk_size_bytes{place="store"}')
     assert 0 < free < size
-
-
-def test_tables_of_a_server_are_migrated_by_command_alone(postgres_url: str, tmp_path: Path) -> None:
-    options = HubOptions(postgres_url, str(tmp_path))
-    for opens in (lambda: open_stores(options), lambda: open_tokens(options.store)):
-        with pytest.raises(RegistryOutdated, match="missing"):
-            opens()
-    assert "migrated from no tables" in migrate_store(postgres_url)
-    assert "up to date" in migrate_store(postgres_url)
-    opened = open_stores(options)
-    opened.tracking.close()
-    opened.registry.close()

@@ -10,7 +10,8 @@ import pytest
 import pytest_asyncio
 
 from hub.conftest import HubCalls, hub_over, until
-from penstock.assembly.hub import migrate_store
+from penstock.assembly.hub import HubOptions, migrate_store, open_stores, open_tokens
+from penstock.errors import RegistryOutdated
 from penstock.hub.access.gate import HubGate
 
 
@@ -83,3 +84,15 @@ async def test_a_token_that_is_revoked_lets_nobody_into_the_other_either(
     stranger = gates[0].identify({"type": "http", "headers": []}).name
     await asyncio.to_thread(hubs[1].tokens.revoke, "ann")
     await until(lambda: all_know(stranger))
+
+
+def test_tables_of_a_server_are_migrated_by_command_alone(postgres_url: str, tmp_path: Path) -> None:
+    options = HubOptions(postgres_url, str(tmp_path))
+    for opens in (lambda: open_stores(options), lambda: open_tokens(options.store)):
+        with pytest.raises(RegistryOutdated, match="missing"):
+            opens()
+    assert "migrated from no tables" in migrate_store(postgres_url)
+    assert "up to date" in migrate_store(postgres_url)
+    opened = open_stores(options)
+    opened.tracking.close()
+    opened.registry.close()
