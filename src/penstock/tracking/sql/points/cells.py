@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from penstock.tracking.metrics import Metric, Point, Points, rank
+
+# Steps, timestamps and values, each a column (n,) of numpy.
+Columns: TypeAlias = tuple[Any, Any, Any]
 
 
 def cells_of(point: Point | Metric) -> tuple[int, int, float, int]:
@@ -25,17 +28,30 @@ def points_of_cells(rows: Sequence[Any]) -> Points:
     return Points(array("q", steps), array("q", timestamps), array("d", kept))
 
 
-def later_points(metrics: Sequence[Metric], latest: Point | None) -> Points | None:
-    """The points of one key in their order, each once; None unless all of them come after the latest one."""
+def columns_of(points: Points) -> Columns:
+    """Views of the columns (n,) for numpy."""
     import numpy as np
 
+    return (
+        np.frombuffer(points.steps, np.int64),
+        np.frombuffer(points.timestamps, np.int64),
+        np.frombuffer(points.values, np.float64),
+    )
+
+
+def points_of_columns(steps: Any, timestamps: Any, values: Any) -> Points:
+    """The inverse, which copies."""
+    return Points(array("q", steps.tobytes()), array("q", timestamps.tobytes()), array("d", values.tobytes()))
+
+
+def later_points(metrics: Sequence[Metric], latest: Point | None) -> Points | None:
+    """The points of one key in their order, each once; None unless all of them come after the latest one."""
     points = Points(
         array("q", [metric.step for metric in metrics]),
         array("q", [metric.timestamp for metric in metrics]),
         array("d", [metric.value for metric in metrics]),
     )
-    columns = ((points.steps, np.int64), (points.timestamps, np.int64), (points.values, np.float64))
-    if not in_order(*(np.frombuffer(column, kind) for column, kind in columns)):
+    if not in_order(*columns_of(points)):
         points = points_of_cells(sorted({cells_of(metric) for metric in metrics}))
     first = Point(points.steps[0], points.timestamps[0], points.values[0])
     return points if latest is None or rank(first) > rank(latest) else None
@@ -45,7 +61,10 @@ def in_order(steps: Any, timestamps: Any, values: Any) -> bool:
     """Whether each point comes after the one before: columns (n,) of numpy."""
     import numpy as np
 
-    after = np.nan_to_num(values[1:]) > np.nan_to_num(values[:-1])
-    for column in (timestamps, steps):
-        after = (column[1:] > column[:-1]) | ((column[1:] == column[:-1]) & after)
-    return bool(after.all())
+    after = steps[1:] > steps[:-1]
+    if after.all():
+        return True
+    ranked = np.where(np.isnan(values), 0.0, values)
+    within = ranked[1:] > ranked[:-1]
+    within = (timestamps[1:] > timestamps[:-1]) | ((timestamps[1:] == timestamps[:-1]) & within)
+    return bool((after | ((steps[1:] == steps[:-1]) & within)).all())

@@ -6,7 +6,6 @@ Packing changes nothing that anybody sees, so it happens while no write waits, a
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,7 +14,7 @@ from sqlalchemy import Connection
 from penstock.sql import tracking_tables as tables
 from penstock.sql.dialect import any_of, insert_rows, run, run_each
 from penstock.tracking.metrics import Point, Points
-from penstock.tracking.sql.points.cells import in_order, points_of_cells
+from penstock.tracking.sql.points.cells import Columns, columns_of, in_order, points_of_cells, points_of_columns
 
 # How many rows make a series worth packing: those of a run that has ended, and those of one that goes on.
 PACK_ENDED = 32
@@ -23,7 +22,7 @@ PACK_RUNNING = 4096
 # How many points of one series that come together are a chunk at once; and how many chunks of fewer points than these
 # are worth being made into one, in a run that has ended and in one that goes on.
 PACK_AT_ONCE = 64
-SMALL_CHUNK = 512
+SMALL_CHUNK = 2048
 MERGE_ENDED = 8
 MERGE_RUNNING = 64
 
@@ -43,21 +42,21 @@ def packed_points(c: Connection, series: int, first: int, last: int) -> Iterator
 def read_points(c: Connection, series: Sequence[int], steps: tuple[int, int] | None = None) -> dict[int, Points]:
     """All points of each series, or those with steps between two, by step, timestamp and value; those series that have
     any."""
-    from penstock.tracking.sql.points.chunk_codec import decode
+    from penstock.tracking.sql.points.chunk_codec import decode_columns
 
     condition, parameter = any_of(c, "series", list(series))
     within, of_rows, of_chunks = ("", (), ())  # type: tuple[str, tuple[int, ...], tuple[int, ...]]
     if steps is not None:
         within, of_rows, of_chunks = " AND step BETWEEN ? AND ?", steps, (steps[0], steps[1])
-    parts: dict[int, list[Points]] = {}
+    parts: dict[int, list[Columns]] = {}
     chunked = f"SELECT series, data FROM penstock_chunks WHERE {condition}"
     if steps is not None:
         chunked += " AND last_step >= ? AND first_step <= ?"
     for row in run(c, f"{chunked} ORDER BY series, number", parameter, *of_chunks):
-        parts.setdefault(row[0], []).append(decode(bytes(row[1])))
+        parts.setdefault(row[0], []).append(decode_columns(bytes(row[1])))
     rows = f"SELECT series, step, timestamp, value, nan FROM penstock_points WHERE {condition}{within}"
     for key, points in _by_series(run(c, rows, parameter, *of_rows)):
-        parts.setdefault(key, []).append(points)
+        parts.setdefault(key, []).append(columns_of(points))
     merged = {key: _merged(found, steps) for key, found in parts.items()}
     return {key: points for key, points in merged.items() if len(points)}
 
@@ -82,7 +81,7 @@ def add_chunks(c: Connection, packed: Sequence[tuple[int, Points]]) -> None:
 
 def pack(c: Connection, series: int) -> int:
     """Makes chunks of the rows of one series and of its small chunks; says how many points those have."""
-    from penstock.tracking.sql.points.chunk_codec import decode
+    from penstock.tracking.sql.points.chunk_codec import decode_columns
 
     rows = run(c, "SELECT step, timestamp, value, nan FROM penstock_points WHERE series = ?", series)
     small = run(
@@ -90,9 +89,9 @@ def pack(c: Connection, series: int) -> int:
         "SELECT number, data FROM penstock_chunks WHERE series = ? AND points < ? ORDER BY number LIMIT ?",
         *(series, SMALL_CHUNK, _MOST_MERGED),
     )
-    parts = [decode(bytes(data)) for _, data in small]
+    parts = [decode_columns(bytes(data)) for _, data in small]
     if rows:
-        parts.append(points_of_cells(sorted(rows)))
+        parts.append(columns_of(points_of_cells(sorted(rows))))
     if not parts:
         return 0
     run_each(c, "DELETE FROM penstock_chunks WHERE series = ? AND number = ?", [(series, each[0]) for each in small])
@@ -112,25 +111,15 @@ def _by_series(rows: Sequence[Any]) -> Iterator[tuple[int, Points]]:
         yield key, points_of_cells(found)
 
 
-def _merged(parts: list[Points], steps: tuple[int, int] | None) -> Points:
+def _merged(parts: list[Columns], steps: tuple[int, int] | None) -> Points:
     """All in one, in order. Parts follow each other but where points came late."""
-    if len(parts) == 1 and steps is None:
-        return parts[0]
     import numpy as np
 
-    columns = [
-        np.concatenate([np.frombuffer(column, kind) for column in of_parts])
-        for of_parts, kind in (
-            ([part.steps for part in parts], np.int64),
-            ([part.timestamps for part in parts], np.int64),
-            ([part.values for part in parts], np.float64),
-        )
-    ]
-    at, when, values = columns
+    at, when, values = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     if steps is not None:
         inside = (at >= steps[0]) & (at <= steps[1])
         at, when, values = at[inside], when[inside], values[inside]
     if not in_order(at, when, values):
         order = np.lexsort((np.isnan(values), np.nan_to_num(values), when, at))
         at, when, values = at[order], when[order], values[order]
-    return Points(array("q", at.tobytes()), array("q", when.tobytes()), array("d", values.tobytes()))
+    return points_of_columns(at, when, values)
