@@ -179,3 +179,29 @@ async def test_what_nobody_reads_any_more_is_not_read_here(hub: HubCalls, monkey
 
     await hub.app(scope, receive, send)
     assert len(read) < 6
+
+
+async def test_a_client_that_takes_nothing_is_given_up(hub: HubCalls, monkeypatch: pytest.MonkeyPatch) -> None:
+    await hub.client.put(f"{FILES}/f", content=b"x" * 1000)
+    monkeypatch.setattr("penstock.hub.files.sending.PATIENCE", 0.01)
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": f"{FILES}/f",
+        "query_string": b"",
+        "headers": [(b"host", b"localhost")],
+    }
+
+    async def receive() -> dict[str, str]:
+        await asyncio.Event().wait()
+        return {}
+
+    async def send(message: Any) -> None:
+        if message.get("body"):
+            await asyncio.Event().wait()
+
+    statuses: list[int] = []
+    monkeypatch.setattr(hub.app, "_observe", lambda event: statuses.append(event.status))
+    async with asyncio.timeout(10):
+        await hub.app(scope, receive, send)
+    assert statuses == [499]

@@ -9,7 +9,8 @@ from starlette.types import Receive, Send
 
 from penstock.artifacts.trees import OpenedFile
 from penstock.errors import ArtifactNotFound
-from penstock.http.connection.raw_transfer import LEAST_BYTES, cycle_of, send_raw
+from penstock.http.bodies import ClientLeft
+from penstock.http.connection.raw_transfer import LEAST_BYTES, PATIENCE, cut, cycle_of, send_raw
 from penstock.hub.context import HubContext
 from penstock.hub.files.parts import FilePart, headers_of, part_of, tag_of
 from penstock.hub.files.places import FilePlace
@@ -44,6 +45,10 @@ async def send_file(hub: HubContext, place: FilePlace, request: HubRequest, rece
             pieces = _Pieces(hub, opened, part)
             try:
                 await pieces.send(send, start, gone)
+            except TimeoutError:  # a client that takes nothing
+                if (cycle := cycle_of(request.scope)) is not None:
+                    cut(cycle)
+                raise ClientLeft from None
             finally:
                 await pieces.close()
         else:
@@ -67,7 +72,8 @@ class _Pieces:
         self._reading = self._ask()
 
     async def send(self, send: Send, start: dict[str, object], gone: asyncio.Future[None]) -> None:
-        """Sends the head once the first piece is there: a store that fails until then is told by a status."""
+        """Sends the head once the first piece is there: a store that fails until then is told by a status. Raises
+        TimeoutError where the client takes nothing for too long."""
         piece = await self._reading
         await send(start)
         while not gone.done():
@@ -76,7 +82,8 @@ class _Pieces:
                 self._reading = self._ask()
             self._hub.metrics.sent.inc(len(piece))
             began = perf_counter()
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            async with asyncio.timeout(PATIENCE):
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
             if not more:
                 break
             fast = perf_counter() - began < _FAST_SECONDS
