@@ -13,8 +13,9 @@ from penstock.errors import PenstockError, Remedy
 WORDS = {
     "add_code": "To take {them} along, repeat the command with --code {code}",
     "add_model": "Add it with: penstock registry add {model} PACKAGE",
-    "add_token": "Make one, then start the hub again: penstock hub token add NAME --role admin. If only those who "
-    "should can reach the hub, start it with --open-to-everybody.",
+    "add_token": "Make one, then start the hub again: penstock hub --store {store} token add NAME --role admin. Or "
+    "give it one in PENSTOCK_HUB_ADMIN_TOKEN, as in a container. If only those who should can reach the hub, start it "
+    "with --open-to-everybody.",
     "add_wheel": "Put {what} into {directory}, or omit --wheels.",
     "allow_breaking": "If the change is intended, repeat the command with --allow-breaking.",
     "allow_builds": (

@@ -100,7 +100,7 @@ class Hub:
                 raise ConfigError(
                     "A hub that other machines can reach needs tokens, and there are none yet.",
                     hint="Make one first.",
-                    remedy=remedy("add_token"),
+                    remedy=remedy("add_token", store=opened.tracking.place),
                 )
             self._gate.admit(callers)
         watching = (self._watch(opened, context.documents), self._note_use(opened.tokens))

@@ -119,6 +119,10 @@ def hub(
       MLFLOW_TRACKING_URI=http://hub:5000 MLFLOW_TRACKING_TOKEN=pst_… python train.py
 
     \b
+    In a container, with the first token from a secret:
+      PENSTOCK_HUB_ADMIN_TOKEN=… penstock hub --host 0.0.0.0 --store /var/lib/penstock
+
+    \b
     A database and an object store of your own:
       penstock hub --store postgresql://penstock@db/penstock migrate
       penstock hub --store postgresql://penstock@db/penstock --artifacts s3://bucket/artifacts --workers 4
