@@ -88,6 +88,7 @@ def served(postgres_url: str, tmp_path: Path) -> Iterator[HubProcess]:
         hub.process.communicate()
 
 
+@pytest.mark.services  # five processes
 def test_workers_share_port_store_and_numbers_and_one_that_dies_comes_again(
     served: HubProcess, postgres_url: str
 ) -> None:
