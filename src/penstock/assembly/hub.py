@@ -103,13 +103,14 @@ async def serve_hub(
     options: HubOptions,
     bound: socket.socket,
     run_options: RunOptions,
-    on_ready: Callable[[str], Any],
+    on_ready: Callable[[str, bool], Any],
     *,
     limit: ExitLimit | None = None,
 ) -> None:
-    """Serves until a signal comes. Raises what opening the stores raises, and ConfigError where tokens are missing."""
+    """Serves until a signal comes. `on_ready` is told the URL, and whether callers need a token. Raises what opening
+    the stores raises, and ConfigError where tokens are missing."""
     with hub_of(options) as (app, hub):
-        await serve(app, hub, bound, run_options, on_ready=on_ready, limit=limit)
+        await serve(app, hub, bound, run_options, on_ready=lambda url: on_ready(url, hub.asks_for_tokens), limit=limit)
 
 
 @contextmanager

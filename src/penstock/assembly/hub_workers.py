@@ -36,14 +36,14 @@ async def supervise_hub(
     bound: socket.socket,
     run_options: RunOptions,
     workers: int,
-    on_ready: Callable[[str], Any],
+    on_ready: Callable[[str, bool], Any],
     *,
     limit: ExitLimit | None = None,
 ) -> None:
     """Serves in several processes until a signal comes. Raises what a hub raises that cannot start, and ConfigError for
     a store in SQLite, which has one writer."""
     _refuse_sqlite(options.store, workers)
-    await _try(options)
+    asks = await _try(options)
     settings = {"options": asdict(options), "run_options": asdict(run_options)}
     starts = [StartWorker(number, settings, sys.path) for number in range(1, workers + 1)]
     with shared_file() as shared:
@@ -51,7 +51,7 @@ async def supervise_hub(
         files = (shared.fileno(), bound.fileno())
         launch = partial(start_process, worker_command("penstock.cli.hub.worker"), dict(os.environ), files, VOCABULARY)
         supervisor = HubSupervisor(launch, starts, HubSupervisorMetrics(), counts, run_options, limit=limit)
-        await supervisor.run([bound], on_ready)
+        await supervisor.run([bound], lambda url: on_ready(url, asks))
 
 
 def _refuse_sqlite(store: str, workers: int) -> None:
@@ -65,12 +65,14 @@ def _refuse_sqlite(store: str, workers: int) -> None:
         )
 
 
-async def _try(options: HubOptions) -> None:
-    """What keeps a hub from starting keeps all workers from it: here it is said as a single process would say it."""
+async def _try(options: HubOptions) -> bool:
+    """What keeps a hub from starting keeps all workers from it: here it is said as a single process would say it.
+    Returns whether callers need a token."""
     with hub_of(options) as (app, hub):
         await hub.start()
         await hub.close()
         app.close()
+        return hub.asks_for_tokens
 
 
 async def run_hub_worker(

@@ -13,7 +13,7 @@ from penstock.access.principal import Principal
 from penstock.artifacts.trees import ArtifactTree
 from penstock.errors import ConfigError, RegistryUnavailable, remedy
 from penstock.hub.access.gate import HubGate
-from penstock.hub.access.tokens import TokenTable
+from penstock.hub.access.tokens import TableCallers, TokenTable
 from penstock.hub.context import HubContext
 from penstock.hub.files.work import FileWork
 from penstock.hub.run_documents import RunDocuments
@@ -93,21 +93,30 @@ class Hub:
             self._scrape or partial(stores.read, self.metrics.render),
         )
         if not self._open_to_everybody:
-            callers = {**await asyncio.to_thread(opened.tokens.callers), **self._given}
-            if self._needs_tokens and not callers:
-                context.work.close()
-                await context.stores.close()
-                raise ConfigError(
-                    "A hub that other machines can reach needs tokens, and there are none yet.",
-                    hint="Make one first.",
-                    remedy=remedy("add_token", store=opened.tracking.place),
-                )
-            self._gate.admit(callers)
+            found = await asyncio.to_thread(opened.tokens.callers)
+            if not found.by_digest and not self._given:
+                if self._needs_tokens:
+                    context.work.close()
+                    await context.stores.close()
+                    raise _no_token(found, opened.tracking.place)
+                if found.any_made:
+                    log.warning(
+                        "All tokens of the store are revoked: this hub lets nobody in until another is made, or until "
+                        "it is started with --open-to-everybody."
+                    )
+            self._admit(found)
         watching = (self._watch(opened, context.documents), self._note_use(opened.tokens))
         self._watching = [asyncio.create_task(each) for each in watching]
         self._context = context
         self.metrics.ready.set(1)
         self.metrics.store_up.set(1)
+
+    @property
+    def asks_for_tokens(self) -> bool:
+        return self._gate.asks_for_tokens
+
+    def _admit(self, found: TableCallers) -> None:
+        self._gate.admit({**found.by_digest, **self._given}, ask=found.any_made)
 
     async def until_ready(self) -> None:
         """The stores are open once `start` has returned."""
@@ -140,7 +149,7 @@ class Hub:
                     if now < seen:  # the database was restored: its changes are numbered anew
                         documents.clear()
                     if now != seen and not self._open_to_everybody:
-                        self._gate.admit({**await ask(opened.tokens.callers), **self._given})
+                        self._admit(await ask(opened.tokens.callers))
                     seen = now
                 except Exception as error:
                     if up:
@@ -166,3 +175,13 @@ class Hub:
 
     def __repr__(self) -> str:
         return f"<Hub {'open' if self._context else 'closed'}{', draining' if self.draining else ''}>"
+
+
+def _no_token(found: TableCallers, store: str) -> ConfigError:
+    """Why a hub that other machines can reach does not start."""
+    why = "all tokens of its store are revoked" if found.any_made else "there are none yet"
+    return ConfigError(
+        f"A hub that other machines can reach needs tokens, and {why}.",
+        hint="Make one first.",
+        remedy=remedy("add_token", store=store),
+    )

@@ -41,7 +41,7 @@ async def shared(tmp_path: Path) -> AsyncIterator[Shared]:
     gate = HubGate(asks_for_tokens=True, on_refused=metrics.refuse)
     async with hub_over(str(tmp_path / "store"), tmp_path / "artifacts", gate) as hub:
         tokens: dict[str, str] = {role: hub.tokens.add(f"a-{role}", role) for role in HUB_ROLES}
-        gate.admit(hub.tokens.callers())
+        gate.admit(hub.tokens.callers().by_digest)
         yield Shared(hub, tokens, metrics)
 
 
@@ -113,7 +113,7 @@ async def test_a_token_is_in_no_event_and_no_answer(tmp_path: Path) -> None:
     gate, events = HubGate(asks_for_tokens=True), list[HubRequestEvent]()
     async with hub_over(str(tmp_path / "store"), tmp_path / "artifacts", gate) as hub:
         token = hub.tokens.add("ann", "read")
-        gate.admit(hub.tokens.callers())
+        gate.admit(hub.tokens.callers().by_digest)
         hub.app._observe = events.append
         told = []
         for path in (READ, "/nothing", "/api/2.0/mlflow/runs/get"):
@@ -199,14 +199,14 @@ async def test_it_is_written_down_when_a_token_was_shown_last(tmp_path: Path, mo
     async with hub_over(str(tmp_path / "store"), tmp_path / "artifacts", gate) as hub:
         token = hub.tokens.add("ann", "read")
         hub.tokens.add("bob", "read")
-        gate.admit(hub.tokens.callers())
+        gate.admit(hub.tokens.callers().by_digest)
 
         def used() -> dict[str, int | None]:
             return {info.name: info.used_at for info in hub.tokens.list()}
 
         assert used() == {"ann": None, "bob": None}
         await hub.client.get(READ, headers={"authorization": f"Bearer {token}"})
-        gate.admit(hub.tokens.callers())  # which forgets whom it knew, and not that they came
+        gate.admit(hub.tokens.callers().by_digest)  # which forgets whom it knew, and not that they came
         await until(lambda: used()["ann"] is not None)
         assert used()["bob"] is None
         first = used()["ann"]
@@ -222,7 +222,7 @@ async def test_a_database_that_takes_no_writes_keeps_nobody_out(
     gate = HubGate(asks_for_tokens=True)
     async with hub_over(str(tmp_path / "store"), tmp_path / "artifacts", gate) as hub:
         token = hub.tokens.add("ann", "read")
-        gate.admit(hub.tokens.callers())
+        gate.admit(hub.tokens.callers().by_digest)
 
         errors = [RuntimeError("The disk is full."), RegistryUnavailable("The disk is full.")]
 

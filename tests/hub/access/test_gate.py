@@ -7,13 +7,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from hub.conftest import until
 from penstock.access.credentials import digest_of
 from penstock.access.policy import HUB_ROLES as ROLES
 from penstock.access.policy import HubRole
 from penstock.access.principal import ANYBODY, STRANGER, Principal
-from penstock.assembly.hub import HubOptions, open_stores, open_tokens
+from penstock.assembly.hub import HubOptions, hub_of, open_stores, open_tokens
 from penstock.errors import ConfigError, NameInvalid, TokenExists, TokenNotFound
 from penstock.hub.access.gate import HubGate
 from penstock.hub.handlers.table import ROUTES
@@ -121,13 +123,13 @@ def test_tokens_are_made_listed_and_revoked(tmp_path: Path, request: pytest.Fixt
     request.addfinalizer(table.close)
     token = table.add("ann", "write")
     assert (token[:4], len(token) > 40) == ("pst_", True)
-    assert table.callers() == {digest_of(token): ANN}
+    assert table.callers().by_digest == {digest_of(token): ANN}
     with pytest.raises(TokenExists):
         table.add("ann", "read")
     with pytest.raises(NameInvalid):
         table.add("a b", "read")
     table.revoke("ann")
-    assert table.callers() == {}
+    assert table.callers().by_digest == {}
     assert [(info.name, info.role, info.revoked_at is None) for info in table.list()] == [("ann", "write", False)]
     with pytest.raises(TokenNotFound):
         table.revoke("ann")
@@ -144,3 +146,47 @@ async def test_a_hub_that_others_reach_does_not_start_without_tokens(tmp_path: P
     started = Hub(lambda: open_stores(options), gate, HubMetrics(), needs_tokens=True)
     await started.start()
     await started.close()
+    with closing(open_tokens(options.store)) as tokens:
+        tokens.revoke("ann")
+    with pytest.raises(ConfigError, match="needs tokens, and all tokens of its store are revoked"):
+        await Hub(lambda: open_stores(options), gate, HubMetrics(), needs_tokens=True).start()
+
+
+@pytest.mark.parametrize("open_to_everybody", [False, True])
+async def test_a_store_that_had_tokens_is_closed_for_good(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, open_to_everybody: bool
+) -> None:
+    """On a loopback address, where a store without tokens is open. A hub that starts after the last token was revoked
+    asks for one as the hub does that saw it go."""
+    options = HubOptions(str(tmp_path / "store"), str(tmp_path / "artifacts"), open_to_everybody=open_to_everybody)
+    with hub_of(options) as (_, fresh):
+        await fresh.start()
+        assert not fresh.asks_for_tokens
+        await fresh.close()
+    assert "revoked" not in caplog.text
+    with closing(open_tokens(options.store)) as tokens:
+        tokens.add("ann", "read")
+        tokens.revoke("ann")
+    with hub_of(options) as (app, again):
+        await again.start()
+        assert again.asks_for_tokens is not open_to_everybody
+        asked = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1")
+        async with asked as client:
+            answer = await client.get("/api/2.0/mlflow/experiments/get", params={"experiment_id": "0"})
+        assert answer.status_code == (200 if open_to_everybody else 401)
+        await again.close()
+    assert ("All tokens of the store are revoked" in caplog.text) is not open_to_everybody
+
+
+async def test_a_running_hub_asks_from_the_first_token_on_even_if_it_was_revoked_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("penstock.hub.service._WATCH_SECONDS", 0.01)
+    options = HubOptions(str(tmp_path / "store"), str(tmp_path / "artifacts"))
+    with hub_of(options) as (_, hub), closing(open_tokens(options.store)) as tokens:
+        await hub.start()
+        tokens.add("ann", "read")
+        tokens.revoke("ann")
+        assert not hub.asks_for_tokens
+        await until(lambda: hub.asks_for_tokens)
+        await hub.close()

@@ -123,7 +123,7 @@ def test_workers_share_port_store_and_numbers_and_one_that_dies_comes_again(
 async def test_a_store_in_sqlite_is_written_by_one_process(tmp_path: Path) -> None:
     options = HubOptions(str(tmp_path / "store"), str(tmp_path / "files"))
     with closing(bind("127.0.0.1", 0)) as bound, pytest.raises(ConfigError, match="2 workers cannot share") as refused:
-        await supervise_hub(options, bound, RunOptions(), 2, lambda url: None)
+        await supervise_hub(options, bound, RunOptions(), 2, lambda url, asks: None)
     assert "PostgreSQL" in refused.value.hint
     assert not (tmp_path / "store").exists()
 

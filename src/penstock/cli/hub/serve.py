@@ -173,12 +173,12 @@ async def _run(
             await supervise_hub(options, bound, run_options, workers, announce, limit=limit)
 
 
-def _announce(options: HubOptions, url: str) -> None:
+def _announce(options: HubOptions, url: str, asks_for_tokens: bool) -> None:
     """Says who may come in, and then the line that scripts wait for."""
     if options.open_to_everybody:
         click.echo("open to everybody who can reach it: no tokens are asked for", err=True)
     elif options.loopback:
-        click.echo("only this machine can reach it", err=True)
+        click.echo(f"only this machine can reach it{', and callers need a token' * asks_for_tokens}", err=True)
     else:
         click.echo("callers need a token", err=True)
     announce(url)

@@ -45,9 +45,10 @@ class HubGate:
     def asks_for_tokens(self) -> bool:
         return self._tokens.required
 
-    def admit(self, callers: Mapping[str, Principal]) -> None:
-        """These and no others are let in from now on."""
-        asks = self._tokens.required or bool(callers)
+    def admit(self, callers: Mapping[str, Principal], *, ask: bool = False) -> None:
+        """These and no others are let in from now on. Where there are none, everybody is, unless `ask` or something
+        before says that callers need a token."""
+        asks = self._tokens.required or ask or bool(callers)
         self._shown |= self._tokens.take_shown()
         self._tokens = KnownTokens(callers, required=asks, read=bearer_or_password)
 

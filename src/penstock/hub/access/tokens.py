@@ -31,6 +31,15 @@ class TokenInfo:
     used_at: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class TableCallers:
+    """Whom a table of tokens lets in, by the digests of good tokens; `any_made` is whether it ever had a token. A store
+    that had one is closed for good: taking away the last token must not open it."""
+
+    by_digest: dict[str, Principal]
+    any_made: bool
+
+
 class TokenTable:
     """The tokens in a database. Every method may raise RegistryUnavailable."""
 
@@ -77,10 +86,10 @@ class TokenTable:
         """Releases the database's connections."""
         self._database.close()
 
-    def callers(self) -> dict[str, Principal]:
-        """The caller of each good token, by the token's digest."""
-        rows = self._database.read(lambda c: c.execute(select(tokens).where(tokens.c.revoked_at.is_(None))).all())
-        return {row.digest: Principal(row.name, frozenset({row.role})) for row in rows}
+    def callers(self) -> TableCallers:
+        rows = self._database.read(lambda c: c.execute(select(tokens)).all())
+        good = {row.digest: Principal(row.name, frozenset({row.role})) for row in rows if row.revoked_at is None}
+        return TableCallers(good, any_made=bool(rows))
 
 
 def _now() -> int:
