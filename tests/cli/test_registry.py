@@ -18,6 +18,7 @@ from penstock.cli.registry.commands import registry as group
 from penstock.cli.remedies import hint_of
 from penstock.errors import NothingToRollBack, PenstockError, RegistryUnavailable, SignatureIncompatible
 from penstock.registry import ModelVersion, NewVersion, Registry, open_registry
+from penstock.registry.memory import MemoryRegistry
 from penstock.sql.tables import HEAD
 
 Run = Callable[..., Result]
@@ -86,6 +87,9 @@ def test_add_registers_and_says_what_to_do_next(run: Run, tmp_path: Path) -> Non
     assert first.output == "Registered version 1 of fraud.\nfraud@production now names this version.\n"
     assert second.output == "Registered version 2 of fraud.\nTo serve it: penstock registry promote fraud 2\n"
     assert (tmp_path / "penstock-registry" / "registry.db").exists()
+    elsewhere = run("add", "fraud", "./two", "--registry", "my store")
+    assert elsewhere.output.endswith("To serve it: penstock registry promote fraud 1 --registry 'my store'\n")
+    assert run("history", "fraud", "--registry=my store").output.endswith("VERSION --registry 'my store'\n")
 
     third = as_json(run, "add", "fraud", "/three", "--tag", "a=b=c", "--tag", "b=", "--description", "d")
     assert (third["version"], third["tags"], third["description"]) == ("3", {"a": "b=c", "b": ""}, "d")
@@ -272,3 +276,10 @@ def open_and_close() -> Any:
     from contextlib import closing
 
     return closing(open_registry())
+
+
+def test_a_server_takes_models_from_mlflows_clients(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`penstock registry add` would be refused there."""
+    monkeypatch.setattr("penstock.registry.open_registry", lambda url, **more: MemoryRegistry())
+    found = run("list", "--registry", "http://hub:5000").output
+    assert found.endswith("mlflow.sklearn.log_model(model, name='model', registered_model_name='NAME')\n")

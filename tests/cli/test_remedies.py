@@ -16,6 +16,8 @@ from penstock.errors import AliasNotFound, ModelNotFound, PackageNotFound, Packa
 from penstock.model_process.protocol.remote_errors import describe, rebuild
 from penstock.registry.memory import MemoryRegistry
 
+# What the words take from the command line that failed.
+TYPED = {"command", "at", "hub_store"}
 SOURCE = Path(penstock.__file__).parent
 COMMAND_LINE = re.compile(
     r"penstock (config|doctor|env|image|inspect|package|registry|score|serve|verify)\b|(?<![\w-])--[a-z][a-z-]+"
@@ -43,7 +45,7 @@ def test_every_key_that_is_raised_has_words_and_every_word_is_used() -> None:
                     raised.setdefault(str(key), set()).update(k.arg or "" for k in node.keywords)
     assert raised.keys() == WORDS.keys()
     for key, words in WORDS.items():
-        needed = {field for _, field, _, _ in string.Formatter().parse(words) if field} - {"command"}
+        needed = {field for _, field, _, _ in string.Formatter().parse(words) if field} - TYPED
         assert needed <= raised[key], f"{key} needs {needed}, and is raised with {raised[key]}"
 
 
@@ -87,6 +89,32 @@ def test_a_remedy_may_be_the_same_command_with_a_flag_given_anew() -> None:
         """: echo '{"inputs": ["it'"'"'s"]}' > example.json && """
         "penstock package sklearn 'my model.pkl' -o out --example example.json"
     )
+
+
+def test_a_command_asks_the_registry_that_was_typed() -> None:
+    """As it was typed last; what a variable or a file says is there for the next command, too."""
+    error = AliasNotFound("None.", hint="Set it.", remedy=remedy("promote", model="my model", alias="a"))
+    promote = "Set the alias with: penstock registry promote 'my model' VERSION --alias a"
+    assert hint_of(error, ["serve", "m"]) == promote
+    assert hint_of(error, ["serve", "m", "--registry", "http://hub:5000"]) == f"{promote} --registry http://hub:5000"
+    typed = ["score", "--registry=x", "--registry=my store", "--artifacts", "s3://b", "--", "--registry", "y"]
+    assert hint_of(error, typed) == f"{promote} --registry 'my store' --artifacts s3://b"
+    shown = hint_of(error, ["serve", "m", "--registry", "postgresql://u:secret@db/x"])
+    assert shown.endswith("--registry 'postgresql://u:***@db/x'")
+    missing = PackagingFailed("No.", remedy=remedy("add_token", store="my store"))
+    assert "penstock hub --store 'my store' token add NAME --role admin." in hint_of(missing, ["hub"])
+    outdated = PackagingFailed("No.", remedy=remedy("migrate"))
+    assert hint_of(outdated, ["registry", "list", "--registry", "R"]).startswith(
+        "Run: penstock registry migrate --registry R (for the store of a hub: penstock hub --store URL migrate)"
+    )
+    assert "penstock hub --store S migrate" in hint_of(outdated, ["hub", "--store", "S"])
+
+
+@pytest.mark.parametrize("key", sorted(WORDS))
+def test_every_command_that_asks_a_registry_is_told_which(key: str) -> None:
+    for command in re.findall(r"penstock registry (?!add --help)[a-z-]+[^.:(]*", WORDS[key]):
+        asks_a_place = "{at}" in command or "--registry" in command or command.endswith("promote, or remove it")
+        assert asks_a_place, command
 
 
 def test_a_hint_without_a_remedy_stays_as_it_is() -> None:

@@ -118,7 +118,11 @@ def test_settings_that_a_model_may_have_of_its_own_are_there() -> None:
         ("[models.'a/b']\nmodel = './x'", "penstock.toml, [models.a/b]: 'a/b' cannot be a model name."),
         ("[models.'a=b']\nmodel = './x'", "penstock.toml, [models.a=b]: 'a=b' cannot be a model name."),
         ("[models]\niris = 'models:/iris@x'", "penstock.toml: models.iris is not a table."),
-        ("[model.iris]\nmax_rows = 1", "penstock.toml holds unknown settings: model."),
+        ("[model.iris]\nmax_rows = 1", "penstock.toml holds unknown settings: model. Did you mean models?"),
+        ("models = ['a']\n[models.iris]", "penstock.toml has both models = … and a table of models: it is one or"),
+        ("models = [\n'a',\n]\n[models]\niris = 1", "penstock.toml has both models = … and a table of models"),
+        ("[models.iris]\n[models.iris]", "penstock.toml has the table [models.iris] twice (at line 2, column 13)."),
+        ("models = ['a'", "penstock.toml cannot be read: Unclosed array"),
     ],
 )
 def test_a_mistake_is_named_with_file_model_and_key(elsewhere: Path, content: str, message: str) -> None:
@@ -129,6 +133,22 @@ def test_a_mistake_is_named_with_file_model_and_key(elsewhere: Path, content: st
     assert hint_of(caught.value)
     result = CliRunner().invoke(serve, [])
     assert (result.exit_code, result.exception) != (0, None)
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("path", 'What is served is named with model = "…". Settings that a model may have: model, '),
+        ("modle", 'What is served is named with model = "…". Settings'),
+        ("timeuot", "Did you mean timeout? Settings that a model may have: model, "),
+        ("qqqqq", "Settings that a model may have: model, "),
+    ],
+)
+def test_a_key_that_a_model_cannot_have_is_met_with_the_nearest(elsewhere: Path, key: str, hint: str) -> None:
+    (elsewhere / FILE_NAME).write_text(f"[models.iris]\n{key} = 'm'")
+    with pytest.raises(ConfigError) as caught:
+        load_settings({}, {})
+    assert hint_of(caught.value).startswith(hint)
 
 
 class TestTheFilesName:

@@ -10,7 +10,7 @@ import click
 from penstock.cli.console import json_text, signature_rows, titled_table
 from penstock.cli.environment_options import env_manager_option, wheels_option
 from penstock.cli.loading_options import loading_options
-from penstock.cli.registry_option import registry_if_needed
+from penstock.cli.registry_option import registry_if_needed, registry_typed
 from penstock.error_text import printable
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _print_facts(facts: dict[str, Any]) -> None:
         click.echo(f"\nNo example to try: {printable(facts['example_problem'])}")
     if facts["curl"]:
         trust = "" if facts["data_only"] else " --trust-code"
-        click.echo(f"\nTry it: penstock serve {printable(facts['model'])}{trust}, then")
+        click.echo(f"\nTry it: penstock serve {printable(facts['model'])}{trust}{registry_typed()}, then")
         click.echo(printable(facts["curl"]))
 
 

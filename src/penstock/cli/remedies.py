@@ -8,11 +8,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from penstock.cli.registry_option import registry_typed, store_typed
 from penstock.errors import PenstockError, Remedy
 
 WORDS = {
     "add_code": "To take {them} along, repeat the command with --code {code}",
-    "add_model": "Add it with: penstock registry add {model} PACKAGE",
+    "add_model": "Add it with: penstock registry add {model} PACKAGE{at}",
     "add_token": "Make one, then start the hub again: penstock hub --store {store} token add NAME --role admin. Or "
     "give it one in PENSTOCK_HUB_ADMIN_TOKEN, as in a container. If only those who should can reach the hub, start it "
     "with --open-to-everybody.",
@@ -34,18 +35,18 @@ WORDS = {
     "compare_libraries": "The installed libraries may have other versions than the package; penstock inspect "
     "compares them.",
     "copy_others": "Rename {name} in the input, or copy the other columns: {command} --keep {copied}",
-    "create_registry": "Registering the first model creates the registry: penstock registry add NAME PACKAGE",
+    "create_registry": "Registering the first model creates the registry: penstock registry add NAME PACKAGE{at}",
     "datetime_unit": "If numbers in the column have a unit (s, ms, us, ns), state it: --datetime {column}=ms",
     "isolate": "Omit --isolation none.",
     "keep_others": "Columns that --keep names are copied, and not given to the model: {command} --keep {keep}",
     "keep_some": "Columns that --keep names are copied, and not given to the model: name those that it does not take.",
-    "list_models": "List the models with: penstock registry list",
+    "list_models": "List the models with: penstock registry list{at}",
     "list_settings": "penstock config show lists every setting.",
     "share_store": "Make a database, bring its tables to this release with penstock hub --store "
     "postgresql://USER@HOST/DATABASE migrate, and repeat the command with that --store.",
     "local_environment": "Package the model again, or try it with --env-manager local.",
     "make_room": "Free some space, for example with: penstock env prune",
-    "migrate": "Run: penstock registry migrate (for the store of a hub: penstock hub --store URL migrate)",
+    "migrate": "Run: penstock registry migrate{at} (for the store of a hub: penstock hub{hub_store} migrate)",
     "missing_module": (
         "If {module} is a library: pip install {library} (or --env-manager uv, if the package lists it). If it is a "
         "file of the author's own, the model has to be packaged again with it: penstock package --help"
@@ -55,18 +56,21 @@ WORDS = {
     "one_column": "Package the model with that column alone: {command} --column {column}",
     "package": "Package a model with: penstock package --help",
     "pickle": "Package the model as a pickle with --format cloudpickle; serving it then needs --trust-code.",
-    "promote": "Set the alias with: penstock registry promote {model} VERSION --alias {alias}",
+    "promote": "Set the alias with: penstock registry promote {model} VERSION --alias {alias}{at}",
     "python_file": "Package a Python file whose predict(inputs) calls another method of the model: penstock package "
     "python --help",
     "reach_index": (
         "Is the package index reachable? Set UV_DEFAULT_INDEX to use another index, or --wheels DIR to use a directory."
     ),
     "remove_alias": "Move the alias with penstock registry promote, or remove it: penstock registry remove-alias "
-    "{model} {alias}",
+    "{model} {alias}{at}",
     "requirement": (
         "A requirement must be a name with versions. Put wheels of other distributions on your own index, or into "
         "--wheels DIR."
     ),
+    "ask_store_history": "Where the hub keeps its store: penstock registry history {model} --registry STORE",
+    "ask_store_rollback": "Where the hub keeps its store: penstock registry rollback {model} --alias {alias} "
+    "--registry STORE. From here, name the version: penstock registry promote {model} VERSION --alias {alias}{at}",
     "resume_job": "Continue the job with --resume, or choose another directory.",
     "resume_shards": "Run each shard again with --resume.",
     "run_shards": "Run each shard with --shard i/N and -o with this directory.",
@@ -74,8 +78,8 @@ WORDS = {
         "Define {name} in a file of its own, such as features.py, import it from there where the model is trained, and "
         "package the model again with --code features.py"
     ),
-    "show_history": "See who moved the alias, and try again: penstock registry history {model}",
-    "show_model": "List the versions with: penstock registry show {model}",
+    "show_history": "See who moved the alias, and try again: penstock registry history {model}{at}",
+    "show_model": "List the versions with: penstock registry show {model}{at}",
     "trust_code": "If you trust its author, repeat the command with --trust-code (PENSTOCK_TRUST_CODE=1)",
     "trust_code_or_convert": (
         "If you trust its author, repeat the command with --trust-code (PENSTOCK_TRUST_CODE=1). To make {what} "
@@ -86,7 +90,8 @@ WORDS = {
 
 def hint_of(error: PenstockError, arguments: Sequence[str] = ()) -> str:
     """What to do next: the remedy in the words of the command line, or the hint that the error came with. `arguments`
-    are those of the command that failed, for a remedy that is the same command with one flag more."""
+    are those of the command that failed, for a remedy that is the same command with one flag more, or another one that
+    asks the same registry; without them it is the command that runs."""
     remedy = error.remedy
     if remedy is None or remedy.key not in WORDS:
         return error.hint
@@ -94,10 +99,13 @@ def hint_of(error: PenstockError, arguments: Sequence[str] = ()) -> str:
 
 
 class _Typed(dict[str, str]):
-    """The names of a remedy as they are typed, and the command itself without the flag that the remedy gives anew."""
+    """The names of a remedy as they are typed, the registry and the store that were typed, and the command itself
+    without the flag that the remedy gives anew."""
 
     def __init__(self, remedy: Remedy, arguments: Sequence[str]) -> None:
         super().__init__(remedy.names)
+        self |= {"at": registry_typed(arguments), "hub_store": store_typed(arguments) or " --store URL"}
+        self |= {name: shlex.quote(self[name]) for name in _QUOTED if name in self}
         for name, flags in _GIVEN_ANEW.items():
             if name in self:
                 self |= {name: shlex.quote(self[name]), "command": _without(arguments, flags)}
@@ -110,6 +118,8 @@ _GIVEN_ANEW = {
     "copied": ("--keep", "--join"),
     "keep": ("--keep",),
 }
+# Names that are typed as they stand.
+_QUOTED = ("model", "alias", "store")
 # Flags without a value.
 _SWITCHES = {"--join"}
 

@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from penstock.config.refusals import no_such_key
 from penstock.config.settings import Settings, per_model_settings
 from penstock.errors import ConfigError, PenstockError
 from penstock.payload import shortened
@@ -68,9 +69,7 @@ def _entry(path: Path, name: str, table: Any) -> str:
         if key in Settings.model_fields:
             message = f"{where}: {key} applies to the whole server and cannot be set for one model."
             raise ConfigError(message, hint="Move the setting above the first table.")
-        raise ConfigError(
-            f"{where}: there is no setting {key}.", hint=f"Settings that a model may have: {', '.join(allowed)}."
-        )
+        raise no_such_key(where, key, allowed)
     model = table.get("model", name)
     if not isinstance(model, str):
         raise ConfigError(

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from penstock.config.file_paths import from_here
 from penstock.config.model_tables import Origins, ServerSettings, in_table, take_tables
+from penstock.config.refusals import nearest, not_toml
 from penstock.config.settings import PREFIX, Settings, mlflow_variables_of, variable_of
 from penstock.errors import ConfigError, remedy
 from penstock.payload import shortened
@@ -148,18 +149,23 @@ def _read_mlflow_variables(environ: Mapping[str, str]) -> dict[str, tuple[str, s
 
 def _read_file(file: Path | None) -> dict[str, Any]:
     path = file or Path(FILE_NAME)
+    text = ""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        content = tomllib.loads(text)
     except FileNotFoundError:
         if file is None:
             return {}
         raise ConfigError(f"There is no file {path}.") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
+        raise not_toml(path, text, error) from None
+    except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}.") from None
     unknown = sorted(content.keys() - Settings.model_fields.keys())
     if unknown:
+        near = nearest(unknown[0], Settings.model_fields)
         raise ConfigError(
-            f"{path} holds unknown settings: {', '.join(unknown)}.",
+            f"{path} holds unknown settings: {', '.join(unknown)}.{f' Did you mean {near}?' if near else ''}",
             hint="The documentation lists every setting.",
             remedy=remedy("list_settings"),
         )

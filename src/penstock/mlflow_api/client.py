@@ -37,6 +37,9 @@ from penstock.mlflow_api.credentials import MlflowCredentials
 from penstock.payload import clipped
 
 API = "/api/2.0/mlflow"
+SERVER_INFO = "server-info"
+# As what our hub names itself there.
+HUB = "penstock-hub"
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 
 # An answer in JSON that is larger than this is not read on: a page of versions has a few megabytes. All pages of a
@@ -105,6 +108,10 @@ class MlflowRestClient:
     def get(self, path: str, **fields: Any) -> dict[str, Any]:
         """Raises RegistryRefused, RegistryDenied, RegistryNotFound, RegistryUnavailable; so do all the others."""
         return self._json("GET", f"{API}/{path}?{urlencode(fields, doseq=True)}".rstrip("?"), None)[0]
+
+    def server_info(self) -> dict[str, Any]:
+        """What the server says of itself, to anybody; MLflow's own has had an answer since version 3."""
+        return self._json("GET", f"/api/3.0/mlflow/{SERVER_INFO}", None)[0]
 
     def get_sized(self, path: str, **fields: Any) -> tuple[dict[str, Any], int]:
         """The same, with the bytes that the answer had."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from penstock.cli.console import console, print_table, titled_table
+from penstock.cli.registry_option import store_typed
 
 if TYPE_CHECKING:
     from penstock.access.policy import HubRole
@@ -54,7 +55,14 @@ def add(store: str, name: str, role: str) -> None:
 
     with closing(open_tokens(store)) as tokens:
         click.echo(tokens.add(name, cast("HubRole", role)))
+        first = len(tokens.list()) == 1
     click.echo(f"{name} may {role}. Give it to the client as MLFLOW_TRACKING_TOKEN; it is not shown again.", err=True)
+    if first:
+        click.echo(
+            "It is the first token of this store: from now on its hubs ask everybody for one, and clients without are "
+            "refused at once, on this machine too. Only a hub that is started with --open-to-everybody asks for none.",
+            err=True,
+        )
 
 
 @token.command(name="list")
@@ -104,7 +112,15 @@ def revoke(store: str, name: str) -> None:
 
     with closing(open_tokens(store)) as tokens:
         tokens.revoke(name)
+        good = any(info.revoked_at is None for info in tokens.list())
     click.echo(f"{name} is revoked.")
+    if not good:
+        click.echo(
+            "It was the last good token of this store: its hubs go on asking for one, after a restart too, and let "
+            "nobody in but holders of tokens that they were given at the start. Make another with: "
+            f"penstock hub{store_typed()} token add NAME --role admin",
+            err=True,
+        )
 
 
 def _time(milliseconds: int) -> str:

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from penstock.cli.console import console, json_text, print_table, signature_rows, titled_table
+from penstock.cli.registry_option import registry_typed
 from penstock.error_text import printable, printable_lines
 from penstock.registry import AliasMove, ModelVersion, RegisteredModel
 from penstock.registry.lineage import VersionLineage
@@ -31,7 +32,9 @@ def added(version: ModelVersion, alias: str | None, *, as_json: bool) -> None:
     if alias:
         click.echo(f"{version.name}@{alias} now names this version.")
     else:
-        click.echo(f"To serve it: penstock registry promote {version.name} {version.version}")
+        click.echo(
+            f"To serve it: penstock registry promote {shlex.quote(version.name)} {version.version}{registry_typed()}"
+        )
 
 
 def models(found: Sequence[RegisteredModel], *, as_json: bool) -> None:
@@ -39,7 +42,7 @@ def models(found: Sequence[RegisteredModel], *, as_json: bool) -> None:
         _json(found)
         return
     if not found:
-        click.echo("The registry has no models. Add one with: penstock registry add NAME PACKAGE")
+        click.echo(f"The registry has no models. {_how_to_add('NAME')}")
         return
     _table(
         ("NAME", "LATEST", "VERSIONS", "ALIASES", "TAGS", "CREATED"),
@@ -58,7 +61,7 @@ def model(found: RegisteredModel, versions: Sequence[ModelVersion], *, as_json: 
         ("Created", _when(found.created_at)),
     )
     if not versions:
-        click.echo(f"The model has no versions. Add one with: penstock registry add {found.name} PACKAGE")
+        click.echo(f"The model has no versions. {_how_to_add(found.name)}")
         return
     _table(
         ("VERSION", "ALIASES", "FLAVORS", "SIZE", "DIGEST", "TAGS", "CREATED"),
@@ -75,6 +78,13 @@ def model(found: RegisteredModel, versions: Sequence[ModelVersion], *, as_json: 
             for v in versions
         ),
     )
+
+
+def _how_to_add(name: str) -> str:
+    """A server that speaks MLflow's REST takes models from MLflow's own clients."""
+    if str(click.get_current_context().params["registry"]).lower().startswith(("http://", "https://")):
+        return f"Log one from Python: mlflow.sklearn.log_model(model, name='model', registered_model_name={name!r})"
+    return f"Add one with: penstock registry add {shlex.quote(name)} PACKAGE{registry_typed()}"
 
 
 def unfetched(version: ModelVersion, place: str) -> None:
@@ -175,7 +185,8 @@ def history(name: str, moves: Sequence[AliasMove], *, as_json: bool) -> None:
         _json(moves)
         return
     if not moves:
-        click.echo(f"No alias was moved yet. Set one with: penstock registry promote {name} VERSION")
+        command = f"penstock registry promote {shlex.quote(name)} VERSION{registry_typed()}"
+        click.echo(f"No alias was moved yet. Set one with: {command}")
         return
     _table(
         ("WHEN", "ALIAS", "MOVE", "FROM", "TO", "BY", "REASON"),

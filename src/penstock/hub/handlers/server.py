@@ -9,6 +9,7 @@ from penstock.hub.context import HubContext
 from penstock.hub.requests import HubRequest
 from penstock.hub.routes import HubRoute, mlflow_route
 from penstock.metrics import CONTENT_TYPE
+from penstock.mlflow_api.client import HUB
 
 # The release whose REST this is: clients compare it with their own.
 MLFLOW_VERSION = "3.18.0"
@@ -29,6 +30,7 @@ async def metrics(hub: HubContext, request: HubRequest) -> HubAnswer:
 async def server_info(hub: HubContext, request: HubRequest) -> HubAnswer:
     return json_answer(
         {
+            "server": HUB,  # which MLflow's clients do not read, and ours do
             "store_type": "SqlStore",
             "workspaces_enabled": False,
             "artifact_serving_enabled": True,
