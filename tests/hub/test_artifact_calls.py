@@ -205,3 +205,23 @@ async def test_a_client_that_takes_nothing_is_given_up(hub: HubCalls, monkeypatc
     async with asyncio.timeout(10):
         await hub.app(scope, receive, send)
     assert statuses == [499]
+
+
+@pytest.mark.parametrize(("fast_seconds", "most"), [(60.0, 4 * 1024 * 1024), (-1.0, 512 * 1024)])
+async def test_only_clients_that_take_much_are_given_large_pieces(
+    hub: HubCalls, monkeypatch: pytest.MonkeyPatch, fast_seconds: float, most: int
+) -> None:
+    """What a slow client is being sent is held for as long as it takes."""
+    content = b"x" * 20_000_000
+    await hub.client.put(f"{FILES}/f", content=content)
+    monkeypatch.setattr("penstock.hub.files.sending._FAST_SECONDS", fast_seconds)
+    asked: list[int] = []
+    run = FileWork.run
+
+    async def counted(self: FileWork, function: Any, *arguments: Any) -> Any:
+        asked.extend(each for each in arguments if isinstance(each, int))
+        return await run(self, function, *arguments)
+
+    monkeypatch.setattr(FileWork, "run", counted)
+    assert (await hub.client.get(f"{FILES}/f")).content == content
+    assert (asked[0], max(asked)) == (512 * 1024, most)

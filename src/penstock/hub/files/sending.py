@@ -18,10 +18,11 @@ from penstock.hub.requests import HubRequest
 
 # Bytes read and sent at once: the least, for clients that read slowly and hold two of these, and the most, since each
 # is a request to a store.
-_LEAST, _MOST = 256 * 1024, 4 * 1024 * 1024
+_LEAST, _MOST = 512 * 1024, 4 * 1024 * 1024
 
-# A client that takes a piece in less than so many seconds is given larger ones.
-_FAST_SECONDS = 0.1
+# A client that takes pieces in less than so many seconds is given larger ones, after so many bytes: the buffers of two
+# systems take the first few, however slow it is.
+_FAST_SECONDS, _FAST_BYTES = 0.1, 8 * 1024 * 1024
 
 
 async def send_file(hub: HubContext, place: FilePlace, request: HubRequest, receive: Receive, send: Send) -> None:
@@ -66,8 +67,10 @@ class _Pieces:
         self._hub = hub
         self._opened = opened
         self._first = part.first
-        # The whole mutable state: bytes that have not been asked for, how many are asked for at once, and the next.
+        # The whole mutable state: bytes that have not been asked for, those taken fast, how many are asked for at once,
+        # and the next.
         self._left = part.length
+        self._taken_fast = 0
         self._size = _LEAST
         self._reading = self._ask()
 
@@ -87,7 +90,8 @@ class _Pieces:
             if not more:
                 break
             fast = perf_counter() - began < _FAST_SECONDS
-            self._size = min(2 * self._size, _MOST) if fast else _LEAST
+            self._taken_fast = self._taken_fast + len(piece) if fast else 0
+            self._size = min(2 * self._size, _MOST) if self._taken_fast > _FAST_BYTES else _LEAST
             piece = await self._reading
 
     async def close(self) -> None:
