@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from asyncio import iscoroutinefunction
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from starlette._utils import is_async_callable
 
 from penstock.access.credentials import digest_of
 from penstock.access.principal import Principal
@@ -151,3 +153,10 @@ async def test_the_token_is_in_no_event_and_its_name_is(identity_onnx_package: P
     assert [event.fields()["caller"] for event in seen] == ["caller", "caller"]
     assert "of-m" not in repr(seen)
     await bench.close()
+
+
+async def test_the_entry_is_known_for_asgi_3(bench: Bench) -> None:
+    """It is no coroutine function, and whoever looks for one would call it as ASGI 2."""
+    async with bench.open():
+        assert is_async_callable(bench.app)
+        assert iscoroutinefunction(bench.app.__call__)

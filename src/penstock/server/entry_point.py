@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from penstock.access.policy import GATEWAY_POLICY
 from penstock.access.principal import STRANGER
+from penstock.http.asgi3 import recognised_as_async
 from penstock.http.authorizer import Authorizer
 from penstock.http.connection.interface import Shortcuts
 from penstock.http.cross_origin import CrossOrigin, is_preflight
@@ -62,6 +63,7 @@ class EntryPoint:
         self._cross_origin = cross_origin
         self._on_close = on_close
 
+    @recognised_as_async
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """No coroutine itself, which would be one more for every prediction."""
         if self._cross_origin is not None and scope["type"] == "http":

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from starlette.types import ASGIApp, Message, Scope
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +70,57 @@ async def call(app: ASGIApp, method: str, path: str, headers: Mapping[str, str],
 
     await app(scope, receive, send)
     return HttpAnswer(status, received, b"".join(parts))
+
+
+class LoopBridge:
+    """An application that runs on one event loop, for callers on any: each request is carried there, and what it sends
+    and receives back. A gateway belongs to the loop that it was started on, and is started and closed by whoever made
+    it: a server or client that asks for that is told that it is done."""
+
+    def __init__(self, app: ASGIApp, loop: asyncio.AbstractEventLoop) -> None:
+        self._app = app
+        self._loop = loop
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
+        callers = asyncio.get_running_loop()
+        if callers is self._loop:
+            await self._app(scope, receive, send)
+            return
+
+        async def received() -> Message:
+            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_message(receive), callers))
+
+        async def sent(message: Message) -> None:
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_told(send, message), callers))
+
+        running = asyncio.run_coroutine_threadsafe(_answered(self._app, scope, received, sent), self._loop)
+        await asyncio.wrap_future(running)
+
+    def __repr__(self) -> str:
+        return f"<LoopBridge to {self._app!r}>"
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        asked = (await receive())["type"]
+        await send({"type": f"{asked}.complete"})
+        if asked == "lifespan.shutdown":
+            return
+
+
+# What may be any awaitable, as the coroutine that another thread's loop takes.
+
+
+async def _message(receive: Receive) -> Message:
+    return await receive()
+
+
+async def _told(send: Send, message: Message) -> None:
+    await send(message)
+
+
+async def _answered(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    await app(scope, receive, send)

@@ -11,22 +11,26 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp
 
 from penstock.assembly.gateway import app_of, make_gateway
 from penstock.assembly.named_models import model_text
 from penstock.assembly.options import serving_options_of
 from penstock.assembly.references import parse_models, registry_of
+from penstock.client.blocking import BlockingCalls
+from penstock.client.calls import Line
+from penstock.client.exchange import Ask, GatewayReply, Lost, Outcome
 from penstock.config import Settings, registry_url, settings_of
-from penstock.errors import Closing, ConfigError
-from penstock.loading.python_data import json_body, request_document
+from penstock.errors import Closing, ConfigError, MalformedInput
+from penstock.loading.python_data import json_body
 from penstock.metrics import Metrics
 from penstock.payload import shortened
 from penstock.registry.names import check_name
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import Servable
 from penstock.serving.served_model import ServedModel
-from penstock.testing.asgi import HttpAnswer, call
+from penstock.testing.asgi import HttpAnswer, LoopBridge, call
 from penstock.testing.fakes import AnswerFunction, FakeModel
 
 T = TypeVar("T")
@@ -51,12 +55,25 @@ _OF_PROCESSES = frozenset(
 )
 
 
-class GatewayClient:
-    """Speaks to a gateway of this process. Made by `client`."""
+class GatewayClient(BlockingCalls):
+    """Speaks to a gateway of this process: answers, errors and arguments of `predict` and of what describes models are
+    those of `penstock.Client`, so that it can be given to what calls a gateway. `request`, `get` and `post` are plain
+    HTTP. Made by `client`."""
 
-    def __init__(self, app: ASGIApp, gateway: Gateway, loop: asyncio.AbstractEventLoop) -> None:
-        self.app = app
+    def __init__(
+        self,
+        app: ASGIApp,
+        gateway: Gateway,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        token: str | None = None,
+        timeout: float = 60.0,
+    ) -> None:
+        # Nothing is tried again: a test waits for nothing that does not come by itself.
+        super().__init__(Line("http://testserver", token, timeout=timeout, retries=0))
+        self.app = LoopBridge(app, loop)
         self.gateway = gateway
+        self._inner = app
         self._loop = loop
         # The whole mutable state: whether the `with` statement has ended.
         self._closed = False
@@ -67,23 +84,26 @@ class GatewayClient:
         path: str,
         *,
         json: Any = None,
-        body: bytes | None = None,
+        body: bytes | str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> HttpAnswer:
-        """The answer to one request, whatever its status. `json` is sent as JSON; `body` are bytes, whose Content-Type
-        is the caller's to say."""
+        """The answer to one request, whatever its status. `json` is sent as JSON; `body` are bytes, or text that is
+        sent as UTF-8, and its Content-Type is the caller's to say."""
         self._check_open()
         sent = dict(headers or {})
         if json is not None:
             body = json_body(json)
             sent.setdefault("Content-Type", "application/json")
-        return self._run(call(self.app, method, path, sent, body or b""))
+        content = body.encode() if isinstance(body, str) else body or b""
+        if not isinstance(content, bytes | bytearray | memoryview):
+            raise MalformedInput(f"body must be bytes or text, not {shortened(body)}.", hint="For JSON: json=….")
+        return self._run(call(self._inner, method, path, sent, bytes(content)), _TIMEOUT)
 
     def get(self, path: str, *, headers: Mapping[str, str] | None = None) -> HttpAnswer:
         return self.request("GET", path, headers=headers)
 
     def post(
-        self, path: str, *, json: Any = None, body: bytes | None = None, headers: Mapping[str, str] | None = None
+        self, path: str, *, json: Any = None, body: bytes | str | None = None, headers: Mapping[str, str] | None = None
     ) -> HttpAnswer:
         """
         >>> answer = gateway.post("/invocations", json={"dataframe_records": [{"a": 1.0, "b": 2.0}]})
@@ -92,31 +112,32 @@ class GatewayClient:
         """
         return self.request("POST", path, json=json, body=body, headers=headers)
 
-    def predict(self, data: Any, params: Mapping[str, Any] | None = None, *, model: str | None = None) -> Any:
-        """The predictions for a DataFrame, an array, a dict or records, sent to `/invocations` as JSON, or to the
-        `model` of a name. They are plain values, as a caller over HTTP gets them. Raises AssertionError where the
-        answer is an error."""
-        self._check_open()
-        path = "/invocations" if model is None else f"/models/{model}/invocations"
-        servable = self.gateway.peek(model, None)
-        document = request_document(data, servable.signature if servable is not None else None)
-        answer = self.post(path, json={**document, "params": dict(params)} if params else document)
-        if answer.status != 200:
-            raise AssertionError(f"POST {path} answered {answer.status}: {answer.text}")
-        found = answer.json()
-        return found["predictions"] if isinstance(found, dict) and "predictions" in found else found
-
     def close(self) -> None:
         """Refuses further requests; the end of the `with` statement does that."""
         self._closed = True
+
+    def _send(self, question: Ask) -> Outcome:
+        self._check_open()
+        work = call(self._inner, question.method, question.path, question.headers, question.body)
+        try:
+            answer = self._run(work, question.seconds)
+        except TimeoutError:
+            return Lost("its answer takes too long", sent=True, late=True)
+        return GatewayReply(answer.status, Headers(answer.headers), answer.body)
 
     def _check_open(self) -> None:
         """Raises Closing."""
         if self._closed:
             raise Closing("The test gateway is closed.", hint="Send requests inside its with statement.")
 
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_TIMEOUT)
+    def _run(self, work: Coroutine[Any, Any, T], seconds: float) -> T:
+        """Raises TimeoutError."""
+        running = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return running.result(seconds)
+        except TimeoutError:
+            running.cancel()
+            raise
 
     def __repr__(self) -> str:
         return f"<GatewayClient of {self.gateway!r}>"
@@ -138,7 +159,7 @@ def client(
     loading raises, and ConfigError for settings that do not exist, cannot be so, or do not go together.
 
         >>> with testing.client("./model", trust_code=True) as gateway:
-        ...     gateway.predict(frame)
+        ...     gateway.predict([{"a": 1.0, "b": 2.0}, {"a": 3.0, "b": 4.0}])
         [3.0, 7.0]
     """
     texts = tuple(model_text(model) for model in models)
@@ -177,7 +198,10 @@ def client(
             app.close()
 
         stack.callback(lambda: asyncio.run_coroutine_threadsafe(end(), loop).result(_TIMEOUT))
-        speaking = GatewayClient(app, gateway, loop)
+        secret = chosen.api_token
+        speaking = GatewayClient(
+            app, gateway, loop, token=secret.get_secret_value() if secret else None, timeout=chosen.timeout
+        )
         stack.callback(speaking.close)
         yield speaking
 
