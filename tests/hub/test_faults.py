@@ -8,6 +8,7 @@ import math
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -283,3 +284,13 @@ async def test_a_look_for_changes_that_is_under_way_ends_before_the_stores_close
         await asyncio.to_thread(looking.wait)
         asyncio.get_running_loop().call_later(0.02, go.set)
     assert order == ["looked", "closed"]
+
+
+async def test_what_a_killed_hub_left_of_an_upload_is_gone_a_day_later(tmp_path: Path) -> None:
+    drafts = tmp_path / "artifacts" / ".penstock-uploads"
+    drafts.mkdir(parents=True)
+    for name, hours in (("old", 25), ("another's", 1)):
+        (drafts / name).write_bytes(b"half")
+        os.utime(drafts / name, (time.time() - hours * 3600,) * 2)
+    async with hub_over(str(tmp_path / "store"), tmp_path / "artifacts"):
+        assert [draft.name for draft in drafts.iterdir()] == ["another's"]

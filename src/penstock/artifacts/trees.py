@@ -7,6 +7,7 @@ the directory before it without following links, so that nothing outside of the 
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import shutil
 import stat
@@ -19,6 +20,8 @@ from typing import BinaryIO, NamedTuple
 from urllib.parse import unquote
 
 from penstock.errors import ArtifactNotFound, RegistryFull, RegistryReadOnly, RegistryUnavailable, TrackingInvalid
+
+log = logging.getLogger("penstock.artifacts")
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_PATH = 4096
@@ -85,6 +88,11 @@ class ArtifactTree(ABC):
     @abstractmethod
     def remove(self, path: str) -> None:
         """A file, or a directory with what is in it. Raises ArtifactNotFound."""
+
+    def sweep(self, older_than: float) -> int:
+        """Removes what uploads have left whose program was killed, unless something was written to them since a moment,
+        in seconds since 1970; says how many. A store that keeps no drafts has nothing to do."""
+        return 0
 
 
 class LocalTree(ArtifactTree):
@@ -155,6 +163,20 @@ class LocalTree(ArtifactTree):
                     os.unlink(name, dir_fd=descriptor)
         except FileNotFoundError:
             raise missing(path) from None
+
+    def sweep(self, older_than: float) -> int:
+        swept = 0
+        try:
+            with self._directory(_UPLOADS) as uploads, os.scandir(uploads) as drafts:
+                for draft in drafts:
+                    if draft.stat(follow_symlinks=False).st_mtime < older_than:
+                        os.unlink(draft.name, dir_fd=uploads)
+                        swept += 1
+        except (FileNotFoundError, NotADirectoryError):
+            return swept
+        except OSError as error:
+            log.warning("Drafts of uploads in %s cannot be removed: %s.", self._root, error.strerror or error)
+        return swept
 
     @contextmanager
     def _directory(self, path: str, *, make: bool = False) -> Iterator[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ log = logging.getLogger("penstock.hub")
 
 # How often it is written down which tokens were shown.
 _USE_SECONDS = 60.0
+
+# An upload to which nothing was written for so long is of a hub that was killed, here or elsewhere on the same disk.
+_DRAFT_SECONDS = 86_400.0
 
 # How often the store is asked whether something changed: how long a revoked token lets anybody in, at most.
 _WATCH_SECONDS = 0.25
@@ -57,6 +61,7 @@ class Hub:
         open_to_everybody: bool = False,
         given: Mapping[str, Principal] | None = None,
         scrape: Callable[[], Awaitable[bytes]] | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.metrics = metrics
         self._open_stores = open_stores
@@ -65,6 +70,7 @@ class Hub:
         self._open_to_everybody = open_to_everybody
         self._given = given or {}
         self._scrape = scrape
+        self._clock = clock
         # Mutable state: the stores from `start` to `close`, the tasks that watch them, whether `drain` was called.
         self._context: HubContext | None = None
         self._watching: list[asyncio.Task[None]] = []
@@ -83,6 +89,7 @@ class Hub:
     async def start(self) -> None:
         """Raises ConfigError where tokens are needed and there are none, and what opening the stores raises."""
         opened = await asyncio.to_thread(self._open_stores)
+        await asyncio.to_thread(opened.artifacts.sweep, self._clock() - _DRAFT_SECONDS)
         stores = HubStores(opened.tracking, opened.registry)
         context = HubContext(
             stores,

@@ -88,7 +88,9 @@ def test_an_open_hub_answers_for_addresses_localhost_and_its_names(host: str) ->
     assert gate.refusal(head(host=host), "read", ANYBODY) is None
 
 
-@pytest.mark.parametrize("host", ["evil.example:5000", "hub.team.evil.example", "", "localhost.evil.example"])
+@pytest.mark.parametrize(
+    "host", ["evil.example:5000", "hub.team.evil.example", "", "localhost.evil.example", "localhost:5000.evil"]
+)
 def test_a_name_that_leads_here_without_being_ours_is_refused(host: str) -> None:
     gate = HubGate(asks_for_tokens=False, hosts=["hub.team"])
     refused = gate.refusal(head(host=host), "read", ANYBODY)

@@ -107,7 +107,8 @@ def _name_of(host: str) -> str:
     """Without the port."""
     if host.startswith("["):
         return host[1:].partition("]")[0]
-    return host.partition(":")[0]
+    name, _, port = host.partition(":")
+    return name if port.isdecimal() or not port else host
 
 
 def _is_address(name: str) -> bool:
