@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -249,6 +250,24 @@ def test_how_long_it_will_take_is_told_by_the_clock_it_is_given(
         plan = ScoringPlan(JobLineage("iris", "1", iris.digest), sources, options)
         prepared = prepare(plan, iris, LoadOptions(threads=1), clock=iter([100.0, 102.0]).__next__)
         assert prepared.seconds == pytest.approx(seconds, rel=0.3)
+
+
+def test_the_seconds_of_a_job_of_one_chunk_hold_its_predictions(
+    iris: LoadedModel, iris_frame: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first rows are scored before the run begins, and may be all."""
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr("penstock.scoring.job.perf_counter", lambda: clock.now)
+    predict = SklearnPredictor._predict
+
+    def slow(self: SklearnPredictor, *arguments: Any) -> Any:
+        clock.now += 7.0
+        return predict(self, *arguments)
+
+    monkeypatch.setattr(SklearnPredictor, "_predict", slow)
+    rows = written(iris_frame, tmp_path / "rows.csv")
+    assert score(iris, rows, tmp_path / "out.csv").seconds == 7.0
+    assert score(iris, rows, tmp_path / "out.csv", chunk_rows=75).seconds == 14.0
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])

@@ -30,8 +30,9 @@ from penstock.storage.files import file_store_of, join
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a finished run did. `rows_in` and `rows_out` count the whole job, `seconds` this run alone, `steady` the
-    rows a second from the first scored rows on, when all workers have started; 0 where there were no more."""
+    """What a finished run did. `rows_in` and `rows_out` count the whole job, `seconds` this run alone, from the first
+    row that was read for it, `steady` the rows a second from the first scored rows on, when all workers have started; 0
+    where there were no more."""
 
     model: str
     version: str
@@ -55,7 +56,7 @@ class Summary:
 class PreparedJob:
     """A plan with a model, tried on the first rows: `first` are they, scored; `seconds` is about how long one worker
     predicts for all of them, None where nothing tells. `stream` holds what was read of an input that can be read only
-    once."""
+    once. `took` is the seconds that trying them took: the job's work, most often, since they are not scored again."""
 
     plan: ScoringPlan
     model: LoadedModel
@@ -65,6 +66,7 @@ class PreparedJob:
     seconds: float | None = None
     stream: Iterator[Chunk] | None = None
     chunk: Chunk | None = None
+    took: float = 0.0
 
     def first_payload(self, rows: int) -> Payload:
         """Up to so many of the first rows, as the model takes them; bad ones left out."""
@@ -77,6 +79,7 @@ def prepare(
     plan: ScoringPlan, model: LoadedModel, load: LoadOptions, clock: Callable[[], float] = working_time
 ) -> PreparedJob:
     """Scores the first rows, which decide the output's columns and how many workers pay. Raises ScoringError."""
+    started = perf_counter()
     signature, options = model.signature, plan.options
     schema = signature.enforced if signature is not None else None
     task = Task(
@@ -118,7 +121,8 @@ def prepare(
     if not once:
         chunks.close()
     stream = chain([first], chunks) if once else None
-    return PreparedJob(plan, model, load, task, scored, _estimate(plan, first, took), stream, first)
+    estimate = _estimate(plan, first, took)
+    return PreparedJob(plan, model, load, task, scored, estimate, stream, first, perf_counter() - started)
 
 
 def _wanted_columns(task: Task) -> Callable[[list[str]], list[str]]:
@@ -186,7 +190,7 @@ def run(prepared: PreparedJob, output: JobOutput, options: JobOptions, control: 
         parts=len(tally.parts),
         resumed_rows=sum(p.rows_in for p in state.parts),
         workers=chosen,
-        seconds=perf_counter() - began,
+        seconds=prepared.took + perf_counter() - began,
         steady=tally.steady(perf_counter()),
     )
 

@@ -181,7 +181,7 @@ def print_first_rows(prepared: PreparedJob, as_json: bool) -> None:
 
 
 def print_summary(summary: Summary, total: float, *, as_json: bool, to_stderr: bool) -> None:
-    """`total` is how many seconds the command took, with what came before the run: loading, proving, the first rows."""
+    """`total` is how many seconds the command took, with what came before the first row: loading and proving."""
     new = summary.rows_in - summary.resumed_rows
     rate = new / summary.seconds if summary.seconds else 0.0
     if as_json:
