@@ -12,9 +12,10 @@ import pytest
 
 import penstock
 from penstock.cli.remedies import WORDS, hint_of
-from penstock.errors import AliasNotFound, ModelNotFound, PackageNotFound, PackagingFailed, Remedy, remedy
+from penstock.errors import AliasNotFound, ConfigError, ModelNotFound, PackageNotFound, PackagingFailed, Remedy, remedy
 from penstock.model_process.protocol.remote_errors import describe, rebuild
 from penstock.registry.memory import MemoryRegistry
+from penstock.scoring.file_formats import needed_format
 
 # What the words take from the command line that failed.
 TYPED = {"command", "at", "hub_store"}
@@ -115,6 +116,15 @@ def test_every_command_that_asks_a_registry_is_told_which(key: str) -> None:
     for command in re.findall(r"penstock registry (?!add --help)[a-z-]+[^.:(]*", WORDS[key]):
         asks_a_place = "{at}" in command or "--registry" in command or command.endswith("promote, or remove it")
         assert asks_a_place, command
+
+
+def test_the_command_line_says_the_option_and_python_the_argument() -> None:
+    with pytest.raises(ConfigError) as raised:
+        needed_format("scores.txt", None, "output_format")
+    assert "Name one as output_format: csv, tsv, jsonl, parquet, arrow" in raised.value.hint
+    assert hint_of(raised.value).startswith("Name one with --output-format: csv, tsv, jsonl, parquet, arrow")
+    with pytest.raises(ConfigError, match=r"There is no output format 'foo'\."):
+        needed_format("scores.csv", "foo", "output_format")
 
 
 def test_a_hint_without_a_remedy_stays_as_it_is() -> None:

@@ -25,8 +25,8 @@ def builds_environments(manager: str | None) -> bool:
     """Whether models run with their own libraries. MLflow's virtualenv means just that. Raises ConfigError."""
     if manager == "conda":
         raise ConfigError(
-            "env_manager conda is not supported as such: uv builds the environment, and conda packages are not "
-            "installed.",
+            "The environment manager conda is not supported as such: uv builds the environment, and conda packages are "
+            "not installed.",
             hint="uv installs the package's pip requirements.",
         )
     return manager in ("uv", "virtualenv")

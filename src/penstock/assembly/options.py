@@ -88,7 +88,7 @@ def isolation_of(settings: Settings) -> Isolation:
     if builds_environments(settings.env_manager):
         if mode == "none":
             raise ConfigError(
-                f"A model cannot run in the gateway's process with env_manager {settings.env_manager}.",
+                f"A model cannot run in the gateway's process with the environment manager {settings.env_manager}.",
                 hint="Set isolation to auto or process.",
                 remedy=remedy("isolate"),
             )

@@ -51,6 +51,7 @@ WORDS = {
         "If {module} is a library: pip install {library} (or --env-manager uv, if the package lists it). If it is a "
         "file of the author's own, the model has to be packaged again with it: penstock package --help"
     ),
+    "name_format": "Name one with --{option}: {formats}.",
     "name_wheels": "--wheels names this directory.",
     "overwrite": "Choose another directory, or repeat the command with --force to replace this package.",
     "one_column": "Package the model with that column alone: {command} --column {column}",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from penstock.errors import ConfigError
+from penstock.errors import ConfigError, remedy
+from penstock.payload import shortened
 
 TEXT_FORMATS = ("csv", "tsv", "jsonl")
 FORMATS = (*TEXT_FORMATS, "parquet", "arrow")
@@ -68,6 +69,11 @@ def needed_format(name: str, given: str | None, setting: str) -> FileFormat:
         return found
     words = f"{', '.join(FORMATS)}; .gz or .zst after the first three"
     if given is not None:
-        raise ConfigError(f"{setting} {given} is not a known format.", hint=f"Known formats: {words}.")
+        kind = setting.replace("_", " ")
+        raise ConfigError(f"There is no {kind} {shortened(given)}.", hint=f"Known formats: {words}.")
     what = {"-": "A stream"}.get(name, name)
-    raise ConfigError(f"{what} has no file extension that tells its format.", hint=f"Name one as {setting}: {words}.")
+    raise ConfigError(
+        f"{what} has no file extension that tells its format.",
+        hint=f"Name one as {setting}: {words}.",
+        remedy=remedy("name_format", option=setting.replace("_", "-"), formats=words),
+    )
