@@ -51,9 +51,10 @@ class SqliteDatabase(Database):
         self._frozen_reader = _engine(path, "mode=ro&immutable=1", begin="BEGIN", functions=functions)
         self._writer = _engine(path, "mode=rw", begin="BEGIN IMMEDIATE", keep=keep)
         # Mutable state of a database that keeps its connections: which file they are connected to, by device and inode,
-        # and whether its tables were found to be of this release.
+        # whether its tables were found to be of this release, and whether its directory may be written to.
         self._file: tuple[int, int] | None = None
         self._checked = False
+        self._writable = False
 
     def read(self, query: Callable[[Connection], T]) -> T:
         if not self._exists():
@@ -107,7 +108,7 @@ class SqliteDatabase(Database):
             raise RegistryUnavailable(f"The registry at {self.place} cannot be read: {error.strerror}.") from error
         if self._keep and self._file != (found.st_dev, found.st_ino):
             self.close()
-            self._file, self._checked = (found.st_dev, found.st_ino), False
+            self._file, self._checked, self._writable = (found.st_dev, found.st_ino), False, False
         return True
 
     def _missing(self) -> RegistryUnavailable:
@@ -128,7 +129,7 @@ class SqliteDatabase(Database):
         not write to. While no writer has made them either, all there is to read is in the file itself. A writer that
         comes while we read is noticed by calling this twice.
         """
-        if os.access(self.path.parent, os.W_OK):
+        if self._may_write():
             return None
         try:
             if os.stat(f"{self.path}-wal").st_size:
@@ -138,12 +139,20 @@ class SqliteDatabase(Database):
         now = self.path.stat()
         return now.st_ino, now.st_size, now.st_mtime_ns
 
+    def _may_write(self) -> bool:
+        """Whether the directory may be written to. Kept connections have made their files by then, so that is found out
+        once."""
+        if not self._writable and os.access(self.path.parent, os.W_OK):
+            self._writable = self._keep
+            return True
+        return self._writable
+
     def _prepare(self) -> bool:
         """Makes the file if it is not there, and says whether it did. Raises RegistryReadOnly before SQLite would, and
         RegistryUnavailable where a file that was there is gone: an empty one in its place would hide that."""
         self._refuse_if_read_only()
         if self._exists():
-            if not os.access(self.path.parent, os.W_OK):
+            if not self._may_write():
                 raise self._read_only_place("the directory is read-only")
             return False
         if self._file is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 
 from starlette.types import Scope
 
@@ -111,6 +112,7 @@ def _name_of(host: str) -> str:
     return name if port.isdecimal() or not port else host
 
 
+@lru_cache(maxsize=256)
 def _is_address(name: str) -> bool:
     try:
         ipaddress.ip_address(name)
