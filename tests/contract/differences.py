@@ -220,10 +220,13 @@ def _past_doubles(package: str, request: Request, theirs: Answer, ours: Answer) 
 
 def _optional_columns(package: str, request: Request, theirs: Answer, ours: Answer) -> bool:
     """MLflow's model gets a frame without the column, and may not bear that; of text that is null in every row it gets
-    None, and NaN in any other case."""
+    None, and NaN in any other case; of null among booleans it gets None."""
     optional = {str(f["name"]): f["type"] for f in about(package).inputs or [] if not f.get("required", True)}
     given = columns_of(package, request)
-    gone = any(name not in given or _all_missing(given[name]) for name in optional)
+    gone = any(
+        name not in given or _all_missing(given[name]) or (type_ == "boolean" and None in given[name])
+        for name, type_ in optional.items()
+    )
     if optional and ours["status"] == 400 and "missing columns" in str(ours.get("json")):
         return bool(theirs["status"] == 200)  # to rows without any column of the model's
     return bool(optional) and gone and ours["status"] == 200 and theirs["status"] in (200, 400)

@@ -120,7 +120,7 @@ def cells(payload: Payload) -> Any:
         Table.of(["f"], [np.array([0.1, 2.5], np.float32)]),
         Table.of(["n", "s"], [np.array([2**53 + 1]), as_object_array(["x"])]),
         Table.of(["s"], [np.array(["x", np.nan], dtype=TEXT)]),
-        Table.of(["o"], [as_object_array([True, None])]),
+        Table.of(["o"], [as_object_array([True, np.nan])]),
         Table.of(["b"], [as_object_array([b"\x00\xff" * 60])]),
         Table.of(["t"], [np.array(["2026-01-02T03:04:05.123456789", "NaT"], "M8[ns]")]),
         Table.of(

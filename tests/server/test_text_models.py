@@ -1,111 +1,96 @@
-"""Models that take texts, by a column's name or as one array: every form of rows in, each with its own answer."""
+"""Text models that MLflow saved: a table's texts never reach them, which is said at load and in every such answer, and
+a converted package takes tables."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from io import BytesIO
+import pickle
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
-import pandas as pd
 import pytest
-from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.naive_bayes import MultinomialNB
+import yaml
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from penstock.loading import load_path
-from penstock.metrics import Metrics
-from penstock.package.save import save_model
-from penstock.server.app import make_app
-from penstock.serving.gateway import Gateway
-from penstock.serving.servable import Servable
-from penstock.serving.served_model import ServedModel
-from penstock.wire.mlflow.formats import CSV, JSON, PARQUET
+import penstock
+from penstock import testing
+from penstock.errors import PackagingFailed
+from penstock.package import PackagedModel
+from penstock.package.convert import convert_to_data_only
 
-TEXTS = ["good", "bad", "good good"]
-EXPECTED = ["pos", "neg", "pos"]
+TEXTS = ["free money", "lunch at noon"]
+TABLE = {"dataframe_split": {"columns": ["text"], "data": [[text] for text in TEXTS]}}
+COLUMN = '[{"type": "string", "name": "text", "required": true}]'
+
+
+def saved_by_mlflow(place: Path, estimator: Any, *, inputs: str | None = None, example: Any = None) -> Path:
+    """The directory that `mlflow.sklearn.save_model` writes, as far as it is read."""
+    place.mkdir()
+    (place / "model.pkl").write_bytes(pickle.dumps(estimator))
+    content: dict[str, Any] = {
+        "flavors": {
+            "python_function": {"loader_module": "mlflow.sklearn", "model_path": "model.pkl", "predict_fn": "predict"},
+            "sklearn": {"pickled_model": "model.pkl", "serialization_format": "cloudpickle"},
+        }
+    }
+    if inputs is not None:
+        content["signature"] = {"inputs": inputs, "outputs": None, "params": None}
+    if example is not None:
+        (place / "serving_input_example.json").write_text(f'{{"inputs": {example!r}}}'.replace("'", '"'))
+    (place / "MLmodel").write_text(yaml.safe_dump(content))
+    return place
 
 
 @pytest.fixture(scope="module")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    place = tmp_path_factory.mktemp("packages")
-    estimator = make_pipeline(CountVectorizer(), MultinomialNB()).fit(TEXTS, EXPECTED)
-    frame = pd.DataFrame({"text": TEXTS})
-    return {
-        "column": save_model(estimator, place / "column", example=frame).path,
-        "array": save_model(estimator, place / "array", example=np.array(TEXTS)).path,
-    }
+def spam() -> Any:
+    return make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(TEXTS * 5, [1, 0] * 5)
 
 
-@pytest.fixture
-async def client(packages: dict[str, Path]) -> AsyncIterator[httpx.AsyncClient]:
-    metrics = Metrics(process=False)
-    models = []
-    for name, path in packages.items():
-        model = ServedModel(name, metrics)
-        model.swap(Servable(name, "1", load_path(path), metrics))
-        models.append(model)
-    gateway = Gateway(models, metrics)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(make_app(gateway)), base_url="http://test") as http:
-        yield http
-    await gateway.close()
+@pytest.fixture(params=["with an example", "without", "with a signature"])
+def package(request: pytest.FixtureRequest, spam: Any, tmp_path: Path) -> Path:
+    inputs = COLUMN if request.param == "with a signature" else None
+    example = TEXTS if request.param == "with an example" else None
+    return saved_by_mlflow(tmp_path / "spam", spam, inputs=inputs, example=example)
 
 
-async def ask(client: httpx.AsyncClient, model: str, body: Any, media: str = JSON) -> httpx.Response:
-    given: dict[str, Any] = {"json": body} if media == JSON else {"content": body}
-    return await client.post(f"/models/{model}/invocations", headers={"content-type": media}, **given)
+def test_a_table_is_answered_as_mlflow_does_and_not_without_a_word(package: Path) -> None:
+    with testing.client(package, trust_code=True) as client:
+        for body in (TABLE, {"dataframe_records": [{"text": "free money"}]}, {"inputs": {"text": [*TEXTS, "noon"]}}):
+            answer = client.post("/invocations", json=body)
+            assert answer.json() == {"predictions": [0]}
+            assert "takes a list of texts" in answer.headers["x-request-warning"]
+    with penstock.load_model(package, trust_code=True) as model:
+        (warning,) = model.loaded.proof.warnings
+        assert "penstock package convert" in warning
 
 
-def parquet(frame: pd.DataFrame) -> bytes:
-    sink = BytesIO()
-    frame.to_parquet(sink)
-    return sink.getvalue()
+def test_a_list_is_answered_without_a_warning(spam: Any, tmp_path: Path) -> None:
+    with testing.client(saved_by_mlflow(tmp_path / "m", spam, example=TEXTS), trust_code=True) as client:
+        answer = client.post("/invocations", json={"inputs": TEXTS})
+        assert answer.json() == {"predictions": [1, 0]}
+        assert "x-request-warning" not in answer.headers
 
 
-@pytest.mark.parametrize("model", ["column", "array"])
-@pytest.mark.parametrize(
-    ("body", "media"),
-    [
-        ({"dataframe_split": {"columns": ["text"], "data": [[text] for text in TEXTS]}}, JSON),
-        ({"dataframe_records": [{"text": text} for text in TEXTS]}, JSON),
-        ({"inputs": TEXTS}, JSON),
-        ({"instances": TEXTS}, JSON),
-        (b"text\ngood\nbad\ngood good\n", CSV),
-        (parquet(pd.DataFrame({"text": TEXTS})), PARQUET),
-    ],
-    ids=["split", "records", "inputs", "instances", "csv", "parquet"],
-)
-async def test_each_text_has_its_answer(client: httpx.AsyncClient, model: str, body: Any, media: str) -> None:
-    answer = await ask(client, model, body, media)
-    assert (answer.status_code, answer.json()) == (200, {"predictions": EXPECTED})
+def test_a_converted_package_takes_tables_and_lists(package: Path, tmp_path: Path) -> None:
+    convert_to_data_only(PackagedModel.open(package), tmp_path / "safe")
+    with testing.client(tmp_path / "safe") as client:
+        for body in (TABLE, {"inputs": TEXTS}):
+            answer = client.post("/invocations", json=body)
+            assert answer.json() == {"predictions": [1, 0]}
+            assert "x-request-warning" not in answer.headers
+    with pytest.raises(PackagingFailed, match="already data-only"):
+        convert_to_data_only(PackagedModel.open(tmp_path / "safe"), tmp_path / "again")
 
 
-@pytest.mark.parametrize(
-    ("body", "media"),
-    [
-        ({"dataframe_split": {"columns": ["text"], "data": [["good"], [None]]}}, JSON),
-        ({"dataframe_records": [{"text": "good"}, {}]}, JSON),
-        ({"inputs": ["good", None]}, JSON),
-        (b'text\ngood\n""\n', CSV),
-        (parquet(pd.DataFrame({"text": ["good", None]})), PARQUET),
-    ],
-    ids=["split", "records", "inputs", "csv", "parquet"],
-)
-async def test_a_missing_text_is_refused_with_its_row(client: httpx.AsyncClient, body: Any, media: str) -> None:
-    refused = await ask(client, "array", body, media)
-    assert refused.status_code == 400
-    assert "row 1" in refused.json()["message"]
-    assert "a missing value cannot be str" in refused.json()["message"]
-    failed = await ask(client, "column", body, media)
-    assert failed.status_code == 400
-    assert failed.json()["message"].endswith("Row 1, column 'text', is missing.")
+class EverySecond(LinearRegression):  # type: ignore[misc]
+    def predict(self, rows: Any) -> Any:
+        return super().predict(rows)[::2]
 
 
-async def test_what_does_not_fit_one_array_is_told_in_the_callers_words(client: httpx.AsyncClient) -> None:
-    many = await ask(client, "array", b"id,text\n1,good\n", CSV)
-    assert "the model takes one column, but the input has 2 ('id', 'text')" in many.json()["message"]
-    named = await ask(client, "array", {"instances": [{"text": "good"}]})
-    assert "one array without a name, not named ones ('text')" in named.json()["message"]
-    assert (await ask(client, "column", b"id,text\n1,good\n", CSV)).json() == {"predictions": ["pos"]}
+def test_an_estimator_that_answers_another_number_of_rows_is_told_of(tmp_path: Path) -> None:
+    package = saved_by_mlflow(tmp_path / "m", EverySecond().fit(np.eye(2), [1.0, 2.0]))
+    with testing.client(package, trust_code=True) as client:
+        answer = client.post("/invocations", json={"inputs": [[1.0, 0.0], [0.0, 1.0]]})
+        assert answer.headers["x-request-warning"].startswith("1 answers to 2 rows")

@@ -144,7 +144,7 @@ def test_csv_becomes_an_array_for_a_model_of_arrays() -> None:
         (["1", "", "3"], "float64", [1.0, None, 3.0]),
         (["1.5", "NA"], "float64", [1.5, None]),
         (["True", "false", "TRUE"], "bool", [True, False, True]),
-        (["true", ""], "object", ["true", None]),
+        (["true", ""], "object", [True, None]),
         (["a", "NA"], "object", ["a", None]),
         (["1", "x"], "object", ["1", "x"]),
         (["1_000", "2"], "object", ["1_000", "2"]),

@@ -40,7 +40,7 @@ def request_body(
     """The request for predictions of `data`. What does not fit the signature is written as it is, for the server to
     refuse: it says so best. `arrow` says from how many cells it is Arrow, None for never. Raises MalformedInput for
     what has no form."""
-    frame = frame_of(data)
+    frame = frame_of(data, signature)
     payload = _payload_of(data if frame is None else frame)
     if payload is None:
         document, container = document_of(data, signature)

@@ -95,6 +95,63 @@ def from_frame(frame: DataFrame) -> Table:
     return Table.of(names, [_column(frame.iloc[:, i]) for i in range(len(names))])
 
 
+def from_caller(data: Any) -> Payload:
+    """The payload for rows that somebody has at hand."""
+    pandas = sys.modules.get("pandas")
+    if pandas is not None and isinstance(data, pandas.Series):
+        data = data.to_frame(name="0" if data.name is None else data.name)
+    return rows_of_frame(data) if pandas is not None and isinstance(data, pandas.DataFrame) else from_python(data)
+
+
+def rows_of_frame(frame: DataFrame) -> Table:
+    """A table of the rows in a pandas.DataFrame, as the same rows sent in JSON would reach a model, whatever dtypes
+    hold them: extension types and Arrow's are numpy's, categories their values, times with a zone UTC, and gaps NaN or
+    NaT.
+
+    Raises AnswerUnserializable for names of several levels.
+    """
+    names = [_name(name) for name in frame.columns.tolist()]
+    if not names:
+        return from_frame(frame)
+    return Table.of(names, [_cells(frame.iloc[:, i]) for i in range(len(names))])
+
+
+def _cells(series: Series) -> Array:
+    import pandas as pd
+
+    dtype = series.dtype
+    if isinstance(dtype, np.dtype):
+        return np.asarray(series if dtype.kind != "O" else series.where([cell is not pd.NA for cell in series]))
+    if isinstance(dtype, pd.CategoricalDtype):
+        return _cells(_of_categories(series))
+    gone = series.isna().to_numpy(dtype=bool)
+    if isinstance(dtype, pd.DatetimeTZDtype) or str(dtype).startswith("timestamp["):
+        plain = series.dt.tz_convert(None) if getattr(series.dt, "tz", None) is not None else series
+        return np.asarray(plain.to_numpy(dtype=f"datetime64[{plain.dt.unit}]"))
+    numbers = getattr(dtype, "numpy_dtype", None)
+    if numbers is not None and numbers.kind in "iuf":
+        wanted = np.dtype(np.float64) if gone.any() and numbers.kind in "iu" else numbers
+        return np.asarray(series.to_numpy(dtype=wanted, na_value=np.nan) if gone.any() else series.to_numpy(wanted))
+    if numbers is not None and numbers.kind == "b" and not gone.any():
+        return np.asarray(series.to_numpy(numbers))
+    if getattr(dtype, "subtype", None) is not None:  # sparse, or intervals
+        return _column(series)
+    cells = [math.nan if missing else cell for cell, missing in zip(series.astype(object), gone, strict=True)]
+    texts = all(type(cell) is str for cell, missing in zip(cells, gone, strict=True) if not missing)
+    if texts and (isinstance(dtype, pd.StringDtype) or not gone.all()):
+        return np.array(cells, dtype=TEXT)
+    return as_object_array(cells)
+
+
+def _of_categories(series: Series) -> Series:
+    """The values that categories stand for, in a dtype of values like these."""
+    import pandas as pd
+
+    values, codes = series.cat.categories, series.cat.codes.to_numpy()
+    taken = pd.Series(values.take(codes.clip(min=0)) if len(values) else values.reindex(range(len(codes)))[0])
+    return taken.where(codes >= 0)
+
+
 def _name(name: object) -> str | int:
     if isinstance(name, tuple):
         raise AnswerUnserializable(

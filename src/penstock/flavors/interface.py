@@ -144,6 +144,11 @@ class Flavor(ABC):
         callers will send, where one was given. Raises PackagingFailed, ArtifactInvalid, DependencyMissing."""
         raise PackagingFailed(f"The flavor {self.name!r} loads packages but cannot write them.")
 
+    def answer_at_hand(self, model: Any, rows: Any, options: Any) -> Any:
+        """What the model itself answers to rows as its author has them, in the form that its package would give; None
+        where it cannot be asked. It may raise whatever the model raises."""
+        return None
+
     def convert(self, loaded: Predictor, directory: Path, manifest: Manifest) -> Written:
         """Writes a model that was loaded from a code-carrying package as data alone. `manifest` is the package's,
         without code directories; what is returned replaces its sections. Raises PackagingFailed."""

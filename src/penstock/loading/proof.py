@@ -7,7 +7,7 @@ the example's rows or on rows made from the signature: joined, one by one, in an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -18,7 +18,7 @@ from penstock.flavors import Predictor
 from penstock.loading.gap_proof import gaps_differ
 from penstock.machine.memory import memory_error_behind
 from penstock.package import Example, PackagedModel, answers_differ
-from penstock.package.row_count import count_rows
+from penstock.package.row_count import count_rows, takes_list_alone
 from penstock.payload import Array, Params, Payload, Table, Tensors, Value, join
 from penstock.signature import Field, Scalar, Signature, conform_params, is_tensor_schema
 from penstock.wire.mlflow.answers import answer_value, encode_answer
@@ -42,8 +42,35 @@ class Proof:
     warnings: tuple[str, ...] = ()
 
 
+# What is said of a text model whose rows no table can bring.
+TAKES_LIST = "The model takes a list of texts."
+_LIST_ALONE = (
+    f"{TAKES_LIST} Of a table it answers the name of the column, once, whatever its rows are; so it does in MLflow."
+)
+_CONVERT = "`penstock package convert` makes a package whose model is handed the column's texts."
+
+
 def prove(predictor: Predictor, package: PackagedModel) -> Proof:
     """Predicts the example, which also warms the model up. Raises ProofFailed where the recorded answer differs."""
+    proof = _prove(predictor, package)
+    signature = package.manifest.signature
+    if not _may_bring_texts(package, signature) or not takes_list_alone(predictor):
+        return proof
+    always = signature is not None and bool(signature.inputs)
+    callers = "The signature makes a table of every request." if always else 'Send {"inputs": ["a text", "another"]}.'
+    unjoined = proof.unjoined or "a table of texts is answered once for each column"
+    return replace(proof, unjoined=unjoined, warnings=(*proof.warnings, f"{_LIST_ALONE} {callers} {_CONVERT}"))
+
+
+def _may_bring_texts(package: PackagedModel, signature: Signature | None) -> bool:
+    """Whether tables of one column of text may reach an estimator."""
+    if not package.flavor().row_by_row:
+        return False
+    inputs = signature.inputs if signature is not None else None
+    return not inputs or (len(inputs) == 1 and isinstance(inputs[0], Field) and inputs[0].type is Scalar.STRING)
+
+
+def _prove(predictor: Predictor, package: PackagedModel) -> Proof:
     signature = package.manifest.signature
     try:
         example = package.example()

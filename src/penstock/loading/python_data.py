@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from penstock.errors import AnswerUnserializable, MalformedInput, SchemaViolation
-from penstock.flavors.frames import from_frame, to_frame, to_python
+from penstock.flavors.frames import from_frame, rows_of_frame, to_frame, to_python
 from penstock.package.example import json_forms
 from penstock.payload import MAX_VIOLATIONS, Array, Payload, Table, Tensors, Value, shortened, some
 from penstock.signature import (
@@ -29,6 +29,8 @@ from penstock.signature import (
     conform,
     is_tensor_schema,
 )
+from penstock.signature.gaps import with_pandas_gaps
+from penstock.wire.csv import own_names
 from penstock.wire.mlflow.answers import encode_answer, rows_of
 from penstock.wire.mlflow.codec import BodyReader
 from penstock.wire.mlflow.formats import JSON
@@ -66,8 +68,10 @@ def read_input(data: Any, signature: Signature | None, *, frames: bool) -> Pytho
     schema = signature.enforced if signature is not None else None
     if isinstance(data, (Table, Tensors, Value)):
         return PythonInput(_conformed(data, schema), Container.PAYLOAD)
-    if (frame := frame_of(data)) is not None:
+    if (frame := frame_of(data, signature)) is not None:
         payload = _conformed(_payload_of_frame(frame, schema, frames), schema)
+        if frames and schema:
+            payload = with_pandas_gaps(payload, schema)
         return PythonInput(payload, Container.FRAME, index=frame.index)
     if isinstance(data, np.ndarray):
         return PythonInput(_conformed(Tensors.single(data), schema), Container.ARRAYS)
@@ -77,14 +81,20 @@ def read_input(data: Any, signature: Signature | None, *, frames: bool) -> Pytho
     return _read_plain(data, signature, frames)
 
 
-def frame_of(data: Any) -> DataFrame | None:
-    """A frame of a DataFrame or Series; nothing is one unless somebody imported pandas."""
+def frame_of(data: Any, signature: Signature | None = None) -> DataFrame | None:
+    """A frame of a DataFrame or Series, its columns called as the model's where they are the same number or text, or
+    where a Series without a name is all that the model takes. Nothing is a frame unless somebody imported pandas."""
     pandas = sys.modules.get("pandas")
-    if pandas is None:
+    if pandas is None or not isinstance(data, (pandas.Series, pandas.DataFrame)):
         return None
+    names = _column_names(signature)
     if isinstance(data, pandas.Series):
-        data = data.to_frame()
-    return data if isinstance(data, pandas.DataFrame) else None
+        frame = data.to_frame(names[0]) if data.name is None and len(names) == 1 else data.to_frame()
+    else:
+        frame = data
+    labels = frame.columns.tolist()
+    own = own_names(labels, signature.inputs if signature is not None and names else None)
+    return frame if labels == own else frame.set_axis(own, axis="columns")
 
 
 def is_array(value: object) -> bool:
@@ -92,20 +102,17 @@ def is_array(value: object) -> bool:
 
 
 def _payload_of_frame(frame: DataFrame, schema: Schema | None, frames: bool) -> Payload:
-    """The frame's columns without its row labels, which no model is fitted on. A frame that a table cannot hold exactly
-    goes to a model of frames as it is, where no signature asks for a certain form."""
+    """The frame's columns without its row labels, which no model is fitted on. A model of frames gets the frame as it
+    is where no signature asks for a certain form."""
     if nested := [name for name in frame.columns if isinstance(name, tuple)]:
         raise MalformedInput(
             f"The frame's columns have names of several levels ({shortened(nested[0])}).",
             hint="Give each column one name.",
         )
-    if frames:
+    if schema is None and frames:
         payload = payload_of(frame.reset_index(drop=True))
-        if isinstance(payload, Table):
-            return payload
-        if schema is None:
-            return Value(frame)
-    return from_frame(frame)
+        return payload if isinstance(payload, Table) else Value(frame)
+    return from_frame(frame) if schema is None else rows_of_frame(frame)
 
 
 def _conformed(payload: Payload, schema: Schema | None) -> Payload:
@@ -119,7 +126,7 @@ def _conformed(payload: Payload, schema: Schema | None) -> Payload:
 
 def request_document(data: Any, signature: Signature | None) -> dict[str, Any]:
     """The JSON body that asks a gateway for predictions of `data`. Raises MalformedInput."""
-    if (frame := frame_of(data)) is not None:
+    if (frame := frame_of(data, signature)) is not None:
         data = _payload_of_frame(frame, None, frames=False)
     if isinstance(data, Tensors):
         data = to_python(data)

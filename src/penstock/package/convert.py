@@ -7,39 +7,42 @@ from pathlib import Path
 from typing import Any
 
 from penstock.errors import PackagingFailed
-from penstock.flavors import Written, get_flavor
+from penstock.flavors import Flavor, Predictor, Written, get_flavor
 from penstock.flavors.table import BUILT_IN
 from penstock.manifest import Manifest
 from penstock.package.directory import new_directory
 from penstock.package.environment import read_requirement_lines, write_environment
 from penstock.package.example import answers_differ, record_expected
 from penstock.package.packaged import PackagedModel
+from penstock.package.row_count import takes_list_alone, texts_as_table
 from penstock.package.save import finish, load_written, own_metadata
 from penstock.package.seal import list_files
+from penstock.payload import Table, Value
 from penstock.wire.mlflow.answers import answer_value
 
 
 def convert_to_data_only(package: PackagedModel, path: str | Path, *, overwrite: bool = False) -> PackagedModel:
-    """A data-only copy of a code-carrying package: its model in the flavor's data-only form, all else as it was.
-    `overwrite` is as for `save_model`.
+    """A data-only copy of a code-carrying package: its model in the flavor's data-only form, all else as it was; of one
+    whose model takes a list of texts alone, a copy whose model takes tables, too. `overwrite` is as for `save_model`.
 
     Runs the package's code. Raises PackagingFailed where the flavor has no such form or cannot store the model in it,
     where the answers to the example would differ, or where there is no example to compare on; PackageExists.
     """
     flavor = package.flavor()
-    if not package.code_reasons():
+    before = None if package.code_reasons() else package.load(trust_code=True)
+    if before is not None and not _misreads(flavor, before):
         raise PackagingFailed(f"{package.path} is already data-only.")
     if not flavor.data_only_form:
         raise PackagingFailed(
             f"{package.path} cannot be converted: the flavor {flavor.name!r} has no data-only form.",
             hint=_convertible(),
         )
-    example = package.example()
-    if example is None:
+    before = before or package.load(trust_code=True)
+    example, misread = package.example(), _misreads(flavor, before)
+    if example is None and not misread:
         raise PackagingFailed(
             f"{package.path} has no example to compare answers with.", hint="Package the model again, with an example."
         )
-    before = package.load(trust_code=True)
     with new_directory(Path(path).absolute(), overwrite=overwrite) as directory:
         content = _without_code(package)
         _copy_files(package, directory, but=flavor.artifact(package.manifest))
@@ -51,14 +54,21 @@ def convert_to_data_only(package: PackagedModel, path: str | Path, *, overwrite:
         }
         _update_requirements(directory, written)
         after = load_written(directory, content)
-        answer = after.predict(example.payload, example.params)
-        if different := answers_differ(
-            answer_value(before.predict(example.payload, example.params)), answer_value(answer)
-        ):
+        rows = texts_as_table() if example is None or misread else example.payload
+        given = Value(rows.column(0).tolist()) if misread and isinstance(rows, Table) else rows
+        params = None if example is None else example.params
+        wanted = answer_value(before.predict(given, params))
+        if different := answers_differ(wanted, answer_value(after.predict(rows, params))):
             raise PackagingFailed(f"The converted model answers differently: {different}.")
-        record_expected(directory, answer)
+        if example is not None:
+            record_expected(directory, after.predict(example.payload, params))
         finish(directory, content)
     return PackagedModel.open(path)
+
+
+def _misreads(flavor: Flavor, predictor: Predictor) -> bool:
+    """Whether an estimator takes the names of a table's columns for its texts."""
+    return flavor.row_by_row and takes_list_alone(predictor)
 
 
 def _convertible() -> str:

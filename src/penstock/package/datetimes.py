@@ -14,7 +14,7 @@ from penstock.signature.casts import cast_moments
 from penstock.signature.moments import EPOCH_UNITS
 
 
-def _checked(given: Any) -> dict[str, str]:
+def checked_datetimes(given: Any) -> dict[str, str]:
     """The columns that were named, each with the unit of its numbers or nothing. Raises PackagingFailed."""
     if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
         raise PackagingFailed(
@@ -33,7 +33,7 @@ def _checked(given: Any) -> dict[str, str]:
 
 def with_datetimes(example: Payload | None, datetimes: Any) -> tuple[Payload | None, dict[str, str]]:
     """The example with these columns as datetimes, and the units that were stated. Raises PackagingFailed."""
-    named = _checked(datetimes)
+    named = checked_datetimes(datetimes)
     units = {name: unit for name, unit in named.items() if unit}
     return _read(example, named) if named and example is not None else example, units
 

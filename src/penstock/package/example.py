@@ -14,7 +14,7 @@ from penstock.manifest import Manifest
 from penstock.package_file import EXAMPLE_LIMIT, read_package_file
 from penstock.payload import Params, Payload, Table, Tensors, Value
 from penstock.signature import conform, conform_params
-from penstock.signature.gaps import with_text
+from penstock.signature.gaps import with_pandas_gaps
 from penstock.wire.budget import Budget
 from penstock.wire.mlflow.answers import as_json_value, dump_json, encode_answer, rows_of
 from penstock.wire.mlflow.invocations import UNWRAPPED_KEYS, decode_json, parse_json
@@ -57,7 +57,7 @@ def _read(body: bytes, directory: Path, manifest: Manifest) -> Example:
         raise PackageInvalid(f"The package's example does not fit its signature: {conformed.violations[0]}.")
     params = conform_params(signature.params if signature else (), decoded.params)
     # As those of a request, which pandas reads: a model that was fitted on pandas' own gaps knows no other.
-    payload = with_text(conformed.payload, signature.enforced if signature else None)
+    payload = with_pandas_gaps(conformed.payload, signature.enforced if signature else None)
     expected = directory / EXPECTED
     if not expected.exists():
         return Example(payload, body, params)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+import numpy as np
+
 from penstock.errors import PackagingFailed, PredictError, remedy
 from penstock.flavors import Predictor
-from penstock.payload import Name, Params, Payload, Table, Tensors, Value, several_rows, some
+from penstock.payload import TEXT, Name, Params, Payload, Table, Tensors, Value, several_rows, some
 from penstock.wire.answers.columns import rows_answered
 
 log = logging.getLogger("penstock.package")
@@ -55,6 +57,28 @@ def _iterated(rows: Table | Tensors, answered: int | None) -> tuple[Name, ...]:
     if not isinstance(rows, Table) or rows.names is None or answered != rows.width:
         return ()
     return rows.names if any(column.dtype.kind in "OT" for column in rows.iter_columns()) else ()
+
+
+# Rows for a model that may take a list of texts and no table; what they say does not matter.
+_TEXTS = ("a text", "another one", "and the third")
+
+
+def texts_as_table(name: Name = "text") -> Table:
+    """Made-up rows of one column."""
+    return Table.of([name], [np.array(_TEXTS, dtype=TEXT)])
+
+
+def takes_list_alone(predictor: Predictor, name: Name = "text") -> bool:
+    """Whether the model answers a list of texts one by one, and of the same texts as a table the name of the column,
+    however many rows there are: so do text vectorizers."""
+    counted = count_rows(predictor, texts_as_table(name), None)
+    if counted is None or counted.answered != 1:
+        return False
+    try:
+        answer = predictor.predict(Value(list(_TEXTS)), None)
+    except PredictError:
+        return False
+    return rows_answered(answer, len(_TEXTS)) == len(_TEXTS)
 
 
 _ITERATED = (

@@ -8,13 +8,16 @@ from __future__ import annotations
 import logging
 import platform
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from penstock.error_text import kind_of, text_of
 from penstock.errors import (
@@ -28,10 +31,10 @@ from penstock.errors import (
 )
 from penstock.flavors import Flavor, FlavorOptions, LoadContext, Predictor, Written, choose_flavor, flavor_for
 from penstock.flavors.code_path import CODE, add_code_of, lent_code
-from penstock.flavors.frames import from_python
+from penstock.flavors.frames import from_caller
 from penstock.flavors.missing_code import missing_code
 from penstock.manifest import FILE_NAME, FORMAT, PYTHON_FUNCTION, Manifest
-from penstock.package.datetimes import with_datetimes
+from penstock.package.datetimes import checked_datetimes, with_datetimes
 from penstock.package.directory import new_directory
 from penstock.package.environment import merged, write_environment
 from penstock.package.example import answers_differ, read_example, record_expected, write_example
@@ -40,11 +43,13 @@ from penstock.package.needs.model_needs import absent_of_sources, lacks_code, ne
 from penstock.package.needs.own_code import check_code, copy_code
 from penstock.package.needs.own_files import folders_near, own_place, with_imported
 from penstock.package.options import flavor_options
+from penstock.package.original import ExampleOfFile, Original
 from penstock.package.packaged import PackagedModel
 from penstock.package.row_count import count_rows, report
 from penstock.package.seal import list_files, write_seal
 from penstock.payload import Payload, Table, Tensors, Value, clipped, columns_named, shortened
 from penstock.signature import Casting, Field, Scalar, Signature, conform, infer_signature
+from penstock.signature.gaps import with_pandas_gaps
 from penstock.version import __version__
 from penstock.wire.mlflow.answers import answer_value
 
@@ -95,11 +100,11 @@ def save_model(
     shown, units = with_datetimes(None if example is None else example_payload(example), datetimes)
     model = _found(model)
     writer = flavor_for(model, flavor)
-    given = _Given(shown, dict(params or {}), signature, row_by_row=writer.row_by_row or batchable)
     how = flavor_options(writer, options)
-    modules = check_code(code)
-    if modules and not writer.takes_code:
-        raise PackagingFailed(f"A package of the flavor {writer.name!r} imports no modules: code says nothing there.")
+    modules = _checked_code(code, writer)
+    ask = partial(writer.answer_at_hand, model, options=how)
+    original = _original(example, ask, brings_code=bool(modules)).with_columns(shown, checked_datetimes(datetimes))
+    given = _Given(shown, dict(params or {}), signature, writer.row_by_row or batchable, original)
     near = folders_near(*([model] if isinstance(model, Path) else []), *modules.values())
     with new_directory(target, overwrite=overwrite) as directory:
         written = _write(writer, model, directory, how, given.example)
@@ -120,12 +125,13 @@ def save_model(
 @dataclass(frozen=True, slots=True)
 class _Given:
     """What the package is proven with: the rows that were shown, from which the signature follows where none is given.
-    `row_by_row` is whether each row was promised an answer."""
+    `row_by_row` is whether each row was promised an answer, `original` the model at hand with the rows as given."""
 
     shown: Payload | None
     params: dict[str, Any]
     signature: Signature | None
     row_by_row: bool
+    original: Original
 
     @property
     def example(self) -> Payload | None:
@@ -202,12 +208,31 @@ def _found(model: Any) -> Any:
 
 def example_payload(example: Any) -> Payload:
     """What a caller would send, as a payload. Raises PackagingFailed."""
-    payload = example if isinstance(example, (Table, Tensors, Value)) else from_python(example)
+    if isinstance(example, ExampleOfFile):
+        example = example.payload
+    payload = example if isinstance(example, (Table, Tensors, Value)) else from_caller(example)
+    payload = with_pandas_gaps(payload, None)
     if isinstance(payload, Value) and isinstance(payload.value, (str, int, float, bool)):
         raise PackagingFailed("The example must contain rows: a frame, an array, a dict of arrays or a list.")
     if not isinstance(payload, Value) and not payload.rows:
         raise PackagingFailed("The example has no rows.")
     return payload
+
+
+def _checked_code(code: str | Path | Sequence[str | Path], writer: Flavor) -> Mapping[str, Path]:
+    """Raises PackagingFailed."""
+    modules = check_code(code)
+    if modules and not writer.takes_code:
+        raise PackagingFailed(f"A package of the flavor {writer.name!r} imports no modules: code says nothing there.")
+    return modules
+
+
+def _original(example: Any, answers: Callable[[Any], Any], *, brings_code: bool) -> Original:
+    """The example as whoever packages the model has it."""
+    if isinstance(example, ExampleOfFile):
+        return Original(example.read, answers, of_file=True, brings_code=brings_code)
+    rows = example if hasattr(example, "iloc") or isinstance(example, (list, np.ndarray)) else None
+    return Original(lambda: rows, answers, brings_code=brings_code)
 
 
 def _first_rows(payload: Payload, rows: int = EXAMPLE_ROWS) -> Payload:
@@ -284,6 +309,8 @@ def _describe(predictor: Predictor, directory: Path, content: dict[str, Any], ex
     if (counted := count_rows(predictor, sent.payload, sent.params)) is not None and not counted.fits:
         report(counted, promised=given.row_by_row)
         content["metadata"]["penstock"]["batchable"] = False
+    if given.shown is not None and payload is example:
+        given.original.check(predictor, given.shown, signature, sent.params)
     answer = predictor.predict(sent.payload, sent.params)
     again = predictor.predict(sent.payload, sent.params)
     if answers_differ(answer_value(answer), answer_value(again)):

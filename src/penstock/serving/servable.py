@@ -17,6 +17,7 @@ from typing import Any
 from penstock.defaults import MAX_QUEUE_ROWS, MAX_ROWS, MAX_TEXT_CELL, MAX_WAIT
 from penstock.errors import Closing, Overloaded
 from penstock.loading import LoadedModel
+from penstock.loading.proof import TAKES_LIST
 from penstock.machine.backoff import retry_delay
 from penstock.metrics import Metrics, VersionMetrics
 from penstock.payload import Params, Payload
@@ -141,6 +142,8 @@ class Servable:
         self.signature = _bounded(loaded, options.max_text_cell)
         self.params = self.signature.params if self.signature is not None else ()
         self.strict_params = options.strict_params
+        self.row_by_row = loaded.package.flavor().row_by_row
+        self.misreads_tables = any(warning.startswith(TAKES_LIST) for warning in loaded.proof.warnings)
         self.metrics = metrics.version(model, version)
         unjoined = loaded.proof.unjoined
         self.joined_at_load = not unjoined

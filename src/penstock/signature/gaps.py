@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from penstock.payload import TEXT, Array, Payload, Table
+from penstock.payload import TEXT, Array, Payload, Table, as_object_array
 from penstock.signature.schema import Field, Schema
 from penstock.signature.types import Scalar, Type
 
@@ -20,8 +20,8 @@ def leaves_gaps(fields: Sequence[Field]) -> bool:
 
 
 def gap_column(type_: Type, rows: int) -> Array:
-    """(rows,) of gaps alone, as an optional column is that nobody sent: NaN for numbers and text, NaT for moments, None
-    for anything else. Whole numbers have no gap, so they are floats here as in pandas."""
+    """(rows,) of gaps alone, as an optional column is that nobody sent: NaN for numbers, text and booleans, NaT for
+    moments, None for anything else. Whole numbers have no gap, so they are floats here as in pandas."""
     if not isinstance(type_, Scalar):
         return np.full(rows, None, dtype=object)
     match type_.dtype.kind:
@@ -31,27 +31,33 @@ def gap_column(type_: Type, rows: int) -> Array:
             return np.full(rows, np.nan)
         case "M":
             return np.full(rows, np.datetime64("NaT"), dtype=type_.dtype)
-    return np.full(rows, np.nan, dtype=TEXT) if type_ is Scalar.STRING else np.full(rows, None, dtype=object)
+    if type_ is Scalar.STRING:
+        return np.full(rows, np.nan, dtype=TEXT)
+    return np.full(rows, np.nan if type_ is Scalar.BOOLEAN else None, dtype=object)
 
 
-def with_text(payload: Payload, schema: Schema | None) -> Payload:
-    """Columns of text and nothing else as pandas holds text, gaps as NaN: what its own readers would have made of the
-    file, so what the model saw when it was fitted. A column that is all gaps is text where the model takes text."""
+def with_pandas_gaps(payload: Payload, schema: Schema | None) -> Payload:
+    """Columns of text and nothing else as pandas holds text, gaps as NaN, and NaN beside true and false: what its own
+    readers would have made of the file, so what the model saw when it was fitted. A column that is all gaps is what the
+    model takes there."""
     if not isinstance(payload, Table) or (payload.block is not None and payload.block.dtype != object):
         return payload
-    texts = {f.name for f in schema or () if isinstance(f, Field) and f.type is Scalar.STRING}
+    known = {f.name: f.type for f in schema or () if isinstance(f, Field)}
     names = payload.names if payload.names is not None else range(payload.width)
-    columns = [_text(c, name in texts) for name, c in zip(names, payload.iter_columns(), strict=True)]
+    columns = [_as_pandas(c, known.get(name)) for name, c in zip(names, payload.iter_columns(), strict=True)]
     return Table.of(payload.names, columns, payload.index)
 
 
-def _text(column: Array, known: bool) -> Array:
+def _as_pandas(column: Array, type_: Type | None) -> Array:
     if column.dtype != object:
         return column
     cells = column.tolist()
     kinds = set(map(type, cells))
-    if not kinds <= {str, type(None), float} or not (known or str in kinds):
-        return column
     if float in kinds and any(type(cell) is float and cell == cell for cell in cells):
         return column
-    return np.array([cell if type(cell) is str else np.nan for cell in cells], dtype=TEXT)
+    present = kinds - {type(None), float}
+    if present == {str} or (not present and type_ is Scalar.STRING):
+        return np.array([cell if type(cell) is str else np.nan for cell in cells], dtype=TEXT)
+    if type(None) in kinds and (present <= {bool, np.bool_} and (present or type_ is Scalar.BOOLEAN)):
+        return as_object_array([np.nan if cell is None else cell for cell in cells])
+    return column

@@ -5,13 +5,15 @@ from __future__ import annotations
 import pickle
 
 import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from penstock.errors import SchemaViolation
 from penstock.payload import Table
 from penstock.signature import ArrayOf, Field, MapOf, Scalar, Signature
-from penstock.wire.mlflow.codec import MlflowProtocol
-from penstock.wire.mlflow.formats import CSV, JSON
+from penstock.wire.mlflow.codec import BodyReader, MlflowProtocol
+from penstock.wire.mlflow.formats import CSV, JSON, PARQUET
 from penstock.wire.mlflow.vertex import VertexProtocol, with_params
 
 SIGNATURE = Signature((Field("a", Scalar.DOUBLE),))
@@ -100,3 +102,36 @@ def test_what_a_chat_leaves_out_is_not_there_and_what_rows_leave_out_is_a_gap(fr
 
     assert names(Field("messages", ArrayOf(Scalar.STRING)), ["hi"]) == ("messages", "inputs")
     assert names(Field("amount", Scalar.DOUBLE), 1.5) == ("amount", "inputs", "stream")
+
+
+def _parquet_of_flags() -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"n": [1, 2], "b": [True, None]}), sink)
+    return bytes(sink.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("media", "body"),
+    [
+        (JSON, b'{"dataframe_split":{"columns":["n","b"],"data":[[1,true],[2,null]]}}'),
+        (JSON, b'{"dataframe_records":[{"n":1,"b":true},{"n":2}]}'),
+        (JSON, b'{"inputs":{"n":[1,2],"b":[true,null]}}'),
+        (CSV, b"n,b\n1,True\n2,\n"),
+        (PARQUET, _parquet_of_flags()),
+    ],
+)
+def test_a_gap_among_booleans_is_the_nan_of_the_files_that_models_are_fitted_on(media: str, body: bytes) -> None:
+    signature = Signature((Field("n", Scalar.LONG), Field("b", Scalar.BOOLEAN, required=False)))
+    payload = BodyReader(signature, frames=True).read(media, body).payload
+    assert isinstance(payload, Table)
+    present, gap = payload.column(1).tolist()
+    assert bool(present)
+    assert gap != gap
+
+
+def test_a_gap_among_booleans_stays_none_where_every_answer_is_to_be_mlflows() -> None:
+    signature = Signature((Field("n", Scalar.LONG), Field("b", Scalar.BOOLEAN, required=False)))
+    body = b'{"dataframe_split":{"columns":["n","b"],"data":[[1,true],[2,null]]}}'
+    payload = BodyReader(signature, frames=True, exact=True).read(JSON, body).payload
+    assert isinstance(payload, Table)
+    assert payload.column(1).tolist() == [True, None]

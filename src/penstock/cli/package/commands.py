@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -230,12 +231,14 @@ def _save(
         label_column,
         only_columns,
         read_example_file,
+        read_original,
         read_params,
         zeros_lost,
     )
     from penstock.cli.package.own_modules import importable, read_with
     from penstock.errors import PackagingFailed
     from penstock.package.needs.own_code import check_code
+    from penstock.package.original import ExampleOfFile
 
     payload, params = read_example_file(saving.example)
     params |= read_params(saving.params)
@@ -245,7 +248,8 @@ def _save(
     labels = None if saving.columns else label_column(saving.example)
     modules = check_code(code)
     datetimes = {name: unit for name, _, unit in (text.partition("=") for text in saving.datetimes)}
-    how |= {"example": payload, "params": params, "requirements": saving.requirements, "code": code}
+    example = ExampleOfFile(payload, partial(read_original, saving.example, saving.columns))
+    how |= {"example": example, "params": params, "requirements": saving.requirements, "code": code}
     how |= {"datetimes": datetimes}
     try:
         with importable(modules):

@@ -6,12 +6,40 @@ import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 
 from penstock.errors import MalformedInput, PackagingFailed
 from penstock.payload import Payload, Table, shortened, some
+
+
+def read_original(path: Path, columns: Sequence[str]) -> Any:
+    """The first rows of the file as pandas reads it, which is what the model's author has seen; None where it holds
+    something else than rows."""
+    import pandas as pd
+
+    from penstock.package.original import ROWS
+
+    kind = path.suffix.lower()
+    if kind == ".csv":
+        frame = pd.read_csv(path, nrows=ROWS)
+    elif kind == ".parquet":
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(path) as file:
+            frame = pa.Table.from_batches([next(file.iter_batches(batch_size=ROWS))]).to_pandas()
+    else:
+        document = json.loads(path.read_bytes())
+        if "dataframe_split" in document:
+            split = document["dataframe_split"]
+            frame = pd.DataFrame(split["data"], columns=split.get("columns"))
+        elif "dataframe_records" in document:
+            frame = pd.DataFrame(document["dataframe_records"])
+        else:
+            return None
+    return frame[list(columns)] if columns else frame
 
 
 def read_example_file(path: Path) -> tuple[Payload, dict[str, object]]:

@@ -24,7 +24,7 @@ def verify_against(url: str, prepared: PreparedJob) -> str:
     The rows are sent as the model takes them; PENSTOCK_API_TOKEN is sent along where it is set.
     """
     from penstock.package import answers_differ
-    from penstock.signature.gaps import with_text
+    from penstock.signature.gaps import with_pandas_gaps
     from penstock.wire.mlflow.answers import answer_value
 
     if not url.startswith(("http://", "https://")):
@@ -34,7 +34,7 @@ def verify_against(url: str, prepared: PreparedJob) -> str:
     if not rows.rows:
         raise ScoringError("None of the first rows can be scored, so the endpoint was not checked.")
     task = prepared.task
-    given = with_text(rows, task.schema) if task.frames else rows
+    given = with_pandas_gaps(rows, task.schema) if task.frames else rows
     ours = answer_value(prepared.model.predictor.predict(given, task.params))
     body = _body(rows) | ({"params": dict(task.params)} if task.params else {})
     theirs = _ask(target, body)

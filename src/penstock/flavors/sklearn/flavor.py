@@ -14,10 +14,12 @@ from pathlib import Path
 from shutil import copyfile
 from typing import Any
 
+import numpy as np
+
 from penstock.error_text import text_of
 from penstock.errors import ArtifactInvalid, PackagingFailed, remedy
 from penstock.flavors.code_path import CODE, add_code_of, code_directory, own_modules
-from penstock.flavors.frames import to_python
+from penstock.flavors.frames import to_frame, to_python
 from penstock.flavors.interface import (
     INTERFACE_VERSION,
     CodeReason,
@@ -32,7 +34,7 @@ from penstock.flavors.interface import (
 from penstock.flavors.pins import pins
 from penstock.flavors.predictor import Predictor
 from penstock.flavors.sklearn.answers import class_answers
-from penstock.flavors.sklearn.answers.class_answers import BOTH, BY_CLASS, class_names
+from penstock.flavors.sklearn.answers.class_answers import BOTH, BY_CLASS, class_columns, class_names
 from penstock.flavors.sklearn.array_checks import check_arrays
 from penstock.flavors.sklearn.estimator_files import (
     dump_pickle,
@@ -49,7 +51,7 @@ from penstock.flavors.sklearn.trusted_types import untrusted
 from penstock.flavors.sklearn.writing.one_column import taking_one_column
 from penstock.flavors.sklearn.writing.same_answers import same_answers
 from penstock.manifest import PYTHON_FUNCTION, Manifest
-from penstock.payload import Payload, clipped, some
+from penstock.payload import TEXT, Payload, Table, clipped, some
 
 log = logging.getLogger("penstock.flavors")
 
@@ -186,12 +188,21 @@ class SklearnFlavor(Flavor):
         except Exception:
             return False
 
+    def answer_at_hand(self, model: Any, rows: Any, options: SklearnOptions) -> Any:
+        function = options.predict_fn
+        if function == BOTH or (function in BY_CLASS and class_names(model) is not None):
+            return to_frame(Table.of(*class_columns(model, function, rows)))
+        return getattr(model, function)(rows)
+
     def convert(self, loaded: Predictor, directory: Path, manifest: Manifest) -> Written:
-        """A pickled estimator as skops, if all its types are reviewed."""
+        """A pickled estimator as skops, if all its types are reviewed; one that takes a list of texts alone, behind a
+        step that hands it the texts of a table's column."""
         assert isinstance(loaded, SklearnPredictor)
         python = manifest.python_function
         function = str((python or {}).get("predict_fn") or "predict")
-        written = _write(loaded.estimator, directory, SKOPS, function, loaded.by_class)
+        texts = Table.of(["text"], [np.array(["a text", "another one"], dtype=TEXT)])
+        estimator = taking_one_column(loaded.estimator, _method(function), texts)
+        written = _write(estimator, directory, SKOPS, function, loaded.by_class)
         new = written.flavors[self.name]
         if reasons := judge(directory / _FILES[SKOPS]).code:
             raise PackagingFailed(f"The model's skops form is not data-only either: it {'; it '.join(reasons)}.")

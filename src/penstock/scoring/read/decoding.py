@@ -304,9 +304,15 @@ def guess_fields(table: Table) -> tuple[Field, ...] | None:
     if table.names is None or not table.rows:
         return None
     return tuple(
-        Field(name, _GUESSED.get(guess_column(column).dtype.name, Scalar.STRING))
+        Field(name, _guessed(guess_column(column)))
         for name, column in zip(table.names, table.iter_columns(), strict=True)
     )
+
+
+def _guessed(column: Array) -> Scalar:
+    if column.dtype == object and any(type(cell) is bool for cell in column):
+        return Scalar.BOOLEAN  # there are gaps, which a boolean may have
+    return _GUESSED.get(column.dtype.name, Scalar.STRING)
 
 
 _GUESSED = {"int64": Scalar.LONG, "float64": Scalar.DOUBLE, "bool": Scalar.BOOLEAN}

@@ -29,7 +29,7 @@ from penstock.scoring.score.traced_rejects import traced
 from penstock.signature import Schema, conform, is_tensor_schema
 from penstock.signature.cell_texts import is_missing_word, is_number_text
 from penstock.signature.conform import Conformed
-from penstock.signature.gaps import with_text
+from penstock.signature.gaps import with_pandas_gaps
 from penstock.wire.answers.columns import prediction_columns
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _score(predict: Predict, task: Task, chunk: Chunk, rows: Rows) -> Scored:
     good = _others(rows.table.rows, bad)
     if rejects and not careful:
         return Scored(bare, None, failure=_refusal(min(rejects, key=lambda r: r.row)))
-    payload = with_text(conformed.payload, task.schema) if task.frames else conformed.payload
+    payload = with_pandas_gaps(conformed.payload, task.schema) if task.frames else conformed.payload
     pieces, failed = bisect(predict, payload, task.params, len(good), first_only=not careful)
     for place, reason in failed:
         row = int(good[place])

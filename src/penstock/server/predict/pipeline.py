@@ -31,7 +31,7 @@ from penstock.errors import (
 from penstock.http.deadlines import timeout_of
 from penstock.http.events.request_event import OnRequest
 from penstock.http.headers import Head, declared_length, header, media_type
-from penstock.payload import Violation
+from penstock.payload import Payload, Table, Tensors, Violation
 from penstock.reader_process.pool import ReadResult
 from penstock.server.predict.first_gap import first_gap
 from penstock.server.predict.ignored import IgnoredLog, told, violations
@@ -42,6 +42,7 @@ from penstock.serving.batching.jobs import Answer
 from penstock.serving.gateway import Gateway
 from penstock.serving.servable import Servable
 from penstock.signature import unknown_params
+from penstock.wire.answers.columns import rows_answered
 from penstock.wire.interface import DecodedRequest, WireProtocol, with_params
 
 log = logging.getLogger("penstock.server")
@@ -160,6 +161,8 @@ class Pipeline:
         assert record.binding is not None
         assert record.request is not None
         record.queue, record.predict = answer.queue, answer.predict
+        if record.servable is not None and record.servable.row_by_row:
+            _tell_misread(record, record.servable, record.request.payload, answer.payload)
         began = perf_counter()
         try:
             content, media = record.binding.codec.write(answer.payload, record.request, record.answer_media)
@@ -213,6 +216,16 @@ class Pipeline:
     def note_overload(self) -> None:
         """A request was refused: more may come."""
         self.overloaded_until = perf_counter() + _OVERLOAD_SECONDS
+
+
+def _tell_misread(record: RequestRecord, servable: Servable, given: Payload, answer: Payload) -> None:
+    """Says that a model which should answer each row did not. The answer itself stays what MLflow's would be."""
+    if servable.misreads_tables and isinstance(given, (Table, Tensors)) and given.names is not None:
+        record.warn('the model takes a list of texts, and has read the names of the columns: send {"inputs": ["..."]}')
+    elif given.rows is not None and answer.rows is not None and given.rows != answer.rows:
+        answered = rows_answered(answer, given.rows)
+        if answered is not None and answered != given.rows:
+            record.warn(f"{answered} answers to {given.rows} rows: the model does not answer each row")
 
 
 def _error_response(

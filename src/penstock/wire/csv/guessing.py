@@ -1,12 +1,13 @@
 """What a column of text becomes where no signature says it: what pandas makes of it, so what MLflow's server makes.
 
-Whole numbers are 64 bits wide, and floats where there is a gap among them; words for true and false are booleans where
-there is none. Whole numbers past 64 bits stay text: as floats they would lose digits, and they are names more often
-than numbers. So do numbers that are such to Python alone: 1_000, or digits of other scripts.
+Whole numbers are 64 bits wide, and floats where there is a gap among them; words for true and false are booleans,
+objects where there is one. Whole numbers past 64 bits stay text: as floats they would lose digits, and they are names
+more often than numbers. So do numbers that are such to Python alone: 1_000, or digits of other scripts.
 """
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
@@ -32,7 +33,8 @@ def guess_column(cells: Array) -> Array:
         return np.full(len(cells), np.nan)
     whole = len(present) == len(cells)
     if all(cell.lower() in _WORDS for cell in present):
-        return np.array([_WORDS[cell.lower()] for cell in present]) if whole else text
+        words = [math.nan if gone else _WORDS[cell.lower()] for cell, gone in zip(cells, missing, strict=True)]
+        return np.array(words) if whole else as_object_array(words)
     if not all(map(is_number_text, present)):
         return text
     numbers = [_whole(cell) for cell in present if _WHOLE.fullmatch(cell)]

@@ -115,12 +115,15 @@ def _named(frame: Any, fields: tuple[Field, ...]) -> Any:
 
 def _with_gaps(frame: Any, fields: tuple[Field, ...], index: Any) -> Iterator[tuple[Name, Any]]:
     """All columns; an optional one that is left out is gaps, and one of text that is null in every row as well: alone,
-    a row would be answered otherwise than beside others, where pandas makes NaN of its null."""
+    a row would be answered otherwise than beside others, where pandas makes NaN of its null. Null beside true and false
+    is NaN, as it is in the files that models are fitted on."""
     for field in fields:
         assert field.name is not None
         given = frame.get(field.name)
         if given is None or (not field.required and field.type is Scalar.STRING and _all_null(given)):
             given = _gaps(field.type, index)
+        elif field.type is Scalar.BOOLEAN and given.dtype == object:
+            given = given.fillna(np.nan)
         yield field.name, given
 
 
