@@ -110,11 +110,12 @@ def test_classes_that_are_numbers_are_columns_too(tmp_path: Path) -> None:
     assert proven(package)[0]["label"] == model.predict(FRAME)[0]
 
 
-def test_several_outputs_have_no_names_of_classes(tmp_path: Path) -> None:
+def test_several_outputs_have_no_names_of_classes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     model = RandomForestClassifier(3, random_state=0).fit(FRAME, [[0, 1], [1, 0], [0, 0], [1, 1], [0, 1]])
     assert class_names(model) is None
     with pytest.raises(PackagingFailed, match="which does not name the classes of one output"):
         save_model(model, tmp_path / "m", example=FRAME, predict_fn="both")
+    assert not caplog.records, "nothing is stored, and nothing said of its form"
 
 
 def test_a_regression_has_no_probabilities(tmp_path: Path) -> None:

@@ -153,6 +153,7 @@ class SklearnFlavor(Flavor):
         method = _method(function)
         model = taking_one_column(model, method, example)
         by_class = function == BOTH or (function in BY_CLASS and class_names(model) is not None)
+        _refuse_function(model, function, by_class)  # before anything is said of the file
         if options.serialization != AUTO:
             return _write(model, directory, options.serialization, function, by_class)
         try:
@@ -164,8 +165,6 @@ class SklearnFlavor(Flavor):
             if unreviewed := untrusted(written.flavors[self.name]["skops_trusted_types"]):
                 why = f"it holds {some(unreviewed)}"
         except (PackagingFailed, ArtifactInvalid) as error:
-            if not hasattr(model, method):
-                raise
             why = error.message.rstrip(".")
         log.warning("The model is stored as a pickle, which carries code: %s.", why)
         (directory / _FILES[SKOPS]).unlink(missing_ok=True)
@@ -220,12 +219,7 @@ def _write(estimator: Any, directory: Path, serialization: str, function: str, b
 
     if serialization not in _FILES:
         raise PackagingFailed(f"Estimators are stored as {SKOPS} or {CLOUDPICKLE}, not as {serialization!r}.")
-    if why := _why_not(estimator, function, by_class):
-        raise PackagingFailed(
-            f"The model is a {type(estimator).__name__}, {why}.",
-            hint="Package a Python file whose predict(inputs) calls another method of the model.",
-            remedy=remedy("python_file"),
-        )
+    _refuse_function(estimator, function, by_class)
     file = _FILES[serialization]
     trusted: list[str] | None = None
     if serialization == SKOPS:
@@ -251,6 +245,16 @@ def _write(estimator: Any, directory: Path, serialization: str, function: str, b
         requirements=pins(*_LOADING_NEEDS, serialization, *(["PyYAML"] if by_class else [])),
         batchable=True,
     )
+
+
+def _refuse_function(estimator: Any, function: str, by_class: bool) -> None:
+    """Raises PackagingFailed for an estimator that cannot answer by this function."""
+    if why := _why_not(estimator, function, by_class):
+        raise PackagingFailed(
+            f"The model is a {type(estimator).__name__}, {why}.",
+            hint="Package a Python file whose predict(inputs) calls another method of the model.",
+            remedy=remedy("python_file"),
+        )
 
 
 def _method(function: str) -> str:
