@@ -64,7 +64,7 @@ def test_a_registry_that_the_caller_opened_stays_open(place: Path) -> None:
     assert isinstance(registry, Registry)
     with penstock.load_model("adder", registry=registry, trust_code=True):
         assert registry.resolve("adder", "production").version == "1"
-    with pytest.raises(ModelNotFound):
+    with pytest.raises(ModelNotFound, match="nor is there a directory nothing"):
         penstock.load_model("nothing", registry=registry)
     assert [found.name for found in registry.models()] == ["adder"]
     registry.close()

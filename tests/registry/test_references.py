@@ -6,10 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from penstock.errors import AliasNotFound, ConfigError, ModelNotFound, NameInvalid, Unsupported, VersionNotFound
+from penstock.errors import (
+    AliasNotFound,
+    ConfigError,
+    ModelNotFound,
+    NameInvalid,
+    RegistryError,
+    RegistryNotFound,
+    Unsupported,
+    VersionNotFound,
+)
 from penstock.registry import NewVersion
 from penstock.registry.memory import MemoryRegistry
-from penstock.registry.references import LATEST, ModelReference, parse_reference
+from penstock.registry.references import LATEST, ModelReference, directories_told, parse_reference
+from penstock.registry.refusals import no_model, no_version
 
 
 @pytest.fixture(autouse=True)
@@ -259,3 +269,26 @@ class TestPatterns:
 
     def test_a_name_without_wildcards_is_no_pattern(self) -> None:
         assert not parse_reference("team", patterns=True).is_pattern
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "said"),
+    [
+        ("m4", no_model("m4"), "There is no model 'm4' in this registry; nor is there a directory m4."),
+        ("other=m4", no_model("m4"), "There is no model 'm4' in this registry; nor is there a directory m4."),
+        ("models:/m4@production", no_model("m4"), "There is no model 'm4' in this registry."),
+        ("m4", no_model("m5"), "There is no model 'm5' in this registry."),
+        (
+            "m4",
+            RegistryNotFound("There is no registry at x."),
+            "There is no registry at x; nor is there a directory m4.",
+        ),
+        ("team-*", RegistryNotFound("There is no registry at x."), "There is no registry at x."),
+        ("m4", no_version("m4", "1"), "Model 'm4' has no version 1."),
+    ],
+)
+def test_a_bare_name_that_is_not_found_might_have_been_a_directory(text: str, error: RegistryError, said: str) -> None:
+    with pytest.raises(RegistryError) as told, directories_told([parse_reference(text, patterns=True)]):
+        raise error
+    assert (type(told.value), told.value.message) == (type(error), said)
+    assert (told.value.hint, told.value.remedy) == (error.hint, error.remedy)

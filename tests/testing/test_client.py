@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 import warnings
 from pathlib import Path
@@ -13,9 +14,11 @@ import httpx
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 import penstock
 from penstock import testing
+from penstock.cli.serve import serve
 from penstock.errors import (
     Closing,
     CodeNotTrusted,
@@ -24,6 +27,7 @@ from penstock.errors import (
     GatewayTimeout,
     MalformedInput,
     ModelUnknown,
+    RegistryNotFound,
     RequestRefused,
 )
 from penstock.testing import GatewayClient
@@ -107,6 +111,16 @@ def test_what_a_test_gateway_cannot_be_is_refused_by_name(
 ) -> None:
     with pytest.raises(ConfigError, match=said), testing.client(identity_onnx_package, **settings):
         pass
+
+
+def test_what_is_found_nowhere_is_said_to_be_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = "There is no registry at .*; nor is there a directory m4"
+    with pytest.raises(RegistryNotFound, match=said), testing.client("m4"):
+        pass
+    served = CliRunner().invoke(serve, ["m4", "--port", "0"])
+    assert isinstance(served.exception, RegistryNotFound)
+    assert re.search(said, served.exception.message)
 
 
 def test_a_gateway_without_models_is_refused() -> None:

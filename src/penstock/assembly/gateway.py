@@ -32,7 +32,7 @@ from penstock.loading import LoadOptions, Timed
 from penstock.machine.exit_limit import ExitLimit
 from penstock.metrics import Metrics
 from penstock.registry import Registry
-from penstock.registry.references import ModelReference
+from penstock.registry.references import ModelReference, directories_told
 from penstock.server.app import make_app
 from penstock.server.entry_point import EntryPoint
 from penstock.serving.gateway import Gateway
@@ -56,6 +56,7 @@ async def serve_forever(
     references = parse_models(settings)
     metrics = Metrics()
     with (
+        directories_told(references),
         opened_registry(settings) as registry,
         trials_of(settings, metrics) as trials,
         observers_of(settings, metrics) as observe,

@@ -19,7 +19,7 @@ from penstock.loading.local_model import LocalModel
 from penstock.package import PackagedModel
 from penstock.payload import shortened
 from penstock.registry import Registry, open_registry
-from penstock.registry.references import ModelReference, parse_reference
+from penstock.registry.references import ModelReference, directories_told, parse_reference
 
 if TYPE_CHECKING:
     from penstock.machine.interpreters import Interpreter
@@ -85,14 +85,16 @@ def looked_up(model: str | Path, registry: RegistryLike) -> Iterator[tuple[Model
         yield reference, None
         return
     if isinstance(registry, Registry):
-        yield reference, registry
+        with directories_told([reference]):
+            yield reference, registry
         return
     from penstock.config import registry_url  # here, since the settings' library takes a while to import
 
     place = registry_url(None if registry is None else str(registry), os.environ)
     source = open_registry(place, artifacts=os.environ.get("PENSTOCK_ARTIFACTS"), read_only=True)
     try:
-        yield reference, source
+        with directories_told([reference]):
+            yield reference, source
     finally:
         source.close()
 

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from penstock.config import Settings
 from penstock.errors import ConfigError
 from penstock.registry import Registry, open_registry
-from penstock.registry.references import ModelReference, parse_reference
+from penstock.registry.references import ModelReference, directories_told, parse_reference
 
 
 def parse_models(settings: Settings, others: Collection[str] = ()) -> list[ModelReference]:
@@ -77,7 +77,7 @@ def opened_registry(settings: Settings) -> Iterator[OpenedRegistry]:
 @contextmanager
 def registry_of(settings: Settings, references: list[ModelReference]) -> Iterator[Registry | None]:
     """The registry, open, if one of the models is in it."""
-    with opened_registry(settings) as registry:
+    with directories_told(references), opened_registry(settings) as registry:
         yield registry.needed_by(references)
 
 

@@ -41,7 +41,7 @@ from penstock.loading import Timed
 from penstock.machine.cores import environment_with_threads
 from penstock.machine.exit_limit import ExitLimit
 from penstock.metrics import Metrics
-from penstock.registry.references import ModelReference
+from penstock.registry.references import ModelReference, directories_told
 from penstock.server.workers.supervisor import Supervisor
 from penstock.server.workers.worker import VOCABULARY, Worker
 from penstock.serving.fleet.fleet_target import FleetInstaller, FleetTarget
@@ -69,7 +69,7 @@ async def supervise(
     check_mlflow_exact(settings)
     starts = [StartWorker(number, _as_plain(settings), sys.path) for number in range(1, settings.workers + 1)]
     metrics = Metrics()
-    with shared_file() as shared:
+    with directories_told(references), shared_file() as shared:
         counts = ConnectionCounts.prepare(shared.fileno(), settings.workers)
         listeners = [bound] if admin is None else [bound, admin]
         files = (shared.fileno(), *(listener.fileno() for listener in listeners))

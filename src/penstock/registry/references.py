@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from penstock.errors import ConfigError, NameInvalid, Unsupported
+from penstock.errors import ConfigError, ModelNotFound, NameInvalid, RegistryNotFound, Unsupported
 from penstock.registry.interface import PRODUCTION, ModelVersion, Registry
 from penstock.registry.names import check_alias, check_name, usable_name
 
@@ -24,7 +26,7 @@ _RUN = re.compile(r"runs:/+[0-9A-Za-z]+/+[^/].*")
 class ModelReference:
     """A model to serve or score with. `served_as` is the name it gets; then one of `path`, `url` (a package in an
     object store), `uri` (one that only an MLflow server finds), or `name` with `alias` or `version`. An alias is
-    followed, the rest stays."""
+    followed, the rest stays. `bare` is whether it was written as a name alone, which a directory might have had."""
 
     served_as: str
     path: Path | None = None
@@ -33,6 +35,7 @@ class ModelReference:
     name: str = ""
     alias: str = ""
     version: str = ""
+    bare: bool = field(default=False, compare=False)
 
     @property
     def is_pattern(self) -> bool:
@@ -57,6 +60,20 @@ class ModelReference:
         if self.path is not None or self.url or self.uri:
             return str(self.path or self.url or self.uri)
         return f"models:/{self.name}@{self.alias}" if self.alias else f"models:/{self.name}/{self.version}"
+
+
+@contextmanager
+def directories_told(references: Collection[ModelReference]) -> Iterator[None]:
+    """Where a name is looked up in vain, the error says that there is no directory of the name either."""
+    try:
+        yield
+    except (ModelNotFound, RegistryNotFound) as error:
+        bare = [r.name for r in references if r.bare and not r.is_pattern]
+        meant = [name for name in bare if isinstance(error, RegistryNotFound) or f" {name!r} " in error.message]
+        if not meant:
+            raise
+        message = f"{error.message.rstrip('.')}; nor is there a directory {' or '.join(meant)}."
+        raise type(error)(message, hint=error.hint, remedy=error.remedy) from error
 
 
 def is_pattern(name: str) -> bool:
@@ -104,7 +121,7 @@ def _parse_model(text: str) -> ModelReference:
     if not text:
         raise ConfigError("The model has no name.", hint="Give a directory, a name, or models:/name@alias.")
     check_name(_NO_PATTERN.sub("x", text))
-    return ModelReference(text, name=text, alias=PRODUCTION)
+    return ModelReference(text, name=text, alias=PRODUCTION, bare=True)
 
 
 def _url(text: str) -> ModelReference:

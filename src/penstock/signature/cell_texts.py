@@ -1,8 +1,9 @@
-"""What a cell of text may stand for before its type is known: nothing, or a number."""
+"""What a cell of text may stand for before its type is known: nothing, a number, or a header of another delimiter."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -52,3 +53,33 @@ _INFINITY = re.compile(r"[+-]?inf(?:inity)?", re.ASCII | re.IGNORECASE)
 def is_number_text(cell: str) -> bool:
     """Whether a cell of a text file is a number. 1_000, NAN and digits of other scripts are such to Python alone."""
     return _NUMBER.fullmatch(cell) is not None or _INFINITY.fullmatch(cell) is not None
+
+
+# Text with these is read as one column, whose name is the whole header: by what they are called, and in Python.
+_DELIMITERS = {";": ("semicolons", "';'"), "\t": ("tabs", r"'\t'"), "|": ("vertical bars", "'|'")}
+_MORE = {
+    ";": ", with decimal=',' where numbers have commas",
+    "\t": "; a file with tabs is read as it is where its name ends with .tsv",
+}
+
+
+def wrong_delimiter(name: object, wanted: Iterable[object] | None = None) -> str:
+    """What to do about a column whose name is a whole header, since commas were looked for; empty where it is none.
+    `wanted` are the names that must be in it, None for any."""
+    if not isinstance(name, str):
+        return ""
+    for delimiter, (called, written) in _DELIMITERS.items():
+        parts = [part.strip().strip('"') for part in name.split(delimiter)]
+        if len(parts) > 1 and (wanted is None or not set(parts).isdisjoint(wanted)):
+            return (
+                f"The text is separated by {called}, and commas are expected: pandas.read_csv(FILE, sep={written}"
+                f").to_csv(OTHER, index=False) writes it so{_MORE.get(delimiter, '')}"
+            )
+    return ""
+
+
+def delimiter_told(missing: Iterable[object], extra: Iterable[object]) -> str:
+    """The end of a sentence about columns that are missing and others that nobody knows."""
+    wanted = list(missing)
+    found = next(filter(None, (wrong_delimiter(name, wanted) for name in extra)), "")
+    return f". {found}" if found else ""

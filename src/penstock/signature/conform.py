@@ -19,6 +19,7 @@ from penstock.payload import (
     some,
 )
 from penstock.signature.casts import Casting, cast
+from penstock.signature.cell_texts import delimiter_told
 from penstock.signature.gaps import gap_column, leaves_gaps
 from penstock.signature.schema import Field, Schema, is_tensor_schema, names_of
 from penstock.signature.tensors import conform_tensors
@@ -170,5 +171,5 @@ def _positions(table: Table, fields: tuple[Field, ...]) -> list[int | None] | Vi
         known = {f.name for f in fields}
         extra = [n for n in names if n not in known]
         note = f"; unknown columns: {some(extra)}" if extra else ""
-        return Violation(f"missing columns: {some(missing)}{note}")
+        return Violation(f"missing columns: {some(missing)}{note}{delimiter_told(missing, extra)}")
     return positions

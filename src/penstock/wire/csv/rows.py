@@ -9,6 +9,7 @@ from io import BytesIO, TextIOWrapper
 from itertools import islice
 
 from penstock.errors import MalformedInput
+from penstock.signature.cell_texts import wrong_delimiter
 from penstock.wire.budget import Budget, check_columns, check_twins
 from penstock.wire.csv.records import BOM, all_ends, count_delimiters, without_blanks
 
@@ -86,9 +87,11 @@ def _check_widths(header: Sequence[str], data: Sequence[Sequence[str]]) -> None:
     for number, row in enumerate(data):
         if len(row) != width:
             ends = len(row) == width + 1 and not row[-1].strip()
+            comma = "The row ends with a comma: leave it out, or end the header with one as well." if ends else ""
+            delimiter = wrong_delimiter(header[0]) if width == 1 else ""
             raise MalformedInput(
                 f"Row {number} of the CSV has {len(row)} cells, but the header has {width}.",
-                hint="The row ends with a comma: leave it out, or end the header with one as well." if ends else "",
+                hint=f"{delimiter}." if delimiter else comma,
             )
 
 

@@ -11,6 +11,7 @@ from penstock.errors import SchemaViolation
 from penstock.payload import MAX_VIOLATIONS, Name, Payload, Violation, shortened, some
 from penstock.signature import ArrayOf, Field, Misfit, ObjectOf, Scalar, Schema, Type, is_tensor_schema
 from penstock.signature.casts import not_whole
+from penstock.signature.cell_texts import delimiter_told
 from penstock.signature.gaps import gap_column, leaves_gaps
 from penstock.wire.mlflow.frames.faults import certain_fault, column_faults
 from penstock.wire.mlflow.frames.frame_cells import enforce_cell
@@ -104,7 +105,7 @@ def _check_missing(frame: Any, fields: tuple[Field, ...], *, one_at_least: bool)
         known = {f.name for f in fields}
         extra = [name for name in frame.columns if name not in known]
         note = f"; unknown columns: {some(extra)}" if extra else ""
-        raise SchemaViolation([Violation(f"missing columns: {some(missing)}{note}")])
+        raise SchemaViolation([Violation(f"missing columns: {some(missing)}{note}{delimiter_told(missing, extra)}")])
 
 
 def _named(frame: Any, fields: tuple[Field, ...]) -> Any:
