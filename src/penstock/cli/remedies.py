@@ -36,7 +36,15 @@ WORDS = {
     "compares them.",
     "copy_others": "Rename {name} in the input, or copy the other columns: {command} --keep {copied}",
     "create_registry": "Registering the first model creates the registry: penstock registry add NAME PACKAGE{at}",
+    "data_file": "A package has only the files that it is given. Repeat the command with --artifact {name}={path}, and "
+    "read it in a class Model, in load(context), as context.artifacts[{name!r}]; or with --code {path}, and read it "
+    "beside the code, as Path(__file__).parent / {file!r}.",
+    "datetimes": "The dates in {columns} are text in the example. If the model takes them as dates, repeat the command "
+    "with {flags}",
     "datetime_unit": "If numbers in the column have a unit (s, ms, us, ns), state it: --datetime {column}=ms",
+    "give_artifact": "If {name} is a file that the model finds as context.artifacts[{name!r}], repeat the command with "
+    "--artifact {name}=FILE",
+    "give_param": "If {name} is a param of the model, repeat the command with its default, such as --param {name}=1.0",
     "isolate": "Omit --isolation none.",
     "keep_others": "Columns that --keep names are copied, and not given to the model: {command} --keep {keep}",
     "keep_some": "Columns that --keep names are copied, and not given to the model: name those that it does not take.",
@@ -49,11 +57,14 @@ WORDS = {
     "migrate": "Run: penstock registry migrate{at} (for the store of a hub: penstock hub{hub_store} migrate)",
     "missing_module": (
         "If {module} is a library: pip install {library} (or --env-manager uv, if the package lists it). If it is a "
-        "file of the author's own, the model has to be packaged again with it: penstock package --help"
+        "file of the author's own, the model has to be packaged again with it: penstock package … --code {module}.py, "
+        'or, if MLflow saves it, save_model(…, code_paths=["{module}.py"])'
     ),
     "name_format": "Name one with --{option}: {formats}.",
     "name_wheels": "--wheels names this directory.",
     "overwrite": "Choose another directory, or repeat the command with --force to replace this package.",
+    "one_by_one": "Write predict({inputs}, params), use params[{name!r}], and repeat the command with "
+    "--param {name}={value}",
     "one_column": "Package the model with that column alone: {command} --column {column}",
     "package": "Package a model with: penstock package --help",
     "pickle": "Package the model as a pickle with --format cloudpickle; serving it then needs --trust-code.",

@@ -148,6 +148,7 @@ class FlavorTable:
                 [
                     "Give a fitted scikit-learn estimator, an ONNX model, a Python file, or what a plug-in packages.",
                     *([f"Load what is in the file: joblib.load({str(model)!r})."] if isinstance(model, Path) else []),
+                    *([_AS_FILE] if not isinstance(model, Path) and _predicts(model) else []),
                     *(error.message for error in self._failed.values()),
                 ]
             ),
@@ -194,6 +195,16 @@ def _accepts(flavor: Flavor, model: Any) -> bool:
             clipped(text_of(error), 200),
         )
         return False
+
+
+_AS_FILE = (
+    "A function or a class is packaged as its file: in a notebook, write it in a cell that begins with %%writefile "
+    "model.py, with the imports that it needs, and give 'model.py' instead of it."
+)
+
+
+def _predicts(model: Any) -> bool:
+    return callable(model) or hasattr(model, "predict")
 
 
 def _described(model: Any) -> str:

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-from penstock.errors import Closing, MalformedInput
+from penstock.errors import Closing, MalformedInput, PredictError
 from penstock.loading import LoadedModel
 from penstock.loading.python_data import answer_in_kind, read_input
 from penstock.manifest import Manifest
+from penstock.package.likely_cause import likely_cause
 from penstock.payload import shortened
 from penstock.signature import Signature, conform_params, shown_schema, unknown_param, unknown_params
 
@@ -68,7 +69,14 @@ class LocalModel:
         for name in unknown_params(known, wanted):
             warnings.warn(unknown_param(known, name), stacklevel=2)
         checked = conform_params(known, wanted)
-        return answer_in_kind(self._loaded.predictor.predict(given.payload, checked), given)
+        try:
+            answer = self._loaded.predictor.predict(given.payload, checked)
+        except PredictError as error:
+            error.hint = error.hint or likely_cause(
+                given.payload, self.signature.inputs if self.signature is not None else None
+            )
+            raise
+        return answer_in_kind(answer, given)
 
     @property
     def signature(self) -> Signature | None:

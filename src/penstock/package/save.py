@@ -9,12 +9,13 @@ import logging
 import platform
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from os import PathLike
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -34,13 +35,14 @@ from penstock.flavors.code_path import CODE, add_code_of, lent_code
 from penstock.flavors.frames import from_caller
 from penstock.flavors.missing_code import missing_code
 from penstock.manifest import FILE_NAME, FORMAT, PYTHON_FUNCTION, Manifest
+from penstock.package.advice import advised
 from penstock.package.datetimes import checked_datetimes, with_datetimes
 from penstock.package.directory import new_directory
 from penstock.package.environment import merged, write_environment
 from penstock.package.example import answers_differ, read_example, record_expected, write_example
 from penstock.package.needs.import_record import recorded_imports
 from penstock.package.needs.model_needs import absent_of_sources, lacks_code, needs_of
-from penstock.package.needs.own_code import check_code, copy_code
+from penstock.package.needs.own_code import check_code, copy_code, copy_data
 from penstock.package.needs.own_files import folders_near, own_place, with_imported
 from penstock.package.options import flavor_options
 from penstock.package.original import ExampleOfFile, Original
@@ -111,7 +113,7 @@ def save_model(
         content = _content(written, metadata, batchable, units)
         if modules:
             _take_along(modules, directory, content, writer.name)
-        with _own_modules_offered(directory, near), recorded_imports() as seen:
+        with _own_modules_offered(directory, near), advised(near, shown, given.params), recorded_imports() as seen:
             _examine(directory, content, given)
         needs = needs_of(directory, seen, near)
         needs.check(near)
@@ -142,6 +144,8 @@ class _Given:
 def _take_along(modules: Mapping[str, Path], directory: Path, content: Mapping[str, Any], flavor: str) -> None:
     """Copies modules into the package, and says so where MLflow does."""
     copy_code(modules, directory / CODE)
+    if content["flavors"].get(PYTHON_FUNCTION, {}).get("source"):
+        copy_data(modules, directory)
     for name in content["flavors"].keys() & {PYTHON_FUNCTION, flavor}:
         content["flavors"][name]["code"] = CODE
 
@@ -273,7 +277,8 @@ def _examine(directory: Path, content: dict[str, Any], given: _Given) -> None:
     """Proves that what was written loads, and answers the example where there is one."""
     if given.signature is not None:
         content["signature"] = given.signature.to_mlflow()
-    with lent_code(directory):
+    own_source = content["flavors"].get(PYTHON_FUNCTION, {}).get("source")
+    with lent_code(directory), _elsewhere() if own_source else nullcontext():
         predictor = load_written(directory, content)
         try:
             if given.example is not None:
@@ -286,6 +291,14 @@ def _examine(directory: Path, content: dict[str, Any], given: _Given) -> None:
             raise PackagingFailed(f"The model's answer to the example cannot be sent. {error.message}") from error
         finally:
             predictor.close()
+
+
+@contextmanager
+def _elsewhere() -> Iterator[None]:
+    """Another working directory, which is empty, as that of a server is to the model: a file that is found here alone
+    would be missing there."""
+    with TemporaryDirectory(prefix="penstock-") as place, chdir(place):
+        yield
 
 
 def _describe(predictor: Predictor, directory: Path, content: dict[str, Any], example: Payload, given: _Given) -> None:

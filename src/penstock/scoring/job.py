@@ -96,7 +96,8 @@ def prepare(
     first = next(chunks)
     source = plan.sources[0]
     if schema is None and source.format.is_text and source.format.name != "jsonl":
-        task = replace(task, schema=guess_fields(decode(first, source, None, task.keep, task.apart).table))
+        fields = guess_fields(decode(first, source, None, task.keep, task.apart).table)
+        task = replace(task, schema=fields, guessed=True)
     began = clock()
     ready = decode_chunk(task, first)
     scored = score_ready(model.predictor.predict, task, ready)

@@ -248,7 +248,7 @@ def _save(
     labels = None if saving.columns else label_column(saving.example)
     modules = check_code(code)
     datetimes = {name: unit for name, _, unit in (text.partition("=") for text in saving.datetimes)}
-    example = ExampleOfFile(payload, partial(read_original, saving.example, saving.columns))
+    example = ExampleOfFile(payload, partial(read_original, saving.example.absolute(), saving.columns))
     how |= {"example": example, "params": params, "requirements": saving.requirements, "code": code}
     how |= {"datetimes": datetimes}
     try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from penstock.errors import PackagingFailed
+from penstock.errors import PackagingFailed, remedy
 from penstock.flavors.code_path import CODE
 from penstock.flavors.interface import FlavorOptions, Written
 from penstock.flavors.pins import pins
@@ -68,6 +68,7 @@ def _check_source(source: Path) -> None:
         tree = ast.parse(source.read_bytes(), str(source))
     except (SyntaxError, ValueError) as error:
         raise PackagingFailed(f"{source} is not valid Python: {error}.") from None
+    _check_second_argument(source, tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.level:
             written = f"from {'.' * node.level}{node.module or ''} import"
@@ -75,6 +76,27 @@ def _check_source(source: Path) -> None:
                 f"{source} has `{written} …` in line {node.lineno}, but it is run by itself, outside of any package.",
                 hint=f"Write `from {node.module or 'PACKAGE'} import …`, without the dot, and give that module, or its "
                 "package, as code.",
+            )
+
+
+def _check_second_argument(source: Path, tree: ast.Module) -> None:
+    """Raises PackagingFailed for a function that takes its params one by one: all of them are the second argument, a
+    dict."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.FunctionDef) or node.name != "predict":
+            continue
+        names = [argument.arg for argument in (*node.args.posonlyargs, *node.args.args)]
+        defaults = dict(zip(names[::-1], node.args.defaults[::-1], strict=False))
+        inputs, *params = [name for name in names if name != "self"] or [""]
+        default = defaults.get(params[0]) if params else None
+        if isinstance(default, ast.Constant) and default.value is not None:
+            name, value = params[0], ast.unparse(default)
+            raise PackagingFailed(
+                f"{source} has predict({inputs}, {name}={value}) in line {node.lineno}, but the second argument of "
+                "predict is the dict of all params.",
+                hint=f"Write predict({inputs}, params), use params[{name!r}], and state its default: "
+                f"params={{{name!r}: {value}}}",
+                remedy=remedy("one_by_one", inputs=inputs, name=name, value=value),
             )
 
 

@@ -24,6 +24,12 @@ from penstock.sizes import shown_size
 MOST_FILES = 2000
 MOST_BYTES = 64 << 20
 
+# Files that are written later.
+_OF_THE_PACKAGE = frozenset(
+    {"MLmodel", "SHA256SUMS", "conda.yaml", "python_env.yaml", "requirements.txt", "input_example.json"}
+    | {"serving_input_example.json", "expected_output.json"}
+)
+
 _COMPILED = (".pyc", ".pyo")
 
 
@@ -61,6 +67,15 @@ def copy_code(modules: Mapping[str, Path], directory: Path) -> None:
             target = directory / place.name / file.relative_to(place)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
+
+
+def copy_data(modules: Mapping[str, Path], directory: Path) -> None:
+    """Copies files of data beside the model's own Python file as well, which is not in the code directory, but finds
+    them beside itself. What the package itself has there stays."""
+    for place in modules.values():
+        free = place.name not in _OF_THE_PACKAGE and not (directory / place.name).exists()
+        if free and place.is_file() and not is_module(place):
+            shutil.copyfile(place, directory / place.name)
 
 
 def _module_name(path: Path) -> str:

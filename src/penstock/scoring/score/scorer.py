@@ -19,6 +19,7 @@ from penstock.errors import (
     ScoringError,
     remedy,
 )
+from penstock.package.likely_cause import likely_cause
 from penstock.payload import Array, Params, Payload, Table, Tensors, Violation, columns_named
 from penstock.scoring.plan import Source
 from penstock.scoring.read.chunks import Chunk
@@ -47,7 +48,7 @@ class Task:
 
     `keep` are the columns to copy, ("*",) all, and `apart` those that a model of no names is not given. `shape` is the
     schema of the output, which the job's first rows decide; `lineage` are constant columns; `frames` says that the
-    model is handed pandas frames.
+    model is handed pandas frames, `guessed` that the schema is what a file looks like, since the package has none.
     """
 
     sources: tuple[Source, ...]
@@ -59,6 +60,7 @@ class Task:
     shape: ArrowSchema = None  # until the first rows decide it
     frames: bool = False
     apart: tuple[str, ...] = ()
+    guessed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +130,9 @@ def _score(predict: Predict, task: Task, chunk: Chunk, rows: Rows) -> Scored:
         return Scored(bare, None, failure=_refusal(min(rejects, key=lambda r: r.row)))
     payload = with_pandas_gaps(conformed.payload, task.schema) if task.frames else conformed.payload
     pieces, failed = bisect(predict, payload, task.params, len(good), first_only=not careful)
+    cause = likely_cause(payload, None if task.guessed else task.schema) if failed else ""
     for place, reason in failed:
-        row = int(good[place])
+        row, reason = int(good[place]), f"{reason}. {cause.rstrip('.')}" if cause else reason
         rejects.append(Reject(path, chunk.row + int(rows.places[row]), None, reason, _row(rows, row)))
     if failed and not careful:
         return Scored(bare, None, failure=_refusal(rejects[0]))

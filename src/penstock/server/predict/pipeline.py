@@ -31,6 +31,7 @@ from penstock.errors import (
 from penstock.http.deadlines import timeout_of
 from penstock.http.events.request_event import OnRequest
 from penstock.http.headers import Head, declared_length, header, media_type
+from penstock.package.likely_cause import likely_cause
 from penstock.payload import Payload, Table, Tensors, Violation
 from penstock.reader_process.pool import ReadResult
 from penstock.server.predict.first_gap import first_gap
@@ -210,7 +211,9 @@ class Pipeline:
                 )
         message = message_of(error, status)
         if isinstance(error, PredictError) and record.request is not None:
-            message = f"{message} {first_gap(record.request.payload)}".rstrip()
+            payload, signature = record.request.payload, record.servable.signature if record.servable else None
+            cause = likely_cause(payload, signature.inputs if signature is not None else None)
+            message = f"{message} {cause or first_gap(payload)}".rstrip()
         return _error_response(record, status, message, retry_after_of(error), violations_of(error))
 
     def note_overload(self) -> None:
