@@ -70,4 +70,4 @@ def test_importing_it_imports_nothing_heavy() -> None:
 
 
 def test_dir_shows_the_public_names_alone() -> None:
-    assert dir(penstock) == sorted([*penstock.__all__, "errors", "testing"])
+    assert dir(penstock) == sorted([*penstock.__all__, "errors", "testing", "tracking"])

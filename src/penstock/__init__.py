@@ -9,6 +9,8 @@
     registry = penstock.open_registry("./penstock-registry")
     with penstock.Client("http://localhost:8080") as client:
         client.predict(frame)
+    with penstock.tracking.start_run():
+        penstock.tracking.log_metric("loss", 0.3, step=1)
 
 Names are imported when they are used, so that `import penstock` costs nothing. `penstock.errors` has what they raise,
 `penstock.testing` what tests of packages and of their callers need.
@@ -63,7 +65,7 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         return getattr(import_module(_HOMES[name]), name)
-    if name in ("errors", "testing"):
+    if name in ("errors", "testing", "tracking"):
         from importlib import import_module
 
         return import_module(f"penstock.{name}")
@@ -71,4 +73,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "errors", "testing"])
+    return sorted([*__all__, "errors", "testing", "tracking"])

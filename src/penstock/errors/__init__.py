@@ -41,6 +41,8 @@ PenstockError
 │   └── Unsupported             this kind of registry cannot do that
 ├── TrackingError               something is wrong with a request to a tracking store
 │   ├── TrackingInvalid         a name, value or combination that is not allowed; carries the field
+│   ├── TrackingUnavailable     no server answers, or not now: asking again may help
+│   ├── TrackingRefused         a server understood a request and said no
 │   ├── TrackingStateInvalid    what is deleted or active cannot be changed in that way
 │   │   └── RunNotActive        the run is deleted, and nothing can be logged to it
 │   ├── ParamChanged            the param has another value already
@@ -140,7 +142,9 @@ from penstock.errors.tracking import RunNotFound as RunNotFound
 from penstock.errors.tracking import TagNotFound as TagNotFound
 from penstock.errors.tracking import TrackingError as TrackingError
 from penstock.errors.tracking import TrackingInvalid as TrackingInvalid
+from penstock.errors.tracking import TrackingRefused as TrackingRefused
 from penstock.errors.tracking import TrackingStateInvalid as TrackingStateInvalid
+from penstock.errors.tracking import TrackingUnavailable as TrackingUnavailable
 
 if TYPE_CHECKING:
     from penstock.payload import Violation

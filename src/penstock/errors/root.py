@@ -9,7 +9,7 @@ from typing import ClassVar
 from penstock.error_text import encodable
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Remedy:
     """What helps against an error: a key that each surface words in its own way, and the names that its words need."""
 

@@ -19,6 +19,29 @@ class TrackingInvalid(TrackingError):
         self.field = field
 
 
+class TrackingUnavailable(TrackingError):
+    """No tracking server answers, or it cannot do so now: what was asked may be asked again. `retry_after` is in
+    seconds, None where the server did not say; `status` is HTTP's, 0 where there was no answer."""
+
+    code = "tracking_unavailable"
+
+    def __init__(self, message: str, *, hint: str = "", retry_after: float | None = None, status: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+        self.status = status
+
+
+class TrackingRefused(TrackingError):
+    """A tracking server understood a request and said no. `status` is HTTP's, `error_code` is MLflow's word."""
+
+    code = "tracking_refused"
+
+    def __init__(self, message: str, *, hint: str = "", status: int = 400, error_code: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.error_code = error_code
+
+
 class TrackingStateInvalid(TrackingError):
     code = "tracking_state_invalid"
 

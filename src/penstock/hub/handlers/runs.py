@@ -41,6 +41,8 @@ async def create(hub: HubContext, request: HubRequest) -> HubAnswer:
         fields.text("user_id"),
         fields.integer("start_time", 0),
         as_mapping(fields.pairs("tags")),
+        # Which MLflow's clients never send. One who makes the id may ask again after a lost answer: there is one run.
+        fields.text("run_id"),
     )
     made = await hub.stores.write(change)
     # There are no outputs of a run that begins, and MLflow does not name them.

@@ -1,0 +1,92 @@
+"""The fluent client: `start_run`, `log_metric` and the rest, with MLflow's names and meaning.
+
+Its public face is `penstock.tracking`. It is of the standard library alone and runs on Python 3.9 and newer, so that
+the environment of any project can hold it; what more a call needs is imported when it is made.
+"""
+
+from penstock.fluent.artifacts import get_artifact_uri, log_artifact, log_artifacts, log_dict, log_figure, log_text
+from penstock.fluent.experiments import (
+    ViewType,
+    create_experiment,
+    delete_experiment,
+    get_experiment,
+    get_experiment_by_name,
+    restore_experiment,
+    search_experiments,
+    set_experiment,
+    set_experiment_tag,
+    set_experiment_tags,
+)
+from penstock.fluent.logged import (
+    RunOperations,
+    delete_tag,
+    flush_async_logging,
+    log_metric,
+    log_metrics,
+    log_param,
+    log_params,
+    set_tag,
+    set_tags,
+)
+from penstock.fluent.reading import delete_run, get_parent_run, get_run, last_active_run, restore_run, search_runs
+from penstock.fluent.runs import ActiveRun, active_run, end_run, start_run
+from penstock.fluent.session import current_session
+from penstock.fluent.spool import SpoolReport, sync_spool
+from penstock.fluent.views import RunData, RunInfo, TrackedExperiment, TrackedRun
+
+__all__ = [
+    "ActiveRun",
+    "RunData",
+    "RunInfo",
+    "RunOperations",
+    "SpoolReport",
+    "TrackedExperiment",
+    "TrackedRun",
+    "ViewType",
+    "active_run",
+    "create_experiment",
+    "delete_experiment",
+    "delete_run",
+    "delete_tag",
+    "end_run",
+    "flush_async_logging",
+    "get_artifact_uri",
+    "get_experiment",
+    "get_experiment_by_name",
+    "get_parent_run",
+    "get_run",
+    "get_tracking_uri",
+    "last_active_run",
+    "log_artifact",
+    "log_artifacts",
+    "log_dict",
+    "log_figure",
+    "log_metric",
+    "log_metrics",
+    "log_param",
+    "log_params",
+    "log_text",
+    "restore_experiment",
+    "restore_run",
+    "search_experiments",
+    "search_runs",
+    "set_experiment",
+    "set_experiment_tag",
+    "set_experiment_tags",
+    "set_tag",
+    "set_tags",
+    "set_tracking_uri",
+    "start_run",
+    "sync_spool",
+]
+
+
+def set_tracking_uri(uri: str) -> None:
+    """Where later runs go: the address of a hub or of an MLflow server. It wins over PENSTOCK_TRACKING_URI and
+    MLFLOW_TRACKING_URI."""
+    current_session().set_uri(str(uri))
+
+
+def get_tracking_uri() -> str:
+    """Where runs go now."""
+    return current_session().settings().uri

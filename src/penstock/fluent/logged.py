@@ -1,0 +1,135 @@
+"""What a run logs: params, metrics, tags and datasets. None of it waits for a server unless `synchronous` says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, SupportsFloat, SupportsIndex, Union
+
+from penstock.errors import TrackingInvalid
+from penstock.fluent.outbox.outbox import Outbox
+from penstock.fluent.runs import now_ms, run_in_use
+from penstock.fluent.session import FLUSH_SECONDS, current_session
+
+_Number = Union[SupportsFloat, SupportsIndex]
+
+
+class RunOperations:
+    """What was logged with `synchronous=False`, as MLflow's."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+
+    def wait(self) -> None:
+        """Until it is delivered, or known to be kept in the spool."""
+        self._outbox.flush(FLUSH_SECONDS)
+
+
+def log_param(key: str, value: Any, synchronous: bool | None = None) -> Any:
+    """The value. Raises TrackingInvalid where the run has another value for it."""
+    operations = log_params({key: value}, synchronous)
+    return operations if operations is not None else value
+
+
+def log_params(
+    params: Mapping[str, Any], synchronous: bool | None = None, run_id: str | None = None
+) -> RunOperations | None:
+    """Each value is logged as its text. Raises TrackingInvalid where the run has another value for one."""
+    texts = {_key("param", key): str(value) for key, value in params.items()}
+    if run_id is None:
+        run = run_in_use()
+        for key, value in texts.items():
+            run.check_param(key, value)
+    run_id, outbox = _target(run_id)
+    for pair in texts.items():
+        outbox.put("params", run_id, pair)
+    return _ended(outbox, synchronous)
+
+
+def log_metric(
+    key: str,
+    value: _Number,
+    step: int | None = None,
+    synchronous: bool | None = None,
+    timestamp: int | None = None,
+    run_id: str | None = None,
+) -> RunOperations | None:
+    """`timestamp` is milliseconds since 1970, now if there is none; `step` is 0 if there is none. Raises
+    TrackingInvalid for what is no number."""
+    number = _number(key, value)
+    run_id, outbox = _target(run_id)
+    outbox.put(
+        "metrics",
+        run_id,
+        (_key("metric", key), number, now_ms() if timestamp is None else int(timestamp), int(step or 0)),
+    )
+    return _ended(outbox, synchronous)
+
+
+def log_metrics(
+    metrics: Mapping[str, _Number],
+    step: int | None = None,
+    synchronous: bool | None = None,
+    run_id: str | None = None,
+    timestamp: int | None = None,
+) -> RunOperations | None:
+    """The same for several, at one time and step; if one of them is no number, none is logged."""
+    at, place = now_ms() if timestamp is None else int(timestamp), int(step or 0)
+    points = [(_key("metric", key), _number(key, value), at, place) for key, value in metrics.items()]
+    run_id, outbox = _target(run_id)
+    for point in points:
+        outbox.put("metrics", run_id, point)
+    return _ended(outbox, synchronous)
+
+
+def set_tag(key: str, value: Any, synchronous: bool | None = None) -> RunOperations | None:
+    """In place of the tag's value before."""
+    return set_tags({key: value}, synchronous)
+
+
+def set_tags(tags: Mapping[str, Any], synchronous: bool | None = None) -> RunOperations | None:
+    """The same for several."""
+    pairs = [(_key("tag", key), str(value)) for key, value in tags.items()]
+    run_id, outbox = _target(None)
+    for pair in pairs:
+        outbox.put("tags", run_id, pair)
+    return _ended(outbox, synchronous)
+
+
+def delete_tag(key: str) -> None:
+    """Of the active run."""
+    run_id, outbox = _target(None)
+    outbox.put("call", run_id, {"path": "runs/delete-tag", "fields": {"key": _key("tag", key)}})
+
+
+def flush_async_logging(timeout: float = FLUSH_SECONDS) -> bool:
+    """Waits until all that was logged is delivered; whether it is. What is not is in the spool."""
+    return current_session().destination().outbox.flush(timeout)
+
+
+def _target(run_id: str | None) -> tuple[str, Outbox]:
+    if run_id is not None:
+        return run_id, current_session().destination().outbox
+    run = run_in_use()
+    return run.info.run_id, run.destination.outbox
+
+
+def _ended(outbox: Outbox, synchronous: bool | None) -> RunOperations | None:
+    if synchronous:
+        outbox.flush(FLUSH_SECONDS)
+    return RunOperations(outbox) if synchronous is False else None
+
+
+def _key(kind: str, key: str) -> str:
+    if not isinstance(key, str) or not key:
+        raise TrackingInvalid(f"{key!r} is not a name for a {kind}.", hint="Names are texts.", field="key")
+    return key
+
+
+def _number(key: str, value: _Number) -> float:
+    """Also of what holds one number, as an array or a tensor does."""
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise TrackingInvalid(
+            f"The metric {key!r} is {repr(value)[:100]}, which is no number.", field="value"
+        ) from error

@@ -1,0 +1,192 @@
+"""Delivering a segment: its records in order, each until it is taken or refused.
+
+Whatever is sent twice, since an answer was lost or a process died, changes nothing the second time: a point is known by
+its step, time and value, a param and a tag by their value, and a run by an id, or a tag, that it got from us.
+"""
+
+from __future__ import annotations
+
+import logging
+import posixpath
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from penstock.errors import TrackingRefused
+from penstock.fluent.outbox.entries import LIMITS, Record, batch_fields, halves, records_of
+from penstock.fluent.outbox.segment import Segment
+from penstock.fluent.transport.interface import TrackingTransport
+
+log = logging.getLogger("penstock.tracking")
+
+# By which a run is found again that was made under an id of the server's own choice.
+CLIENT_RUN_TAG = "penstock.clientRunId"
+_PARENT_TAG = "mlflow.parentRunId"
+
+
+class Delivery:
+    """One at a time for a segment."""
+
+    def __init__(self, transport: TrackingTransport, segment: Segment) -> None:
+        self._transport = transport
+        self._segment = segment
+        # The whole mutable state: records that were read and are to be delivered, the place after them, where the files
+        # of runs are kept, and counts of records since the start.
+        self._pending: deque[Record] = deque()
+        self._end = 0
+        self._directories: dict[str, str] = {}
+        self.delivered = 0
+        self.refused = 0
+
+    def __repr__(self) -> str:
+        return f"<Delivery: {self.delivered} delivered, {self.refused} refused, {len(self._pending)} read>"
+
+    def step(self) -> bool:
+        """Delivers what was read, or reads on; whether there was anything. Raises TrackingUnavailable, after which
+        nothing is lost and the next call goes on."""
+        if not self._pending:
+            chunk = self._segment.read()
+            if chunk.damaged:
+                log.warning("%s has %d lines that cannot be read.", self._segment.directory, chunk.damaged)
+            entries = (entry for record in chunk.records for entry in record.entries())
+            self._pending.extend(records_of(entries))
+            self._end = chunk.end
+            if not self._pending:
+                if chunk.damaged:
+                    self._segment.deliver(self._end)
+                return False
+        files = []
+        while self._pending:
+            record = self._pending[0]
+            self._deliver(record)
+            if (file := record.content.get("file")) is not None:
+                files.append(file["name"])
+            self._pending.popleft()
+        self._segment.deliver(self._end)
+        for name in files:  # only now: before it, another process would look for them
+            self._segment.file(name).unlink(missing_ok=True)
+        return True
+
+    def _deliver(self, record: Record) -> None:
+        run_id = self._segment.run_ids.get(record.run_id, record.run_id)
+        content = record.content
+        if LIMITS.keys() & content.keys():
+            self._log_batch(run_id, content)
+            return
+        ((kind, item),) = content.items()
+        deliver: Mapping[str, Callable[[str, dict[str, Any]], None]] = {
+            "create": lambda _, item: self._create(record.run_id, item),
+            "call": self._call,
+            "file": self._put_file,
+        }
+        try:
+            deliver[kind](run_id, item)
+            self.delivered += 1
+        except TrackingRefused as error:
+            self._refuse(_shown(kind, item), run_id, error)
+
+    def _log_batch(self, run_id: str, content: Mapping[str, Any]) -> None:
+        """Of a call that is refused only what is at fault is left out, which is found by halving."""
+        waiting = [dict(content)]
+        while waiting:
+            part = waiting.pop()
+            try:
+                self._transport.post("runs/log-batch", batch_fields(run_id, part))
+                self.delivered += 1
+            except TrackingRefused as error:
+                parts = [part] if error.error_code == "RESOURCE_DOES_NOT_EXIST" else halves(part)
+                if len(parts) == 1:
+                    self._refuse(_batch_shown(part), run_id, error)
+                else:
+                    waiting += reversed(parts)
+
+    def _create(self, ours: str, item: dict[str, Any]) -> None:
+        """A run that could not be made when it started."""
+        fields = dict(item)
+        name = fields.pop("experiment_name", "")
+        if name:
+            fields["experiment_id"] = self._experiment_id(name)
+        tags = {tag["key"]: tag["value"] for tag in fields.get("tags", [])}
+        if _PARENT_TAG in tags:
+            tags[_PARENT_TAG] = self._segment.run_ids.get(tags[_PARENT_TAG], tags[_PARENT_TAG])
+        run_id = create_run(self._transport, ours, {**fields, "tags": tags})
+        if run_id != ours:
+            self._segment.run_ids[ours] = run_id
+
+    def _experiment_id(self, name: str) -> str:
+        """Of the experiment with a name, which is made if there is none. Raises TrackingRefused."""
+        try:
+            return experiment_id_of(self._transport, name)
+        except TrackingRefused as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+        try:
+            return str(self._transport.post("experiments/create", {"name": name})["experiment_id"])
+        except TrackingRefused as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            return experiment_id_of(self._transport, name)
+
+    def _call(self, run_id: str, item: dict[str, Any]) -> None:
+        self._transport.post(item["path"], {"run_id": run_id, **item["fields"]})
+
+    def _put_file(self, run_id: str, item: dict[str, Any]) -> None:
+        if run_id not in self._directories:
+            self._directories[run_id] = self._transport.get("runs/get", {"run_id": run_id})["run"]["info"][
+                "artifact_uri"
+            ]
+        try:
+            with open(self._segment.file(item["name"]), "rb") as file:
+                self._transport.put_file(self._directories[run_id], item["path"], file, file.seek(0, 2) - file.seek(0))
+        except FileNotFoundError as error:
+            raise TrackingRefused("Its content is no longer in the spool.", status=404) from error
+
+    def _refuse(self, what: str, run_id: str, error: TrackingRefused) -> None:
+        self.refused += 1
+        log.warning("%s of run %s was not logged: %s", what, run_id, error)
+
+
+def create_run(transport: TrackingTransport, ours: str, fields: Mapping[str, Any], *, is_new: bool = False) -> str:
+    """Makes a run once, however often it is called for one id of ours; the id that it has. `tags` is by key. `is_new`
+    is for an id that was never sent before."""
+    tags = dict(fields["tags"])
+    if transport.takes_run_ids:
+        try:
+            return str(_created(transport, {**fields, "run_id": ours, "tags": _pairs(tags)}))
+        except TrackingRefused as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            return ours
+    search = {"experiment_ids": [fields["experiment_id"]], "filter": f"tags.`{CLIENT_RUN_TAG}` = '{ours}'"}
+    if not is_new and (found := transport.post("runs/search", {**search, "max_results": 1}).get("runs")):
+        return str(found[0]["info"]["run_id"])
+    return _created(transport, {**fields, "tags": _pairs({**tags, CLIENT_RUN_TAG: ours})})
+
+
+def experiment_id_of(transport: TrackingTransport, name: str) -> str:
+    """Raises TrackingRefused."""
+    found = transport.get("experiments/get-by-name", {"experiment_name": name})
+    return str(found["experiment"]["experiment_id"])
+
+
+def _created(transport: TrackingTransport, fields: Mapping[str, Any]) -> str:
+    return str(transport.post("runs/create", fields)["run"]["info"]["run_id"])
+
+
+def _pairs(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"key": key, "value": value} for key, value in tags.items()]
+
+
+def _batch_shown(content: Mapping[str, Any]) -> str:
+    """`The metric 'loss' at step 3`, or how many of them."""
+    items = [(kind, item) for kind in LIMITS for item in content.get(kind, ())]
+    if len(items) > 1:
+        return f"A batch of {len(items)} metrics, params and tags"
+    kind, item = items[0]
+    return f"The {kind[:-1]} {item[0][:100]!r}{f' at step {item[3]}' if kind == 'metrics' else ''}"
+
+
+def _shown(kind: str, item: Mapping[str, Any]) -> str:
+    if kind == "file":
+        return f"The file {posixpath.basename(item['path'])!r}"
+    return "The start" if kind == "create" else f"A change ({item['path']})"

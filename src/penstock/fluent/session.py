@@ -1,0 +1,146 @@
+"""What a program's calls share: where runs go, the experiment they are filed under, the runs that are active in each
+thread, and the outboxes; and how all of it ends with the program."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+from penstock.errors import ConfigError
+from penstock.fluent.outbox.outbox import Outbox
+from penstock.fluent.outbox.pauses import Pauses
+from penstock.fluent.outbox.segment import Segment
+from penstock.fluent.settings import TrackingSettings
+from penstock.fluent.transport.interface import TrackingTransport
+from penstock.fluent.transport.opening import open_transport
+
+if TYPE_CHECKING:
+    from penstock.fluent.runs import ActiveRun
+
+log = logging.getLogger("penstock.tracking")
+
+# How long the end of a run, and of the program, waits for delivery. What is not delivered by then is in the spool.
+FLUSH_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Destination:
+    """One place that runs go to."""
+
+    settings: TrackingSettings
+    transport: TrackingTransport
+    outbox: Outbox
+
+
+class Session:
+    """There is one in a process; see `current_session()`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        # The whole mutable state: what the program said, and what was opened, by URI.
+        self.uri = ""
+        self.experiment_id = ""
+        self.experiment_name = ""
+        self.last_run_id = ""
+        self._destinations: dict[str, Destination] = {}
+        self._threads = threading.local()
+
+    def __repr__(self) -> str:
+        return f"<Session: {len(self._destinations)} destinations>"
+
+    @property
+    def active(self) -> list[ActiveRun]:
+        """The active runs of this thread, the innermost last."""
+        if not hasattr(self._threads, "runs"):
+            self._threads.runs = []
+        runs: list[ActiveRun] = self._threads.runs
+        return runs
+
+    def settings(self) -> TrackingSettings:
+        return TrackingSettings.from_environ(os.environ, self.uri)
+
+    def set_uri(self, uri: str) -> None:
+        """Later runs go there. An experiment that was set is one of the place before."""
+        with self._lock:
+            if uri != self.uri:
+                self.experiment_id = self.experiment_name = ""
+            self.uri = uri
+
+    def destination(self, uri: str = "") -> Destination:
+        """Of a URI that was in use before, or of that which counts now. Raises ConfigError for one that cannot be
+        used."""
+        if (known := self._destinations.get(uri)) is not None:
+            return known
+        settings = TrackingSettings.from_environ(os.environ, uri or self.uri)
+        with self._lock:
+            found = self._destinations.get(settings.uri)
+            if found is None:
+                found = self._destinations[settings.uri] = _opened(settings)
+            return found
+
+    def close(self) -> None:
+        """Delivers what waits, everywhere; says where what could not be delivered is."""
+        with self._lock:
+            destinations, self._destinations = list(self._destinations.values()), {}
+        for each in destinations:
+            if not each.outbox.close(FLUSH_SECONDS):
+                log.warning(
+                    "What was logged to %s is in %s, and is delivered by penstock.tracking.sync_spool().",
+                    *(each.transport.place, each.outbox.spool),
+                )
+
+    def forget(self) -> None:
+        """After a fork, in the child: runs go on, over connections and a segment of its own."""
+        self._lock = threading.RLock()
+        for each in self._destinations.values():
+            each.outbox.forget()
+        self._destinations = {}
+
+
+_session = Session()
+
+
+def current_session() -> Session:
+    return _session
+
+
+def place_of(uri: str) -> str:
+    """A URI as it may be written down: without credentials, and not relative to a directory that will be another."""
+    if "://" not in uri:
+        return os.path.abspath(uri[5:] if uri.startswith("file:") else uri)
+    parts = urlsplit(uri)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _opened(settings: TrackingSettings) -> Destination:
+    transport = open_transport(settings)
+
+    def make_segment() -> Segment:
+        return Segment.create(settings.spool, place_of(settings.uri))
+
+    return Destination(settings, transport, Outbox(transport, make_segment, settings.spool_bytes, Pauses()))
+
+
+def _end() -> None:
+    """Ends the runs of the thread that ends: as failed where an error ended the program."""
+    failed = getattr(sys, "last_type", None) is not None and not hasattr(sys, "ps1")
+    while _session.active:
+        _session.active[-1].end("FAILED" if failed else "FINISHED", wait=False)
+    _session.close()
+
+
+def _forget() -> None:
+    with suppress(ConfigError, OSError):
+        _session.forget()
+
+
+atexit.register(_end)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

@@ -1,0 +1,55 @@
+"""Any project's environment can hold the client: it is of the standard library, and of Python 3.9."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+SOURCE = Path(__file__).parents[2] / "src" / "penstock"
+# With what they stand on.
+FILES = [
+    *sorted((SOURCE / "fluent").rglob("*.py")),
+    *sorted((SOURCE / "errors").rglob("*.py")),
+    *(SOURCE / "__init__.py", SOURCE / "tracking" / "__init__.py", SOURCE / "error_text.py", SOURCE / "version.py"),
+]
+
+_IMPORT = """
+import json, sys
+from penstock.tracking import start_run, log_metric, search_runs
+import penstock.tracking
+assert "start_run" in dir(penstock.tracking)
+print(json.dumps(sorted(name.partition(".")[0] for name in sys.modules)))
+print(json.dumps(sorted(name for name in sys.modules if name.startswith("penstock"))))
+"""
+
+
+def test_importing_the_client_imports_the_standard_library_alone() -> None:
+    answer = subprocess.run([sys.executable, "-I", "-c", _IMPORT], capture_output=True, text=True, check=True)
+    all_of, ours = map(json.loads, answer.stdout.splitlines())
+    before = subprocess.run(
+        [sys.executable, "-I", "-c", "import json, sys; print(json.dumps([n.partition('.')[0] for n in sys.modules]))"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    others = set(all_of) - set(json.loads(before.stdout)) - sys.stdlib_module_names - {"penstock"}
+    assert others == set()
+    rooms = {name.split(".")[1] for name in ours if "." in name}
+    assert rooms == {"errors", "error_text", "fluent", "tracking", "version"}
+
+
+def test_the_clients_syntax_is_that_of_an_old_python() -> None:
+    for file in FILES:
+        ast.parse(file.read_text(encoding="utf-8"), filename=str(file), feature_version=(3, 9))
+
+
+def test_the_client_uses_nothing_that_came_later() -> None:
+    """What a reader misses, and a syntax check, too: arguments and functions of the standard library."""
+    later = ("slots=True", "kw_only=True", "zip(strict", "strict=True)", "datetime.UTC", "TypeAlias", "typing.Self")
+    found = [(file.name, word) for file in FILES for word in later if word in file.read_text(encoding="utf-8")]
+    assert found == []
+    for file in FILES:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("isinstance", "issubclass"):
+                assert not isinstance(node.args[1], ast.BinOp), f"{file}:{node.lineno}"

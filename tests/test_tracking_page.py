@@ -1,0 +1,38 @@
+"""docs/tracking.md does what it says: its blocks run, in order, against a hub; and it names every call."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from penstock import fluent
+from penstock.fluent import session as sessions
+from registry.hub_server import ListeningHub
+
+PAGE = Path(__file__).parent.parent / "docs" / "tracking.md"
+
+
+def test_the_blocks_of_the_page_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listening = ListeningHub()
+    listening.start()
+    monkeypatch.setenv("PENSTOCK_TRACKING_URI", listening.url)
+    monkeypatch.setenv("PENSTOCK_SPOOL", str(tmp_path / "spool"))
+    monkeypatch.setattr(sessions, "_session", sessions.Session())
+    with listening.emptied(tmp_path / "artifacts", lambda: datetime.now(UTC)):
+        names: dict[str, object] = {}
+        for block in re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL):
+            exec(compile(block, PAGE.name, "exec"), names)
+        sessions.current_session().close()
+    listening.close()
+    assert capsys.readouterr().out == "first 0.01\n0 delivered, 0 wait on\n"
+
+
+@pytest.mark.parametrize("name", [name for name in fluent.__all__ if name[0].islower()])
+def test_the_page_names_every_call(name: str) -> None:
+    page = PAGE.read_text()
+    assert f"`{name}`" in page or (name[-1] == "s" and f"`{name[:-1]}(s)`" in page) or f"`{name}(s)`" in page
