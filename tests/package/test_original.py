@@ -82,6 +82,15 @@ def test_a_file_whose_format_has_no_nan_is_taken_with_a_warning(
     assert warning.startswith("The model tells None and NaN apart.")
 
 
+def test_a_model_that_fails_on_nan_is_told_that_it_was_fitted_on_none(tmp_path: Path) -> None:
+    frame = PLANS.astype({"plan": object})
+    frame["plan"] = frame["plan"].where(frame["plan"].notna(), None)
+    with pytest.raises(PackagingFailed, match=r"cannot answer the example.*unknown categories") as failed:
+        penstock.save_model(fitted(frame, OrdinalEncoder()), tmp_path / "m", example=frame)
+    assert "Column 'plan' is object in the example, and str in a request" in str(failed.value)
+    assert "The model at hand answers it as it is given." in str(failed.value)
+
+
 class Dtypes:
     """Answers with the dtype of its first column, as a model may that looks at categories."""
 

@@ -85,6 +85,17 @@ class Original:
                     raise found
                 log.warning("%s Another version of the package's code may be imported here.", found.message)
 
+    def told_apart(self, payload: Payload | None) -> str:
+        """Of a package that cannot answer the example: that the model at hand can, and what differs; empty where it
+        cannot either."""
+        if payload is None or isinstance(payload, Value) or not payload.rows or (rows := self.rows()) is None:
+            return ""
+        count = min(payload.rows, ROWS)
+        if self._values(rows[:count], count) is None:
+            return ""
+        because = _because(rows[:count], payload.take(slice(0, count)))
+        return f" The model at hand answers it as it is given.{because}" if because else ""
+
     def _tells_none_apart(self, given: Any, answer: list[Any]) -> bool:
         """Whether the rows of a file are answered otherwise only for what pandas calls a missing cell in that format,
         and says so: the model may have been fitted on those of another."""

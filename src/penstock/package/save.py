@@ -284,7 +284,8 @@ def _examine(directory: Path, content: dict[str, Any], given: _Given) -> None:
             if given.example is not None:
                 _describe(predictor, directory, content, given.example, given)
         except PredictError as error:
-            raise PackagingFailed(f"The model cannot answer the example. {error.message}") from error
+            apart = given.original.told_apart(given.shown)
+            raise PackagingFailed(f"The model cannot answer the example. {error.message}{apart}") from error
         except (InputError, PackageInvalid) as error:
             raise PackagingFailed(f"The example cannot be used. {error.message}") from error
         except AnswerUnserializable as error:
