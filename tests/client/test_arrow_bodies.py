@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import orjson
 import pandas as pd
 import pytest
 
@@ -74,3 +75,9 @@ def test_params_have_no_place_in_arrow() -> None:
 def test_an_answer_that_will_be_long_is_asked_for_as_arrow(data: Any, signature: Signature | None, whole: bool) -> None:
     assert (ARROW_WHOLE in body(data, signature).accept) is whole
     assert "application/json;non-finite=words" in body(data, signature).accept
+
+
+def test_a_series_without_a_name_is_the_only_column_that_the_model_takes() -> None:
+    one = Signature.from_mlflow({"inputs": [{"type": "string", "name": "text"}], "outputs": None})
+    sent = orjson.loads(body(pd.Series(["free money", "lunch"]), one).content)
+    assert sent["dataframe_split"] == {"columns": ["text"], "data": [["free money"], ["lunch"]]}

@@ -38,8 +38,11 @@ def write(frame: pd.DataFrame, place: Path) -> None:
     (place / "rows.json").write_text(json.dumps({"dataframe_split": split}))
 
 
-@pytest.mark.parametrize("kind", ["csv", "parquet", "json"])
-@pytest.mark.parametrize("frame", [PLANS, FLAGS], ids=["text", "booleans"])
+@pytest.mark.parametrize(
+    ("frame", "kind"),
+    [(PLANS, "parquet"), (PLANS, "json"), (FLAGS, "csv"), (FLAGS, "json")],
+    ids=lambda given: given if isinstance(given, str) else given.columns[0],
+)
 def test_an_example_file_brings_the_gaps_that_the_model_was_fitted_on(
     here: Here, tmp_path: Path, frame: pd.DataFrame, kind: str
 ) -> None:
