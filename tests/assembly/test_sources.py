@@ -80,6 +80,7 @@ class FakeHost:
     def __init__(self) -> None:
         self.installers: dict[str, FakeInstaller] = {}
         self.started_patterns: list[str] = []
+        self.reasons: dict[str, str] = {}
 
     def installer(self, reference: ModelReference, settings: Settings, timed: Timed) -> FakeInstaller:
         made = FakeInstaller(reference.served_as, reference.alias, settings)
@@ -88,6 +89,9 @@ class FakeHost:
 
     def serves(self, name: str) -> bool:
         return name in self.installers
+
+    def pattern_waits(self, pattern: str, because: str) -> None:
+        self.reasons[pattern] = because
 
     def pattern_started(self, pattern: str) -> None:
         self.started_patterns.append(pattern)
@@ -149,3 +153,22 @@ async def test_followers_share_what_they_know_of_a_registry_that_is_away(
     for source in make_sources(context, parse_models(settings), host):
         await source.start()
     assert context.unreachable == {"fraud", "team-a"}
+
+
+async def test_why_a_pattern_waits_is_told_until_its_registry_answers(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(pattern: str, alias: str) -> object:
+        raise RegistryUnavailable("it is away")
+
+    settings, host = Settings(models=("models:/team-*@production",)), FakeHost()
+    with monkeypatch.context() as patched:
+        patched.setattr(registry, "search", away)
+        context = SourceContext(settings, registry, Metrics(process=False))
+        (source,) = make_sources(context, parse_models(settings), host)
+        await source.start()
+        assert host.reasons == {"models:/team-*@production": "registry_unavailable"}
+    (source,) = make_sources(context, parse_models(settings), host)
+    await source.start()
+    assert host.reasons == {"models:/team-*@production": "loading"}
+    assert host.started_patterns == ["models:/team-*@production"]

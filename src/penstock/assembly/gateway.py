@@ -181,6 +181,9 @@ class LocalHost:
     def pattern_started(self, pattern: str) -> None:
         self.gateway.pattern_started(pattern)
 
+    def pattern_waits(self, pattern: str, because: str) -> None:
+        self.gateway.pattern_waits(pattern, because)
+
     def remove(self, name: str) -> None:
         self.gateway.remove(name)
 

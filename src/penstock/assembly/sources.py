@@ -51,6 +51,9 @@ class Host(Protocol[P]):
     def pattern_started(self, pattern: str) -> None:
         """What the pattern found first is loaded, or was tried."""
 
+    def pattern_waits(self, pattern: str, because: str) -> None:
+        """The code of what keeps the pattern from finding its first models."""
+
     def remove(self, name: str) -> None:
         """Serves a model no more. What it works on is finished."""
 
@@ -147,6 +150,7 @@ class SourceMaker(Generic[P]):
             context.metrics,
             taken=host.serves,
             on_started=partial(host.pattern_started, str(reference)),
+            on_waiting=partial(host.pattern_waits, str(reference)),
             poll_interval=context.settings.poll_interval,
         )
 

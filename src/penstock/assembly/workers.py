@@ -127,6 +127,9 @@ class FleetHost:
     def pattern_started(self, pattern: str) -> None:
         self.fleet.pattern_started(pattern)
 
+    def pattern_waits(self, pattern: str, because: str) -> None:
+        self.fleet.pattern_waits(pattern, because)
+
     def remove(self, name: str) -> None:
         self.fleet.remove_model(name)
 

@@ -159,7 +159,8 @@ class Gateway:
     def waiting_because(self) -> dict[str, str]:
         """For each of them the code of what keeps it from being loaded, `loading` where nothing is wrong."""
         known = self._models
-        return {name: known[name].waits_because if name in known else "loading" for name in self.waiting_for}
+        reason_of = self.readiness.reason_of
+        return {name: known[name].waits_because if name in known else reason_of(name) for name in self.waiting_for}
 
     async def until_ready(self) -> None:
         """Returns once it is ready for the first time; never where it drains before."""
@@ -173,6 +174,9 @@ class Gateway:
 
     def pattern_started(self, pattern: str) -> None:
         self.readiness.pattern_started(pattern)
+
+    def pattern_waits(self, pattern: str, because: str) -> None:
+        self.readiness.pattern_waits(pattern, because)
 
     @property
     def worker_count(self) -> tuple[int, int] | None:

@@ -15,12 +15,13 @@ class Readiness:
 
     def __init__(self, loaded: Callable[[str], bool], names: Iterable[str] = (), patterns: Iterable[str] = ()) -> None:
         self._loaded = loaded
-        # The whole mutable state: what is waited for, whether that is known, the patterns that have started, whether it
-        # was ready once and the event of that, whether it drains.
+        # The whole mutable state: what is waited for, whether that is known, the patterns that have started, what keeps
+        # others from it, whether it was ready once and the event of that, whether it drains.
         self._names = list(names)
         self._patterns = list(patterns)
         self._is_known = bool(self._names or self._patterns)
         self._started: set[str] = set()
+        self._reasons: dict[str, str] = {}
         self._was_ready = False
         self._became_ready = asyncio.Event()
         self._draining = False
@@ -57,7 +58,21 @@ class Readiness:
     def pattern_started(self, pattern: str) -> None:
         """What the pattern found first is loaded, or was tried."""
         self._started.add(pattern)
+        self._reasons.pop(pattern, None)
         self.check()
+
+    def pattern_waits(self, pattern: str, because: str) -> None:
+        """The code of what keeps the pattern from starting, `loading` where nothing does any more."""
+        self._reasons[pattern] = because
+
+    def reason_of(self, pattern: str) -> str:
+        """That code; `loading` where nothing is wrong."""
+        return self._reasons.get(pattern, "loading")
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Those codes, by the patterns that something is known of."""
+        return dict(self._reasons)
 
     def check(self) -> None:
         """Something is loaded: wakes `until_ready` if it was the last."""

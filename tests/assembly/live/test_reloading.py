@@ -105,6 +105,20 @@ async def test_a_file_that_cannot_be_used_changes_nothing_and_says_so_once(
     assert world.numbers() == (1, 3, 0)
 
 
+async def test_a_file_that_is_good_again_is_said_to_be_though_nothing_changes(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = world.path.read_text()
+    world.write("[models.a]\nmax_rows = 0\n")
+    await world.look()
+    world.write(good)
+    await world.look()
+    assert lines(caplog, logging.INFO) == [f"{world.path}: can be used again: no model has changed."]
+    world.write(f"{good}\n")
+    await world.look()
+    assert len(lines(caplog, logging.INFO)) == 1
+
+
 async def test_models_that_do_not_go_together_change_nothing(world: World, caplog: pytest.LogCaptureFixture) -> None:
     world.write('default_model = "b"\n[models.a]\n')
     await world.look()

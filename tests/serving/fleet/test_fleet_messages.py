@@ -17,6 +17,7 @@ from penstock.serving.fleet.messages import (
     NoteFailure,
     NoteRegistry,
     PatternStarted,
+    PatternWaits,
     PrepareVersion,
     RemoveModel,
     VersionProven,
@@ -84,6 +85,18 @@ class TestModelsThatComeAndGo:
             known[1],
             AddModel("team-a", "production"),
         ]
+
+    async def test_workers_are_told_why_a_pattern_waits_until_it_has_started(self, world: World) -> None:
+        world.arrive(1)
+        for _ in range(2):
+            world.fleet.pattern_waits("team-*", "registry_unavailable")
+        waits = PatternWaits("team-*", "registry_unavailable")
+        assert [order for order in world.orders[1] if isinstance(order, PatternWaits)] == [waits]
+        world.arrive(2)
+        assert waits in world.orders[2]
+        world.fleet.pattern_started("team-*")
+        world.arrive(3)
+        assert not any(isinstance(order, PatternWaits) for order in world.orders[3])
 
     async def test_a_model_that_comes_back_begins_anew_once_its_first_life_is_over(self, world: World) -> None:
         world.arrive(1, 2)

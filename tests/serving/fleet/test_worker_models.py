@@ -21,6 +21,7 @@ from penstock.serving.fleet.messages import (
     NoteFailure,
     NoteRegistry,
     PatternStarted,
+    PatternWaits,
     PrepareVersion,
     RemoveModel,
     SetVersions,
@@ -81,6 +82,9 @@ async def test_a_version_is_prepared_set_and_makes_the_worker_ready(world: World
     assert world.events[-1] == VersionsSet("m", "1")
     assert world.gateway.find("m").version == "1"
     assert not world.gateway.ready
+    assert world.gateway.waiting_because == {"team-*": "loading"}
+    world.models.carry_out(PatternWaits("team-*", "registry_unavailable"))
+    assert world.gateway.waiting_because == {"team-*": "registry_unavailable"}
     world.models.carry_out(PatternStarted("team-*"))
     assert world.gateway.ready
 

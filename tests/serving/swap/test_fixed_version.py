@@ -43,3 +43,15 @@ class TestFixedVersion:
             await pinned(fail).start()
         assert world.count("loads", outcome="failed") == 1
         assert caplog.messages == ["m cannot be served, so the server does not start."]
+
+    async def test_the_first_failure_of_an_added_model_is_written_once(
+        self, world: World, pinned: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def fail() -> tuple[str, LoadedModel]:
+            raise ProofFailed("no")
+
+        source = pinned(fail)
+        await source.try_once()
+        await source.try_once()
+        assert caplog.messages == ["m cannot be served; nothing is served. no"]
+        assert world.count("loads", outcome="failed") == 2

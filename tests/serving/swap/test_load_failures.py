@@ -69,3 +69,15 @@ def test_once_the_wanted_version_answers_there_is_no_failure(failures: LoadFailu
     failures.note("2", ProofFailed("no"))
     failures.clear()
     assert (failures.last, failures.shown) == (None, None)
+
+
+def test_the_first_retry_that_fails_in_the_same_way_is_no_news(failures: LoadFailures, clock: Clock) -> None:
+    assert failures.note("2", ProofFailed("no"))
+    clock.now += 1.0
+    assert not failures.note("2", ProofFailed("no"))
+    assert failures.note("2", ProofFailed("no, for another reason"))
+    assert failures.note("3", ProofFailed("no, for another reason"))
+    clock.now += 2.0
+    assert failures.note("3", ProofFailed("no, for another reason"))
+    failures.clear()
+    assert failures.note("3", ProofFailed("no, for another reason"))

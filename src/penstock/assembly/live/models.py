@@ -169,6 +169,9 @@ class LiveModels(Generic[P]):
     def pattern_started(self, pattern: str) -> None:
         self._host.pattern_started(pattern)
 
+    def pattern_waits(self, pattern: str, because: str) -> None:
+        self._host.pattern_waits(pattern, because)
+
     def expect(self, models: Sequence[str], patterns: Sequence[str], default: str | None) -> None:
         self._host.expect(models, patterns, default)
 

@@ -69,8 +69,10 @@ class Reloader:
         self._interval = interval
         for outcome in ("applied", "refused"):
             metrics.config_reloads.labels(outcome)
-        # The whole mutable state: what the file had, the event that somebody asks, and the task that looks.
+        # The whole mutable state: what the file had, whether that could not be used, the event that somebody asks, and
+        # the task that looks.
         self._watch = FileWatch(file.path)
+        self._was_refused = False
         self._asked = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
 
@@ -111,10 +113,13 @@ class Reloader:
         except ConfigError as error:
             self._count("refused")
             log.error("%s cannot be used and changes nothing; it is read again when it changes. %s", path, error)
+            self._was_refused = True
             return
         self._count("applied")
-        if changes.any or asked:
-            log.info("%s: %s.", path, changes)
+        again = "can be used again: " if self._was_refused else ""
+        if changes.any or asked or again:
+            log.info("%s: %s%s.", path, again, changes)
+        self._was_refused = False
         if changes.any:
             await self._owner.apply(settings, changes)
         for line in self._what_a_restart_would_change(settings):

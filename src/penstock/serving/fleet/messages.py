@@ -117,6 +117,14 @@ class PatternStarted:
     pattern: str
 
 
+@dataclass(frozen=True, slots=True)
+class PatternWaits:
+    """The code of what keeps the pattern from finding its first models."""
+
+    pattern: str
+    because: str
+
+
 # -- events: worker to supervisor --------------------------------------------------------------------------------------
 
 
@@ -165,6 +173,15 @@ class ModelRemoved:
 
 Order: TypeAlias = PrepareVersion | SetVersions
 Command: TypeAlias = (
-    Order | CancelLoad | NoteRegistry | NoteFailure | AllServe | AddModel | RemoveModel | ExpectModels | PatternStarted
+    Order
+    | CancelLoad
+    | NoteRegistry
+    | NoteFailure
+    | AllServe
+    | AddModel
+    | RemoveModel
+    | ExpectModels
+    | PatternStarted
+    | PatternWaits
 )
 Event: TypeAlias = VersionProven | VersionFailed | VersionsSet | VersionCrashed | ModelRemoved

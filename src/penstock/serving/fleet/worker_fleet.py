@@ -35,6 +35,7 @@ from penstock.serving.fleet.messages import (
     NoteFailure,
     NoteRegistry,
     PatternStarted,
+    PatternWaits,
     RemoveModel,
     VersionCrashed,
     VersionFailed,
@@ -105,6 +106,11 @@ class WorkerFleet:
     async def until_ready(self) -> None:
         """Returns once every expected model and pattern is loaded."""
         await self._readiness.until_ready()
+
+    def pattern_waits(self, pattern: str, because: str) -> None:
+        if self._readiness.reason_of(pattern) != because:
+            self._readiness.pattern_waits(pattern, because)
+            self._send_all(PatternWaits(pattern, because))
 
     def pattern_started(self, pattern: str) -> None:
         self._started.add(pattern)
@@ -225,6 +231,8 @@ class WorkerFleet:
         """A worker has started; it joins when it holds what the others do."""
         member = self._members[number] = FleetMember(send)
         send(self._expected())
+        for pattern, because in self._readiness.reasons.items():
+            send(PatternWaits(pattern, because))
         for pattern in self._started:
             send(PatternStarted(pattern))
         for model in self._models:

@@ -25,6 +25,7 @@ from penstock.serving.fleet.messages import (
     NoteFailure,
     NoteRegistry,
     PatternStarted,
+    PatternWaits,
     PrepareVersion,
     RemoveModel,
     SetVersions,
@@ -221,6 +222,8 @@ class WorkerModels:
             case ExpectModels(names, patterns, default):
                 self._gateway.expect(names, patterns, default)
                 self._settle_once()
+            case PatternWaits(pattern, because):
+                self._gateway.pattern_waits(pattern, because)
             case PatternStarted(pattern):
                 self._gateway.pattern_started(pattern)
                 self._settle_once()

@@ -76,8 +76,10 @@ class FixedVersion(Generic[P]):
             await self.try_once()
 
     def _note_failure(self, error: Exception) -> None:
-        self._failures.note(self._version, error)
+        is_news = self._failures.note(self._version, error)
         self._target.note_failure(self._failures.shown)
+        if not is_news:
+            return
         log.error(
             "%s cannot be served; %s. %s",
             f"{self._target.name} version {self._version}" if self._version else self._target.name,

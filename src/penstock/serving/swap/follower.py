@@ -250,8 +250,10 @@ class Follower(Generic[P]):
         self.target.note_failure(None)
 
     def _note_failure(self, version: str, error: BaseException) -> None:
-        self._failures.note(version, error)
+        is_news = self._failures.note(version, error)
         self.target.note_failure(self._failures.shown)
+        if not is_news:
+            return
         log.error(
             "%s: version %s cannot be served; %s. %s",
             self.target.name,

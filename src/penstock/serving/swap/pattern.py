@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from penstock.defaults import POLL_INTERVAL
-from penstock.errors import RegistryNotFound
+from penstock.errors import RegistryNotFound, error_code
 from penstock.machine.backoff import poll_delay
 from penstock.metrics import Metrics
 from penstock.registry.interface import ModelVersion
@@ -76,7 +76,8 @@ Join = Callable[[str, str, Callable[[], ModelVersion | None]], Member]
 class Pattern:
     """A source of models. `taken` says whether another model is served under a name already.
 
-    `on_started` is called once, when every model that was found first has been loaded, or tried.
+    `on_started` is called once, when every model that was found first has been loaded, or tried; `on_waiting` before
+    that, with the code of what keeps it from starting.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Pattern:
         *,
         taken: Callable[[str], bool],
         on_started: Callable[[], None],
+        on_waiting: Callable[[str], None] = lambda because: None,
         poll_interval: float = POLL_INTERVAL,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
@@ -97,6 +99,7 @@ class Pattern:
         self._metrics = metrics
         self._taken = taken
         self._on_started = on_started
+        self._on_waiting = on_waiting
         self._poll_interval = poll_interval
         self._clock = clock
         self._chance = chance
@@ -163,8 +166,12 @@ class Pattern:
         """One question, and what follows from its answer."""
         async with self._stepping:
             if (found := await self._search.ask()) is not None:
+                if not self._started:
+                    self._on_waiting("loading")
                 await self._adjust(found)
                 await self._search.remember(found, self.members.keys())
+            elif not self._started and self._search.error is not None:
+                self._on_waiting(error_code(self._search.error))
             for member in self.members.values():
                 member.follower.wake()
 
