@@ -13,6 +13,7 @@ import pytest
 import penstock
 from penstock.cli.remedies import WORDS, hint_of
 from penstock.errors import AliasNotFound, ConfigError, ModelNotFound, PackageNotFound, PackagingFailed, Remedy, remedy
+from penstock.flavors.missing_code import missing_code
 from penstock.model_process.protocol.remote_errors import describe, rebuild
 from penstock.registry.memory import MemoryRegistry
 from penstock.scoring.file_formats import needed_format
@@ -137,3 +138,11 @@ def test_a_remedy_travels_between_processes() -> None:
     assert hint_of(rebuild(describe(error))) == (
         "Set the alias with: penstock registry promote iris VERSION --alias production"
     )
+
+
+@pytest.mark.parametrize(("module", "place"), [("helper", "helper.py"), ("helper.steps", "helper")])
+def test_a_module_of_the_authors_own_is_taken_along_by_penstock_and_by_mlflow(module: str, place: str) -> None:
+    error = missing_code(ModuleNotFoundError(name=module), "The package's code")
+    assert error is not None
+    assert f"--code {place}, or" in hint_of(error)
+    assert f'code_paths=["{place}"]' in hint_of(error)

@@ -111,3 +111,11 @@ def test_a_dtype_that_callers_cannot_send_is_named(tmp_path: Path) -> None:
     with pytest.raises(PackagingFailed, match="Column 'plan' is category in the example, and str in a request"):
         penstock.save_model(Dtypes(), tmp_path / "m", example=PLANS.astype({"plan": "category"}))
     assert penstock.save_model(Dtypes(), tmp_path / "m", example=PLANS).path.exists()
+
+
+def test_a_file_that_pandas_does_not_read_is_compared_with_nothing(here: Here, tmp_path: Path) -> None:
+    """Columns are chosen by the text of their names, which may be numbers."""
+    joblib.dump(LogisticRegression().fit([[1.0], [2.0]], [0, 1]), tmp_path / "model.joblib")
+    (tmp_path / "rows.json").write_text('{"dataframe_split": {"columns": [0, 1], "data": [[1.0, 7.5], [2.0, 7.5]]}}')
+    made = here("package", "sklearn", "model.joblib", "--example", "rows.json", "--column", "0", "-o", "m")
+    assert made.returncode == 0, made.stderr

@@ -57,8 +57,8 @@ WORDS = {
     "migrate": "Run: penstock registry migrate{at} (for the store of a hub: penstock hub{hub_store} migrate)",
     "missing_module": (
         "If {module} is a library: pip install {library} (or --env-manager uv, if the package lists it). If it is a "
-        "file of the author's own, the model has to be packaged again with it: penstock package … --code {module}.py, "
-        'or, if MLflow saves it, save_model(…, code_paths=["{module}.py"])'
+        "file of the author's own, the model has to be packaged again with it: penstock package … --code {place}, "
+        'or, if MLflow saves it, save_model(…, code_paths=["{place}"])'
     ),
     "name_format": "Name one with --{option}: {formats}.",
     "name_wheels": "--wheels names this directory.",

@@ -45,7 +45,9 @@ def _of_module(module: str, holder: str) -> CodeMissing:
         f"{holder} needs the module {module!r}, which is not installed.",
         hint="Install what the package's requirements.txt lists in the environment that serves it. A module of the "
         "author's own must be packaged with the model, as its code.",
-        remedy=remedy("missing_module", module=module, library=library_of(module)),
+        remedy=remedy(
+            "missing_module", module=module, library=library_of(module), place=top if top != module else f"{top}.py"
+        ),
     )
 
 

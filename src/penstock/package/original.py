@@ -56,7 +56,7 @@ class Original:
 
     def check(self, predictor: Predictor, payload: Payload, signature: Signature, params: Params) -> None:
         """Raises PackagingFailed where the package answers otherwise than the model at hand."""
-        if isinstance(payload, Value) or not payload.rows or (rows := self.rows()) is None:
+        if isinstance(payload, Value) or not payload.rows or (rows := self._read()) is None:
             return
         count = min(payload.rows, ROWS)
         if count == 1 and isinstance(payload, Table) and payload.width == 1:
@@ -88,7 +88,7 @@ class Original:
     def told_apart(self, payload: Payload | None) -> str:
         """Of a package that cannot answer the example: that the model at hand can, and what differs; empty where it
         cannot either."""
-        if payload is None or isinstance(payload, Value) or not payload.rows or (rows := self.rows()) is None:
+        if payload is None or isinstance(payload, Value) or not payload.rows or (rows := self._read()) is None:
             return ""
         count = min(payload.rows, ROWS)
         if self._values(rows[:count], count) is None:
@@ -109,6 +109,13 @@ class Original:
             "fitted on None, as pandas has them among booleans in Parquet, fit it on frame.fillna(numpy.nan)."
         )
         return True
+
+    def _read(self) -> Any:
+        """None for what pandas cannot read: it knows fewer spellings of a table than a request may have."""
+        try:
+            return self.rows()
+        except Exception:
+            return None
 
     def _values(self, rows: Any, count: int) -> list[Any] | None:
         try:
