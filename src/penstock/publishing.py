@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from penstock.artifacts import open_store
 from penstock.package import PackagedModel
 from penstock.registry.interface import ModelVersion, NewVersion, Registry
 from penstock.registry.names import check_alias, check_name, check_tag
@@ -37,7 +36,7 @@ def publish(
     packaged.verify()
     packaged.flavor()  # a package that nobody here could load is refused now, not when it is promoted
     key = f"{name}/{packaged.digest}"
-    open_store(registry.artifact_root, registry.cache).put(packaged, key)
+    registry.package_store().put(packaged, key)
     version = registry.register(
         name,
         NewVersion(
@@ -67,7 +66,7 @@ def withdraw(registry: Registry, name: str, version: str | None = None) -> None:
     registry.delete(name, version)
     gone = {v.digest for v in before if version in (None, v.version)}
     kept = {v.digest for v in before} - gone | {v.digest for v in before if version not in (None, v.version)}
-    store = open_store(registry.artifact_root, registry.cache)
+    store = registry.package_store()
     for digest in gone - kept:
         if digest is not None:
             store.remove(f"{name}/{digest}")

@@ -22,8 +22,9 @@ from penstock.errors import (
     RegistryRefused,
     RegistryUnavailable,
 )
-from penstock.mlflow_api.client import CallTimeouts, MlflowRestClient, same_server
+from penstock.mlflow_api.client import CallTimeouts, MlflowRestClient
 from penstock.mlflow_api.credentials import MlflowCredentials
+from penstock.mlflow_api.pools import same_server
 from penstock.registry import open_registry
 from registry.replay import Handler, Replay
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from penstock.registry import Registry, open_registry
-from registry.hub_server import ListeningHub, registry_of
+from registry.hub_server import ListeningHub, hub_registry_of, registry_of
 
 
 class Clock:
@@ -41,10 +41,12 @@ BACKENDS: dict[str, Callable[[Path], AbstractContextManager[Registry]]] = {"memo
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """The contract runs over every backend. What MLflow's REST has not is marked `ours`."""
+    """The contract runs over every backend. What MLflow's REST has not is marked `ours`, and what a hub's client leaves
+    to the registry of the hub, `decided_here`."""
     if "contract_backend" in metafunc.fixturenames:
-        mlflows = [] if metafunc.definition.get_closest_marker("ours") else ["mlflow"]
-        metafunc.parametrize("contract_backend", [*BACKENDS, "postgresql", *mlflows])
+        marked = metafunc.definition.get_closest_marker
+        servers = [*([] if marked("decided_here") else ["hub"]), *([] if marked("ours") else ["mlflow"])]
+        metafunc.parametrize("contract_backend", [*BACKENDS, "postgresql", *servers])
 
 
 @pytest.fixture(scope="session")
@@ -58,10 +60,13 @@ def listening_hub() -> Iterator[ListeningHub]:
 @pytest.fixture
 def registry(request: pytest.FixtureRequest, contract_backend: str, tmp_path: Path) -> Iterator[Registry]:
     """An empty registry that can be written, with a clock of its own."""
-    if contract_backend == "mlflow":
+    if contract_backend in ("mlflow", "hub"):
         hub: ListeningHub = request.getfixturevalue("listening_hub")
-        with hub.emptied(tmp_path, Clock()) as url, closing(registry_of(url, tmp_path / "cache")) as asking:
-            yield asking
+        with hub.emptied(tmp_path, Clock()) as url:
+            cache = tmp_path / "cache"
+            made = registry_of(url, cache) if contract_backend == "mlflow" else hub_registry_of(url, cache, hub.behind)
+            with closing(made) as asking:
+                yield asking
         return
     if contract_backend == "postgresql":
         opened = open_registry(request.getfixturevalue("postgres_url"), artifacts=str(tmp_path / "artifacts"))

@@ -23,7 +23,8 @@ from penstock.hub.handlers.table import ROUTES
 from penstock.hub.service import Hub, OpenedStores
 from penstock.metrics import HubMetrics
 from penstock.mlflow_api.client import CallTimeouts, MlflowRestClient
-from penstock.registry import ModelVersion, NewVersion
+from penstock.registry import AliasMove, ModelVersion, NewVersion, Registry
+from penstock.registry.hub.store import HubRegistry
 from penstock.registry.memory import MemoryRegistry
 from penstock.registry.mlflow.store import MlflowRegistry
 from penstock.tracking.memory.store import MemoryTrackingStore
@@ -37,6 +38,24 @@ class RegistersPaths(MlflowRegistry):
         return super()._insert_version(name, replace(new, source=source), at=at)
 
 
+class AsksHub(HubRegistry):
+    """A client of a hub in this process, whose clock a test may set, and past whose checks it may go."""
+
+    behind: Registry
+
+    @property
+    def _clock(self) -> Callable[[], datetime]:
+        return self.behind._clock
+
+    @_clock.setter
+    def _clock(self, clock: Callable[[], datetime]) -> None:
+        if hasattr(self, "behind"):
+            self.behind._clock = clock
+
+    def _move_alias(self, *arguments: Any, **named: Any) -> AliasMove:
+        return self.behind._move_alias(*arguments, **named)
+
+
 class ListeningHub:
     """One server for all tests; `emptied` puts a hub behind it for one of them."""
 
@@ -45,8 +64,9 @@ class ListeningHub:
         self._thread = Thread(target=self._loop.run_forever, daemon=True)
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
-        # What the test at hand asks.
+        # What the test at hand asks, and the registry behind it.
         self._app: Any = None
+        self.behind: Registry = MemoryRegistry()
 
     def start(self) -> None:
         self._thread.start()
@@ -70,7 +90,7 @@ class ListeningHub:
 
     async def _opened(self, place: Path, clock: Callable[[], datetime]) -> Hub:
         def open_them() -> OpenedStores:
-            registry = MemoryRegistry(artifact_root=str(place), clock=clock)
+            self.behind = registry = MemoryRegistry(artifact_root=str(place), clock=clock)
             nobodys = TokenTable(cast(Any, None))  # a hub for everybody asks for no tokens
             return OpenedStores(MemoryTrackingStore(), registry, nobodys, open_tree(str(place)))
 
@@ -86,3 +106,9 @@ class ListeningHub:
 
 def registry_of(url: str, cache: Path) -> RegistersPaths:
     return RegistersPaths(MlflowRestClient(url, timeouts=CallTimeouts(retries=0)), PackageCache(cache))
+
+
+def hub_registry_of(url: str, cache: Path, behind: Registry) -> AsksHub:
+    registry = AsksHub(MlflowRestClient(url, timeouts=CallTimeouts(retries=0)), PackageCache(cache))
+    registry.behind = behind
+    return registry

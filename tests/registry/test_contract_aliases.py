@@ -133,6 +133,7 @@ class TestAliases:
         assert [m.from_version for m in moves] == [None, *(m.to_version for m in moves[:-1])]
         assert registry.resolve("fraud").version == moves[-1].to_version
 
+    @pytest.mark.decided_here
     def test_a_promoter_that_others_are_ahead_of_again_and_again_has_its_turn(self, registry: Registry) -> None:
         add(registry, count=2)
         ask, others = registry.model, iter("12" * 15)
@@ -147,6 +148,7 @@ class TestAliases:
         registry.promote("fraud", "1", by="zoe")
         assert [move.by for move in registry.history("fraud")] == [*["ann"] * 30, "zoe"]
 
+    @pytest.mark.decided_here
     def test_promoters_at_once_cannot_slip_past_the_comparison(self, registry: Registry) -> None:
         """What breaks callers of version 2, though not of 1, is refused also where 2 arrives in between."""
         registry.register("fraud", NewVersion("x", signature=columns("a", "b")))

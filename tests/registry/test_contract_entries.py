@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from penstock.errors import ModelExists, ModelNotFound, NameInvalid, VersionNotFound
@@ -117,7 +115,7 @@ class TestRemembering:
         assert (again.description, again.tags, again.versions) == ("", {}, 0)
         assert registry.register("fraud", NewVersion("x")).version == "3"
 
-    def test_a_version_comes_back_with_where_it_came_from(self, registry: Registry, tmp_path: Path) -> None:
+    def test_a_version_comes_back_with_where_it_came_from(self, registry: Registry) -> None:
         new = NewVersion(
             source="1/models/m-1/artifacts",
             origin="models:/m-1",
@@ -130,7 +128,7 @@ class TestRemembering:
         found = registry.register("fraud", new)
         for key in ("origin", "run_link", "logged_model", "status", "status_message"):
             assert getattr(found, key) == getattr(new, key), key
-        assert found.source == f"{tmp_path}/artifacts/1/models/m-1/artifacts"
+        assert found.source == f"{registry.artifact_root}/1/models/m-1/artifacts"
         assert registry.version("fraud", "1") == found
 
     def test_what_the_files_say_may_come_later(self, registry: Registry) -> None:

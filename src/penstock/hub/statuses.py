@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from penstock.error_text import text_of
 from penstock.errors import (
+    AliasMoved,
     AliasNotFound,
     ArtifactNotFound,
     ArtifactRegistered,
@@ -23,6 +24,8 @@ from penstock.errors import (
     LoggedModelNotFound,
     ModelExists,
     ModelNotFound,
+    NothingToRollBack,
+    PackageNotFound,
     PenstockError,
     RegistryDenied,
     RegistryError,
@@ -33,12 +36,15 @@ from penstock.errors import (
     RegistryUnavailable,
     RunExists,
     RunNotFound,
+    SealBroken,
     SearchInvalid,
+    SignatureIncompatible,
     TagNotFound,
     TokenExists,
     TokenNotFound,
     TrackingError,
     Unsupported,
+    VersionInUse,
     VersionNotFound,
     WorkerLost,
 )
@@ -59,6 +65,7 @@ INTERNAL = HubStatus(500, "INTERNAL_ERROR")
 _MISSING = HubStatus(404, "RESOURCE_DOES_NOT_EXIST")
 _EXISTS = HubStatus(400, "RESOURCE_ALREADY_EXISTS")
 _INVALID = HubStatus(400, "INVALID_PARAMETER_VALUE")
+_CONFLICT = HubStatus(409, "RESOURCE_CONFLICT")
 
 _TABLE: dict[type[PenstockError], HubStatus] = {
     TrackingError: _INVALID,
@@ -77,7 +84,13 @@ _TABLE: dict[type[PenstockError], HubStatus] = {
     TokenExists: _EXISTS,
     TokenNotFound: _MISSING,
     ArtifactNotFound: _MISSING,
-    ArtifactRegistered: HubStatus(409, "RESOURCE_CONFLICT"),
+    ArtifactRegistered: _CONFLICT,
+    AliasMoved: _CONFLICT,
+    VersionInUse: _CONFLICT,
+    SignatureIncompatible: _CONFLICT,
+    NothingToRollBack: _CONFLICT,
+    PackageNotFound: _MISSING,
+    SealBroken: _CONFLICT,
     RegistryReadOnly: HubStatus(403, "PERMISSION_DENIED"),
     # The hub's own credentials or bucket, which no caller can mend.
     RegistryDenied: HubStatus(502, "TEMPORARILY_UNAVAILABLE"),

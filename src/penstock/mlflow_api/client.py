@@ -8,32 +8,29 @@ from __future__ import annotations
 
 import json
 import re
-import ssl
 import time
-import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from os.path import isdir
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 from urllib.parse import quote, unquote, urlencode, urljoin, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import urllib3
-from urllib3.exceptions import HTTPError, InsecureRequestWarning, MaxRetryError, ReadTimeoutError
+from urllib3.exceptions import HTTPError, MaxRetryError, ReadTimeoutError
 from urllib3.util import Retry, Timeout
 
 from penstock.errors import (
-    ConfigError,
     PackageInvalid,
+    PenstockError,
     RegistryDenied,
-    RegistryError,
     RegistryNotFound,
     RegistryRefused,
     RegistryUnavailable,
 )
-from penstock.mlflow_api.connections import POOLS, TimeLeft, calling
+from penstock.mlflow_api.connections import TimeLeft, calling
 from penstock.mlflow_api.credentials import MlflowCredentials
+from penstock.mlflow_api.pools import origin, parse_address, pool_of, same_server
+from penstock.mlflow_api.told_errors import error_told
 from penstock.payload import clipped
 
 API = "/api/2.0/mlflow"
@@ -47,6 +44,9 @@ ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 _ANSWER_LIMIT = 16 * 1024 * 1024
 LISTING_LIMIT = 64 * 1024 * 1024
 _CHUNK = 1024 * 1024
+
+# How long a server may be silent about a file that it has: it may be handing it on to an object store.
+_UPLOAD_SECONDS = 120.0
 
 _MAX_REDIRECTS = 3
 _ERRNO = re.compile(r"^\[Errno -?\d+\] ")
@@ -91,7 +91,7 @@ class MlflowRestClient:
     """One server. `place` is its address without credentials, for messages."""
 
     def __init__(self, url: str, access: MlflowCredentials | None = None, timeouts: CallTimeouts | None = None) -> None:
-        parts = _parsed(url)
+        parts = parse_address(url)
         access = access or MlflowCredentials()
         if parts.username and not (access.username and access.password):
             access = replace(access, username=unquote(parts.username), password=unquote(parts.password or ""))
@@ -101,7 +101,7 @@ class MlflowRestClient:
         self._prefix = parts.path.rstrip("/")
         self._timeouts = timeouts or CallTimeouts()
         self._headers = {"User-Agent": "penstock", "Accept": "application/json", **access.headers()}
-        self._pool = _pool(self.place, self._host, access)
+        self._pool = pool_of(self.place, self._host, access)
 
     # -- JSON --------------------------------------------------------------------------------------------------------
 
@@ -125,8 +125,30 @@ class MlflowRestClient:
         """POST for what may not be done twice: sent again only where no connection was made."""
         return self._json("POST", f"{API}/{path}", json.dumps(fields).encode(), once=True)[0]
 
-    def _json(self, method: str, path: str, body: bytes | None, *, once: bool = False) -> tuple[dict[str, Any], int]:
-        with self._response(method, self.place + path, body, once=once) as response:
+    def call(
+        self, method: str, path: str, fields: Mapping[str, Any], *, once: bool = False, seconds: float | None = None
+    ) -> dict[str, Any]:
+        """A call that is none of MLflow's, to a path below the server's address. The fields are a GET's query, and else
+        a body of JSON. `once` as in `send_once`; `seconds` are for a server that may be silent for so long. Raises also
+        the errors that our own hub tells."""
+        if method == "GET":
+            given = {name: value for name, value in fields.items() if value is not None}
+            query = urlencode(given, doseq=True, errors="surrogatepass")
+            return self._json(method, f"{path}?{query}".rstrip("?"), None, seconds=seconds)[0]
+        return self._json(method, path, json.dumps(fields).encode(), once=once, seconds=seconds)[0]
+
+    def is_hub(self) -> bool:
+        """Whether it is a hub of ours. Raises RegistryUnavailable where nobody says so or otherwise."""
+        with self._response("GET", f"{self.place}/api/3.0/mlflow/{SERVER_INFO}", None) as response:
+            content = self._read(response)
+        if response.status in _TRY_AGAIN:
+            raise self._refusal(response.status, content)
+        return (_object(content) or {}).get("server") == HUB  # an MLflow of before version 3 has no such path
+
+    def _json(
+        self, method: str, path: str, body: bytes | None, *, once: bool = False, seconds: float | None = None
+    ) -> tuple[dict[str, Any], int]:
+        with self._response(method, self.place + path, body, once=once, seconds=seconds) as response:
             content = self._read(response)
         if response.status >= 400:
             raise self._refusal(response.status, content)
@@ -174,21 +196,49 @@ class MlflowRestClient:
                 raise self._refusal(response.status, self._read(response))
             yield from _pieces(response, decode=False)
 
+    def upload_artifact(self, url: str, content: BinaryIO, size: int) -> None:
+        """PUTs a file, which is there once all of it has come, and else not at all."""
+        self._change_artifact("PUT", url, content, size)
+
+    def remove_artifact(self, url: str) -> None:
+        """A file, or a directory with what is in it."""
+        self._change_artifact("DELETE", url, None, 0)
+
+    def _change_artifact(self, method: str, url: str, content: BinaryIO | None, size: int) -> None:
+        with self._response(method, url, content, seconds=_UPLOAD_SECONDS, size=size) as response:
+            said = self._read(response)
+        if response.status >= 400:
+            raise self._refusal(response.status, said)
+
     # -- shared ------------------------------------------------------------------------------------------------------
 
     @contextmanager
     def _response(
-        self, method: str, url: str, body: bytes | None, time_left: TimeLeft | None = None, *, once: bool = False
+        self,
+        method: str,
+        url: str,
+        body: bytes | BinaryIO | None,
+        time_left: TimeLeft | None = None,
+        *,
+        once: bool = False,
+        seconds: float | None = None,
+        size: int = 0,
     ) -> Iterator[urllib3.BaseHTTPResponse]:
-        """An answer whose body is still to be read, in the time that is left. Failures also while it is read become
-        RegistryUnavailable."""
+        """An answer whose body is still to be read, in the time that is left; `seconds` are those of a server that may
+        be silent for so long. `size` is that of a file. Failures also while it is read become RegistryUnavailable."""
         timeouts = self._timeouts
+        if seconds is not None:
+            timeouts = replace(timeouts, read=seconds, total=seconds + timeouts.total)
         headers = {**self._headers, "Accept-Encoding": "identity"}
+        if time_left is None and body is not None and not isinstance(body, bytes):
+            time_left = lambda: timeouts.total  # noqa: E731  (from when the file has been sent)
         if time_left is None:
             ends = time.monotonic() + timeouts.total
             time_left = lambda: ends - time.monotonic()  # noqa: E731  (one line, used once)
-        if body is not None:
+        if isinstance(body, bytes):
             headers["Content-Type"] = "application/json"
+        elif body is not None:
+            headers["Content-Length"] = str(size)
         if urlsplit(url).netloc != self._host:
             headers.pop("Authorization", None)  # a version's source may name any host
         retries = _Retry(
@@ -212,7 +262,7 @@ class MlflowRestClient:
             "timeout": Timeout(connect=timeouts.connect, read=timeouts.read),
         }
         try:
-            _, host, port = _origin(self.place)
+            _, host, port = origin(self.place)
             with calling(time_left, host, port):
                 response = self._follow(method, url, options)
         except (HTTPError, OSError, ValueError) as error:
@@ -249,8 +299,10 @@ class MlflowRestClient:
                 raise RegistryUnavailable(f"{self.place} answers with more than {_ANSWER_LIMIT >> 20} MiB.")
         return bytes(content)
 
-    def _refusal(self, status: int, content: bytes) -> RegistryError:
+    def _refusal(self, status: int, content: bytes) -> PenstockError:
         answer = _object(content) or {}
+        if (told := error_told(answer)) is not None:
+            return told
         code, message = answer.get("error_code"), answer.get("message")
         explained = clipped(message) if isinstance(message, str) else ""
         if status in (401, 403):
@@ -290,58 +342,6 @@ class MlflowRestClient:
         return f"<MlflowRestClient {self.place}>"
 
 
-def _parsed(url: str) -> Any:
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise ConfigError(
-            "The address of the MLflow server cannot be read.", hint="Write the address as http://host:5000"
-        ) from None
-    if not parts.hostname or port == 0:
-        raise ConfigError("The address of the MLflow server has no host.", hint="Write the address as http://host:5000")
-    if parts.query or parts.fragment:
-        raise ConfigError(
-            "The address of the MLflow server has more parts than scheme, host, port and path.",
-            hint="Give the address as in MLFLOW_TRACKING_URI, not as a browser shows it.",
-        )
-    return parts
-
-
-def _pool(place: str, host: str, access: MlflowCredentials) -> urllib3.PoolManager:
-    """Raises ConfigError where a certificate cannot be used."""
-    options: dict[str, Any] = {"maxsize": 8}
-    if place.startswith("https:"):
-        options["ssl_context"] = _tls(access)
-    proxy = getproxies().get(place.partition(":")[0])
-    if proxy and not proxy_bypass(host):
-        pool: urllib3.PoolManager = urllib3.ProxyManager(proxy if "://" in proxy else f"http://{proxy}", **options)
-    else:
-        pool = urllib3.PoolManager(**options)
-    pool.pool_classes_by_scheme = POOLS  # their connections keep deadlines
-    return pool
-
-
-def _tls(access: MlflowCredentials) -> ssl.SSLContext:
-    where = access.server_certificate
-    try:
-        context = ssl.create_default_context()
-        if where:
-            context.load_verify_locations(**({"capath": where} if isdir(where) else {"cafile": where}))
-        if access.client_certificate:
-            context.load_cert_chain(access.client_certificate)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(
-            f"A certificate cannot be used: {error.strerror or error}.",
-            hint="See MLFLOW_TRACKING_SERVER_CERT_PATH and MLFLOW_TRACKING_CLIENT_CERT_PATH.",
-        ) from None
-    if access.insecure_tls:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        warnings.simplefilter("ignore", InsecureRequestWarning)  # it was asked for
-    return context
-
-
 def _pieces(response: urllib3.BaseHTTPResponse, *, decode: bool) -> Iterator[bytes]:
     """What has come so far, again and again, until the end: a whole piece may never come. Asked for plain bytes, a
     server that compresses all the same may have packed any number of them into a few."""
@@ -355,22 +355,6 @@ def _pieces(response: urllib3.BaseHTTPResponse, *, decode: bool) -> Iterator[byt
         yield piece
     if response.length_remaining:
         raise HTTPError("the answer ends too early")
-
-
-def same_server(url: str, to: str) -> bool:
-    """Whether a redirect stays where it is, or goes from a host's usual port to the same host's usual port of TLS."""
-    (scheme, host, port), there = _origin(url), _origin(to)
-    return there == (scheme, host, port) or ((scheme, port) == ("http", 80) and there == ("https", host, 443))
-
-
-def _origin(url: str) -> tuple[str, str, int | None]:
-    parts = urlsplit(url)
-    try:
-        port = parts.port
-    except ValueError:
-        port = -1
-    scheme = parts.scheme.lower()
-    return scheme, (parts.hostname or "").lower(), port or {"http": 80, "https": 443}.get(scheme)
 
 
 def _object(content: bytes) -> dict[str, Any] | None:

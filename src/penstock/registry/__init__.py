@@ -69,13 +69,13 @@ def open_registry(
     """The registry at `url`, which the caller closes.
 
     `url` is a directory (or `file:` URL) with an embedded registry, `sqlite:///path.db`, `postgresql://…`, `memory:`,
-    or `http://…` or `https://…`, an MLflow tracking server; None is `./penstock-registry`. `artifacts` is the directory
-    or URL where packages are kept; where it is None they lie beside the database file, and for PostgreSQL it must be
-    given. `cache` is where packages from an MLflow server or an object store are copied to, up to `cache_size` bytes,
-    and up to `max_package_size` each; None is PENSTOCK_CACHE or a directory among the user's caches,
-    PENSTOCK_CACHE_SIZE or 10 GiB, and PENSTOCK_MAX_PACKAGE_SIZE or 64 GiB. Opening connects
-    to nothing and creates nothing; an embedded registry is created by its first write. `read_only` refuses every write
-    with RegistryReadOnly.
+    or `http://…` or `https://…`, a Penstock hub or an MLflow tracking server; None is `./penstock-registry`.
+    `artifacts` is the directory or URL where packages are kept; where it is None they lie beside the database file, and
+    for PostgreSQL it must be given. `cache` is where packages from a server or an object store are copied to, up to
+    `cache_size` bytes, and up to `max_package_size` each; None is PENSTOCK_CACHE or a directory among the user's
+    caches, PENSTOCK_CACHE_SIZE or 10 GiB, and PENSTOCK_MAX_PACKAGE_SIZE or 64 GiB. Opening connects to nothing and
+    creates nothing; an embedded registry is created by its first write. `read_only` refuses every write with
+    RegistryReadOnly.
 
     Raises ConfigError, DependencyMissing.
     """
@@ -85,15 +85,15 @@ def open_registry(
     scheme = found[1].lower() if found else ""
     packages = PackageCache(Path(_absolute(cache)) if cache else default_cache(), cache_size, max_package_size)
     if scheme in ("http", "https"):
-        from penstock.registry.mlflow.store import open_mlflow
+        from penstock.registry.server import open_server
 
-        return open_mlflow(url, read_only=read_only, cache=packages)
+        return open_server(url, read_only=read_only, cache=packages)
     if url.startswith(MLFLOW_STORE):
         raise _mlflow_without_server(url.removeprefix(MLFLOW_STORE))
     if scheme not in _OPENERS:
         raise ConfigError(
             f"Unknown registry scheme {scheme!r}.",
-            hint="Use a directory, sqlite:///path.db, postgresql://…, or http://… for an MLflow server.",
+            hint="Use a directory, sqlite:///path.db, postgresql://…, or http://… for a hub or an MLflow server.",
         )
     if scheme in ("", "file"):
         url = _absolute(url)

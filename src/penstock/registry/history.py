@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
@@ -39,3 +40,8 @@ def rollback_target(moves: Sequence[AliasMove], existing: set[str]) -> str | Non
             stack.append(move.to_version)
     current = stack[-1] if stack else None
     return next((v for v in reversed(stack[:-1]) if v in existing and v != current), None)
+
+
+def aliases_state(named: Iterable[tuple[str, str, str]]) -> str:
+    """A short text for what all aliases name, given as model, alias and version: another text for another state."""
+    return hashlib.sha256(repr(sorted(named)).encode("utf-8", "backslashreplace")).hexdigest()[:32]

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import ClassVar
 
-from penstock.artifacts import CachedPackage, PackageCache, default_cache, fetch_package
+from penstock.artifacts import ArtifactStore, CachedPackage, PackageCache, default_cache, fetch_package, open_store
 from penstock.errors import (
     AliasMoved,
     ModelNotFound,
@@ -37,8 +37,8 @@ from penstock.registry.entries import (
     Stage,
     VersionQuery,
 )
-from penstock.registry.history import AliasMove, MoveKind, rollback_target
-from penstock.registry.names import check_alias, check_mlflow_name, check_name, check_tag, check_text
+from penstock.registry.history import AliasMove, MoveKind, aliases_state, rollback_target
+from penstock.registry.names import check_alias, check_mlflow_name, check_name, check_tags, check_text
 from penstock.registry.refusals import Expected, no_alias
 from penstock.signature import Signature, breaking_changes
 
@@ -143,6 +143,16 @@ class Registry(ABC):
         with `within` also one that lies below the path. Asked before a file is written or removed."""
         raise self._unsupported("looking versions up by their files")
 
+    def aliases_state(self) -> str:
+        """A short text that is another one as soon as any alias of any model names another version, or another model
+        has the name."""
+        return aliases_state((m.name, alias, number) for m in self.models() for alias, number in m.aliases.items())
+
+    def wait_for_aliases(self, state: str, seconds: float) -> str:
+        """The state of the aliases as soon as it is another one than `state`, or what it is after so many seconds.
+        Raises Unsupported where a registry has to be asked again and again."""
+        raise self._unsupported("waiting for aliases")
+
     def signature(self, version: ModelVersion) -> Signature | None:
         """What a version takes and gives, where that is known."""
         return None if version.signature is None else Signature.from_mlflow(version.signature)
@@ -168,7 +178,7 @@ class Registry(ABC):
     def register(self, name: str, new: NewVersion) -> ModelVersion:
         """Adds the next version, creating the model with its first one. Numbers are never shared nor used twice."""
         self._check_registrable(name)
-        self._check_tags(new.tags)
+        check_tags(new.tags)
         check_text("description", new.description)
         return self._insert_version(name, new, at=self._now())
 
@@ -178,7 +188,7 @@ class Registry(ABC):
         """A model without versions. Any name that MLflow takes will do. Raises NameInvalid, ModelExists."""
         check_mlflow_name(name)
         check_text("description", description)
-        self._check_tags(tags or {})
+        check_tags(tags or {})
         self._insert_model(name, description, dict(tags or {}), at=self._now(), by=by)
         return self.model(name)
 
@@ -262,7 +272,7 @@ class Registry(ABC):
 
     def set_tag(self, name: str, key: str, value: str, version: str | None = None, *, by: str = "") -> None:
         """Tags a version, or the model where `version` is None. Raises ModelNotFound, VersionNotFound, NameInvalid."""
-        self._check_tags({key: value})
+        check_tags({key: value})
         self._require(name, version)
         self._write_tag(name, version, key, value, at=self._now(), by=by)
 
@@ -280,6 +290,10 @@ class Registry(ABC):
         """
         self._require(name, version)
         self._delete(name, version, with_aliases=with_aliases, at=self._now(), by=by)
+
+    def package_store(self) -> ArtifactStore:
+        """Where packages of ours are kept, by keys like `<model name>/<digest>`."""
+        return open_store(self.artifact_root, self.cache)
 
     def require_registering(self) -> None:  # noqa: B027  (most backends can)
         """Raises Unsupported where packages of ours cannot be registered, before one is copied."""
@@ -366,12 +380,6 @@ class Registry(ABC):
             else:
                 return
             raise
-
-    @staticmethod
-    def _check_tags(tags: Mapping[str, str]) -> None:
-        for key, value in tags.items():
-            check_tag(key)
-            check_text(f"tag {key!r}", value)
 
     def _require(self, name: str, version: str | None) -> None:
         if version is None:

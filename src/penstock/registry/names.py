@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from penstock.errors import NameInvalid
 
@@ -59,3 +60,10 @@ def check_tag(key: str) -> None:
     """Raises NameInvalid."""
     if not _TAG.fullmatch(key):
         raise NameInvalid(f"{key!r} cannot be a tag name.", hint="Use 1 to 250 printable characters.")
+
+
+def check_tags(tags: Mapping[str, str]) -> None:
+    """Names and values. Raises NameInvalid."""
+    for key, value in tags.items():
+        check_tag(key)
+        check_text(f"tag {key!r}", value)

@@ -16,6 +16,7 @@ from penstock.hub.handlers import (
     runs,
     server,
 )
+from penstock.hub.registry import aliases, models, versions
 from penstock.hub.routes import HubRoute
 
 ROUTES: Sequence[HubRoute] = (
@@ -29,4 +30,7 @@ ROUTES: Sequence[HubRoute] = (
     *owned_artifacts.ROUTES,
     *graphql.ROUTES,
     *server.ROUTES,
+    *models.ROUTES,
+    *versions.ROUTES,
+    *aliases.ROUTES,
 )

@@ -8,7 +8,6 @@ keeps no history and no packages of ours, and what is deleted is MLflow's own bu
 from __future__ import annotations
 
 import logging
-import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +18,6 @@ from typing import Any, ClassVar
 from penstock.artifacts import CachedPackage, PackageCache
 from penstock.errors import ModelNotFound, RegistryError, Unsupported, remedy
 from penstock.mlflow_api.client import MlflowRestClient
-from penstock.mlflow_api.credentials import MlflowCredentials
 from penstock.mlflow_api.search.paging import Page
 from penstock.registry.entries import (
     ModelChange,
@@ -285,9 +283,3 @@ class MlflowRegistry(Registry):
             f"{alias!r} is a stage of model {name!r}, not an alias.",
             hint="In Python: mlflow.MlflowClient().transition_model_version_stage(NAME, VERSION, 'None')",
         )
-
-
-def open_mlflow(url: str, *, read_only: bool = False, cache: PackageCache) -> MlflowRegistry:
-    """The tracking server at a URL, with the credentials that MLflow's own variables hold. Raises ConfigError."""
-    server = MlflowRestClient(url, MlflowCredentials.from_environ(os.environ))
-    return MlflowRegistry(server, cache, read_only=read_only)

@@ -26,7 +26,7 @@ from penstock.registry.entries import (
     Stage,
     VersionQuery,
 )
-from penstock.registry.history import AliasMove, MoveKind
+from penstock.registry.history import AliasMove, MoveKind, aliases_state
 from penstock.registry.interface import PRODUCTION, Registry
 from penstock.registry.refusals import Expected, no_alias, no_model
 from penstock.registry.sql import writing
@@ -178,6 +178,12 @@ class SqlRegistry(Registry):
             return None if key is None else self._versions_by_key(c, [(key.model_id, key.number)])[0]
 
         return self._database.read(ask)
+
+    def aliases_state(self) -> str:
+        """As the inherited one, of what it depends on alone: a hub asks it for all gateways that wait."""
+        named = select(models.c.name, aliases.c.alias, aliases.c.number).join(models, models.c.id == aliases.c.model_id)
+        rows = self._database.read(lambda c: c.execute(named.where(~models.c.deleted)).all())
+        return aliases_state((row.name, row.alias, str(row.number)) for row in rows)
 
     # -- writing -----------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,1 @@
+"""The hub's own REST for the registry, beside MLflow's: all that `Registry` can do."""

@@ -1,0 +1,1 @@
+"""The registry of a Penstock hub, over the hub's own REST."""
