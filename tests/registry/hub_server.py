@@ -16,6 +16,7 @@ import uvicorn
 
 from penstock.artifacts import PackageCache
 from penstock.artifacts.opening import open_tree
+from penstock.assembly.hub import HubOptions, open_stores
 from penstock.hub.access.gate import HubGate
 from penstock.hub.access.tokens import TokenTable
 from penstock.hub.app import HubApp
@@ -88,19 +89,40 @@ class ListeningHub:
         yield self.url
         asyncio.run_coroutine_threadsafe(hub.close(), self._loop).result(30)
 
+    @contextmanager
+    def over(self, place: Path) -> Iterator[str]:
+        """Its URL, with a hub behind it as `penstock hub` starts one in a directory: its tokens are asked for."""
+
+        def open_them() -> OpenedStores:
+            opened = open_stores(HubOptions(str(place / "store"), str(place / "artifacts")))
+            self.behind = opened.registry
+            return opened
+
+        hub = asyncio.run_coroutine_threadsafe(self._started(open_them, False), self._loop).result(30)
+        yield self.url
+        self._app = None
+        asyncio.run_coroutine_threadsafe(hub.close(), self._loop).result(30)
+
     async def _opened(self, place: Path, clock: Callable[[], datetime]) -> Hub:
         def open_them() -> OpenedStores:
             self.behind = registry = MemoryRegistry(artifact_root=str(place), clock=clock)
             nobodys = TokenTable(cast(Any, None))  # a hub for everybody asks for no tokens
             return OpenedStores(MemoryTrackingStore(), registry, nobodys, open_tree(str(place)))
 
+        return await self._started(open_them, True)
+
+    async def _started(self, open_them: Callable[[], OpenedStores], open_to_everybody: bool) -> Hub:
         gate = HubGate(asks_for_tokens=False)
-        hub = Hub(open_them, gate, HubMetrics(), open_to_everybody=True)
+        hub = Hub(open_them, gate, HubMetrics(), open_to_everybody=open_to_everybody)
         await hub.start()
         self._app = HubApp(ROUTES, hub, gate)
         return hub
 
     async def _asked(self, scope: Any, receive: Any, send: Any) -> None:
+        if self._app is None:  # it is away, as behind a proxy
+            await send({"type": "http.response.start", "status": 502, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+            return
         await self._app(scope, receive, send)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,8 @@ from penstock.mlflow_api.client import CallTimeouts, MlflowRestClient
 from penstock.publishing import publish, withdraw
 from penstock.registry import NewVersion
 from penstock.registry.entries import PackageFacts
-from penstock.registry.mlflow.store import MlflowRegistry, open_mlflow
+from penstock.registry.mlflow.store import MlflowRegistry
 from registry import mlflow_stand_in
-from registry.hub_server import ListeningHub
 from registry.mlflow_stand_in import saying
 from registry.replay import Handler, Replay
 
@@ -265,22 +264,6 @@ class TestWriting:
         replay.rules["model-versions/get"] = saying({"model_version": told})
         found = registry.version("fraud", "3")
         assert (found.status, found.status_message, found.logged_model) == ("FAILED_REGISTRATION", "no space", "m-1")
-
-    def test_a_hub_is_refused_what_its_rest_has_no_call_for_and_its_store_does(
-        self, listening_hub: ListeningHub, tmp_path: Path
-    ) -> None:
-        with listening_hub.emptied(tmp_path / "hub", lambda: datetime.now(UTC)) as url:
-            registry = open_mlflow(url, cache=PackageCache(tmp_path / "cache"))
-            with pytest.raises(Unsupported, match="A hub rolls nothing back over MLflow's REST") as rollback:
-                registry.rollback("fraud", "champion", by="ann")
-            with pytest.raises(Unsupported, match="A hub tells no history of aliases over MLflow's REST") as history:
-                registry.history("fraud")
-            registry.close()
-        assert hint_of(rollback.value, ["registry", "rollback", "fraud", "--registry", url]) == (
-            "Where the hub keeps its store: penstock registry rollback fraud --alias champion --registry STORE. From "
-            f"here, name the version: penstock registry promote fraud VERSION --alias champion --registry {url}"
-        )
-        assert "penstock registry history fraud --registry STORE" in hint_of(history.value)
 
     def test_other_writes_are_unsupported_and_name_mlflows_command(
         self, registry: MlflowRegistry, replay: Replay, tmp_path: Path

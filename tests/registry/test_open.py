@@ -17,7 +17,7 @@ from penstock.errors import (
     RegistryUnavailable,
 )
 from penstock.registry import NewVersion, open_registry
-from penstock.registry.mlflow.store import MlflowRegistry
+from penstock.registry.server import ServerRegistry
 
 
 @pytest.fixture(autouse=True)
@@ -105,7 +105,7 @@ def test_the_cache_is_where_it_is_said_to_be(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("PENSTOCK_CACHE", str(tmp_path / "variable"))
     for cache, place in ((None, "variable"), (str(tmp_path / "given"), "given")):
         registry = open_registry("http://localhost:5000", cache=cache)
-        assert isinstance(registry, MlflowRegistry)
+        assert isinstance(registry, ServerRegistry)
         assert registry.cache.root == tmp_path / place
         registry.close()
 

@@ -56,6 +56,7 @@ def fetch_of(
 ) -> Callable[[ModelVersion], CachedPackage]:
     """How a follower's versions become packages: with a look at their signatures, where the registry does not compare
     them when an alias moves."""
-    if registry.guards_aliases or settings.allow_breaking:
+    if settings.allow_breaking:
         return registry.fetch
-    return SignatureGuard(registry.fetch, current).fetch
+    # Asked each time: what a server is may be known only once it has answered.
+    return SignatureGuard(registry.fetch, current, needed=lambda: not registry.guards_aliases).fetch

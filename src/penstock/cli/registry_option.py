@@ -35,7 +35,7 @@ def _registry_option(callback: Callable[..., Any] | None) -> Callable[[F], F]:
         "--registry",
         metavar="URL",
         callback=callback,
-        help="The registry: a directory, a database's URL, or an MLflow server's http://….  [default: "
+        help="The registry: a directory, a database's URL, or the http://… of a hub or an MLflow server.  [default: "
         "./penstock-registry]  [PENSTOCK_REGISTRY, MLFLOW_REGISTRY_URI, MLFLOW_TRACKING_URI]",
     )
 

@@ -80,9 +80,6 @@ WORDS = {
         "A requirement must be a name with versions. Put wheels of other distributions on your own index, or into "
         "--wheels DIR."
     ),
-    "ask_store_history": "Where the hub keeps its store: penstock registry history {model} --registry STORE",
-    "ask_store_rollback": "Where the hub keeps its store: penstock registry rollback {model} --alias {alias} "
-    "--registry STORE. From here, name the version: penstock registry promote {model} VERSION --alias {alias}{at}",
     "resume_job": "Continue the job with --resume, or choose another directory.",
     "resume_shards": "Run each shard again with --resume.",
     "run_shards": "Run each shard with --shard i/N and -o with this directory.",

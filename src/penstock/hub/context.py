@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from penstock.artifacts.trees import ArtifactTree
 from penstock.hub.files.work import FileWork
+from penstock.hub.registry.alias_watch import AliasWatch
 from penstock.hub.run_documents import RunDocuments
 from penstock.hub.stores import HubStores
 from penstock.metrics import HubMetrics
@@ -14,12 +15,13 @@ from penstock.metrics import HubMetrics
 
 @dataclass(frozen=True, slots=True)
 class HubContext:
-    """The stores, the runs as they were answered last, the files and what is done with them, what is counted, and what
-    a scrape is answered: the numbers of all processes, in Prometheus' text format."""
+    """The stores, the runs as they were answered last, the files and what is done with them, who waits for aliases,
+    what is counted, and what a scrape is answered: the numbers of all processes, in Prometheus' text format."""
 
     stores: HubStores
     documents: RunDocuments
     artifacts: ArtifactTree
     work: FileWork
+    aliases: AliasWatch
     metrics: HubMetrics
     scrape: Callable[[], Awaitable[bytes]]

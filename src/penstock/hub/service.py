@@ -17,6 +17,7 @@ from penstock.hub.access.gate import HubGate
 from penstock.hub.access.tokens import TableCallers, TokenTable
 from penstock.hub.context import HubContext
 from penstock.hub.files.work import FileWork
+from penstock.hub.registry.alias_watch import AliasWatch
 from penstock.hub.run_documents import RunDocuments
 from penstock.hub.stores import HubStores
 from penstock.metrics import HubMetrics
@@ -96,6 +97,7 @@ class Hub:
             RunDocuments(opened.tracking),
             opened.artifacts,
             FileWork(),
+            AliasWatch(opened.tracking, opened.registry),
             self.metrics,
             self._scrape or partial(stores.read, self.metrics.render),
         )
@@ -131,6 +133,8 @@ class Hub:
     def drain(self) -> None:
         self.draining = True
         self.metrics.ready.set(0)
+        if self._context is not None:
+            self._context.aliases.end()
 
     async def close(self) -> None:
         """Everything that was answered is kept; what was submitted is written first."""
@@ -139,6 +143,7 @@ class Hub:
         await asyncio.gather(*self._watching, return_exceptions=True)
         context, self._context = self._context, None
         if context is not None:
+            await context.aliases.close()
             context.work.close()
             await context.stores.close()
 

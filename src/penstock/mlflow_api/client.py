@@ -109,10 +109,6 @@ class MlflowRestClient:
         """Raises RegistryRefused, RegistryDenied, RegistryNotFound, RegistryUnavailable; so do all the others."""
         return self._json("GET", f"{API}/{path}?{urlencode(fields, doseq=True)}".rstrip("?"), None)[0]
 
-    def server_info(self) -> dict[str, Any]:
-        """What the server says of itself, to anybody; MLflow's own has had an answer since version 3."""
-        return self._json("GET", f"/api/3.0/mlflow/{SERVER_INFO}", None)[0]
-
     def get_sized(self, path: str, **fields: Any) -> tuple[dict[str, Any], int]:
         """The same, with the bytes that the answer had."""
         return self._json("GET", f"{API}/{path}?{urlencode(fields, doseq=True)}".rstrip("?"), None)

@@ -68,7 +68,8 @@ class ServerRegistry(Registry):
 
     @property
     def guards_aliases(self) -> bool:  # type: ignore[override]  # known by use, where others know it by class
-        return self.backend().guards_aliases
+        """Of a server that has not said what it is, nobody knows it."""
+        return self._found is not None and self._found.guards_aliases
 
     @property
     def describes_packages(self) -> bool:  # type: ignore[override]

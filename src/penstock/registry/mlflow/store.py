@@ -41,7 +41,6 @@ from penstock.registry.mlflow.answers import (
 )
 from penstock.registry.mlflow.asking import MlflowEntries
 from penstock.registry.mlflow.changing import MlflowChanges, unregistrable
-from penstock.registry.mlflow.hub import is_hub, of_store
 from penstock.registry.mlflow.packages import MlflowPackages
 from penstock.registry.mlflow.searching import MlflowSearches
 from penstock.registry.refusals import Expected, no_alias, refuse_if_moved
@@ -165,8 +164,6 @@ class MlflowRegistry(Registry):
         )
 
     def history(self, name: str, alias: str | None = None) -> list[AliasMove]:
-        if is_hub(self._server):
-            raise of_store("tells no history of aliases", remedy("ask_store_history", model=name))
         raise Unsupported(
             "MLflow keeps no history of aliases.",
             hint="Show the model to see its current aliases.",
@@ -216,8 +213,6 @@ class MlflowRegistry(Registry):
         )
 
     def rollback(self, name: str, alias: str = PRODUCTION, *, by: str, reason: str = "") -> AliasMove:
-        if is_hub(self._server):
-            raise of_store("rolls nothing back", remedy("ask_store_rollback", model=name, alias=alias))
         raise Unsupported(
             "MLflow keeps no history of aliases, so a rollback is not possible.",
             hint="Promote the version that the alias should name.",
@@ -247,11 +242,7 @@ class MlflowRegistry(Registry):
         else:
             self._changes.set_alias(name, alias, to)
         if reason:
-            log.warning(
-                "The hub keeps the move in its history without the reason, for which MLflow's REST has no place."
-                if is_hub(self._server)
-                else "MLflow keeps no history: the reason is not kept."
-            )
+            log.warning("MLflow keeps no history: the reason is not kept.")
         return AliasMove(name, alias, kind, before, to, at, by, reason)
 
     def _write_tag(self, name: str, version: str | None, key: str, value: str | None, *, at: datetime, by: str) -> None:

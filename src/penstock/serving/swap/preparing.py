@@ -48,13 +48,20 @@ class SignatureGuard:
     """Fetches versions of one model, and refuses those that would break the callers of the one that answers, for
     registries that do not compare signatures, such as MLflow's.
 
-    `fetch` is the registry's; `current` tells which version answers now. A version that has answered here is never
-    refused: going back must always be possible. One call at a time.
+    `fetch` is the registry's; `current` tells which version answers now, `needed` whether it is such a registry. A
+    version that has answered here is never refused: going back must always be possible. One call at a time.
     """
 
-    def __init__(self, fetch: Callable[[ModelVersion], CachedPackage], current: Callable[[], str | None]) -> None:
+    def __init__(
+        self,
+        fetch: Callable[[ModelVersion], CachedPackage],
+        current: Callable[[], str | None],
+        *,
+        needed: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._fetch = fetch
         self._current = current
+        self._needed = needed
         # The whole mutable state: what each version takes and gives, and which have answered.
         self._signatures: dict[str, Signature | None] = {}
         self._answered: set[str] = set()
@@ -62,6 +69,8 @@ class SignatureGuard:
     def fetch(self, version: ModelVersion) -> CachedPackage:
         """The version's package. Raises SignatureIncompatible, and what the registry's own raises."""
         package = self._fetch(version)
+        if not self._needed():
+            return package
         try:
             self._check(version, PackagedModel.open(package.path).manifest.signature)
         except BaseException:

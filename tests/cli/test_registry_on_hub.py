@@ -1,0 +1,96 @@
+"""Every `penstock registry` command against a hub's URL, with a token."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from penstock.assembly.hub import open_tokens
+from penstock.cli.registry.commands import registry as group
+from penstock.cli.remedies import hint_of
+from penstock.errors import PenstockError, RegistryDenied, VersionInUse
+from registry.hub_server import ListeningHub
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def listening_hub() -> Iterator[ListeningHub]:
+    hub = ListeningHub()
+    hub.start()
+    yield hub
+    hub.close()
+
+
+@pytest.fixture
+def run(listening_hub: ListeningHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    with closing(open_tokens(str(tmp_path / "hub" / "store"))) as table:
+        token = table.add("zoe", "admin")
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", token)
+    monkeypatch.setenv("PENSTOCK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PENSTOCK_USER", "ann")
+    with listening_hub.over(tmp_path / "hub") as url:
+
+        def invoke(*words: str) -> Any:
+            result = CliRunner().invoke(group, [*words, "--registry", url, "--json"])
+            if result.exception is not None:
+                raise result.exception
+            return json.loads(result.stdout)
+
+        yield invoke
+
+
+def test_every_command_works_on_a_hub(run: Run, iris_onnx_package: Path) -> None:
+    package = str(iris_onnx_package)
+    added = run("add", "iris", package, "--alias", "production", "--tag", "git=4f2c", "--reason", "first")
+    assert (added["version"], added["registered_by"], added["tags"]) == ("1", "zoe", {"git": "4f2c"})
+    assert run("add", "iris", package)["version"] == "2"
+    assert [model["name"] for model in run("list")] == ["iris"]
+    assert run("promote", "iris", "2", "--reason", "AUC 0.91")["from_version"] == "1"
+    assert run("rollback", "iris", "--reason", "alerts")["to_version"] == "1"
+    run("promote", "iris", "2", "--alias", "canary")
+    run("remove-alias", "iris", "canary")
+    told = [(m["alias"], m["kind"], m["to_version"], m["by"], m["reason"]) for m in run("history", "iris")]
+    assert told == [
+        ("production", "promote", "1", "zoe", "first"),
+        ("production", "promote", "2", "zoe", "AUC 0.91"),
+        ("production", "rollback", "1", "zoe", "alerts"),
+        ("canary", "promote", "2", "zoe", ""),
+        ("canary", "remove", None, "zoe", ""),
+    ]
+    run("tag", "iris", "owner=risk")
+    run("tag", "iris", "git", "--version", "1", "--delete")
+    shown = run("show", "iris", "1")
+    assert (shown["digest"], shown["tags"], shown["aliases"]) == (added["digest"], {}, ["production"])
+    assert len(run("show", "iris")["versions"]) == 2
+    with pytest.raises(VersionInUse) as caught:
+        run("delete", "iris", "1", "--yes")
+    assert "penstock registry remove-alias iris production --registry http" in hint_of(
+        caught.value, ["registry", "delete", "iris", "--registry", "http://hub:5000"]
+    )
+    run("delete", "iris", "2", "--yes")
+    run("remove-alias", "iris", "production")
+    run("delete", "iris", "--yes")
+    assert run("list") == []
+    assert "sees to its tables itself" in json.dumps(run("migrate"))
+
+
+def test_without_a_token_the_hint_says_where_one_is_read(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_TOKEN")
+    with pytest.raises(RegistryDenied, match="valid token is required") as caught:
+        run("list")
+    assert "MLFLOW_TRACKING_TOKEN" in hint_of(caught.value)
+
+
+def test_a_model_that_is_not_there_has_the_hint_of_every_registry(run: Run) -> None:
+    with pytest.raises(PenstockError) as caught:
+        run("show", "absent")
+    assert hint_of(caught.value, ["registry", "show", "absent", "--registry", "http://hub:5000"]) == (
+        "Add it with: penstock registry add absent PACKAGE --registry http://hub:5000"
+    )
