@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from penstock.cli.registry.commands import registry as group
 from penstock.cli.remedies import hint_of
-from penstock.errors import NothingToRollBack, PenstockError, RegistryUnavailable, SignatureIncompatible
+from penstock.errors import NothingToRollBack, PenstockError, RegistryUnavailable, SignatureIncompatible, Unsupported
 from penstock.registry import ModelVersion, NewVersion, Registry, open_registry
 from penstock.registry.memory import MemoryRegistry
 from penstock.sql.tables import HEAD
@@ -280,6 +280,11 @@ def open_and_close() -> Any:
 
 def test_a_server_takes_models_from_mlflows_clients(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """`penstock registry add` would be refused there."""
-    monkeypatch.setattr("penstock.registry.open_registry", lambda url, **more: MemoryRegistry())
+
+    class TakesNoPackages(MemoryRegistry):
+        def require_registering(self) -> None:
+            raise Unsupported("It takes none.")
+
+    monkeypatch.setattr("penstock.registry.open_registry", lambda url, **more: TakesNoPackages())
     found = run("list", "--registry", "http://hub:5000").output
     assert found.endswith("mlflow.sklearn.log_model(model, name='model', registered_model_name='NAME')\n")

@@ -81,6 +81,11 @@ def test_every_command_works_on_a_hub(run: Run, iris_onnx_package: Path) -> None
     assert "sees to its tables itself" in json.dumps(run("migrate"))
 
 
+def test_an_empty_hub_says_how_to_add_a_package(run: Run, listening_hub: ListeningHub) -> None:
+    result = CliRunner().invoke(group, ["list", "--registry", listening_hub.url])
+    assert "Add one with: penstock registry add NAME PACKAGE --registry http://127.0.0.1" in result.output
+
+
 def test_without_a_token_the_hint_says_where_one_is_read(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_TOKEN")
     with pytest.raises(RegistryDenied, match="valid token is required") as caught:

@@ -87,7 +87,7 @@ def list_(registry: str, artifacts: str | None, as_json: bool) -> None:
 
     with _opened(registry, artifacts, read_only=True) as source:
         models = source.models()
-    output.models(models, as_json=as_json)
+        output.models(models, takes_packages=_takes_packages(source), as_json=as_json)
 
 
 @registry.command()
@@ -107,7 +107,8 @@ def show(name: str, version: str | None, registry: str, artifacts: str | None, a
     with _opened(registry, artifacts, read_only=True) as source:
         if version is None:
             versions = [source.known(found) for found in source.versions(name)]
-            output.model(source.model(name), versions, as_json=as_json)
+            found_model, takes_packages = source.model(name), _takes_packages(source)
+            output.model(found_model, versions, takes_packages=takes_packages, as_json=as_json)
         else:
             found, signature, difference = _described(source, name, version)
             versions = [found]
@@ -329,6 +330,16 @@ def _opened(url: str, artifacts: str | None, *, read_only: bool = False) -> Iter
         yield opened
     finally:
         opened.close()
+
+
+def _takes_packages(source: Registry) -> bool:
+    from penstock.errors import Unsupported
+
+    try:
+        source.require_registering()
+    except Unsupported:
+        return False
+    return True
 
 
 def _described(

@@ -37,12 +37,12 @@ def added(version: ModelVersion, alias: str | None, *, as_json: bool) -> None:
         )
 
 
-def models(found: Sequence[RegisteredModel], *, as_json: bool) -> None:
+def models(found: Sequence[RegisteredModel], *, takes_packages: bool, as_json: bool) -> None:
     if as_json:
         _json(found)
         return
     if not found:
-        click.echo(f"The registry has no models. {_how_to_add('NAME')}")
+        click.echo(f"The registry has no models. {_how_to_add('NAME', takes_packages)}")
         return
     _table(
         ("NAME", "LATEST", "VERSIONS", "ALIASES", "TAGS", "CREATED"),
@@ -50,7 +50,7 @@ def models(found: Sequence[RegisteredModel], *, as_json: bool) -> None:
     )
 
 
-def model(found: RegisteredModel, versions: Sequence[ModelVersion], *, as_json: bool) -> None:
+def model(found: RegisteredModel, versions: Sequence[ModelVersion], *, takes_packages: bool, as_json: bool) -> None:
     if as_json:
         _json({"model": found, "versions": versions})
         return
@@ -61,7 +61,7 @@ def model(found: RegisteredModel, versions: Sequence[ModelVersion], *, as_json: 
         ("Created", _when(found.created_at)),
     )
     if not versions:
-        click.echo(f"The model has no versions. {_how_to_add(found.name)}")
+        click.echo(f"The model has no versions. {_how_to_add(found.name, takes_packages)}")
         return
     _table(
         ("VERSION", "ALIASES", "FLAVORS", "SIZE", "DIGEST", "TAGS", "CREATED"),
@@ -80,9 +80,9 @@ def model(found: RegisteredModel, versions: Sequence[ModelVersion], *, as_json: 
     )
 
 
-def _how_to_add(name: str) -> str:
-    """A server that speaks MLflow's REST takes models from MLflow's own clients."""
-    if str(click.get_current_context().params["registry"]).lower().startswith(("http://", "https://")):
+def _how_to_add(name: str, takes_packages: bool) -> str:
+    """An MLflow server takes models from MLflow's own clients."""
+    if not takes_packages:
         return f"Log one from Python: mlflow.sklearn.log_model(model, name='model', registered_model_name={name!r})"
     return f"Add one with: penstock registry add {shlex.quote(name)} PACKAGE{registry_typed()}"
 
