@@ -10,6 +10,7 @@ import sys
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
@@ -44,12 +45,13 @@ class Session:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        # The whole mutable state: what the program said, and what was opened, by URI.
+        # The whole mutable state: what the program said, and what was opened, by URI, here and before a fork.
         self.uri = ""
         self.experiment_id = ""
         self.experiment_name = ""
         self.last_run_id = ""
         self._destinations: dict[str, Destination] = {}
+        self._of_parents: list[Destination] = []
         self._threads = threading.local()
 
     def __repr__(self) -> str:
@@ -101,6 +103,8 @@ class Session:
         self._lock = threading.RLock()
         for each in self._destinations.values():
             each.outbox.forget()
+        # Kept, and not used: a database that a child closes is closed for its parent, too.
+        self._of_parents += self._destinations.values()
         self._destinations = {}
 
 
@@ -121,6 +125,8 @@ def place_of(uri: str) -> str:
 
 def _opened(settings: TrackingSettings) -> Destination:
     transport = open_transport(settings)
+    if not settings.is_server:
+        _end_before_threads()
 
     def make_segment() -> Segment:
         return Segment.create(settings.spool, place_of(settings.uri))
@@ -134,6 +140,15 @@ def _end() -> None:
     while _session.active:
         _session.active[-1].end("FAILED" if failed else "FINISHED", wait=False)
     _session.close()
+
+
+def _end_before_threads() -> None:
+    """What an embedded store works with ends before what is registered with `atexit` is called; pools of threads end
+    where this is registered, the last one first."""
+    import_module("concurrent.futures.thread")  # whose own end is registered by now
+    if (register := getattr(threading, "_register_atexit", None)) is not None:
+        with suppress(RuntimeError):  # the end has begun
+            register(_end)
 
 
 def _forget() -> None:

@@ -18,8 +18,9 @@ _DEFAULT_SPOOL_MEGABYTES = 1024
 
 @dataclass(frozen=True)
 class TrackingSettings:
-    """`uri` is a server's address or an embedded store. `spool` is the directory for what could not be delivered yet,
-    which never grows beyond `spool_bytes`. A username and a password win over a token; none of them is ever printed."""
+    """`uri` is a server's address or an embedded store, `artifacts` where the latter keeps files if not beside it.
+    `spool` is the directory for what is not delivered yet, in which at most `spool_bytes` wait. A username and a
+    password win over a token; none of them is ever printed."""
 
     uri: str = DEFAULT_URI
     username: str = ""
@@ -29,6 +30,7 @@ class TrackingSettings:
     insecure_tls: bool = False
     server_certificate: str = ""
     client_certificate: str = ""
+    artifacts: str = ""
     spool: str = ""
     spool_bytes: int = _DEFAULT_SPOOL_MEGABYTES * 1024 * 1024
 
@@ -55,6 +57,7 @@ class TrackingSettings:
             insecure_tls=insecure,
             server_certificate=of("SERVER_CERT_PATH"),
             client_certificate=of("CLIENT_CERT_PATH"),
+            artifacts=environ.get("PENSTOCK_ARTIFACTS", "").strip(),
             spool=environ.get("PENSTOCK_SPOOL", "").strip() or default_spool(environ),
             spool_bytes=_spool_bytes(environ),
         )

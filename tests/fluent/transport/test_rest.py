@@ -13,7 +13,8 @@ import pytest
 from fluent.scripted_server import ScriptedServer, scripted_server
 from penstock.errors import ConfigError, TrackingRefused, TrackingUnavailable
 from penstock.fluent.settings import TrackingSettings
-from penstock.fluent.transport.rest import RestTransport
+from penstock.fluent.transport.interface import TrackingTransport
+from penstock.fluent.transport.opening import open_transport
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +32,12 @@ def server(listening: ScriptedServer) -> ScriptedServer:
 
 
 @pytest.fixture
-def transport(server: ScriptedServer) -> Iterator[RestTransport]:
-    with closing(RestTransport(TrackingSettings(uri=f"{server.url}/team/"))) as made:
+def transport(server: ScriptedServer) -> Iterator[TrackingTransport]:
+    with closing(open_transport(TrackingSettings(uri=f"{server.url}/team/"))) as made:
         yield made
 
 
-def test_calls_share_a_connection_and_keep_the_prefix(transport: RestTransport, server: ScriptedServer) -> None:
+def test_calls_share_a_connection_and_keep_the_prefix(transport: TrackingTransport, server: ScriptedServer) -> None:
     transport.get("runs/get", {"run_id": "a b"})
     transport.post("runs/log-batch", {"run_id": "a"})
     assert [(asked.method, asked.path) for asked in server.asked] == [
@@ -48,7 +49,7 @@ def test_calls_share_a_connection_and_keep_the_prefix(transport: RestTransport, 
 
 
 @pytest.mark.parametrize("status", [401, 403, 408, 429, 500, 502, 503, 504, 507])
-def test_what_may_help_later_is_asked_again(transport: RestTransport, server: ScriptedServer, status: int) -> None:
+def test_what_may_help_later_is_asked_again(transport: TrackingTransport, server: ScriptedServer, status: int) -> None:
     server.answers = [(status, {"Retry-After": "7"}, b'{"error_code":"SOME","message":"Not now."}')]
     with pytest.raises(TrackingUnavailable, match=r"answered \d+: Not now\.") as caught:
         transport.post("runs/log-batch", {})
@@ -57,7 +58,7 @@ def test_what_may_help_later_is_asked_again(transport: RestTransport, server: Sc
 
 @pytest.mark.parametrize("retry_after", ["soon", "-1", "Wed, 21 Oct 2026 07:28:00 GMT"])
 def test_a_time_that_is_no_number_of_seconds_is_none(
-    transport: RestTransport, server: ScriptedServer, retry_after: str
+    transport: TrackingTransport, server: ScriptedServer, retry_after: str
 ) -> None:
     server.answers = [(503, {"Retry-After": retry_after}, b"")]
     with pytest.raises(TrackingUnavailable) as caught:
@@ -65,7 +66,7 @@ def test_a_time_that_is_no_number_of_seconds_is_none(
     assert caught.value.retry_after is None
 
 
-def test_a_refusal_has_the_servers_words(transport: RestTransport, server: ScriptedServer) -> None:
+def test_a_refusal_has_the_servers_words(transport: TrackingTransport, server: ScriptedServer) -> None:
     server.say((400, {"error_code": "INVALID_PARAMETER_VALUE", "message": "No such name."}))
     with pytest.raises(TrackingRefused, match=r"^No such name\.$") as caught:
         transport.post("runs/log-batch", {})
@@ -74,7 +75,7 @@ def test_a_refusal_has_the_servers_words(transport: RestTransport, server: Scrip
 
 @pytest.mark.parametrize(("status", "body"), [(404, b"<html>"), (400, b"[]"), (200, b"<html>"), (200, b"[]")])
 def test_what_is_no_tracking_server_keeps_what_was_logged(
-    transport: RestTransport, server: ScriptedServer, status: int, body: bytes
+    transport: TrackingTransport, server: ScriptedServer, status: int, body: bytes
 ) -> None:
     server.answers = [(status, {}, body)]
     with pytest.raises(TrackingUnavailable):
@@ -82,21 +83,25 @@ def test_what_is_no_tracking_server_keeps_what_was_logged(
 
 
 def test_nobody_at_the_address_is_said_without_the_password() -> None:
-    transport = RestTransport(TrackingSettings(uri="http://ann:secret@127.0.0.1:9"))
+    transport = open_transport(TrackingSettings(uri="http://ann:secret@127.0.0.1:9"))
     with pytest.raises(TrackingUnavailable) as caught:
         transport.get("runs/get", {})
     assert "127.0.0.1:9" in str(caught.value)
     assert "secret" not in f"{caught.value}{transport!r}"
 
 
-def test_a_connection_that_the_server_closed_is_made_again(transport: RestTransport, server: ScriptedServer) -> None:
+def test_a_connection_that_the_server_closed_is_made_again(
+    transport: TrackingTransport, server: ScriptedServer
+) -> None:
     transport.get("runs/get", {})
     server.answers = [(0, {}, b""), (200, {}, b"{}")]
     assert transport.get("runs/get", {}) == {}
     assert server.connections == 2
 
 
-def test_a_run_is_not_made_again_where_the_answer_was_lost(transport: RestTransport, server: ScriptedServer) -> None:
+def test_a_run_is_not_made_again_where_the_answer_was_lost(
+    transport: TrackingTransport, server: ScriptedServer
+) -> None:
     transport.get("runs/get", {})
     server.answers = [(0, {}, b""), (200, {}, b"{}")]
     with pytest.raises(TrackingUnavailable):
@@ -112,13 +117,13 @@ def test_a_run_is_not_made_again_where_the_answer_was_lost(transport: RestTransp
     ],
 )
 def test_credentials_are_sent_as_mlflow_sends_them(server: ScriptedServer, settings: Any, sent: str | None) -> None:
-    with closing(RestTransport(TrackingSettings(uri=server.url, **settings))) as transport:
+    with closing(open_transport(TrackingSettings(uri=server.url, **settings))) as transport:
         transport.get("runs/get", {})
     assert server.asked[0].headers.get("authorization") == sent
 
 
 def test_the_urls_own_user_counts_without_another_one(server: ScriptedServer) -> None:
-    with closing(RestTransport(TrackingSettings(uri=server.url.replace("//", "//ann:p%77@")))) as transport:
+    with closing(open_transport(TrackingSettings(uri=server.url.replace("//", "//ann:p%77@")))) as transport:
         transport.get("runs/get", {})
     assert server.asked[0].headers["authorization"] == "Basic YW5uOnB3"
 
@@ -128,7 +133,7 @@ def test_the_urls_own_user_counts_without_another_one(server: ScriptedServer) ->
     [((200, {"server": "penstock-hub"}), True), ((200, {"store_type": "SqlStore"}), False), ((404, "<html>"), False)],
 )
 def test_only_a_hub_takes_ids_of_runs(
-    transport: RestTransport, server: ScriptedServer, answer: tuple[int, Any], takes: bool
+    transport: TrackingTransport, server: ScriptedServer, answer: tuple[int, Any], takes: bool
 ) -> None:
     server.say(answer)
     assert transport.takes_run_ids is takes
@@ -136,28 +141,30 @@ def test_only_a_hub_takes_ids_of_runs(
     assert len(server.asked) == 1
 
 
-def test_whether_it_takes_ids_is_asked_again_after_a_failure(transport: RestTransport, server: ScriptedServer) -> None:
+def test_whether_it_takes_ids_is_asked_again_after_a_failure(
+    transport: TrackingTransport, server: ScriptedServer
+) -> None:
     server.say((503, {}), (200, {"server": "penstock-hub"}))
     with pytest.raises(TrackingUnavailable):
         assert transport.takes_run_ids
     assert transport.takes_run_ids
 
 
-def test_a_file_goes_where_the_run_keeps_its_files(transport: RestTransport, server: ScriptedServer) -> None:
+def test_a_file_goes_where_the_run_keeps_its_files(transport: TrackingTransport, server: ScriptedServer) -> None:
     transport.put_file("mlflow-artifacts:/1/a/artifacts", "plots/a b.png", io.BytesIO(b"content"), 7)
     asked = server.asked[0]
     assert asked.path == "/team/api/2.0/mlflow-artifacts/artifacts/1/a/artifacts/plots/a%20b.png"
     assert asked.body == b"content"
 
 
-def test_files_on_this_machine_are_written_here(transport: RestTransport, tmp_path: Any) -> None:
+def test_files_on_this_machine_are_written_here(transport: TrackingTransport, tmp_path: Any) -> None:
     transport.put_file(f"file://{tmp_path}/run%20a", "plots/a.png", io.BytesIO(b"content"), 7)
     assert (tmp_path / "run a" / "plots" / "a.png").read_bytes() == b"content"
     assert transport.read_file(str(tmp_path / "run a"), "plots/a.png") == b"content"
 
 
 @pytest.mark.parametrize("place", ["s3://bucket/1/a", "mlflow-artifacts://elsewhere:80/1/a"])
-def test_files_that_are_kept_elsewhere_are_refused(transport: RestTransport, place: str) -> None:
+def test_files_that_are_kept_elsewhere_are_refused(transport: TrackingTransport, place: str) -> None:
     with pytest.raises(TrackingRefused, match="does not write"):
         transport.put_file(place, "a.png", io.BytesIO(b""), 0)
 
@@ -165,4 +172,4 @@ def test_files_that_are_kept_elsewhere_are_refused(transport: RestTransport, pla
 @pytest.mark.parametrize("uri", ["http://", "http://hub:port"])
 def test_an_address_that_is_none_is_said_to_be_none(uri: str) -> None:
     with pytest.raises(ConfigError):
-        RestTransport(TrackingSettings(uri=uri))
+        open_transport(TrackingSettings(uri=uri))
