@@ -5,6 +5,7 @@ the environment of any project can hold it; what more a call needs is imported w
 """
 
 from penstock.fluent.artifacts import get_artifact_uri, log_artifact, log_artifacts, log_dict, log_figure, log_text
+from penstock.fluent.autologging import autolog
 from penstock.fluent.experiments import (
     ViewType,
     create_experiment,
@@ -28,6 +29,7 @@ from penstock.fluent.logged import (
     set_tag,
     set_tags,
 )
+from penstock.fluent.models import ModelInfo, RegisteredVersion, log_model, register_model
 from penstock.fluent.reading import delete_run, get_parent_run, get_run, last_active_run, restore_run, search_runs
 from penstock.fluent.runs import ActiveRun, active_run, end_run, start_run
 from penstock.fluent.session import current_session
@@ -36,6 +38,8 @@ from penstock.fluent.views import RunData, RunInfo, TrackedExperiment, TrackedRu
 
 __all__ = [
     "ActiveRun",
+    "ModelInfo",
+    "RegisteredVersion",
     "RunData",
     "RunInfo",
     "RunOperations",
@@ -44,6 +48,7 @@ __all__ = [
     "TrackedRun",
     "ViewType",
     "active_run",
+    "autolog",
     "create_experiment",
     "delete_experiment",
     "delete_run",
@@ -63,9 +68,11 @@ __all__ = [
     "log_figure",
     "log_metric",
     "log_metrics",
+    "log_model",
     "log_param",
     "log_params",
     "log_text",
+    "register_model",
     "restore_experiment",
     "restore_run",
     "search_experiments",

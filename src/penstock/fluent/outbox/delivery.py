@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import posixpath
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from penstock.errors import TrackingRefused
@@ -48,8 +48,7 @@ class Delivery:
             chunk = self._segment.read()
             if chunk.damaged:
                 log.warning("%s has %d lines that cannot be read.", self._segment.directory, chunk.damaged)
-            entries = (entry for record in chunk.records for entry in record.entries())
-            self._pending.extend(records_of(entries))
+            self._pending.extend(_joined(chunk.records))
             self._end = chunk.end
             if not self._pending:
                 if chunk.damaged:
@@ -144,6 +143,13 @@ class Delivery:
     def _refuse(self, what: str, run_id: str, error: TrackingRefused) -> None:
         self.refused += 1
         log.warning("%s of run %s was not logged: %s", what, run_id, error)
+
+
+def _joined(records: list[Record]) -> Iterable[Record]:
+    """Few records for many. One alone, as there is where delivery keeps up, is as the keeper made it."""
+    if len(records) < 2:
+        return records
+    return records_of(entry for record in records for entry in record.entries())
 
 
 def create_run(transport: TrackingTransport, ours: str, fields: Mapping[str, Any], *, is_new: bool = False) -> str:
