@@ -15,8 +15,12 @@ from penstock.signature.types import Scalar, Type
 def leaves_gaps(fields: Sequence[Field]) -> bool:
     """Whether an optional column that is left out is a gap in rows. Beside lists and objects that are required it is
     not: to a model of chats, what is left out is not there."""
-    optional = any(not field.required for field in fields)
-    return optional and all(isinstance(field.type, Scalar) for field in fields if field.required)
+    return any(not field.required for field in fields) and are_rows(fields)
+
+
+def are_rows(fields: Sequence[Field]) -> bool:
+    """Whether what the model requires are single values, as in a table; a model of chats requires lists."""
+    return all(isinstance(field.type, Scalar) for field in fields if field.required)
 
 
 def gap_column(type_: Type, rows: int) -> Array:

@@ -120,8 +120,11 @@ def _parquet_of_flags() -> bytes:
         (PARQUET, _parquet_of_flags()),
     ],
 )
-def test_a_gap_among_booleans_is_the_nan_of_the_files_that_models_are_fitted_on(media: str, body: bytes) -> None:
-    signature = Signature((Field("n", Scalar.LONG), Field("b", Scalar.BOOLEAN, required=False)))
+@pytest.mark.parametrize("required", [False, True])
+def test_a_gap_among_booleans_is_the_nan_of_the_files_that_models_are_fitted_on(
+    media: str, body: bytes, required: bool
+) -> None:
+    signature = Signature((Field("n", Scalar.LONG), Field("b", Scalar.BOOLEAN, required=required)))
     payload = BodyReader(signature, frames=True).read(media, body).payload
     assert isinstance(payload, Table)
     present, gap = payload.column(1).tolist()

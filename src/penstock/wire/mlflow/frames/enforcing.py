@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from penstock.payload import MAX_VIOLATIONS, Name, Payload, Violation, shortened
 from penstock.signature import ArrayOf, Field, Misfit, ObjectOf, Scalar, Schema, Type, is_tensor_schema
 from penstock.signature.casts import not_whole
 from penstock.signature.cell_texts import delimiter_told
-from penstock.signature.gaps import gap_column, leaves_gaps
+from penstock.signature.gaps import are_rows, gap_column, leaves_gaps
 from penstock.wire.mlflow.frames.faults import certain_fault, column_faults
 from penstock.wire.mlflow.frames.frame_cells import enforce_cell
 from penstock.wire.mlflow.frames.frame_columns import enforce_column
@@ -50,10 +50,13 @@ def _enforce_columns(data: Any, schema: Schema, *, fill_gaps: bool) -> Any:
     if fields[0].name is None:
         if len(data.columns) < len(fields):
             raise Misfit(f"the model takes {len(fields)} columns, but the input has {len(data.columns)}")
-        return _unnamed(data, fields)
+        unnamed = _unnamed(data, fields)
+        return _with_nan(unnamed, fields) if fill_gaps else unnamed
     gaps = fill_gaps and leaves_gaps(fields)
     _check_missing(data, fields, one_at_least=gaps and len(data.columns) > 0)
     named = _named(data, fields)
+    if fill_gaps and are_rows(fields):
+        named = _with_nan(named, [field for field in fields if field.name in named])
     return pd.DataFrame(dict(_with_gaps(named, fields, data.index))) if gaps else named
 
 
@@ -114,17 +117,27 @@ def _named(frame: Any, fields: tuple[Field, ...]) -> Any:
     return pd.DataFrame({f.name: _column(frame[f.name], f, f.name, f.required) for f in fields if f.name in frame})
 
 
+_BOOLEANS = {bool, np.bool_, float, type(None)}
+
+
+def _with_nan(frame: Any, fields: Sequence[Field]) -> Any:
+    """The frame of these fields' columns, with NaN for null beside true and false, as it is in the files that models
+    are fitted on."""
+    for label, field in zip(frame.columns, fields, strict=True):
+        column = frame[label]
+        if field.type is Scalar.BOOLEAN and column.dtype == object and set(map(type, column)) <= _BOOLEANS:
+            frame[label] = column.fillna(np.nan)
+    return frame
+
+
 def _with_gaps(frame: Any, fields: tuple[Field, ...], index: Any) -> Iterator[tuple[Name, Any]]:
     """All columns; an optional one that is left out is gaps, and one of text that is null in every row as well: alone,
-    a row would be answered otherwise than beside others, where pandas makes NaN of its null. Null beside true and false
-    is NaN, as it is in the files that models are fitted on."""
+    a row would be answered otherwise than beside others, where pandas makes NaN of its null."""
     for field in fields:
         assert field.name is not None
         given = frame.get(field.name)
         if given is None or (not field.required and field.type is Scalar.STRING and _all_null(given)):
             given = _gaps(field.type, index)
-        elif field.type is Scalar.BOOLEAN and given.dtype == object:
-            given = given.fillna(np.nan)
         yield field.name, given
 
 
