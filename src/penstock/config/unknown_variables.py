@@ -13,6 +13,7 @@ from penstock.config.settings import PREFIX, Settings, variable_of
 _OTHERS = (
     "CONFIG", "HUB_ALLOWED_HOSTS", "HUB_HOST", "HUB_OPEN_TO_EVERYBODY", "HUB_PORT", "STORE", "USER",
     "HUB_ADMIN_TOKEN", "HUB_PROMOTE_TOKEN", "HUB_READ_TOKEN", "HUB_WORKERS", "HUB_WRITE_TOKEN",
+    "SPOOL", "SPOOL_MB", "TRACKING_URI",
 )  # fmt: skip
 _OF_TESTS = f"{PREFIX}TEST_"
 
