@@ -47,6 +47,9 @@ class Scripted:
         finally:
             self.stopped = True
 
+    def wake(self) -> None:
+        pass
+
     def give_up(self, model: str, version: str, reason: str) -> None:
         self.given_up = (model, version, reason)
 

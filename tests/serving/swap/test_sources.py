@@ -33,6 +33,9 @@ class FakeSource:
         finally:
             self.calls.append(f"{self.name} ends")
 
+    def wake(self) -> None:
+        self.calls.append(f"{self.name} is woken")
+
     def give_up(self, model: str, version: str, reason: str) -> None:
         self.calls.append(f"{self.name}: {model} {version} {reason}")
 
@@ -46,6 +49,8 @@ async def test_sources_start_one_after_the_other_and_run_until_the_end() -> None
     assert [c for c in calls if "starts" in c] == ["a starts", "b starts"]
     sources.give_up("m", "2", "ended")
     assert calls[-2:] == ["a: m 2 ended", "b: m 2 ended"]
+    sources.wake()
+    assert calls[-2:] == ["a is woken", "b is woken"]
     await sources.close()
     assert calls[-2:] == ["a ends", "b ends"]
 

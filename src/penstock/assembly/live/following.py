@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from penstock.assembly.live.hangup import ends_with_its_terminal, on_hangup
@@ -25,8 +26,29 @@ async def following(
     trials: Trials,
     is_ending: Callable[[], bool],
 ) -> AsyncIterator[Callable[[], None]]:
-    """Yields what to call once the models of the start are loaded, or waited for: changes apply from then on."""
+    """Yields what to call once the models of the start are loaded, or waited for: changes apply from then on. The
+    registry's own changes are followed from the beginning."""
     ends = ends_with_its_terminal()
+    waiting = asyncio.create_task(live.wait_for_aliases())
+    try:
+        async with _file_followed(file, live, metrics, trials, is_ending, ends=ends) as begin:
+            yield begin
+    finally:
+        waiting.cancel()
+        with suppress(asyncio.CancelledError):
+            await waiting
+
+
+@asynccontextmanager
+async def _file_followed(
+    file: SettingsFile | None,
+    live: LiveModels[Any],
+    metrics: Metrics,
+    trials: Trials,
+    is_ending: Callable[[], bool],
+    *,
+    ends: bool,
+) -> AsyncIterator[Callable[[], None]]:
     if file is None:
         async with on_hangup(_no_file, ends=ends):
             yield _nothing

@@ -19,6 +19,7 @@ from penstock.loading import Timed
 from penstock.registry import Registry
 from penstock.registry.references import ModelReference
 from penstock.serving.served_model import FORGET_AFTER
+from penstock.serving.swap.alias_waiter import AliasWaiter
 from penstock.serving.swap.pattern import Pattern
 from penstock.serving.swap.preparing import Installer
 from penstock.serving.swap.sources import Sources, VersionSource
@@ -59,6 +60,11 @@ class LiveModels(Generic[P]):
         for reference in references:
             self._entries[reference.served_as] = entry = _Entry(reference, self._maker.source(reference))
             self._sources.add(entry.source)
+
+    async def wait_for_aliases(self) -> None:
+        """Until cancelled: where the registry tells when an alias moves, whatever follows it asks at once then."""
+        interval = self._context.settings.poll_interval
+        await AliasWaiter(lambda: self._context.registry, self._sources.wake, interval=interval).run()
 
     # -- a change of the settings --------------------------------------------------------------------------------------
 

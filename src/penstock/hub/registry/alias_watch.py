@@ -10,7 +10,7 @@ import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from time import perf_counter
+from time import thread_time
 
 from penstock.errors import RegistryUnavailable
 from penstock.registry import Registry
@@ -26,8 +26,10 @@ MAX_WAITING = 1000
 _ROUND_SECONDS = 1.0
 _FAILED_SECONDS = 0.5
 
-# Looking takes at most this share of a processor, however often something else in the store changes.
+# Looking takes about this share of a processor, however often something else in the store changes; but a move is not
+# seen later than so many seconds for it.
 _SHARE = 0.1
+_LONGEST_PAUSE = 0.1
 
 
 class AliasWatch:
@@ -93,9 +95,7 @@ class AliasWatch:
                 now = await loop.run_in_executor(self._thread, self._tracking.wait_for_change, counter, _ROUND_SECONDS)
                 if now == counter:
                     continue
-                began = perf_counter()
-                found = await loop.run_in_executor(self._thread, self._registry.aliases_state)
-                took = perf_counter() - began
+                found, took = await loop.run_in_executor(self._thread, self._timed_state)
             except Exception as error:
                 log.debug("The state of the aliases cannot be read: %s", error)
                 counter, self._error = -1, error
@@ -107,7 +107,12 @@ class AliasWatch:
             if found != self._state:
                 self._state = found
                 self._tell()
-            await asyncio.sleep(took / _SHARE - took)
+            await asyncio.sleep(min(took / _SHARE, _LONGEST_PAUSE))
+
+    def _timed_state(self) -> tuple[str, float]:
+        """In the thread that looks: the state, and the processor's seconds that it took."""
+        began = thread_time()
+        return self._registry.aliases_state(), thread_time() - began
 
     def _tell(self) -> None:
         for happened in self._waiting:

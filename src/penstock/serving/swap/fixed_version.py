@@ -88,5 +88,8 @@ class FixedVersion(Generic[P]):
             exc_info=None if isinstance(error, PenstockError) else error,
         )
 
+    def wake(self) -> None:
+        """Nothing is followed."""
+
     def give_up(self, model: str, version: str, reason: str) -> None:
         """There is no other version to go back to."""

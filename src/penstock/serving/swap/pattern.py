@@ -10,6 +10,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -104,9 +105,10 @@ class Pattern:
         self._clock = clock
         self._chance = chance
         # The whole mutable state: members by their name in the registry, whether the first ones have been loaded, names
-        # that were ignored, and whose turn it is to take a step.
+        # that were ignored, whose turn it is to take a step, and the event that one is due.
         self.members: dict[str, Member] = {}
         self._stepping = asyncio.Lock()
+        self._due = asyncio.Event()
         self._started = False
         self._ignored: set[str] = set()
 
@@ -134,10 +136,17 @@ class Pattern:
         """Asks until cancelled; then the members' tasks end too."""
         try:
             while True:
-                await asyncio.sleep(poll_delay(self._poll_interval, self._search.failures, self._chance()))
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(poll_delay(self._poll_interval, self._search.failures, self._chance())):
+                        await self._due.wait()
+                self._due.clear()
                 await self.step()
         finally:
             await self._stop_following(list(self.members.values()))
+
+    def wake(self) -> None:
+        """The next question is due now."""
+        self._due.set()
 
     async def release(self, served_as: str) -> None:
         """Leaves a member to another source: it is served as it is, and nothing of it is followed here."""

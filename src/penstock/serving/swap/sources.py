@@ -27,6 +27,9 @@ class VersionSource(Protocol):
     async def run(self) -> None:
         """Whatever goes on while the model is served, until cancelled."""
 
+    def wake(self) -> None:
+        """The registry has something new: what follows it asks now. Others ignore that."""
+
     def give_up(self, model: str, version: str, reason: str) -> None:
         """A version of a model has failed while it answered. Sources of other models ignore that."""
 
@@ -67,6 +70,11 @@ class Sources:
         if task is not None:
             task.cancel()
             await _gone([task])
+
+    def wake(self) -> None:
+        """The registry has something new."""
+        for source in list(self._tasks):
+            source.wake()
 
     def give_up(self, model: str, version: str, reason: str) -> None:
         """A version of a model has failed while it answered."""
