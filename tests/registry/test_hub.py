@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,6 +17,8 @@ from penstock.assembly.hub import open_tokens
 from penstock.cli.remedies import hint_of
 from penstock.errors import (
     ArtifactRegistered,
+    ModelExists,
+    ModelNotFound,
     PackageNotFound,
     PenstockError,
     RegistryDenied,
@@ -165,6 +168,25 @@ class TestPackages:
         assert version.signature is not None
         with hub.fetch(version) as fetched:
             assert PackagedModel.open(fetched.path).digest == package.digest
+
+
+def test_of_two_who_rename_a_model_or_take_a_name_at_once_one_does_it(hub: HubRegistry) -> None:
+    add(hub, count=2)
+    add(hub, "churn")
+    hub.promote("fraud", "1", by="ann")
+
+    def renamed(name: str, new_name: str) -> str:
+        try:
+            return hub.rename(name, new_name).name
+        except (ModelNotFound, ModelExists) as error:
+            return type(error).__name__
+
+    with ThreadPoolExecutor(4) as pool:
+        found = sorted(pool.map(lambda name: renamed(name, "theft"), ["fraud", "churn", "fraud", "churn"]))
+    assert found.count("theft") == 1
+    assert [model.name for model in hub.models()] in (["churn", "theft"], ["fraud", "theft"])
+    kept = next(model for model in hub.models() if model.versions == 2)
+    assert (kept.aliases, hub.history(kept.name)[0].to_version) == ({"production": "1"}, "1")
 
 
 REFUSED: list[tuple[str, Callable[[Registry], Any]]] = [

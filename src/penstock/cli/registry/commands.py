@@ -22,9 +22,12 @@ if TYPE_CHECKING:
 def registry() -> None:
     """Manage models, their versions, and the aliases that gateways follow.
 
+    The registry of a hub takes the same commands, with a token in MLFLOW_TRACKING_TOKEN where it asks for one.
+
     \b
-    Example:
+    Examples:
       penstock registry add fraud ./fraud-model --alias production
+      penstock registry history fraud --registry http://hub:5000
     """
 
 
