@@ -102,7 +102,7 @@ def batch_fields(run_id: str, content: Mapping[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {"run_id": run_id}
     if metrics := content.get("metrics"):
         fields["metrics"] = [
-            {"key": key, "value": _number(value), "timestamp": timestamp, "step": step}
+            {"key": key, "value": value if math.isfinite(value) else _word(value), "timestamp": timestamp, "step": step}
             for key, value, timestamp, step in metrics
         ]
     for kind in ("params", "tags"):
@@ -125,8 +125,6 @@ def halves(content: Mapping[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def _number(value: float) -> Any:
-    """JSON has no word for these; MLflow's servers read them from texts."""
-    if math.isfinite(value):
-        return value
+def _word(value: float) -> str:
+    """JSON has no number for these; MLflow's servers read them from texts."""
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

@@ -1,6 +1,6 @@
 """The outbox: what a program logs goes into a queue, which costs it a microsecond, and two threads take it from there.
 
-The keeper writes what is in the queue to the spool, eight times a second, so that it survives the process. The
+The keeper writes what is in the queue to the spool, six times a second, so that it survives the process. The
 sender delivers what is in the spool, and waits longer and longer while nobody answers. Neither ever holds up who logs,
 unless the queue is full; then he waits a little, and what still does not fit is dropped and said so.
 """
@@ -24,7 +24,7 @@ from penstock.fluent.transport.interface import TrackingTransport
 log = logging.getLogger("penstock.tracking")
 
 # How long the keeper gathers: what is at risk when the process is killed.
-_GATHER_SECONDS = 0.12
+_GATHER_SECONDS = 0.15
 _MAX_QUEUED = 100_000
 _FULL_SECONDS = 1.0
 
