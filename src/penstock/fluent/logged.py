@@ -110,7 +110,7 @@ def _target(run_id: str | None) -> tuple[str, Outbox]:
     if run_id is not None:
         return run_id, current_session().destination().outbox
     run = run_in_use()
-    return run.info.run_id, run.destination.outbox
+    return run.info.run_id, run.outbox
 
 
 def _ended(outbox: Outbox, synchronous: bool | None) -> RunOperations | None:

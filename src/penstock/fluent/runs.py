@@ -14,6 +14,7 @@ from typing import Any
 from penstock.errors import TrackingInvalid, TrackingUnavailable
 from penstock.fluent.experiments import current_experiment
 from penstock.fluent.outbox.delivery import create_run
+from penstock.fluent.outbox.outbox import Outbox
 from penstock.fluent.session import FLUSH_SECONDS, Destination, current_session
 from penstock.fluent.views import RunData, RunInfo, TrackedRun
 
@@ -28,13 +29,22 @@ class ActiveRun(TrackedRun):
     def __init__(self, info: RunInfo, data: RunData, uri: str) -> None:
         super().__init__(info, data)
         self._uri = uri
-        # The mutable state: params that were logged here, since each has one value.
+        # The mutable state: params that were logged here, since each has one value; and the outbox that it logs to.
         self._params: dict[str, str] = {}
+        self._outbox: Outbox | None = None
 
     @property
     def destination(self) -> Destination:
         """Where it is logged to, wherever later runs go."""
         return current_session().destination(self._uri)
+
+    @property
+    def outbox(self) -> Outbox:
+        """What it logs to."""
+        found = self._outbox
+        if found is None or found.is_closed:
+            found = self._outbox = self.destination.outbox
+        return found
 
     def check_param(self, key: str, value: str) -> None:
         """Raises TrackingInvalid where it has another value already."""
@@ -53,7 +63,7 @@ class ActiveRun(TrackedRun):
         if self in runs:
             runs.remove(self)
         current_session().last_run_id = self.info.run_id
-        outbox = self.destination.outbox
+        outbox = self.outbox
         fields = {"status": status, "end_time": now_ms()}
         outbox.put("call", self.info.run_id, {"path": "runs/update", "fields": fields})
         if wait:

@@ -25,7 +25,8 @@ def __getattr__(name: str) -> Any:
 
         fluent = import_module("penstock.fluent")
         if name in fluent.__all__:
-            return getattr(fluent, name)
+            found = globals()[name] = getattr(fluent, name)  # once: a training loop asks for it at every step
+            return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -77,8 +77,8 @@ class _Gathered:
         return True
 
 
-def records_of(entries: Iterable[LogEntry]) -> Iterator[Record]:
-    """Few records for many entries. Only what stands in different runs changes places."""
+def records_of(entries: Iterable[tuple[str, str, Any]]) -> Iterator[Record]:
+    """Few records for many entries, or tuples like them. Only what stands in different runs changes places."""
     gathered: dict[str, _Gathered] = {}
     for kind, run_id, item in entries:
         if kind not in LIMITS:

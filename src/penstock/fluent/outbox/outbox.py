@@ -16,7 +16,7 @@ from typing import Any
 
 from penstock.errors import TrackingUnavailable
 from penstock.fluent.outbox.delivery import Delivery
-from penstock.fluent.outbox.entries import LogEntry, records_of
+from penstock.fluent.outbox.entries import records_of
 from penstock.fluent.outbox.pauses import Pauses
 from penstock.fluent.outbox.segment import Segment
 from penstock.fluent.transport.interface import TrackingTransport
@@ -43,11 +43,13 @@ class Outbox:
         # in the spool; whether somebody waits, and how often somebody did; failures in a row; what files in the spool
         # have together; what was dropped; whether waiting for room was in vain, and whether the spool
         # took nothing when last written.
-        self._changed = threading.Condition()
-        self._queue: list[LogEntry] = []
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._queue: list[tuple[str, str, Any]] = []
         self._put = self._kept = 0
         self._segment: Segment | None = None
         self._hurried = self._closing = False
+        self.is_closed = False  # or a parent's, after a fork: nothing more is put
         self._flushes = self._failures = 0
         self._file_bytes = 0
         self._full = self._unwritten = False
@@ -60,11 +62,11 @@ class Outbox:
 
     def put(self, kind: str, run_id: str, item: Any) -> None:
         """Returns at once, unless the queue is full."""
-        with self._changed:
+        with self._lock:
             if len(self._queue) >= _MAX_QUEUED and not self._room():
                 self._drop()
                 return
-            self._queue.append(LogEntry(kind, run_id, item))
+            self._queue.append((kind, run_id, item))
             self._put += 1
             if len(self._queue) == 1:
                 if not self._threads:
@@ -114,7 +116,7 @@ class Outbox:
         """The same, after which nothing more is put."""
         done = self.flush(timeout)
         with self._changed:
-            self._closing = True
+            self._closing = self.is_closed = True
             self._changed.notify_all()
         for thread in self._threads:
             thread.join(1.0)
@@ -136,6 +138,7 @@ class Outbox:
 
     def forget(self) -> None:
         """After a fork, in the child: queue, threads and segment are the parent's."""
+        self.is_closed = True
         if self._segment is not None:
             self._segment.forget()
 
