@@ -9,7 +9,7 @@ from typing import Protocol
 from starlette.types import Message, Receive, Scope, Send
 
 from penstock.defaults import MAX_BODY_BYTES
-from penstock.errors import InputTooLarge
+from penstock.errors import InputTooLarge, InputTooSlow
 from penstock.http.headers import declared_length, header
 from penstock.machine.memory_file import MemoryFile
 
@@ -23,6 +23,9 @@ _DISCARD_FACTOR = 4
 # answers bytes that nobody reads with a reset, which makes clients throw away the answer that they have.
 LEFT_UNREAD = 64 * 1024
 _LINGER_SECONDS = 1.0
+
+# How long a client may send nothing in the middle of a body, where no deadline of its own ends the request.
+PATIENCE = 120.0
 
 
 class ClientLeft(Exception):
@@ -79,6 +82,20 @@ async def read_body(
     except BaseException:
         spool.close()
         raise
+
+
+def patient(receive: Receive, what: str) -> Receive:
+    """The same, which does not wait for ever: raises InputTooSlow where nothing comes for PATIENCE seconds. `what` is
+    the name of what is being sent."""
+
+    async def within() -> Message:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await receive()
+        except TimeoutError:
+            raise InputTooSlow(f"Nothing of the {what} came for {PATIENCE:.0f} seconds.") from None
+
+    return within
 
 
 class _Spool:

@@ -9,14 +9,15 @@ from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
-from penstock.errors import PenstockError, RegistryError, TrackingInvalid
-from penstock.http.bodies import ClientLeft, answer_unread, read_body
+from penstock.errors import Overloaded, PenstockError, RegistryError, TrackingInvalid
+from penstock.http.bodies import ClientLeft, answer_unread
 from penstock.http.connection.interface import Shortcuts
 from penstock.http.errors import CLOSE
 from penstock.http.events.request_event import CLIENT_LEFT
-from penstock.http.headers import header
+from penstock.http.headers import declared_length, header
 from penstock.hub.access.gate import HubGate
 from penstock.hub.answers import HubAnswer
+from penstock.hub.bodies.held import HeldBody
 from penstock.hub.fields import Fields, check_keepable
 from penstock.hub.request_event import HubRequestEvent
 from penstock.hub.requests import HubRequest
@@ -25,10 +26,6 @@ from penstock.hub.service import Hub
 from penstock.hub.statuses import answer_of, error_answer, in_mlflows_words
 
 log = logging.getLogger("penstock.hub")
-
-# Bytes of a body of JSON: MLflow's largest batch has a quarter of a megabyte, the profile of a dataset up to 16.
-MAX_BODY_BYTES = 64 * 1024 * 1024
-
 
 # No browser takes an answer for something else, or shows it in a page of another site.
 _GUARD = ((b"x-content-type-options", b"nosniff"), (b"x-frame-options", b"SAMEORIGIN"))
@@ -64,6 +61,8 @@ class HubApp:
             await self._respond(found, HubRequest(scope["method"], {}, Fields({}), scope, caller), receive, answer)
         except ClientLeft:
             answer.status = CLIENT_LEFT
+        except Overloaded as error:  # the body was not read, or not to its end
+            await _send_unread(scope, receive, answer, answer_of(error))
         except PenstockError as error:
             await answer.fail(error, scope["method"])
         except Exception as error:
@@ -101,12 +100,19 @@ class HubApp:
     async def _answer(self, route: HubRoute, request: HubRequest, receive: Receive) -> HubAnswer:
         if request.method in ("GET", "HEAD"):
             request.fields = Fields.of_query(request.scope["query_string"])
-        else:
-            body = await read_body(request.scope, receive, MAX_BODY_BYTES)
-            assert isinstance(body, bytes)  # nothing is spooled
+            return await self._handled(route, request)
+        held = HeldBody(self._hub.bodies, declared_length(request.scope))
+        try:
+            body = await held.read(request.scope, receive)
             if body:
                 _require_json(header(request.scope, b"content-type"))
             request.fields = Fields.of_json(body)
+            del body  # its fields take as much again
+            return await self._handled(route, request)
+        finally:
+            held.release()
+
+    async def _handled(self, route: HubRoute, request: HubRequest) -> HubAnswer:
         assert route.handler is not None
         try:
             return await route.handler(self._hub.context(), request)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from penstock.artifacts.trees import ArtifactTree
+from penstock.hub.bodies.held import HeldBodies
 from penstock.hub.files.work import FileWork
 from penstock.hub.registry.alias_watch import AliasWatch
 from penstock.hub.run_documents import RunDocuments
@@ -16,7 +17,8 @@ from penstock.metrics import HubMetrics
 @dataclass(frozen=True, slots=True)
 class HubContext:
     """The stores, the runs as they were answered last, the files and what is done with them, who waits for aliases,
-    what is counted, and what a scrape is answered: the numbers of all processes, in Prometheus' text format."""
+    what is counted, the rooms for bodies, and what a scrape is answered: the numbers of all processes, in Prometheus'
+    text format."""
 
     stores: HubStores
     documents: RunDocuments
@@ -24,4 +26,5 @@ class HubContext:
     work: FileWork
     aliases: AliasWatch
     metrics: HubMetrics
+    bodies: HeldBodies
     scrape: Callable[[], Awaitable[bytes]]

@@ -15,6 +15,7 @@ from penstock.artifacts.trees import ArtifactTree
 from penstock.errors import ConfigError, RegistryUnavailable, remedy
 from penstock.hub.access.gate import HubGate
 from penstock.hub.access.tokens import TableCallers, TokenTable
+from penstock.hub.bodies.held import HeldBodies
 from penstock.hub.context import HubContext
 from penstock.hub.files.work import FileWork
 from penstock.hub.registry.alias_watch import AliasWatch
@@ -65,6 +66,7 @@ class Hub:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.metrics = metrics
+        self.bodies = HeldBodies()
         self._open_stores = open_stores
         self._gate = gate
         self._needs_tokens = needs_tokens
@@ -99,6 +101,7 @@ class Hub:
             FileWork(),
             AliasWatch(opened.tracking, opened.registry),
             self.metrics,
+            self.bodies,
             self._scrape or partial(stores.read, self.metrics.render),
         )
         if not self._open_to_everybody:

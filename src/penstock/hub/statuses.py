@@ -25,6 +25,7 @@ from penstock.errors import (
     ModelExists,
     ModelNotFound,
     NothingToRollBack,
+    Overloaded,
     PackageNotFound,
     PenstockError,
     RegistryDenied,
@@ -48,6 +49,7 @@ from penstock.errors import (
     VersionNotFound,
     WorkerLost,
 )
+from penstock.http.errors import CLOSE
 from penstock.http.headers import Header
 from penstock.hub.answers import HubAnswer
 from penstock.hub.fields import Fields
@@ -101,6 +103,7 @@ _TABLE: dict[type[PenstockError], HubStatus] = {
     Unsupported: HubStatus(501, "NOT_IMPLEMENTED"),
     Closing: HubStatus(503, "TEMPORARILY_UNAVAILABLE"),
     WorkerLost: HubStatus(503, "TEMPORARILY_UNAVAILABLE"),
+    Overloaded: HubStatus(429, "REQUEST_LIMIT_EXCEEDED"),
     InputTooSlow: HubStatus(408, "REQUEST_LIMIT_EXCEEDED"),
     InputTooLarge: HubStatus(413, "INVALID_PARAMETER_VALUE"),
     InputError: HubStatus(400, "BAD_REQUEST"),
@@ -135,6 +138,10 @@ def answer_of(error: BaseException, *headers: Header) -> HubAnswer:
     content: tuple[Header, ...] = ((b"content-type", b"application/json"), *headers)
     if status.http == 503:
         content = (*content, (b"retry-after", _RETRY_SECONDS))
+    if isinstance(error, Overloaded):
+        content = (*content, (b"retry-after", b"%d" % error.retry_after))
+    if isinstance(error, InputTooSlow):  # whatever comes still, nobody waits for it
+        content = (*content, CLOSE)
     return HubAnswer(error_body(status.error_code, text), status.http, content)
 
 

@@ -8,8 +8,8 @@ from typing import BinaryIO
 
 from starlette.types import Receive, Scope
 
-from penstock.errors import ArtifactRegistered, InputTooSlow, TrackingInvalid
-from penstock.http.bodies import ClientLeft
+from penstock.errors import ArtifactRegistered, TrackingInvalid
+from penstock.http.bodies import ClientLeft, patient
 from penstock.http.connection.raw_transfer import LEAST_BYTES, cycle_of, receive_raw
 from penstock.http.headers import declared_length, header
 from penstock.hub.context import HubContext
@@ -17,9 +17,6 @@ from penstock.hub.files.places import FilePlace
 
 # Bytes that are collected before they are written.
 _PIECE = 1024 * 1024
-
-# How long a client may send nothing in the middle of a file.
-_PATIENCE = 120.0
 
 
 async def take_file(hub: HubContext, place: FilePlace, receive: Receive, scope: Scope | None = None) -> None:
@@ -56,16 +53,13 @@ async def _write_all(hub: HubContext, file: BinaryIO, receive: Receive, scope: S
     """One piece is written while the next one comes."""
     length = 0 if scope is None or header(scope, b"transfer-encoding") is not None else declared_length(scope)
     cycle = cycle_of(scope) if scope is not None and length >= LEAST_BYTES else None
+    receive = patient(receive, "file")
     writing: asyncio.Future[None] | None = None
     pieces: list[bytes] = []
     size, more = 0, True
     try:
         while more:
-            try:
-                async with asyncio.timeout(_PATIENCE):
-                    message = await receive()
-            except TimeoutError:
-                raise InputTooSlow(f"Nothing of the file came for {_PATIENCE:.0f} seconds.") from None
+            message = await receive()
             if message["type"] == "http.disconnect":
                 raise ClientLeft
             pieces.append(message.get("body", b""))

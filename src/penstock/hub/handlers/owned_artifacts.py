@@ -9,8 +9,9 @@ from starlette.types import Receive, Send
 
 from penstock.artifacts.trees import safe_path
 from penstock.errors import TrackingInvalid, Unsupported
-from penstock.http.bodies import read_body
+from penstock.http.headers import declared_length
 from penstock.hub.answers import EMPTY, HubAnswer, json_answer
+from penstock.hub.bodies.held import HeldBody
 from penstock.hub.context import HubContext
 from penstock.hub.fields import Fields
 from penstock.hub.files.listing import files_json
@@ -64,15 +65,18 @@ async def upload_to_run(hub: HubContext, request: HubRequest, receive: Receive, 
     place = place_in(hub, await _uri_of_run(hub, request.fields), path)
     if not path or not place.is_ours:
         raise TrackingInvalid("Files of this run are not uploaded through the hub.", field="path")
-    content = await read_body(request.scope, receive, _MOST_FROM_PAGES)
-    assert isinstance(content, bytes)  # nothing is spooled
-    if not content:
-        raise TrackingInvalid("The request has no file for its body.")
+    held = HeldBody(hub.bodies, declared_length(request.scope))
+    try:
+        content = await held.read(request.scope, receive, _MOST_FROM_PAGES)
+        if not content:
+            raise TrackingInvalid("The request has no file for its body.")
 
-    async def given() -> dict[str, object]:
-        return {"type": "http.request", "body": content}
+        async def given() -> dict[str, object]:
+            return {"type": "http.request", "body": content}
 
-    await take_file(hub, place, given)
+        await take_file(hub, place, given)
+    finally:
+        held.release()
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
     await send({"type": "http.response.body", "body": EMPTY.body})
 

@@ -1,0 +1,1 @@
+"""Bodies of requests to the hub: held in bounded memory."""
