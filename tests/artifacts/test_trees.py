@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,39 @@ def test_drafts_that_cannot_be_removed_are_said_and_stay(tmp_path: Path, caplog:
     (tmp_path / ".penstock-uploads" / "a directory").mkdir(parents=True)
     assert LocalTree(tmp_path).sweep(1e12) == 0
     assert "cannot be removed" in caplog.text
+
+
+def test_a_directory_goes_with_all_that_is_in_it_and_without_what_its_links_lead_to(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "kept").write_bytes(b"kept")
+    tree = LocalTree(tmp_path / "root")
+    for path in ("d/f", "d/a/f", "d/a/b/f", "d/a/b/c/f", "d/b/f", "other/f"):
+        with tree.new(path) as file:
+            file.write(b"x")
+    (tmp_path / "root/d/a/empty").mkdir(mode=0o555)
+    (tmp_path / "root/d/link").symlink_to(elsewhere)
+    (tmp_path / "root/d/a/link").symlink_to(elsewhere)
+    os.mkfifo(tmp_path / "root/d/a/b/pipe")
+    tree.remove("d")
+    assert [entry.name for entry in tree.entries("")] == ["other"]
+    assert (elsewhere / "kept").read_bytes() == b"kept"
+
+
+def test_a_tree_of_any_depth_is_removed_by_a_few_descriptors(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    descriptor = os.open(tmp_path / "d", os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("e", dir_fd=descriptor)
+        os.close(os.open("f", os.O_CREAT | os.O_WRONLY, dir_fd=descriptor))
+        below = os.open("e", os.O_RDONLY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = below
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (descriptor + 8, hard))
+    try:
+        LocalTree(tmp_path).remove("d")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        os.close(descriptor)
+    assert not (tmp_path / "d").exists()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import shutil
 import stat
 import uuid
 from abc import ABC, abstractmethod
@@ -19,12 +18,16 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 from urllib.parse import unquote
 
+from penstock.artifacts.removing import remove_directory
 from penstock.errors import ArtifactNotFound, RegistryFull, RegistryReadOnly, RegistryUnavailable, TrackingInvalid
 
 log = logging.getLogger("penstock.artifacts")
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_PATH = 4096
+
+# Directories in each other: far more than any package has, and few enough for every program that walks them.
+_MAX_PARTS = 64
 
 # Where uploads are until they are whole: in the root, so that a rename puts them in their place.
 _UPLOADS = ".penstock-uploads"
@@ -66,6 +69,10 @@ def safe_path(path: str) -> str:
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if not all(map(_is_name, parts)):
         raise TrackingInvalid(f"Invalid path: {path[:200]!a}.", field="path")
+    if len(parts) > _MAX_PARTS:
+        raise TrackingInvalid(
+            f"Invalid path: {path[:200]!a} has {len(parts)} parts, and {_MAX_PARTS} are allowed.", field="path"
+        )
     return "/".join(parts)
 
 
@@ -158,7 +165,7 @@ class LocalTree(ArtifactTree):
         try:
             with _translated(path), self._directory(directory) as descriptor:
                 if stat.S_ISDIR(os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode):
-                    shutil.rmtree(name, dir_fd=descriptor)
+                    remove_directory(name, descriptor)
                 else:
                     os.unlink(name, dir_fd=descriptor)
         except FileNotFoundError:
