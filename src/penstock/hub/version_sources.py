@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from penstock.artifacts.trees import ArtifactTree, safe_path
 from penstock.errors import LoggedModelNotFound, RunNotFound, TrackingInvalid
-from penstock.hub.files.places import names_host
+from penstock.hub.files.locations import objection
 from penstock.manifest import FILE_NAME
 from penstock.registry import ModelVersion, Registry
 from penstock.tracking.interface import TrackingStore
@@ -29,7 +29,6 @@ _PROXIED = re.compile(r"mlflow-artifacts:(?://[^/]*)?/*(.*)", re.DOTALL)
 _LOGGED = re.compile(r"models:/+(m-[0-9a-f]{32})/?")
 _REGISTERED = re.compile(r"models:/+([^/@]+)(?:/([^/@]+)|@([^/@]+))/?")
 _RUN = re.compile(r"runs:/+([0-9A-Za-z_\-]+)/+(.+?)/*", re.DOTALL)
-_MAX_LENGTH = 4096
 
 
 class GivenSource(NamedTuple):
@@ -66,12 +65,9 @@ class SourceFinder:
             if source not in _PROMPT_SOURCES:
                 raise _refused(source, f"the source of a prompt is {_PROMPT_SOURCES[0]}")
             return FoundSource(f"prompt:{source}", source, given.run_id or "", given.model_id or "")
-        check_path(source)
+        if why := objection(source, self._registry.artifact_root):
+            raise _refused(source, why)
         scheme = urlsplit(source).scheme.lower()
-        if names_host(source, self._registry.artifact_root):
-            raise _refused(source, f"{scheme}: names a host, which whoever loads the version would connect to")
-        if scheme in ("models", "runs") and urlsplit(source).netloc:
-            raise _refused(source, f"{scheme}: names no host")
         if scheme == "models" and (match := _REGISTERED.fullmatch(source)):
             return self._of_version(given, *match.groups())
         model = self._model(given) if given.model_id else None
@@ -90,7 +86,7 @@ class SourceFinder:
             if match is None or model is not None or match[1] != given.run_id:
                 raise _refused(source, "run_id must be that of the run, without a model_id")
             return self._of_run(match[1], match[2])
-        if scheme in ("", "file") or os.path.isabs(source) or len(scheme) == 1:
+        if scheme in ("", "file"):
             return self._local(given, model)
         if scheme == "mlflow-artifacts":
             root = self._root(given, model)
@@ -162,22 +158,6 @@ class SourceFinder:
             raise _refused(given.source, "there is no logged model with this model_id") from None
 
 
-def check_path(source: str) -> None:
-    """Refuses what might be read as another place than it seems, in the form that it has or any that decoding it gives.
-    Raises TrackingInvalid."""
-    seen = source
-    for _ in range(10):
-        parts = re.split(r"[/\\]", seen)
-        relative = any(part.partition(";")[0] in (".", "..") for part in parts)
-        if len(seen) > _MAX_LENGTH or relative or "#" in seen or "?" in seen or _has_control(seen):
-            raise _refused(source, "relative parts, fragments, queries and control characters are not allowed")
-        decoded = unquote(seen)
-        if decoded == seen:
-            return
-        seen = decoded
-    raise _refused(source, "it is encoded too often")
-
-
 def place_of(uri: str) -> str:
     """A URI of the hub's own artifacts as the path below their root, any other as it is. Raises TrackingInvalid."""
     match = _PROXIED.fullmatch(uri)
@@ -215,10 +195,6 @@ def _local_path(source: str) -> str:
     if parts.netloc not in ("", "localhost"):
         raise _refused(source, "it names another host")
     return unquote(parts.path)
-
-
-def _has_control(text: str) -> bool:
-    return any(ord(letter) < 32 or ord(letter) == 127 for letter in text)
 
 
 def _refused(source: str, why: str) -> TrackingInvalid:

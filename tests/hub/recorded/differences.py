@@ -47,6 +47,7 @@ def _one(request: Asked) -> str:
 _ONE_BY_ONE = (
     (r"^POST experiments/create .*twice|^POST runs/create .*twice", "Of two values for one tag the last one stays"),
     (r"artifact_location.*\.\./x", "`..` is refused in the location of an experiment, whatever its scheme"),
+    (r"artifact_location.*nonsense:", "A location of a kind that the hub does not know is refused"),
     (r"^(GET|POST) experiments/search .*(filter|max_results)", "A search of experiments needs no `max_results`"),
     (r"^POST experiments/search .*name.*name", "No search is ordered by one field twice"),
     (r"^POST runs/create .*mlflow.user", "The tag `mlflow.user` names the user of a run"),
