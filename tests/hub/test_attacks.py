@@ -86,6 +86,26 @@ SOURCES = [
     "s3://bucket/../other",
     "s3://bucket/%2e%2e/other",
     "c:\\secret",
+    "s3://bucket/a?endpoint_url=http://127.0.0.1:{port}",
+    "s3://",
+    "s3://user@bucket/a",
+    "s3://bucket/b::file:///etc",
+    "s3://[/a",
+    "ssh://127.0.0.1:{port}/model",
+    "smb://127.0.0.1:{port}/model",
+    "webhdfs://127.0.0.1:{port}/model",
+    "wasbs://files@127.0.0.1/model",
+    "github://user:word@main/model",
+    "oss://bucket/model",
+    "jar:http://127.0.0.1:{port}/model",
+    "simplecache::http://127.0.0.1:{port}/model",
+    "simplecache%3A%3Ahttp://127.0.0.1:{port}/model",
+    "filecache::file:///etc",
+    "zip://a::http://127.0.0.1:{port}/z.zip",
+    "reference::http://127.0.0.1:{port}/model",
+    "local:///etc",
+    "under_score://127.0.0.1:{port}/model",
+    "//127.0.0.1:{port}/model",
 ]
 
 
@@ -156,6 +176,50 @@ async def test_no_source_of_a_version_leads_elsewhere(hub: HubCalls, secret: Pat
         with pytest.raises(BlockingIOError):  # nobody has connected
             listening.accept()
     assert (await hub.get("model-versions/search", filter="name = 'm'")).json() == {}
+
+
+async def test_a_file_so_deep_that_it_could_not_be_removed_is_refused(hub: HubCalls, tmp_path: Path) -> None:
+    """And what an older hub took is removed."""
+    assert (await hub.client.put(f"{FILES}/{'d/' * 63}f", content=b"x")).status_code == 200
+    refused_one = await hub.client.put(f"{FILES}/{'d/' * 64}f", content=b"x")
+    assert (refused_one.status_code, refused_one.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+    assert "65 parts, and 64 are allowed" in refused_one.json()["message"]
+    with_descriptor = os.open(tmp_path / "artifacts" / "d", os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("e", dir_fd=with_descriptor)
+        below = os.open("e", os.O_RDONLY, dir_fd=with_descriptor)
+        os.close(with_descriptor)
+        with_descriptor = below
+    os.close(with_descriptor)
+    assert (await hub.client.delete(f"{FILES}/d")).status_code == 200
+    assert (await hub.get(FILES)).json() == {}
+
+
+async def test_names_that_are_not_utf_8_are_not_one_name(hub: HubCalls) -> None:
+    run_id = await hub.made_run()
+    for byte in ("%fe", "%FF", "%ed%a0%80", "%c0%ae"):
+        for answer in (
+            await hub.client.put(f"{FILES}/n/{byte}", content=b"x"),
+            await hub.client.get(f"{FILES}/n/{byte}"),
+            await hub.client.delete(f"{FILES}/n/{byte}"),
+            await hub.client.get(f"{FILES}?path=n/{byte}"),
+            await hub.client.post(f"/api/2.0/mlflow-artifacts/mpu/create/{byte}", json={"path": "f"}),
+            await hub.client.get(f"/get-artifact?run_id={run_id}&path={byte}"),
+            await hub.client.get(f"/api/2.0/mlflow/artifacts/list?run_id={run_id}&path={byte}"),
+            await hub.client.post(f"/ajax-api/2.0/mlflow/upload-artifact?run_id={run_id}&path={byte}", content=b"x"),
+        ):
+            assert answer.status_code == 400, (byte, answer.request.url, answer.text)
+    assert (await hub.get(FILES)).json() == {}
+    # The character itself is a name like others.
+    assert (await hub.client.put(f"{FILES}/n/%ef%bf%bd", content=b"x")).status_code == 200
+    assert (await hub.client.get(f"{FILES}?path=n")).json()["files"][0]["path"] == "\ufffd"
+
+
+async def test_a_part_does_not_replace_the_whole(hub: HubCalls) -> None:
+    await hub.client.put(f"{FILES}/f", content=b"whole")
+    answer = await hub.client.put(f"{FILES}/f", content=b"pa", headers={"Content-Range": "bytes 0-1/5"})
+    assert (answer.status_code, answer.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+    assert (await hub.client.get(f"{FILES}/f")).content == b"whole"
 
 
 async def test_what_somebody_has_put_into_the_root_leads_nowhere(hub: HubCalls, secret: Path) -> None:

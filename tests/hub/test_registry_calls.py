@@ -105,13 +105,16 @@ async def test_a_runs_model_is_found_in_its_artifacts_or_among_its_logged_models
     assert None not in [version.digest for version in known.versions("fraud")]
 
 
-async def test_files_that_are_no_package_are_registered_without_a_digest(hub: HubCalls) -> None:
+async def test_files_that_are_no_package_are_registered_without_a_digest(
+    hub: HubCalls, caplog: pytest.LogCaptureFixture
+) -> None:
     run = await hub.made_run()
     await hub.post("registered-models/create", name="fraud")
     source = f"mlflow-artifacts:/0/{run}/artifacts/nothing"
     await sent(hub, "POST", "model-versions/create", name="fraud", source=source, run_id=run)
     await sent(hub, "POST", "model-versions/create", name="fraud", source="s3://bucket/model")
     assert [v.digest for v in hub.opened.registry.versions("fraud")] == [None, None]
+    assert f"The version at '0/{run}/artifacts/nothing' was registered, but no MLmodel is there" in caplog.text
     assert hub.opened.registry.version("fraud", "2").source == "s3://bucket/model"
 
 

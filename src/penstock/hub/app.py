@@ -20,7 +20,7 @@ from penstock.hub.answers import HubAnswer
 from penstock.hub.bodies.held import HeldBody
 from penstock.hub.fields import Fields, check_keepable
 from penstock.hub.request_event import HubRequestEvent
-from penstock.hub.requests import HubRequest
+from penstock.hub.requests import HubRequest, check_decoded
 from penstock.hub.routes import HubRoute, HubRoutes
 from penstock.hub.service import Hub
 from penstock.hub.statuses import answer_of, error_answer, in_mlflows_words
@@ -88,6 +88,7 @@ class HubApp:
         route, request.path = found
         for text in request.path.values():
             check_keepable(text)
+            check_decoded(text, request.scope)
         if route.stream is not None:
             request.fields = Fields.of_query(request.scope["query_string"])
             await route.stream(self._hub.context(), request, receive, send)

@@ -40,7 +40,11 @@ class Fields:
         """Repeated keys are lists. Raises TrackingInvalid."""
         values: dict[str, Any] = {}
         try:
-            pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=_MAX_QUERY_FIELDS)
+            pairs = parse_qsl(
+                query.decode("latin-1"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_QUERY_FIELDS
+            )
+        except UnicodeDecodeError:
+            raise TrackingInvalid("The query is not UTF-8.") from None
         except ValueError:
             raise TrackingInvalid(f"The query has more than {_MAX_QUERY_FIELDS} fields.") from None
         for key, value in pairs:

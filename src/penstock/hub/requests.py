@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import unquote_to_bytes
 
 from starlette.types import Receive, Scope, Send
 
 from penstock.access.principal import Principal
+from penstock.errors import TrackingInvalid
 from penstock.hub.answers import HubAnswer
 from penstock.hub.fields import Fields
 
@@ -33,3 +35,14 @@ Handler: TypeAlias = "Callable[[HubContext, HubRequest], Awaitable[HubAnswer]]"
 
 # Answers piece by piece, and reads the body itself.
 StreamHandler: TypeAlias = "Callable[[HubContext, HubRequest, Receive, Send], Awaitable[None]]"
+
+
+def check_decoded(text: str, scope: Scope) -> None:
+    """Servers put U+FFFD for every byte of a path that is not UTF-8, which makes one name of many. Raises
+    TrackingInvalid for a text of the path in which it stands for something else than itself."""
+    if "\ufffd" not in text:
+        return
+    try:
+        unquote_to_bytes(scope.get("raw_path") or b"%ff").decode()
+    except UnicodeDecodeError:
+        raise TrackingInvalid("The path is not UTF-8.", field="path") from None

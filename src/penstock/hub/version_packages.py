@@ -38,6 +38,7 @@ def read_package(tree: ArtifactTree, place: str) -> PackageFacts | None:
 def _read(tree: ArtifactTree, place: str, deadline: float) -> PackageFacts | None:
     sizes = _files(tree, place, deadline)
     if FILE_NAME not in sizes:
+        log.warning("The version at %s was registered, but no %s is there to load.", ascii(place[:300]), FILE_NAME)
         return None
     sealed = SEAL in sizes
     content = {name: size for name, size in sizes.items() if name not in _NOT_CONTENT}

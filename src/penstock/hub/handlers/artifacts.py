@@ -10,6 +10,7 @@ from starlette.types import Receive, Send
 
 from penstock.artifacts.trees import safe_path
 from penstock.errors import TrackingInvalid, Unsupported
+from penstock.http.headers import header
 from penstock.hub.answers import EMPTY, HubAnswer, json_answer
 from penstock.hub.context import HubContext
 from penstock.hub.files.listing import files_json
@@ -33,6 +34,9 @@ async def download(hub: HubContext, request: HubRequest, receive: Receive, send:
 async def upload(hub: HubContext, request: HubRequest, receive: Receive, send: Send) -> None:
     if request.path["path"].endswith("/"):
         raise TrackingInvalid("The path of the artifact must end in the name of a file.", field="path")
+    if header(request.scope, b"content-range") is not None:
+        # RFC 9110, 14.5: taken for the whole, a part would replace it.
+        raise TrackingInvalid("A file comes whole: Content-Range is not allowed.", hint="PUT all of the file's bytes.")
     await take_file(hub, _place(hub, request), receive, request.scope)
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
     await send({"type": "http.response.body", "body": b""})
