@@ -63,6 +63,7 @@ BAD = [
     "s3:///a",
     "s3:/bucket/a",
     "s3://user@bucket/a",
+    "s3://169.254.169.254/a",
     "s3://bucket:80/a",
     "s3://buck%65t/a",
     "s3://[/a",

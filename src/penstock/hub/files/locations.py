@@ -15,7 +15,8 @@ STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs"})
 # What a tracking server, or a workspace that the client is configured for, resolves.
 _WITHOUT_HOST = frozenset({"mlflow-artifacts", "runs", "models", "dbfs"})
 
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+# No bucket is called like an address.
+_BUCKET = re.compile(r"(?![0-9]+(?:\.[0-9]+){3}$)[A-Za-z0-9][A-Za-z0-9._-]*")
 # The one form of host that names an account of a known provider. Source: MLflow 3.18, `azure_blob_artifact_repo.py`.
 _WASBS = re.compile(r"[A-Za-z0-9$-]+@[A-Za-z0-9]+\.blob\.core\.(?:windows\.net|chinacloudapi\.cn|usgovcloudapi\.net)")
 _MAX_LENGTH = 4096
