@@ -88,7 +88,9 @@ async def test_a_copy_has_the_files_of_what_it_was_copied_from(hub: HubCalls) ->
     assert first["source"].startswith("models:/m-")
 
 
-async def test_a_runs_model_is_found_in_its_artifacts_or_among_its_logged_models(hub: HubCalls) -> None:
+async def test_a_runs_model_is_found_in_its_artifacts_or_among_its_logged_models(
+    hub: HubCalls, caplog: pytest.LogCaptureFixture
+) -> None:
     run = await hub.made_run()
     await hub.client.put(f"{FILES}/0/{run}/artifacts/old/MLmodel", content=MANIFEST)
     made = await hub.post("logged-models", experiment_id="0", name="new", source_run_id=run)
@@ -102,6 +104,9 @@ async def test_a_runs_model_is_found_in_its_artifacts_or_among_its_logged_models
     known = hub.opened.registry
     assert known.version("fraud", "1").source.endswith(f"0/{run}/artifacts/old")
     assert known.version("fraud", "2").source.endswith(place)
+    (told,) = [line for line in caplog.messages if "was given as a source" in line]
+    assert f"runs:/{run}/new" in told
+    assert told.endswith(f"Register models:/{made.json()['model']['info']['model_id']} for it.")
     assert None not in [version.digest for version in known.versions("fraud")]
 
 

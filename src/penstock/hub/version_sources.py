@@ -7,6 +7,7 @@ where it seems to be. Source of the rules: MLflow 3.18, `server/handlers.py`.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from typing import NamedTuple
@@ -20,6 +21,8 @@ from penstock.registry import ModelVersion, Registry
 from penstock.tracking.interface import TrackingStore
 from penstock.tracking.logged_models import LoggedModel
 from penstock.tracking.queries import LoggedModelQuery
+
+log = logging.getLogger("penstock.hub")
 
 PROMPT_TAG = "mlflow.prompt.is_prompt"
 
@@ -122,6 +125,13 @@ class SourceFinder:
         quoted = path.replace("'", "''")
         for model in self._tracking.find_logged_models(LoggedModelQuery([run.experiment_id], f"name = '{quoted}'")):
             if model.source_run_id == run_id:
+                log.warning(
+                    "%s was given as a source, and the files of %s are taken: gateways load them, but MLflow's client "
+                    "finds none below the run. Register models:/%s for it.",
+                    ascii(f"runs:/{run_id}/{path}"[:300]),
+                    model.model_id,
+                    model.model_id,
+                )
                 return place_of(model.artifact_uri)
         return place
 
