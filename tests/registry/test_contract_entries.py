@@ -139,6 +139,43 @@ class TestRemembering:
         told = (found.digest, found.signature, found.flavors, found.size_bytes)
         assert told == (facts.digest, facts.signature, facts.flavors, 12)
 
+    @pytest.mark.decided_here
+    def test_what_the_files_say_comes_to_the_version_whatever_its_model_is_called(self, registry: Registry) -> None:
+        add(registry, count=2)
+        key = registry.key_of("fraud")
+        registry.rename("fraud", "theft")
+        add(registry, count=2)
+        recorded = registry.record_package(key, "2", PackageFacts("ab" * 32, size_bytes=12))
+        assert (recorded.name, recorded.version, recorded.digest, recorded.size_bytes) == ("theft", "2", "ab" * 32, 12)
+        assert registry.version("theft", "2") == recorded
+        assert registry.version("fraud", "2").digest is None
+        registry.delete("theft", "2")
+        with pytest.raises(VersionNotFound):
+            registry.record_package(key, "2", PackageFacts("ab" * 32))
+        registry.delete("theft")
+        with pytest.raises(ModelNotFound):
+            registry.record_package(key, "1", PackageFacts("ab" * 32))
+
+    @pytest.mark.decided_here
+    def test_a_version_for_a_model_makes_no_other_one(self, registry: Registry) -> None:
+        """Nor does it come to one that has the name by now."""
+        registry.create_model("Prüfung (2. Fassung) %", tags={"a": "1"})
+        key = registry.key_of("Prüfung (2. Fassung) %")
+        new = NewVersion("x", of_model=key)
+        assert registry.register("Prüfung (2. Fassung) %", new).version == "1"
+        registry.rename("Prüfung (2. Fassung) %", "theft")
+        with pytest.raises(ModelNotFound):
+            registry.register("Prüfung (2. Fassung) %", new)
+        registry.create_model("Prüfung (2. Fassung) %")
+        with pytest.raises(ModelNotFound):
+            registry.register("Prüfung (2. Fassung) %", new)
+        registry.delete("theft")
+        with pytest.raises(ModelNotFound):
+            registry.register("theft", new)
+        assert [(m.name, m.versions) for m in registry.models()] == [("Prüfung (2. Fassung) %", 0)]
+        with pytest.raises(ModelNotFound):
+            registry.key_of("theft")
+
     def test_versions_aliases_and_history_stay(self, registry: Registry) -> None:
         registry.create_model("fraud", description="d", tags={"a": "1"})
         add(registry, count=2)

@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
 from penstock.cli.remedies import hint_of
@@ -150,3 +150,29 @@ class TestTrouble:
                 assert waiting.is_alive()
             waiting.join(30)
         assert len(said) == 1
+
+    def test_a_name_that_becomes_free_while_a_version_waits_for_its_model_gets_a_new_one(
+        self, registry: Registry, own_postgres_url: str
+    ) -> None:
+        engine = create_engine(make_url(own_postgres_url), poolclass=NullPool)
+        made: list[str] = []
+        with engine.begin() as connection:
+            connection.execute(text("SELECT * FROM penstock_models FOR UPDATE"))
+            waiting = threading.Thread(target=lambda: made.append(registry.register("fraud", NewVersion("y")).version))
+            waiting.start()
+            until_someone_waits(engine)
+            connection.execute(text("UPDATE penstock_models SET name = 'theft'"))
+        waiting.join(30)
+        assert made == ["1"]
+        assert [(m.name, m.versions) for m in registry.models()] == [("fraud", 1), ("theft", 1)]
+
+
+def until_someone_waits(engine: Engine) -> None:
+    """For a lock on a row, which another one holds."""
+    mine = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for _ in range(1000):
+            if connection.execute(text(mine)).scalar_one():
+                return
+            time.sleep(0.01)
+    pytest.fail("nobody waits")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, NewType, TypeAlias, get_args
 
 # MLflow's stages; a version is in one of them. Aliases have taken their place, but its clients still know them.
 Stage: TypeAlias = Literal["None", "Staging", "Production", "Archived"]
@@ -13,6 +13,9 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 
 VersionStatus: TypeAlias = Literal["READY", "PENDING_REGISTRATION", "FAILED_REGISTRATION"]
 STATUSES: tuple[VersionStatus, ...] = get_args(VersionStatus)
+
+# Stays a model's own through renames; a model that is made again under a deleted one's name may have it too.
+ModelKey = NewType("ModelKey", int)
 
 ChangeKind: TypeAlias = Literal["create", "register", "describe", "tag", "untag", "stage", "rename", "delete"]
 
@@ -65,7 +68,10 @@ class RegisteredModel:
 
 @dataclass(frozen=True, slots=True)
 class NewVersion:
-    """What `register` is given: a ModelVersion before it has a number. `source` may be relative to `artifact_root`."""
+    """What `register` is given: a ModelVersion before it has a number. `source` may be relative to `artifact_root`.
+
+    `of_model` is the key of the model that is to get it; with None the model is made with its first version.
+    """
 
     source: str
     digest: str | None = None
@@ -81,6 +87,7 @@ class NewVersion:
     logged_model: str = ""
     status: VersionStatus = "READY"
     status_message: str = ""
+    of_model: ModelKey | None = None
 
 
 @dataclass(frozen=True, slots=True)

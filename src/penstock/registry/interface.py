@@ -29,6 +29,7 @@ from penstock.errors import (
 from penstock.mlflow_api.search.paging import Page
 from penstock.registry.entries import (
     ModelChange,
+    ModelKey,
     ModelQuery,
     ModelVersion,
     NewVersion,
@@ -143,6 +144,10 @@ class Registry(ABC):
         with `within` also one that lies below the path. Asked before a file is written or removed."""
         raise self._unsupported("looking versions up by their files")
 
+    def key_of(self, name: str) -> ModelKey:
+        """What a model is known by where it may be renamed or deleted meanwhile. Raises ModelNotFound."""
+        raise self._unsupported("keys of models")
+
     def aliases_state(self) -> str:
         """A short text that is another one as soon as any alias of any model names another version, or another model
         has the name."""
@@ -169,15 +174,16 @@ class Registry(ABC):
         """The same for a package without a name in the registry, by a URI that is MLflow's."""
         raise Unsupported(
             f"Only an MLflow tracking server can resolve {uri}.",
-            hint="Set the registry to the server's address (PENSTOCK_REGISTRY or MLFLOW_TRACKING_URI): "
-            "http://host:5000",
+            hint="Set the registry to the server's address (PENSTOCK_REGISTRY or MLFLOW_TRACKING_URI): http://host:5000",
         )
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
     def register(self, name: str, new: NewVersion) -> ModelVersion:
-        """Adds the next version, creating the model with its first one. Numbers are never shared nor used twice."""
-        self._check_registrable(name)
+        """Adds the next version, creating the model with its first one. Numbers are never shared nor used twice.
+        Raises ModelNotFound where the version is for a model that has not this name any more."""
+        if new.of_model is None:
+            self._check_registrable(name)
         check_tags(new.tags)
         check_text("description", new.description)
         return self._insert_version(name, new, at=self._now())
@@ -201,8 +207,7 @@ class Registry(ABC):
     def set_stage(
         self, name: str, version: str, stage: Stage, *, archive_existing: bool = False, by: str = ""
     ) -> ModelVersion:
-        """Moves a version to a stage; with `archive_existing` those that were in it are archived. Raises
-        ModelNotFound, VersionNotFound."""
+        """Moves a version to a stage; `archive_existing` archives others. Raises ModelNotFound, VersionNotFound."""
         self._require(name, version)
         self._write_stage(name, version, stage, archive_existing=archive_existing, at=self._now(), by=by)
         return self.version(name, version)
@@ -213,9 +218,9 @@ class Registry(ABC):
         self._rename(name, new_name, at=self._now(), by=by)
         return self.model(new_name)
 
-    def record_package(self, name: str, version: str, facts: PackageFacts) -> None:
-        """Keeps what the files of a version say, which were read after it was registered. Raises ModelNotFound,
-        VersionNotFound."""
+    def record_package(self, model: str | ModelKey, version: str, facts: PackageFacts) -> ModelVersion:
+        """Keeps what the files of a version say, which were read after it was registered; the version as it is then.
+        The model is named, or known by its key whatever its name is by now. Raises ModelNotFound, VersionNotFound."""
         raise self._unsupported("recording packages")
 
     def promote(
@@ -373,11 +378,8 @@ class Registry(ABC):
         try:
             check_name(name)
         except NameInvalid:
-            try:
+            with suppress(ModelNotFound):
                 self.model(name)
-            except ModelNotFound:
-                pass
-            else:
                 return
             raise
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import count
 
 from penstock.artifacts import PackageCache
 from penstock.errors import RegistryReadOnly
@@ -18,6 +19,7 @@ from penstock.registry import searching
 from penstock.registry.entries import (
     ChangeKind,
     ModelChange,
+    ModelKey,
     ModelQuery,
     ModelVersion,
     NewVersion,
@@ -32,6 +34,7 @@ from penstock.registry.refusals import (
     Expected,
     model_exists,
     no_alias,
+    no_keyed_model,
     no_model,
     no_version,
     refuse_if_moved,
@@ -41,6 +44,7 @@ from penstock.registry.refusals import (
 
 @dataclass
 class _Model:
+    key: ModelKey
     created_at: datetime
     updated_at: datetime
     description: str = ""
@@ -70,6 +74,7 @@ class MemoryRegistry(Registry):
         # All mutable state, read and changed under the lock alone. A deleted model stays, for its numbers and history.
         self._lock = threading.Lock()
         self._models: dict[str, _Model] = {}
+        self._keys = count(1)
 
     def __repr__(self) -> str:
         return f"<MemoryRegistry {len(self.models())} models>"
@@ -136,6 +141,10 @@ class MemoryRegistry(Registry):
                         return model.versions[number]
         return None
 
+    def key_of(self, name: str) -> ModelKey:
+        with self._lock:
+            return self._found(name).key
+
     # -- writing -----------------------------------------------------------------------------------------------------
 
     def migrate(self) -> str:
@@ -151,6 +160,8 @@ class MemoryRegistry(Registry):
 
     def _insert_version(self, name: str, new: NewVersion, *, at: datetime) -> ModelVersion:
         with self._writing():
+            if new.of_model is not None and self._found(name).key != new.of_model:
+                raise no_model(name)
             model = self._model_for(name, at)
             model.last_number += 1
             model.updated_at = at
@@ -179,16 +190,18 @@ class MemoryRegistry(Registry):
             _tell(model, name, "register", at, new.registered_by, version.version)
             return version
 
-    def record_package(self, name: str, version: str, facts: PackageFacts) -> None:
+    def record_package(self, model: str | ModelKey, version: str, facts: PackageFacts) -> ModelVersion:
         with self._writing():
-            model = self._found(name, version)
-            model.versions[version] = replace(
-                model.versions[version],
+            named = model if isinstance(model, str) else self._name_of(model)
+            found = self._found(named, version)
+            found.versions[version] = replace(
+                found.versions[version],
                 digest=facts.digest,
                 signature=facts.signature,
                 flavors=facts.flavors,
                 size_bytes=facts.size_bytes,
             )
+            return _with_aliases(found.versions[version], found)
 
     def _write_description(self, name: str, version: str | None, description: str, *, at: datetime, by: str) -> None:
         with self._writing():
@@ -296,10 +309,18 @@ class MemoryRegistry(Registry):
 
     def _model_for(self, name: str, at: datetime) -> _Model:
         """The model, made or revived where there is none."""
-        model = self._models.setdefault(name, _Model(at, at))
+        if name not in self._models:
+            self._models[name] = _Model(ModelKey(next(self._keys)), at, at)
+        model = self._models[name]
         if model.deleted:
             model.deleted, model.created_at, model.updated_at, model.tags, model.description = False, at, at, {}, ""
         return model
+
+    def _name_of(self, key: ModelKey) -> str:
+        for name, model in self._models.items():
+            if model.key == key:
+                return name
+        raise no_keyed_model()
 
     def _found(self, name: str, version: str | None = None) -> _Model:
         """The model, which also has `version` unless that is None."""

@@ -20,6 +20,10 @@ def no_model(name: str) -> ModelNotFound:
     )
 
 
+def no_keyed_model() -> ModelNotFound:
+    return ModelNotFound("The model was deleted meanwhile.", hint="Make it again, and then try again.")
+
+
 def no_version(name: str, version: str) -> VersionNotFound:
     return VersionNotFound(
         f"Model {name!r} has no version {version}.",

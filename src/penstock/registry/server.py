@@ -17,6 +17,7 @@ from penstock.mlflow_api.credentials import MlflowCredentials
 from penstock.mlflow_api.search.paging import Page
 from penstock.registry.entries import (
     ModelChange,
+    ModelKey,
     ModelQuery,
     ModelVersion,
     NewVersion,
@@ -116,6 +117,9 @@ class ServerRegistry(Registry):
     def containing(self, path: str, *, within: bool = False) -> ModelVersion | None:
         return self.backend().containing(path, within=within)
 
+    def key_of(self, name: str) -> ModelKey:
+        return self.backend().key_of(name)
+
     def aliases_state(self) -> str:
         return self.backend().aliases_state()
 
@@ -156,8 +160,8 @@ class ServerRegistry(Registry):
     def rename(self, name: str, new_name: str, *, by: str = "") -> RegisteredModel:
         return self.backend().rename(name, new_name, by=by)
 
-    def record_package(self, name: str, version: str, facts: PackageFacts) -> None:
-        self.backend().record_package(name, version, facts)
+    def record_package(self, model: str | ModelKey, version: str, facts: PackageFacts) -> ModelVersion:
+        return self.backend().record_package(model, version, facts)
 
     def promote(
         self,

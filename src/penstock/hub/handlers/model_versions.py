@@ -16,7 +16,7 @@ from penstock.hub.routes import HubRoute, mlflow_route
 from penstock.hub.version_packages import read_package
 from penstock.hub.version_sources import PROMPT_TAG, GivenSource, SourceFinder, below, files_uri
 from penstock.registry import ModelVersion, NewVersion, Registry
-from penstock.registry.entries import VersionQuery
+from penstock.registry.entries import ModelKey, VersionQuery
 from penstock.tracking.writes import SetLoggedModelTags
 
 # The tag by which a logged model knows its versions.
@@ -24,7 +24,8 @@ VERSIONS_TAG = "mlflow.modelVersions"
 
 
 async def create(hub: HubContext, request: HubRequest) -> HubAnswer:
-    """The version is there, and its files read-only, before they are read."""
+    """The version is there, and its files read-only, before they are read. Whoever deletes or renames the model beside
+    that is not undone: the version is for the model that was asked for, or for none."""
     fields, stores, registry = request.fields, hub.stores, hub.stores.registry
     name, tags = fields.required("name"), as_mapping(fields.pairs("tags"))
     given = GivenSource(
@@ -35,10 +36,10 @@ async def create(hub: HubContext, request: HubRequest) -> HubAnswer:
     )
     description, run_link, by = fields.text("description"), fields.text("run_link"), request.caller.name
 
-    def change() -> ModelVersion:
-        registry.model(name)
+    def change() -> tuple[ModelKey, ModelVersion]:
+        key = registry.key_of(name)
         found = SourceFinder(stores.tracking, registry, hub.artifacts).find(given)
-        return registry.register(
+        version = registry.register(
             name,
             NewVersion(
                 source=found.place,
@@ -49,16 +50,18 @@ async def create(hub: HubContext, request: HubRequest) -> HubAnswer:
                 logged_model=found.model_id,
                 tags=tags,
                 registered_by=by,
+                of_model=key,
             ),
         )
+        return key, version
 
-    version = await stores.read(change)
+    key, version = await stores.read(change)
     place = below(registry.artifact_root, version.source)
     if place != version.source:
         await hub.work.changes_made()
         facts = await hub.work.run_long(read_package, hub.artifacts, place)
         if facts is not None:
-            await stores.read(registry.record_package, name, version.version, facts)
+            version = await stores.read(registry.record_package, key, version.version, facts)
     if version.logged_model:
         await _tell_logged_model(hub, version)
     return _answer(registry, version)

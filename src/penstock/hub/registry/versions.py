@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from penstock.access.policy import HUB_POLICY
-from penstock.errors import PackageNotFound, SealBroken
+from penstock.errors import ModelNotFound, PackageNotFound, SealBroken
 from penstock.hub.answers import EMPTY, HubAnswer
 from penstock.hub.context import HubContext
 from penstock.hub.fields import Fields, as_mapping
@@ -21,7 +21,7 @@ from penstock.hub.routes import HubRoute
 from penstock.hub.statuses import error_answer
 from penstock.hub.version_packages import read_package
 from penstock.registry import PRODUCTION, ModelVersion, NewVersion, Registry
-from penstock.registry.entries import STATUSES, PackageFacts, VersionQuery
+from penstock.registry.entries import STATUSES, ModelKey, PackageFacts, VersionQuery
 
 
 async def list_(hub: HubContext, request: HubRequest) -> HubAnswer:
@@ -68,9 +68,11 @@ async def search(hub: HubContext, request: HubRequest) -> HubAnswer:
 
 
 async def register(hub: HubContext, request: HubRequest) -> HubAnswer:
-    """The version is there once all of its package was read, and is what was meant."""
+    """The version is there once all of its package was read, and is what was meant. The model is made with its first
+    version; one that was there, and was deleted or renamed while files were read, is not made anew."""
     name, registry = request.fields.text("name"), hub.stores.registry
-    new = replace(_new_version(request.fields), registered_by=by_of(request))
+    key = await hub.stores.read(_key_or_none, registry, name)
+    new = replace(_new_version(request.fields), registered_by=by_of(request), of_model=key)
     if new.digest is not None and new.source == f"{name}/{new.digest}":
         facts = await hub.work.run_long(read_package, hub.artifacts, new.source)
         _check(new, facts)
@@ -100,6 +102,13 @@ async def set_stage(hub: HubContext, request: HubRequest) -> HubAnswer:
     name, version, stage = fields.text("name"), fields.text("version"), stage_of(fields.required("stage"))
     archive = fields.flag("archive_existing") if "archive_existing" in fields else False
     return await _told(hub, lambda r: r.set_stage(name, version, stage, archive_existing=archive, by=by))
+
+
+def _key_or_none(registry: Registry, name: str) -> ModelKey | None:
+    try:
+        return registry.key_of(name)
+    except ModelNotFound:
+        return None
 
 
 def _new_version(fields: Fields) -> NewVersion:

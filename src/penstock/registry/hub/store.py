@@ -17,6 +17,7 @@ from penstock.mlflow_api.client import MlflowRestClient
 from penstock.mlflow_api.search.paging import Page
 from penstock.registry.entries import (
     ModelChange,
+    ModelKey,
     ModelQuery,
     ModelVersion,
     NewVersion,
@@ -153,17 +154,20 @@ class HubRegistry(Registry):
     def package_store(self) -> ArtifactStore:
         return HubPackageStore(self._server, read_only=self._read_only)
 
-    def record_package(self, name: str, version: str, facts: PackageFacts) -> None:
+    def record_package(self, model: str | ModelKey, version: str, facts: PackageFacts) -> ModelVersion:
+        if not isinstance(model, str):
+            raise self._unsupported("keys of models")
         self._calls.change(
             "versions/record-package",
             _nothing,
-            name=name,
+            name=model,
             version=version,
             digest=facts.digest,
             signature=None if facts.signature is None else dict(facts.signature),
             flavors=list(facts.flavors),
             size_bytes=facts.size_bytes,
         )
+        return self.version(model, version)
 
     def promote(
         self,

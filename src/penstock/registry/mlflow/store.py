@@ -21,6 +21,7 @@ from penstock.mlflow_api.client import MlflowRestClient
 from penstock.mlflow_api.search.paging import Page
 from penstock.registry.entries import (
     ModelChange,
+    ModelKey,
     ModelQuery,
     ModelVersion,
     NewVersion,
@@ -206,7 +207,7 @@ class MlflowRegistry(Registry):
     def _rename(self, name: str, new_name: str, *, at: datetime, by: str) -> None:
         self._changes.rename(name, new_name)
 
-    def record_package(self, name: str, version: str, facts: PackageFacts) -> None:
+    def record_package(self, model: str | ModelKey, version: str, facts: PackageFacts) -> ModelVersion:
         raise Unsupported(
             "An MLflow server keeps nothing of what a version's files say.",
             hint="Keep it in tags of the version.",

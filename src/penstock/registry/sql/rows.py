@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Row, func, select
 
-from penstock.registry.entries import ModelChange, NewVersion, RegisteredModel
+from penstock.registry.entries import ModelChange, ModelKey, NewVersion, RegisteredModel
 from penstock.registry.history import AliasMove
-from penstock.registry.refusals import no_model, no_version
+from penstock.registry.refusals import no_keyed_model, no_model, no_version
 from penstock.sql.tables import aliases, models, versions
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
@@ -53,6 +53,14 @@ def model_row(c: Connection, name: str, *, lock: bool = False) -> Row[Any]:
     row = c.execute(query.with_for_update() if lock else query).one_or_none()
     if row is None:
         raise no_model(name)
+    return row
+
+
+def keyed_model_row(c: Connection, key: ModelKey) -> Row[Any]:
+    """The same, locked, whatever its name is by now. Raises ModelNotFound."""
+    row = c.execute(select(models).where(models.c.id == key, ~models.c.deleted).with_for_update()).one_or_none()
+    if row is None:
+        raise no_keyed_model()
     return row
 
 

@@ -18,6 +18,7 @@ from penstock.artifacts import PackageCache
 from penstock.mlflow_api.search.paging import Page
 from penstock.registry.entries import (
     ModelChange,
+    ModelKey,
     ModelQuery,
     ModelVersion,
     NewVersion,
@@ -179,6 +180,9 @@ class SqlRegistry(Registry):
 
         return self._database.read(ask)
 
+    def key_of(self, name: str) -> ModelKey:
+        return ModelKey(self._database.read(lambda c: model_row(c, name)).id)
+
     def aliases_state(self) -> str:
         """As the inherited one, of what it depends on alone: a hub asks it for all gateways that wait."""
         named = select(models.c.name, aliases.c.alias, aliases.c.number).join(models, models.c.id == aliases.c.model_id)
@@ -193,8 +197,12 @@ class SqlRegistry(Registry):
     def close(self) -> None:
         self._database.close()
 
-    def record_package(self, name: str, version: str, facts: PackageFacts) -> None:
-        self._database.write(lambda c: writing.record_package(c, name, version, facts))
+    def record_package(self, model: str | ModelKey, version: str, facts: PackageFacts) -> ModelVersion:
+        def change(c: Connection) -> ModelVersion:
+            row = writing.record_package(c, model, version, facts)
+            return self._versions_by_key(c, [(row.model_id, row.number)])[0]
+
+        return self._database.write(change)
 
     def _insert_model(self, name: str, description: str, tags: dict[str, str], *, at: datetime, by: str) -> None:
         self._database.write(lambda c: writing.insert_model(c, name, description, tags, at=at, by=by))

@@ -9,17 +9,16 @@ import orjson
 from sqlalchemy import Connection, Row, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from penstock.registry.entries import ChangeKind, NewVersion, PackageFacts, Stage
+from penstock.registry.entries import ChangeKind, ModelKey, NewVersion, PackageFacts, Stage
 from penstock.registry.history import AliasMove, MoveKind
-from penstock.registry.refusals import Expected, model_exists, no_alias, refuse_if_moved, refuse_if_named
-from penstock.registry.sql.rows import aliases_of, json_text, model_row, version_columns, version_row
+from penstock.registry.refusals import Expected, model_exists, no_alias, no_model, refuse_if_moved, refuse_if_named
+from penstock.registry.sql.rows import aliases_of, json_text, keyed_model_row, model_row, version_columns, version_row
 from penstock.sql.tables import aliases, model_changes, models, moves, versions
 
 
 def insert_model(c: Connection, name: str, description: str, tags: dict[str, str], *, at: datetime, by: str) -> None:
     """Raises ModelExists."""
-    is_new = _insert_if_missing(c, name, at)
-    model = c.execute(select(models).where(models.c.name == name).with_for_update()).one()
+    model, is_new = _found_or_added(c, name, at)
     if not is_new and not model.deleted:
         raise model_exists(name)
     _update_model(c, model, description=description, tags=json_text(tags), deleted=False, created_at=at, updated_at=at)
@@ -27,9 +26,10 @@ def insert_model(c: Connection, name: str, description: str, tags: dict[str, str
 
 
 def insert_version(c: Connection, name: str, new: NewVersion, *, at: datetime) -> Row[Any]:
-    """The row of the next version."""
-    _insert_if_missing(c, name, at)
-    model = c.execute(select(models).where(models.c.name == name).with_for_update()).one()
+    """The row of the next version. Raises ModelNotFound."""
+    model = _found_or_added(c, name, at)[0] if new.of_model is None else model_row(c, name, lock=True)
+    if new.of_model not in (None, model.id):
+        raise no_model(name)
     revived = {"deleted": False, "created_at": at, "tags": "{}", "description": ""} if model.deleted else {}
     number = model.last_number + 1
     _update_model(c, model, last_number=number, updated_at=at, **revived)
@@ -39,9 +39,10 @@ def insert_version(c: Connection, name: str, new: NewVersion, *, at: datetime) -
     return version_row(c, model, str(number))
 
 
-def record_package(c: Connection, name: str, version: str, facts: PackageFacts) -> None:
-    """Raises ModelNotFound, VersionNotFound."""
-    row = version_row(c, model_row(c, name, lock=True), version)
+def record_package(c: Connection, model: str | ModelKey, version: str, facts: PackageFacts) -> Row[Any]:
+    """The version's row, as it was before. Raises ModelNotFound, VersionNotFound."""
+    found = model_row(c, model, lock=True) if isinstance(model, str) else keyed_model_row(c, model)
+    row = version_row(c, found, version)
     _update_version(
         c,
         row,
@@ -50,6 +51,7 @@ def record_package(c: Connection, name: str, version: str, facts: PackageFacts) 
         flavors=json_text(facts.flavors),
         size_bytes=facts.size_bytes,
     )
+    return row
 
 
 def move_alias(
@@ -153,6 +155,16 @@ def delete_entry(c: Connection, name: str, version: str | None, *, with_aliases:
     gone = delete(versions).where(versions.c.model_id == model.id)
     c.execute(gone if number is None else gone.where(versions.c.number == number))
     _update_model(c, model, updated_at=at, deleted=number is None)
+
+
+def _found_or_added(c: Connection, name: str, at: datetime) -> tuple[Row[Any], bool]:
+    """The model's row, locked, though it may be deleted; and whether it was added. On PostgreSQL a row that was found
+    may be renamed until it is locked: then the name is free."""
+    while True:
+        is_new = _insert_if_missing(c, name, at)
+        row = c.execute(select(models).where(models.c.name == name).with_for_update()).one_or_none()
+        if row is not None:
+            return row, is_new
 
 
 def _insert_if_missing(c: Connection, name: str, at: datetime) -> bool:
