@@ -61,6 +61,12 @@ def test_help_names_every_command_and_imports_none_of_them() -> None:
         "registry",
         "registry add",
         "config show",
+        "hub",
+        "hub migrate",
+        "hub token",
+        "hub token add",
+        "hub token list",
+        "hub token revoke",
         "demo",
         "version",
     ],
@@ -68,6 +74,7 @@ def test_help_names_every_command_and_imports_none_of_them() -> None:
 def test_every_command_explains_itself_with_an_example(here: Here, command: str) -> None:
     done = here(*command.split(), "--help")
     assert done.returncode == 0
+    assert "\b" not in done.stdout  # click's mark for lines that stay as they are, where no paragraph begins
     if command not in ("package", "version"):
         assert "Example" in done.stdout, done.stdout
 

@@ -19,7 +19,7 @@ from penstock.registry.memory import MemoryRegistry
 from penstock.scoring.file_formats import needed_format
 
 # What the words take from the command line that failed.
-TYPED = {"command", "at", "hub_store"}
+TYPED = {"command", "at", "migrate"}
 SOURCE = Path(penstock.__file__).parent
 COMMAND_LINE = re.compile(
     r"penstock (config|doctor|env|image|inspect|package|registry|score|serve|verify)\b|(?<![\w-])--[a-z][a-z-]+"
@@ -109,7 +109,11 @@ def test_a_command_asks_the_registry_that_was_typed() -> None:
     assert hint_of(outdated, ["registry", "list", "--registry", "R"]).startswith(
         "Run: penstock registry migrate --registry R (for the store of a hub: penstock hub --store URL migrate)"
     )
-    assert "penstock hub --store S migrate" in hint_of(outdated, ["hub", "--store", "S"])
+    for typed in (["hub", "--store", "S"], ["hub", "--artifacts", "A", "--store=S"]):
+        assert hint_of(outdated, typed) == "Run: penstock hub --store S migrate"
+    assert hint_of(outdated, ["hub", "--artifacts", "A"]) == "Run: penstock hub migrate"
+    shown = hint_of(outdated, ["hub", "--store", "postgresql://u:secret@db/x", "token", "list"])
+    assert shown == "Run: penstock hub --store 'postgresql://u:***@db/x' migrate"
 
 
 @pytest.mark.parametrize("key", sorted(WORDS))

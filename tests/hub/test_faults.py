@@ -294,3 +294,22 @@ async def test_what_a_killed_hub_left_of_an_upload_is_gone_a_day_later(tmp_path:
         os.utime(drafts / name, (time.time() - hours * 3600,) * 2)
     async with hub_over(str(tmp_path / "store"), tmp_path / "artifacts"):
         assert [draft.name for draft in drafts.iterdir()] == ["another's"]
+
+
+async def test_a_fault_of_ours_has_a_number_in_the_answer_and_in_the_log(
+    hub: HubCalls, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(name: str) -> None:
+        raise ValueError("odd")
+
+    monkeypatch.setattr(hub.opened.registry, "model", broken)
+    path = "/api/2.0/mlflow/registered-models/get?name=m"
+    given = await hub.client.get(path, headers={"X-Request-Id": "call-7"})
+    made = await hub.client.get(path, headers={"X-Request-Id": "no (harmless) one"})
+    assert (given.status_code, given.headers["x-request-id"]) == (500, "call-7")
+    number = made.headers["x-request-id"]
+    assert number.isalnum()
+    assert [record.getMessage() for record in caplog.records if record.name == "penstock.hub"] == [
+        f"Request {each} failed: GET '/api/2.0/mlflow/registered-models/get'." for each in ("call-7", number)
+    ]
+    assert (await hub.get("/health")).headers["x-request-id"].isalnum()

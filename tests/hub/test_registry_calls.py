@@ -266,5 +266,18 @@ async def test_errors_say_what_clients_look_for_in_them(hub: HubCalls) -> None:
         await told("GET", "registered-models/alias", name="fraud", alias="x") == "Registered model alias x not found."
     )
     copied = await told("POST", "model-versions/create", name="fraud", source="models:/absent/1")
-    assert "'absent'" in copied
+    assert copied == absent
     assert "name=fraud" not in copied
+
+
+async def test_a_source_that_is_no_version_is_named_in_mlflows_words(hub: HubCalls) -> None:
+    await hub.post("registered-models/create", name="m")
+    for source, told in (
+        ("models:/m/99", "Model Version (name=m, version=99) not found."),
+        ("models:/m@x", "Registered model alias x not found."),
+        ("models:/nobody/1", "Registered Model with name=nobody not found."),
+    ):
+        answer = await hub.post("model-versions/create", name="m", source=source)
+        assert answer.json()["message"] == told
+    answer = await hub.client.request("DELETE", f"{API}model-versions/delete", json={"name": "m", "version": 99})
+    assert "99" in answer.json()["message"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 
 import httpx
 import pytest
@@ -103,6 +104,42 @@ async def test_mistakes_are_answered_in_mlflows_words(
     hub: HubCalls, path: str, content: dict[str, object], expected: tuple[int, str]
 ) -> None:
     assert code(await hub.post(path, **content)) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"{", "the body is not JSON: expecting property name enclosed in double quotes at line 1, column 2."),
+        (b'{"name": "t"}x', "the body is not JSON: extra data at line 1, column 14."),
+        (b'{"name": "t",\n "x": nan}', "the body is not JSON: expecting value at line 2, column 7."),
+        (b'{"name": "\xff"}', "the body is not JSON: it is not UTF-8 from byte 11 on."),
+        (b"[" * 100_000, "the body is not JSON that can be read: it is nested too deep."),
+        (
+            b'{"name": ' + b"1" * 5000 + b"}",
+            "the body is not JSON that can be read: a number in it has too many digits.",
+        ),
+        (b'["t"]', "the body is JSON, but no object."),
+    ],
+)
+async def test_a_body_that_is_no_json_is_told_where_it_stops_being_some(hub: HubCalls, body: bytes, why: str) -> None:
+    """With the status and code that MLflow has for it, and the beginning of its sentence."""
+    place = f"{API}experiments/create"
+    answer = await hub.client.post(place, content=body, headers={"Content-Type": "application/json"})
+    assert code(answer) == INVALID
+    assert answer.json()["message"] == f"Missing value for required parameter 'name': {why}"
+
+
+async def test_a_compressed_body_is_told_that_it_is(hub: HubCalls) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    answer = await hub.client.post(f"{API}experiments/create", content=gzip.compress(b'{"name": "t"}'), headers=headers)
+    assert code(answer) == INVALID
+    assert answer.json()["message"].endswith(
+        "'name': the body has Content-Encoding: gzip, which is not read here; send it as plain JSON."
+    )
+    answer = await hub.client.post(
+        f"{API}experiments/create", content=b"", headers={"Content-Type": "application/json"}
+    )
+    assert "See the API docs" in answer.json()["message"]
 
 
 async def test_bodies_that_are_no_json_miss_their_fields(hub: HubCalls) -> None:

@@ -54,7 +54,7 @@ WORDS = {
     "postgresql://USER@HOST/DATABASE migrate, and repeat the command with that --store.",
     "local_environment": "Package the model again, or try it with --env-manager local.",
     "make_room": "Free some space, for example with: penstock env prune",
-    "migrate": "Run: penstock registry migrate{at} (for the store of a hub: penstock hub{hub_store} migrate)",
+    "migrate": "Run: {migrate}",
     "missing_module": (
         "If {module} is a library: pip install {library} (or --env-manager uv, if the package lists it). If it is a "
         "file of the author's own, the model has to be packaged again with it: penstock package … --code {place}, "
@@ -113,11 +113,19 @@ class _Typed(dict[str, str]):
 
     def __init__(self, remedy: Remedy, arguments: Sequence[str]) -> None:
         super().__init__(remedy.names)
-        self |= {"at": registry_typed(arguments), "hub_store": store_typed(arguments) or " --store URL"}
+        self |= {"at": registry_typed(arguments), "migrate": _migrate(arguments)}
         self |= {name: shlex.quote(self[name]) for name in _QUOTED if name in self}
         for name, flags in _GIVEN_ANEW.items():
             if name in self:
                 self |= {name: shlex.quote(self[name]), "command": _without(arguments, flags)}
+
+
+def _migrate(arguments: Sequence[str]) -> str:
+    """The command that migrates the store that was asked: what a hub was given, a registry's commands do not take."""
+    if list(arguments[:1]) == ["hub"] or store_typed(arguments):
+        return f"penstock hub{store_typed(arguments)} migrate"
+    registry = f"penstock registry migrate{registry_typed(arguments)}"
+    return f"{registry} (for the store of a hub: penstock hub --store URL migrate)"
 
 
 # Names that are typed behind a flag, or for one, and the flags that go.

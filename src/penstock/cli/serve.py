@@ -88,6 +88,7 @@ def serve(
       penstock serve --config penstock.toml
       penstock serve 'models:/team-*@champion' fraud
       penstock serve -m runs:/8f2c…/model -h 0.0.0.0 -p 5000 -t 60 --env-manager local
+
     \b
     Then:
       curl localhost:8080/invocations -H 'Content-Type: application/json' \\

@@ -6,7 +6,9 @@ that a look-up needs: a dictionary with `headers`.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable
+from itertools import count
 from typing import NamedTuple, TypeAlias
 
 from starlette.types import Scope
@@ -29,6 +31,12 @@ _CURL_HINT = (
 )
 
 
+# Ids of requests: what they are made of; those of our own have a random beginning for the process, then a count.
+_ALLOWED_IN_ID = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/+=@")
+_PROCESS_ID = secrets.token_hex(4).encode()
+_numbers = count()
+
+
 def header(head: Head, name: bytes) -> bytes | None:
     """The value of a request header, the first where there are several; ASGI gives names in lower case."""
     named: dict[bytes, bytes] | None = head.get(NAMED)
@@ -41,6 +49,13 @@ def any_header(head: Head, names: frozenset[bytes]) -> bool:
     """Whether the request has any of these headers."""
     header(head, b"")
     return not names.isdisjoint(head[NAMED])
+
+
+def request_id(given: bytes | None) -> bytes:
+    """The caller's X-Request-Id where it is harmless, else a new one."""
+    if given and len(given) <= 128 and _ALLOWED_IN_ID.issuperset(given):
+        return given
+    return b"%s%08x" % (_PROCESS_ID, next(_numbers))
 
 
 def declared_length(head: Head) -> int:

@@ -14,11 +14,12 @@ from penstock.http.bodies import ClientLeft, answer_unread
 from penstock.http.connection.interface import Shortcuts
 from penstock.http.errors import CLOSE
 from penstock.http.events.request_event import CLIENT_LEFT
-from penstock.http.headers import declared_length, header
+from penstock.http.headers import declared_length, header, request_id
 from penstock.hub.access.gate import HubGate
 from penstock.hub.answers import HubAnswer
 from penstock.hub.bodies.held import HeldBody
-from penstock.hub.fields import Fields, check_keepable
+from penstock.hub.bodies.json_body import check_keepable
+from penstock.hub.fields import Fields
 from penstock.hub.request_event import HubRequestEvent
 from penstock.hub.requests import HubRequest, check_decoded
 from penstock.hub.routes import HubRoute, HubRoutes
@@ -56,7 +57,8 @@ class HubApp:
         began = perf_counter()
         found = self.routes.find(scope["method"], scope["path"])
         caller = self._gate.identify(scope)
-        answer = _AnswerWatch(send, closing=self._hub.draining)
+        number = request_id(header(scope, b"x-request-id"))
+        answer = _AnswerWatch(send, number, closing=self._hub.draining)
         try:
             await self._respond(found, HubRequest(scope["method"], {}, Fields({}), scope, caller), receive, answer)
         except ClientLeft:
@@ -66,14 +68,14 @@ class HubApp:
         except PenstockError as error:
             await answer.fail(error, scope["method"])
         except Exception as error:
-            log.exception("%s %s failed.", scope["method"], ascii(scope["path"][:200]))
+            log.exception("Request %s failed: %s %s.", number.decode(), scope["method"], ascii(scope["path"][:200]))
             await answer.fail(error, scope["method"])
         seconds = perf_counter() - began
         self._hub.metrics.request("" if found is None else found[0].path, answer.status, seconds)
         if self._observe is not None:
             client = (scope.get("client") or ("",))[0]
             told = (scope["method"], scope["path"], answer.status, time(), seconds, caller.name, client)
-            self._observe(HubRequestEvent(*told))
+            self._observe(HubRequestEvent(*told, number.decode()))
 
     async def _respond(
         self, found: tuple[HubRoute, dict[str, str]] | None, request: HubRequest, receive: Receive, send: Send
@@ -107,7 +109,7 @@ class HubApp:
             body = await held.read(request.scope, receive)
             if body:
                 _require_json(header(request.scope, b"content-type"))
-            request.fields = Fields.of_json(body)
+            request.fields = Fields.of_json(body, header(request.scope, b"content-encoding"))
             del body  # its fields take as much again
             return await self._handled(route, request)
         finally:
@@ -133,19 +135,18 @@ class HubApp:
 
 
 class _AnswerWatch:
-    """The `send` of a request, which knows the status that was sent."""
+    """The `send` of a request, which names the request in its answer and knows the status that was sent."""
 
-    def __init__(self, send: Send, *, closing: bool) -> None:
+    def __init__(self, send: Send, number: bytes, *, closing: bool) -> None:
         self._send = send
-        self._closing = closing
+        self._headers = [(b"x-request-id", number), *([CLOSE] if closing else [])]
         # The whole mutable state: the status, 0 before there is one.
         self.status = 0
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            if self._closing:
-                message = {**message, "headers": [*message["headers"], CLOSE]}
+            message = {**message, "headers": [*message["headers"], *self._headers]}
         await self._send(message)
 
     async def fail(self, error: BaseException, method: str) -> None:

@@ -2,7 +2,7 @@
 about unknown ones and about numbers in quotes, and strict about the rest, with MLflow's own messages.
 
 Source: MLflow 3.18, `server/handlers.py`: a body that is no JSON is taken for an empty one, so that what is reported is
-the first field that is missing.
+the first field that is missing; here together with what is wrong with the body.
 """
 
 from __future__ import annotations
@@ -10,14 +10,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
-import orjson
-
 from penstock.errors import TrackingInvalid
-from penstock.mlflow_api.search.tokens import UNKEEPABLE
+from penstock.hub.bodies.json_body import check_keepable, read_json
 
 T = TypeVar("T", bound=str)
 
@@ -30,10 +28,12 @@ _WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 class Fields:
     """A request's fields. Every reader raises TrackingInvalid, naming the field."""
 
-    def __init__(self, values: Mapping[str, Any], place: str = "", *, of_query: bool = False) -> None:
+    def __init__(self, values: Mapping[str, Any], place: str = "", *, of_query: bool = False, unread: str = "") -> None:
+        """`unread` is why a body that there is says nothing."""
         self._values = values
         self._place = place
         self._of_query = of_query
+        self._unread = unread
 
     @classmethod
     def of_query(cls, query: bytes) -> Fields:
@@ -54,9 +54,11 @@ class Fields:
         return cls(values, of_query=True)
 
     @classmethod
-    def of_json(cls, body: bytes) -> Fields:
-        """Bare NaN and Infinity are read, too. Raises TrackingInvalid for texts that nothing can keep."""
-        return cls(found if isinstance(found := read_json(body), dict) else {})
+    def of_json(cls, body: bytes, encoding: bytes | None = None) -> Fields:
+        """Bare NaN and Infinity are read, too; `encoding` is the request's Content-Encoding, which is none that is
+        read. Raises TrackingInvalid for texts that nothing can keep."""
+        found, unread = read_json(body, encoding)
+        return cls(found if isinstance(found, dict) else {}, unread=unread)
 
     @property
     def values(self) -> Mapping[str, Any]:
@@ -85,11 +87,7 @@ class Fields:
         """Any of these fields, which are names for one thing."""
         value = self.text(*names)
         if not value:
-            raise TrackingInvalid(
-                f"Missing value for required parameter '{self._place}{names[0]}'. "
-                "See the API docs for more information about request parameters.",
-                field=names[0],
-            )
+            raise self._missing(names[0], ". See the API docs for more information about request parameters.")
         return value
 
     def integer(self, name: str, default: int | None = None) -> int:
@@ -97,7 +95,7 @@ class Fields:
         value = self._single(name)
         if value is None:
             if default is None:
-                raise TrackingInvalid(f"Missing value for required parameter '{self._place}{name}'.", field=name)
+                raise self._missing(name)
             return default
         number = _integer(value)
         if number is None or not _MIN <= number <= _MAX:
@@ -113,7 +111,7 @@ class Fields:
             except OverflowError:  # an integer beyond all floats
                 raise self._invalid(name, value) from None
         if value is None or value == "":
-            raise TrackingInvalid(f"Missing value for required parameter '{self._place}{name}'.", field=name)
+            raise self._missing(name)
         if isinstance(value, str):
             try:
                 return _WORDS[value] if value in _WORDS else float(value)
@@ -164,13 +162,13 @@ class Fields:
     def present(self, name: str) -> None:
         """Raises TrackingInvalid where there is no such field."""
         if self._values.get(name) in (None, ""):
-            raise TrackingInvalid(f"Missing value for required parameter '{self._place}{name}'.", field=name)
+            raise self._missing(name)
 
     def inner(self, name: str) -> Fields:
         """An object. Missing is an error."""
         value = self._values.get(name)
         if value is None:
-            raise TrackingInvalid(f"Missing value for required parameter '{self._place}{name}'.", field=name)
+            raise self._missing(name)
         if not isinstance(value, dict):
             raise self._invalid(name, value)
         return Fields(value, f"{self._place}{name}.")
@@ -196,6 +194,10 @@ class Fields:
         """A list of objects with key and value, as tags and params come; a missing value is the empty text."""
         return [(entry.required("key"), entry.text("value")) for entry in self.each(name)]
 
+    def _missing(self, name: str, ending: str = ".") -> TrackingInvalid:
+        ending = f": {self._unread}." if self._unread else ending
+        return TrackingInvalid(f"Missing value for required parameter '{self._place}{name}'{ending}", field=name)
+
     def _invalid(self, name: str, value: object) -> TrackingInvalid:
         shown = json.dumps(value, default=str, ensure_ascii=True)[:200]
         return TrackingInvalid(
@@ -203,41 +205,6 @@ class Fields:
             "See the API docs for more information about request parameters.",
             field=name,
         )
-
-
-def read_json(body: bytes) -> Any:
-    """What a body says; None where it is no JSON. Raises TrackingInvalid for texts that nothing can keep."""
-    try:
-        found = orjson.loads(body)
-        suspect = b"\\u0000" in body
-    except orjson.JSONDecodeError:
-        try:  # bare NaN and Infinity, and halves of characters
-            found, suspect = json.loads(body), True
-        except (ValueError, RecursionError):
-            return None
-    if suspect:
-        for text in _texts_in(found):
-            check_keepable(text)
-    return found
-
-
-def check_keepable(text: str) -> None:
-    """Raises TrackingInvalid for a text that no database keeps: with a zero byte, or half of a character."""
-    if (found := UNKEEPABLE.search(text)) is not None:
-        raise TrackingInvalid(f"No text can hold the character {found[0]!a}.")
-
-
-def _texts_in(content: Any) -> Iterator[str]:
-    """All texts anywhere in what was read."""
-    pending = [content]
-    while pending:
-        each = pending.pop()
-        if isinstance(each, str):
-            yield each
-        elif isinstance(each, dict):
-            pending += [*each, *each.values()]
-        elif isinstance(each, list):
-            pending += each
 
 
 def _integer(value: object) -> int | None:

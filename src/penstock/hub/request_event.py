@@ -8,7 +8,8 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class HubRequestEvent:
-    """`ended` is the time of day, seconds since 1970; `seconds` from the head on. `caller` is the token's name."""
+    """`ended` is the time of day, seconds since 1970; `seconds` from the head on. `caller` is the token's name;
+    `request_id` is what the answer has as X-Request-Id."""
 
     method: str
     path: str
@@ -17,6 +18,7 @@ class HubRequestEvent:
     seconds: float
     caller: str
     client: str
+    request_id: str
 
     def fields(self) -> dict[str, Any]:
         """What the access log writes of it."""
@@ -27,4 +29,5 @@ class HubRequestEvent:
             "seconds": round(self.seconds, 6),
             "caller": self.caller,
             "client": self.client,
+            "request_id": self.request_id,
         }

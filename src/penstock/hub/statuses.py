@@ -151,13 +151,16 @@ def error_answer(http: int, error_code: str, message: str, *headers: Header) -> 
 
 
 def in_mlflows_words(error: RegistryError, fields: Fields) -> RegistryError:
-    """The same error, where it is about the model, version or alias that the request names; else as it was."""
+    """The same error, where it is about the model, version or alias that the request names; else as it was, since the
+    sentences are nothing without their names."""
     given = {field: fields.raw(field) for field in ("name", "new_name", "version", "alias")}
-    named = {field: value[:300] if isinstance(value, str) else "" for field, value in given.items()}
+    named = {field: str(value)[:300] if isinstance(value, str | int) else "" for field, value in given.items()}
     if type(error) is ModelExists:
         taken = named["new_name"] or named["name"]
         return ModelExists(_TAKEN.format(name=taken)) if repr(taken) in error.message else error
     sentence = _SENTENCES.get(type(error))
     if sentence is None or repr(named["name"]) not in error.message:
+        return error
+    if any(f"{{{field}}}" in sentence and not value for field, value in named.items()):
         return error
     return type(error)(sentence.format(**named))

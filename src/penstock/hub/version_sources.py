@@ -14,8 +14,10 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from penstock.artifacts.trees import ArtifactTree, safe_path
-from penstock.errors import LoggedModelNotFound, RunNotFound, TrackingInvalid
+from penstock.errors import LoggedModelNotFound, RegistryError, RunNotFound, TrackingInvalid
+from penstock.hub.fields import Fields
 from penstock.hub.files.locations import objection
+from penstock.hub.statuses import in_mlflows_words
 from penstock.manifest import FILE_NAME
 from penstock.registry import ModelVersion, Registry
 from penstock.tracking.interface import TrackingStore
@@ -62,7 +64,7 @@ class SourceFinder:
         self._artifacts = artifacts
 
     def find(self, given: GivenSource) -> FoundSource:
-        """Raises TrackingInvalid, ModelNotFound, VersionNotFound."""
+        """Raises TrackingInvalid, ModelNotFound, VersionNotFound, AliasNotFound."""
         source = given.source
         if given.is_prompt:
             if source not in _PROMPT_SOURCES:
@@ -100,18 +102,21 @@ class SourceFinder:
 
     def _of_version(self, given: GivenSource, name: str, version: str | None, alias: str | None) -> FoundSource:
         """A version that is registered already: a copy of it has its files and comes from where it came from."""
-        if self._registry.model(name).tags.get(PROMPT_TAG) == "true":
-            raise _refused(given.source, "a prompt is no model")
-        if alias is not None:
-            found = self._registry.resolve(name, alias)
-        elif version == "latest":
-            found = self._registry.latest(name)
-        else:
-            found = self._registry.version(name, str(version))
+        try:
+            found = self._registered(given, name, version, alias)
+        except RegistryError as error:
+            raise in_mlflows_words(error, Fields({"name": name, "version": version, "alias": alias})) from error
         if given.run_id not in (None, found.run_id) or given.model_id not in (None, found.logged_model, ""):
             raise _refused(given.source, "run_id and model_id must be those of that version")
         place = below(self._registry.artifact_root, found.source)
         return FoundSource(place, f"models:/{name}/{found.version}", found.run_id, given.model_id or "")
+
+    def _registered(self, given: GivenSource, name: str, version: str | None, alias: str | None) -> ModelVersion:
+        if self._registry.model(name).tags.get(PROMPT_TAG) == "true":
+            raise _refused(given.source, "a prompt is no model")
+        if alias is not None:
+            return self._registry.resolve(name, alias)
+        return self._registry.latest(name) if version == "latest" else self._registry.version(name, str(version))
 
     def _of_run(self, run_id: str, path: str) -> str:
         """Since MLflow 3 the model of that name mostly lies elsewhere."""

@@ -192,3 +192,29 @@ async def test_a_running_hub_asks_from_the_first_token_on_even_if_it_was_revoked
         assert not hub.asks_for_tokens
         await until(lambda: hub.asks_for_tokens)
         await hub.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "means_us"),
+    [
+        ("localhost", True),
+        ("LOCALHOST:5000", True),
+        ("localhost:", True),
+        ("a.localhost:5000", True),
+        ("127.0.0.1:5000", True),
+        ("[::1]", True),
+        ("[::1]:5000", True),
+        ("[::1].evil.com", False),
+        ("[::1]:5000.evil.com", False),
+        ("[::1]evil", False),
+        ("[evil.com]", False),
+        ("localhost:5000:evil", False),
+        ("localhost:evil", False),
+        ("localhost]", False),
+        ("::1", False),
+        ("", False),
+    ],
+)
+def test_a_host_is_a_name_and_a_port_and_nothing_more(host: str, means_us: bool) -> None:
+    gate = HubGate(asks_for_tokens=False)
+    assert (gate.refusal(head(host=host), "read", ANYBODY) is None) is means_us

@@ -47,6 +47,7 @@ def add(store: str, name: str, role: str) -> None:
     Examples:
       penstock hub token add ann --role write
       export MLFLOW_TRACKING_TOKEN=pst_…
+
     \b
     Or for a client that knows logins alone, with any user name:
       export MLFLOW_TRACKING_USERNAME=ann MLFLOW_TRACKING_PASSWORD=pst_…

@@ -8,6 +8,7 @@ do what the route is for.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 
@@ -21,6 +22,8 @@ from penstock.http.headers import header
 from penstock.hub.answers import HubAnswer
 from penstock.hub.statuses import error_answer
 
+# An address of IPv6 in brackets, or a name or another address, and a port. Source: RFC 3986, 3.2.2.
+_HOST = re.compile(r"(?:\[([^\[\]]+)\]|([^:\[\]]+))(?::[0-9]*)?")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -105,11 +108,9 @@ def _from_own_page(scope: Scope) -> bool:
 
 
 def _name_of(host: str) -> str:
-    """Without the port."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    name, _, port = host.partition(":")
-    return name if port.isdecimal() or not port else host
+    """Without the port; empty for what is no host with a port or without one."""
+    found = _HOST.fullmatch(host)
+    return "" if found is None else found[1] or found[2]
 
 
 @lru_cache(maxsize=256)

@@ -1,1 +1,1 @@
-"""Bodies of requests to the hub: held in bounded memory."""
+"""Bodies of requests to the hub: held in bounded memory, and read."""

@@ -30,13 +30,13 @@ from penstock.errors import (
 )
 from penstock.http.deadlines import timeout_of
 from penstock.http.events.request_event import OnRequest
-from penstock.http.headers import Head, declared_length, header, media_type
+from penstock.http.headers import Head, declared_length, header, media_type, request_id
 from penstock.package.likely_cause import likely_cause
 from penstock.payload import Payload, Table, Tensors, Violation
 from penstock.reader_process.pool import ReadResult
 from penstock.server.predict.first_gap import first_gap
 from penstock.server.predict.ignored import IgnoredLog, told, violations
-from penstock.server.predict.request_record import PredictResponse, RequestRecord, RequestWatch, request_id
+from penstock.server.predict.request_record import PredictResponse, RequestRecord, RequestWatch
 from penstock.server.statuses import INTERNAL, Status, message_of, retry_after_of, status_of, violations_of
 from penstock.server.targets import Target
 from penstock.serving.batching.jobs import Answer

@@ -7,9 +7,7 @@ first request, found by all others with one look into a dict.
 from __future__ import annotations
 
 import logging
-import secrets
 from dataclasses import dataclass
-from itertools import count
 from math import inf
 from time import perf_counter, time
 from typing import Any
@@ -23,14 +21,8 @@ from penstock.wire.interface import Codec, CodecSpec, DecodedRequest, WireProtoc
 
 log = logging.getLogger("penstock.server")
 
-_ALLOWED_IN_ID = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/+=@")
-
 # HTTP's own header Warning is obsolete. Source: RFC 9111, 5.5.
 WARNING = b"x-request-warning"
-
-# Ids of our own: a random beginning for the process, then a count.
-_PROCESS_ID = secrets.token_hex(4).encode()
-_numbers = count()
 
 
 @dataclass(slots=True)
@@ -218,13 +210,6 @@ class RequestRecord:
                 self.timing(),
             )
         )
-
-
-def request_id(given: bytes | None) -> bytes:
-    """The caller's X-Request-Id where it is harmless, else a new one."""
-    if given and len(given) <= 128 and _ALLOWED_IN_ID.issuperset(given):
-        return given
-    return b"%s%08x" % (_PROCESS_ID, next(_numbers))
 
 
 def _bind(servable: Servable, protocol: WireProtocol) -> Binding:
