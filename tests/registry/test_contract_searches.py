@@ -66,6 +66,16 @@ class TestSearching:
         assert models(filled, "tags.team ILIKE 'RISK'") == ["a", "b"]
         assert models(filled, "tags.team != 'risk'") == ["a"]
 
+    def test_a_filter_of_as_many_comparisons_as_may_be_finds_models_and_versions(self, filled: Registry) -> None:
+        def long_filter(comparison: str) -> str:
+            return " AND ".join(comparison.format(place) for place in range(500))
+
+        assert models(filled, long_filter("tags.team != 'x{}'")) == ["a", "b"]
+        assert models(filled, long_filter("tags.none{} = 'x'")) == []
+        assert models(filled, long_filter("name ILIKE 'b'")) == ["B", "b"]
+        assert versions(filled, long_filter("tags.run != 'x{}'"), "version_number ASC") == ["b/1", "b/2", "b/3"]
+        assert versions(filled, long_filter("tags.none{} = 'x'")) == []
+
     def test_models_are_sorted_by_times(self, filled: Registry) -> None:
         filled.describe("b", "changed")
         filled.describe("B", "changed")

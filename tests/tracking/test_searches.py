@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from penstock.tracking.datasets import CONTEXT_TAG, Dataset, DatasetInput
 from penstock.tracking.interface import TrackingStore
 from penstock.tracking.metrics import Metric
-from penstock.tracking.queries import LoggedModelQuery, RunQuery
-from penstock.tracking.writes import CreateLoggedModel, LogBatch, LogInputs
+from penstock.tracking.queries import ExperimentQuery, LoggedModelQuery, RunQuery
+from penstock.tracking.writes import CreateExperiment, CreateLoggedModel, CreateRun, LogBatch, LogInputs
 
 
 def test_what_was_not_given_matches_no_comparison(store: TrackingStore, experiment: str, run_id: str) -> None:
@@ -54,3 +56,86 @@ def test_metrics_of_logged_models_are_the_latest_over_the_datasets(
     assert finds("", ("d1", "")) == finds("name LIKE '%'", ("d2", "1")) == [measured]
     assert finds("", ("no such dataset", "")) == []
     assert finds("") == [bare, measured]
+
+
+# How many keys a run has here: as many as one request may bring.
+KEYS = 100
+
+
+def long_filter(comparison: str, comparisons: int = 500) -> str:
+    return " AND ".join(comparison.format(place % KEYS) for place in range(comparisons))
+
+
+def test_a_filter_of_as_many_comparisons_as_may_be_finds_runs(
+    store: TrackingStore, experiment: str, run_id: str
+) -> None:
+    """A database that plans the comparisons together does not get lost in them, whatever it sorts by."""
+    texts = [(f"k{place}", "x") for place in range(KEYS)]
+    metrics = [Metric(f"k{place}", 1.0, 1, 0) for place in range(KEYS)]
+    store.write(LogBatch(run_id, metrics, texts, texts))
+    store.write(LogInputs(run_id, [DatasetInput(Dataset("train", "1"))]))
+    other = store.write(CreateRun(experiment, name="other", start_time=1)).run_id
+    store.write(LogBatch(other, params=[("k0", "x")]))
+
+    def finds(text: str, *order_by: str) -> list[str]:
+        return [run.run_id for run in store.find_runs(RunQuery([experiment], text, order_by))]
+
+    for comparison, found in {
+        "params.k{} = 'x'": [run_id],
+        "params.k{} LIKE 'x%'": [run_id],
+        "params.k{} ILIKE 'X'": [run_id],
+        "params.k{} != 'x'": [],
+        "params.k{} IS NOT NULL": [run_id],
+        "params.none{} = 'x'": [],
+        "params.none{} IS NULL": [run_id, other],
+        "tags.k{} = 'x'": [run_id],
+        "tags.k{} IS NULL": [other],
+        "metrics.k{} > 0": [run_id],
+        "metrics.k{} != 1": [],
+        "dataset.name != 'd{}'": [run_id],
+        "attributes.run_name LIKE 'fir%'": [run_id],
+    }.items():
+        assert finds(long_filter(comparison), "metrics.k1 DESC", "params.k1") == found, comparison
+    mixed = " AND ".join(
+        long_filter(f"{kind}.k{{}} {rest}", 160)
+        for kind, rest in (("params", "= 'x'"), ("tags", "= 'x'"), ("metrics", "> 0"))
+    )
+    assert finds(mixed, *(f"metrics.k{place} DESC" for place in range(50))) == [run_id]
+
+
+def test_a_long_filter_goes_on_after_a_page(store: TrackingStore, experiment: str) -> None:
+    """A value that is missing comes last here, too."""
+    made = []
+    for value in (3.0, 2.0, None):
+        made.append(store.write(CreateRun(experiment, name="r", start_time=1)).run_id)
+        store.write(LogBatch(made[-1], [] if value is None else [Metric("loss", value, 1, 0)]))
+    query = RunQuery([experiment], long_filter("params.none{} IS NULL"), ["metrics.loss DESC"], limit=1)
+    found, token = [], ""
+    for _ in made:
+        page = store.find_runs(replace(query, page_token=token))
+        found += [run.run_id for run in page]
+        token = page.next_token
+    assert (found, token) == (made, "")
+
+
+def test_a_filter_of_as_many_comparisons_as_may_be_finds_experiments_and_logged_models(
+    store: TrackingStore, experiment: str, run_id: str
+) -> None:
+    texts = {f"k{place}": "x" for place in range(KEYS)}
+    tagged = store.write(CreateExperiment("tagged", tags=texts))
+    model = store.write(CreateLoggedModel(experiment, name="m", params=list(texts.items()), tags=texts)).model_id
+    store.write(LogBatch(run_id, [Metric(key, 1.0, 1, 0, model) for key in texts]))
+
+    def experiments(text: str) -> list[str]:
+        return [one.experiment_id for one in store.find_experiments(ExperimentQuery(text))]
+
+    def models(text: str) -> list[str]:
+        order_by = [{"field_name": "metrics.k1"}, {"field_name": "name"}]
+        return [one.model_id for one in store.find_logged_models(LoggedModelQuery([experiment], text, order_by))]
+
+    for comparison in ("tags.k{} = 'x'", "tags.k{} LIKE '_'", "tags.k{} ILIKE 'X'"):
+        assert experiments(long_filter(comparison)) == [tagged], comparison
+    assert experiments(long_filter("tags.none{} = 'x'")) == experiments(long_filter("tags.k{} != 'x'")) == []
+    for comparison in ("tags.k{} = 'x'", "params.k{} = 'x'", "metrics.k{} >= 1"):
+        assert models(long_filter(comparison)) == [model], comparison
+    assert models(long_filter("params.none{} = 'x'")) == models(long_filter("metrics.k{} > 1")) == []

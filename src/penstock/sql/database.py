@@ -19,6 +19,7 @@ from penstock.errors import (
     RegistryUnavailable,
     remedy,
 )
+from penstock.sql.dialect import is_cancelled
 from penstock.sql.migrations import upgrade
 from penstock.sql.tables import HEAD, REVISION_TABLE
 
@@ -127,6 +128,11 @@ class Database(ABC):
             return RegistryUnavailable(
                 f"The registry at {self.place} is damaged or not a SQLite file: {detail}.",
                 hint="Restore it from a backup.",
+            )
+        if is_cancelled(error):
+            return RegistryUnavailable(
+                f"The registry at {self.place} ended a statement that took too long: {detail}.",
+                hint="Try again later; if this goes on, look for locks and load in the database (pg_stat_activity).",
             )
         if isinstance(error, self._value_errors):
             return RegistryError(f"The registry at {self.place} cannot hold a value: {detail}.")

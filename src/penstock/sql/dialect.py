@@ -52,6 +52,11 @@ def run(c: Connection, statement: str, *parameters: Any) -> FoundRows:
         cursor.close()
 
 
+def is_cancelled(error: BaseException | None) -> bool:
+    """Whether the server ended a statement: it took too long, or somebody wished it. The database is well."""
+    return getattr(error, "sqlstate", None) == "57014"
+
+
 def run_each(c: Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> int:
     """The same statement for each row of parameters; says how many rows it changed."""
     if not rows:

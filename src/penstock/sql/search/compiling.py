@@ -14,14 +14,24 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from penstock.errors import SearchInvalid
 from penstock.mlflow_api.search.entities import SearchEntity, SortType
 from penstock.mlflow_api.search.like import ilike, like
 from penstock.mlflow_api.search.page_token import SortValue, decode, encode, fingerprint
 from penstock.mlflow_api.search.paging import Page, SearchQuery, check_limit
 from penstock.mlflow_api.search.parse import parse_filter
 from penstock.mlflow_api.search.tree import Comparison, Kind, OrderBy
-from penstock.sql.dialect import run
+from penstock.sql.dialect import is_cancelled, run
 from penstock.sql.sqlite import Functions
+
+# Comparisons of a filter that PostgreSQL may make joins of, as it does unasked. The time in which it plans joins grows
+# with the cube of their number; and beside many conditions that are asked for one row after the other it takes all ways
+# to join for equally dear. So a longer filter has no joins at all: an OFFSET leaves each subquery as it is.
+MAX_JOINS = 8
+_UNJOINED = " OFFSET 0"
+
+_TOO_SLOW = "The search takes longer than the database may work at it, and was given up."
+_SIMPLER = "Search with fewer comparisons and fewer things to sort by, or in fewer experiments."
 
 
 def _like(text: str | None, pattern: str) -> bool | None:
@@ -48,14 +58,14 @@ class Sql:
 class SearchTable:
     """How an entity's fields are found in tables. `columns` are by canonical attribute; those in `nullable` may be
     missing. `keys` are what the EXISTS of a kind begins with: a table `k`, joined to the entity's row; `sorted_by`
-    makes the table to join for an order by a key: the table with its name, and the condition. `metric`, where there is
+    makes what to join for an order by a key: the table with its name, and the condition. `metric`, where there is
     one, makes the value of a metric that has all its points in one table, without NaN."""
 
     columns: Mapping[str, str]
     nullable: frozenset[str] = frozenset()
     keys: Mapping[Kind, Sql] = field(default_factory=dict)
     datasets: Mapping[str, str] = field(default_factory=dict)
-    sorted_by: Callable[[str, OrderBy], Sql] = lambda name, by: Sql("")
+    sorted_by: Callable[[str, OrderBy], tuple[Sql, Sql]] = lambda name, by: (Sql(""), Sql(""))
     metric: Callable[[str], Sql] | None = None
 
 
@@ -91,13 +101,19 @@ class Compiler:
         self._table = table
         self._postgres = dialect == "postgresql"
 
-    def condition(self, comparison: Comparison) -> Sql:
-        """One comparison as a condition on the entity's row."""
+    def conditions(self, comparisons: Sequence[Comparison]) -> list[Sql]:
+        """Each comparison as a condition on the entity's row."""
+        return [self._condition(each, _UNJOINED if self.is_unjoined(comparisons) else "") for each in comparisons]
+
+    def is_unjoined(self, comparisons: Sequence[Comparison]) -> bool:
+        return self._postgres and len(comparisons) > MAX_JOINS
+
+    def _condition(self, comparison: Comparison, end: str) -> Sql:
         if comparison.kind == "attribute":
             return self._compared(self._table.columns[comparison.key], comparison)
         if comparison.kind == "dataset":
             inner = self._compared(self._table.datasets[comparison.key], comparison)
-            return Sql(f"EXISTS ({self._table.keys['dataset'].text} AND {inner.text})", inner.parameters)
+            return Sql(f"EXISTS ({self._table.keys['dataset'].text} AND {inner.text}{end})", inner.parameters)
         if comparison.kind == "metric" and self._table.metric is not None:
             value = self._table.metric(comparison.key)
             return Sql(f"({value.text}) {comparison.operator} ?", (*value.parameters, comparison.value))
@@ -105,12 +121,12 @@ class Compiler:
         found = Sql(f"{begun.text} AND k.key = ?", (*begun.parameters, comparison.key))
         if comparison.operator in ("IS NULL", "IS NOT NULL"):
             negated = "NOT " if comparison.operator == "IS NULL" else ""
-            return Sql(f"{negated}EXISTS ({found.text})", found.parameters)
+            return Sql(f"{negated}EXISTS ({found.text}{end})", found.parameters)
         inner = self._metric(comparison) if comparison.kind == "metric" else self._compared("k.value", comparison)
-        condition = Sql(f"EXISTS ({found.text} AND {inner.text})", (*found.parameters, *inner.parameters))
+        condition = Sql(f"EXISTS ({found.text} AND {inner.text}{end})", (*found.parameters, *inner.parameters))
         if not comparison.or_missing:
             return condition
-        either = f"(NOT EXISTS ({found.text}) OR {condition.text})"
+        either = f"(NOT EXISTS ({found.text}{end}) OR {condition.text})"
         return Sql(either, (*found.parameters, *condition.parameters))
 
     def _metric(self, comparison: Comparison) -> Sql:
@@ -134,12 +150,21 @@ class Compiler:
 
 
 class Sorting:
-    """An order as SQL: joins, expressions to select, ORDER BY, and the condition that goes on after a page."""
+    """An order as SQL: joins, expressions to select, ORDER BY, and the condition that goes on after a page. `unjoined`
+    looks the keys up for each row, beside conditions that are asked so."""
 
-    def __init__(self, table: SearchTable, order: Sequence[OrderBy], types: Sequence[SortType], dialect: str) -> None:
+    def __init__(
+        self,
+        table: SearchTable,
+        order: Sequence[OrderBy],
+        types: Sequence[SortType],
+        dialect: str,
+        *,
+        unjoined: bool = False,
+    ) -> None:
         collate = ' COLLATE "C"' if dialect == "postgresql" else ""
         self._keys = [
-            _sort_key(table, by, type_, f"o{place}", collate)
+            _sort_key(table, by, type_, f"o{place}", collate, unjoined=unjoined)
             for place, (by, type_) in enumerate(zip(order, types, strict=True))
         ]
 
@@ -194,12 +219,15 @@ def _steps(key: _SortKey, value: SortValue) -> list[tuple[str, str, Any]]:
     return steps
 
 
-def _sort_key(table: SearchTable, by: OrderBy, type_: SortType, name: str, collate: str) -> _SortKey:
+def _sort_key(table: SearchTable, by: OrderBy, type_: SortType, name: str, collate: str, *, unjoined: bool) -> _SortKey:
     as_text = collate if type_ == "text" else ""
     if by.kind == "attribute":
         return _SortKey(table.columns[by.key] + as_text, by.descending, nullable=by.key in table.nullable)
-    source = table.sorted_by(name, by)
-    join = Sql(f"LEFT JOIN {source.text}", source.parameters)
+    source, on = table.sorted_by(name, by)
+    text = f"LEFT JOIN {source.text} ON {on.text}"
+    if unjoined:
+        text = f"LEFT JOIN LATERAL (SELECT * FROM {source.text} WHERE {on.text}{_UNJOINED}) {name} ON true"
+    join = Sql(text, (*source.parameters, *on.parameters))
     return _SortKey(f"{name}.value{as_text}", by.descending, f"{name}.nan" if by.kind == "metric" else "", join=join)
 
 
@@ -218,15 +246,16 @@ def find_rows(
     """The rows of a search: `columns` of `source`, under `conditions` and those of the query, in `order`, which is what
     the query asks for. `mark` holds whatever else makes the query this one, so that a token of another is known.
 
-    Raises SearchInvalid, and TrackingInvalid for a limit that is out of bounds.
+    Raises SearchInvalid, also where the database gives the search up, and TrackingInvalid for a limit that is out of
+    bounds.
     """
     check_limit(entity, query)
     compiler = Compiler(table, c.dialect.name)
-    wanted = [*conditions]
-    wanted += [compiler.condition(each) for each in entity.visible(parse_filter(entity, query.filter))]
+    comparisons = entity.visible(parse_filter(entity, query.filter))
+    wanted = [*conditions, *compiler.conditions(comparisons)]
     order = entity.full_order(order)
     types = entity.sort_types(order)
-    sorting = Sorting(table, order, types, c.dialect.name)
+    sorting = Sorting(table, order, types, c.dialect.name, unjoined=compiler.is_unjoined(comparisons))
     query_mark = fingerprint(query.filter, [repr(by) for by in order], *mark)
     if query.page_token:
         wanted.append(sorting.after(decode(query.page_token, entity.name, query_mark, types)))
@@ -236,7 +265,12 @@ def find_rows(
         f"WHERE {where} ORDER BY {sorting.order_by} LIMIT ?"
     )
     parameters = [p for piece in (sorting.joins, *wanted) for p in piece.parameters]
-    rows = run(c, statement, *parameters, query.limit + 1)
+    try:
+        rows = run(c, statement, *parameters, query.limit + 1)
+    except Exception as error:
+        if not is_cancelled(error):
+            raise
+        raise SearchInvalid(_TOO_SLOW, hint=_SIMPLER) from error
     width = 2 * len(order)
     found = tuple(row[width:] for row in rows[: query.limit])
     if len(rows) <= query.limit:

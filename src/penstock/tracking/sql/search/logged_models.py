@@ -78,14 +78,14 @@ def _latest(key: str, over: Sql) -> Sql:
     return Sql(f"{points} ORDER BY {_LATEST_FIRST} LIMIT 1", (key, *over.parameters))
 
 
-def _sorted_by(name: str, by: OrderBy, over: Sql) -> Sql:
+def _sorted_by(name: str, by: OrderBy, over: Sql) -> tuple[Sql, Sql]:
     """The latest values of all models, over a dataset if one is named."""
     own = _over(by.dataset_name, by.dataset_digest)
     place = f"row_number() OVER (PARTITION BY m.model ORDER BY {_LATEST_FIRST})"
     points = f"SELECT m.model, m.value, 0 AS nan, {place} AS place FROM penstock_logged_model_metrics m"
     latest = f"({points} WHERE m.key = ? AND {own.text} AND {over.text}) {name}"
-    joined = f"{latest} ON {name}.model = l.id AND {name}.place = 1"
-    return Sql(joined, (by.key, *own.parameters, *over.parameters))
+    table = Sql(latest, (by.key, *own.parameters, *over.parameters))
+    return table, Sql(f"{name}.model = l.id AND {name}.place = 1")
 
 
 def _over_any(datasets: Sequence[tuple[str, str]]) -> Sql:

@@ -37,7 +37,10 @@ _TABLE = SearchTable(
         ),
     },
     datasets={"name": "d.name", "digest": "d.digest", "context": "NULLIF(i.context, '')"},
-    sorted_by=lambda name, by: Sql(f"{_SORTED[by.kind]} {name} ON {name}.run = r.id AND {name}.key = ?", (by.key,)),
+    sorted_by=lambda name, by: (
+        Sql(f"{_SORTED[by.kind]} {name}"),
+        Sql(f"{name}.run = r.id AND {name}.key = ?", (by.key,)),
+    ),
 )
 
 
