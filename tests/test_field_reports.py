@@ -143,7 +143,7 @@ TRIES = [
     Try("pandas 7160 json", split(["a", "b", "a"], [0, 1, 2]), "duplicate columns: 'a'", DOUBLES, status=400),
     Try("pandas 34120", b"a,b\nTrue,1\n,\n", ["a: float64 [1.0, nan]", "b: float64 [1.0, nan]"], DOUBLES),
     Try("pandas 52505", b"n\n9007199254740993\n", ["n: int64 [9007199254740993]"], columns(("long", "n"))),
-    Try("pandas 31131", b"b,d\nTrue,1\nNA,2\n", ["b: object [True, None]"], columns(("boolean", "b"))),
+    Try("pandas 31131", b"b,d\nTrue,1\nNA,2\n", ["b: object [True, nan]"], columns(("boolean", "b"))),
     Try("pandas 10577", b"a,b\n", ["a: int64 []", "b: bool []"], columns(("long", "a"), ("boolean", "b"))),
     Try(
         "pandas 53686",
