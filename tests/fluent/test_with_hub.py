@@ -260,10 +260,18 @@ def test_a_child_process_logs_to_the_run_of_its_parent(hub: ListeningHub, tmp_pa
         "    tracking.flush_async_logging()\n"
         "    os._exit(0)\n"
         "os.wait()\n"
+        "from multiprocessing import get_context\n"
+        "other = get_context('fork').Process(target=tracking.log_metric, args=('other', 3))\n"
+        "other.start(), other.join()\n"
+        "print(tracking.get_run(run.info.run_id).info.status)\n"
     )
     ended = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, check=False)
     assert ended.stderr == ""
-    assert tracking.get_run(ended.stdout.strip()).data.metrics == {"parent": 1.0, "child": 2.0}
+    run_id, before_the_end = ended.stdout.split()
+    assert before_the_end == "RUNNING"  # a child ends no run of its parent's
+    found = tracking.get_run(run_id)
+    assert (found.info.status, found.data.metrics) == ("FINISHED", {"parent": 1.0, "child": 2.0, "other": 3.0})
+    assert tracking.sync_spool().delivered == 0
 
 
 def test_a_segment_of_a_living_process_is_left_to_it(hub: ListeningHub, tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ class Session:
         self.last_run_id = ""
         self._destinations: dict[str, Destination] = {}
         self._of_parents: list[Destination] = []
+        self._inherited: list[ActiveRun] = []
         self._threads = threading.local()
 
     def __repr__(self) -> str:
@@ -64,6 +65,11 @@ class Session:
             self._threads.runs = []
         runs: list[ActiveRun] = self._threads.runs
         return runs
+
+    @property
+    def own(self) -> list[ActiveRun]:
+        """Those of them that this process began: what a parent began before a fork, the parent ends."""
+        return [run for run in self.active if run not in self._inherited]
 
     def settings(self) -> TrackingSettings:
         return TrackingSettings.from_environ(os.environ, self.uri)
@@ -101,6 +107,7 @@ class Session:
     def forget(self) -> None:
         """After a fork, in the child: runs go on, over connections and a segment of its own."""
         self._lock = threading.RLock()
+        self._inherited = list(self.active)
         for each in self._destinations.values():
             each.outbox.forget()
         # Kept, and not used: a database that a child closes is closed for its parent, too.
@@ -137,8 +144,8 @@ def _opened(settings: TrackingSettings) -> Destination:
 def _end() -> None:
     """Ends the runs of the thread that ends: as failed where an error ended the program."""
     failed = getattr(sys, "last_type", None) is not None and not hasattr(sys, "ps1")
-    while _session.active:
-        _session.active[-1].end("FAILED" if failed else "FINISHED", wait=False)
+    for run in reversed(_session.own):
+        run.end("FAILED" if failed else "FINISHED", wait=False)
     _session.close()
 
 
@@ -146,6 +153,11 @@ def _end_before_threads() -> None:
     """What an embedded store works with ends before what is registered with `atexit` is called; pools of threads end
     where this is registered, the last one first."""
     import_module("concurrent.futures.thread")  # whose own end is registered by now
+    _end_with_threads()
+
+
+def _end_with_threads() -> None:
+    """Also where nobody calls what is registered with `atexit`: a child of `multiprocessing` ends its threads alone."""
     if (register := getattr(threading, "_register_atexit", None)) is not None:
         with suppress(RuntimeError):  # the end has begun
             register(_end)
@@ -154,6 +166,7 @@ def _end_before_threads() -> None:
 def _forget() -> None:
     with suppress(ConfigError, OSError):
         _session.forget()
+    _end_with_threads()
 
 
 atexit.register(_end)
