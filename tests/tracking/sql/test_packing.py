@@ -224,3 +224,21 @@ def test_packing_goes_on_after_a_database_that_was_away(url: str) -> None:
             with pytest.raises(RegistryUnavailable):
                 packing.step()
         assert (packing.step(), rows(store)) == (False, 0)
+
+
+def test_a_series_that_cannot_be_read_holds_up_no_other(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    with closing(sql_store(url)) as store, closing(open_database(url)) as database:
+        packing = Packing(database)
+        packing.step()
+        for run_id in ("a", "b"):
+            store.write(CreateRun("0", run_id=run_id))
+        for first in range(0, chunks.MERGE_ENDED * 64, 64):
+            store.write(LogBatch("a", [Metric("m", 1.0, step, step) for step in range(first, first + 64)]))
+        store.write(LogBatch("b", [Metric("m", 1.0, 1, step) for step in range(40)]))
+        database.write(lambda c: run(c, "UPDATE penstock_chunks SET data = ? WHERE number = 1", b"\x01damaged"))
+        packing.ended("a")
+        packing.ended("b")
+        assert not packing.step()
+        assert (rows(store), chunks_of(store)) == (0, [64] * chunks.MERGE_ENDED + [40])
+    assert "'m'" in caplog.text
+    assert "damaged" in caplog.text

@@ -5,6 +5,7 @@ What is worth it are rows, and chunks that are small and many.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection
 
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, RegistryUnavailable
 from penstock.sql.database import Database
 from penstock.sql.dialect import any_of, run, run_each
 from penstock.tracking.sql.keys import Keys
@@ -25,6 +26,8 @@ from penstock.tracking.sql.points.chunks import (
     SMALL_CHUNK,
     pack,
 )
+
+log = logging.getLogger("penstock.tracking")
 
 T = TypeVar("T")
 
@@ -132,6 +135,15 @@ def _found(c: Connection, condition: str, rows: int, chunks: int, *parameters: A
 
 def _pack(c: Connection, some: Sequence[_Worth]) -> None:
     Keys(c)  # whoever writes waits for its row: nothing is logged to a series while it is packed
-    for each in some:
+    packed = [each for each in some if _is_packed(c, each)]
+    run_each(c, "UPDATE penstock_series SET hot = 0 WHERE run = ? AND key = ?", [(e.run, e.key) for e in packed])
+
+
+def _is_packed(c: Connection, each: _Worth) -> bool:
+    """Packs a series, unless one of its chunks cannot be read: nothing of it is changed then, and others go on."""
+    try:
         pack(c, each.series)
-    run_each(c, "UPDATE penstock_series SET hot = 0 WHERE run = ? AND key = ?", [(e.run, e.key) for e in some])
+    except RegistryUnavailable as error:  # of a chunk: what the database says is translated later
+        log.warning("The points of metric %r, series %d, stay as they are: %s", each.key, each.series, error)
+        return False
+    return True
