@@ -18,6 +18,11 @@ from sklearn.tree import DecisionTreeClassifier
 
 import penstock
 from penstock.errors import PackagingFailed
+from penstock.flavors.frames import from_frame
+from penstock.flavors.predictor import Predictor
+from penstock.package.original import Original
+from penstock.payload import Params, Payload, Value
+from penstock.signature import Signature
 from support.commands import Here
 
 PLANS = pd.DataFrame({"plan": ["a", "b", None, "a", None, "b"], "fee": [1.0, -1.0, 2.0, -2.0, 0.5, 0.1]})
@@ -119,3 +124,26 @@ def test_a_file_that_pandas_does_not_read_is_compared_with_nothing(here: Here, t
     (tmp_path / "rows.json").write_text('{"dataframe_split": {"columns": [0, 1], "data": [[1.0, 7.5], [2.0, 7.5]]}}')
     made = here("package", "sklearn", "model.joblib", "--example", "rows.json", "--column", "0", "-o", "m")
     assert made.returncode == 0, made.stderr
+
+
+class Alike(Predictor):
+    """Answers 1.0 for every row."""
+
+    def _predict(self, payload: Payload, params: Params) -> Payload:
+        return Value([1.0] * (payload.rows or 0))
+
+
+@pytest.mark.parametrize(
+    ("answers", "asked"), [([1.0], 1), ([2.0, 3.0], 2)], ids=["as the package", "otherwise each time"]
+)
+def test_the_model_at_hand_is_asked_again_only_where_the_package_differs(answers: list[float], asked: int) -> None:
+    rows, given = PLANS[["fee"]], iter(answers)
+    original = Original(lambda: rows, lambda some: [next(given)] * len(some))
+    original.check(Alike(), from_frame(rows), Signature(), None)
+    assert len(answers) - len(list(given)) == asked
+
+
+def test_a_model_that_answers_otherwise_than_its_package_is_refused() -> None:
+    rows = PLANS[["fee"]]
+    with pytest.raises(PackagingFailed, match=r"answers row 0 of the example with 1\.0, the model at hand with 2\.0"):
+        Original(lambda: rows, lambda some: [2.0] * len(some)).check(Alike(), from_frame(rows), Signature(), None)
