@@ -8,6 +8,7 @@ import pytest
 
 from penstock.errors import ConfigError
 from penstock.fluent.settings import TrackingSettings
+from penstock.mlflow_credentials import MlflowCredentials
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,7 @@ def test_credentials_come_from_mlflows_file_and_are_not_printed(tmp_path: Path) 
     text = "[mlflow]\nmlflow_tracking_username = ann\nmlflow_tracking_password = s3cret%\n"
     (tmp_path / ".mlflow" / "credentials").write_text(text)
     settings = TrackingSettings.from_environ({"HOME": str(tmp_path), "MLFLOW_TRACKING_TOKEN": "t0ken"})
-    assert (settings.username, settings.password, settings.token) == ("ann", "s3cret%", "t0ken")
+    assert settings.credentials == MlflowCredentials("ann", "s3cret%", "t0ken")
     assert "s3cret" not in repr(settings)
     assert "t0ken" not in repr(settings)
 

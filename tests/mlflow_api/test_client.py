@@ -23,8 +23,8 @@ from penstock.errors import (
     RegistryUnavailable,
 )
 from penstock.mlflow_api.client import CallTimeouts, MlflowRestClient
-from penstock.mlflow_api.credentials import MlflowCredentials
 from penstock.mlflow_api.pools import same_server
+from penstock.mlflow_credentials import MlflowCredentials
 from penstock.registry import open_registry
 from registry.replay import Handler, Replay
 

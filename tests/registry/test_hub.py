@@ -27,7 +27,7 @@ from penstock.errors import (
     SealBroken,
 )
 from penstock.mlflow_api.client import CallTimeouts, MlflowRestClient
-from penstock.mlflow_api.credentials import MlflowCredentials
+from penstock.mlflow_credentials import MlflowCredentials
 from penstock.package import PackagedModel
 from penstock.publishing import publish, withdraw
 from penstock.registry import NewVersion, Registry, open_registry

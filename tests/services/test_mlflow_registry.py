@@ -14,7 +14,7 @@ from penstock.artifacts import PackageCache
 from penstock.errors import RegistryDenied, RegistryUnavailable, VersionNotFound
 from penstock.loading import load_reference
 from penstock.mlflow_api.client import MlflowRestClient
-from penstock.mlflow_api.credentials import MlflowCredentials
+from penstock.mlflow_credentials import MlflowCredentials
 from penstock.package import PackagedModel
 from penstock.payload import Tensors
 from penstock.registry import Registry, open_registry

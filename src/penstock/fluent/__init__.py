@@ -4,6 +4,8 @@ Its public face is `penstock.tracking`. It is of the standard library alone and 
 the environment of any project can hold it; what more a call needs is imported when it is made.
 """
 
+import os
+
 from penstock.fluent.artifacts import get_artifact_uri, log_artifact, log_artifacts, log_dict, log_figure, log_text
 from penstock.fluent.autologging import autolog
 from penstock.fluent.experiments import (
@@ -33,6 +35,7 @@ from penstock.fluent.models import ModelInfo, RegisteredVersion, log_model, regi
 from penstock.fluent.reading import delete_run, get_parent_run, get_run, last_active_run, restore_run, search_runs
 from penstock.fluent.runs import ActiveRun, active_run, end_run, start_run
 from penstock.fluent.session import current_session
+from penstock.fluent.settings import uri_of
 from penstock.fluent.spool import SpoolReport, sync_spool
 from penstock.fluent.views import RunData, RunInfo, TrackedExperiment, TrackedRun
 
@@ -96,4 +99,4 @@ def set_tracking_uri(uri: str) -> None:
 
 def get_tracking_uri() -> str:
     """Where runs go now."""
-    return current_session().settings().uri
+    return uri_of(os.environ, current_session().uri)

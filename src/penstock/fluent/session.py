@@ -18,7 +18,7 @@ from penstock.errors import ConfigError
 from penstock.fluent.outbox.outbox import Outbox
 from penstock.fluent.outbox.pauses import Pauses
 from penstock.fluent.outbox.segment import Segment
-from penstock.fluent.settings import TrackingSettings
+from penstock.fluent.settings import TrackingSettings, uri_of
 from penstock.fluent.transport.interface import TrackingTransport
 from penstock.fluent.transport.opening import open_transport
 
@@ -71,9 +71,6 @@ class Session:
         """Those of them that this process began: what a parent began before a fork, the parent ends."""
         return [run for run in self.active if run not in self._inherited]
 
-    def settings(self) -> TrackingSettings:
-        return TrackingSettings.from_environ(os.environ, self.uri)
-
     def set_uri(self, uri: str) -> None:
         """Later runs go there. An experiment that was set is one of the place before."""
         with self._lock:
@@ -84,13 +81,14 @@ class Session:
     def destination(self, uri: str = "") -> Destination:
         """Of a URI that was in use before, or of that which counts now. Raises ConfigError for one that cannot be
         used."""
+        uri = uri_of(os.environ, uri or self.uri)
         if (known := self._destinations.get(uri)) is not None:
             return known
-        settings = TrackingSettings.from_environ(os.environ, uri or self.uri)
+        settings = TrackingSettings.from_environ(os.environ, uri)
         with self._lock:
-            found = self._destinations.get(settings.uri)
+            found = self._destinations.get(uri)
             if found is None:
-                found = self._destinations[settings.uri] = _opened(settings)
+                found = self._destinations[uri] = _opened(settings)
             return found
 
     def close(self) -> None:

@@ -28,9 +28,9 @@ from penstock.errors import (
     RegistryUnavailable,
 )
 from penstock.mlflow_api.connections import TimeLeft, calling
-from penstock.mlflow_api.credentials import MlflowCredentials
 from penstock.mlflow_api.pools import origin, parse_address, pool_of, same_server
 from penstock.mlflow_api.told_errors import error_told
+from penstock.mlflow_credentials import MlflowCredentials
 from penstock.payload import clipped
 
 API = "/api/2.0/mlflow"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 import warnings
-from os.path import isdir
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -14,7 +13,7 @@ from urllib3.exceptions import InsecureRequestWarning
 
 from penstock.errors import ConfigError
 from penstock.mlflow_api.connections import POOLS
-from penstock.mlflow_api.credentials import MlflowCredentials
+from penstock.mlflow_credentials import MlflowCredentials
 
 
 def parse_address(url: str) -> Any:
@@ -51,21 +50,8 @@ def pool_of(place: str, host: str, access: MlflowCredentials) -> urllib3.PoolMan
 
 
 def _tls(access: MlflowCredentials) -> ssl.SSLContext:
-    where = access.server_certificate
-    try:
-        context = ssl.create_default_context()
-        if where:
-            context.load_verify_locations(**({"capath": where} if isdir(where) else {"cafile": where}))
-        if access.client_certificate:
-            context.load_cert_chain(access.client_certificate)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(
-            f"A certificate cannot be used: {error.strerror or error}.",
-            hint="See MLFLOW_TRACKING_SERVER_CERT_PATH and MLFLOW_TRACKING_CLIENT_CERT_PATH.",
-        ) from None
+    context = access.tls()
     if access.insecure_tls:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
         warnings.simplefilter("ignore", InsecureRequestWarning)  # it was asked for
     return context
 

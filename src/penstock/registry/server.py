@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from penstock.artifacts import ArtifactStore, CachedPackage, PackageCache
 from penstock.errors import RegistryDenied, RegistryNotFound
 from penstock.mlflow_api.client import MlflowRestClient
-from penstock.mlflow_api.credentials import MlflowCredentials
 from penstock.mlflow_api.search.paging import Page
+from penstock.mlflow_credentials import MlflowCredentials
 from penstock.registry.entries import (
     ModelChange,
     ModelKey,

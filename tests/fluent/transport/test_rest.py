@@ -15,6 +15,7 @@ from penstock.errors import ConfigError, TrackingRefused, TrackingUnavailable
 from penstock.fluent.settings import TrackingSettings
 from penstock.fluent.transport.interface import TrackingTransport
 from penstock.fluent.transport.opening import open_transport
+from penstock.mlflow_credentials import MlflowCredentials
 
 
 @pytest.fixture(scope="module")
@@ -109,15 +110,16 @@ def test_a_run_is_not_made_again_where_the_answer_was_lost(
 
 
 @pytest.mark.parametrize(
-    ("settings", "sent"),
+    ("credentials", "sent"),
     [
         ({"token": "abc"}, "Bearer abc"),
         ({"username": "ann", "password": "pw", "token": "abc"}, "Basic YW5uOnB3"),
         ({}, None),
     ],
 )
-def test_credentials_are_sent_as_mlflow_sends_them(server: ScriptedServer, settings: Any, sent: str | None) -> None:
-    with closing(open_transport(TrackingSettings(uri=server.url, **settings))) as transport:
+def test_credentials_are_sent_as_mlflow_sends_them(server: ScriptedServer, credentials: Any, sent: str | None) -> None:
+    settings = TrackingSettings(uri=server.url, credentials=MlflowCredentials(**credentials))
+    with closing(open_transport(settings)) as transport:
         transport.get("runs/get", {})
     assert server.asked[0].headers.get("authorization") == sent
 

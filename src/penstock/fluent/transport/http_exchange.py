@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import ssl
 import threading
+from dataclasses import replace
 from functools import cached_property
 from time import monotonic
 from typing import Any
@@ -14,6 +15,7 @@ from urllib.request import getproxies, proxy_bypass
 from penstock.errors import ConfigError, TrackingUnavailable
 from penstock.fluent.settings import TrackingSettings
 from penstock.fluent.transport.exchange import Exchange, ExchangeBody, Exchanged
+from penstock.mlflow_credentials import MlflowCredentials
 
 _CONNECT_SECONDS = 5.0
 _READ_SECONDS = 30.0
@@ -36,8 +38,8 @@ class HttpExchange(Exchange):
             raise ConfigError("The tracking URI has no host, or no port that is a number.", hint="http://hub:5000")
         self._host, self._port, self._tls = parts.hostname, port, parts.scheme.lower() == "https"
         self._prefix = parts.path.rstrip("/")
-        self._headers = _with_login(settings, parts.username, parts.password).headers()
-        self._settings = settings
+        self._credentials = _with_login(settings.credentials, parts.username, parts.password)
+        self._headers = {"User-Agent": "penstock", "Accept": "application/json", **self._credentials.headers()}
         self._place = f"{parts.scheme.lower()}://{parts.netloc.rpartition('@')[2]}{self._prefix}"
         self._proxy = _proxy_for(parts.scheme.lower(), parts.hostname)
         # The whole mutable state: connections that nobody uses, the last one used last.
@@ -117,24 +119,7 @@ class HttpExchange(Exchange):
 
     @cached_property
     def _context(self) -> ssl.SSLContext:
-        settings = self._settings
-        try:
-            directory = settings.server_certificate.endswith("/")
-            context = ssl.create_default_context(
-                cafile=None if directory else settings.server_certificate or None,
-                capath=settings.server_certificate if directory else None,
-            )
-            if settings.client_certificate:
-                context.load_cert_chain(settings.client_certificate)
-        except OSError as error:
-            raise ConfigError(
-                f"A certificate for {self._place} cannot be read: {error}.",
-                hint="Look at MLFLOW_TRACKING_SERVER_CERT_PATH and MLFLOW_TRACKING_CLIENT_CERT_PATH.",
-            ) from error
-        if settings.insecure_tls:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        return context
+        return self._credentials.tls()
 
     def _keep(self, connection: http.client.HTTPConnection) -> None:
         with self._lock:
@@ -144,13 +129,11 @@ class HttpExchange(Exchange):
         connection.close()
 
 
-def _with_login(settings: TrackingSettings, username: str | None, password: str | None) -> TrackingSettings:
+def _with_login(credentials: MlflowCredentials, username: str | None, password: str | None) -> MlflowCredentials:
     """The URL's own username and password count where no others are given."""
-    if not username or (settings.username and settings.password):
-        return settings
-    return TrackingSettings(
-        username=unquote(username), password=unquote(password or ""), workspace=settings.workspace, token=settings.token
-    )
+    if not username or (credentials.username and credentials.password):
+        return credentials
+    return replace(credentials, username=unquote(username), password=unquote(password or ""))
 
 
 def _proxy_for(scheme: str, host: str) -> tuple[str, int | None] | None:

@@ -1,9 +1,13 @@
-"""Who Penstock is to an MLflow server: MLflow's own variables and file."""
+"""Who Penstock is to an MLflow server or a hub: MLflow's own variables and file.
+
+The client of programs stands on it, too, so it is of the standard library and of Python 3.9.
+"""
 
 from __future__ import annotations
 
 import base64
 import os
+import ssl
 from collections.abc import Mapping
 from configparser import ConfigParser
 from configparser import Error as ConfigParserError
@@ -12,7 +16,7 @@ from dataclasses import dataclass, field
 from penstock.errors import ConfigError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class MlflowCredentials:
     """How to get in. A username and a password win over a token, as in MLflow; neither is ever printed."""
 
@@ -56,6 +60,25 @@ class MlflowCredentials:
         elif self.token:
             headers["Authorization"] = f"Bearer {self.token}"
         return headers
+
+    def tls(self) -> ssl.SSLContext:
+        """How a server is known, and how we are known to it. Raises ConfigError where a certificate cannot be used."""
+        where = self.server_certificate
+        try:
+            context = ssl.create_default_context()
+            if where:
+                context.load_verify_locations(**({"capath": where} if os.path.isdir(where) else {"cafile": where}))
+            if self.client_certificate:
+                context.load_cert_chain(self.client_certificate)
+        except OSError as error:
+            raise ConfigError(
+                f"A certificate cannot be used: {error.strerror or error}.",
+                hint="See MLFLOW_TRACKING_SERVER_CERT_PATH and MLFLOW_TRACKING_CLIENT_CERT_PATH.",
+            ) from None
+        if self.insecure_tls:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
 
 
 def _credentials_file(environ: Mapping[str, str]) -> tuple[str, str]:
