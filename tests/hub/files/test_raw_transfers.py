@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import select
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -110,6 +112,23 @@ async def test_a_slow_client_is_waited_for_without_a_thread(served: Served, monk
     assert (await reader.readline()).startswith(b"HTTP/1.1 200")
     writer.close()
     assert (await served.client.get(f"{FILES}/slow")).content == CONTENT
+
+
+def test_the_last_bytes_are_waited_for_alone(tmp_path: Path) -> None:
+    """A turn may end with part of what was worth waking up for: the rest is less than that, and still all there is."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as client,
+        listener.accept()[0] as ours,
+        (tmp_path / "file").open("wb") as file,
+    ):
+        ours.setblocking(False)
+        client.sendall(bytes(70_000))
+        left = 100_000 - raw_transfer._Turn(ours, file).take(100_000)
+        client.sendall(bytes(30_000))
+        poll = select.poll()
+        poll.register(ours, select.POLLIN)
+        assert left and poll.poll(5000)
 
 
 async def test_a_client_that_sends_nothing_is_given_up(

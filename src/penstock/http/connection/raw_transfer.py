@@ -107,8 +107,7 @@ class _Turn:
             taken += self._take_one(left - taken)
             if late:
                 break
-        if taken == left:
-            self._wake_at(1)
+        self._wake_at(max(1, min(_ENOUGH, left - taken)))  # for the next turn, or whoever reads the connection next
         return taken
 
     def write(self, content: bytes | bytearray | memoryview) -> None:
