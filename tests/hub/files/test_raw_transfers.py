@@ -21,6 +21,8 @@ from uvicorn.server import ServerState
 from hub.conftest import HubCalls
 from penstock.http.connection import raw_transfer
 from penstock.http.connection.protocol import connections_of
+from penstock.http.events.request_event import CLIENT_LEFT
+from penstock.hub.request_event import HubRequestEvent
 
 FILES = "/api/2.0/mlflow-artifacts/artifacts"
 CONTENT = os.urandom(1 << 16) * 80  # 5 MB: longer than what sockets hold
@@ -114,6 +116,28 @@ async def test_a_slow_client_is_waited_for_without_a_thread(served: Served, monk
     assert (await served.client.get(f"{FILES}/slow")).content == CONTENT
 
 
+async def test_a_client_that_takes_not_even_the_head_is_given_up(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that reads none of the answers before it."""
+    assert (await served.client.put(f"{FILES}/f", content=CONTENT)).status_code == 200
+    statuses: list[int] = []
+    ended = asyncio.Event()
+
+    def observe(event: HubRequestEvent) -> None:
+        statuses.append(event.status)
+        ended.set()
+
+    monkeypatch.setattr(served.app, "_observe", observe)
+    monkeypatch.setattr(raw_transfer, "PATIENCE", 0.05)
+    monkeypatch.setattr("asyncio.selector_events._SelectorSocketTransport.get_write_buffer_size", lambda _: 1)
+    _, writer = await served.connect(f"GET {FILES}/f HTTP/1.1")
+    async with asyncio.timeout(10):
+        await ended.wait()
+    writer.close()
+    assert statuses == [CLIENT_LEFT]
+
+
 def test_the_last_bytes_are_waited_for_alone(tmp_path: Path) -> None:
     """A turn may end with part of what was worth waking up for: the rest is less than that, and still all there is."""
     with (
@@ -128,7 +152,8 @@ def test_the_last_bytes_are_waited_for_alone(tmp_path: Path) -> None:
         client.sendall(bytes(30_000))
         poll = select.poll()
         poll.register(ours, select.POLLIN)
-        assert left and poll.poll(5000)
+        assert left
+        assert poll.poll(5000)
 
 
 async def test_a_client_that_sends_nothing_is_given_up(

@@ -50,11 +50,8 @@ async def send_raw(cycle: Any, file: BinaryIO, first: int, length: int, run: Run
     OSError where the file has become shorter. `run` runs a function in a thread."""
     sent = 0
     with _cut_on_failure(cycle), _socket_of(cycle) as socket:
-        await cycle.flow.drain()
+        await _head_is_sent(cycle)
         while sent < length:
-            if cycle.transport.get_write_buffer_size():  # the head goes first
-                await asyncio.sleep(_LINGER_MS / 1000)
-                continue
             sent += await _unbroken(run(_send_some, socket, file, first + sent, length - sent))
             if sent < length and not await _until(socket, writable=True):
                 raise ClientLeft
@@ -182,6 +179,17 @@ def _cut_on_failure(cycle: Any) -> Iterator[None]:
     except BaseException:
         cut(cycle)
         raise
+
+
+async def _head_is_sent(cycle: Any) -> None:
+    """Returns when the loop has nothing more to write. Raises ClientLeft where the client takes nothing of it."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await cycle.flow.drain()
+            while cycle.transport.get_write_buffer_size():  # noqa: ASYNC110  (of which no event tells)
+                await asyncio.sleep(_LINGER_MS / 1000)
+    except TimeoutError:
+        raise ClientLeft from None
 
 
 @contextmanager
