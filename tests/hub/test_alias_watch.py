@@ -80,6 +80,8 @@ async def test_a_hub_that_drains_keeps_nobody_waiting(tmp_path: Path) -> None:
         hub.app._hub.drain()
         async with asyncio.timeout(5):
             assert await waiting == known
+        refused = await hub.get(STATE, after=known)  # or it would be asked again and again
+        assert (refused.status_code, refused.json()["penstock"]["code"]) == (503, "registry_unavailable")
 
 
 async def test_more_than_so_many_do_not_wait(hub: HubCalls, moves: Registry, monkeypatch: pytest.MonkeyPatch) -> None:

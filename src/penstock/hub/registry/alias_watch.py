@@ -49,7 +49,9 @@ class AliasWatch:
 
     async def wait(self, state: str, seconds: float) -> str:
         """The state as soon as it is another one than `state`, or as it is after so many seconds, or at the end. Raises
-        RegistryUnavailable where too many wait, and what asking the registry raises."""
+        RegistryUnavailable where too many wait and after the end, and what asking the registry raises."""
+        if self._ended:  # told the state at once, whoever waits would ask again at once, until nobody listens
+            raise RegistryUnavailable("This hub is ending.", hint="Ask for the state now and then.")
         if len(self._waiting) >= MAX_WAITING:
             raise RegistryUnavailable(
                 f"{MAX_WAITING:,} callers wait for aliases of this hub already.", hint="Ask for the state now and then."
