@@ -1,14 +1,19 @@
-"""Files below a root: what a program that was killed has left there."""
+"""Files below a root: drafts of killed programs, trees of any depth, disks that take nothing, others at work."""
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from penstock.artifacts.trees import LocalTree
+from penstock.errors import RegistryReadOnly
 
 
 def test_drafts_of_killed_programs_are_swept_and_those_under_way_are_not(tmp_path: Path) -> None:
@@ -65,3 +70,30 @@ def test_a_tree_of_any_depth_is_removed_by_a_few_descriptors(tmp_path: Path) -> 
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         os.close(descriptor)
     assert not (tmp_path / "d").exists()
+
+
+def test_a_disk_that_takes_no_draft_is_told_in_our_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+    with pytest.raises(RegistryReadOnly, match="a/f cannot be written"), LocalTree(tmp_path).new("a/f"):
+        pytest.fail("there is no draft")
+
+
+def test_a_file_that_goes_while_its_directory_is_listed_hides_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("gone", "kept"):
+        (tmp_path / name).touch()
+    scandir = os.scandir
+
+    @contextmanager
+    def slow(descriptor: int) -> Iterator[list[os.DirEntry[str]]]:
+        with scandir(descriptor) as entries:
+            found = list(entries)
+            (tmp_path / "gone").unlink()
+            yield found
+
+    monkeypatch.setattr(os, "scandir", slow)
+    assert [entry.name for entry in LocalTree(tmp_path).entries("")] == ["kept"]

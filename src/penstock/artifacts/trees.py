@@ -116,7 +116,10 @@ class LocalTree(ArtifactTree):
         try:
             with self._directory(path) as descriptor, os.scandir(descriptor) as entries:
                 for entry in entries:
-                    known = entry.stat(follow_symlinks=False)
+                    try:
+                        known = entry.stat(follow_symlinks=False)
+                    except FileNotFoundError:  # removed since the directory was read
+                        continue
                     if stat.S_ISDIR(known.st_mode):
                         found.append(TreeEntry(entry.name, None))
                     elif stat.S_ISREG(known.st_mode):
@@ -147,13 +150,13 @@ class LocalTree(ArtifactTree):
     def new(self, path: str) -> Iterator[BinaryIO]:
         directory, _, name = path.rpartition("/")
         draft = uuid.uuid4().hex
-        with self._directory(_UPLOADS, make=True) as uploads:
+        with _translated(path), self._directory(_UPLOADS, make=True) as uploads:
             descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=uploads)
             try:
-                with _translated(path), os.fdopen(descriptor, "wb", buffering=0) as file:
+                with os.fdopen(descriptor, "wb", buffering=0) as file:
                     yield file
                     os.fsync(file.fileno())
-                with _translated(path), self._directory(directory, make=True) as target:
+                with self._directory(directory, make=True) as target:
                     os.rename(draft, name, src_dir_fd=uploads, dst_dir_fd=target)
                     os.fsync(target)
             finally:
@@ -189,8 +192,7 @@ class LocalTree(ArtifactTree):
     def _directory(self, path: str, *, make: bool = False) -> Iterator[int]:
         """A directory, opened part by part without following links. Raises FileNotFoundError, NotADirectoryError."""
         if make:
-            with _translated(path):
-                self._root.mkdir(parents=True, exist_ok=True)
+            self._root.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             for part in path.split("/") if path else ():
