@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -53,6 +54,21 @@ def test_a_changed_run_has_another_text(store: CountingStore) -> None:
     documents.of([ref])
     store.write(LogBatch("r0", tags=[("k", "new")]))
     assert b"new" in documents.of(store.refs(["r0"]))[0]
+
+
+def test_a_text_takes_the_memory_that_it_is_counted_with(store: CountingStore) -> None:
+    refs = made(store, 50)
+    for ref in refs:
+        store.write(LogBatch(ref.run_id, tags=[(f"key {number}", "a value") for number in range(50)]))
+    refs = store.refs([ref.run_id for ref in refs])
+    documents = RunDocuments(store)
+    tracemalloc.start()
+    try:
+        counted = sum(map(len, documents.of(refs)))
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert counted < taken < 1.5 * counted
 
 
 def test_what_is_kept_stays_bounded_with_many_threads(store: CountingStore) -> None:

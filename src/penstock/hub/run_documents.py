@@ -36,7 +36,7 @@ class RunDocuments:
         missing = [ref.run_id for ref in refs if ref not in found]
         if missing:
             runs = self._store.runs(missing)
-            made = {run.ref: orjson.dumps(run_json(run)) for run in runs}
+            made = {run.ref: _fitting(orjson.dumps(run_json(run))) for run in runs}
             self._keep(made)
             # A run that changed since it was found is shown as it is now.
             found |= {RunRef(ref.run_id, 0): text for ref, text in made.items()}
@@ -66,3 +66,8 @@ class RunDocuments:
             while self._bytes > self._max_bytes:
                 _, dropped = self._texts.popitem(last=False)
                 self._bytes -= len(dropped)
+
+
+def _fitting(text: bytes) -> bytes:
+    """The same in memory of its own size: orjson leaves a text in the buffer that it grew, several times as large."""
+    return bytes(memoryview(text))
