@@ -31,6 +31,8 @@ from penstock.mlflow_credentials import MlflowCredentials
 from penstock.package import PackagedModel
 from penstock.publishing import publish, withdraw
 from penstock.registry import NewVersion, Registry, open_registry
+from penstock.registry.entries import PackageFacts
+from penstock.registry.hub.calls import OWN_API
 from penstock.registry.hub.store import HubRegistry
 from penstock.registry.resolutions import LastResolution, resolve_or_recall
 from penstock.registry.server import ServerRegistry
@@ -282,6 +284,28 @@ def test_listings_come_in_pages(hub: HubRegistry, monkeypatch: pytest.MonkeyPatc
         add(hub, name)
     assert [v.version for v in hub.versions("a")] == list("12345")
     assert [m.name for m in hub.models()] == list("abcd")
+
+
+def test_a_change_is_one_request_and_another_for_what_it_gives_back(
+    hub: HubRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(hub)
+    paths: list[str] = []
+    call = MlflowRestClient.call
+
+    def noted(server: MlflowRestClient, method: str, path: str, *arguments: Any, **named: Any) -> dict[str, Any]:
+        paths.append(path.removeprefix(f"{OWN_API}/"))
+        return call(server, method, path, *arguments, **named)
+
+    monkeypatch.setattr(MlflowRestClient, "call", noted)
+    hub.set_tag("fraud", "k", "v")
+    hub.delete_tag("fraud", "k", "1")
+    hub.describe("fraud", "What it is for.", "1")
+    assert hub.record_package("fraud", "1", PackageFacts("ab" * 32)).digest == "ab" * 32
+    assert hub.set_stage("fraud", "1", "Staging").stage == "Staging"
+    hub.delete("fraud", "1")
+    changes = ["tags/set", "tags/set", "descriptions/set", "versions/record-package"]
+    assert paths == [*changes, "versions/set-stage", "versions/get", "models/delete"]
 
 
 class TestWhatAServerIs:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from penstock.access.policy import HUB_POLICY
 from penstock.errors import ModelNotFound, PackageNotFound, SealBroken
-from penstock.hub.answers import EMPTY, HubAnswer
+from penstock.hub.answers import HubAnswer
 from penstock.hub.context import HubContext
 from penstock.hub.fields import Fields, as_mapping
 from penstock.hub.handlers.registered_models import stage_of
@@ -90,11 +90,10 @@ async def register(hub: HubContext, request: HubRequest) -> HubAnswer:
 
 
 async def record_package(hub: HubContext, request: HubRequest) -> HubAnswer:
-    fields, registry = request.fields, hub.stores.registry
+    fields = request.fields
     name, version, digest = fields.text("name"), fields.text("version"), fields.required("digest")
     facts = PackageFacts(digest, _signature(fields), tuple(fields.texts("flavors")), fields.integer("size_bytes", 0))
-    await hub.stores.read(registry.record_package, name, version, facts)
-    return EMPTY
+    return await _told(hub, lambda r: r.record_package(name, version, facts))
 
 
 async def set_stage(hub: HubContext, request: HubRequest) -> HubAnswer:

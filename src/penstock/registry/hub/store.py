@@ -157,9 +157,9 @@ class HubRegistry(Registry):
     def record_package(self, model: str | ModelKey, version: str, facts: PackageFacts) -> ModelVersion:
         if not isinstance(model, str):
             raise self._unsupported("keys of models")
-        self._calls.change(
+        return self._calls.change(
             "versions/record-package",
-            _nothing,
+            _version,
             name=model,
             version=version,
             digest=facts.digest,
@@ -167,7 +167,6 @@ class HubRegistry(Registry):
             flavors=list(facts.flavors),
             size_bytes=facts.size_bytes,
         )
-        return self.version(model, version)
 
     def promote(
         self,
@@ -194,6 +193,9 @@ class HubRegistry(Registry):
 
     def close(self) -> None:
         self._server.close()
+
+    def _require(self, name: str, version: str | None) -> None:
+        """The hub looks, in the call that changes it."""
 
     def _insert_version(self, name: str, new: NewVersion, *, at: datetime) -> ModelVersion:
         told = new_version_form(new)
