@@ -134,7 +134,7 @@ class MlflowRestClient:
         return self._json(method, path, json.dumps(fields).encode(), once=once, seconds=seconds)[0]
 
     def is_hub(self) -> bool:
-        """Whether it is a hub of ours. Raises RegistryUnavailable where nobody says so or otherwise."""
+        """Whether it is a hub of ours, which tells it to anybody. Raises RegistryUnavailable where nobody answers."""
         with self._response("GET", f"{self.place}/api/3.0/mlflow/{SERVER_INFO}", None) as response:
             content = self._read(response)
         if response.status in _TRY_AGAIN:

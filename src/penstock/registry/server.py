@@ -11,7 +11,6 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from penstock.artifacts import ArtifactStore, CachedPackage, PackageCache
-from penstock.errors import RegistryDenied, RegistryNotFound
 from penstock.mlflow_api.client import MlflowRestClient
 from penstock.mlflow_api.search.paging import Page
 from penstock.mlflow_credentials import MlflowCredentials
@@ -54,14 +53,8 @@ class ServerRegistry(Registry):
         if self._found is None:
             with self._asking:
                 if self._found is None:
-                    self._found = self._hub if self._is_hub() else self._mlflow
+                    self._found = self._hub if self._server.is_hub() else self._mlflow
         return self._found
-
-    def _is_hub(self) -> bool:
-        try:
-            return self._server.is_hub()
-        except (RegistryDenied, RegistryNotFound):  # a hub tells it to anybody
-            return False
 
     @property
     def place(self) -> str:
