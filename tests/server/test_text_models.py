@@ -101,7 +101,10 @@ def test_an_estimator_that_answers_another_number_of_rows_is_told_of(tmp_path: P
     package = saved_by_mlflow(tmp_path / "m", EverySecond().fit(np.eye(2), [1.0, 2.0]))
     with testing.client(package, trust_code=True, isolation="none") as client:
         answer = client.post("/invocations", json={"inputs": [[1.0, 0.0], [0.0, 1.0]]})
-        assert answer.headers["x-request-warning"].startswith("1 answers to 2 rows")
+        said = answer.headers["x-request-warning"]
+        assert said.startswith("1 answers to 2 rows")
+        answer = client.post("/invocations", json={"inputs": [[1.0, 0.0], [0.0, 1.0]], "params": {"zzz": 1}})
+        assert answer.headers["x-request-warning"] == f"ignored: param 'zzz'; {said}"
 
 
 def test_a_list_where_a_text_is_meant_is_told_instead_of_the_models_exception_alone(spam: Any, tmp_path: Path) -> None:

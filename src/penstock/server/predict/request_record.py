@@ -101,8 +101,8 @@ class RequestRecord:
         self.binding = servable.bindings.get(self.protocol) or _bind(servable, self.protocol)
 
     def warn(self, text: str) -> None:
-        """Something that the caller should know, as a header of the answer."""
-        self.warning = _printable(text)
+        """Something that the caller should know, as a header of the answer, beside what it holds already."""
+        self.warning = b"; ".join(filter(None, (self.warning, _printable(text))))
 
     @property
     def metrics(self) -> VersionMetrics:
