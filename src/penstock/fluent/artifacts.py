@@ -12,10 +12,8 @@ from pathlib import Path
 from typing import Any, Union
 
 from penstock.errors import DependencyMissing, TrackingInvalid, TrackingUnavailable
-from penstock.fluent.outbox.outbox import Outbox
 from penstock.fluent.reading import get_run
-from penstock.fluent.runs import run_in_use
-from penstock.fluent.session import current_session
+from penstock.fluent.runs import run_in_use, target_of
 from penstock.fluent.transport.locations import checked_path
 
 _Path = Union[str, "os.PathLike[str]"]
@@ -89,12 +87,7 @@ def get_artifact_uri(artifact_path: str | None = None) -> str:
 
 def _log(path: str, write: Callable[[Path], Any], run_id: str | None) -> None:
     checked_path(path)
-    outbox: Outbox
-    if run_id is None:
-        run = run_in_use()
-        run_id, outbox = run.info.run_id, run.destination.outbox
-    else:
-        outbox = current_session().destination().outbox
+    run_id, outbox = target_of(run_id)
     try:
         outbox.add_file(run_id, path, write)
     except OSError as error:

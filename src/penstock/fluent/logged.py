@@ -7,7 +7,7 @@ from typing import Any, SupportsFloat, SupportsIndex, Union
 
 from penstock.errors import TrackingInvalid
 from penstock.fluent.outbox.outbox import Outbox
-from penstock.fluent.runs import now_ms, run_in_use
+from penstock.fluent.runs import now_ms, run_in_use, target_of
 from penstock.fluent.session import FLUSH_SECONDS, current_session
 
 _Number = Union[SupportsFloat, SupportsIndex]
@@ -39,7 +39,7 @@ def log_params(
         run = run_in_use()
         for key, value in texts.items():
             run.check_param(key, value)
-    run_id, outbox = _target(run_id)
+    run_id, outbox = target_of(run_id)
     for pair in texts.items():
         outbox.put("params", run_id, pair)
     return _ended(outbox, synchronous)
@@ -56,7 +56,7 @@ def log_metric(
     """`timestamp` is milliseconds since 1970, now if there is none; `step` is 0 if there is none. Raises
     TrackingInvalid for what is no number."""
     number = _number(key, value)
-    run_id, outbox = _target(run_id)
+    run_id, outbox = target_of(run_id)
     outbox.put(
         "metrics",
         run_id,
@@ -75,7 +75,7 @@ def log_metrics(
     """The same for several, at one time and step; if one of them is no number, none is logged."""
     at, place = now_ms() if timestamp is None else int(timestamp), int(step or 0)
     points = [(_key("metric", key), _number(key, value), at, place) for key, value in metrics.items()]
-    run_id, outbox = _target(run_id)
+    run_id, outbox = target_of(run_id)
     for point in points:
         outbox.put("metrics", run_id, point)
     return _ended(outbox, synchronous)
@@ -89,7 +89,7 @@ def set_tag(key: str, value: Any, synchronous: bool | None = None) -> RunOperati
 def set_tags(tags: Mapping[str, Any], synchronous: bool | None = None) -> RunOperations | None:
     """The same for several."""
     pairs = [(_key("tag", key), str(value)) for key, value in tags.items()]
-    run_id, outbox = _target(None)
+    run_id, outbox = target_of(None)
     for pair in pairs:
         outbox.put("tags", run_id, pair)
     return _ended(outbox, synchronous)
@@ -97,20 +97,13 @@ def set_tags(tags: Mapping[str, Any], synchronous: bool | None = None) -> RunOpe
 
 def delete_tag(key: str) -> None:
     """Of the active run."""
-    run_id, outbox = _target(None)
+    run_id, outbox = target_of(None)
     outbox.put("call", run_id, {"path": "runs/delete-tag", "fields": {"key": _key("tag", key)}})
 
 
 def flush_async_logging(timeout: float = FLUSH_SECONDS) -> bool:
     """Waits until all that was logged is delivered; whether it is. What is not is in the spool."""
     return current_session().destination().outbox.flush(timeout)
-
-
-def _target(run_id: str | None) -> tuple[str, Outbox]:
-    if run_id is not None:
-        return run_id, current_session().destination().outbox
-    run = run_in_use()
-    return run.info.run_id, run.outbox
 
 
 def _ended(outbox: Outbox, synchronous: bool | None) -> RunOperations | None:

@@ -137,6 +137,14 @@ def run_in_use() -> ActiveRun:
     return runs[-1] if runs else start_run()
 
 
+def target_of(run_id: str | None) -> tuple[str, Outbox]:
+    """The id of what is logged to and its outbox: of a run that was named, or of the one in use."""
+    if run_id is not None:
+        return run_id, current_session().destination().outbox
+    run = run_in_use()
+    return run.info.run_id, run.outbox
+
+
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
