@@ -93,6 +93,22 @@ def test_a_long_file_is_emptied_of_what_is_delivered(segment: Segment, monkeypat
     found.close()
 
 
+def test_a_mark_from_before_the_file_was_emptied_hides_nothing(
+    segment: Segment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a machine that lost its power may leave it: records are waited for, the mark is not."""
+    monkeypatch.setattr(module, "_TIDY_BYTES", 64)
+    segment.append(b"".join(LINES), durable=False)
+    segment.deliver(segment.read().end - 1)
+    before = (segment.directory / "delivered").read_bytes()
+    segment.deliver(segment.read().end)
+    segment.append(LINES[2], durable=True)
+    (segment.directory / "delivered").write_bytes(before)
+    found = left_behind(segment)
+    assert values(found.read().records) == ["2"]
+    found.close()
+
+
 @pytest.mark.parametrize("content", [b"", b"{}\n", b"[]\n", b'{"penstock_spool":2,"uri":"x"}\n'])
 def test_what_is_no_segment_is_said_to_be_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "records.jsonl").write_bytes(content)

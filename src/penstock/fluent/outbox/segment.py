@@ -167,7 +167,9 @@ class Segment:
     def _read_delivered(self) -> None:
         try:
             found = json.loads((self.directory / _DELIVERED).read_bytes())
-            self._delivered = max(int(found["end"]), self._start)
+            end = int(found["end"])
+            # Past the end: the file was emptied since then, and the machine lost its power before this said so.
+            self._delivered = end if self._start <= end <= self._size else self._start
             self.run_ids = {str(ours): str(theirs) for ours, theirs in found["runs"].items()}
         except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
             self._delivered = self._start  # delivering again changes nothing
