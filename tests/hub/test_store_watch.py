@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,20 @@ def test_disks_are_those_of_what_is_kept_here(tmp_path: Path) -> None:
     free = number(metrics, 'penstock_hub_disk_free_bytes{place="store"}')
     size = number(metrics, 'penstock_hub_disk_size_bytes{place="store"}')
     assert 0 < free < size
+
+
+def test_a_disk_that_is_gone_takes_no_other_metric_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+
+    def stale(place: Path) -> object:
+        if place == gone:
+            raise OSError(116, "Stale file handle")
+        return shutil.disk_usage(place)
+
+    monkeypatch.setattr("penstock.metrics.hub.disk_usage", stale)
+    metrics = HubMetrics(process=False)
+    metrics.watch_disk("artifacts", gone)
+    metrics.watch_disk("store", tmp_path)
+    assert number(metrics, 'penstock_hub_disk_free_bytes{place="store"}') > 0
+    assert 'place="artifacts"' not in metrics.render().decode()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import disk_usage
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -78,13 +78,13 @@ class _Disks(Collector):
         )
         size = GaugeMetricFamily("penstock_hub_disk_size_bytes", "Size of that disk.", labels=("place",))
         for place, path in self.places.items():
-            # A directory may only be made when something is written to it.
-            there = next((p for p in (path, *path.parents) if p.exists()), None)
-            if there is None:
+            try:
+                # A directory may only be made when something is written to it.
+                found = disk_usage(next((p for p in (path, *path.parents) if p.exists()), path))
+            except OSError:  # a disk that is gone takes no other metric along
                 continue
-            found = os.statvfs(there)
-            free.add_metric((place,), found.f_bavail * found.f_frsize)
-            size.add_metric((place,), found.f_blocks * found.f_frsize)
+            free.add_metric((place,), found.free)
+            size.add_metric((place,), found.total)
         yield from (free, size)
 
 
