@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from penstock.sql.answer_watch import AnswerWatch
+from penstock.sql.answer_watch import AnswerWatch, Watched
 
 
 @pytest.fixture
@@ -56,3 +56,14 @@ def test_one_thread_watches_all_and_ends_with_the_database(ends: tuple[socket.so
     watch.close()
     thread.join(10)
     assert not thread.is_alive()
+
+
+def test_a_child_process_ends_nothing_that_its_parent_waits_for(ends: tuple[socket.socket, socket.socket]) -> None:
+    """Of a fork the child has the waits, and not the thread; its sockets are the parent's."""
+    watch = AnswerWatch(0.05)
+    watch._waits[Watched(ends[0].fileno(), 0.0)] = None
+    other, far = socket.socketpair()
+    with other, far, watch.over(other.fileno()):
+        assert other.recv(1) == b""
+    ends[1].sendall(b"an answer")
+    assert ends[0].recv(9) == b"an answer"

@@ -43,12 +43,13 @@ class AnswerWatch:
         """Watches the connection of this descriptor while the body runs."""
         wait = Watched(descriptor, monotonic() + self.seconds)
         with self._changed:
-            self._waits[wait] = None
-            if self._thread is None or not self._thread.is_alive():  # a fork has none
+            if self._thread is None or not self._thread.is_alive():  # a fork has none, and waits that are its parent's
+                self._waits.clear()
                 self._thread = threading.Thread(target=self._watch, name="penstock-answers", daemon=True)
                 self._thread.start()
             elif self._idle:
-                self._changed.notify()
+                self._changed.notify_all()
+            self._waits[wait] = None
         try:
             yield wait
         finally:
