@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from penstock.payload import Table, Tensors, Value, Violation, as_object_array, join, shortened
+from penstock.payload import Table, Tensors, Value, Violation, as_object_array, join, kind_and_text, shortened
 
 FAST = settings(max_examples=60, deadline=None)
 
@@ -233,3 +233,8 @@ def test_shortened_never_shows_all_and_never_fails() -> None:
     assert shortened(deep).startswith("[[[")
     assert shortened(10**5000) == "<int>"
     assert shortened(Rude()) == "<Rude>"
+
+
+def test_an_error_without_words_is_told_by_its_class() -> None:
+    assert kind_and_text(EOFError()) == "EOFError"
+    assert kind_and_text(ValueError("a\n  b."), 10) == "ValueError: a b"

@@ -20,6 +20,8 @@ from uuid import UUID
 import numpy as np
 import numpy.typing as npt
 
+from penstock.error_text import kind_of, text_of
+
 Array: TypeAlias = npt.NDArray[Any]
 Name: TypeAlias = str | int
 
@@ -351,3 +353,9 @@ def clipped(text: str, limit: int = 300) -> str:
     """A foreign message for one line of ours: white space folded, no closing stop, not endless."""
     folded = " ".join(text[: 8 * limit].split()).rstrip(".")
     return folded if len(folded) <= limit else f"{folded[: limit - 1]}…"
+
+
+def kind_and_text(error: BaseException, limit: int = 300) -> str:
+    """A foreign error for one line of ours: its class and its message, if it has one. Never fails."""
+    said = clipped(text_of(error), limit)
+    return f"{kind_of(error)}: {said}" if said else kind_of(error)

@@ -7,10 +7,9 @@ from importlib import import_module
 from operator import attrgetter
 from typing import Any
 
-from penstock.error_text import kind_of, text_of
 from penstock.errors import FlavorUnknown
 from penstock.flavors.interface import INTERFACE_VERSION, Flavor, FlavorOptions
-from penstock.payload import clipped
+from penstock.payload import kind_and_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class FlavorEntry:
             flavor = attrgetter(attribute)(import_module(module))()
         except Exception as error:
             raise FlavorUnknown(
-                f"The plug-in for flavor {self} cannot be loaded: {kind_of(error)}: {clipped(text_of(error), 200)}.",
+                f"The plug-in for flavor {self} cannot be loaded: {kind_and_text(error, 200)}.",
                 hint=f"Reinstall or remove the distribution {self.distribution}.",
             ) from error
         if wrong := _wrong(flavor, self.name):

@@ -5,9 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import final
 
-from penstock.error_text import kind_of, text_of
 from penstock.errors import PenstockError, PredictError
-from penstock.payload import Params, Payload, clipped
+from penstock.payload import Params, Payload, kind_and_text
 
 
 class Predictor(ABC):
@@ -60,5 +59,4 @@ class Predictor(ABC):
 
 def failed(error: BaseException) -> PredictError:
     """What to say of an exception that a model's own code raised."""
-    said = clipped(text_of(error), 500)  # nothing, of a plain `assert`
-    return PredictError(f"The model failed: {kind_of(error)}{f': {said}' if said else ''}.")
+    return PredictError(f"The model failed: {kind_and_text(error, 500)}.")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from penstock.error_text import kind_of, text_of
 from penstock.errors import ArtifactInvalid, CodeNotTrusted, EnvironmentMismatch, PenstockError, remedy
 from penstock.flavors import CodeReason, Flavor, LoadContext, Predictor, choose_flavor
 from penstock.flavors.code_path import add_code_of, code_directory, own_modules
@@ -16,7 +15,7 @@ from penstock.manifest import Manifest
 from penstock.package.environment import VersionComparison, compare
 from penstock.package.example import Example, read_example
 from penstock.package.seal import SEAL, check_seal, digest_of, hash_files, list_files
-from penstock.payload import clipped
+from penstock.payload import kind_and_text
 from penstock.signature import shown_schema
 
 
@@ -136,6 +135,5 @@ class PackagedModel:
             raise
         except Exception as error:  # a plug-in may have left its library's exceptions as they were
             raise ArtifactInvalid(
-                f"The flavor {chosen.name!r} cannot load {chosen.artifact(self.manifest)}: "
-                f"{kind_of(error)}: {clipped(text_of(error), 300)}."
+                f"The flavor {chosen.name!r} cannot load {chosen.artifact(self.manifest)}: {kind_and_text(error)}."
             ) from error

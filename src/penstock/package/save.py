@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 
-from penstock.error_text import kind_of, text_of
 from penstock.errors import (
     AnswerUnserializable,
     CodeMissing,
@@ -49,7 +48,7 @@ from penstock.package.original import ExampleOfFile, Original
 from penstock.package.packaged import PackagedModel
 from penstock.package.row_count import count_rows, report
 from penstock.package.seal import list_files, write_seal
-from penstock.payload import Payload, Table, Tensors, Value, clipped, columns_named, shortened
+from penstock.payload import Payload, Table, Tensors, Value, columns_named, kind_and_text, shortened
 from penstock.signature import Casting, Field, Scalar, Signature, conform, infer_signature
 from penstock.signature.gaps import with_pandas_gaps
 from penstock.version import __version__
@@ -196,7 +195,7 @@ def _write(writer: Flavor, model: Any, directory: Path, how: FlavorOptions, exam
         raise
     except Exception as error:  # a plug-in may have left its library's exceptions as they were
         raise PackagingFailed(
-            f"The flavor {writer.name!r} cannot package the model: {kind_of(error)}: {clipped(text_of(error), 300)}."
+            f"The flavor {writer.name!r} cannot package the model: {kind_and_text(error)}."
         ) from error
 
 

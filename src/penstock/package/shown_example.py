@@ -13,13 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from penstock.error_text import kind_of, text_of
 from penstock.errors import InputError, PenstockError, SchemaViolation
 from penstock.manifest import Manifest
 from penstock.package.example import INPUT, SERVING_INPUT, Example
 from penstock.package.packaged import PackagedModel
 from penstock.package_file import EXAMPLE_LIMIT
-from penstock.payload import clipped
+from penstock.payload import kind_and_text
 from penstock.signature import conform, conform_params
 from penstock.sizes import shown_size
 from penstock.wire.budget import Budget
@@ -54,8 +53,7 @@ def show_example(package: PackagedModel, *, rows: int, limit: int = EXAMPLE_LIMI
     except PenstockError as error:
         return ShownExample(problem=error.message)
     except Exception as error:  # what a stranger's file does to a reader is no reason to fail
-        reason = clipped(text_of(error), 200)
-        return ShownExample(problem=f"The package's example cannot be used: {kind_of(error)}: {reason}.")
+        return ShownExample(problem=f"The package's example cannot be used: {kind_and_text(error, 200)}.")
 
 
 def _too_large(size: int) -> ShownExample:

@@ -16,10 +16,9 @@ from typing import Any
 import click
 
 from penstock.cli.package.again import again
-from penstock.error_text import kind_of, text_of
 from penstock.errors import CodeMissing, PackagingFailed
 from penstock.flavors.missing_code import missing_code
-from penstock.payload import clipped
+from penstock.payload import kind_and_text
 
 code_option = click.option(
     "--code",
@@ -106,9 +105,7 @@ def _imported(module: str, modules: Mapping[str, Path]) -> ModuleType | None:
         path = modules[module]
         if (missing := missing_code(error, path.name)) is not None:
             raise _offered(missing, path, modules) from error
-        raise PackagingFailed(
-            f"{path} cannot be imported: {kind_of(error)}: {clipped(text_of(error), 200)}."
-        ) from error
+        raise PackagingFailed(f"{path} cannot be imported: {kind_and_text(error, 200)}.") from error
 
 
 def _of_script(name: str, file: Path, modules: Mapping[str, Path], homes: list[str]) -> PackagingFailed:

@@ -15,7 +15,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from penstock.error_text import kind_of, text_of
 from penstock.errors import (
     ArtifactInvalid,
     CodeNotTrusted,
@@ -31,7 +30,7 @@ from penstock.flavors.python.mlflow_stubs import mlflow_installed, standins
 from penstock.flavors.python.predictor import PyfuncPredictor
 from penstock.flavors.python.source_package import OWN_LOADER, PythonOptions, write_source
 from penstock.manifest import FILE_NAME, PYTHON_FUNCTION, Manifest
-from penstock.payload import Payload, clipped, shortened
+from penstock.payload import Payload, kind_and_text, shortened
 
 
 class PyfuncFlavor(Flavor):
@@ -82,8 +81,7 @@ class PyfuncFlavor(Flavor):
             if (missing := missing_code(error, "The package's code")) is not None:
                 raise missing from error
             raise ArtifactInvalid(
-                f"The package's code ({self.artifact(context.manifest)}) failed while loading: "
-                f"{kind_of(error)}: {clipped(text_of(error), 300)}."
+                f"The package's code ({self.artifact(context.manifest)}) failed while loading: {kind_and_text(error)}."
             ) from error
 
     def _load(self, context: LoadContext, settings: Mapping[str, Any], config: Mapping[str, Any]) -> Any:

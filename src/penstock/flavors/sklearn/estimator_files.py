@@ -9,7 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from penstock.error_text import kind_of, text_of
+from penstock.error_text import text_of
 from penstock.errors import ArtifactInvalid, CodeNotTrusted, PackagingFailed, remedy
 from penstock.flavors.interface import need
 from penstock.flavors.missing_code import missing_code
@@ -17,7 +17,7 @@ from penstock.flavors.sklearn.light_import import import_lightly
 from penstock.flavors.sklearn.skops_archive import SCHEMA, for_skops, open_archive, read_schema
 from penstock.flavors.sklearn.skops_reader import read_usual
 from penstock.flavors.sklearn.trusted_types import TRUSTED_TYPES, untrusted
-from penstock.payload import clipped
+from penstock.payload import clipped, kind_and_text
 
 
 def skops_types(path: Path) -> list[str]:
@@ -61,9 +61,7 @@ def load_skops(path: Path, trusted: bool) -> Any:
         unknown = ", ".join(untrusted(skops_types(path)))
         raise CodeNotTrusted(f"{path.name} contains unreviewed types: {unknown}.") from None
     except Exception as error:
-        raise ArtifactInvalid(
-            f"{path.name} cannot be loaded: {kind_of(error)}: {clipped(text_of(error), 200)}."
-        ) from error
+        raise ArtifactInvalid(f"{path.name} cannot be loaded: {kind_and_text(error, 200)}.") from error
 
 
 def _read_quietly(path: Path) -> Any:
@@ -86,9 +84,7 @@ def load_pickle(path: Path, trusted: bool) -> Any:
     except BaseException as error:  # sys.exit() in a pickle must not end the server
         if (missing := missing_code(error, path.name)) is not None:
             raise missing from error
-        raise ArtifactInvalid(
-            f"{path.name} is damaged or not a pickle: {kind_of(error)}: {clipped(text_of(error), 200)}."
-        ) from error
+        raise ArtifactInvalid(f"{path.name} is damaged or not a pickle: {kind_and_text(error, 200)}.") from error
 
 
 def dump_skops(estimator: Any, path: Path) -> list[str]:

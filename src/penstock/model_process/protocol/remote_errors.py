@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from penstock.error_text import MAX_TEXT, encodable, kind_of, text_of, traceback_of
+from penstock.error_text import MAX_TEXT, encodable, traceback_of
 from penstock.errors import (
     AnswerUnserializable,
     InputError,
@@ -20,7 +20,7 @@ from penstock.errors import (
     SchemaViolation,
 )
 from penstock.errors import error_of as error_of_code
-from penstock.payload import Violation, clipped
+from penstock.payload import Violation, kind_and_text
 from penstock.wire.mlflow.error_codes import error_code_of
 
 _MAX_VIOLATIONS = 1000
@@ -43,7 +43,7 @@ def describe(error: BaseException) -> bytes:
 
 
 def _summary(error: BaseException) -> str:
-    return f"{kind_of(error)}: {clipped(text_of(error), 500)}."
+    return f"{kind_and_text(error, 500)}."
 
 
 def _described(error: BaseException) -> dict[str, Any]:

@@ -7,11 +7,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, TypeVar
 
-from penstock.error_text import kind_of, text_of
 from penstock.errors import ArtifactInvalid
 from penstock.machine.throttle import throttled, throttled_if
 from penstock.metrics import Metrics
-from penstock.payload import clipped
+from penstock.payload import kind_and_text
 from penstock.registry.interface import ModelVersion
 from penstock.serving.runners.isolation import Loaded
 from penstock.serving.servable import Servable, ServingOptions
@@ -29,7 +28,7 @@ def run_load(load: Callable[[], A]) -> A:
     except BaseException as error:
         if isinstance(error, Exception) and not isinstance(error, StopIteration):
             raise
-        raise ArtifactInvalid(f"Loading the package ended with {kind_of(error)}: {clipped(text_of(error))}.") from error
+        raise ArtifactInvalid(f"Loading the package ended with {kind_and_text(error)}.") from error
 
 
 def load_beside(serving: bool, load: Callable[[A], B], what: A) -> B:
