@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, settings
 
 from penstock.package.save import save_model
 from support.commands import Here, here_in
+from support.leftovers import put_back
 from support.postgres import POSTGRES_VARIABLE, Postgres, postgres_server, schema
 from support.s3 import s3_data_read_once, s3_server, s3_variables
 
@@ -36,6 +37,14 @@ if find_spec("sniffio") is None:
 # The same examples in every run, also on a machine that is slow to make them.
 settings.register_profile("penstock", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("penstock")
+
+
+@pytest.fixture(autouse=True)
+def process_as_before() -> Iterator[None]:
+    """Whatever a command sets up for its whole process, in this one ends with the test."""
+    with put_back():
+        yield
+
 
 IRIS_COLUMNS = ["sepal_length", "sepal_width", "petal_length", "petal_width"]
 

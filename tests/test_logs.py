@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -15,16 +15,9 @@ from penstock.logs import JsonFormatter, LogFormat, set_up_logging
 
 
 @pytest.fixture
-def stderr(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], str]]:
-    """What was written to it; logging is put back as it was."""
-    root, others = logging.getLogger(), [logging.getLogger(name) for name in ("uvicorn", "alembic", "urllib3")]
-    before, level, levels = list(root.handlers), root.level, [other.level for other in others]
-    yield lambda: capsys.readouterr().err
-    root.handlers[:] = before
-    root.setLevel(level)
-    for other, own in zip(others, levels, strict=True):
-        other.setLevel(own)
-    logging.captureWarnings(False)
+def stderr(capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
+    """What was written to it."""
+    return lambda: capsys.readouterr().err
 
 
 def lines(stderr: Callable[[], str]) -> list[dict[str, Any]]:
