@@ -19,9 +19,12 @@ import pytest
 
 from hub.conftest import HubCalls, hub_over, until
 from penstock.artifacts.trees import OpenedFile
-from penstock.assembly.hub import migrate_store
-from penstock.errors import RegistryFull
+from penstock.assembly.hub import HubOptions, migrate_store, open_stores
+from penstock.errors import Closing, RegistryFull, RegistryUnavailable
 from penstock.hub.access.gate import HubGate
+from penstock.hub.access.tokens import TableCallers
+from penstock.hub.service import Hub
+from penstock.metrics import HubMetrics
 from penstock.sql.database import Database
 from penstock.sql.dialect import run
 from penstock.tracking.opening import open_database
@@ -45,6 +48,19 @@ async def steps(hub: HubCalls, run_id: str) -> set[int]:
 def assert_try_later(answer: httpx.Response) -> None:
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "2"), answer.text
     assert answer.json()["error_code"] == "TEMPORARILY_UNAVAILABLE"
+
+
+async def test_a_hub_that_does_not_start_leaves_nothing_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = open_stores(HubOptions(str(tmp_path / "store"), str(tmp_path / "artifacts")))
+
+    def away() -> TableCallers:
+        raise RegistryUnavailable("It is away.")
+
+    monkeypatch.setattr(opened.tokens, "callers", away)
+    with pytest.raises(RegistryUnavailable, match="away"):
+        await Hub(lambda: opened, HubGate(asks_for_tokens=False), HubMetrics()).start()
+    with pytest.raises(Closing):
+        opened.tracking.write(LogBatch("r0"))
 
 
 async def test_a_database_file_that_is_gone_is_missed_until_it_is_back(hub: HubCalls, tmp_path: Path) -> None:

@@ -92,7 +92,6 @@ class Hub:
     async def start(self) -> None:
         """Raises ConfigError where tokens are needed and there are none, and what opening the stores raises."""
         opened = await asyncio.to_thread(self._open_stores)
-        await asyncio.to_thread(opened.artifacts.sweep, self._clock() - _DRAFT_SECONDS)
         stores = HubStores(opened.tracking, opened.registry)
         context = HubContext(
             stores,
@@ -104,24 +103,32 @@ class Hub:
             self.bodies,
             self._scrape or partial(stores.read, self.metrics.render),
         )
-        if not self._open_to_everybody:
-            found = await asyncio.to_thread(opened.tokens.callers)
-            if not found.by_digest and not self._given:
-                if self._needs_tokens:
-                    context.work.close()
-                    await context.stores.close()
-                    raise _no_token(found, opened.tracking.place)
-                if found.any_made:
-                    log.warning(
-                        "All tokens of the store are revoked: this hub lets nobody in until another is made, or until "
-                        "it is started with --open-to-everybody."
-                    )
-            self._admit(found)
+        try:
+            await asyncio.to_thread(opened.artifacts.sweep, self._clock() - _DRAFT_SECONDS)
+            await self._admit_known(opened)
+        except BaseException:
+            await _close(context)
+            raise
         watching = (self._watch(opened, context.documents), self._note_use(opened.tokens))
         self._watching = [asyncio.create_task(each) for each in watching]
         self._context = context
         self.metrics.ready.set(1)
         self.metrics.store_up.set(1)
+
+    async def _admit_known(self, opened: OpenedStores) -> None:
+        """Raises ConfigError where tokens are needed and there are none."""
+        if self._open_to_everybody:
+            return
+        found = await asyncio.to_thread(opened.tokens.callers)
+        if not found.by_digest and not self._given:
+            if self._needs_tokens:
+                raise _no_token(found, opened.tracking.place)
+            if found.any_made:
+                log.warning(
+                    "All tokens of the store are revoked: this hub lets nobody in until another is made, or until "
+                    "it is started with --open-to-everybody."
+                )
+        self._admit(found)
 
     @property
     def asks_for_tokens(self) -> bool:
@@ -146,9 +153,7 @@ class Hub:
         await asyncio.gather(*self._watching, return_exceptions=True)
         context, self._context = self._context, None
         if context is not None:
-            await context.aliases.close()
-            context.work.close()
-            await context.stores.close()
+            await _close(context)
 
     async def _watch(self, opened: OpenedStores, documents: RunDocuments) -> None:
         """Lets in whom the table of tokens names, soon after it changes, whoever changes it. While the database is
@@ -190,6 +195,12 @@ class Hub:
 
     def __repr__(self) -> str:
         return f"<Hub {'open' if self._context else 'closed'}{', draining' if self.draining else ''}>"
+
+
+async def _close(context: HubContext) -> None:
+    await context.aliases.close()
+    context.work.close()
+    await context.stores.close()
 
 
 def _no_token(found: TableCallers, store: str) -> ConfigError:
