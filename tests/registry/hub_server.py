@@ -25,6 +25,7 @@ from penstock.hub.service import Hub, OpenedStores
 from penstock.metrics import HubMetrics
 from penstock.mlflow_api.client import CallTimeouts, MlflowRestClient
 from penstock.registry import AliasMove, ModelVersion, NewVersion, Registry
+from penstock.registry.history import NewMove
 from penstock.registry.hub.store import HubRegistry
 from penstock.registry.memory import MemoryRegistry
 from penstock.registry.mlflow.store import MlflowRegistry
@@ -53,8 +54,8 @@ class AsksHub(HubRegistry):
         if hasattr(self, "behind"):
             self.behind._clock = clock
 
-    def _move_alias(self, *arguments: Any, **named: Any) -> AliasMove:
-        return self.behind._move_alias(*arguments, **named)
+    def _move_alias(self, move: NewMove) -> AliasMove:
+        return self.behind._move_alias(move)
 
 
 class ListeningHub:

@@ -20,14 +20,13 @@ from penstock.errors import (
     VersionNotFound,
 )
 from penstock.registry import AliasMove, ModelVersion, NewVersion, RegisteredModel, Registry
+from penstock.registry.history import NewMove
 from registry.registering import add, columns
 
 
 def move(registry: Registry, kind: Any, to: str | None, expected: Any = ...) -> AliasMove:
     """Past what `promote` and the like look at before."""
-    return registry._move_alias(
-        "fraud", "production", kind, to, expected=expected, at=registry._clock(), by="ann", reason=""
-    )
+    return registry._move_alias(NewMove("fraud", "production", kind, to, expected, registry._clock(), "ann"))
 
 
 def at_once(*works: Callable[[], None]) -> None:

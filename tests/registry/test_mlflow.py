@@ -27,6 +27,7 @@ from penstock.mlflow_api.client import CallTimeouts, MlflowRestClient
 from penstock.publishing import publish, withdraw
 from penstock.registry import NewVersion
 from penstock.registry.entries import PackageFacts
+from penstock.registry.history import NewMove
 from penstock.registry.mlflow.store import MlflowRegistry
 from registry import mlflow_stand_in
 from registry.mlflow_stand_in import saying
@@ -201,7 +202,7 @@ class TestWriting:
 
     def test_a_stage_cannot_be_removed_as_an_alias(self, registry: MlflowRegistry) -> None:
         with pytest.raises(Unsupported, match="is a stage") as caught:
-            registry._move_alias("fraud", "staging", "remove", None, expected=..., at=registry._now(), by="", reason="")
+            registry._move_alias(NewMove("fraud", "staging", "remove", None, ..., registry._now(), ""))
         assert "transition_model_version_stage" in hint_of(caught.value)
         with pytest.raises(AliasNotFound):
             registry.remove_alias("fraud", "absent", by="ann")

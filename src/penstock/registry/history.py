@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
 
+from penstock.registry.refusals import Expected
+
 MoveKind: TypeAlias = Literal["promote", "rollback", "remove"]
 
 
@@ -24,6 +26,24 @@ class AliasMove:
     at: datetime
     by: str
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewMove:
+    """A move that is to be made: `expected` is what the alias is to name before it."""
+
+    name: str
+    alias: str
+    kind: MoveKind
+    to: str | None
+    expected: Expected
+    at: datetime
+    by: str
+    reason: str = ""
+
+    def made(self, before: str | None) -> AliasMove:
+        """Its line of history, with what the alias named."""
+        return AliasMove(self.name, self.alias, self.kind, before, self.to, self.at, self.by, self.reason)
 
 
 def rollback_target(moves: Sequence[AliasMove], existing: set[str]) -> str | None:

@@ -38,9 +38,9 @@ from penstock.registry.entries import (
     Stage,
     VersionQuery,
 )
-from penstock.registry.history import AliasMove, MoveKind, aliases_state, rollback_target
+from penstock.registry.history import AliasMove, NewMove, aliases_state, rollback_target
 from penstock.registry.names import check_alias, check_mlflow_name, check_name, check_tags, check_text
-from penstock.registry.refusals import Expected, no_alias
+from penstock.registry.refusals import no_alias
 from penstock.signature import Signature, breaking_changes
 
 __all__ = ["PRODUCTION", "ModelVersion", "NewVersion", "RegisteredModel", "Registry"]
@@ -248,9 +248,7 @@ class Registry(ABC):
                 self._check_compatible(self.version(name, str(current)), target)
             # Whoever moves it meanwhile changes what there is to be compatible with.
             with suppress(AliasMoved):
-                return self._move_alias(
-                    name, alias, "promote", version, expected=current, at=self._now(), by=by, reason=reason
-                )
+                return self._move_alias(NewMove(name, alias, "promote", version, current, self._now(), by, reason))
         raise AliasMoved(f"Alias {alias!r} of model {name!r} keeps being moved by others.", hint="Try again.")
 
     def rollback(self, name: str, alias: str = PRODUCTION, *, by: str, reason: str = "") -> AliasMove:
@@ -266,14 +264,12 @@ class Registry(ABC):
             raise NothingToRollBack(
                 f"Alias {alias!r} of model {name!r} named no other version before {current.version}."
             )
-        return self._move_alias(
-            name, alias, "rollback", target, expected=current.version, at=self._now(), by=by, reason=reason
-        )
+        return self._move_alias(NewMove(name, alias, "rollback", target, current.version, self._now(), by, reason))
 
     def remove_alias(self, name: str, alias: str, *, by: str, reason: str = "") -> AliasMove:
         """Takes the alias away. Raises AliasNotFound, ModelNotFound."""
         self.resolve(name, alias)
-        return self._move_alias(name, alias, "remove", None, expected=..., at=self._now(), by=by, reason=reason)
+        return self._move_alias(NewMove(name, alias, "remove", None, ..., self._now(), by, reason))
 
     def set_tag(self, name: str, key: str, value: str, version: str | None = None, *, by: str = "") -> None:
         """Tags a version, or the model where `version` is None. Raises ModelNotFound, VersionNotFound, NameInvalid."""
@@ -315,22 +311,11 @@ class Registry(ABC):
     def _insert_version(self, name: str, new: NewVersion, *, at: datetime) -> ModelVersion:
         raise self._unsupported("registering versions")
 
-    def _move_alias(
-        self,
-        name: str,
-        alias: str,
-        kind: MoveKind,
-        to: str | None,
-        *,
-        expected: Expected,
-        at: datetime,
-        by: str,
-        reason: str,
-    ) -> AliasMove:
+    def _move_alias(self, move: NewMove) -> AliasMove:
         """Moves the alias and writes the history line in one transaction; `from_version` is what it found there.
 
         Raises ModelNotFound, VersionNotFound where `to` is gone, AliasNotFound where there is nothing to remove,
-        AliasMoved where the alias does not name `expected`."""
+        AliasMoved where the alias does not name what is `expected`."""
         raise self._unsupported("moving aliases")
 
     def _write_tag(self, name: str, version: str | None, key: str, value: str | None, *, at: datetime, by: str) -> None:

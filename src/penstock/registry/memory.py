@@ -28,10 +28,9 @@ from penstock.registry.entries import (
     Stage,
     VersionQuery,
 )
-from penstock.registry.history import AliasMove, MoveKind
+from penstock.registry.history import AliasMove, NewMove
 from penstock.registry.interface import Registry
 from penstock.registry.refusals import (
-    Expected,
     model_exists,
     no_alias,
     no_keyed_model,
@@ -242,30 +241,18 @@ class MemoryRegistry(Registry):
             model.moves = [replace(move, name=new_name) for move in model.moves]
             _tell(model, new_name, "rename", at, by, None, f"from {name}")
 
-    def _move_alias(
-        self,
-        name: str,
-        alias: str,
-        kind: MoveKind,
-        to: str | None,
-        *,
-        expected: Expected,
-        at: datetime,
-        by: str,
-        reason: str,
-    ) -> AliasMove:
+    def _move_alias(self, move: NewMove) -> AliasMove:
         with self._writing():
-            model = self._found(name, to)
-            before = model.aliases.get(alias)
-            if to is None and before is None:
-                raise no_alias(name, alias, model.aliases)
-            refuse_if_moved(name, alias, before, expected)
-            model.aliases.pop(alias, None)
-            if to is not None:
-                model.aliases[alias] = to
-            move = AliasMove(name, alias, kind, before, to, at, by, reason)
-            model.moves.append(move)
-            return move
+            model = self._found(move.name, move.to)
+            before = model.aliases.get(move.alias)
+            if move.to is None and before is None:
+                raise no_alias(move.name, move.alias, model.aliases)
+            refuse_if_moved(move.name, move.alias, before, move.expected)
+            model.aliases.pop(move.alias, None)
+            if move.to is not None:
+                model.aliases[move.alias] = move.to
+            model.moves.append(move.made(before))
+            return model.moves[-1]
 
     def _write_tag(self, name: str, version: str | None, key: str, value: str | None, *, at: datetime, by: str) -> None:
         with self._writing():

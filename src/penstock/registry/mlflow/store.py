@@ -30,7 +30,7 @@ from penstock.registry.entries import (
     Stage,
     VersionQuery,
 )
-from penstock.registry.history import AliasMove, MoveKind
+from penstock.registry.history import AliasMove, NewMove
 from penstock.registry.interface import PRODUCTION, Registry
 from penstock.registry.mlflow.answers import (
     aliases_and_stages,
@@ -44,7 +44,7 @@ from penstock.registry.mlflow.asking import MlflowEntries
 from penstock.registry.mlflow.changing import MlflowChanges, unregistrable
 from penstock.registry.mlflow.packages import MlflowPackages
 from penstock.registry.mlflow.searching import MlflowSearches
-from penstock.registry.refusals import Expected, no_alias, refuse_if_moved
+from penstock.registry.refusals import no_alias, refuse_if_moved
 from penstock.signature import Signature
 
 log = logging.getLogger("penstock.registry")
@@ -220,31 +220,21 @@ class MlflowRegistry(Registry):
             remedy=remedy("promote", model=name, alias=alias),
         )
 
-    def _move_alias(
-        self,
-        name: str,
-        alias: str,
-        kind: MoveKind,
-        to: str | None,
-        *,
-        expected: Expected,
-        at: datetime,
-        by: str,
-        reason: str,
-    ) -> AliasMove:
+    def _move_alias(self, move: NewMove) -> AliasMove:
+        name, alias = move.name, move.alias
         model = self._entries.model(name)
         before = own_aliases(model).get(alias)
-        if to is None and before is None:
+        if move.to is None and before is None:
             raise self._only_a_stage(name, alias, model)
         # MLflow has no transactions for it.
-        refuse_if_moved(name, alias, aliases_and_stages(model).get(alias), expected)
-        if to is None:
+        refuse_if_moved(name, alias, aliases_and_stages(model).get(alias), move.expected)
+        if move.to is None:
             self._changes.remove_alias(name, alias)
         else:
-            self._changes.set_alias(name, alias, to)
-        if reason:
+            self._changes.set_alias(name, alias, move.to)
+        if move.reason:
             log.warning("MLflow keeps no history: the reason is not kept.")
-        return AliasMove(name, alias, kind, before, to, at, by, reason)
+        return move.made(before)
 
     def _write_tag(self, name: str, version: str | None, key: str, value: str | None, *, at: datetime, by: str) -> None:
         self._changes.tag(name, version, key, value)

@@ -27,9 +27,9 @@ from penstock.registry.entries import (
     Stage,
     VersionQuery,
 )
-from penstock.registry.history import AliasMove, MoveKind, aliases_state
+from penstock.registry.history import AliasMove, NewMove, aliases_state
 from penstock.registry.interface import PRODUCTION, Registry
-from penstock.registry.refusals import Expected, no_alias, no_model
+from penstock.registry.refusals import no_alias, no_model
 from penstock.registry.sql import writing
 from penstock.registry.sql.rows import (
     aliases_of,
@@ -213,22 +213,8 @@ class SqlRegistry(Registry):
 
         return self._database.write(change)
 
-    def _move_alias(
-        self,
-        name: str,
-        alias: str,
-        kind: MoveKind,
-        to: str | None,
-        *,
-        expected: Expected,
-        at: datetime,
-        by: str,
-        reason: str,
-    ) -> AliasMove:
-        def change(c: Connection) -> AliasMove:
-            return writing.move_alias(c, name, alias, kind, to, expected=expected, at=at, by=by, reason=reason)
-
-        return self._database.write(change)
+    def _move_alias(self, move: NewMove) -> AliasMove:
+        return self._database.write(lambda c: writing.move_alias(c, move))
 
     def _write_tag(self, name: str, version: str | None, key: str, value: str | None, *, at: datetime, by: str) -> None:
         self._database.write(lambda c: writing.write_tag(c, name, version, key, value, at=at, by=by))

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from penstock.registry.entries import ChangeKind, ModelKey, NewVersion, PackageFacts, Stage
-from penstock.registry.history import AliasMove, MoveKind
-from penstock.registry.refusals import Expected, model_exists, no_alias, no_model, refuse_if_moved, refuse_if_named
+from penstock.registry.history import AliasMove, NewMove
+from penstock.registry.refusals import model_exists, no_alias, no_model, refuse_if_moved, refuse_if_named
 from penstock.registry.sql.rows import aliases_of, json_text, keyed_model_row, model_row, version_columns, version_row
 from penstock.sql.tables import aliases, model_changes, models, moves, versions
 
@@ -54,32 +54,22 @@ def record_package(c: Connection, model: str | ModelKey, version: str, facts: Pa
     return row
 
 
-def move_alias(
-    c: Connection,
-    name: str,
-    alias: str,
-    kind: MoveKind,
-    to: str | None,
-    *,
-    expected: Expected,
-    at: datetime,
-    by: str,
-    reason: str,
-) -> AliasMove:
+def move_alias(c: Connection, move: NewMove) -> AliasMove:
     """Raises as `Registry._move_alias` says."""
-    model = model_row(c, name, lock=True)
-    target = None if to is None else version_row(c, model, to).number
+    alias = move.alias
+    model = model_row(c, move.name, lock=True)
+    target = None if move.to is None else version_row(c, model, move.to).number
     named = aliases_of(c, model.id)
     if target is None and alias not in named:
-        raise no_alias(name, alias, named)
-    refuse_if_moved(name, alias, named.get(alias), expected)
+        raise no_alias(move.name, alias, named)
+    refuse_if_moved(move.name, alias, named.get(alias), move.expected)
     c.execute(delete(aliases).where(aliases.c.model_id == model.id, aliases.c.alias == alias))
     if target is not None:
         c.execute(insert(aliases).values(model_id=model.id, alias=alias, number=target))
-    move = AliasMove(name, alias, kind, named.get(alias), to, at, by, reason)
-    line = {"kind": kind, "from_number": named.get(alias), "to_number": target, "by": by, "reason": reason}
-    c.execute(insert(moves).values(model_id=model.id, alias=alias, at=at, **line))
-    return move
+    line = {"kind": move.kind, "from_number": named.get(alias), "to_number": target}
+    line |= {"at": move.at, "by": move.by, "reason": move.reason}
+    c.execute(insert(moves).values(model_id=model.id, alias=alias, **line))
+    return move.made(named.get(alias))
 
 
 def write_tag(
@@ -150,7 +140,7 @@ def delete_entry(c: Connection, name: str, version: str | None, *, with_aliases:
     for alias, target in named.items():
         if version in (None, target):
             why = f"Version {target} was deleted."
-            move_alias(c, name, alias, "remove", None, expected=target, at=at, by=by, reason=why)
+            move_alias(c, NewMove(name, alias, "remove", None, target, at, by, why))
     _tell(c, model, "delete", at, by, number)
     gone = delete(versions).where(versions.c.model_id == model.id)
     c.execute(gone if number is None else gone.where(versions.c.number == number))
