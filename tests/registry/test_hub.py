@@ -325,6 +325,11 @@ class TestWhatAServerIs:
             assert [move.reason for move in registry.history("fraud")] == ["first"]
         assert asked == [True]
 
+    def test_whatever_a_registry_does_is_done_by_what_the_server_is(self) -> None:
+        """A method that went by `Registry` alone would make nothing of what the hub does at once."""
+        public = {name for name in vars(Registry) if not name.startswith("_")}
+        assert public - vars(ServerRegistry).keys() == set()
+
     def test_anything_else_is_an_mlflow_server(self, tmp_path: Path) -> None:
         with closing(Replay()) as replay, closing(open_registry(replay.url, cache=str(tmp_path))) as registry:
             assert registry.model("fraud").latest == "3"
