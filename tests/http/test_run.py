@@ -107,3 +107,15 @@ def test_a_busy_port_is_refused_with_its_flag(bound: socket.socket) -> None:
         bind("127.0.0.1", bound.getsockname()[1], flag="--admin-port")
     assert "--admin-port" in str(caught.value.hint)
     bound.close()
+
+
+async def test_small_answers_are_sent_at_once_on_every_loop(bound: socket.socket) -> None:
+    """uvloop does it by itself; asyncio where the socket was made for TCP, else the second piece waits for 40 ms."""
+    accepted: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+    async with await asyncio.start_server(lambda _, writer: accepted.put_nowait(writer), sock=bound):
+        _, client = await asyncio.open_connection(*bound.getsockname()[:2])
+        server_side = await accepted.get()
+        assert server_side.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        for writer in (client, server_side):
+            writer.close()
+            await writer.wait_closed()

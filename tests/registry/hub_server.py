@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +16,7 @@ import uvicorn
 from penstock.artifacts import PackageCache
 from penstock.artifacts.opening import open_tree
 from penstock.assembly.hub import HubOptions, open_stores
+from penstock.http.run import bind, url_of
 from penstock.hub.access.gate import HubGate
 from penstock.hub.access.tokens import TokenTable
 from penstock.hub.app import HubApp
@@ -64,8 +64,8 @@ class ListeningHub:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever, daemon=True)
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        self._listening = bind("127.0.0.1", 0)
+        self.url = url_of(self._listening)
         # What the test at hand asks, and the registry behind it.
         self._app: Any = None
         self.behind: Registry = MemoryRegistry()

@@ -58,12 +58,11 @@ class RunOptions:
 def bind(host: str, port: int, *, flag: str = "port") -> socket.socket:
     """A bound socket; port 0 picks a free one. Raises ConfigError for a busy port or an unknown host, naming `flag`."""
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
-            0
-        ]
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, OverflowError) as error:
         raise ConfigError(f"{host}:{port} is not an address to listen on: {error}.") from None
-    bound = socket.socket(family, kind)
+    family, kind, protocol, _, address = found[0]
+    bound = socket.socket(family, kind, protocol)  # where it is TCP, asyncio sends small answers at once
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind(address)
