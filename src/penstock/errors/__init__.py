@@ -53,7 +53,8 @@ PenstockError
 │   ├── LoggedModelNotFound
 │   ├── ArtifactNotFound        no file at that path
 │   ├── ArtifactRegistered      a file of a registered version, which stays as it is
-│   └── TagNotFound
+│   ├── TagNotFound
+│   └── ImportFailed            what is imported from cannot be read, or clashes with what the store holds
 ├── SearchInvalid               a filter, an order or a page token that cannot be read; carries the field and the column
 ├── InputError                  the caller's data
 │   ├── MalformedInput          bytes that cannot be read as what they claim to be
@@ -134,6 +135,7 @@ from penstock.errors.tracking import ArtifactNotFound as ArtifactNotFound
 from penstock.errors.tracking import ArtifactRegistered as ArtifactRegistered
 from penstock.errors.tracking import ExperimentExists as ExperimentExists
 from penstock.errors.tracking import ExperimentNotFound as ExperimentNotFound
+from penstock.errors.tracking import ImportFailed as ImportFailed
 from penstock.errors.tracking import LoggedModelNotFound as LoggedModelNotFound
 from penstock.errors.tracking import ParamChanged as ParamChanged
 from penstock.errors.tracking import RunExists as RunExists

@@ -86,3 +86,9 @@ class ArtifactRegistered(TrackingError):
     """A registered version has the files, which therefore stay as they are."""
 
     code = "artifact_registered"
+
+
+class ImportFailed(TrackingError):
+    """What is imported from cannot be read, or would clash with what the store holds."""
+
+    code = "import_failed"
