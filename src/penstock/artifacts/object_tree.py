@@ -86,6 +86,9 @@ class ObjectTree(ArtifactTree):
         else:
             self._store.remove(url)
 
+    def written_at(self, path: str) -> float | None:
+        return self._store.written_at(self._at(path))
+
     def _at(self, path: str) -> str:
         """Raises TrackingInvalid for a name in which a driver would read more than a name."""
         if _VERSIONED.search(path):

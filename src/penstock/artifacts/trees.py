@@ -96,9 +96,20 @@ class ArtifactTree(ABC):
     def remove(self, path: str) -> None:
         """A file, or a directory with what is in it. Raises ArtifactNotFound."""
 
+    def prune(self, path: str) -> None:  # noqa: B027  (a store of objects has no empty directories)
+        """Removes a directory if nothing is in it."""
+
+    @abstractmethod
+    def written_at(self, path: str) -> float | None:
+        """When something below a directory was written last, in seconds since 1970; None where nobody knows."""
+
+    def drafts(self, older_than: float) -> list[TreeEntry]:
+        """What uploads have left whose program was killed: drafts to which nothing was written since a moment, in
+        seconds since 1970. A store that keeps no drafts has none."""
+        return []
+
     def sweep(self, older_than: float) -> int:
-        """Removes what uploads have left whose program was killed, unless something was written to them since a moment,
-        in seconds since 1970; says how many. A store that keeps no drafts has nothing to do."""
+        """Removes those drafts; says how many."""
         return 0
 
 
@@ -174,16 +185,43 @@ class LocalTree(ArtifactTree):
         except FileNotFoundError:
             raise missing(path) from None
 
+    def prune(self, path: str) -> None:
+        directory, _, name = path.rpartition("/")
+        with suppress(OSError), self._directory(directory) as descriptor:
+            os.rmdir(name, dir_fd=descriptor)
+
+    def written_at(self, path: str) -> float | None:
+        newest, pending = 0.0, [path]
+        try:
+            while pending:
+                below = pending.pop()
+                with self._directory(below) as descriptor, os.scandir(descriptor) as entries:
+                    newest = max(newest, os.fstat(descriptor).st_mtime)
+                    for entry in entries:
+                        known = entry.stat(follow_symlinks=False)
+                        newest = max(newest, known.st_mtime)
+                        if stat.S_ISDIR(known.st_mode):
+                            pending.append(f"{below}/{entry.name}")
+        except OSError:  # it changes just now
+            return None
+        return newest
+
+    def drafts(self, older_than: float) -> list[TreeEntry]:
+        try:
+            with self._directory(_UPLOADS) as uploads, os.scandir(uploads) as drafts:
+                known = [(draft.name, draft.stat(follow_symlinks=False)) for draft in drafts]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted(TreeEntry(name, found.st_size) for name, found in known if found.st_mtime < older_than)
+
     def sweep(self, older_than: float) -> int:
         swept = 0
         try:
-            with self._directory(_UPLOADS) as uploads, os.scandir(uploads) as drafts:
-                for draft in drafts:
-                    if draft.stat(follow_symlinks=False).st_mtime < older_than:
-                        os.unlink(draft.name, dir_fd=uploads)
-                        swept += 1
-        except (FileNotFoundError, NotADirectoryError):
-            return swept
+            drafts = self.drafts(older_than)
+            for draft in drafts:
+                with self._directory(_UPLOADS) as uploads, suppress(FileNotFoundError):
+                    os.unlink(draft.name, dir_fd=uploads)
+                    swept += 1
         except OSError as error:
             log.warning("Drafts of uploads in %s cannot be removed: %s.", self._root, error.strerror or error)
         return swept

@@ -6,7 +6,16 @@ from collections.abc import Iterable, Mapping
 from types import EllipsisType
 from typing import TypeAlias
 
-from penstock.errors import AliasMoved, AliasNotFound, ModelExists, ModelNotFound, VersionInUse, VersionNotFound, remedy
+from penstock.errors import (
+    AliasMoved,
+    AliasNotFound,
+    ModelExists,
+    ModelNotFound,
+    PackageNotFound,
+    VersionInUse,
+    VersionNotFound,
+    remedy,
+)
 
 # What an alias is to name before it is moved: a version, none, or `...` where that does not matter.
 Expected: TypeAlias = str | EllipsisType | None
@@ -29,6 +38,14 @@ def no_version(name: str, version: str) -> VersionNotFound:
         f"Model {name!r} has no version {version}.",
         hint="List the model's versions.",
         remedy=remedy("show_model", model=name),
+    )
+
+
+def being_removed(source: str) -> PackageNotFound:
+    """Garbage was collected: nothing referred to the files until now."""
+    return PackageNotFound(
+        f"The files at {source[:300]} are being removed as garbage: no version had them.",
+        hint="Send the package again when penstock hub gc has ended.",
     )
 
 

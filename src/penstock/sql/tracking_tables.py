@@ -30,7 +30,8 @@ from penstock.sql.tables import metadata
 Key = BigInteger().with_variant(Integer, "sqlite")
 
 # One row. `counter` grows by one with every commit, which makes it the order of all changes; the next free keys are
-# taken from here in the same statement, so that rows which refer to each other can be inserted together.
+# taken from here in the same statement, so that rows which refer to each other can be inserted together. An experiment
+# gets no id below `next_experiment`: those that were removed had them.
 changes = Table(
     "penstock_changes",
     metadata,
@@ -38,6 +39,7 @@ changes = Table(
     Column("counter", BigInteger, nullable=False),
     Column("next_run", BigInteger, nullable=False),
     Column("next_series", BigInteger, nullable=False),
+    Column("next_experiment", BigInteger, nullable=False, server_default="1"),
     PrimaryKeyConstraint("id", name="penstock_changes_pk"),
 )
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from glob import has_magic
 from pathlib import Path
@@ -69,6 +70,10 @@ _MARKS = (
 )
 
 
+# And the time at which a file was written.
+_TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")
+
+
 @dataclass(frozen=True, slots=True)
 class Listed:
     """A file as the store lists it: bytes, and a mark that is another one once its content is; empty where the store
@@ -116,6 +121,15 @@ class ObjectStore:
             for path, info in found.items()
             if not str(path).endswith("/")
         }
+
+    def written_at(self, url: str) -> float | None:
+        """When the newest file below a directory was written, in seconds since 1970; None where a driver does not
+        say."""
+        with self._fresh(url) as driver:
+            found = driver.find(url, detail=True).values()
+        times = [_written(info) for info in found]
+        known = [at for at in times if at is not None]
+        return max(known) if known and len(known) == len(times) else None
 
     def matches(self, pattern: str) -> list[str]:
         """The URLs that a glob pattern names."""
@@ -272,6 +286,16 @@ def _is_denial(error: Exception) -> bool:
         or getattr(error, "code", None) in _DENIED
         or (isinstance(error, OSError) and str(error).startswith("Forbidden"))  # gcsfs
     )
+
+
+def _written(info: Mapping[str, Any]) -> float | None:
+    at = next((info[name] for name in _TIMES if info.get(name)), None)
+    if isinstance(at, str):
+        with suppress(ValueError):
+            at = datetime.fromisoformat(at)
+    if isinstance(at, datetime):
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    return float(at) if isinstance(at, int | float) else None
 
 
 def _listed(info: Mapping[str, Any]) -> Listed:

@@ -35,6 +35,12 @@ artifacts_option = click.option(
 )
 
 
+def store_of(context: click.Context) -> tuple[str, str | None]:
+    """--store and --artifacts, which are given before the name of a command."""
+    assert context.parent is not None
+    return context.parent.params["store"], context.parent.params["artifacts"]
+
+
 def artifacts_of(store: str, artifacts: str | None) -> str:
     """Raises ConfigError for a database elsewhere, beside which there is no directory."""
     if artifacts:

@@ -36,12 +36,10 @@ def place_in(hub: HubContext, uri: str, path: str) -> FilePlace:
     """A path below the artifact URI of a run, a logged model or a version. Raises TrackingInvalid for a place that the
     hub does not read."""
     path = safe_path(path)
-    if match := _PROXIED.fullmatch(uri):
-        return _ours(hub, _joined(safe_path(match[2]), path))
+    own = own_path(uri, hub.stores.registry.artifact_root)
+    if own is not None:
+        return _ours(hub, _joined(own, path))
     url = _canonical(uri)
-    root = _canonical(hub.stores.registry.artifact_root)
-    if f"{url}/".startswith(f"{root}/"):
-        return _ours(hub, _joined(safe_path(url[len(root) + 1 :]), path))
     scheme = urlsplit(url).scheme
     # Also of what was kept before it would have been refused.
     if why := objection(uri, hub.stores.registry.artifact_root):
@@ -52,6 +50,15 @@ def place_in(hub: HubContext, uri: str, path: str) -> FilePlace:
         f"The artifacts are at {uri[:200]!a}, which only the machine that logged them can read.",
         hint="Experiments without an artifact_location of their own keep their files with the hub.",
     )
+
+
+def own_path(uri: str, root: str) -> str | None:
+    """The path below the hub's artifacts, which are at `root`, that a URI names; None for a place elsewhere. Raises
+    TrackingInvalid for one that might lead out of them."""
+    if match := _PROXIED.fullmatch(uri):
+        return safe_path(match[2])
+    url, own = _canonical(uri), _canonical(root)
+    return safe_path(url[len(own) + 1 :]) if f"{url}/".startswith(f"{own}/") else None
 
 
 def check_location(location: str, root: str) -> str:

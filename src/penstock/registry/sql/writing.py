@@ -11,8 +11,16 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from penstock.registry.entries import ChangeKind, ModelKey, NewVersion, PackageFacts, Stage
 from penstock.registry.history import AliasMove, NewMove
-from penstock.registry.refusals import model_exists, no_alias, no_model, refuse_if_moved, refuse_if_named
+from penstock.registry.refusals import (
+    being_removed,
+    model_exists,
+    no_alias,
+    no_model,
+    refuse_if_moved,
+    refuse_if_named,
+)
 from penstock.registry.sql.rows import aliases_of, json_text, keyed_model_row, model_row, version_columns, version_row
+from penstock.sql.garbage_table import garbage
 from penstock.sql.tables import aliases, model_changes, models, moves, versions
 
 
@@ -26,7 +34,7 @@ def insert_model(c: Connection, name: str, description: str, tags: dict[str, str
 
 
 def insert_version(c: Connection, name: str, new: NewVersion, *, at: datetime) -> Row[Any]:
-    """The row of the next version. Raises ModelNotFound."""
+    """The row of the next version. Raises ModelNotFound, and PackageNotFound where its files are being removed."""
     model = _found_or_added(c, name, at)[0] if new.of_model is None else model_row(c, name, lock=True)
     if new.of_model not in (None, model.id):
         raise no_model(name)
@@ -35,6 +43,7 @@ def insert_version(c: Connection, name: str, new: NewVersion, *, at: datetime) -
     _update_model(c, model, last_number=number, updated_at=at, **revived)
     times = {"created_at": at, "updated_at": at}
     c.execute(insert(versions).values(model_id=model.id, number=number, **times, **version_columns(new)))
+    _refuse_garbage(c, new.source)
     _tell(c, model, "register", at, new.registered_by, number)
     return version_row(c, model, str(number))
 
@@ -155,6 +164,15 @@ def _found_or_added(c: Connection, name: str, at: datetime) -> tuple[Row[Any], b
         row = c.execute(select(models).where(models.c.name == name).with_for_update()).one_or_none()
         if row is not None:
             return row, is_new
+
+
+def _refuse_garbage(c: Connection, source: str) -> None:
+    """After the insert, for which PostgreSQL makes it wait while garbage is marked: whoever marks it sees this version
+    then, or this sees the mark. Raises PackageNotFound."""
+    parts = source.split("/")
+    above = ["/".join(parts[: n + 1]) for n in range(len(parts))]
+    if c.execute(select(garbage.c.id).where(garbage.c.place.in_([each for each in above if each])).limit(1)).first():
+        raise being_removed(source)
 
 
 def _insert_if_missing(c: Connection, name: str, at: datetime) -> bool:

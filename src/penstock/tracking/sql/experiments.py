@@ -37,7 +37,8 @@ def create_default(c: Connection, artifact_root: str) -> None:
 def create_experiment(c: Connection, artifact_root: str, change: CreateExperiment) -> str:
     """Answers with the new id. Raises ExperimentExists."""
     _require_free(c, change.name)
-    number = max(1, next_key(c, tables.experiments))
+    least = run(c, "SELECT next_experiment FROM penstock_changes WHERE id = 1").scalar()
+    number = max(least, next_key(c, tables.experiments))
     now = milliseconds()
     location = change.artifact_location or _location(artifact_root, number)
     insert_rows(c, tables.experiments, [(number, change.name, location, False, now, now)])
