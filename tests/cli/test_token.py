@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from threading import Thread
+from time import sleep
 
 import pytest
 from click.testing import CliRunner, Result
 
 from penstock.access.credentials import digest_of
-from penstock.access.tokens_file import parse_tokens
-from penstock.cli.token.commands import token
+from penstock.access.tokens_file import TokenLine, parse_tokens
+from penstock.cli.token.commands import _append, token
 from penstock.errors import ConfigError, TokenExists, TokenNotFound
+from penstock.storage import atomic
+from penstock.storage.atomic import replace_file
 
 
 def run(*arguments: object, **environment: str) -> Result:
@@ -81,3 +85,33 @@ def test_a_file_that_is_a_link_stays_one(tmp_path: Path) -> None:
     run("add", "shop", "--role", "predict", "--file", tmp_path / "tokens")
     assert (tmp_path / "tokens").is_symlink()
     assert (tmp_path / "real").read_text().startswith("shop predict")
+
+
+def test_of_commands_at_once_none_loses_what_another_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "new" / "tokens"
+    for number in range(3):
+        run("add", f"old-{number}", "--role", "metrics", "--file", file)
+    made: list[Exception] = []
+
+    def slowly(path: Path, content: bytes) -> None:
+        """Long enough after it was read for another one to read it as well."""
+        sleep(0.005)
+        replace_file(path, content)
+
+    def work(number: int) -> None:
+        try:
+            _append(file, TokenLine(f"new-{number}", "metrics", digest_of(f"{number}")))
+        except Exception as error:
+            made.append(error)
+
+    monkeypatch.setattr(atomic, "replace_file", slowly)
+    threads = [Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for number in range(3):
+        run("revoke", f"old-{number}", "--file", file)
+    for thread in threads:
+        thread.join()
+    assert made == []
+    assert sorted(line.name for line in parse_tokens(file.read_bytes())) == [f"new-{number}" for number in range(8)]
+    assert [path.name for path in file.parent.iterdir()] == ["tokens"]

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from hub.conftest import HubCalls, hub_over, until
 from penstock.assembly.hub import HubOptions, migrate_store, open_stores, open_tokens
-from penstock.errors import RegistryOutdated
+from penstock.errors import RegistryOutdated, TokenExists
 from penstock.hub.access.gate import HubGate
 
 
@@ -84,6 +84,13 @@ async def test_a_token_that_is_revoked_lets_nobody_into_the_other_either(
     stranger = gates[0].identify({"type": "http", "headers": []}).name
     await asyncio.to_thread(hubs[1].tokens.revoke, "ann")
     await until(lambda: all_know(stranger))
+
+
+async def test_of_two_who_add_a_token_of_one_name_one_is_told_that_it_is_taken(hubs: list[HubCalls]) -> None:
+    made = (asyncio.to_thread(hub.tokens.add, "ann", "read") for hub in hubs * 4)
+    added = await asyncio.gather(*made, return_exceptions=True)
+    assert sorted(type(each) is str for each in added) == [False] * 7 + [True]
+    assert {type(each) for each in added} == {str, TokenExists}
 
 
 def test_tables_of_a_server_are_migrated_by_command_alone(postgres_url: str, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -14,7 +15,14 @@ from sqlalchemy import Connection, Engine, create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
 from penstock.cli.remedies import hint_of
-from penstock.errors import RegistryOutdated, RegistryReadOnly, RegistryUnavailable, SearchInvalid
+from penstock.errors import (
+    RegistryDenied,
+    RegistryError,
+    RegistryOutdated,
+    RegistryReadOnly,
+    RegistryUnavailable,
+    SearchInvalid,
+)
 from penstock.mlflow_api.search.entities import EXPERIMENTS
 from penstock.registry import NewVersion, Registry, open_registry
 from penstock.registry.sql.store import SqlRegistry
@@ -22,6 +30,7 @@ from penstock.sql.dialect import run
 from penstock.sql.postgresql import PostgresDatabase
 from penstock.sql.search.compiling import SearchTable, find_rows
 from penstock.sql.tables import REVISION_TABLE, metadata
+from penstock.tracking.opening import open_database
 from penstock.tracking.queries import ExperimentQuery
 from support.postgres import Postgres, reader_of
 
@@ -90,6 +99,36 @@ def test_a_reader_never_migrates(postgres_url: str) -> None:
                 with pytest.raises(RegistryOutdated) as caught:
                     reader.resolve("fraud")
                 assert said in hint_of(caught.value)
+
+
+_REFUSALS: list[tuple[str, type[RegistryError], str]] = [
+    ("23505", RegistryUnavailable, "was changed by somebody else in this moment: words of the server. Nothing was"),
+    ("40P01", RegistryUnavailable, "Try again."),
+    ("53300", RegistryUnavailable, "takes no more connections: words of the server. Raise its max_connections"),
+    ("54001", RegistryError, "does not take statements or values as large as this"),
+    ("57014", RegistryUnavailable, "ended a statement that took too long"),
+    ("57P01", RegistryUnavailable, "is being shut down"),
+    ("42501", RegistryDenied, "does not let us read its tables"),
+    ("XX001", RegistryUnavailable, "is damaged: words of the server. Restore it from a backup."),
+    ("P0001", RegistryUnavailable, "refuses what it was asked: words of the server. The database's own log says"),
+]
+
+
+def test_a_server_that_answers_is_not_said_to_be_away(postgres_url: str) -> None:
+    """Each of its refusals has plain words of its own."""
+    with closing(open_registry(postgres_url, artifacts="x")) as registry, closing(open_database(postgres_url)) as db:
+        registry.migrate()
+        for code, kind, said in _REFUSALS:
+            statement = f"DO $$ BEGIN RAISE EXCEPTION 'words of the server' USING ERRCODE = '{code}'; END $$"
+            with pytest.raises(RegistryError) as caught:
+                db.read(partial(_run, statement))
+            assert type(caught.value) is kind, code
+            assert said in f"{caught.value.message} {caught.value.hint}"
+            assert "could not be asked" not in hint_of(caught.value)
+
+
+def _run(statement: str, c: Connection) -> None:
+    run(c, statement)
 
 
 class TestTrouble:

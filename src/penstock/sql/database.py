@@ -13,20 +13,16 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from penstock.errors import (
     RegistryError,
-    RegistryFull,
     RegistryOutdated,
     RegistryReadOnly,
     RegistryUnavailable,
     remedy,
 )
-from penstock.sql.dialect import is_cancelled
 from penstock.sql.migrations import upgrade
+from penstock.sql.server_errors import server_error
 from penstock.sql.tables import HEAD, REVISION_TABLE
 
 T = TypeVar("T")
-
-# 53100: PostgreSQL's disk_full.
-_FULL = ("SQLITE_FULL", "53100")
 
 _COUNT_CHANGE = text("UPDATE penstock_changes SET counter = counter + 1")
 _revisions = Table(REVISION_TABLE, MetaData(), Column("version_num", String(32)))
@@ -119,23 +115,15 @@ class Database(ABC):
         # 25006: a standby or a read-only session; 42501: no privilege.
         if code.startswith("SQLITE_READONLY") or code == "25006" or (code == "42501" and writing):
             return RegistryReadOnly(f"The registry at {self.place} cannot be written: {detail}.")
-        if code in _FULL:
-            return RegistryFull(
-                f"The registry at {self.place} has no room for what is written: {detail}.",
-                hint="Make room on its disk; reading goes on meanwhile.",
-            )
         if code in ("SQLITE_CORRUPT", "SQLITE_NOTADB"):
             return RegistryUnavailable(
                 f"The registry at {self.place} is damaged or not a SQLite file: {detail}.",
                 hint="Restore it from a backup.",
             )
-        if is_cancelled(error):
-            return RegistryUnavailable(
-                f"The registry at {self.place} ended a statement that took too long: {detail}.",
-                hint="Try again later; if this goes on, look for locks and load in the database (pg_stat_activity).",
-            )
         if isinstance(error, self._value_errors):
             return RegistryError(f"The registry at {self.place} cannot hold a value: {detail}.")
+        if (told := server_error("53100" if code == "SQLITE_FULL" else code)) is not None:
+            return told.kind(f"The registry at {self.place} {told.what}: {detail}.", hint=told.hint)
         if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             return RegistryUnavailable(f"The registry at {self.place} is locked by another process: {detail}.")
         return self._unavailable(detail)

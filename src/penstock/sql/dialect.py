@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import orjson
 from sqlalchemy import BigInteger, Boolean, Connection, Double, Integer, LargeBinary, Table
+from sqlalchemy.dialects import postgresql, sqlite
 
 # What a row does that is there already: fail, stay as it is, or take the new values.
 OnConflict: TypeAlias = Literal["fail", "keep", "replace"]
@@ -95,6 +96,13 @@ def insert_rows(c: Connection, table: Table, rows: Sequence[tuple[Any, ...]], on
     if c.dialect.name == "sqlite":
         return run_each(c, statement, rows)
     return run(c, statement, *(list(column) for column in zip(*rows, strict=True))).rowcount
+
+
+def insert_or_leave(c: Connection, table: Table) -> Any:
+    """SQLAlchemy's insert of a row that is left out where it contradicts a unique one; on PostgreSQL it waits for
+    whoever is adding that one."""
+    make = postgresql.insert if c.dialect.name == "postgresql" else sqlite.insert
+    return make(table).on_conflict_do_nothing()
 
 
 def next_key(c: Connection, table: Table) -> int:

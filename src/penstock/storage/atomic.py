@@ -65,6 +65,25 @@ def replace_file(path: Path, content: bytes) -> None:
         beside.unlink(missing_ok=True)
 
 
+@contextmanager
+def locked_directory(directory: Path) -> Iterator[None]:
+    """While nobody else has the directory locked (flock), which is made if it is not there: for whoever reads a file in
+    it and replaces it by what follows from that. No file of its own is left behind."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        import fcntl
+    except ImportError:  # a system without locks
+        yield
+        return
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def append_line(path: Path, line: bytes) -> None:
     """Adds a line to the end of a file, durably: after a crash it is there, or at most half of it."""
     path.touch(mode=0o644)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from codecs import BOM_UTF8
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -113,21 +114,36 @@ def revoke(name: str, path: Path) -> None:
     Example:
       penstock token revoke shop --file tokens
     """
-    content = _read(path)
-    if not any(line.name == name for line in _parse(path, content)):
-        raise TokenNotFound(f"There is no token named {name[:60]!r} in {path}.")
-    lines = content.removeprefix(BOM_UTF8).splitlines(keepends=True)
-    _write(path, b"".join(line for line in lines if line.split()[:1] != [name.encode()]))
+    with _alone(path):
+        content = _read(path)
+        if not any(line.name == name for line in _parse(path, content)):
+            raise TokenNotFound(f"There is no token named {name[:60]!r} in {path}.")
+        lines = content.removeprefix(BOM_UTF8).splitlines(keepends=True)
+        _write(path, b"".join(line for line in lines if line.split()[:1] != [name.encode()]))
     click.echo(f"{name} is revoked.")
 
 
 def _append(path: Path, line: TokenLine) -> None:
     """Raises ConfigError, TokenExists."""
-    written = _read(path) if path.exists() else b""
-    if any(other.name == line.name for other in _parse(path, written)):
-        raise TokenExists(f"There is a token named {line.name!r} in {path}.", hint="Choose another name.")
-    end = b"" if not written or written.endswith(b"\n") else b"\n"
-    _write(path, b"%b%b%b\n" % (written, end, str(line).encode()))
+    with _alone(path):
+        written = _read(path) if path.exists() else b""
+        if any(other.name == line.name for other in _parse(path, written)):
+            raise TokenExists(f"There is a token named {line.name!r} in {path}.", hint="Choose another name.")
+        end = b"" if not written or written.endswith(b"\n") else b"\n"
+        _write(path, b"%b%b%b\n" % (written, end, str(line).encode()))
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """While no other command changes the file: what two read and write at once, only one of them has written."""
+    from penstock.storage.atomic import locked_directory
+
+    with ExitStack() as held:
+        try:
+            held.enter_context(locked_directory(path.resolve().parent))
+        except OSError as error:
+            raise ConfigError(f"The file of tokens {path} cannot be written: {error.strerror or error}.") from None
+        yield
 
 
 def _read(path: Path) -> bytes:

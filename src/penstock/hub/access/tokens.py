@@ -9,13 +9,14 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 
 from penstock.access.credentials import digest_of, is_token_name, new_token
 from penstock.access.policy import HubRole
 from penstock.access.principal import Principal
 from penstock.errors import NameInvalid, TokenExists, TokenNotFound
 from penstock.sql.database import Database
+from penstock.sql.dialect import insert_or_leave
 from penstock.sql.token_tables import tokens
 
 
@@ -53,10 +54,11 @@ class TokenTable:
         token = new_token()
 
         def change(c: Connection) -> None:
-            if c.execute(select(tokens.c.name).where(tokens.c.name == name)).first() is not None:
-                raise TokenExists(f"There is or was a token named {name!r}.", hint="Choose another name.")
             row = {"name": name, "digest": digest_of(token), "role": role, "created_at": _now()}
-            c.execute(insert(tokens).values(**row))
+            # On PostgreSQL this waits for whoever adds the same name in this moment.
+            added = insert_or_leave(c, tokens).values(**row).returning(tokens.c.name)
+            if c.execute(added).first() is None:
+                raise TokenExists(f"There is or was a token named {name!r}.", hint="Choose another name.")
 
         self._database.write(change)
         return token

@@ -7,7 +7,6 @@ from typing import Any
 
 import orjson
 from sqlalchemy import Connection, Row, delete, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from penstock.registry.entries import ChangeKind, ModelKey, NewVersion, PackageFacts, Stage
 from penstock.registry.history import AliasMove, NewMove
@@ -20,6 +19,7 @@ from penstock.registry.refusals import (
     refuse_if_named,
 )
 from penstock.registry.sql.rows import aliases_of, json_text, keyed_model_row, model_row, version_columns, version_row
+from penstock.sql.dialect import insert_or_leave
 from penstock.sql.garbage_table import garbage
 from penstock.sql.tables import aliases, model_changes, models, moves, versions
 
@@ -178,8 +178,7 @@ def _refuse_garbage(c: Connection, source: str) -> None:
 def _insert_if_missing(c: Connection, name: str, at: datetime) -> bool:
     """Adds the row unless it is there; on PostgreSQL this waits for whoever is adding it."""
     values = {"name": name, "created_at": at, "updated_at": at, "last_number": 0, "deleted": False, "tags": "{}"}
-    make = postgresql.insert if c.dialect.name == "postgresql" else sqlite.insert
-    added = make(models).values(values).on_conflict_do_nothing().returning(models.c.id)
+    added = insert_or_leave(c, models).values(values).returning(models.c.id)
     return c.execute(added).first() is not None
 
 
