@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -110,3 +111,21 @@ async def test_a_store_that_is_away_is_told_to_those_who_wait(hub: HubCalls, mov
     with pytest.raises(RegistryUnavailable, match="away"):
         await watch.wait("x", 5.0)
     await watch.close()
+
+
+async def test_other_changes_are_looked_at_no_more_than_twenty_times_a_second(moves: Registry) -> None:
+    """However many there are: a run that is logged to changes the store a thousand times a second."""
+    looks: list[float] = []
+
+    class Busy:
+        def wait_for_change(self, after: int, timeout: float) -> int:
+            looks.append(asyncio_time())
+            return after + 1
+
+    asyncio_time = asyncio.get_running_loop().time
+    watch = AliasWatch(Busy(), moves)  # type: ignore[arg-type]
+    known = await watch.wait("", 5.0)
+    assert await watch.wait(known, 0.2) == known
+    await watch.close()
+    assert all(later - sooner >= alias_watch._LEAST_PAUSE for sooner, later in pairwise(looks))
+    assert len(looks) > 1

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from penstock.hub.run_documents import RunDocuments
+from penstock.hub.run_documents import ENTRY_BYTES, RunDocuments
 from penstock.tracking.memory.store import MemoryTrackingStore
 from penstock.tracking.runs import Run, RunRef
 from penstock.tracking.writes import CreateRun, LogBatch
@@ -38,7 +38,7 @@ def made(store: CountingStore, count: int) -> list[RunRef]:
 def test_a_text_that_is_used_stays_longer_than_one_that_is_not(store: CountingStore) -> None:
     first, second, third = made(store, 3)
     (text,) = RunDocuments(store).of([first])
-    documents = RunDocuments(store, max_bytes=2 * len(text))
+    documents = RunDocuments(store, max_bytes=2 * (len(text) + ENTRY_BYTES))
     for ref in (first, second, first, third):
         documents.of([ref])
     store.asked.clear()
@@ -54,6 +54,16 @@ def test_a_changed_run_has_another_text(store: CountingStore) -> None:
     documents.of([ref])
     store.write(LogBatch("r0", tags=[("k", "new")]))
     assert b"new" in documents.of(store.refs(["r0"]))[0]
+
+
+def test_a_run_that_is_logged_to_holds_one_text(store: CountingStore) -> None:
+    made(store, 1)
+    documents = RunDocuments(store)
+    for number in range(100):
+        store.write(LogBatch("r0", tags=[("k", str(number))]))
+        (text,) = documents.of(store.refs(["r0"]))
+        assert f'"{number}"'.encode() in text
+    assert documents._bytes == len(text) + ENTRY_BYTES
 
 
 def test_a_text_takes_the_memory_that_it_is_counted_with(store: CountingStore) -> None:
@@ -74,7 +84,7 @@ def test_a_text_takes_the_memory_that_it_is_counted_with(store: CountingStore) -
 def test_what_is_kept_stays_bounded_with_many_threads(store: CountingStore) -> None:
     refs = made(store, 40)
     (text,) = RunDocuments(store).of([refs[0]])
-    documents = RunDocuments(store, max_bytes=5 * len(text))
+    documents = RunDocuments(store, max_bytes=5 * (len(text) + ENTRY_BYTES))
 
     def ask(offset: int) -> None:
         for number in range(200):
@@ -85,4 +95,4 @@ def test_what_is_kept_stays_bounded_with_many_threads(store: CountingStore) -> N
     with ThreadPoolExecutor(4) as threads:
         for ended in [threads.submit(ask, 10 * each) for each in range(4)]:
             ended.result()
-    assert documents._bytes == sum(map(len, documents._texts.values())) <= 5 * len(text)
+    assert documents._bytes == sum(each.size for each in documents._texts.values()) <= 5 * (len(text) + ENTRY_BYTES)

@@ -11,6 +11,7 @@ from functools import partial
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from psycopg import ConnectionInfo
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
@@ -129,6 +130,24 @@ def test_a_server_that_answers_is_not_said_to_be_away(postgres_url: str) -> None
 
 def _run(statement: str, c: Connection) -> None:
     run(c, statement)
+
+
+def test_behind_a_pooler_nothing_is_prepared(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which says another process than the one that answers, and another one answers in the next transaction."""
+
+    def prepared() -> int:
+        with (
+            closing(open_registry(postgres_url, artifacts="x")) as registry,
+            closing(open_database(postgres_url)) as db,
+        ):
+            registry.migrate()
+            db.read(lambda c: [run(c, "SELECT count(*) FROM penstock_models") for _ in range(10)])
+            count: int = db.read(lambda c: run(c, "SELECT count(*) FROM pg_prepared_statements").scalar())
+        return count
+
+    assert prepared() > 0
+    monkeypatch.setattr(ConnectionInfo, "backend_pid", property(lambda self: -1))
+    assert prepared() == 0
 
 
 class TestTrouble:

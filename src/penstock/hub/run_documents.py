@@ -1,22 +1,36 @@
 """Runs as JSON, kept while they do not change: what a search answers is mostly put together of texts that are there.
 
-A text is kept under the run's id and the number of its last change, so one of another state is never found.
+A text is kept with the number of the run's last change, so one of another state is never taken for it; the text of the
+next state takes its place, so that a run that is logged to holds no more than one that has ended.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import orjson
 
 from penstock.hub.json_forms import run_json
 from penstock.tracking.interface import TrackingStore
-from penstock.tracking.runs import RunRef
+from penstock.tracking.runs import Run, RunRef
 
 # Bytes of texts that are kept. A run of forty params and metrics has five thousand.
 MAX_BYTES = 32 * 1024 * 1024
+
+# What a text takes besides its own bytes: its entry, the run's id and the number.
+ENTRY_BYTES = 400
+
+
+class _Kept(NamedTuple):
+    changed: int
+    text: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.text) + ENTRY_BYTES
 
 
 class RunDocuments:
@@ -27,20 +41,19 @@ class RunDocuments:
         self._max_bytes = max_bytes
         # Mutable state, under the lock: the texts, those used last at the end, and their bytes.
         self._lock = threading.Lock()
-        self._texts: OrderedDict[RunRef, bytes] = OrderedDict()
+        self._texts: OrderedDict[str, _Kept] = OrderedDict()
         self._bytes = 0
 
     def of(self, refs: Sequence[RunRef]) -> list[bytes]:
-        """The texts of these runs, in this order."""
-        found = self._kept(refs)
-        missing = [ref.run_id for ref in refs if ref not in found]
+        """The texts of these runs, in this order. A run that changed since it was found is shown as it is now."""
+        found = self._found(refs)
+        missing = [ref.run_id for ref in refs if ref.run_id not in found]
         if missing:
             runs = self._store.runs(missing)
-            made = {run.ref: _fitting(orjson.dumps(run_json(run))) for run in runs}
-            self._keep(made)
-            # A run that changed since it was found is shown as it is now.
-            found |= {RunRef(ref.run_id, 0): text for ref, text in made.items()}
-        return [found[ref] if ref in found else found[RunRef(ref.run_id, 0)] for ref in refs]
+            made = {run.ref.run_id: _made(run) for run in runs}
+            self._keep(made.items())
+            found |= {run_id: each.text for run_id, each in made.items()}
+        return [found[ref.run_id] for ref in refs]
 
     def clear(self) -> None:
         """Forgets all texts: the numbers of changes began anew."""
@@ -48,24 +61,29 @@ class RunDocuments:
             self._texts.clear()
             self._bytes = 0
 
-    def _kept(self, refs: Sequence[RunRef]) -> dict[RunRef, bytes]:
+    def _found(self, refs: Sequence[RunRef]) -> dict[str, bytes]:
         found = {}
         with self._lock:
-            for ref in refs:
-                if (text := self._texts.get(ref)) is not None:
-                    self._texts.move_to_end(ref)
-                    found[ref] = text
+            for run_id, changed in refs:
+                if (kept := self._texts.get(run_id)) is not None and kept.changed == changed:
+                    self._texts.move_to_end(run_id)
+                    found[run_id] = kept.text
         return found
 
-    def _keep(self, made: Mapping[RunRef, bytes]) -> None:
+    def _keep(self, made: Iterable[tuple[str, _Kept]]) -> None:
         with self._lock:
-            for ref, text in made.items():
-                if ref not in self._texts:
-                    self._texts[ref] = text
-                    self._bytes += len(text)
+            for run_id, new in made:
+                if (before := self._texts.pop(run_id, None)) is not None:
+                    self._bytes -= before.size
+                self._texts[run_id] = new
+                self._bytes += new.size
             while self._bytes > self._max_bytes:
                 _, dropped = self._texts.popitem(last=False)
-                self._bytes -= len(dropped)
+                self._bytes -= dropped.size
+
+
+def _made(run: Run) -> _Kept:
+    return _Kept(run.ref.changed, _fitting(orjson.dumps(run_json(run))))
 
 
 def _fitting(text: bytes) -> bytes:

@@ -3,7 +3,8 @@
 No call waits for ever: a server that is reached and does not answer is given up after ANSWER_SECONDS, whatever holds
 it up, so that a gateway that is stopped meanwhile ends in time. The server itself ends a statement a little earlier:
 one that nobody waits for any more would go on there. Connections are kept, and tried before they are used: one that a
-restarted server has forgotten is replaced unseen.
+restarted server has forgotten is replaced unseen. A pooler may lie between, which gives each transaction another
+process of the server's (PgBouncer in its mode `transaction`): nothing here needs two transactions of one process.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ STATEMENT_SHARE = 0.8
 # A shorter time-out of the operator's stays. Compiling a statement takes longer than any of ours does: PostgreSQL
 # begins with it by a guess at the cost, which a long filter makes high.
 _PREPARE = """
-SELECT set_config('jit', 'off', false),
+SELECT pg_backend_pid(), set_config('jit', 'off', false),
        (SELECT set_config('statement_timeout', %(most)s::text, false) FROM pg_settings
         WHERE name = 'statement_timeout' AND setting::integer NOT BETWEEN 1 AND %(most)s)
 """
@@ -108,7 +109,11 @@ def _connector(watch: AnswerWatch) -> Callable[..., Any]:
 
     def connect(dialect: Any, record: Any, args: list[Any], named: dict[str, Any]) -> Any:
         connection = TimedConnection.connect(*args, **named)
-        connection.execute(_PREPARE, {"most": round(watch.seconds * STATEMENT_SHARE * 1000)})
+        told = connection.execute(_PREPARE, {"most": round(watch.seconds * STATEMENT_SHARE * 1000)}).fetchone()
+        if told is None or told[0] != connection.info.backend_pid:
+            # A pooler, which says who it is itself: the next transaction may run in another process of the server's,
+            # which does not know what was prepared in this one.
+            connection.prepare_threshold = None
         connection.commit()
         return connection
 

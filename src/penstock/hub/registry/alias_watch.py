@@ -26,9 +26,10 @@ MAX_WAITING = 1000
 _ROUND_SECONDS = 1.0
 _FAILED_SECONDS = 0.5
 
-# Looking takes about this share of a processor, however often something else in the store changes; but a move is not
-# seen later than so many seconds for it.
+# Looking takes about this share of a processor, and happens so many seconds apart, however often something else in the
+# store changes; but a move is not seen later than so many seconds for it.
 _SHARE = 0.1
+_LEAST_PAUSE = 0.05
 _LONGEST_PAUSE = 0.1
 
 
@@ -109,7 +110,7 @@ class AliasWatch:
             if found != self._state:
                 self._state = found
                 self._tell()
-            await asyncio.sleep(min(took / _SHARE, _LONGEST_PAUSE))
+            await asyncio.sleep(min(max(took / _SHARE, _LEAST_PAUSE), _LONGEST_PAUSE))
 
     def _timed_state(self) -> tuple[str, float]:
         """In the thread that looks: the state, and the processor's seconds that it took."""
