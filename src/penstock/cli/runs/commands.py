@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import click
 
 from penstock.cli.runs.options import experiment_option, json_option, opened, tracking_option
+from penstock.error_text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from penstock.cli.runs.columns import ListedRuns
-    from penstock.cli.runs.source import FoundRuns, RunSearch, RunSource
+    from penstock.cli.runs.source import FoundRuns, ReadRun, RunSearch, RunSource
 
 _DEFAULT_MAX = 50
 _VIEWS = {"active": "ACTIVE_ONLY", "deleted": "DELETED_ONLY", "all": "ALL"}
@@ -109,6 +110,77 @@ def list_(
         listing.more_there_are(len(found.runs))
 
 
+@runs.command()
+@click.argument("run")
+@experiment_option("Look for the run's name in this experiment alone. May be repeated.")
+@click.option("--all", "everything", is_flag=True, help="All metrics, params, tags and files, however many.")
+@json_option
+@tracking_option
+def show(run: str, experiments: tuple[str, ...], everything: bool, as_json: bool, tracking: str) -> None:
+    """Show one RUN: its params, tags and metrics with their course, the data that it took, its files and models.
+
+    RUN is its id, the beginning of its id, or its name.
+
+    \b
+    Examples:
+      penstock runs show 4f2c91ab
+      penstock runs show brave-crane-7 -e churn --json
+    """
+    from penstock.cli.runs import details
+    from penstock.cli.runs.histories import metric_facts
+    from penstock.cli.runs.naming import named_run
+    from penstock.cli.runs.relatives import relatives_of
+
+    with opened(tracking) as source:
+        read = named_run(source, run, list(_experiments(source, experiments)))
+        with _status() as say:
+            facts = metric_facts(source, read.run, lambda key: say(f"reading {key}"))
+        shown = details.ShownRun(read, _experiment_of(source, read), facts, relatives_of(source, read), _now())
+    if as_json:
+        details.as_json(shown)
+    else:
+        details.as_text(shown, everything=everything)
+
+
+@runs.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
+@experiment_option("Look for names of runs in this experiment alone. May be repeated.")
+@click.option("--all", "everything", is_flag=True, help="Also rows that are the same in all runs.")
+@json_option
+@tracking_option
+def compare(
+    runs: tuple[str, ...], experiments: tuple[str, ...], everything: bool, as_json: bool, tracking: str
+) -> None:
+    """Compare two runs and more: what differs, and how far each metric is from that of the first.
+
+    A RUN is its id, the beginning of its id, or its name.
+
+    \b
+    Examples:
+      penstock runs compare 4f2c91ab 77de0102
+      penstock runs compare baseline deeper wider -e churn --all
+    """
+    from penstock.cli.runs import comparing
+    from penstock.cli.runs.comparison import compared
+    from penstock.cli.runs.naming import named_run
+
+    if len(runs) < 2:
+        raise click.UsageError("Name two runs at least: a run is compared with others.")
+    with opened(tracking) as source:
+        ids = list(_experiments(source, experiments))
+        read = [named_run(source, text, ids) for text in runs]
+        names = {each.run.info.experiment_id: _experiment_of(source, each) for each in read}
+    found = [each.run for each in read]
+    if len({run.info.run_id for run in found}) < len(found):
+        raise click.UsageError("The same run is named twice.")
+    rows = compared(read, names)
+    kept = [row for row in rows if everything or row.differs]
+    if as_json:
+        comparing.as_json(found, kept)
+    else:
+        comparing.as_text(found, kept, len(rows) - len(kept))
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -124,26 +196,33 @@ def _experiments(source: RunSource, texts: Sequence[str]) -> dict[str, str]:
     return {experiment.experiment_id: experiment.name for experiment in chosen}
 
 
+def _experiment_of(source: RunSource, read: ReadRun) -> str:
+    """The name of the experiment that a run is in, which may be a deleted one."""
+    experiment_id = read.run.info.experiment_id
+    known = source.experiments.get(experiment_id)
+    return known.name if known else source.experiment_name(experiment_id)
+
+
 def _searched(source: RunSource, query: RunSearch) -> FoundRuns:
     from penstock.cli.runs.filter_errors import check, pointing_at
 
     if not query.experiment_ids:
         check(query.filter, query.order_by)
-    with pointing_at(query.filter, query.order_by), _counting() as progress:
-        return source.search(query, progress)
+    with pointing_at(query.filter, query.order_by), _status() as say:
+        return source.search(query, lambda count: say(f"{count:,} runs read"))
 
 
 @contextmanager
-def _counting() -> Iterator[Callable[[int], None]]:
-    """How many runs were read, on a terminal alone."""
+def _status() -> Iterator[Callable[[str], None]]:
+    """Says what goes on, on a terminal alone."""
     from penstock.cli.console import console
 
-    screen = console(stderr=True)
+    screen = console(stderr=True, markup=False)
     if not screen.is_terminal:
-        yield lambda count: None
+        yield lambda text: None
         return
     with screen.status("") as status:
-        yield lambda count: status.update(f"{count:,} runs read")
+        yield lambda text: status.update(printable(text))
 
 
 def _say_nothing_found(

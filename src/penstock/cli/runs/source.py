@@ -97,6 +97,11 @@ class RunSource:
         there = ", ".join(near[:10]) + (", …" if len(near) > 10 else "")
         raise ExperimentNotFound(f"There is no experiment {text!r} at {self.place}.", hint=f"There are: {there}.")
 
+    def experiment_name(self, experiment_id: str) -> str:
+        """Its name, be it deleted; the id where it is gone."""
+        found = self.found("experiments/get", {"experiment_id": experiment_id})
+        return TrackedExperiment.of_json(found["experiment"]).name if found else experiment_id
+
     def search(self, query: RunSearch, progress: Callable[[int], None] | None = None) -> FoundRuns:
         """Page by page; `progress` is told how many were read."""
         if not query.experiment_ids:
@@ -135,14 +140,22 @@ class RunSource:
         return None
 
     def pages(
-        self, path: str, fields: Mapping[str, Any], name: str, wanted: int | None = None, *, method: str = "POST"
+        self,
+        path: str,
+        fields: Mapping[str, Any],
+        name: str,
+        wanted: int | None = None,
+        *,
+        method: str = "POST",
+        size: int | None = None,
     ) -> Iterator[dict[str, Any]]:
         """The entries called `name` of all pages, at most `wanted`."""
         ask = self._transport.post if method == "POST" else self._transport.get
         token, given = "", 0
         while wanted is None or given < wanted:
-            size = _PAGE if wanted is None else min(_PAGE, wanted - given)
-            page = ask(path, {**fields, "max_results": size, **({"page_token": token} if token else {})})
+            most = size or _PAGE
+            most = most if wanted is None else min(most, wanted - given)
+            page = ask(path, {**fields, "max_results": most, **({"page_token": token} if token else {})})
             entries = page.get(name, [])
             yield from entries
             given += len(entries)

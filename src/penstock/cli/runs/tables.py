@@ -53,11 +53,11 @@ def fitted(always: Sequence[TableColumn], more: Sequence[TableColumn], width: in
     return len(more)
 
 
-def print_columns(columns: Sequence[TableColumn]) -> None:
+def print_columns(columns: Sequence[TableColumn], *, titles: bool = True) -> None:
     """Numbers to the right, texts to the left; a terminal that is too narrow for the first columns cuts cells."""
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0), show_header=titles)
     for column in columns:
         table.add_column(
             column.title,

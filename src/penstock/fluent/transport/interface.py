@@ -25,7 +25,7 @@ class TrackingTransport(ABC):
 
     @abstractmethod
     def get(self, path: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """What is read, as `runs/get`."""
+        """What is read, as `runs/get`, or with a slash before it what a server has beside MLflow's REST."""
 
     @abstractmethod
     def post(self, path: str, fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -52,7 +52,8 @@ class RestTransport(TrackingTransport):
         return bool(answer.get("server") == _HUB)
 
     def get(self, path: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-        return self._json("GET", f"{_API}/{path}?{urlencode(fields, doseq=True)}", None)
+        whole = path if path.startswith("/") else f"{_API}/{path}"
+        return self._json("GET", f"{whole}?{urlencode(fields, doseq=True)}", None)
 
     def post(self, path: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         body = json.dumps(fields, separators=(",", ":")).encode()

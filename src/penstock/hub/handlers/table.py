@@ -14,6 +14,7 @@ from penstock.hub.handlers import (
     owned_artifacts,
     registered_models,
     runs,
+    series,
     server,
 )
 from penstock.hub.registry import aliases, models, versions
@@ -23,6 +24,7 @@ ROUTES: Sequence[HubRoute] = (
     *experiments.ROUTES,
     *runs.ROUTES,
     *metrics.ROUTES,
+    *series.ROUTES,
     *logged_models.ROUTES,
     *registered_models.ROUTES,
     *model_versions.ROUTES,
