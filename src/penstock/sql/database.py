@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select, text
+from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from penstock.errors import (
@@ -18,13 +18,13 @@ from penstock.errors import (
     RegistryUnavailable,
     remedy,
 )
+from penstock.sql.dialect import run
 from penstock.sql.migrations import upgrade
 from penstock.sql.server_errors import server_error
 from penstock.sql.tables import HEAD, REVISION_TABLE
 
 T = TypeVar("T")
 
-_COUNT_CHANGE = text("UPDATE penstock_changes SET counter = counter + 1")
 _revisions = Table(REVISION_TABLE, MetaData(), Column("version_num", String(32)))
 
 
@@ -139,7 +139,7 @@ class Database(ABC):
 
 def count_change(connection: Connection) -> None:
     """Moves the change counter on, last in a transaction: whoever changes something waits for its row from then on."""
-    connection.execute(_COUNT_CHANGE)
+    run(connection, "UPDATE penstock_changes SET counter = counter + 1")
 
 
 def revision(connection: Connection) -> str | None:

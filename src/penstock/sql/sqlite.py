@@ -22,6 +22,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 from penstock.errors import RegistryError, RegistryNotFound, RegistryReadOnly, RegistryUnavailable, remedy
 from penstock.sql.database import Database, count_change
 from penstock.sql.migrations import upgrade
+from penstock.sql.sqlite_writer import SqliteWriter
 from penstock.sql.tables import HEAD
 
 T = TypeVar("T")
@@ -49,7 +50,9 @@ class SqliteDatabase(Database):
         self._keep = keep
         self._reader = _engine(path, "mode=ro", begin="BEGIN", keep=keep, functions=functions)
         self._frozen_reader = _engine(path, "mode=ro&immutable=1", begin="BEGIN", functions=functions)
-        self._writer = _engine(path, "mode=rw", begin="BEGIN IMMEDIATE", keep=keep)
+        self._writer = _engine(path, "mode=rw", begin="BEGIN IMMEDIATE")
+        kept = _engine(path, "mode=rw", begin="BEGIN IMMEDIATE", keep=True)
+        self._kept_writer = SqliteWriter(kept, seconds=BUSY_SECONDS) if keep else None
         # Mutable state of a database that keeps its connections: which file they are connected to, by device and inode,
         # whether its tables were found to be of this release, and whether its directory may be written to.
         self._file: tuple[int, int] | None = None
@@ -80,7 +83,8 @@ class SqliteDatabase(Database):
 
     def write(self, change: Callable[[Connection], T]) -> T:
         self._prepare()
-        with self._translated(writing=True), self._writer.begin() as connection:
+        begun = self._writer.begin() if self._kept_writer is None else self._kept_writer.transaction()
+        with self._translated(writing=True), begun as connection:
             if not self._checked:
                 self._migrated(connection)
             changed = change(connection)
@@ -97,7 +101,8 @@ class SqliteDatabase(Database):
     def close(self) -> None:
         """Closes the connections that are kept, if any are."""
         self._reader.dispose()
-        self._writer.dispose()
+        if self._kept_writer is not None:
+            self._kept_writer.close()
 
     def _exists(self) -> bool:
         try:
@@ -215,5 +220,11 @@ def _engine(path: Path, options: str, *, begin: str, keep: bool = False, functio
         return connection
 
     engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool if keep else NullPool)
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+
+    def begin_here(connection: Connection) -> None:
+        driver: Any = connection.connection.driver_connection
+        if not driver.in_transaction:  # it was begun at the driver
+            driver.execute(begin)
+
+    event.listen(engine, "begin", begin_here)
     return engine
