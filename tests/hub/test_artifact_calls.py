@@ -201,7 +201,7 @@ async def test_a_client_that_takes_nothing_is_given_up(hub: HubCalls, monkeypatc
             await asyncio.Event().wait()
 
     statuses: list[int] = []
-    monkeypatch.setattr(hub.app, "_observe", lambda event: statuses.append(event.status))
+    monkeypatch.setattr(hub.app._requests, "_observe", lambda event: statuses.append(event.status))
     async with asyncio.timeout(10):
         await hub.app(scope, receive, send)
     assert statuses == [499]

@@ -10,7 +10,6 @@ from uvicorn.server import ServerState
 
 from penstock.http.connection.interface import Shortcuts
 from penstock.http.connection.protocol import BoundedProtocol, ServerLines
-from penstock.server.entry_point import EntryPoint
 
 
 class Wire(asyncio.Transport):
@@ -37,7 +36,7 @@ class Wire(asyncio.Transport):
 
 def connect(app: Any, *, keep_alive: int = 75) -> tuple[BoundedProtocol, Wire]:
     """A new connection to an application, with the shortcuts that it brings, and what it writes to."""
-    shortcuts = app.shortcuts if isinstance(app, EntryPoint) else Shortcuts()
+    shortcuts = getattr(app, "shortcuts", None) or Shortcuts()
     config = Config(
         app, http=BoundedProtocol, ws="none", interface="asgi3", proxy_headers=False, log_config=None,
         timeout_keep_alive=keep_alive,

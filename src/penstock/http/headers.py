@@ -96,7 +96,7 @@ def shown(raw: bytes) -> str:
     return repr(raw.decode("latin-1")[:60])
 
 
-def header_lines(headers: list[Header]) -> bytes:
+def header_lines(headers: Iterable[Header]) -> bytes:
     """Headers as the lines that they become."""
     return b"".join(b"%b: %b\r\n" % pair for pair in headers)
 

@@ -9,7 +9,10 @@ import orjson
 
 from penstock.http.headers import Header
 
-_JSON: tuple[Header, ...] = ((b"content-type", b"application/json"),)
+JSON_HEADERS: tuple[Header, ...] = ((b"content-type", b"application/json"),)
+
+# With every answer: no browser takes one for something else, or shows it in a page of another site.
+GUARD: tuple[Header, ...] = ((b"x-content-type-options", b"nosniff"), (b"x-frame-options", b"SAMEORIGIN"))
 
 
 class HubAnswer(NamedTuple):
@@ -17,7 +20,7 @@ class HubAnswer(NamedTuple):
 
     body: bytes
     status: int = 200
-    headers: tuple[Header, ...] = _JSON
+    headers: tuple[Header, ...] = JSON_HEADERS
 
 
 # A write that has nothing to say.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from time import perf_counter, time
+from time import perf_counter
 from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
@@ -16,20 +16,18 @@ from penstock.http.errors import CLOSE
 from penstock.http.events.request_event import CLIENT_LEFT
 from penstock.http.headers import declared_length, header, request_id
 from penstock.hub.access.gate import HubGate
-from penstock.hub.answers import HubAnswer
+from penstock.hub.answers import GUARD, HubAnswer
 from penstock.hub.bodies.held import HeldBody
 from penstock.hub.bodies.json_body import check_keepable
+from penstock.hub.fast_path import HubFastPath
 from penstock.hub.fields import Fields
-from penstock.hub.request_event import HubRequestEvent
+from penstock.hub.request_event import HubRequestEvent, HubRequestLog
 from penstock.hub.requests import HubRequest, check_decoded
 from penstock.hub.routes import HubRoute, HubRoutes
 from penstock.hub.service import Hub
 from penstock.hub.statuses import answer_of, error_answer, in_mlflows_words
 
 log = logging.getLogger("penstock.hub")
-
-# No browser takes an answer for something else, or shows it in a page of another site.
-_GUARD = ((b"x-content-type-options", b"nosniff"), (b"x-frame-options", b"SAMEORIGIN"))
 
 
 class HubApp:
@@ -43,11 +41,11 @@ class HubApp:
         *,
         observe: Callable[[HubRequestEvent], None] | None = None,
     ) -> None:
-        self.shortcuts = Shortcuts()
         self.routes = HubRoutes(routes)
         self._hub = hub
         self._gate = gate
-        self._observe = observe
+        self._requests = HubRequestLog(hub.metrics, observe)
+        self.shortcuts = Shortcuts(HubFastPath(self.routes, hub, gate, self._requests))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -70,12 +68,10 @@ class HubApp:
         except Exception as error:
             log.exception("Request %s failed: %s %s.", number.decode(), scope["method"], ascii(scope["path"][:200]))
             await answer.fail(error, scope["method"])
-        seconds = perf_counter() - began
-        self._hub.metrics.request("" if found is None else found[0].path, answer.status, seconds)
-        if self._observe is not None:
-            client = (scope.get("client") or ("",))[0]
-            told = (scope["method"], scope["path"], answer.status, time(), seconds, caller.name, client)
-            self._observe(HubRequestEvent(*told, number.decode()))
+        route = None if found is None else found[0]
+        client = (scope.get("client") or ("",))[0]
+        told = (scope["method"], scope["path"], route, answer.status, began, caller, client, number)
+        self._requests.add(*told)
 
     async def _respond(
         self, found: tuple[HubRoute, dict[str, str]] | None, request: HubRequest, receive: Receive, send: Send
@@ -176,4 +172,4 @@ async def _send_unread(scope: Scope, receive: Receive, send: Send, answer: HubAn
 
 def _start(answer: HubAnswer) -> dict[str, Any]:
     length = (b"content-length", str(len(answer.body)).encode())
-    return {"type": "http.response.start", "status": answer.status, "headers": [*answer.headers, length, *_GUARD]}
+    return {"type": "http.response.start", "status": answer.status, "headers": [*answer.headers, length, *GUARD]}

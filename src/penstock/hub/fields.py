@@ -19,7 +19,7 @@ from penstock.hub.bodies.json_body import check_keepable, read_json
 
 T = TypeVar("T", bound=str)
 
-_MIN, _MAX = -(2**63), 2**63 - 1
+MIN_INTEGER, MAX_INTEGER = -(2**63), 2**63 - 1
 _MAX_QUERY_FIELDS = 2000
 _EXPERIMENT_ID = re.compile(r"-?[0-9]+")
 _WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -98,7 +98,7 @@ class Fields:
                 raise self._missing(name)
             return default
         number = _integer(value)
-        if number is None or not _MIN <= number <= _MAX:
+        if number is None or not MIN_INTEGER <= number <= MAX_INTEGER:
             raise self._invalid(name, value)
         return number
 
@@ -150,14 +150,22 @@ class Fields:
                 raise self._invalid(name, value)
         return list(found)
 
-    def each(self, name: str) -> list[Fields]:
-        """A list of objects."""
+    def objects(self, name: str) -> list[dict[str, Any]]:
+        """A list of objects, as they came."""
         value = self._values.get(name)
         if value is None:
             return []
         if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
             raise self._invalid(name, value)
-        return [Fields(entry, f"{self._place}{name}[{place}].") for place, entry in enumerate(value)]
+        return value
+
+    def entry(self, name: str, place: int) -> Fields:
+        """One of these objects."""
+        return Fields(self._values[name][place], f"{self._place}{name}[{place}].")
+
+    def each(self, name: str) -> list[Fields]:
+        """All of these objects."""
+        return [self.entry(name, place) for place in range(len(self.objects(name)))]
 
     def present(self, name: str) -> None:
         """Raises TrackingInvalid where there is no such field."""
@@ -192,7 +200,14 @@ class Fields:
 
     def pairs(self, name: str) -> list[tuple[str, str]]:
         """A list of objects with key and value, as tags and params come; a missing value is the empty text."""
-        return [(entry.required("key"), entry.text("value")) for entry in self.each(name)]
+        found = []
+        for place, given in enumerate(self.objects(name)):
+            key, value = given.get("key"), given.get("value")
+            if type(key) is not str or not key or type(value) is not str:
+                entry = self.entry(name, place)
+                key, value = entry.required("key"), entry.text("value")
+            found.append((key, value))
+        return found
 
     def _missing(self, name: str, ending: str = ".") -> TrackingInvalid:
         ending = f": {self._unread}." if self._unread else ending
@@ -214,7 +229,7 @@ def _integer(value: object) -> int | None:
         return value
     if isinstance(value, float):
         # What is beyond 64 bits comes as the nearest float, and the nearest to some is the least whole number itself.
-        return int(value) if value.is_integer() and value > _MIN else None
+        return int(value) if value.is_integer() and value > MIN_INTEGER else None
     if isinstance(value, str) and len(value) <= 20:
         try:
             return int(value)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from starlette.types import Receive, Scope, Send
 
 from penstock.access.principal import Principal
 from penstock.errors import TrackingInvalid
-from penstock.hub.answers import HubAnswer
+from penstock.hub.answers import EMPTY, HubAnswer
 from penstock.hub.fields import Fields
+from penstock.tracking.writes import Write
 
 if TYPE_CHECKING:
     from penstock.hub.context import HubContext
+
+R = TypeVar("R")
 
 
 @dataclass(slots=True)
@@ -35,6 +38,19 @@ Handler: TypeAlias = "Callable[[HubContext, HubRequest], Awaitable[HubAnswer]]"
 
 # Answers piece by piece, and reads the body itself.
 StreamHandler: TypeAlias = "Callable[[HubContext, HubRequest, Receive, Send], Awaitable[None]]"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreWrite(Generic[R]):
+    """A handler that is one write to the tracking store and nothing else: `change` makes it of a request's fields, and
+    raises TrackingInvalid; `answer` says what it came to. Such a one needs no coroutine, where a connection can do
+    without."""
+
+    change: Callable[[Fields], Write[R]]
+    answer: Callable[[R], HubAnswer] = lambda _: EMPTY
+
+    async def __call__(self, hub: HubContext, request: HubRequest) -> HubAnswer:
+        return self.answer(await hub.stores.write(self.change(request.fields)))
 
 
 def check_decoded(text: str, scope: Scope) -> None:

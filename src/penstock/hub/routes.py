@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from penstock.access.policy import HubNeeds
 from penstock.http.routes import PathMatcher
@@ -39,7 +38,7 @@ class HubRoutes:
         self._templates = [(_matcher(row.path), row) for row in self._rows if "{" in row.path]
         self._paths = {row.path for row in self._rows}
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[HubRoute]:
         return iter(self._rows)
 
     def find(self, method: str, path: str) -> tuple[HubRoute, dict[str, str]] | None:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
 
 from penstock.errors import RegistryUnavailable
 from penstock.registry import Registry
 from penstock.tracking.interface import Done, TrackingStore
 from penstock.tracking.writes import Write
+
+log = logging.getLogger("penstock.hub")
+
+# What a write came to: what the store answers it with, or why it was refused.
+OnEnd: TypeAlias = Callable[[Any, BaseException | None], None]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -37,8 +44,12 @@ class HubStores:
     async def write(self, change: Write[R]) -> R:
         """Returns once it is kept. A caller that leaves takes nothing back."""
         future: asyncio.Future[R] = self._loop.create_future()
-        self.tracking.submit(change, future, self._on_done)
+        self.submit(change, partial(_settle, future))
         return await future
+
+    def submit(self, change: Write[R], on_end: OnEnd) -> None:
+        """Has it written, and `on_end` called on the event loop once it is kept or refused. Raises Closing."""
+        self.tracking.submit(change, on_end, self._on_done)
 
     async def read(self, function: Callable[..., T], *arguments: Any) -> T:
         """What a function that waits for a store returns, run in a thread. Raises RegistryUnavailable where no thread
@@ -77,10 +88,17 @@ class HubStores:
 
 def _finish(done: Sequence[Done]) -> None:
     for each in done:
-        future: asyncio.Future[Any] = each.ticket  # type: ignore[assignment]
-        if future.done():  # its caller has left
-            continue
-        if each.error is not None:
-            future.set_exception(each.error)
-        else:
-            future.set_result(each.result)
+        on_end: OnEnd = each.ticket  # type: ignore[assignment]
+        try:
+            on_end(each.result, each.error)
+        except Exception:  # a fault of one caller's: others wait for this loop, too
+            log.exception("Nobody could be told how a write ended.")
+
+
+def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if future.done():  # its caller has left
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(result)

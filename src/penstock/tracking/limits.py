@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Sized
 
 from penstock.errors import TrackingInvalid
 
@@ -94,8 +94,8 @@ def check_step(step: int) -> int:
     return step
 
 
-def check_count(field: str, entries: Iterable[object], limit: int) -> None:
-    count = sum(1 for _ in entries)
+def check_count(field: str, entries: Sized, limit: int) -> None:
+    count = len(entries)
     if count > limit:
         raise TrackingInvalid(f"A batch of {count} {field} is too large: {limit} are allowed.", field=field)
 

@@ -114,7 +114,7 @@ async def test_a_token_is_in_no_event_and_no_answer(tmp_path: Path) -> None:
     async with hub_over(str(tmp_path / "store"), tmp_path / "artifacts", gate) as hub:
         token = hub.tokens.add("ann", "read")
         gate.admit(hub.tokens.callers().by_digest)
-        hub.app._observe = events.append
+        hub.app._requests._observe = events.append
         told = []
         for path in (READ, "/nothing", "/api/2.0/mlflow/runs/get"):
             told.append(await hub.client.get(path, headers={"authorization": f"Bearer {token}"}))

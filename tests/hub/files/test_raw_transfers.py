@@ -93,7 +93,7 @@ async def test_an_upload_that_is_cut_off_leaves_nothing(
     served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = asyncio.Event()
-    monkeypatch.setattr(served.app, "_observe", lambda event: ended.set())
+    monkeypatch.setattr(served.app._requests, "_observe", lambda event: ended.set())
     _, writer = await served.connect(f"PUT {FILES}/half HTTP/1.1\r\nContent-Length: {len(CONTENT)}")
     writer.write(CONTENT[:-1])
     await writer.drain()
@@ -128,7 +128,7 @@ async def test_a_client_that_takes_not_even_the_head_is_given_up(
         statuses.append(event.status)
         ended.set()
 
-    monkeypatch.setattr(served.app, "_observe", observe)
+    monkeypatch.setattr(served.app._requests, "_observe", observe)
     monkeypatch.setattr(raw_transfer, "PATIENCE", 0.05)
     monkeypatch.setattr("asyncio.selector_events._SelectorSocketTransport.get_write_buffer_size", lambda _: 1)
     _, writer = await served.connect(f"GET {FILES}/f HTTP/1.1")
@@ -160,7 +160,7 @@ async def test_a_client_that_sends_nothing_is_given_up(
     served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = asyncio.Event()
-    monkeypatch.setattr(served.app, "_observe", lambda event: ended.set())
+    monkeypatch.setattr(served.app._requests, "_observe", lambda event: ended.set())
     monkeypatch.setattr(raw_transfer, "PATIENCE", 0.05)
     reader, writer = await served.connect(f"PUT {FILES}/half HTTP/1.1\r\nContent-Length: {len(CONTENT)}")
     writer.write(CONTENT[:2_000_000])

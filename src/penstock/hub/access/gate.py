@@ -18,7 +18,7 @@ from penstock.access.credentials import bearer_or_password
 from penstock.access.policy import HUB_POLICY, HubNeeds
 from penstock.access.principal import STRANGER, Principal
 from penstock.access.tokens import KnownTokens
-from penstock.http.headers import header
+from penstock.http.headers import Head, header
 from penstock.hub.answers import HubAnswer
 from penstock.hub.statuses import error_answer
 
@@ -65,6 +65,11 @@ class HubGate:
         """By the token, which comes as a bearer or as the password of basic authentication."""
         return self._tokens.identify(header(scope, b"authorization"))
 
+    def admits(self, head: Head, needs: HubNeeds, caller: Principal) -> bool:
+        """Whether a request that changes something is let in, as `refusal` decides. Nothing is counted."""
+        means_us = self._means_us(header(head, b"host"))
+        return means_us and _from_own_page(head) and HUB_POLICY.allows(caller, needs)
+
     def refusal(self, scope: Scope, needs: HubNeeds, caller: Principal) -> HubAnswer | None:
         """The answer to a request that is not let in; None for one that is."""
         if needs == "nothing":
@@ -96,7 +101,7 @@ class HubGate:
         return name in self._hosts or name == "localhost" or name.endswith(".localhost") or _is_address(name)
 
 
-def _from_own_page(scope: Scope) -> bool:
+def _from_own_page(scope: Head) -> bool:
     """Whether no browser was asked to send this by a page of another site. Programs say nothing of the kind."""
     site = header(scope, b"sec-fetch-site")
     if site is not None:

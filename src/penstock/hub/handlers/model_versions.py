@@ -10,7 +10,7 @@ from penstock.hub.answers import EMPTY, HubAnswer, json_answer
 from penstock.hub.context import HubContext
 from penstock.hub.fields import as_mapping
 from penstock.hub.handlers.registered_models import stage_of, version_of
-from penstock.hub.registry_json import version_json
+from penstock.hub.registry.registry_json import version_json
 from penstock.hub.requests import HubRequest
 from penstock.hub.routes import HubRoute, mlflow_route
 from penstock.hub.version_packages import read_package

@@ -8,7 +8,7 @@ from penstock.errors import AliasNotFound, TrackingInvalid
 from penstock.hub.answers import EMPTY, HubAnswer, json_answer
 from penstock.hub.context import HubContext
 from penstock.hub.fields import Fields, as_mapping
-from penstock.hub.registry_json import model_json, version_json
+from penstock.hub.registry.registry_json import model_json, version_json
 from penstock.hub.requests import HubRequest
 from penstock.hub.routes import HubRoute, mlflow_route
 from penstock.registry import ModelVersion, RegisteredModel, Registry, check_alias

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
 
 import orjson
 
 from penstock.errors import TrackingInvalid
 from penstock.hub.answers import EMPTY, HubAnswer, json_answer
 from penstock.hub.context import HubContext
-from penstock.hub.fields import Fields, as_mapping
+from penstock.hub.fields import MAX_INTEGER, MIN_INTEGER, Fields, as_mapping
 from penstock.hub.handlers.experiments import VIEW_TYPES
 from penstock.hub.json_forms import run_info_json, run_json
-from penstock.hub.requests import HubRequest
+from penstock.hub.requests import HubRequest, StoreWrite
 from penstock.hub.routes import HubRoute, mlflow_route
 from penstock.tracking.datasets import Dataset, DatasetInput
 from penstock.tracking.metrics import Metric
 from penstock.tracking.queries import RunQuery
-from penstock.tracking.runs import ModelOutput, RunStatus
+from penstock.tracking.runs import ModelOutput, Run, RunStatus
 from penstock.tracking.writes import (
     CreateRun,
     DeleteRun,
@@ -33,9 +33,8 @@ from penstock.tracking.writes import (
 _STATUSES: tuple[RunStatus, ...] = get_args(RunStatus)
 
 
-async def create(hub: HubContext, request: HubRequest) -> HubAnswer:
-    fields = request.fields
-    change = CreateRun(
+def _create(fields: Fields) -> CreateRun:
+    return CreateRun(
         fields.experiment_id(),
         fields.text("run_name"),
         fields.text("user_id"),
@@ -44,8 +43,10 @@ async def create(hub: HubContext, request: HubRequest) -> HubAnswer:
         # Which MLflow's clients never send. One who makes the id may ask again after a lost answer: there is one run.
         fields.text("run_id"),
     )
-    made = await hub.stores.write(change)
-    # There are no outputs of a run that begins, and MLflow does not name them.
+
+
+def _created(made: Run) -> HubAnswer:
+    """There are no outputs of a run that begins, and MLflow does not name them."""
     return json_answer({"run": {name: part for name, part in run_json(made).items() if name != "outputs"}})
 
 
@@ -81,74 +82,62 @@ async def search(hub: HubContext, request: HubRequest) -> HubAnswer:
     return HubAnswer(await hub.stores.read(read))
 
 
-async def update(hub: HubContext, request: HubRequest) -> HubAnswer:
-    fields = request.fields
-    change = UpdateRun(
+def _update(fields: Fields) -> UpdateRun:
+    return UpdateRun(
         fields.required("run_id", "run_uuid"),
         fields.choice("status", _STATUSES),
         fields.integer("end_time") if "end_time" in fields else None,
         fields.text("run_name"),
     )
-    return json_answer({"run_info": run_info_json(await hub.stores.write(change))})
 
 
-async def delete(hub: HubContext, request: HubRequest) -> HubAnswer:
-    await hub.stores.write(DeleteRun(request.fields.required("run_id")))
-    return EMPTY
+def _updated(run: Run) -> HubAnswer:
+    return json_answer({"run_info": run_info_json(run)})
 
 
-async def restore(hub: HubContext, request: HubRequest) -> HubAnswer:
-    await hub.stores.write(RestoreRun(request.fields.required("run_id")))
-    return EMPTY
+def _delete(fields: Fields) -> DeleteRun:
+    return DeleteRun(fields.required("run_id"))
 
 
-async def log_metric(hub: HubContext, request: HubRequest) -> HubAnswer:
-    change = LogBatch(request.fields.required("run_id", "run_uuid"), [_metric(request.fields)])
-    await hub.stores.write(change)
-    return EMPTY
+def _restore(fields: Fields) -> RestoreRun:
+    return RestoreRun(fields.required("run_id"))
 
 
-async def log_param(hub: HubContext, request: HubRequest) -> HubAnswer:
-    fields = request.fields
+def _log_metric(fields: Fields) -> LogBatch:
+    return LogBatch(fields.required("run_id", "run_uuid"), [_metric(fields)])
+
+
+def _log_param(fields: Fields) -> LogBatch:
     param = (fields.required("key"), fields.text("value"))
-    await hub.stores.write(LogBatch(fields.required("run_id", "run_uuid"), params=[param]))
-    return EMPTY
+    return LogBatch(fields.required("run_id", "run_uuid"), params=[param])
 
 
-async def set_tag(hub: HubContext, request: HubRequest) -> HubAnswer:
-    fields = request.fields
+def _set_tag(fields: Fields) -> LogBatch:
     tag = (fields.required("key"), fields.text("value"))
-    await hub.stores.write(LogBatch(fields.required("run_id", "run_uuid"), tags=[tag]))
-    return EMPTY
+    return LogBatch(fields.required("run_id", "run_uuid"), tags=[tag])
 
 
-async def delete_tag(hub: HubContext, request: HubRequest) -> HubAnswer:
-    await hub.stores.write(DeleteTag(request.fields.required("run_id"), request.fields.required("key")))
-    return EMPTY
+def _delete_tag(fields: Fields) -> DeleteTag:
+    return DeleteTag(fields.required("run_id"), fields.required("key"))
 
 
-async def log_batch(hub: HubContext, request: HubRequest) -> HubAnswer:
-    fields = request.fields
+def _log_batch(fields: Fields) -> LogBatch:
     run_id = fields.required("run_id", "run_uuid")
-    metrics = [_metric(each) for each in fields.each("metrics")]
-    await hub.stores.write(LogBatch(run_id, metrics, fields.pairs("params"), fields.pairs("tags")))
-    return EMPTY
+    given = enumerate(fields.objects("metrics"))
+    metrics = [_plain_metric(each) or _metric(fields.entry("metrics", place)) for place, each in given]
+    return LogBatch(run_id, metrics, fields.pairs("params"), fields.pairs("tags"))
 
 
-async def log_inputs(hub: HubContext, request: HubRequest) -> HubAnswer:
-    fields = request.fields
+def _log_inputs(fields: Fields) -> LogInputs:
     datasets = [_dataset_input(each) for each in fields.each("datasets")]
     models = [ModelOutput(each.required("model_id")) for each in fields.each("models")]
-    await hub.stores.write(LogInputs(fields.required("run_id"), datasets, models))
-    return EMPTY
+    return LogInputs(fields.required("run_id"), datasets, models)
 
 
-async def log_outputs(hub: HubContext, request: HubRequest) -> HubAnswer:
-    fields = request.fields
+def _log_outputs(fields: Fields) -> LogOutputs:
     fields.present("models")
     models = [ModelOutput(each.required("model_id"), each.integer("step", 0)) for each in fields.each("models")]
-    await hub.stores.write(LogOutputs(fields.required("run_id"), models))
-    return EMPTY
+    return LogOutputs(fields.required("run_id"), models)
 
 
 async def log_model(hub: HubContext, request: HubRequest) -> HubAnswer:
@@ -166,6 +155,20 @@ async def log_model(hub: HubContext, request: HubRequest) -> HubAnswer:
     told = orjson.dumps([*before, model]).decode()
     await hub.stores.write(LogBatch(run_id, tags=[("mlflow.log-model.history", told)]))
     return EMPTY
+
+
+def _plain_metric(given: Mapping[str, Any]) -> Metric | None:
+    """One of a batch as nearly all are, which needs no reader of fields; None for any other."""
+    if len(given) != 4:
+        return None
+    key: Any = given.get("key")
+    value: Any = given.get("value")
+    timestamp: Any = given.get("timestamp")
+    step: Any = given.get("step")
+    plain = type(value) is float and type(timestamp) is int and type(step) is int and type(key) is str and key
+    if not plain or not timestamp <= MAX_INTEGER or not MIN_INTEGER <= step <= MAX_INTEGER:
+        return None
+    return Metric(key, value, timestamp, step)
 
 
 def _metric(fields: Fields) -> Metric:
@@ -194,18 +197,18 @@ def _dataset_input(fields: Fields) -> DatasetInput:
 
 
 ROUTES: Sequence[HubRoute] = (
-    mlflow_route("POST", "runs/create", "write", create),
+    mlflow_route("POST", "runs/create", "write", StoreWrite(_create, _created)),
     mlflow_route("GET", "runs/get", "read", get),
     mlflow_route("POST", "runs/search", "read", search),
-    mlflow_route("POST", "runs/update", "write", update),
-    mlflow_route("POST", "runs/delete", "admin", delete),
-    mlflow_route("POST", "runs/restore", "admin", restore),
-    mlflow_route("POST", "runs/log-metric", "write", log_metric),
-    mlflow_route("POST", "runs/log-parameter", "write", log_param),
-    mlflow_route("POST", "runs/set-tag", "write", set_tag),
-    mlflow_route("POST", "runs/delete-tag", "write", delete_tag),
-    mlflow_route("POST", "runs/log-batch", "write", log_batch),
-    mlflow_route("POST", "runs/log-inputs", "write", log_inputs),
-    mlflow_route("POST", "runs/outputs", "write", log_outputs),
+    mlflow_route("POST", "runs/update", "write", StoreWrite(_update, _updated)),
+    mlflow_route("POST", "runs/delete", "admin", StoreWrite(_delete)),
+    mlflow_route("POST", "runs/restore", "admin", StoreWrite(_restore)),
+    mlflow_route("POST", "runs/log-metric", "write", StoreWrite(_log_metric)),
+    mlflow_route("POST", "runs/log-parameter", "write", StoreWrite(_log_param)),
+    mlflow_route("POST", "runs/set-tag", "write", StoreWrite(_set_tag)),
+    mlflow_route("POST", "runs/delete-tag", "write", StoreWrite(_delete_tag)),
+    mlflow_route("POST", "runs/log-batch", "write", StoreWrite(_log_batch)),
+    mlflow_route("POST", "runs/log-inputs", "write", StoreWrite(_log_inputs)),
+    mlflow_route("POST", "runs/outputs", "write", StoreWrite(_log_outputs)),
     mlflow_route("POST", "runs/log-model", "write", log_model),
 )

@@ -54,6 +54,9 @@ class SeriesRow:
 
     def add(self, points: Sequence[Point]) -> None:
         """Takes points into account that may be there already: nothing but their number depends on that."""
+        if len(points) == 1 and self.latest is None:
+            self._begin(points[0])
+            return
         steps = [point.step for point in points]
         newest = max(points, key=rank)
         if self.latest is None:
@@ -64,6 +67,13 @@ class SeriesRow:
         for value in (point.value for point in points if not math.isnan(point.value)):
             self.minimum = value if self.minimum is None else min(self.minimum, value)
             self.maximum = value if self.maximum is None else max(self.maximum, value)
+
+    def _begin(self, point: Point) -> None:
+        """The same for the first and only one, as that of most series is."""
+        self.first_step = self.last_step = point.step
+        self.latest = point
+        if not math.isnan(point.value):
+            self.minimum = self.maximum = point.value
 
     def add_later(self, points: Points) -> None:
         """The same for points in their order that all come after those that are there; they are no rows."""
