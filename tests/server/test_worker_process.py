@@ -213,6 +213,20 @@ async def test_a_process_that_sends_no_heartbeat_is_killed(world: World) -> None
     assert process.returncode == -9
 
 
+async def test_a_process_that_takes_its_time_to_die_is_killed_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second kill of `subprocess` takes the exit status away from whoever waits for it."""
+    process = await world.started()
+    kills: list[None] = []
+    monkeypatch.setattr(process, "kill", lambda: kills.append(None))
+    for _ in range(3):
+        world.worker.missed = 9
+        world.worker.check_heartbeat(1, 1)
+        world.worker.kill()
+    assert len(kills) == 1
+
+
 async def test_a_process_that_hangs_before_its_first_message_is_killed(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -63,7 +63,7 @@ class WorkerProcess:
         self._chance = chance
         # The whole mutable state: the process and its channel, its state, since when it serves, crashes in a row,
         # whether no other process comes, whether the last one served and whether this is the last worker there was;
-        # whether it is ready for commands, and the heartbeats it has missed.
+        # whether it is ready for commands, the heartbeats it has missed, and whether it was killed.
         self._process: asyncio.subprocess.Process | None = None
         self._channel: Channel | None = None
         self.state: WorkerState = "starting"
@@ -74,6 +74,7 @@ class WorkerProcess:
         self._stopping = asyncio.Event()
         self._is_last = asyncio.Event()
         self._has_served = False
+        self._killed = False
 
     async def keep_running(self) -> None:
         """Runs one process after the other until `stop`."""
@@ -88,6 +89,7 @@ class WorkerProcess:
     async def _run(self) -> str:
         """One process, from start to end. Returns how it ended."""
         self._enter("starting")
+        self._killed = False
         try:
             self._process, self._channel = await self._launch()
         except OSError as error:
@@ -165,7 +167,7 @@ class WorkerProcess:
         """Asks for a heartbeat. A process that has missed too many hangs, and is killed: counted and not timed, since a
         machine that sleeps is no fault of the process. One that starts cannot be asked, and has a limit of its own
         until it is ready."""
-        if self._process is None or self._process.returncode is not None:
+        if self._process is None or self._process.returncode is not None or self._killed:
             return
         if self.missed >= (max_missed if self.ready else max_missed_at_start):
             log.error(
@@ -189,8 +191,10 @@ class WorkerProcess:
             self.kill()
 
     def kill(self) -> None:
-        """Ends the process at once."""
-        if self._process is not None and self._process.returncode is None:
+        """Ends the process at once. It is asked once: to ask again, `subprocess` looks whether it has ended, and takes
+        how it did from the event loop."""
+        if self._process is not None and self._process.returncode is None and not self._killed:
+            self._killed = True
             with suppress(ProcessLookupError):
                 self._process.kill()
 
