@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
@@ -50,6 +51,9 @@ class RecordingTransport(TrackingTransport):
             self.runs[run_id] = dict(fields)
             return {"run": {"info": {"run_id": run_id}}}
         return {}
+
+    def post_encoded(self, path: str, body: bytes) -> None:
+        self.post(path, json.loads(body))
 
     def put_file(self, directory: str, path: str, file: BinaryIO, size: int) -> None:
         self._ask(path, {})

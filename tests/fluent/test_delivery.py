@@ -12,7 +12,7 @@ import pytest
 from fluent.recording import RecordingTransport
 from penstock.errors import TrackingRefused, TrackingUnavailable
 from penstock.fluent.outbox.delivery import CLIENT_RUN_TAG, Delivery
-from penstock.fluent.outbox.entries import LogEntry, records_of
+from penstock.fluent.outbox.entries import LogEntry, lines_of
 from penstock.fluent.outbox.segment import Segment
 
 
@@ -24,7 +24,7 @@ def segment(tmp_path: Path) -> Iterator[Segment]:
 
 
 def logged(segment: Segment, *entries: LogEntry) -> None:
-    segment.append(b"".join(record.line() for record in records_of(entries)), durable=False)
+    segment.append(lines_of(entries))
 
 
 def point(step: int, key: str = "loss") -> LogEntry:

@@ -1,65 +1,53 @@
-"""Many entries become few records, and those of a run stay in their order."""
+"""Many entries become few lines, and those of a run stay in their order."""
 
 from __future__ import annotations
 
+import json
 import math
+from typing import Any
 
-import pytest
-
-from penstock.fluent.outbox.entries import LogEntry, Record, batch_fields, halves, records_of
+from penstock.fluent.outbox.entries import LogEntry, lines_of
 
 
 def points(run_id: str, count: int) -> list[LogEntry]:
     return [LogEntry("metrics", run_id, ("loss", 0.5, 1, step)) for step in range(count)]
 
 
-def test_a_record_has_at_most_a_thousand_points() -> None:
-    records = list(records_of(points("a", 2500)))
-    assert [len(record.content["metrics"]) for record in records] == [1000, 1000, 500]
-    assert [item[3] for record in records for item in record.content["metrics"]] == list(range(2500))
+def lines(*entries: LogEntry) -> list[Any]:
+    return [json.loads(line) for line in lines_of(entries).splitlines()]
 
 
-def test_params_and_tags_have_limits_of_their_own() -> None:
-    entries = [LogEntry("params", "a", (f"p{n}", "1")) for n in range(150)]
-    assert [len(record.content["params"]) for record in records_of(entries)] == [100, 50]
+def test_a_line_has_at_most_a_thousand_points_as_a_server_takes_them() -> None:
+    found = lines(*points("a", 2500))
+    assert [count for count, _, _ in found] == [len(items) for _, _, items in found] == [1000, 1000, 500]
+    assert [item["step"] for _, _, items in found for item in items] == list(range(2500))
+    assert found[0][2][0] == {"key": "loss", "value": 0.5, "timestamp": 1, "step": 0}
 
 
-def test_all_kinds_together_are_at_most_a_thousand() -> None:
-    entries = [*(LogEntry("params", "a", (f"p{n}", "1")) for n in range(60)), *points("a", 1000)]
-    records = list(records_of(entries))
-    assert [sum(len(items) for items in record.content.values()) for record in records] == [1000, 60]
-
-
-def test_a_tag_that_is_set_again_comes_in_the_next_call() -> None:
-    entries = [LogEntry("tags", "a", ("state", "one")), LogEntry("tags", "a", ("state", "two"))]
-    assert [record.content["tags"] for record in records_of(entries)] == [[("state", "one")], [("state", "two")]]
+def test_points_are_apart_from_params_and_tags() -> None:
+    entries = [*points("a", 2), LogEntry("params", "a", ("p", "1")), LogEntry("tags", "a", ("t", "x"))]
+    assert lines(*entries)[1:] == [["a", {"params": [["p", "1"]], "tags": [["t", "x"]]}]]
 
 
 def test_another_change_stays_between_what_is_before_and_after_it() -> None:
-    entries = [*points("a", 1), LogEntry("call", "a", {"path": "runs/update"}), *points("a", 1), *points("b", 1)]
-    records = [(record.run_id, *record.content) for record in records_of(entries)]
-    assert records == [("a", "metrics"), ("a", "call"), ("a", "metrics"), ("b", "metrics")]
+    entries = [*points("a", 1), LogEntry("call", "a", {"path": "x"}), *points("a", 1), *points("b", 1)]
+    assert [line[1] if len(line) == 3 else line for line in lines(*entries)] == [
+        "a",
+        ["a", {"call": {"path": "x"}}],
+        "a",
+        "b",
+    ]
 
 
-def test_a_line_comes_back_as_the_record_that_it_was() -> None:
-    record = Record("a", {"metrics": [["loss", math.inf, 1, 2]], "tags": [["ü", "\n"]]})
-    assert record.line().count(b"\n") == 1
-    assert Record.of_line(record.line()) == record
-
-
-@pytest.mark.parametrize("line", [b'["a",{"metrics":[["lo', b"{}", b'["a",1]', b"[1,{}]"])
-def test_a_line_that_is_no_record_is_said_to_be_none(line: bytes) -> None:
-    with pytest.raises(ValueError):
-        Record.of_line(line)
+def test_whatever_a_text_holds_it_is_one_line() -> None:
+    key = 'ü"\n\\],[\ud800'
+    entries = [LogEntry("metrics", key, (key, 1.0, 1, 0)), LogEntry("tags", key, (key, key))]
+    assert lines_of(entries).count(b"\n") == 2
+    ((_, run_id, items), (_, content)) = lines(*entries)
+    assert (run_id, items[0]["key"], content["tags"]) == (key, key, [[key, key]])
 
 
 def test_numbers_that_json_has_not_are_words() -> None:
-    content = {"metrics": [["a", math.nan, 1, 0], ["b", math.inf, 1, 0], ["c", -math.inf, 1, 0], ["d", 1.5, 1, 0]]}
-    values = [point["value"] for point in batch_fields("run", content)["metrics"]]
-    assert values == ["NaN", "Infinity", "-Infinity", 1.5]
-
-
-def test_halves_have_everything_once() -> None:
-    content = {"metrics": [["a", 1, 1, 0]], "params": [["b", "1"]], "tags": [["c", "1"]]}
-    assert halves(content) == [{"metrics": [["a", 1, 1, 0]]}, {"params": [["b", "1"]], "tags": [["c", "1"]]}]
-    assert halves({"tags": [["c", "1"]]}) == [{"tags": [["c", "1"]]}]
+    values = [math.nan, math.inf, -math.inf, 1.5, 1e-310]
+    ((_, _, items),) = lines(*(LogEntry("metrics", "a", ("k", value, 1, 0)) for value in values))
+    assert [item["value"] for item in items] == ["NaN", "Infinity", "-Infinity", 1.5, 1e-310]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from fluent.recording import RecordingTransport
 from penstock.fluent.outbox import outbox as module
+from penstock.fluent.outbox import writer
 from penstock.fluent.outbox.delivery import Delivery
 from penstock.fluent.outbox.outbox import Outbox
 from penstock.fluent.outbox.pauses import Pauses
@@ -46,7 +48,7 @@ def test_everything_arrives_in_order_and_in_few_calls(logger: Logger, tmp_path: 
         logger.log(step)
     assert logger.outbox.flush(10)
     assert logger.steps == list(range(5000))
-    assert len(logger.transport.calls) < 50
+    assert len(logger.transport.calls) < 20
     assert logger.outbox.close(5)
     assert list((tmp_path / "spool").iterdir()) == []
 
@@ -96,34 +98,77 @@ def test_while_nobody_answers_an_end_of_a_run_does_not_ask_again(tmp_path: Path)
 def test_what_has_no_room_is_not_lost_in_silence(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_MAX_QUEUED", 10)
-    monkeypatch.setattr(module, "_FULL_SECONDS", 0.05)
+    monkeypatch.setattr(writer, "_MEMORY_BYTES", 200)
     logger = Logger(tmp_path / "spool", spool_bytes=100)
     logger.transport.away = True
-    for step in range(200):
+    for step in range(20):
         logger.log(step)
-        if step < 10:
-            logger.outbox.flush(10)
-    losses = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert "1 things that were logged are lost" in losses[0].getMessage()
-    assert len(losses) < 10
+        logger.outbox.flush(10)
+    logger.outbox.say_losses()
+    said = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert [text.partition(" ")[0] for text in said] == ["What", "16"]
+    logger.outbox.say_losses()
+    assert len(caplog.records) == 4  # and once that nobody answers, and that the spool is full
     logger.transport.away = False
     logger.outbox.flush(10)
-    assert logger.steps == list(range(len(logger.steps)))
-    assert len(logger.steps) >= 10
+    assert logger.steps == [0, 1, 2, 3]
     logger.outbox.close(5)
 
 
-def test_a_spool_that_cannot_be_written_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_FULL_SECONDS", 0.01)
+def test_a_spool_that_cannot_be_written_holds_up_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "spool").write_text("a file where a directory should be")
     logger = Logger(tmp_path / "spool")
-    logger.log(1)
-    assert not logger.outbox.flush(0.1)
-    (tmp_path / "spool").unlink()
-    assert logger.outbox.flush(10)
-    assert logger.steps == [1]
+    for step in range(10):
+        logger.log(step)
+        assert logger.outbox.flush(10)
+    assert logger.steps == list(range(10))
+    assert logger.outbox.close(5)
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == ["The spool cannot be written"]
+
+
+def test_a_queue_that_nobody_empties_holds_up_its_caller_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "_MAX_QUEUED", 10)
+    monkeypatch.setattr(module, "_FULL_SECONDS", 0.01)
+    logger = Logger(tmp_path / "spool")
+    with monkeypatch.context() as patched:
+        patched.setattr(Outbox, "_keep", lambda outbox: None)
+        for step in range(15):
+            logger.log(step)
+    logger.outbox.say_losses()
+    assert caplog.records[-1].getMessage().startswith("5 things that were logged are lost")
+
+
+def test_what_is_put_after_the_end_is_lost_and_said_so(logger: Logger, caplog: pytest.LogCaptureFixture) -> None:
     logger.outbox.close(5)
+    logger.log(1)
+    logger.outbox.say_losses()
+    assert caplog.records[-1].getMessage().startswith("1 things")
+
+
+def test_one_who_waits_for_delivery_waits_for_no_pace(logger: Logger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_GATHER_SECONDS", 60.0)
+    monkeypatch.setattr(module, "_PACE_SECONDS", 60.0)
+    for step in range(3):
+        logger.log(step)
+        assert logger.outbox.flush(10)
+    assert logger.steps == [0, 1, 2]
+
+
+def test_threads_that_log_at_once_lose_nothing(logger: Logger) -> None:
+    def log(run_id: str) -> None:
+        for step in range(2000):
+            logger.outbox.put("metrics", run_id, ("loss", 0.5, 1, step))
+
+    threads = [threading.Thread(target=log, args=(run_id,)) for run_id in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert logger.outbox.flush(10)
+    for run_id in "abcd":
+        assert [step for _, step in logger.transport.points(run_id, "loss")] == list(range(2000))
 
 
 def test_a_file_is_as_it_was_when_it_was_logged(logger: Logger, tmp_path: Path) -> None:

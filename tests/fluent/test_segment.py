@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from penstock.fluent.outbox import segment as module
-from penstock.fluent.outbox.entries import Record
 from penstock.fluent.outbox.segment import Segment
 
-LINES = [Record("a", {"tags": [["key", str(number)]]}).line() for number in range(3)]
+LINES = [b'["a",{"tags":[["key","%d"]]}]\n' % number for number in range(3)]
 
 
 @pytest.fixture
@@ -27,25 +27,25 @@ def left_behind(segment: Segment) -> Segment:
     return Segment.open(segment.directory)
 
 
-def values(records: list[Record]) -> list[str]:
-    return [record.content["tags"][0][1] for record in records]
+def values(lines: list[bytes]) -> list[str]:
+    return [json.loads(line)[1]["tags"][0][1] for line in lines]
 
 
 def test_the_next_process_reads_what_was_not_delivered(segment: Segment) -> None:
-    segment.append(LINES[0], durable=False)
+    segment.append(LINES[0])
     segment.run_ids["a"] = "theirs"
     segment.deliver(segment.read().end)
-    segment.append(LINES[1] + LINES[2], durable=True)
+    segment.append(LINES[1] + LINES[2])
     found = left_behind(segment)
     assert found.uri == "http://hub:5000"
     assert found.run_ids == {"a": "theirs"}
-    assert values(found.read().records) == ["1", "2"]
+    assert values(found.read().lines) == ["1", "2"]
     found.close()
     assert found.directory.exists()
 
 
 def test_a_segment_that_is_delivered_leaves_nothing(segment: Segment) -> None:
-    segment.append(LINES[0], durable=False)
+    segment.append(LINES[0])
     segment.add_file().write_text("content")
     segment.deliver(segment.read().end)
     segment.close()
@@ -57,39 +57,32 @@ def test_a_segment_in_use_is_not_taken(segment: Segment) -> None:
         Segment.open(segment.directory)
 
 
-def test_a_line_that_was_cut_off_is_counted_and_passed_over(segment: Segment) -> None:
-    segment.append(LINES[0] + LINES[1][:10], durable=False)
+def test_a_line_that_was_cut_off_is_told_and_passed_over(segment: Segment) -> None:
+    segment.append(LINES[0] + LINES[1][:10])
     found = left_behind(segment)
     first = found.read()
-    assert (values(first.records), first.damaged) == (["0"], 0)
+    assert (values(first.lines), first.is_cut_off) == (["0"], False)
     found.deliver(first.end)
-    assert found.read().damaged == 1
+    assert found.read().is_cut_off
     found.close()
-
-
-def test_a_damaged_line_does_not_hide_those_after_it(segment: Segment) -> None:
-    segment.append(LINES[0] + b"\0\0\0\n" + LINES[1], durable=False)
-    chunk = segment.read()
-    assert (values(chunk.records), chunk.damaged) == (["0", "1"], 1)
-    segment.deliver(chunk.end)
 
 
 def test_a_line_longer_than_what_is_read_at_once_comes_whole(segment: Segment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_READ_BYTES", 16)
-    segment.append(b"".join(LINES), durable=False)
+    segment.append(b"".join(LINES))
     chunk = segment.read()
-    assert values(chunk.records)[0] == "0"
+    assert values(chunk.lines)[0] == "0"
     segment.deliver(chunk.end)
-    assert segment.waiting == len(b"".join(LINES)) - sum(len(record.line()) for record in chunk.records)
+    assert segment.waiting == len(b"".join(LINES)) - sum(len(line) + 1 for line in chunk.lines)
 
 
 def test_a_long_file_is_emptied_of_what_is_delivered(segment: Segment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_TIDY_BYTES", 64)
-    segment.append(b"".join(LINES), durable=False)
+    segment.append(b"".join(LINES))
     segment.deliver(segment.read().end)
-    segment.append(LINES[2], durable=False)
+    segment.append(LINES[2])
     found = left_behind(segment)
-    assert values(found.read().records) == ["2"]
+    assert values(found.read().lines) == ["2"]
     found.close()
 
 
@@ -98,18 +91,18 @@ def test_a_mark_from_before_the_file_was_emptied_hides_nothing(
 ) -> None:
     """As a machine that lost its power may leave it: records are waited for, the mark is not."""
     monkeypatch.setattr(module, "_TIDY_BYTES", 64)
-    segment.append(b"".join(LINES), durable=False)
+    segment.append(b"".join(LINES))
     segment.deliver(segment.read().end - 1)
     before = (segment.directory / "delivered").read_bytes()
     segment.deliver(segment.read().end)
-    segment.append(LINES[2], durable=True)
+    segment.append(LINES[2])
     (segment.directory / "delivered").write_bytes(before)
     found = left_behind(segment)
-    assert values(found.read().records) == ["2"]
+    assert values(found.read().lines) == ["2"]
     found.close()
 
 
-@pytest.mark.parametrize("content", [b"", b"{}\n", b"[]\n", b'{"penstock_spool":2,"uri":"x"}\n'])
+@pytest.mark.parametrize("content", [b"", b"{}\n", b"[]\n", b'{"penstock_spool":1,"uri":"x"}\n'])
 def test_what_is_no_segment_is_said_to_be_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "records.jsonl").write_bytes(content)
     with pytest.raises((ValueError, AttributeError)):

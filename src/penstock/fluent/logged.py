@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from time import time_ns
 from typing import Any, SupportsFloat, SupportsIndex, Union
 
 from penstock.errors import TrackingInvalid
 from penstock.fluent.outbox.outbox import Outbox
 from penstock.fluent.runs import now_ms, run_in_use, target_of
 from penstock.fluent.session import FLUSH_SECONDS, current_session
+
+_MAX_WHOLE = 2**63 - 1
 
 _Number = Union[SupportsFloat, SupportsIndex]
 
@@ -40,8 +43,7 @@ def log_params(
         for key, value in texts.items():
             run.check_param(key, value)
     run_id, outbox = target_of(run_id)
-    for pair in texts.items():
-        outbox.put("params", run_id, pair)
+    outbox.put_all("params", run_id, texts.items())
     return _ended(outbox, synchronous)
 
 
@@ -55,14 +57,16 @@ def log_metric(
 ) -> RunOperations | None:
     """`timestamp` is milliseconds since 1970, now if there is none; `step` is 0 if there is none. Raises
     TrackingInvalid for what is no number."""
-    number = _number(key, value)
-    run_id, outbox = target_of(run_id)
-    outbox.put(
-        "metrics",
-        run_id,
-        (_key("metric", key), number, now_ms() if timestamp is None else int(timestamp), int(step or 0)),
+    # What is as it should be is not asked twice: a call finds the caches full of the training's own.
+    point = (
+        key if type(key) is str and key else _key("metric", key),
+        value if type(value) is float else _number(key, value),
+        time_ns() // 1_000_000 if timestamp is None else _whole("timestamp", timestamp),
+        0 if step is None else _whole("step", step),
     )
-    return _ended(outbox, synchronous)
+    run_id, outbox = target_of(run_id)
+    outbox.put("metrics", run_id, point)
+    return None if synchronous is None else _ended(outbox, synchronous)
 
 
 def log_metrics(
@@ -73,11 +77,10 @@ def log_metrics(
     timestamp: int | None = None,
 ) -> RunOperations | None:
     """The same for several, at one time and step; if one of them is no number, none is logged."""
-    at, place = now_ms() if timestamp is None else int(timestamp), int(step or 0)
+    at, place = now_ms() if timestamp is None else _whole("timestamp", timestamp), _whole("step", step)
     points = [(_key("metric", key), _number(key, value), at, place) for key, value in metrics.items()]
     run_id, outbox = target_of(run_id)
-    for point in points:
-        outbox.put("metrics", run_id, point)
+    outbox.put_all("metrics", run_id, points)
     return _ended(outbox, synchronous)
 
 
@@ -90,8 +93,7 @@ def set_tags(tags: Mapping[str, Any], synchronous: bool | None = None) -> RunOpe
     """The same for several."""
     pairs = [(_key("tag", key), str(value)) for key, value in tags.items()]
     run_id, outbox = target_of(None)
-    for pair in pairs:
-        outbox.put("tags", run_id, pair)
+    outbox.put_all("tags", run_id, pairs)
     return _ended(outbox, synchronous)
 
 
@@ -116,6 +118,14 @@ def _key(kind: str, key: str) -> str:
     if not isinstance(key, str) or not key:
         raise TrackingInvalid(f"{key!r} is not a name for a {kind}.", hint="Names are texts.", field="key")
     return key
+
+
+def _whole(what: str, number: int | None) -> int:
+    """Of 64 bits with a sign, as every store of runs keeps it."""
+    whole = int(number or 0)
+    if not -_MAX_WHOLE <= whole <= _MAX_WHOLE:
+        raise TrackingInvalid(f"The {what} is no number of 64 bits.", field=what)
+    return whole
 
 
 def _number(key: str, value: _Number) -> float:

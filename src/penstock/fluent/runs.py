@@ -68,6 +68,7 @@ class ActiveRun(TrackedRun):
         outbox.put("call", self.info.run_id, {"path": "runs/update", "fields": fields})
         if wait:
             outbox.flush(FLUSH_SECONDS, ask_again=False)
+            outbox.say_losses()
 
     def __enter__(self) -> ActiveRun:
         return self
@@ -141,8 +142,13 @@ def target_of(run_id: str | None) -> tuple[str, Outbox]:
     """The id of what is logged to and its outbox: of a run that was named, or of the one in use."""
     if run_id is not None:
         return run_id, current_session().destination().outbox
-    run = run_in_use()
-    return run.info.run_id, run.outbox
+    # What training loops do at every step: few functions, since the caches are full of the step before.
+    runs = current_session().threads.runs
+    run = runs[-1] if runs else start_run()
+    outbox = run._outbox
+    if outbox is None or outbox.is_closed:
+        outbox = run.outbox
+    return run.info.run_id, outbox
 
 
 def now_ms() -> int:

@@ -40,6 +40,13 @@ class Destination:
     outbox: Outbox
 
 
+class _ThreadRuns(threading.local):
+    """Each thread has its own."""
+
+    def __init__(self) -> None:
+        self.runs: list[ActiveRun] = []
+
+
 class Session:
     """There is one in a process; see `current_session()`."""
 
@@ -53,7 +60,7 @@ class Session:
         self._destinations: dict[str, Destination] = {}
         self._of_parents: list[Destination] = []
         self._inherited: list[ActiveRun] = []
-        self._threads = threading.local()
+        self.threads = _ThreadRuns()
 
     def __repr__(self) -> str:
         return f"<Session: {len(self._destinations)} destinations>"
@@ -61,10 +68,7 @@ class Session:
     @property
     def active(self) -> list[ActiveRun]:
         """The active runs of this thread, the innermost last."""
-        if not hasattr(self._threads, "runs"):
-            self._threads.runs = []
-        runs: list[ActiveRun] = self._threads.runs
-        return runs
+        return self.threads.runs
 
     @property
     def own(self) -> list[ActiveRun]:

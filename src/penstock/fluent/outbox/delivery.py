@@ -1,4 +1,4 @@
-"""Delivering a segment: its records in order, each until it is taken or refused.
+"""Delivering a segment: its lines in order, as calls, each until it is taken or refused.
 
 Whatever is sent twice, since an answer was lost or a process died, changes nothing the second time: a point is known by
 its step, time and value, a param and a tag by their value, and a run by an id, or a tag, that it got from us.
@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 import posixpath
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from penstock.errors import TrackingRefused
-from penstock.fluent.outbox.entries import LIMITS, Record, batch_fields, halves, records_of
-from penstock.fluent.outbox.segment import Segment
+from penstock.fluent.outbox.calls import BatchCall, SingleCall, SpooledCall, calls_of, halves
+from penstock.fluent.outbox.entries import LIMITS, encode
+from penstock.fluent.outbox.source import DeliverySource
 from penstock.fluent.transport.interface import TrackingTransport
 
 log = logging.getLogger("penstock.tracking")
@@ -22,17 +23,18 @@ log = logging.getLogger("penstock.tracking")
 # By which a run is found again that was made under an id of the server's own choice.
 CLIENT_RUN_TAG = "penstock.clientRunId"
 _PARENT_TAG = "mlflow.parentRunId"
+_LOG_BATCH = "runs/log-batch"
 
 
 class Delivery:
-    """One at a time for a segment."""
+    """One at a time for a segment, or for what stands in for one."""
 
-    def __init__(self, transport: TrackingTransport, segment: Segment) -> None:
+    def __init__(self, transport: TrackingTransport, source: DeliverySource) -> None:
         self._transport = transport
-        self._segment = segment
-        # The whole mutable state: records that were read and are to be delivered, the place after them, where the files
-        # of runs are kept, and counts of records since the start.
-        self._pending: deque[Record] = deque()
+        self.source = source
+        # The whole mutable state: calls that were read and are to be delivered, the place after them, where the files
+        # of runs are kept, and counts of calls since the start.
+        self._pending: deque[SpooledCall] = deque()
         self._end = 0
         self._directories: dict[str, str] = {}
         self.delivered = 0
@@ -44,60 +46,76 @@ class Delivery:
     def step(self) -> bool:
         """Delivers what was read, or reads on; whether there was anything. Raises TrackingUnavailable, after which
         nothing is lost and the next call goes on."""
-        if not self._pending:
-            chunk = self._segment.read()
-            if chunk.damaged:
-                log.warning("%s has %d lines that cannot be read.", self._segment.directory, chunk.damaged)
-            self._pending.extend(_joined(chunk.records))
-            self._end = chunk.end
-            if not self._pending:
-                if chunk.damaged:
-                    self._segment.deliver(self._end)
-                return False
+        if not self._pending and not self._read():
+            return False
         files = []
         while self._pending:
-            record = self._pending[0]
-            self._deliver(record)
-            if (file := record.content.get("file")) is not None:
-                files.append(file["name"])
+            call = self._pending[0]
+            if isinstance(call, BatchCall):
+                self._log_batch(call)
+            else:
+                self._deliver(call)
+                if call.kind == "file":
+                    files.append(call.item["name"])
             self._pending.popleft()
-        self._segment.deliver(self._end)
+        self.source.deliver(self._end)
         for name in files:  # only now: before it, another process would look for them
-            self._segment.file(name).unlink(missing_ok=True)
+            self.source.file(name).unlink(missing_ok=True)
         return True
 
-    def _deliver(self, record: Record) -> None:
-        run_id = self._segment.run_ids.get(record.run_id, record.run_id)
-        content = record.content
-        if LIMITS.keys() & content.keys():
-            self._log_batch(run_id, content)
-            return
-        ((kind, item),) = content.items()
+    def _read(self) -> bool:
+        """Whether there was anything."""
+        chunk = self.source.read()
+        calls, damaged = calls_of(chunk.lines, are_ours=self.source.is_ours)
+        damaged += chunk.is_cut_off
+        if damaged:
+            log.warning("%s has %d lines that cannot be read.", self.source.place, damaged)
+        self._pending.extend(calls)
+        self._end = chunk.end
+        if not calls and damaged:
+            self.source.deliver(self._end)
+        return bool(calls or damaged)
+
+    def _deliver(self, call: SingleCall) -> None:
+        run_id = self._their_id(call.run_id)
         deliver: Mapping[str, Callable[[str, dict[str, Any]], None]] = {
-            "create": lambda _, item: self._create(record.run_id, item),
+            "create": lambda _, item: self._create(call.run_id, item),
             "call": self._call,
             "file": self._put_file,
         }
         try:
-            deliver[kind](run_id, item)
+            deliver[call.kind](run_id, call.item)
             self.delivered += 1
         except TrackingRefused as error:
-            self._refuse(_shown(kind, item), run_id, error)
+            self._refuse(_shown(call.kind, call.item), run_id, error)
 
-    def _log_batch(self, run_id: str, content: Mapping[str, Any]) -> None:
+    def _log_batch(self, batch: BatchCall) -> None:
         """Of a call that is refused only what is at fault is left out, which is found by halving."""
-        waiting = [dict(content)]
+        run_id = self._their_id(batch.run_id)
+        try:
+            self._transport.post_encoded(_LOG_BATCH, batch.body(run_id))
+            self.delivered += 1
+            return
+        except TrackingRefused as error:
+            waiting = self._parts(run_id, batch.content(), error)
         while waiting:
             part = waiting.pop()
             try:
-                self._transport.post("runs/log-batch", batch_fields(run_id, part))
+                self._transport.post_encoded(_LOG_BATCH, encode({"run_id": run_id, **part}).encode())
                 self.delivered += 1
             except TrackingRefused as error:
-                parts = [part] if error.error_code == "RESOURCE_DOES_NOT_EXIST" else halves(part)
-                if len(parts) == 1:
-                    self._refuse(_batch_shown(part), run_id, error)
-                else:
-                    waiting += reversed(parts)
+                waiting += self._parts(run_id, part, error)
+
+    def _parts(self, run_id: str, content: Mapping[str, Any], error: TrackingRefused) -> list[dict[str, Any]]:
+        """What of a refused call is tried again, the last one first; none where the fault is found."""
+        parts = halves(content)
+        if len(parts) == 1 or error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            self._refuse(_batch_shown(content), run_id, error)
+            return []
+        return parts[::-1]
+
+    def _their_id(self, run_id: str) -> str:
+        return self.source.run_ids.get(run_id, run_id)
 
     def _create(self, ours: str, item: dict[str, Any]) -> None:
         """A run that could not be made when it started."""
@@ -107,10 +125,10 @@ class Delivery:
             fields["experiment_id"] = self._experiment_id(name)
         tags = {tag["key"]: tag["value"] for tag in fields.get("tags", [])}
         if _PARENT_TAG in tags:
-            tags[_PARENT_TAG] = self._segment.run_ids.get(tags[_PARENT_TAG], tags[_PARENT_TAG])
+            tags[_PARENT_TAG] = self.source.run_ids.get(tags[_PARENT_TAG], tags[_PARENT_TAG])
         run_id = create_run(self._transport, ours, {**fields, "tags": tags})
         if run_id != ours:
-            self._segment.run_ids[ours] = run_id
+            self.source.run_ids[ours] = run_id
 
     def _experiment_id(self, name: str) -> str:
         """Of the experiment with a name, which is made if there is none. Raises TrackingRefused."""
@@ -135,7 +153,7 @@ class Delivery:
                 "artifact_uri"
             ]
         try:
-            with open(self._segment.file(item["name"]), "rb") as file:
+            with open(self.source.file(item["name"]), "rb") as file:
                 self._transport.put_file(self._directories[run_id], item["path"], file, file.seek(0, 2) - file.seek(0))
         except FileNotFoundError as error:
             raise TrackingRefused("Its content is no longer in the spool.", status=404) from error
@@ -143,13 +161,6 @@ class Delivery:
     def _refuse(self, what: str, run_id: str, error: TrackingRefused) -> None:
         self.refused += 1
         log.warning("%s of run %s was not logged: %s", what, run_id, error)
-
-
-def _joined(records: list[Record]) -> Iterable[Record]:
-    """Few records for many. One alone, as there is where delivery keeps up, is as the keeper made it."""
-    if len(records) < 2:
-        return records
-    return records_of(entry for record in records for entry in record.entries())
 
 
 def create_run(transport: TrackingTransport, ours: str, fields: Mapping[str, Any], *, is_new: bool = False) -> str:
@@ -189,7 +200,8 @@ def _batch_shown(content: Mapping[str, Any]) -> str:
     if len(items) > 1:
         return f"A batch of {len(items)} metrics, params and tags"
     kind, item = items[0]
-    return f"The {kind[:-1]} {item[0][:100]!r}{f' at step {item[3]}' if kind == 'metrics' else ''}"
+    where = f" at step {item['step']}" if kind == "metrics" else ""
+    return f"The {kind[:-1]} {item['key'][:100]!r}{where}"
 
 
 def _shown(kind: str, item: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 A directory of the spool:
 
-    records.jsonl   a line that says where it goes, then one line a record, appended with one write each time
+    records.jsonl   a line that says where it goes, then lines of entries, several of them with one write
     delivered       up to which byte everything in it is delivered, and the ids that runs got where we cannot choose
     files/          the files that records speak of
 
@@ -11,6 +11,7 @@ Who delivers a segment holds a lock on `records.jsonl`, which the system release
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -18,53 +19,58 @@ import shutil
 import threading
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
-from penstock.fluent.outbox.entries import Record
+from penstock.fluent.outbox.source import DeliverySource, SpoolChunk
 
 _RECORDS, _DELIVERED, _FILES = "records.jsonl", "delivered", "files"
-_FORMAT = 1
+_FORMAT = 2
 
-# Records that are read at once, in bytes; and how large a file may grow before it is emptied of what was delivered.
+# What is read at once, in bytes; and how large a file may grow before it is emptied of what was delivered.
 _READ_BYTES = 1024 * 1024
 _TIDY_BYTES = 16 * 1024 * 1024
 
 
-class SpoolChunk(NamedTuple):
-    """Records, and the byte after the last one. `damaged` lines could not be read."""
-
-    records: list[Record]
-    end: int
-    damaged: int = 0
-
-
-class Segment:
+class Segment(DeliverySource):
     """One process appends and delivers, or another one delivers what a process left."""
 
-    def __init__(self, directory: Path, file: BinaryIO, header: Mapping[str, Any], start: int) -> None:
+    def __init__(
+        self, directory: Path, file: BinaryIO, header: Mapping[str, Any], start: int, *, is_ours: bool
+    ) -> None:
         self.directory = directory
         self.uri = str(header["uri"])
+        self.is_ours = is_ours  # all that is in it was written by this process
         self._file = file
         self._start = start
         # The whole mutable state: bytes written and delivered, the ids that runs got, by those that we gave them, and
-        # the file that keeps the latter two, once there is one.
+        # the file that keeps the latter two, once there is one, with its size.
         self._lock = threading.Lock()
         self._size = os.fstat(file.fileno()).st_size
         self._delivered = start
         self.run_ids: dict[str, str] = {}
         self._marks: BinaryIO | None = None
+        self._marks_size = 0
 
     @classmethod
     def create(cls, spool: str | Path, uri: str) -> Segment:
         """`uri` has no credentials in it. Raises OSError."""
         directory = Path(spool) / uuid.uuid4().hex
         directory.mkdir(mode=0o700, parents=True)
-        file = open(directory / _RECORDS, "x+b", buffering=0)  # noqa: SIM115 - closed with the segment
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         header = json.dumps({"penstock_spool": _FORMAT, "uri": uri, "pid": os.getpid()}).encode() + b"\n"
-        file.write(header)
-        return cls(directory, file, {"uri": uri}, len(header))
+        file: BinaryIO | None = None
+        try:
+            file = open(directory / _RECORDS, "x+b", buffering=0)  # noqa: SIM115 - closed with the segment
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if file.write(header) < len(header):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            if file is not None:
+                file.close()
+            shutil.rmtree(directory, ignore_errors=True)
+            raise
+        return cls(directory, file, {"uri": uri}, len(header), is_ours=True)
 
     @classmethod
     def open(cls, directory: Path) -> Segment:
@@ -77,7 +83,7 @@ class Segment:
             header = json.loads(first)
             if header.get("penstock_spool") != _FORMAT:
                 raise ValueError("of another release")
-            found = cls(directory, file, header, len(first) + 1)
+            found = cls(directory, file, header, len(first) + 1, is_ours=False)
             found._read_delivered()
         except BaseException:
             file.close()
@@ -88,31 +94,34 @@ class Segment:
         return f"<Segment {self.directory}: {self.waiting} bytes to deliver to {self.uri}>"
 
     @property
+    def place(self) -> str:
+        return str(self.directory)
+
+    @property
     def waiting(self) -> int:
-        """Bytes of records that are not delivered yet. Without the lock, which is held while the disk works."""
+        # Without the lock, which is held while the disk works.
         return max(self._size - self._delivered, 0)
 
-    def append(self, lines: bytes, *, durable: bool) -> None:
-        """`durable` waits for the disk; what is written survives the end of this process in any case. Raises OSError,
-        and leaves nothing of the lines behind."""
+    def append(self, lines: bytes) -> None:
+        """What is written survives the end of this process. Raises OSError, and leaves nothing of the lines behind."""
         with self._lock:
-            self._file.seek(self._size)
             try:
-                view = memoryview(lines)
-                while view:
-                    view = view[self._file.write(view) :]
-                if durable:
-                    os.fsync(self._file.fileno())
+                written = 0
+                while written < len(lines):
+                    rest = lines[written:] if written else lines
+                    written += os.pwrite(self._file.fileno(), rest, self._size + written)
             except OSError:
                 self._file.truncate(self._size)
                 raise
             self._size += len(lines)
 
-    def read(self, start: int = 0) -> SpoolChunk:
-        """Records after a place, or after what is delivered: about a megabyte of them, and at least one."""
+    def sync(self) -> None:
+        """Waits for the disk, so that what is written survives the end of the machine, too. Raises OSError."""
+        os.fsync(self._file.fileno())
+
+    def read(self) -> SpoolChunk:
         with self._lock:
-            start = max(start, self._delivered)
-            size = _READ_BYTES
+            start, size = self._delivered, _READ_BYTES
             while True:
                 data = os.pread(self._file.fileno(), min(size, self._size - start), start)
                 end = data.rfind(b"\n") + 1
@@ -120,18 +129,12 @@ class Segment:
                     break
                 size *= 4
             whole = self._size
-        if not end:  # what a machine that lost its power left of a line
-            return SpoolChunk([], whole, 1 if data else 0)
-        records, damaged = [], 0
-        for line in data[:end].splitlines():
-            try:
-                records.append(Record.of_line(line))
-            except (ValueError, TypeError):
-                damaged += 1
-        return SpoolChunk(records, start + end, damaged)
+        if not end:
+            return SpoolChunk([], whole, is_cut_off=bool(data))
+        return SpoolChunk(data[: end - 1].split(b"\n"), start + end)
 
     def deliver(self, end: int) -> None:
-        """Everything up to a place is delivered, which the next process knows, too."""
+        """Which the next process knows, too."""
         with self._lock:
             self._delivered = end
             if end >= self._size > _TIDY_BYTES:
@@ -176,9 +179,12 @@ class Segment:
 
     def _write_delivered(self) -> None:
         """In place, which costs a fraction of a new file. What a machine that lost its power leaves of it is no JSON,
-        and then everything is delivered again."""
-        if self._marks is None:
-            self._marks = open(self.directory / _DELIVERED, "wb", buffering=0)  # noqa: SIM115 - closed with the segment
+        and then everything is delivered again; as it is after a disk was too full for it."""
         content = json.dumps({"end": self._delivered, "runs": self.run_ids}).encode()
-        os.pwrite(self._marks.fileno(), content, 0)
-        self._marks.truncate(len(content))
+        with suppress(OSError):
+            if self._marks is None:
+                self._marks = open(self.directory / _DELIVERED, "wb", buffering=0)  # noqa: SIM115 - closed with the segment
+            os.pwrite(self._marks.fileno(), content, 0)
+            if len(content) < self._marks_size:  # it grows, but for an end that went back to the start
+                self._marks.truncate(len(content))
+            self._marks_size = len(content)

@@ -32,6 +32,10 @@ class TrackingTransport(ABC):
         """What is changed or searched, as `runs/log-batch`."""
 
     @abstractmethod
+    def post_encoded(self, path: str, body: bytes) -> None:
+        """The same with JSON that is written already, where the answer says nothing."""
+
+    @abstractmethod
     def put_file(self, directory: str, path: str, file: BinaryIO, size: int) -> None:
         """Keeps a file at a path below a run's artifact URI, in place of one that is there."""
 

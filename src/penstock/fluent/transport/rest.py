@@ -59,6 +59,9 @@ class RestTransport(TrackingTransport):
         body = json.dumps(fields, separators=(",", ":")).encode()
         return self._json("POST", f"{_API}/{path}", body, again=path != "runs/create")
 
+    def post_encoded(self, path: str, body: bytes) -> None:
+        self._json("POST", f"{_API}/{path}", body)
+
     def put_file(self, directory: str, path: str, file: BinaryIO, size: int) -> None:
         if (local := local_path_of(directory)) is not None:
             write_local(local, path, file)
