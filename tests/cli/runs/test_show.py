@@ -113,7 +113,7 @@ class NotAHub(TrackingTransport):
     def put_file(self, *_: Any) -> None:
         raise NotImplementedError
 
-    read_file = put_file  # type: ignore[assignment]
+    read_file = post_encoded = put_file  # type: ignore[assignment]
 
     def close(self) -> None:
         self._behind.close()
