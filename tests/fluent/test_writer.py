@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -52,8 +53,11 @@ def all_of(source: DeliverySource) -> list[bytes]:
 
 
 @pytest.fixture
-def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Disk:
-    return Disk(tmp_path / "spool", monkeypatch)
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
+    made = Disk(tmp_path / "spool", monkeypatch)
+    yield made
+    if made.writer.segment is not None:
+        made.writer.segment.close()
 
 
 def test_a_full_disk_is_told_once_and_its_end_too(disk: Disk, caplog: pytest.LogCaptureFixture) -> None:
