@@ -55,6 +55,12 @@ class RecordingTransport(TrackingTransport):
     def post_encoded(self, path: str, body: bytes) -> None:
         self.post(path, json.loads(body))
 
+    def send(self, method: str, path: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        return self.post(path, fields)
+
+    def list_files(self, directory: str, path: str) -> list[dict[str, Any]]:
+        return []
+
     def put_file(self, directory: str, path: str, file: BinaryIO, size: int) -> None:
         self._ask(path, {})
         self.files[f"{directory}/{path}"] = file.read()

@@ -14,19 +14,14 @@ from sklearn.preprocessing import StandardScaler
 import penstock
 from penstock import tracking
 from penstock.errors import TrackingInvalid
-from penstock.fluent import session as sessions
 
 ROWS, TARGET = [[0.0, 1.0], [1.0, 0.0], [2.0, 3.0], [3.0, 2.0]], [0, 0, 1, 1]
 
 
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setenv("PENSTOCK_SPOOL", str(tmp_path / "spool"))
-    monkeypatch.setenv("PENSTOCK_TRACKING_URI", str(tmp_path / "store"))
-    monkeypatch.setattr(sessions, "_session", sessions.Session())
-    yield tmp_path / "store"
+@pytest.fixture(autouse=True)
+def ends_autologging() -> Iterator[None]:
+    yield
     tracking.autolog(disable=True)
-    sessions.current_session().close()
 
 
 def test_a_fit_is_a_run_with_params_score_and_time(store: Path) -> None:

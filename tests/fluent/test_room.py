@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +46,51 @@ def test_importing_the_client_imports_the_standard_library_alone() -> None:
 def test_the_clients_syntax_is_that_of_an_old_python() -> None:
     for file in FILES:
         ast.parse(file.read_text(encoding="utf-8"), filename=str(file), feature_version=(3, 9))
+
+
+_LOG_OFFLINE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from penstock import tracking
+
+tracking.set_experiment("old")
+with tracking.start_run(run_name="first", nested=True) as run:
+    tracking.log_params({"depth": 8})
+    tracking.log_metrics({"loss": 0.5}, step=1)
+    tracking.log_table({"a": [1, 2]}, "table.json")
+    tracking.log_dict({"a": [1]}, "d.json")
+for name in dir(tracking):
+    getattr(tracking, name)
+"""
+
+
+def oldest_python() -> str:
+    """Of those on this machine, on the path or with pyenv; the one that runs the tests where there is no other."""
+    for minor in range(9, 15):
+        kept = Path.home().glob(f".pyenv/versions/*/bin/python3.{minor}")
+        for python in (shutil.which(f"python3.{minor}"), *map(str, kept)):
+            if python and runs(python):
+                return python
+    return sys.executable
+
+
+def runs(python: str) -> bool:
+    """A name alone is none: what pyenv puts on the path fails where no such Python is chosen."""
+    return subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0
+
+
+def test_an_old_python_logs_with_it(tmp_path: Path) -> None:
+    """To nobody who answers, so that what it logged is in the spool, which the test delivers."""
+    environ = {**os.environ, "PENSTOCK_SPOOL": str(tmp_path), "PENSTOCK_TRACKING_URI": "http://127.0.0.1:1"}
+    done = subprocess.run(
+        [oldest_python(), "-I", "-c", _LOG_OFFLINE, str(SOURCE.parent)],
+        env=environ, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (segment,) = tmp_path.iterdir()
+    kinds = [next(iter(json.loads(line)[1])) for line in (segment / "records.jsonl").read_text().splitlines()[1:]]
+    assert kinds.count("create") == 1
+    assert kinds.count("file") == 2
 
 
 def test_the_client_uses_nothing_that_came_later() -> None:

@@ -64,9 +64,14 @@ class EmbeddedHub:
     async def _answered(self, scope: dict[str, Any], pieces: Iterator[bytes]) -> tuple[int, bytes, str]:
         start: MutableMapping[str, Any] = {}
         parts: list[bytes] = []
+        asked = False
 
         async def receive() -> MutableMapping[str, Any]:
+            nonlocal asked
+            if asked:
+                await asyncio.Event().wait()  # whoever asks stays until there is an answer
             piece = next(pieces, b"")  # of a file on this machine; nobody else waits for this loop
+            asked = not piece
             return {"type": "http.request", "body": piece, "more_body": bool(piece)}
 
         async def send(message: MutableMapping[str, Any]) -> None:

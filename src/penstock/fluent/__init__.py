@@ -6,8 +6,10 @@ the environment of any project can hold it; what more a call needs is imported w
 
 import os
 
+from penstock.fluent import data
 from penstock.fluent.artifacts import get_artifact_uri, log_artifact, log_artifacts, log_dict, log_figure, log_text
 from penstock.fluent.autologging import autolog
+from penstock.fluent.data.inputs import log_input, log_inputs
 from penstock.fluent.experiments import (
     ViewType,
     create_experiment,
@@ -20,6 +22,9 @@ from penstock.fluent.experiments import (
     set_experiment_tag,
     set_experiment_tags,
 )
+from penstock.fluent.files.downloads import download_artifacts, list_artifacts, load_dict, load_text
+from penstock.fluent.files.images import log_image
+from penstock.fluent.files.tables import load_table, log_table
 from penstock.fluent.logged import (
     RunOperations,
     delete_tag,
@@ -32,18 +37,30 @@ from penstock.fluent.logged import (
     set_tags,
 )
 from penstock.fluent.models import ModelInfo, RegisteredVersion, log_model, register_model
-from penstock.fluent.reading import delete_run, get_parent_run, get_run, last_active_run, restore_run, search_runs
+from penstock.fluent.reading import (
+    delete_run,
+    get_metric_history,
+    get_parent_run,
+    get_run,
+    last_active_run,
+    restore_run,
+    search_runs,
+)
+from penstock.fluent.run_dataset import RunDataset
 from penstock.fluent.runs import ActiveRun, active_run, end_run, start_run
 from penstock.fluent.session import current_session
 from penstock.fluent.settings import uri_of
 from penstock.fluent.spool import SpoolReport, sync_spool
-from penstock.fluent.views import RunData, RunInfo, TrackedExperiment, TrackedRun
+from penstock.fluent.views import FileInfo, MetricPoint, RunData, RunInfo, TrackedExperiment, TrackedRun
 
 __all__ = [
     "ActiveRun",
+    "FileInfo",
+    "MetricPoint",
     "ModelInfo",
     "RegisteredVersion",
     "RunData",
+    "RunDataset",
     "RunInfo",
     "RunOperations",
     "SpoolReport",
@@ -53,27 +70,38 @@ __all__ = [
     "active_run",
     "autolog",
     "create_experiment",
+    "data",
     "delete_experiment",
     "delete_run",
     "delete_tag",
+    "download_artifacts",
     "end_run",
     "flush_async_logging",
     "get_artifact_uri",
     "get_experiment",
     "get_experiment_by_name",
+    "get_metric_history",
     "get_parent_run",
     "get_run",
     "get_tracking_uri",
     "last_active_run",
+    "list_artifacts",
+    "load_dict",
+    "load_table",
+    "load_text",
     "log_artifact",
     "log_artifacts",
     "log_dict",
     "log_figure",
+    "log_image",
+    "log_input",
+    "log_inputs",
     "log_metric",
     "log_metrics",
     "log_model",
     "log_param",
     "log_params",
+    "log_table",
     "log_text",
     "register_model",
     "restore_experiment",

@@ -29,7 +29,7 @@ def log_artifact(local_path: _Path, artifact_path: str | None = None, run_id: st
     if not source.is_file():
         raise TrackingInvalid(f"No such file: {str(source)!r}.", field="local_path")
     path = posixpath.join(artifact_path or "", source.name)
-    _log(path, lambda place: _copied(source, place), run_id)
+    log_content(path, lambda place: _copied(source, place), run_id)
 
 
 def log_artifacts(local_dir: _Path, artifact_path: str | None = None, run_id: str | None = None) -> None:
@@ -40,13 +40,13 @@ def log_artifacts(local_dir: _Path, artifact_path: str | None = None, run_id: st
     for source in sorted(root.rglob("*")):
         if source.is_file():
             path = posixpath.join(artifact_path or "", source.relative_to(root).as_posix())
-            _log(path, lambda place, source=source: _copied(source, place), run_id)  # type: ignore[misc]
+            log_content(path, lambda place, source=source: _copied(source, place), run_id)  # type: ignore[misc]
 
 
 def log_text(text: str, artifact_file: str, run_id: str | None = None) -> None:
     """A text as a file."""
     content = text.encode()
-    _log(artifact_file, lambda place: _written(content, place), run_id)
+    log_content(artifact_file, lambda place: _written(content, place), run_id)
 
 
 def log_dict(dictionary: Mapping[str, Any], artifact_file: str, run_id: str | None = None) -> None:
@@ -67,25 +67,21 @@ def log_figure(figure: Any, artifact_file: str, *, save_kwargs: Mapping[str, Any
     ending = posixpath.splitext(artifact_file)[1].lower()
     if hasattr(figure, "savefig"):
         options.setdefault("format", ending.lstrip(".") or "png")
-        _log(artifact_file, lambda place: figure.savefig(str(place), **options), None)
+        log_content(artifact_file, lambda place: figure.savefig(str(place), **options))
     elif hasattr(figure, "write_html"):
         if ending == ".html":
-            options.setdefault("include_plotlyjs", "cdn")
-            log_text(figure.to_html(auto_open=False, **options), artifact_file)
+            options = {"include_plotlyjs": "cdn", "auto_open": False, **options}
+            log_content(artifact_file, lambda place: figure.write_html(str(place), **options))
         else:
             content = figure.to_image(format=ending.lstrip("."), **options)
-            _log(artifact_file, lambda place: _written(content, place), None)
+            log_content(artifact_file, lambda place: _written(content, place))
     else:
         raise TrackingInvalid(f"{type(figure).__name__} is no figure of matplotlib or Plotly.", field="figure")
 
 
-def get_artifact_uri(artifact_path: str | None = None) -> str:
-    """Where the active run's files are kept. Raises TrackingUnavailable while no server can tell."""
-    uri = get_run(run_in_use().info.run_id).info.artifact_uri
-    return f"{uri.rstrip('/')}/{artifact_path}" if artifact_path else uri
-
-
-def _log(path: str, write: Callable[[Path], Any], run_id: str | None) -> None:
+def log_content(path: str, write: Callable[[Path], Any], run_id: str | None = None) -> None:
+    """A file whose content `write` puts at the place that it is given. Raises TrackingInvalid for a path that leads out
+    of the run's files."""
     checked_path(path)
     run_id, outbox = target_of(run_id)
     try:
@@ -95,6 +91,12 @@ def _log(path: str, write: Callable[[Path], Any], run_id: str | None) -> None:
             f"The file {path!r} cannot be put into the spool: {error.strerror or error}.",
             hint="PENSTOCK_SPOOL names its directory.",
         ) from error
+
+
+def get_artifact_uri(artifact_path: str | None = None) -> str:
+    """Where the active run's files are kept. Raises TrackingUnavailable while no server can tell."""
+    uri = get_run(run_in_use().info.run_id).info.artifact_uri
+    return f"{uri.rstrip('/')}/{artifact_path}" if artifact_path else uri
 
 
 def _copied(source: Path, place: Path) -> None:

@@ -89,10 +89,12 @@ def set_tag(key: str, value: Any, synchronous: bool | None = None) -> RunOperati
     return set_tags({key: value}, synchronous)
 
 
-def set_tags(tags: Mapping[str, Any], synchronous: bool | None = None) -> RunOperations | None:
+def set_tags(
+    tags: Mapping[str, Any], synchronous: bool | None = None, run_id: str | None = None
+) -> RunOperations | None:
     """The same for several."""
     pairs = [(_key("tag", key), str(value)) for key, value in tags.items()]
-    run_id, outbox = target_of(None)
+    run_id, outbox = target_of(run_id)
     outbox.put_all("tags", run_id, pairs)
     return _ended(outbox, synchronous)
 

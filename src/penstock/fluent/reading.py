@@ -15,17 +15,38 @@ from penstock.fluent.experiments import (
     search_experiments,
 )
 from penstock.fluent.session import FLUSH_SECONDS, Destination, current_session
-from penstock.fluent.views import TrackedRun
+from penstock.fluent.views import MetricPoint, TrackedRun
 
 _PAGE = 1000
+_POINTS = 25_000
 _MAX_FRAME = 100_000
+
+
+def delivered(uri: str = "") -> Destination:
+    """Where runs go, with what this process logged."""
+    destination = current_session().destination(uri)
+    destination.outbox.flush(FLUSH_SECONDS)
+    return destination
 
 
 def get_run(run_id: str) -> TrackedRun:
     """Deleted ones, too. Raises TrackingRefused where there is none, and TrackingUnavailable."""
-    destination = _delivered()
+    destination = delivered()
     known = destination.outbox.run_id_of(run_id)
     return TrackedRun.of_json(destination.transport.get("runs/get", {"run_id": known})["run"])
+
+
+def get_metric_history(run_id: str, key: str) -> list[MetricPoint]:
+    """All points of a metric, by step and time as the server has them. Empty for one that the run does not have."""
+    destination = delivered()
+    fields = {"run_id": destination.outbox.run_id_of(run_id), "metric_key": key, "max_results": _POINTS}
+    points: list[MetricPoint] = []
+    while True:
+        page = destination.transport.get("metrics/get-history", fields)
+        points += [MetricPoint.of_json(each) for each in page.get("metrics", [])]
+        if not page.get("next_page_token"):
+            return points
+        fields["page_token"] = page["next_page_token"]
 
 
 def last_active_run() -> TrackedRun | None:
@@ -58,7 +79,7 @@ def search_runs(
         raise TrackingInvalid(f"{output_format!r} is no output format.", hint="Use 'pandas' or 'list'.")
     if output_format == "pandas" and importlib.util.find_spec("pandas") is None:
         raise DependencyMissing("A table of runs needs pandas.", hint='Say output_format="list", or install pandas.')
-    destination = _delivered()
+    destination = delivered()
     fields = {
         "experiment_ids": _experiments(destination, experiment_ids, experiment_names, search_all_experiments),
         "filter": filter_string,
@@ -71,18 +92,12 @@ def search_runs(
 
 def delete_run(run_id: str) -> None:
     """Until it is restored."""
-    _delivered().transport.post("runs/delete", {"run_id": run_id})
+    delivered().transport.post("runs/delete", {"run_id": run_id})
 
 
 def restore_run(run_id: str) -> None:
     """Takes a deletion back."""
-    _delivered().transport.post("runs/restore", {"run_id": run_id})
-
-
-def _delivered() -> Destination:
-    destination = current_session().destination()
-    destination.outbox.flush(FLUSH_SECONDS)
-    return destination
+    delivered().transport.post("runs/restore", {"run_id": run_id})
 
 
 def _experiments(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import os
-import sys
 import time
 import uuid
 from collections.abc import Mapping
@@ -12,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from penstock.errors import TrackingInvalid, TrackingUnavailable
+from penstock.fluent.context import context_tags, user_name
 from penstock.fluent.experiments import current_experiment
 from penstock.fluent.outbox.delivery import create_run
 from penstock.fluent.outbox.outbox import Outbox
@@ -26,11 +25,14 @@ _NOTE_TAG = "mlflow.note.content"
 class ActiveRun(TrackedRun):
     """A run that is being logged to. `with` ends it, as failed where an error leaves the block."""
 
-    def __init__(self, info: RunInfo, data: RunData, uri: str) -> None:
+    def __init__(self, info: RunInfo, data: RunData, uri: str, *, is_new: bool = False) -> None:
         super().__init__(info, data)
         self._uri = uri
-        # The mutable state: params that were logged here, since each has one value; and the outbox that it logs to.
+        self.is_new = is_new  # begun here: nothing was logged to it before
+        # The mutable state: params that were logged here, since each has one value; what its tables hold, by their
+        # files; and the outbox that it logs to.
         self._params: dict[str, str] = {}
+        self.tables: dict[str, Any] = {}
         self._outbox: Outbox | None = None
 
     @property
@@ -156,8 +158,8 @@ def now_ms() -> int:
 
 
 def _created(destination: Destination, experiment_id: str | None, name: str, tags: dict[str, str]) -> ActiveRun:
-    run_id, started, user = uuid.uuid4().hex, now_ms(), _user()
-    tags = {**_context_tags(user), **tags, **({_NAME_TAG: name} if name else {})}
+    run_id, started, user = uuid.uuid4().hex, now_ms(), user_name()
+    tags = {**context_tags(), **tags, **({_NAME_TAG: name} if name else {})}
     fields: dict[str, Any] = {"user_id": user, "start_time": started, "run_name": name or tags.get(_NAME_TAG, "")}
     experiment, experiment_name = (experiment_id, "") if experiment_id else current_experiment(destination)
     outbox = destination.outbox
@@ -172,7 +174,7 @@ def _created(destination: Destination, experiment_id: str | None, name: str, tag
         outbox.put("create", run_id, {**fields, **place, "tags": pairs})
         made = run_id
     info = RunInfo(made, experiment or "", fields["run_name"], user, "RUNNING", started)
-    return ActiveRun(info, RunData(tags=tags), destination.settings.uri)
+    return ActiveRun(info, RunData(tags=tags), destination.settings.uri, is_new=True)
 
 
 def _resumed(destination: Destination, run_id: str, name: str | None, tags: dict[str, str]) -> ActiveRun:
@@ -194,16 +196,3 @@ def _resumed(destination: Destination, run_id: str, name: str | None, tags: dict
     for pair in tags.items():
         outbox.put("tags", run_id, pair)
     return ActiveRun(found.info, found.data, destination.settings.uri)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (ImportError, KeyError, OSError):  # a number that no name belongs to, as in containers
-        return "unknown"
-
-
-def _context_tags(user: str) -> dict[str, str]:
-    """What MLflow's client says of the program."""
-    main = sys.argv[0] if sys.argv and sys.argv[0] else sys.executable
-    return {"mlflow.user": user, "mlflow.source.name": main, "mlflow.source.type": "LOCAL"}

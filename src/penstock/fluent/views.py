@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
+
+from penstock.fluent.run_dataset import RunDataset
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,64 @@ class RunData:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
+class MetricPoint(NamedTuple):
+    """`timestamp` is milliseconds since 1970."""
+
+    key: str
+    value: float
+    timestamp: int
+    step: int = 0
+
+    @classmethod
+    def of_json(cls, found: Mapping[str, Any]) -> MetricPoint:
+        return cls(found["key"], float(found["value"]), int(found.get("timestamp") or 0), int(found.get("step") or 0))
+
+
+class FileInfo(NamedTuple):
+    """A file or a directory; `path` is from the root of the run's files on. A directory has no size."""
+
+    path: str
+    is_dir: bool
+    file_size: int | None = None
+
+
+class DatasetUse(NamedTuple):
+    """A dataset that a run took, with the tags of that use."""
+
+    dataset: RunDataset
+    tags: Mapping[str, str]
+
+
+class ModelUse(NamedTuple):
+    """A logged model that a run took or made; one that it made has a step."""
+
+    model_id: str
+    step: int = 0
+
+
+class RunInputs(NamedTuple):
+    """What a run took."""
+
+    dataset_inputs: Sequence[DatasetUse] = ()
+    model_inputs: Sequence[ModelUse] = ()
+
+
+class RunOutputs(NamedTuple):
+    """What a run made."""
+
+    model_outputs: Sequence[ModelUse] = ()
+
+
 class TrackedRun:
     """A run as it was when it was read."""
 
-    def __init__(self, info: RunInfo, data: RunData) -> None:
+    def __init__(
+        self, info: RunInfo, data: RunData, inputs: RunInputs | None = None, outputs: RunOutputs | None = None
+    ) -> None:
         self.info = info
         self.data = data
+        self.inputs = inputs or RunInputs()
+        self.outputs = outputs or RunOutputs()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.info.run_id} {self.info.run_name!r} {self.info.status}>"
@@ -62,7 +116,24 @@ class TrackedRun:
                 pairs_of(data.get("params", [])),
                 pairs_of(data.get("tags", [])),
             ),
+            _inputs_of(found.get("inputs", {})),
+            RunOutputs(_models_of(found.get("outputs", {}).get("model_outputs", []))),
         )
+
+
+def _inputs_of(found: Mapping[str, Any]) -> RunInputs:
+    texts = ("name", "digest", "source_type", "source", "schema", "profile")
+    datasets = [
+        DatasetUse(
+            RunDataset(**{name: each["dataset"].get(name, "") for name in texts}), pairs_of(each.get("tags", []))
+        )
+        for each in found.get("dataset_inputs", [])
+    ]
+    return RunInputs(datasets, _models_of(found.get("model_inputs", [])))
+
+
+def _models_of(found: Iterable[Mapping[str, Any]]) -> list[ModelUse]:
+    return [ModelUse(each["model_id"], int(each.get("step") or 0)) for each in found]
 
 
 @dataclass(frozen=True)

@@ -36,12 +36,21 @@ class TrackingTransport(ABC):
         """The same with JSON that is written already, where the answer says nothing."""
 
     @abstractmethod
+    def send(self, method: str, path: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """What is changed by another method than POST."""
+
+    @abstractmethod
     def put_file(self, directory: str, path: str, file: BinaryIO, size: int) -> None:
         """Keeps a file at a path below a run's artifact URI, in place of one that is there."""
 
     @abstractmethod
     def read_file(self, directory: str, path: str) -> bytes:
         """A file's content. Raises TrackingRefused where there is none."""
+
+    @abstractmethod
+    def list_files(self, directory: str, path: str) -> list[dict[str, Any]]:
+        """What is in a directory below: `path` from `directory` on, `is_dir`, and `file_size` of files. Empty for what
+        is a file, or is not there."""
 
     @abstractmethod
     def close(self) -> None:

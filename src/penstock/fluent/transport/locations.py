@@ -6,7 +6,7 @@ import os
 import posixpath
 import shutil
 import uuid
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from penstock.errors import TrackingInvalid, TrackingRefused, TrackingUnavailable
@@ -39,6 +39,22 @@ def local_path_of(uri: str) -> str | None:
     if "://" not in uri and not uri.startswith(("file:", "mlflow-artifacts:")):
         return uri
     return unquote(urlsplit(uri).path) if uri.startswith("file:") else None
+
+
+def list_local(directory: str, path: str) -> list[dict[str, Any]]:
+    """What is in a directory below, in the form of MLflow's REST; nothing for what is none."""
+    try:
+        entries = sorted(os.scandir(os.path.join(directory, path)), key=lambda entry: entry.name)
+    except OSError:
+        return []
+    return [
+        {
+            "path": posixpath.join(path, entry.name),
+            "is_dir": entry.is_dir(),
+            **({} if entry.is_dir() else {"file_size": entry.stat().st_size}),
+        }
+        for entry in entries
+    ]
 
 
 def write_local(directory: str, path: str, file: BinaryIO) -> None:

@@ -6,6 +6,7 @@ Source: the REST API of MLflow 3.18 as its own client speaks it.
 from __future__ import annotations
 
 import json
+import posixpath
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, BinaryIO
@@ -14,11 +15,14 @@ from urllib.parse import quote, urlencode
 from penstock.errors import TrackingRefused, TrackingUnavailable
 from penstock.fluent.transport.exchange import Exchange, ExchangeBody
 from penstock.fluent.transport.interface import TrackingTransport
-from penstock.fluent.transport.locations import local_path_of, proxied_path_of, write_local
+from penstock.fluent.transport.locations import list_local, local_path_of, proxied_path_of, write_local
 
 _API = "/api/2.0/mlflow"
 _ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 _HUB = "penstock-hub"  # as it names itself
+
+# Made twice, they make two.
+_MAKE_ANEW = frozenset({"runs/create", "logged-models", "model-versions/create"})
 
 # The request was not at fault, or it was who sent it rather than what it says: what was logged is kept until it works.
 _TRY_AGAIN = frozenset({401, 403, 407, 408, 425, 429, 500, 502, 503, 504, 507})
@@ -56,8 +60,11 @@ class RestTransport(TrackingTransport):
         return self._json("GET", f"{whole}?{urlencode(fields, doseq=True)}", None)
 
     def post(self, path: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        return self.send("POST", path, fields)
+
+    def send(self, method: str, path: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         body = json.dumps(fields, separators=(",", ":")).encode()
-        return self._json("POST", f"{_API}/{path}", body, again=path != "runs/create")
+        return self._json(method, f"{_API}/{path}", body, again=path not in _MAKE_ANEW)
 
     def post_encoded(self, path: str, body: bytes) -> None:
         self._json("POST", f"{_API}/{path}", body)
@@ -78,6 +85,13 @@ class RestTransport(TrackingTransport):
             except OSError as error:
                 raise TrackingRefused(f"{path} cannot be read: {error.strerror}.", status=404) from error
         return self._ask("GET", f"{_ARTIFACTS}/{quote(f'{proxied_path_of(directory, self._place)}/{path}')}", None, {})
+
+    def list_files(self, directory: str, path: str) -> list[dict[str, Any]]:
+        if (local := local_path_of(directory)) is not None:
+            return list_local(local, path)
+        place = "/".join(filter(None, [proxied_path_of(directory, self._place), path]))
+        found = self._json("GET", f"{_ARTIFACTS}?{urlencode({'path': place})}", None).get("files", [])
+        return [{**each, "path": posixpath.join(path, posixpath.basename(each["path"]))} for each in found]
 
     def close(self) -> None:
         self._exchange.close()
