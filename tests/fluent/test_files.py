@@ -114,7 +114,7 @@ def test_what_is_no_image_is_said(store: Path) -> None:
             (np.array([[300]]), {"key": "a"}, "from 300 to 300"),
         ):
             with pytest.raises(TrackingInvalid, match=words):
-                tracking.log_image(image, **named)  # type: ignore[arg-type]
+                tracking.log_image(image, **named)
 
 
 def test_figures_are_written_by_their_own_library(store: Path) -> None:

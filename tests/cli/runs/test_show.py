@@ -107,6 +107,12 @@ class NotAHub(TrackingTransport):
             raise TrackingRefused("does not support pagination", status=400, error_code="INVALID_PARAMETER_VALUE")
         return self._behind.get(path, fields)
 
+    def send(self, method: str, path: str, fields: Any) -> dict[str, Any]:
+        return self._behind.send(method, path, fields)
+
+    def list_files(self, directory: str, path: str) -> list[dict[str, Any]]:
+        return self._behind.list_files(directory, path)
+
     def post(self, path: str, fields: Any) -> dict[str, Any]:
         return self._behind.post(path, fields)
 
