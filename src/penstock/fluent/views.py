@@ -54,7 +54,7 @@ class FileInfo(NamedTuple):
     file_size: int | None = None
 
 
-class DatasetUse(NamedTuple):
+class TakenDataset(NamedTuple):
     """A dataset that a run took, with the tags of that use."""
 
     dataset: RunDataset
@@ -71,7 +71,7 @@ class ModelUse(NamedTuple):
 class RunInputs(NamedTuple):
     """What a run took."""
 
-    dataset_inputs: Sequence[DatasetUse] = ()
+    dataset_inputs: Sequence[TakenDataset] = ()
     model_inputs: Sequence[ModelUse] = ()
 
 
@@ -124,7 +124,7 @@ class TrackedRun:
 def _inputs_of(found: Mapping[str, Any]) -> RunInputs:
     texts = ("name", "digest", "source_type", "source", "schema", "profile")
     datasets = [
-        DatasetUse(
+        TakenDataset(
             RunDataset(**{name: each["dataset"].get(name, "") for name in texts}), pairs_of(each.get("tags", []))
         )
         for each in found.get("dataset_inputs", [])
