@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,13 +12,12 @@ import pytest
 from click.testing import CliRunner
 
 from penstock.access.credentials import digest_of
-from penstock.assembly.hub import HubOptions, open_tokens
+from penstock.assembly.hub import HubOptions
 from penstock.cli.hub.options import PortType
 from penstock.cli.hub.serve import _announce, hub
 from penstock.errors import ConfigError
 
 OWN = HubOptions("store", "files")
-PAGE = Path(__file__).parents[2] / "docs" / "hub.md"
 
 
 def run(store: Path, *arguments: str) -> str:
@@ -84,18 +82,6 @@ def test_a_database_elsewhere_needs_a_place_for_files() -> None:
 def test_a_store_is_migrated_by_command(tmp_path: Path) -> None:
     assert run(tmp_path / "new", "migrate").startswith("Created a new registry")
     assert "up to date" in run(tmp_path / "new", "migrate")
-
-
-def test_a_backup_that_the_page_tells_of_is_a_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Taken while a hub has the database open."""
-    monkeypatch.chdir(tmp_path)
-    (code,) = re.findall(r'^python3 -c "(import sqlite3.*)"$', PAGE.read_text(), re.MULTILINE)
-    with closing(open_tokens("./penstock-registry")) as tokens:
-        tokens.add("ann", "write")
-        exec(code.replace('\\"', '"'))
-    (tmp_path / "back").mkdir()
-    (tmp_path / "registry-backup.db").rename(tmp_path / "back" / "registry.db")
-    assert [row["name"] for row in json.loads(run(tmp_path / "back", "token", "list", "--json"))] == ["ann"]
 
 
 def test_a_token_that_might_be_guessed_stops_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,9 @@ PenstockError
 │   ├── RegistryUnavailable     unreachable, or answering garbage
 │   │   ├── RegistryNotFound    there is none at that place, so waiting for it would not help
 │   │   └── RegistryFull        there is no room for what should be written; reading goes on
+│   ├── BackupNotFound          there is none at that place, or none of that name
+│   ├── BackupBroken            a backup that is damaged, or of another release's format
+│   ├── StoreNotEmpty           a backup is restored into an empty store alone
 │   ├── RegistryOutdated        its tables are of another release: run the migration
 │   └── Unsupported             this kind of registry cannot do that
 ├── TrackingError               something is wrong with a request to a tracking store
@@ -109,6 +112,8 @@ from penstock.errors.gateway import ModelUnknown as ModelUnknown
 from penstock.errors.gateway import RequestRefused as RequestRefused
 from penstock.errors.registry import AliasMoved as AliasMoved
 from penstock.errors.registry import AliasNotFound as AliasNotFound
+from penstock.errors.registry import BackupBroken as BackupBroken
+from penstock.errors.registry import BackupNotFound as BackupNotFound
 from penstock.errors.registry import ModelExists as ModelExists
 from penstock.errors.registry import ModelNotFound as ModelNotFound
 from penstock.errors.registry import NameInvalid as NameInvalid
@@ -122,6 +127,7 @@ from penstock.errors.registry import RegistryReadOnly as RegistryReadOnly
 from penstock.errors.registry import RegistryRefused as RegistryRefused
 from penstock.errors.registry import RegistryUnavailable as RegistryUnavailable
 from penstock.errors.registry import SignatureIncompatible as SignatureIncompatible
+from penstock.errors.registry import StoreNotEmpty as StoreNotEmpty
 from penstock.errors.registry import TokenExists as TokenExists
 from penstock.errors.registry import TokenNotFound as TokenNotFound
 from penstock.errors.registry import Unsupported as Unsupported

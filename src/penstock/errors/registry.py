@@ -90,3 +90,15 @@ class RegistryOutdated(RegistryError):
 
 class Unsupported(RegistryError):
     code = "unsupported"
+
+
+class BackupNotFound(RegistryError):
+    code = "backup_not_found"
+
+
+class BackupBroken(RegistryError):
+    code = "backup_broken"
+
+
+class StoreNotEmpty(RegistryError):
+    code = "store_not_empty"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select
@@ -50,6 +51,16 @@ class Database(ABC):
     @abstractmethod
     def write(self, change: Callable[[Connection], T]) -> T:
         """What `change` returns, once it is committed."""
+
+    @abstractmethod
+    def snapshot(self, directory: Path) -> AbstractContextManager[Connection]:
+        """One state of the tables to read from for as long as that takes, whoever writes meanwhile, of whatever
+        revision they are. `directory` is for a copy, where one is made: whoever gives it removes it."""
+
+    @abstractmethod
+    def fill(self, change: Callable[[Connection], T]) -> T:
+        """What `change` returns, once it is committed: one that takes as long as it takes, and that makes the tables
+        or finds them as they are. A file that is not there is made first, with tables of this release."""
 
     @abstractmethod
     def migrate(self) -> str:

@@ -53,6 +53,19 @@ def run(c: Connection, statement: str, *parameters: Any) -> FoundRows:
         cursor.close()
 
 
+def stream(c: Connection, statement: str, size: int) -> Iterator[list[tuple[Any, ...]]]:
+    """The rows of a statement without parameters, so many at a time, of which no more are held."""
+    driver = _driver(c)
+    # One of PostgreSQL's own: others are given all rows before the first one.
+    cursor = driver.cursor() if c.dialect.name == "sqlite" else driver.cursor(name="penstock_stream")
+    try:
+        cursor.execute(statement)
+        while rows := cursor.fetchmany(size):
+            yield rows
+    finally:
+        cursor.close()
+
+
 def is_cancelled(error: BaseException | None) -> bool:
     """Whether the server ended a statement: it took too long, or somebody wished it. The database is well."""
     return getattr(error, "sqlstate", None) == "57014"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
@@ -75,6 +76,18 @@ class PostgresDatabase(Database):
             changed = change(connection)
             count_change(connection)
             return changed
+
+    @contextmanager
+    def snapshot(self, directory: Path) -> Iterator[Connection]:
+        """One transaction that sees what was committed before it began. Each of its reads is short."""
+        with self._translated(writing=False), self._reader.begin() as connection:
+            yield connection
+
+    def fill(self, change: Callable[[Connection], T]) -> T:
+        self._refuse_if_read_only()
+        with self._translated(writing=True), self._engine.begin() as connection, _without_timeout(connection):
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": self.MIGRATION_LOCK})
+            return change(connection)
 
     def migrate(self) -> str:
         self._refuse_if_read_only()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -204,6 +204,12 @@ class Away(Database):
 
     def write(self, change: Callable[[Connection], Any]) -> Any:
         return self._ask(self._inner.write, change)
+
+    def snapshot(self, directory: Path) -> AbstractContextManager[Connection]:
+        return self._inner.snapshot(directory)
+
+    def fill(self, change: Callable[[Connection], Any]) -> Any:
+        return self._ask(self._inner.fill, change)
 
     def migrate(self) -> str:
         return self._inner.migrate()

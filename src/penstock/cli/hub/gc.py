@@ -67,13 +67,13 @@ def gc(
         int((time.time() - _seconds(older_than)) * 1000), _ids(run_ids), _ids(experiment_ids), _ids(logged_model_ids)
     )
     with garbage_collector(store, artifacts_of(store, artifacts)) as collector:
-        with shown_progress("looking for garbage") as advance:
+        with shown_progress("looking for garbage") as (advance,):
             plan = collector.plan(request, lambda: advance(1))
         if not as_json:
             _show(plan)
         if not dry_run and not plan.is_empty:
             _confirm(yes)
-            with shown_progress("removing", plan.places) as advance:
+            with shown_progress("removing", totals=[plan.places]) as (advance,):
                 collector.collect(plan, request, advance)
         if as_json:
             click.echo(json_text({"dry_run": dry_run, **plan.as_json()}))

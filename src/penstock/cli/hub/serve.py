@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from penstock.cli.hub.backup import backup, restore
 from penstock.cli.hub.gc import gc
 from penstock.cli.hub.migrate import migrate
 from penstock.cli.hub.options import DEFAULT_PORT, PortType, artifacts_of, artifacts_option, store_option
@@ -145,6 +146,8 @@ def hub(
 hub.add_command(token)
 hub.add_command(migrate)
 hub.add_command(gc)
+hub.add_command(backup)
+hub.add_command(restore)
 
 
 def _serve(given: HubOptions, host: str, port: int, run_options: RunOptions, workers: int) -> None:

@@ -24,9 +24,9 @@ def alembic_config(connection: Connection | None = None) -> Config:
     return config
 
 
-def upgrade(connection: Connection) -> None:
-    """Runs what is missing, inside the transaction that the caller began and will commit."""
+def upgrade(connection: Connection, revision: str = "head") -> None:
+    """Runs what is missing to a revision, inside the transaction that the caller began and will commit."""
     from alembic import command
 
     with _ONE_AT_A_TIME:
-        command.upgrade(alembic_config(connection), "head")
+        command.upgrade(alembic_config(connection), revision)

@@ -1,0 +1,167 @@
+"""The hub's files into a backup and out of it. A file that is as the backup before saw it is not read again.
+
+Several are copied at once, since a store far away answers late; the list of them is in the order of their paths, so
+that two lists are compared as they are read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import BinaryIO, NamedTuple, TypeVar
+
+import orjson
+
+from penstock.artifacts.trees import ArtifactTree, OpenedFile
+from penstock.artifacts.walking import WalkedFile, files_below
+from penstock.errors import ArtifactNotFound, BackupBroken, RegistryUnavailable
+from penstock.hub.backup.manifest import SavedFiles
+from penstock.hub.backup.objects import BackupObjects
+from penstock.hub.backup.tables import pack_lines, parts_of, unpack_lines
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_AT_ONCE = 8
+_PIECE = 1024 * 1024
+# A file of so many bytes is held while its digest is found out; a larger one is read twice.
+_HELD = 8 * 1024 * 1024
+# How often a file that is replaced while it is read is read again.
+_TRIES = 5
+
+
+class SavedFile(NamedTuple):
+    """A file of a backup; `mark` as in `OpenedFile`."""
+
+    path: str
+    size: int
+    sha256: str
+    mark: str
+
+
+def save_files(
+    tree: ArtifactTree,
+    objects: BackupObjects,
+    before: Iterator[SavedFile],
+    on_file: Callable[[SavedFile], None],
+    on_left_out: Callable[[str], None],
+) -> SavedFiles:
+    """All files of the tree. `before` are those of the backup before; `on_left_out` is told in a sentence of each file
+    that was removed before it could be read, or whose name is no text."""
+    known = _Alongside(before)
+
+    def named() -> Iterator[tuple[WalkedFile, SavedFile | None]]:
+        for walked in files_below(tree):
+            if _is_text(walked.path):
+                yield walked, known.at(walked.path)
+            else:
+                on_left_out(f"{walked.path!a} is not in the backup: its name is no UTF-8.")
+
+    def save(each: tuple[WalkedFile, SavedFile | None]) -> SavedFile | str:
+        try:
+            return _save(tree, objects, *each)
+        except ArtifactNotFound:
+            return each[0].path
+
+    files, size = 0, 0
+
+    def lines(saved: Iterable[SavedFile | str]) -> Iterator[bytes]:
+        nonlocal files, size
+        for each in saved:
+            if isinstance(each, str):
+                on_left_out(f"{each} was removed before it could be saved.")
+                continue
+            files, size = files + 1, size + each.size
+            on_file(each)
+            yield orjson.dumps(tuple(each))
+
+    with several_at_once(save, named()) as saved:
+        parts = tuple(objects.put(pack_lines(some)) for some in parts_of(lines(saved)))
+    return SavedFiles(files, size, parts)
+
+
+def listed_files(objects: BackupObjects, saved: SavedFiles | None) -> Iterator[SavedFile]:
+    """In the order of the parts of their paths. Raises BackupBroken."""
+    for part in saved.parts if saved else ():
+        for line in unpack_lines(objects.read(part), part):
+            try:
+                yield SavedFile(*orjson.loads(line))
+            except (ValueError, TypeError):
+                raise BackupBroken(f"The backup is damaged: its list of files, part {part}, cannot be read.") from None
+
+
+@contextmanager
+def several_at_once(work: Callable[[T], R], items: Iterable[T]) -> Iterator[Iterator[R]]:
+    """What `work` makes of each, in order; a few are worked at ahead."""
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="penstock-backup") as threads:
+        ahead: deque[Future[R]] = deque()
+
+        def made() -> Iterator[R]:
+            for item in items:
+                ahead.append(threads.submit(work, item))
+                if len(ahead) >= 2 * _AT_ONCE:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+
+        try:
+            yield made()
+        finally:
+            for each in ahead:
+                each.cancel()
+
+
+def sha256_of(file: BinaryIO) -> str:
+    found = hashlib.sha256()
+    while piece := file.read(_PIECE):
+        found.update(piece)
+    return found.hexdigest()
+
+
+class _Alongside:
+    """Looks files up in a list that has the order in which they are asked for."""
+
+    def __init__(self, files: Iterator[SavedFile]) -> None:
+        # The whole mutable state: where the list was read to.
+        self._files = files
+        self._next = next(files, None)
+
+    def at(self, path: str) -> SavedFile | None:
+        parts = path.split("/")
+        while self._next is not None and self._next.path.split("/") < parts:
+            self._next = next(self._files, None)
+        return self._next if self._next is not None and self._next.path == path else None
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _save(tree: ArtifactTree, objects: BackupObjects, walked: WalkedFile, known: SavedFile | None) -> SavedFile:
+    for _ in range(_TRIES):
+        opened = tree.open(walked.path)
+        with opened.file as file:
+            same = known is not None and opened.mark and (known.mark, known.size) == (opened.mark, opened.size)
+            if known is not None and same and objects.has(known.sha256, known.size):
+                return known
+            digest = _copied(objects, file, opened)
+        if digest is not None:
+            return SavedFile(walked.path, opened.size, digest, opened.mark)
+    raise RegistryUnavailable(f"{walked.path} cannot be saved: it changes whenever it is read.")
+
+
+def _copied(objects: BackupObjects, file: BinaryIO, opened: OpenedFile) -> str | None:
+    """The digest of a file that is in the backup now; None where it changed meanwhile."""
+    if opened.size <= _HELD:
+        content = b"".join(iter(lambda: file.read(_PIECE), b""))
+        return objects.put(content) if len(content) == opened.size else None
+    digest = sha256_of(file)
+    file.seek(0)
+    return digest if objects.put_file(file, digest, opened.size) else None

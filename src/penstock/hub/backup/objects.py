@@ -1,0 +1,102 @@
+"""Pieces of backups, each at the SHA-256 of what it is: written once, whole, and checked when it is read."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from penstock.artifacts.trees import ArtifactTree
+from penstock.errors import ArtifactNotFound, BackupBroken
+
+_FOLDER = "objects"
+_PIECE = 1024 * 1024
+
+
+class BackupObjects:
+    """Below the place of backups. Used by several threads."""
+
+    def __init__(self, tree: ArtifactTree) -> None:
+        self._tree = tree
+        # Mutable state, under the lock: sizes by digest of what is there, for each two first letters that were asked
+        # for; and the bytes that were written.
+        self._lock = threading.Lock()
+        self._known: dict[str, dict[str, int]] = {}
+        self.written = 0
+
+    def has(self, digest: str, size: int | None = None) -> bool:
+        """Whether it is there, in that size."""
+        with self._lock:
+            known = self._known.get(digest[:2])
+            if known is None:
+                entries = self._tree.entries(f"{_FOLDER}/{digest[:2]}")
+                known = self._known[digest[:2]] = {entry.name: entry.size or 0 for entry in entries}
+            found = known.get(digest)
+        return found is not None and size in (None, found)
+
+    def put(self, content: bytes) -> str:
+        """Its digest. What is there is not written again."""
+        digest = hashlib.sha256(content).hexdigest()
+        if not self.has(digest, len(content)):
+            with self._tree.new(_path(digest)) as file:
+                write_all(file, content)
+            self._written(digest, len(content))
+        return digest
+
+    def put_file(self, file: BinaryIO, digest: str, size: int) -> bool:
+        """A file whose digest is known; says whether it still was that when it was copied, and is there only then."""
+        if self.has(digest, size):
+            return True
+        found = hashlib.sha256()
+        try:
+            with self._tree.new(_path(digest)) as target:
+                while piece := file.read(_PIECE):
+                    found.update(piece)
+                    write_all(target, piece)
+                if found.hexdigest() != digest:
+                    raise _OtherContentError
+        except _OtherContentError:
+            return False
+        self._written(digest, size)
+        return True
+
+    def read(self, digest: str) -> bytes:
+        """Raises BackupBroken where it is missing or another one."""
+        return b"".join(self.pieces(digest))
+
+    def pieces(self, digest: str) -> Iterator[bytes]:
+        """The same, a piece at a time: that it is the right one is known after the last."""
+        found = hashlib.sha256()
+        try:
+            opened = self._tree.open(_path(digest))
+        except ArtifactNotFound:
+            raise BackupBroken(
+                f"The backup is damaged: {_path(digest)} is missing.", hint="Restore another backup."
+            ) from None
+        with opened.file as file:
+            while piece := file.read(_PIECE):
+                found.update(piece)
+                yield piece
+        if found.hexdigest() != digest:
+            raise BackupBroken(f"The backup is damaged: {_path(digest)} has changed.", hint="Restore another backup.")
+
+    def _written(self, digest: str, size: int) -> None:
+        with self._lock:
+            self._known[digest[:2]][digest] = size
+            self.written += size
+
+
+class _OtherContentError(Exception):
+    """What was copied is not what was read before."""
+
+
+def _path(digest: str) -> str:
+    return f"{_FOLDER}/{digest[:2]}/{digest}"
+
+
+def write_all(file: BinaryIO, piece: bytes) -> None:
+    """All of it: a file without a buffer may take a part."""
+    view = memoryview(piece)
+    while view:
+        view = view[file.write(view) :]
