@@ -34,7 +34,8 @@ class RecordingTransport(TrackingTransport):
     def get(self, path: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         self._ask(path, fields)
         if path == "runs/get":
-            return {"run": {"info": {"run_id": fields["run_id"], "artifact_uri": f"at:{fields['run_id']}"}}}
+            info = {"run_id": fields["run_id"], "experiment_id": "7", "artifact_uri": f"at:{fields['run_id']}"}
+            return {"run": {"info": info}}
         return {"experiment": {"experiment_id": "7"}}
 
     def post(self, path: str, fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ _COMMANDS = {
     "inspect": ("penstock.cli.inspect:inspect", "Show what is in a package."),
     "verify": ("penstock.cli.inspect:verify", "Check a package: its seal, that it loads, its answers."),
     "registry": ("penstock.cli.registry.commands:registry", "Register, promote and roll back versions."),
-    "runs": ("penstock.cli.runs.commands:runs", "List, show and compare tracked runs."),
+    "runs": ("penstock.cli.runs.commands:runs", "List, show and compare tracked runs; send what waits."),
     "env": ("penstock.cli.env:env", "Build, list and remove environments for models."),
     "image": ("penstock.cli.image:image", "Write a build context for a container image of a model."),
     "doctor": (

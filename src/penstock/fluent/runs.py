@@ -93,7 +93,8 @@ def start_run(
     log_system_metrics: bool | None = None,
 ) -> ActiveRun:
     """Starts a run, or goes on with one by its id (`MLFLOW_RUN_ID` counts, too), as MLflow does. Where no server
-    answers, the run begins all the same, under an id made here, and is delivered later.
+    answers, the run begins all the same, under an id made here, and is delivered later. What earlier programs left in
+    the spool for the same place is delivered in the background.
 
     `log_system_metrics` is taken for MLflow's sake, and nothing is logged for it. Raises TrackingInvalid, and
     TrackingRefused for what the server does not allow."""
@@ -111,7 +112,11 @@ def start_run(
         given[_NOTE_TAG] = description
     run_id = run_id or (os.environ.pop("MLFLOW_RUN_ID", "") if not runs else "")
     destination = current_session().destination()
+    if not destination.outbox.is_failing:
+        destination.leftovers.start()
     if run_id:
+        # What it was given before, by a program that was killed, comes before what it is given now.
+        destination.leftovers.wait(FLUSH_SECONDS)
         started = _resumed(destination, run_id, run_name, given)
     else:
         parent = parent_run_id or (runs[-1].info.run_id if runs else "")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from penstock.errors import ConfigError
+from penstock.fluent.outbox.leftovers import BackgroundDelivery
 from penstock.fluent.outbox.outbox import Outbox
 from penstock.fluent.outbox.pauses import Pauses
 from penstock.fluent.outbox.segment import Segment
@@ -29,6 +30,8 @@ log = logging.getLogger("penstock.tracking")
 
 # How long the end of a run, and of the program, waits for delivery. What is not delivered by then is in the spool.
 FLUSH_SECONDS = 30.0
+# How long a program that ends waits for a call that delivers what an earlier one left.
+_STOP_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Destination:
     settings: TrackingSettings
     transport: TrackingTransport
     outbox: Outbox
+    leftovers: BackgroundDelivery
 
 
 class _ThreadRuns(threading.local):
@@ -100,9 +104,11 @@ class Session:
         with self._lock:
             destinations, self._destinations = list(self._destinations.values()), {}
         for each in destinations:
+            each.leftovers.close(_STOP_SECONDS)
             if not each.outbox.close(FLUSH_SECONDS):
                 log.warning(
-                    "What was logged to %s is in %s, and is delivered by penstock.tracking.sync_spool().",
+                    "What was logged to %s is in %s, and is delivered by the next program that starts a run there, or "
+                    "by: penstock runs sync",
                     *(each.transport.place, each.outbox.spool),
                 )
 
@@ -112,6 +118,7 @@ class Session:
         self._inherited = list(self.active)
         for each in self._destinations.values():
             each.outbox.forget()
+            each.leftovers.forget()
         # Kept, and not used: a database that a child closes is closed for its parent, too.
         self._of_parents += self._destinations.values()
         self._destinations = {}
@@ -140,7 +147,9 @@ def _opened(settings: TrackingSettings) -> Destination:
     def make_segment() -> Segment:
         return Segment.create(settings.spool, place_of(settings.uri))
 
-    return Destination(settings, transport, Outbox(transport, make_segment, settings.spool_bytes, Pauses()))
+    outbox = Outbox(transport, make_segment, settings.spool_bytes, Pauses())
+    leftovers = BackgroundDelivery(transport, settings.spool, place_of(settings.uri))
+    return Destination(settings, transport, outbox, leftovers)
 
 
 def _end() -> None:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import NamedTuple
 
-from penstock.errors import TrackingUnavailable
-from penstock.fluent.outbox.delivery import Delivery
-from penstock.fluent.outbox.segment import Segment
+from penstock.fluent.outbox.leftovers import LeftSegment, delivered_segments
 from penstock.fluent.session import place_of
 from penstock.fluent.settings import TrackingSettings
+from penstock.fluent.transport.interface import TrackingTransport
 from penstock.fluent.transport.opening import open_transport
 
 log = logging.getLogger("penstock.tracking")
 
 
 class SpoolReport(NamedTuple):
-    """How many segments were delivered whole, wait on, or are used by a process that lives; and how many calls were
-    delivered and refused."""
+    """How many segments were delivered whole, wait on, or are used by a process that lives; and how many points,
+    params, tags, files and changes were delivered and refused."""
 
     segments: int = 0
     waiting: int = 0
@@ -33,46 +33,33 @@ def sync_spool(spool: str | os.PathLike[str] | None = None, uri: str = "") -> Sp
     """Delivers everything in the spool that no living process delivers itself, each segment to where it was logged to,
     or only what is for `uri`. It may be called by several processes at once, and again after any failure: nothing is
     there twice. Credentials are those of this process. A place that does not answer is left for the next time."""
-    settings = TrackingSettings.from_environ(os.environ)
-    directory = Path(spool if spool is not None else settings.spool)
-    wanted = place_of(uri) if uri else ""
     report = SpoolReport()
-    for each in sorted(directory.glob("*/records.jsonl"), key=_age):
-        try:
-            segment = Segment.open(each.parent)
-        except BlockingIOError:
-            report = report._replace(in_use=report.in_use + 1)
-            continue
-        except (OSError, ValueError, KeyError, AttributeError) as error:
-            log.warning("%s is no segment of a spool: %s.", each.parent, error)
-            continue
-        with closing(segment):
-            if not wanted or segment.uri == wanted:
-                report = _delivered(segment, report)
+    for left in synced_segments(spool, uri):
+        if left.reason:
+            log.warning("%s waits on: %s", left.directory, left.reason)
+        report = SpoolReport(
+            report.segments + (not left.process and not left.waiting),
+            report.waiting + (left.waiting > 0),
+            report.in_use + (left.process > 0),
+            report.delivered + left.delivered,
+            report.refused + left.refused,
+        )
     return report
 
 
-def _delivered(segment: Segment, report: SpoolReport) -> SpoolReport:
-    with closing(open_transport(TrackingSettings.from_environ(os.environ, segment.uri))) as transport:
-        delivery = Delivery(transport, segment)
-        done = True
-        try:
-            while delivery.step():
-                pass
-        except TrackingUnavailable as error:
-            log.warning("%s waits on in %s.", error, segment.directory)
-            done = False
-    return SpoolReport(
-        report.segments + done,
-        report.waiting + (not done),
-        report.in_use,
-        report.delivered + delivery.delivered,
-        report.refused + delivery.refused,
-    )
+def synced_segments(
+    spool: str | os.PathLike[str] | None = None, uri: str = "", *, dry_run: bool = False
+) -> Iterator[LeftSegment]:
+    """The same, with what became of each segment as soon as it is known. `dry_run` only looks."""
+    settings = TrackingSettings.from_environ(os.environ)
+    with ExitStack() as stack:
+        transports: dict[str, TrackingTransport] = {}
 
+        def transport_to(place: str) -> TrackingTransport:
+            if place not in transports:
+                opened = open_transport(TrackingSettings.from_environ(os.environ, place))
+                transports[place] = stack.enter_context(closing(opened))
+            return transports[place]
 
-def _age(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except FileNotFoundError:  # delivered by its process in this moment
-        return 0.0
+        directory = Path(spool if spool is not None else settings.spool)
+        yield from delivered_segments(directory, place_of(uri) if uri else "", transport_to, dry_run=dry_run)

@@ -181,6 +181,40 @@ def compare(
         comparing.as_text(found, kept, len(rows) - len(kept))
 
 
+@runs.command()
+@click.option(
+    "--tracking", metavar="URL", default="", help="Only what was logged to this place. Default: to wherever it goes."
+)
+@click.option(
+    "--spool",
+    metavar="DIR",
+    default="",
+    help="Where it waits.  [default: ~/.local/state/penstock/spool]  [PENSTOCK_SPOOL]",
+)
+@click.option("--dry-run", is_flag=True, help="Only say what waits.")
+@json_option
+def sync(tracking: str, spool: str, dry_run: bool, as_json: bool) -> None:
+    """Send what programs logged while no server answered, or before they were killed.
+
+    The next program that starts a run at the same place does so, too. Nothing is there twice, however often it is sent.
+    Exits with 1 where something waits on, and says why.
+
+    
+    Examples:
+      penstock runs sync
+      penstock runs sync --tracking http://hub:5000 --dry-run
+    """
+    from penstock.cli.runs import syncing
+    from penstock.fluent.settings import TrackingSettings
+    from penstock.fluent.spool import synced_segments
+
+    directory = spool or TrackingSettings.from_environ(os.environ).spool
+    segments = synced_segments(directory, tracking, dry_run=dry_run)
+    report = syncing.as_json if as_json else syncing.as_text
+    if not report(segments, directory, dry_run=dry_run):
+        raise SystemExit(1)
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 

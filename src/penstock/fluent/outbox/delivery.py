@@ -24,6 +24,7 @@ log = logging.getLogger("penstock.tracking")
 CLIENT_RUN_TAG = "penstock.clientRunId"
 _PARENT_TAG = "mlflow.parentRunId"
 _LOG_BATCH = "runs/log-batch"
+_MAX_REFUSALS = 100
 
 
 class Delivery:
@@ -33,12 +34,14 @@ class Delivery:
         self._transport = transport
         self.source = source
         # The whole mutable state: calls that were read and are to be delivered, the place after them, where the files
-        # of runs are kept, and counts of calls since the start.
+        # of runs are kept, and what was delivered and refused since the start.
         self._pending: deque[SpooledCall] = deque()
         self._end = 0
         self._directories: dict[str, str] = {}
         self.delivered = 0
         self.refused = 0
+        self.refusals: list[str] = []
+        self.damaged = 0
 
     def __repr__(self) -> str:
         return f"<Delivery: {self.delivered} delivered, {self.refused} refused, {len(self._pending)} read>"
@@ -68,6 +71,7 @@ class Delivery:
         chunk = self.source.read()
         calls, damaged = calls_of(chunk.lines, are_ours=self.source.is_ours)
         damaged += chunk.is_cut_off
+        self.damaged += damaged
         if damaged:
             log.warning("%s has %d lines that cannot be read.", self.source.place, damaged)
         self._pending.extend(calls)
@@ -87,14 +91,14 @@ class Delivery:
             deliver[call.kind](run_id, call.item)
             self.delivered += 1
         except TrackingRefused as error:
-            self._refuse(_shown(call.kind, call.item), run_id, error)
+            self._refuse(_shown(call.kind, call.item), 1, run_id, error)
 
     def _log_batch(self, batch: BatchCall) -> None:
         """Of a call that is refused only what is at fault is left out, which is found by halving."""
         run_id = self._their_id(batch.run_id)
         try:
             self._transport.post_encoded(_LOG_BATCH, batch.body(run_id))
-            self.delivered += 1
+            self.delivered += batch.count
             return
         except TrackingRefused as error:
             waiting = self._parts(run_id, batch.content(), error)
@@ -102,7 +106,7 @@ class Delivery:
             part = waiting.pop()
             try:
                 self._transport.post_encoded(_LOG_BATCH, encode({"run_id": run_id, **part}).encode())
-                self.delivered += 1
+                self.delivered += sum(map(len, part.values()))
             except TrackingRefused as error:
                 waiting += self._parts(run_id, part, error)
 
@@ -110,7 +114,7 @@ class Delivery:
         """What of a refused call is tried again, the last one first; none where the fault is found."""
         parts = halves(content)
         if len(parts) == 1 or error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            self._refuse(_batch_shown(content), run_id, error)
+            self._refuse(_batch_shown(content), sum(map(len, content.values())), run_id, error)
             return []
         return parts[::-1]
 
@@ -158,9 +162,12 @@ class Delivery:
         except FileNotFoundError as error:
             raise TrackingRefused("Its content is no longer in the spool.", status=404) from error
 
-    def _refuse(self, what: str, run_id: str, error: TrackingRefused) -> None:
-        self.refused += 1
-        log.warning("%s of run %s was not logged: %s", what, run_id, error)
+    def _refuse(self, what: str, count: int, run_id: str, error: TrackingRefused) -> None:
+        self.refused += count
+        refusal = f"{what} of run {run_id} was not logged: {error}"
+        if len(self.refusals) < _MAX_REFUSALS:
+            self.refusals.append(refusal)
+        log.warning("%s", refusal)
 
 
 def create_run(transport: TrackingTransport, ours: str, fields: Mapping[str, Any], *, is_new: bool = False) -> str:

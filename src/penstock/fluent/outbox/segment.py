@@ -18,29 +18,56 @@ import os
 import shutil
 import threading
 import uuid
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from penstock.fluent.outbox.source import DeliverySource, SpoolChunk
 
 _RECORDS, _DELIVERED, _FILES = "records.jsonl", "delivered", "files"
 _FORMAT = 2
+_HEADER_BYTES = 64 * 1024
 
 # What is read at once, in bytes; and how large a file may grow before it is emptied of what was delivered.
 _READ_BYTES = 1024 * 1024
 _TIDY_BYTES = 16 * 1024 * 1024
 
 
+class SegmentHeader(NamedTuple):
+    """The first line: where the rest goes, and who wrote it. `size` is in bytes."""
+
+    uri: str
+    process: int
+    size: int
+
+    @classmethod
+    def read(cls, directory: Path) -> SegmentHeader:
+        """Also of a segment that another process has. Raises OSError and ValueError."""
+        with open(directory / _RECORDS, "rb") as file:
+            return cls.of(file.read(_HEADER_BYTES))
+
+    @classmethod
+    def of(cls, beginning: bytes) -> SegmentHeader:
+        """Raises ValueError for what begins in another way."""
+        line, ended, _ = beginning.partition(b"\n")
+        try:
+            header = json.loads(line) if ended else None
+        except ValueError:
+            header = None
+        if not isinstance(header, dict) or header.get("penstock_spool") != _FORMAT:
+            raise ValueError("it was written by another release, or by something else")
+        return cls(str(header["uri"]), int(header["pid"]), len(line) + 1)
+
+    def line(self) -> bytes:
+        return json.dumps({"penstock_spool": _FORMAT, "uri": self.uri, "pid": self.process}).encode() + b"\n"
+
+
 class Segment(DeliverySource):
     """One process appends and delivers, or another one delivers what a process left."""
 
-    def __init__(
-        self, directory: Path, file: BinaryIO, header: Mapping[str, Any], start: int, *, is_ours: bool
-    ) -> None:
+    def __init__(self, directory: Path, file: BinaryIO, uri: str, start: int, *, is_ours: bool) -> None:
         self.directory = directory
-        self.uri = str(header["uri"])
+        self.uri = uri
         self.is_ours = is_ours  # all that is in it was written by this process
         self._file = file
         self._start = start
@@ -58,7 +85,7 @@ class Segment(DeliverySource):
         """`uri` has no credentials in it. Raises OSError."""
         directory = Path(spool) / uuid.uuid4().hex
         directory.mkdir(mode=0o700, parents=True)
-        header = json.dumps({"penstock_spool": _FORMAT, "uri": uri, "pid": os.getpid()}).encode() + b"\n"
+        header = SegmentHeader(uri, os.getpid(), 0).line()
         file: BinaryIO | None = None
         try:
             file = open(directory / _RECORDS, "x+b", buffering=0)  # noqa: SIM115 - closed with the segment
@@ -70,7 +97,7 @@ class Segment(DeliverySource):
                 file.close()
             shutil.rmtree(directory, ignore_errors=True)
             raise
-        return cls(directory, file, {"uri": uri}, len(header), is_ours=True)
+        return cls(directory, file, uri, len(header), is_ours=True)
 
     @classmethod
     def open(cls, directory: Path) -> Segment:
@@ -79,11 +106,8 @@ class Segment(DeliverySource):
         file = open(directory / _RECORDS, "r+b", buffering=0)  # noqa: SIM115 - closed with the segment
         try:
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-            first = file.read(64 * 1024).partition(b"\n")[0]
-            header = json.loads(first)
-            if header.get("penstock_spool") != _FORMAT:
-                raise ValueError("of another release")
-            found = cls(directory, file, header, len(first) + 1, is_ours=False)
+            header = SegmentHeader.of(file.read(_HEADER_BYTES))
+            found = cls(directory, file, header.uri, header.size, is_ours=False)
             found._read_delivered()
         except BaseException:
             file.close()

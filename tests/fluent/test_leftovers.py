@@ -1,0 +1,86 @@
+"""What a program left in the spool is delivered by the next one that starts a run at the same place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fluent.recording import RecordingTransport
+from penstock import tracking
+from penstock.fluent import session as sessions
+from penstock.fluent.outbox.entries import LogEntry, lines_of
+from penstock.fluent.outbox.leftovers import BackgroundDelivery
+from penstock.fluent.outbox.segment import Segment
+
+PLACE = "http://hub:5000"
+
+
+@pytest.fixture
+def transport(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordingTransport]:
+    monkeypatch.setenv("PENSTOCK_SPOOL", str(tmp_path / "spool"))
+    monkeypatch.setenv("PENSTOCK_TRACKING_URI", PLACE)
+    monkeypatch.setattr(sessions, "_session", sessions.Session())
+    made = RecordingTransport()
+    monkeypatch.setattr(sessions, "open_transport", lambda settings: made)
+    yield made
+    while tracking.active_run() is not None:
+        tracking.end_run()
+    sessions.current_session().close()
+
+
+def left(spool: Path, place: str = PLACE) -> Path:
+    """As a program leaves it that is killed."""
+    segment = Segment.create(spool, place)
+    segment.append(lines_of([LogEntry("tags", "old", ("state", "before"))]))
+    segment.forget()
+    return segment.directory
+
+
+def tags_of(transport: RecordingTransport, run_id: str) -> list[str]:
+    return [
+        tag["value"]
+        for path, fields in transport.calls
+        if path == "runs/log-batch" and fields["run_id"] == run_id
+        for tag in fields.get("tags", ())
+    ]
+
+
+def test_a_run_that_starts_delivers_what_is_left(transport: RecordingTransport, tmp_path: Path) -> None:
+    here, elsewhere = left(tmp_path / "spool"), left(tmp_path / "spool", "http://elsewhere")
+    with tracking.start_run():
+        sessions.current_session().destination().leftovers.wait(10)
+    assert tags_of(transport, "old") == ["before"]
+    assert (here.exists(), elsewhere.exists()) == (False, True)
+
+
+def test_a_run_that_is_gone_on_with_gets_first_what_it_was_given_first(
+    transport: RecordingTransport, tmp_path: Path
+) -> None:
+    left(tmp_path / "spool")
+    with tracking.start_run(run_id="old"):
+        tracking.set_tag("state", "after")
+    assert tags_of(transport, "old") == ["before", "after"]
+
+
+def test_a_server_that_is_away_leaves_it_for_the_next_start(transport: RecordingTransport, tmp_path: Path) -> None:
+    left(tmp_path / "spool")
+    delivery = BackgroundDelivery(transport, str(tmp_path / "spool"), PLACE)
+    transport.away = True
+    delivery.start()
+    delivery.wait(10)
+    assert tags_of(transport, "old") == []
+    transport.away = False
+    delivery.start()
+    delivery.wait(10)
+    assert tags_of(transport, "old") == ["before"]
+
+
+def test_at_the_end_of_a_program_nothing_is_begun(transport: RecordingTransport, tmp_path: Path) -> None:
+    left(tmp_path / "spool")
+    delivery = BackgroundDelivery(transport, str(tmp_path / "spool"), PLACE)
+    delivery.close(1)
+    delivery.start()
+    delivery.wait(1)
+    assert transport.calls == []
