@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -13,9 +15,14 @@ from sklearn.preprocessing import StandardScaler
 
 import penstock
 from penstock import tracking
-from penstock.errors import TrackingInvalid
+from penstock.errors import TrackingInvalid, TrackingUnavailable
+from penstock.fluent.transport.rest import RestTransport
 
 ROWS, TARGET = [[0.0, 1.0], [1.0, 0.0], [2.0, 3.0], [3.0, 2.0]], [0, 0, 1, 1]
+
+
+def fitted() -> LogisticRegression:
+    return LogisticRegression().fit(ROWS, TARGET)
 
 
 @pytest.fixture(autouse=True)
@@ -69,16 +76,75 @@ def test_what_cannot_be_logged_does_not_fail_the_fit(
     assert "Autologging did not log all of a fit: no score" in caplog.text
 
 
-def test_a_model_is_logged_and_registered(store: Path, tmp_path: Path) -> None:
-    estimator = LogisticRegression().fit(ROWS, TARGET)
+def test_a_model_is_logged_with_what_the_run_knows_of_it(store: Path) -> None:
+    frame = tracking.data.from_pandas(pd.DataFrame({"x": [1]}), name="frame")
     with tracking.start_run() as run:
-        import numpy as np
+        tracking.log_params({"C": 1.0, "kind": "lr"})
+        tracking.log_metric("loss", 0.5)
+        tracking.log_metric("later", 0.1, step=7)
+        logged = tracking.log_model(
+            fitted(), params={"C": 2, "given": 3}, tags={"team": "risk"}, model_type="classifier"
+        )
+        tracking.log_metric("accuracy", 0.75)
+        tracking.log_metrics({"f1": 0.5, "gap": float("nan")}, dataset=frame)
+        tracking.log_metric("later", 0.2, step=8)
+        tracking.log_metric("asked", 1.0, step=9, model_id=logged.model_id)
+    assert logged.model_uri == f"models:/{logged.model_id}"
+    model = tracking.get_logged_model(logged.model_id)
+    assert (model.status, model.name, model.model_type) == ("LOGGED_MODEL_READY", "model", "classifier")
+    assert (model.source_run_id, model.tags) == (run.info.run_id, {"team": "risk"})
+    assert model.params == {"C": "1.0", "kind": "lr", "given": "3"}
+    assert {point.key for point in model.metrics} == {"loss", "accuracy", "f1", "gap", "asked"}
+    found = tracking.get_run(run.info.run_id)
+    assert [each.model_id for each in found.outputs.model_outputs] == [logged.model_id]
+    assert [each.dataset.name for each in found.inputs.dataset_inputs] == ["frame"]
+    assert found.data.metrics["later"] == 0.2
+    assert found.data.metrics["accuracy"] == 0.75
+    manifest = (Path(tracking.download_artifacts(logged.model_uri)) / "MLmodel").read_text()
+    assert f"model_id: {logged.model_id}" in manifest
+    assert f"run_id: {run.info.run_id}" in manifest
 
-        logged = tracking.log_model(estimator, registered_model_name="fraud", input_example=np.array(ROWS))
-    assert logged.model_uri == f"runs:/{run.info.run_id}/model"
+
+def test_logged_models_are_searched_tagged_and_deleted(store: Path) -> None:
+    with tracking.start_run():
+        first = tracking.log_model(fitted(), "one")
+        tracking.log_metric("accuracy", 0.9)
+    with tracking.start_run():
+        tracking.log_model(fitted(), "two")
+    assert [model.name for model in tracking.search_logged_models(filter_string="metrics.accuracy > 0.5")] == ["one"]
+    assert len(tracking.search_logged_models(max_results=1)) == 1
+    tracking.set_logged_model_tags(first.model_id, {"state": "good", "x": 1})
+    tracking.delete_logged_model_tag(first.model_id, "x")
+    assert tracking.get_logged_model(first.model_id).tags == {"state": "good"}
+    tracking.delete_logged_model(first.model_id)
+    assert [model.name for model in tracking.search_logged_models()] == ["two"]
+
+
+def test_a_model_is_registered_however_it_is_named(store: Path, tmp_path: Path) -> None:
+    with tracking.start_run() as run:
+        logged = tracking.log_model(fitted(), registered_model_name="fraud", input_example=np.array(ROWS))
     assert logged.registered_version is not None
-    assert (logged.registered_version.name, logged.registered_version.version) == ("fraud", "1")
-    assert tracking.register_model(logged.model_uri, "fraud").version == "2"
+    assert (logged.registered_version.name, logged.registered_model_version) == ("fraud", "1")
+    again = tracking.register_model(f"runs:/{run.info.run_id}/model", "fraud", tags={"from": "a run"})
+    assert (again.version, again.source) == ("2", logged.model_uri)
+    assert tracking.register_model(logged.model_uri, "fraud").version == "3"
+    for uri in ("models:/fraud/1", "models:/fraud/latest", logged.model_uri, f"runs:/{run.info.run_id}/model"):
+        with penstock.load_model(tracking.download_artifacts(uri), trust_code=True) as model:
+            assert model.predict(np.array(ROWS)).tolist() == TARGET
+
+
+def test_a_server_without_logged_models_keeps_files_of_the_run(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def send(transport: RestTransport, method: str, path: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        if path.startswith("logged-models"):
+            raise TrackingUnavailable("Not found", status=404)
+        return sent(transport, method, path, fields)
+
+    sent = RestTransport.send
+    monkeypatch.setattr(RestTransport, "send", send)
+    with tracking.start_run() as run:
+        logged = tracking.log_model(fitted(), registered_model_name="fraud", input_example=np.array(ROWS))
+    assert (logged.model_uri, logged.model_id) == (f"runs:/{run.info.run_id}/model", "")
+    assert logged.registered_model_version == "1"
     files = store / "artifacts" / "0" / run.info.run_id / "artifacts" / "model"
     with penstock.load_model(str(files), trust_code=True) as model:
         assert model.predict(np.array(ROWS)).tolist() == TARGET

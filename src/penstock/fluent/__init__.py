@@ -36,7 +36,16 @@ from penstock.fluent.logged import (
     set_tag,
     set_tags,
 )
-from penstock.fluent.models import ModelInfo, RegisteredVersion, log_model, register_model
+from penstock.fluent.models.logged_models import (
+    TrackedModel,
+    delete_logged_model,
+    delete_logged_model_tag,
+    get_logged_model,
+    search_logged_models,
+    set_logged_model_tags,
+)
+from penstock.fluent.models.packaging import ModelInfo, log_model
+from penstock.fluent.models.registering import RegisteredVersion, register_model
 from penstock.fluent.reading import (
     delete_run,
     get_metric_history,
@@ -65,6 +74,7 @@ __all__ = [
     "RunOperations",
     "SpoolReport",
     "TrackedExperiment",
+    "TrackedModel",
     "TrackedRun",
     "ViewType",
     "active_run",
@@ -72,6 +82,8 @@ __all__ = [
     "create_experiment",
     "data",
     "delete_experiment",
+    "delete_logged_model",
+    "delete_logged_model_tag",
     "delete_run",
     "delete_tag",
     "download_artifacts",
@@ -80,6 +92,7 @@ __all__ = [
     "get_artifact_uri",
     "get_experiment",
     "get_experiment_by_name",
+    "get_logged_model",
     "get_metric_history",
     "get_parent_run",
     "get_run",
@@ -107,10 +120,12 @@ __all__ = [
     "restore_experiment",
     "restore_run",
     "search_experiments",
+    "search_logged_models",
     "search_runs",
     "set_experiment",
     "set_experiment_tag",
     "set_experiment_tags",
+    "set_logged_model_tags",
     "set_tag",
     "set_tags",
     "set_tracking_uri",

@@ -17,7 +17,7 @@ from typing import Any
 
 from penstock.errors import DependencyMissing
 from penstock.fluent.logged import log_metrics, log_params, set_tags
-from penstock.fluent.models import log_model
+from penstock.fluent.models.packaging import log_model
 from penstock.fluent.runs import ActiveRun, active_run, start_run
 
 log = logging.getLogger("penstock.tracking")

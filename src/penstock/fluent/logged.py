@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from time import time_ns
 from typing import Any, SupportsFloat, SupportsIndex, Union
 
 from penstock.errors import TrackingInvalid
+from penstock.fluent.data.inputs import log_inputs
+from penstock.fluent.outbox.entries import LIMITS, json_number
 from penstock.fluent.outbox.outbox import Outbox
-from penstock.fluent.runs import now_ms, run_in_use, target_of
+from penstock.fluent.runs import active_run, now_ms, run_in_use, target_of
 from penstock.fluent.session import FLUSH_SECONDS, current_session
 
 _MAX_WHOLE = 2**63 - 1
 
 _Number = Union[SupportsFloat, SupportsIndex]
+_Point = tuple[str, float, int, int]
 
 
 class RunOperations:
@@ -54,9 +57,12 @@ def log_metric(
     synchronous: bool | None = None,
     timestamp: int | None = None,
     run_id: str | None = None,
+    model_id: str | None = None,
+    dataset: Any = None,
 ) -> RunOperations | None:
-    """`timestamp` is milliseconds since 1970, now if there is none; `step` is 0 if there is none. Raises
-    TrackingInvalid for what is no number."""
+    """`timestamp` is milliseconds since 1970, now if there is none; `step` is 0 if there is none. `model_id` is the
+    logged model that it is of, by default those that the run logged at that step; `dataset` what it was measured on.
+    Raises TrackingInvalid for what is no number."""
     # What is as it should be is not asked twice: a call finds the caches full of the training's own.
     point = (
         key if type(key) is str and key else _key("metric", key),
@@ -64,9 +70,12 @@ def log_metric(
         time_ns() // 1_000_000 if timestamp is None else _whole("timestamp", timestamp),
         0 if step is None else _whole("step", step),
     )
-    run_id, outbox = target_of(run_id)
-    outbox.put("metrics", run_id, point)
-    return None if synchronous is None else _ended(outbox, synchronous)
+    if run_id is None and model_id is None and dataset is None:
+        run = run_in_use()
+        if not run.models:
+            run.outbox.put("metrics", run.info.run_id, point)
+            return None if synchronous is None else _ended(run.outbox, synchronous)
+    return _ended(_put_points([point], run_id, model_id, dataset), synchronous)
 
 
 def log_metrics(
@@ -75,13 +84,22 @@ def log_metrics(
     synchronous: bool | None = None,
     run_id: str | None = None,
     timestamp: int | None = None,
+    model_id: str | None = None,
+    dataset: Any = None,
 ) -> RunOperations | None:
     """The same for several, at one time and step; if one of them is no number, none is logged."""
     at, place = now_ms() if timestamp is None else _whole("timestamp", timestamp), _whole("step", step)
     points = [(_key("metric", key), _number(key, value), at, place) for key, value in metrics.items()]
+    return _ended(_put_points(points, run_id, model_id, dataset), synchronous)
+
+
+def log_points(run_id: str | None, points: Sequence[Mapping[str, Any]]) -> None:
+    """Points that say more than others, as the model that they are of, in the form of MLflow's REST."""
     run_id, outbox = target_of(run_id)
-    outbox.put_all("metrics", run_id, points)
-    return _ended(outbox, synchronous)
+    for first in range(0, len(points), LIMITS["metrics"]):
+        part = points[first : first + LIMITS["metrics"]]
+        fields = {"metrics": [{**point, "value": json_number(point["value"])} for point in part]}
+        outbox.put("call", run_id, {"path": "runs/log-batch", "fields": fields})
 
 
 def set_tag(key: str, value: Any, synchronous: bool | None = None) -> RunOperations | None:
@@ -108,6 +126,27 @@ def delete_tag(key: str) -> None:
 def flush_async_logging(timeout: float = FLUSH_SECONDS) -> bool:
     """Waits until all that was logged is delivered; whether it is. What is not is in the spool."""
     return current_session().destination().outbox.flush(timeout)
+
+
+def _put_points(points: Sequence[_Point], run_id: str | None, model_id: str | None, dataset: Any) -> Outbox:
+    """Each of them for each of the models that it is of."""
+    run = run_in_use() if run_id is None else active_run()
+    if run is None or run_id not in (None, run.info.run_id):
+        run = None
+    run_id, outbox = target_of(run_id) if run is None else (run.info.run_id, run.outbox)
+    more: list[dict[str, Any]] = []
+    about = {} if dataset is None else {"dataset_name": dataset.name, "dataset_digest": dataset.digest}
+    for point in points:
+        models = [model_id] if model_id else run.models.get(point[3], []) if run is not None else []
+        if not models and not about:
+            outbox.put("metrics", run_id, point)
+        for each in models or ([""] if about else []):
+            fields = {**dict(zip(("key", "value", "timestamp", "step"), point)), **about}
+            more.append({**fields, **({"model_id": each} if each else {})})
+    log_points(run_id, more)
+    if dataset is not None and (run is None or (dataset.name, dataset.digest) not in run.datasets):
+        log_inputs([dataset], [None], [None], run_id=run_id)
+    return outbox
 
 
 def _ended(outbox: Outbox, synchronous: bool | None) -> RunOperations | None:

@@ -30,9 +30,12 @@ class ActiveRun(TrackedRun):
         self._uri = uri
         self.is_new = is_new  # begun here: nothing was logged to it before
         # The mutable state: params that were logged here, since each has one value; what its tables hold, by their
-        # files; and the outbox that it logs to.
+        # files; the models that it logged, by step; names and digests of the data that
+        # it took; and the outbox that it logs to.
         self._params: dict[str, str] = {}
         self.tables: dict[str, Any] = {}
+        self.models: dict[int, list[str]] = {}
+        self.datasets: set[tuple[str, str]] = set()
         self._outbox: Outbox | None = None
 
     @property
@@ -47,6 +50,11 @@ class ActiveRun(TrackedRun):
         if found is None or found.is_closed:
             found = self._outbox = self.destination.outbox
         return found
+
+    @property
+    def logged_params(self) -> Mapping[str, str]:
+        """Those that were logged here."""
+        return self._params
 
     def check_param(self, key: str, value: str) -> None:
         """Raises TrackingInvalid where it has another value already."""

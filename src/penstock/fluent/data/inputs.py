@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from penstock.errors import TrackingInvalid
-from penstock.fluent.runs import target_of
+from penstock.fluent.runs import active_run, target_of
 
 _CONTEXT_TAG = "mlflow.data.context"
 
@@ -36,6 +36,8 @@ def log_inputs(
     given = [input_json(*each) for each in zip(datasets, contexts, tags_list)]
     if given:
         run_id, outbox = target_of(run_id)
+        if (run := active_run()) is not None and run.info.run_id == run_id:
+            run.datasets.update((each["dataset"]["name"], each["dataset"]["digest"]) for each in given)
         outbox.put("call", run_id, {"path": "runs/log-inputs", "fields": {"datasets": given}})
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from penstock.errors import DependencyMissing, TrackingInvalid
+from penstock.fluent.models.logged_models import model_of_run
 from penstock.fluent.reading import delivered, get_run
 from penstock.fluent.transport.interface import TrackingTransport
 from penstock.fluent.transport.locations import checked_path
@@ -85,13 +86,22 @@ def directory_of(uri: str) -> ArtifactPlace:
     scheme, _, rest = uri.partition(":")
     if scheme == "runs":
         run_id, _, path = rest.strip("/").partition("/")
-        return ArtifactPlace(get_run(run_id).info.artifact_uri, path.strip("/"))
+        return _of_run(run_id, path.strip("/"))
     if scheme == "models":
         return ArtifactPlace(_of_model(uri, rest.strip("/")), "")
     head, _, name = uri.rstrip("/").rpartition("/")
     if not head:
         raise TrackingInvalid(f"{uri!r} is no place of files.", hint="It looks like runs:/RUN_ID/PATH.", field="uri")
     return ArtifactPlace(head, name)
+
+
+def _of_run(run_id: str, path: str) -> ArtifactPlace:
+    """Files of the run, or of the model that it logged under that name."""
+    place = ArtifactPlace(get_run(run_id).info.artifact_uri, path)
+    if not path or "/" in path or delivered().transport.list_files(place.directory, path):
+        return place
+    logged = model_of_run(run_id, path)
+    return place if logged is None else ArtifactPlace(logged.artifact_location, "")
 
 
 def _of_model(uri: str, name: str) -> str:

@@ -149,16 +149,16 @@ class Delivery:
             return experiment_id_of(self._transport, name)
 
     def _call(self, run_id: str, item: dict[str, Any]) -> None:
-        self._transport.post(item["path"], {"run_id": run_id, **item["fields"]})
+        self._transport.send(item.get("method", "POST"), item["path"], {"run_id": run_id, **item["fields"]})
 
     def _put_file(self, run_id: str, item: dict[str, Any]) -> None:
-        if run_id not in self._directories:
-            self._directories[run_id] = self._transport.get("runs/get", {"run_id": run_id})["run"]["info"][
-                "artifact_uri"
-            ]
+        directory = item.get("directory") or self._directories.get(run_id)
+        if directory is None:
+            found = self._transport.get("runs/get", {"run_id": run_id})
+            directory = self._directories[run_id] = found["run"]["info"]["artifact_uri"]
         try:
             with open(self.source.file(item["name"]), "rb") as file:
-                self._transport.put_file(self._directories[run_id], item["path"], file, file.seek(0, 2) - file.seek(0))
+                self._transport.put_file(directory, item["path"], file, file.seek(0, 2) - file.seek(0))
         except FileNotFoundError as error:
             raise TrackingRefused("Its content is no longer in the spool.", status=404) from error
 

@@ -76,11 +76,13 @@ def _encoded(points: Iterable[tuple[str, float, int, int]]) -> str:
         name = names.get(key)
         if name is None:
             name = names[key] = encode(key)
-        number = value if isfinite(value) else _word(value)
+        number = value if isfinite(value) else f'"{json_number(value)}"'
         texts.append(f'{{"key":{name},"value":{number},"timestamp":{timestamp},"step":{step}}}')
     return ",".join(texts)
 
 
-def _word(value: float) -> str:
-    """JSON has no number for these; MLflow's servers read them from texts."""
-    return '"NaN"' if isnan(value) else '"Infinity"' if value > 0 else '"-Infinity"'
+def json_number(value: float) -> float | str:
+    """JSON has none for some; MLflow's servers read them from texts."""
+    if isfinite(value):
+        return value
+    return "NaN" if isnan(value) else "Infinity" if value > 0 else "-Infinity"

@@ -86,9 +86,9 @@ class Outbox:
         if self._keeper_rests:
             self._wake()
 
-    def add_file(self, run_id: str, path: str, write: Callable[[Path], object]) -> None:
-        """`write` puts the content of an artifact at a place in the spool, from which it is delivered to `path`. Raises
-        OSError."""
+    def add_file(self, run_id: str, path: str, write: Callable[[Path], object], directory: str = "") -> None:
+        """`write` puts the content of an artifact at a place in the spool, from which it is delivered to `path` below
+        the run's files, or below another `directory` of the server's. Raises OSError."""
         place = self._writer.opened().add_file()
         try:
             write(place)
@@ -100,7 +100,8 @@ class Outbox:
             has_room = not self._failures or self._file_bytes + size <= self._spool_bytes
             self._file_bytes += size if has_room else 0
         if has_room:
-            self.put("file", run_id, {"path": path, "name": place.name})
+            elsewhere = {"directory": directory} if directory else {}
+            self.put("file", run_id, {"path": path, "name": place.name, **elsewhere})
         else:
             place.unlink()
             self._lose(1)

@@ -1,0 +1,75 @@
+"""Registering what a run logged as the next version of a model."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from penstock.errors import TrackingInvalid, TrackingRefused
+from penstock.fluent.models.logged_models import TrackedModel, get_logged_model, model_of_run
+from penstock.fluent.reading import delivered, get_run
+
+_EXISTS = "RESOURCE_ALREADY_EXISTS"
+
+
+@dataclass(frozen=True)
+class RegisteredVersion:
+    """A version of a registered model, as it was registered."""
+
+    name: str
+    version: str
+    source: str
+    run_id: str = ""
+
+
+class _Source(NamedTuple):
+    place: str
+    run_id: str
+    model_id: str = ""
+
+
+def register_model(
+    model_uri: str,
+    name: str,
+    await_registration_for: int | None = None,
+    *,
+    tags: Mapping[str, Any] | None = None,
+) -> RegisteredVersion:
+    """Registers a logged model, `models:/m-…`, or what a run logged, `runs:/RUN_ID/PATH`, as the next version of a
+    model, which is made if there is none. `await_registration_for` is taken for MLflow's sake: a version is ready when
+    this returns. Raises TrackingInvalid for another URI, TrackingUnavailable while nobody answers, and
+    TrackingRefused."""
+    source = _source_of(model_uri)
+    transport = delivered().transport
+    try:
+        transport.post("registered-models/create", {"name": name})
+    except TrackingRefused as error:
+        if error.error_code != _EXISTS:
+            raise
+    pairs = [{"key": key, "value": str(value)} for key, value in (tags or {}).items()]
+    fields = {"name": name, "source": source.place, "tags": pairs}
+    ids = {key: value for key, value in (("run_id", source.run_id), ("model_id", source.model_id)) if value}
+    made = transport.post("model-versions/create", {**fields, **ids})["model_version"]
+    return RegisteredVersion(name, str(made["version"]), source.place, source.run_id)
+
+
+def _source_of(uri: str) -> _Source:
+    scheme, _, rest = uri.partition(":/")
+    head, _, path = rest.strip("/").partition("/")
+    if scheme == "models" and head.startswith("m-") and not path:
+        return _of_model(get_logged_model(head))
+    if scheme != "runs" or not head or not path:
+        raise TrackingInvalid(
+            f"{uri!r} is no model of a run.", hint="It looks like runs:/RUN_ID/model, or like models:/m-ID."
+        )
+    run = get_run(head)
+    logged = model_of_run(head, path)
+    if logged is not None:
+        return _of_model(logged)
+    return _Source(posixpath.join(run.info.artifact_uri, path), run.info.run_id)
+
+
+def _of_model(model: TrackedModel) -> _Source:
+    return _Source(model.model_uri, model.source_run_id, model.model_id)
