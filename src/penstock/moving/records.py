@@ -29,18 +29,21 @@ Kind: TypeAlias = Literal[
     "aliases",
     "model versions",
     "model version tags",
+    "artifact files",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """Something in a source that cannot be brought over, or not as it is: which, why, and how many of that kind."""
+    """Something in a source that cannot be brought over: which, why, and how many of that kind. `kept` says that it was
+    brought over nevertheless, changed as the reason tells."""
 
     kind: Kind
     id: str
     reason: str
     count: int = 1
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)

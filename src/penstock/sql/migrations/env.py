@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from alembic import context
 
-from penstock.sql import garbage_table, token_tables, tracking_tables  # noqa: F401  (their tables are part of the metadata)
+from penstock.sql import (  # noqa: F401  (their tables are part of the metadata)
+    garbage_table,
+    import_tables,
+    token_tables,
+    tracking_tables,
+)
 from penstock.sql.tables import REVISION_TABLE, metadata
 
 context.configure(

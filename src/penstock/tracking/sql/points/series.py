@@ -75,13 +75,16 @@ class SeriesRow:
         if not math.isnan(point.value):
             self.minimum = self.maximum = point.value
 
-    def add_later(self, points: Points) -> None:
-        """The same for points in their order that all come after those that are there; they are no rows."""
+    def add_packed(self, points: Points) -> None:
+        """The same for points in their order that are all new; they are no rows."""
         import numpy as np
 
-        self.first_step = points.steps[0] if self.latest is None else min(self.first_step, points.steps[0])
-        self.last_step = points.steps[-1]
-        self.latest = Point(points.steps[-1], points.timestamps[-1], points.values[-1])
+        newest = Point(points.steps[-1], points.timestamps[-1], points.values[-1])
+        if self.latest is None:
+            self.first_step, self.last_step, self.latest = points.steps[0], newest.step, newest
+        else:
+            self.first_step, self.last_step = min(self.first_step, points.steps[0]), max(self.last_step, newest.step)
+            self.latest = max(self.latest, newest, key=rank)
         self.points += len(points)
         values = np.frombuffer(points.values, np.float64)
         numbers = values[~np.isnan(values)]
@@ -99,7 +102,7 @@ def log_points(c: Connection, keys: Keys, logged: Sequence[tuple[int, Sequence[M
     for run_key, metrics in logged:
         for metric in metrics:
             grouped.setdefault((run_key, metric.key), []).append(metric)
-    rows = _series_of(c, keys, list(grouped))
+    rows = series_of(c, keys, list(grouped))
     packed: list[tuple[int, Points]] = []
     for at, metrics in grouped.items():
         row = rows[at]
@@ -110,13 +113,13 @@ def log_points(c: Connection, keys: Keys, logged: Sequence[tuple[int, Sequence[M
             row.add(points)
         else:
             packed.append((row.id, later))
-            row.add_later(later)
+            row.add_packed(later)
     add_chunks(c, packed)
-    _insert_points(c, [row for row in rows.values() if row.new])
+    insert_points(c, [row for row in rows.values() if row.new])
     insert_rows(c, tables.series, [row.cells for row in rows.values()], "replace")
 
 
-def _series_of(c: Connection, keys: Keys, wanted: list[tuple[int, str]]) -> dict[tuple[int, str], SeriesRow]:
+def series_of(c: Connection, keys: Keys, wanted: list[tuple[int, str]]) -> dict[tuple[int, str], SeriesRow]:
     """The rows of these series, new ones for those that are not there."""
     source, parameters = pairs(c, wanted)
     statement = f"SELECT {_COLUMNS} FROM {source} penstock_series s ON s.run = wanted.run AND s.key = wanted.key"
@@ -141,7 +144,7 @@ def _without_packed(c: Connection, row: SeriesRow, points: list[Point]) -> list[
     return [point for point in points if cells_of(point) not in packed]
 
 
-def _insert_points(c: Connection, changed: Collection[SeriesRow]) -> None:
+def insert_points(c: Connection, changed: Collection[SeriesRow]) -> None:
     """Inserts what is new, and counts what really was: the primary key knows duplicates."""
     cells = [(row.id, *cells_of(point)) for row in changed for point in row.new]
     before = {row.id: row.hot for row in changed}

@@ -1,0 +1,201 @@
+"""Where files of runs and models are, and how they come to the hub's own place if they are to.
+
+By default every place stays as it is: nothing moves, both servers work on, and the way back stays open. What is
+`mlflow-artifacts:` then lies below the hub's artifacts, where it lay below the old server's.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from penstock.artifacts.opening import open_tree
+from penstock.artifacts.trees import ArtifactTree, safe_path
+from penstock.errors import PenstockError, TrackingInvalid
+from penstock.hub.version_sources import place_of
+from penstock.moving.fingerprints import text_mark
+from penstock.moving.records import Broken, SourceLoggedModel, SourceRun
+from penstock.registry.entries import ModelVersion
+from penstock.tracking.experiments import Experiment
+from penstock.tracking.runs import ENDED
+
+if TYPE_CHECKING:
+    from penstock.moving.steps.session import ImportSession
+
+_LOGGED = re.compile(r"models:/+(m-[0-9a-zA-Z]+)/?")
+_OF_RUN_OR_MODEL = re.compile(r"/(\d+/(?:models/m-[0-9a-zA-Z]+|[A-Za-z0-9][\w-]*)/artifacts(?:/.*)?)$", re.DOTALL)
+_RUN = re.compile(r"runs:/+([^/]+)/+(.+?)/*", re.DOTALL)
+_PROXIED = "mlflow-artifacts:"
+_CHUNK = 8 * 1024 * 1024
+
+
+class FilePlan:
+    """`copy` says that files are to be copied below the hub's artifacts. `root` is the directory or URL below which the
+    old server kept what is `mlflow-artifacts:`, empty where nobody said."""
+
+    def __init__(self, *, copy: bool = False, root: str = "") -> None:
+        self._copy = copy
+        self._root = root
+        # Mutable state: how many places below the old server's artifacts stay as they are, for a word at the end.
+        self.proxied = 0
+
+    def experiment(self, given: Experiment) -> Experiment:
+        """Where its new runs keep their files."""
+        if not self._moves(given.artifact_location):
+            return given
+        return replace(given, artifact_location=f"{_PROXIED}/{given.experiment_id}")
+
+    def run(self, given: SourceRun) -> SourceRun:
+        run = given.run
+        self.proxied += run.artifact_uri.startswith(_PROXIED) and not self._copy
+        if not self._moves(run.artifact_uri):
+            return given
+        uri = f"{_PROXIED}/{run.experiment_id}/{run.run_id}/artifacts"
+        return replace(given, run=replace(run, artifact_uri=uri))
+
+    def logged_model(self, given: SourceLoggedModel) -> SourceLoggedModel:
+        model = given.model
+        if not self._moves(model.artifact_uri):
+            return given
+        uri = f"{_PROXIED}/{model.experiment_id}/models/{model.model_id}/artifacts"
+        return replace(given, model=replace(model, artifact_uri=uri))
+
+    def version(self, session: ImportSession, given: ModelVersion, *, prompt: bool) -> ModelVersion:
+        """With the place of its files as the registry has it: below the hub's artifacts, or an absolute path or URL."""
+        origin = given.origin or given.source
+        if prompt:
+            return replace(given, origin=origin, source=f"prompt:{origin}")
+        uri = self._followed(session, given.source or origin)
+        if self._moves(uri) and (match := _OF_RUN_OR_MODEL.search(uri)):  # which was copied with its run or model
+            uri = origin = f"{_PROXIED}/{match[1]}"
+        try:
+            place = place_of(uri) if uri.startswith(_PROXIED) else _path(uri).rstrip("/")
+        except TrackingInvalid:
+            place = uri
+        return replace(given, origin=origin, source=place)
+
+    def opened(self, place: str, hub: ArtifactTree) -> tuple[ArtifactTree, str]:
+        """The tree and the path in it of a version's place."""
+        if "://" not in place and not place.startswith("/"):
+            return hub, place
+        above, _, name = place.rpartition("/")
+        return open_tree(above or "/"), name
+
+    # -- copying ------------------------------------------------------------------------------------------------------
+
+    def copy_runs(self, session: ImportSession, runs: Sequence[SourceRun]) -> None:
+        """Those of runs that have ended are looked at once."""
+        if self._copy:
+            _copy_each(
+                session,
+                [
+                    (each.run.run_id, self._from(each.run.artifact_uri), self.run(each).run.artifact_uri)
+                    for each in runs
+                ],
+                {each.run.run_id for each in runs if each.run.status in ENDED},
+            )
+
+    def copy_logged_models(self, session: ImportSession, models: Sequence[SourceLoggedModel]) -> None:
+        if self._copy:
+            _copy_each(
+                session,
+                [
+                    (
+                        each.model.model_id,
+                        self._from(each.model.artifact_uri),
+                        self.logged_model(each).model.artifact_uri,
+                    )
+                    for each in models
+                ],
+                {each.model.model_id for each in models if each.model.status == "LOGGED_MODEL_READY"},
+            )
+
+    def _moves(self, uri: str) -> bool:
+        """Whether what is there gets another place."""
+        return self._copy and not uri.startswith(_PROXIED)
+
+    def _from(self, uri: str) -> str:
+        """Where files are now: empty where they cannot be reached."""
+        if not uri.startswith(_PROXIED):
+            return uri
+        return f"{self._root.rstrip('/')}/{place_of(uri)}" if self._root else ""
+
+    def _followed(self, session: ImportSession, uri: str) -> str:
+        """What a URI of a run or of a logged model stands for."""
+        if match := _LOGGED.fullmatch(uri):
+            for model, _ in session.target.logged_models([match[1]]).values():
+                return model.artifact_uri
+        if match := _RUN.fullmatch(uri):
+            for run in session.target.runs([match[1]]).values():
+                return f"{run.artifact_uri.rstrip('/')}/{match[2]}"
+        return uri
+
+
+def _copy_each(session: ImportSession, given: Sequence[tuple[str, str, str]], ended: Collection[str]) -> None:
+    """Each an id, where its files are, and where they go."""
+    marks = session.target.marks("files", [at for at, _, _ in given])
+    done = {}
+    for at, start, end in given:
+        mark = text_mark(start)
+        if marks.get(at) == mark:
+            continue
+        if _copied(session, at, start, place_of(end)) and at in ended:
+            done[at] = mark
+    session.target.keep_marks("files", done)
+
+
+def _copied(session: ImportSession, at: str, start: str, end: str) -> bool:
+    """Copies what is not there yet in that size. Says whether all is there."""
+    if not start:
+        why = "the old server's artifacts cannot be reached: say where they are with --artifacts-root"
+        session.tally.note([Broken("artifact files", at, why)])
+        return False
+    whole = True
+    try:
+        above, _, name = _path(start).rstrip("/").rpartition("/")
+        tree = open_tree(above or "/")
+        for path, size in _files(tree, name):
+            relative = path.removeprefix(f"{name}/")
+            try:
+                new = _copy_file(tree, path, size, session.target.artifacts, f"{end}/{relative}")
+                session.tally.bring("artifact files", int(new), int(not new))
+            except (PenstockError, OSError) as error:
+                whole = False
+                session.tally.note([Broken("artifact files", f"{at}/{relative}"[:300], str(error)[:200])])
+    except (PenstockError, OSError, ValueError) as error:
+        session.tally.note([Broken("artifact files", at, f"{start[:200]} cannot be read: {str(error)[:200]}")])
+        return False
+    return whole
+
+
+def _copy_file(start: ArtifactTree, path: str, size: int, end: ArtifactTree, place: str) -> bool:
+    """Says whether it was not there."""
+    directory, _, name = safe_path(place).rpartition("/")
+    if any(entry.name == name and entry.size == size for entry in end.entries(directory)):
+        return False
+    with start.open(path).file as read, end.new(f"{directory}/{name}") as written:
+        shutil.copyfileobj(read, written, _CHUNK)
+    return True
+
+
+def _files(tree: ArtifactTree, place: str) -> Iterator[tuple[str, int]]:
+    """Every file below a place, with its size."""
+    pending = [place]
+    while pending:
+        directory = pending.pop()
+        for entry in tree.entries(directory):
+            path = f"{directory}/{entry.name}"
+            if entry.size is None:
+                pending.append(path)
+            else:
+                yield path, entry.size
+
+
+def _path(uri: str) -> str:
+    """A path of this machine as a path, anything else as it is."""
+    parts = urlsplit(uri)
+    return unquote(parts.path) if parts.scheme == "file" and parts.netloc in ("", "localhost") else uri

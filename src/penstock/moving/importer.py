@@ -1,0 +1,92 @@
+"""An import from beginning to end: clashes first, then each noun in turn, then the count."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from penstock.errors import ImportFailed
+from penstock.moving.files import FilePlan
+from penstock.moving.records import Kind
+from penstock.moving.source import ImportSource
+from penstock.moving.steps.experiments import ExperimentStep, names_of
+from penstock.moving.steps.logged_models import bring_logged_models
+from penstock.moving.steps.registered_models import bring_registered_models, model_clashes
+from penstock.moving.steps.runs import bring_runs
+from penstock.moving.steps.session import ImportSession, OnProgress
+from penstock.moving.tally import ImportReport, counted
+from penstock.moving.target import ImportTarget
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """`dry_run` writes nothing. `skip_clashes` leaves out what has an id or name of another object in the store, where
+    an import would be refused. `copy_artifacts` and `artifacts_root` are as in `FilePlan`."""
+
+    dry_run: bool = False
+    skip_clashes: bool = False
+    copy_artifacts: bool = False
+    artifacts_root: str = ""
+
+
+def import_all(
+    source: ImportSource,
+    target: ImportTarget,
+    options: ImportOptions,
+    progress: OnProgress = lambda step, done, total: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> ImportReport:
+    """Brings over what is new in the source. Raises ImportFailed, before anything is written, for clashes; and what the
+    source and the store raise, after which it goes on where it was when it is started again."""
+    began = clock()
+    there = source.counts()
+    files = FilePlan(copy=options.copy_artifacts, root=options.artifacts_root)
+    total = there.get("runs", 0) + there.get("metric points", 0) + there.get("logged models", 0)
+    session = ImportSession(source, target, files, options.dry_run, progress, total)
+    experiments = ExperimentStep(session)
+    if not (options.dry_run or options.skip_clashes) and (clashes := [*experiments.clashes, *model_clashes(session)]):
+        raise ImportFailed(
+            f"Nothing was imported, since ids or names are taken in {target.place}: {names_of(clashes)}.",
+            hint="Import into an empty store; or give --skip-clashes, which leaves those out, with their runs and "
+            "versions, and lists them.",
+        )
+    if not options.dry_run:
+        target.begin()
+    experiments.bring()
+    bring_runs(session)
+    bring_logged_models(session)
+    bring_registered_models(session)
+    session.noted(source.orphans())
+    return _report(session, there, clock() - began)
+
+
+def _report(session: ImportSession, there: Mapping[Kind, int], seconds: float) -> ImportReport:
+    """What the source holds is counted again where the first count does not fit: it may have grown meanwhile."""
+    store = None if session.dry_run else session.target.counts()
+    lines = counted(session.tally, there, store)
+    if not all(line.agrees for line in lines):
+        lines = counted(session.tally, session.source.counts(), store)
+    return ImportReport(
+        source=session.source.place,
+        store=session.target.place,
+        dry_run=session.dry_run,
+        seconds=seconds,
+        counted=lines,
+        reasons={kind: dict(reasons) for kind, reasons in session.tally.reasons.items()},
+        listed=tuple(session.tally.listed),
+        unlisted=session.tally.unlisted,
+        notes=_notes(session),
+    )
+
+
+def _notes(session: ImportSession) -> tuple[str, ...]:
+    """What a person has to do besides."""
+    notes = []
+    if session.files.proxied:
+        notes.append(
+            f"{session.files.proxied} runs keep their files with the old server (mlflow-artifacts:). Start the hub "
+            "with --artifacts at the directory or URL that was its --artifacts-destination; or import once more with "
+            "--copy-artifacts --artifacts-root THAT."
+        )
+    return tuple(notes)

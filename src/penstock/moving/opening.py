@@ -1,0 +1,14 @@
+"""How what a person names becomes a source of imports."""
+
+from __future__ import annotations
+
+from penstock.moving.source import ImportSource
+
+
+def open_import_source(source: str, *, accept_unknown: bool = False) -> ImportSource:
+    """A SQLite file or the URL of a database as MLflow takes it. Raises ConfigError, DependencyMissing, ImportFailed.
+
+    `accept_unknown` reads a schema of MLflow that this release does not know by the columns that it does know."""
+    from penstock.moving.mlflow_database.source import open_mlflow_database
+
+    return open_mlflow_database(source, accept_unknown=accept_unknown)
