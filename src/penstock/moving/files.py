@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Collection, Iterator, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from penstock.artifacts.opening import open_tree
@@ -23,6 +24,8 @@ from penstock.registry.entries import ModelVersion
 from penstock.tracking.experiments import Experiment
 from penstock.tracking.runs import ENDED
 
+T = TypeVar("T")
+
 if TYPE_CHECKING:
     from penstock.moving.steps.session import ImportSession
 
@@ -30,6 +33,7 @@ _LOGGED = re.compile(r"models:/+(m-[0-9a-zA-Z]+)/?")
 _OF_RUN_OR_MODEL = re.compile(r"/(\d+/(?:models/m-[0-9a-zA-Z]+|[A-Za-z0-9][\w-]*)/artifacts(?:/.*)?)$", re.DOTALL)
 _RUN = re.compile(r"runs:/+([^/]+)/+(.+?)/*", re.DOTALL)
 _PROXIED = "mlflow-artifacts:"
+_PATIENCE = 2.0  # seconds
 _CHUNK = 8 * 1024 * 1024
 
 
@@ -41,7 +45,9 @@ class FilePlan:
         self._copy = copy
         self._root = root
         # Mutable state: how many places below the old server's artifacts stay as they are, for a word at the end.
+        # And stores that do not answer.
         self.proxied = 0
+        self._silent: set[str] = set()
 
     def experiment(self, given: Experiment) -> Experiment:
         """Where its new runs keep their files."""
@@ -84,6 +90,17 @@ class FilePlan:
             return hub, place
         above, _, name = place.rpartition("/")
         return open_tree(above or "/"), name
+
+    def asked(self, place: str, ask: Callable[[], T | None]) -> T | None:
+        """What a store of files answers about a place; nothing is asked any more where one took long to say nothing."""
+        parts = urlsplit(place)
+        if (root := f"{parts.scheme}://{parts.netloc}") in self._silent:
+            return None
+        began = time.monotonic()
+        found = ask()
+        if found is None and parts.netloc and time.monotonic() - began > _PATIENCE:
+            self._silent.add(root)
+        return found
 
     # -- copying ------------------------------------------------------------------------------------------------------
 

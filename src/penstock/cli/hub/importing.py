@@ -66,11 +66,9 @@ def import_command(
     With the files, so that the old server can go:
       penstock hub import mlflow.db --copy-artifacts --artifacts-root ./mlartifacts
     """
-    from penstock.assembly.importing import run_import
-    from penstock.logs import set_up_logging
     from penstock.moving.importer import ImportOptions
+    from penstock.moving.running import run_import
 
-    set_up_logging()
     store = _given(context, "store", store)
     artifacts = _given(context, "artifacts", artifacts)
     options = ImportOptions(
@@ -142,8 +140,10 @@ def _print(report: ImportReport) -> None:
             "counts": "agree" if each.agrees else "DIFFER",
         }
         for each in report.counted
+        if any((each.source, each.imported, each.present, each.skipped))
     ]
-    print_table(screen, titled_table("", rows))
+    if rows:
+        print_table(screen, titled_table("", rows))
     _print_reasons(report)
     for note in report.notes:
         click.echo(note, err=True)

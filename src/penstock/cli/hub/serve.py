@@ -13,6 +13,7 @@ import click
 
 from penstock.cli.hub.backup import backup, restore
 from penstock.cli.hub.gc import gc
+from penstock.cli.hub.importing import import_command
 from penstock.cli.hub.migrate import migrate
 from penstock.cli.hub.options import DEFAULT_PORT, PortType, artifacts_of, artifacts_option, store_option
 from penstock.cli.hub.tokens import token
@@ -148,6 +149,7 @@ hub.add_command(migrate)
 hub.add_command(gc)
 hub.add_command(backup)
 hub.add_command(restore)
+hub.add_command(import_command)
 
 
 def _serve(given: HubOptions, host: str, port: int, run_options: RunOptions, workers: int) -> None:

@@ -89,7 +89,8 @@ class ExperimentStep:
         here = self._here.get(each.experiment_id)
         there = {} if here is None else here.tags
         known = len(each.tags) if found == "kept" else sum(there.get(key) == value for key, value in each.tags.items())
-        self._session.tally.bring("experiments", int(found == "new"), int(found != "new"))
+        new = found == "new" or (found == "update" and each.experiment_id not in self._marks)
+        self._session.tally.bring("experiments", int(new), int(not new))
         self._session.tally.bring("experiment tags", len(each.tags) - known, known)
 
 

@@ -111,8 +111,8 @@ def _describe_package(session: ImportSession, version: ModelVersion, *, prompt: 
     """As a hub does when a version is registered with it."""
     if prompt or version.status != "READY":
         return
-    opened = session.files.opened(version.source, session.target.artifacts)
-    facts = read_package(*opened)
+    where = session.files.opened(version.source, session.target.artifacts)
+    facts = session.files.asked(version.source, lambda: read_package(*where))
     if facts is None:
         why = "its files cannot be read from here: it has no digest, signature, size and flavors"
         session.tally.note([Broken("model versions", _name_of(version), why, kept=True)])

@@ -5,17 +5,20 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 
-from penstock.assembly.hub import HubOptions, open_stores
+from penstock.artifacts.opening import open_tree
 from penstock.errors import ConfigError
 from penstock.moving.importer import ImportOptions, import_all
 from penstock.moving.opening import open_import_source
 from penstock.moving.steps.session import OnProgress
 from penstock.moving.tally import ImportReport
 from penstock.moving.target import ImportTarget
+from penstock.registry.sql.store import SqlRegistry
 from penstock.sql.database import Database
 from penstock.sql.sqlite import SqliteDatabase
 from penstock.tracking.opening import open_database
+from penstock.tracking.sql.store import SqlTrackingStore
 
 
 def run_import(
@@ -33,9 +36,14 @@ def run_import(
         given = opened.enter_context(_existing(store)) if options.dry_run else store
         database = opened.enter_context(closing(open_database(given)))
         _refuse_same(found.place, database)
-        stores = open_stores(HubOptions(given, artifacts))
-        opened.enter_context(closing(stores.tracking))
-        return import_all(found, ImportTarget(database, stores.registry, stores.artifacts, found.place), options, progress)
+        if isinstance(database, SqliteDatabase):
+            database.migrate()
+        # Which makes the default experiment, where there is none yet.
+        opened.enter_context(closing(SqlTrackingStore(database, artifact_root="mlflow-artifacts:")))
+        registry = SqlRegistry(database, artifact_root=artifacts)
+        target = ImportTarget(database, registry, open_tree(artifacts), found.place)
+        report = import_all(found, target, options, progress)
+        return replace(report, store=store) if options.dry_run else report
 
 
 @contextmanager

@@ -1,0 +1,68 @@
+"""Rows that cannot be brought over, or not as they are: each is listed with a reason, and the others come."""
+
+from __future__ import annotations
+
+from moving.conftest import Store
+from moving.mlflow_tables import MlflowTables
+
+
+def test_rows_of_nothing_are_listed(tables: MlflowTables, store: Store) -> None:
+    tables.add_points("nowhere", "loss", [(1, 1, 1.0), (2, 2, 2.0)])
+    tables.insert("params", {"key": "k", "value": "v", "run_uuid": "nowhere"})
+    tables.insert("model_versions", {"name": "lost", "version": 1, "current_stage": "None"})
+    tables.insert("experiment_tags", {"key": "k", "value": "v", "experiment_id": 99})
+    tables.add_run("r9", experiment=99)
+    tables.add_points("r9", "loss", [(1, 1, 1.0)])
+    report = store.bring(tables.path)
+    assert report.agrees
+    assert {(each.kind, each.id, each.count) for each in report.listed} == {
+        ("metric points", "nowhere", 2),
+        ("params", "nowhere", 1),
+        ("model versions", "lost", 1),
+        ("experiment tags", "99", 1),
+        ("runs", "r9", 1),
+        ("metric points", "r9", 1),
+    }
+
+
+def test_values_of_a_wrong_kind_are_mended_or_listed(tables: MlflowTables, store: Store) -> None:
+    tables.add_run("r1", status="EXPLODED", start_time=None, user_id=None)
+    tables.insert(
+        "metrics",
+        {"key": "a", "value": "text", "timestamp": 1, "run_uuid": "r1", "step": 1, "is_nan": 0},
+        {"key": "a", "value": 2.0, "timestamp": 2, "run_uuid": "r1", "step": 2, "is_nan": 0},
+        {"key": "a", "value": 3.0, "timestamp": "noon", "run_uuid": "r1", "step": 3, "is_nan": 0},
+        {"key": "k" * 251, "value": 4.0, "timestamp": 4, "run_uuid": "r1", "step": 4, "is_nan": 0},
+        {"key": "", "value": 4.0, "timestamp": 4, "run_uuid": "r1", "step": 4, "is_nan": 0},
+    )
+    tables.insert("params", {"key": "k" * 251, "value": "v", "run_uuid": "r1"})
+    tables.insert("tags", {"key": "long", "value": "v" * 20_000, "run_uuid": "r1"})
+    report = store.bring(tables.path)
+    assert report.agrees
+    with store.opened() as stores:
+        run = stores.tracking.run("r1")
+        assert (run.status, run.start_time, run.user_id) == ("FAILED", 0, "")
+        assert [(each.key, each.value) for each in run.metrics] == [("a", 2.0)]
+        assert (dict(run.params), len(run.tags["long"])) == ({}, 20_000)
+    assert report.reasons["runs"] == {"its status 'EXPLODED' is unknown: it is FAILED here": 1}
+    assert sum(report.reasons["metric points"].values()) == 4
+
+
+def test_bytes_that_are_no_text_are_replaced_in_values_and_refused_in_names(tables: MlflowTables, store: Store) -> None:
+    tables.add_run("r1")
+    for key, value in (("x'6b'", "x'61FF62'"), ("x'6BFF'", "x'61'"), ("x'6e00'", "x'62'"), ("x'6d'", "x'620063'")):
+        tables.run(f"INSERT INTO tags VALUES (CAST({key} AS TEXT), CAST({value} AS TEXT), 'r1')")
+    report = store.bring(tables.path)
+    assert report.agrees
+    with store.opened() as stores:
+        assert stores.tracking.run("r1").tags == {"k": "a\ufffdb", "m": "b\ufffdc"}
+    assert {each.kept for each in report.listed} == {True, False}
+
+
+def test_objects_of_other_workspaces_are_listed(tables: MlflowTables, store: Store) -> None:
+    tables.add_experiment(5, "elsewhere", workspace="team")
+    tables.add_run("r5", experiment=5)
+    tables.insert("registered_models", {"name": "iris", "creation_time": 1, "workspace": "team"})
+    report = store.bring(tables.path)
+    assert report.agrees
+    assert {each.kind for each in report.listed} == {"experiments", "runs", "registered models"}
