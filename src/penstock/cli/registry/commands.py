@@ -224,7 +224,7 @@ def history(name: str, alias: str | None, registry: str, artifacts: str | None, 
 
     with _opened(registry, artifacts, read_only=True) as source:
         moves = source.history(name, alias)
-    output.history(name, moves, as_json=as_json)
+    output.history(name, alias, moves, as_json=as_json)
 
 
 @registry.command()

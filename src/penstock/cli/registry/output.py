@@ -180,13 +180,15 @@ def waited(made: AliasMove, standings: Sequence[Standing], *, as_json: bool) -> 
         click.echo(f"{standing.url}: {standing.detail}{still}", err=standing.outcome != "serves")
 
 
-def history(name: str, moves: Sequence[AliasMove], *, as_json: bool) -> None:
+def history(name: str, alias: str | None, moves: Sequence[AliasMove], *, as_json: bool) -> None:
     if as_json:
         _json(moves)
         return
     if not moves:
-        command = f"penstock registry promote {shlex.quote(name)} VERSION{registry_typed()}"
-        click.echo(f"No alias was moved yet. Set one with: {command}")
+        which = f" --alias {shlex.quote(alias)}" if alias else ""
+        command = f"penstock registry promote {shlex.quote(name)} VERSION{which}{registry_typed()}"
+        never = f"The alias {alias!r} was never moved. Set it" if alias else "No alias was moved yet. Set one"
+        click.echo(f"{never} with: {command}")
         return
     _table(
         ("WHEN", "ALIAS", "MOVE", "FROM", "TO", "BY", "REASON"),

@@ -43,7 +43,7 @@ class MlflowEntries:
                     return model
                 raise self.odd()
         raise ModelNotFound(
-            f"There is no model {name!r} at {self._server.place}.",
+            f"There is no model {name!r} in this registry.",
             hint="List the models of the registry.",
             remedy=remedy("list_models"),
         )

@@ -240,7 +240,9 @@ class MlflowRegistry(Registry):
         self._changes.tag(name, version, key, value)
 
     def _delete(self, name: str, version: str | None, *, with_aliases: bool, at: datetime, by: str) -> None:
-        call = "delete_registered_model(NAME)" if version is None else "delete_model_version(NAME, VERSION)"
+        call = f"delete_registered_model({name!r})"
+        if version is not None:
+            call = f"delete_model_version({name!r}, {version!r})"
         raise Unsupported(
             "Delete models and versions of an MLflow registry with MLflow itself.",
             hint=f"In Python: mlflow.MlflowClient().{call}",
@@ -263,5 +265,5 @@ class MlflowRegistry(Registry):
             return no_alias(name, alias, own_aliases(model))
         return Unsupported(
             f"{alias!r} is a stage of model {name!r}, not an alias.",
-            hint="In Python: mlflow.MlflowClient().transition_model_version_stage(NAME, VERSION, 'None')",
+            hint=f"In Python: mlflow.MlflowClient().transition_model_version_stage({name!r}, VERSION, 'None')",
         )
