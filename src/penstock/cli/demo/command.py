@@ -45,7 +45,8 @@ METRICS = ("penstock_requests_total", "penstock_rows_total", "penstock_swaps_tot
     "--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="The port that --stay serves on."
 )
 def demo(directory: Path | None, keep: bool | None, stay: bool, port: int) -> None:
-    """Train, package, register, serve, promote, roll back and score three sample models.
+    """Train, package, register, serve, promote, roll back and score three sample models; then log an experiment to a
+    hub, and serve the model of its best run.
 
     Needs a checkout of Penstock, and its sklearn, onnx and parquet extras with skl2onnx.
 
@@ -116,6 +117,7 @@ def _failures_named(shell: Shell) -> Iterator[None]:
 
 
 def _show_all(shell: Shell) -> None:
+    from penstock.cli.demo.experiment import show_experiment
     from penstock.cli.demo.sample_models import CANCER, IRIS, prepare
     from penstock.cli.demo.server import serving
 
@@ -132,6 +134,7 @@ def _show_all(shell: Shell) -> None:
         shell.step("Stop the server")
     _score(shell)
     _code_carrying(shell)
+    show_experiment(shell)
     _what_next(shell)
 
 
@@ -223,6 +226,7 @@ def _what_next(shell: Shell) -> None:
         "penstock demo --stay        prepare the same models and serve them on port 8080 until Ctrl-C (make serve)"
     )
     shell.say("sample_models/README.md     how these models are made, and how to package your own")
+    shell.say("docs/tracking.md            how to log your own experiments, with a hub or without one")
     shell.say("penstock --help             everything else")
 
 

@@ -1,4 +1,4 @@
-"""The demo's server, a real `penstock serve` process, and requests to it."""
+"""The demo's servers, real `penstock serve` and `penstock hub` processes, and requests to them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import subprocess
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from email.message import Message
 from http.client import HTTPConnection, HTTPException
@@ -30,15 +30,20 @@ class HttpReply:
     body: str
 
 
+def serving(shell: Shell, *arguments: str) -> AbstractContextManager[str]:
+    """`penstock serve` with these arguments."""
+    return running(shell, "penstock", "serve", *arguments)
+
+
 @contextmanager
-def serving(shell: Shell, *arguments: str) -> Iterator[str]:
-    """Runs `penstock serve` with these arguments; gives its URL once it is ready; stops it with SIGTERM.
+def running(shell: Shell, *command: str) -> Iterator[str]:
+    """Runs a server; gives its URL once it is ready; stops it with SIGTERM.
 
     Raises DemoFailed where it does not start, or does not end with code 0.
     """
-    command = ["penstock", "serve", *arguments]
     shell.command(command)
-    log = shell.work / "serve.log"
+    name = "hub" if command[1] == "hub" else "server"
+    log = shell.work / f"{command[1]}.log"
     with log.open("w", encoding="utf-8") as stderr:
         process = subprocess.Popen(
             in_this_environment(command),
@@ -52,10 +57,10 @@ def serving(shell: Shell, *arguments: str) -> Iterator[str]:
     try:
         line = _first_line(process)
         if not line.startswith(ANNOUNCEMENT):
-            raise DemoFailed(f"The server did not start: {last_lines(log.read_text(encoding='utf-8'))}")
+            raise DemoFailed(f"The {name} did not start: {last_lines(log.read_text(encoding='utf-8'))}")
         shell.output(line)
         yield line.removeprefix(ANNOUNCEMENT)
-        _stop(shell, process, log)
+        _stop(shell, process, log, name)
     finally:
         if process.poll() is None:
             process.kill()
@@ -73,14 +78,14 @@ def _first_line(process: subprocess.Popen[str]) -> str:
         deadline.cancel()
 
 
-def _stop(shell: Shell, process: subprocess.Popen[str], log: Path) -> None:
+def _stop(shell: Shell, process: subprocess.Popen[str], log: Path, name: str) -> None:
     process.terminate()
     code = process.wait(STOP_TIMEOUT)
     if code != 0:
         raise DemoFailed(
-            f"The server exited with code {code} after SIGTERM: {last_lines(log.read_text(encoding='utf-8'))}"
+            f"The {name} exited with code {code} after SIGTERM: {last_lines(log.read_text(encoding='utf-8'))}"
         )
-    shell.say("After SIGTERM the server finished the requests in flight and exited with code 0.")
+    shell.say(f"After SIGTERM the {name} finished the requests in flight and exited with code 0.")
 
 
 def ask(shell: Shell, url: str, data: str) -> None:

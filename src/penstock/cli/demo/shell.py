@@ -6,7 +6,8 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -30,6 +31,8 @@ class Shell:
     def __init__(self, work: Path, screen: Console) -> None:
         self.work = work
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith(("PENSTOCK_", "MLFLOW_"))}
+        # What commands keep for later ones would outlive the demo.
+        self.environment |= {"PENSTOCK_CACHE": str(work / "cache"), "PENSTOCK_SPOOL": str(work / "spool")}
         self._screen = screen
         # The whole mutable state: the step being shown.
         self._number = 0
@@ -75,7 +78,30 @@ class Shell:
                 process.kill()
                 process.communicate()
 
-    def _start(self, command: Sequence[str]) -> subprocess.Popen[str]:
+    def read(self, command: Sequence[str]) -> str:
+        """What a command prints, for the demo itself: the command is shown, its output is not. Raises DemoFailed."""
+        self.command(command)
+        process = self._start(command, stderr=subprocess.PIPE)
+        try:
+            output, errors = process.communicate(timeout=COMMAND_TIMEOUT)
+        finally:
+            process.kill()
+            process.communicate()
+        if process.returncode != 0:
+            raise DemoFailed(f"{' '.join(command[:3])} … failed: {last_lines(errors)}")
+        return output
+
+    @contextmanager
+    def exported(self, name: str, value: str) -> Iterator[None]:
+        """Sets a variable for all commands meanwhile."""
+        self._print(f"  $ export {name}={shlex.quote(value)}", style="bold")
+        self.environment[name] = value
+        try:
+            yield
+        finally:
+            del self.environment[name]
+
+    def _start(self, command: Sequence[str], *, stderr: int = subprocess.STDOUT) -> subprocess.Popen[str]:
         return subprocess.Popen(
             in_this_environment(command),
             cwd=self.work,
@@ -83,7 +109,7 @@ class Shell:
             text=True,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=stderr,
         )
 
     def _print(self, text: str, style: str | None = None) -> None:

@@ -40,7 +40,7 @@ def lasted(milliseconds: int) -> str:
     """How long something took."""
     seconds = milliseconds / 1000
     if seconds < 10:
-        return f"{seconds:.2g} s" if seconds >= 0.1 else f"{milliseconds} ms"
+        return f"{seconds:.1f} s" if seconds >= 0.1 else f"{milliseconds} ms"
     if seconds < 60:
         return f"{seconds:.0f} s"
     if seconds < 3600:
