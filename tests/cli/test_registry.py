@@ -132,6 +132,13 @@ def test_show_describes_a_model_and_a_version(added: Run) -> None:
     assert as_json(added, "show", "fraud", "1")["aliases"] == ["production"]
 
 
+def test_show_says_of_a_version_that_its_files_are_being_read_still(added: Run) -> None:
+    with open_and_close() as target:
+        target.register("fraud", NewVersion("x", status="PENDING_REGISTRATION", status_message="The hub reads."))
+    assert "PENDING_REGISTRATION: The hub reads." in added("show", "fraud", "3").output
+    assert "Status" not in added("show", "fraud", "2").output
+
+
 def test_show_says_where_a_version_comes_from(added: Run) -> None:
     with open_and_close() as target:
         fuller = NewVersion("x", signature=MORE_NUMBERS, run_id="8f2c", registered_by="ben", tags={"git": "4f2c"})

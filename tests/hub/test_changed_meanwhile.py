@@ -14,9 +14,8 @@ from hub.conftest import HubCalls, hub_over
 from penstock.artifacts.trees import ArtifactTree
 from penstock.assembly.hub import migrate_store
 from penstock.errors import ModelNotFound
-from penstock.hub.handlers import model_versions
-from penstock.hub.registry import versions
-from penstock.hub.version_packages import read_package
+from penstock.hub.registry import registrations, versions
+from penstock.hub.version_packages import Patience, read_package
 from penstock.hub.version_sources import FoundSource, GivenSource, SourceFinder
 from penstock.registry.entries import PackageFacts
 from penstock.registry.hub.calls import OWN_API
@@ -71,11 +70,11 @@ async def registered_slowly(
 ) -> httpx.Response:
     """A version of a logged model, whose files are read while the change is made."""
 
-    def read(tree: ArtifactTree, place: str) -> PackageFacts | None:
+    def read(tree: ArtifactTree, place: str, patience: Patience) -> PackageFacts | None:
         change()
-        return read_package(tree, place)
+        return read_package(tree, place, patience)
 
-    monkeypatch.setattr(model_versions, "read_package", read)
+    monkeypatch.setattr(registrations, "read_package", read)
     made = (await hub.post("logged-models", experiment_id="0", name="model")).json()["model"]["info"]
     place = made["artifact_uri"].removeprefix("mlflow-artifacts:/")
     await hub.client.put(f"/api/2.0/mlflow-artifacts/artifacts/{place}/MLmodel", content=MANIFEST)
@@ -114,12 +113,12 @@ async def test_a_package_that_was_sent_brings_no_model_back(
     hub: HubCalls, change: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though the first version of a model makes it."""
-    monkeypatch.setattr(versions, "read_package", lambda tree, place: PackageFacts(DIGEST))
+    monkeypatch.setattr(versions, "read_package", lambda tree, place, patience: PackageFacts(DIGEST))
     call = f"/{OWN_API.strip('/')}/versions/register"
     first = await hub.client.post(call, json={"name": "new", "source": f"new/{DIGEST}", "digest": DIGEST})
     assert first.status_code == 200, first.text
 
-    def changed_meanwhile(tree: ArtifactTree, place: str) -> PackageFacts:
+    def changed_meanwhile(tree: ArtifactTree, place: str, patience: Patience) -> PackageFacts:
         change()
         return PackageFacts(DIGEST)
 

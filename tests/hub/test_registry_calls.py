@@ -119,7 +119,7 @@ async def test_files_that_are_no_package_are_registered_without_a_digest(
     await sent(hub, "POST", "model-versions/create", name="fraud", source=source, run_id=run)
     await sent(hub, "POST", "model-versions/create", name="fraud", source="s3://bucket/model")
     assert [v.digest for v in hub.opened.registry.versions("fraud")] == [None, None]
-    assert f"The version at '0/{run}/artifacts/nothing' was registered, but no MLmodel is there" in caplog.text
+    assert f"There is no MLmodel at '0/{run}/artifacts/nothing' to load a version from" in caplog.text
     assert hub.opened.registry.version("fraud", "2").source == "s3://bucket/model"
 
 

@@ -29,6 +29,7 @@ PenstockError
 │   ├── TokenExists             a token has or had the name
 │   ├── TokenNotFound
 │   ├── VersionInUse            an alias names the version that should go
+│   ├── VersionPending          its files are being read still: it can be promoted soon
 │   ├── SignatureIncompatible   the version would break the callers of the one it replaces
 │   ├── NothingToRollBack       the alias has no earlier version
 │   ├── RegistryReadOnly
@@ -133,6 +134,7 @@ from penstock.errors.registry import TokenNotFound as TokenNotFound
 from penstock.errors.registry import Unsupported as Unsupported
 from penstock.errors.registry import VersionInUse as VersionInUse
 from penstock.errors.registry import VersionNotFound as VersionNotFound
+from penstock.errors.registry import VersionPending as VersionPending
 from penstock.errors.root import PenstockError as PenstockError
 from penstock.errors.root import Remedy as Remedy
 from penstock.errors.root import remedy as remedy

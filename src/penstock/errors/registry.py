@@ -45,6 +45,10 @@ class VersionInUse(RegistryError):
     code = "version_in_use"
 
 
+class VersionPending(RegistryError):
+    code = "version_pending"
+
+
 class SignatureIncompatible(RegistryError):
     code = "signature_incompatible"
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 
 from penstock.access.principal import Principal
@@ -19,6 +20,7 @@ from penstock.hub.bodies.held import HeldBodies
 from penstock.hub.context import HubContext
 from penstock.hub.files.work import FileWork
 from penstock.hub.registry.alias_watch import AliasWatch
+from penstock.hub.registry.registrations import Registrations
 from penstock.hub.run_documents import RunDocuments
 from penstock.hub.stores import HubStores
 from penstock.metrics import HubMetrics
@@ -32,6 +34,9 @@ _USE_SECONDS = 60.0
 
 # An upload to which nothing was written for so long is of a hub that was killed, here or elsewhere on the same disk.
 _DRAFT_SECONDS = 86_400.0
+
+# How often it is looked for registrations that nobody ends.
+_RESUME_SECONDS = 60.0
 
 # How often the store is asked whether something changed: how long a revoked token lets anybody in, at most.
 _WATCH_SECONDS = 0.25
@@ -93,11 +98,13 @@ class Hub:
         """Raises ConfigError where tokens are needed and there are none, and what opening the stores raises."""
         opened = await asyncio.to_thread(self._open_stores)
         stores = HubStores(opened.tracking, opened.registry)
+        work = FileWork()
         context = HubContext(
             stores,
             RunDocuments(opened.tracking),
             opened.artifacts,
-            FileWork(),
+            work,
+            Registrations(stores, opened.artifacts, work),
             AliasWatch(opened.tracking, opened.registry),
             self.metrics,
             self.bodies,
@@ -106,10 +113,15 @@ class Hub:
         try:
             await asyncio.to_thread(opened.artifacts.sweep, self._clock() - _DRAFT_SECONDS)
             await self._admit_known(opened)
+            await context.registrations.resume()
         except BaseException:
             await _close(context)
             raise
-        watching = (self._watch(opened, context.documents), self._note_use(opened.tokens))
+        watching = (
+            self._watch(opened, context.documents),
+            self._note_use(opened.tokens),
+            _resume(context.registrations),
+        )
         self._watching = [asyncio.create_task(each) for each in watching]
         self._context = context
         self.metrics.ready.set(1)
@@ -197,7 +209,18 @@ class Hub:
         return f"<Hub {'open' if self._context else 'closed'}{', draining' if self.draining else ''}>"
 
 
+async def _resume(registrations: Registrations) -> None:
+    """Goes on with what a hub elsewhere was killed in the middle of."""
+    while True:
+        await asyncio.sleep(_RESUME_SECONDS)
+        try:
+            await registrations.resume(datetime.now(UTC))
+        except Exception as error:
+            log.debug("It cannot be seen whether registrations were broken off: %s", error)
+
+
 async def _close(context: HubContext) -> None:
+    await context.registrations.close()
     await context.aliases.close()
     context.work.close()
     await context.stores.close()

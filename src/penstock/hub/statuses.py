@@ -47,6 +47,7 @@ from penstock.errors import (
     Unsupported,
     VersionInUse,
     VersionNotFound,
+    VersionPending,
     WorkerLost,
 )
 from penstock.http.errors import CLOSE
@@ -89,6 +90,7 @@ _TABLE: dict[type[PenstockError], HubStatus] = {
     ArtifactRegistered: _CONFLICT,
     AliasMoved: _CONFLICT,
     VersionInUse: _CONFLICT,
+    VersionPending: _CONFLICT,
     SignatureIncompatible: _CONFLICT,
     NothingToRollBack: _CONFLICT,
     PackageNotFound: _MISSING,

@@ -1,4 +1,4 @@
-"""What the files of a registered version say: read once, when it is registered, wherever the hub's artifacts are."""
+"""What the files of a version say: read once, when it is registered, wherever the hub's artifacts are."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import hashlib
 import logging
 import re
 import time
+from threading import Event
 
 from penstock.artifacts.trees import ArtifactTree
-from penstock.errors import PackageInvalid, PenstockError
+from penstock.errors import ArtifactNotFound, Closing, PackageInvalid
 from penstock.manifest import FILE_NAME, Manifest
 from penstock.package.seal import SEAL, digest_of
 from penstock.registry.entries import PackageFacts
 
 log = logging.getLogger("penstock.hub")
 
-# A registration waits for this, and its client for two minutes.
+# A caller who waits for it is patient for so long, and its client for somewhat longer.
 MAX_SECONDS = 60.0
 
 _MAX_FILES = 20_000
@@ -26,19 +27,49 @@ _NOT_CONTENT = frozenset({SEAL, "registered_model_meta"})
 _COMPILED = re.compile(r"(?:.*/)?__pycache__/[^/]+\.pyc")
 
 
-def read_package(tree: ArtifactTree, place: str) -> PackageFacts | None:
-    """None where there is no package, or none that can be read in the time there is. Takes as long as hashing does."""
+class Patience:
+    """How long reading may take, and whether anybody is interested in it still."""
+
+    def __init__(self, seconds: float = MAX_SECONDS, ended: Event | None = None) -> None:
+        self._seconds = seconds
+        self._until = time.monotonic() + seconds
+        self._ended = ended
+
+    def check(self) -> None:
+        """Raises PackageInvalid after the time, Closing after the end."""
+        if self._ended is not None and self._ended.is_set():
+            raise Closing("The hub is ending.")
+        if time.monotonic() > self._until:
+            raise PackageInvalid(f"Reading the files took longer than {self._seconds:.0f} seconds.")
+
+
+def read_package(tree: ArtifactTree, place: str, patience: Patience) -> PackageFacts | None:
+    """None where there is no package. Takes as long as hashing does. Raises PackageInvalid for one that cannot be read,
+    RegistryUnavailable, RegistryDenied."""
     try:
-        return _read(tree, place, time.monotonic() + MAX_SECONDS)
-    except (PenstockError, OSError, ValueError) as error:
-        log.warning("The files at %s were registered without a digest: %s", ascii(place[:300]), error)
-        return None
+        return _read(tree, place, patience)
+    except (OSError, ValueError) as error:
+        raise PackageInvalid(f"The files at {place[:300]!a} cannot be read: {error}.") from error
 
 
-def _read(tree: ArtifactTree, place: str, deadline: float) -> PackageFacts | None:
-    sizes = _files(tree, place, deadline)
+def package_mark(tree: ArtifactTree, place: str, patience: Patience) -> str:
+    """A text that is another one once any file of a package is. Much faster than reading them."""
+    marks = []
+    for path, size in sorted(_files(tree, place, patience).items()):
+        patience.check()
+        try:
+            opened = tree.open(f"{place}/{path}")
+        except ArtifactNotFound:  # removed since they were listed
+            continue
+        opened.file.close()
+        marks.append(f"{path} {size} {opened.size} {opened.mark}")
+    return hashlib.sha256("\n".join(marks).encode(errors="surrogateescape")).hexdigest()
+
+
+def _read(tree: ArtifactTree, place: str, patience: Patience) -> PackageFacts | None:
+    sizes = _files(tree, place, patience)
     if FILE_NAME not in sizes:
-        log.warning("The version at %s was registered, but no %s is there to load.", ascii(place[:300]), FILE_NAME)
+        log.warning("There is no %s at %s to load a version from.", FILE_NAME, ascii(place[:300]))
         return None
     sealed = SEAL in sizes
     content = {name: size for name, size in sizes.items() if name not in _NOT_CONTENT}
@@ -46,7 +77,7 @@ def _read(tree: ArtifactTree, place: str, deadline: float) -> PackageFacts | Non
         listed = _content(tree, f"{place}/{SEAL}").decode()
         content = {name: size for name, size in content.items() if name in listed or not _COMPILED.fullmatch(name)}
     manifest = Manifest.parse(_content(tree, f"{place}/{FILE_NAME}"))
-    hashes = {name: _hash(tree, f"{place}/{name}", deadline) for name in sorted(content)}
+    hashes = {name: _hash(tree, f"{place}/{name}", patience) for name in sorted(content)}
     signature = manifest.signature
     return PackageFacts(
         digest=digest_of(hashes),
@@ -56,13 +87,13 @@ def _read(tree: ArtifactTree, place: str, deadline: float) -> PackageFacts | Non
     )
 
 
-def _files(tree: ArtifactTree, place: str, deadline: float) -> dict[str, int]:
+def _files(tree: ArtifactTree, place: str, patience: Patience) -> dict[str, int]:
     """Every file's size by relative path."""
     pending, found = [""], dict[str, int]()
     seen = 0
     while pending:
         below = pending.pop()
-        _check(deadline)
+        patience.check()
         for entry in tree.entries(f"{place}/{below}".rstrip("/")):
             path = f"{below}/{entry.name}".lstrip("/")
             seen += 1
@@ -86,15 +117,10 @@ def _content(tree: ArtifactTree, path: str) -> bytes:
         return b"".join(pieces)
 
 
-def _hash(tree: ArtifactTree, path: str, deadline: float) -> str:
+def _hash(tree: ArtifactTree, path: str, patience: Patience) -> str:
     digest = hashlib.sha256()
     with tree.open(path).file as file:
         while piece := file.read(_CHUNK):
-            _check(deadline)
+            patience.check()
             digest.update(piece)
     return digest.hexdigest()
-
-
-def _check(deadline: float) -> None:
-    if time.monotonic() > deadline:
-        raise PackageInvalid(f"Reading them took longer than {MAX_SECONDS:.0f} seconds.")

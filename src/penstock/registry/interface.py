@@ -7,8 +7,6 @@ writing verbs alone and callers get `Unsupported`.
 
 from __future__ import annotations
 
-import os
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -33,14 +31,14 @@ from penstock.registry.entries import (
     ModelQuery,
     ModelVersion,
     NewVersion,
-    PackageFacts,
     RegisteredModel,
     Stage,
     VersionQuery,
 )
 from penstock.registry.history import AliasMove, NewMove, aliases_state, rollback_target
 from penstock.registry.names import check_alias, check_mlflow_name, check_name, check_tags, check_text
-from penstock.registry.refusals import no_alias
+from penstock.registry.refusals import no_alias, refuse_pending
+from penstock.registry.version_files import VersionFiles
 from penstock.signature import Signature, breaking_changes
 
 __all__ = ["PRODUCTION", "ModelVersion", "NewVersion", "RegisteredModel", "Registry"]
@@ -50,10 +48,8 @@ PRODUCTION = "production"
 # How often a move is tried. Each try that fails is a move that another one made; a crowd of them may be ahead.
 _MAX_TRIES = 200
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+:")
 
-
-class Registry(ABC):
+class Registry(VersionFiles, ABC):
     """Names, versions, aliases, tags and the history of alias moves. Synchronous and safe to call from several threads.
 
     Every method may raise RegistryUnavailable and RegistryOutdated; writing ones also RegistryReadOnly and Unsupported.
@@ -139,11 +135,6 @@ class Registry(ABC):
         ModelNotFound."""
         raise self._unsupported("remembering changes")
 
-    def containing(self, path: str, *, within: bool = False) -> ModelVersion | None:
-        """A version whose `source`, as it was registered below `artifact_root`, is this path or a directory above it;
-        with `within` also one that lies below the path. Asked before a file is written or removed."""
-        raise self._unsupported("looking versions up by their files")
-
     def key_of(self, name: str) -> ModelKey:
         """What a model is known by where it may be renamed or deleted meanwhile. Raises ModelNotFound."""
         raise self._unsupported("keys of models")
@@ -218,11 +209,6 @@ class Registry(ABC):
         self._rename(name, new_name, at=self._now(), by=by)
         return self.model(new_name)
 
-    def record_package(self, model: str | ModelKey, version: str, facts: PackageFacts) -> ModelVersion:
-        """Keeps what the files of a version say, which were read after it was registered; the version as it is then.
-        The model is named, or known by its key whatever its name is by now. Raises ModelNotFound, VersionNotFound."""
-        raise self._unsupported("recording packages")
-
     def promote(
         self,
         name: str,
@@ -237,11 +223,13 @@ class Registry(ABC):
         move too, from the version to itself.
 
         Raises SignatureIncompatible where callers of the version that the alias names now would break, unless
-        `allow_breaking`, or the alias has named `version` before. Raises ModelNotFound, VersionNotFound, NameInvalid.
+        `allow_breaking`, or the alias has named `version` before; VersionPending for one whose files are being read
+        still. Raises ModelNotFound, VersionNotFound, NameInvalid.
         """
         check_alias(alias)
         for _ in range(_MAX_TRIES):
             target = self.version(name, version)
+            refuse_pending(target)
             current = self.model(name).aliases.get(alias)
             moves = current is not None and current != version
             if moves and not allow_breaking and version not in self._held(name, alias):
@@ -296,14 +284,14 @@ class Registry(ABC):
         """Where packages of ours are kept, by keys like `<model name>/<digest>`."""
         return open_store(self.artifact_root, self.cache)
 
-    def require_registering(self) -> None:  # noqa: B027  (most backends can)
+    def require_registering(self) -> None:
         """Raises Unsupported where packages of ours cannot be registered, before one is copied."""
 
     def migrate(self) -> str:
         """Brings the tables to this release's form; says in one sentence what was done."""
         raise self._unsupported("migrating")
 
-    def close(self) -> None:  # noqa: B027  (nothing to close is the common case)
+    def close(self) -> None:
         """Releases connections. The registry is not used afterwards."""
 
     # -- what a backend fills in ---------------------------------------------------------------------------------------
@@ -345,18 +333,9 @@ class Registry(ABC):
     def _now(self) -> datetime:
         return self._clock().astimezone(UTC)
 
-    def _located(self, source: str) -> str:
-        """A stored source as callers get it: a relative one is joined to `artifact_root`."""
-        if os.path.isabs(source) or _URL.match(source):
-            return source
-        return f"{self.artifact_root.rstrip('/')}/{source}"
-
     def _held(self, name: str, alias: str) -> set[str | None]:
         """The versions that the alias has named."""
         return {move.to_version for move in self.history(name, alias)}
-
-    def _unsupported(self, what: str) -> Unsupported:
-        return Unsupported(f"A {type(self).__name__} does not support {what}.")
 
     def _check_registrable(self, name: str) -> None:
         """A model that is there already may have a name that only MLflow takes. Raises NameInvalid."""

@@ -8,7 +8,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from itertools import count
 
@@ -167,7 +167,7 @@ class MemoryRegistry(Registry):
             version = ModelVersion(
                 name=name,
                 version=str(model.last_number),
-                source=self._located(new.source),
+                source=self.located(new.source),
                 created_at=at,
                 digest=new.digest,
                 signature=None if new.signature is None else dict(new.signature),
@@ -189,18 +189,25 @@ class MemoryRegistry(Registry):
             _tell(model, name, "register", at, new.registered_by, version.version)
             return version
 
-    def record_package(self, model: str | ModelKey, version: str, facts: PackageFacts) -> ModelVersion:
+    def record_package(
+        self, model: str | ModelKey, version: str, facts: PackageFacts | None, *, message: str = ""
+    ) -> ModelVersion:
         with self._writing():
             named = model if isinstance(model, str) else self._name_of(model)
             found = self._found(named, version)
-            found.versions[version] = replace(
-                found.versions[version],
-                digest=facts.digest,
-                signature=facts.signature,
-                flavors=facts.flavors,
-                size_bytes=facts.size_bytes,
-            )
-            return _with_aliases(found.versions[version], found)
+            said = {} if facts is None else {each.name: getattr(facts, each.name) for each in fields(facts)}
+            ready = replace(found.versions[version], status="READY", status_message=message, **said)
+            found.versions[version] = ready
+            return _with_aliases(ready, found)
+
+    def unfinished(self) -> list[tuple[ModelKey, ModelVersion]]:
+        with self._lock:
+            return [
+                (model.key, _with_aliases(version, model))
+                for model in self._models.values()
+                for version in model.versions.values()
+                if version.status == "PENDING_REGISTRATION"
+            ]
 
     def _write_description(self, name: str, version: str | None, description: str, *, at: datetime, by: str) -> None:
         with self._writing():

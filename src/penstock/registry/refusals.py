@@ -9,13 +9,16 @@ from typing import TypeAlias
 from penstock.errors import (
     AliasMoved,
     AliasNotFound,
+    ArtifactRegistered,
     ModelExists,
     ModelNotFound,
     PackageNotFound,
     VersionInUse,
     VersionNotFound,
+    VersionPending,
     remedy,
 )
+from penstock.registry.entries import ModelVersion
 
 # What an alias is to name before it is moved: a version, none, or `...` where that does not matter.
 Expected: TypeAlias = str | EllipsisType | None
@@ -77,6 +80,25 @@ def refuse_if_named(name: str, version: str | None, aliases: Mapping[str, str]) 
             f"{what} is in use by aliases: {', '.join(f'{alias} -> {v}' for alias, v in named)}.",
             hint="Point the alias at another version, or remove it, first.",
             remedy=remedy("remove_alias", model=name, alias=named[0][0]),
+        )
+
+
+def refuse_pending(version: ModelVersion) -> None:
+    """Raises VersionPending."""
+    if version.status == "PENDING_REGISTRATION":
+        raise VersionPending(
+            f"Version {version.version} of model {version.name!r} is still being registered: its files are being read.",
+            hint="Wait until its status is READY, and try again.",
+        )
+
+
+def refuse_registered(path: str, version: ModelVersion | None) -> None:
+    """What a version was registered with stays as it was then. Raises ArtifactRegistered."""
+    if version is not None:
+        raise ArtifactRegistered(
+            f"The files of {path[:300]!a} belong to version {version.version} of model {version.name!r}, and "
+            "cannot be changed since it was registered.",
+            hint="Log the model again, and register that.",
         )
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from penstock.artifacts import ArtifactStore, CachedPackage, PackageCache
 from penstock.mlflow_api.client import MlflowRestClient
@@ -30,6 +31,8 @@ from penstock.registry.hub.store import HubRegistry
 from penstock.registry.interface import PRODUCTION, Registry
 from penstock.registry.mlflow.store import MlflowRegistry
 from penstock.signature import Signature
+
+T = TypeVar("T")
 
 
 class ServerRegistry(Registry):
@@ -153,8 +156,19 @@ class ServerRegistry(Registry):
     def rename(self, name: str, new_name: str, *, by: str = "") -> RegisteredModel:
         return self.backend().rename(name, new_name, by=by)
 
-    def record_package(self, model: str | ModelKey, version: str, facts: PackageFacts) -> ModelVersion:
-        return self.backend().record_package(model, version, facts)
+    def change_files(self, path: str, change: Callable[[], T], *, within: bool = False) -> T:
+        return self.backend().change_files(path, change, within=within)
+
+    def await_changes(self) -> None:
+        self.backend().await_changes()
+
+    def record_package(
+        self, model: str | ModelKey, version: str, facts: PackageFacts | None, *, message: str = ""
+    ) -> ModelVersion:
+        return self.backend().record_package(model, version, facts, message=message)
+
+    def unfinished(self) -> list[tuple[ModelKey, ModelVersion]]:
+        return self.backend().unfinished()
 
     def promote(
         self,

@@ -52,6 +52,13 @@ class Database(ABC):
     def write(self, change: Callable[[Connection], T]) -> T:
         """What `change` returns, once it is committed."""
 
+    def guarded(self, look: Callable[[Connection], object], then: Callable[[], T], *, alone: bool) -> T:
+        """What `then` returns, which runs once `look` has read something without raising. On a server both run beside
+        others like them, and `alone` waits for all that began before, on any machine. A database that is a file is
+        served by one process, which knows itself what it does."""
+        self.read(look)
+        return then()
+
     @abstractmethod
     def snapshot(self, directory: Path) -> AbstractContextManager[Connection]:
         """One state of the tables to read from for as long as that takes, whoever writes meanwhile, of whatever

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
@@ -26,6 +27,9 @@ CONNECT_SECONDS = 5
 ANSWER_SECONDS = 10.0
 # Of the wait for an answer, what a statement may take; the rest is for the way of the refusal.
 STATEMENT_SHARE = 0.8
+
+# Guarded transactions at once: they last as long as a file takes, and leave connections to everybody else.
+_GUARDS = 8
 
 # A shorter time-out of the operator's stays. Compiling a statement takes longer than any of ours does: PostgreSQL
 # begins with it by a guess at the cost, which a long filter makes high.
@@ -42,6 +46,7 @@ class PostgresDatabase(Database):
 
     # Any number will do, so long as it is always the same: migrations wait for each other.
     MIGRATION_LOCK = 0x70656E73746F636B
+    GUARD_LOCK = MIGRATION_LOCK + 1
 
     def __init__(self, url: URL, *, read_only: bool = False, answer_seconds: float = ANSWER_SECONDS) -> None:
         # The query part goes too: a password may be given there.
@@ -61,6 +66,7 @@ class PostgresDatabase(Database):
         self._driver_errors = (Error,)
         self._value_errors = (DataError,)
         self._watch = AnswerWatch(answer_seconds)
+        self._guards = BoundedSemaphore(_GUARDS)
         event.listen(self._engine, "do_connect", _connector(self._watch))
         self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
@@ -88,6 +94,16 @@ class PostgresDatabase(Database):
         with self._translated(writing=True), self._engine.begin() as connection, _without_timeout(connection):
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": self.MIGRATION_LOCK})
             return change(connection)
+
+    def guarded(self, look: Callable[[Connection], object], then: Callable[[], T], *, alone: bool) -> T:
+        """By an advisory lock to the end of the transaction. What others commit while it is waited for is seen: each
+        statement looks at the tables anew."""
+        lock = text(f"SELECT pg_advisory_xact_lock{'' if alone else '_shared'}(:key)")
+        with self._guards, self._translated(writing=False), self._engine.begin() as connection:
+            self._check_revision(connection)
+            connection.execute(lock, {"key": self.GUARD_LOCK})
+            look(connection)
+            return then()
 
     def migrate(self) -> str:
         self._refuse_if_read_only()

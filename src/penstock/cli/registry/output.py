@@ -104,6 +104,7 @@ def version(found: ModelVersion, signature: Signature | None, lineage: VersionLi
         ("Version", found.version),
         ("Aliases", ", ".join(found.aliases)),
         ("Source", found.source),
+        ("Status", _status(found)),
         ("Digest", found.digest or ""),
         ("Flavors", ", ".join(found.flavors)),
         ("Size", _size(found.size_bytes) if found.size_bytes else ""),
@@ -117,6 +118,13 @@ def version(found: ModelVersion, signature: Signature | None, lineage: VersionLi
             print_table(console(piped_width=10_000), titled_table(side, rows))
     if lineage is not None:
         _difference(lineage)
+
+
+def _status(found: ModelVersion) -> str:
+    """Nothing where there is nothing to say."""
+    if found.status == "READY":
+        return found.status_message
+    return f"{found.status}: {found.status_message}" if found.status_message else found.status
 
 
 def _difference(lineage: VersionLineage) -> None:

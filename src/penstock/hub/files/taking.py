@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractContextManager
+from functools import partial
 from typing import BinaryIO
 
 from starlette.types import Receive, Scope
 
-from penstock.errors import ArtifactRegistered, TrackingInvalid
+from penstock.errors import TrackingInvalid
 from penstock.http.bodies import ClientLeft, patient
 from penstock.http.connection.raw_transfer import LEAST_BYTES, cycle_of, receive_raw
 from penstock.http.headers import declared_length, header
 from penstock.hub.context import HubContext
 from penstock.hub.files.places import FilePlace
+from penstock.registry.refusals import refuse_registered
 
 # Bytes that are collected before they are written.
 _PIECE = 1024 * 1024
@@ -24,29 +25,18 @@ async def take_file(hub: HubContext, place: FilePlace, receive: Receive, scope: 
     registered while the file comes; ClientLeft, InputTooSlow."""
     if not place.path:
         raise TrackingInvalid("The path of the artifact is missing.", field="path")
-    await refuse_registered(hub, place)
+    # Now rather than after the whole file has come, and again when it is to appear.
+    refuse_registered(place.known_as, await hub.stores.read(hub.stores.registry.containing, place.known_as))
     new = place.tree.new(place.path)
     file = await hub.work.run(new.__enter__)
     try:
         await _write_all(hub, file, receive, scope)
         async with hub.work.change():
-            await refuse_registered(hub, place)
-            await _finish(hub, new, None)
+            appear = partial(new.__exit__, None, None, None)
+            await hub.work.run(hub.stores.registry.change_files, place.known_as, appear)
     except BaseException as error:
-        await _finish(hub, new, error)
+        await hub.work.run(new.__exit__, type(error), error, error.__traceback__)
         raise
-
-
-async def refuse_registered(hub: HubContext, place: FilePlace, *, within: bool = False) -> None:
-    """What a version was registered with stays as it was then. Raises ArtifactRegistered."""
-    registry = hub.stores.registry
-    version = await hub.stores.read(lambda: registry.containing(place.known_as, within=within))
-    if version is not None:
-        raise ArtifactRegistered(
-            f"The files of {place.known_as[:300]!a} belong to version {version.version} of model {version.name!r}, and "
-            "cannot be changed since it was registered.",
-            hint="Log the model again, and register that.",
-        )
 
 
 async def _write_all(hub: HubContext, file: BinaryIO, receive: Receive, scope: Scope | None) -> None:
@@ -86,10 +76,3 @@ def _write(file: BinaryIO, pieces: list[bytes]) -> None:
         view = memoryview(piece)
         while view:
             view = view[file.write(view) :]
-
-
-async def _finish(hub: HubContext, new: AbstractContextManager[BinaryIO], error: BaseException | None) -> None:
-    if error is None:
-        await hub.work.run(new.__exit__, None, None, None)
-    else:
-        await hub.work.run(new.__exit__, type(error), error, error.__traceback__)

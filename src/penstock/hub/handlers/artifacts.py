@@ -5,6 +5,7 @@ the file here instead."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from starlette.types import Receive, Send
 
@@ -16,7 +17,7 @@ from penstock.hub.context import HubContext
 from penstock.hub.files.listing import files_json
 from penstock.hub.files.places import FilePlace
 from penstock.hub.files.sending import send_file
-from penstock.hub.files.taking import refuse_registered, take_file
+from penstock.hub.files.taking import take_file
 from penstock.hub.requests import HubRequest
 from penstock.hub.routes import HubRoute
 
@@ -47,8 +48,8 @@ async def delete(hub: HubContext, request: HubRequest) -> HubAnswer:
     if not place.path:
         raise TrackingInvalid("The path of the artifact is missing.", field="path")
     async with hub.work.change():
-        await refuse_registered(hub, place, within=True)
-        await hub.work.run(hub.artifacts.remove, place.path)
+        remove = partial(hub.artifacts.remove, place.path)
+        await hub.work.run(partial(hub.stores.registry.change_files, place.known_as, remove, within=True))
     return EMPTY
 
 

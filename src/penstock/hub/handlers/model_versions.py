@@ -10,11 +10,11 @@ from penstock.hub.answers import EMPTY, HubAnswer, json_answer
 from penstock.hub.context import HubContext
 from penstock.hub.fields import as_mapping
 from penstock.hub.handlers.registered_models import stage_of, version_of
+from penstock.hub.registry.registrations import READING
 from penstock.hub.registry.registry_json import version_json
 from penstock.hub.requests import HubRequest
 from penstock.hub.routes import HubRoute, mlflow_route
-from penstock.hub.version_packages import read_package
-from penstock.hub.version_sources import PROMPT_TAG, GivenSource, SourceFinder, below, files_uri
+from penstock.hub.version_sources import PROMPT_TAG, GivenSource, SourceFinder, files_uri
 from penstock.registry import ModelVersion, NewVersion, Registry
 from penstock.registry.entries import ModelKey, VersionQuery
 from penstock.tracking.writes import SetLoggedModelTags
@@ -24,8 +24,8 @@ VERSIONS_TAG = "mlflow.modelVersions"
 
 
 async def create(hub: HubContext, request: HubRequest) -> HubAnswer:
-    """The version is there, and its files read-only, before they are read. Whoever deletes or renames the model beside
-    that is not undone: the version is for the model that was asked for, or for none."""
+    """The version is there, and its files read-only, before they are read, and READY after that. Whoever deletes or
+    renames the model beside that is not undone: the version is for the model that was asked for, or for none."""
     fields, stores, registry = request.fields, hub.stores, hub.stores.registry
     name, tags = fields.required("name"), as_mapping(fields.pairs("tags"))
     given = GivenSource(
@@ -39,6 +39,7 @@ async def create(hub: HubContext, request: HubRequest) -> HubAnswer:
     def change() -> tuple[ModelKey, ModelVersion]:
         key = registry.key_of(name)
         found = SourceFinder(stores.tracking, registry, hub.artifacts).find(given)
+        is_ours = registry.located(found.place) != found.place
         version = registry.register(
             name,
             NewVersion(
@@ -51,17 +52,15 @@ async def create(hub: HubContext, request: HubRequest) -> HubAnswer:
                 tags=tags,
                 registered_by=by,
                 of_model=key,
+                status="PENDING_REGISTRATION" if is_ours else "READY",
+                status_message=READING if is_ours else "",
             ),
         )
         return key, version
 
     key, version = await stores.read(change)
-    place = below(registry.artifact_root, version.source)
-    if place != version.source:
-        await hub.work.changes_made()
-        facts = await hub.work.run_long(read_package, hub.artifacts, place)
-        if facts is not None:
-            version = await stores.read(registry.record_package, key, version.version, facts)
+    if version.status == "PENDING_REGISTRATION":
+        version = await hub.registrations.finish(key, version)
     if version.logged_model:
         await _tell_logged_model(hub, version)
     return _answer(registry, version)

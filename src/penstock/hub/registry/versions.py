@@ -19,7 +19,7 @@ from penstock.hub.registry.answering import PAGE, by_of, form_answer, own_route,
 from penstock.hub.requests import HubRequest
 from penstock.hub.routes import HubRoute
 from penstock.hub.statuses import error_answer
-from penstock.hub.version_packages import read_package
+from penstock.hub.version_packages import Patience, package_mark, read_package
 from penstock.registry import PRODUCTION, ModelVersion, NewVersion, Registry
 from penstock.registry.entries import STATUSES, ModelKey, PackageFacts, VersionQuery
 
@@ -74,11 +74,9 @@ async def register(hub: HubContext, request: HubRequest) -> HubAnswer:
     key = await hub.stores.read(_key_or_none, registry, name)
     new = replace(_new_version(request.fields), registered_by=by_of(request), of_model=key)
     if new.digest is not None and new.source == f"{name}/{new.digest}":
-        facts = await hub.work.run_long(read_package, hub.artifacts, new.source)
-        _check(new, facts)
-        assert facts is not None
-        new = replace(new, signature=facts.signature, flavors=facts.flavors, size_bytes=facts.size_bytes)
-    elif not HUB_POLICY.allows(request.caller, "admin"):
+        version = await _of_package(hub, name, new)
+        return form_answer(version=shown(version, registry.artifact_root))
+    if not HUB_POLICY.allows(request.caller, "admin"):
         return error_answer(
             403,
             "PERMISSION_DENIED",
@@ -87,6 +85,29 @@ async def register(hub: HubContext, request: HubRequest) -> HubAnswer:
         )
     version = await hub.stores.read(registry.register, name, new)
     return form_answer(version=shown(version, registry.artifact_root))
+
+
+async def _of_package(hub: HubContext, name: str, new: NewVersion) -> ModelVersion:
+    """Read before there is a version: whoever is cut off meanwhile leaves none, and may begin again. Whether the files
+    are what was read is seen once they change no more, which takes a moment, in which the version is not READY."""
+    registry, artifacts = hub.stores.registry, hub.artifacts
+    mark = await hub.work.run_long(package_mark, artifacts, new.source, Patience())
+    facts = await hub.work.run_long(read_package, artifacts, new.source, Patience())
+    _check(new, facts)
+
+    def add() -> tuple[ModelKey, ModelVersion]:
+        added = registry.register(name, replace(new, digest=None, status="PENDING_REGISTRATION"))
+        return registry.key_of(name) if new.of_model is None else new.of_model, added
+
+    key, version = await hub.stores.read(add)
+    await hub.registrations.await_changes()
+    if mark == await hub.work.run_long(package_mark, artifacts, new.source, Patience()):
+        return await hub.stores.read(registry.record_package, key, version.version, facts)
+    await hub.stores.read(lambda: registry.delete(name, version.version, with_aliases=True, by=new.registered_by))
+    raise SealBroken(
+        f"The files at {new.source[:300]!a} were changed by somebody else while they were registered.",
+        hint="Send them again, and then register the package.",
+    )
 
 
 async def record_package(hub: HubContext, request: HubRequest) -> HubAnswer:

@@ -154,9 +154,13 @@ class HubRegistry(Registry):
     def package_store(self) -> ArtifactStore:
         return HubPackageStore(self._server, read_only=self._read_only)
 
-    def record_package(self, model: str | ModelKey, version: str, facts: PackageFacts) -> ModelVersion:
+    def record_package(
+        self, model: str | ModelKey, version: str, facts: PackageFacts | None, *, message: str = ""
+    ) -> ModelVersion:
         if not isinstance(model, str):
             raise self._unsupported("keys of models")
+        if facts is None:
+            raise self._unsupported("ending a registration")
         return self._calls.change(
             "versions/record-package",
             _version,

@@ -207,7 +207,9 @@ class MlflowRegistry(Registry):
     def _rename(self, name: str, new_name: str, *, at: datetime, by: str) -> None:
         self._changes.rename(name, new_name)
 
-    def record_package(self, model: str | ModelKey, version: str, facts: PackageFacts) -> ModelVersion:
+    def record_package(
+        self, model: str | ModelKey, version: str, facts: PackageFacts | None, *, message: str = ""
+    ) -> ModelVersion:
         raise Unsupported(
             "An MLflow server keeps nothing of what a version's files say.",
             hint="Keep it in tags of the version.",

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from sqlalchemy import ColumnElement, Connection, Row, func, or_, select, tuple_
@@ -29,7 +29,7 @@ from penstock.registry.entries import (
 )
 from penstock.registry.history import AliasMove, NewMove, aliases_state
 from penstock.registry.interface import PRODUCTION, Registry
-from penstock.registry.refusals import no_alias, no_model
+from penstock.registry.refusals import no_alias, no_model, refuse_registered
 from penstock.registry.sql import writing
 from penstock.registry.sql.rows import (
     aliases_of,
@@ -43,6 +43,8 @@ from penstock.registry.sql.rows import (
 from penstock.registry.sql.search import find_model_keys, find_version_keys
 from penstock.sql.database import Database
 from penstock.sql.tables import aliases, model_changes, models, moves, versions
+
+T = TypeVar("T")
 
 # Keys in one statement: SQLite takes 32,766 parameters.
 _KEYS = 5000
@@ -168,17 +170,27 @@ class SqlRegistry(Registry):
         return self._database.read(ask)
 
     def containing(self, path: str, *, within: bool = False) -> ModelVersion | None:
+        return self._database.read(lambda c: self._containing(c, path, within))
+
+    def unfinished(self) -> list[tuple[ModelKey, ModelVersion]]:
+        pending = versions.c.status == "PENDING_REGISTRATION"
+        wanted = select(versions.c.model_id, versions.c.number).join(models, models.c.id == versions.c.model_id)
+
+        def ask(c: Connection) -> list[tuple[ModelKey, ModelVersion]]:
+            keys = [(row.model_id, row.number) for row in c.execute(wanted.where(pending, ~models.c.deleted))]
+            found = self._versions_by_key(c, keys)
+            return [(ModelKey(model_id), version) for (model_id, _), version in zip(keys, found, strict=True)]
+
+        return self._database.read(ask)
+
+    def _containing(self, c: Connection, path: str, within: bool) -> ModelVersion | None:
         parts = path.split("/")
         fits: ColumnElement[bool] = versions.c.source.in_(["/".join(parts[: n + 1]) for n in range(len(parts))])
         if within:
             fits = or_(fits, versions.c.source.startswith(f"{path}/", autoescape=True))
         wanted = select(versions.c.model_id, versions.c.number).join(models, models.c.id == versions.c.model_id)
-
-        def ask(c: Connection) -> ModelVersion | None:
-            key = c.execute(wanted.where(fits, ~models.c.deleted).limit(1)).one_or_none()
-            return None if key is None else self._versions_by_key(c, [(key.model_id, key.number)])[0]
-
-        return self._database.read(ask)
+        key = c.execute(wanted.where(fits, ~models.c.deleted).limit(1)).one_or_none()
+        return None if key is None else self._versions_by_key(c, [(key.model_id, key.number)])[0]
 
     def key_of(self, name: str) -> ModelKey:
         return ModelKey(self._database.read(lambda c: model_row(c, name)).id)
@@ -197,9 +209,20 @@ class SqlRegistry(Registry):
     def close(self) -> None:
         self._database.close()
 
-    def record_package(self, model: str | ModelKey, version: str, facts: PackageFacts) -> ModelVersion:
+    def change_files(self, path: str, change: Callable[[], T], *, within: bool = False) -> T:
+        def look(c: Connection) -> None:
+            refuse_registered(path, self._containing(c, path, within))
+
+        return self._database.guarded(look, change, alone=False)
+
+    def await_changes(self) -> None:
+        self._database.guarded(lambda c: None, lambda: None, alone=True)
+
+    def record_package(
+        self, model: str | ModelKey, version: str, facts: PackageFacts | None, *, message: str = ""
+    ) -> ModelVersion:
         def change(c: Connection) -> ModelVersion:
-            row = writing.record_package(c, model, version, facts)
+            row = writing.record_package(c, model, version, facts, message)
             return self._versions_by_key(c, [(row.model_id, row.number)])[0]
 
         return self._database.write(change)
@@ -253,7 +276,7 @@ class SqlRegistry(Registry):
         return ModelVersion(
             name=name,
             version=number,
-            source=self._located(row.source),
+            source=self.located(row.source),
             created_at=row.created_at,
             digest=row.digest,
             signature=None if row.signature is None else orjson.loads(row.signature),

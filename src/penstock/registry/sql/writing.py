@@ -48,18 +48,18 @@ def insert_version(c: Connection, name: str, new: NewVersion, *, at: datetime) -
     return version_row(c, model, str(number))
 
 
-def record_package(c: Connection, model: str | ModelKey, version: str, facts: PackageFacts) -> Row[Any]:
+def record_package(
+    c: Connection, model: str | ModelKey, version: str, facts: PackageFacts | None, message: str
+) -> Row[Any]:
     """The version's row, as it was before. Raises ModelNotFound, VersionNotFound."""
     found = model_row(c, model, lock=True) if isinstance(model, str) else keyed_model_row(c, model)
     row = version_row(c, found, version)
-    _update_version(
-        c,
-        row,
-        digest=facts.digest,
-        signature=None if facts.signature is None else json_text(facts.signature),
-        flavors=json_text(facts.flavors),
-        size_bytes=facts.size_bytes,
-    )
+    said: dict[str, Any] = {"status": "READY", "status_message": message}
+    if facts is not None:
+        signature = None if facts.signature is None else json_text(facts.signature)
+        said |= {"digest": facts.digest, "signature": signature}
+        said |= {"flavors": json_text(facts.flavors), "size_bytes": facts.size_bytes}
+    _update_version(c, row, **said)
     return row
 
 
