@@ -9,7 +9,7 @@ import time
 from threading import Event
 
 from penstock.artifacts.trees import ArtifactTree
-from penstock.errors import ArtifactNotFound, Closing, PackageInvalid
+from penstock.errors import ArtifactNotFound, Closing, PackageInvalid, PenstockError
 from penstock.manifest import FILE_NAME, Manifest
 from penstock.package.seal import SEAL, digest_of
 from penstock.registry.entries import PackageFacts
@@ -50,6 +50,15 @@ def read_package(tree: ArtifactTree, place: str, patience: Patience) -> PackageF
         return _read(tree, place, patience)
     except (OSError, ValueError) as error:
         raise PackageInvalid(f"The files at {place[:300]!a} cannot be read: {error}.") from error
+
+
+def package_if_readable(tree: ArtifactTree, place: str) -> PackageFacts | None:
+    """The same, in a minute at the most, for whoever goes on without it: None also where it raises."""
+    try:
+        return read_package(tree, place, Patience())
+    except PenstockError as error:
+        log.warning("The files at %s were registered without a digest: %s", ascii(place[:300]), error)
+        return None
 
 
 def package_mark(tree: ArtifactTree, place: str, patience: Patience) -> str:
