@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: bench-hub-size bench-hub-moves record-hub prove-hub prove-hub-memory help install demo serve test test-services check mlflow-env services-tools record-contract record-searches bench bench-all bench-fluent bench-hub bench-hub-artifacts bench-score bench-processes prove-resume prove-bodies prove-packages load docs dashboards format lock clean bench-loading prove-rollout release
+.PHONY: bench-hub-backup bench-hub-size bench-hub-moves record-hub prove-hub prove-hub-memory help install demo serve test test-services check mlflow-env services-tools record-contract record-searches bench bench-all bench-fluent bench-hub bench-hub-artifacts bench-score bench-processes prove-resume prove-bodies prove-packages load docs dashboards format lock clean bench-loading prove-rollout release
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ prove-hub: $(STAMP)  ## a hub killed at 50 random moments loses nothing that it 
 
 prove-hub-memory: $(STAMP)  ## the memory of a hub stays flat under minutes of mixed work, on SQLite and PostgreSQL: make prove-hub-memory PROVE='--minutes 20'
 	$(BIN)/python loadtests/prove_hub_memory.py --out build/bench-hub $(PROVE)
+
+bench-hub-backup: $(STAMP)  ## a store of ten million points saved, restored and collected: make bench-hub-backup BACKUP='--runs 1000'
+	$(BIN)/python loadtests/bench_hub_backup.py --out build/bench-hub $(BACKUP)
 
 bench-hub-moves: $(STAMP)  ## how soon a gateway that follows a hub hears of a promotion: make bench-hub-moves MOVES='--only hubs'
 	$(BIN)/python loadtests/bench_hub_moves.py --out build/bench-hub $(MOVES)

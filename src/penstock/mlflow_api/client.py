@@ -90,7 +90,14 @@ class _Retry(Retry):
 class MlflowRestClient:
     """One server. `place` is its address without credentials, for messages."""
 
-    def __init__(self, url: str, access: MlflowCredentials | None = None, timeouts: CallTimeouts | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        access: MlflowCredentials | None = None,
+        timeouts: CallTimeouts | None = None,
+        *,
+        answer_limit: int = _ANSWER_LIMIT,
+    ) -> None:
         parts = parse_address(url)
         access = access or MlflowCredentials()
         if parts.username and not (access.username and access.password):
@@ -100,6 +107,7 @@ class MlflowRestClient:
         self.place = f"{self._scheme}://{self._host}{parts.path.rstrip('/')}"
         self._prefix = parts.path.rstrip("/")
         self._timeouts = timeouts or CallTimeouts()
+        self._answer_limit = answer_limit
         self._headers = {"User-Agent": "penstock", "Accept": "application/json", **access.headers()}
         self._pool = pool_of(self.place, self._host, access)
 
@@ -291,8 +299,8 @@ class MlflowRestClient:
         content = bytearray()
         for piece in _pieces(response, decode=True):
             content += piece
-            if len(content) > _ANSWER_LIMIT:
-                raise RegistryUnavailable(f"{self.place} answers with more than {_ANSWER_LIMIT >> 20} MiB.")
+            if len(content) > self._answer_limit:
+                raise RegistryUnavailable(f"{self.place} answers with more than {self._answer_limit >> 20} MiB.")
         return bytes(content)
 
     def _refusal(self, status: int, content: bytes) -> PenstockError:

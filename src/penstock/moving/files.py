@@ -39,11 +39,13 @@ _CHUNK = 8 * 1024 * 1024
 
 class FilePlan:
     """`copy` says that files are to be copied below the hub's artifacts. `root` is the directory or URL below which the
-    old server kept what is `mlflow-artifacts:`, empty where nobody said."""
+    old server kept what is `mlflow-artifacts:`, empty where nobody said: `served` has it then, if the source hands it
+    out."""
 
-    def __init__(self, *, copy: bool = False, root: str = "") -> None:
+    def __init__(self, *, copy: bool = False, root: str = "", served: ArtifactTree | None = None) -> None:
         self._copy = copy
         self._root = root
+        self._served = served
         # Mutable state: how many places below the old server's artifacts stay as they are, for a word at the end.
         # And stores that do not answer.
         self.proxied = 0
@@ -139,7 +141,16 @@ class FilePlan:
         """Where files are now: empty where they cannot be reached."""
         if not uri.startswith(_PROXIED):
             return uri
-        return f"{self._root.rstrip('/')}/{place_of(uri)}" if self._root else ""
+        if self._root:
+            return f"{self._root.rstrip('/')}/{place_of(uri)}"
+        return "" if self._served is None else uri
+
+    def reached(self, start: str) -> tuple[ArtifactTree, str]:
+        """The tree and the path in it of where files are now."""
+        if self._served is not None and start.startswith(_PROXIED):
+            return self._served, place_of(start)
+        above, _, name = _path(start).rstrip("/").rpartition("/")
+        return open_tree(above or "/"), name
 
     def _followed(self, session: ImportSession, uri: str) -> str:
         """What a URI of a run or of a logged model stands for."""
@@ -173,8 +184,7 @@ def _copied(session: ImportSession, at: str, start: str, end: str) -> bool:
         return False
     whole = True
     try:
-        above, _, name = _path(start).rstrip("/").rpartition("/")
-        tree = open_tree(above or "/")
+        tree, name = session.files.reached(start)
         for path, size in _files(tree, name):
             relative = path.removeprefix(f"{name}/")
             try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 
+from penstock.artifacts.trees import ArtifactTree
 from penstock.moving.records import (
     Broken,
     Kind,
@@ -60,6 +61,10 @@ class ImportSource(ABC):
     def orphans(self) -> Iterator[Broken]:
         """What belongs to nothing that the other methods gave: points of no run, versions of no model."""
         yield from ()
+
+    def artifacts(self) -> ArtifactTree | None:
+        """Files that are `mlflow-artifacts:` there, by their path below that, where the source hands them out."""
+        return None
 
     def close(self) -> None:  # noqa: B027  (nothing to close is the common case)
         """Releases connections and files."""

@@ -186,6 +186,16 @@ async def test_an_experiment_with_an_active_run_stays(hub: HubCalls, collector: 
     assert hub.opened.tracking.run(active).params == {"depth": "3"}
 
 
+async def test_a_run_that_was_deleted_nobody_knows_when_goes_too(
+    hub: HubCalls, collector: StoreCollector, database: Database
+) -> None:
+    run_id = await logged_run(hub)
+    await hub.post("runs/delete", run_id=run_id)
+    database.write(lambda c: run(c, "UPDATE penstock_runs SET deleted_at = NULL, end_time = 2000"))
+    assert collector.plan(GcRequest(1999)).is_empty
+    assert [each.id for each in collected(collector, GcRequest(2000)).runs] == [run_id]
+
+
 async def test_what_is_restored_after_the_look_stays(hub: HubCalls, collector: StoreCollector, root: Path) -> None:
     run_id = await logged_run(hub)
     await hub.post("runs/delete", run_id=run_id)

@@ -48,10 +48,12 @@ def import_command(
     accept_schema: bool,
     as_json: bool,
 ) -> int:
-    """Bring what the MLflow server on SOURCE holds into a hub's store.
+    """Bring what MLflow keeps in SOURCE into a hub's store.
 
-    SOURCE is MLflow's database: a SQLite file, or the URL that the server was started with as --backend-store-uri. It
-    is only read, and may be in use. Ids, names, times, metric histories, stages and aliases stay as they are. An import
+    SOURCE is MLflow's database, which is best: a SQLite file, or the URL that the server was started with as
+    --backend-store-uri; or a directory of its file store (mlruns); or the address of a running server, by the
+    credentials in MLFLOW_TRACKING_TOKEN or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD. It is only read, and
+    may be in use. Ids, names, times, metric histories, stages and aliases stay as they are. An import
     that was stopped goes on where it was when it is started again, and one more brings what is new since. In the end
     all is counted; what could not be brought over is listed with the reason.
 
@@ -61,6 +63,8 @@ def import_command(
       penstock hub import mlflow.db
       penstock hub import postgresql://mlflow@db/mlflow --store ./hub-store
       penstock hub import mysql+pymysql://mlflow@db/mlflow --json
+      penstock hub import ./mlruns --copy-artifacts
+      penstock hub import http://old:5000 --copy-artifacts
 
     \b
     With the files, so that the old server can go:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from penstock.hub.gc.plan import Doomed
+from penstock.hub.gc.plan import DELETED_AT, Doomed
 from penstock.sql.dialect import any_of, insert_rows, next_key, run
 from penstock.sql.garbage_table import garbage
 from penstock.tracking.sql.keys import Keys
@@ -24,7 +24,7 @@ def bury_runs(c: Connection, doomed: Sequence[Doomed], before: int) -> int:
     """Takes out those that are still deleted; says how many. What was logged to them is removed later."""
     _begin(c)
     condition, parameter = any_of(c, "id", [each.key for each in doomed])
-    still = f"SELECT id FROM penstock_runs WHERE {condition} AND deleted = ? AND deleted_at <= ?"
+    still = f"SELECT id FROM penstock_runs WHERE {condition} AND deleted = ? AND {DELETED_AT} <= ?"
     gone = {row[0] for row in run(c, still, parameter, True, before)}
     condition, parameter = any_of(c, "id", sorted(gone))
     run(c, f"DELETE FROM penstock_runs WHERE {condition}", parameter)

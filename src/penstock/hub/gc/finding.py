@@ -9,11 +9,11 @@ from sqlalchemy import Connection
 
 from penstock.errors import ExperimentNotFound, LoggedModelNotFound, RunNotFound, TrackingInvalid, TrackingStateInvalid
 from penstock.hub.files.places import own_path
-from penstock.hub.gc.plan import Doomed, GcPlan, GcRequest, Kept, Leftover
+from penstock.hub.gc.plan import DELETED_AT, Doomed, GcPlan, GcRequest, Kept, Leftover
 from penstock.sql.dialect import any_of, run
 from penstock.tracking.sql.experiments import number_of
 
-_RUNS = "SELECT id, run_id, artifact_uri, deleted, deleted_at FROM penstock_runs WHERE"
+_RUNS = f"SELECT id, run_id, artifact_uri, deleted, {DELETED_AT} FROM penstock_runs WHERE"
 _MODELS = "SELECT id, model_id, artifact_uri, deleted, updated_at FROM penstock_logged_models WHERE"
 
 
@@ -29,7 +29,7 @@ def find_deleted(c: Connection, request: GcRequest, root: str) -> GcPlan:
         runs |= _named(c, _RUNS, "run_id", request.run_ids, request.before, _no_run)
         models |= _named(c, _MODELS, "model_id", request.model_ids, request.before, _no_model)
     else:
-        old = f"{_RUNS} deleted = ? AND deleted_at <= ?"
+        old = f"{_RUNS} deleted = ? AND {DELETED_AT} <= ?"
         runs |= {row[0]: row for row in run(c, old, True, request.before)}
         old = f"{_MODELS} deleted = ? AND updated_at <= ?"
         models |= {row[0]: row for row in run(c, old, True, request.before)}
@@ -60,7 +60,7 @@ def _experiments(c: Connection, request: GcRequest, plan: GcPlan) -> list[int]:
         rows = list(run(c, f"{statement} deleted = ? AND updated_at <= ? ORDER BY id", True, request.before))
     found = []
     for number, name, _, _ in rows:
-        younger = "SELECT run_id FROM penstock_runs WHERE experiment = ? AND (deleted = ? OR deleted_at > ?)"
+        younger = f"SELECT run_id FROM penstock_runs WHERE experiment = ? AND (deleted = ? OR {DELETED_AT} > ?)"
         living = run(c, f"{younger} LIMIT 1", number, False, request.before).scalar()
         if living is None:
             found.append(number)

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+# Of a run, as SQL. Where it was imported from a server, which does not tell it, at least not before its end.
+DELETED_AT = "coalesce(deleted_at, end_time, start_time)"
+
 
 @dataclass(frozen=True, slots=True)
 class GcRequest:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from penstock.moving.fingerprints import logged_model_mark
-from penstock.moving.records import SourceLoggedModel
+from penstock.moving.records import Broken, SourceLoggedModel
 from penstock.moving.steps.session import REASONS, ImportSession, held_by_logged_model
 from penstock.moving.verdicts import verdict
 
@@ -13,10 +14,26 @@ from penstock.moving.verdicts import verdict
 def bring_logged_models(session: ImportSession) -> None:
     for page in session.source.logged_models():
         checked = (session.checker.logged_model(each) for each in page if isinstance(each, SourceLoggedModel))
-        given = [each for each in checked if each is not None]
+        given = _of_runs_here(session, [each for each in checked if each is not None])
         session.noted(page)
         _bring_page(session, given)
         session.advance("logged models", len(page))
+
+
+def _of_runs_here(session: ImportSession, given: list[SourceLoggedModel]) -> list[SourceLoggedModel]:
+    """The models without what runs said of them that are not here, which is noted. A look does not know these."""
+    if session.dry_run:
+        return given
+    runs = {metric.run_id for each in given for metric in each.model.metrics}
+    here = session.target.runs(sorted(runs))
+    found = []
+    for each in given:
+        kept = tuple(metric for metric in each.model.metrics if metric.run_id in here)
+        if lost := len(each.model.metrics) - len(kept):
+            why = "the run that logged it is not here"
+            session.tally.note([Broken("logged model metrics", each.model.model_id, why, lost)])
+        found.append(replace(each, model=replace(each.model, metrics=kept)))
+    return found
 
 
 def _bring_page(session: ImportSession, given: Sequence[SourceLoggedModel]) -> None:

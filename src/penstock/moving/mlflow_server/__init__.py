@@ -1,0 +1,1 @@
+"""A running MLflow server, or a hub: what its REST tells."""

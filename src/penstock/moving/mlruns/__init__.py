@@ -1,0 +1,1 @@
+"""A directory that MLflow's file store has written: `mlruns`."""

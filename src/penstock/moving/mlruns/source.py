@@ -1,0 +1,105 @@
+"""MlrunsDirectory: a directory of MLflow's file store as a source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from penstock.errors import ImportFailed
+from penstock.moving.mlruns import models, points, runs
+from penstock.moving.mlruns.layout import (
+    MODELS,
+    experiment_places,
+    files_of,
+    is_file_store,
+    lines_below,
+    run_places,
+    subdirectories,
+)
+from penstock.moving.records import Broken, Kind, PointBlock, SourceLoggedModel, SourceModel, SourceRun
+from penstock.moving.source import ImportSource
+from penstock.tracking.experiments import Experiment
+
+
+class MlrunsDirectory(ImportSource):
+    """See `ImportSource` for what each method does. Nothing but `mlruns` itself is read: no link is followed."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.absolute()
+
+    def __repr__(self) -> str:
+        return f"<MlrunsDirectory {self._root}>"
+
+    @property
+    def place(self) -> str:
+        return str(self._root)
+
+    def counts(self) -> Mapping[Kind, int]:
+        """By names and lines alone. What inputs and outputs are of is not told by their names."""
+        experiments = [place for place, _ in experiment_places(self._root)]
+        each_run = [place for experiment in experiments for place in run_places(experiment)]
+        logged = list(models.logged_model_places(self._root))
+        registered = subdirectories(self._root / MODELS)
+        versions = [place for model in registered for _, place in models.version_places(model)]
+
+        def held(places: Sequence[Path], folder: str) -> int:
+            return sum(len(files_of(place / folder)) for place in places)
+
+        return {
+            "experiments": len(experiments),
+            "experiment tags": held(experiments, "tags"),
+            "runs": len(each_run),
+            "params": held(each_run, "params"),
+            "tags": held(each_run, "tags"),
+            "metric points": sum(lines_below(place / "metrics") for place in each_run),
+            "logged models": len(logged),
+            "logged model params": held(logged, "params"),
+            "logged model tags": held(logged, "tags"),
+            "logged model metrics": sum(lines_below(place / "metrics") for place in logged),
+            "registered models": len(registered),
+            "registered model tags": held(registered, "tags"),
+            "aliases": held(registered, "aliases"),
+            "model versions": len(versions),
+            "model version tags": held(versions, "tags"),
+        }
+
+    def experiments(self) -> Iterator[Experiment | Broken]:
+        return runs.read_experiments(self._root)
+
+    def runs(self) -> Iterator[Sequence[SourceRun | Broken]]:
+        return runs.read_runs(self._root)
+
+    def points(self, given: Sequence[SourceRun]) -> Iterator[PointBlock | Broken]:
+        wanted = {each.run.run_id for each in given}
+        of_them = {each.run.experiment_id for each in given}
+        places = {
+            place.name: place
+            for experiment, _ in experiment_places(self._root)
+            if experiment.name in of_them
+            for place in run_places(experiment)
+            if place.name in wanted
+        }
+        return points.read_points(places, given)
+
+    def logged_models(self) -> Iterator[Sequence[SourceLoggedModel | Broken]]:
+        return models.read_logged_models(self._root)
+
+    def registered_models(self) -> Iterator[SourceModel | Broken]:
+        return models.read_registered_models(self._root)
+
+    def orphans(self) -> Iterator[Broken]:
+        """Traces are counted: a hub has none."""
+        for experiment, _ in experiment_places(self._root):
+            if count := len(subdirectories(experiment / "traces")):
+                yield Broken("experiments", experiment.name, "its traces stay behind: a hub has none", count, kept=True)
+
+
+def open_mlruns(place: str) -> MlrunsDirectory:
+    """Raises ImportFailed where no file store is there."""
+    root = Path(place)
+    if not is_file_store(root):
+        raise ImportFailed(
+            f"{place} is no directory of MLflow's file store: there is no experiment and no model in it.",
+            hint="Give the directory that MLflow calls mlruns, the file of its database, or the address of its server.",
+        )
+    return MlrunsDirectory(root)
