@@ -6,13 +6,17 @@ from penstock.errors.root import PenstockError
 
 
 class TrackingError(PenstockError):
+    """`error_code` is MLflow's word for it, empty where it has none."""
+
     code = "tracking"
+    error_code = ""
 
 
 class TrackingInvalid(TrackingError):
     """`field` is the one of the request that is at fault, empty where it is none alone."""
 
     code = "tracking_invalid"
+    error_code = "INVALID_PARAMETER_VALUE"
 
     def __init__(self, message: str, *, hint: str = "", field: str = "") -> None:
         super().__init__(message, hint=hint)

@@ -9,6 +9,7 @@ import os
 from penstock.fluent import data
 from penstock.fluent.artifacts import get_artifact_uri, log_artifact, log_artifacts, log_dict, log_figure, log_text
 from penstock.fluent.autologging import autolog
+from penstock.fluent.client.tracking_client import TrackingClient
 from penstock.fluent.data.inputs import log_input, log_inputs
 from penstock.fluent.experiments import (
     ViewType,
@@ -45,7 +46,7 @@ from penstock.fluent.models.logged_models import (
     set_logged_model_tags,
 )
 from penstock.fluent.models.packaging import ModelInfo, log_model
-from penstock.fluent.models.registering import RegisteredVersion, register_model
+from penstock.fluent.models.registering import RegisteredVersion, TrackedRegistration, register_model
 from penstock.fluent.reading import (
     delete_run,
     get_metric_history,
@@ -75,7 +76,9 @@ __all__ = [
     "SpoolReport",
     "TrackedExperiment",
     "TrackedModel",
+    "TrackedRegistration",
     "TrackedRun",
+    "TrackingClient",
     "ViewType",
     "active_run",
     "autolog",

@@ -61,20 +61,22 @@ def log_dict(dictionary: Mapping[str, Any], artifact_file: str, run_id: str | No
     log_text(json.dumps(dictionary, indent=2, default=_plain), artifact_file, run_id)
 
 
-def log_figure(figure: Any, artifact_file: str, *, save_kwargs: Mapping[str, Any] | None = None) -> None:
+def log_figure(
+    figure: Any, artifact_file: str, *, save_kwargs: Mapping[str, Any] | None = None, run_id: str | None = None
+) -> None:
     """Of matplotlib, in the format that the file's name says; of Plotly, as HTML or an image."""
     options = dict(save_kwargs or {})
     ending = posixpath.splitext(artifact_file)[1].lower()
     if hasattr(figure, "savefig"):
         options.setdefault("format", ending.lstrip(".") or "png")
-        log_content(artifact_file, lambda place: figure.savefig(str(place), **options))
+        log_content(artifact_file, lambda place: figure.savefig(str(place), **options), run_id)
     elif hasattr(figure, "write_html"):
         if ending == ".html":
             options = {"include_plotlyjs": "cdn", "auto_open": False, **options}
-            log_content(artifact_file, lambda place: figure.write_html(str(place), **options))
+            log_content(artifact_file, lambda place: figure.write_html(str(place), **options), run_id)
         else:
             content = figure.to_image(format=ending.lstrip("."), **options)
-            log_content(artifact_file, lambda place: _written(content, place))
+            log_content(artifact_file, lambda place: _written(content, place), run_id)
     else:
         raise TrackingInvalid(f"{type(figure).__name__} is no figure of matplotlib or Plotly.", field="figure")
 

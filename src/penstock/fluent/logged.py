@@ -47,7 +47,7 @@ def log_params(
             run.check_param(key, value)
     run_id, outbox = target_of(run_id)
     outbox.put_all("params", run_id, texts.items())
-    return _ended(outbox, synchronous)
+    return ended(outbox, synchronous)
 
 
 def log_metric(
@@ -74,8 +74,8 @@ def log_metric(
         run = run_in_use()
         if not run.models:
             run.outbox.put("metrics", run.info.run_id, point)
-            return None if synchronous is None else _ended(run.outbox, synchronous)
-    return _ended(_put_points([point], run_id, model_id, dataset), synchronous)
+            return None if synchronous is None else ended(run.outbox, synchronous)
+    return ended(_put_points([point], run_id, model_id, dataset), synchronous)
 
 
 def log_metrics(
@@ -90,7 +90,7 @@ def log_metrics(
     """The same for several, at one time and step; if one of them is no number, none is logged."""
     at, place = now_ms() if timestamp is None else _whole("timestamp", timestamp), _whole("step", step)
     points = [(_key("metric", key), _number(key, value), at, place) for key, value in metrics.items()]
-    return _ended(_put_points(points, run_id, model_id, dataset), synchronous)
+    return ended(_put_points(points, run_id, model_id, dataset), synchronous)
 
 
 def log_points(run_id: str | None, points: Sequence[Mapping[str, Any]]) -> None:
@@ -114,7 +114,7 @@ def set_tags(
     pairs = [(_key("tag", key), str(value)) for key, value in tags.items()]
     run_id, outbox = target_of(run_id)
     outbox.put_all("tags", run_id, pairs)
-    return _ended(outbox, synchronous)
+    return ended(outbox, synchronous)
 
 
 def delete_tag(key: str) -> None:
@@ -149,7 +149,8 @@ def _put_points(points: Sequence[_Point], run_id: str | None, model_id: str | No
     return outbox
 
 
-def _ended(outbox: Outbox, synchronous: bool | None) -> RunOperations | None:
+def ended(outbox: Outbox, synchronous: bool | None) -> RunOperations | None:
+    """What a call that logged returns: with `synchronous` it waits for delivery."""
     if synchronous:
         outbox.flush(FLUSH_SECONDS)
     return RunOperations(outbox) if synchronous is False else None

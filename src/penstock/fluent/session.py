@@ -8,7 +8,8 @@ import logging
 import os
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -49,6 +50,7 @@ class _ThreadRuns(threading.local):
 
     def __init__(self) -> None:
         self.runs: list[ActiveRun] = []
+        self.uri = ""  # of the place that calls are for now, if not the session's
 
 
 class Session:
@@ -86,10 +88,20 @@ class Session:
                 self.experiment_id = self.experiment_name = ""
             self.uri = uri
 
+    @contextmanager
+    def at(self, uri: str) -> Iterator[None]:
+        """Inside, this thread's calls are for another place; for none if it is empty."""
+        before = self.threads.uri
+        self.threads.uri = uri or before
+        try:
+            yield
+        finally:
+            self.threads.uri = before
+
     def destination(self, uri: str = "") -> Destination:
         """Of a URI that was in use before, or of that which counts now. Raises ConfigError for one that cannot be
         used."""
-        uri = uri_of(os.environ, uri or self.uri)
+        uri = uri_of(os.environ, uri or self.threads.uri or self.uri)
         if (known := self._destinations.get(uri)) is not None:
             return known
         settings = TrackingSettings.from_environ(os.environ, uri)

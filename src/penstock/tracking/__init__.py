@@ -17,11 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from penstock.fluent import *  # noqa: F403
+    from penstock.stand_in import as_mlflow as as_mlflow
 
 
 def __getattr__(name: str) -> Any:
     if not name.startswith("_"):
         from importlib import import_module
+
+        if name == "as_mlflow":
+            return import_module("penstock.stand_in").as_mlflow
 
         fluent = import_module("penstock.fluent")
         if name in fluent.__all__:
@@ -33,4 +37,4 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     from importlib import import_module
 
-    return sorted(import_module("penstock.fluent").__all__)
+    return sorted(["as_mlflow", *import_module("penstock.fluent").__all__])

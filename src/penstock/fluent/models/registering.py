@@ -3,25 +3,75 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from penstock.errors import TrackingInvalid, TrackingRefused
 from penstock.fluent.models.logged_models import TrackedModel, get_logged_model, model_of_run
 from penstock.fluent.reading import delivered, get_run
+from penstock.fluent.views import pairs_of
 
 _EXISTS = "RESOURCE_ALREADY_EXISTS"
 
 
 @dataclass(frozen=True)
 class RegisteredVersion:
-    """A version of a registered model, as it was registered."""
+    """A version of a registered model, as it was read. Times are milliseconds since 1970."""
 
     name: str
     version: str
     source: str
     run_id: str = ""
+    creation_timestamp: int = 0
+    last_updated_timestamp: int = 0
+    current_stage: str = "None"
+    description: str = ""
+    status: str = "READY"
+    run_link: str = ""
+    model_id: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    aliases: Sequence[str] = ()
+
+    @classmethod
+    def of_json(cls, found: Mapping[str, Any]) -> RegisteredVersion:
+        """Of the object that MLflow's REST has."""
+        texts = ("name", "source", "run_id", "current_stage", "description", "status", "run_link", "model_id")
+        return cls(
+            **{name: str(found[name]) for name in texts if name in found},
+            version=str(found["version"]),
+            creation_timestamp=int(found.get("creation_timestamp") or 0),
+            last_updated_timestamp=int(found.get("last_updated_timestamp") or 0),
+            tags=pairs_of(found.get("tags", [])),
+            aliases=list(found.get("aliases", [])),
+        )
+
+
+@dataclass(frozen=True)
+class TrackedRegistration:
+    """A registered model, as it was read: `latest_versions` are the last one of each stage, `aliases` versions by
+    alias."""
+
+    name: str
+    creation_timestamp: int = 0
+    last_updated_timestamp: int = 0
+    description: str = ""
+    latest_versions: Sequence[RegisteredVersion] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of_json(cls, found: Mapping[str, Any]) -> TrackedRegistration:
+        """Of the object that MLflow's REST has."""
+        return cls(
+            found["name"],
+            int(found.get("creation_timestamp") or 0),
+            int(found.get("last_updated_timestamp") or 0),
+            found.get("description", ""),
+            [RegisteredVersion.of_json(each) for each in found.get("latest_versions", [])],
+            pairs_of(found.get("tags", [])),
+            {each["alias"]: str(each["version"]) for each in found.get("aliases", [])},
+        )
 
 
 class _Source(NamedTuple):
@@ -52,7 +102,7 @@ def register_model(
     fields = {"name": name, "source": source.place, "tags": pairs}
     ids = {key: value for key, value in (("run_id", source.run_id), ("model_id", source.model_id)) if value}
     made = transport.post("model-versions/create", {**fields, **ids})["model_version"]
-    return RegisteredVersion(name, str(made["version"]), source.place, source.run_id)
+    return RegisteredVersion.of_json(made)
 
 
 def _source_of(uri: str) -> _Source:

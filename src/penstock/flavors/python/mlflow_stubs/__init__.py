@@ -7,6 +7,7 @@ here raises StandinLacks. An installed MLflow is never shadowed. What models rai
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -129,6 +130,10 @@ def _modules() -> dict[str, ModuleType]:
     return modules
 
 
+# The stand-in that training programs import: an attribute of its modules, and where PYTHONPATH finds it.
+_OF_PROGRAMS = "__penstock_stand_in__"
+_FILE_OF_PROGRAMS = os.path.join("penstock", "stand_in", "path", "mlflow", "__init__.py")
+
 # The only state: how many loads need the stand-ins now, and what they hide meanwhile. Guarded by _lock.
 _lock = threading.Lock()
 _users = 0
@@ -136,12 +141,13 @@ _hidden: dict[str, ModuleType] = {}
 
 
 def mlflow_installed() -> bool:
-    """Whether MLflow itself can be imported; stand-ins and a mere directory of that name do not count."""
+    """Whether MLflow itself can be imported; stand-ins, ours for training programs among them, and a mere directory of
+    that name do not count."""
     present = sys.modules.get("mlflow", ...)
     if present is not ...:
-        return present is not None and not isinstance(present, _Standin)
+        return present is not None and not isinstance(present, _Standin) and not hasattr(present, _OF_PROGRAMS)
     spec = find_spec("mlflow")
-    return spec is not None and spec.origin is not None
+    return spec is not None and spec.origin is not None and not spec.origin.endswith(_FILE_OF_PROGRAMS)
 
 
 @contextmanager

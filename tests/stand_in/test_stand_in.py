@@ -1,0 +1,153 @@
+"""`import mlflow` without MLflow: what is offered works, what is not is said, and an installed MLflow wins."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+import penstock
+from fluent.conftest import store as store
+from fluent.test_room import oldest_python
+from penstock import tracking
+from penstock.flavors.python.mlflow_stubs import mlflow_installed, standins
+from penstock.stand_in import DIRECTORY
+from penstock.stand_in.finder import StandInFinder
+
+ROWS, TARGET = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 3.0], [3.0, 2.0]]), np.array([0, 0, 1, 1])
+
+
+@pytest.fixture
+def mlflow() -> Iterator[Any]:
+    yield tracking.as_mlflow()
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, StandInFinder)]
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mlflow"]:
+        del sys.modules[name]
+
+
+def test_everything_that_is_offered_is_there(mlflow: Any) -> None:
+    assert tracking.as_mlflow() is mlflow
+    for name in ("mlflow.sklearn", "mlflow.tracking.client", "mlflow.utils.mlflow_tags", "mlflow.entities"):
+        module = importlib.import_module(name)
+        assert isinstance(module, ModuleType)
+        assert dir(module)
+    assert mlflow.tracking.MlflowClient is mlflow.MlflowClient is tracking.TrackingClient
+    assert mlflow.__version__.endswith("+penstock")
+    assert mlflow.data.from_pandas is tracking.data.from_pandas
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["mlflow.evaluate", "import mlflow.evaluate", "from mlflow import evaluate", "from mlflow.evaluate import metrics"],
+)
+def test_what_is_not_offered_says_what_is(mlflow: Any, statement: str) -> None:
+    with pytest.raises((ImportError, AttributeError)) as raised:
+        exec(statement, {"mlflow": mlflow})
+    said = str(raised.value)
+    assert said.startswith("mlflow.evaluate needs MLflow, which is not installed (pip install mlflow)")
+    assert "log_metric, log_metrics" in said
+    assert not hasattr(mlflow, "evaluate")
+    with pytest.raises(AttributeError, match=r"mlflow\.sklearn has autolog, load_model"):
+        _ = mlflow.sklearn.eval_and_log_metrics
+
+
+def test_a_model_is_logged_registered_and_loaded(mlflow: Any, store: Path) -> None:
+    model = LogisticRegression().fit(ROWS, TARGET)
+    with mlflow.start_run() as run:
+        info = mlflow.sklearn.log_model(
+            model,
+            name="model",
+            signature=mlflow.models.infer_signature(ROWS, model.predict(ROWS)),
+            input_example=ROWS[:2],
+            registered_model_name="iris",
+            pip_requirements=["scikit-learn"],
+            await_registration_for=10,
+        )
+    assert info.model_uri.startswith("models:/m-")
+    client = mlflow.MlflowClient()
+    client.set_registered_model_alias("iris", "champion", info.registered_model_version)
+    for uri in ("models:/iris/1", "models:/iris@champion", info.model_uri, f"runs:/{run.info.run_id}/model"):
+        assert mlflow.sklearn.load_model(uri).predict(ROWS).tolist() == TARGET.tolist()
+    assert mlflow.pyfunc.load_model("models:/iris/latest").predict(ROWS).tolist() == TARGET.tolist()
+    with penstock.load_model(mlflow.artifacts.download_artifacts(info.model_uri)) as loaded:
+        assert loaded.signature is not None
+    with pytest.raises(mlflow.exceptions.MlflowException) as raised:
+        client.get_model_version("iris", "9")
+    assert raised.value.error_code == "RESOURCE_DOES_NOT_EXIST"
+
+
+def test_a_package_is_saved_without_a_run(mlflow: Any, tmp_path: Path) -> None:
+    model = LogisticRegression().fit(ROWS, TARGET)
+    mlflow.sklearn.save_model(model, str(tmp_path / "m"), serialization_format="skops", input_example=ROWS)
+    assert mlflow.sklearn.load_model(str(tmp_path / "m")).predict(ROWS).tolist() == TARGET.tolist()
+    assert tracking.active_run() is None
+
+
+def test_a_registry_apart_and_schemas_need_mlflow(mlflow: Any, store: Path) -> None:
+    mlflow.set_registry_uri(mlflow.get_tracking_uri())
+    with pytest.raises(penstock.errors.DependencyMissing, match="registry apart"):
+        mlflow.set_registry_uri("http://elsewhere")
+    with pytest.raises(penstock.errors.DependencyMissing, match="infer_signature"):
+        mlflow.models.ModelSignature(None)
+
+
+def test_packages_are_loaded_as_without_it(mlflow: Any) -> None:
+    assert not mlflow_installed()
+    with standins():
+        assert hasattr(sys.modules["mlflow"], "trace")
+    assert sys.modules["mlflow"] is mlflow
+
+
+def ran(python: str, program: str, *path: Path, **variables: str) -> str:
+    environ = {name: os.environ[name] for name in ("HOME", "PATH") if name in os.environ}
+    environ |= {"PYTHONPATH": os.pathsep.join(map(str, path)), **variables}
+    done = subprocess.run([python, "-c", program], env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_an_installed_mlflow_wins(tmp_path: Path) -> None:
+    (tmp_path / "mlflow").mkdir()
+    (tmp_path / "mlflow" / "__init__.py").write_text("__version__ = 'real'")
+    (tmp_path / "mlflow" / "inner.py").write_text("x = 1")
+    program = "import mlflow, mlflow.inner; print(mlflow.__version__, mlflow.inner.x)"
+    assert ran(sys.executable, program, DIRECTORY, tmp_path) == "real 1\n"
+    (tmp_path / "mlflow" / "__init__.py").unlink()  # a directory of that name is none
+    (tmp_path / "mlflow" / "inner.py").unlink()
+    program = (
+        "from penstock.flavors.python.mlflow_stubs import mlflow_installed\n"
+        "print(mlflow_installed())\n"
+        "import mlflow\n"
+        "print(mlflow.__version__, mlflow_installed())\n"
+    )
+    assert ran(sys.executable, program, DIRECTORY, tmp_path) == "False\n3.18.0+penstock False\n"
+
+
+def test_an_old_python_without_penstock_gets_the_client_from_the_directory(tmp_path: Path) -> None:
+    program = (
+        "import mlflow, sys\n"
+        "with mlflow.start_run(): mlflow.log_metric('loss', 1)\n"
+        "print(sorted({name.split('.')[1] for name in sys.modules if name.startswith('penstock.')}))\n"
+    )
+    variables = {"PENSTOCK_SPOOL": str(tmp_path), "PENSTOCK_TRACKING_URI": "http://127.0.0.1:1"}
+    rooms = ran(oldest_python(), program, DIRECTORY, **variables)
+    assert rooms == "['error_text', 'errors', 'fluent', 'mlflow_credentials', 'stand_in', 'version']\n"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_command_says_where_it_is_and_runs_programs_with_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "penstock.stand_in"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == f"{DIRECTORY}\n"
+    program = tmp_path / "train.py"
+    program.write_text("import mlflow, sys; print(mlflow.__version__, sys.argv[1:])")
+    done = subprocess.run([*command, program, "--lr", "1"], capture_output=True, text=True, check=True)
+    assert done.stdout == "3.18.0+penstock ['--lr', '1']\n"
