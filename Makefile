@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: bench-hub-backup bench-hub-size bench-hub-moves record-hub prove-hub prove-hub-memory help install demo serve test test-services check mlflow-env services-tools record-contract record-searches bench bench-all bench-fluent bench-hub bench-hub-artifacts bench-score bench-processes prove-resume prove-bodies prove-packages load docs dashboards format lock clean bench-loading prove-rollout release
+.PHONY: prove-lean bench-hub-backup bench-hub-size bench-hub-moves record-hub prove-hub prove-hub-memory help install demo serve test test-services check mlflow-env services-tools record-contract record-searches bench bench-all bench-fluent bench-hub bench-hub-artifacts bench-score bench-processes prove-resume prove-bodies prove-packages load docs dashboards format lock clean bench-loading prove-rollout release
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -95,6 +95,12 @@ prove-bodies: $(STAMP)  ## hundreds of hostile request bodies against a real ser
 
 prove-packages: $(STAMP)  ## a hundred hostile packages and some faults, on one worker and on two: make prove-packages PROVE='--kind onnx'
 	PYTHONPATH=tests $(BIN)/python loadtests/prove_packages.py $(PROVE)
+
+LEAN_VERSIONS = 1.5.2 1.6.1 1.7.2 1.8.0
+prove-lean: $(STAMP)  ## lean predict against the reviewed versions of scikit-learn that are not installed
+	for version in $(LEAN_VERSIONS); do echo "scikit-learn $$version"; \
+		test -d build/sklearn-$$version || $(BIN)/pip install -q --no-deps --target build/sklearn-$$version scikit-learn==$$version || exit 1; \
+		PYTHONPATH=build/sklearn-$$version $(BIN)/python -m pytest -q -W ignore tests/flavors/sklearn/test_lean.py || exit 1; done
 
 bench-loading: $(STAMP)  ## what callers notice while a forest of 250 MB loads: make bench-loading LOADING='--runs 1 --workers 2'
 	$(BIN)/python loadtests/loading.py $(LOADING)

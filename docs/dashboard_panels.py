@@ -171,7 +171,7 @@ _SATURATION = (
 _VERSIONS = (
     Panel(
         "Loaded versions", "Every version in memory: current answers, previous is kept warm for a rollback.",
-        ((f"max by (model, version, digest, flavor, alias, state) (penstock_model_info{{{MODEL}}})", ""),), "none", kind="table", width=12,
+        ((f"max by (model, version, digest, flavor, alias, state, lean) (penstock_model_info{{{MODEL}}})", ""),), "none", kind="table", width=12,
     ),
     Panel("Swaps", "Changes of the version that answers requests.", ((f"sum by (model, kind) "
     f"(increase(penstock_swaps_total{{{MODEL}}}{RATE}))", "{{model}} {{kind}}"),), "none", width=6),

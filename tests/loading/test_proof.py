@@ -150,7 +150,8 @@ class TestPackages:
     ) -> None:
         for path in (iris_package, iris_onnx_package, identity_onnx_package):
             opened = PackagedModel.open(path)
-            assert prove(opened.load(), opened) == Proof(True), path.name
+            lean = "" if path == iris_package else None
+            assert prove(opened.load(), opened) == Proof(True, not_lean=lean), path.name
 
     def test_batchable_python_code_is_joined(self, python_package: Path) -> None:
         opened = PackagedModel.open(python_package)

@@ -48,7 +48,7 @@ def test_no_metric_has_a_label_beyond_the_bounded_ones(metrics: Metrics) -> None
         ("outcome", "reason"), ("reason",), ("task",),
         ("model", "version", "protocol"),
         ("model", "version", "protocol", "outcome"),
-        ("model", "version", "digest", "flavor", "alias", "state"),
+        ("model", "version", "digest", "flavor", "alias", "state", "lean"),
     }  # fmt: skip
     assert ("model", "version") in labels
 
@@ -125,10 +125,11 @@ def test_forgetting_a_version_leaves_nothing_of_it_and_all_of_the_rest(metrics: 
 
 def test_a_version_is_described_once(metrics: Metrics) -> None:
     for state, alias in (("current", "production"), ("previous", ""), ("current", "production")):
-        metrics.describe_version("m", "1", digest="abc", flavor="onnx", alias=alias, state=state)
+        metrics.describe_version("m", "1", digest="abc", flavor="onnx", alias=alias, state=state, lean=True)
     assert series(metrics)["penstock_model_info"] == {
         tuple(sorted({
             "model": "m", "version": "1", "digest": "abc", "flavor": "onnx", "alias": "production", "state": "current",
+            "lean": "yes",
         }.items()))
     }  # fmt: skip
     metrics.describe_version("m", "1", digest="abc", flavor="onnx", alias="", state="")

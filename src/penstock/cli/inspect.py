@@ -197,3 +197,8 @@ def verify(
         f"Batching: "
         f"{'rows may be batched together' if not proof.unjoined else 'each request alone, because ' + proof.unjoined}"
     )
+    if proof.not_lean is not None:
+        way = (
+            f"by scikit-learn's own layers, because {proof.not_lean}" if proof.not_lean else "lean, with the same bits"
+        )
+        click.echo(f"Predicts: {way}")

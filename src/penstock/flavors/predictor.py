@@ -17,7 +17,9 @@ class Predictor(ABC):
     large, so that small batches of rows of bounded size may run on the event loop itself. `takes_frames` says that
     tables reach it as pandas frames. `parallel` says that several threads really predict at once, with the interpreter
     released; `apart`, that each of them does so in a process of its own, which has to be started. `cyclic` says that
-    its objects may point at each other in circles, so that closing it leaves work to the garbage collector.
+    its objects may point at each other in circles, so that closing it leaves work to the garbage collector. `not_lean`
+    says why it predicts by the model's own library where the flavor has a shorter way to the same answers: empty where
+    it goes that way, None where the flavor has none.
     """
 
     joinable: bool = True
@@ -26,6 +28,7 @@ class Predictor(ABC):
     parallel: bool = False
     apart: bool = False
     cyclic: bool = True
+    not_lean: str | None = None
 
     @final
     def predict(self, payload: Payload, params: Params) -> Payload:
@@ -49,6 +52,10 @@ class Predictor(ABC):
         Raises PredictError where the model cannot take the rows.
         """
         return payload
+
+    def rehearse(self, payload: Payload) -> None:  # noqa: B027  (most have one way alone)
+        """Called at load with the rows of the example, before anything is predicted: whoever has a shorter way than
+        the model's own sees here whether it gives the same answers."""
 
     def interrupt(self) -> None:  # noqa: B027  (most cannot)
         """Ends what it predicts now, where that can be done, from another thread. It is not asked again."""

@@ -35,11 +35,18 @@ EXAMPLE_FAILS = "The model fails on its own example"
 @dataclass(frozen=True, slots=True)
 class Proof:
     """What was found at load. `repeats` is True where a recorded answer was repeated, False where none is recorded;
-    `unjoined` says why rows of several callers must stay apart, and is empty where they may be joined."""
+    `unjoined` says why rows of several callers must stay apart, and is empty where they may be joined; `not_lean` is
+    the predictor's."""
 
     repeats: bool
     unjoined: str = ""
     warnings: tuple[str, ...] = ()
+    not_lean: str | None = None
+
+    @property
+    def lean(self) -> bool | None:
+        """Whether it predicts without the layers of its library; None where its flavor has no such way."""
+        return None if self.not_lean is None else not self.not_lean
 
 
 # What is said of a text model whose rows no table can bring.
@@ -52,7 +59,7 @@ _CONVERT = "`penstock package convert` makes a package whose model is handed the
 
 def prove(predictor: Predictor, package: PackagedModel) -> Proof:
     """Predicts the example, which also warms the model up. Raises ProofFailed where the recorded answer differs."""
-    proof = _prove(predictor, package)
+    proof = replace(_prove(predictor, package), not_lean=predictor.not_lean)
     signature = package.manifest.signature
     if not _may_bring_texts(package, signature) or not takes_list_alone(predictor):
         return proof
@@ -78,6 +85,7 @@ def _prove(predictor: Predictor, package: PackagedModel) -> Proof:
         return Proof(False, "its example cannot be read", (error.message,))
     if example is None:
         return _prove_without_example(predictor, package, signature)
+    predictor.rehearse(example.payload)
     repeats, warnings = _repeat(predictor, example)
     unjoined = _why_unjoined(predictor, package, example.payload, example.params)
     if unjoined and package.flavor().row_by_row:

@@ -183,7 +183,10 @@ class Metrics:
         )
         self.swaps = self._counter("swaps", "Changes of the version that answers requests.", "model", "kind")
         self.model_info = self._gauge(
-            "model_info", "1 for each loaded version.", "model", "version", "digest", "flavor", "alias", "state"
+            "model_info",
+            "1 for each loaded version. `lean` is yes where it predicts without the layers of its library, no where it "
+            "might and does not, empty where its flavor has no such way.",
+            *("model", "version", "digest", "flavor", "alias", "state", "lean"),
         )
 
     def _declare_access(self) -> None:
@@ -295,11 +298,14 @@ class Metrics:
         ):
             metric.remove_by_labels({"model": model})
 
-    def describe_version(self, model: str, version: str, *, digest: str, flavor: str, alias: str, state: str) -> None:
+    def describe_version(
+        self, model: str, version: str, *, digest: str, flavor: str, alias: str, state: str, lean: bool | None = None
+    ) -> None:
         """Sets the info series of a version to its state now: current, previous or pinned; empty takes it away."""
         self.model_info.remove_by_labels({"model": model, "version": version})
         if state:
-            self.model_info.labels(model, version, digest, flavor, alias, state).set(1)
+            shown = "" if lean is None else "yes" if lean else "no"
+            self.model_info.labels(model, version, digest, flavor, alias, state, shown).set(1)
 
     def expect_model(self, model: str) -> None:
         """Lets what may go wrong with a model be seen from the start: a counter that begins at 1 never rose."""

@@ -205,6 +205,7 @@ class ServedModel:
             flavor=servable.loaded.flavor,
             alias=self.alias if state == "current" else "",
             state=state,
+            lean=servable.loaded.proof.lean,
         )
 
     def _retire(self, servable: Servable) -> None:

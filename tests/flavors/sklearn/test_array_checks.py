@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import sparse  # type: ignore[import-untyped]
+from scipy import sparse
 from sklearn import cluster, ensemble, neighbors, svm
 from sklearn.compose import make_column_transformer
 from sklearn.dummy import DummyRegressor

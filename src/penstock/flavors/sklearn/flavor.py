@@ -139,7 +139,11 @@ class SklearnFlavor(Flavor):
         by_class = settings.get("loader_module") == CLASS_LOADER
         if why := _why_not(estimator, function, by_class):
             raise ArtifactInvalid(f"{file} holds a {type(estimator).__name__}, {why}.")
-        return SklearnPredictor(estimator, function, cyclic=not data_only, by_class=by_class)
+        import sklearn
+
+        return SklearnPredictor(
+            estimator, function, cyclic=not data_only, by_class=by_class, version=sklearn.__version__
+        )
 
     def accepts(self, model: Any) -> bool:
         return hasattr(model, "fit") and hasattr(model, "get_params") and not isinstance(model, type)

@@ -21,6 +21,8 @@ import numpy as np
 from penstock.flavors.frames import from_python, to_frame, to_python
 from penstock.flavors.predictor import Predictor
 from penstock.flavors.sklearn.answers.class_answers import class_columns
+from penstock.flavors.sklearn.lean.model import LeanModel
+from penstock.flavors.sklearn.lean.step import Method, NotLean
 from penstock.payload import Params, Payload, Table
 
 _STARTS_THREADS = "sklearn.ensemble._hist_gradient_boosting."
@@ -37,7 +39,10 @@ class SklearnPredictor(Predictor):
 
     quick = True
 
-    def __init__(self, estimator: Any, function: str, *, cyclic: bool = True, by_class: bool = False) -> None:
+    def __init__(
+        self, estimator: Any, function: str, *, cyclic: bool = True, by_class: bool = False, version: str = ""
+    ) -> None:
+        """`version` is that of the scikit-learn that predicts."""
         parts = _parts(estimator)
         _use_one_thread(parts)
         self._one_thread = _one_thread(parts)
@@ -49,13 +54,52 @@ class SklearnPredictor(Predictor):
         self._reads_frames = _reads_frames(estimator)
         # We hand over blocks whose column order is checked already.
         warnings.filterwarnings("ignore", message="X does not have valid feature names", category=UserWarning)
+        # Set at load alone, and by `close`: what predicts where it can, and how it is asked.
+        self._lean: LeanModel | None = None
+        self._lean_call: Any = None
+        try:
+            self._lean = LeanModel(estimator, function, self._own_answer, version)
+        except NotLean as error:
+            self.not_lean = str(error)
+        else:
+            self.not_lean = ""
+            self._lean_call = (
+                partial(class_columns, self._lean, function) if by_class else getattr(self._lean, function)
+            )
+
+    def rehearse(self, payload: Payload) -> None:
+        block = self._block(payload)
+        if self._lean is None or not self._lean.takes(block):
+            return
+        try:
+            self._lean.prove(block)
+        except NotLean as error:
+            self._lean = self._lean_call = None
+            self.not_lean = str(error)
 
     def _predict(self, payload: Payload, params: Params) -> Payload:
         """MLflow's sklearn flavor takes params and makes no use of them; so does ours."""
+        if self._lean is not None and self._lean.takes(block := self._block(payload)):
+            return self._payload(self._lean_call(block))
         if self._one_thread is None or payload.rows is None or payload.rows > _FEW:
             return self._payload(self._call(self._input(payload)))
         with self._one_thread():
             return self._payload(self._call(self._input(payload)))
+
+    def _block(self, payload: Payload) -> Any:
+        """Rows (n, width) as the estimator would see them in the same order; None where they are none, or where it
+        looks at something else."""
+        if isinstance(payload, Table):
+            return payload.block if self._names is None or self._names == payload.names else None
+        return None if self._reads_frames else to_python(payload)
+
+    def _own_answer(self, method: Method, block: Any) -> Any:
+        """What the estimator itself answers to a block."""
+        call, rows = getattr(self.estimator, method), self._input(Table(self._names, block=block))
+        if self._one_thread is None or len(block) > _FEW:
+            return call(rows)
+        with self._one_thread():
+            return call(rows)
 
     def _payload(self, answer: Any) -> Payload:
         return Table.of(*answer) if self.by_class else from_python(answer)
@@ -64,6 +108,7 @@ class SklearnPredictor(Predictor):
         """Takes the estimator apart, tree by tree: to free hundreds in one go would hold the interpreter for as long as
         that takes. What was made last goes first, so that memory goes back to the system bit by bit too. Only
         scikit-learn's own objects: nobody else has those that a file brought."""
+        self._lean = self._lean_call = None
         parts = _parts(self.estimator)[::-1]
         self.estimator = self._call = None
         while parts:

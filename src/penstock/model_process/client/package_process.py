@@ -88,4 +88,4 @@ class PackageStarter:
 
 def proof_of(model: ModelStarted) -> Proof:
     """What the process has proven."""
-    return Proof(model.repeats, model.unjoined, model.warnings)
+    return Proof(model.repeats, model.unjoined, model.warnings, model.not_lean)

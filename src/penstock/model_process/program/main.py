@@ -55,7 +55,12 @@ def _run(sock: socket.socket, throttling: ExitStack) -> int:
         loaded = load_package(package, options)
         proof, predictor = loaded.proof, loaded.predictor
         started = ModelStarted(
-            proof.repeats, proof.unjoined, proof.warnings, predictor.takes_frames, platform.python_version()
+            proof.repeats,
+            proof.unjoined,
+            proof.warnings,
+            predictor.takes_frames,
+            platform.python_version(),
+            proof.not_lean,
         )
         service = PredictionService(sock, incoming, predictor, begin.slots if proof.unjoined else 1, begin.memory_limit)
     except BaseException as error:

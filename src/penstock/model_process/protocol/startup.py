@@ -32,13 +32,15 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class ModelStarted:
-    """Loaded and proven. `repeats`, `unjoined` and `warnings` are the proof's; `takes_frames` is the predictor's."""
+    """Loaded and proven. `repeats`, `unjoined`, `warnings` and `not_lean` are the proof's; `takes_frames` is the
+    predictor's."""
 
     repeats: bool
     unjoined: str
     warnings: tuple[str, ...]
     takes_frames: bool
     python: str = ""
+    not_lean: str | None = None
 
 
 def dump(note: StartModel | Opened | ModelStarted) -> bytes:
@@ -66,6 +68,10 @@ def _checked(value: Any, hint: Any) -> Any:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise ValueError("a list of texts expected")
         return tuple(value)
+    if hint == (str | None):
+        if value is not None and not isinstance(value, str):
+            raise ValueError("a text or null expected")
+        return value
     if type(value) is not hint:
         raise ValueError(f"{hint.__name__} expected")
     return value

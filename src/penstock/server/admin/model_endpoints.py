@@ -75,6 +75,8 @@ def _details(model: ServedModel) -> dict[str, Any]:
                 "flavor": s.loaded.flavor,
                 "batched": s.joined,
                 "not_batched_because": _why_not_batched(s),
+                "lean": s.loaded.proof.lean,
+                "not_lean_because": s.loaded.proof.not_lean or None,
                 "warnings": list(s.loaded.proof.warnings),
             }
             for s in model.versions
