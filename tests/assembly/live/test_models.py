@@ -132,7 +132,7 @@ async def test_other_settings_load_the_same_version_anew_without_a_lost_request(
         labels = {"model": "a", "version": first.version, "protocol": "invocations", "outcome": "ok"}
         assert sample("penstock_requests_total", labels) == clients.answered
         info = {"model": "a", "version": first.version, "digest": second.loaded.digest[:12], "alias": ""}
-        assert sample("penstock_model_info", {**info, "flavor": "onnx", "state": "current"}) == 1
+        assert sample("penstock_model_info", {**info, "flavor": "onnx", "state": "current", "lean": ""}) == 1
         assert world.gateway.models[0].previous is None
 
 
