@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from penstock import tracking
 from penstock.fluent import session as sessions
@@ -22,3 +23,9 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     while tracking.active_run() is not None:
         tracking.end_run()
     sessions.current_session().close()
+
+
+@pytest.fixture
+def quiet_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writing them takes most of the time, and what is in them is scikit-learn's affair."""
+    monkeypatch.setattr(Figure, "savefig", lambda figure, place, **_: Path(place).write_bytes(b"drawn"))

@@ -1,8 +1,8 @@
-"""What scikit-learn fits is logged by itself, and a model that was logged is registered."""
+"""A model is logged with what the run knows of it, registered, and found again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 import penstock
 from penstock import tracking
@@ -23,57 +21,6 @@ ROWS, TARGET = [[0.0, 1.0], [1.0, 0.0], [2.0, 3.0], [3.0, 2.0]], [0, 0, 1, 1]
 
 def fitted() -> LogisticRegression:
     return LogisticRegression().fit(ROWS, TARGET)
-
-
-@pytest.fixture(autouse=True)
-def ends_autologging() -> Iterator[None]:
-    yield
-    tracking.autolog(disable=True)
-
-
-def test_a_fit_is_a_run_with_params_score_and_time(store: Path) -> None:
-    tracking.autolog(extra_tags={"team": "risk"})
-    pipeline = make_pipeline(StandardScaler(), LogisticRegression(C=0.5))
-    assert pipeline.fit(ROWS, TARGET) is pipeline
-    assert tracking.active_run() is None
-    (run,) = tracking.search_runs(output_format="list")  # the steps inside are no runs
-    assert run.info.status == "FINISHED"
-    assert run.data.params["logisticregression__C"] == "0.5"
-    assert run.data.metrics["training_score"] == pipeline.score(ROWS, TARGET)
-    assert run.data.metrics["training_seconds"] > 0
-    assert (run.data.tags["estimator_name"], run.data.tags["team"]) == ("Pipeline", "risk")
-    tracking.autolog(disable=True)
-    pipeline.fit(ROWS, TARGET)
-    assert len(tracking.search_runs(output_format="list")) == 1
-
-
-def test_a_fit_in_a_run_logs_to_it(store: Path) -> None:
-    tracking.autolog()
-    with tracking.start_run() as run:
-        LogisticRegression().fit(X=ROWS, y=TARGET)
-        assert tracking.active_run() is run
-    assert tracking.get_run(run.info.run_id).data.metrics["training_score"] == 1.0
-
-
-def test_a_fit_that_fails_is_a_run_that_failed(store: Path) -> None:
-    tracking.autolog()
-    with pytest.raises(ValueError, match="C"):
-        LogisticRegression(C=-1).fit(ROWS, TARGET)
-    (run,) = tracking.search_runs(output_format="list")
-    assert (run.info.status, run.data.params["C"]) == ("FAILED", "-1")
-
-
-def test_what_cannot_be_logged_does_not_fail_the_fit(
-    store: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    tracking.autolog()
-
-    def score(*_: Any) -> float:
-        raise ZeroDivisionError("no score")
-
-    monkeypatch.setattr(LogisticRegression, "score", score)
-    assert LogisticRegression().fit(ROWS, TARGET).predict(ROWS).tolist() == TARGET
-    assert "Autologging did not log all of a fit: no score" in caplog.text
 
 
 def test_a_model_is_logged_with_what_the_run_knows_of_it(store: Path) -> None:

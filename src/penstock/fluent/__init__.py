@@ -8,7 +8,7 @@ import os
 
 from penstock.fluent import data
 from penstock.fluent.artifacts import get_artifact_uri, log_artifact, log_artifacts, log_dict, log_figure, log_text
-from penstock.fluent.autologging import autolog
+from penstock.fluent.autologging.patching import autolog
 from penstock.fluent.client.tracking_client import TrackingClient
 from penstock.fluent.data.inputs import log_input, log_inputs
 from penstock.fluent.experiments import (
