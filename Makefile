@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: prove-lean bench-hub-backup bench-hub-size bench-hub-moves record-hub prove-hub prove-hub-memory help install demo serve test test-services check mlflow-env services-tools record-contract record-searches bench bench-all bench-fluent bench-hub bench-hub-artifacts bench-score bench-processes prove-resume prove-bodies prove-packages load docs dashboards format lock clean bench-loading prove-rollout release
+.PHONY: prove-lean bench-hub-backup bench-hub-size bench-hub-moves record-hub prove-hub prove-fluent prove-hub-memory help install demo serve test test-services check mlflow-env services-tools record-contract record-searches bench bench-all bench-fluent bench-hub bench-hub-artifacts bench-score bench-processes prove-resume prove-bodies prove-packages load docs dashboards format lock clean bench-loading prove-rollout release
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ bench-hub-size: $(STAMP)  ## the hub with ten million points, on SQLite and on P
 
 prove-hub: $(STAMP)  ## a hub killed at 50 random moments loses nothing that it answered: make prove-hub PROVE='--seed 7'
 	$(BIN)/python loadtests/prove_hub.py $(PROVE)
+
+prove-fluent: $(STAMP)  ## training programs killed at 50 random moments lose the last 0.2 s at most, and those that end otherwise nothing: make prove-fluent PROVE='--seed 7'
+	$(BIN)/python loadtests/prove_fluent.py $(PROVE)
 
 prove-hub-memory: $(STAMP)  ## the memory of a hub stays flat under minutes of mixed work, on SQLite and PostgreSQL: make prove-hub-memory PROVE='--minutes 20'
 	$(BIN)/python loadtests/prove_hub_memory.py --out build/bench-hub $(PROVE)

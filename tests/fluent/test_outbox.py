@@ -149,7 +149,7 @@ def test_what_is_put_after_the_end_is_lost_and_said_so(logger: Logger, caplog: p
 
 def test_one_who_waits_for_delivery_waits_for_no_pace(logger: Logger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_GATHER_SECONDS", 60.0)
-    monkeypatch.setattr(module, "_PACE_SECONDS", 60.0)
+    monkeypatch.setattr(logger.transport, "pace", 60.0)
     for step in range(3):
         logger.log(step)
         assert logger.outbox.flush(10)

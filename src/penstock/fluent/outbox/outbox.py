@@ -2,7 +2,7 @@
 from there.
 
 The keeper writes what is in the queue to the spool, ten times a second, so that it survives the process. The sender
-delivers what is in the spool, twice a second, and waits longer and longer while nobody answers. Both do little for
+delivers what is in the spool, at the pace of the transport, and waits longer and longer while nobody answers. Both do little for
 much, since they take the interpreter from who trains. Neither ever holds him up, unless the queue is full; then he
 waits a little, and what still does not fit is dropped and said so.
 """
@@ -30,8 +30,7 @@ log = logging.getLogger("penstock.tracking")
 
 # How long the keeper gathers: what is at risk when the process is killed.
 _GATHER_SECONDS = 0.1
-# How long the sender gathers, unless somebody waits for it, or so many bytes wait.
-_PACE_SECONDS = 0.5
+# What is not gathered any longer, in bytes.
 _MUCH_BYTES = 512 * 1024
 _MAX_QUEUED = 100_000
 _FULL_SECONDS = 1.0
@@ -271,7 +270,7 @@ class Outbox:
         with self._lock:
             while not self._closing:
                 source = self._writer.source
-                pause = last + _PACE_SECONDS - monotonic()
+                pause = last + self._transport.pace - monotonic()
                 if source is None:
                     self._sender_rests = True
                     self._to_send.wait()

@@ -18,6 +18,8 @@ _HUB = "penstock.assembly.embedded_hub"
 class EmbeddedExchange(Exchange):
     """`store` is a directory, or the URL of a database; `artifacts` where files are kept, beside the store if empty."""
 
+    pace = 2.0  # its transactions take the processor, and the interpreter, from the program that logs
+
     def __init__(self, store: str, artifacts: str = "") -> None:
         if "://" in store and not artifacts:
             raise ConfigError(

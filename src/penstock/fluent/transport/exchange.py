@@ -19,6 +19,8 @@ class Exchanged(NamedTuple):
 class Exchange(ABC):
     """Safe to use from several threads."""
 
+    pace = 0.5  # see TrackingTransport
+
     @property
     @abstractmethod
     def place(self) -> str:

@@ -13,6 +13,9 @@ class TrackingTransport(ABC):
     Every method may raise TrackingUnavailable, after which asking again may help, and TrackingRefused.
     """
 
+    # How many seconds may be gathered before it is called, where nobody waits: a call has costs of its own.
+    pace = 0.5
+
     @property
     @abstractmethod
     def place(self) -> str:

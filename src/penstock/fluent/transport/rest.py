@@ -34,6 +34,7 @@ class RestTransport(TrackingTransport):
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._place = exchange.place
+        self.pace = exchange.pace
 
     def __repr__(self) -> str:
         return f"<RestTransport over {self._exchange!r}>"
