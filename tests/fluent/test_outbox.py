@@ -156,6 +156,31 @@ def test_one_who_waits_for_delivery_waits_for_no_pace(logger: Logger, monkeypatc
     assert logger.steps == [0, 1, 2]
 
 
+def test_a_handler_of_signals_may_log_whatever_it_interrupts(logger: Logger) -> None:
+    with logger.outbox._lock:
+        logger.log(1)
+    assert logger.outbox.flush(10)
+    assert logger.steps == [1]
+
+
+def test_what_is_logged_when_no_thread_can_be_started_is_in_the_spool(
+    logger: Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a thread that logs on while the interpreter ends."""
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        logger.log(1)
+        logger.log(2)
+    assert Path(logger.outbox.spool, "records.jsonl").read_bytes().count(b'"step":') == 2
+    logger.log(3)
+    assert logger.outbox.flush(10)
+    assert logger.steps == [1, 2, 3]
+
+
 def test_threads_that_log_at_once_lose_nothing(logger: Logger) -> None:
     def log(run_id: str) -> None:
         for step in range(2000):

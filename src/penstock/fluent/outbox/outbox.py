@@ -2,9 +2,9 @@
 from there.
 
 The keeper writes what is in the queue to the spool, ten times a second, so that it survives the process. The sender
-delivers what is in the spool, at the pace of the transport, and waits longer and longer while nobody answers. Both do little for
-much, since they take the interpreter from who trains. Neither ever holds him up, unless the queue is full; then he
-waits a little, and what still does not fit is dropped and said so.
+delivers what is in the spool, at the pace of the transport, and waits longer and longer while nobody answers. Both
+wake seldom, since they take the interpreter from who trains. Neither ever holds him up, unless the queue is full; then
+he waits a little, and what still does not fit is dropped and said so.
 """
 
 from __future__ import annotations
@@ -171,8 +171,9 @@ class Outbox:
             self._writer.segment.forget()
 
     def _renew_lock(self) -> None:
-        """With what is waited for under it: by the keeper, by the sender, and by those who wait for these."""
-        self._lock = threading.Lock()
+        """With what is waited for under it: by the keeper, by the sender, and by those who wait for these. A handler of
+        signals may log while the thread that it interrupts has the lock."""
+        self._lock = threading.RLock()
         self._to_keep = threading.Condition(self._lock)
         self._to_send = threading.Condition(self._lock)
         self._progress = threading.Condition(self._lock)
@@ -182,14 +183,30 @@ class Outbox:
             if self.is_closed:
                 self._lose(len(self._queue))
                 self._queue.clear()
-                return
-            self._keeper_rests = False
-            if not self._threads:
-                for work in (self._keep, self._send):
-                    thread = threading.Thread(target=work, name=f"penstock-log{work.__name__}", daemon=True)
-                    self._threads.append(thread)
-                    thread.start()
-            self._to_keep.notify()
+            elif self._threads or self._start():
+                self._to_keep.notify()
+                self._keeper_rests = (
+                    False  # last: an interrupt before it wakes him twice, and one after it does no harm
+                )
+            else:
+                self._keep_at_once()
+
+    def _start(self) -> bool:
+        """Whether there are threads; a program that ends has no new ones."""
+        try:
+            for work in (self._keep, self._send):
+                thread = threading.Thread(target=work, name=f"penstock-log{work.__name__}", daemon=True)
+                thread.start()
+                self._threads.append(thread)
+        except RuntimeError:
+            return False
+        return True
+
+    def _keep_at_once(self) -> None:
+        """For the next program."""
+        taken = list(self._queue)
+        self._queue.clear()
+        self._writer.keep(lines_of(taken), len(taken), may_move=True)
 
     def _room(self) -> bool:
         """Whether the keeper made room while we waited a little; which is tried once, until he does."""

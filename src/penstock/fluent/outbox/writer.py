@@ -26,7 +26,7 @@ class SpoolWriter:
     def __init__(self, make_segment: Callable[[], Segment], spool_bytes: int) -> None:
         self._make_segment = make_segment
         self._spool_bytes = spool_bytes
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         # The whole mutable state: the segment, what stands in for it and until when it does at least; entries that were
         # lost, and those of them that were spoken of; and whether it was said that the spool takes nothing.
         self.segment: Segment | None = None
