@@ -2,8 +2,8 @@
 
 Clients make runs, log to new and to old ones, change tags, search, read histories and charts, register versions, move
 aliases, and send and fetch files. Every few seconds the memory of the hub's processes is noted, and that of the server's
-own processes behind it on PostgreSQL. What is kept on purpose (connections, statements) is there after the first part;
-from then on, the line through what is left may not rise by more than --most MB a minute.
+own processes behind it on PostgreSQL. What is kept on purpose (connections with their pages, texts of runs) is there after
+the first part; from then on, the line through what is left may not rise by more than --most MB a minute.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class Worker:
     def _batch(self) -> None:
         at = self._count
         metrics = [{"key": f"m{k % 20}", "value": at + k, "timestamp": _T0 + at, "step": at + k} for k in range(100)]
-        params = [{"key": f"p{at}-{k}", "value": f"v{at}"} for k in range(3)]
+        params = [{"key": f"p{k}", "value": "the same again"} for k in range(3)]
         self._client.post("runs/log-batch", {"run_id": self._run(), "metrics": metrics, "params": params, "tags": []})
 
     def _metric(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from hub.conftest import HubCalls, hub_over
+from penstock.package.seal import digest_of
 from support.gcs import gcs_server, gcs_variables
 from support.http_stand_in import answering
 
@@ -117,6 +119,32 @@ async def test_registered_files_stay_whatever_their_place_is_called(s3_hub: Any,
         assert (await hub.client.delete(f"{FILES}/0")).status_code == 409
         version = hub.opened.registry.version("m", "1")
         assert len(version.digest) == 64
+
+
+MANIFEST = b"""flavors: {sklearn: {}, python_function: {loader_module: x}}
+signature: {inputs: '[{"type": "double", "name": "a", "required": true}]', outputs: null}
+"""
+
+
+async def test_what_a_version_in_a_bucket_says_is_known_once_it_is_registered(s3_hub: Any, bucket: str) -> None:
+    """By MLflow's call, and by our own."""
+    files = {"MLmodel": MANIFEST, "w": b"123"}
+    digest = digest_of({name: hashlib.sha256(content).hexdigest() for name, content in files.items()})
+    async with s3_hub as hub:
+        run_id = await hub.made_run()
+        for place in (f"0/{run_id}/artifacts/model", f"m/{digest}"):
+            for name, content in files.items():
+                await hub.client.put(f"{FILES}/{place}/{name}", content=content)
+        await hub.post("registered-models/create", name="m")
+        first = await hub.post("model-versions/create", name="m", source=f"runs:/{run_id}/model", run_id=run_id)
+        told = {"name": "m", "source": f"m/{digest}", "digest": digest}
+        second = await hub.client.post("/api/penstock/v1/registry/versions/register", json=told)
+        assert (first.status_code, second.status_code) == (200, 200), (first.text, second.text)
+        for found in hub.opened.registry.versions("m"):
+            assert (found.status, found.digest, found.size_bytes) == ("READY", digest, len(MANIFEST) + 3)
+            assert found.flavors == ("sklearn", "python_function")
+            assert found.signature is not None
+            assert '"name": "a"' in found.signature["inputs"]
 
 
 async def test_an_experiment_in_another_bucket_is_read_and_not_written(s3_hub: Any, bucket: str) -> None:

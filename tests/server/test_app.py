@@ -141,11 +141,14 @@ class TestListings:
         }
         for name, state in said.items():
             served = bench.models[name] = ServedModel(name, bench.metrics, alias="production")
-            served.note_registry(RegistryState(state, code=f"code_{name}", message="Why.", since=0.0))
+            served.note_registry(
+                RegistryState(state, code=f"code_{name}", message="Why.", since=0.0, stale=name == "away")
+            )
         bench.models["new"] = ServedModel("new", bench.metrics, alias="production")
         async with bench.open() as http:
             ready = (await http.get("/readyz")).json()
             assert ready["because"] == {"away": "code_away", "gone": "code_gone", "new": "loading"}
+            assert ready["stale"] == ["away"]
             listed = {model["name"]: model["registry"] for model in (await http.get("/models")).json()["models"]}
             assert listed["new"] == {"state": "ok"}
             for name, state in said.items():

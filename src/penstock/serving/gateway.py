@@ -162,6 +162,11 @@ class Gateway:
         reason_of = self.readiness.reason_of
         return {name: known[name].waits_because if name in known else reason_of(name) for name in self.waiting_for}
 
+    @property
+    def stale(self) -> list[str]:
+        """The models that answer though their registry, which does not, may name another version by now."""
+        return [model.name for model in self._models.values() if model.stale]
+
     async def until_ready(self) -> None:
         """Returns once it is ready for the first time; never where it drains before."""
         await self.readiness.until_ready()

@@ -15,6 +15,13 @@ def test_failing_polls_make_it_stale_after_a_while() -> None:
     assert not freshness.stale(1029)
 
 
+def test_it_is_known_when_it_becomes_stale() -> None:
+    freshness = Freshness(poll_interval=2)
+    assert freshness.until_stale(0) is None
+    freshness.failed(10)
+    assert [freshness.until_stale(now) for now in (10, 25, 39.5, 40)] == [30, 15, 0.5, None]
+
+
 def test_with_long_intervals_five_failed_polls_make_it_stale() -> None:
     freshness = Freshness(poll_interval=60)
     freshness.failed(0)

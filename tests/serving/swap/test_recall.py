@@ -162,6 +162,7 @@ async def test_polls_that_fail_for_long_make_what_answers_stale(world: Restartab
     world.now += 29
     await world.step()
     assert world.stale == (0, False)
+    assert world.follower.poll.next_delay() <= 1.0  # or it would be seen with a poll that comes later and later
     world.now += 1
     await world.step()
     assert (world.answering, world.stale) == ("1", (1, True))

@@ -20,7 +20,7 @@ from penstock.sql.dialect import run
 from penstock.tracking.memory.store import MemoryTrackingStore
 from penstock.tracking.metrics import Metric
 from penstock.tracking.opening import open_database
-from penstock.tracking.sql.points import chunks, history, series
+from penstock.tracking.sql.points import chunks, history, packing, series
 from penstock.tracking.sql.points.packing import Packing
 from penstock.tracking.sql.store import SqlTrackingStore
 from penstock.tracking.writes import CreateRun, LogBatch, UpdateRun
@@ -220,31 +220,40 @@ class Away(Database):
 
 def test_packing_goes_on_after_a_database_that_was_away(url: str) -> None:
     with closing(sql_store(url)) as store, closing(Away(open_database(url))) as database:
-        packing = Packing(database)
-        packing.step()
+        worker = Packing(database)
+        worker.step()
         store.write(CreateRun("0", run_id="a"))
         store.write(LogBatch("a", [Metric("m", 1.0, 1, step) for step in range(40)]))
-        packing.ended("a")
+        worker.ended("a")
         database.away = [True, False, True]  # at the look; then the look succeeds, and packing fails
         for _ in range(2):
             with pytest.raises(RegistryUnavailable):
-                packing.step()
-        assert (packing.step(), rows(store)) == (False, 0)
+                worker.step()
+        assert (worker.step(), rows(store)) == (False, 0)
 
 
 def test_a_series_that_cannot_be_read_holds_up_no_other(url: str, caplog: pytest.LogCaptureFixture) -> None:
     with closing(sql_store(url)) as store, closing(open_database(url)) as database:
-        packing = Packing(database)
-        packing.step()
+        worker = Packing(database)
+        worker.step()
         for run_id in ("a", "b"):
             store.write(CreateRun("0", run_id=run_id))
         for first in range(0, chunks.MERGE_ENDED * 64, 64):
             store.write(LogBatch("a", [Metric("m", 1.0, step, step) for step in range(first, first + 64)]))
         store.write(LogBatch("b", [Metric("m", 1.0, 1, step) for step in range(40)]))
         database.write(lambda c: run(c, "UPDATE penstock_chunks SET data = ? WHERE number = 1", b"\x01damaged"))
-        packing.ended("a")
-        packing.ended("b")
-        assert not packing.step()
+        worker.ended("a")
+        worker.ended("b")
+        assert not worker.step()
         assert (rows(store), chunks_of(store)) == (0, [64] * chunks.MERGE_ENDED + [40])
     assert "'m'" in caplog.text
     assert "damaged" in caplog.text
+
+
+def test_runs_that_never_end_are_not_counted_for_ever(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packing, "_MAX_COUNTED", 2)
+    with closing(open_database(url)) as database:
+        counting = Packing(database)
+        for run_id in ("a", "b", "a", "c"):
+            counting.logged(run_id, 1)
+        assert counting._points == {"a": 2, "c": 1}

@@ -29,6 +29,8 @@ def probe_endpoints(gateway: Gateway, health_route: str | None = None) -> list[E
         body: dict[str, Any] = {"ready": gateway.ready, "state": state, "waiting_for": gateway.waiting_for}
         if gateway.waiting_for:
             body["because"] = gateway.waiting_because
+        if stale := gateway.stale:
+            body["stale"] = stale
         if gateway.worker_count is not None:
             serving, wanted = gateway.worker_count
             body["workers"] = {"serving": serving, "wanted": wanted}

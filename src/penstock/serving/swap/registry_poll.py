@@ -63,6 +63,12 @@ class Freshness:
     def stale(self, now: float) -> bool:
         return self._recalled or (self._failing_since is not None and now - self._failing_since >= self._bound)
 
+    def until_stale(self, now: float) -> float | None:
+        """Seconds until an answer becomes stale for want of another; None where none is about to."""
+        if self._failing_since is None or self.stale(now):
+            return None
+        return self._failing_since + self._bound - now
+
     def __repr__(self) -> str:
         return f"<Freshness recalled={self._recalled} failing_since={self._failing_since}>"
 
@@ -122,8 +128,11 @@ class RegistryPoll:
         return self.interval * self._chance()
 
     def next_delay(self) -> float:
-        """Seconds before the next poll."""
-        return poll_delay(self.interval, self._failed_polls, self._chance())
+        """Seconds before the next poll. There is one when what answers becomes stale, which is shown from then on,
+        though polls that fail come later and later."""
+        delay = poll_delay(self.interval, self._failed_polls, self._chance())
+        until_stale = self._freshness.until_stale(self._clock())
+        return delay if until_stale is None else min(delay, until_stale)
 
     async def ask(self) -> ModelVersion | None:
         """The version that the registry names now. Raises what it raises: after AliasNotFound, ModelNotFound and

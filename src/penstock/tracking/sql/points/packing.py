@@ -34,6 +34,9 @@ T = TypeVar("T")
 # Points packed in one transaction, about: what a write that comes meanwhile waits for.
 _STEP_POINTS = 20_000
 
+# Runs whose points are counted until there are enough of them to pack. Many runs never end.
+_MAX_COUNTED = 10_000
+
 
 class _Worth(NamedTuple):
     """A series that is worth packing, its number of rows and that of its small chunks."""
@@ -64,10 +67,13 @@ class Packing:
 
     def logged(self, run_id: str, points: int) -> None:
         """So many points were logged by this run."""
-        self._points[run_id] = self._points.get(run_id, 0) + points
-        if self._points[run_id] >= PACK_RUNNING:
+        now = self._points.pop(run_id, 0) + points
+        if now >= PACK_RUNNING:
             self._runs.append((run_id, False))
-            del self._points[run_id]
+            return
+        self._points[run_id] = now
+        if len(self._points) > _MAX_COUNTED:  # the one that was logged to least recently; many never end
+            del self._points[next(iter(self._points))]
 
     def ended(self, run_id: str) -> None:
         self._points.pop(run_id, None)
