@@ -33,8 +33,9 @@ _KINDS: tuple[tuple[type[Any], CellKind], ...] = (
 )
 _PREFIX = "penstock_"
 
-# Rows that are read, and inserted, in one call.
-_ROWS = 2000
+# Rows that are read, and inserted, in one call; and of tables with packed points, which may have 40 kB each.
+_ROWS = 1000
+_ROWS_WITH_BYTES = 64
 
 
 class PortableTable(NamedTuple):
@@ -80,7 +81,8 @@ def read_lines(c: Connection, table: PortableTable, count: TableSum) -> Iterator
     order = ", ".join(f'"{name}"' for name in table.key)
     written = [(place, _WRITTEN[kind]) for place, (_, kind) in enumerate(table.columns) if kind in _WRITTEN]
     doubles = [place for place, (_, kind) in enumerate(table.columns) if kind == "double"]
-    for rows in stream(c, f"SELECT {names} FROM {table.name} ORDER BY {order}", _ROWS):
+    at_once = _ROWS_WITH_BYTES if "bytes" in dict(table.columns).values() else _ROWS
+    for rows in stream(c, f"SELECT {names} FROM {table.name} ORDER BY {order}", at_once):
         for row in rows:
             cells = list(row)
             for place, write in written:
@@ -94,8 +96,10 @@ def read_lines(c: Connection, table: PortableTable, count: TableSum) -> Iterator
 def count_rows(c: Connection, table: PortableTable, on_rows: Callable[[int], None]) -> TableSum:
     """Reads all of a table."""
     count = TableSum()
-    for lines in _batched(read_lines(c, table, count)):
-        on_rows(len(lines))
+    for _ in read_lines(c, table, count):
+        if count.rows % _ROWS == 0:
+            on_rows(_ROWS)
+    on_rows(count.rows % _ROWS)
     return count
 
 
@@ -109,7 +113,7 @@ def insert_lines(c: Connection, table: PortableTable, lines: Iterable[bytes]) ->
     names = ", ".join(f'"{name}"' for name, _ in table.columns)
     if on_sqlite:
         statement = f"INSERT INTO {table.name} ({names}) VALUES ({', '.join('?' for _ in kinds)})"
-        for some in _batched(rows):
+        for some in _batched(rows, _ROWS_WITH_BYTES if "bytes" in kinds else _ROWS):
             run_each(c, statement, some)
         return
     driver: Any = c.connection.driver_connection
@@ -129,9 +133,9 @@ def set_sequences(c: Connection, tables: Sequence[PortableTable]) -> None:
                 run(c, f"SELECT setval(?::regclass, max(id)) FROM {table.name} HAVING max(id) > 0", sequence)
 
 
-def _batched(items: Iterable[T]) -> Iterator[list[T]]:
+def _batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
     given = iter(items)
-    while some := list(islice(given, _ROWS)):
+    while some := list(islice(given, size)):
         yield some
 
 

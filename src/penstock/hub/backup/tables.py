@@ -14,8 +14,8 @@ from penstock.hub.backup.objects import BackupObjects
 from penstock.sql.portable import PortableTable, TableSum, insert_lines, read_lines
 
 # A part: small enough to hold, large enough that there are few. Chunks of points have tens of kilobytes a row.
-_ROWS = 20_000
-_BYTES = 4 * 1024 * 1024
+_ROWS = 5000
+_BYTES = 1024 * 1024
 _LEVEL = 3
 _MAX_PART = 64 * 1024 * 1024
 
