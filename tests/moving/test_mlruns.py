@@ -128,6 +128,21 @@ def test_a_second_import_brings_what_is_new(root: Path, store: Store) -> None:
     }
 
 
+def test_a_point_that_is_there_twice_is_one(root: Path, store: Store) -> None:
+    with (root / "0" / RUN / "metrics" / "loss").open("a") as file:
+        file.write("1000 1.0 0\n1001 0.5 1")
+    for _ in range(2):
+        report = store.bring(root)
+        assert report.agrees
+        points = next(each for each in report.counted if each.kind == "metric points")
+        assert (points.source, points.store) == (304, 304)
+    with (root / "0" / RUN / "metrics" / "loss").open("a") as file:
+        file.write("\n5000 0.5 900\n")
+    report = store.bring(root)
+    assert report.agrees
+    assert report.reasons["metric points"] == {"it is there twice, and one point here": 2}
+
+
 def test_files_are_copied_below_the_hubs_artifacts(root: Path, store: Store) -> None:
     report = store.bring(root, ImportOptions(copy_artifacts=True))
     assert report.agrees

@@ -22,6 +22,7 @@ TRASH = ".trash"
 MODELS = "models"
 RESERVED = frozenset({"tags", "datasets", "traces", MODELS})
 _MAX_META = 16 * 1024 * 1024
+_COMPARED = 64 * 1024 * 1024
 
 
 class UnreadableError(Exception):
@@ -83,8 +84,11 @@ def read_texts(place: Path, kind: Kind, at: str, broken: Callable[[Broken], None
     return found
 
 
-def count_lines(path: Path) -> int:
-    """Lines of a file; one without an end counts."""
+def count_points(path: Path) -> int:
+    """Lines of a file of points, one that is there twice once. Of a file that is too large to tell, all are counted."""
+    if path.stat().st_size <= _COMPARED:
+        with path.open("rb") as file:
+            return len({line.rstrip(b"\n") for line in file})
     lines, last = 0, b"\n"
     with path.open("rb") as file:
         while piece := file.read(1024 * 1024):
@@ -93,8 +97,8 @@ def count_lines(path: Path) -> int:
     return lines + (last != b"\n")
 
 
-def lines_below(place: Path) -> int:
-    return sum(count_lines(path) for _, path in files_of(place))
+def points_below(place: Path) -> int:
+    return sum(count_points(path) for _, path in files_of(place))
 
 
 def experiment_places(root: Path) -> Iterator[tuple[Path, bool]]:

@@ -13,7 +13,7 @@ from penstock.moving.mlruns.layout import (
     UnreadableError,
     experiment_places,
     files_of,
-    lines_below,
+    points_below,
     read_meta,
     read_texts,
     subdirectories,
@@ -74,7 +74,7 @@ def _read_logged_model(place: Path) -> Iterator[SourceLoggedModel | Broken]:
             at,
             ("logged model params", len(files_of(place / "params"))),
             ("logged model tags", len(files_of(place / "tags"))),
-            ("logged model metrics", lines_below(place / "metrics")),
+            ("logged model metrics", points_below(place / "metrics")),
         )
         return
     model = LoggedModel(

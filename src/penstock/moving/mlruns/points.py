@@ -27,7 +27,12 @@ def read_points(places: dict[str, Path], runs: Sequence[SourceRun]) -> Iterator[
 def _read_series(run_id: str, key: str, path: Path) -> Iterator[PointBlock | Broken]:
     with path.open("rb") as file:
         while lines := list(islice(file, _BLOCK)):
-            points, broken = _points(lines)
+            # The file store keeps what was logged twice; MLflow's databases and the hub do not.
+            different = list(dict.fromkeys(line.rstrip(b"\n") for line in lines))
+            if len(different) < len(lines):
+                why = "it is there twice, and one point here"
+                yield Broken("metric points", f"{run_id}/{key}"[:300], why, len(lines) - len(different), kept=True)
+            points, broken = _points(different)
             if len(points):
                 yield PointBlock(run_id, key, points)
             if broken:

@@ -10,10 +10,10 @@ from urllib.parse import unquote, urlsplit
 from penstock.moving.mlflow_database.cells import in_pages, number, optional_number, optional_text, text
 from penstock.moving.mlruns.layout import (
     UnreadableError,
-    count_lines,
+    count_points,
     experiment_places,
     files_of,
-    lines_below,
+    points_below,
     read_meta,
     read_texts,
     run_places,
@@ -96,7 +96,7 @@ def _read_run(experiment: Path, place: Path) -> Iterator[SourceRun | Broken]:
     )
     # Lines are only ever added to a file.
     mark = f"{len(metrics)}-{sum(path.stat().st_size for path in metrics)}"
-    yield SourceRun(run, optional_number(meta.get("deleted_time")), sum(map(count_lines, metrics)), mark)
+    yield SourceRun(run, optional_number(meta.get("deleted_time")), sum(map(count_points, metrics)), mark)
     yield from broken
 
 
@@ -106,7 +106,7 @@ def _lost(place: Path, why: str) -> Iterator[Broken]:
     held: tuple[tuple[Kind, int], ...] = (
         ("params", len(files_of(place / "params"))),
         ("tags", len(files_of(place / "tags"))),
-        ("metric points", lines_below(place / "metrics")),
+        ("metric points", points_below(place / "metrics")),
     )
     for kind, count in held:
         if count:
