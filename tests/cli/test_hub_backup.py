@@ -41,7 +41,7 @@ def test_a_store_is_saved_and_restored_elsewhere(here: Path) -> None:
         {"files": 1, "bytes": 10},
         0,
     )
-    assert "is restored" in typed("--store", "new", "restore", "saved", "--backup", told["name"])
+    assert "is restored" in typed("restore", "saved", "--store", "new", "--backup", told["name"])
     assert [path.read_bytes() for path in (here / "new" / "artifacts").rglob("a")] == [b"0123456789"]
     assert (here / "saved").stat().st_mode & 0o77 == 0
     with pytest.raises(StoreNotEmpty):

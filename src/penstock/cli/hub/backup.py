@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from penstock.cli.console import json_text
-from penstock.cli.hub.options import artifacts_of, store_of
+from penstock.cli.hub.options import artifacts_of, artifacts_option, store_of, store_option
 from penstock.cli.hub.progress import shown_progress
 from penstock.cli.registry_option import store_typed
 from penstock.sizes import shown_size
@@ -19,10 +19,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("dest")
+@store_option
+@artifacts_option
 @click.option("--no-artifacts", is_flag=True, help="Save the tables alone, where files have backups of their own.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was saved as JSON.")
 @click.pass_context
-def backup(context: click.Context, dest: str, no_artifacts: bool, as_json: bool) -> None:
+def backup(
+    context: click.Context, store: str, artifacts: str | None, dest: str, no_artifacts: bool, as_json: bool
+) -> None:
     """Save the store in DEST, a directory or a URL, while hubs go on writing to it: tables as they are at one moment,
     tokens included, and the files below --artifacts.
 
@@ -33,7 +37,7 @@ def backup(context: click.Context, dest: str, no_artifacts: bool, as_json: bool)
     Examples:
       penstock hub backup /backup/hub
       penstock hub backup s3://backups/hub --no-artifacts
-      penstock hub --store postgresql://penstock@db/penstock --artifacts s3://bucket/artifacts backup /backup/hub
+      penstock hub backup /backup/hub --store postgresql://penstock@db/penstock --artifacts s3://bucket/artifacts
     """
     from penstock.assembly.upkeep import take_backup
 
@@ -52,11 +56,15 @@ def backup(context: click.Context, dest: str, no_artifacts: bool, as_json: bool)
 
 @click.command()
 @click.argument("source")
+@store_option
+@artifacts_option
 @click.option("--backup", "name", default="", metavar="NAME", help="Which backup; the newest unless this is given.")
 @click.option("--no-artifacts", is_flag=True, help="Restore the tables alone.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was restored as JSON.")
 @click.pass_context
-def restore(context: click.Context, source: str, name: str, no_artifacts: bool, as_json: bool) -> None:
+def restore(
+    context: click.Context, store: str, artifacts: str | None, source: str, name: str, no_artifacts: bool, as_json: bool
+) -> None:
     """Put a backup in SOURCE into an empty store. A backup of SQLite may be restored into PostgreSQL, and the other way
     round.
 
@@ -65,9 +73,9 @@ def restore(context: click.Context, source: str, name: str, no_artifacts: bool, 
 
     \b
     Examples:
-      penstock hub --store ./restored restore /backup/hub
-      penstock hub --store ./restored restore /backup/hub --backup 20261130T204149.123456Z-1a2b3c
-      penstock hub --store postgresql://penstock@db/new --artifacts s3://bucket/artifacts restore /backup/hub
+      penstock hub restore /backup/hub --store ./restored
+      penstock hub restore /backup/hub --store ./restored --backup 20261130T204149.123456Z-1a2b3c
+      penstock hub restore /backup/hub --store postgresql://penstock@db/new --artifacts s3://bucket/artifacts
     """
     from penstock.assembly.upkeep import backup_at, restore_backup
 

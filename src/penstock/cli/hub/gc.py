@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from penstock.cli.console import console, json_text, print_table, titled_table
-from penstock.cli.hub.options import artifacts_of, store_of
+from penstock.cli.hub.options import artifacts_of, artifacts_option, store_of, store_option
 from penstock.cli.hub.progress import shown_progress
 from penstock.sizes import shown_size
 
@@ -25,6 +25,8 @@ _KEPT_SHOWN = 20
 
 
 @click.command()
+@store_option
+@artifacts_option
 @click.option("--older-than", metavar="TIME", help="Only what was deleted so long ago: 30d, 12h, 2d8h.")
 @click.option("--run-ids", metavar="IDS", help="Only these runs; IDs with commas between them.")
 @click.option("--experiment-ids", metavar="IDS", help="Only these experiments, with what is in them.")
@@ -35,6 +37,8 @@ _KEPT_SHOWN = 20
 @click.pass_context
 def gc(
     context: click.Context,
+    store: str,
+    artifacts: str | None,
     older_than: str | None,
     run_ids: str | None,
     experiment_ids: str | None,
@@ -57,7 +61,7 @@ def gc(
       penstock hub gc --dry-run
       penstock hub gc --older-than 30d --yes
       penstock hub gc --run-ids 0d7f5c8e6b1b4f0f9a3c2b1d4e5f6071
-      penstock hub --store postgresql://penstock@db/penstock --artifacts s3://bucket/artifacts gc
+      penstock hub gc --store postgresql://penstock@db/penstock --artifacts s3://bucket/artifacts
     """
     from penstock.assembly.upkeep import garbage_collector
     from penstock.hub.gc.plan import GcRequest

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from penstock.cli.console import console, json_text, print_table, titled_table
-from penstock.cli.hub.options import artifacts_of, artifacts_option, store_option
+from penstock.cli.hub.options import artifacts_of, artifacts_option, store_of, store_option
 
 if TYPE_CHECKING:
     from penstock.moving.tally import ImportReport
@@ -73,8 +73,7 @@ def import_command(
     from penstock.moving.importer import ImportOptions
     from penstock.moving.running import run_import
 
-    store = _given(context, "store", store)
-    artifacts = _given(context, "artifacts", artifacts)
+    store, artifacts = store_of(context)
     options = ImportOptions(
         dry_run=dry_run,
         skip_clashes=skip_clashes,
@@ -89,15 +88,6 @@ def import_command(
     else:
         _print(report)
     return 0 if report.agrees else 1
-
-
-def _given(context: click.Context, name: str, value: Any) -> Any:
-    """An option of this command, or else the same one before it: `penstock hub --store S import …`."""
-    source = context.get_parameter_source(name)
-    above = context.parent
-    if above is None or source is not click.core.ParameterSource.DEFAULT:
-        return value
-    return above.params.get(name, value)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from penstock.errors import ConfigError
 
@@ -36,9 +37,15 @@ artifacts_option = click.option(
 
 
 def store_of(context: click.Context) -> tuple[str, str | None]:
-    """--store and --artifacts, which are given before the name of a command."""
-    assert context.parent is not None
-    return context.parent.params["store"], context.parent.params["artifacts"]
+    """--store and --artifacts of a command, or else the same ones before it: `penstock hub --store S gc`."""
+    return _given(context, "store"), _given(context, "artifacts")
+
+
+def _given(context: click.Context, name: str) -> Any:
+    above = context.parent
+    if above is None or context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+        return context.params[name]
+    return above.params.get(name, context.params[name])
 
 
 def artifacts_of(store: str, artifacts: str | None) -> str:
