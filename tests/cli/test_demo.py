@@ -73,7 +73,7 @@ def shown(place: Path) -> str:
         r"\$ penstock hub --store hub --port 0",
         r"\$ export MLFLOW_TRACKING_URI=http://127\.0\.0\.1:\d+",
         r"logged 12 runs of experiment wine to http://127\.0\.0\.1:\d+",
-        r"\$ penstock runs list -e wine --filter 'metrics\.f1 > 0\.9' --order-by 'metrics\.f1 DESC'",
+        r"\$ penstock runs list wine --filter 'metrics\.f1 > 0\.9' --order-by 'metrics\.f1 DESC'",
         r"12 runs; the best is depth-\d-rate-[\d.]+, f1 0\.9",
         r"metrics\.f1 +0\.8\d+ +0\.9\d+ \(\+0\.\d+\)",
         r"wine, version 2",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 
 from cli.runs.filled_store import START, RunCommand
 from penstock.cli.runs import commands, tables
-from penstock.errors import ConfigError, ExperimentNotFound, TrackingUnavailable
+from penstock.errors import ConfigError, ExperimentNotFound, RegistryUnavailable, TrackingUnavailable
 
 
 @pytest.fixture
@@ -114,6 +116,34 @@ def test_what_a_filter_cannot_find_is_said(run: RunCommand) -> None:
     told = run("list", "--filter", "metrics.fone > 0.9", "-e", "churn").stdout
     assert "None has metrics.fone. There are: metrics.f1, metrics.loss, params.depth" in told
     assert "See all with: penstock runs list -e churn" in told
+
+
+def test_an_experiment_is_named_in_any_way(run: RunCommand) -> None:
+    both = run("list", "churn", "-e", "empty", "--columns", "name").stdout
+    assert both == run("list", "-e", "churn", "--columns", "name").stdout
+    assert "runs in experiment 'empty'" in run("list", "empty").stdout
+
+
+def test_reading_changes_no_database(run: RunCommand, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
+        for table in ("experiments", "runs", "latest_metrics"):
+            database.execute(f"CREATE TABLE {table} (id)")
+        database.commit()
+    (tmp_path / "empty.db").touch()
+    (tmp_path / "notes.db").write_text("no database")
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    with pytest.raises(TrackingUnavailable, match=r"database of MLflow's own") as caught:
+        run("list", "--tracking", "sqlite:///mlflow.db")
+    assert "penstock hub import sqlite:///mlflow.db" in caught.value.hint
+    for name in ("empty", "notes", "absent"):
+        with pytest.raises(TrackingUnavailable, match="no such store"):
+            run("list", "--tracking", f"sqlite:///{name}.db")
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_a_database_that_is_away_says_so_itself(run: RunCommand) -> None:
+    with pytest.raises(RegistryUnavailable, match=r"postgresql://u:\*\*\*@127.0.0.1:1/x cannot be used"):
+        run("list", "--tracking", "postgresql://u:secret@127.0.0.1:1/x")
 
 
 def test_what_is_not_there_is_an_error_that_says_what_is(run: RunCommand, tmp_path: Path) -> None:

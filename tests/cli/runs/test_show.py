@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from cli.runs.filled_store import RunCommand
-from penstock.cli.runs import options
 from penstock.cli.runs.histories import metric_facts
 from penstock.cli.runs.source import RunSource
+from penstock.cli.runs.stores import existing
 from penstock.errors import ConfigError, RunNotFound, TrackingRefused
 from penstock.fluent.settings import TrackingSettings
 from penstock.fluent.transport.interface import TrackingTransport
@@ -171,6 +171,6 @@ def test_files_and_models_of_a_run_are_listed(filled_store: str, run: RunCommand
 
 
 def test_a_database_needs_no_place_for_files_to_be_read(filled_store: str, run: RunCommand) -> None:
-    assert options._of_store(TrackingSettings("postgresql://db/x")).artifacts
+    assert existing(TrackingSettings("postgresql://db/x")).artifacts
     assert "cedar" in run("list", "--tracking", f"sqlite:///{filled_store}/registry.db").stdout
     assert "cedar" in run("show", "cedar", "--tracking", f"sqlite:///{filled_store}/registry.db").stdout

@@ -49,9 +49,9 @@ def _log(shell: Shell) -> None:
 def _search(shell: Shell) -> tuple[FoundRun, FoundRun]:
     """The best run and the first one."""
     shell.step("Search the runs in MLflow's filter language, from the command line")
-    shell.run(["penstock", "runs", "list", "-e", WINE, "--filter", "metrics.f1 > 0.9", *_BY_SCORE])
+    shell.run(["penstock", "runs", "list", WINE, "--filter", "metrics.f1 > 0.9", *_BY_SCORE])
     shell.say("Programs read the same as JSON:")
-    runs = json.loads(shell.read(["penstock", "runs", "list", "-e", WINE, *_BY_SCORE, "--json"]))
+    runs = json.loads(shell.read(["penstock", "runs", "list", WINE, *_BY_SCORE, "--json"]))
     first = min(runs, key=lambda run: str(run["started"]))
     best, baseline = (FoundRun(run["run_id"], run["name"], run["metrics"]["f1"]) for run in (runs[0], first))
     shell.say(f"{len(runs)} runs; the best is {best.name}, f1 {best.f1:.3f}. Against the first one:")

@@ -37,7 +37,8 @@ def runs() -> None:
 
 
 @runs.command("list")
-@experiment_option("Only runs of this experiment, by name or id. May be repeated. Default: all experiments.")
+@click.argument("named", nargs=-1, metavar="[EXPERIMENT]...")
+@experiment_option("The same as EXPERIMENT, as show and compare take it.")
 @click.option(
     "--filter",
     "filter_text",
@@ -66,6 +67,7 @@ def runs() -> None:
 @click.option("--csv", "as_csv", is_flag=True, help="Print all columns as CSV.")
 @tracking_option
 def list_(
+    named: tuple[str, ...],
     experiments: tuple[str, ...],
     filter_text: str,
     order_by: tuple[str, ...],
@@ -77,13 +79,14 @@ def list_(
     as_csv: bool,
     tracking: str,
 ) -> None:
-    """List runs, the newest first, with the metrics and params in which they differ.
+    """List runs, the newest first, with the metrics and params in which they differ: those of each EXPERIMENT, by name
+    or id, or without any those of all.
 
     \b
     Examples:
       penstock runs list
-      penstock runs list -e churn --filter "metrics.f1 > 0.9 and params.depth = '4'" --order-by 'metrics.f1 DESC'
-      penstock runs list -e churn --all --csv > churn.csv
+      penstock runs list churn --filter "metrics.f1 > 0.9 and params.depth = '4'" --order-by 'metrics.f1 DESC'
+      penstock runs list churn --all --csv > churn.csv
     """
     from penstock.cli.runs import listing
     from penstock.cli.runs.columns import ListedRuns
@@ -92,12 +95,13 @@ def list_(
 
     if as_json and (as_csv or columns):
         raise click.UsageError("--json has all there is of each run: it takes neither --columns nor --csv.")
+    typed = (*named, *experiments)
     asked = [name.strip() for text in columns for name in text.split(",") if name.strip()]
     with opened(tracking) as source:
-        named = _experiments(source, experiments)
-        query = RunSearch(list(named), filter_text, order_by, _VIEWS[view], None if everything else limit)
+        names = _experiments(source, typed)
+        query = RunSearch(list(names), filter_text, order_by, _VIEWS[view], None if everything else limit)
         found = _searched(source, query)
-        listed = ListedRuns(found.runs, named, _now())
+        listed = ListedRuns(found.runs, names, _now())
         if as_json:
             listing.as_json(listed)
         elif as_csv:
@@ -105,7 +109,7 @@ def list_(
         elif found.runs:
             listing.as_table(listed, asked, named_columns(filter_text, order_by))
         else:
-            _say_nothing_found(source, query, named, experiments, tracking)
+            _say_nothing_found(source, query, names, typed, tracking)
     if found.more:
         listing.more_there_are(len(found.runs))
 
