@@ -15,7 +15,7 @@ from penstock.cli.runs.histories import MetricFacts
 from penstock.cli.runs.listing import plain
 from penstock.cli.runs.relatives import MAX_CHILDREN, MAX_FILES, LinkedModel, Relatives
 from penstock.cli.runs.source import ReadRun
-from penstock.cli.runs.tables import TableColumn, print_columns, terminal_width
+from penstock.cli.runs.tables import TableColumn, print_columns, print_line, styled, terminal_width
 from penstock.cli.runs.wording import SHORT_ID, ago, lasted, moment, number, sparkline
 from penstock.error_text import printable, without_passwords
 from penstock.fluent.views import TrackedRun
@@ -78,7 +78,7 @@ def _head(shown: ShownRun) -> None:
         "Id": info.run_id,
         "Experiment": f"{shown.experiment} (id {info.experiment_id})",
         "Status": info.status.lower() + (", deleted" if info.lifecycle_stage == "deleted" else ""),
-        "Started": f"{moment(info.start_time)}, {ago(info.start_time, shown.now)}",
+        "Started": _started(info.start_time, shown.now),
         "Took": lasted(info.end_time - info.start_time) if info.end_time else "",
         "User": info.user_id,
         "Source": tags.get("mlflow.source.name", ""),
@@ -90,9 +90,14 @@ def _head(shown: ShownRun) -> None:
     kept = {f"{name}:": value for name, value in lines.items() if value}
     width = max(map(len, kept))
     for name, value in kept.items():
-        click.echo(f"{click.style(name.ljust(width), bold=True)}  {without_passwords(printable(value))}")
+        print_line(f"{styled(name, 'bold')}{' ' * (width - len(name))}  {without_passwords(printable(value))}")
     if run.info.status == "RUNNING":
         click.echo("It is running: what follows is what it has logged so far.")
+
+
+def _started(milliseconds: int, now: datetime) -> str:
+    when, before = moment(milliseconds), ago(milliseconds, now)
+    return when if when.startswith(before) else f"{when}, {before}"
 
 
 def _metrics(facts: Sequence[MetricFacts], rows: float) -> None:
@@ -170,7 +175,7 @@ def _section(title: str, lines: Sequence[str], rows: float) -> None:
 
 def _title(title: str) -> None:
     click.echo("")
-    click.echo(click.style(title, bold=True))
+    print_line(styled(title, "bold"))
 
 
 def _rest(count: int) -> None:

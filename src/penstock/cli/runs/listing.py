@@ -29,6 +29,9 @@ from penstock.fluent.views import TrackedRun
 # Of columns without room, and of params that all runs share, so many are named.
 _NAMED = 8
 
+# A pipe has room for any number of columns, and nobody reads more than this.
+_MOST = 100
+
 
 def as_table(listed: ListedRuns, asked: Sequence[str], named: Sequence[str]) -> None:
     """`asked` are names of columns; without any, those in which the runs differ, `named` ones first."""
@@ -36,8 +39,8 @@ def as_table(listed: ListedRuns, asked: Sequence[str], named: Sequence[str]) -> 
         print_columns([_printed(column, listed, 4 * MAX_CELL) for column in chosen_columns(listed, asked)])
         return
     always, more = default_columns(listed, named)
-    printed = {column.name: _printed(column, listed) for column in (*always, *more)}
-    room = fitted([printed[c.name] for c in always], [printed[c.name] for c in more], terminal_width())
+    printed = {column.name: _printed(column, listed) for column in (*always, *more[:_MOST])}
+    room = fitted([printed[c.name] for c in always], [printed[c.name] for c in more[:_MOST]], terminal_width())
     print_columns([printed[column.name] for column in in_order([*always, *more[:room]])])
     if same := [f"{c.title}={c.shown(listed.runs[0])}" for c in same_in_all(listed) if c.name not in printed]:
         _note(f"The same in all: {_some(same)}.")
