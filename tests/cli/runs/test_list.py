@@ -13,7 +13,9 @@ import pytest
 
 from cli.runs.filled_store import START, RunCommand
 from penstock.cli.runs import commands, tables
+from penstock.cli.runs.columns import ListedRuns, attribute_columns
 from penstock.errors import ConfigError, ExperimentNotFound, RegistryUnavailable, TrackingUnavailable
+from penstock.fluent.views import RunData, RunInfo, TrackedRun
 
 
 @pytest.fixture
@@ -86,6 +88,16 @@ def test_a_table_leaves_out_what_has_no_room(run: RunCommand, monkeypatch: pytes
     result = run("list")
     assert all(len(line) <= 60 for line in result.stdout.splitlines())
     assert "No room for metrics.loss, params.only, duration, tags.team." in result.stderr
+
+
+def test_ids_are_as_long_as_it_takes_to_tell_them_apart() -> None:
+    def ids_of(*ids: str) -> list[str]:
+        listed = ListedRuns([TrackedRun(RunInfo(each, "1"), RunData()) for each in ids], {}, datetime.now(UTC))
+        return [attribute_columns(listed)["id"].shown(run) for run in listed.runs]
+
+    assert ids_of("a" * 32, "b" * 32) == ["a" * 8, "b" * 8]
+    assert ids_of("a" * 32, "a" * 9 + "b" * 23) == ["a" * 10, "a" * 9 + "b"]
+    assert ids_of("a" * 32) == ["a" * 8]
 
 
 def test_columns_fit_from_the_first_on() -> None:

@@ -9,6 +9,7 @@ from datetime import datetime
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cached_property
+from itertools import pairwise, takewhile
 from typing import Any, Literal, TypeAlias
 
 from penstock.cli.runs.wording import SHORT_ID, ago, iso, lasted, number
@@ -52,6 +53,13 @@ class ListedRuns:
         }
 
     @cached_property
+    def id_length(self) -> int:
+        """So much of an id tells these runs from each other."""
+        ids = sorted({run.info.run_id for run in self.runs})
+        shared = [_shared(*pair) for pair in pairwise(ids)]
+        return max(SHORT_ID, 1 + max(shared, default=0))
+
+    @cached_property
     def ambiguous(self) -> frozenset[str]:
         """Keys that are of more than one kind."""
         counts = Counter(key for keys in self.keys.values() for key in keys)
@@ -61,7 +69,7 @@ class ListedRuns:
 def attribute_columns(listed: ListedRuns) -> dict[str, RunColumn]:
     """By name, in the order of the table."""
     columns = (
-        _plain("id", lambda run: run.info.run_id, lambda run: run.info.run_id[:SHORT_ID]),
+        _plain("id", lambda run: run.info.run_id, lambda run: run.info.run_id[: listed.id_length]),
         _plain("name", lambda run: run.info.run_name),
         _plain("experiment", lambda run: listed.experiments.get(run.info.experiment_id, run.info.experiment_id)),
         _plain("status", lambda run: run.info.status, lambda run: run.info.status.lower()),
@@ -147,6 +155,11 @@ def in_order(columns: Sequence[RunColumn]) -> list[RunColumn]:
     kinds = [column.name.partition(".")[0] for column in columns]
     ranks: dict[str, int] = {kind: rank for rank, kind in enumerate(KINDS, 1)}
     return [c for _, _, c in sorted((ranks.get(kind, 0), i, columns[i]) for i, kind in enumerate(kinds))]
+
+
+def _shared(one: str, other: str) -> int:
+    """How many characters both begin with."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def seconds_of(run: TrackedRun) -> float | None:

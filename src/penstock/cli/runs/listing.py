@@ -112,7 +112,7 @@ def experiments_typed(experiments: Sequence[str], tracking: str) -> str:
 
 def _printed(column: RunColumn, listed: ListedRuns, limit: int = MAX_CELL) -> TableColumn:
     cells = [column.shown(run) for run in listed.runs]
-    numbers = column.is_number or all(_is_number(cell) for cell in cells)
+    numbers = column.is_number or ("." in column.name and all(_is_number(cell) for cell in cells))
     style = "cyan" if column.name == "id" else ""
     return TableColumn.of(column.title, cells, is_number=numbers and bool(cells), style=style, limit=limit)
 
