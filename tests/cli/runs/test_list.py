@@ -60,7 +60,7 @@ def test_max_ends_the_list_and_says_so(run: RunCommand, monkeypatch: pytest.Monk
         "These are the first 2 runs, and there are more: --max 8 or --all shows them, --filter chooses.\n"
     )
     assert run("list", "--max", "4").stderr == "The same in all: seed=7.\n"
-    monkeypatch.setattr("penstock.cli.runs.source._PAGE", 3)
+    monkeypatch.setattr("penstock.cli.runs.reading.source._PAGE", 3)
     assert len(rows(run("list", "--all").stdout)) == 5
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from cli.runs.filled_store import RunCommand
-from penstock.cli.runs.histories import metric_facts
-from penstock.cli.runs.source import RunSource
-from penstock.cli.runs.stores import existing
+from penstock.cli.runs.reading.histories import metric_facts
+from penstock.cli.runs.reading.source import RunSource
+from penstock.cli.runs.reading.stores import existing
 from penstock.errors import ConfigError, RunNotFound, TrackingRefused
 from penstock.fluent.settings import TrackingSettings
 from penstock.fluent.transport.interface import TrackingTransport
@@ -129,7 +129,7 @@ class NotAHub(TrackingTransport):
 def test_a_server_without_summaries_gives_points(
     pages: bool, filled_store: str, run: RunCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("penstock.cli.runs.histories._POINTS_PAGE", 20)
+    monkeypatch.setattr("penstock.cli.runs.reading.histories._POINTS_PAGE", 20)
     from_hub = json.loads(run("show", "cedar", "--json").stdout)
 
     @contextmanager
@@ -142,7 +142,7 @@ def test_a_server_without_summaries_gives_points(
 
 
 def test_points_are_read_up_to_a_limit(filled_store: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("penstock.cli.runs.histories.MAX_POINTS", 30)
+    monkeypatch.setattr("penstock.cli.runs.reading.histories.MAX_POINTS", 30)
     with closing(NotAHub(open_transport(TrackingSettings(filled_store)), pages=True)) as transport:
         source = RunSource(transport)
         facts = {fact.key: fact for fact in metric_facts(source, source.run("2a" * 16).run)}

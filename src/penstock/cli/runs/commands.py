@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from penstock.cli.runs.columns import ListedRuns
-    from penstock.cli.runs.source import FoundRuns, ReadRun, RunSearch, RunSource
+    from penstock.cli.runs.reading.source import FoundRuns, ReadRun, RunSearch, RunSource
 
 _DEFAULT_MAX = 50
 _VIEWS = {"active": "ACTIVE_ONLY", "deleted": "DELETED_ONLY", "all": "ALL"}
@@ -91,7 +91,7 @@ def list_(
     from penstock.cli.runs import listing
     from penstock.cli.runs.columns import ListedRuns
     from penstock.cli.runs.filter_errors import named_columns
-    from penstock.cli.runs.source import RunSearch
+    from penstock.cli.runs.reading.source import RunSearch
 
     if as_json and (as_csv or columns):
         raise click.UsageError("--json has all there is of each run: it takes neither --columns nor --csv.")
@@ -131,9 +131,9 @@ def show(run: str, experiments: tuple[str, ...], everything: bool, as_json: bool
       penstock runs show brave-crane-7 -e churn --json
     """
     from penstock.cli.runs import details
-    from penstock.cli.runs.histories import metric_facts
-    from penstock.cli.runs.naming import named_run
-    from penstock.cli.runs.relatives import relatives_of
+    from penstock.cli.runs.reading.histories import metric_facts
+    from penstock.cli.runs.reading.naming import named_run
+    from penstock.cli.runs.reading.relatives import relatives_of
 
     with opened(tracking) as source:
         read = named_run(source, run, list(_experiments(source, experiments)))
@@ -166,7 +166,7 @@ def compare(
     """
     from penstock.cli.runs import comparing
     from penstock.cli.runs.comparison import compared
-    from penstock.cli.runs.naming import named_run
+    from penstock.cli.runs.reading.naming import named_run
 
     if len(runs) < 2:
         raise click.UsageError("Name two runs at least: a run is compared with others.")
@@ -269,7 +269,7 @@ def _say_nothing_found(
     from penstock.cli.runs import listing
     from penstock.cli.runs.columns import ListedRuns
     from penstock.cli.runs.filter_errors import named_columns
-    from penstock.cli.runs.source import RunSearch
+    from penstock.cli.runs.reading.source import RunSearch
 
     names = " and ".join(repr(name) for name in named.values())
     everywhere = len(named) == len(source.experiments) and not typed

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from penstock.cli.runs.columns import INNER_TAGS
-from penstock.cli.runs.source import ReadRun
+from penstock.cli.runs.reading.source import ReadRun
 
 RowKind: TypeAlias = Literal["run", "metrics", "params", "tags"]
 

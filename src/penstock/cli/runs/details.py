@@ -11,10 +11,10 @@ import click
 
 from penstock.cli.console import json_text
 from penstock.cli.runs.columns import INNER_TAGS
-from penstock.cli.runs.histories import MetricFacts
 from penstock.cli.runs.listing import plain
-from penstock.cli.runs.relatives import MAX_CHILDREN, MAX_FILES, LinkedModel, Relatives
-from penstock.cli.runs.source import ReadRun
+from penstock.cli.runs.reading.histories import MetricFacts
+from penstock.cli.runs.reading.relatives import MAX_CHILDREN, MAX_FILES, LinkedModel, Relatives
+from penstock.cli.runs.reading.source import ReadRun
 from penstock.cli.runs.tables import TableColumn, print_columns, print_line, styled, terminal_width
 from penstock.cli.runs.wording import SHORT_ID, ago, lasted, moment, number, sparkline
 from penstock.error_text import printable, without_passwords

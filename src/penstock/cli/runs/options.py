@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from penstock.cli.runs.source import RunSource
+    from penstock.cli.runs.reading.source import RunSource
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,8 +33,8 @@ def experiment_option(help_text: str) -> Callable[[F], F]:
 def opened(tracking: str) -> Iterator[RunSource]:
     """At the place that was typed, else that of a variable, else the embedded store. Raises ConfigError,
     TrackingUnavailable, and what opening a database raises."""
-    from penstock.cli.runs.source import RunSource
-    from penstock.cli.runs.stores import existing
+    from penstock.cli.runs.reading.source import RunSource
+    from penstock.cli.runs.reading.stores import existing
     from penstock.errors import PenstockError, TrackingUnavailable
     from penstock.fluent.settings import TrackingSettings
     from penstock.fluent.transport.opening import open_transport

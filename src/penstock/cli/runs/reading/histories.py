@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from penstock.cli.runs.source import RunSource
+from penstock.cli.runs.reading.source import RunSource
 from penstock.errors import TrackingRefused
 from penstock.fluent.views import TrackedRun
 

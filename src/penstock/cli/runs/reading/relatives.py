@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from penstock.cli.runs.source import ReadRun, RunSearch, RunSource
+from penstock.cli.runs.reading.source import ReadRun, RunSearch, RunSource
 from penstock.errors import TrackingRefused, TrackingUnavailable
 from penstock.fluent.views import TrackedRun
 from penstock.mlflow_api.search.printing import quoted

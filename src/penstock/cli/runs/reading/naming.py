@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from penstock.cli.runs.source import ReadRun, RunSearch, RunSource
+from penstock.cli.runs.reading.source import ReadRun, RunSearch, RunSource
 from penstock.cli.runs.wording import SHORT_ID, moment
 from penstock.errors import ConfigError, RunNotFound
 from penstock.fluent.views import TrackedRun
