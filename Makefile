@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: prove-lean bench-hub-backup bench-hub-size bench-hub-moves record-hub prove-hub prove-fluent prove-hub-memory help install demo serve test test-services check mlflow-env services-tools record-contract record-searches bench bench-all bench-fluent bench-hub bench-hub-artifacts bench-score bench-processes prove-resume prove-bodies prove-packages load docs dashboards format lock clean bench-loading prove-rollout release
+.PHONY: bench-import prove-lean bench-hub-backup bench-hub-size bench-hub-moves record-hub prove-hub prove-fluent prove-hub-memory help install demo serve test test-services check mlflow-env services-tools record-contract record-searches bench bench-all bench-fluent bench-hub bench-hub-artifacts bench-score bench-processes prove-resume prove-bodies prove-packages load docs dashboards format lock clean bench-loading prove-rollout release
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ bench-hub: $(STAMP) mlflow-env  ## the hub beside mlflow server, in turn: make b
 
 bench-hub-artifacts: $(STAMP)  ## 2 GB through the hub both ways beside a plain copy, and slow downloads beside runs: make bench-hub-artifacts ARTIFACTS='--rounds 5'
 	$(BIN)/python loadtests/bench_hub_artifacts.py --out build/bench-hub $(ARTIFACTS)
+
+bench-import: $(STAMP) mlflow-env  ## an import of ten million points from MLflow's database: make bench-import IMPORT='--runs 1000'
+	$(BIN)/python loadtests/bench_import.py $(IMPORT)
 
 bench-hub-size: $(STAMP)  ## the hub with ten million points, on SQLite and on PostgreSQL: make bench-hub-size SIZE='--only sqlite'
 	$(BIN)/python loadtests/bench_hub_size.py --out build/bench-hub $(SIZE)

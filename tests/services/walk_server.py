@@ -39,7 +39,7 @@ def logged_models(client: mlflow.MlflowClient, ids: list[str]) -> dict[str, Any]
     found = {}
     for each in client.search_logged_models(ids, max_results=1000):
         given = each.to_dictionary()
-        given["metrics"] = sorted(given.get("metrics") or [], key=repr)
+        given["metrics"] = sorted((dict(metric) for metric in each.metrics or ()), key=repr)
         found[each.model_id] = given
     return found
 

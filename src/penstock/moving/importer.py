@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from penstock.errors import ImportFailed
 from penstock.moving.files import FilePlan
-from penstock.moving.records import Kind
+from penstock.moving.records import KINDS, Kind
 from penstock.moving.source import ImportSource
 from penstock.moving.steps.experiments import ExperimentStep, names_of
 from penstock.moving.steps.logged_models import bring_logged_models
@@ -57,8 +57,15 @@ def import_all(
     bring_runs(session)
     bring_logged_models(session)
     bring_registered_models(session)
-    session.noted(source.orphans())
+    if not _is_settled(session, there):
+        session.noted(source.orphans())
     return _report(session, there, clock() - began)
+
+
+def _is_settled(session: ImportSession, there: Mapping[Kind, int]) -> bool:
+    """Whether every object of the source is accounted for: looking for those that belong to nothing reads whole tables,
+    and whoever writes to a SQLite file waits meanwhile."""
+    return all(kind == "artifact files" or session.tally.total(kind) == there.get(kind) for kind in KINDS)
 
 
 def _report(session: ImportSession, there: Mapping[Kind, int], seconds: float) -> ImportReport:

@@ -32,6 +32,9 @@ class Tally:
         self.new[kind] += new
         self.present[kind] += present
 
+    def total(self, kind: Kind) -> int:
+        return self.new[kind] + self.present[kind] + self.skipped[kind]
+
     def note(self, broken: Iterable[Broken]) -> None:
         for each in broken:
             if not each.kept:
