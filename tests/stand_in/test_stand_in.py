@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -144,10 +145,12 @@ def test_an_old_python_without_penstock_gets_the_client_from_the_directory(tmp_p
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_the_command_says_where_it_is_and_runs_programs_with_it(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "penstock.stand_in"]
-    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == f"{DIRECTORY}\n"
-    program = tmp_path / "train.py"
-    program.write_text("import mlflow, sys; print(mlflow.__version__, sys.argv[1:])")
-    done = subprocess.run([*command, program, "--lr", "1"], capture_output=True, text=True, check=True)
-    assert done.stdout == "3.18.0+penstock ['--lr', '1']\n"
+def test_the_pages_commands_run_a_program_with_it(tmp_path: Path) -> None:
+    """As a person types them, with this Python."""
+    page = (Path(__file__).parents[2] / "docs" / "tracking.md").read_text()
+    (block,) = (block for block in re.findall(r"```console\n(.*?)```", page, re.DOTALL) if "stand_in" in block)
+    typed = "\n".join(line.removeprefix("$ ") for line in block.splitlines())
+    (tmp_path / "train.py").write_text("import mlflow, sys; print(mlflow.__version__, sys.argv[1:])")
+    environ = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(["sh", "-ec", typed], cwd=tmp_path, env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout == "3.18.0+penstock ['--depth', '8']\n" * 2
