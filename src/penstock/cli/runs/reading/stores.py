@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -39,8 +40,7 @@ def _refuse_files_of_mlflow(directory: Path) -> None:
     if not (directory / _DATABASE).exists() and any(directory.glob("*/meta.yaml")):
         raise TrackingUnavailable(
             f"{directory} was written by MLflow without a server, in a form that is not read here.",
-            hint=f"Serve it with MLflow (mlflow server --backend-store-uri {directory}), and give --tracking the "
-            "server's address.",
+            hint=_moving(str(directory)),
         )
 
 
@@ -51,12 +51,18 @@ def _refuse_other_databases(uri: str, file: Path) -> None:
     if {"experiments", "runs", "latest_metrics"} <= tables:
         raise TrackingUnavailable(
             f"{uri} is a database of MLflow's own, whose tables are not read here.",
-            hint=f"Move what it holds into a store (penstock hub import {uri}), or serve it with MLflow, and give "
-            "--tracking the server's address.",
+            hint=_moving(uri),
         )
     raise TrackingUnavailable(
         f"There are no runs in {uri} yet: there is no such store.",
         hint="Log runs with penstock.tracking, start a hub (penstock hub), or name another place with --tracking.",
+    )
+
+
+def _moving(source: str) -> str:
+    return (
+        f"Move what it holds into a store (penstock hub import {shlex.quote(source)}), or serve it with MLflow, "
+        "and give --tracking the server's address."
     )
 
 
