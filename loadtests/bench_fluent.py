@@ -87,6 +87,8 @@ def _loops(options: argparse.Namespace, places: dict[str, str]) -> Iterator[Loop
     own, theirs = sys.executable, str(options.mlflow)
     for kind in options.kinds.split(","):
         for place, uri in places.items():
+            if options.only_hub and place != "hub":
+                continue
             yield Loop(kind, "penstock.tracking", place, own, uri, options.steps)
             if place != "no server" and not options.without_mlflow:
                 yield Loop(kind, "mlflow", place, theirs, uri, options.steps // 10)
@@ -122,6 +124,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("build/bench-fluent"))
     parser.add_argument("--mlflow", type=Path, default=_HERE.parent / ".venv-mlflow" / "bin" / "python")
     parser.add_argument("--without-mlflow", action="store_true")
+    parser.add_argument("--only-hub", action="store_true")
     parser.add_argument("--kinds", default="training,harsh", help="of steps, with a comma between")
     parser.add_argument("--steps", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)

@@ -1,7 +1,7 @@
 """A training loop for bench_fluent.py, in a process of its own: `train_loop.py CLIENT KIND STEPS`.
 
 CLIENT is `penstock`, `mlflow` or `mlflow-async`. KIND is `training`, with three metrics a step, or `harsh`, with one; see
-train_steps.py. Stretches of about a second with logging and without take turns, so that what else goes on at a
+train_steps.py. Stretches of about one and a half seconds with logging and without take turns, so that what else goes on at a
 machine meets both. What is still to be delivered after a stretch is delivered before the next one.
 
 Prints, as JSON: for each pair of stretches, the seconds with logging and without; and, together, the processor time of the
@@ -24,7 +24,7 @@ Log = Callable[[int], object]
 
 def main() -> None:
     client, kind, steps = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    step, stretch = (harsh_step(), 1000) if kind == "harsh" else (training_step(), 250)
+    step, stretch = (harsh_step(), 1500) if kind == "harsh" else (training_step(), 400)
     module, flush = _opened(client)
     log = _one(module.log_metric) if kind == "harsh" else _three(module.log_metrics)
     with module.start_run():

@@ -10,7 +10,7 @@ from penstock.errors import TrackingInvalid
 from penstock.fluent.data.inputs import log_inputs
 from penstock.fluent.outbox.entries import LIMITS, json_number
 from penstock.fluent.outbox.outbox import Outbox
-from penstock.fluent.runs import active_run, now_ms, run_in_use, target_of
+from penstock.fluent.runs import active_run, run_in_use, target_of
 from penstock.fluent.session import FLUSH_SECONDS, current_session
 
 _MAX_WHOLE = 2**63 - 1
@@ -88,8 +88,22 @@ def log_metrics(
     dataset: Any = None,
 ) -> RunOperations | None:
     """The same for several, at one time and step; if one of them is no number, none is logged."""
-    at, place = now_ms() if timestamp is None else _whole("timestamp", timestamp), _whole("step", step)
-    points = [(_key("metric", key), _number(key, value), at, place) for key, value in metrics.items()]
+    at = time_ns() // 1_000_000 if timestamp is None else _whole("timestamp", timestamp)
+    place = 0 if step is None else _whole("step", step)
+    points = [
+        (
+            key if type(key) is str and key else _key("metric", key),
+            value if type(value) is float else _number(key, value),
+            at,
+            place,
+        )
+        for key, value in metrics.items()
+    ]
+    if run_id is None and model_id is None and dataset is None:
+        run = run_in_use()
+        if not run.models:
+            run.outbox.put_all("metrics", run.info.run_id, points)
+            return None if synchronous is None else ended(run.outbox, synchronous)
     return ended(_put_points(points, run_id, model_id, dataset), synchronous)
 
 

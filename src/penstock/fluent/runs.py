@@ -149,7 +149,8 @@ def active_run() -> ActiveRun | None:
 
 def run_in_use() -> ActiveRun:
     """The active run; one is started where there is none, as MLflow does."""
-    runs = current_session().active
+    # What training loops do at every step: few functions, since the caches are full of the step before.
+    runs = current_session().threads.runs
     return runs[-1] if runs else start_run()
 
 
@@ -157,13 +158,8 @@ def target_of(run_id: str | None) -> tuple[str, Outbox]:
     """The id of what is logged to and its outbox: of a run that was named, or of the one in use."""
     if run_id is not None:
         return run_id, current_session().destination().outbox
-    # What training loops do at every step: few functions, since the caches are full of the step before.
-    runs = current_session().threads.runs
-    run = runs[-1] if runs else start_run()
-    outbox = run._outbox
-    if outbox is None or outbox.is_closed:
-        outbox = run.outbox
-    return run.info.run_id, outbox
+    run = run_in_use()
+    return run.info.run_id, run.outbox
 
 
 def now_ms() -> int:

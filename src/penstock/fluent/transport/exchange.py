@@ -19,7 +19,7 @@ class Exchanged(NamedTuple):
 class Exchange(ABC):
     """Safe to use from several threads."""
 
-    pace = 0.5  # see TrackingTransport
+    pace = 1.0  # see TrackingTransport
 
     @property
     @abstractmethod

@@ -14,7 +14,7 @@ class TrackingTransport(ABC):
     """
 
     # How many seconds may be gathered before it is called, where nobody waits: a call has costs of its own.
-    pace = 0.5
+    pace = 1.0
 
     @property
     @abstractmethod
