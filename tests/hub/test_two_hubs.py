@@ -37,6 +37,22 @@ async def test_versions_of_one_model_have_a_number_each(hubs: list[HubCalls]) ->
         assert [each["version"] for each in latest] == ["12"]
 
 
+async def test_of_those_who_take_one_name_one_gets_it_and_two_who_cross_get_none(hubs: list[HubCalls]) -> None:
+    """Nobody is told to try again later: there is nothing to wait for."""
+    for name in "abcd":
+        await hubs[0].post("registered-models/create", name=name)
+
+    async def renamed(*pairs: tuple[str, str]) -> list[int]:
+        asked = [hubs[n % 2].post("registered-models/rename", name=a, new_name=b) for n, (a, b) in enumerate(pairs)]
+        return sorted(answer.status_code for answer in await asyncio.gather(*asked))
+
+    for _ in range(4):
+        assert await renamed(("a", "b"), ("b", "a"), ("a", "b"), ("b", "a")) == [400] * 4
+        assert await renamed(("c", "free"), ("d", "free")) == [200, 400]
+        (taker,) = {"c", "d"} - {model.name for model in hubs[0].opened.registry.models()}
+        assert await renamed(("free", taker)) == [200]
+
+
 async def test_points_of_one_run_by_both_are_all_there_once(hubs: list[HubCalls]) -> None:
     """Long enough to be packed by both, and half of them sent to both."""
     run_id = await hubs[0].made_run()

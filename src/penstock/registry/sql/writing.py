@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from penstock.registry.entries import ChangeKind, ModelKey, NewVersion, PackageFacts, Stage
 from penstock.registry.history import AliasMove, NewMove
@@ -125,6 +126,9 @@ def write_stage(
 
 def rename(c: Connection, name: str, new_name: str, *, at: datetime, by: str) -> None:
     """Raises ModelNotFound, ModelExists."""
+    # Both in one order, whoever renames which to which: two who cross would wait for each other.
+    both = select(models.c.id).where(models.c.name.in_((name, new_name))).order_by(models.c.id)
+    c.execute(both.with_for_update()).all()
     model = model_row(c, name, lock=True)
     before = c.execute(select(models).where(models.c.name == new_name).with_for_update()).one_or_none()
     if before is not None and not before.deleted:
@@ -134,7 +138,11 @@ def rename(c: Connection, name: str, new_name: str, *, at: datetime, by: str) ->
         # Its history stays, under a name that no model can have; its numbers are not used again under the old one.
         _update_model(c, before, name=f":{before.id}")
         last = max(last, before.last_number)
-    _update_model(c, model, name=new_name, updated_at=at, last_number=last)
+    try:
+        with c.begin_nested():
+            _update_model(c, model, name=new_name, updated_at=at, last_number=last)
+    except IntegrityError:  # on PostgreSQL: another model has got the name since it was looked for
+        raise model_exists(new_name) from None
     c.execute(update(versions).where(versions.c.model_id == model.id).values(updated_at=at))
     _tell(c, model, "rename", at, by, None, f"from {name}")
 
