@@ -88,8 +88,7 @@ async def test_a_second_import_brings_what_is_new(url: str, store: Store, tmp_pa
     assert again == {"metric points": 2}
 
 
-@pytest.mark.parametrize("most_points", [25_000, 30, 7])
-@pytest.mark.parametrize("in_bulk", [True, False])
+@pytest.mark.parametrize(("most_points", "in_bulk"), [(25_000, True), (30, True), (7, False)])
 def test_points_are_the_same_however_they_are_asked_for(
     url: str, monkeypatch: pytest.MonkeyPatch, most_points: int, in_bulk: bool
 ) -> None:
@@ -146,18 +145,11 @@ def test_a_server_of_before_logged_models_has_none(url: str, store: Store, monke
 
 
 @pytest.mark.usefixtures("quick")
-def test_who_is_not_let_in_is_told_which_variables_are_read(
-    url: str, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_is_not_let_in_and_nobody_at_the_address_are_told(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "wrong")
-    with pytest.raises(ImportFailed, match="refuses access"):
-        store.bring(url)
-
-
-@pytest.mark.usefixtures("quick")
-def test_nobody_at_the_address_is_told(store: Store) -> None:
-    with pytest.raises(ImportFailed, match="cannot be reached"):
-        store.bring("http://127.0.0.1:9")
+    for address, why in ((url, "refuses access"), ("http://127.0.0.1:9", "cannot be reached")):
+        with closing(open_mlflow_server(address)) as source, pytest.raises(ImportFailed, match=why):
+            source.counts()
 
 
 def _runs(tracking: SqlTrackingStore) -> list[Any]:

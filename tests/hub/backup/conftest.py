@@ -12,6 +12,7 @@ import pytest
 
 from hub.conftest import HubCalls, hub_over
 from penstock.assembly.hub import HubOptions, open_stores
+from penstock.assembly.upkeep import take_backup
 from penstock.registry import NewVersion
 from penstock.tracking.datasets import Dataset, DatasetInput
 from penstock.tracking.metrics import Metric
@@ -47,10 +48,26 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+@pytest.fixture(scope="session")
+def saved_template(template: Path) -> Path:
+    take_backup(str(template / "store"), str(template / "files"), str(template / "saved"), _ignored, _ignored)
+    return template
+
+
+@pytest.fixture
+def filled_and_saved(saved_template: Path, tmp_path: Path) -> Path:
+    """The same with a backup in `saved`."""
+    return Path(shutil.copytree(saved_template, tmp_path, dirs_exist_ok=True))
+
+
 @pytest.fixture
 def filled(template: Path, tmp_path: Path) -> Path:
     """A directory with the store `store`, its files in `files`, and the token that lets anybody in in `token`."""
-    return Path(shutil.copytree(template, tmp_path, dirs_exist_ok=True))
+    return Path(shutil.copytree(template, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("saved")))
+
+
+def _ignored(_: int) -> None:
+    """Progress that nobody looks at."""
 
 
 def fill(store: str, artifacts: Path) -> None:
