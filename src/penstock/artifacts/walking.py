@@ -1,11 +1,20 @@
-"""All files below a directory of a tree, one directory at a time."""
+"""All files below a directory of a tree, one directory at a time; and work with many files, several at once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import NamedTuple, TypeVar
 
 from penstock.artifacts.trees import ArtifactTree
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+# A store far away answers late, and so does a disk about each file.
+_AT_ONCE = 8
 
 
 class WalkedFile(NamedTuple):
@@ -32,3 +41,24 @@ def files_below(tree: ArtifactTree, path: str = "") -> Iterator[WalkedFile]:
             places.append(below)
         else:
             yield WalkedFile(below, entry.size)
+
+
+@contextmanager
+def several_at_once(work: Callable[[T], R], items: Iterable[T]) -> Iterator[Iterator[R]]:
+    """What `work` makes of each, in order; a few are worked at ahead."""
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="penstock-walk") as threads:
+        ahead: deque[Future[R]] = deque()
+
+        def made() -> Iterator[R]:
+            for item in items:
+                ahead.append(threads.submit(work, item))
+                if len(ahead) >= 2 * _AT_ONCE:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+
+        try:
+            yield made()
+        finally:
+            for each in ahead:
+                each.cancel()

@@ -7,25 +7,18 @@ that two lists are compared as they are read.
 from __future__ import annotations
 
 import hashlib
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import BinaryIO, NamedTuple, TypeVar
+from typing import BinaryIO, NamedTuple
 
 import orjson
 
 from penstock.artifacts.trees import ArtifactTree, OpenedFile
-from penstock.artifacts.walking import WalkedFile, files_below
+from penstock.artifacts.walking import WalkedFile, files_below, several_at_once
 from penstock.errors import ArtifactNotFound, BackupBroken, RegistryUnavailable
 from penstock.hub.backup.manifest import SavedFiles
 from penstock.hub.backup.objects import BackupObjects
 from penstock.hub.backup.tables import pack_lines, parts_of, unpack_lines
 
-T = TypeVar("T")
-R = TypeVar("R")
-
-_AT_ONCE = 8
 _PIECE = 1024 * 1024
 # A file of so many bytes is held while its digest is found out; a larger one is read twice.
 _HELD = 8 * 1024 * 1024
@@ -91,27 +84,6 @@ def listed_files(objects: BackupObjects, saved: SavedFiles | None) -> Iterator[S
                 yield SavedFile(*orjson.loads(line))
             except (ValueError, TypeError):
                 raise BackupBroken(f"The backup is damaged: its list of files, part {part}, cannot be read.") from None
-
-
-@contextmanager
-def several_at_once(work: Callable[[T], R], items: Iterable[T]) -> Iterator[Iterator[R]]:
-    """What `work` makes of each, in order; a few are worked at ahead."""
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="penstock-backup") as threads:
-        ahead: deque[Future[R]] = deque()
-
-        def made() -> Iterator[R]:
-            for item in items:
-                ahead.append(threads.submit(work, item))
-                if len(ahead) >= 2 * _AT_ONCE:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
-
-        try:
-            yield made()
-        finally:
-            for each in ahead:
-                each.cancel()
 
 
 def sha256_of(file: BinaryIO) -> str:

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from sqlalchemy import Connection, MetaData, Table, inspect
 
 from penstock.artifacts.trees import ArtifactTree
-from penstock.artifacts.walking import files_below
+from penstock.artifacts.walking import files_below, several_at_once
 from penstock.errors import ArtifactNotFound, BackupBroken, RegistryOutdated, StoreNotEmpty
-from penstock.hub.backup.files import SavedFile, listed_files, several_at_once, sha256_of
+from penstock.hub.backup.files import SavedFile, listed_files, sha256_of
 from penstock.hub.backup.manifest import BackupManifest, SavedTable
 from penstock.hub.backup.objects import BackupObjects, write_all
 from penstock.hub.backup.tables import load_table

@@ -9,7 +9,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from penstock.artifacts.trees import ArtifactTree
-from penstock.artifacts.walking import files_below
+from penstock.artifacts.walking import files_below, several_at_once
 from penstock.errors import TrackingInvalid
 from penstock.hub.files.places import own_path
 from penstock.hub.gc import burying, clearing
@@ -103,13 +103,14 @@ class StoreCollector:
             clearing.clear_rows(self._database, some)
             again = self._database.read(partial(clearing.owners_again, some=some))
             done = [each for each in some if each.owner in again]
-            for each in some:
-                if each.owner in again:
-                    continue
-                if kept := clearing.clear_files(self._tree, each, protected):
-                    plan.kept.append(Kept(f"files at {kept}", "a registered version or another run has them"))
-                else:
-                    done.append(each)
+            wanted = [each for each in some if each.owner not in again]
+            remove = partial(clearing.clear_files, self._tree, protected=protected)
+            with several_at_once(remove, wanted) as kept_there:
+                for each, kept in zip(wanted, kept_there, strict=True):
+                    if kept:
+                        plan.kept.append(Kept(f"files at {kept}", "a registered version or another run has them"))
+                    else:
+                        done.append(each)
             self._database.write(partial(clearing.unmark, some=done))
             on_place(len(some))
 
