@@ -1,5 +1,6 @@
 """Run by the MLflow environment's Python: MLflow's own client fills the store in MLFLOW_TRACKING_URI with something of
-all that an import brings over. Given a number, logs so many more runs instead, as a server that is in use does."""
+all that an import brings over. Given a number, logs so many more runs instead, as a server that is in use does; given
+"files", only what has files."""
 
 from __future__ import annotations
 
@@ -90,7 +91,12 @@ def _model_of_a_run(client: mlflow.MlflowClient) -> None:
     client.create_registered_model("echo", tags={"owner": "ann"}, description="says it again")
     for number in range(4):
         made = client.create_model_version(
-            "echo", f"models:/{info.model_id}", run.info.run_id, tags={"n": str(number)}, description=f"no. {number}"
+            "echo",
+            f"models:/{info.model_id}",
+            run.info.run_id,
+            tags={"n": str(number)},
+            description=f"no. {number}",
+            model_id=info.model_id,
         )
     client.delete_model_version("echo", made.version)
     client.transition_model_version_stage("echo", "1", "Production")
@@ -118,4 +124,10 @@ def grow(runs: int) -> None:
 
 
 if __name__ == "__main__":
-    grow(int(sys.argv[1])) if len(sys.argv) > 1 else fill()
+    if sys.argv[1:] == ["files"]:
+        mlflow.set_experiment("plain")
+        _model_of_a_run(mlflow.MlflowClient())
+    elif len(sys.argv) > 1:
+        grow(int(sys.argv[1]))
+    else:
+        fill()

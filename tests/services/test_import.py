@@ -183,7 +183,7 @@ def test_an_import_that_is_killed_again_and_again_comes_to_its_end(tmp_path: Pat
 def test_files_are_copied_where_that_is_asked_for(tmp_path: Path) -> None:
     old = tmp_path / "old"
     with running(tmp_path, "--artifacts-destination", str(old)) as server:
-        in_mlflow(FILL, server.url, tmp_path)
+        in_mlflow(FILL, server.url, tmp_path, "files")
     report = imported(str(tmp_path / "mlflow.db"), tmp_path, "--copy-artifacts", "--artifacts-root", str(old))
     files = next(each for each in report["counts"] if each["kind"] == "artifact files")
     copied = {str(each.relative_to(old)) for each in old.rglob("*") if each.is_file()}
