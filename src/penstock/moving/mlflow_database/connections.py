@@ -179,7 +179,7 @@ class PostgresSource(ServerSource):
             return connection
 
         super().__init__(
-            _shown(url, "postgresql"), connect, lambda connection: connection.cursor(name="penstock_points")
+            place_of_server(url, "postgresql"), connect, lambda connection: connection.cursor(name="penstock_points")
         )
 
 
@@ -213,7 +213,7 @@ class MysqlSource(ServerSource):
 
         from pymysql.cursors import SSCursor
 
-        super().__init__(_shown(url, "mysql"), connect, lambda connection: connection.cursor(SSCursor))
+        super().__init__(place_of_server(url, "mysql"), connect, lambda connection: connection.cursor(SSCursor))
 
 
 def open_source(url: str) -> ReadOnlyConnection:
@@ -237,9 +237,17 @@ def open_source(url: str) -> ReadOnlyConnection:
     )
 
 
-def _shown(url: URL, scheme: str) -> str:
-    """Without password and driver: the same database has the same name the next time."""
-    return url.set(drivername=scheme, password=None, query={}).render_as_string()
+def place_of_server(url: URL, scheme: str) -> str:
+    """Without password, driver and options: the same database has the same name the next time."""
+    host = url.host or url.query.get("host") or url.query.get("unix_socket")
+    shown = URL.create(
+        scheme,
+        username=url.username,
+        host=host if isinstance(host, str) else None,
+        port=url.port,
+        database=url.database,
+    )
+    return shown.render_as_string()
 
 
 def _missing(what: str, library: str, extra: str) -> DependencyMissing:
