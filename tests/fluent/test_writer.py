@@ -64,7 +64,7 @@ def test_a_full_disk_is_told_once_and_its_end_too(disk: Disk, caplog: pytest.Log
     disk.keep(b"1")
     disk.is_full = True
     disk.keep(b"2", b"3")
-    assert disk.writer.overflow.waiting == 4
+    assert (disk.writer.overflow.waiting, disk.writer.kept_in) == (4, "memory")
     disk.is_full = False
     disk.keep(b"4")
     assert disk.writer.overflow.waiting == 0

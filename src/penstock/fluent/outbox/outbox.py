@@ -305,7 +305,7 @@ class Outbox:
             self._failures += 1
             self._is_idle, self._drains_memory = True, False
             if self._failures == 1:
-                log.warning("%s What is logged is kept in %s until it is delivered.", error, self.spool or "memory")
+                log.warning("%s What is logged is kept in %s until it is delivered.", error, self._writer.kept_in)
             self._progress.notify_all()
             pause, flushes = self._pauses.after(self._failures, error.retry_after), self._flushes
         self._writer.sync()

@@ -46,6 +46,11 @@ class SpoolWriter:
         return self.overflow if self.overflow.waiting else None
 
     @property
+    def kept_in(self) -> str:
+        """Where what is logged now waits, in words."""
+        return "memory" if self.segment is None or self.overflow.waiting else self.segment.place
+
+    @property
     def waiting(self) -> int:
         """Bytes that are not delivered yet."""
         return (self.segment.waiting if self.segment is not None else 0) + self.overflow.waiting
