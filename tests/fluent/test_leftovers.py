@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,6 +77,23 @@ def test_a_server_that_is_away_leaves_it_for_the_next_start(transport: Recording
     delivery.start()
     delivery.wait(10)
     assert tags_of(transport, "old") == ["before"]
+
+
+def test_a_server_that_stopped_answering_holds_up_no_end(
+    transport: RecordingTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "_STOP_SECONDS", 0.01)
+    transport.away = True
+    with tracking.start_run():
+        tracking.log_metric("loss", 1)
+    answers = threading.Event()
+    monkeypatch.setattr(transport, "post", lambda path, fields: answers.wait(60))
+    outbox = sessions.current_session().destination().outbox
+    begun = time.monotonic()
+    sessions.current_session().close()
+    assert time.monotonic() - begun < 10
+    answers.set()
+    outbox.close(10)
 
 
 def test_at_the_end_of_a_program_nothing_is_begun(transport: RecordingTransport, tmp_path: Path) -> None:

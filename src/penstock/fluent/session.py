@@ -31,7 +31,8 @@ log = logging.getLogger("penstock.tracking")
 
 # How long the end of a run, and of the program, waits for delivery. What is not delivered by then is in the spool.
 FLUSH_SECONDS = 30.0
-# How long a program that ends waits for a call that delivers what an earlier one left.
+# How long a program that ends waits for a server that did not answer before, and for a call that delivers what an
+# earlier program left.
 _STOP_SECONDS = 5.0
 
 
@@ -117,7 +118,7 @@ class Session:
             destinations, self._destinations = list(self._destinations.values()), {}
         for each in destinations:
             each.leftovers.close(_STOP_SECONDS)
-            if not each.outbox.close(FLUSH_SECONDS):
+            if not each.outbox.close(_STOP_SECONDS if each.outbox.is_failing else FLUSH_SECONDS):
                 log.warning(
                     "What was logged to %s is in %s, and is delivered by the next program that starts a run there, or "
                     "by: penstock runs sync",
