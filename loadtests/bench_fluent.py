@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -53,6 +54,7 @@ class LoopCost(NamedTuple):
 
 def main() -> int:
     options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the servers end with it
     options.out.mkdir(parents=True, exist_ok=True)
     found: dict[Loop, list[LoopCost]] = {}
     with tempfile.TemporaryDirectory(prefix="bench-fluent-", dir=options.out) as directory, ExitStack() as stack:
