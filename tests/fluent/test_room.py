@@ -14,6 +14,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "penstock"
 # With what they stand on.
 FILES = [
     *sorted((SOURCE / "fluent").rglob("*.py")),
+    *sorted((SOURCE / "stand_in").rglob("*.py")),
     *sorted((SOURCE / "errors").rglob("*.py")),
     *(SOURCE / "__init__.py", SOURCE / "tracking" / "__init__.py", SOURCE / "error_text.py", SOURCE / "version.py"),
     SOURCE / "mlflow_credentials.py",
@@ -50,6 +51,7 @@ def test_the_clients_syntax_is_that_of_an_old_python() -> None:
 
 _LOG_OFFLINE = """
 import sys
+from importlib import import_module
 sys.path.insert(0, sys.argv[1])
 from penstock import tracking
 
@@ -61,7 +63,14 @@ with tracking.start_run(run_name="first", nested=True) as run:
     tracking.log_dict({"a": [1]}, "d.json")
 for name in dir(tracking):
     getattr(tracking, name)
+for file in sys.argv[2:]:
+    if not file.startswith(("penstock.stand_in.path", "penstock.stand_in.__main__")):
+        import_module(file)
 """
+
+
+def module_of(file: Path) -> str:
+    return ".".join(file.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__")
 
 
 def oldest_python() -> str:
@@ -83,7 +92,7 @@ def test_an_old_python_logs_with_it(tmp_path: Path) -> None:
     """To nobody who answers, so that what it logged is in the spool, which the test delivers."""
     environ = {**os.environ, "PENSTOCK_SPOOL": str(tmp_path), "PENSTOCK_TRACKING_URI": "http://127.0.0.1:1"}
     done = subprocess.run(
-        [oldest_python(), "-I", "-c", _LOG_OFFLINE, str(SOURCE.parent)],
+        [oldest_python(), "-I", "-W", "error", "-c", _LOG_OFFLINE, str(SOURCE.parent), *map(module_of, FILES)],
         env=environ, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -101,6 +101,22 @@ def test_a_registry_apart_and_schemas_need_mlflow(mlflow: Any, store: Path) -> N
         mlflow.models.ModelSignature(None)
 
 
+def test_autologging_is_switched_as_mlflows_is(
+    mlflow: Any, store: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(LogisticRegression, "score", None)  # of which a warning would tell
+    try:
+        mlflow.autolog(exclude_flavors=["sklearn"])
+        LogisticRegression().fit(ROWS, TARGET)
+        assert len(mlflow.search_runs()) == 0
+        mlflow.autolog(log_traces=False, silent=True, log_models=False, disable_for_unsupported_versions=True)
+        LogisticRegression().fit(ROWS, TARGET)
+    finally:
+        mlflow.autolog(disable=True)
+    assert len(mlflow.search_runs()) == 1
+    assert caplog.text == ""
+
+
 def test_packages_are_loaded_as_without_it(mlflow: Any) -> None:
     assert not mlflow_installed()
     with standins():

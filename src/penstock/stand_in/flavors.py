@@ -17,14 +17,7 @@ from penstock.errors import DependencyMissing
 
 # Arguments of MLflow's that say what a package of Penstock's says by itself, or that mean nothing where it is made.
 _NOT_NEEDED = frozenset(
-    {
-        "await_registration_for",
-        "conda_env",
-        "exclusive",
-        "pip_requirements",
-        "disable_for_unsupported_versions",
-        "silent",
-    }
+    {"await_registration_for", "conda_env", "disable_for_unsupported_versions", "log_traces", "pip_requirements"}
 )
 _RENAMED = {
     "code_paths": "code",
@@ -96,8 +89,9 @@ def infer_signature(model_input: Any = None, model_output: Any = None, params: M
 
 
 def autolog(**options: Any) -> None:
-    """`mlflow.autolog`: of scikit-learn, where it is installed."""
-    if find_spec("sklearn") is not None:
+    """`mlflow.autolog`: of scikit-learn, where it is installed and not among `exclude_flavors`."""
+    excluded = options.pop("exclude_flavors", None) or ()
+    if find_spec("sklearn") is not None and "sklearn" not in excluded:
         autolog_sklearn(**options)
 
 
