@@ -14,7 +14,7 @@ from penstock import tracking
 EXPERIMENT = "wine"
 DEPTHS = (1, 2, 3)
 RATES = (0.02, 0.1, 0.3, 1.0)
-ROUNDS = 40
+ROUNDS = 20
 
 
 def load_rows() -> tuple[Any, Any, Any, Any]:

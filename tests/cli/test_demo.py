@@ -82,7 +82,7 @@ def shown(place: Path) -> str:
         r'\{"predictions":\["class_1"\]\}',
         r'\{"predictions":\["class_2"\]\}',
         r"registered as version 2 of wine, production",
-        r"loss +0\.\d+ +39 .* 40 +█",
+        r"loss +0\.\d+ +19 .* 20 +█",
         r"After SIGTERM the hub finished the requests in flight and exited with code 0\.",
         r"What to try next",
     ],
