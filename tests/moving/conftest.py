@@ -15,6 +15,7 @@ from penstock.hub.service import OpenedStores
 from penstock.moving.importer import ImportOptions
 from penstock.moving.running import run_import
 from penstock.moving.tally import CountedKind, ImportReport
+from penstock.tracking.opening import open_database
 
 
 @dataclass
@@ -42,6 +43,13 @@ class Store:
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(str(tmp_path / "store"), str(tmp_path / "artifacts"))
+
+
+@pytest.fixture
+def postgres_store(postgres_url: str, tmp_path: Path) -> Store:
+    with closing(open_database(postgres_url)) as database:
+        database.migrate()
+    return Store(postgres_url, str(tmp_path / "artifacts"))
 
 
 @pytest.fixture

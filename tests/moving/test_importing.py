@@ -154,6 +154,28 @@ def test_a_second_import_brings_what_is_new(tables: MlflowTables, store: Store, 
         assert stores.tracking.run("r2").tags == {"new": "tag"}
 
 
+def test_a_store_in_postgresql_is_imported_into_as_well(
+    tables: MlflowTables, postgres_store: Store, line: Line
+) -> None:
+    tables.add_run("r1", status="RUNNING")
+    tables.add_points("r1", "loss", [(step, step, step / 7) for step in range(100)])
+    tables.add_points("r1", "few", [(step, step, math.inf) for step in range(3)])
+    tables.insert("params", {"key": "depth", "value": "3", "run_uuid": "r1"})
+    tables.insert("registered_models", {"name": "iris", "creation_time": 1000})
+    tables.insert("model_versions", {"name": "iris", "version": 2, "current_stage": "None", "source": "/nowhere/m"})
+    tables.insert("registered_model_aliases", {"name": "iris", "alias": "champion", "version": 2})
+    assert postgres_store.bring(tables.path).agrees
+    tables.run("UPDATE runs SET status = 'FINISHED' WHERE run_uuid = 'r1'")
+    tables.add_points("r1", "loss", [(-5, 1, 1.0)])
+    again = postgres_store.bring(tables.path)
+    assert again.agrees
+    assert line(again, "metric points").imported == 1
+    with postgres_store.opened() as stores:
+        assert stores.tracking.run("r1").status == "FINISHED"
+        assert len(stores.tracking.history("r1", "loss", limit=200).points) == 101
+        assert stores.registry.resolve("iris", "champion").version == "2"
+
+
 def test_what_was_changed_here_is_not_overwritten(tables: MlflowTables, store: Store) -> None:
     tables.add_run("r1")
     tables.add_run("r2")

@@ -149,7 +149,7 @@ def _print(report: ImportReport) -> None:
 
 
 def _print_reasons(report: ImportReport) -> None:
-    """Each reason with how often it was met, and the first objects of all."""
+    """Each reason with how often it was met, and an object of each."""
     if not report.reasons:
         return
     rows = [
@@ -158,7 +158,8 @@ def _print_reasons(report: ImportReport) -> None:
         for reason, count in sorted(reasons.items(), key=lambda each: -each[1])
     ]
     print_table(console(), titled_table("Left out, or changed", rows[:_LINES_SHOWN]))
-    first = [f"{each.kind}: {each.id}: {each.reason}" for each in report.listed[:_LINES_SHOWN]]
+    examples = {(each.kind, each.reason): each for each in reversed(report.listed)}  # the first of each reason
+    first = [f"{each.kind}: {each.id}: {each.reason}" for each in list(examples.values())[::-1][:_LINES_SHOWN]]
     click.echo("\n".join(["For example:", *(f"  {line}" for line in first)]))
     if len(report.listed) + report.unlisted > len(first):
         click.echo("All of them are in the report that --json prints.")

@@ -21,8 +21,9 @@ _HELD = ("penstock_params", "penstock_tags", "penstock_inputs", "penstock_run_mo
 
 def read_known_runs(c: Connection, run_ids: Sequence[str]) -> dict[str, Run]:
     """Those of these that there are, without metrics."""
-    there = run_keys(c, run_ids)
-    return {each.run_id: replace(each, metrics=(), changed=0) for each in (read_runs(c, list(there)) if there else ())}
+    condition, parameter = any_of(c, "run_id", list(run_ids))
+    there = [row[0] for row in run(c, f"SELECT run_id FROM penstock_runs WHERE {condition}", parameter)]
+    return {each.run_id: replace(each, metrics=(), changed=0) for each in (read_runs(c, there) if there else ())}
 
 
 def import_runs(c: Connection, keys: Keys, runs: Sequence[tuple[Run, int | None]]) -> None:
