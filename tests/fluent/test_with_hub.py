@@ -201,6 +201,23 @@ def test_a_run_begun_while_the_hub_is_away_is_there_when_it_is_back(hub: Listeni
     assert sorted(each.info.run_name for each in runs) == ["child", "dark"]
 
 
+def test_a_model_of_a_run_that_began_while_the_hub_was_away(hub: ListeningHub) -> None:
+    from sklearn.linear_model import LinearRegression
+
+    model = LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0])
+    away = Away(hub)
+    tracking.set_experiment("models")
+    with tracking.start_run() as run:
+        early = tracking.log_model(model, "early")
+        away.end()
+        assert tracking.flush_async_logging()
+        late = tracking.log_model(model, "late")
+    assert (early.model_uri, early.model_id) == (f"runs:/{run.info.run_id}/early", "")
+    assert tracking.get_logged_model(late.model_id).source_run_id == run.info.run_id
+    assert {file.path for file in tracking.list_artifacts(run_id=run.info.run_id)} == {"early"}
+    assert tracking.register_model(early.model_uri, "m").version == "1"
+
+
 _TRAIN = """
 import sys, time
 from penstock import tracking

@@ -91,11 +91,11 @@ def _created(
 ) -> TrackedModel | None:
     """None where the server has no logged models, or nobody answers."""
     outbox = run.outbox
-    if outbox.is_failing:
+    if not outbox.flush(FLUSH_SECONDS, ask_again=False):  # the run itself may have begun while nobody answered
         return None
-    run_id = outbox.run_id_of(run.info.run_id)
-    where = {"experiment_id": run.info.experiment_id, "source_run_id": run_id}
     try:
+        experiment_id = run.info.experiment_id or get_run(run.info.run_id).info.experiment_id
+        where = {"experiment_id": experiment_id, "source_run_id": outbox.run_id_of(run.info.run_id)}
         return create_logged_model(run.destination.transport, {**about, **where}, params, tags)
     except TrackingUnavailable:
         return None
