@@ -14,8 +14,9 @@ import pytest
 from cli.runs.filled_store import START, RunCommand
 from penstock.cli.runs import commands, tables
 from penstock.cli.runs.columns import ListedRuns, attribute_columns
-from penstock.errors import ConfigError, ExperimentNotFound, RegistryUnavailable, TrackingUnavailable
+from penstock.errors import ConfigError, ExperimentNotFound, RegistryUnavailable, TrackingError, TrackingUnavailable
 from penstock.fluent.views import RunData, RunInfo, TrackedRun
+from support.http_stand_in import answering
 
 
 @pytest.fixture
@@ -151,6 +152,20 @@ def test_reading_changes_no_database(run: RunCommand, tmp_path: Path) -> None:
         with pytest.raises(TrackingUnavailable, match="no such store"):
             run("list", "--tracking", f"sqlite:///{name}.db")
     assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "said", "hint"),
+    [
+        (404, "nothing here", "answered 404", "Is that the address of a hub, or of an MLflow server?"),
+        (404, '{"error_code": "NOT_FOUND", "message": "no such path"}', "no such path", "Is that the address of a hub"),
+        (200, "<html>", "not as a tracking server does", "--tracking"),
+    ],
+)
+def test_a_server_of_another_kind_is_told(run: RunCommand, status: int, text: str, said: str, hint: str) -> None:
+    with answering(status, text) as url, pytest.raises(TrackingError, match=said) as caught:
+        run("list", "--tracking", url)
+    assert hint in caught.value.hint
 
 
 def test_a_database_that_is_away_says_so_itself(run: RunCommand) -> None:

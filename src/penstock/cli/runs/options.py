@@ -21,6 +21,12 @@ tracking_option = click.option(
     help="Where the runs are: the http://… of a hub or an MLflow server, a directory, or a database's URL.  [default: "
     "./penstock-registry]  [PENSTOCK_TRACKING_URI, MLFLOW_TRACKING_URI]",
 )
+# What to look at, by the status of an answer; 0 where there was none.
+_HINTS = {
+    0: "Is the {place} there (penstock hub starts one)? Another place is named with --tracking.",
+    404: "Is that the address of a hub, or of an MLflow server? Another place is named with --tracking.",
+}
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
@@ -35,7 +41,7 @@ def opened(tracking: str) -> Iterator[RunSource]:
     TrackingUnavailable, and what opening a database raises."""
     from penstock.cli.runs.reading.source import RunSource
     from penstock.cli.runs.reading.stores import existing
-    from penstock.errors import PenstockError, TrackingUnavailable
+    from penstock.errors import PenstockError, TrackingRefused, TrackingUnavailable
     from penstock.fluent.settings import TrackingSettings
     from penstock.fluent.transport.opening import open_transport
 
@@ -43,12 +49,11 @@ def opened(tracking: str) -> Iterator[RunSource]:
     transport = open_transport(settings if settings.is_server else existing(settings))
     try:
         yield RunSource(transport)
-    except TrackingUnavailable as error:
+    except (TrackingUnavailable, TrackingRefused) as error:
         if isinstance(error.__cause__, PenstockError):  # which says what to do, and names the place
             raise error.__cause__ from None
-        if error.hint or error.status:
-            raise
-        first = "Is the server running (penstock hub)? " if settings.is_server else ""
-        raise TrackingUnavailable(error.message, hint=f"{first}Another place is named with --tracking.") from error
+        if not error.hint and error.status in _HINTS:
+            error.hint = _HINTS[error.status].format(place="server" if settings.is_server else "store")
+        raise
     finally:
         transport.close()
