@@ -43,6 +43,18 @@ def test_the_store_may_be_named_before_the_command_and_the_report_is_json(tables
     assert not (tmp_path / "store").exists()
 
 
+def test_who_stops_an_import_is_told_how_it_goes_on(
+    tables: MlflowTables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*given: object, **named: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("penstock.moving.running.run_import", interrupted)
+    done = invoked("import", str(tables.path), "--store", str(tmp_path / "store"))
+    assert done.exit_code == 1
+    assert "start it again, and it goes on there" in done.stderr
+
+
 def test_files_are_copied_and_their_places_rewritten(tables: MlflowTables, tmp_path: Path) -> None:
     old = tmp_path / "old" / "0" / "r1" / "artifacts"
     old.mkdir(parents=True)

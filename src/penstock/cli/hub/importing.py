@@ -80,9 +80,13 @@ def import_command(
         copy_artifacts=copy_artifacts,
         artifacts_root=artifacts_root,
     )
-    with _bar() as progress:
-        where = artifacts_of(store, artifacts)
-        report = run_import(source, store, where, options, progress, accept_unknown=accept_schema)
+    where = artifacts_of(store, artifacts)
+    try:
+        with _bar() as progress:
+            report = run_import(source, store, where, options, progress, accept_unknown=accept_schema)
+    except KeyboardInterrupt:
+        click.echo("What was imported until now stays: start it again, and it goes on there.", err=True)
+        raise
     if as_json:
         click.echo(json_text(_as_json(report)))
     else:
