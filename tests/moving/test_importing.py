@@ -281,6 +281,14 @@ def test_a_dry_run_counts_and_writes_nothing(tables: MlflowTables, store: Store,
     assert (line(report, "runs").imported, line(report, "metric points").imported) == (1, 1)
     assert not Path(store.url).exists()
     assert report.agrees
+    store.bring(tables.path)
+    tables.add_run("r2")
+    with store.opened() as stores:
+        before = stores.tracking.changes()
+    again = store.bring(tables.path, ImportOptions(dry_run=True))
+    assert (line(again, "runs").imported, line(again, "runs").present) == (1, 1)
+    with store.opened() as stores:
+        assert stores.tracking.changes() == before + 1  # by being opened
 
 
 def test_tables_of_an_old_release_are_read(tmp_path: Path, store: Store) -> None:

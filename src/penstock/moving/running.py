@@ -36,10 +36,11 @@ def run_import(
         given = opened.enter_context(_existing(store)) if options.dry_run else store
         database = opened.enter_context(closing(open_database(given)))
         _refuse_same(found.place, database)
-        if isinstance(database, SqliteDatabase):
-            database.migrate()
-        # Which makes the default experiment, where there is none yet.
-        opened.enter_context(closing(SqlTrackingStore(database, artifact_root="mlflow-artifacts:")))
+        if not options.dry_run or given != store:
+            if isinstance(database, SqliteDatabase):
+                database.migrate()
+            # Which makes the default experiment, where there is none yet.
+            opened.enter_context(closing(SqlTrackingStore(database, artifact_root="mlflow-artifacts:")))
         registry = SqlRegistry(database, artifact_root=artifacts)
         target = ImportTarget(database, registry, open_tree(artifacts), found.place)
         report = import_all(found, target, options, progress)
