@@ -64,10 +64,12 @@ def main() -> int:
         port = free_port()
         mlflow = [str(options.mlflow.with_name("mlflow")), "server", "--port", str(port), "--workers", "1"]
         mlflow += ["--backend-store-uri", f"sqlite:///{server}/mlflow.db"]
-        hub_url = stack.enter_context(hub_process(hub, str(hub / "store")))[0]
-        server_url = stack.enter_context(server_process(mlflow, server, port))[0]
+        places = {"hub": stack.enter_context(hub_process(hub, str(hub / "store")))[0]}
+        if not options.only_hub:
+            places["MLflow's server"] = stack.enter_context(server_process(mlflow, server, port))[0]
+            places["no server"] = str(store)
         for number in range(options.rounds):
-            for loop in _loops(options, {"hub": hub_url, "MLflow's server": server_url, "no server": str(store)}):
+            for loop in _loops(options, places):
                 cost = _cost(loop, directory)
                 found.setdefault(loop, []).append(cost)
                 print(f"round {number + 1} {_row(loop, [cost])}", flush=True)
@@ -89,8 +91,6 @@ def _loops(options: argparse.Namespace, places: dict[str, str]) -> Iterator[Loop
     own, theirs = sys.executable, str(options.mlflow)
     for kind in options.kinds.split(","):
         for place, uri in places.items():
-            if options.only_hub and place != "hub":
-                continue
             yield Loop(kind, "penstock.tracking", place, own, uri, options.steps)
             if place != "no server" and not options.without_mlflow:
                 yield Loop(kind, "mlflow", place, theirs, uri, options.steps // 10)
