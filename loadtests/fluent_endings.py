@@ -96,6 +96,7 @@ ENDINGS = (
         for first in range(0, 5000, 100):
             log("loss", first, first + 100)
             time.sleep(0.01)
+        tracking.log_text(30_000 * "x", "large.txt")
         tracking.end_run()
         """,
         says="The spool cannot be written",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from collections.abc import Iterator
@@ -94,6 +95,22 @@ def test_a_server_that_stopped_answering_holds_up_no_end(
     assert time.monotonic() - begun < 10
     answers.set()
     outbox.close(10)
+
+
+def test_a_file_for_which_the_disk_has_no_room_ends_no_training(
+    transport: RecordingTransport, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(segment: Segment) -> Path:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Segment, "add_file", full)
+    with tracking.start_run() as run:
+        tracking.log_text("words", "a.txt")
+        tracking.log_metric("loss", 1, step=1)
+    assert transport.points(run.info.run_id, "loss") == [(1.0, 1)]
+    said = [record.getMessage() for record in caplog.records]
+    assert "The file 'a.txt' of run" in said[0]
+    assert said[-1].startswith("1 things that were logged are lost")
 
 
 def test_at_the_end_of_a_program_nothing_is_begun(transport: RecordingTransport, tmp_path: Path) -> None:

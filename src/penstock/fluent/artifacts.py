@@ -3,6 +3,7 @@ file that changes afterwards was logged as it was, and no upload holds up traini
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import posixpath
@@ -17,6 +18,8 @@ from penstock.fluent.runs import run_in_use, target_of
 from penstock.fluent.transport.locations import checked_path
 
 _Path = Union[str, "os.PathLike[str]"]
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def log_artifact(local_path: _Path, artifact_path: str | None = None, run_id: str | None = None) -> None:
@@ -89,6 +92,9 @@ def log_content(path: str, write: Callable[[Path], Any], run_id: str | None = No
     try:
         outbox.add_file(run_id, path, write)
     except OSError as error:
+        if error.errno in _NO_ROOM:  # a training goes on, as it does where points find no room
+            outbox.lose_file(run_id, path, error)
+            return
         raise TrackingUnavailable(
             f"The file {path!r} cannot be put into the spool: {error.strerror or error}.",
             hint="PENSTOCK_SPOOL names its directory.",

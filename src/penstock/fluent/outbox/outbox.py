@@ -106,6 +106,11 @@ class Outbox:
             place.unlink()
             self._lose(1)
 
+    def lose_file(self, run_id: str, path: str, error: OSError) -> None:
+        """For which the spool has no room."""
+        log.error("The file %r of run %s is lost: the spool has no room for it (%s).", path, run_id, error.strerror)
+        self._lose(1)
+
     @property
     def is_failing(self) -> bool:
         """Whether nobody answered when last asked."""
