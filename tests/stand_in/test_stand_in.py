@@ -17,6 +17,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 import penstock
+from fluent.conftest import quiet_figures as quiet_figures
 from fluent.conftest import store as store
 from fluent.test_room import oldest_python
 from penstock import tracking
@@ -102,7 +103,7 @@ def test_a_registry_apart_and_schemas_need_mlflow(mlflow: Any, store: Path) -> N
 
 
 def test_autologging_is_switched_as_mlflows_is(
-    mlflow: Any, store: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    mlflow: Any, store: Path, quiet_figures: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(LogisticRegression, "score", None)  # of which a warning would tell
     try:
@@ -138,15 +139,18 @@ def test_an_installed_mlflow_wins(tmp_path: Path) -> None:
     (tmp_path / "mlflow" / "inner.py").write_text("x = 1")
     program = "import mlflow, mlflow.inner; print(mlflow.__version__, mlflow.inner.x)"
     assert ran(sys.executable, program, DIRECTORY, tmp_path) == "real 1\n"
-    (tmp_path / "mlflow" / "__init__.py").unlink()  # a directory of that name is none
-    (tmp_path / "mlflow" / "inner.py").unlink()
-    program = (
-        "from penstock.flavors.python.mlflow_stubs import mlflow_installed\n"
-        "print(mlflow_installed())\n"
-        "import mlflow\n"
-        "print(mlflow.__version__, mlflow_installed())\n"
-    )
-    assert ran(sys.executable, program, DIRECTORY, tmp_path) == "False\n3.18.0+penstock False\n"
+
+
+def test_a_directory_called_mlflow_is_no_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mlflow").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.syspath_prepend(DIRECTORY)
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
+    assert not mlflow_installed()  # what lies in that directory of ours is none, either
+    assert importlib.import_module("mlflow").__version__ == "3.18.0+penstock"
+    assert not mlflow_installed()
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mlflow"]:
+        del sys.modules[name]
 
 
 def test_an_old_python_without_penstock_gets_the_client_from_the_directory(tmp_path: Path) -> None:
