@@ -39,6 +39,11 @@ def fill() -> None:
     _registry(client)
 
 
+def plain(client: mlflow.MlflowClient) -> str:
+    """The id of that experiment: a file store gives others than a database."""
+    return str(client.get_experiment_by_name("plain").experiment_id)
+
+
 def _nested_runs(client: mlflow.MlflowClient) -> None:
     with mlflow.start_run(run_name="parent", description="the parent"):
         mlflow.log_params({"depth": 3, "kind": "oak", "empty": ""})
@@ -85,7 +90,7 @@ def _model_of_a_run(client: mlflow.MlflowClient) -> None:
             mlflow.log_metric("acc", step / 10, step=step, model_id=info.model_id)
         mlflow.log_text("hello", "notes/a b.txt")
     for name in ("pending", "deleted"):
-        model = client.create_logged_model("1", name, run.info.run_id, tags={"a": "b"}, params={"c": "d"})
+        model = client.create_logged_model(plain(client), name, run.info.run_id, tags={"a": "b"}, params={"c": "d"})
         if name == "deleted":
             client.delete_logged_model(model.model_id)
     client.create_registered_model("echo", tags={"owner": "ann"}, description="says it again")
@@ -118,7 +123,7 @@ def _registry(client: mlflow.MlflowClient) -> None:
 def grow(runs: int) -> None:
     client = mlflow.MlflowClient()
     for number in range(runs):
-        run_id = client.create_run("1", run_name=f"late {number}").info.run_id
+        run_id = client.create_run(plain(client), run_name=f"late {number}").info.run_id
         client.log_batch(run_id, metrics=[Metric("late", step, step, step) for step in range(200)])
         client.set_terminated(run_id)
 

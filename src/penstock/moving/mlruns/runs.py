@@ -37,10 +37,11 @@ def read_experiments(root: Path) -> Iterator[Experiment | Broken]:
             at = text(meta.get("experiment_id", place.name))
             if at != place.name:
                 raise UnreadableError(f"it says that it is experiment {at[:80]!r}")
+            location = text(meta.get("artifact_location"))
             yield Experiment(
                 experiment_id=at,
                 name=text(meta.get("name")),
-                artifact_location=present(text(meta.get("artifact_location")), place),
+                artifact_location=location if in_trash else present(location, place),
                 lifecycle="deleted" if in_trash else _lifecycle(meta),
                 creation_time=number(meta.get("creation_time")),
                 last_update_time=number(meta.get("last_update_time"), number(meta.get("creation_time"))),
