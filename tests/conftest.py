@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, settings
 from penstock.package.save import save_model
 from support.commands import Here, here_in
 from support.leftovers import put_back
+from support.migrated import replayed_migrations
 from support.postgres import POSTGRES_VARIABLE, Postgres, postgres_server, schema
 from support.s3 import s3_data_read_once, s3_server, s3_variables
 
@@ -167,6 +168,12 @@ def copied(tmp_path: Path) -> Callable[[Path], Path]:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Here:
     """Runs `penstock ARGUMENTS` in this process, in an empty directory."""
     return here_in(tmp_path, monkeypatch, capfd)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_migrations() -> Iterator[None]:
+    with replayed_migrations():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import string
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -30,11 +30,10 @@ OTHER_PROGRAMS = {"environments/building.py", "environments/resolving.py", "envi
 FLAGS = {"config/settings.py"}
 
 
-def parsed_below_the_command_line() -> Iterator[tuple[str, ast.Module]]:
-    for file in sorted(SOURCE.rglob("*.py")):
-        name = file.relative_to(SOURCE).as_posix()
-        if not name.startswith("cli/"):
-            yield name, ast.parse(file.read_text(encoding="utf-8"))
+@cache
+def parsed_below_the_command_line() -> list[tuple[str, ast.Module]]:
+    files = [(file, file.relative_to(SOURCE).as_posix()) for file in sorted(SOURCE.rglob("*.py"))]
+    return [(name, ast.parse(file.read_text(encoding="utf-8"))) for file, name in files if not name.startswith("cli/")]
 
 
 def test_every_key_that_is_raised_has_words_and_every_word_is_used() -> None:
