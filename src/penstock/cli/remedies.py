@@ -12,6 +12,8 @@ from penstock.cli.registry_option import registry_typed, store_typed
 from penstock.errors import PenstockError, Remedy
 
 WORDS = {
+    "accept_schema": "Upgrade Penstock. Or try --accept-schema --dry-run: it reads the columns that it knows, and what "
+    "the counts show to be there is what an import with --accept-schema brings over.",
     "add_code": "To take {them} along, repeat the command with --code {code}",
     "add_model": "Add it with: penstock registry add {model} PACKAGE{at}",
     "add_token": "Make one, then start the hub again: penstock hub --store {store} token add NAME --role admin. Or "
@@ -27,6 +29,8 @@ WORDS = {
         "The registry could not be asked, so nothing is known about its models. This says what is wrong with it: "
         "penstock doctor --registry {registry}"
     ),
+    "another_store": "Give --store another place: a directory, sqlite:///FILE or a URL.",
+    "any_age": "Omit --older-than.",
     "answer_for_all": "If that is meant, package a Python file whose predict(inputs) calls the model, without "
     "--batchable: penstock package python --help",
     "array_example": "Give the example as an array, which is what callers then send: echo {body} > example.json && "
@@ -89,6 +93,8 @@ WORDS = {
     ),
     "show_history": "See who moved the alias, and try again: penstock registry history {model}{at}",
     "show_model": "List the versions with: penstock registry show {model}{at}",
+    "skip_clashes": "Import into an empty store; or give --skip-clashes, which leaves those out, with their runs and "
+    "versions, and lists them.",
     "trust_code": "If you trust its author, repeat the command with --trust-code (PENSTOCK_TRUST_CODE=1)",
     "trust_code_or_convert": (
         "If you trust its author, repeat the command with --trust-code (PENSTOCK_TRUST_CODE=1). To make {what} "

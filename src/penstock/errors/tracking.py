@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock.errors.root import PenstockError
+from penstock.errors.root import PenstockError, Remedy
 
 
 class TrackingError(PenstockError):
@@ -18,8 +18,8 @@ class TrackingInvalid(TrackingError):
     code = "tracking_invalid"
     error_code = "INVALID_PARAMETER_VALUE"
 
-    def __init__(self, message: str, *, hint: str = "", field: str = "") -> None:
-        super().__init__(message, hint=hint)
+    def __init__(self, message: str, *, hint: str = "", field: str = "", remedy: Remedy | None = None) -> None:
+        super().__init__(message, hint=hint, remedy=remedy)
         self.field = field
 
 

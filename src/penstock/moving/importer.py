@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from penstock.errors import ImportFailed
+from penstock.errors import ImportFailed, remedy
 from penstock.moving.files import FilePlan
 from penstock.moving.records import KINDS, Kind
 from penstock.moving.source import ImportSource
@@ -48,8 +48,8 @@ def import_all(
     if not (options.dry_run or options.skip_clashes) and (clashes := [*experiments.clashes, *model_clashes(session)]):
         raise ImportFailed(
             f"Nothing was imported, since ids or names are taken in {target.place}: {names_of(clashes)}.",
-            hint="Import into an empty store; or give --skip-clashes, which leaves those out, with their runs and "
-            "versions, and lists them.",
+            hint="Import into an empty store, or leave those out, with their runs and versions.",
+            remedy=remedy("skip_clashes"),
         )
     if not options.dry_run:
         target.begin()

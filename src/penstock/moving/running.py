@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 
 from penstock.artifacts.opening import open_tree
-from penstock.errors import ConfigError
+from penstock.errors import ConfigError, remedy
 from penstock.moving.importer import ImportOptions, import_all
 from penstock.moving.opening import open_import_source
 from penstock.moving.steps.session import OnProgress
@@ -63,5 +63,7 @@ def _refuse_same(place: str, database: Database) -> None:
     """A store that lives in MLflow's own database: its tables are beside ours there, and nothing of it need move."""
     if isinstance(database, SqliteDatabase) and place == f"sqlite:///{database.path}":
         raise ConfigError(
-            f"{place} is the store itself.", hint="Give --store another place: a directory, sqlite:///FILE or a URL."
+            f"{place} is the store itself.",
+            hint="Import into another store: a directory, sqlite:///FILE or a URL.",
+            remedy=remedy("another_store"),
         )

@@ -13,8 +13,8 @@ LoggedModelStatus: TypeAlias = Literal["LOGGED_MODEL_PENDING", "LOGGED_MODEL_REA
 
 @dataclass(frozen=True, slots=True)
 class LoggedModel:
-    """`model_id` is `m-` and 32 hex digits. Times are milliseconds since 1970. `metrics` holds the latest point of each
-    key and dataset, with the run that logged it in `run_id`."""
+    """`model_id` is `m-` and 32 hex digits. Times are milliseconds since 1970. `metrics` holds all points about it,
+    by key, step and time, each with the run that logged it in `run_id`."""
 
     model_id: str
     experiment_id: str

@@ -7,7 +7,14 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from penstock.errors import ExperimentNotFound, LoggedModelNotFound, RunNotFound, TrackingInvalid, TrackingStateInvalid
+from penstock.errors import (
+    ExperimentNotFound,
+    LoggedModelNotFound,
+    RunNotFound,
+    TrackingInvalid,
+    TrackingStateInvalid,
+    remedy,
+)
 from penstock.hub.files.places import own_path
 from penstock.hub.gc.plan import DELETED_AT, Doomed, GcPlan, GcRequest, Kept, Leftover
 from penstock.sql.dialect import any_of, run
@@ -93,7 +100,11 @@ def _check(what: str, deleted: bool, at: int | None, before: int) -> None:
             f"The {what} is not deleted: only what is deleted is removed for good.", hint="Delete it first."
         )
     if (at or 0) > before:
-        raise TrackingInvalid(f"The {what} was deleted later than --older-than says.", hint="Omit --older-than.")
+        raise TrackingInvalid(
+            f"The {what} was deleted later than what is asked for.",
+            hint="Ask for what was deleted lately, too.",
+            remedy=remedy("any_age"),
+        )
 
 
 def _doomed(row: Any, what: str, root: str, kept: list[Kept]) -> Doomed:

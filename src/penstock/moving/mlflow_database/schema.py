@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from penstock.errors import ImportFailed
+from penstock.errors import ImportFailed, remedy
 from penstock.moving.mlflow_database.connections import ReadOnlyConnection
 
 # Every revision of MLflow's one chain of migrations up to release 3.18 (mlflow/store/db_migrations/versions).
@@ -81,8 +81,8 @@ def read_schema(connection: ReadOnlyConnection, *, accept_unknown: bool = False)
         raise ImportFailed(
             f"The database at {connection.place} has the schema {revision[:40]!r}, which is later than MLflow 3.18's: "
             "this release does not know it.",
-            hint="Upgrade Penstock. Or try --accept-schema --dry-run: it reads the columns that it knows, and what the "
-            "counts show to be there is what an import with --accept-schema brings over.",
+            hint="Upgrade Penstock.",
+            remedy=remedy("accept_schema"),
         )
     tables = {table: connection.columns(table) for table in (*_NEEDED, *_OTHERS)}
     for table, columns in _NEEDED.items():

@@ -172,7 +172,7 @@ class LoggedModelRecord:
             source_run_id=self.source_run_id,
             params=dict(sorted(self.params.items())),
             tags=dict(sorted(self.tags.items())),
-            metrics=tuple(self._latest()),
+            metrics=tuple(sorted(self.metrics.values(), key=lambda e: (e.metric.key, *_rank(e.metric)))),
         )
 
     def attribute(self, name: str) -> str | int | float | None:
@@ -208,13 +208,6 @@ class LoggedModelRecord:
 
     def datasets(self) -> Iterable[SearchedDataset]:
         return ()
-
-    def _latest(self) -> Iterable[LoggedModelMetric]:
-        """Of each key, run and dataset."""
-        latest: dict[tuple[str, ...], LoggedModelMetric] = {}
-        for each in sorted(self.metrics.values(), key=lambda e: (e.metric.key, *_rank(e.metric))):
-            latest[each.metric.key, each.run_id, each.metric.dataset_name, each.metric.dataset_digest] = each
-        return latest.values()
 
 
 def _is_over(metric: Metric, datasets: Datasets) -> bool:

@@ -148,7 +148,7 @@ def _texts(c: Connection, table: str, keys: Sequence[int]) -> dict[int, Mapping[
 
 
 def _metrics(c: Connection, keys: Sequence[int]) -> dict[int, list[LoggedModelMetric]]:
-    """The latest point of each key, run and dataset."""
+    """All points about the models, which MLflow shows so."""
     condition, parameter = any_of(c, "m.model", list(keys))
     statement = (
         "SELECT m.model, m.key, m.value, m.timestamp, m.step, m.dataset_name, m.dataset_digest, r.run_id, l.model_id "
@@ -156,11 +156,8 @@ def _metrics(c: Connection, keys: Sequence[int]) -> dict[int, list[LoggedModelMe
         f"JOIN penstock_logged_models l ON l.id = m.model WHERE {condition} "
         "ORDER BY m.model, m.key, m.step, m.timestamp, m.value"
     )
-    latest: dict[tuple[int, str, str, str, str], LoggedModelMetric] = {}
+    found: dict[int, list[LoggedModelMetric]] = {}
     for model, key, value, timestamp, step, name, digest, run_id, model_id in run(c, statement, parameter):
         metric = Metric(key, value, timestamp, step, model_id, name, digest)
-        latest[model, key, run_id, name, digest] = LoggedModelMetric(metric, run_id)
-    found: dict[int, list[LoggedModelMetric]] = {}
-    for (model, *_), each in latest.items():
-        found.setdefault(model, []).append(each)
+        found.setdefault(model, []).append(LoggedModelMetric(metric, run_id))
     return found
