@@ -39,8 +39,8 @@ def replay() -> Iterator[Replay]:
     server.close()
 
 
-def ask(replay: Replay, access: MlflowCredentials | None = None, url: str = "") -> dict[str, Any]:
-    server = MlflowRestClient(url or replay.url, access, QUICK)
+def ask(replay: Replay, access: MlflowCredentials | None = None, url: str = "", **limits: int) -> dict[str, Any]:
+    server = MlflowRestClient(url or replay.url, access, QUICK, **limits)
     try:
         return server.get("registered-models/get", name="fraud")
     finally:
@@ -290,11 +290,10 @@ class TestFailures:
         with pytest.raises(RegistryUnavailable, match="cannot be reached"):
             ask(replay)
 
-    def test_an_answer_without_end_is_cut(self, replay: Replay, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("penstock.mlflow_api.client._ANSWER_LIMIT", 10_000)
+    def test_an_answer_without_end_is_cut(self, replay: Replay) -> None:
         replay.rules["get"] = lambda h: h.say(200, b" " * 5_000_000)
         with pytest.raises(RegistryUnavailable, match="more than"):
-            ask(replay)
+            ask(replay, answer_limit=10_000)
 
     def test_redirects_without_end_are_given_up(self, replay: Replay) -> None:
         replay.rules["get"] = lambda h: h.say(302, b"", Location=h.path)
