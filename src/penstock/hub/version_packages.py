@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import re
 import time
 from threading import Event
@@ -13,8 +12,6 @@ from penstock.errors import ArtifactNotFound, Closing, PackageInvalid, PenstockE
 from penstock.manifest import FILE_NAME, Manifest
 from penstock.package.seal import SEAL, digest_of
 from penstock.registry.entries import PackageFacts
-
-log = logging.getLogger("penstock.hub")
 
 # A caller who waits for it is patient for so long, and its client for somewhat longer.
 MAX_SECONDS = 60.0
@@ -53,11 +50,10 @@ def read_package(tree: ArtifactTree, place: str, patience: Patience) -> PackageF
 
 
 def package_if_readable(tree: ArtifactTree, place: str) -> PackageFacts | None:
-    """The same, in a minute at the most, for whoever goes on without it: None also where it raises."""
+    """The same, in a minute at the most, for whoever goes on without it, and says so: None also where it raises."""
     try:
         return read_package(tree, place, Patience())
-    except PenstockError as error:
-        log.warning("The files at %s were registered without a digest: %s", ascii(place[:300]), error)
+    except PenstockError:
         return None
 
 
@@ -78,7 +74,6 @@ def package_mark(tree: ArtifactTree, place: str, patience: Patience) -> str:
 def _read(tree: ArtifactTree, place: str, patience: Patience) -> PackageFacts | None:
     sizes = _files(tree, place, patience)
     if FILE_NAME not in sizes:
-        log.warning("There is no %s at %s to load a version from.", FILE_NAME, ascii(place[:300]))
         return None
     sealed = SEAL in sizes
     content = {name: size for name, size in sizes.items() if name not in _NOT_CONTENT}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
@@ -16,6 +17,7 @@ from sqlalchemy import Connection
 
 from penstock.artifacts.trees import ArtifactTree
 from penstock.errors import ModelNotFound
+from penstock.hub.version_sources import below
 from penstock.moving.records import KINDS, Kind, PointBlock, SourceLoggedModel, SourceRun
 from penstock.registry.entries import ModelVersion, RegisteredModel
 from penstock.registry.interface import Registry
@@ -86,9 +88,12 @@ class ImportTarget:
         return self._database.read(lambda c: logged_models.read_known_models(c, model_ids))
 
     def registered_model(self, name: str) -> tuple[RegisteredModel, dict[str, ModelVersion]] | None:
-        """With its versions by number; None where there is none of this name."""
+        """With its versions by number, their sources as the registry keeps them; None where there is none of this
+        name."""
         with suppress(ModelNotFound):
-            return self.registry.model(name), {each.version: each for each in self.registry.versions(name)}
+            root = self.registry.artifact_root
+            versions = (replace(each, source=below(root, each.source)) for each in self.registry.versions(name))
+            return self.registry.model(name), {each.version: each for each in versions}
         return None
 
     # -- batches ------------------------------------------------------------------------------------------------------

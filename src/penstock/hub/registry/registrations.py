@@ -18,6 +18,7 @@ from penstock.hub.files.work import FileWork
 from penstock.hub.stores import HubStores
 from penstock.hub.version_packages import Patience, read_package
 from penstock.hub.version_sources import below
+from penstock.manifest import FILE_NAME
 from penstock.registry.entries import ModelKey, ModelVersion, PackageFacts
 
 log = logging.getLogger("penstock.hub")
@@ -114,12 +115,15 @@ class Registrations:
     def _facts(self, place: str) -> tuple[PackageFacts | None, str]:
         """In a thread: what the files say, or why they say nothing."""
         try:
-            return read_package(self._artifacts, place, Patience(_MOST_SECONDS, self._ended)), ""
+            facts = read_package(self._artifacts, place, Patience(_MOST_SECONDS, self._ended))
         except (RegistryUnavailable, RegistryDenied, Closing):
             raise
         except PenstockError as error:
             log.warning("A version was registered without a digest: %s", error)
             return None, f"Registered without a digest: {error.message}"
+        if facts is None:
+            log.warning("There is no %s at %s to load a version from.", FILE_NAME, ascii(place[:300]))
+        return facts, ""
 
     def __repr__(self) -> str:
         return f"<Registrations, {len(self._under_way)} under way>"

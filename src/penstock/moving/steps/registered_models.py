@@ -61,7 +61,7 @@ def _bring_model(session: ImportSession, given: SourceModel) -> None:
     session.target.write_model(
         model, given.last_number, changed, {"model": model_marks, "version": marks}, describe=describe
     )
-    for each in changed:
+    for each in _not_described(placed, versions, changed, marks):
         _describe_package(session, each, prompt=prompt)
 
 
@@ -79,11 +79,30 @@ def _versions_to_write(
             continue
         if found in ("new", "update"):
             changed.append(each)
+        elif there is not None and there.source != each.source:  # files that were copied since have another place
+            changed.append(replace(there, source=each.source))
         marks[at] = mark
         session.tally.bring("model versions", int(found == "new"), int(found != "new"))
         new = len(each.tags) if found == "new" else 0
         session.tally.bring("model version tags", new, len(each.tags) - new)
     return changed, marks
+
+
+def _not_described(
+    given: list[ModelVersion],
+    here: Mapping[str, ModelVersion],
+    changed: list[ModelVersion],
+    marks: Mapping[str, bytes],
+) -> list[ModelVersion]:
+    """Those whose files are to be read: of what was written, and of what came without its files before, which may have
+    come since."""
+    written = {each.version: each for each in changed}
+    without = (
+        here[each.version]
+        for each in given
+        if each.version not in written and _name_of(each) in marks and here[each.version].digest is None
+    )
+    return [*changed, *without]
 
 
 def _count_model(
@@ -117,7 +136,7 @@ def _describe_package(session: ImportSession, version: ModelVersion, *, prompt: 
         why = "its files cannot be read from here: it has no digest, signature, size and flavors"
         session.tally.note([Broken("model versions", _name_of(version), why, kept=True)])
     else:
-        session.target.registry.record_package(version.name, version.version, facts)
+        session.target.registry.record_package(version.name, version.version, facts, message=version.status_message)
 
 
 def _name_of(version: ModelVersion) -> str:
