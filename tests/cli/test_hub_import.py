@@ -34,6 +34,26 @@ def test_counts_are_a_table_and_what_was_left_out_stands_below(tables: MlflowTab
     assert "metric points: nowhere: there is no such run" in done.stdout
 
 
+def test_the_report_fits_a_terminal_and_says_each_reason_once(tables: MlflowTables, tmp_path: Path) -> None:
+    tables.add_points("elsewhere", "loss", [(1, 1, 0.5)])
+    tables.run("UPDATE runs SET artifact_uri = ?", "mlflow-artifacts:/0/r1/artifacts")
+    tables.insert("registered_models", {"name": "iris", "creation_time": 1000})
+    tables.insert("registered_model_tags", {"name": "iris", "key": "a", "value": "b"})
+    tables.insert("model_versions", {"name": "iris", "version": 1, "source": "/nowhere", "current_stage": "None"})
+    done = invoked("import", str(tables.path), "--store", str(tmp_path / "store"))
+    lines = done.stdout.splitlines()
+    (heading,) = [line for line in lines if line.startswith("kind ")]
+    assert heading.split() == ["kind", "source", "imported", "already", "skipped", "in", "store", "counts"]
+    assert max(map(len, lines[1 : lines.index("Left out, or changed:")])) <= 80 - 3  # there is room for larger numbers
+    assert lines[lines.index("Left out, or changed:") + 1 :] == [
+        "  model versions: iris/1: its files cannot be read from here: it has no digest, signature, size and flavors",
+        "  metric points (2): elsewhere and others: there is no such run",
+        "All of them are in the report that --json prints.",
+    ]
+    assert done.stderr.startswith("1 run keeps its files with the old server (mlflow-artifacts:).")
+    assert done.stderr.endswith("import once more with --copy-artifacts --artifacts-root THAT.\n")
+
+
 def test_the_store_may_be_named_before_the_command_and_the_report_is_json(tables: MlflowTables, tmp_path: Path) -> None:
     done = invoked("--store", str(tmp_path / "store"), "import", str(tables.path), "--json", "--dry-run")
     assert done.exit_code == 0, done.output

@@ -145,7 +145,7 @@ def test_a_point_that_is_there_twice_is_one(root: Path, store: Store) -> None:
         file.write("\n5000 0.5 900\n")
     report = store.bring(root)
     assert report.agrees
-    assert report.reasons["metric points"] == {"it is there twice, and one point here": 2}
+    assert report.reasons["metric points"] == {"it was logged more than once: counted and kept once": 2}
 
 
 def test_files_are_copied_below_the_hubs_artifacts(root: Path, store: Store) -> None:

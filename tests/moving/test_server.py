@@ -76,7 +76,9 @@ async def test_each_object_is_told_as_the_old_server_told_it(
 
 
 async def test_a_second_import_brings_what_is_new(url: str, store: Store, tmp_path: Path) -> None:
-    store.bring(url)
+    (note,) = store.bring(url).notes
+    assert " runs keep their files " in note
+    assert note.endswith("or import once more with --copy-artifacts.")  # it is asked for them itself
     again = {each.kind: each.imported for each in store.bring(url).counted if each.imported}
     assert again == {}
     with closing(open_database(str(tmp_path / "old" / "store"))) as database:

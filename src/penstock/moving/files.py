@@ -45,7 +45,7 @@ class FilePlan:
     def __init__(self, *, copy: bool = False, root: str = "", served: ArtifactTree | None = None) -> None:
         self._copy = copy
         self._root = root
-        self._served = served
+        self.served = served
         # Mutable state: how many places below the old server's artifacts stay as they are, for a word at the end.
         # And stores that do not answer.
         self.proxied = 0
@@ -143,12 +143,12 @@ class FilePlan:
             return uri
         if self._root:
             return f"{self._root.rstrip('/')}/{place_of(uri)}"
-        return "" if self._served is None else uri
+        return "" if self.served is None else uri
 
     def reached(self, start: str) -> tuple[ArtifactTree, str]:
         """The tree and the path in it of where files are now."""
-        if self._served is not None and start.startswith(_PROXIED):
-            return self._served, place_of(start)
+        if self.served is not None and start.startswith(_PROXIED):
+            return self.served, place_of(start)
         above, _, name = _path(start).rstrip("/").rpartition("/")
         return open_tree(above or "/"), name
 

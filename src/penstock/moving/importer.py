@@ -89,11 +89,12 @@ def _report(session: ImportSession, there: Mapping[Kind, int], seconds: float) -
 
 def _notes(session: ImportSession) -> tuple[str, ...]:
     """What a person has to do besides."""
-    notes = []
-    if session.files.proxied:
-        notes.append(
-            f"{session.files.proxied} runs keep their files with the old server (mlflow-artifacts:). Start the hub "
-            "with --artifacts at the directory or URL that was its --artifacts-destination; or import once more with "
-            "--copy-artifacts --artifacts-root THAT."
-        )
-    return tuple(notes)
+    runs = session.files.proxied
+    if not runs:
+        return ()
+    left = f"{runs:,} runs keep their" if runs > 1 else "1 run keeps its"
+    copied = "--copy-artifacts" if session.files.served is not None else "--copy-artifacts --artifacts-root THAT"
+    return (
+        f"{left} files with the old server (mlflow-artifacts:). Start the hub with --artifacts at the directory or URL "
+        f"that was its --artifacts-destination; or import once more with {copied}.",
+    )

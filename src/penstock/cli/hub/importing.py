@@ -132,9 +132,9 @@ def _print(report: ImportReport) -> None:
             "kind": each.kind,
             "source": _count(each.source),
             "imported": _count(each.imported),
-            "already there": _count(each.present),
+            "already": _count(each.present),
             "skipped": _count(each.skipped),
-            "in the store": _count(each.store),
+            "in store": _count(each.store),
             "counts": "agree" if each.agrees else "DIFFER",
         }
         for each in report.counted
@@ -153,19 +153,23 @@ def _print(report: ImportReport) -> None:
 
 
 def _print_reasons(report: ImportReport) -> None:
-    """Each reason with how often it was met, and an object of each."""
+    """Each reason once, with how often it was met and one object that it was met with."""
     if not report.reasons:
         return
-    rows = [
-        {"kind": kind, "count": f"{count:,}", "reason": reason}
+    objects: dict[tuple[str, str], dict[str, None]] = {}
+    for each in report.listed:
+        objects.setdefault((each.kind, each.reason), {})[each.id] = None
+    met = [
+        (kind, reason, count, list(objects.get((kind, reason), ())))
         for kind, reasons in report.reasons.items()
         for reason, count in sorted(reasons.items(), key=lambda each: -each[1])
     ]
-    print_table(console(), titled_table("Left out, or changed", rows[:_LINES_SHOWN]))
-    examples = {(each.kind, each.reason): each for each in reversed(report.listed)}  # the first of each reason
-    first = [f"{each.kind}: {each.id}: {each.reason}" for each in list(examples.values())[::-1][:_LINES_SHOWN]]
-    click.echo("\n".join(["For example:", *(f"  {line}" for line in first)]))
-    if len(report.listed) + report.unlisted > len(first):
+    click.echo("Left out, or changed:")
+    for kind, reason, count, ids in met[:_LINES_SHOWN]:
+        times = f" ({count:,})" if count > 1 else ""
+        example = f"{ids[0]}{' and others' if len(ids) > 1 else ''}: " if ids else ""
+        click.echo(f"  {kind}{times}: {example}{reason}")
+    if len(met) > _LINES_SHOWN or any(len(ids) != 1 for _, _, _, ids in met):
         click.echo("All of them are in the report that --json prints.")
 
 

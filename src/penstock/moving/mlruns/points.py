@@ -30,7 +30,7 @@ def _read_series(run_id: str, key: str, path: Path) -> Iterator[PointBlock | Bro
             # The file store keeps what was logged twice; MLflow's databases and the hub do not.
             different = list(dict.fromkeys(line.rstrip(b"\n") for line in lines))
             if len(different) < len(lines):
-                why = "it is there twice, and one point here"
+                why = "it was logged more than once: counted and kept once"
                 yield Broken("metric points", f"{run_id}/{key}"[:300], why, len(lines) - len(different), kept=True)
             points, broken = _points(different)
             if len(points):
