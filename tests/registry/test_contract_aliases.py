@@ -49,7 +49,7 @@ class TestMoving:
         with pytest.raises(AliasNotFound):
             registry.remove_alias("fraud", "production", by="ann")
 
-    def test_promoting_again_is_a_move_to_itself(self, registry: Registry) -> None:
+    def test_promoting_again_tells_that_it_stays(self, registry: Registry) -> None:
         add(registry)
         registry.promote("fraud", "1", by="ann")
         again = registry.promote("fraud", "1", by="ann")
@@ -86,6 +86,13 @@ class TestAliases:
             registry.history("absent")
         assert first.at < second.at
         assert first.at.tzinfo is UTC
+
+    def test_what_does_not_move_is_not_in_the_history(self, registry: Registry) -> None:
+        add(registry, count=2)
+        moved = [registry.promote("fraud", version, by="ann") for version in "1211"]
+        assert [(m.from_version, m.to_version) for m in moved][2:] == [("2", "1"), ("1", "1")]
+        assert registry.history("fraud") == moved[:3]
+        assert registry.rollback("fraud", by="ann").to_version == "2"
 
     def test_what_is_refused_is_not_in_the_history(self, registry: Registry) -> None:
         add(registry)
@@ -128,7 +135,8 @@ class TestAliases:
 
         at_once(*map(promoter, "1234"))
         moves = registry.history("fraud")
-        assert sorted(m.to_version or "" for m in moves) == sorted("1234" * 5)
+        assert {m.to_version for m in moves} == set("1234")
+        assert all(m.from_version != m.to_version for m in moves)
         assert [m.from_version for m in moves] == [None, *(m.to_version for m in moves[:-1])]
         assert registry.resolve("fraud").version == moves[-1].to_version
 

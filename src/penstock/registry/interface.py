@@ -219,8 +219,8 @@ class Registry(VersionFiles, ABC):
         reason: str = "",
         allow_breaking: bool = False,
     ) -> AliasMove:
-        """Points `alias` at `version`, and keeps the move in the history. Promoting what the alias names already is a
-        move too, from the version to itself.
+        """Points `alias` at `version`, and keeps the move in the history. What the alias names already stays, without a
+        line of history: what is returned goes from the version to itself.
 
         Raises SignatureIncompatible where callers of the version that the alias names now would break, unless
         `allow_breaking`, or the alias has named `version` before; VersionPending for one whose files are being read
@@ -300,7 +300,8 @@ class Registry(VersionFiles, ABC):
         raise self._unsupported("registering versions")
 
     def _move_alias(self, move: NewMove) -> AliasMove:
-        """Moves the alias and writes the history line in one transaction; `from_version` is what it found there.
+        """Moves the alias and writes the history line in one transaction; `from_version` is what it found there. Where
+        that is `to` already, there is no line.
 
         Raises ModelNotFound, VersionNotFound where `to` is gone, AliasNotFound where there is nothing to remove,
         AliasMoved where the alias does not name what is `expected`."""

@@ -255,6 +255,8 @@ class MemoryRegistry(Registry):
             if move.to is None and before is None:
                 raise no_alias(move.name, move.alias, model.aliases)
             refuse_if_moved(move.name, move.alias, before, move.expected)
+            if before == move.to:
+                return move.made(before)
             model.aliases.pop(move.alias, None)
             if move.to is not None:
                 model.aliases[move.alias] = move.to

@@ -73,6 +73,8 @@ def move_alias(c: Connection, move: NewMove) -> AliasMove:
     if target is None and alias not in named:
         raise no_alias(move.name, alias, named)
     refuse_if_moved(move.name, alias, named.get(alias), move.expected)
+    if named.get(alias) == move.to:
+        return move.made(move.to)
     c.execute(delete(aliases).where(aliases.c.model_id == model.id, aliases.c.alias == alias))
     if target is not None:
         c.execute(insert(aliases).values(model_id=model.id, alias=alias, number=target))
