@@ -82,7 +82,25 @@ def test_two_runs_of_one_name_are_told(filled_store: str, run: RunCommand) -> No
         assert all(each[:12] in caught.value.message for each in ids)
         for each in ids:
             transport.post("runs/delete", {"run_id": each})
-        assert "deleted" in run("show", ids[0]).stdout
+        for text in (ids[0], ids[0][:12]):
+            assert "deleted" in run("show", text).stdout
+
+
+def test_a_deleted_run_is_found_where_no_other_is_meant(filled_store: str, run: RunCommand) -> None:
+    with closing(open_transport(TrackingSettings(filled_store))) as transport:
+        old, new = (made_run(transport, "rowan")["run_id"] for _ in range(2))
+        transport.post("runs/delete", {"run_id": old})
+        assert new in run("show", "rowan").stdout
+        transport.post("runs/delete", {"run_id": new})
+        with pytest.raises(ConfigError, match="several runs"):
+            run("show", "rowan")
+        gone = transport.post("experiments/create", {"name": "gone"})["experiment_id"]
+        made = transport.post("runs/create", {"experiment_id": gone, "run_name": "elm", "start_time": 1})
+        transport.post("experiments/delete", {"experiment_id": gone})
+    assert made["run"]["info"]["run_id"] in run("show", "elm").stdout
+    compared = run("compare", "ash", new[:12], "--json").stdout
+    assert [each["deleted"] for each in json.loads(compared)["runs"]] == [False, True]
+    assert f"rowan {new[:8]}, deleted" in run("compare", "ash", new[:12]).stdout
 
 
 class NotAHub(TrackingTransport):

@@ -13,10 +13,11 @@ from click.testing import CliRunner, Result
 
 from fluent.recording import RecordingTransport
 from penstock.cli.runs.commands import runs as group
-from penstock.errors import TrackingRefused
+from penstock.errors import TrackingRefused, TrackingUnavailable
 from penstock.fluent import spool as module
 from penstock.fluent.outbox.entries import LogEntry, lines_of
 from penstock.fluent.outbox.segment import Segment
+from penstock.fluent.settings import TrackingSettings
 
 HUB, AWAY = "http://hub:5000", "http://away:5000"
 
@@ -72,6 +73,17 @@ def test_it_says_what_was_sent_refused_and_waits_on(
         (AWAY, 10, 0), (HUB, 0, 0),
     ]  # fmt: skip
     assert len(places[HUB].points("a", "loss")) == 9
+
+
+def test_what_to_do_is_said_once(
+    sync: Callable[..., Result], places: dict[str, RecordingTransport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(settings: TrackingSettings) -> None:
+        raise TrackingUnavailable(f"{settings.uri} wants a token.", hint="Look at MLFLOW_TRACKING_TOKEN.")
+
+    monkeypatch.setattr(module, "open_transport", refuse)
+    lines = sync("--tracking", HUB).stdout.splitlines()
+    assert f"  {HUB} wants a token. Look at MLFLOW_TRACKING_TOKEN." in lines
 
 
 def test_only_one_place_may_be_meant_and_only_looked_at(

@@ -123,7 +123,7 @@ def list_(
 def show(run: str, experiments: tuple[str, ...], everything: bool, as_json: bool, tracking: str) -> None:
     """Show one RUN: its params, tags and metrics with their course, the data that it took, its files and models.
 
-    RUN is its id, the beginning of its id, or its name.
+    RUN is its id, the beginning of its id, or its name; a deleted run is found where no other is meant.
 
     \b
     Examples:
@@ -136,7 +136,7 @@ def show(run: str, experiments: tuple[str, ...], everything: bool, as_json: bool
     from penstock.cli.runs.reading.relatives import relatives_of
 
     with opened(tracking) as source:
-        read = named_run(source, run, list(_experiments(source, experiments)))
+        read = named_run(source, run, _chosen_ids(source, experiments))
         with _status() as say:
             facts = metric_facts(source, read.run, lambda key: say(f"reading {key}"))
         shown = details.ShownRun(read, _experiment_of(source, read), facts, relatives_of(source, read), _now())
@@ -157,7 +157,7 @@ def compare(
 ) -> None:
     """Compare two runs and more: what differs, and how far each metric is from that of the first.
 
-    A RUN is its id, the beginning of its id, or its name.
+    A RUN is its id, the beginning of its id, or its name; a deleted run is found where no other is meant.
 
     \b
     Examples:
@@ -171,7 +171,7 @@ def compare(
     if len(runs) < 2:
         raise click.UsageError("Name two runs at least: a run is compared with others.")
     with opened(tracking) as source:
-        ids = list(_experiments(source, experiments))
+        ids = _chosen_ids(source, experiments)
         read = [named_run(source, text, ids) for text in runs]
         names = {each.run.info.experiment_id: _experiment_of(source, each) for each in read}
     found = [each.run for each in read]
@@ -203,7 +203,7 @@ def sync(tracking: str, spool: str, dry_run: bool, as_json: bool) -> None:
     The next program that starts a run at the same place does so, too. Nothing is there twice, however often it is sent.
     Exits with 1 where something waits on, and says why.
 
-    
+    \b
     Examples:
       penstock runs sync
       penstock runs sync --tracking http://hub:5000 --dry-run
@@ -224,14 +224,20 @@ def _now() -> datetime:
 
 
 def _experiments(source: RunSource, texts: Sequence[str]) -> dict[str, str]:
-    """Names by id: those that were typed, else what MLflow's variables name, else all. Raises ExperimentNotFound."""
-    if not texts:
-        variables = (os.environ.get(f"MLFLOW_EXPERIMENT_{what}", "").strip() for what in ("ID", "NAME"))
-        texts = [text for text in variables if text][:1]
-    if not texts:
-        return {known.experiment_id: known.name for known in source.experiments.values()}
-    chosen = [source.experiment(text) for text in texts]
+    """Names by id: those that were chosen, else all. Raises ExperimentNotFound."""
+    chosen = [source.experiment(text) for text in _chosen(texts)] or source.experiments.values()
     return {experiment.experiment_id: experiment.name for experiment in chosen}
+
+
+def _chosen_ids(source: RunSource, texts: Sequence[str]) -> list[str]:
+    """Ids of the experiments that were chosen, none where it may be any. Raises ExperimentNotFound."""
+    return [source.experiment(text).experiment_id for text in _chosen(texts)]
+
+
+def _chosen(texts: Sequence[str]) -> Sequence[str]:
+    """What was typed, else what MLflow's variables name."""
+    variables = (os.environ.get(f"MLFLOW_EXPERIMENT_{what}", "").strip() for what in ("ID", "NAME"))
+    return texts or [text for text in variables if text][:1]
 
 
 def _experiment_of(source: RunSource, read: ReadRun) -> str:

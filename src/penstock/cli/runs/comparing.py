@@ -20,7 +20,9 @@ def as_json(runs: Sequence[TrackedRun], rows: Sequence[ComparedRow]) -> None:
     click.echo(
         json_text(
             {
-                "runs": [{"run_id": run.info.run_id, "name": run.info.run_name} for run in runs],
+                "runs": [
+                    {"run_id": run.info.run_id, "name": run.info.run_name, "deleted": _is_deleted(run)} for run in runs
+                ],
                 "rows": [
                     {
                         "kind": row.kind,
@@ -52,15 +54,21 @@ def _tables(runs: Sequence[TrackedRun], rows: Sequence[ComparedRow]) -> Iterator
     """Each begins with the names of rows and the first run, to which all others are compared."""
     keys = [row.key if row.kind == "run" else f"{row.kind}.{row.key}" for row in rows]
     names = TableColumn.of("", keys, style="cyan")
-    columns = [
-        TableColumn.of(f"{run.info.run_name or 'run'} {run.info.run_id[:SHORT_ID]}", [_cell(row, i) for row in rows])
-        for i, run in enumerate(runs)
-    ]
+    columns = [TableColumn.of(_title(run), [_cell(row, i) for row in rows]) for i, run in enumerate(runs)]
     always, others = [names, columns[0]], columns[1:]
     while others:
         room = max(1, fitted(always, others, terminal_width()))
         yield [*always, *others[:room]]
         others = others[room:]
+
+
+def _title(run: TrackedRun) -> str:
+    deleted = ", deleted" if _is_deleted(run) else ""
+    return f"{run.info.run_name or 'run'} {run.info.run_id[:SHORT_ID]}{deleted}"
+
+
+def _is_deleted(run: TrackedRun) -> bool:
+    return run.info.lifecycle_stage == "deleted"
 
 
 def _cell(row: ComparedRow, place: int) -> str:

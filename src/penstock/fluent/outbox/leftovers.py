@@ -104,7 +104,7 @@ def _delivered(
 
 def said_of(error: PenstockError) -> str:
     """With what to do about it, if that is known."""
-    return f"{error} {error.hint}".strip()
+    return str(error)
 
 
 class BackgroundDelivery:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from penstock.cli.runs.reading.source import ReadRun, RunSearch, RunSource
 from penstock.cli.runs.wording import SHORT_ID, moment
@@ -20,13 +21,14 @@ _TOLD = 8
 
 def named_run(source: RunSource, text: str, experiment_ids: Sequence[str]) -> ReadRun:
     """A whole id counts wherever the run is, deleted or not; a name or the beginning of an id among the runs of these
-    experiments, and the name comes first. Raises RunNotFound, and ConfigError where several runs are meant."""
+    experiments, of all where there are none. The name comes first, and what is deleted last. Raises RunNotFound, and
+    ConfigError where several runs are meant."""
     if _WHOLE_ID.fullmatch(text):
         return source.run(text)
-    meant = _found(source, f"run_name = {quoted(text)}", experiment_ids)
-    if not meant and _BEGINNING.fullmatch(text):
-        meant = _found(source, f"run_id LIKE {quoted(text + '%')}", experiment_ids)
-        meant = [run for run in meant if run.info.run_id.startswith(text)]  # LIKE takes _ for any character
+    meant = _meant(source, text, experiment_ids or list(source.experiments), "ACTIVE_ONLY")
+    if not meant:
+        everywhere = [*source.experiments, *source.deleted_experiments]
+        meant = _meant(source, text, experiment_ids or everywhere, "DELETED_ONLY")
     if not meant:
         raise RunNotFound(
             f"No run at {source.place} is called {text!r}, and no run's id begins like that.",
@@ -38,8 +40,14 @@ def named_run(source: RunSource, text: str, experiment_ids: Sequence[str]) -> Re
     return source.run(meant[0].info.run_id)
 
 
-def _found(source: RunSource, filter_text: str, experiment_ids: Sequence[str]) -> list[TrackedRun]:
-    return source.search(RunSearch(experiment_ids, filter_text, limit=_TOLD + 1)).runs
+def _meant(source: RunSource, text: str, experiment_ids: Sequence[str], view: str) -> list[TrackedRun]:
+    """By name, or else by the beginning of the id."""
+    query = RunSearch(experiment_ids, f"run_name = {quoted(text)}", view=view, limit=_TOLD + 1)
+    named = source.search(query).runs
+    if named or not _BEGINNING.fullmatch(text):
+        return named
+    found = source.search(replace(query, filter=f"run_id LIKE {quoted(text + '%')}")).runs
+    return [run for run in found if run.info.run_id.startswith(text)]  # LIKE takes _ for any character
 
 
 def _told(source: RunSource, run: TrackedRun) -> str:

@@ -81,7 +81,15 @@ class RunSource:
     @cached_property
     def experiments(self) -> Mapping[str, TrackedExperiment]:
         """All that are not deleted, by id, read once."""
-        entries = self.pages("experiments/search", {"view_type": "ACTIVE_ONLY"}, "experiments")
+        return self._experiments("ACTIVE_ONLY")
+
+    @property
+    def deleted_experiments(self) -> Mapping[str, TrackedExperiment]:
+        """The others, whose runs are deleted with them."""
+        return self._experiments("DELETED_ONLY")
+
+    def _experiments(self, view: str) -> Mapping[str, TrackedExperiment]:
+        entries = self.pages("experiments/search", {"view_type": view}, "experiments")
         return {found.experiment_id: found for found in map(TrackedExperiment.of_json, entries)}
 
     def experiment(self, text: str) -> TrackedExperiment:
