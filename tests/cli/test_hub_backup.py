@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from penstock.assembly.hub import HubOptions, open_stores
 from penstock.cli.hub.serve import hub
-from penstock.errors import BackupNotFound, StoreNotEmpty
+from penstock.errors import BackupNotFound, RegistryNotFound, StoreNotEmpty
 from penstock.tracking.writes import CreateRun
 
 
@@ -57,3 +57,11 @@ def test_tables_alone_need_no_place_for_files(here: Path) -> None:
     told = json.loads(typed("--store", "sqlite:///new.db", "restore", "saved", "--json"))
     assert told["files"] is None
     assert not (here / "new" / "artifacts").exists()
+
+
+def test_a_store_that_is_not_there_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    for dest in ("kept", "new/saved"):
+        with pytest.raises(RegistryNotFound):
+            typed("backup", str(tmp_path / dest), "--store", str(tmp_path / "nowhere"))
+    assert list(tmp_path.rglob("*")) == [tmp_path / "kept"]

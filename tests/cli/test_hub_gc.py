@@ -11,8 +11,9 @@ from click.testing import CliRunner, Result
 
 from penstock.assembly.hub import HubOptions, open_stores
 from penstock.cli.hub.serve import hub
+from penstock.cli.remedies import hint_of
 from penstock.errors import RegistryNotFound
-from penstock.tracking.writes import CreateRun, DeleteRun
+from penstock.tracking.writes import CreateLoggedModel, CreateRun, DeleteRun
 
 
 def gc(store: Path, *arguments: str, answer: str | None = None) -> Result:
@@ -58,5 +59,16 @@ def test_what_cannot_be_understood_is_refused(tmp_path: Path, arguments: tuple[s
 
 
 def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
-    assert isinstance(gc(tmp_path / "nowhere", "--dry-run").exception, RegistryNotFound)
+    error = gc(tmp_path / "nowhere", "--dry-run").exception
+    assert isinstance(error, RegistryNotFound)
+    assert hint_of(error, ["hub", "gc"]).startswith("Name the hub's store with --store.")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_logged_models_that_stay_without_their_run_are_told(tmp_path: Path, run_id: str) -> None:
+    store = tmp_path / "store"
+    with closing(open_stores(HubOptions(str(store), str(store / "artifacts"))).tracking) as tracking:
+        model = tracking.write(CreateLoggedModel("0", "wine", run_id))
+    assert "stays: 1 logged model of these runs: delete" in gc(store, "--dry-run").stderr
+    told = json.loads(gc(store, "--dry-run", "--json").stdout)
+    assert (told["logged_models"], told["logged_models_without_run"]) == ([], [model.model_id])

@@ -19,7 +19,7 @@ from penstock.registry.memory import MemoryRegistry
 from penstock.scoring.file_formats import needed_format
 
 # What the words take from the command line that failed.
-TYPED = {"command", "at", "migrate"}
+TYPED = {"command", "at", "create", "migrate"}
 SOURCE = Path(penstock.__file__).parent
 COMMAND_LINE = re.compile(
     r"penstock (config|doctor|env|image|inspect|package|registry|score|serve|verify)\b|(?<![\w-])--[a-z][a-z-]+"

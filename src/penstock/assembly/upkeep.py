@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from penstock.artifacts.opening import open_tree
@@ -81,19 +81,27 @@ def restore_backup(
 @contextmanager
 def _work_beside(place: str) -> Iterator[Path]:
     """A directory for a while: on the disk of the backups, where they are on one of this machine, since that has to
-    have room. What is in a backup is for its owner's eyes."""
+    have room. What is in a backup is for its owner's eyes. Where nothing comes to be in a directory that is made for
+    it, that goes again."""
     if "://" in place:
         with tempfile.TemporaryDirectory(prefix="penstock-backup-") as directory:
             yield Path(directory)
         return
+    target = Path(os.path.abspath(place))
+    made = [each for each in (target, *target.parents) if not each.exists()]
     try:
-        Path(place).mkdir(parents=True, exist_ok=True, mode=0o700)
+        target.mkdir(parents=True, exist_ok=True, mode=0o700)
         _remove_abandoned(Path(place))
         work = tempfile.TemporaryDirectory(prefix=_WORK, dir=os.path.abspath(place))
     except OSError as error:
         raise RegistryReadOnly(f"{place} cannot be written: {error.strerror or error}.") from error
-    with work as directory:
-        yield Path(directory)
+    try:
+        with work as directory:
+            yield Path(directory)
+    finally:
+        with suppress(OSError):  # what is not empty stays
+            for each in made:
+                each.rmdir()
 
 
 def _remove_abandoned(place: Path) -> None:

@@ -39,7 +39,7 @@ WORDS = {
     "compare_libraries": "The installed libraries may have other versions than the package; penstock inspect "
     "compares them.",
     "copy_others": "Rename {name} in the input, or copy the other columns: {command} --keep {copied}",
-    "create_registry": "Registering the first model creates the registry: penstock registry add NAME PACKAGE{at}",
+    "create_registry": "{create}",
     "data_file": "A package has only the files that it is given. Repeat the command with --artifact {name}={path}, and "
     "read it in a class Model, in load(context), as context.artifacts[{name!r}]; or with --code {path}, and read it "
     "beside the code, as Path(__file__).parent / {file!r}.",
@@ -119,7 +119,7 @@ class _Typed(dict[str, str]):
 
     def __init__(self, remedy: Remedy, arguments: Sequence[str]) -> None:
         super().__init__(remedy.names)
-        self |= {"at": registry_typed(arguments), "migrate": _migrate(arguments)}
+        self |= {"at": registry_typed(arguments), "migrate": _migrate(arguments), "create": _create(arguments)}
         self |= {name: shlex.quote(self[name]) for name in _QUOTED if name in self}
         for name, flags in _GIVEN_ANEW.items():
             if name in self:
@@ -132,6 +132,14 @@ def _migrate(arguments: Sequence[str]) -> str:
         return f"penstock hub{store_typed(arguments)} migrate"
     registry = f"penstock registry migrate{registry_typed(arguments)}"
     return f"{registry} (for the store of a hub: penstock hub --store URL migrate)"
+
+
+def _create(arguments: Sequence[str]) -> str:
+    """Where a registry is made with its first model, a hub's store is there as soon as a hub was."""
+    if list(arguments[:1]) == ["hub"] or store_typed(arguments):
+        return "Name the hub's store with --store. Where there is none, starting penstock hub makes one."
+    add = f"penstock registry add NAME PACKAGE{registry_typed(arguments)}"
+    return f"Registering the first model creates the registry: {add}"
 
 
 # Names that are typed behind a flag, or for one, and the flags that go.

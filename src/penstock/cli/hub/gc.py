@@ -102,6 +102,13 @@ def _show(plan: GcPlan) -> None:
         click.echo("There is nothing to remove.")
     for each in plan.kept[:_KEPT_SHOWN]:
         click.echo(f"stays: {each.what}: {each.why}", err=True)
+    if plan.orphans:
+        several = "s" * (len(plan.orphans) > 1)
+        click.echo(
+            f"stays: {len(plan.orphans)} logged model{several} of these runs: delete what is to go with them first, "
+            "and name it by --logged-model-ids where others are named; --json has the ids.",
+            err=True,
+        )
     if len(plan.kept) > _KEPT_SHOWN:
         click.echo(f"and {len(plan.kept) - _KEPT_SHOWN} more stay; --json names all.", err=True)
 

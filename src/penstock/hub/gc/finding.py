@@ -42,8 +42,16 @@ def find_deleted(c: Connection, request: GcRequest, root: str) -> GcPlan:
         models |= {row[0]: row for row in run(c, old, True, request.before)}
     plan.runs = [_doomed(row, "run", root, plan.kept) for row in runs.values()]
     plan.models = [_doomed(row, "logged model", root, plan.kept) for row in models.values()]
+    plan.orphans = _orphans(c, plan)
     plan.leftovers = read_leftovers(c)
     return plan
+
+
+def _orphans(c: Connection, plan: GcPlan) -> list[str]:
+    condition, ids = any_of(c, "source_run_id", [each.id for each in plan.runs])
+    made = run(c, f"SELECT model_id FROM penstock_logged_models WHERE {condition} ORDER BY id", ids)
+    going = {each.id for each in plan.models}
+    return [model_id for (model_id,) in made if model_id not in going]
 
 
 def read_leftovers(c: Connection) -> list[Leftover]:

@@ -64,7 +64,8 @@ class FileCount:
 @dataclass(slots=True)
 class GcPlan:
     """What was found. `experiments` are keys, `packages` paths below the artifacts, `leftovers` what an earlier
-    collection did not come to an end with, `counts` the files by kind."""
+    collection did not come to an end with, `counts` the files by kind. `orphans` are ids of logged models that stay,
+    though the run that made them goes."""
 
     runs: list[Doomed] = field(default_factory=list)
     experiments: list[int] = field(default_factory=list)
@@ -73,6 +74,7 @@ class GcPlan:
     drafts: FileCount = field(default_factory=FileCount)
     leftovers: list[Leftover] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)
+    orphans: list[str] = field(default_factory=list)
     counts: dict[str, FileCount] = field(default_factory=dict)
 
     @property
@@ -99,4 +101,5 @@ class GcPlan:
                 for kind, count in {**self.counts, "drafts": self.drafts}.items()
             },
             "kept": [{"what": each.what, "why": each.why} for each in self.kept],
+            "logged_models_without_run": self.orphans,
         }
