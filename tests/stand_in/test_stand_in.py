@@ -23,6 +23,7 @@ from fluent.test_room import oldest_python
 from penstock import tracking
 from penstock.flavors.python.mlflow_stubs import mlflow_installed, standins
 from penstock.stand_in import DIRECTORY
+from penstock.stand_in.__main__ import main as stand_in_main
 from penstock.stand_in.finder import StandInFinder
 
 ROWS, TARGET = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 3.0], [3.0, 2.0]]), np.array([0, 0, 1, 1])
@@ -174,3 +175,12 @@ def test_the_pages_commands_run_a_program_with_it(tmp_path: Path) -> None:
     environ = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(["sh", "-ec", typed], cwd=tmp_path, env=environ, capture_output=True, text=True, check=True)
     assert done.stdout == "3.18.0+penstock ['--depth', '8']\n" * 2
+
+
+def test_help_is_the_stand_ins_own(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["stand_in", "--help"])
+    stand_in_main()
+    told = capsys.readouterr().out
+    assert told.startswith("Usage: python -m penstock.stand_in [PROGRAM")
+    assert "python -m penstock.stand_in train.py --depth 8\n" in told
+    assert max(map(len, told.splitlines())) <= 120
