@@ -22,7 +22,7 @@ def blocks(page: Path) -> list[str]:
 def test_every_block_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)  # as the folder of a script that is run
-    for variable in ("PENSTOCK_REGISTRY", "MLFLOW_REGISTRY_URI", "MLFLOW_TRACKING_URI"):
+    for variable in ("PENSTOCK_REGISTRY", "MLFLOW_REGISTRY_URI", "PENSTOCK_TRACKING_URI", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(variable, raising=False)
     names: dict[str, object] = {}
     found = blocks(PAGE)

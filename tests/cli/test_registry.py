@@ -14,9 +14,17 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from penstock.cli import penstock
 from penstock.cli.registry.commands import registry as group
 from penstock.cli.remedies import hint_of
-from penstock.errors import NothingToRollBack, PenstockError, RegistryUnavailable, SignatureIncompatible, Unsupported
+from penstock.errors import (
+    ConfigError,
+    NothingToRollBack,
+    PenstockError,
+    RegistryUnavailable,
+    SignatureIncompatible,
+    Unsupported,
+)
 from penstock.registry import ModelVersion, NewVersion, Registry, open_registry
 from penstock.registry.memory import MemoryRegistry
 from penstock.sql.tables import HEAD
@@ -295,3 +303,14 @@ def test_a_server_takes_models_from_mlflows_clients(run: Run, monkeypatch: pytes
     monkeypatch.setattr("penstock.registry.open_registry", lambda url, **more: TakesNoPackages())
     found = run("list", "--registry", "http://hub:5000").output
     assert found.endswith("mlflow.sklearn.log_model(model, name='model', registered_model_name='NAME')\n")
+
+
+@pytest.mark.parametrize("words", [("registry", "list"), ("serve", "wine"), ("inspect", "wine"), ("verify", "wine")])
+def test_the_registry_is_where_runs_go(words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("PENSTOCK_REGISTRY", "MLFLOW_REGISTRY_URI"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PENSTOCK_TRACKING_URI", "ftp://hub")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow")
+    with pytest.raises(ConfigError, match="Unknown registry scheme 'ftp'"):
+        CliRunner().invoke(penstock, words, catch_exceptions=False)

@@ -105,6 +105,17 @@ class TestMlflowsVariables:
         settings, origins = load_settings({}, environ)
         assert (settings.registry, origins["registry"]) == ("http://b", "MLFLOW_REGISTRY_URI")
 
+    @pytest.mark.parametrize("uri", ["http://hub:5000", "./store", "sqlite:///store.db"])
+    def test_where_runs_go_is_where_models_are(self, uri: str) -> None:
+        environ = {"PENSTOCK_TRACKING_URI": uri, "MLFLOW_TRACKING_URI": "http://mlflow"}
+        settings, origins = load_settings({}, environ)
+        assert (settings.registry, origins["registry"]) == (uri, "PENSTOCK_TRACKING_URI")
+        assert registry_url(None, environ) == uri
+        for nearer in ("PENSTOCK_REGISTRY", "MLFLOW_REGISTRY_URI"):
+            environ[nearer] = "http://nearer"
+            assert (load_settings({}, environ)[0].registry, registry_url(None, environ)) == ("http://nearer",) * 2
+            del environ[nearer]
+
     def test_penstocks_settings_win_over_mlflows(self, elsewhere: Path) -> None:
         environ = {"MLFLOW_TRACKING_URI": "http://a", "MLFLOW_PORT": "5000"}
         assert load_settings({"registry": "./r"}, environ)[0].registry == "./r"

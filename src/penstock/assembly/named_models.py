@@ -118,8 +118,8 @@ def load_model(
     `models:/name/latest`, or, where the registry is an MLflow server, `models:/m-ID` and `runs:/RUN/PATH`.
 
     `registry` is a directory, a database's URL, an MLflow server's `http://…`, or what `open_registry` returned. By
-    default it is the one that PENSTOCK_REGISTRY, MLFLOW_REGISTRY_URI or MLFLOW_TRACKING_URI names, else
-    `./penstock-registry`.
+    default it is the one that PENSTOCK_REGISTRY, MLFLOW_REGISTRY_URI, PENSTOCK_TRACKING_URI or MLFLOW_TRACKING_URI
+    names, else `./penstock-registry`.
 
     `trust_code` loads a package that runs code of its own (a pickle, Python sources). `strict_env` refuses a model
     that was made with another minor version of its library. `flavor` overrides the package's own choice. `threads` is

@@ -36,7 +36,8 @@ def _registry_option(callback: Callable[..., Any] | None) -> Callable[[F], F]:
         metavar="URL",
         callback=callback,
         help="The registry: a directory, a database's URL, or the http://… of a hub or an MLflow server.  [default: "
-        "./penstock-registry]  [PENSTOCK_REGISTRY, MLFLOW_REGISTRY_URI, MLFLOW_TRACKING_URI]",
+        "./penstock-registry]  [PENSTOCK_REGISTRY, MLFLOW_REGISTRY_URI, PENSTOCK_TRACKING_URI, "
+        "MLFLOW_TRACKING_URI]",
     )
 
 

@@ -12,6 +12,8 @@ from penstock.http.origins import parse_origins
 from penstock.sizes import parse_size
 
 PREFIX = "PENSTOCK_"
+# Where runs are logged: models that were registered with them are in the same place.
+TRACKING_VARIABLE = f"{PREFIX}TRACKING_URI"
 
 _PER_MODEL = object()
 T = TypeVar("T")
@@ -67,8 +69,8 @@ class Settings(BaseModel):
     default_model: str | None = Field(None, description="The model behind /invocations when several models are served.")
     registry: str = Field(
         "./penstock-registry",
-        description="The registry: a directory, a database's URL, or an MLflow server's http://….",
-        json_schema_extra=_mlflow("MLFLOW_REGISTRY_URI", "MLFLOW_TRACKING_URI"),
+        description="The registry: a directory, a database's URL, or the http://… of a hub or an MLflow server.",
+        json_schema_extra=_mlflow("MLFLOW_REGISTRY_URI", TRACKING_VARIABLE, "MLFLOW_TRACKING_URI"),
     )
     artifacts: str | None = Field(None, description="Where the registry stores packages. Default: beside its database.")
     cache: str | None = Field(

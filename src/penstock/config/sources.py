@@ -1,8 +1,8 @@
 """Where settings come from: flags, variables and penstock.toml, put together.
 
-A flag wins over a variable, a variable over the file. Some settings can also come from a variable of MLflow's, of
-OpenTelemetry's or of a platform that runs containers, which means here what it means there. Whatever is said to
-Penstock itself, also in the file, wins over it.
+A flag wins over a variable, a variable over the file. Some settings can also come from a variable for tracking, of
+MLflow's, of OpenTelemetry's or of a platform that runs containers, which means here what it means there. Whatever is
+said to Penstock itself, also in the file, wins over it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from penstock.config.file_paths import from_here
 from penstock.config.model_tables import Origins, ServerSettings, in_table, take_tables
 from penstock.config.refusals import nearest, not_toml
-from penstock.config.settings import PREFIX, Settings, mlflow_variables_of, variable_of
+from penstock.config.settings import PREFIX, TRACKING_VARIABLE, Settings, mlflow_variables_of, variable_of
 from penstock.errors import ConfigError, remedy
 from penstock.payload import shortened
 
@@ -122,7 +122,7 @@ def _origin(layer: str, name: str) -> str:
 
 
 def registry_url(given: str | None, environ: Mapping[str, str]) -> str:
-    """The registry for a command that has no other settings: flag, our variable, MLflow's, the default."""
+    """The registry for a command that has no other settings: flag, our variable, those for tracking, the default."""
     default: str = Settings.model_fields["registry"].default
     if given or environ.get(variable_of("registry")):
         return given or environ[variable_of("registry")]
@@ -131,7 +131,8 @@ def registry_url(given: str | None, environ: Mapping[str, str]) -> str:
 
 def _read_mlflow_variables(environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     """Setting -> variable and value. Beside a service called mlflow, Kubernetes sets MLFLOW_PORT=tcp://…, which is no
-    port. A registry that is no server means something to MLflow alone, and is marked so."""
+    port. A registry that is no server means something to MLflow alone, and is marked so, unless our own variable for
+    tracking names it."""
     found: dict[str, tuple[str, str]] = {}
     for name in Settings.model_fields:
         for variable in mlflow_variables_of(name):
@@ -142,8 +143,8 @@ def _read_mlflow_variables(environ: Mapping[str, str]) -> dict[str, tuple[str, s
         from penstock.registry import MLFLOW_STORE  # here, since it brings numpy along
 
         variable, value = found["registry"]
-        served = value.lower().startswith(("http://", "https://"))
-        found["registry"] = (variable, value if served else f"{MLFLOW_STORE}{value}")
+        ours = variable == TRACKING_VARIABLE or value.lower().startswith(("http://", "https://"))
+        found["registry"] = (variable, value if ours else f"{MLFLOW_STORE}{value}")
     return found
 
 
