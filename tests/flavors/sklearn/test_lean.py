@@ -264,6 +264,58 @@ def test_what_has_no_lean_form_says_why_and_answers_itself(model: Any, function:
         assert np.asarray(found.arrays[0]).tolist() == wanted.tolist()
 
 
+WIDE = np.c_[X, X]
+
+
+def wide_step(model: Any) -> Any:
+    """As a forged file has it: a step for more columns than the one before it gives."""
+    return Pipeline([("scale", StandardScaler().fit(X)), ("model", model)])
+
+
+def mixed_forest(attribute: str) -> Any:
+    forest = RandomForestClassifier(3, random_state=0).fit(X, Y)
+    other = (WIDE, Y) if attribute == "columns" else (X, np.arange(len(Y)) % 5)
+    forest.estimators_[1] = DecisionTreeClassifier().fit(*other)
+    return forest
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        wide_step(DecisionTreeClassifier().fit(WIDE, Y)),
+        wide_step(RandomForestClassifier(2).fit(WIDE, Y)),
+        wide_step(HistGradientBoostingClassifier(max_iter=2).fit(WIDE, Y)),
+        mixed_forest("columns"),
+        mixed_forest("classes"),
+    ],
+)
+def test_a_step_for_other_rows_than_it_gets_is_not_taken(model: Any) -> None:
+    """Its compiled trees would read outside of the rows."""
+    assert predictor(model).not_lean != ""
+
+
+@pytest.mark.parametrize("width", [0, 10**9, "4", 5])
+def test_an_estimator_that_says_another_width_is_not_taken(width: Any) -> None:
+    forest = RandomForestClassifier(2).fit(X, Y)
+    forest.n_features_in_ = width
+    assert predictor(forest).not_lean != ""
+
+
+def test_a_lean_form_is_not_asked_what_the_estimator_fails_on() -> None:
+    asked: list[Any] = []
+
+    def own(rows: Any) -> Any:
+        raise ValueError("no such rows")
+
+    def step(rows: Any) -> Any:
+        asked.append(rows)
+        return rows.sum(axis=1)
+
+    with pytest.raises(NotLean, match="it fails itself"):
+        prove_lean(LeanPredictor(step, "predict", 4), own, np.zeros((1, 4)))
+    assert asked == []
+
+
 def test_another_version_is_not_taken() -> None:
     assert SklearnPredictor(MODELS[0], "predict", version="0.24.2").not_lean == "scikit-learn 0.24 is not reviewed"
 

@@ -15,7 +15,7 @@ from penstock.flavors.sklearn.lean.step import Method, NotLean, Step, require_no
 _FEW = 256
 
 
-def histogram_boosting(model: Any, method: Method) -> Step:
+def histogram_boosting(model: Any, method: Method, width: int) -> Step:
     """A classifier's labels (n,) or probabilities (n, classes), a regressor's values (n,)."""
     if getattr(model, "_preprocessor", None) is not None:
         raise NotLean("it has categories")
@@ -24,11 +24,16 @@ def histogram_boosting(model: Any, method: Method) -> Step:
     baseline = model._baseline_prediction
     bitsets, indices = model._bin_mapper.make_known_categories_bitsets()
     stages = [[each.predict for each in stage] for stage in model._predictors]
-    width = model.n_trees_per_iteration_
+    scored = model.n_trees_per_iteration_
+    for stage in model._predictors:
+        for each in stage:
+            named = each.nodes["feature_idx"][each.nodes["is_leaf"] == 0]
+            if len(named) and not 0 <= named.min() <= named.max() < width:
+                raise NotLean("a tree of it is for other columns")
 
     def raw(rows: Any) -> Any:
         require_not_infinite(rows)
-        scores = np.zeros((len(rows), width), baseline.dtype, order="F")
+        scores = np.zeros((len(rows), scored), baseline.dtype, order="F")
         scores += baseline
         threads = 1 if len(rows) <= _FEW else all_threads()
         for stage in stages:
@@ -43,6 +48,6 @@ def histogram_boosting(model: Any, method: Method) -> Step:
     if method == "predict_proba":
         probabilities = model._loss.predict_proba
         return lambda rows: probabilities(raw(rows))
-    if width == 1:
+    if scored == 1:
         return lambda rows: classes[(raw(rows).ravel() > 0).astype(int)]
     return lambda rows: classes[raw(rows).argmax(axis=1)]

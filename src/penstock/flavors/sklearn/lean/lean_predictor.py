@@ -11,6 +11,9 @@ from penstock.flavors.sklearn.lean.composition import step_of
 from penstock.flavors.sklearn.lean.reviewed import require_reviewed_version
 from penstock.flavors.sklearn.lean.step import Method, NotLean, RowsUnfit, Step
 
+# More columns than these are tables that take longer to make than to predict.
+MAX_WIDTH = 10_000
+
 # What an estimator itself answers to some rows of a batch.
 Own = Callable[[Any], Any]
 
@@ -69,6 +72,6 @@ def lean_predictor(estimator: Any, method: Method, version: str) -> LeanPredicto
     """The lean form of an estimator that a scikit-learn of this version made. Raises NotLean."""
     require_reviewed_version(version)
     width = getattr(estimator, "n_features_in_", None)
-    if not isinstance(width, int) or width < 1:
-        raise NotLean("it does not say how many columns it takes")
-    return LeanPredictor(step_of(estimator, method), method, width)
+    if not isinstance(width, int) or not 1 <= width <= MAX_WIDTH:
+        raise NotLean(f"it does not say how many columns it takes, or has more than {MAX_WIDTH}")
+    return LeanPredictor(step_of(estimator, method, width).step, method, width)

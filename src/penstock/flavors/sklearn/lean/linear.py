@@ -12,7 +12,7 @@ import numpy as np
 from penstock.flavors.sklearn.lean.step import Method, NotLean, Step, require_finite
 
 
-def linear_regressor(model: Any, method: Method) -> Step:
+def linear_regressor(model: Any, method: Method, width: int) -> Step:
     """`predict` of models whose answers are the scores: (n,), or (n, outputs)."""
     coefficients, intercept = _coefficients(model), model.intercept_
 
@@ -23,7 +23,7 @@ def linear_regressor(model: Any, method: Method) -> Step:
     return step
 
 
-def linear_classifier(model: Any, method: Method) -> Step:
+def linear_classifier(model: Any, method: Method, width: int) -> Step:
     """Labels (n,) of the class with the highest score."""
     if method != "predict":
         raise NotLean("its probabilities are not reviewed")
@@ -40,10 +40,10 @@ def linear_classifier(model: Any, method: Method) -> Step:
     return binary if _is_binary(model) else several
 
 
-def logistic_regression(model: Any, method: Method) -> Step:
+def logistic_regression(model: Any, method: Method, width: int) -> Step:
     """Labels (n,), or probabilities (n, classes)."""
     if method == "predict":
-        return linear_classifier(model, method)
+        return linear_classifier(model, method, width)
     from scipy.special import expit
 
     scores = _scores(model)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from penstock.error_text import kind_of
 from penstock.flavors.sklearn.lean.known_values import known_values
 from penstock.flavors.sklearn.lean.lean_predictor import LeanPredictor, lean_predictor
 from penstock.flavors.sklearn.lean.proof import prove_lean
@@ -36,7 +37,10 @@ class LeanModel:
         self._methods: Sequence[LeanPredictor] = [
             lean_predictor(estimator, method, version) for method in _METHODS[function]
         ]
-        values = known_values(estimator, self._methods[0].width)
+        try:
+            values = known_values(estimator, self._methods[0].width)
+        except Exception as error:  # what it says of its columns does not fit together
+            raise NotLean(f"it says of its columns what does not fit together: {kind_of(error)}") from error
         for lean in self._methods:
             prove_lean(lean, partial(own, lean.method), values)
             setattr(self, lean.method, partial(lean.predict, own=partial(own, lean.method)))

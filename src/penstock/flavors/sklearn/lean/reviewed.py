@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from penstock.flavors.sklearn.lean import boosting, linear, transforms, trees
 from penstock.flavors.sklearn.lean.step import Method, NotLean, Step
 
-Builder: TypeAlias = Callable[[Any, Method], Step]
+Builder: TypeAlias = Callable[[Any, Method, int], Step]
 
 # Minor versions; in another one every model is predicted by the estimator itself.
 REVIEWED_VERSIONS = ("1.5", "1.6", "1.7", "1.8", "1.9")

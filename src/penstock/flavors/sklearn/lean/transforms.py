@@ -13,7 +13,7 @@ import numpy as np
 from penstock.flavors.sklearn.lean.step import Method, NotLean, Step, require_not_infinite
 
 
-def standard_scaler(model: Any, method: Method) -> Step:
+def standard_scaler(model: Any, method: Method, width: int) -> Step:
     mean = model.mean_ if model.with_mean else None
     scale = model.scale_ if model.with_std else None
 
@@ -27,7 +27,7 @@ def standard_scaler(model: Any, method: Method) -> Step:
     return step
 
 
-def min_max_scaler(model: Any, method: Method) -> Step:
+def min_max_scaler(model: Any, method: Method, width: int) -> Step:
     scale, least = model.scale_, model.min_
     limits = model.feature_range if model.clip else None
 
@@ -40,7 +40,7 @@ def min_max_scaler(model: Any, method: Method) -> Step:
     return step
 
 
-def max_abs_scaler(model: Any, method: Method) -> Step:
+def max_abs_scaler(model: Any, method: Method, width: int) -> Step:
     scale, clip = model.scale_, getattr(model, "clip", False)
 
     def step(rows: Any) -> Any:
@@ -51,7 +51,7 @@ def max_abs_scaler(model: Any, method: Method) -> Step:
     return step
 
 
-def robust_scaler(model: Any, method: Method) -> Step:
+def robust_scaler(model: Any, method: Method, width: int) -> Step:
     center = model.center_ if model.with_centering else None
     scale = model.scale_ if model.with_scaling else None
 
@@ -65,7 +65,7 @@ def robust_scaler(model: Any, method: Method) -> Step:
     return step
 
 
-def simple_imputer(model: Any, method: Method) -> Step:
+def simple_imputer(model: Any, method: Method, width: int) -> Step:
     """Where NaN is what is missing, and every column had values."""
     if not (isinstance(model.missing_values, float) and math.isnan(model.missing_values)):
         raise NotLean("it fills in for another value than NaN")

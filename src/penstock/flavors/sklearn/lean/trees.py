@@ -1,11 +1,12 @@
 """Decision trees and what is made of many: scikit-learn's compiled trees, asked directly.
 
-Source: scikit-learn 1.9, `tree/_classes.py`, `ensemble/_forest.py`, `ensemble/_gb.py`. A compiled tree reads as many
-columns as its nodes name, whatever the rows have: the width is checked before anything comes here.
+Source: scikit-learn 1.9, `tree/_classes.py`, `ensemble/_forest.py`, `ensemble/_gb.py`. A compiled tree reads the
+columns that its nodes name, whatever the rows have: each tree must be one for rows of this width.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,10 @@ from penstock.flavors.sklearn.lean.step import Method, NotLean, Step, require_fi
 _FLOAT32 = np.float32
 
 
-def decision_tree(model: Any, method: Method) -> Step:
+def decision_tree(model: Any, method: Method, width: int) -> Step:
     """A classifier's labels (n,) or probabilities (n, classes), a regressor's values (n,)."""
     _require_one_output(model)
-    tree = model.tree_
+    (tree,) = _compiled([model], getattr(model, "n_classes_", 1), width)
 
     def leaves(rows: Any) -> Any:
         return tree.predict(_as_float32(rows))
@@ -26,11 +27,11 @@ def decision_tree(model: Any, method: Method) -> Step:
     return _answers(model, method, leaves)
 
 
-def forest(model: Any, method: Method) -> Step:
+def forest(model: Any, method: Method, width: int) -> Step:
     """The same of the mean of the trees."""
     _require_one_output(model)
-    trees = [each.tree_ for each in model.estimators_]
     classes = getattr(model, "n_classes_", 1)
+    trees = _compiled(model.estimators_, classes, width)
 
     def mean(rows: Any) -> Any:
         given = _as_float32(rows)
@@ -43,11 +44,12 @@ def forest(model: Any, method: Method) -> Step:
     return _answers(model, method, mean)
 
 
-def gradient_boosting(model: Any, method: Method) -> Step:
+def gradient_boosting(model: Any, method: Method, width: int) -> Step:
     """A classifier's labels (n,) or probabilities (n, classes), a regressor's values (n,)."""
     from sklearn.ensemble._gradient_boosting import predict_stages
 
     stages, rate = model.estimators_, model.learning_rate
+    _compiled(stages.ravel().tolist(), 1, width)
     start = _start(model)
 
     def raw(rows: Any) -> Any:
@@ -92,6 +94,14 @@ def _as_float32(rows: Any) -> Any:
     given = rows.astype(_FLOAT32)
     require_finite(given)
     return given
+
+
+def _compiled(estimators: Sequence[Any], classes: int, width: int) -> list[Any]:
+    """Their trees. Raises NotLean for one that is for other rows, or gives values of another form."""
+    trees = [each.tree_ for each in estimators]
+    if any(tree.n_features != width or tree.n_outputs != 1 or tree.max_n_classes != classes for tree in trees):
+        raise NotLean("a tree of it is for other columns or classes")
+    return trees
 
 
 def _require_one_output(model: Any) -> None:
