@@ -41,14 +41,17 @@ async def test_requests_may_be_sent_ahead_up_to_a_limit() -> None:
     assert not talk.wire.closed
 
 
-async def test_a_flood_of_requests_ends_the_connection() -> None:
+async def test_a_flood_of_requests_ends_the_connection_after_those_that_there_was_room_for() -> None:
     talk = Talk()
     talk.protocol.data_received(REQUEST * 5000)
-    assert talk.wire.closed
     assert len(talk.protocol.pipeline) <= MAX_AHEAD + 1
+    talk.protocol.data_received(REQUEST)
     talk.answer.set()
-    await settle()
-    assert talk.started == 1
+    await settle(1000)
+    assert talk.started == MAX_AHEAD + 1
+    assert talk.wire.written.count(b"HTTP/1.1 ") == talk.wire.written.count(b"HTTP/1.1 200") == MAX_AHEAD + 1
+    assert talk.wire.written.lower().count(b"connection: close") == 1
+    assert talk.wire.closed
 
 
 class TestSilentClients:

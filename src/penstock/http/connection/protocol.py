@@ -87,7 +87,7 @@ class BoundedProtocol(HttpToolsProtocol):
         # The mutable state beside uvicorn's: what is coming, the bytes of its head, sweeps since anything began;
         # whether the rest of a body is discarded, since its answer is sent; the request whose body decides its path,
         # and the one that is on the fast path; the bytes that came last, and the end of a half-closed connection;
-        # whether there was no room for it.
+        # whether there was no room for it, and whether nothing more is read, since too much was sent ahead.
         self.stage = ConnectionStage.NOTHING
         self._head_bytes = 0
         self._arrived = 0
@@ -97,6 +97,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._pending: PendingBody | None = None
         self._fast_cycle: OpenCycle | None = None
         self._refused = False
+        self._ahead_full = False
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -135,6 +136,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._refused:
             self.transport.close()
             return
+        if self._ahead_full:
+            return
         self._unset_keepalive_if_required()
         self._arrived = len(data)
         try:
@@ -143,7 +146,7 @@ class BoundedProtocol(HttpToolsProtocol):
             except HttpParserUpgrade as offer:
                 self._decline_upgrades(data, offer)
         except HttpParserError:
-            if self.transport.is_closing():
+            if self.transport.is_closing() or self._ahead_full:
                 return
             self.logger.warning("Invalid HTTP request received.")
             self.send_400_response("Invalid HTTP request received.")
@@ -240,14 +243,17 @@ class BoundedProtocol(HttpToolsProtocol):
     def _take_slow_path(self) -> None:
         """Hands a request to uvicorn as soon as its head is there, with as much of its body as has come."""
         pending, self._pending = self._pending, None
+        if len(self.pipeline) >= MAX_AHEAD:
+            # What came before is answered, and the connection ends with it: the client asks for the rest again.
+            self.pipeline[0][0].keep_alive = False
+            self._ahead_full = True
+            raise ValueError("too many requests sent ahead")
         url, headers, expects = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
         self.url, self.headers, self.expect_100_continue = url, headers, expects
         self.scope["headers"] = headers
         super().on_headers_complete()
         self.scope[CYCLE] = ref(self.cycle)  # type: ignore[literal-required]
-        if len(self.pipeline) > MAX_AHEAD:
-            raise ValueError("too many requests sent ahead")  # the parser stops, and uvicorn closes the connection
         if pending is not None and pending.body:
             super().on_body(pending.body)
 
