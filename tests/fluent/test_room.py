@@ -17,7 +17,7 @@ FILES = [
     *sorted((SOURCE / "stand_in").rglob("*.py")),
     *sorted((SOURCE / "errors").rglob("*.py")),
     *(SOURCE / "__init__.py", SOURCE / "tracking" / "__init__.py", SOURCE / "error_text.py", SOURCE / "version.py"),
-    SOURCE / "mlflow_credentials.py",
+    *(SOURCE / "mlflow_credentials.py", SOURCE / "store_places.py"),
 ]
 
 _IMPORT = """
@@ -41,7 +41,7 @@ def test_importing_the_client_imports_the_standard_library_alone() -> None:
     others = set(all_of) - set(json.loads(before.stdout)) - sys.stdlib_module_names - {"penstock"}
     assert others == set()
     rooms = {name.split(".")[1] for name in ours if "." in name}
-    assert rooms == {"errors", "error_text", "fluent", "mlflow_credentials", "tracking", "version"}
+    assert rooms == {"errors", "error_text", "fluent", "mlflow_credentials", "store_places", "tracking", "version"}
 
 
 def test_the_clients_syntax_is_that_of_an_old_python() -> None:

@@ -162,7 +162,7 @@ def test_an_old_python_without_penstock_gets_the_client_from_the_directory(tmp_p
     )
     variables = {"PENSTOCK_SPOOL": str(tmp_path), "PENSTOCK_TRACKING_URI": "http://127.0.0.1:1"}
     rooms = ran(oldest_python(), program, DIRECTORY, **variables)
-    assert rooms == "['error_text', 'errors', 'fluent', 'mlflow_credentials', 'stand_in', 'version']\n"
+    assert rooms == "['error_text', 'errors', 'fluent', 'mlflow_credentials', 'stand_in', 'store_places', 'version']\n"
     assert len(list(tmp_path.iterdir())) == 1
 
 

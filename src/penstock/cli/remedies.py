@@ -49,6 +49,7 @@ WORDS = {
     "give_artifact": "If {name} is a file that the model finds as context.artifacts[{name!r}], repeat the command with "
     "--artifact {name}=FILE",
     "give_param": "If {name} is a param of the model, repeat the command with its default, such as --param {name}=1.0",
+    "import_store": "Name another place. What this one holds is brought over by: penstock hub import {source}",
     "isolate": "Omit --isolation none.",
     "keep_others": "Columns that --keep names are copied, and not given to the model: {command} --keep {keep}",
     "keep_some": "Columns that --keep names are copied, and not given to the model: name those that it does not take.",
@@ -150,7 +151,7 @@ _GIVEN_ANEW = {
     "keep": ("--keep",),
 }
 # Names that are typed as they stand.
-_QUOTED = ("model", "alias", "store")
+_QUOTED = ("model", "alias", "store", "source")
 # Flags without a value.
 _SWITCHES = {"--join"}
 

@@ -139,7 +139,8 @@ __all__ = [
 
 def set_tracking_uri(uri: str) -> None:
     """Where later runs go: the address of a hub or of an MLflow server. It wins over PENSTOCK_TRACKING_URI and
-    MLFLOW_TRACKING_URI."""
+    MLFLOW_TRACKING_URI. Or a directory, or the URL of a database: an embedded store, made when it is first written to.
+    Raises ConfigError for an address without its scheme."""
     current_session().set_uri(str(uri))
 
 

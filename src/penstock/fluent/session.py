@@ -23,6 +23,7 @@ from penstock.fluent.outbox.segment import Segment
 from penstock.fluent.settings import TrackingSettings, uri_of
 from penstock.fluent.transport.interface import TrackingTransport
 from penstock.fluent.transport.opening import open_transport
+from penstock.store_places import refuse_mistyped
 
 if TYPE_CHECKING:
     from penstock.fluent.runs import ActiveRun
@@ -83,7 +84,9 @@ class Session:
         return [run for run in self.active if run not in self._inherited]
 
     def set_uri(self, uri: str) -> None:
-        """Later runs go there. An experiment that was set is one of the place before."""
+        """Later runs go there. An experiment that was set is one of the place before. Raises ConfigError
+        for what is no place."""
+        refuse_mistyped(uri)
         with self._lock:
             if uri != self.uri:
                 self.experiment_id = self.experiment_name = ""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from penstock.errors import ConfigError
 from penstock.mlflow_credentials import MlflowCredentials
+from penstock.store_places import refuse_mistyped
 
 DEFAULT_URI = "./penstock-registry"
 _DEFAULT_SPOOL_MEGABYTES = 1024
@@ -28,8 +29,10 @@ class TrackingSettings:
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], uri: str = "") -> TrackingSettings:
         """`uri` is what the program said, which wins. Raises ConfigError for what cannot be used."""
+        uri = uri_of(environ, uri)
+        refuse_mistyped(uri)
         return cls(
-            uri=uri_of(environ, uri),
+            uri=uri,
             credentials=MlflowCredentials.from_environ(environ),
             artifacts=environ.get("PENSTOCK_ARTIFACTS", "").strip(),
             spool=environ.get("PENSTOCK_SPOOL", "").strip() or default_spool(environ),

@@ -18,6 +18,7 @@ from penstock.errors import ConfigError
 from penstock.registry.history import AliasMove, MoveKind, rollback_target
 from penstock.registry.interface import PRODUCTION, ModelVersion, NewVersion, RegisteredModel, Registry
 from penstock.registry.names import check_alias, check_name, check_tag
+from penstock.store_places import refuse_mistyped
 
 __all__ = [
     "DEFAULT_URL",
@@ -81,6 +82,8 @@ def open_registry(
     """
     url = str(url or DEFAULT_URL)
     artifacts = None if artifacts is None else str(artifacts)
+    if not url.startswith(MLFLOW_STORE):
+        refuse_mistyped(url)
     found = _SCHEME.match(url)
     scheme = found[1].lower() if found else ""
     packages = PackageCache(Path(_absolute(cache)) if cache else default_cache(), cache_size, max_package_size)

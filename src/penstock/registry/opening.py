@@ -15,9 +15,7 @@ from penstock.registry.sql.store import SqlRegistry
 from penstock.sql.postgresql import PostgresDatabase
 from penstock.sql.search.compiling import SQLITE_FUNCTIONS
 from penstock.sql.sqlite import SqliteDatabase
-
-DATABASE_FILE = "registry.db"
-ARTIFACT_DIRECTORY = "artifacts"
+from penstock.store_places import ARTIFACT_DIRECTORY, DATABASE_FILE, held_by_mlflow, is_mlflows_file_store
 
 
 def open_embedded(url: str, artifacts: str | None, read_only: bool, cache: PackageCache) -> Registry:
@@ -28,6 +26,8 @@ def open_embedded(url: str, artifacts: str | None, read_only: bool, cache: Packa
             f"{directory} is a file, but an embedded registry is a directory.",
             hint=f"For a SQLite file, write sqlite:///{directory}",
         )
+    if is_mlflows_file_store(directory):
+        raise held_by_mlflow(str(directory), "a directory of MLflow's file store")
     database = SqliteDatabase(
         directory / DATABASE_FILE, place=str(directory), read_only=read_only, functions=SQLITE_FUNCTIONS
     )

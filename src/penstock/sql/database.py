@@ -23,6 +23,7 @@ from penstock.sql.dialect import run
 from penstock.sql.migrations import upgrade
 from penstock.sql.server_errors import server_error
 from penstock.sql.tables import HEAD, REVISION_TABLE
+from penstock.store_places import held_by_mlflow
 
 T = TypeVar("T")
 
@@ -86,6 +87,7 @@ class Database(ABC):
         if before == HEAD:
             return f"The registry at {self.place} is up to date (revision {HEAD})."
         self._refuse_if_newer(before)
+        self._refuse_mlflows(connection)
         upgrade(connection)
         return f"The registry at {self.place} was migrated from {before or 'no tables'} to revision {HEAD}."
 
@@ -94,6 +96,16 @@ class Database(ABC):
         if found != HEAD:
             self._refuse_if_newer(found)
             raise self._outdated(f"are at revision {found or 'none'}; this release needs {HEAD}")
+
+    def _refuse_mlflows(self, connection: Connection) -> None:
+        """A database of MLflow's own gets no tables of ours; one that has both from before is used as it is."""
+        has = inspect(connection).has_table
+        if has("alembic_version") and has("experiments") and has("runs") and not has(REVISION_TABLE):
+            raise held_by_mlflow(self._url, "a database of MLflow's own")
+
+    @property
+    def _url(self) -> str:
+        return self.place
 
     def _refuse_if_newer(self, found: str | None) -> None:
         if found is not None and found > HEAD:  # revisions are numbered, in four digits

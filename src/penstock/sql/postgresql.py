@@ -93,6 +93,7 @@ class PostgresDatabase(Database):
         self._refuse_if_read_only()
         with self._translated(writing=True), self._engine.begin() as connection, _without_timeout(connection):
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": self.MIGRATION_LOCK})
+            self._refuse_mlflows(connection)
             return change(connection)
 
     def guarded(self, look: Callable[[Connection], object], then: Callable[[], T], *, alone: bool) -> T:

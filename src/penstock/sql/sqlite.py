@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool, QueuePool
 
 from penstock.errors import RegistryError, RegistryNotFound, RegistryReadOnly, RegistryUnavailable, remedy
@@ -77,7 +78,7 @@ class SqliteDatabase(Database):
     def _read_with(self, engine: Engine, query: Callable[[Connection], T]) -> T:
         with self._translated(writing=False), engine.begin() as connection:
             if not self._checked:
-                self._check_revision(connection)
+                self._check_tables(connection)
                 self._checked = self._keep
             return query(connection)
 
@@ -112,6 +113,7 @@ class SqliteDatabase(Database):
     def fill(self, change: Callable[[Connection], T]) -> T:
         self._prepare()
         with self._translated(writing=True), self._writer.begin() as connection:
+            self._refuse_mlflows(connection)
             changed = change(connection)
         self._checked = False
         return changed
@@ -127,6 +129,17 @@ class SqliteDatabase(Database):
         self._reader.dispose()
         if self._kept_writer is not None:
             self._kept_writer.close()
+
+    def _check_tables(self, connection: Connection) -> None:
+        try:
+            self._check_revision(connection)
+        except DBAPIError:  # there are none of ours
+            self._refuse_mlflows(connection)
+            raise
+
+    @property
+    def _url(self) -> str:
+        return f"sqlite:///{self.path}"
 
     def _exists(self) -> bool:
         try:

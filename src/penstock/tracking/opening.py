@@ -13,20 +13,17 @@ from penstock.sql.database import Database
 from penstock.sql.postgresql import PostgresDatabase
 from penstock.sql.search.compiling import SQLITE_FUNCTIONS
 from penstock.sql.sqlite import SqliteDatabase
-
-DATABASE_FILE = "registry.db"
+from penstock.store_places import DATABASE_FILE, directory_of, refuse_mistyped, refuse_what_is_no_store
 
 
 def open_database(url: str) -> Database:
-    """A directory with the embedded database, sqlite:///FILE, or postgresql://…; for a server, so that connections are
-    kept. Raises ConfigError."""
+    """A directory (or `file:` URL) with the embedded database, sqlite:///FILE, or postgresql://…; for a server, so that
+    connections are kept. Raises ConfigError."""
+    refuse_mistyped(url)
+    url = directory_of(url)
     if "://" not in url:
         directory = Path(os.path.abspath(url))
-        if directory.is_file():
-            raise ConfigError(
-                f"{directory} is a file, but an embedded store is a directory.",
-                hint=f"For a SQLite file, write sqlite:///{directory}",
-            )
+        refuse_what_is_no_store(directory)
         path = directory / DATABASE_FILE
         return SqliteDatabase(path, place=str(directory), keep=True, functions=SQLITE_FUNCTIONS)
     parsed = _parsed(url)

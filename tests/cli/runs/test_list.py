@@ -180,6 +180,10 @@ def test_what_is_not_there_is_an_error_that_says_what_is(run: RunCommand, tmp_pa
     with pytest.raises(ConfigError, match="no column 'depht'") as asked:
         run("list", "--columns", "id,depht")
     assert asked.value.hint == "Did you mean depth?"
+    (tmp_path / "runs.db").touch()
+    with pytest.raises(ConfigError, match=r"runs.db is a file, but an embedded store is a directory"):
+        run("list", "--tracking", "runs.db")
+    (tmp_path / "runs.db").unlink()
     with pytest.raises(TrackingUnavailable, match="no such store") as missing:
         run("list", "--tracking", "./typo")
     assert "penstock hub" in missing.value.hint

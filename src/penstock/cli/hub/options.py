@@ -8,6 +8,7 @@ import click
 from click.core import ParameterSource
 
 from penstock.errors import ConfigError
+from penstock.store_places import artifacts_beside, refuse_mistyped
 
 
 class PortType(click.IntRange):
@@ -32,7 +33,7 @@ artifacts_option = click.option(
     "--artifacts",
     envvar="PENSTOCK_ARTIFACTS",
     help="Where files are kept: a directory or a URL such as s3://bucket/artifacts. Default: artifacts in the store's "
-    "directory.",
+    "directory, or beside its SQLite file.",
 )
 
 
@@ -49,12 +50,12 @@ def _given(context: click.Context, name: str) -> Any:
 
 
 def artifacts_of(store: str, artifacts: str | None) -> str:
-    """Raises ConfigError for a database elsewhere, beside which there is no directory."""
-    if artifacts:
-        return artifacts
-    if "://" in store:
+    """Raises ConfigError for a database elsewhere, beside which there is no directory, and for what is no place."""
+    refuse_mistyped(store)
+    found = artifacts or artifacts_beside(store)
+    if not found:
         raise ConfigError(
             "A store in a database needs a place for files.",
             hint="Give --artifacts a directory, or a URL such as s3://bucket/artifacts.",
         )
-    return f"{store.rstrip('/')}/artifacts"
+    return found

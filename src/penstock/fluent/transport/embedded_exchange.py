@@ -8,6 +8,7 @@ from typing import Any
 
 from penstock.errors import ConfigError, DependencyMissing, PenstockError, TrackingUnavailable
 from penstock.fluent.transport.exchange import Exchange, ExchangeBody, Exchanged
+from penstock.store_places import artifacts_beside
 
 _PIECE = 1024 * 1024
 
@@ -21,13 +22,14 @@ class EmbeddedExchange(Exchange):
     pace = 2.0  # its transactions take the processor, and the interpreter, from the program that logs
 
     def __init__(self, store: str, artifacts: str = "") -> None:
-        if "://" in store and not artifacts:
+        artifacts = artifacts or artifacts_beside(store)
+        if not artifacts:
             raise ConfigError(
                 "A store in a database needs a place for files.",
                 hint="Name a directory, or a URL such as s3://bucket/artifacts, in PENSTOCK_ARTIFACTS.",
             )
         self._place = store.rpartition("@")[2] if "://" in store else store
-        self._store, self._artifacts = store, artifacts or f"{store.rstrip('/')}/artifacts"
+        self._store, self._artifacts = store, artifacts
         # The whole mutable state: the hub, from the first request on.
         self._hub: Any = None
         self._lock = threading.Lock()

@@ -8,12 +8,11 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from penstock.errors import TrackingUnavailable
 from penstock.fluent.settings import TrackingSettings
-
-_DATABASE = "registry.db"
+from penstock.store_places import DATABASE_FILE, directory_of, is_mlflows_file_store, refuse_what_is_no_store
 
 
 def existing(settings: TrackingSettings) -> TrackingSettings:
@@ -26,18 +25,16 @@ def existing(settings: TrackingSettings) -> TrackingSettings:
             return settings
         file = Path(uri.partition("///")[2])
     else:
-        file = Path(_directory(uri), _DATABASE)
+        file = Path(directory_of(uri), DATABASE_FILE)
+        if file.parent.is_file():
+            refuse_what_is_no_store(file.parent)
         _refuse_files_of_mlflow(file.parent)
     _refuse_other_databases(uri, file)
     return settings
 
 
-def _directory(uri: str) -> str:
-    return unquote(uri[5:]).removeprefix("//") if uri.startswith("file:") else uri
-
-
 def _refuse_files_of_mlflow(directory: Path) -> None:
-    if not (directory / _DATABASE).exists() and any(directory.glob("*/meta.yaml")):
+    if is_mlflows_file_store(directory):
         raise TrackingUnavailable(
             f"{directory} was written by MLflow without a server, in a form that is not read here.",
             hint=_moving(str(directory)),
