@@ -90,7 +90,9 @@ class ObjectTree(ArtifactTree):
         return self._store.written_at(self._at(path))
 
     def _at(self, path: str) -> str:
-        """Raises TrackingInvalid for a name in which a driver would read more than a name."""
+        """Raises TrackingInvalid for a name in which a driver would read more than a name, or the directory above."""
+        if ".." in path.split("/"):
+            raise TrackingInvalid(f"Invalid path: {path[:200]!a}.", field="path")
         if _VERSIONED.search(path):
             raise TrackingInvalid(f"Invalid path: {path[:200]!a} names a version of an object.", field="path")
         return f"{self._url}/{path}" if path else self._url

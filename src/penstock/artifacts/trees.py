@@ -1,7 +1,8 @@
 """Files below a root, by relative path: listed, read, written whole, deleted; on this machine or in an object store.
 
-A path comes from a stranger. It is checked once, in `safe_path`, and on this machine every part of it is opened from
-the directory before it without following links, so that nothing outside of the root is ever reached.
+A path comes from a stranger. It is checked once, in `safe_path`, and on this machine every part of it must be a name
+(`names_in`), and is opened from the directory before it without following links, so that nothing outside of the root
+is ever reached, whoever forgot to check.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _MAX_PATH = 4096
 _MAX_PARTS = 64
 
 # Where uploads are until they are whole: in the root, so that a rename puts them in their place.
-_UPLOADS = ".penstock-uploads"
+UPLOADS = ".penstock-uploads"
 
 
 class TreeEntry(NamedTuple):
@@ -58,7 +59,7 @@ def safe_path(path: str) -> str:
         parts = seen.replace("\\", "/").split("/")
         leads_up = any(part.partition(";")[0] == ".." for part in parts)  # some readers stop at the semicolon
         absolute = not (parts[0] or len(parts) == 1) or parts[0].lower() == "file:" or _has_drive(seen)
-        if len(seen) > _MAX_PATH or leads_up or absolute or _UPLOADS in parts or _has_control(seen):
+        if len(seen) > _MAX_PATH or leads_up or absolute or UPLOADS in parts or _has_control(seen):
             raise TrackingInvalid(f"Invalid path: {path[:200]!a}.", field="path")
         decoded = unquote(seen)
         if decoded == seen:
@@ -74,6 +75,15 @@ def safe_path(path: str) -> str:
             f"Invalid path: {path[:200]!a} has {len(parts)} parts, and {_MAX_PARTS} are allowed.", field="path"
         )
     return "/".join(parts)
+
+
+def names_in(path: str) -> list[str]:
+    """The parts of a path, none for the root. Raises TrackingInvalid where one is no name: empty, `.`, `..`, or with a
+    byte that ends it. Unlike `safe_path` it lets through all that may be on a disk."""
+    parts = path.split("/") if path else []
+    if "\0" in path or any(part in ("", ".", "..") for part in parts):
+        raise TrackingInvalid(f"Invalid path: {path[:200]!a}.", field="path")
+    return parts
 
 
 class ArtifactTree(ABC):
@@ -137,10 +147,10 @@ class LocalTree(ArtifactTree):
                         found.append(TreeEntry(entry.name, known.st_size))
         except (FileNotFoundError, NotADirectoryError):
             return []
-        return sorted(entry for entry in found if entry.name != _UPLOADS)
+        return sorted(entry for entry in found if entry.name != UPLOADS)
 
     def open(self, path: str) -> OpenedFile:
-        directory, _, name = path.rpartition("/")
+        directory, name = _split(path)
         try:
             with self._directory(directory) as descriptor:
                 file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=descriptor)
@@ -159,9 +169,11 @@ class LocalTree(ArtifactTree):
 
     @contextmanager
     def new(self, path: str) -> Iterator[BinaryIO]:
-        directory, _, name = path.rpartition("/")
+        directory, name = _split(path)
+        if not name:
+            raise no_file(path)
         draft = uuid.uuid4().hex
-        with _translated(path), self._directory(_UPLOADS, make=True) as uploads:
+        with _translated(path), self._directory(UPLOADS, make=True) as uploads:
             descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=uploads)
             try:
                 with os.fdopen(descriptor, "wb", buffering=0) as file:
@@ -175,7 +187,7 @@ class LocalTree(ArtifactTree):
                     os.unlink(draft, dir_fd=uploads)
 
     def remove(self, path: str) -> None:
-        directory, _, name = path.rpartition("/")
+        directory, name = _split(path)
         try:
             with _translated(path), self._directory(directory) as descriptor:
                 if stat.S_ISDIR(os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode):
@@ -186,7 +198,9 @@ class LocalTree(ArtifactTree):
             raise missing(path) from None
 
     def prune(self, path: str) -> None:
-        directory, _, name = path.rpartition("/")
+        if not path:  # the root stays
+            return
+        directory, name = _split(path)
         with suppress(OSError), self._directory(directory) as descriptor:
             os.rmdir(name, dir_fd=descriptor)
 
@@ -201,14 +215,14 @@ class LocalTree(ArtifactTree):
                         known = entry.stat(follow_symlinks=False)
                         newest = max(newest, known.st_mtime)
                         if stat.S_ISDIR(known.st_mode):
-                            pending.append(f"{below}/{entry.name}")
+                            pending.append(f"{below}/{entry.name}".lstrip("/"))
         except OSError:  # it changes just now
             return None
         return newest
 
     def drafts(self, older_than: float) -> list[TreeEntry]:
         try:
-            with self._directory(_UPLOADS) as uploads, os.scandir(uploads) as drafts:
+            with self._directory(UPLOADS) as uploads, os.scandir(uploads) as drafts:
                 known = [(draft.name, draft.stat(follow_symlinks=False)) for draft in drafts]
         except (FileNotFoundError, NotADirectoryError):
             return []
@@ -219,7 +233,7 @@ class LocalTree(ArtifactTree):
         try:
             drafts = self.drafts(older_than)
             for draft in drafts:
-                with self._directory(_UPLOADS) as uploads, suppress(FileNotFoundError):
+                with self._directory(UPLOADS) as uploads, suppress(FileNotFoundError):
                     os.unlink(draft.name, dir_fd=uploads)
                     swept += 1
         except OSError as error:
@@ -229,11 +243,12 @@ class LocalTree(ArtifactTree):
     @contextmanager
     def _directory(self, path: str, *, make: bool = False) -> Iterator[int]:
         """A directory, opened part by part without following links. Raises FileNotFoundError, NotADirectoryError."""
+        parts = names_in(path)
         if make:
             self._root.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            for part in path.split("/") if path else ():
+            for part in parts:
                 if make:
                     with suppress(FileExistsError):
                         os.mkdir(part, 0o755, dir_fd=descriptor)
@@ -267,6 +282,12 @@ def _translated(path: str) -> Iterator[None]:
                 f"{path} cannot be written: {error.strerror}.", hint="Make room on the disk of the artifacts."
             ) from error
         raise RegistryUnavailable(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+def _split(path: str) -> tuple[str, str]:
+    """The directory of a file, and its name in it. Raises TrackingInvalid."""
+    *above, name = names_in(path) or [""]
+    return "/".join(above), name
 
 
 def missing(path: str) -> ArtifactNotFound:

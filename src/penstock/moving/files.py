@@ -215,7 +215,7 @@ def _files(tree: ArtifactTree, place: str) -> Iterator[tuple[str, int]]:
     while pending:
         directory = pending.pop()
         for entry in tree.entries(directory):
-            path = f"{directory}/{entry.name}"
+            path = f"{directory}/{entry.name}".lstrip("/")
             if entry.size is None:
                 pending.append(path)
             else:

@@ -12,11 +12,11 @@ from typing import BinaryIO, NamedTuple
 
 import orjson
 
-from penstock.artifacts.trees import ArtifactTree, OpenedFile
+from penstock.artifacts.trees import UPLOADS, ArtifactTree, OpenedFile, names_in
 from penstock.artifacts.walking import WalkedFile, files_below, several_at_once
-from penstock.errors import ArtifactNotFound, BackupBroken, RegistryUnavailable
+from penstock.errors import ArtifactNotFound, BackupBroken, RegistryUnavailable, TrackingInvalid
 from penstock.hub.backup.manifest import SavedFiles
-from penstock.hub.backup.objects import BackupObjects
+from penstock.hub.backup.objects import BackupObjects, is_digest
 from penstock.hub.backup.tables import pack_lines, parts_of, unpack_lines
 
 _PIECE = 1024 * 1024
@@ -77,13 +77,39 @@ def save_files(
 
 
 def listed_files(objects: BackupObjects, saved: SavedFiles | None) -> Iterator[SavedFile]:
-    """In the order of the parts of their paths. Raises BackupBroken."""
+    """In the order of the parts of their paths, each of which is below a root. Raises BackupBroken."""
     for part in saved.parts if saved else ():
         for line in unpack_lines(objects.read(part), part):
             try:
-                yield SavedFile(*orjson.loads(line))
+                file = SavedFile(*orjson.loads(line))
             except (ValueError, TypeError):
                 raise BackupBroken(f"The backup is damaged: its list of files, part {part}, cannot be read.") from None
+            _check(file)
+            yield file
+
+
+def _check(file: SavedFile) -> None:
+    """A list comes from whoever could write to the place of the backups. Raises BackupBroken."""
+    path, size, digest, mark = file
+    if not isinstance(path, str) or not _leads_below(path):
+        raise BackupBroken(
+            f"The backup is damaged: it lists {str(path)[:200]!a}, which is no path of a file.",
+            hint="Restore another backup.",
+        )
+    if type(size) is not int or size < 0 or not is_digest(digest) or not isinstance(mark, str):
+        raise BackupBroken(
+            f"The backup is damaged: it lists {path[:200]!a} without a size and a digest.",
+            hint="Restore another backup.",
+        )
+
+
+def _leads_below(path: str) -> bool:
+    """Any name that a disk may have is one of a file; a place for drafts is none."""
+    try:
+        parts = names_in(path)
+    except TrackingInvalid:
+        return False
+    return bool(parts) and UPLOADS not in parts and all(len(part.encode()) <= 255 for part in parts)
 
 
 def sha256_of(file: BinaryIO) -> str:

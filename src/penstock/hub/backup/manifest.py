@@ -115,11 +115,14 @@ def _parsed(text: bytes, name: str) -> BackupManifest:
         )
     if digest != _digest(content):
         raise _broken(name, "its manifest has changed")
-    content["tables"] = tuple(_table(each) for each in content["tables"])
-    if content["files"] is not None:
-        content["files"] = SavedFiles(**{**content["files"], "parts": tuple(content["files"]["parts"])})
-    content["warnings"] = tuple(content["warnings"])
-    return BackupManifest(**content)
+    try:
+        content["tables"] = tuple(_table(each) for each in content["tables"])
+        if content["files"] is not None:
+            content["files"] = SavedFiles(**{**content["files"], "parts": tuple(content["files"]["parts"])})
+        content["warnings"] = tuple(content["warnings"])
+        return BackupManifest(**content)
+    except (KeyError, TypeError, ValueError):
+        raise _broken(name, "its manifest is none") from None
 
 
 def _table(content: dict[str, Any]) -> SavedTable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -12,6 +13,7 @@ from penstock.errors import ArtifactNotFound, BackupBroken
 
 _FOLDER = "objects"
 _PIECE = 1024 * 1024
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class BackupObjects:
@@ -91,7 +93,17 @@ class _OtherContentError(Exception):
     """What was copied is not what was read before."""
 
 
+def is_digest(given: object) -> bool:
+    """Whether it is what a piece is named by."""
+    return isinstance(given, str) and _DIGEST.fullmatch(given) is not None
+
+
 def _path(digest: str) -> str:
+    """Raises BackupBroken."""
+    if not is_digest(digest):
+        raise BackupBroken(
+            f"The backup is damaged: {str(digest)[:200]!a} names no piece of it.", hint="Restore another backup."
+        )
     return f"{_FOLDER}/{digest[:2]}/{digest}"
 
 

@@ -45,7 +45,7 @@ class Restoring:
                 hint="Upgrade Penstock on this machine.",
             )
         self._database.fill(self._require_empty)
-        if tree is not None:
+        if tree is not None:  # which reads the whole list, before anything is written
             ours = {file.path.partition("/")[0] for file in self._listed()}
             for entry in tree.entries(""):
                 if entry.name not in ours:
@@ -95,6 +95,9 @@ class Restoring:
         if missing := saved.keys() - {table.name for table in tables}:
             raise BackupBroken(f"The backup has tables that its revision does not know: {', '.join(sorted(missing))}.")
         for table in tables:
+            known = {name for name, _ in table.columns}
+            if not known.issuperset([*dict(saved[table.name].columns), *saved[table.name].key]):
+                raise BackupBroken(f"The backup has columns of {table.name} that its revision does not know.")
             load_table(c, saved[table.name], self._objects, on_rows)
         for table in tables:
             _compare(saved[table.name], count_rows(c, saved[table.name].table, on_rows))
