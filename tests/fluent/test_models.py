@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import penstock
 from penstock import tracking
 from penstock.errors import TrackingInvalid, TrackingUnavailable
 from penstock.fluent.transport.rest import RestTransport
+from penstock.registry import open_registry
 
 ROWS, TARGET = [[0.0, 1.0], [1.0, 0.0], [2.0, 3.0], [3.0, 2.0]], [0, 0, 1, 1]
 
@@ -95,6 +97,14 @@ def test_a_server_without_logged_models_keeps_files_of_the_run(store: Path, monk
     files = store / "artifacts" / "0" / run.info.run_id / "artifacts" / "model"
     with penstock.load_model(str(files), trust_code=True) as model:
         assert model.predict(np.array(ROWS)).tolist() == TARGET
+
+
+def test_who_registers_is_called_as_by_the_registrys_commands(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENSTOCK_USER", "ann")
+    with tracking.start_run():
+        tracking.log_model(fitted(), registered_model_name="fraud", input_example=np.array(ROWS))
+    with closing(open_registry(str(store), read_only=True)) as registry:
+        assert registry.version("fraud", "1").registered_by == "ann"
 
 
 @pytest.mark.parametrize("uri", ["models:/fraud/1", "runs:/", "runs:/abc", "./model"])

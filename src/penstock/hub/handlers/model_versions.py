@@ -10,6 +10,7 @@ from penstock.hub.answers import EMPTY, HubAnswer, json_answer
 from penstock.hub.context import HubContext
 from penstock.hub.fields import as_mapping
 from penstock.hub.handlers.registered_models import stage_of, version_of
+from penstock.hub.registry.answering import by_of
 from penstock.hub.registry.registrations import READING
 from penstock.hub.registry.registry_json import version_json
 from penstock.hub.requests import HubRequest
@@ -34,7 +35,7 @@ async def create(hub: HubContext, request: HubRequest) -> HubAnswer:
         fields.text("model_id") if "model_id" in fields else None,
         tags.get(PROMPT_TAG, "").lower() == "true",
     )
-    description, run_link, by = fields.text("description"), fields.text("run_link"), request.caller.name
+    description, run_link, by = fields.text("description"), fields.text("run_link"), by_of(request)
 
     def change() -> tuple[ModelKey, ModelVersion]:
         key = registry.key_of(name)

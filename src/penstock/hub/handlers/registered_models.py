@@ -8,6 +8,7 @@ from penstock.errors import AliasNotFound, TrackingInvalid
 from penstock.hub.answers import EMPTY, HubAnswer, json_answer
 from penstock.hub.context import HubContext
 from penstock.hub.fields import Fields, as_mapping
+from penstock.hub.registry.answering import by_of
 from penstock.hub.registry.registry_json import model_json, version_json
 from penstock.hub.requests import HubRequest
 from penstock.hub.routes import HubRoute, mlflow_route
@@ -20,7 +21,7 @@ _STAGES: dict[str, Stage] = {stage.lower(): stage for stage in STAGES}
 async def create(hub: HubContext, request: HubRequest) -> HubAnswer:
     fields = request.fields
     name, description = fields.required("name"), fields.text("description")
-    tags, by = as_mapping(fields.pairs("tags")), request.caller.name
+    tags, by = as_mapping(fields.pairs("tags")), by_of(request)
     return await _told(hub, lambda r: r.create_model(name, description=description, tags=tags, by=by))
 
 
