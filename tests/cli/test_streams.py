@@ -6,12 +6,14 @@ import io
 import os
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import click
 import pytest
 
-from penstock.cli.streams import PrintedText
+from penstock.cli import main
+from penstock.cli.streams import PrintedText, fitted_lines, room_on_terminal
 
 
 def test_what_a_terminal_obeys_is_escaped_and_our_colours_are_not() -> None:
@@ -60,3 +62,36 @@ def test_click_takes_it_for_a_stream_of_text() -> None:
     with pytest.raises(TypeError):
         stream.write(b"")  # type: ignore[arg-type]
     assert raw.getvalue() == b"said\n"
+
+
+def test_a_line_fits_a_terminal_and_a_command_in_it_is_not_broken() -> None:
+    command = "penstock registry add wine PACKAGE --registry ./models"
+    assert fitted_lines(f"Add it with: {command}", 80) == [f"Add it with: {command}"]
+    assert fitted_lines(f"Register a version first. Add it with: {command}", 30) == [
+        "Register a version first. Add",
+        "it with:",
+        command,
+    ]
+
+
+def test_hints_are_wrapped_at_the_width_of_a_terminal_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["serve", "wine", "--registry", "ftp://hub"]
+    with pytest.raises(SystemExit):
+        main(words)
+    (hint,) = capsys.readouterr().err.splitlines()[1:]
+    monkeypatch.setattr("penstock.cli.room_on_terminal", lambda stream: 60)
+    with pytest.raises(SystemExit):
+        main(words)
+    lines = capsys.readouterr().err.splitlines()[1:]
+    assert (len(lines), max(map(len, lines)) <= 60) == (2, True)
+    assert " ".join(line.strip() for line in lines) == hint.strip()
+
+
+def test_a_terminal_has_so_much_room_and_a_pipe_all() -> None:
+    inner, outer = os.openpty()
+    with open(inner, "rb"), open(outer, "w") as terminal:
+        termios.tcsetwinsize(outer, (24, 72))
+        assert room_on_terminal(terminal) == 72
+    assert room_on_terminal(io.StringIO()) == sys.maxsize

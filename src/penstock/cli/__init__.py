@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import click
 
 from penstock.cli.remedies import hint_of
-from penstock.cli.streams import set_up_streams
+from penstock.cli.streams import fitted_lines, room_on_terminal, set_up_streams
 from penstock.error_text import kind_of, printable, text_of, without_passwords
 from penstock.errors import ConfigError, PenstockError, SchemaMismatch, SchemaViolation
 from penstock.version import __version__
@@ -79,10 +79,14 @@ def penstock(debug: bool) -> None:
 _REPORT = "Repeat the command as penstock --debug … for the traceback, and report it."
 
 
+_INDENT = " " * len("Error: ")
+
+
 def _say(message: str, hint: str) -> None:
     click.echo(f"Error: {without_passwords(printable(message))}", err=True)
     if hint:
-        click.echo(f"       {without_passwords(printable(hint))}", err=True)
+        lines = fitted_lines(without_passwords(printable(hint)), room_on_terminal(sys.stderr) - len(_INDENT))
+        click.echo("\n".join(f"{_INDENT}{line}" for line in lines), err=True)
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

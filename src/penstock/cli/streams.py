@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import sys
 from contextlib import suppress
 from typing import TextIO
@@ -15,6 +16,9 @@ from penstock.error_text import printable_lines, without_passwords
 
 # The reader has left, or the terminal is gone.
 _GONE = frozenset({errno.EPIPE, errno.EIO, errno.EBADF, errno.ENXIO})
+
+# A command that ends a hint.
+_COMMAND = re.compile(r"(?<=: )penstock .*")
 
 
 class PrintedText(io.TextIOWrapper):
@@ -77,3 +81,25 @@ def write_styled(text: str) -> None:
         stream.write_styled(text)
     else:
         stream.write(text)
+
+
+def room_on_terminal(stream: TextIO) -> int:
+    """How many characters a line has there; without end where it is none, since whoever reads a pipe wraps lines
+    itself."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or sys.maxsize
+    except (OSError, ValueError):
+        return sys.maxsize
+
+
+def fitted_lines(text: str, width: int) -> list[str]:
+    """At most `width` wide, as far as blanks let them be. A command at the end is one line, which the terminal itself
+    goes on with where there is no room: a line that was broken here would not paste."""
+    if len(text) <= width:
+        return [text]
+    from textwrap import wrap
+
+    found = _COMMAND.search(text)
+    prose, command = (text, "") if found is None else (text[: found.start()], found[0])
+    lines = wrap(prose, max(width, 20), break_long_words=False, break_on_hyphens=False)
+    return [*lines, command] if command else lines
