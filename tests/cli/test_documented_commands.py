@@ -49,3 +49,12 @@ def test_a_documented_command_line_has_known_options(page: str, line: str) -> No
     known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     unknown = [word for word in rest if re.fullmatch(r"--[a-z][a-z-]+(=.*)?", word) and word.split("=")[0] not in known]
     assert unknown == ["--help"] * len(unknown), f"{page}: penstock {line}"
+
+
+@pytest.mark.parametrize(
+    "words", ["hub", "hub gc", "hub backup", "hub restore", "hub import", "hub token", "runs", "runs list"]
+)
+def test_examples_fit_a_terminal(words: str) -> None:
+    command, _ = found(words.split())
+    told = command.get_help(click.Context(command, info_name=f"penstock {words}", terminal_width=80))
+    assert [line for line in told.splitlines() if len(line) > 80] == []

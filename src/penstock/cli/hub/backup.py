@@ -37,7 +37,8 @@ def backup(
     Examples:
       penstock hub backup /backup/hub
       penstock hub backup s3://backups/hub --no-artifacts
-      penstock hub backup /backup/hub --store postgresql://penstock@db/penstock --artifacts s3://bucket/artifacts
+      penstock hub backup /backup/hub --store postgresql://penstock@db/penstock \\
+        --artifacts s3://bucket/artifacts
     """
     from penstock.assembly.upkeep import take_backup
 
@@ -74,8 +75,10 @@ def restore(
     \b
     Examples:
       penstock hub restore /backup/hub --store ./restored
-      penstock hub restore /backup/hub --store ./restored --backup 20261130T204149.123456Z-1a2b3c
-      penstock hub restore /backup/hub --store postgresql://penstock@db/new --artifacts s3://bucket/artifacts
+      penstock hub restore /backup/hub --store ./restored \\
+        --backup 20261130T204149.123456Z-1a2b3c
+      penstock hub restore /backup/hub --store postgresql://penstock@db/new \\
+        --artifacts s3://bucket/artifacts
     """
     from penstock.assembly.upkeep import backup_at, restore_backup
 

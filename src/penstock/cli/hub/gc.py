@@ -61,7 +61,8 @@ def gc(
       penstock hub gc --dry-run
       penstock hub gc --older-than 30d --yes
       penstock hub gc --run-ids 0d7f5c8e6b1b4f0f9a3c2b1d4e5f6071
-      penstock hub gc --store postgresql://penstock@db/penstock --artifacts s3://bucket/artifacts
+      penstock hub gc --store postgresql://penstock@db/penstock \\
+        --artifacts s3://bucket/artifacts
     """
     from penstock.assembly.upkeep import garbage_collector
     from penstock.hub.gc.plan import GcRequest

@@ -68,7 +68,8 @@ def import_command(
 
     \b
     With the files, so that the old server can go:
-      penstock hub import mlflow.db --copy-artifacts --artifacts-root ./mlartifacts
+      penstock hub import mlflow.db --copy-artifacts \\
+        --artifacts-root ./mlartifacts
     """
     from penstock.moving.importer import ImportOptions
     from penstock.moving.running import run_import

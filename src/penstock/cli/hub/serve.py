@@ -119,16 +119,19 @@ def hub(
     For other machines:
       penstock hub token add ann --role write
       penstock hub --host 0.0.0.0
-      MLFLOW_TRACKING_URI=http://hub:5000 MLFLOW_TRACKING_TOKEN=pst_… python train.py
+      MLFLOW_TRACKING_URI=http://hub:5000 MLFLOW_TRACKING_TOKEN=pst_… \\
+        python train.py
 
     \b
     In a container, with the first token from a secret:
-      PENSTOCK_HUB_ADMIN_TOKEN=… penstock hub --host 0.0.0.0 --store /var/lib/penstock
+      PENSTOCK_HUB_ADMIN_TOKEN=… penstock hub --host 0.0.0.0 \\
+        --store /var/lib/penstock
 
     \b
     A database and an object store of your own:
       penstock hub --store postgresql://penstock@db/penstock migrate
-      penstock hub --store postgresql://penstock@db/penstock --artifacts s3://bucket/artifacts --workers 4
+      penstock hub --store postgresql://penstock@db/penstock \\
+        --artifacts s3://bucket/artifacts --workers 4
     """
     context.obj = store
     if context.invoked_subcommand is None:

@@ -31,8 +31,11 @@ def token() -> None:
       penstock hub token add ann --role write
       penstock hub token list
       penstock hub token revoke ann
+
+    \b
     The store of another place is named before the command:
-      penstock hub --store postgresql://penstock@db/penstock token add ci --role promote
+      penstock hub --store postgresql://penstock@db/penstock \\
+        token add ci --role promote
     """
 
 

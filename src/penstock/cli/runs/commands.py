@@ -31,7 +31,8 @@ def runs() -> None:
 
     \b
     Examples:
-      penstock runs list -e churn --filter 'metrics.f1 > 0.9' --order-by 'metrics.f1 DESC'
+      penstock runs list -e churn --filter 'metrics.f1 > 0.9' \\
+        --order-by 'metrics.f1 DESC'
       penstock runs list --tracking http://hub:5000
     """
 
@@ -85,7 +86,9 @@ def list_(
     \b
     Examples:
       penstock runs list
-      penstock runs list churn --filter "metrics.f1 > 0.9 and params.depth = '4'" --order-by 'metrics.f1 DESC'
+      penstock runs list churn \\
+        --filter "metrics.f1 > 0.9 and params.depth = '4'" \\
+        --order-by 'metrics.f1 DESC'
       penstock runs list churn --all --csv > churn.csv
     """
     from penstock.cli.runs import listing
