@@ -23,7 +23,7 @@ LOGGED_MODEL_READY 1.0 accuracy 1
 True
 ['training_accuracy_score', 'training_f1_score'] LogisticRegression 1
 (4,)
-mlflow.evaluate needs MLflow, which is not installed (pip install mlflow)
+mlflow.evaluate is not offered by Penstock, which stands in for MLflow here
 RESOURCE_DOES_NOT_EXIST
 The metric 'loss' is 'much', which is no number.
 """

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 
 import penstock
 from penstock import tracking
-from penstock.errors import TrackingInvalid, TrackingUnavailable
+from penstock.errors import TrackingInvalid, TrackingRefused, TrackingUnavailable
 from penstock.fluent.transport.rest import RestTransport
 from penstock.registry import open_registry
 
@@ -111,3 +111,16 @@ def test_who_registers_is_called_as_by_the_registrys_commands(store: Path, monke
 def test_only_models_of_runs_are_registered(uri: str) -> None:
     with pytest.raises(TrackingInvalid, match="no model of a run"):
         tracking.register_model(uri, "fraud")
+
+
+def test_the_beginning_of_a_runs_id_is_told_from_a_whole_one(store: Path) -> None:
+    with tracking.start_run() as run:
+        pass
+    beginning = run.info.run_id[:8]
+    with pytest.raises(TrackingRefused, match=f"no run '{beginning}' at .*: an id has 32 digits") as caught:
+        tracking.register_model(f"runs:/{beginning}/model", "iris")
+    assert f"penstock runs show {beginning}" in caught.value.hint
+    assert caught.value.error_code == "RESOURCE_DOES_NOT_EXIST"
+    with pytest.raises(TrackingRefused, match="Run with id=") as whole:
+        tracking.get_run("0" * 32)
+    assert "32 digits" not in str(whole.value)

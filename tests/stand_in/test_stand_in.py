@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import re
 import subprocess
@@ -56,11 +57,28 @@ def test_what_is_not_offered_says_what_is(mlflow: Any, statement: str) -> None:
     with pytest.raises((ImportError, AttributeError)) as raised:
         exec(statement, {"mlflow": mlflow})
     said = str(raised.value)
-    assert said.startswith("mlflow.evaluate needs MLflow, which is not installed (pip install mlflow)")
-    assert "log_metric, log_metrics" in said
+    assert said.startswith("mlflow.evaluate is not offered by Penstock, which stands in for MLflow here")
+    assert "pip install mlflow" in said
+    assert "dir(mlflow)" in said
+    assert len(said) < 250
     assert not hasattr(mlflow, "evaluate")
-    with pytest.raises(AttributeError, match=r"mlflow\.sklearn has autolog, load_model"):
-        _ = mlflow.sklearn.eval_and_log_metrics
+    with pytest.raises(AttributeError, match=r"did you mean mlflow\.sklearn\.load_model"):
+        _ = mlflow.sklearn.load_modle
+    with pytest.raises(AttributeError, match=r"did you mean mlflow\.log_metric"):
+        _ = mlflow.log_metrik
+    with pytest.raises(ImportError, match=r"did you mean mlflow\.sklearn"):
+        importlib.import_module("mlflow.sklaern")
+
+
+def test_a_module_has_what_tools_ask_of_modules(mlflow: Any) -> None:
+    for module in (mlflow, mlflow.sklearn):
+        assert Path(module.__file__).is_file()
+        assert module.__package__ == module.__name__
+        assert "stand-in" in module.__doc__
+        assert inspect.getfile(module) == module.__file__
+        assert hasattr(module, "__path__")
+    with pytest.raises(AttributeError, match=r"module 'mlflow' has no attribute '__wrapped__'"):
+        _ = mlflow.__wrapped__
 
 
 def test_a_model_is_logged_registered_and_loaded(mlflow: Any, store: Path) -> None:

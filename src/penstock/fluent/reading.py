@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,9 @@ from penstock.fluent.experiments import (
 )
 from penstock.fluent.session import FLUSH_SECONDS, Destination, current_session
 from penstock.fluent.views import MetricPoint, TrackedRun
+
+# Of an id, as lists of runs show it.
+_BEGINNING = re.compile(r"[0-9a-f]{1,31}")
 
 _PAGE = 1000
 _POINTS = 25_000
@@ -33,7 +37,18 @@ def get_run(run_id: str) -> TrackedRun:
     """Deleted ones, too. Raises TrackingRefused where there is none, and TrackingUnavailable."""
     destination = delivered()
     known = destination.outbox.run_id_of(run_id)
-    return TrackedRun.of_json(destination.transport.get("runs/get", {"run_id": known})["run"])
+    try:
+        return TrackedRun.of_json(destination.transport.get("runs/get", {"run_id": known})["run"])
+    except TrackingRefused as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST" or not _BEGINNING.fullmatch(known):
+            raise
+        raise TrackingRefused(
+            f"There is no run {known!r} at {destination.transport.place}: an id has 32 digits, and the whole one is "
+            "needed.",
+            hint=f"If that is the beginning of one, penstock runs show {known} shows all of it.",
+            status=error.status,
+            error_code=error.error_code,
+        ) from None
 
 
 def get_metric_history(run_id: str, key: str) -> list[MetricPoint]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -11,6 +12,8 @@ from types import ModuleType
 from typing import Any
 
 from penstock.stand_in.contents import contents
+
+_INSTALL = "what else MLflow has comes with it (pip install mlflow)."
 
 
 class NotOffered(AttributeError):
@@ -24,7 +27,7 @@ class StandInModule(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
-            raise AttributeError(name)
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         if f"{self.__name__}.{name}" in contents():  # as in MLflow, which imports its flavors when they are asked for
             return import_module(f"{self.__name__}.{name}")
         raise NotOffered(lack(f"{self.__name__}.{name}", self.__name__), name=name, obj=self)
@@ -59,14 +62,17 @@ class _StandInLoader(Loader):
         return StandInModule(spec.name, "Penstock's stand-in for MLflow, which is not installed.")
 
     def exec_module(self, module: ModuleType) -> None:
-        vars(module).update(self._names)
+        # Tools and programs print where a module is; there is one file for all of them, which makes them.
+        vars(module).update({"__file__": __file__, **self._names})
 
 
 def lack(what: str, module: str) -> str:
-    """The error for a name, which tells what its module offers."""
+    """The error for a name, which tells the nearest that its module offers. Whether MLflow has it is not known here."""
     modules = contents()
     names = {name for name in modules.get(module, ()) if not name.startswith("__")}
     inner = {name[len(module) + 1 :] for name in modules if name.startswith(f"{module}.")}
     offered = sorted(names | {name for name in inner if "." not in name})
-    listed = f" {module} has {', '.join(offered)}." if offered else ""
-    return f"{what} needs MLflow, which is not installed (pip install mlflow): Penstock stands in for it.{listed}"
+    near = get_close_matches(what[len(module) + 1 :], offered, cutoff=0.5)
+    meant = f"did you mean {' or '.join(f'{module}.{name}' for name in near)}? " if near else ""
+    listed = f"dir({module}) lists what there is" if offered else "docs/tracking.md lists what there is"
+    return f"{what} is not offered by Penstock, which stands in for MLflow here: {meant}{listed}; {_INSTALL}"
