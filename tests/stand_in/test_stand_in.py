@@ -61,6 +61,7 @@ def test_what_is_not_offered_says_what_is(mlflow: Any, statement: str) -> None:
     assert "pip install mlflow" in said
     assert "dir(mlflow)" in said
     assert len(said) < 250
+    assert {"log_metric", "onnx", "sklearn"} <= {*dir(mlflow)}
     assert not hasattr(mlflow, "evaluate")
     with pytest.raises(AttributeError, match=r"did you mean mlflow\.sklearn\.load_model"):
         _ = mlflow.sklearn.load_modle

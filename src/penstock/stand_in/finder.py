@@ -33,7 +33,7 @@ class StandInModule(ModuleType):
         raise NotOffered(lack(f"{self.__name__}.{name}", self.__name__), name=name, obj=self)
 
     def __dir__(self) -> Sequence[str]:
-        return sorted(name for name in vars(self) if not name.startswith("__"))
+        return sorted({name for name in vars(self) if not name.startswith("__")} | {*_offered(self.__name__)})
 
 
 class StandInFinder(MetaPathFinder):
@@ -68,11 +68,16 @@ class _StandInLoader(Loader):
 
 def lack(what: str, module: str) -> str:
     """The error for a name, which tells the nearest that its module offers. Whether MLflow has it is not known here."""
-    modules = contents()
-    names = {name for name in modules.get(module, ()) if not name.startswith("__")}
-    inner = {name[len(module) + 1 :] for name in modules if name.startswith(f"{module}.")}
-    offered = sorted(names | {name for name in inner if "." not in name})
+    offered = _offered(module)
     near = get_close_matches(what[len(module) + 1 :], offered, cutoff=0.5)
     meant = f"did you mean {' or '.join(f'{module}.{name}' for name in near)}? " if near else ""
     listed = f"dir({module}) lists what there is" if offered else "docs/tracking.md lists what there is"
     return f"{what} is not offered by Penstock, which stands in for MLflow here: {meant}{listed}; {_INSTALL}"
+
+
+def _offered(module: str) -> list[str]:
+    """Names in a module, and the modules right below it."""
+    modules = contents()
+    names = {name for name in modules.get(module, ()) if not name.startswith("__")}
+    inner = {name[len(module) + 1 :] for name in modules if name.startswith(f"{module}.")}
+    return sorted(names | {name for name in inner if "." not in name})
