@@ -65,6 +65,9 @@ WORDS = {
         "file of the author's own, the model has to be packaged again with it: penstock package … --code {place}, "
         'or, if MLflow saves it, save_model(…, code_paths=["{place}"])'
     ),
+    "move_store": "Nothing of it need be imported: penstock hub --store {store} serves it. To copy it into an empty "
+    "store: penstock hub --store {store} backup DIRECTORY, then penstock hub --store NEW restore DIRECTORY. To bring "
+    "it into one that has something in it, serve it, and import from its address.",
     "name_format": "Name one with --{option}: {formats}.",
     "name_wheels": "--wheels names this directory.",
     "overwrite": "Choose another directory, or repeat the command with --force to replace this package.",
@@ -88,6 +91,9 @@ WORDS = {
     "resume_job": "Continue the job with --resume, or choose another directory.",
     "resume_shards": "Run each shard again with --resume.",
     "run_shards": "Run each shard with --shard i/N and -o with this directory.",
+    "same_source": "Some were imported before as {place}: if that is this source, name it the same way (a file: at the "
+    "path that it had), and what changed there since is brought over. If not, import into an empty store; or give "
+    "--skip-clashes, which leaves those out, with their runs and versions, and lists them.",
     "script_code": (
         "Define {name} in a file of its own, such as features.py, import it from there where the model is trained, and "
         "package the model again with --code features.py"

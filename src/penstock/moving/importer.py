@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from penstock.errors import ImportFailed, remedy
 from penstock.moving.files import FilePlan
-from penstock.moving.records import KINDS, Kind
+from penstock.moving.records import KINDS, Broken, Kind
 from penstock.moving.source import ImportSource
 from penstock.moving.steps.experiments import ExperimentStep, names_of
 from penstock.moving.steps.logged_models import bring_logged_models
@@ -46,20 +46,41 @@ def import_all(
     session = ImportSession(source, target, files, options.dry_run, progress, total)
     experiments = ExperimentStep(session)
     if not (options.dry_run or options.skip_clashes) and (clashes := [*experiments.clashes, *model_clashes(session)]):
-        raise ImportFailed(
-            f"Nothing was imported, since ids or names are taken in {target.place}: {names_of(clashes)}.",
-            hint="Import into an empty store, or leave those out, with their runs and versions.",
-            remedy=remedy("skip_clashes"),
-        )
+        raise _refused(target, clashes)
     if not options.dry_run:
         target.begin()
-    experiments.bring()
-    bring_runs(session)
-    bring_logged_models(session)
-    bring_registered_models(session)
-    if not _is_settled(session, there):
-        session.noted(source.orphans())
+    try:
+        experiments.bring()
+        bring_runs(session)
+        bring_logged_models(session)
+        bring_registered_models(session)
+        if not _is_settled(session, there):
+            session.noted(source.orphans())
+    except ImportFailed as error:
+        if not options.dry_run and any(session.tally.new.values()):
+            after = error.hint or "Start the import again, and it goes on there."
+            error.hint = f"What was imported until now stays. {after}"
+        raise
     return _report(session, there, clock() - began)
+
+
+def _refused(target: ImportTarget, clashes: Sequence[Broken]) -> ImportFailed:
+    """With the source that they came from, where it has another name now."""
+    of_models = [each.id for each in clashes if each.kind == "registered models"]
+    of_experiments = [each.id for each in clashes if each.kind == "experiments"]
+    before = target.imported_before("experiment", of_experiments) or target.imported_before("model", of_models)
+    message = f"Nothing was imported, since ids or names are taken in {target.place}: {names_of(clashes)}."
+    if before:
+        return ImportFailed(
+            message,
+            hint=f"Some were imported before as {before}: if that is this source, name it the same way.",
+            remedy=remedy("same_source", place=before),
+        )
+    return ImportFailed(
+        message,
+        hint="Import into an empty store, or leave those out, with their runs and versions.",
+        remedy=remedy("skip_clashes"),
+    )
 
 
 def _is_settled(session: ImportSession, there: Mapping[Kind, int]) -> bool:

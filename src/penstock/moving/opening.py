@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from penstock.moving.source import ImportSource
+from penstock.moving.source import ImportSource, refused_store
+from penstock.store_places import DATABASE_FILE
 
 
 def open_import_source(source: str, *, accept_unknown: bool = False) -> ImportSource:
@@ -13,6 +14,8 @@ def open_import_source(source: str, *, accept_unknown: bool = False) -> ImportSo
 
     `accept_unknown` reads a schema of MLflow that this release does not know by the columns that it does know."""
     if "://" not in source and Path(source).is_dir():
+        if (Path(source) / DATABASE_FILE).is_file():
+            raise refused_store(source)
         from penstock.moving.mlruns.source import open_mlruns
 
         return open_mlruns(source)

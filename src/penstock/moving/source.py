@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 
 from penstock.artifacts.trees import ArtifactTree
+from penstock.errors import ImportFailed, remedy
 from penstock.moving.records import (
     Broken,
     Kind,
@@ -20,6 +21,15 @@ from penstock.moving.records import (
     SourceRun,
 )
 from penstock.tracking.experiments import Experiment
+
+
+def refused_store(place: str) -> ImportFailed:
+    """What is said of a store of ours that is named as a source."""
+    return ImportFailed(
+        f"{place} is a store of Penstock's, not of MLflow's.",
+        hint="A hub serves it as it is; a backup of it may be restored elsewhere.",
+        remedy=remedy("move_store", store=place),
+    )
 
 
 class ImportSource(ABC):

@@ -23,7 +23,7 @@ from penstock.registry.entries import ModelVersion, RegisteredModel
 from penstock.registry.interface import Registry
 from penstock.registry.sql.importing import import_model
 from penstock.sql.database import Database
-from penstock.sql.import_marks import import_of, open_import, read_marks, write_marks
+from penstock.sql.import_marks import import_of, open_import, place_before, read_marks, write_marks
 from penstock.tracking.experiments import Experiment
 from penstock.tracking.logged_models import LoggedModel
 from penstock.tracking.runs import Run
@@ -65,6 +65,10 @@ class ImportTarget:
     def marks(self, kind: Marked, ids: Sequence[str]) -> dict[str, bytes]:
         number = self._number
         return {} if number is None else self._database.read(lambda c: read_marks(c, number, kind, ids))
+
+    def imported_before(self, kind: Marked, ids: Sequence[str]) -> str:
+        """The other source that one of these came from, the last one; empty where there is none."""
+        return self._database.read(lambda c: place_before(c, self._place, kind, ids))
 
     def keep_marks(self, kind: Marked, marks: Marks) -> None:
         if marks:

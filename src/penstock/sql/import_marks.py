@@ -34,6 +34,16 @@ def read_marks(c: Connection, source: int, kind: str, ids: Sequence[str]) -> dic
     return {row[0]: bytes(row[1]) for row in run(c, statement, source, kind, parameter)}
 
 
+def place_before(c: Connection, place: str, kind: str, ids: Sequence[str]) -> str:
+    """Where one of these objects was brought over from last, but for this place; empty where there is no other."""
+    condition, parameter = any_of(c, "o.id", list(ids))
+    statement = (
+        "SELECT i.place FROM penstock_imports i JOIN penstock_imported o ON o.source = i.id "
+        f"WHERE i.place <> ? AND o.kind = ? AND {condition} ORDER BY i.last_at DESC, i.id DESC LIMIT 1"
+    )
+    return run(c, statement, place, kind, parameter).scalar() or ""
+
+
 def write_marks(c: Connection, source: int, kind: str, marks: Iterable[tuple[str, bytes]]) -> None:
     """The last one of each object counts."""
     rows = [(source, kind, name, mark) for name, mark in dict(marks).items()]

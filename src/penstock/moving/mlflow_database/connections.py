@@ -23,6 +23,7 @@ from penstock.errors import ConfigError, DependencyMissing, ImportFailed
 _BUSY_SECONDS = 60.0
 _CONNECT_SECONDS = 10
 _CACHE_KILOBYTES = 65_536
+_SOURCES = "Name the file of MLflow's database, the directory that MLflow calls mlruns, or the address of its server."
 
 
 class ReadOnlyConnection(ABC):
@@ -64,10 +65,8 @@ class ReadOnlyConnection(ABC):
             yield
         except self.errors as error:
             detail = str(error).strip().partition("\n")[0].rstrip(".")
-            raise ImportFailed(
-                f"The database at {self.place} cannot be read: {detail}.",
-                hint="What was imported until now stays: start the import again, and it goes on there.",
-            ) from error
+            hint = _SOURCES if "not a database" in detail else ""
+            raise ImportFailed(f"The database at {self.place} cannot be read: {detail}.", hint=hint) from error
 
     @abstractmethod
     def _rows(self, statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]: ...

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from penstock.errors import ImportFailed, remedy
 from penstock.moving.mlflow_database.connections import ReadOnlyConnection
+from penstock.moving.source import refused_store
 
 # Every revision of MLflow's one chain of migrations up to release 3.18 (mlflow/store/db_migrations/versions).
 _REVISIONS = """
@@ -72,6 +73,8 @@ def read_schema(connection: ReadOnlyConnection, *, accept_unknown: bool = False)
     """Raises ImportFailed for what is no database of MLflow's, and for a revision that this release does not know,
     unless that is accepted: then the columns that are needed must be there."""
     if not connection.columns("alembic_version") or not connection.columns("experiments"):
+        if connection.columns("penstock_models"):
+            raise refused_store(connection.place)
         raise ImportFailed(
             f"The database at {connection.place} is none of MLflow's: it lacks alembic_version or experiments.",
             hint="Name what the server was started with: mlflow server --backend-store-uri SOURCE.",

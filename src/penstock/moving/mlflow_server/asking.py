@@ -89,4 +89,4 @@ class ServerAsker:
 
 
 def _failed(error: RegistryError) -> ImportFailed:
-    return ImportFailed(error.message, hint="What was imported stays: start the import again when the server answers.")
+    return ImportFailed(error.message, hint="Start the import again when the server answers.")

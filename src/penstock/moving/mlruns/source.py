@@ -98,8 +98,11 @@ def open_mlruns(place: str) -> MlrunsDirectory:
     """Raises ImportFailed where no file store is there."""
     root = Path(place)
     if not is_file_store(root):
+        inside = [each for each in (root / "mlruns", root / "mlflow.db") if each.is_file() or is_file_store(each)]
         raise ImportFailed(
             f"{place} is no directory of MLflow's file store: there is no experiment and no model in it.",
-            hint="Give the directory that MLflow calls mlruns, the file of its database, or the address of its server.",
+            hint=f"Name what is inside it: {inside[0]}"
+            if inside
+            else "Give the directory that MLflow calls mlruns, the file of its database, or the address of its server.",
         )
     return MlrunsDirectory(root)
