@@ -9,22 +9,22 @@ from __future__ import annotations
 import re
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from penstock.artifacts.opening import open_tree
 from penstock.artifacts.trees import ArtifactTree, safe_path
-from penstock.errors import PenstockError, TrackingInvalid
+from penstock.errors import PenstockError, TrackingInvalid, Unsupported
+from penstock.hub.version_packages import package_if_readable
 from penstock.hub.version_sources import place_of
 from penstock.moving.fingerprints import text_mark
+from penstock.moving.places import NamedDirectories, host_of, is_here, tree_of
 from penstock.moving.records import Broken, SourceLoggedModel, SourceRun
-from penstock.registry.entries import ModelVersion
+from penstock.registry.entries import ModelVersion, PackageFacts
+from penstock.storage.schemes import scheme_of
 from penstock.tracking.experiments import Experiment
 from penstock.tracking.runs import ENDED
-
-T = TypeVar("T")
 
 if TYPE_CHECKING:
     from penstock.moving.steps.session import ImportSession
@@ -40,11 +40,15 @@ _CHUNK = 8 * 1024 * 1024
 class FilePlan:
     """`copy` says that files are to be copied below the hub's artifacts. `root` is the directory or URL below which the
     old server kept what is `mlflow-artifacts:`, empty where nobody said: `served` has it then, if the source hands it
-    out."""
+    out. `beside` is the directory that the source itself lies in, empty where it is none of this machine: what runs and
+    models name elsewhere on this machine is not copied, but for what is below `root`."""
 
-    def __init__(self, *, copy: bool = False, root: str = "", served: ArtifactTree | None = None) -> None:
+    def __init__(
+        self, *, copy: bool = False, root: str = "", served: ArtifactTree | None = None, beside: str = ""
+    ) -> None:
         self._copy = copy
         self._root = root
+        self._named = NamedDirectories([beside, "" if "://" in root and not root.startswith("file:") else _path(root)])
         self.served = served
         # Mutable state: how many places below the old server's artifacts stay as they are, for a word at the end.
         # And stores that do not answer.
@@ -53,7 +57,7 @@ class FilePlan:
 
     def experiment(self, given: Experiment) -> Experiment:
         """Where its new runs keep their files."""
-        if not self._moves(given.artifact_location):
+        if not self._copy or given.artifact_location.startswith(_PROXIED):
             return given
         return replace(given, artifact_location=f"{_PROXIED}/{given.experiment_id}")
 
@@ -86,21 +90,19 @@ class FilePlan:
             place = uri
         return replace(given, origin=origin, source=place)
 
-    def opened(self, place: str, hub: ArtifactTree) -> tuple[ArtifactTree, str]:
-        """The tree and the path in it of a version's place."""
-        if "://" not in place and not place.startswith("/"):
-            return hub, place
-        above, _, name = place.rpartition("/")
-        return open_tree(above or "/"), name
-
-    def asked(self, place: str, ask: Callable[[], T | None]) -> T | None:
-        """What a store of files answers about a place; nothing is asked any more where one took long to say nothing."""
-        parts = urlsplit(place)
-        if (root := f"{parts.scheme}://{parts.netloc}") in self._silent:
+    def package(self, place: str, hub: ArtifactTree) -> PackageFacts | None:
+        """What the files of a version say; None where they cannot be read from here. No store is asked any more that
+        took long to say nothing."""
+        if (root := f"{scheme_of(place)}://{host_of(place)}") in self._silent:
             return None
         began = time.monotonic()
-        found = ask()
-        if found is None and parts.netloc and time.monotonic() - began > _PATIENCE:
+        try:
+            in_hub = not scheme_of(place) and not place.startswith("/")
+            tree, path = (hub, safe_path(place)) if in_hub else tree_of(place)
+        except PenstockError:
+            return None
+        found = package_if_readable(tree, path)
+        if found is None and host_of(place) and time.monotonic() - began > _PATIENCE:
             self._silent.add(root)
         return found
 
@@ -111,10 +113,7 @@ class FilePlan:
         if self._copy:
             _copy_each(
                 session,
-                [
-                    (each.run.run_id, self._from(each.run.artifact_uri), self.run(each).run.artifact_uri)
-                    for each in runs
-                ],
+                [(each.run.run_id, each.run.artifact_uri, self.run(each).run.artifact_uri) for each in runs],
                 {each.run.run_id for each in runs if each.run.status in ENDED},
             )
 
@@ -123,22 +122,18 @@ class FilePlan:
             _copy_each(
                 session,
                 [
-                    (
-                        each.model.model_id,
-                        self._from(each.model.artifact_uri),
-                        self.logged_model(each).model.artifact_uri,
-                    )
+                    (each.model.model_id, each.model.artifact_uri, self.logged_model(each).model.artifact_uri)
                     for each in models
                 ],
                 {each.model.model_id for each in models if each.model.status == "LOGGED_MODEL_READY"},
             )
 
     def _moves(self, uri: str) -> bool:
-        """Whether what is there gets another place."""
-        return self._copy and not uri.startswith(_PROXIED)
+        """Whether what is there gets another place: what is not copied keeps its own."""
+        return self._copy and not uri.startswith(_PROXIED) and not self._named.objection(uri)
 
-    def _from(self, uri: str) -> str:
-        """Where files are now: empty where they cannot be reached."""
+    def start(self, uri: str) -> str:
+        """Where files are now: empty where they cannot be reached. Raises TrackingInvalid for a place that is none."""
         if not uri.startswith(_PROXIED):
             return uri
         if self._root:
@@ -146,11 +141,10 @@ class FilePlan:
         return "" if self.served is None else uri
 
     def reached(self, start: str) -> tuple[ArtifactTree, str]:
-        """The tree and the path in it of where files are now."""
+        """The tree and the path in it of where files are now. Raises Unsupported and TrackingInvalid."""
         if self.served is not None and start.startswith(_PROXIED):
             return self.served, place_of(start)
-        above, _, name = _path(start).rstrip("/").rpartition("/")
-        return open_tree(above or "/"), name
+        return self._named.tree_of(start)
 
     def _followed(self, session: ImportSession, uri: str) -> str:
         """What a URI of a run or of a logged model stands for."""
@@ -164,14 +158,19 @@ class FilePlan:
 
 
 def _copy_each(session: ImportSession, given: Sequence[tuple[str, str, str]], ended: Collection[str]) -> None:
-    """Each an id, where its files are, and where they go."""
+    """Each an id, the place of its files in the source, and the one in the hub, which may be the same."""
     marks = session.target.marks("files", [at for at, _, _ in given])
     done = {}
-    for at, start, end in given:
+    for at, uri, new in given:
+        try:
+            start, end = session.files.start(uri), place_of(new)
+        except TrackingInvalid as error:
+            session.tally.note([Broken("artifact files", at, f"of {uri[:200]!a}: {error}")])
+            continue
         mark = text_mark(start)
         if marks.get(at) == mark:
             continue
-        if _copied(session, at, start, place_of(end)) and at in ended:
+        if _copied(session, at, start, end) and at in ended:
             done[at] = mark
     session.target.keep_marks("files", done)
 
@@ -193,6 +192,9 @@ def _copied(session: ImportSession, at: str, start: str, end: str) -> bool:
             except (PenstockError, OSError) as error:
                 whole = False
                 session.tally.note([Broken("artifact files", f"{at}/{relative}"[:300], str(error)[:200])])
+    except Unsupported as error:
+        session.tally.note([Broken("artifact files", at, str(error).rstrip("."))])
+        return False
     except (PenstockError, OSError, ValueError) as error:
         session.tally.note([Broken("artifact files", at, f"{start[:200]} cannot be read: {str(error)[:200]}")])
         return False
@@ -224,5 +226,4 @@ def _files(tree: ArtifactTree, place: str) -> Iterator[tuple[str, int]]:
 
 def _path(uri: str) -> str:
     """A path of this machine as a path, anything else as it is."""
-    parts = urlsplit(uri)
-    return unquote(parts.path) if parts.scheme == "file" and parts.netloc in ("", "localhost") else uri
+    return unquote(urlsplit(uri).path) if scheme_of(uri) == "file" and is_here(uri) else uri

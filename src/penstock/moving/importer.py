@@ -41,7 +41,12 @@ def import_all(
     source and the store raise, after which it goes on where it was when it is started again."""
     began = clock()
     there = source.counts()
-    files = FilePlan(copy=options.copy_artifacts, root=options.artifacts_root, served=source.artifacts())
+    files = FilePlan(
+        copy=options.copy_artifacts,
+        root=options.artifacts_root,
+        served=source.artifacts(),
+        beside=source.directory,
+    )
     total = there.get("runs", 0) + there.get("metric points", 0) + there.get("logged models", 0)
     session = ImportSession(source, target, files, options.dry_run, progress, total)
     experiments = ExperimentStep(session)

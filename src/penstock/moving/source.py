@@ -41,6 +41,11 @@ class ImportSource(ABC):
     def place(self) -> str:
         """Names the source to people and to later imports, without credentials: what was imported is known by it."""
 
+    @property
+    def directory(self) -> str:
+        """The directory of this machine that it lies in; empty where there is none."""
+        return ""
+
     @abstractmethod
     def counts(self) -> Mapping[Kind, int]:
         """How many objects of each kind there are, broken ones included; counted apart from what the other methods

@@ -27,9 +27,11 @@ _SOURCES = "Name the file of MLflow's database, the directory that MLflow calls 
 
 
 class ReadOnlyConnection(ABC):
-    """One connection, used by one thread. Every method raises ImportFailed where the database cannot be asked."""
+    """One connection, used by one thread. Every method raises ImportFailed where the database cannot be asked.
+    `directory` is where its file lies, empty for a server."""
 
     errors: ClassVar[tuple[type[Exception], ...]] = ()
+    directory = ""
 
     def __init__(self, place: str) -> None:
         self.place = place
@@ -82,6 +84,7 @@ class SqliteSource(ReadOnlyConnection):
 
     def __init__(self, path: Path) -> None:
         super().__init__(f"sqlite:///{path}")
+        self.directory = str(path.parent)
         if not path.is_file():
             raise ImportFailed(
                 f"There is no file {path}.", hint="Name MLflow's database: sqlite:////absolute/mlflow.db"

@@ -26,6 +26,10 @@ class MlflowDatabase(ImportSource):
     def place(self) -> str:
         return self._connection.place
 
+    @property
+    def directory(self) -> str:
+        return self._connection.directory
+
     def counts(self) -> Mapping[Kind, int]:
         return orphans.count_rows(self._connection, self._schema)
 

@@ -34,6 +34,10 @@ class MlrunsDirectory(ImportSource):
     def place(self) -> str:
         return str(self._root)
 
+    @property
+    def directory(self) -> str:
+        return str(self._root)
+
     def counts(self) -> Mapping[Kind, int]:
         """By names and lines alone. What inputs and outputs are of is not told by their names."""
         experiments = [place for place, _ in experiment_places(self._root)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from penstock.hub.version_packages import package_if_readable
 from penstock.moving.fingerprints import registered_model_mark, version_mark
 from penstock.moving.records import Broken, Kind, SourceModel
 from penstock.moving.steps.session import REASONS, ImportSession, held_by_model
@@ -130,8 +129,7 @@ def _describe_package(session: ImportSession, version: ModelVersion, *, prompt: 
     """As a hub does when a version is registered with it."""
     if prompt or version.status != "READY":
         return
-    where = session.files.opened(version.source, session.target.artifacts)
-    facts = session.files.asked(version.source, lambda: package_if_readable(*where))
+    facts = session.files.package(version.source, session.target.artifacts)
     if facts is None:
         why = "its files cannot be read from here: it has no digest, signature, size and flavors"
         session.tally.note([Broken("model versions", _name_of(version), why, kept=True)])
