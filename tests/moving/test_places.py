@@ -55,8 +55,8 @@ def test_nothing_is_copied_from_outside_of_the_directories_that_were_named(
         "empty": "",
         "bad": "mlflow-artifacts:/../x",
     }
-    for at, place in places.items():
-        tables.add_run(at, artifact_uri=place)
+    for at, named_there in places.items():
+        tables.add_run(at, artifact_uri=named_there)
     copying = ImportOptions(copy_artifacts=True)
     for _ in range(2):
         report = store.bring(tables.path, copying)
