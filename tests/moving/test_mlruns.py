@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -259,13 +260,134 @@ def given_by(source: MlrunsDirectory) -> tuple[Counter[str], list[Broken]]:
     return counted, broken
 
 
-def test_links_are_not_followed(root: Path, store: Store, tmp_path: Path) -> None:
-    write(tmp_path / "secret", "secret")
-    (root / "0" / RUN / "params" / "link").symlink_to(tmp_path / "secret")
+LINKED = "is a link, and none is followed"
+BRACKETS = "name: " + "[" * 30_000 + "]" * 30_000
+BOMB = "a: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 200)) + "run_id: *a199\n"
+
+
+def link_to_secrets(place: Path) -> None:
+    """In place of what is there: a directory that has something of everything, outside of the root."""
+    secret = place.anchor / Path(*place.parts[1 : place.parts.index("mlruns")]) / "secret"
+    meta(secret, name="secret", creation_timestamp=1)
+    write(secret / "password", "secret")
+    meta(secret / "version-1", name="secret", version=1)
+    shutil.rmtree(place, ignore_errors=True)
+    place.symlink_to(secret, target_is_directory=True)
+
+
+def link_a_meta(place: Path) -> None:
+    os.rename(place / "meta.yaml", place.parents[2] / "elsewhere.yaml")
+    (place / "meta.yaml").symlink_to(place.parents[2] / "elsewhere.yaml")
+
+
+def pipe(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.parent.mkdir(exist_ok=True)
+    os.mkfifo(path)
+
+
+def add_twins(root: Path) -> None:
+    """Another run of the same id in another experiment, and an experiment in the trash that is beside it, too."""
+    add_run(root, "123456789012345678", RUN)
+    write(root / "123456789012345678" / RUN / "params" / "p", "1")
+    write(root / "123456789012345678" / RUN / "metrics" / "loss", "1 1 1\n")
+    meta(root / ".trash" / "0", experiment_id="0", name="Default", artifact_location="/x")
+    write(root / ".trash" / "0" / "tags" / "k", "v")
+    shutil.copytree(root / "0" / "models" / MODEL, root / "123456789012345678" / "models" / MODEL)
+    shutil.copytree(root / "models" / "iris", root / "models" / "roses")
+    shutil.copytree(root / "models" / "iris" / "version-1", root / "models" / "iris" / "version-01")
+
+
+@pytest.mark.parametrize(
+    ("harm", "listed"),
+    [
+        (lambda root: link_to_secrets(root / "0" / RUN / "tags"), [("tags", f"{RUN}/tags", f"its file {LINKED}")]),
+        (lambda root: link_to_secrets(root / "0" / RUN), [("runs", RUN, f"it {LINKED}")]),
+        (lambda root: link_to_secrets(root / "0"), [("experiments", "0", f"it {LINKED}")]),
+        (lambda root: link_to_secrets(root / ".trash"), [("experiments", ".trash", f"it {LINKED}")]),
+        (lambda root: link_to_secrets(root / "models"), [("registered models", "models", f"it {LINKED}")]),
+        (lambda root: link_to_secrets(root / "0" / "models"), [("logged models", "models", f"it {LINKED}")]),
+        (
+            lambda root: link_to_secrets(root / "0" / RUN / "metrics"),
+            [("metric points", f"{RUN}/metrics", f"its file {LINKED}")],
+        ),
+        (
+            lambda root: link_to_secrets(root / "0" / "datasets" / "d5"),
+            [("dataset inputs", f"{RUN}/d5", f"of its dataset: it {LINKED}")],
+        ),
+        (lambda root: link_a_meta(root / "0" / RUN), [("runs", RUN, f"its meta.yaml {LINKED}")]),
+        (
+            lambda root: (root / "0" / RUN / "params" / "link").symlink_to("/etc/passwd"),
+            [("params", f"{RUN}/link", f"its file {LINKED}")],
+        ),
+        (lambda root: pipe(root / "0" / RUN / "meta.yaml"), [("runs", RUN, "its meta.yaml is no regular file")]),
+        (
+            lambda root: pipe(root / "0" / RUN / "tags" / "f"),
+            [("tags", f"{RUN}/f", "its file is no regular file")],
+        ),
+        (
+            lambda root: pipe(root / "0" / RUN / "metrics" / "f"),
+            [("metric points", f"{RUN}/f", "its file is no regular file")],
+        ),
+        (
+            lambda root: pipe(root / "0" / "models" / MODEL / "metrics" / "f"),
+            [("logged model metrics", f"{MODEL}/f", "its file is no regular file")],
+        ),
+        (
+            lambda root: write(root / "0" / RUN / "meta.yaml", BRACKETS),
+            [("runs", RUN, "its meta.yaml is no plain mapping: it is nested, or has too many parts")],
+        ),
+        (
+            lambda root: write(root / "0" / RUN / "meta.yaml", BOMB),
+            [("runs", RUN, "its meta.yaml is no plain mapping: it has an alias")],
+        ),
+        (
+            lambda root: meta(root / "0" / RUN, run_id=RUN, experiment_id="0", status=[1, 2], tags=[]),
+            [("runs", RUN, "in its meta.yaml status is no single value")],
+        ),
+        (
+            lambda root: write(root / "0" / RUN / "meta.yaml", f"run_id: {'9' * 5000}"),
+            [("runs", RUN, "its meta.yaml cannot be read: a number or date in it is none")],
+        ),
+        (
+            lambda root: write(root / "0" / RUN / "meta.yaml", f"run_id: 0x{'f' * 5000}"),
+            [("runs", RUN, "in its meta.yaml run_id is no single value")],
+        ),
+        (
+            lambda root: write(root / "0" / RUN / "meta.yaml", f"name: {'x' * 70_000}"),
+            [("runs", RUN, "its meta.yaml is too large")],
+        ),
+        (
+            add_twins,
+            [
+                ("experiments", "0", "another experiment with this id is there, which is not in the trash"),
+                ("runs", RUN, "another run with this id is there, in another experiment or beside the trash"),
+                ("logged models", MODEL, "another logged model with this id is there, in another experiment"),
+                ("registered models", "roses", "another registered model that is called 'iris' is there"),
+                ("model versions", "iris/1", "another version with this number is there"),
+            ],
+        ),
+    ],
+)
+def test_what_an_enemy_wrote_is_neither_followed_nor_waited_for(
+    root: Path, harm: Any, listed: list[tuple[str, str, str]]
+) -> None:
+    harm(root)
+    source = open_mlruns(str(root))
+    counted, broken = given_by(source)
+    assert set(listed) <= {(each.kind, each.id, each.reason) for each in broken}
+    assert {kind: counted[kind] for kind in source.counts()} == source.counts()
+
+
+def test_links_and_twins_leave_an_import_that_agrees(root: Path, store: Store) -> None:
+    add_twins(root)
+    (root / "0" / RUN / "params" / "link").symlink_to("/etc/passwd")
     (root / "0" / OTHER).symlink_to(root / "0" / RUN, target_is_directory=True)
     assert store.bring(root).agrees
     with store.opened() as stores:
-        assert "link" not in stores.tracking.run(RUN).params
+        run = stores.tracking.run(RUN)
+        assert (run.experiment_id, "link" in run.params) == ("0", False)
+        assert len(stores.tracking.history(RUN, "loss", limit=1000).points) == 300
 
 
 def test_a_directory_that_is_none_is_refused(tmp_path: Path, store: Store) -> None:

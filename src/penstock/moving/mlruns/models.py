@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, cast
 
 from penstock.moving.mlflow_database.cells import in_pages, moment, number, text
 from penstock.moving.mlruns.layout import (
     MODELS,
-    UnreadableError,
     experiment_places,
-    files_of,
+    lines_of,
     points_below,
-    read_meta,
     read_texts,
-    subdirectories,
+    why_no_file,
 )
+from penstock.moving.mlruns.metas import read_meta
+from penstock.moving.mlruns.places import Place, UnreadableError, files_of, held_in, subdirectories
 from penstock.moving.mlruns.runs import present
 from penstock.moving.records import Broken, Kind, SourceLoggedModel, SourceModel
 from penstock.registry.entries import ModelVersion, RegisteredModel, Stage, VersionStatus
@@ -38,36 +37,44 @@ _PAGE = 200
 _METRIC_FIELDS, _WITH_DATASET = 4, 6
 
 
-def logged_model_places(root: Path) -> Iterator[Path]:
+def logged_model_places(root: Place) -> Iterator[Place]:
     for experiment, _ in experiment_places(root):
-        yield from subdirectories(experiment / MODELS)
+        yield from held_in(experiment, MODELS)
 
 
-def version_places(model: Path) -> list[tuple[int, Path]]:
+def version_places(model: Place) -> list[tuple[int, Place]]:
     found = [(match, place) for place in subdirectories(model) if (match := _VERSION.fullmatch(place.name))]
-    return sorted((int(match[1]), place) for match, place in found)
+    numbered = [(int(match[1]), place) for match, place in found]
+    return sorted(numbered, key=lambda each: (each[0], len(each[1].name)))  # one without leading zeros first
 
 
-def read_logged_models(root: Path) -> Iterator[list[SourceLoggedModel | Broken]]:
+def read_logged_models(root: Place) -> Iterator[list[SourceLoggedModel | Broken]]:
+    """The first of those that have one id."""
+    seen = set[str]()
     for some in in_pages(logged_model_places(root), _PAGE):
         page: list[SourceLoggedModel | Broken] = []
         for place in some:
-            page += _read_logged_model(place)
+            page += _read_logged_model(place, seen)
         yield page
 
 
-def read_registered_models(root: Path) -> Iterator[SourceModel | Broken]:
-    for place in subdirectories(root / MODELS):
-        yield from _read_registered_model(place)
+def read_registered_models(root: Place) -> Iterator[SourceModel | Broken]:
+    """The first of those that have one name."""
+    seen = set[str]()
+    for place in held_in(root, MODELS):
+        yield from _read_registered_model(place, seen)
 
 
-def _read_logged_model(place: Path) -> Iterator[SourceLoggedModel | Broken]:
+def _read_logged_model(place: Place, seen: set[str]) -> Iterator[SourceLoggedModel | Broken]:
     broken: list[Broken] = []
     at = place.name
     try:
         meta = read_meta(place)
         if text(meta.get("model_id")) != at:
             raise UnreadableError(f"it says that it is model {text(meta.get('model_id'))[:80]!r}")
+        if at in seen:
+            raise UnreadableError("another logged model with this id is there, in another experiment")
+        seen.add(at)
     except UnreadableError as error:
         yield Broken("logged models", at, str(error))
         yield from _held(
@@ -96,29 +103,38 @@ def _read_logged_model(place: Path) -> Iterator[SourceLoggedModel | Broken]:
     yield from broken
 
 
-def _metrics(place: Path, at: str, broken: list[Broken]) -> Iterator[LoggedModelMetric]:
+def _metrics(place: Place, at: str, broken: list[Broken]) -> Iterator[LoggedModelMetric]:
     """A line is `timestamp value step run`, and perhaps name and digest of a dataset."""
     for key, path in files_of(place / "metrics"):
-        with path.open("rb") as file:
-            for line in file:
-                try:
-                    fields = line.decode().split()
-                    timestamp, value, step = int(fields[0]), float(fields[1]), int(fields[2])
-                    run_id = fields[_METRIC_FIELDS - 1]
-                except (IndexError, ValueError):
-                    why = "its line is no timestamp, value, step and run"
-                    broken.append(Broken("logged model metrics", f"{at}/{key}"[:300], why))
-                    continue
-                dataset = fields[_METRIC_FIELDS:_WITH_DATASET] if len(fields) == _WITH_DATASET else ["", ""]
-                yield LoggedModelMetric(Metric(key, value, timestamp, step, at, *dataset), run_id)
+        try:
+            with path.opened() as file:
+                for line in lines_of(file):
+                    try:
+                        yield _metric(at, key, line)
+                    except (IndexError, ValueError):
+                        why = "its line is no timestamp, value, step and run"
+                        broken.append(Broken("logged model metrics", f"{at}/{key}"[:300], why))
+        except (OSError, UnreadableError) as error:
+            broken.append(Broken("logged model metrics", f"{at}/{key}"[:300], why_no_file(error)))
 
 
-def _read_registered_model(place: Path) -> Iterator[SourceModel | Broken]:
+def _metric(at: str, key: str, line: bytes) -> LoggedModelMetric:
+    fields = line.decode().split()
+    timestamp, value, step = int(fields[0]), float(fields[1]), int(fields[2])
+    run_id = fields[_METRIC_FIELDS - 1]
+    dataset = fields[_METRIC_FIELDS:_WITH_DATASET] if len(fields) == _WITH_DATASET else ["", ""]
+    return LoggedModelMetric(Metric(key, value, timestamp, step, at, *dataset), run_id)
+
+
+def _read_registered_model(place: Place, seen: set[str]) -> Iterator[SourceModel | Broken]:
     broken: list[Broken] = []
     versions = version_places(place)
     try:
         meta = read_meta(place)
         name = text(meta.get("name")) or place.name
+        if name in seen:
+            raise UnreadableError(f"another registered model that is called {name[:80]!r} is there")
+        seen.add(name)
     except UnreadableError as error:
         yield Broken("registered models", place.name, str(error))
         yield from _held(
@@ -139,18 +155,22 @@ def _read_registered_model(place: Path) -> Iterator[SourceModel | Broken]:
         aliases={alias: version.strip() for alias, version in aliases.items()},
         tags=read_texts(place / "tags", "registered model tags", name, broken.append),
     )
-    found = tuple(version for number_of, each in versions if (version := _version(name, number_of, each, broken)))
+    numbers = set[int]()
+    found = tuple(version for of, each in versions if (version := _version(name, of, each, numbers, broken)))
     yield SourceModel(model, found, versions[-1][0] if versions else 0)
     yield from broken
 
 
-def _version(name: str, version: int, place: Path, broken: list[Broken]) -> ModelVersion | None:
+def _version(name: str, version: int, place: Place, seen: set[int], broken: list[Broken]) -> ModelVersion | None:
     at = f"{name}/{version}"
     try:
         meta = read_meta(place)
         stage = text(meta.get("current_stage")) or "None"
         if stage == _DELETED_STAGE:
             raise UnreadableError("it was deleted there; its number is not given again")
+        if version in seen:
+            raise UnreadableError("another version with this number is there")
+        seen.add(version)
     except UnreadableError as error:
         broken.append(Broken("model versions", at, str(error)))
         broken += _held(at, ("model version tags", len(files_of(place / "tags"))))
@@ -181,4 +201,4 @@ def _version_status(cell: Any) -> VersionStatus:
 
 
 def _held(at: str, *counts: tuple[Kind, int]) -> list[Broken]:
-    return [Broken(kind, at, "what it belongs to cannot be read", count) for kind, count in counts if count]
+    return [Broken(kind, at, "what it belongs to is not brought over", count) for kind, count in counts if count]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from pathlib import Path
 
-from penstock.moving.mlruns.layout import files_of
+from penstock.moving.mlruns.layout import lines_of, why_no_file
+from penstock.moving.mlruns.places import Place, UnreadableError, files_of
 from penstock.moving.records import Broken, PointBlock, SourceRun
 from penstock.tracking.metrics import Points
 
@@ -16,17 +16,21 @@ _BLOCK = 100_000
 _LEAST_FIELDS = 2
 
 
-def read_points(places: dict[str, Path], runs: Sequence[SourceRun]) -> Iterator[PointBlock | Broken]:
+def read_points(places: dict[str, Place], runs: Sequence[SourceRun]) -> Iterator[PointBlock | Broken]:
     """`places` are the directories of runs by their ids."""
     for each in runs:
         run_id = each.run.run_id
         for key, path in files_of(places[run_id] / "metrics"):
-            yield from _read_series(run_id, key, path)
+            try:
+                yield from _read_series(run_id, key, path)
+            except (OSError, UnreadableError) as error:
+                yield Broken("metric points", f"{run_id}/{key}"[:300], why_no_file(error))
 
 
-def _read_series(run_id: str, key: str, path: Path) -> Iterator[PointBlock | Broken]:
-    with path.open("rb") as file:
-        while lines := list(islice(file, _BLOCK)):
+def _read_series(run_id: str, key: str, path: Place) -> Iterator[PointBlock | Broken]:
+    with path.opened() as file:
+        given = lines_of(file)
+        while lines := list(islice(given, _BLOCK)):
             # The file store keeps what was logged twice; MLflow's databases and the hub do not.
             different = list(dict.fromkeys(line.rstrip(b"\n") for line in lines))
             if len(different) < len(lines):

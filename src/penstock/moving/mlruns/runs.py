@@ -8,17 +8,9 @@ from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 from penstock.moving.mlflow_database.cells import in_pages, number, optional_number, optional_text, text
-from penstock.moving.mlruns.layout import (
-    UnreadableError,
-    count_points,
-    experiment_places,
-    files_of,
-    points_below,
-    read_meta,
-    read_texts,
-    run_places,
-    subdirectories,
-)
+from penstock.moving.mlruns.layout import count_points, experiment_places, points_below, read_texts, run_places
+from penstock.moving.mlruns.metas import MAX_DATASET_META, read_meta
+from penstock.moving.mlruns.places import Place, UnreadableError, files_of, held_in
 from penstock.moving.records import Broken, Kind, SourceRun
 from penstock.tracking.datasets import Dataset, DatasetInput
 from penstock.tracking.experiments import Experiment, Lifecycle
@@ -29,7 +21,9 @@ _STATUSES: Mapping[int, RunStatus] = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED
 _PAGE = 200
 
 
-def read_experiments(root: Path) -> Iterator[Experiment | Broken]:
+def read_experiments(root: Place) -> Iterator[Experiment | Broken]:
+    """The first of those that have one id."""
+    seen = set[str]()
     for place, in_trash in experiment_places(root):
         broken: list[Broken] = []
         try:
@@ -37,6 +31,9 @@ def read_experiments(root: Path) -> Iterator[Experiment | Broken]:
             at = text(meta.get("experiment_id", place.name))
             if at != place.name:
                 raise UnreadableError(f"it says that it is experiment {at[:80]!r}")
+            if at in seen:
+                raise UnreadableError("another experiment with this id is there, which is not in the trash")
+            seen.add(at)
             location = text(meta.get("artifact_location"))
             yield Experiment(
                 experiment_id=at,
@@ -50,20 +47,39 @@ def read_experiments(root: Path) -> Iterator[Experiment | Broken]:
         except UnreadableError as error:
             yield Broken("experiments", place.name, str(error))
             if held := len(files_of(place / "tags")):
-                yield Broken("experiment tags", place.name, "its experiment cannot be read", held)
+                yield Broken("experiment tags", place.name, "its experiment is not brought over", held)
         yield from broken
 
 
-def read_runs(root: Path) -> Iterator[list[SourceRun | Broken]]:
-    for experiment, _ in experiment_places(root):
-        for some in in_pages(run_places(experiment), _PAGE):
-            page: list[SourceRun | Broken] = []
-            for place in some:
-                page += _read_run(experiment, place)
-            yield page
+class RunReader:
+    """Mutable state: `places` are those of the runs of the last page by their ids; and the ids that were seen."""
+
+    def __init__(self) -> None:
+        self.places: dict[str, Place] = {}
+        self._seen = set[str]()
+
+    def read(self, root: Place) -> Iterator[list[SourceRun | Broken]]:
+        """The first of those that have one id."""
+        for experiment, _ in experiment_places(root):
+            for some in in_pages(run_places(experiment), _PAGE):
+                page: list[SourceRun | Broken] = []
+                self.places = {}
+                for place in some:
+                    page += self._read(experiment, place)
+                yield page
+
+    def _read(self, experiment: Place, place: Place) -> Iterator[SourceRun | Broken]:
+        if place.name in self._seen:
+            yield from _lost(place, "another run with this id is there, in another experiment or beside the trash")
+            return
+        for each in _read_run(experiment, place):
+            if isinstance(each, SourceRun):
+                self._seen.add(place.name)
+                self.places[place.name] = place
+            yield each
 
 
-def _read_run(experiment: Path, place: Path) -> Iterator[SourceRun | Broken]:
+def _read_run(experiment: Place, place: Place) -> Iterator[SourceRun | Broken]:
     broken: list[Broken] = []
     try:
         meta = read_meta(place)
@@ -96,13 +112,13 @@ def _read_run(experiment: Path, place: Path) -> Iterator[SourceRun | Broken]:
         model_outputs=tuple(_outputs(place, at, broken)),
     )
     # Lines are only ever added to a file.
-    mark = f"{len(metrics)}-{sum(path.stat().st_size for path in metrics)}"
+    mark = f"{len(metrics)}-{sum(path.size() for path in metrics)}"
     yield SourceRun(run, optional_number(meta.get("deleted_time")), sum(map(count_points, metrics)), mark)
     yield from broken
 
 
-def _lost(place: Path, why: str) -> Iterator[Broken]:
-    """A run that cannot be read, with all that hangs on it."""
+def _lost(place: Place, why: str) -> Iterator[Broken]:
+    """A run that is not brought over, with all that hangs on it."""
     yield Broken("runs", place.name, why)
     held: tuple[tuple[Kind, int], ...] = (
         ("params", len(files_of(place / "params"))),
@@ -111,11 +127,11 @@ def _lost(place: Path, why: str) -> Iterator[Broken]:
     )
     for kind, count in held:
         if count:
-            yield Broken(kind, place.name, "its run cannot be read", count)
+            yield Broken(kind, place.name, "its run is not brought over", count)
 
 
-def _inputs(place: Path, run_id: str, broken: list[Broken]) -> Iterator[dict[str, Any]]:
-    for each in subdirectories(place / "inputs"):
+def _inputs(place: Place, run_id: str, broken: list[Broken]) -> Iterator[dict[str, Any]]:
+    for each in held_in(place, "inputs"):
         try:
             yield read_meta(each)
         except UnreadableError as error:
@@ -123,7 +139,7 @@ def _inputs(place: Path, run_id: str, broken: list[Broken]) -> Iterator[dict[str
 
 
 def _datasets(
-    experiment: Path, run_id: str, inputs: list[dict[str, Any]], broken: list[Broken]
+    experiment: Place, run_id: str, inputs: list[dict[str, Any]], broken: list[Broken]
 ) -> Iterator[DatasetInput]:
     for given in inputs:
         if not _is(given, "DATASET"):
@@ -132,7 +148,7 @@ def _datasets(
         try:
             if not name or "/" in name or name.startswith("."):
                 raise UnreadableError("there is no such dataset")
-            meta = read_meta(experiment / "datasets" / name)
+            meta = read_meta(experiment / "datasets" / name, MAX_DATASET_META)
         except UnreadableError as error:
             broken.append(Broken("dataset inputs", f"{run_id}/{name}"[:300], f"of its dataset: {error}"))
             continue
@@ -150,8 +166,8 @@ def _datasets(
         )
 
 
-def _outputs(place: Path, run_id: str, broken: list[Broken]) -> Iterator[ModelOutput]:
-    for each in subdirectories(place / "outputs"):
+def _outputs(place: Place, run_id: str, broken: list[Broken]) -> Iterator[ModelOutput]:
+    for each in held_in(place, "outputs"):
         try:
             yield ModelOutput(each.name, number(read_meta(each).get("step")))
         except UnreadableError as error:
@@ -172,10 +188,12 @@ def _lifecycle(meta: Mapping[str, Any]) -> Lifecycle:
     return "deleted" if meta.get("lifecycle_stage") == "deleted" else "active"
 
 
-def present(uri: str, place: Path) -> str:
+def present(uri: str, place: Place) -> str:
     """Where files are. A directory that was moved as a whole still names its old place: then they are beside."""
     parts = urlsplit(uri)
     if parts.scheme not in ("", "file") or parts.netloc not in ("", "localhost"):
         return uri
     there = Path(unquote(parts.path)) if parts.scheme else Path(uri)
-    return uri if there.exists() or not place.exists() else place.absolute().as_uri()
+    if there.exists() or place.is_link() or not place.path.exists():
+        return uri
+    return place.path.absolute().as_uri()

@@ -7,15 +7,8 @@ from pathlib import Path
 
 from penstock.errors import ImportFailed
 from penstock.moving.mlruns import models, points, runs
-from penstock.moving.mlruns.layout import (
-    MODELS,
-    experiment_places,
-    files_of,
-    is_file_store,
-    points_below,
-    run_places,
-    subdirectories,
-)
+from penstock.moving.mlruns.layout import MODELS, experiment_places, is_file_store, points_below, run_places
+from penstock.moving.mlruns.places import Place, files_of, held_in
 from penstock.moving.records import Broken, Kind, PointBlock, SourceLoggedModel, SourceModel, SourceRun
 from penstock.moving.source import ImportSource
 from penstock.tracking.experiments import Experiment
@@ -25,14 +18,15 @@ class MlrunsDirectory(ImportSource):
     """See `ImportSource` for what each method does. Nothing but `mlruns` itself is read: no link is followed."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root.absolute()
+        self._root = Place(root.absolute())
+        self._runs = runs.RunReader()
 
     def __repr__(self) -> str:
-        return f"<MlrunsDirectory {self._root}>"
+        return f"<MlrunsDirectory {self._root.path}>"
 
     @property
     def place(self) -> str:
-        return str(self._root)
+        return str(self._root.path)
 
     @property
     def directory(self) -> str:
@@ -43,10 +37,10 @@ class MlrunsDirectory(ImportSource):
         experiments = [place for place, _ in experiment_places(self._root)]
         each_run = [place for experiment in experiments for place in run_places(experiment)]
         logged = list(models.logged_model_places(self._root))
-        registered = subdirectories(self._root / MODELS)
+        registered = held_in(self._root, MODELS)
         versions = [place for model in registered for _, place in models.version_places(model)]
 
-        def held(places: Sequence[Path], folder: str) -> int:
+        def held(places: Sequence[Place], folder: str) -> int:
             return sum(len(files_of(place / folder)) for place in places)
 
         return {
@@ -71,19 +65,11 @@ class MlrunsDirectory(ImportSource):
         return runs.read_experiments(self._root)
 
     def runs(self) -> Iterator[Sequence[SourceRun | Broken]]:
-        return runs.read_runs(self._root)
+        self._runs = runs.RunReader()
+        return self._runs.read(self._root)
 
     def points(self, given: Sequence[SourceRun]) -> Iterator[PointBlock | Broken]:
-        wanted = {each.run.run_id for each in given}
-        of_them = {each.run.experiment_id for each in given}
-        places = {
-            place.name: place
-            for experiment, _ in experiment_places(self._root)
-            if experiment.name in of_them
-            for place in run_places(experiment)
-            if place.name in wanted
-        }
-        return points.read_points(places, given)
+        return points.read_points(self._runs.places, given)
 
     def logged_models(self) -> Iterator[Sequence[SourceLoggedModel | Broken]]:
         return models.read_logged_models(self._root)
@@ -94,7 +80,7 @@ class MlrunsDirectory(ImportSource):
     def orphans(self) -> Iterator[Broken]:
         """Traces are counted: a hub has none."""
         for experiment, _ in experiment_places(self._root):
-            if count := len(subdirectories(experiment / "traces")):
+            if count := len(held_in(experiment, "traces")):
                 yield Broken("experiments", experiment.name, "its traces stay behind: a hub has none", count, kept=True)
 
 
