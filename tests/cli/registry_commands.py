@@ -19,7 +19,7 @@ TABLE = Path(__file__).with_name("registry_commands.txt")
 
 # What is of one registry alone, or of this moment.
 _PLACES: tuple[tuple[str, str], ...] = (
-    (r"'?postgresql[^\s']*'?", "URL"),
+    (r"'?postgresql[^\s']*[^\s'.]'?", "URL"),
     (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?( UTC|Z|\+00:00)", "TIME"),
     (r"models:/m-[0-9a-f]{32}|[^\s\"]*/iris/[0-9a-f]{64}", "SOURCE"),
     (r"\b([0-9a-f]{64}|[0-9a-f]{12})\b", "DIGEST"),

@@ -326,11 +326,16 @@ class _Wait:
 
 @contextmanager
 def _opened(url: str, artifacts: str | None, *, read_only: bool = False) -> Iterator[Registry]:
+    """What is not found is said with the place: a registry itself names none, since callers of servers hear it too."""
+    from penstock.errors import ModelNotFound
     from penstock.registry import open_registry
 
     opened = open_registry(url, artifacts=artifacts, read_only=read_only)
     try:
         yield opened
+    except ModelNotFound as error:
+        message = error.message.replace(" in this registry", f" in the registry at {url}")
+        raise ModelNotFound(message, hint=error.hint, remedy=error.remedy) from error
     finally:
         opened.close()
 
