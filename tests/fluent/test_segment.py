@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from penstock.fluent.outbox import private_directory
 from penstock.fluent.outbox import segment as module
+from penstock.fluent.outbox.leftovers import left_directories
 from penstock.fluent.outbox.segment import Segment
 
 LINES = [b'["a",{"tags":[["key","%d"]]}]\n' % number for number in range(3)]
@@ -100,6 +104,67 @@ def test_a_mark_from_before_the_file_was_emptied_hides_nothing(
     found = left_behind(segment)
     assert values(found.read().lines) == ["2"]
     found.close()
+
+
+def test_only_its_user_can_have_made_what_is_delivered(segment: Segment) -> None:
+    segment.directory.chmod(0o770)
+    with pytest.raises(PermissionError, match="may be written by other users"):
+        left_behind(segment)
+
+
+def test_a_link_is_no_segment_and_leads_to_no_records(segment: Segment, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(segment.directory)
+    with pytest.raises(OSError, match=r"Not a directory|symbolic"):
+        Segment.open(tmp_path / "link")
+    (segment.directory / "records.jsonl").rename(tmp_path / "elsewhere")
+    (segment.directory / "records.jsonl").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(FileNotFoundError, match="link"):
+        left_behind(segment)
+
+
+def test_files_are_its_own(segment: Segment, tmp_path: Path) -> None:
+    place = segment.add_file()
+    place.write_text("content")
+    with segment.open_file(place.name) as file:
+        assert file.read() == b"content"
+    (tmp_path / "secret").write_text("secret")
+    place.with_name("link").symlink_to(tmp_path / "secret")
+    os.mkfifo(place.with_name("pipe"))
+    for name in ("link", "pipe"):
+        with pytest.raises(FileNotFoundError):
+            segment.open_file(name)
+    segment.remove_file(place.name)
+    assert not place.exists()
+
+
+def test_everything_in_the_spool_is_for_its_user_alone(tmp_path: Path) -> None:
+    made = Segment.create(tmp_path / "state" / "spool", "http://hub:5000")
+    made.add_file()
+    found = [tmp_path / "state" / "spool", made.directory, made.directory / "files"]
+    assert [stat.S_IMODE(each.stat().st_mode) for each in found] == [0o700] * 3
+    assert stat.S_IMODE((made.directory / "records.jsonl").stat().st_mode) == 0o600
+    made.close()
+
+
+def test_in_a_spool_of_several_users_each_has_a_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.chmod(0o777)
+    made = Segment.create(tmp_path, "http://hub:5000")
+    assert made.directory.parent == tmp_path / f"penstock-{os.geteuid()}"
+    assert left_directories(tmp_path) == [made.directory]
+    made.close()
+    (tmp_path / f"penstock-{os.geteuid()}").chmod(0o777)  # as somebody makes it beforehand
+    with pytest.raises(PermissionError, match="may be written by other users; PENSTOCK_SPOOL names another"):
+        Segment.create(tmp_path, "http://hub:5000")
+
+
+def test_a_link_of_another_user_is_no_spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "spool").symlink_to(tmp_path)
+    made = Segment.create(tmp_path / "spool", "http://hub:5000")
+    made.close()
+    monkeypatch.setattr(private_directory, "_owner", lambda: 12345)
+    monkeypatch.setattr(private_directory, "_ADMINISTRATOR", 12345)
+    with pytest.raises(PermissionError, match="link of another user's"):
+        Segment.create(tmp_path / "spool", "http://hub:5000")
 
 
 @pytest.mark.parametrize("content", [b"", b"{}\n", b"[]\n", b'{"penstock_spool":1,"uri":"x"}\n'])

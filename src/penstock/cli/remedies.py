@@ -55,6 +55,7 @@ WORDS = {
     "keep_some": "Columns that --keep names are copied, and not given to the model: name those that it does not take.",
     "list_models": "List the models with: penstock registry list{at}",
     "list_settings": "penstock config show lists every setting.",
+    "send_there": "To send it there, repeat the command with --tracking {server}",
     "share_store": "Make a database, bring its tables to this release with penstock hub --store "
     "postgresql://USER@HOST/DATABASE migrate, and repeat the command with that --store.",
     "local_environment": "Package the model again, or try it with --env-manager local.",
@@ -157,7 +158,7 @@ _GIVEN_ANEW = {
     "keep": ("--keep",),
 }
 # Names that are typed as they stand.
-_QUOTED = ("model", "alias", "store", "source")
+_QUOTED = ("model", "alias", "store", "source", "server")
 # Flags without a value.
 _SWITCHES = {"--join"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -45,7 +46,8 @@ def places(monkeypatch: pytest.MonkeyPatch) -> dict[str, RecordingTransport]:
     found = {place: RecordingTransport() for place in (HUB, AWAY)}
     found[HUB].refuse = refuse
     found[AWAY].away = True
-    monkeypatch.setattr(module, "open_transport", lambda settings: found[settings.uri])
+    monkeypatch.setenv("PENSTOCK_TRACKING_URI", HUB)
+    monkeypatch.setattr(module, "open_transport", lambda settings: found[settings.uri.rstrip("/")])
     return found
 
 
@@ -57,20 +59,22 @@ def sync(spool: Path, places: dict[str, RecordingTransport]) -> Callable[..., Re
 def test_it_says_what_was_sent_refused_and_waits_on(
     sync: Callable[..., Result], places: dict[str, RecordingTransport]
 ) -> None:
-    result = sync()
-    assert result.exit_code == 1
-    text = result.stdout
+    text = sync().stdout
     assert f"{HUB}: 9 points, params, tags, files and changes sent\n{HUB}: 1 refused, which are not tried again" in text
     assert "  The metric 'bad!' at step 3 of run a was not logged: 'bad!' is no name.\n" in text
+    result = sync("--tracking", AWAY)
+    assert result.exit_code == 1
+    assert "lives" not in result.stdout
+    text += result.stdout
     assert re.search(f"{AWAY}: 5.. B wait on in ", text)
     assert "  Nobody is there.\n" in text
     assert "lives, and sends what it logs itself" in text
     places[AWAY].away = False
-    again = sync("--json")
-    assert again.exit_code == 0
-    found = json.loads(again.stdout)["segments"]
-    assert sorted((each["uri"], each["delivered"], each["waiting_bytes"]) for each in found) == [
-        (AWAY, 10, 0), (HUB, 0, 0),
+    again = [sync("--json"), sync("--json", "--tracking", f"{AWAY}/")]
+    assert [each.exit_code for each in again] == [1, 0]
+    found = json.loads(again[0].stdout)["segments"] + json.loads(again[1].stdout)["segments"]
+    assert sorted((each["uri"], each["delivered"], each["waiting_bytes"] > 0) for each in found) == [
+        (AWAY, 0, True), (AWAY, 10, False), (HUB, 0, False),
     ]  # fmt: skip
     assert len(places[HUB].points("a", "loss")) == 9
 
@@ -84,6 +88,31 @@ def test_what_to_do_is_said_once(
     monkeypatch.setattr(module, "open_transport", refuse)
     lines = sync("--tracking", HUB).stdout.splitlines()
     assert f"  {HUB} wants a token. Look at MLFLOW_TRACKING_TOKEN." in lines
+
+
+def test_another_server_gets_nothing_unasked(
+    sync: Callable[..., Result], spool: Path, places: dict[str, RecordingTransport]
+) -> None:
+    """Its address is what a file says; credentials go with every request."""
+    places[AWAY].away = False
+    result = sync()
+    assert (
+        f"  It is for {AWAY}, to which runs do not go now. To send it there, repeat the command with" in result.stdout
+    )
+    assert f" --tracking {AWAY}\n" in result.stdout
+    assert (result.exit_code, places[AWAY].calls) == (1, [])
+    assert sync("--tracking", AWAY).exit_code == 0
+    assert places[AWAY].calls
+
+
+def test_what_another_user_left_is_not_sent(
+    sync: Callable[..., Result], spool: Path, places: dict[str, RecordingTransport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    result = sync()
+    assert result.stdout.count(f"  It cannot be read: it belongs to another user (uid {owner}).\n") == 3
+    assert (result.exit_code, places[HUB].calls) == (1, [])
 
 
 def test_only_one_place_may_be_meant_and_only_looked_at(

@@ -190,7 +190,10 @@ def compare(
 
 @runs.command()
 @click.option(
-    "--tracking", metavar="URL", default="", help="Only what was logged to this place. Default: to wherever it goes."
+    "--tracking",
+    metavar="URL",
+    default="",
+    help="Only what was logged to this place. Default: all, but for other servers.",
 )
 @click.option(
     "--spool",
@@ -204,7 +207,8 @@ def sync(tracking: str, spool: str, dry_run: bool, as_json: bool) -> None:
     """Send what programs logged while no server answered, or before they were killed.
 
     The next program that starts a run at the same place does so, too. Nothing is there twice, however often it is sent.
-    Exits with 1 where something waits on, and says why.
+    Credentials go to the server that MLFLOW_TRACKING_URI or PENSTOCK_TRACKING_URI names, or --tracking: what is for
+    another one waits until that names it. Exits with 1 where something waits on, and says why.
 
     \b
     Examples:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import click
 
 from penstock.cli.console import json_text
+from penstock.cli.remedies import hint_of
 from penstock.error_text import printable, without_passwords
 from penstock.fluent.outbox.leftovers import LeftSegment
 from penstock.sizes import shown_size
@@ -43,7 +44,7 @@ def as_json(segments: Iterable[LeftSegment], spool: str, *, dry_run: bool) -> bo
             "refusals": list(each.refusals),
             "damaged_lines": each.damaged,
             "waiting_bytes": each.waiting,
-            "reason": without_passwords(each.reason),
+            "reason": without_passwords(_reason(each)),
             "process": each.process or None,
         }
         for each in found
@@ -68,8 +69,13 @@ def _lines(each: LeftSegment, *, dry_run: bool) -> Iterator[str]:
         yield f"{place}: {each.damaged:,} lines could not be read, as after a loss of power"
     if each.waiting:
         yield f"{place}: {shown_size(each.waiting)} {'to send' if dry_run else 'wait on'} in {each.directory}"
-        if each.reason:
-            yield f"  {each.reason}"
+        if reason := _reason(each):
+            yield f"  {reason}"
+
+
+def _reason(each: LeftSegment) -> str:
+    """With what to do about it in the words of the command line."""
+    return f"{each.error.message} {hint_of(each.error)}".strip() if each.error is not None else each.reason
 
 
 @contextmanager

@@ -63,7 +63,7 @@ class Delivery:
             self._pending.popleft()
         self.source.deliver(self._end)
         for name in files:  # only now: before it, another process would look for them
-            self.source.file(name).unlink(missing_ok=True)
+            self.source.remove_file(name)
         return True
 
     def _read(self) -> bool:
@@ -157,10 +157,12 @@ class Delivery:
             found = self._transport.get("runs/get", {"run_id": run_id})
             directory = self._directories[run_id] = found["run"]["info"]["artifact_uri"]
         try:
-            with open(self.source.file(item["name"]), "rb") as file:
+            with self.source.open_file(item["name"]) as file:
                 self._transport.put_file(directory, item["path"], file, file.seek(0, 2) - file.seek(0))
-        except FileNotFoundError as error:
-            raise TrackingRefused("Its content is no longer in the spool.", status=404) from error
+        except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+            raise TrackingRefused(
+                "Its content is not in the spool, or not as the program put it there.", status=404
+            ) from error
 
     def _refuse(self, what: str, count: int, run_id: str, error: TrackingRefused) -> None:
         self.refused += count

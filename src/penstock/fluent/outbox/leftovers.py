@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from penstock.errors import PenstockError, TrackingUnavailable
 from penstock.fluent.outbox.delivery import Delivery
+from penstock.fluent.outbox.private_directory import own_part
 from penstock.fluent.outbox.segment import Segment, SegmentHeader
 from penstock.fluent.transport.interface import TrackingTransport
 
@@ -23,8 +24,8 @@ _STEP_SECONDS = 0.05
 class LeftSegment(NamedTuple):
     """What became of a segment. `uri` is where it goes; `delivered` counts points, params, tags, files and changes, and
     `refused` those that the server did not take, the first of which `refusals` names; `damaged` counts lines that could
-    not be read; `waiting` is in bytes, for `reason`; `process` is that of a living one, which delivers it itself, and
-    else 0."""
+    not be read; `waiting` is in bytes, for `reason`, which is what `error` says where there is one; `process` is that
+    of a living one, which delivers it itself, and else 0."""
 
     directory: Path
     uri: str
@@ -35,11 +36,13 @@ class LeftSegment(NamedTuple):
     waiting: int = 0
     reason: str = ""
     process: int = 0
+    error: PenstockError | None = None
 
 
 def left_directories(spool: Path) -> list[Path]:
     """The oldest first: of one run, what was logged before comes before."""
-    return [file.parent for file in sorted(spool.glob("*/records.jsonl"), key=_age)]
+    found = [file for place in (spool, own_part(spool)) for file in place.glob("*/records.jsonl")]
+    return [file.parent for file in sorted(found, key=_age)]
 
 
 def delivered_segments(
@@ -55,7 +58,7 @@ def delivered_segments(
     for directory in left_directories(spool):
         try:
             header = SegmentHeader.read(directory)
-            if place and header.uri != place:
+            if place and not is_same_place(header.uri, place):
                 continue
             segment = Segment.open(directory)
         except BlockingIOError:
@@ -63,9 +66,10 @@ def delivered_segments(
             continue
         except FileNotFoundError:  # delivered in this moment
             continue
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             if not place:
-                yield LeftSegment(directory, "", waiting=_size_of(directory), reason=f"It cannot be read: {error}.")
+                said = getattr(error, "strerror", None) or error
+                yield LeftSegment(directory, "", waiting=_size_of(directory), reason=f"It cannot be read: {said}.")
             continue
         with closing(segment):
             if dry_run:
@@ -82,7 +86,7 @@ def _delivered(
     try:
         delivery, reason = Delivery(transport_to(segment.uri), segment), ""
     except PenstockError as error:  # an address that says too little, as that of a database without a place for files
-        return LeftSegment(segment.directory, segment.uri, waiting=segment.waiting, reason=said_of(error))
+        return LeftSegment(segment.directory, segment.uri, waiting=segment.waiting, reason=said_of(error), error=error)
     try:
         while delivery.step():
             if pause():
@@ -100,6 +104,10 @@ def _delivered(
         segment.waiting,
         reason,
     )
+
+
+def is_same_place(one: str, other: str) -> bool:
+    return one.rstrip("/") == other.rstrip("/")
 
 
 def said_of(error: PenstockError) -> str:
@@ -129,7 +137,7 @@ class BackgroundDelivery:
         """Unless it is at work, or there is nothing."""
         if (self._thread is not None and self._thread.is_alive()) or self._stop.is_set():
             return
-        if not any(self._spool.glob("*/records.jsonl")):
+        if not left_directories(self._spool):
             return
         self._thread = threading.Thread(target=self._deliver, name="penstock-log_leftovers", daemon=True)
         self._thread.start()
@@ -159,13 +167,13 @@ class BackgroundDelivery:
 
 def _size_of(directory: Path) -> int:
     try:
-        return (directory / "records.jsonl").stat().st_size
+        return (directory / "records.jsonl").lstat().st_size
     except OSError:
         return 0
 
 
 def _age(path: Path) -> float:
     try:
-        return path.stat().st_mtime
+        return path.lstat().st_mtime
     except FileNotFoundError:  # delivered by its process in this moment
         return 0.0

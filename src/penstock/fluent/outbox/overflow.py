@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from penstock.fluent.outbox.source import DeliverySource, SpoolChunk
 
@@ -19,14 +18,14 @@ class _Piece(NamedTuple):
 
 
 class Overflow(DeliverySource):
-    """At most `limit` bytes. `run_ids` are shared with the segment that it stands in for, and `file` asks that one."""
+    """At most `limit` bytes. `run_ids` are shared with the segment that it stands in for, which `files` gives."""
 
     is_ours = True
 
-    def __init__(self, limit: int, run_ids: dict[str, str], file: Callable[[str], Path]) -> None:
+    def __init__(self, limit: int, run_ids: dict[str, str], files: Callable[[], DeliverySource]) -> None:
         self._limit = limit
         self.run_ids = run_ids
-        self._file = file
+        self._files = files
         # The whole mutable state: pieces of lines with how many entries are in each, and how many pieces and bytes
         # there are and were read.
         self._lock = threading.Lock()
@@ -85,5 +84,8 @@ class Overflow(DeliverySource):
                 self._bytes -= len(self._pieces.popleft().lines)
                 self._delivered += 1
 
-    def file(self, name: str) -> Path:
-        return self._file(name)
+    def open_file(self, name: str) -> BinaryIO:
+        return self._files().open_file(name)
+
+    def remove_file(self, name: str) -> None:
+        self._files().remove_file(name)

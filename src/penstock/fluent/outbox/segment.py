@@ -6,7 +6,8 @@ A directory of the spool:
     delivered       up to which byte everything in it is delivered, and the ids that runs got where we cannot choose
     files/          the files that records speak of
 
-Who delivers a segment holds a lock on `records.jsonl`, which the system releases when a process dies in any way.
+Who delivers a segment holds a lock on `records.jsonl`, which the system releases when a process dies in any way. Only
+what the user himself left is delivered: see `private_directory.py`.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ import os
 import shutil
 import threading
 import uuid
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from penstock.fluent.outbox.private_directory import PrivateDirectory, private_place
 from penstock.fluent.outbox.source import DeliverySource, SpoolChunk
 
 _RECORDS, _DELIVERED, _FILES = "records.jsonl", "delivered", "files"
@@ -42,8 +44,9 @@ class SegmentHeader(NamedTuple):
 
     @classmethod
     def read(cls, directory: Path) -> SegmentHeader:
-        """Also of a segment that another process has. Raises OSError and ValueError."""
-        with open(directory / _RECORDS, "rb") as file:
+        """Also of a segment that another process has. Raises OSError, PermissionError for one of another user, and
+        ValueError."""
+        with closing(PrivateDirectory.open(directory)) as held, held.open_file(_RECORDS, os.O_RDONLY) as file:
             return cls.of(file.read(_HEADER_BYTES))
 
     @classmethod
@@ -65,10 +68,14 @@ class SegmentHeader(NamedTuple):
 class Segment(DeliverySource):
     """One process appends and delivers, or another one delivers what a process left."""
 
-    def __init__(self, directory: Path, file: BinaryIO, uri: str, start: int, *, is_ours: bool) -> None:
+    def __init__(
+        self, directory: Path, held: PrivateDirectory, file: BinaryIO, uri: str, start: int, *, is_ours: bool
+    ) -> None:
+        """`held` is the directory as it was opened."""
         self.directory = directory
         self.uri = uri
         self.is_ours = is_ours  # all that is in it was written by this process
+        self._held = held
         self._file = file
         self._start = start
         # The whole mutable state: bytes written and delivered, the ids that runs got, by those that we gave them, and
@@ -83,34 +90,41 @@ class Segment(DeliverySource):
     @classmethod
     def create(cls, spool: str | Path, uri: str) -> Segment:
         """`uri` has no credentials in it. Raises OSError."""
-        directory = Path(spool) / uuid.uuid4().hex
-        directory.mkdir(mode=0o700, parents=True)
+        directory = private_place(Path(spool)) / uuid.uuid4().hex
+        directory.mkdir(mode=0o700)
         header = SegmentHeader(uri, os.getpid(), 0).line()
+        held: PrivateDirectory | None = None
         file: BinaryIO | None = None
         try:
-            file = open(directory / _RECORDS, "x+b", buffering=0)  # noqa: SIM115 - closed with the segment
+            held = PrivateDirectory.open(directory)
+            file = held.open_file(_RECORDS, os.O_RDWR | os.O_CREAT | os.O_EXCL)
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
             if file.write(header) < len(header):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError:
-            if file is not None:
-                file.close()
+            for opened in (file, held):
+                if opened is not None:
+                    opened.close()
             shutil.rmtree(directory, ignore_errors=True)
             raise
-        return cls(directory, file, uri, len(header), is_ours=True)
+        return cls(directory, held, file, uri, len(header), is_ours=True)
 
     @classmethod
     def open(cls, directory: Path) -> Segment:
-        """Takes what another process left. Raises BlockingIOError while that one lives, OSError and ValueError for what
-        is no segment."""
-        file = open(directory / _RECORDS, "r+b", buffering=0)  # noqa: SIM115 - closed with the segment
+        """Takes what another process left. Raises BlockingIOError while that one lives, PermissionError for what
+        another user made, OSError and ValueError for what is no segment."""
+        held = PrivateDirectory.open(directory)
+        file: BinaryIO | None = None
         try:
+            file = held.open_file(_RECORDS, os.O_RDWR)
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
             header = SegmentHeader.of(file.read(_HEADER_BYTES))
-            found = cls(directory, file, header.uri, header.size, is_ours=False)
+            found = cls(directory, held, file, header.uri, header.size, is_ours=False)
             found._read_delivered()
         except BaseException:
-            file.close()
+            if file is not None:
+                file.close()
+            held.close()
             raise
         return found
 
@@ -169,11 +183,16 @@ class Segment(DeliverySource):
     def add_file(self) -> Path:
         """A place for a file that a record will speak of, by its name."""
         directory = self.directory / _FILES
-        directory.mkdir(exist_ok=True)
+        directory.mkdir(mode=0o700, exist_ok=True)
         return directory / uuid.uuid4().hex
 
-    def file(self, name: str) -> Path:
-        return self.directory / _FILES / os.path.basename(name)
+    def open_file(self, name: str) -> BinaryIO:
+        with closing(PrivateDirectory.open(_FILES, self._held)) as files:
+            return files.open_file(os.path.basename(name), os.O_RDONLY)
+
+    def remove_file(self, name: str) -> None:
+        with suppress(OSError), closing(PrivateDirectory.open(_FILES, self._held)) as files:
+            files.remove_file(os.path.basename(name))
 
     def close(self) -> None:
         """Takes the directory away if everything is delivered."""
@@ -190,10 +209,12 @@ class Segment(DeliverySource):
         self._file.close()
         if self._marks is not None:
             self._marks.close()
+        self._held.close()
 
     def _read_delivered(self) -> None:
         try:
-            found = json.loads((self.directory / _DELIVERED).read_bytes())
+            with self._held.open_file(_DELIVERED, os.O_RDONLY) as file:
+                found = json.loads(file.read())
             end = int(found["end"])
             # Past the end: the file was emptied since then, and the machine lost its power before this said so.
             self._delivered = end if self._start <= end <= self._size else self._start
@@ -207,7 +228,7 @@ class Segment(DeliverySource):
         content = json.dumps({"end": self._delivered, "runs": self.run_ids}).encode()
         with suppress(OSError):
             if self._marks is None:
-                self._marks = open(self.directory / _DELIVERED, "wb", buffering=0)  # noqa: SIM115 - closed with the segment
+                self._marks = self._held.open_file(_DELIVERED, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             os.pwrite(self._marks.fileno(), content, 0)
             if len(content) < self._marks_size:  # it grows, but for an end that went back to the start
                 self._marks.truncate(len(content))

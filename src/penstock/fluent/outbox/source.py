@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 
 class SpoolChunk(NamedTuple):
@@ -41,5 +40,10 @@ class DeliverySource(ABC):
         """Everything up to a place is delivered. Raises OSError."""
 
     @abstractmethod
-    def file(self, name: str) -> Path:
-        """Where the content of a file is of which a line speaks."""
+    def open_file(self, name: str) -> BinaryIO:
+        """The content of a file of which a line speaks. Raises FileNotFoundError for what is no file of the spool's
+        own, such as a link to another one."""
+
+    @abstractmethod
+    def remove_file(self, name: str) -> None:
+        """Once its line is delivered."""

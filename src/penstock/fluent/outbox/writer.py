@@ -6,7 +6,6 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from time import monotonic
 
 from penstock.fluent.outbox.overflow import Overflow
@@ -30,7 +29,7 @@ class SpoolWriter:
         # The whole mutable state: the segment, what stands in for it and until when it does at least; entries that were
         # lost, and those of them that were spoken of; and whether it was said that the spool takes nothing.
         self.segment: Segment | None = None
-        self.overflow = Overflow(_MEMORY_BYTES, {}, self._file)
+        self.overflow = Overflow(_MEMORY_BYTES, {}, self.opened)
         self._retry_at = 0.0
         self.lost = self._said = 0
         self._is_failing = False
@@ -141,6 +140,3 @@ class SpoolWriter:
                 reason,
             )
         return False
-
-    def _file(self, name: str) -> Path:
-        return self.opened().file(name)
