@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
+from fluent.dripping_server import dripping_server
 from fluent.scripted_server import ScriptedServer, scripted_server
 from penstock.errors import ConfigError, TrackingRefused, TrackingUnavailable
 from penstock.fluent.settings import TrackingSettings
+from penstock.fluent.transport import rest
+from penstock.fluent.transport.exchange import ExchangeLimits
 from penstock.fluent.transport.interface import TrackingTransport
 from penstock.fluent.transport.opening import open_transport
 from penstock.mlflow_credentials import MlflowCredentials
@@ -175,3 +178,53 @@ def test_files_that_are_kept_elsewhere_are_refused(transport: TrackingTransport,
 def test_an_address_that_is_none_is_said_to_be_none(uri: str) -> None:
     with pytest.raises(ConfigError):
         open_transport(TrackingSettings(uri=uri))
+
+
+def test_an_answer_too_deep_to_be_read_is_none_of_a_tracking_server(
+    transport: TrackingTransport, server: ScriptedServer
+) -> None:
+    for status in (200, 400):
+        server.answers = [(status, {}, b'{"run":' + b"[" * 100_000 + b"]" * 100_000 + b"}")]
+        with pytest.raises(TrackingUnavailable):
+            transport.post("runs/create", {})
+
+
+def test_an_answer_may_have_so_many_bytes(
+    transport: TrackingTransport, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rest, "_SMALL", ExchangeLimits(1024, 5.0))
+    server.answers = [(200, {}, b"{}" + b" " * 1023)]
+    with pytest.raises(TrackingUnavailable, match="more than 0 MiB"):
+        transport.post("runs/create", {})
+    assert transport.post("runs/search", {}) == {}
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: "])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_server_that_sends_on_and_on_takes_no_longer_than_a_call_may(
+    monkeypatch: pytest.MonkeyPatch, head: bytes, chunked: bool
+) -> None:
+    """A byte now and then keeps every timeout of a single read."""
+    monkeypatch.setattr(rest, "_RUN", ExchangeLimits(1024, 0.08))
+    if chunked:
+        head = head.replace(b"Content-Length: 999", b"Transfer-Encoding: chunked")
+    with (
+        dripping_server(head) as url,
+        closing(open_transport(TrackingSettings(uri=url))) as transport,
+        pytest.raises(TrackingUnavailable, match=r"took too long|timed out"),
+    ):
+        transport.get("runs/get", {})
+
+
+def test_a_file_is_sent_within_its_time(monkeypatch: pytest.MonkeyPatch, server: ScriptedServer) -> None:
+    monkeypatch.setattr(rest, "_FILE", ExchangeLimits(1024, 0.0, 1.0))
+    file = io.BytesIO(b"content")
+    with (
+        closing(open_transport(TrackingSettings(uri=server.url))) as transport,
+        pytest.raises(TrackingUnavailable, match="took too long"),
+    ):
+        transport.put_file("mlflow-artifacts:/0/a/artifacts", "x", file, 7)
+    file.seek(0)
+    monkeypatch.setattr(rest, "_FILE", ExchangeLimits(1024, 0.5, 1.0))
+    with closing(open_transport(TrackingSettings(uri=server.url))) as transport:
+        transport.put_file("mlflow-artifacts:/0/a/artifacts", "x", file, 7)

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from penstock.errors import ConfigError, DependencyMissing, PenstockError, TrackingUnavailable
-from penstock.fluent.transport.exchange import Exchange, ExchangeBody, Exchanged
+from penstock.fluent.transport.exchange import Exchange, ExchangeBody, Exchanged, ExchangeLimits
 from penstock.store_places import artifacts_beside
 
 _PIECE = 1024 * 1024
@@ -42,7 +42,14 @@ class EmbeddedExchange(Exchange):
         return self._place
 
     def ask(
-        self, method: str, path: str, body: ExchangeBody, headers: dict[str, str], *, again: bool = True
+        self,
+        method: str,
+        path: str,
+        body: ExchangeBody,
+        headers: dict[str, str],
+        limits: ExchangeLimits,
+        *,
+        again: bool = True,
     ) -> Exchanged:
         hub = self._opened()
         pieces = [body] if isinstance(body, bytes) else iter(lambda: body.read(_PIECE), b"") if body else []

@@ -16,6 +16,15 @@ class Exchanged(NamedTuple):
     retry_after: str = ""
 
 
+class ExchangeLimits(NamedTuple):
+    """What an answer may take: in bytes, and in seconds from the request on, with so many more for each byte that comes
+    or goes."""
+
+    size: int
+    seconds: float
+    seconds_per_byte: float = 0.0
+
+
 class Exchange(ABC):
     """Safe to use from several threads."""
 
@@ -28,10 +37,17 @@ class Exchange(ABC):
 
     @abstractmethod
     def ask(
-        self, method: str, path: str, body: ExchangeBody, headers: dict[str, str], *, again: bool = True
+        self,
+        method: str,
+        path: str,
+        body: ExchangeBody,
+        headers: dict[str, str],
+        limits: ExchangeLimits,
+        *,
+        again: bool = True,
     ) -> Exchanged:
         """`again`: where a connection turns out to be closed, the request may be made a second time on a new one.
-        Raises TrackingUnavailable where there is no answer."""
+        Raises TrackingUnavailable where there is no answer, or none within `limits`."""
 
     @abstractmethod
     def close(self) -> None:

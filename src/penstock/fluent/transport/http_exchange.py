@@ -14,7 +14,8 @@ from urllib.request import getproxies, proxy_bypass
 
 from penstock.errors import ConfigError, TrackingUnavailable
 from penstock.fluent.settings import TrackingSettings
-from penstock.fluent.transport.exchange import Exchange, ExchangeBody, Exchanged
+from penstock.fluent.transport.exchange import Exchange, ExchangeBody, Exchanged, ExchangeLimits
+from penstock.fluent.transport.timed_answer import ExchangeTime, TimedFile, body_within, responses_within
 from penstock.mlflow_credentials import MlflowCredentials
 
 _CONNECT_SECONDS = 5.0
@@ -60,19 +61,28 @@ class HttpExchange(Exchange):
             connection.close()
 
     def ask(
-        self, method: str, path: str, body: ExchangeBody, headers: dict[str, str], *, again: bool = True
+        self,
+        method: str,
+        path: str,
+        body: ExchangeBody,
+        headers: dict[str, str],
+        limits: ExchangeLimits,
+        *,
+        again: bool = True,
     ) -> Exchanged:
+        time = ExchangeTime(limits, _READ_SECONDS)
+        sent = body if body is None or isinstance(body, bytes) else TimedFile(body, time)
         connection, used = self._connection()
         try:
             try:
-                answered = self._asked(connection, method, path, body, headers)
+                answered = self._asked(connection, method, path, sent, headers, time, limits.size)
             except (http.client.RemoteDisconnected, ConnectionError, BrokenPipeError):
                 connection.close()
                 if not (used and again):
                     raise
                 connection = self._new_connection()
-                answered = self._asked(connection, method, path, body, headers)
-        except (OSError, http.client.HTTPException) as error:
+                answered = self._asked(connection, method, path, sent, headers, time, limits.size)
+        except (OSError, http.client.HTTPException, MemoryError) as error:
             connection.close()
             said = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise TrackingUnavailable(f"{self._place} cannot be reached: {said}.") from error
@@ -84,19 +94,30 @@ class HttpExchange(Exchange):
         connection: http.client.HTTPConnection,
         method: str,
         path: str,
-        body: ExchangeBody,
+        body: bytes | TimedFile | None,
         headers: dict[str, str],
+        time: ExchangeTime,
+        limit: int,
     ) -> Exchanged:
+        connection.response_class = responses_within(time)  # type: ignore[assignment]
         if connection.sock is None:
             connection.connect()
-            sock: Any = connection.sock
-            sock.settimeout(_READ_SECONDS)
+        sock: Any = connection.sock
+        sock.settimeout(time.left())
         target = f"{self._prefix}{path}"
         if self._proxy and not self._tls:
             target = f"{self._place.partition('://')[0]}://{self._host}:{self._port or 80}{target}"
-        connection.request(method, target, body, {**self._headers, **headers})
+        connection.request(
+            method,
+            target,
+            body,
+            {
+                **self._headers,
+                **headers,
+            },
+        )
         response = connection.getresponse()
-        return Exchanged(response.status, response.read(), response.headers.get("Retry-After", ""))
+        return Exchanged(response.status, body_within(response, limit), response.headers.get("Retry-After", ""))
 
     def _connection(self) -> tuple[http.client.HTTPConnection, bool]:
         """One that is kept, or a new one; and whether it was used before."""

@@ -13,13 +13,21 @@ from typing import Any, BinaryIO
 from urllib.parse import quote, urlencode
 
 from penstock.errors import TrackingRefused, TrackingUnavailable
-from penstock.fluent.transport.exchange import Exchange, ExchangeBody
+from penstock.fluent.transport.exchange import Exchange, ExchangeBody, ExchangeLimits
 from penstock.fluent.transport.interface import TrackingTransport
 from penstock.fluent.transport.locations import list_local, local_path_of, proxied_path_of, write_local
 
 _API = "/api/2.0/mlflow"
 _ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 _HUB = "penstock-hub"  # as it names itself
+
+# What most calls answer is small; histories, lists and runs with much in them are not, and of files nobody knows.
+_MIB = 1024 * 1024
+_SMALL = ExchangeLimits(1 * _MIB, 45.0)
+_RUN = ExchangeLimits(64 * _MIB, 45.0)
+_LONG = ExchangeLimits(512 * _MIB, 300.0)
+_FILE = ExchangeLimits(8192 * _MIB, 60.0, 1 / (16 * 1024))
+_LONG_READS = ("/search", "/get-history")
 
 # Made twice, they make two.
 _MAKE_ANEW = frozenset({"runs/create", "logged-models", "model-versions/create"})
@@ -76,7 +84,7 @@ class RestTransport(TrackingTransport):
             return
         target = f"{_ARTIFACTS}/{quote(f'{proxied_path_of(directory, self._place)}/{path}')}"
         headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
-        self._ask("PUT", target, file, headers, again=False)
+        self._ask("PUT", target, file, headers, again=False, limits=_FILE)
 
     def read_file(self, directory: str, path: str) -> bytes:
         if (local := local_path_of(directory)) is not None:
@@ -85,7 +93,9 @@ class RestTransport(TrackingTransport):
                     return file.read()
             except OSError as error:
                 raise TrackingRefused(f"{path} cannot be read: {error.strerror}.", status=404) from error
-        return self._ask("GET", f"{_ARTIFACTS}/{quote(f'{proxied_path_of(directory, self._place)}/{path}')}", None, {})
+        return self._ask(
+            "GET", f"{_ARTIFACTS}/{quote(f'{proxied_path_of(directory, self._place)}/{path}')}", None, {}, limits=_FILE
+        )
 
     def list_files(self, directory: str, path: str) -> list[dict[str, Any]]:
         if (local := local_path_of(directory)) is not None:
@@ -99,17 +109,26 @@ class RestTransport(TrackingTransport):
 
     def _json(self, method: str, path: str, body: bytes | None, *, again: bool = True) -> dict[str, Any]:
         headers = {"Content-Type": "application/json"} if body is not None else {}
-        answer = self._ask(method, path, body, headers, again=again)
+        answer = self._ask(method, path, body, headers, again=again, limits=_limits_of(method, path))
         try:
             found = json.loads(answer)
-        except ValueError:
+        except (ValueError, RecursionError, MemoryError):
             found = None
         if not isinstance(found, dict):
             raise TrackingUnavailable(f"{self._place} answers, but not as a tracking server does.")
         return found
 
-    def _ask(self, method: str, path: str, body: ExchangeBody, headers: dict[str, str], *, again: bool = True) -> bytes:
-        status, answer, retry_after = self._exchange.ask(method, path, body, headers, again=again)
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: ExchangeBody,
+        headers: dict[str, str],
+        *,
+        limits: ExchangeLimits,
+        again: bool = True,
+    ) -> bytes:
+        status, answer, retry_after = self._exchange.ask(method, path, body, headers, limits, again=again)
         if status < 300:
             return answer
         raise self._error(status, answer, retry_after)
@@ -118,7 +137,7 @@ class RestTransport(TrackingTransport):
         try:
             found = json.loads(answer)
             code, message = str(found["error_code"]), str(found.get("message", ""))
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError):
             code, message = "", ""
         message = message[:2000]
         if status in _TRY_AGAIN or (not code and status != 413):
@@ -127,3 +146,11 @@ class RestTransport(TrackingTransport):
             said = f"{self._place} answered {status}{': ' if message else '.'}{message}"
             return TrackingUnavailable(said, hint=hint, retry_after=seconds, status=status)
         return TrackingRefused(message or f"{self._place} answered {status}.", status=status, error_code=code)
+
+
+def _limits_of(method: str, path: str) -> ExchangeLimits:
+    """By what is asked: whoever answers may not send a program that trains more than that can be."""
+    where = path.partition("?")[0]
+    if where.endswith(_LONG_READS) or where == _ARTIFACTS:
+        return _LONG
+    return _RUN if method == "GET" or where.endswith("/logged-models") else _SMALL
