@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+from posixpath import normpath
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -151,7 +152,7 @@ class SourceFinder:
             if urlsplit(root).scheme in ("", "file"):
                 within = os.path.realpath(_local_path(root))
                 if within != "/" and _is_within(path, within):
-                    return path
+                    return below(os.path.realpath(_local_path(self._registry.artifact_root)), path)
         raise _refused(
             given.source, "a local path must be inside the artifact directory of the run or model whose id is given"
         )
@@ -187,7 +188,12 @@ def place_of(uri: str) -> str:
 def below(root: str, source: str) -> str:
     """A version's source as the registry keeps it: what is below the root, without the root."""
     beginning = f"{root.rstrip('/')}/"
-    return source.removeprefix(beginning) if source.startswith(beginning) else source
+    if source.startswith(beginning) and normpath(source) == source:
+        return source.removeprefix(beginning)
+    # What is written in another way is the same place.
+    top, path = (f"/{normpath(each).lstrip('/')}" for each in (f"{root}/", source))
+    is_local = source.startswith("/") and root.startswith("/")
+    return path.removeprefix(f"{top}/") if is_local and path.startswith(f"{top}/") else source
 
 
 def files_uri(version: ModelVersion, root: str) -> str:

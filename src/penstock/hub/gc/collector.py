@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import chain
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -15,7 +16,7 @@ from penstock.hub.files.places import own_path
 from penstock.hub.gc import burying, clearing
 from penstock.hub.gc.finding import find_deleted, read_leftovers
 from penstock.hub.gc.packages import find_packages
-from penstock.hub.gc.plan import FileCount, GcPlan, GcRequest, Kept, Leftover
+from penstock.hub.gc.plan import FileCount, GcPlan, GcRequest, Kept, Leftover, OwnedPlace
 from penstock.hub.gc.protected import ProtectedPlaces, read_protected
 from penstock.sql.database import Database
 
@@ -37,26 +38,15 @@ class StoreCollector:
     def plan(self, request: GcRequest, on_place: Callable[[], None] = lambda: None) -> GcPlan:
         """What a collection would remove now; nothing is changed. `on_place` is called for each place whose files were
         counted. Raises what `find_deleted` raises."""
-        plan, protected = self._database.read(
-            lambda c: (find_deleted(c, request, self._root), read_protected(c, self._root))
-        )
+        plan, protected = self._database.read(lambda c: self._looked(c, find_deleted(c, request, self._root)))
         if not request.names_some:
             before = min(request.before / 1000, self._now - _ABANDONED)
             plan.packages = list(find_packages(self._tree, protected, before, plan.kept))
             for draft in self._tree.drafts(before):
                 plan.drafts.add(1, draft.size or 0)
-        for kind, places in (
-            ("runs", [each.place for each in plan.runs]),
-            ("logged_models", [each.place for each in plan.models]),
-            ("packages", plan.packages),
-            ("leftovers", [each.place for each in plan.leftovers]),
-        ):
-            count = plan.counts.setdefault(kind, FileCount())
-            for place in filter(None, places):
-                for file in files_below(self._tree, place):
-                    if protected.covers(file.path) is None:
-                        count.add(1, file.size)
-                on_place()
+            protected = self._database.read(lambda c: self._looked(c, plan))[1]
+            plan.packages = [each for each in plan.packages if not (protected.covers(each) or protected.inside(each))]
+        self._count(plan, protected, on_place)
         return plan
 
     def collect(self, plan: GcPlan, request: GcRequest, on_place: Callable[[int], None] = lambda places: None) -> None:
@@ -79,6 +69,26 @@ class StoreCollector:
         if not request.names_some:
             self._tree.sweep(min(before / 1000, self._now - _ABANDONED))
 
+    def _looked(self, c: Connection, plan: GcPlan) -> tuple[GcPlan, ProtectedPlaces]:
+        """With what is to stay of what it names."""
+        doomed = {("run", each.key) for each in plan.runs} | {("model", each.key) for each in plan.models}
+        return plan, read_protected(c, self._root, [*chain.from_iterable(plan.garbage().values())], doomed)
+
+    def _count(self, plan: GcPlan, protected: ProtectedPlaces, on_place: Callable[[], None]) -> None:
+        """Each file once, though places may be in each other."""
+        garbage = plan.garbage()
+        counted = ProtectedPlaces(each.place for each in chain.from_iterable(garbage.values()) if each.place)
+        seen = set()
+        for kind, places in garbage.items():
+            count = plan.counts.setdefault(kind, FileCount())
+            for place in (each.place for each in places if each.place):
+                if counted.covers(place) == place and place not in seen:
+                    seen.add(place)
+                    for file in files_below(self._tree, place):
+                        if protected.covers(file.path) is None:
+                            count.add(1, file.size)
+                on_place()
+
     def _bury_experiment(self, number: int, before: int) -> str | None:
         return self._database.write(lambda c: burying.bury_experiment(c, number, before))
 
@@ -96,7 +106,9 @@ class StoreCollector:
 
     def _clear(self, plan: GcPlan, on_place: Callable[[int], None]) -> None:
         def look(c: Connection) -> tuple[list[Leftover], ProtectedPlaces]:
-            return read_leftovers(c), read_protected(c, self._root)
+            found = read_leftovers(c)
+            places = [OwnedPlace(each.kind, each.owner, each.place) for each in found]
+            return found, read_protected(c, self._root, places)
 
         garbage, protected = self._database.read(look)
         for some in _batches(garbage):

@@ -116,14 +116,18 @@ def _check(what: str, deleted: bool, at: int | None, before: int) -> None:
 
 
 def _doomed(row: Any, what: str, root: str, kept: list[Kept]) -> Doomed:
-    """Only a place that bears the id belongs to it alone."""
+    """Only a place as it is made for the id belongs to it alone: /ID/artifacts, or /models/ID/artifacts."""
     key, name, uri = row[:3]
     try:
         place = own_path(uri, root)
     except TrackingInvalid:
         place = None
-    if place is None or name not in place.split("/"):
+    end = f"/models/{name}/artifacts" if what == "logged model" else f"/{name}/artifacts"
+    if place is None:
         kept.append(Kept(f"files of {what} {name}", f"they are at {uri}, which is not the hub's"))
+        place = ""
+    elif "/" in name or not f"/{place}".endswith(end):
+        kept.append(Kept(f"files of {what} {name}", f"they are at {uri}, which others may have, too"))
         place = ""
     return Doomed(key, name, place)
 

@@ -44,6 +44,14 @@ class Leftover(NamedTuple):
     place: str
 
 
+class OwnedPlace(NamedTuple):
+    """Where the files of some garbage are; empty where they are not the hub's."""
+
+    kind: str
+    owner: str
+    place: str
+
+
 class Kept(NamedTuple):
     """Something that stays though it might seem garbage, and why."""
 
@@ -82,6 +90,15 @@ class GcPlan:
         return not (
             self.runs or self.experiments or self.models or self.packages or self.drafts.files or self.leftovers
         )
+
+    def garbage(self) -> dict[str, list[OwnedPlace]]:
+        """Where its files are, by what `counts` calls them."""
+        return {
+            "runs": [OwnedPlace("run", each.id, each.place) for each in self.runs],
+            "logged_models": [OwnedPlace("model", each.id, each.place) for each in self.models],
+            "packages": [OwnedPlace("package", "", each) for each in self.packages],
+            "leftovers": [OwnedPlace(each.kind, each.owner, each.place) for each in self.leftovers],
+        }
 
     @property
     def places(self) -> int:
