@@ -188,12 +188,10 @@ def place_of(uri: str) -> str:
 def below(root: str, source: str) -> str:
     """A version's source as the registry keeps it: what is below the root, without the root."""
     beginning = f"{root.rstrip('/')}/"
-    if source.startswith(beginning) and normpath(source) == source:
-        return source.removeprefix(beginning)
-    # What is written in another way is the same place.
-    top, path = (f"/{normpath(each).lstrip('/')}" for each in (f"{root}/", source))
-    is_local = source.startswith("/") and root.startswith("/")
-    return path.removeprefix(f"{top}/") if is_local and path.startswith(f"{top}/") else source
+    if source.startswith("/") and root.startswith("/"):  # what is written in another way is the same place
+        top, path = (f"/{normpath(each).lstrip('/')}" for each in (root, source))
+        return path.removeprefix(f"{top}/") if path.startswith(f"{top}/") else source
+    return source.removeprefix(beginning) if source.startswith(beginning) else source
 
 
 def files_uri(version: ModelVersion, root: str) -> str:

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from penstock.artifacts.trees import ArtifactTree, safe_path
 from penstock.errors import PenstockError, TrackingInvalid, Unsupported
 from penstock.hub.version_packages import package_if_readable
-from penstock.hub.version_sources import place_of
+from penstock.hub.version_sources import below, place_of
 from penstock.moving.fingerprints import text_mark
 from penstock.moving.places import NamedDirectories, host_of, is_here, tree_of
 from penstock.moving.records import Broken, SourceLoggedModel, SourceRun
@@ -88,7 +88,7 @@ class FilePlan:
             place = place_of(uri) if uri.startswith(_PROXIED) else _path(uri).rstrip("/")
         except TrackingInvalid:
             place = uri
-        return replace(given, origin=origin, source=place)
+        return replace(given, origin=origin, source=below(session.target.registry.artifact_root, place))
 
     def package(self, place: str, hub: ArtifactTree) -> PackageFacts | None:
         """What the files of a version say; None where they cannot be read from here. No store is asked any more that
