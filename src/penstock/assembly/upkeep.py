@@ -14,6 +14,7 @@ from pathlib import Path
 from penstock.artifacts.opening import open_tree
 from penstock.artifacts.trees import ArtifactTree
 from penstock.errors import BackupNotFound, ConfigError, RegistryReadOnly
+from penstock.hub.backup.checking import check_backup
 from penstock.hub.backup.manifest import BackupManifest, read_manifest
 from penstock.hub.backup.restoring import Restoring
 from penstock.hub.backup.taking import BackupTaking
@@ -37,6 +38,8 @@ def take_backup(
     place: str,
     on_rows: Callable[[int], None],
     on_bytes: Callable[[int], None],
+    *,
+    verify: bool = False,
 ) -> tuple[BackupManifest, int]:
     """The backup, and the bytes that were written for it. Without `artifacts` it has no files. A store of an earlier
     release is saved as it is. Raises what opening and reading the store raises, and ConfigError where one of the places
@@ -44,7 +47,7 @@ def take_backup(
     if artifacts is not None:
         _refuse_nested(artifacts, place)
     with closing(open_database(store)) as database, _work_beside(place) as work:
-        taking = BackupTaking(database, open_tree(place), artifacts or "")
+        taking = BackupTaking(database, open_tree(place), artifacts or "", verify=verify)
         taking.tables(work, on_rows)
         if artifacts is not None:
             taking.files(open_tree(artifacts), on_bytes)
@@ -56,6 +59,11 @@ def backup_at(place: str, name: str = "") -> BackupManifest:
     if "://" not in place and not Path(place).is_dir():
         raise BackupNotFound(f"There is no backup at {place}: it is no directory.")
     return read_manifest(open_tree(place), place, name)
+
+
+def check_backup_at(place: str, manifest: BackupManifest, on_bytes: Callable[[int], None]) -> int:
+    """How many pieces it has. Raises BackupBroken."""
+    return check_backup(open_tree(place), manifest, on_bytes)
 
 
 def restore_backup(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import orjson
 import pytest
 
 from penstock.artifacts.trees import LocalTree
-from penstock.assembly.upkeep import backup_at, restore_backup, take_backup
+from penstock.assembly.upkeep import backup_at, check_backup_at, restore_backup, take_backup
 from penstock.errors import BackupBroken, PenstockError
 from penstock.hub.backup.manifest import BackupManifest, SavedFiles, write_manifest
 from penstock.hub.backup.objects import BackupObjects
@@ -91,3 +92,48 @@ def test_no_tree_opens_what_is_no_name(path: str, tmp_path: Path) -> None:
         tree.prune(path)
     assert (tmp_path / "x").read_bytes() == b"kept"
     assert [entry.name for entry in tree.entries("")] == ["a"]
+
+
+def _changed(place: Path, size: int) -> None:
+    """A piece of that size, with another letter in it."""
+    (piece,) = (path for path in (place / "saved/objects").glob("*/*") if path.stat().st_size == size)
+    piece.write_bytes(b"x" * size)
+
+
+def test_a_piece_that_changed_on_disk_is_written_again(saved_template: Path, tmp_path: Path) -> None:
+    files, saved = tmp_path / "files", str(tmp_path / "saved")
+    files.mkdir()
+    large = os.urandom(300_000)
+    (files / "small").write_bytes(b"kept")
+    (files / "large").write_bytes(large)
+
+    def take(*, verify: bool = False) -> int:
+        store = str(saved_template / "store")
+        return take_backup(store, str(files), saved, nothing, nothing, verify=verify)[1]
+
+    def broken() -> str:
+        try:
+            return f"{check_backup_at(saved, backup_at(saved), nothing)} pieces"
+        except BackupBroken as error:
+            return str(error)
+
+    take()
+    assert broken().endswith("pieces")
+    _changed(tmp_path, 4)
+    assert "1 of its" in broken()
+    assert "'small'" in broken()
+    assert take() == 4
+    assert broken().endswith("pieces")
+    _changed(tmp_path, len(large))
+    assert "'large'" in broken()
+    assert take(verify=True) == len(large)
+    assert broken().endswith("pieces")
+
+
+def test_of_large_pieces_a_lot_says_which_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree, content = LocalTree(tmp_path / "saved"), b"a" * 300_000
+    digest = BackupObjects(tree).put(content)
+    _changed(tmp_path, len(content))
+    for letter in "0123456789abcdef":
+        monkeypatch.setattr("secrets.choice", lambda _, letter=letter: letter)
+        assert BackupObjects(tree).has(digest, len(content)) is not digest.endswith(letter)

@@ -22,10 +22,17 @@ if TYPE_CHECKING:
 @store_option
 @artifacts_option
 @click.option("--no-artifacts", is_flag=True, help="Save the tables alone, where files have backups of their own.")
+@click.option("--verify", is_flag=True, help="Read all that is used again of earlier backups, and mend what changed.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was saved as JSON.")
 @click.pass_context
 def backup(
-    context: click.Context, store: str, artifacts: str | None, dest: str, no_artifacts: bool, as_json: bool
+    context: click.Context,
+    store: str,
+    artifacts: str | None,
+    dest: str,
+    no_artifacts: bool,
+    verify: bool,
+    as_json: bool,
 ) -> None:
     """Save the store in DEST, a directory or a URL, while hubs go on writing to it: tables as they are at one moment,
     tokens included, and the files below --artifacts.
@@ -36,6 +43,7 @@ def backup(
     \b
     Examples:
       penstock hub backup /backup/hub
+      penstock hub backup /backup/hub --verify
       penstock hub backup s3://backups/hub --no-artifacts
       penstock hub backup /backup/hub --store postgresql://penstock@db/penstock \\
         --artifacts s3://bucket/artifacts
@@ -46,7 +54,7 @@ def backup(
     began = monotonic()
     with shown_progress("saving rows", "saving files") as (on_rows, on_bytes):
         files = None if no_artifacts else artifacts_of(store, artifacts)
-        manifest, written = take_backup(store, files, dest, on_rows, on_bytes)
+        manifest, written = take_backup(store, files, dest, on_rows, on_bytes, verify=verify)
     if as_json:
         click.echo(json_text({**_facts(manifest), "written": written, "seconds": round(monotonic() - began, 3)}))
         return
@@ -61,10 +69,18 @@ def backup(
 @artifacts_option
 @click.option("--backup", "name", default="", metavar="NAME", help="Which backup; the newest unless this is given.")
 @click.option("--no-artifacts", is_flag=True, help="Restore the tables alone.")
+@click.option("--check", is_flag=True, help="Restore nothing: read all pieces and compare them with their digests.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was restored as JSON.")
 @click.pass_context
 def restore(
-    context: click.Context, store: str, artifacts: str | None, source: str, name: str, no_artifacts: bool, as_json: bool
+    context: click.Context,
+    store: str,
+    artifacts: str | None,
+    source: str,
+    name: str,
+    no_artifacts: bool,
+    check: bool,
+    as_json: bool,
 ) -> None:
     """Put a backup in SOURCE into an empty store. A backup of SQLite may be restored into PostgreSQL, and the other way
     round.
@@ -82,6 +98,9 @@ def restore(
     """
     from penstock.assembly.upkeep import backup_at, restore_backup
 
+    if check:
+        _check(source, name, as_json)
+        return
     store, artifacts = store_of(context)
     began = monotonic()
     manifest = backup_at(source, name)
@@ -96,6 +115,18 @@ def restore(
     if manifest.files is None or no_artifacts:
         click.echo("Files are not restored: the hub needs the --artifacts that it had.", err=True)
     click.echo(f"Start the hub on it with: penstock hub{store_typed()}", err=True)
+
+
+def _check(source: str, name: str, as_json: bool) -> None:
+    from penstock.assembly.upkeep import backup_at, check_backup_at
+
+    manifest = backup_at(source, name)
+    with shown_progress("reading pieces") as (on_bytes,):
+        pieces = check_backup_at(source, manifest, on_bytes)
+    if as_json:
+        click.echo(json_text({**_facts(manifest), "pieces": pieces}))
+    else:
+        click.echo(f"{manifest.name} is whole: {_shown(manifest)}; {pieces:,} pieces were read.")
 
 
 def _facts(manifest: BackupManifest) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import BinaryIO, NamedTuple
 
 import orjson
@@ -86,6 +87,12 @@ def listed_files(objects: BackupObjects, saved: SavedFiles | None) -> Iterator[S
                 raise BackupBroken(f"The backup is damaged: its list of files, part {part}, cannot be read.") from None
             _check(file)
             yield file
+
+
+def known_files(objects: BackupObjects, saved: SavedFiles | None) -> Iterator[SavedFile]:
+    """The same of the backup before, as far as it can be read: what is behind that is read from the hub again."""
+    with suppress(BackupBroken):
+        yield from listed_files(objects, saved)
 
 
 def _check(file: SavedFile) -> None:

@@ -1,41 +1,68 @@
-"""Pieces of backups, each at the SHA-256 of what it is: written once, whole, and checked when it is read."""
+"""Pieces of backups, each at the SHA-256 of what it is: written once, whole, and checked when it is read.
+
+A piece that is there already is used again. A disk may have changed it meanwhile, so it is checked where that is cheap:
+small ones on this machine always, of all others those that a lot falls on; and all of them where that is asked for.
+What has changed is written anew, which mends the earlier backups that have it, too.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
+import secrets
 import threading
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from penstock.artifacts.trees import ArtifactTree
+from penstock.artifacts.trees import ArtifactTree, LocalTree
 from penstock.errors import ArtifactNotFound, BackupBroken
 
 _FOLDER = "objects"
 _PIECE = 1024 * 1024
+_SMALL = 256 * 1024
+_LOTS = 8 * 1024 * 1024
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class BackupObjects:
     """Below the place of backups. Used by several threads."""
 
-    def __init__(self, tree: ArtifactTree) -> None:
+    def __init__(self, tree: ArtifactTree, *, verify: bool = False) -> None:
         self._tree = tree
+        self._verify = verify
+        self._cheap = _SMALL if isinstance(tree, LocalTree) else 0
+        self._lot = secrets.choice("0123456789abcdef")  # of a piece's last letter
         # Mutable state, under the lock: sizes by digest of what is there, for each two first letters that were asked
-        # for; and the bytes that were written.
+        # for; pieces that are known to be what they are named; and the bytes that were written.
         self._lock = threading.Lock()
         self._known: dict[str, dict[str, int]] = {}
+        self._proven: set[str] = set()
         self.written = 0
 
-    def has(self, digest: str, size: int | None = None) -> bool:
-        """Whether it is there, in that size."""
+    def has(self, digest: str, size: int) -> bool:
+        """Whether it is there, in that size, and not found to be another one."""
         with self._lock:
             known = self._known.get(digest[:2])
             if known is None:
                 entries = self._tree.entries(f"{_FOLDER}/{digest[:2]}")
                 known = self._known[digest[:2]] = {entry.name: entry.size or 0 for entry in entries}
-            found = known.get(digest)
-        return found is not None and size in (None, found)
+            if known.get(digest) != size:
+                return False
+            if digest in self._proven or not self._to_prove(digest, size):
+                return True
+        try:
+            for _ in self.pieces(digest):
+                pass
+        except BackupBroken:
+            with self._lock:
+                known.pop(digest, None)
+            return False
+        with self._lock:
+            self._proven.add(digest)
+        return True
+
+    def _to_prove(self, digest: str, size: int) -> bool:
+        return self._verify or size <= self._cheap or (size <= _LOTS and digest.endswith(self._lot))
 
     def put(self, content: bytes) -> str:
         """Its digest. What is there is not written again."""
@@ -86,6 +113,7 @@ class BackupObjects:
     def _written(self, digest: str, size: int) -> None:
         with self._lock:
             self._known[digest[:2]][digest] = size
+            self._proven.add(digest)
             self.written += size
 
 

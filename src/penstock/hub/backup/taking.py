@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from penstock.artifacts.trees import ArtifactTree
-from penstock.hub.backup.files import SavedFile, listed_files, save_files
+from penstock.hub.backup.files import SavedFile, known_files, save_files
 from penstock.hub.backup.manifest import (
     BackupManifest,
     SavedFiles,
@@ -35,13 +35,14 @@ _NAMED = 100
 
 class BackupTaking:
     """Its steps are called in their order: `tables`, `files` where files are to be saved, `finish`. `root` is where the
-    artifacts are, as the registry of the store has it."""
+    artifacts are, as the registry of the store has it. `verify` is whether all that is used again of earlier backups is
+    read."""
 
-    def __init__(self, database: Database, place: ArtifactTree, root: str) -> None:
+    def __init__(self, database: Database, place: ArtifactTree, root: str, *, verify: bool = False) -> None:
         self._database = database
         self._place = place
         self._root = root
-        self._objects = BackupObjects(place)
+        self._objects = BackupObjects(place, verify=verify)
         self._before = newest_manifest(place, str(place))
         self._began = datetime.now(UTC)
         # Mutable state: what the steps have saved, and versions of which no file was seen yet, by their place.
@@ -65,7 +66,7 @@ class BackupTaking:
             self._versions = _versions(c, self._root)
 
     def files(self, tree: ArtifactTree, on_file: Callable[[int], None] = lambda size: None) -> None:
-        before = listed_files(self._objects, self._before.files if self._before else None)
+        before = known_files(self._objects, self._before.files if self._before else None)
 
         def saved(file: SavedFile) -> None:
             parts = file.path.split("/")
