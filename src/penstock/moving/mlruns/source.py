@@ -30,7 +30,7 @@ class MlrunsDirectory(ImportSource):
 
     @property
     def directory(self) -> str:
-        return str(self._root)
+        return str(self._root.path)
 
     def counts(self) -> Mapping[Kind, int]:
         """By names and lines alone. What inputs and outputs are of is not told by their names."""
