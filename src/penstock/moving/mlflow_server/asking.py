@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from penstock.errors import ImportFailed, RegistryError, RegistryNotFound, RegistryRefused
 from penstock.mlflow_api.client import CallTimeouts, MlflowRestClient
 from penstock.mlflow_credentials import MlflowCredentials
+from penstock.moving.mlflow_server.paging import PageWatch
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+# What is answered, and how its id is found.
+IdOf: TypeAlias = Callable[[Mapping[str, Any]], object]
 
 # Questions at once: a server with four worker processes, as MLflow's has, still answers others.
 AT_ONCE = 4
@@ -36,13 +40,15 @@ class ServerAsker:
     def place(self) -> str:
         return self.client.place
 
-    def search(self, path: str, name: str, **fields: Any) -> Iterator[list[dict[str, Any]]]:
-        """The pages of a search that is a POST; `name` is the field with what was found."""
-        return self._pages(name, lambda token: self._asked(lambda: self.client.send("POST", path, **fields, **token)))
+    def search(self, path: str, name: str, id_of: IdOf, **fields: Any) -> Iterator[list[dict[str, Any]]]:
+        """The pages of a search that is a POST; `name` is the field with what was found, each once by its id."""
+        return self._pages(
+            name, id_of, lambda token: self._asked(lambda: self.client.send("POST", path, **fields, **token))
+        )
 
-    def listed(self, path: str, name: str, **fields: Any) -> Iterator[list[dict[str, Any]]]:
+    def listed(self, path: str, name: str, id_of: IdOf, **fields: Any) -> Iterator[list[dict[str, Any]]]:
         """The same of one that is a GET."""
-        return self._pages(name, lambda token: self._asked(lambda: self.client.get(path, **fields, **token)))
+        return self._pages(name, id_of, lambda token: self._asked(lambda: self.client.get(path, **fields, **token)))
 
     def page_of(self, path: str, **fields: Any) -> dict[str, Any] | None:
         """What only a page of MLflow's asks; None where the server does not know it."""
@@ -59,15 +65,18 @@ class ServerAsker:
         self._threads.shutdown(wait=True, cancel_futures=True)
         self.client.close()
 
-    def _pages(self, name: str, ask: Callable[[Mapping[str, str]], dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    def _pages(
+        self, name: str, id_of: IdOf, ask: Callable[[Mapping[str, str]], dict[str, Any]]
+    ) -> Iterator[list[dict[str, Any]]]:
         token: dict[str, str] = {}
+        watch = PageWatch(self.place, name.replace("_", " "), id_of)
         while True:
             answer = ask(token)
             found = answer.get(name, [])
             if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
                 raise ImportFailed(f"{self.place} answers with {name} that are not MLflow's.")
-            if found:
-                yield found
+            if new := watch.look(found):
+                yield new
             after = answer.get("next_page_token") or ""
             if not after or after == token.get("page_token"):
                 return

@@ -9,9 +9,12 @@ from typing import BinaryIO, cast
 from urllib.parse import quote
 
 from penstock.artifacts.trees import ArtifactTree, OpenedFile, TreeEntry, missing
-from penstock.errors import RegistryReadOnly, RegistryRefused
+from penstock.errors import RegistryReadOnly, RegistryRefused, RegistryUnavailable
 from penstock.mlflow_api.client import MlflowRestClient
 from penstock.storage.download import Download
+
+_LARGEST = 2**63
+_DEEPEST = 64
 
 
 class ServedFiles(ArtifactTree):
@@ -19,19 +22,29 @@ class ServedFiles(ArtifactTree):
 
     def __init__(self, client: MlflowRestClient) -> None:
         self._client = client
+        # Mutable state: files of which no size was told that is one. What is told of them is not believed.
+        self._without_size: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<ServedFiles of {self._client.place}>"
 
     def entries(self, path: str) -> list[TreeEntry]:
+        if path.count("/") > _DEEPEST:
+            raise RegistryUnavailable(f"{self._client.place} has folders in folders without end below {path[:80]}.")
         found = []
         for each in self._client.list_artifacts(self._url(path)):
             name = str(each.get("path", "")).rpartition("/")[2]
-            if name and name not in (".", ".."):
-                found.append(TreeEntry(name, None if each.get("is_dir") else int(each.get("file_size") or 0)))
+            if not name or name in (".", ".."):
+                continue
+            size = _size(each.get("file_size"))
+            if size is None and not each.get("is_dir"):
+                self._without_size.add(f"{path}/{name}")
+            found.append(TreeEntry(name, None if each.get("is_dir") else size or 0))
         return sorted(found, key=lambda entry: entry.name)
 
     def open(self, path: str) -> OpenedFile:
+        if path in self._without_size:
+            raise RegistryUnavailable(f"{self._client.place} tells no size of {path} that is one.")
         url = self._url(path)
         pieces = self._client.read_artifact(url, Download(url).time_left)
         try:
@@ -58,6 +71,17 @@ class ServedFiles(ArtifactTree):
 
     def _read_only(self) -> RegistryReadOnly:
         return RegistryReadOnly(f"An import changes nothing on {self._client.place}.")
+
+
+def _size(told: object) -> int | None:
+    """MLflow tells whole numbers, or texts of them."""
+    if told is None:
+        return 0
+    try:
+        size = int(told) if isinstance(told, str | int) else -1
+    except ValueError:
+        return None
+    return size if 0 <= size < _LARGEST else None
 
 
 class _Pieces(io.RawIOBase):

@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from penstock.errors import ImportFailed
 from penstock.moving.mlflow_database.cells import number, text
 from penstock.moving.mlflow_server.asking import ServerAsker
+from penstock.moving.mlflow_server.paging import endless
 from penstock.moving.records import Broken, PointBlock, SourceRun
 from penstock.tracking.metrics import Points
 
@@ -19,6 +21,8 @@ MOST_POINTS = 25_000
 MOST_RUNS = 100
 # Metrics of a group of runs that are asked together, and held: as many whole answers at the most.
 _MOST_KEYS = 40
+# Pages of one series with next to nothing on them: those of a server that ends are full.
+_THIN_PAGES, _THIN = 200, 100
 
 
 class HistoryReader:
@@ -72,6 +76,7 @@ class HistoryReader:
             some = list(keys[start : start + _MOST_KEYS])
             for key, first in zip(some, self._server.several(partial(self._page, run_id), some), strict=True):
                 told, token = first
+                thin = 0
                 while True:
                     points, broken = _points(told)
                     if len(points):
@@ -80,13 +85,18 @@ class HistoryReader:
                         yield Broken("metric points", f"{run_id}/{key}"[:300], "its value is no number", broken)
                     if not token:
                         break
+                    thin += len(told) < _THIN
+                    if thin > _THIN_PAGES:
+                        raise endless(self._server.place, f"points of {key[:80]!r} of run {run_id[:80]}")
                     told, after = self._page(run_id, key, token)
                     token = "" if after == token else after
 
     def _page(self, run_id: str, key: str, token: str = "") -> tuple[list[dict[str, Any]], str]:
         fields: dict[str, Any] = {"run_id": run_id, "metric_key": key, "max_results": MOST_POINTS}
         answer = self._server.get("metrics/get-history", **fields, **({"page_token": token} if token else {}))
-        told = answer.get("metrics", [])
+        told = answer.get("metrics") or []
+        if not isinstance(told, list):
+            raise ImportFailed(f"{self._server.place} answers with metrics that are not MLflow's.")
         return [each for each in told if isinstance(each, dict)], text(answer.get("next_page_token"))
 
 
@@ -114,7 +124,7 @@ def _points(told: Sequence[Mapping[str, Any]]) -> tuple[Points, int]:
     for each in told:
         try:
             value = float(each.get("value") or 0.0)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             broken += 1
             continue
         steps.append(number(each.get("step")))
