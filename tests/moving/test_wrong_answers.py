@@ -189,6 +189,10 @@ def test_folders_in_folders_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(open_mlflow_server(URL)) as source:
         tree, path = source.artifacts(), "0"
         assert isinstance(tree, ServedFiles)
-        with pytest.raises(RegistryUnavailable, match="folders in folders without end below 0/sub"):
+
+        def go_down(path: str) -> None:
             for _ in range(1000):
                 path += f"/{tree.entries(path)[0].name}"
+
+        with pytest.raises(RegistryUnavailable, match="folders in folders without end below 0/sub"):
+            go_down(path)
