@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 MAX_TIME = 2**63 - 1
 _STATUSES = frozenset(get_args(RunStatus))
-_MAX_NAME = 255
+MAX_MODEL_NAME = 255
 _MAX_NUMBER = 2**31 - 1
 
 
@@ -38,7 +38,7 @@ class Checker:
 
     def experiment(self, given: Experiment) -> Experiment | None:
         number = given.experiment_id
-        if not (number.isascii() and number.isdecimal() and len(number) < 19):
+        if not _is_number(number, 10**18 - 1):
             self._refuse("experiments", number, "its id is no number")
             return None
         if why := name_fault(given.name, limits.MAX_EXPERIMENT_NAME):
@@ -104,16 +104,23 @@ class Checker:
 
     def registered_model(self, given: SourceModel) -> SourceModel | None:
         model = given.model
-        if why := name_fault(model.name, _MAX_NAME):
+        if why := name_fault(model.name, MAX_MODEL_NAME):
             self._refuse("registered models", model.name, f"its name {why}")
             return None
-        versions = tuple(each for each in map(self._version, given.versions) if each is not None)
-        numbers = {each.version for each in versions}
+        versions, numbers = list[ModelVersion](), set[str]()
+        for each in given.versions:
+            version = self._version(each)
+            if version is not None and version.version in numbers:
+                self._refuse("model versions", f"{given.model.name}/{version.version}", "there are two of this number")
+                self._without_version(each)
+            elif version is not None:
+                versions.append(version)
+                numbers.add(version.version)
         aliases = {}
         for alias, number in model.aliases.items():
-            why = name_fault(alias, _MAX_NAME)
+            why = name_fault(alias, MAX_MODEL_NAME)
             if why or number not in numbers:
-                why = f"its name {why}" if why else f"there is no version {number}"
+                why = f"its name {why}" if why else f"there is no version {shown(number)}"
                 self.broken.append(Broken("aliases", f"{model.name}@{shown(alias)}", why))
             else:
                 aliases[alias] = number
@@ -124,13 +131,14 @@ class Checker:
             aliases=aliases,
         )
         last = min(max([given.last_number, *(int(each.version) for each in versions)]), _MAX_NUMBER)
-        return replace(given, model=mended, versions=versions, last_number=last)
+        return replace(given, model=mended, versions=tuple(versions), last_number=last)
 
     def _version(self, given: ModelVersion) -> ModelVersion | None:
         at = f"{given.name}/{given.version}"
         number = given.version
-        if not (number.isascii() and number.isdecimal() and 0 < int(number) <= _MAX_NUMBER):
+        if number == "0" or not _is_number(number, _MAX_NUMBER):
             self._refuse("model versions", at, "its number is none that a version has")
+            self._without_version(given)
             return None
         text = self._text_of("model versions", at)
         stage, status = given.stage, given.status
@@ -154,6 +162,11 @@ class Checker:
             stage=stage,
             status=status,
         )
+
+    def _without_version(self, given: ModelVersion) -> None:
+        if given.tags:
+            at = shown(f"{given.name}/{given.version}")
+            self.broken.append(Broken("model version tags", at, "its version is not here", len(given.tags)))
 
     def text(self, kind: Kind, at: str, value: str) -> str:
         """A value that every database takes: what is no character becomes U+FFFD, which is told."""
@@ -208,8 +221,16 @@ class Checker:
             if why := name_fault(metric.key, limits.MAX_KEY):
                 self._refuse("logged model metrics", f"{model_id}/{shown(metric.key)}", f"its key {why}")
                 return None
+            if not is_text(given.run_id):
+                self._refuse(
+                    "logged model metrics", f"{model_id}/{shown(metric.key)}", "its run's id holds what is no text"
+                )
+                return None
+            text = self._text_of("logged model metrics", f"{model_id}/{shown(metric.key)}")
             value = 0.0 if math.isnan(metric.value) else kept_value(metric.value)  # as MLflow keeps them here
-            return replace(given, metric=metric._replace(value=value, model_id=model_id))
+            dataset, digest = text(metric.dataset_name), text(metric.dataset_digest)
+            kept = metric._replace(value=value, model_id=model_id, dataset_name=dataset, dataset_digest=digest)
+            return replace(given, metric=kept)
 
         return checked
 
@@ -218,6 +239,17 @@ class Checker:
 
     def _mend(self, kind: Kind, at: str, why: str) -> None:
         self.broken.append(Broken(kind, shown(at), why, kept=True))
+
+
+def _is_number(text: str, most: int) -> bool:
+    """Whether it is a whole number as it is written everywhere: 7, and not 007."""
+    return (
+        text.isascii()
+        and text.isdecimal()
+        and len(text) <= len(str(most))
+        and str(int(text)) == text
+        and int(text) <= most
+    )
 
 
 def name_fault(name: str, limit: int) -> str:

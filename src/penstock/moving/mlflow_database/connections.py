@@ -108,6 +108,7 @@ class SqliteSource(ReadOnlyConnection):
         self._connection.close()
 
     def _rows(self, statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        statement, parameters = _as_it_came(statement, parameters)
         try:
             return self._connection.execute(statement, parameters).fetchall()
         except sqlite3.OperationalError as error:
@@ -122,6 +123,18 @@ class SqliteSource(ReadOnlyConnection):
 
     def _columns(self, table: str) -> list[str]:
         return [row[1] for row in self._rows(f'PRAGMA table_info("{table}")', ())]
+
+
+def _as_it_came(statement: str, parameters: Sequence[Any]) -> tuple[str, Sequence[Any]]:
+    """Text that is no UTF-8 has half characters here, and goes back as the bytes that it is there."""
+    pieces, bound = statement.split("?"), list(parameters)
+    whole = pieces[0]
+    for at, after in enumerate(pieces[1:]):
+        given, place = bound[at], "?"
+        if isinstance(given, str) and not given.isascii() and any("\ud800" <= letter <= "\udfff" for letter in given):
+            bound[at], place = given.encode("utf-8", "surrogateescape"), "CAST(? AS TEXT)"
+        whole += place + after
+    return whole, bound
 
 
 class ServerSource(ReadOnlyConnection):

@@ -8,6 +8,7 @@ from typing import Any
 
 from penstock.moving.mlflow_database.cells import by_first, number, places, text
 from penstock.moving.mlflow_database.connections import ReadOnlyConnection
+from penstock.moving.mlflow_database.paging import PagedTable, read_pages
 from penstock.moving.mlflow_database.schema import MlflowSchema
 from penstock.moving.records import Broken, SourceLoggedModel
 from penstock.tracking.logged_models import LoggedModel, LoggedModelMetric, LoggedModelStatus
@@ -28,14 +29,10 @@ _PAGE = 200
 
 
 def read_logged_models(c: ReadOnlyConnection, schema: MlflowSchema) -> Iterator[list[SourceLoggedModel | Broken]]:
-    after = ""
-    while schema.has("logged_models"):
-        statement = f"SELECT {schema.listed('logged_models', _MODEL)} FROM logged_models WHERE model_id > ?"
-        rows = c.rows(f"{statement} ORDER BY model_id LIMIT {_PAGE}", after)
-        if not rows:
-            return
-        after = rows[-1][0]
-        yield list(_with_held(c, schema, rows))
+    if schema.has("logged_models"):
+        paged = PagedTable("logged models", "logged_models", "model_id", _MODEL)
+        for rows, broken in read_pages(c, schema, paged, _PAGE):
+            yield [*(_with_held(c, schema, rows) if rows else ()), *broken]
 
 
 def _with_held(

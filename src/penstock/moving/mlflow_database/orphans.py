@@ -4,11 +4,11 @@ are at all."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from penstock.moving.mlflow_database.cells import text
 from penstock.moving.mlflow_database.connections import ReadOnlyConnection
-from penstock.moving.mlflow_database.schema import MlflowSchema
+from penstock.moving.mlflow_database.schema import WORKSPACE, MlflowSchema
 from penstock.moving.records import Broken, Kind
 
 
@@ -60,6 +60,19 @@ def count_rows(c: ReadOnlyConnection, schema: MlflowSchema) -> dict[Kind, int]:
     for kind, (table, where) in _COUNTED.items():
         condition = f" WHERE {where}" if where else ""
         found[kind] = int(c.scalar(f"SELECT count(*) FROM {table}{condition}")) if schema.has(table) else 0
+    return found
+
+
+def count_children(c: ReadOnlyConnection, schema: MlflowSchema, parent: str, cell: Any) -> dict[Kind, int]:
+    """What hangs on one row of a table, by the cell that it is known by."""
+    found: dict[Kind, int] = {}
+    for each in _CHILDREN:
+        if each.parent == parent and schema.has(each.table):
+            where = f" AND {each.where}" if each.where else ""
+            here = f" AND workspace = '{WORKSPACE}'" if schema.has(each.table, "workspace") else ""
+            count = int(c.scalar(f"SELECT count(*) FROM {each.table} WHERE {each.column} = ?{where}{here}", cell))
+            if count:
+                found[each.kind] = count
     return found
 
 

@@ -30,7 +30,8 @@ def read_points(c: ReadOnlyConnection, runs: Sequence[SourceRun]) -> Iterator[Po
         )
         grouped: dict[str, list[Any]] = {run_id: [] for run_id in ids}
         for row in c.rows(statement, *ids):
-            grouped[row[0]].append(row[1:])
+            if row[0] in grouped:  # some databases take ids for equal that differ in case
+                grouped[row[0]].append(row[1:])
         for run_id in ids:
             yield from _blocks(run_id, grouped.pop(run_id))
 

@@ -8,8 +8,8 @@ from typing import Any, cast
 
 from penstock.moving.mlflow_database.cells import by_first, moment, number, places, text
 from penstock.moving.mlflow_database.connections import ReadOnlyConnection
-from penstock.moving.mlflow_database.runs import WORKSPACE
-from penstock.moving.mlflow_database.schema import MlflowSchema
+from penstock.moving.mlflow_database.paging import PagedTable, read_pages
+from penstock.moving.mlflow_database.schema import WORKSPACE, MlflowSchema
 from penstock.moving.records import Broken, SourceModel
 from penstock.registry.entries import ModelVersion, RegisteredModel, Stage, VersionStatus
 
@@ -26,15 +26,12 @@ _PAGE = 100
 
 def read_models(c: ReadOnlyConnection, schema: MlflowSchema) -> Iterator[SourceModel | Broken]:
     """Those of the one workspace that every server has."""
-    after = ""
-    here = f" AND workspace = '{WORKSPACE}'" if schema.has("registered_models", "workspace") else ""
-    while schema.has("registered_models"):
-        statement = f"SELECT {schema.listed('registered_models', _MODEL)} FROM registered_models WHERE name > ?{here}"
-        rows = c.rows(f"{statement} ORDER BY name LIMIT {_PAGE}", after)
-        if not rows:
-            return
-        after = rows[-1][0]
-        yield from _with_versions(c, schema, rows)
+    here = f"workspace = '{WORKSPACE}'" if schema.has("registered_models", "workspace") else ""
+    if schema.has("registered_models"):
+        paged = PagedTable("registered models", "registered_models", "name", _MODEL, here)
+        for rows, broken in read_pages(c, schema, paged, _PAGE):
+            yield from _with_versions(c, schema, rows) if rows else ()
+            yield from broken
 
 
 def read_other_workspaces(c: ReadOnlyConnection, schema: MlflowSchema) -> Iterator[Broken]:

@@ -14,13 +14,12 @@ from penstock.moving.mlflow_database.cells import (
     text,
 )
 from penstock.moving.mlflow_database.connections import ReadOnlyConnection
-from penstock.moving.mlflow_database.schema import MlflowSchema
+from penstock.moving.mlflow_database.paging import PagedTable, read_pages
+from penstock.moving.mlflow_database.schema import WORKSPACE, MlflowSchema
 from penstock.moving.records import Broken, SourceRun
 from penstock.tracking.datasets import Dataset, DatasetInput
 from penstock.tracking.experiments import Experiment, Lifecycle
 from penstock.tracking.runs import RUN_NAME_TAG, ModelOutput, Run, RunStatus
-
-WORKSPACE = "default"
 
 _EXPERIMENT = (
     *("experiment_id", "name", "artifact_location", "lifecycle_stage", "creation_time", "last_update_time"),
@@ -61,16 +60,8 @@ def read_experiments(c: ReadOnlyConnection, schema: MlflowSchema) -> Iterator[Ex
 
 def read_runs(c: ReadOnlyConnection, schema: MlflowSchema) -> Iterator[list[SourceRun | Broken]]:
     """By id, so that a run which is added meanwhile moves no other one."""
-    after: str | None = None
-    while True:
-        statement = f"SELECT {schema.listed('runs', _RUN)} FROM runs"
-        where = "" if after is None else " WHERE run_uuid > ?"
-        ordered = f"{statement}{where} ORDER BY run_uuid LIMIT {_PAGE}"
-        rows = c.rows(ordered) if after is None else c.rows(ordered, after)
-        if not rows:
-            return
-        after = rows[-1][0]
-        yield list(_with_held(c, schema, rows))
+    for rows, broken in read_pages(c, schema, PagedTable("runs", "runs", "run_uuid", _RUN), _PAGE):
+        yield [*(_with_held(c, schema, rows) if rows else ()), *broken]
 
 
 def _with_held(c: ReadOnlyConnection, schema: MlflowSchema, rows: Sequence[Any]) -> Iterator[SourceRun]:

@@ -22,6 +22,9 @@ de4033877273 df50e92ffc5e e1f2a3b4c5d6 e7d1f4b2a9c6 f4a9b2c7d1e6 f5a4f2784254
 """
 KNOWN_REVISIONS = frozenset(_REVISIONS.split())
 
+# The one workspace that every server has.
+WORKSPACE = "default"
+
 # What an import cannot do without, by table.
 _NEEDED: Mapping[str, Sequence[str]] = {
     "experiments": ("experiment_id", "name", "artifact_location", "lifecycle_stage"),

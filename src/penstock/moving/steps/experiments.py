@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from penstock.moving.checking import shown
 from penstock.moving.fingerprints import experiment_mark
 from penstock.moving.records import Broken
 from penstock.moving.steps.session import REASONS, ImportSession, held_by_experiment
@@ -18,8 +19,7 @@ class ExperimentStep:
     def __init__(self, session: ImportSession) -> None:
         self._session = session
         given = list(session.source.experiments())
-        checked = (session.checker.experiment(each) for each in given if isinstance(each, Experiment))
-        self._given = [session.files.experiment(each) for each in checked if each is not None]
+        self._given = [session.files.experiment(each) for each in _single(session, given)]
         session.noted(given)
         ids = [each.experiment_id for each in self._given]
         self._here = session.target.experiments(ids)
@@ -92,6 +92,27 @@ class ExperimentStep:
         new = found == "new" or (found == "update" and each.experiment_id not in self._marks)
         self._session.tally.bring("experiments", int(new), int(not new))
         self._session.tally.bring("experiment tags", len(each.tags) - known, known)
+
+
+def _single(session: ImportSession, given: Sequence[Experiment | Broken]) -> list[Experiment]:
+    """Those that a store can hold beside each other: of two with one name, or one id, the first."""
+    found, names, ids = list[Experiment](), dict[str, str](), set[str]()
+    for each in given:
+        if isinstance(each, Broken):
+            continue
+        at, checked = each.experiment_id, session.checker.experiment(each)
+        if checked is None:
+            session.tally.skip({**held_by_experiment(each), "experiments": 0}, shown(at), "its experiment is not here")
+        elif at in ids:
+            session.tally.skip(held_by_experiment(each), at, "there is another experiment with this id beside it")
+        elif each.name in names:
+            why = f"its name {shown(each.name)!r} is that of experiment {names[each.name]}, too: rename one of them"
+            session.tally.skip(held_by_experiment(each), at, why)
+        else:
+            found.append(checked)
+            ids.add(at)
+            names[each.name] = at
+    return found
 
 
 def names_of(clashes: Sequence[Broken]) -> str:

@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from penstock.moving.checking import shown
 from penstock.moving.fingerprints import logged_model_mark
-from penstock.moving.records import Broken, SourceLoggedModel
+from penstock.moving.records import Broken, Kind, SourceLoggedModel
 from penstock.moving.steps.session import REASONS, ImportSession, held_by_logged_model
 from penstock.moving.verdicts import verdict
 
 
 def bring_logged_models(session: ImportSession) -> None:
     for page in session.source.logged_models():
-        checked = (session.checker.logged_model(each) for each in page if isinstance(each, SourceLoggedModel))
-        given = _of_runs_here(session, [each for each in checked if each is not None])
+        given = []
+        for each in page:
+            if isinstance(each, SourceLoggedModel) and (checked := session.checker.logged_model(each)) is not None:
+                given.append(checked)
+            elif isinstance(each, SourceLoggedModel):
+                holds: dict[Kind, int] = {**held_by_logged_model(each), "logged models": 0}
+                session.tally.skip(holds, shown(each.model.model_id), "its model is not here")
         session.noted(page)
-        _bring_page(session, given)
+        _bring_page(session, _of_runs_here(session, given))
         session.advance("logged models", len(page))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from penstock.moving.checking import MAX_MODEL_NAME, name_fault
 from penstock.moving.fingerprints import registered_model_mark, version_mark
 from penstock.moving.records import Broken, Kind, SourceModel
 from penstock.moving.steps.session import REASONS, ImportSession, held_by_model
@@ -18,7 +19,7 @@ def model_clashes(session: ImportSession) -> list[Broken]:
     """Models that have the name of another one here, which was never brought over from this source."""
     found = []
     for given in session.source.registered_models():
-        if isinstance(given, Broken):
+        if isinstance(given, Broken) or name_fault(given.model.name, MAX_MODEL_NAME):
             continue
         here = session.target.registered_model(given.model.name)
         known = session.target.marks("model", [given.model.name])

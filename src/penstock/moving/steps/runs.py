@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from penstock.moving.checking import shown
 from penstock.moving.fingerprints import run_mark, text_mark
 from penstock.moving.records import Broken, PointBlock, SourceRun
 from penstock.moving.steps.session import REASONS, ImportSession, held_by_run
@@ -16,8 +17,12 @@ BATCH_POINTS = 100_000
 
 def bring_runs(session: ImportSession) -> None:
     for page in session.source.runs():
-        checked = (session.checker.run(each) for each in page if isinstance(each, SourceRun))
-        given = [each for each in checked if each is not None]
+        given = []
+        for each in page:
+            if isinstance(each, SourceRun) and (checked := session.checker.run(each)) is not None:
+                given.append(checked)
+            elif isinstance(each, SourceRun):
+                session.tally.skip({**held_by_run(each), "runs": 0}, shown(each.run.run_id), "its run is not here")
         session.noted(page)
         brought = _bring_page(session, given)
         session.advance("runs", len(page))
