@@ -53,13 +53,14 @@ class Client:
         kinds = ("register", "promote", "rollback", "remove", "delete", "rename", "tag")
         for kind in self._chance.choices(kinds, (6, 6, 3, 1, 2, 2, 2), k=steps):
             try:
-                self._do(kind)
+                done = self._do(kind)
             except SECOND as error:
                 self.told[type(error)] += 1
             else:
-                self.made[kind] += 1
+                self.made[kind if done else "nothing"] += 1
 
-    def _do(self, kind: str) -> None:
+    def _do(self, kind: str) -> bool:
+        """Whether there is something to tell: what is promoted to where it is moves nothing."""
         registry, by = self._registry, self._by
         name, alias = self._chance.choice(NAMES), self._chance.choice(ALIASES)
         match kind:
@@ -70,7 +71,8 @@ class Client:
                 else:
                     raise ModelNotFound(name)
             case "promote":
-                registry.promote(name, self._number(name), alias, by=by)
+                move = registry.promote(name, self._number(name), alias, by=by)
+                return move.from_version != move.to_version
             case "rollback":
                 registry.rollback(name, alias, by=by)
             case "remove":
@@ -81,6 +83,7 @@ class Client:
                 registry.rename(name, self._chance.choice(NAMES), by=by)
             case _:
                 registry.set_tag(name, by, str(self._chance.random()), by=by)
+        return True
 
     def _number(self, name: str) -> str:
         return self._chance.choice([version.version for version in self._registry.versions(name)] or ["1"])
