@@ -12,6 +12,7 @@ import pytest
 
 from fluent.recording import RecordingTransport
 from penstock import tracking
+from penstock.errors import TrackingUnavailable
 from penstock.fluent import session as sessions
 from penstock.fluent.outbox.entries import LogEntry, lines_of
 from penstock.fluent.outbox.leftovers import BackgroundDelivery
@@ -111,6 +112,21 @@ def test_a_file_for_which_the_disk_has_no_room_ends_no_training(
     said = [record.getMessage() for record in caplog.records]
     assert "The file 'a.txt' of run" in said[0]
     assert said[-1].startswith("1 things that were logged are lost")
+
+
+@pytest.mark.parametrize("said", [{}, {"run": [1], "experiment": {}}, {"run": {"info": {"run_id": "a"}}}])
+def test_a_server_that_answers_something_else_ends_no_training(
+    transport: RecordingTransport, monkeypatch: pytest.MonkeyPatch, said: dict[str, object]
+) -> None:
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "new")
+    monkeypatch.setattr(transport, "post", lambda path, fields: said)
+    monkeypatch.setattr(transport, "get", lambda path, fields: said)
+    with tracking.start_run() as run:
+        assert run.info.run_id
+    with tracking.start_run(run_id="old"):
+        tracking.log_metric("loss", 1)
+    with pytest.raises(TrackingUnavailable, match="not as a tracking server does"):
+        tracking.get_run("old")
 
 
 def test_at_the_end_of_a_program_nothing_is_begun(transport: RecordingTransport, tmp_path: Path) -> None:

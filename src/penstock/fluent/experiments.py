@@ -9,6 +9,7 @@ from typing import Any
 from penstock.errors import TrackingInvalid, TrackingRefused, TrackingUnavailable
 from penstock.fluent.outbox.delivery import experiment_id_of
 from penstock.fluent.session import Destination, current_session
+from penstock.fluent.transport.shape import shape_of_answers
 from penstock.fluent.views import TrackedExperiment
 
 _DEFAULT_ID = "0"
@@ -77,24 +78,30 @@ def create_experiment(name: str, artifact_location: str | None = None, tags: Map
     fields: dict[str, Any] = {"name": name, "tags": pairs}
     if artifact_location:
         fields["artifact_location"] = artifact_location
-    return str(_post("experiments/create", fields)["experiment_id"])
+    with shape_of_answers(current_session().destination().transport):
+        return str(_post("experiments/create", fields)["experiment_id"])
 
 
 def get_experiment(experiment_id: str) -> TrackedExperiment:
     """Deleted ones, too. Raises TrackingRefused where there is none."""
-    found = current_session().destination().transport.get("experiments/get", {"experiment_id": experiment_id})
-    return TrackedExperiment.of_json(found["experiment"])
+    transport = current_session().destination().transport
+    with shape_of_answers(transport):
+        return TrackedExperiment.of_json(
+            transport.get("experiments/get", {"experiment_id": experiment_id})["experiment"]
+        )
 
 
 def get_experiment_by_name(name: str) -> TrackedExperiment | None:
     """Deleted ones, too; None where there is none."""
+    transport = current_session().destination().transport
     try:
-        found = current_session().destination().transport.get("experiments/get-by-name", {"experiment_name": name})
+        with shape_of_answers(transport):
+            found = transport.get("experiments/get-by-name", {"experiment_name": name})["experiment"]
+            return TrackedExperiment.of_json(found)
     except TrackingRefused as error:
         if error.error_code != _MISSING:
             raise
         return None
-    return TrackedExperiment.of_json(found["experiment"])
 
 
 def search_experiments(

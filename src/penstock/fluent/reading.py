@@ -16,6 +16,7 @@ from penstock.fluent.experiments import (
     search_experiments,
 )
 from penstock.fluent.session import FLUSH_SECONDS, Destination, current_session
+from penstock.fluent.transport.shape import shape_of_answers
 from penstock.fluent.views import MetricPoint, TrackedRun
 
 # Of an id, as lists of runs show it.
@@ -38,7 +39,8 @@ def get_run(run_id: str) -> TrackedRun:
     destination = delivered()
     known = destination.outbox.run_id_of(run_id)
     try:
-        return TrackedRun.of_json(destination.transport.get("runs/get", {"run_id": known})["run"])
+        with shape_of_answers(destination.transport):
+            return TrackedRun.of_json(destination.transport.get("runs/get", {"run_id": known})["run"])
     except TrackingRefused as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST" or not _BEGINNING.fullmatch(known):
             raise

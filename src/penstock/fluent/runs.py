@@ -15,6 +15,7 @@ from penstock.fluent.experiments import current_experiment
 from penstock.fluent.outbox.delivery import create_run
 from penstock.fluent.outbox.outbox import Outbox
 from penstock.fluent.session import FLUSH_SECONDS, Destination, current_session
+from penstock.fluent.transport.shape import shape_of_answers
 from penstock.fluent.views import RunData, RunInfo, TrackedRun
 
 _NAME_TAG = "mlflow.runName"
@@ -191,7 +192,8 @@ def _resumed(destination: Destination, run_id: str, name: str | None, tags: dict
     try:
         if outbox.is_failing:
             raise TrackingUnavailable("What was logged before is delivered first.")
-        found = TrackedRun.of_json(destination.transport.get("runs/get", {"run_id": run_id})["run"])
+        with shape_of_answers(destination.transport):
+            found = TrackedRun.of_json(destination.transport.get("runs/get", {"run_id": run_id})["run"])
     except TrackingUnavailable:
         found = TrackedRun(RunInfo(run_id, ""), RunData())
     if found.info.lifecycle_stage == "deleted":

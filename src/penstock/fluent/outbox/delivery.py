@@ -17,6 +17,7 @@ from penstock.fluent.outbox.calls import BatchCall, SingleCall, SpooledCall, cal
 from penstock.fluent.outbox.entries import LIMITS, encode
 from penstock.fluent.outbox.source import DeliverySource
 from penstock.fluent.transport.interface import TrackingTransport
+from penstock.fluent.transport.shape import shape_of_answers
 
 log = logging.getLogger("penstock.tracking")
 
@@ -142,7 +143,8 @@ class Delivery:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
         try:
-            return str(self._transport.post("experiments/create", {"name": name})["experiment_id"])
+            with shape_of_answers(self._transport):
+                return str(self._transport.post("experiments/create", {"name": name})["experiment_id"])
         except TrackingRefused as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
@@ -154,8 +156,9 @@ class Delivery:
     def _put_file(self, run_id: str, item: dict[str, Any]) -> None:
         directory = item.get("directory") or self._directories.get(run_id)
         if directory is None:
-            found = self._transport.get("runs/get", {"run_id": run_id})
-            directory = self._directories[run_id] = found["run"]["info"]["artifact_uri"]
+            with shape_of_answers(self._transport):
+                found = self._transport.get("runs/get", {"run_id": run_id})
+                directory = self._directories[run_id] = str(found["run"]["info"]["artifact_uri"])
         try:
             with self.source.open_file(item["name"]) as file:
                 self._transport.put_file(directory, item["path"], file, file.seek(0, 2) - file.seek(0))
@@ -184,19 +187,23 @@ def create_run(transport: TrackingTransport, ours: str, fields: Mapping[str, Any
                 raise
             return ours
     search = {"experiment_ids": [fields["experiment_id"]], "filter": f"tags.`{CLIENT_RUN_TAG}` = '{ours}'"}
-    if not is_new and (found := transport.post("runs/search", {**search, "max_results": 1}).get("runs")):
-        return str(found[0]["info"]["run_id"])
+    if not is_new:
+        with shape_of_answers(transport):
+            if found := transport.post("runs/search", {**search, "max_results": 1}).get("runs"):
+                return str(found[0]["info"]["run_id"])
     return _created(transport, {**fields, "tags": _pairs({**tags, CLIENT_RUN_TAG: ours})})
 
 
 def experiment_id_of(transport: TrackingTransport, name: str) -> str:
     """Raises TrackingRefused."""
-    found = transport.get("experiments/get-by-name", {"experiment_name": name})
-    return str(found["experiment"]["experiment_id"])
+    with shape_of_answers(transport):
+        found = transport.get("experiments/get-by-name", {"experiment_name": name})
+        return str(found["experiment"]["experiment_id"])
 
 
 def _created(transport: TrackingTransport, fields: Mapping[str, Any]) -> str:
-    return str(transport.post("runs/create", fields)["run"]["info"]["run_id"])
+    with shape_of_answers(transport):
+        return str(transport.post("runs/create", fields)["run"]["info"]["run_id"])
 
 
 def _pairs(tags: Mapping[str, str]) -> list[dict[str, str]]:
