@@ -14,12 +14,18 @@ from penstock.flavors.sklearn.lean.step import Method, NotLean, Step, require_no
 
 
 def standard_scaler(model: Any, method: Method, width: int) -> Step:
-    mean = model.mean_ if model.with_mean else None
-    scale = model.scale_ if model.with_std else None
+    return _moved_and_divided(model.mean_ if model.with_mean else None, model.scale_ if model.with_std else None)
 
+
+def robust_scaler(model: Any, method: Method, width: int) -> Step:
+    center = model.center_ if model.with_centering else None
+    return _moved_and_divided(center, model.scale_ if model.with_scaling else None)
+
+
+def _moved_and_divided(center: Any | None, scale: Any | None) -> Step:
     def step(rows: Any) -> Any:
         require_not_infinite(rows)
-        scaled = rows - mean if mean is not None else rows.copy(order="K")
+        scaled = rows - center if center is not None else rows.copy(order="K")
         if scale is not None:
             scaled /= scale
         return scaled
@@ -47,20 +53,6 @@ def max_abs_scaler(model: Any, method: Method, width: int) -> Step:
         require_not_infinite(rows)
         scaled = rows / scale
         return np.clip(scaled, -1.0, 1.0, out=scaled) if clip else scaled
-
-    return step
-
-
-def robust_scaler(model: Any, method: Method, width: int) -> Step:
-    center = model.center_ if model.with_centering else None
-    scale = model.scale_ if model.with_scaling else None
-
-    def step(rows: Any) -> Any:
-        require_not_infinite(rows)
-        scaled = rows - center if center is not None else rows.copy(order="K")
-        if scale is not None:
-            scaled /= scale
-        return scaled
 
     return step
 
